@@ -1,0 +1,107 @@
+"""Every error that Shroff raises on purpose.
+
+    ShroffError
+    ├── ConfigurationError      a definition, a setting or an option is wrong          (ValueError)
+    │   ├── UnknownColumn       a name that the schema does not have                   (KeyError)
+    │   ├── UnknownFeature      a name that no feature group has                       (KeyError)
+    │   ├── UnknownSetting      a `SHROFF_…` variable that no setting has              (KeyError)
+    │   └── InvalidExpression   a SQL condition that does not parse or does not fit
+    ├── DataError               what came from outside is unusable                     (ValueError)
+    │   ├── BadFile             a file as a whole: missing, unreadable, wrong columns
+    │   ├── TooManyBadRows      more unusable rows than allowed
+    │   ├── BadPayment          one payment: a missing, unknown or ill-typed value
+    │   └── PaymentConflict     a payment id that was seen with another payload
+    ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
+    ├── NotFitted               a detector asked to score before it learned
+    ├── BundleError             a bundle that is incomplete, altered or of another version
+    ├── LedgerUnavailable       a decision cannot be made durable                      (ConnectionError)
+    └── MissingExtra            an optional library is not installed                   (ImportError)
+
+Each carries one sentence: what was expected, what came, where, and what to do. It never carries a
+payload: names, types and row numbers may appear in a log, values may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ShroffError(Exception):
+    """The root of the tree: catch this to catch all of them."""
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument; a sentence is a sentence
+        return " ".join(str(part) for part in self.args)
+
+
+class ConfigurationError(ShroffError, ValueError):
+    """A definition, a setting or an option is wrong."""
+
+
+class UnknownColumn(ConfigurationError, KeyError):
+    """A name that the schema does not have."""
+
+
+class UnknownFeature(ConfigurationError, KeyError):
+    """A name that no feature group has."""
+
+
+class UnknownSetting(ConfigurationError, KeyError):
+    """A `SHROFF_…` environment variable that no setting has."""
+
+
+class InvalidExpression(ConfigurationError):
+    """A SQL condition that does not parse or does not fit the schema."""
+
+
+class DataError(ShroffError, ValueError):
+    """What came from outside is unusable."""
+
+
+class BadFile(DataError):
+    """A file as a whole is unusable: missing, unreadable, or with the wrong columns."""
+
+
+class TooManyBadRows(DataError):
+    """A file has more unusable rows than allowed."""
+
+
+class BadPayment(DataError):
+    """One payment is unusable: a value is missing, unknown or of the wrong type."""
+
+
+class PaymentConflict(DataError):
+    """A payment id came again with another payload."""
+
+
+class NotFound(ShroffError, KeyError):
+    """A payment, a model or a feature group that does not exist."""
+
+
+class NotFitted(ShroffError):
+    """A detector was asked to score before it learned."""
+
+
+class BundleError(ShroffError):
+    """A bundle is incomplete, altered, or of a version this release cannot read."""
+
+
+class LedgerUnavailable(ShroffError, ConnectionError):
+    """A decision cannot be made durable, so it must not be answered."""
+
+
+class MissingExtra(ShroffError, ImportError):
+    """An optional library is not installed; the message gives the pip command."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """The end of a sentence that names the closest candidate, or nothing.
+
+    >>> "unknown column `ammount`" + did_you_mean("ammount", ["amount", "currency"])
+    'unknown column `ammount`: did you mean `amount`?'
+    >>> did_you_mean("zzz", ["amount"])
+    ''
+    """
+    close = get_close_matches(name, list(candidates), n=1)
+    return f": did you mean `{close[0]}`?" if close else ""
