@@ -1,0 +1,78 @@
+"""What every measure asks of its arrays: labels are 0 or 1, scores are numbers, lengths agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.errors import DataError
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def labels(y: NDArray[np.generic]) -> Bools:
+    """`y` [n] as booleans, True for fraud; `DataError` for anything but 0 and 1."""
+    if y.ndim != 1 or y.dtype.kind not in "buif" or not np.isin(y, (0, 1)).all():
+        raise DataError(
+            f"expected labels 0 or 1 in one dimension, got dtype {y.dtype} with shape {y.shape}:"
+            " leave out the payments that have no label yet"
+        )
+    return y.astype(np.bool_)
+
+
+def same_length(name: str, values: NDArray[np.generic], n: int) -> None:
+    """`DataError` unless `values` is one-dimensional and has a value for each of `n` payments."""
+    if values.shape != (n,):
+        raise DataError(f"expected `{name}` with one value for each of {n} payments, got shape {values.shape}")
+
+
+def numbers(name: str, values: NDArray[np.generic], n: int) -> Floats:
+    """`values` as float64 [n]; `DataError` if a length differs or a value is NaN or infinite."""
+    same_length(name, values, n)
+    if values.dtype.kind not in "buif":
+        raise DataError(f"expected `{name}` to hold numbers, got dtype {values.dtype}")
+    usable = np.isfinite(values)
+    if not usable.all():
+        raise DataError(
+            f"expected finite numbers in `{name}`, got NaN or infinity in {n - usable.sum()} of {n} rows,"
+            f" first in row {usable.argmin()}"
+        )
+    return values.astype(np.float64)
+
+
+def probabilities(values: NDArray[np.generic], n: int) -> Floats:
+    """`values` as float64 [n] in [0, 1]; `DataError` otherwise."""
+    numeric = numbers("probability", values, n)
+    if ((numeric < 0) | (numeric > 1)).any():
+        raise DataError("expected probabilities between 0 and 1, got values outside: calibrate the scores first")
+    return numeric
+
+
+def codes(key: NDArray[np.generic]) -> Ints:
+    """A number 0, 1, 2 … for each value of `key` in ascending order of the values; -1 where it is missing.
+
+    >>> codes(np.array(["b", None, "a", "b"], dtype=object)).tolist()
+    [1, -1, 0, 1]
+    """
+    try:
+        values = pl.Series(key.tolist(), dtype=pl.String) if key.dtype == object else pl.Series(key)
+    except TypeError:
+        raise DataError("expected card keys as text or None, got objects of another type among them") from None
+    rank = values.rank("dense").cast(pl.Int64) - 1
+    return rank.fill_null(-1).to_numpy()
+
+
+def descending(y: Bools, score: Floats) -> tuple[Floats, Ints, Ints]:
+    """The distinct scores from high to low, and how many payments and frauds score at least that.
+
+    >>> value, flagged, caught = descending(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
+    >>> value.tolist(), flagged.tolist(), caught.tolist()
+    ([0.9, 0.5], [1, 3], [1, 2])
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))[: ranked.size]
+    return ranked[last], last + 1, np.cumsum(y[order], dtype=np.int64)[last]

@@ -1,0 +1,237 @@
+"""What decisions cost, and the thresholds at which they cost least.
+
+Money is in major units of one currency (136.69, not 13669). A payment is approved, reviewed or declined. A
+review costs the same whatever it finds, and finds the truth: a reviewed fraud is stopped, a reviewed genuine
+payment goes through. An approved fraud costs what was missed, a declined genuine payment costs the customer's
+displeasure, and the other two cost nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.errors import ConfigurationError, DataError
+from shroff.evaluate._arrays import (
+    Bools,
+    Floats,
+    Ints,
+    descending,
+    labels,
+    numbers,
+    probabilities,
+    same_length,
+)
+
+NEVER: Final = 2.0
+"""A threshold that no probability reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one wrong or laborious decision costs, in major units of the project's currency.
+
+    `review` is a person's time for one payment, `missed` an approved fraud ("amount": what was paid),
+    `declined` a genuine payment that was declined.
+
+    >>> Cost(missed="payment")
+    Traceback (most recent call last):
+    shroff.errors.ConfigurationError: expected `missed` as a cost of 0 or more or as "amount", got a text
+    """
+
+    review: float = 4.0
+    missed: float | Literal["amount"] = "amount"
+    declined: float = 15.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("review", self.review), ("missed", self.missed), ("declined", self.declined)):
+            if name == "missed" and value == "amount":
+                continue
+            allowed = ' or as "amount"' if name == "missed" else ""
+            if isinstance(value, str) or not 0 <= value < math.inf:
+                came = "a text" if isinstance(value, str) else value
+                raise ConfigurationError(f"expected `{name}` as a cost of 0 or more{allowed}, got {came}")
+
+    def of_missed(self, amount: Floats) -> Floats:
+        """What each payment costs, were it an approved fraud: float64 [n] for `amount` [n] in major units."""
+        return amount if self.missed == "amount" else np.full(amount.shape, self.missed, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Review from `review_at`, decline from `decline_at`, and what that came to on the held-out payments.
+
+    Either is `NEVER` where no payment was worth it. When the two are equal, nothing is reviewed.
+    """
+
+    review_at: float
+    decline_at: float
+    total_cost: float
+    reviewed: int
+    declined: int
+
+    def actions(self, probability: NDArray[np.generic]) -> NDArray[np.str_]:
+        """`approve`, `review` or `decline` for each `probability` [n].
+
+        >>> Thresholds(0.2, 0.9, 0.0, 0, 0).actions(np.array([0.1, 0.2, 0.95])).tolist()
+        ['approve', 'review', 'decline']
+        """
+        p = probabilities(probability, probability.size)
+        return np.where(p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve"))
+
+
+def total_cost(y: NDArray[np.generic], action: NDArray[np.str_], amount: NDArray[np.generic], cost: Cost) -> float:
+    """What the `action` [n] on payments labelled `y` [n] of `amount` [n] in major units cost together.
+
+    An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal lengths, and
+    amounts that are negative or NaN.
+
+    >>> action = np.array(["approve", "review", "decline", "decline"])
+    >>> total_cost(np.array([1, 1, 1, 0]), action, np.array([120.5, 80.0, 60.0, 40.0]), Cost(review=4.0))
+    139.5
+    """
+    fraud = labels(y)
+    same_length("action", action, fraud.size)
+    reviewed, declined = action == "review", action == "decline"
+    if not (reviewed | declined | (action == "approve")).all():
+        raise DataError("expected only the actions `approve`, `review` and `decline`, got others")
+    missed = cost.of_missed(_amounts(amount, fraud.size))[fraud & ~reviewed & ~declined]
+    return float(missed.sum() + cost.review * int(reviewed.sum()) + cost.declined * int((declined & ~fraud).sum()))
+
+
+def choose_thresholds(
+    y: NDArray[np.generic],
+    probability: NDArray[np.generic],
+    amount: NDArray[np.generic],
+    *,
+    cost: Cost,
+    reviews_per_day: float | None = None,
+    days: float = 1.0,
+) -> Thresholds:
+    """The pair of thresholds with the least total cost on payments the detector did not learn from.
+
+    `probability` [n] must be held out or out of fold; `amount` [n] is in major units; the payments span
+    `days` days, and at most `reviews_per_day` of them a day are reviewed on average (None: no limit). The
+    search is joint and exact over every pair of distinct probabilities, in O(n log n): with the payments
+    ordered by probability, the cost of a pair is a term of the one threshold plus a term of the other, so
+    each review threshold needs only the least decline term within reach of the review capacity. Searching the
+    two one after the other would be as fast but wrong, as a full review queue makes declining more
+    worthwhile. Of equally cheap pairs it takes the one that lets most payments alone, then the one that
+    declines the fewest.
+
+    Raises `DataError` for unusable arrays, `ConfigurationError` for a negative capacity or no days.
+
+    >>> y, p = np.array([0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
+    >>> amount = np.array([20.0, 30.0, 50.0, 20.0, 90.0, 10.0])
+    >>> choose_thresholds(y, p, amount, cost=Cost(review=4.0, declined=15.0))
+    Thresholds(review_at=0.3, decline_at=0.8, total_cost=8.0, reviewed=2, declined=2)
+    >>> choose_thresholds(y, p, amount, cost=Cost(review=4.0, declined=15.0), reviews_per_day=1)
+    Thresholds(review_at=0.3, decline_at=0.3, total_cost=15.0, reviewed=0, declined=4)
+    """
+    fraud, p, missed = _usable(y, probability, amount, cost)
+    limit = _capacity(reviews_per_day, days, fraud.size)
+    value, flagged, caught, saved = _from_the_top(fraud, p, missed)
+    decline_term = cost.declined * (flagged - caught) - cost.review * flagged
+    review_term = cost.review * flagged + (saved[-1] - saved)
+    lowest = np.searchsorted(flagged, flagged - limit)
+    total = review_term + _least(decline_term, lowest)
+    review = int(np.argmin(total))
+    decline = int(lowest[review] + np.argmin(decline_term[lowest[review] : review + 1]))
+    return Thresholds(
+        review_at=float(value[review]),
+        decline_at=float(value[decline]),
+        total_cost=float(total[review]),
+        reviewed=int(flagged[review] - flagged[decline]),
+        declined=int(flagged[decline]),
+    )
+
+
+def cost_by_threshold(
+    y: NDArray[np.generic],
+    probability: NDArray[np.generic],
+    amount: NDArray[np.generic],
+    *,
+    cost: Cost,
+    points: int = 20,
+) -> pl.DataFrame:
+    """What a single threshold costs, for about `points` thresholds from flagging nothing to flagging all.
+
+    One row per threshold, from `NEVER` down, closer together where few payments are flagged: `threshold`,
+    `flagged` and `frauds` (payments, and frauds, at or above it), and the total cost if those are all
+    reviewed (`if_reviewed`) or all declined (`if_declined`).
+
+    >>> y, p = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4])
+    >>> amount = np.array([5.0, 50.0, 7.0, 70.0])
+    >>> cost_by_threshold(y, p, amount, cost=Cost(review=4.0, declined=15.0)).rows()[:3]
+    [(2.0, 0, 0, 120.0, 120.0), (0.4, 1, 1, 54.0, 50.0), (0.3, 2, 1, 58.0, 65.0)]
+    """
+    if points < 2:
+        raise ConfigurationError(f"expected 2 or more thresholds to compare, got {points}")
+    fraud, p, missed = _usable(y, probability, amount, cost)
+    value, flagged, caught, saved = _from_the_top(fraud, p, missed)
+    wanted = np.append(0, np.geomspace(fraud.size, 1, points - 1))
+    kept = np.unique(np.searchsorted(flagged, wanted))
+    value, flagged, caught, saved = value[kept], flagged[kept], caught[kept], saved[kept]
+    rest = missed[fraud].sum() - saved
+    return pl.DataFrame(
+        {
+            "threshold": value,
+            "flagged": flagged,
+            "frauds": caught,
+            "if_reviewed": rest + cost.review * flagged,
+            "if_declined": rest + cost.declined * (flagged - caught),
+        }
+    )
+
+
+def _usable(
+    y: NDArray[np.generic], probability: NDArray[np.generic], amount: NDArray[np.generic], cost: Cost
+) -> tuple[Bools, Floats, Floats]:
+    fraud = labels(y)
+    if not fraud.size:
+        raise DataError("expected at least one payment to weigh costs by, got none")
+    p = probabilities(probability, fraud.size)
+    return fraud, p, cost.of_missed(_amounts(amount, fraud.size))
+
+
+def _amounts(amount: NDArray[np.generic], n: int) -> Floats:
+    major = numbers("amount", amount, n)
+    if (major < 0).any():
+        raise DataError(f"expected amounts of 0 or more, got less in {(major < 0).sum()} of {n} rows")
+    return major
+
+
+def _capacity(reviews_per_day: float | None, days: float, n: int) -> int:
+    if reviews_per_day is None:
+        return n
+    if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
+        raise ConfigurationError(
+            f"expected 0 or more reviews a day over more than 0 days, got {reviews_per_day} over {days}"
+        )
+    return min(math.floor(reviews_per_day * days), n)
+
+
+def _from_the_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
+    """Each candidate threshold from `NEVER` down, with the payments, frauds and losses at or above it."""
+    value, flagged, caught = descending(y, p)
+    order = np.argsort(-p, kind="stable")
+    saved = np.cumsum(np.where(y, missed, 0.0)[order])[flagged - 1]
+    return np.append(NEVER, value), np.append(0, flagged), np.append(0, caught), np.append(0.0, saved)
+
+
+def _least(values: Floats, first: Ints) -> Floats:
+    """The least of `values[first[i] : i + 1]` for each i, by a sparse table of spans that double."""
+    last = np.arange(values.size)
+    level = np.frexp(last - first + 1)[1] - 1  # floor of the logarithm to base 2
+    least, spans = np.empty_like(values), values
+    for doubling in range(int(level.max()) + 1):
+        width = 2**doubling
+        here = np.flatnonzero(level == doubling)
+        least[here] = np.minimum(spans[first[here]], spans[last[here] + 1 - width])
+        spans = np.minimum(spans[:-width], spans[width:])
+    return least

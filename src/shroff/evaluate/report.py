@@ -1,0 +1,80 @@
+"""Figures as tables for a terminal of 120 columns, and as plain values for JSON. Nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from rich import box
+from rich.table import Table
+
+from shroff.evaluate.cost import NEVER
+from shroff.evaluate.metrics import Metrics
+
+_SHOWN = {
+    "Accuracy": "accuracy",
+    "Precision": "precision",
+    "Recall": "recall",
+    "F1": "f1",
+    "ROC AUC": "roc_auc",
+    "Avg. prec.": "average_precision",
+}
+
+
+def comparison(runs: Mapping[str, tuple[Metrics, Metrics]]) -> Table:
+    """One row per detector, in the order given: each figure on the training and on the test payments.
+
+    `runs` maps a detector's name to its training and test figures. Card precision appears when it was
+    measured.
+    """
+    with_cards = any(test.card_precision_at_k is not None for _, test in runs.values())
+    k = max((test.k for _, test in runs.values()), default=0)
+    shown = _SHOWN | ({f"CP@{k}": "card_precision_at_k"} if with_cards else {})
+    table = Table(title="Training and test payments", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Detector\n", overflow="fold")
+    for title in shown:
+        table.add_column(f"{title}\ntrain  test", justify="center", no_wrap=True)
+    for name, pair in runs.items():
+        table.add_row(name, *(_both(pair, figure) for figure in shown.values()))
+    return table
+
+
+def confusion(metrics: Metrics) -> Table:
+    """What became of genuine and fraudulent payments at the threshold of `metrics`, in counts."""
+    table = Table(title=f"At a probability of {metrics.threshold:.4g} or more", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for title in ("passed", "flagged", "total"):
+        table.add_column(title, justify="right")
+    for name, passed, flagged in (
+        ("genuine", metrics.tn, metrics.fp),
+        ("fraud", metrics.fn, metrics.tp),
+        ("total", metrics.tn + metrics.fn, metrics.fp + metrics.tp),
+    ):
+        table.add_row(name, f"{passed:,}", f"{flagged:,}", f"{passed + flagged:,}")
+    return table
+
+
+def costs(table_of_costs: pl.DataFrame) -> Table:
+    """The table of `shroff.evaluate.cost_by_threshold`, for people."""
+    table = Table(title="Cost by threshold", box=box.SIMPLE_HEAD)
+    for title in ("threshold", "flagged", "frauds", "cost if reviewed", "cost if declined"):
+        table.add_column(title, justify="right")
+    for threshold, flagged, frauds, reviewed, declined in table_of_costs.iter_rows():
+        at = "never" if threshold >= NEVER else f"{threshold:.4f}"
+        table.add_row(at, f"{flagged:,}", f"{frauds:,}", f"{reviewed:,.2f}", f"{declined:,.2f}")
+    return table
+
+
+def to_json(
+    runs: Mapping[str, tuple[Metrics, Metrics]],
+) -> dict[str, dict[str, dict[str, int | float | None]]]:
+    """All figures of all detectors: name, then `train` or `test`, then the figure's name."""
+    return {name: {"train": train.to_dict(), "test": test.to_dict()} for name, (train, test) in runs.items()}
+
+
+def _both(pair: tuple[Metrics, Metrics], figure: str) -> str:
+    return " ".join(_figure(metrics.to_dict()[figure]) for metrics in pair)
+
+
+def _figure(value: float | None) -> str:
+    return "  —  " if value is None else f"{value:.3f}"
