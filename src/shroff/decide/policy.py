@@ -1,0 +1,114 @@
+"""The policy: rules and lists first, then two thresholds on the probability of fraud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from shroff.collect.payment import Value
+from shroff.collect.schema import Kind
+from shroff.errors import ConfigurationError
+from shroff.evaluate.cost import Cost
+from shroff.expression import parse
+
+Action = Literal["approve", "review", "decline"]
+ACTIONS: Final[tuple[Action, ...]] = ("approve", "review", "decline")
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named SQL condition over a payment and its features that decides by itself when it is true.
+
+    >>> Rule("red_country", "request_country IN red_countries", action="review").action
+    'review'
+    """
+
+    name: str
+    condition: str
+    action: Action = "review"
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            raise ConfigurationError(f"rule `{self.name}`: expected an action of {', '.join(ACTIONS)}.")
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do about a payment.
+
+    Rules are read in their order: the first whose condition is true decides. Otherwise the probability does:
+    review from `review_at`, decline from `decline_at`. Thresholds that are not given are chosen when a model
+    is trained: those of the least `cost` with at most `reviews_per_day`. `lists` are named values that rules
+    read (`country IN red_countries`). `degraded` is the action while no model can score.
+    """
+
+    cost: Cost = Cost()
+    reviews_per_day: int | None = None
+    rules: Sequence[Rule] = ()
+    lists: Mapping[str, Sequence[str]] = {}
+    review_at: float | None = None
+    decline_at: float | None = None
+    degraded: Action = "review"
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "rules", tuple(self.rules))
+        force_setattr(self, "lists", {name: tuple(values) for name, values in self.lists.items()})
+        for name in ("review_at", "decline_at"):
+            threshold: Any = getattr(self, name)
+            # 2.0 is how a training run says "never"
+            if threshold is not None and not 0 <= threshold <= 2:
+                raise ConfigurationError(f"Policy({name}=…): expected a probability from 0 to 1, got {threshold}.")
+        if self.review_at is not None and self.decline_at is not None and self.review_at > self.decline_at:
+            raise ConfigurationError(
+                f"Policy: expected review_at not above decline_at, got {self.review_at} and {self.decline_at}."
+            )
+
+    def with_thresholds(self, review_at: float, decline_at: float) -> Policy:
+        """The same policy with these thresholds where it gives none of its own.
+
+        >>> Policy(decline_at=0.9).with_thresholds(0.2, 0.7).decline_at
+        0.9
+        """
+        decline = self.decline_at if self.decline_at is not None else decline_at
+        review = self.review_at if self.review_at is not None else min(review_at, decline)
+        return msgspec.structs.replace(self, review_at=review, decline_at=max(decline, review))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An action, and the names of all rules whose condition was true (the first one decided)."""
+
+    action: Action
+    rules: tuple[str, ...]
+
+
+class Judge:
+    """A policy made ready for one payment at a time.
+
+    Args:
+        kinds: kinds of the columns and features that rules may read.
+
+    Raises:
+        InvalidExpression, UnknownColumn: a rule does not fit them.
+    """
+
+    def __init__(self, policy: Policy, kinds: Mapping[str, Kind]) -> None:
+        self.policy = policy
+        self._review = 2.0 if policy.review_at is None else policy.review_at
+        self._decline = 2.0 if policy.decline_at is None else policy.decline_at
+        self._rules = [
+            (rule, parse(rule.condition, kinds, list(policy.lists)).closure(policy.lists)) for rule in policy.rules
+        ]
+
+    def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
+        """The verdict on a payment from its values and features; `probability` is None while no model scores."""
+        hits = [rule for rule, holds in self._rules if holds(values) is True]
+        if hits:
+            return Verdict(hits[0].action, tuple([rule.name for rule in hits]))
+        if probability is None:
+            return Verdict(self.policy.degraded, ())
+        if probability >= self._decline:
+            return Verdict("decline", ())
+        return Verdict("review" if probability >= self._review else "approve", ())

@@ -1,0 +1,108 @@
+"""A training dataset: payments with their features, labels, and which columns detectors learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.collect import Schema, money
+from shroff.collect.schema import Kind
+from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
+from shroff.expression import parse
+from shroff.features.engines.batch import compute_plan
+from shroff.features.plan import Plan
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Payments ready to learn from.
+
+    `table`: the clean table with amounts in major units and one column per feature; `y` bool [n]; `numeric`
+    and `nominal`: the names of the inputs; `card`: the column that cards are told apart by, if any.
+    """
+
+    table: pl.DataFrame
+    schema: Schema
+    kinds: Mapping[str, Kind]
+    numeric: tuple[str, ...]
+    nominal: tuple[str, ...]
+    card: str | None
+
+    @classmethod
+    def build(
+        cls, frame: pl.DataFrame, plan: Plan, *, inputs: Sequence[str] | None = None, card: str | None = None
+    ) -> Dataset:
+        """Compute the features of a clean table and choose the inputs.
+
+        Without `inputs`, detectors learn from the amount, the schema's numeric and nominal columns, and all features.
+
+        Raises:
+            ConfigurationError: the schema has no label.
+            UnknownColumn: an input that is neither a column nor a feature.
+        """
+        schema = plan.schema
+        if schema.label is None:
+            raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
+        labelled = frame.filter(pl.col(schema.label).is_not_null())
+        features = compute_plan(plan, frame).filter(frame[schema.label].is_not_null())
+        amount = money.major(schema.amount, schema.currency, schema.default_currency)
+        table = labelled.with_columns(amount.alias(schema.amount), *features.drop(schema.id).get_columns())
+        known = {**schema.kinds, **plan.kinds}
+        chosen = tuple(inputs) if inputs is not None else _default_inputs(plan)
+        for name in chosen:
+            if name not in known or name in schema.later:
+                raise UnknownColumn(f"unknown input `{name}`{did_you_mean(name, known) or '.'}")
+        return cls(
+            table=table,
+            schema=schema,
+            kinds=known,
+            numeric=tuple(name for name in chosen if known[name] == "number"),
+            nominal=tuple(name for name in chosen if known[name] == "text"),
+            card=card,
+        )
+
+    @property
+    def y(self) -> NDArray[np.bool_]:
+        """Fraud or not, by row."""
+        return self.table[str(self.schema.label)].to_numpy()
+
+    @property
+    def time(self) -> NDArray[np.datetime64]:
+        """When each payment happened, datetime64[us] in UTC."""
+        return self.table[self.schema.time].dt.replace_time_zone(None).to_numpy()
+
+    @property
+    def amount(self) -> NDArray[np.float64]:
+        """What was paid, in major units."""
+        return self.table[self.schema.amount].to_numpy()
+
+    @property
+    def cards(self) -> NDArray[np.generic] | None:
+        """A number per card, by row; None where the project names no card."""
+        if self.card is None:
+            return None
+        column = self.table[self.card].fill_null("")
+        return column.cast(pl.Enum(column.unique())).to_physical().to_numpy()
+
+    def conditions(self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]) -> pl.DataFrame:
+        """SQL conditions as inputs of their own: 1.0 true, 0.0 false, null unknown."""
+        known = {name: kind for name, kind in self.kinds.items() if name not in self.schema.later}
+        return self.table.select(
+            parse(text, known, list(lists)).polars(lists).cast(pl.Float64).alias(text) for text in conditions
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the column names and every value's hash, whatever the order of the rows."""
+        digest = hashlib.sha256(",".join(self.table.columns).encode())
+        digest.update(np.sort(self.table.hash_rows(seed=0).to_numpy()).tobytes())
+        return digest.hexdigest()
+
+
+def _default_inputs(plan: Plan) -> tuple[str, ...]:
+    schema = plan.schema
+    return tuple(dict.fromkeys((schema.amount, *schema.numeric, *schema.nominal, *plan.names)))

@@ -1,0 +1,180 @@
+"""One run: every detector trained, calibrated and measured on the same split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.detect import Calibration, Detector, Preparation, out_of_fold_scores
+from shroff.errors import ConfigurationError
+from shroff.evaluate import (
+    Cost,
+    Metrics,
+    RandomSplit,
+    Split,
+    TemporalSplit,
+    Thresholds,
+    average_precision,
+    best_f1_threshold,
+    choose_thresholds,
+    measure,
+)
+from shroff.experiment.dataset import Dataset
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One detector after its run.
+
+    `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked;
+    `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores.
+    """
+
+    name: str
+    detector: Detector
+    preparation: Preparation
+    calibration: Calibration
+    thresholds: Thresholds
+    held_out: float
+    train: Metrics
+    test: Metrics
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """All detectors of one run on one split."""
+
+    dataset: Dataset
+    split: str
+    rows: Split
+    trained: tuple[Trained, ...]
+
+    @property
+    def best(self) -> Trained:
+        """The detector with the best average precision on held-out scores."""
+        return max(self.trained, key=lambda trained: trained.held_out)
+
+
+def train(
+    dataset: Dataset,
+    detectors: Sequence[Detector],
+    split: RandomSplit | TemporalSplit,
+    *,
+    cost: Cost,
+    reviews_per_day: int | None = None,
+    lists: Mapping[str, Collection[str]] | None = None,
+    k: int = 100,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Run:
+    """Train, calibrate and measure each detector on the same rows.
+
+    Args:
+        cost, reviews_per_day: what the policy's thresholds are chosen by, on out-of-fold probabilities.
+        lists: named lists that detectors' SQL conditions may read.
+        k: cards looked at per day in Card Precision@k.
+        progress: called with a few words before each step.
+
+    Raises:
+        ConfigurationError: no detectors, or two of one name.
+    """
+    if not detectors:
+        raise ConfigurationError("expected at least one detector to train, got none.")
+    y = dataset.y
+    rows = split.rows(dataset.time, y, dataset.cards) if isinstance(split, TemporalSplit) else split.rows(y)
+    trained: list[Trained] = []
+    for name, detector in zip(_names(detectors), detectors, strict=True):
+        progress(f"train {name}")
+        one = _Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k)
+        trained.append(one.run(name))
+    return Run(dataset, str(split), rows, tuple(trained))
+
+
+def _names(detectors: Sequence[Detector]) -> list[str]:
+    names: list[str] = []
+    for detector in detectors:
+        same = sum(name.split("-")[0] == detector.name for name in names)
+        names.append(f"{detector.name}-{same + 1}" if same else detector.name)
+    return names
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One detector's way through a run."""
+
+    dataset: Dataset
+    rows: Split
+    detector: Detector
+    lists: Mapping[str, Collection[str]]
+    cost: Cost
+    reviews_per_day: int | None
+    k: int
+
+    def run(self, name: str) -> Trained:
+        started = time.perf_counter()
+        table = self._inputs()
+        learn, judge = self.rows.train, self.rows.test
+        preparation = self._prepare(table[learn])
+        X, y = preparation.matrix(table[learn]), self.dataset.y[learn]
+        nominal = preparation.nominal_codes
+        held_out = out_of_fold_scores(self.detector, X, y, nominal=nominal)
+        calibration = Calibration.fit(held_out, y)
+        fitted = self.detector.fit(X, y if self.detector.needs_labels else None, nominal=nominal)
+        seconds = time.perf_counter() - started
+        unseen = calibration.probability(held_out)
+        threshold = best_f1_threshold(y, unseen)
+        return Trained(
+            name=name,
+            detector=fitted,
+            preparation=preparation,
+            calibration=calibration,
+            thresholds=self._thresholds(y, unseen),
+            held_out=average_precision(y, unseen),
+            train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
+            test=self._measure(
+                judge, calibration.probability(fitted.score(preparation.matrix(table[judge]))), threshold
+            ),
+            seconds=seconds,
+        )
+
+    def _inputs(self) -> pl.DataFrame:
+        if self.detector.conditions:
+            return self.dataset.conditions(self.detector.conditions, self.lists)
+        return self.dataset.table
+
+    def _prepare(self, table: pl.DataFrame) -> Preparation:
+        if self.detector.conditions:
+            return Preparation.plain(self.detector.conditions)
+        return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
+
+    def _thresholds(self, y: NDArray[np.bool_], probability: Floats) -> Thresholds:
+        learn = self.rows.train
+        time = self.dataset.time[learn]
+        # a random split spreads a share of the payments over all days: reviews per day shrink with it
+        share = len(learn) / max(int(np.isin(self._days(), self._days()[learn]).sum()), 1)
+        days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
+        capacity = None if self.reviews_per_day is None else self.reviews_per_day * share
+        return choose_thresholds(
+            y, probability, self.dataset.amount[learn], cost=self.cost, reviews_per_day=capacity, days=days
+        )
+
+    def _days(self) -> NDArray[np.datetime64]:
+        return self.dataset.time.astype("datetime64[D]")
+
+    def _measure(self, rows: NDArray[np.int64], probability: Floats, threshold: float) -> Metrics:
+        cards = self.dataset.cards
+        return measure(
+            self.dataset.y[rows],
+            probability,
+            threshold=threshold,
+            day=None if cards is None else self._days()[rows],
+            card=None if cards is None else cards[rows],
+            k=self.k,
+        )

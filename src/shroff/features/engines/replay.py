@@ -1,0 +1,77 @@
+"""Replay: drive the online engine over a table as if its payments, results and labels came one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import polars as pl
+
+from shroff.collect import Schema
+from shroff.collect.payment import Value, payments
+from shroff.features.define import FeatureGroup
+from shroff.features.engines.online import OnlineEngine
+from shroff.features.plan import Later
+
+
+def replay(
+    groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema, *, lateness: str = "36500d"
+) -> pl.DataFrame:
+    """The features the online engine gives for a clean table, in the shape of `batch.compute`."""
+    engine = OnlineEngine(groups, schema, lateness=lateness)
+    rows = [features for features in feed(engine, frame) if features is not None]
+    order = _arrival_order(frame, engine.plan.schema)
+    columns = [
+        pl.Series(name, [row[name] for row in rows], dtype=pl.String if kind == "text" else pl.Float64)
+        for name, kind in engine.plan.kinds.items()
+    ]
+    arrived = pl.DataFrame([frame[schema.id][order], *columns])
+    return frame.select(schema.id).join(arrived, on=schema.id, how="left", maintain_order="left")
+
+
+def feed(engine: OnlineEngine, frame: pl.DataFrame) -> Iterator[dict[str, Value] | None]:
+    """Observe a table's payments in order of arrival, with results and labels in between when they arrived.
+
+    Yields the features of each payment, in order of arrival.
+    """
+    schema = engine.plan.schema
+    ordered = frame[_arrival_order(frame, schema)]
+    later = _later_events(ordered, engine, schema)
+    upcoming = next(later, None)
+    at_once = {
+        kind: ordered[column].to_list()
+        for kind, column, moment in _kinds(schema)
+        if kind in engine.plan.later and column is not None and moment is None
+    }
+    for row, payment in enumerate(payments(ordered, schema)):
+        while upcoming is not None and upcoming[0] < payment.arrived:
+            engine.later(*upcoming[2:])
+            upcoming = next(later, None)
+        yield engine.observe(payment)
+        for kind, known in at_once.items():
+            engine.later(payment.id, kind, known[row])
+
+
+def _kinds(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
+    return ("result", schema.result, schema.result_at), ("label", schema.label, schema.labelled_at)
+
+
+def _later_events(
+    ordered: pl.DataFrame, engine: OnlineEngine, schema: Schema
+) -> Iterator[tuple[int, int, str, Literal["result", "label"], Value]]:
+    """Results and labels with an arrival of their own, in its order; never before their payment's."""
+    events: list[tuple[int, int, str, Later, Value]] = []
+    arrival = schema.arrived_at or schema.time
+    for kind, column, moment in _kinds(schema):
+        if kind not in engine.plan.later or column is None or moment is None:
+            continue
+        known = ordered.with_row_index("\0row").filter(pl.col(column).is_not_null() & pl.col(moment).is_not_null())
+        when = pl.max_horizontal(moment, arrival).dt.epoch("us")
+        for row, at, identifier, value in known.select("\0row", when.alias("\0at"), schema.id, column).iter_rows():
+            events.append((at, row, identifier, kind, value))
+    events.sort(key=lambda event: event[:2])
+    return iter(events)
+
+
+def _arrival_order(frame: pl.DataFrame, schema: Schema) -> pl.Series:
+    return frame.select(pl.arg_sort_by(schema.arrived_at or schema.time, maintain_order=True)).to_series()

@@ -1,0 +1,78 @@
+"""Features of one payment alone, as both engines need them: expressions and calendar parts.
+
+`column` gives the Polars expression, `reader` the function over one payment's values; equal results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from shroff.collect.payment import Value
+from shroff.collect.times import EPOCH
+from shroff.features.define import Calendar, CalendarPart
+from shroff.features.plan import RowFeature
+
+WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
+_DAY, _HOUR = 86_400_000_000, 3_600_000_000
+
+
+def column(feature: RowFeature, time: str, zone: str | None) -> pl.Expr:
+    """The feature over a table: Float64 or String, null where the expression is null."""
+    if isinstance(feature.source, Calendar):
+        return _calendar_column(feature.source.part, pl.col(time).dt.convert_time_zone(zone or "UTC"))
+    values = feature.source.polars()
+    return values if feature.kind == "text" else values.cast(pl.Float64)
+
+
+def reader(feature: RowFeature, time: str, zone: str | None) -> Callable[[Mapping[str, Value]], Value]:
+    """The feature of one payment from its values (columns and earlier features by name)."""
+    if isinstance(feature.source, Calendar):
+        return _calendar_reader(feature.source.part, time, zone)
+    compute = feature.source.closure()
+    if feature.kind != "boolean":
+        return compute
+
+    def number(values: Mapping[str, Value]) -> Value:
+        truth = compute(values)
+        return None if truth is None else float(truth)
+
+    return number
+
+
+def _calendar_column(part: CalendarPart, local: pl.Expr) -> pl.Expr:
+    hour, weekday = local.dt.hour().cast(pl.Int64), local.dt.weekday().cast(pl.Int64)
+    if part == "hour":
+        return hour.cast(pl.Float64)
+    if part == "weekday":
+        return (weekday - 1).replace_strict(list(range(7)), list(WEEKDAYS), return_dtype=pl.String)
+    if part == "part_of_day":
+        return (hour // 6).replace_strict(list(range(4)), list(PARTS_OF_DAY), return_dtype=pl.String)
+    return (weekday >= 6 if part == "weekend" else hour < 6).cast(pl.Float64)
+
+
+def _calendar_reader(part: CalendarPart, time: str, zone: str | None) -> Callable[[Mapping[str, Value]], Value]:
+    located = ZoneInfo(zone) if zone and zone != "UTC" else None
+
+    def read(values: Mapping[str, Value]) -> Value:
+        micros: int = values[time]  # type: ignore[assignment]  # a payment's time is its microseconds
+        if located is None:
+            # 1970-01-01 was a Thursday
+            weekday, hour = (micros // _DAY + 3) % 7, micros % _DAY // _HOUR
+        else:
+            moment = (EPOCH + timedelta(microseconds=micros)).astimezone(located)
+            weekday, hour = moment.weekday(), moment.hour
+        if part == "hour":
+            return float(hour)
+        if part == "weekday":
+            return WEEKDAYS[weekday]
+        if part == "part_of_day":
+            return PARTS_OF_DAY[hour // 6]
+        return float(weekday >= 5 if part == "weekend" else hour < 6)
+
+    return read

@@ -1,0 +1,39 @@
+"""One test body over all engines: each gives exactly what the oracle gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from polars.testing import assert_frame_equal
+
+from contract.oracle import answer
+from contract.strategies import Ask, Log, cases
+from shroff import FeatureGroup, Schema
+from shroff.features.engines.batch import compute
+from shroff.features.engines.replay import replay
+
+Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
+
+
+@pytest.fixture(params=[compute, replay], ids=["batch", "online"], scope="module")
+def engine(request: pytest.FixtureRequest) -> Engine:
+    chosen: Engine = request.param
+    return chosen
+
+
+def expected(log: Log, asks: list[Ask]) -> pl.DataFrame:
+    columns = [
+        pl.Series(ask.feature.name, [answer(ask.question, log.rows, row) for row in log.rows], dtype=pl.Float64)
+        for ask in asks
+    ]
+    return pl.DataFrame([log.frame["id"], *columns])
+
+
+@settings(max_examples=400, deadline=None)
+@given(case=cases())
+def test_engine_equals_the_oracle(engine: Engine, case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
+    log, group, asks = case
+    assert_frame_equal(engine([group], log.frame, log.schema), expected(log, asks), check_exact=True)
