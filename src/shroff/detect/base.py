@@ -1,0 +1,152 @@
+"""The contract that every detector keeps, and the checks of what goes into one.
+
+Shapes: `X` is float32 [rows, columns], missing is NaN; a nominal column holds codes 0 … count - 1. `y` is
+boolean [rows], true is fraud. A score is float64 [rows], without a unit, higher is more suspicious.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from shroff.errors import ConfigurationError, DataError, NotFitted
+
+if TYPE_CHECKING:
+    import onnx
+
+Matrix = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float64]
+
+ALL_NUMERIC: Mapping[int, int] = MappingProxyType({})
+
+
+class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships no types
+    """What a detector can do: `fit`, `score`, `to_onnx`.
+
+    The constructor only stores its keyword arguments (so scikit-learn's `clone` and `get_params` work);
+    `fit` validates and learns, and what it learns has a name that ends in `_`, `n_features_in_` (the number
+    of columns) among them. `check_detector` tests all of this, for our detectors and for yours.
+    """
+
+    name: ClassVar[str]
+    """Short name for tables and files, such as `logistic_regression`."""
+
+    needs_labels: ClassVar[bool]
+    """Whether `fit` refuses `y=None`."""
+
+    conditions: Sequence[str] = ()
+    """SQL conditions wanted as the columns of `X`, in place of the shared preparation; most want none."""
+
+    @abstractmethod
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Learn from the training rows; `nominal` maps a nominal column's index to its number of codes.
+
+        Raises DataError for a matrix or labels of the wrong shape or content, ConfigurationError for a bad
+        parameter.
+        """
+
+    @abstractmethod
+    def score(self, X: Matrix) -> Scores:
+        """The raw score of each row, float64 [rows]; raises NotFitted before `fit`."""
+
+    @abstractmethod
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same score as a graph: input `X` float32 [N, columns], output `score` float32 [N].
+
+        Raises NotFitted before `fit`.
+        """
+
+
+def as_matrix(X: npt.ArrayLike) -> Matrix:
+    """`X` as float32 [rows, columns]; raises DataError when it is not a matrix of numbers.
+
+    >>> as_matrix([[1, 2.5]])
+    array([[1. , 2.5]], dtype=float32)
+    """
+    try:
+        matrix = np.asarray(X, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError("expected X to be a matrix of numbers, got values that are not numbers") from error
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise DataError(f"expected X of shape [rows, columns], got {list(matrix.shape)}")
+    return matrix
+
+
+def training_matrix(X: npt.ArrayLike, nominal: Mapping[int, int]) -> Matrix:
+    """`X` checked for `fit`: it has rows, nothing is infinite, nominal columns hold codes below their count.
+
+    Raises DataError otherwise.
+
+    >>> training_matrix([[0.5, 3]], {1: 3})
+    Traceback (most recent call last):
+    ...
+    shroff.errors.DataError: column 1 of X is nominal with 3 codes: expected whole numbers from 0 to 2
+    """
+    matrix = as_matrix(X)
+    if len(matrix) == 0:
+        raise DataError("expected rows to learn from, got an empty X")
+    infinite = np.flatnonzero(np.isinf(matrix).any(axis=0))
+    if infinite.size:
+        raise DataError(f"column {infinite[0]} of X holds infinite values: expected numbers or NaN")
+    _check_codes(matrix, nominal)
+    return matrix
+
+
+def _check_codes(matrix: Matrix, nominal: Mapping[int, int]) -> None:
+    for column, count in nominal.items():
+        if not 0 <= column < matrix.shape[1]:
+            raise DataError(f"nominal column {column} is not in X, which has {matrix.shape[1]} columns")
+        codes = matrix[:, column]
+        if not np.all((codes >= 0) & (codes < count) & (codes == np.floor(codes))):
+            raise DataError(
+                f"column {column} of X is nominal with {count} codes: expected whole numbers from 0 to {count - 1}"
+            )
+
+
+def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
+    """`y` as boolean [rows] with both classes in it.
+
+    Raises ConfigurationError without labels, DataError when they do not fit.
+
+    >>> training_labels([0, 1], 2)
+    array([False,  True])
+    """
+    if y is None:
+        raise ConfigurationError("this detector learns from labels: pass y, true for fraud")
+    labels = np.asarray(y)
+    if labels.shape != (rows,):
+        raise DataError(f"expected y of shape [{rows}], one label per row of X, got {list(labels.shape)}")
+    fraud: Labels = labels == 1
+    if not np.all(fraud | (labels == 0)):
+        raise DataError("expected labels 0 or 1 in y, got other values")
+    if fraud.all() or not fraud.any():
+        raise DataError("expected both fraud and genuine rows in y, got only one of the two")
+    return fraud
+
+
+def require_fitted(detector: Detector) -> int:
+    """The number of columns the detector learned from; raises NotFitted when it has not learned."""
+    columns: int | None = getattr(detector, "n_features_in_", None)
+    if columns is None:
+        raise NotFitted(f"{type(detector).__name__} has not learned yet: call fit first")
+    return columns
+
+
+def scoring_matrix(detector: Detector, X: npt.ArrayLike) -> Matrix:
+    """`X` checked for `score` against what `fit` kept as `n_features_in_` and, if it did, `nominal_`.
+
+    Raises NotFitted before `fit`, DataError for another number of columns or codes that `fit` did not count.
+    """
+    columns = require_fitted(detector)
+    matrix = as_matrix(X)
+    if matrix.shape[1] != columns:
+        raise DataError(f"expected X with the {columns} columns of fit, got {matrix.shape[1]}")
+    _check_codes(matrix, getattr(detector, "nominal_", ALL_NUMERIC))
+    return matrix

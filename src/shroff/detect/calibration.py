@@ -1,0 +1,185 @@
+"""From a raw score to a probability of fraud, the same bits for a batch and for one payment.
+
+Imports NumPy only: the serving process uses this module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self, TypedDict, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from shroff.errors import BundleError, ConfigurationError, DataError
+
+Floats = npt.NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
+
+
+class CalibrationJson(TypedDict):
+    """A `Calibration` as JSON."""
+
+    a: float
+    b: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probability = 1 / (1 + exp(-(a · score + b))), with a > 0: more suspicious is more probable.
+
+    Raises ConfigurationError for an `a` that is not above 0 or numbers that are not finite.
+
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999. Fitted on out-of-fold scores, as in
+    scikit-learn's `CalibratedClassifierCV(ensemble=False)`.
+
+    >>> calibration = Calibration.fit([-2.0, -1.0, 0.5, 0.0, 1.0, 3.0], [0, 0, 0, 1, 1, 1])
+    >>> calibration.probability([-2.0, 0.25, 3.0]).round(3)
+    array([0.204, 0.505, 0.847])
+    >>> round(calibration.one(3.0), 3)
+    0.847
+    """
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.a) and math.isfinite(self.b) and self.a > 0):
+            raise ConfigurationError("expected a calibration with a finite slope above 0 and a finite offset")
+
+    @classmethod
+    def fit(cls, score: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """The calibration that is most likely given held-out scores [rows] and labels [rows], 1 is fraud.
+
+        Where scores do not rise with fraud the slope is all but 0: every probability is the share of fraud.
+        Raises DataError for scores that are not finite, other shapes, or labels of only one class.
+        """
+        scores, fraud = _checked(score, y)
+        center, scale = float(scores.mean()), float(scores.std())
+        if scores.min() == scores.max():
+            scale = 1.0
+        target = _smoothed(fraud)
+        slope, offset = _newton((scores - center) / scale, target)
+        if slope < _FLAT:
+            share = float(target.mean())
+            slope, offset = _FLAT, math.log(share / (1.0 - share))
+        return cls(a=slope / scale, b=offset - slope * center / scale)
+
+    def probability(self, score: npt.ArrayLike) -> Floats:
+        """The probability of fraud of each score, float64 in [0, 1]; raises DataError for a NaN score."""
+        scores = np.asarray(score, dtype=np.float64)
+        if np.isnan(scores).any():
+            raise DataError("expected scores that are numbers, got NaN")
+        with np.errstate(over="ignore"):
+            exponents = self.a * scores + self.b
+        return _logistic(np.clip(exponents, -_LIMIT, _LIMIT), _scale_array)
+
+    def one(self, score: float) -> float:
+        """The probability of one score: the same bits as `probability` gives; raises DataError for NaN."""
+        exponent = self.a * float(score) + self.b
+        if math.isnan(exponent):
+            raise DataError("expected a score that is a number, got NaN")
+        return _logistic(max(-_LIMIT, min(_LIMIT, exponent)), _scale_float)
+
+    def to_json(self) -> CalibrationJson:
+        """A dictionary that JSON keeps to the bit."""
+        return {"a": self.a, "b": self.b}
+
+    @classmethod
+    def from_json(cls, data: CalibrationJson) -> Self:
+        """The calibration that `to_json` wrote; raises BundleError for anything else."""
+        try:
+            return cls(a=data["a"], b=data["b"])
+        except (KeyError, TypeError, ConfigurationError) as error:
+            raise BundleError("expected a calibration as Calibration.to_json writes it") from error
+
+
+# The logistic function in additions, multiplications and one division. Each is rounded alike on every
+# machine, for a float and for an array, which the exp of libm and of NumPy's vector loops is not: so a
+# decision made with `one` is replayed to the bit, also elsewhere.
+
+_LIMIT = 700.0  # exp(700) is still finite
+_LOG2_E = 1.0 / math.log(2.0)
+_LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # the first 32 bits of ln 2: whole multiples of it are exact
+_LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the rest
+_TO_INTEGER = 1.5 * 2.0**52  # adding and taking it away again rounds to a whole number
+_TAYLOR = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
+
+
+def _logistic(z: Number, scale: Callable[[Number, Number], Number]) -> Number:
+    power = (-z * _LOG2_E + _TO_INTEGER) - _TO_INTEGER
+    rest = (-z - power * _LN2_HIGH) - power * _LN2_LOW
+    series = rest * _TAYLOR[0] + _TAYLOR[1]
+    for coefficient in _TAYLOR[2:]:
+        series = series * rest + coefficient
+    return 1.0 / (1.0 + scale(series, power))
+
+
+def _scale_float(series: float, power: float) -> float:
+    return math.ldexp(series, int(power))
+
+
+def _scale_array(series: Floats, power: Floats) -> Floats:
+    return np.ldexp(series, power.astype(np.int32))
+
+
+# Platt's fit, with the Newton steps of Lin, Lin and Weng, A Note on Platt's Probabilistic Outputs, 2007.
+
+_FLAT = 1e-6  # smallest slope, per standard deviation of the scores
+_RIDGE = 1e-12  # keeps the Hessian invertible when all scores are equal
+_STEPS = 100
+_SMALL_GRADIENT = 1e-10  # mean over rows
+
+
+def _checked(score: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    scores, labels = np.asarray(score, dtype=np.float64), np.asarray(y)
+    if scores.ndim != 1 or scores.shape != labels.shape:
+        raise DataError(f"expected one label per score, got shapes {list(scores.shape)} and {list(labels.shape)}")
+    if not np.isfinite(scores).all():
+        raise DataError("expected finite scores to calibrate on, got infinite or NaN ones")
+    fraud = labels == 1
+    if not fraud.any() or fraud.all():
+        raise DataError("expected both fraud and genuine rows to calibrate on, got at most one of the two")
+    return scores, fraud
+
+
+def _smoothed(fraud: npt.NDArray[np.bool_]) -> Floats:
+    """Platt's targets: a little inside 0 and 1, so that separable scores keep a finite slope."""
+    frauds = int(np.count_nonzero(fraud))
+    genuine = fraud.size - frauds
+    return np.where(fraud, (frauds + 1.0) / (frauds + 2.0), 1.0 / (genuine + 2.0))
+
+
+def _newton(x: Floats, target: Floats) -> tuple[float, float]:
+    """Slope and offset that minimise the mean cross-entropy of `target` [rows] given `x` [rows]."""
+    design = np.column_stack([x, np.ones_like(x)])
+    share = float(target.mean())
+    weights = np.array([0.0, math.log(share / (1.0 - share))])
+    loss = _loss(design @ weights, target)
+    for _ in range(_STEPS):
+        probability = 0.5 * (1.0 + np.tanh(0.5 * (design @ weights)))
+        gradient = design.T @ (probability - target) / x.size
+        if np.abs(gradient).max() < _SMALL_GRADIENT:
+            break
+        curvature = probability * (1.0 - probability) / x.size
+        hessian = (design.T * curvature) @ design + _RIDGE * np.eye(2)
+        weights, loss, moved = _descend(design, target, weights, loss, np.linalg.solve(hessian, gradient))
+        if not moved:
+            break
+    return float(weights[0]), float(weights[1])
+
+
+def _descend(design: Floats, target: Floats, weights: Floats, loss: float, step: Floats) -> tuple[Floats, float, bool]:
+    """Halve the Newton step until it lowers the loss; whether any length did."""
+    for halvings in range(30):
+        candidate = weights - step * 0.5**halvings
+        smaller = _loss(design @ candidate, target)
+        if smaller < loss:
+            return candidate, smaller, True
+    return weights, loss, False
+
+
+def _loss(z: Floats, target: Floats) -> float:
+    return float(np.mean(np.logaddexp(0.0, z) - target * z))

@@ -1,0 +1,50 @@
+"""Held-out scores of every training row, to calibrate on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold
+
+from shroff.detect.base import ALL_NUMERIC, Detector, Matrix, Scores, training_labels, training_matrix
+from shroff.errors import ConfigurationError, DataError
+
+
+def out_of_fold_scores(
+    detector: Detector,
+    X: Matrix,
+    y: npt.ArrayLike,
+    *,
+    nominal: Mapping[int, int] = ALL_NUMERIC,
+    folds: int = 3,
+    seed: int = 0,
+) -> Scores:
+    """Score each row of `X` [rows, columns] with a clone of `detector` that did not learn from it.
+
+    Rows are dealt to `folds` parts of equal fraud share, shuffled by `seed`; float64 [rows] comes back, in
+    the order of `X`. `detector` itself stays as it was. Raises ConfigurationError for fewer than 2 folds,
+    DataError for labels of one class, fewer frauds or genuine rows than folds, or scores that are not finite.
+
+    As `CalibratedClassifierCV(ensemble=False)` of scikit-learn does before it calibrates.
+
+    >>> from shroff.detect.rules import Rules
+    >>> out_of_fold_scores(Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds=2)
+    array([0., 1., 0., 1.])
+    """
+    if folds < 2:
+        raise ConfigurationError(f"expected at least 2 folds, got {folds}")
+    matrix = training_matrix(X, nominal)
+    fraud = training_labels(y, len(matrix))
+    fewest = min(np.count_nonzero(fraud), np.count_nonzero(~fraud))
+    if fewest < folds:
+        raise DataError(f"expected at least {folds} fraud and {folds} genuine rows, got {fewest} of one")
+    scores = np.empty(len(matrix))
+    for learn, hold in StratifiedKFold(folds, shuffle=True, random_state=seed).split(matrix, fraud):
+        fitted = clone(detector).fit(matrix[learn], fraud[learn], nominal=nominal)
+        scores[hold] = fitted.score(matrix[hold])
+    if not np.isfinite(scores).all():
+        raise DataError(f"expected finite scores, got others from {type(detector).__name__}")
+    return scores

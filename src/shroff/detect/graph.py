@@ -1,0 +1,77 @@
+"""ONNX graphs, node by node: the only file that knows the versions we write.
+
+Operator set 17 and `ai.onnx.ml` 3, IR version 8: every ONNX Runtime since 1.12 reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+ML = "ai.onnx.ml"
+ML_OPSET = 3
+IR_VERSION = 8
+
+DOUBLE = TensorProto.DOUBLE
+INT64 = TensorProto.INT64
+
+INPUT = "X"
+OUTPUT = "score"
+
+
+class Graph:
+    """A graph under construction: `add` nodes and `constant`s, then `model` closes it.
+
+    >>> graph = Graph()
+    >>> total = graph.add("ReduceSum", INPUT, graph.constant(np.array([1])), keepdims=0)
+    >>> [node.op_type for node in graph.model(total, columns=3).graph.node]
+    ['ReduceSum', 'Reshape', 'Cast']
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, value: npt.ArrayLike) -> str:
+        """A learned array; returns its name in the graph."""
+        name = f"c{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """A node with one output; returns the name of that output."""
+        name = f"v{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, list(inputs), [name], domain=domain, **attributes))
+        return name
+
+    def total(self, *terms: str) -> str:
+        """The sum of one or more values of the same element type."""
+        result, *rest = terms
+        for term in rest:
+            result = self.add("Add", result, term)
+        return result
+
+    def model(self, score: str, *, columns: int) -> onnx.ModelProto:
+        """The finished graph: `X` float32 [N, columns] to `score` float32 [N]; checked by `onnx.checker`."""
+        flat = self.add("Reshape", score, self.constant(np.array([-1], dtype=np.int64)))
+        self._nodes.append(helper.make_node("Cast", [flat], [OUTPUT], to=TensorProto.FLOAT))
+        graph = helper.make_graph(
+            self._nodes,
+            "detector",
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", columns])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N"])],
+            self._constants,
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="shroff",
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)],
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model

@@ -1,0 +1,123 @@
+"""Boosted trees, the field's strongest detector on tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    Matrix,
+    Scores,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
+from shroff.detect.ensemble import ensemble_model
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class BoostedTrees(Detector):
+    """Score by log-odds summed over gradient-boosted trees (LightGBM, logistic loss).
+
+    Missing values go the way that training found better; nominal columns are split into sets of codes. The
+    same data, parameters and seed give the same trees, with any number of threads.
+
+    n_trees, learning_rate: trees and the share of each that is kept. max_depth (-1: no limit), num_leaves,
+    min_child_samples: limits of a tree. subsample, colsample: share of the rows and columns a tree sees.
+    reg_lambda: L2 penalty of leaf values. max_bins: thresholds tried per column; fraud hides in the far
+    tail of amounts, which LightGBM's usual 255 cannot resolve. threads: 0 for one per core. seed: of the
+    sampling.
+
+    Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, 2017.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 2)).astype(np.float32)
+    >>> fraud = X[:, 0] > 1.5
+    >>> trees = BoostedTrees(n_trees=50, threads=1).fit(X, fraud)
+    >>> trees.score([[0.0, 0.0], [3.0, 0.0]]).round(1)
+    array([-5.2,  1.8])
+    """
+
+    name: ClassVar[str] = "boosted_trees"
+    needs_labels: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        n_trees: int = 300,
+        learning_rate: float = 0.05,
+        max_depth: int = 4,
+        num_leaves: int = 16,
+        min_child_samples: int = 20,
+        subsample: float = 0.8,
+        colsample: float = 0.8,
+        reg_lambda: float = 1.0,
+        max_bins: int = 4095,
+        threads: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.n_trees = n_trees
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
+        self.subsample = subsample
+        self.colsample = colsample
+        self.reg_lambda = reg_lambda
+        self.max_bins = max_bins
+        self.threads = threads
+        self.seed = seed
+
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Grow the trees."""
+        matrix = training_matrix(X, nominal)
+        fraud = training_labels(y, len(matrix))
+        parameters = self._parameters()
+        data = lightgbm.Dataset(
+            matrix, fraud.astype(np.float32), categorical_feature=sorted(nominal), params=parameters
+        )
+        self.booster_ = lightgbm.train(parameters, data, num_boost_round=self.n_trees)
+        self.nominal_ = dict(nominal)
+        self.n_features_in_ = matrix.shape[1]
+        return self
+
+    def _parameters(self) -> dict[str, object]:
+        return {
+            "objective": "binary",
+            "learning_rate": self.learning_rate,
+            "max_depth": self.max_depth,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_child_samples,
+            "bagging_fraction": self.subsample,
+            "bagging_freq": 1,
+            "feature_fraction": self.colsample,
+            "lambda_l2": self.reg_lambda,
+            "max_bin": self.max_bins,
+            "num_threads": self.threads,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "zero_as_missing": False,
+            "verbosity": -1,
+        }
+
+    def score(self, X: Matrix) -> Scores:
+        """The log-odds of fraud, float64 [rows]."""
+        matrix = scoring_matrix(self, X)
+        return np.asarray(self.booster_.predict(matrix, raw_score=True), dtype=np.float64)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same trees as a graph: equal decisions, leaves summed in double precision."""
+        columns = require_fitted(self)
+        trees = self.booster_.dump_model()["tree_info"]
+        return ensemble_model(trees, columns=columns, nominal=self.nominal_)
