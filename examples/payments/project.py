@@ -1,0 +1,1 @@
+../../src/shroff/templates/project.py

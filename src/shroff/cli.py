@@ -1,0 +1,299 @@
+"""The command line: parse, call, print. No logic lives here.
+
+Every command takes `--json` and then prints one JSON document on standard output and nothing else. Exit
+codes: 0 done, 1 a check failed, 2 bad usage or bad input, with one sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from shroff import __version__
+from shroff.errors import ShroffError
+from shroff.settings import Settings
+
+app = typer.Typer(
+    name="shroff",
+    help="Payment-fraud detection from a raw payment log to a live decision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# a pipe has no width of its own: do not squeeze tables into 80 columns
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True, highlight=False)
+
+ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
+Data = Annotated[Path, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)]
+Join = Annotated[Path | None, typer.Option("--join", help="A second table of statistics, joined on the payment id.")]
+MaxBad = Annotated[float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@contextmanager
+def steps(*, quiet: bool) -> Iterator[Any]:
+    """Show the current step and how long it has run, on standard error; yields the function that names a step."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=quiet) as progress:
+        current: list[Any] = []
+
+        def step(name: str) -> None:
+            if current:
+                progress.stop_task(current[-1])
+            current.append(progress.add_task(name, total=None))
+
+        yield step
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def _version(value: bool) -> None:
+    if value:
+        out.print(f"shroff {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Payment-fraud detection from a raw payment log to a live decision."""
+
+
+@app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(help=".csv, .csv.gz or .parquet; a folder with --two-tables.")],
+    payments: Annotated[int, typer.Option(help="How many payments, about.", min=1_000)] = 100_000,
+    days: Annotated[int, typer.Option(help="Over how many days.", min=1)] = 90,
+    fraud_rate: Annotated[float, typer.Option(help="Share of fraud, about.", min=0.001, max=0.2)] = 0.01,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    two_tables: Annotated[bool, typer.Option("--two-tables", help="Write facts.csv and statistics.csv.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a labelled payment log with five fraud patterns and what looks like fraud but is not."""
+    from shroff.collect.simulate import simulate as make
+    from shroff.collect.simulate import write
+    from shroff.features.two_tables import write_two_tables
+
+    with steps(quiet=as_json) as step:
+        step(f"simulate {payments:,} payments")
+        frame = make(payments, days=days, fraud_rate=fraud_rate, seed=seed)
+        step(f"write {file}")
+        if two_tables:
+            write_two_tables(frame, file, seed=seed)
+        else:
+            write(frame, file)
+    document = {"file": str(file), "payments": len(frame), "frauds": int(frame["is_fraud"].sum())}
+    if as_json:
+        show(document)
+    else:
+        out.print(f"{file}: {len(frame):,} payments, {document['frauds']:,} of them fraud.")
+
+
+@app.command()
+def collect(
+    project: ProjectPath,
+    data: Data,
+    output: Annotated[Path, typer.Option("--out", help="The clean table (.parquet).", show_default=False)],
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Clean a raw table and write it as Parquet."""
+    from shroff.collect import write_parquet
+    from shroff.pipeline import collect_table
+    from shroff.project import load_project
+
+    with steps(quiet=as_json) as step:
+        step(f"read and clean {data}")
+        cleaned = collect_table(load_project(project), data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        step(f"write {output}")
+        write_parquet(cleaned.frame, output)
+    document = {
+        "file": str(output),
+        "rows": cleaned.rows,
+        "kept": len(cleaned.frame),
+        "dropped": cleaned.dropped,
+    }
+    if as_json:
+        show(document)
+    else:
+        out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows.")
+        _print_dropped(cleaned.dropped)
+
+
+@app.command()
+def features(
+    project: ProjectPath,
+    data: Data,
+    output: Annotated[Path, typer.Option("--out", help="The features (.parquet).", show_default=False)],
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a project's features over a raw table and write them as Parquet."""
+    from time import perf_counter
+
+    from shroff.collect import write_parquet
+    from shroff.features.engines.batch import compute_plan
+    from shroff.pipeline import collect_table
+    from shroff.project import load_project
+
+    with steps(quiet=as_json) as step:
+        loaded = load_project(project)
+        step(f"read and clean {data}")
+        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        step("compute features")
+        started = perf_counter()
+        table = compute_plan(loaded.plan, cleaned.frame)
+        seconds = perf_counter() - started
+        step(f"write {output}")
+        write_parquet(table, output)
+    document = {"file": str(output), "payments": len(table), "features": table.columns[1:], "seconds": seconds}
+    if as_json:
+        show(document)
+    else:
+        out.print(f"{output}: {table.width - 1} features of {len(table):,} payments in {seconds:.1f} s.")
+
+
+@app.command()
+def train(
+    project: ProjectPath,
+    data: Data,
+    split: Annotated[
+        str | None, typer.Option(help="random:70/30 or time:START/TRAIN/DELAY/TEST in days.", show_default=False)
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Train and compare a project's detectors; with --bundle, package the best one."""
+    from shroff.evaluate.report import comparison
+    from shroff.pipeline import collect_table, package, summary, train_models
+    from shroff.project import load_project
+
+    with steps(quiet=as_json) as step:
+        loaded = load_project(project)
+        step(f"read and clean {data}")
+        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        run = train_models(loaded, cleaned.frame, split=split, progress=step)
+        packaged = None
+        if bundle is not None:
+            step(f"package {run.best.name}")
+            packaged = package(loaded, run, bundle)
+    document = summary(run) | {"dropped": cleaned.dropped}
+    if packaged is not None:
+        document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
+    if as_json:
+        show(document)
+        return
+    _print_dropped(cleaned.dropped)
+    out.print(comparison({trained.name: (trained.train, trained.test) for trained in run.trained}))
+    out.print(f"Best on held-out training rows: {run.best.name}.")
+    if packaged is not None:
+        out.print(f"Packaged as {packaged.folder}, version {packaged.bundle.version}.")
+
+
+@app.command()
+def report(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)], as_json: AsJson = False
+) -> None:
+    """Print what a bundle holds and how its detectors compared."""
+    from shroff.evaluate.metrics import Metrics
+    from shroff.evaluate.report import comparison, confusion
+    from shroff.package import load
+
+    loaded = load(bundle)
+    document = {"name": loaded.name, "version": loaded.version, "fingerprint": loaded.fingerprint, **loaded.metrics}
+    if as_json:
+        show(document)
+        return
+    figures = {
+        name: (Metrics(**entry["train"]), Metrics(**entry["test"]))
+        for name, entry in loaded.metrics["detectors"].items()
+    }
+    out.print(f"{loaded.name}, version {loaded.version}, trained on data {loaded.fingerprint[:12]}")
+    out.print(comparison(figures))
+    out.print(confusion(figures[loaded.name][1]))
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
+    warm: Annotated[
+        Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
+    ] = None,
+    max_bad: MaxBad = 0.01,
+) -> None:
+    """Answer payments over HTTP with the decisions of a bundle."""
+    from shroff.serve.server import serve as run
+
+    run(bundle, host=host, port=port, warm=warm, max_bad=max_bad, settings=Settings.read())
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where to put everything.")] = Path("demo"),
+    payments: Annotated[int, typer.Option(help="How many payments to simulate.", min=20_000)] = 100_000,
+    port: Annotated[int, typer.Option(help="Port of the service; 0: any free one.", min=0, max=65535)] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the service running until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the whole path once: simulate, train, package, serve, decide."""
+    from shroff.demo import run_demo
+
+    with steps(quiet=as_json) as step:
+        outcome = run_demo(folder, payments=payments, port=port, progress=step)
+    try:
+        if as_json:
+            show(outcome.document)
+        else:
+            for part in outcome.parts:
+                out.print(part)
+        if keep:
+            err.print("The service runs until Ctrl-C.")
+            outcome.server.wait()
+    finally:
+        outcome.stop()
+
+
+def _print_dropped(dropped: dict[str, int]) -> None:
+    for reason, count in dropped.items():
+        err.print(f"dropped {count:,} rows: {reason}")
+
+
+def main() -> NoReturn:
+    """Run the command line; errors become one sentence and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except ShroffError as error:
+        err.print(f"shroff: {error}", style="bold red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a user never meets a traceback
+        crash = Path(".shroff") / "crash.log"
+        crash.parent.mkdir(exist_ok=True)
+        crash.write_text(traceback.format_exc())
+        err.print(
+            f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, its details are in {crash}.",
+            markup=False,
+        )
+        sys.exit(2)
+    sys.exit(0)

@@ -1,0 +1,182 @@
+"""The demo: the whole path once, on simulated payments, against a service that really runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from rich.console import RenderableType
+from rich.table import Table
+
+from shroff.client import Client, Decision
+from shroff.collect.simulate import simulate, write
+from shroff.errors import ShroffError
+from shroff.evaluate.report import comparison
+from shroff.pipeline import Progress, collect_table, package, summary, train_models
+from shroff.project import load_project
+from shroff.settings import Settings
+
+DAYS = 90
+SPLIT = "time:{start}/60/7/22"
+START = "2024-01-01"
+SENT = 500
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo found: parts to print, the same as one JSON document, and the service that still runs."""
+
+    parts: Sequence[RenderableType]
+    document: dict[str, Any]
+    server: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """Stop the service and wait for it."""
+        self.server.send_signal(signal.SIGTERM)
+        self.server.wait(timeout=30)
+
+
+def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> Outcome:
+    """Simulate, train three detectors, package, serve, and send held-out payments.
+
+    Args:
+        folder: everything is written here: payments, history, bundle, ledger.
+        port: of the service; 0 takes a free one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(home=folder / "home", ledger=f"sqlite:///{(folder / 'home' / 'ledger.db').resolve()}")
+    progress(f"simulate {payments:,} payments")
+    log = simulate(payments, days=DAYS, start=START, fraud_rate=0.015, seed=7)
+    write(log, folder / "payments.parquet")
+    project_file = Path(str(files("shroff") / "templates" / "project.py"))
+    project = load_project(project_file)
+    progress("clean")
+    cleaned = collect_table(project, folder / "payments.parquet", key=settings.hmac_key())
+    run = train_models(project, cleaned.frame, split=SPLIT.format(start=START), progress=progress)
+    progress("package")
+    packaged = package(project, run, folder / "bundle")
+    chosen = _busiest(log, DAYS - 22)
+    write(log[: chosen[0]], folder / "history.parquet")
+    progress("start the service")
+    (folder / "home" / "ledger.db").unlink(missing_ok=True)
+    server, url = _start(packaged.folder, folder / "history.parquet", settings, port)
+    try:
+        progress(f"send {SENT} held-out payments")
+        sent = log[chosen]
+        decisions, seconds = _send(url, sent)
+    except BaseException:
+        server.kill()
+        raise
+    shown = _telling(decisions, sent)
+    table = _against_truth(decisions, sent)
+    curl = _curl(url, sent)
+    document = summary(run) | {
+        "bundle": str(packaged.folder),
+        "url": url,
+        "decisions": {f"{action}/{truth}": n for action, truth, n in table},
+        "decision": shown,
+        "seconds_per_payment": seconds / SENT,
+        "curl": curl,
+    }
+    parts: list[RenderableType] = [
+        comparison({one.name: (one.train, one.test) for one in run.trained}),
+        f"Packaged {run.best.name} as {packaged.folder}; sent {SENT} held-out payments one by one, "
+        f"{1000 * seconds / SENT:.1f} ms each with features and a synced ledger.",
+        _decision_table(table),
+        "One decision, whole:",
+        json.dumps(shown, indent=2),
+        f"Try it: shroff serve {packaged.folder} --warm {folder / 'history.parquet'}",
+        curl,
+    ]
+    return Outcome(parts, document, server)
+
+
+def _busiest(log: pl.DataFrame, first_day: int) -> slice:
+    """The stretch of `SENT` payments from `first_day` on that has most frauds: 500 in a row are few otherwise."""
+    frauds = np.concatenate([[0], np.cumsum(log["is_fraud"].to_numpy())])
+    days = (log["created_at"] - log["created_at"][0]).dt.total_days().to_numpy()
+    begin = int(np.searchsorted(days, first_day))
+    within = frauds[begin + SENT :] - frauds[begin:-SENT]
+    best = begin + int(np.argmax(within))
+    return slice(best, best + SENT)
+
+
+def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the service as a user would, and wait until it is ready."""
+    if port == 0:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+    environment = os.environ | {"SHROFF_HOME": str(settings.home), "SHROFF_LEDGER": settings.ledger}
+    command = [sys.executable, "-m", "shroff", "serve", str(bundle), "--warm", str(history), "--port", str(port)]
+    log = (settings.home / "service.log").open("wb")
+    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    client = Client(url)
+    for _ in range(600):
+        if server.poll() is not None:
+            break
+        if client.ready():
+            return server, url
+        time.sleep(0.1)
+    server.kill()
+    raise ShroffError(f"the service did not become ready; see {settings.home / 'service.log'}.")
+
+
+def _payload(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the log as a shop would send it: without what is only known later."""
+    later = ("result", "result_at", "is_fraud", "labelled_at", "fraud_pattern")
+    payload = {name: value for name, value in row.items() if name not in later}
+    return payload | {"created_at": row["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+
+
+def _send(url: str, log: pl.DataFrame) -> tuple[list[Decision], float]:
+    with Client(url) as client:
+        started = time.perf_counter()
+        decisions = [client.decide(_payload(row)) for row in log.iter_rows(named=True)]
+        return decisions, time.perf_counter() - started
+
+
+def _against_truth(decisions: Sequence[Decision], log: pl.DataFrame) -> list[tuple[str, str, int]]:
+    truth = ["fraud" if fraud else "genuine" for fraud in log["is_fraud"]]
+    pairs = [(decision.action, true) for decision, true in zip(decisions, truth, strict=True)]
+    return [
+        (action, true, pairs.count((action, true)))
+        for action in ("approve", "review", "decline")
+        for true in ("genuine", "fraud")
+    ]
+
+
+def _decision_table(counts: Sequence[tuple[str, str, int]]) -> Table:
+    table = Table("Decision", "genuine", "fraud", title=f"{SENT} held-out payments: decisions against the truth")
+    number = {(action, truth): n for action, truth, n in counts}
+    for action in ("approve", "review", "decline"):
+        table.add_row(action, str(number[action, "genuine"]), str(number[action, "fraud"]))
+    return table
+
+
+def _telling(decisions: Sequence[Decision], log: pl.DataFrame) -> dict[str, Any]:
+    """The most suspicious of the frauds that were caught, or of all."""
+    caught = [d for d, fraud in zip(decisions, log["is_fraud"], strict=True) if fraud and d.action != "approve"]
+    best = max(caught or decisions, key=lambda decision: decision.probability or 0.0)
+    document: dict[str, Any] = msgspec.to_builtins(best)
+    return document
+
+
+def _curl(url: str, log: pl.DataFrame) -> str:
+    payload = _payload(log.row(len(log) - 1, named=True)) | {"transaction_id": "my-first-payment"}
+    body = json.dumps(payload).replace("'", "'\\''")
+    return f"curl -s {url}/v1/decisions -H 'content-type: application/json' -d '{body}'"

@@ -1,0 +1,124 @@
+"""The whole path from a raw table to a bundle, as the command line and the demo walk it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from shroff.collect import Cleaned, clean, read, read_joined
+from shroff.errors import ConfigurationError
+from shroff.evaluate import parse
+from shroff.experiment import Dataset, Run, Trained, train
+from shroff.package import Bundle, check_model, save
+from shroff.project import Project
+
+Progress = Callable[[str], None]
+
+
+def silent(step: str) -> None:
+    """Progress that nobody watches."""
+
+
+def collect_table(
+    project: Project, data: str | Path, *, key: bytes, join: str | Path | None = None, max_bad: float = 0.01
+) -> Cleaned:
+    """Read and clean a project's table, joined with a second one where the project says so.
+
+    Raises:
+        ConfigurationError: a second table where the project joins none, or none where it does.
+        DataError: the files are unusable.
+    """
+    if (join is None) != (project.join is None):
+        wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
+        raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
+    raw = read(data) if join is None else read_joined(data, join, on=str(project.join))
+    return clean(raw, project.plan.schema, key=key, max_bad=max_bad, source=str(data))
+
+
+def train_models(
+    project: Project, frame: pl.DataFrame, *, split: str | None = None, progress: Progress = silent
+) -> Run:
+    """Compute features over a clean table, then train and compare the project's detectors.
+
+    Raises:
+        ConfigurationError: no detectors, no label, or a split that does not fit the data.
+    """
+    progress("compute features")
+    dataset = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
+    return train(
+        dataset,
+        project.detectors,
+        parse(split or project.split),
+        cost=project.policy.cost,
+        reviews_per_day=project.policy.reviews_per_day,
+        lists=project.policy.lists,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A bundle and where it was written."""
+
+    bundle: Bundle
+    folder: Path
+
+
+def package(project: Project, run: Run, folder: str | Path, *, trained: Trained | None = None) -> Packaged:
+    """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX model.
+
+    Raises:
+        BundleError: the ONNX model does not score as the detector does, or the folder is taken.
+    """
+    chosen = trained or run.best
+    model = chosen.detector.to_onnx().SerializeToString()
+    table = (
+        run.dataset.table
+        if not chosen.detector.conditions
+        else run.dataset.conditions(chosen.detector.conditions, project.policy.lists)
+    )
+    X = chosen.preparation.matrix(table[run.rows.test[:2_000]])
+    check_model(model, X, chosen.detector.score(X))
+    policy = project.policy.with_thresholds(chosen.thresholds.review_at, chosen.thresholds.decline_at)
+    bundle = Bundle(
+        name=chosen.name,
+        schema=project.plan.schema,
+        groups=tuple(project.features),
+        preparation=chosen.preparation,
+        calibration=chosen.calibration,
+        conditions=tuple(chosen.detector.conditions),
+        policy=msgspec.to_builtins(policy),
+        metrics=summary(run),
+        fingerprint=run.dataset.fingerprint(),
+        model=model,
+    )
+    return Packaged(save(bundle, folder), Path(folder))
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """A run as plain JSON: the split, its sizes, and every detector's figures."""
+    return {
+        "split": run.split,
+        "train_rows": len(run.rows.train),
+        "test_rows": len(run.rows.test),
+        "inputs": [*run.dataset.numeric, *run.dataset.nominal],
+        "best": run.best.name,
+        "detectors": {
+            trained.name: {
+                "held_out_average_precision": trained.held_out,
+                "train": trained.train.to_dict(),
+                "test": trained.test.to_dict(),
+                "thresholds": {
+                    "review_at": trained.thresholds.review_at,
+                    "decline_at": trained.thresholds.decline_at,
+                },
+                "seconds": round(trained.seconds, 3),
+            }
+            for trained in run.trained
+        },
+    }

@@ -1,0 +1,105 @@
+"""A user's project: one Python file that holds the definitions, `project = Project(…)`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shroff.collect.schema import Schema
+from shroff.decide.policy import Judge, Policy
+from shroff.errors import BadFile, ConfigurationError, UnknownColumn, did_you_mean
+from shroff.features.define import Aggregate, FeatureGroup
+from shroff.features.plan import Plan
+
+if TYPE_CHECKING:
+    from shroff.detect import Detector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """Everything a team defines: schema, features, detectors, policy.
+
+    Args:
+        schema: what the columns of the payment log are.
+        features: feature groups; their definitions are checked here, against the schema.
+        detectors: what `train` trains and compares.
+        inputs: names of the columns and features that detectors learn from; by default the amount, the numeric and
+            nominal columns, and all features.
+        card: the column that cards are told apart by in Card Precision@k; by default the key of an entity
+            called `card`.
+        join: the payment id on which a second table of pre-computed statistics is joined.
+        split: how to split when the command line does not say.
+
+    Raises:
+        ConfigurationError: definitions that do not fit together.
+    """
+
+    schema: Schema
+    features: Sequence[FeatureGroup] = ()
+    detectors: Sequence[Detector] = ()
+    policy: Policy = field(default_factory=Policy)
+    inputs: Sequence[str] | None = None
+    card: str | None = None
+    join: str | None = None
+    split: str = "random:70/30"
+
+    def __post_init__(self) -> None:
+        for group in self.features:
+            if group.of is not None and group.of != self.schema:
+                raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
+        plan = self.plan
+        known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
+        Judge(self.policy, {**known, **plan.kinds})
+        if self.card is not None and self.card not in plan.schema.scales:
+            hint = did_you_mean(self.card, plan.schema.scales) or "."
+            raise UnknownColumn(f"Project(card=…): unknown column `{self.card}`{hint}")
+
+    @property
+    def plan(self) -> Plan:
+        """The features checked against the schema, ready to be computed."""
+        return Plan(self.features, self.schema)
+
+    @property
+    def card_column(self) -> str | None:
+        """The column that cards are told apart by."""
+        if self.card is not None:
+            return self.card
+        for group in self.features:
+            for feature in group.definitions:
+                if isinstance(feature, Aggregate) and feature.entity.name == "card":
+                    return feature.entity.key[0]
+        return None
+
+
+def load_project(path: str | Path) -> Project:
+    """The `project` of a Python file, or of the `project.py` in a folder.
+
+    Raises:
+        BadFile: no such file.
+        ConfigurationError: the file fails to run, or defines no `project`.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "project.py"
+    if not file.is_file():
+        raise BadFile(f"{file}: no such file; expected a Python file with `project = Project(…)`.")
+    spec = importlib.util.spec_from_file_location("shroff_user_project", file)
+    if spec is None or spec.loader is None:
+        raise BadFile(f"{file}: expected a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001  # the file is the user's program: whatever it raises is reported
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f", line {lines[-1]}" if lines else ""
+        raise ConfigurationError(f"{file}{where}: {type(error).__name__}: {error}") from error
+    project = getattr(module, "project", None)
+    if not isinstance(project, Project):
+        raise ConfigurationError(f"{file}: expected it to define `project = Project(…)`.")
+    return project
