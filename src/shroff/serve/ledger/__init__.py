@@ -1,0 +1,14 @@
+"""The decision ledger: every payment, result and label as it arrived, durable before its answer leaves.
+
+One writer thread commits whatever waits as one group, so that many payments share one sync of the disk.
+Records are numbered without gaps and each carries a SHA-256 over itself and the one before, so that a
+change is seen. What cannot be made durable is refused, together with everything behind it.
+"""
+
+from __future__ import annotations
+
+from shroff.serve.ledger.ledger import Ledger
+from shroff.serve.ledger.queue import Done, Outcome
+from shroff.serve.ledger.record import Entry, Kind, StoredEntry
+
+__all__ = ["Done", "Entry", "Kind", "Ledger", "Outcome", "StoredEntry"]

@@ -1,0 +1,166 @@
+"""The tables of the ledger, and the two databases that can hold them behind the same verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from shroff.errors import ConfigurationError, LedgerUnavailable
+from shroff.serve.ledger.postgres import Postgres
+from shroff.serve.ledger.record import GENESIS
+from shroff.serve.ledger.sqlite import SQLite
+
+VERSION = 1
+
+_METADATA = MetaData()
+# spelt out, not bound: a partial index serves only a query that repeats its condition
+PAYMENTS = text("kind = 'payment'")
+
+RECORDS = Table(
+    "shroff_ledger",
+    _METADATA,
+    # in SQLite only the exact type INTEGER makes the key the row's own address
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("arrived", BigInteger, nullable=False, index=True),
+    Column("time", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+)
+Index(
+    "shroff_ledger_payment",
+    RECORDS.c.payment_id,
+    unique=True,
+    sqlite_where=PAYMENTS,
+    postgresql_where=PAYMENTS,
+)
+
+# one row: the last record, written in the transaction that writes the record, so that a record
+# missing from the end is seen too
+HEAD = Table(
+    "shroff_ledger_head",
+    _METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+)
+
+
+class Head(NamedTuple):
+    """The last record of the ledger: its number (0 before the first) and its chain value."""
+
+    seq: int
+    chain: bytes
+
+
+class Backend(Protocol):
+    """What the ledger asks of a database."""
+
+    engine: Engine
+
+    def claim(self) -> None:
+        """Become the only writer where the database allows only one, else raise `LedgerUnavailable`."""
+
+    def release(self) -> None:
+        """Let another process write."""
+
+    def present(self) -> None:
+        """Raise `LedgerUnavailable` when what was opened is no longer there."""
+
+    def writable(self) -> Connection:
+        """A connection whose commit returns only when the disk has the data."""
+
+    def begin(self, connection: Connection) -> None:
+        """Shut out every other writer until this transaction ends."""
+
+
+def backend(url: str) -> Backend:
+    """The database that a URL names.
+
+    Raises:
+        ConfigurationError: the URL is not of a form the ledger can use.
+        MissingExtra: PostgreSQL is asked for and its driver is not installed.
+
+    >>> backend("mysql://ledger")
+    Traceback (most recent call last):
+    ...
+    shroff.errors.ConfigurationError: expected a ledger URL `sqlite:///file` or \
+`postgresql+psycopg://user@host/database`, got one for `mysql`.
+    """
+    forms = "expected a ledger URL `sqlite:///file` or `postgresql+psycopg://user@host/database`"
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # the text is not repeated: it may hold a password
+        raise ConfigurationError(f"{forms}, got a text that is not a URL.") from None
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        return SQLite(parsed)
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return Postgres(parsed)
+    raise ConfigurationError(f"{forms}, got one for `{parsed.drivername}`.")
+
+
+@contextmanager
+def unavailable(doing: str) -> Iterator[None]:
+    """Turn every error of the database into one `LedgerUnavailable` that names only its kind."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise LedgerUnavailable(f"cannot {doing}: the ledger's database answered {reason(error)}.") from error
+
+
+def reason(error: BaseException) -> str:
+    """The name of a database error; its text could hold a payload.
+
+    >>> reason(ValueError("4111111111111111"))
+    'ValueError'
+    """
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return f"{type(cause).__name__} {code}" if code else type(cause).__name__
+
+
+def prepare(database: Backend, connection: Connection) -> Head:
+    """Create what is missing and return the last record.
+
+    Raises:
+        ConfigurationError: the ledger has a format that this release does not know.
+    """
+    with connection.begin():
+        database.begin(connection)
+        _METADATA.create_all(connection)
+        version = connection.scalar(select(HEAD.c.version))
+        if version is None:
+            connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})
+        elif version != VERSION:
+            raise ConfigurationError(
+                f"expected a ledger of format {VERSION}, got format {version}: use the release that wrote it."
+            )
+        return head(connection)
+
+
+def head(connection: Connection) -> Head:
+    """The last record, as the database has it."""
+    row = connection.execute(select(HEAD.c.seq, HEAD.c.chain).where(HEAD.c.version == VERSION)).one()
+    return Head(*row)

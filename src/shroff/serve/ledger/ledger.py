@@ -1,0 +1,140 @@
+"""The ledger itself: append, find, read, verify."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from shroff.errors import ConfigurationError
+from shroff.serve.ledger.database import Backend, backend
+from shroff.serve.ledger.queue import Done, Queue, Waiting
+from shroff.serve.ledger.reader import Finder, entries, verify
+from shroff.serve.ledger.record import Entry, StoredEntry, check_entry
+from shroff.serve.ledger.writer import Writer
+
+
+class Ledger:
+    """An append-only, tamper-evident record of events in the order in which they arrived.
+
+    `url` names a SQLite file or a PostgreSQL database. At most `max_queue` entries wait for the disk;
+    up to `max_group` of them share one commit. A ledger that was not opened can be read, also while
+    another process writes it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> entry = Entry("payment", "p1", 1_700_000_000_000_000, 1_700_000_000_000_000, bytes(32), b"{}")
+    >>> with TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
+    ...     asyncio.run(ledger.write(entry))
+    ...     ledger.find("p1").seq, ledger.find("p2"), ledger.verify()
+    (1, None, 1)
+
+    Raises:
+        ConfigurationError: the URL or a limit is not usable.
+        MissingExtra: the URL asks for PostgreSQL and its driver is not installed.
+    """
+
+    def __init__(self, url: str, *, max_group: int = 512, max_queue: int = 10_000) -> None:
+        if max_group < 1 or max_queue < 1:
+            raise ConfigurationError(f"expected limits of at least 1, got {max_group=} and {max_queue=}.")
+        self._database: Backend = backend(url)
+        self._max_group = max_group
+        self._queue = Queue(max_queue)
+        self._finder = Finder(self._database)
+        self._writer: Writer | None = None
+
+    def open(self) -> None:
+        """Create the tables when they are missing and start writing.
+
+        Raises:
+            LedgerUnavailable: the database does not answer, or another process writes this SQLite file.
+            ConfigurationError: the ledger has another format, or is open already.
+        """
+        if self._writer is not None:
+            raise ConfigurationError("expected a closed ledger, this one is open already.")
+        self._database.claim()
+        writer = Writer(self._database, self._queue, max_group=self._max_group)
+        try:
+            writer.start()
+        except BaseException:
+            self._database.release()
+            raise
+        self._writer = writer
+
+    def append(self, entry: Entry, done: Done) -> None:
+        """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
+
+        The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict`
+        when the ledger already has a payment with this id, with `LedgerUnavailable` when it could not be
+        written. In that case everything queued behind it is refused too, in order, and so is every new
+        entry until all callers have been told and could undo. `done` must be quick and must not raise.
+
+        Raises:
+            LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.
+            BadPayment: no database could keep the entry: its id, its digest or a number is out of bounds.
+        """
+        check_entry(entry)
+        self._queue.put(Waiting(entry, done))
+
+    async def write(self, entry: Entry) -> None:
+        """Append an entry and wait until it is durable; one wake-up of the event loop per commit.
+
+        A coroutine that is cancelled while it waits does not take its entry back.
+
+        Raises:
+            LedgerUnavailable, BadPayment: as `append`, and when the entry could not be written.
+            PaymentConflict: the ledger already has a payment with this id.
+        """
+        check_entry(entry)
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put(Waiting(entry, written))
+        await written
+
+    def find(self, payment_id: str) -> StoredEntry | None:
+        """The payment with this id, or None when the ledger has none: an index look-up.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            BadPayment: no payment can have this id.
+        """
+        return self._finder.find(payment_id)
+
+    def entries(self, *, since: int | None = None) -> Iterator[StoredEntry]:
+        """All records in ledger order, streamed; with `since` those that arrived then or later (µs).
+
+        Records written after the first step are not included.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            DataError: a record holds a value of the wrong type.
+        """
+        return entries(self._database, since)
+
+    def verify(self) -> int:
+        """Recompute the chain; the number of records.
+
+        It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger can
+        also compute a new chain: against that, keep the last `chain` value in another place.
+
+        Raises:
+            DataError: the ledger was changed; names the first bad record.
+            LedgerUnavailable: the database does not answer.
+        """
+        return verify(self._database)
+
+    def close(self) -> None:
+        """Commit what waits, stop writing and let another process write."""
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer = None
+            self._database.release()
+        self._finder.close()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

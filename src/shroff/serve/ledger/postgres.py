@@ -1,0 +1,53 @@
+"""A ledger in PostgreSQL: written and read by any number of processes."""
+
+from __future__ import annotations
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+
+from shroff.errors import MissingExtra
+
+# any fixed number: names the ledger's lock among the advisory locks of a database
+_LOCK = 0x5348524F
+
+
+class Postgres:
+    """The ledger's database as a PostgreSQL server, spoken to with psycopg 3."""
+
+    engine: Engine
+
+    def __init__(self, url: URL) -> None:
+        try:
+            self.engine = create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                poolclass=NullPool,
+                hide_parameters=True,
+                # a snapshot taken before the turn came would show an outdated last record
+                isolation_level="READ COMMITTED",
+                connect_args={"connect_timeout": 2, "tcp_user_timeout": 5_000},
+            )
+        except ImportError as error:
+            raise MissingExtra(
+                "a ledger in PostgreSQL needs the driver psycopg 3: `pip install 'shroff[postgres]'`."
+            ) from error
+
+    def claim(self) -> None:
+        """Nothing to do: processes take turns group by group, see `begin`."""
+
+    def release(self) -> None:
+        """Nothing to do: the lock ends with each transaction."""
+
+    def present(self) -> None:
+        """Nothing to do: a server that is gone says so at the next statement."""
+
+    def writable(self) -> Connection:
+        """A connection that waits for the server's disk at each commit, and never for long for a lock."""
+        connection = self.engine.connect()
+        connection.exec_driver_sql("SET synchronous_commit = on")
+        connection.exec_driver_sql("SET lock_timeout = '2s'")
+        connection.exec_driver_sql("SET statement_timeout = '5s'")
+        connection.commit()
+        return connection
+
+    def begin(self, connection: Connection) -> None:
+        """Wait for the turn: one writer at a time per schema, so the chain cannot fork."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))")

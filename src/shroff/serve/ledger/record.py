@@ -1,0 +1,121 @@
+"""What one record of the ledger holds, and how it is chained to the record before it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal, get_args
+
+from shroff.errors import BadPayment, DataError
+
+Kind = Literal["payment", "result", "label"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+COLUMNS = ("seq", "kind", "payment_id", "arrived", "time", "digest", "body", "chain")
+GENESIS = bytes(32)
+
+_DIGEST_BYTES = 32
+# PostgreSQL refuses index entries over 2,704 bytes, so a longer id could not be kept unique there
+_ID_BYTES = 1_024
+_BODY_BYTES = 64 * 1024 * 1024
+_INT64 = 2**63
+_LENGTHS = struct.Struct(">qqqIIII")
+_TYPES = (int, str, str, int, int, bytes, bytes, bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as the system saw it, ready to be made durable.
+
+    `kind` says what it is, `payment_id` which payment it belongs to (unique among the payments of a
+    ledger); `arrived` is when the system saw it and `time` the event time of the payment, both in
+    microseconds since the epoch; `digest` is the SHA-256 of the payload (32 bytes: the same digest is
+    the same payload); `body` is JSON, opaque to the ledger.
+    """
+
+    kind: Kind
+    payment_id: str
+    arrived: int
+    time: int
+    digest: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry(Entry):
+    """An entry as the ledger keeps it: numbered from 1 without gaps, and chained.
+
+    `chain` is SHA-256 over the previous record's `chain` (32 zero bytes before the first) and the
+    canonical bytes of this record.
+    """
+
+    seq: int
+    chain: bytes
+
+
+def link(previous: bytes, seq: int, entry: Entry) -> bytes:
+    """The chain value of record `seq`: SHA-256(previous chain ‖ canonical bytes of all fields).
+
+    The canonical bytes are the three integers and the four lengths, big-endian, then the four
+    texts: no two different records have the same bytes.
+
+    >>> entry = Entry("payment", "p1", 2, 1, bytes(32), b"{}")
+    >>> link(GENESIS, 1, entry).hex()[:16]
+    'd32d20b036a361d7'
+    >>> link(GENESIS, 2, entry) == link(GENESIS, 1, entry)
+    False
+    """
+    kind, payment_id = entry.kind.encode(), entry.payment_id.encode()
+    lengths = (len(kind), len(payment_id), len(entry.digest), len(entry.body))
+    numbers = _LENGTHS.pack(seq, entry.arrived, entry.time, *lengths)
+    return sha256(b"".join((previous, numbers, kind, payment_id, entry.digest, entry.body))).digest()
+
+
+def check_id(payment_id: str) -> None:
+    """Raise `BadPayment` when a payment id cannot be kept by every database.
+
+    >>> check_id("p-1")
+    """
+    try:
+        size = len(payment_id.encode())
+    except UnicodeEncodeError:
+        raise BadPayment("a payment id must be text that UTF-8 can hold: it has a lone surrogate") from None
+    if not 0 < size <= _ID_BYTES:
+        raise BadPayment(f"a payment id must have 1 to {_ID_BYTES} bytes of UTF-8: this one has {size}")
+    if "\0" in payment_id:
+        raise BadPayment("a payment id must not contain the character U+0000")
+
+
+def check_entry(entry: Entry) -> None:
+    """Raise `BadPayment` when an entry could not be written, so that it cannot spoil its group.
+
+    >>> check_entry(Entry("payment", "p1", 2, 1, b"short", b"{}"))
+    Traceback (most recent call last):
+        ...
+    shroff.errors.BadPayment: expected a digest of 32 bytes (SHA-256), got 5
+    """
+    fields = (entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body)
+    if tuple(map(type, fields)) != _TYPES[1:7]:
+        raise BadPayment("expected an entry of str, str, int, int, bytes, bytes, got other types")
+    check_id(entry.payment_id)
+    if entry.kind not in KINDS:
+        raise BadPayment(f"expected an entry of the kind {', '.join(KINDS)}, got another one")
+    if len(entry.digest) != _DIGEST_BYTES:
+        raise BadPayment(f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(entry.digest)}")
+    if len(entry.body) > _BODY_BYTES:
+        raise BadPayment(f"expected a body of at most {_BODY_BYTES:,} bytes, got {len(entry.body):,}")
+    if not (-_INT64 <= entry.arrived < _INT64 and -_INT64 <= entry.time < _INT64):
+        raise BadPayment("expected `arrived` and `time` in microseconds since the epoch, within 64 bits")
+
+
+def stored(row: Sequence[object]) -> StoredEntry:
+    """The record in a row of the columns `COLUMNS`; `DataError` when a value has another type.
+
+    SQLite lets anybody put a text where a number was, so the types are checked on the way in.
+    """
+    seq, kind, payment_id, arrived, time, digest, body, chain = row
+    if tuple(map(type, row)) != _TYPES:
+        raise DataError(f"the ledger was changed: record {seq} holds a value of another type")
+    return StoredEntry(kind, payment_id, arrived, time, digest, body, seq, chain)  # type: ignore[arg-type]

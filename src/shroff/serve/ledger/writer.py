@@ -1,0 +1,182 @@
+"""The thread that makes groups of entries durable, one commit a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import Thread
+from typing import TypedDict
+
+from sqlalchemy import Connection, Transaction, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from shroff.errors import LedgerUnavailable, PaymentConflict
+from shroff.serve.ledger.database import HEAD, PAYMENTS, RECORDS, Backend, Head, head, prepare, unavailable
+from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
+from shroff.serve.ledger.record import Entry, link
+
+_INSERT = RECORDS.insert()
+_MOVE_HEAD = HEAD.update()
+
+
+class _Row(TypedDict):
+    seq: int
+    kind: str
+    payment_id: str
+    arrived: int
+    time: int
+    digest: bytes
+    body: bytes
+    chain: bytes
+
+
+class Writer:
+    """Takes groups from the queue and commits them in order, until the queue is closed and empty."""
+
+    def __init__(self, database: Backend, queue: Queue, *, max_group: int) -> None:
+        self._database = database
+        self._queue = queue
+        self._max_group = max_group
+        self._connection: Connection | None = None
+        self._durable = Head(0, b"")
+        self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
+
+    def start(self) -> None:
+        """Prepare the database and start the thread.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        try:
+            with unavailable("open the ledger"):
+                self._durable = prepare(self._database, self._connected())
+        except BaseException:
+            self._disconnect()
+            raise
+        self._queue.open()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what waits and end the thread."""
+        self._queue.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while group := self._queue.take(self._max_group):
+                self._settle(group)
+        finally:
+            # also when a callback raised: nobody may go on waiting for a thread that has ended
+            self._disconnect()
+            self._queue.close()
+            self._queue.fail([], "the ledger's writer has stopped: restart the service.")
+
+    def _settle(self, group: list[Waiting]) -> None:
+        try:
+            with unavailable(f"write {len(group):,} entries"):
+                outcomes = self._commit([waiting.entry for waiting in group])
+        except LedgerUnavailable as error:
+            self._disconnect()
+            self._queue.fail(group, str(error))
+        else:
+            tell(zip(group, outcomes, strict=True))
+
+    def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
+        try:
+            return self._transact(entries, sift=False)
+        except IntegrityError:
+            self._connected().rollback()
+        try:
+            return self._transact(entries, sift=True)
+        except IntegrityError:
+            # `from None`: PostgreSQL's text repeats the value
+            raise LedgerUnavailable(
+                "another program wrote into the ledger's tables: check the ledger with `verify()`."
+            ) from None
+
+    def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
+        """Write the entries after the last durable record; with `sift`, without those already there."""
+        self._database.present()
+        connection = self._connected()
+        transaction = connection.begin()
+        self._database.begin(connection)
+        last = self._last(connection)
+        outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
+        rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
+        if rows:
+            connection.execute(_INSERT, rows)
+            last = Head(rows[-1]["seq"], rows[-1]["chain"])
+            connection.execute(_MOVE_HEAD, last._asdict())
+        self._finish(transaction, last)
+        return outcomes
+
+    def _last(self, connection: Connection) -> Head:
+        last = head(connection)
+        if last.seq < self._durable.seq or (last.seq == self._durable.seq and last != self._durable):
+            raise LedgerUnavailable(
+                f"record {self._durable.seq} was acknowledged and is gone from the ledger: its database was "
+                "replaced while in use; restore it, or restart to go on from what is there."
+            )
+        return last
+
+    def _finish(self, transaction: Transaction, last: Head) -> None:
+        try:
+            transaction.commit()
+        except DBAPIError:
+            self._disconnect()
+            if not self._landed(last):
+                raise
+        self._durable = last
+
+    def _landed(self, last: Head) -> bool:
+        """Whether a commit was done although its answer was lost on the way."""
+        chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
+        try:
+            return self._connected().scalar(chain) == last.chain
+        except SQLAlchemyError:
+            return False
+        finally:
+            self._disconnect()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.writable()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
+    rows: list[_Row] = []
+    chain = last.chain
+    for seq, entry in enumerate(entries, start=last.seq + 1):
+        chain = link(chain, seq, entry)
+        rows.append(
+            _Row(
+                seq=seq,
+                kind=entry.kind,
+                payment_id=entry.payment_id,
+                arrived=entry.arrived,
+                time=entry.time,
+                digest=entry.digest,
+                body=entry.body,
+                chain=chain,
+            )
+        )
+    return rows
+
+
+def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:
+    """`PaymentConflict` for each payment whose id the ledger, or an entry before it, already has."""
+    ids = [entry.payment_id for entry in entries if entry.kind == "payment"]
+    known = select(RECORDS.c.payment_id).where(PAYMENTS, RECORDS.c.payment_id.in_(ids))
+    taken = set(connection.scalars(known))
+    outcomes: list[Outcome] = []
+    for entry in entries:
+        clash = entry.kind == "payment" and entry.payment_id in taken
+        outcomes.append(PaymentConflict("the ledger already has a payment with this id.") if clash else None)
+        if entry.kind == "payment":
+            taken.add(entry.payment_id)
+    return outcomes

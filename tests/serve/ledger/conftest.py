@@ -1,0 +1,102 @@
+"""One ledger on every database: SQLite always, PostgreSQL when a server is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from shroff.serve.ledger import Entry, Kind, Ledger, Outcome
+
+PATIENCE = 30.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    server = os.environ.get("SHROFF_TEST_POSTGRES")
+    if not server:
+        pytest.skip("SHROFF_TEST_POSTGRES names no PostgreSQL server")
+    schema = f"shroff_test_{uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        options = {"options": f"-csearch_path={schema}"}
+        yield make_url(server).update_query_dict(options).render_as_string(hide_password=False)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test that needs the SQLite file itself keeps it."""
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """An open, empty ledger."""
+    with Ledger(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def entry() -> Callable[..., Entry]:
+    """Makes an entry from a number."""
+
+    def make(number: int, *, kind: Kind = "payment", payment_id: str = "", arrived: int | None = None) -> Entry:
+        body = f'{{"amount": {number}}}'.encode()
+        seen = 1_000 + number if arrived is None else arrived
+        return Entry(kind, payment_id or f"pay-{number}", seen, number, sha256(body).digest(), body)
+
+    return make
+
+
+@pytest.fixture
+def written() -> Callable[[Ledger, Sequence[Entry]], list[Outcome]]:
+    """Appends entries and waits for the outcome of each."""
+
+    def write(ledger: Ledger, entries: Sequence[Entry]) -> list[Outcome]:
+        told: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+
+        def done(index: int, outcome: Outcome) -> None:
+            told.put((index, outcome))
+
+        for index, entry in enumerate(entries):
+            ledger.append(entry, partial(done, index))
+        outcomes = dict(told.get(timeout=PATIENCE) for _ in entries)
+        return [outcomes[index] for index in range(len(entries))]
+
+    return write
+
+
+@pytest.fixture
+def held(entry: Callable[..., Entry]) -> Callable[[Ledger], Callable[[], None]]:
+    """Keeps the writer busy with a first entry until the returned function is called."""
+
+    def hold(ledger: Ledger) -> Callable[[], None]:
+        reached, release = Event(), Event()
+
+        def done(_: Outcome) -> None:
+            reached.set()
+            release.wait(PATIENCE)
+
+        ledger.append(entry(0), done)
+        assert reached.wait(PATIENCE)
+        return release.set
+
+    return hold
