@@ -1,0 +1,77 @@
+"""The policy: rules in their order, then thresholds; nothing is decided by what is unknown."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shroff import Cost, Policy, Rule
+from shroff.collect.schema import Kind
+from shroff.decide import Judge, Verdict
+from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
+
+KINDS: dict[str, Kind] = {"country": "text", "amount": "number", "card_count_1d": "number"}
+policy = Policy(
+    review_at=0.2,
+    decline_at=0.9,
+    rules=[
+        Rule("trusted", "country IN trusted", action="approve"),
+        Rule("red", "country IN red", action="decline"),
+        Rule("busy", "card_count_1d > 3 AND amount > 500"),
+    ],
+    lists={"trusted": ["DK"], "red": ["XX", "DK"]},
+)
+judge = Judge(policy, KINDS)
+
+
+def test_the_first_rule_that_holds_decides_and_all_that_hold_are_named() -> None:
+    assert judge.decide({"country": "DK", "amount": 900.0, "card_count_1d": 4.0}, 0.99) == Verdict(
+        "approve", ("trusted", "red", "busy")
+    )
+    assert judge.decide({"country": "XX", "amount": 1.0, "card_count_1d": 0.0}, 0.0).action == "decline"
+
+
+def test_an_unknown_condition_decides_nothing() -> None:
+    assert judge.decide({"country": "SE", "amount": 900.0, "card_count_1d": None}, 0.1) == Verdict("approve", ())
+
+
+@given(probability=st.floats(0, 1))
+def test_thresholds_decide_where_no_rule_does(probability: float) -> None:
+    action = judge.decide({"country": "SE", "amount": 1.0, "card_count_1d": 0.0}, probability).action
+    assert action == ("decline" if probability >= 0.9 else "review" if probability >= 0.2 else "approve")
+
+
+def test_without_a_model_the_policy_says_what_to_do() -> None:
+    cautious = Judge(Policy(degraded="decline"), KINDS)
+    assert cautious.decide({"country": "SE"}, None).action == "decline"
+
+
+def test_given_thresholds_win_over_learned_ones_and_stay_in_order() -> None:
+    assert Policy().with_thresholds(0.1, 0.8).decline_at == 0.8
+    kept = Policy(decline_at=0.3).with_thresholds(0.5, 0.8)
+    assert (kept.review_at, kept.decline_at) == (0.3, 0.3)
+    never = Policy().with_thresholds(2.0, 2.0)
+    assert Judge(never, KINDS).decide({}, 1.0).action == "approve"
+
+
+def test_a_policy_survives_json() -> None:
+    full = Policy(cost=Cost(review=3.0, missed=100.0), reviews_per_day=9, rules=policy.rules, lists=policy.lists)
+    assert msgspec.convert(msgspec.to_builtins(full), Policy) == full
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: Rule("r", "amount > 1", action="block"), ConfigurationError, "rule `r`: expected an action of"),  # type: ignore[arg-type]  # the mistake under test
+        (lambda: Policy(review_at=0.9, decline_at=0.1), ConfigurationError, "review_at not above decline_at"),
+        (lambda: Policy(review_at=-1), ConfigurationError, "expected a probability"),
+        (lambda: Judge(Policy(rules=[Rule("r", "amout > 1")]), KINDS), UnknownColumn, "did you mean `amount`"),
+        (lambda: Judge(Policy(rules=[Rule("r", "amount > 'x'")]), KINDS), InvalidExpression, "number"),
+    ],
+)
+def test_mistakes_are_told_when_they_are_made(make: object, error: type[Exception], sentence: str) -> None:
+    assert callable(make)
+    with pytest.raises(error, match=sentence):
+        make()

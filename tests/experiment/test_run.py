@@ -1,0 +1,114 @@
+"""Runs: what is learned is learned from training rows only, and the figures are those of the detector."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shroff import Cost, Entity, FeatureGroup, Schema
+from shroff.detect import BoostedTrees, Calibration, LogisticRegression, Rules
+from shroff.errors import ConfigurationError, UnknownColumn
+from shroff.evaluate import RandomSplit, TemporalSplit, average_precision
+from shroff.experiment import Dataset, Run, train
+from shroff.features.plan import Plan
+
+N = 3000
+START = datetime(2024, 1, 1, tzinfo=UTC)
+schema = Schema(id="id", time="time", amount="amount", label="fraud", nominal=["mcc"], keys=["card"])
+card = Entity("card", "card")
+plan = Plan([FeatureGroup("velocity", [card.count("1d"), card.mean("amount", "7d")])], schema)
+
+
+def log(seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    amount = np.round(rng.lognormal(3, 1, N), 2)
+    return pl.DataFrame(
+        {
+            "id": [f"p{n}" for n in range(N)],
+            "time": pl.Series([START + timedelta(minutes=10 * n) for n in range(N)], dtype=pl.Datetime("us", "UTC")),
+            "amount": (amount * 100).round().astype(np.int64),
+            "fraud": (amount > 80) & (rng.random(N) < 0.8),
+            "mcc": rng.choice(["5411", "7995"], N),
+            "card": rng.choice([f"c{n}" for n in range(60)], N),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return Dataset.build(log(), plan, card="card")
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Dataset) -> Run:
+    detectors = [Rules(["amount > 80"]), LogisticRegression(), BoostedTrees(n_trees=30)]
+    return train(dataset, detectors, RandomSplit(seed=1), cost=Cost(), reviews_per_day=5, k=3)
+
+
+def test_the_default_inputs_are_amount_nominals_and_features(dataset: Dataset) -> None:
+    assert dataset.numeric == ("amount", "card_count_1d", "card_mean_amount_7d")
+    assert dataset.nominal == ("mcc",)
+    assert dataset.amount.max() < 10_000  # major units
+
+
+def test_the_preparation_is_learned_from_training_rows_only(run: Run) -> None:
+    amounts = run.dataset.amount
+    learned = run.trained[1].preparation.numeric[0]
+    assert learned.mean == pytest.approx(amounts[run.rows.train].mean(), rel=1e-12)
+    assert learned.mean != pytest.approx(amounts.mean(), rel=1e-6)
+
+
+def test_figures_are_those_of_the_detector(run: Run) -> None:
+    for trained in run.trained[1:]:
+        X = trained.preparation.matrix(run.dataset.table[run.rows.test])
+        score = trained.detector.score(X)
+        assert trained.test.average_precision == pytest.approx(average_precision(run.dataset.y[run.rows.test], score))
+        assert trained.test.card_precision_at_k is not None
+    assert run.trained[0].test.recall > 0.9
+    assert run.best.held_out == max(trained.held_out for trained in run.trained)
+
+
+def test_the_test_part_does_not_touch_what_is_learned(run: Run) -> None:
+    scrambled = run.dataset.table.to_dict(as_series=False)
+    for row in run.rows.test:
+        scrambled["amount"][row] = 1.0
+    table = pl.DataFrame(scrambled, schema=run.dataset.table.schema)
+    other = Dataset(table, run.dataset.schema, run.dataset.kinds, run.dataset.numeric, run.dataset.nominal, "card")
+    again = train(other, [LogisticRegression()], RandomSplit(seed=1), cost=Cost(), reviews_per_day=5, k=3).trained[0]
+    first = run.trained[1]
+    assert (again.preparation, again.calibration) == (first.preparation, first.calibration)
+    assert (again.held_out, again.thresholds) == (first.held_out, first.thresholds)
+    assert again.train == first.train
+
+
+def test_a_temporal_split_trains_on_the_past(dataset: Dataset) -> None:
+    split = TemporalSplit(START.date(), 7, 2, 7)
+    run = train(dataset, [LogisticRegression()], split, cost=Cost(), k=3)
+    assert dataset.time[run.rows.train].max() < dataset.time[run.rows.test].min()
+    assert isinstance(run.best.calibration, Calibration)
+
+
+def test_two_detectors_of_a_kind_are_told_apart(dataset: Dataset) -> None:
+    run = train(dataset, [LogisticRegression(C=1.0), LogisticRegression(C=0.01)], RandomSplit(), cost=Cost(), k=3)
+    assert [trained.name for trained in run.trained] == ["logistic_regression", "logistic_regression-2"]
+
+
+def test_mistakes_are_told(dataset: Dataset) -> None:
+    with pytest.raises(ConfigurationError, match="at least one detector"):
+        train(dataset, [], RandomSplit(), cost=Cost())
+    with pytest.raises(UnknownColumn, match="did you mean `amount`"):
+        Dataset.build(log(), plan, inputs=["amout"])
+    with pytest.raises(UnknownColumn, match="unknown input `fraud`"):
+        Dataset.build(log(), plan, inputs=["fraud"])
+    with pytest.raises(ConfigurationError, match="names its label"):
+        Dataset.build(log().drop("fraud"), Plan([], Schema(id="id", time="time", amount="amount")))
+
+
+def test_the_fingerprint_is_of_the_data_not_of_its_order(dataset: Dataset) -> None:
+    table = dataset.table.reverse()
+    same = Dataset(table, dataset.schema, dataset.kinds, dataset.numeric, dataset.nominal, None)
+    assert same.fingerprint() == dataset.fingerprint()
+    assert Dataset.build(log(seed=1), plan).fingerprint() != dataset.fingerprint()
