@@ -39,6 +39,7 @@ class Ledger:
             raise ConfigurationError(f"expected limits of at least 1, got {max_group=} and {max_queue=}.")
         self._database: Backend = backend(url)
         self._max_group = max_group
+        self._max_queue = max_queue
         self._queue = Queue(max_queue)
         self._finder = Finder(self._database)
         self._writer: Writer | None = None
@@ -53,6 +54,7 @@ class Ledger:
         if self._writer is not None:
             raise ConfigurationError("expected a closed ledger, this one is open already.")
         self._database.claim()
+        self._queue = Queue(self._max_queue)
         writer = Writer(self._database, self._queue, max_group=self._max_group)
         try:
             writer.start()
@@ -67,7 +69,9 @@ class Ledger:
         The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict`
         when the ledger already has a payment with this id, with `LedgerUnavailable` when it could not be
         written. In that case everything queued behind it is refused too, in order, and so is every new
-        entry until all callers have been told and could undo. `done` must be quick and must not raise.
+        entry until all callers have been told and could undo. Only when a server is lost in the middle of
+        a commit, and does not come back at once, can a refused entry be on disk all the same: sent again
+        it is found. `done` must be quick and must not raise: that would stop the writer.
 
         Raises:
             LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.

@@ -95,12 +95,13 @@ class Queue:
 
 def tell(told: Iterable[tuple[Waiting, Outcome]], failed: Queue | None = None) -> None:
     """Tell every caller its outcome, in order, with one wake-up per event loop."""
+    callbacks: list[tuple[Done, Outcome]] = []
     loops: dict[asyncio.AbstractEventLoop, _Futures] = {}
     for waiting, outcome in told:
         if isinstance(waiting.caller, asyncio.Future):
             loops.setdefault(waiting.caller.get_loop(), []).append((waiting.caller, outcome))
         else:
-            waiting.caller(outcome)
+            callbacks.append((waiting.caller, outcome))
     for loop, futures in loops.items():
         if failed is not None:
             failed.hold()
@@ -110,6 +111,9 @@ def tell(told: Iterable[tuple[Waiting, Outcome]], failed: Queue | None = None) -
             # the loop is closed, nobody waits there any more
             if failed is not None:
                 failed.resume()
+    # last: a callback that raises must not keep the news from the coroutines
+    for done, outcome in callbacks:
+        done(outcome)
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, futures: _Futures, failed: Queue | None) -> None:

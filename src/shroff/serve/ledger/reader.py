@@ -85,7 +85,8 @@ def entries(database: Backend, since: int | None) -> Iterator[StoredEntry]:
         if since is not None:
             recent = RECORDS.c.arrived >= since
             query = _EVERYTHING.where(recent)
-            first = connection.scalar(select(func.min(_seq)).where(recent))
+            # `+ 0`: or the smallest would be sought from the first record on, past years of them
+            first = connection.scalar(select(func.min(_seq + 0)).where(recent))
             after = last if first is None else first - 1
         for row in _rows(connection, query, after, last):
             yield stored(row)
