@@ -21,6 +21,8 @@ MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
 Hold = Callable[[Ledger], Callable[[], None]]
 
+DEAD = OperationalError("COMMIT", None, sqlite3.OperationalError("the line is dead: pay-1"))
+
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
@@ -32,7 +34,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def broken_commit(*, done: bool) -> Iterator[None]:
+def broken_commit(*, done: bool, error: Exception = DEAD) -> Iterator[None]:
     """The next commit fails for the caller: before it is done, or after, when only its answer is lost."""
 
     armed = [True]
@@ -43,7 +45,7 @@ def broken_commit(*, done: bool) -> Iterator[None]:
         armed.clear()
         if done:
             connection.connection.commit()
-        raise OperationalError("COMMIT", None, sqlite3.OperationalError("the line is dead: pay-1"))
+        raise error
 
     event.listen(Engine, "commit", fail)
     try:
@@ -327,3 +329,14 @@ def test_a_callback_that_raises_leaves_nobody_waiting(ledger: Ledger, entry: Mak
     ledger.open()
     assert settled(ledger, entry(3)) is None
     assert ledger.verify() == 4
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unforeseen_fault_leaves_nobody_waiting(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+    with broken_commit(done=False, error=ValueError("a mistake of ours")):
+        (outcome,) = written(ledger, [entry(1)])
+    assert "the ledger's writer has stopped" in str(outcome)
+    ledger.close()
+    ledger.open()
+    assert settled(ledger, entry(2)) is None
+    assert [stored.time for stored in ledger.entries()] == [2]

@@ -16,6 +16,7 @@ from shroff.serve.ledger.record import Entry, link
 
 _INSERT = RECORDS.insert()
 _MOVE_HEAD = HEAD.update()
+_STOPPED = "the ledger's writer has stopped: restart the service."
 
 
 class _Row(TypedDict):
@@ -68,7 +69,7 @@ class Writer:
             # also when a callback raised: nobody may go on waiting for a thread that has ended
             self._disconnect()
             self._queue.close()
-            self._queue.fail([], "the ledger's writer has stopped: restart the service.")
+            self._queue.fail([], _STOPPED)
 
     def _settle(self, group: list[Waiting]) -> None:
         try:
@@ -77,6 +78,10 @@ class Writer:
         except LedgerUnavailable as error:
             self._disconnect()
             self._queue.fail(group, str(error))
+        except BaseException:
+            # not foreseen, so the thread ends; but not in silence
+            self._queue.fail(group, _STOPPED)
+            raise
         else:
             tell(zip(group, outcomes, strict=True))
 
