@@ -53,8 +53,8 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | None:
     if any(me.values[key] is None for key in question.keys):
         return None
     if question.function == "risk":
-        payments = [row for row in rows if _counts(question, (), row, me)]
-        frauds = [row for row in rows if _counts(question, ("label",), row, me) and row.label]
+        payments = [row for row in rows if _counts(question, question.needs, row, me)]
+        frauds = [row for row in rows if _counts(question, (*question.needs, "label"), row, me) and row.label]
         return len(frauds) / len(payments) if payments else 0.0
     seen = [row for row in rows if _counts(question, question.needs, row, me)]
     if question.function == "count":

@@ -88,10 +88,11 @@ def logs(draw: st.DrawFn, *, max_rows: int = 14) -> Log:
         )
     rows.sort(key=lambda row: row.arrived)
     rows = [Row(**{**vars(row), "place": place}) for place, row in enumerate(rows)]
-    return Log(schema, _frame(schema, rows), tuple(rows))
+    return Log(schema, table(schema, rows), tuple(rows))
 
 
-def _frame(schema: Schema, rows: list[Row]) -> pl.DataFrame:
+def table(schema: Schema, rows: list[Row]) -> pl.DataFrame:
+    """These rows as a clean table."""
     columns: dict[str, pl.Series] = {
         "id": pl.Series([f"p{row.place}" for row in rows]),
         "time": pl.Series([row.time for row in rows], dtype=pl.Int64).cast(UTC),

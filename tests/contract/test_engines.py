@@ -16,12 +16,12 @@ from shroff.features.engines.batch import compute
 from shroff.features.engines.replay import replay
 
 Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
+ENGINES: dict[str, Engine] = {"batch": compute, "online": replay}
 
 
-@pytest.fixture(params=[compute, replay], ids=["batch", "online"], scope="module")
+@pytest.fixture(params=ENGINES, scope="module")
 def engine(request: pytest.FixtureRequest) -> Engine:
-    chosen: Engine = request.param
-    return chosen
+    return ENGINES[request.param]
 
 
 def expected(log: Log, asks: list[Ask]) -> pl.DataFrame:

@@ -138,8 +138,6 @@ class Plan:
             raise ConfigurationError(
                 f"feature `{feature.name}` reads `{column}`, which is not known yet when a payment is judged."
             )
-        if source.kind == "time":
-            raise ConfigurationError(f"feature `{feature.name}` is a time; expected a number, a text or a condition.")
         self.kinds[feature.name] = "text" if source.kind == "text" else "number"
         self.rows.append(RowFeature(feature.name, source, source.kind))
 

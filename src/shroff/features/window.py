@@ -19,7 +19,7 @@ from typing import Final
 from shroff.errors import ConfigurationError
 
 _UNITS: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-_DURATION: Final = re.compile(r"^([1-9]\d{0,5})([smhd])$")
+_DURATION: Final = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
 
 
 def after(time: int, window: int, delay: int, resolution: int) -> int:
@@ -56,7 +56,7 @@ def micros(duration: str) -> int:
     >>> micros("1h")
     3600000000
     """
-    match = _DURATION.match(duration)
+    match = _DURATION.fullmatch(duration)
     if match is None:
         raise ConfigurationError(f"expected a duration such as `30s`, `5m`, `1h` or `7d`, got `{duration}`.")
     return int(match[1]) * _UNITS[match[2]]

@@ -327,6 +327,16 @@ class OnlineEngine:
         """How many timelines there are: one per stream and key."""
         return sum(len(track.timelines) for track in self._tracks)
 
+    @property
+    def events(self) -> int:
+        """How many events the timelines hold."""
+        return sum(len(line.times) for track in self._tracks for line in track.timelines.values())
+
+    @property
+    def pending(self) -> int:
+        """How many payments may still get a result or a label that some window reaches."""
+        return len(self._pending)
+
 
 def _read(slot: Slot, cell: Callable[[], int]) -> _Read:
     window = slot.window

@@ -1,0 +1,109 @@
+"""Definitions: names follow from them, wrong ones are refused in a sentence, and they survive JSON."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from shroff import Entity, FeatureGroup, Schema, calendar, sql
+from shroff.errors import ConfigurationError
+from shroff.features.define import Aggregate
+
+card = Entity("card", "card_id")
+schema = Schema(id="id", time="time", amount="amount")
+
+
+def names(*features: Aggregate) -> list[str]:
+    return [feature.name for feature in features]
+
+
+def test_names_follow_from_the_definition() -> None:
+    assert names(*card.count(["1h", "1d"])) == ["card_count_1h", "card_count_1d"]
+    assert names(*card.total("amount", "1h")) == ["card_total_amount_1h"]
+    assert names(*card.mean("amount", "30d", resolution="1d")) == ["card_mean_amount_30d_resolution_1d"]
+    assert names(*card.distinct("host", "1d", include_current=True)) == ["card_distinct_host_1d_with_current"]
+    assert names(*card.risk("7d", delay="7d")) == ["card_risk_7d_delay_7d"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "ending"),
+    [
+        ("result = 'failed'", "result_failed"),
+        ("amount >= 5", "amount_ge_5"),
+        ("amount < 5 AND country <> 'DK'", "amount_lt_5_and_country_ne_dk"),
+    ],
+)
+def test_a_condition_is_spelt_out_in_the_name(condition: str, ending: str) -> None:
+    assert names(*card.count("1d", where=condition)) == [f"card_count_1d_where_{ending}"]
+
+
+def test_a_name_of_its_own_may_carry_the_window() -> None:
+    assert names(*card.count(["1h", "1d"], name="busy_{window}")) == ["busy_1h", "busy_1d"]
+    with pytest.raises(ConfigurationError, match=r"name `busy` would name 2 features: put `\{window\}` in it"):
+        card.count(["1h", "1d"], name="busy")
+
+
+def test_a_composite_entity_is_kept_by_all_its_columns() -> None:
+    assert Entity("card_at_merchant", ["card_id", "merchant_id"]).key == ("card_id", "merchant_id")
+
+
+@pytest.mark.parametrize("entity", [("card number", "card_id"), ("card", []), ("", "card_id")])
+def test_an_entity_needs_a_name_and_a_key(entity: tuple[str, str | list[str]]) -> None:
+    with pytest.raises(ConfigurationError, match="expected Entity"):
+        Entity(*entity)
+
+
+@pytest.mark.parametrize("window", ["1", "h", "0d", "1.5h", "1w", "-1d", "1 d", "1h\n"])
+def test_a_window_is_a_whole_number_of_units(window: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a duration such as"):
+        card.count(window)
+
+
+def test_the_current_payment_lies_outside_a_delayed_window() -> None:
+    with pytest.raises(ConfigurationError, match="current payment lies outside a delayed window"):
+        card.count("1d", delay="1d", include_current=True)
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"card.count: unknown option `windw`"):
+        card.count("1d", windw="1h")  # type: ignore[call-arg]
+
+
+def test_an_unknown_calendar_part_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="expected calendar of hour, weekday"):
+        calendar("month")  # type: ignore[arg-type]
+
+
+def test_a_group_has_no_two_features_of_one_name() -> None:
+    with pytest.raises(ConfigurationError, match="feature group `g` has two features `card_count_1d`"):
+        FeatureGroup("g", [card.count("1d"), card.count(["1h", "1d"])])
+
+
+def test_a_group_knows_what_it_identifies_things_by() -> None:
+    group = FeatureGroup("g", [card.count("1d"), Entity("host", "host_id").distinct("email", "1d"), sql("x", "1")])
+    assert group.key_columns == ("card_id", "host_id", "email")
+
+
+def test_a_group_survives_json() -> None:
+    group = FeatureGroup(
+        "velocity",
+        [
+            card.count(["1m", "1h"], where="result = 'failed'", name="failed_{window}"),
+            Entity("pair", ["card_id", "merchant_id"]).mean("amount", "30d", resolution="1d"),
+            card.risk("7d", delay="7d"),
+            sql("large", "amount > card_count_1d"),
+            calendar("weekday"),
+        ],
+        version=3,
+        of=schema,
+        description="what for",
+    )
+    again = msgspec.json.decode(msgspec.json.encode(group), type=FeatureGroup)
+    assert again == group
+    assert again.definitions == group.definitions
+
+
+def test_json_of_an_unknown_kind_or_with_an_unknown_field_is_refused() -> None:
+    for feature in ({"type": "magic"}, {"type": "sql", "name": "a", "expression": "1", "extra": 1}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"name": "g", "features": [feature]}, FeatureGroup)

@@ -1,0 +1,194 @@
+"""The online engine on its own: what is undone, what is forgotten, what later events do."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from contract.strategies import Ask, Log, cases
+from shroff import Entity, FeatureGroup, Schema
+from shroff.collect.payment import Payment, Value, payments
+from shroff.features.engines.batch import compute
+from shroff.features.engines.online import OnlineEngine
+from shroff.features.engines.replay import feed, replay
+
+DAY = 86_400_000_000
+MINUTE = 60_000_000
+SCHEMA = Schema(id="id", time="time", amount="amount", label="fraud", labelled_at="fraud_at", keys=["card", "host"])
+card = Entity("card", "card")
+
+Case = tuple[Log, FeatureGroup, list[Ask]]
+
+
+def pay(place: int, time: int, *, who: str | None = "a", host: str | None = "h", units: int = 10_000) -> Payment:
+    values: dict[str, Value] = {"time": time, "amount": units / 10_000, "card": who, "host": host}
+    return Payment(id=f"p{place}", time=time, arrived=time, minor=units // 100, units=units, values=values)
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases(), data=st.data())
+def test_forgetting_a_payment_undoes_it(case: Case, data: st.DataObject) -> None:
+    """Payments that came to nothing, with others observed in between, leave no trace."""
+    log, group, _ = case
+    stream = list(payments(log.frame, log.schema))
+    dropped = data.draw(st.sets(st.sampled_from(range(len(stream))), max_size=3))
+    engine = OnlineEngine([group], log.schema)
+    untouched = OnlineEngine([group], log.schema)
+    waiting: list[Payment] = []
+    for place, payment in enumerate(stream):
+        seen = engine.observe(payment)
+        if place in dropped:
+            waiting.append(payment)
+            if data.draw(st.booleans()):
+                continue
+        else:
+            expected = untouched.observe(payment)
+            if not waiting:
+                assert seen == expected
+        for old in waiting:
+            engine.forget(old)
+        waiting.clear()
+    for old in waiting:
+        engine.forget(old)
+    # what a last payment of any key sees is the same as if the dropped ones had never come
+    for place, key in enumerate(("a", "b")):
+        last = stream[-1]
+        values = last.values | {"card": key, "host": key}
+        probe = Payment(f"probe{place}", last.time, last.arrived + 1, last.minor, last.units, values)
+        assert engine.observe(probe) == untouched.observe(probe)
+
+
+def test_a_forgotten_payment_may_come_again_and_get_its_label() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.count("1d"), card.risk("7d")])], SCHEMA)
+    first = pay(0, 0)
+    engine.observe(first)
+    engine.forget(first)
+    assert not engine.later("p0", "label", True)
+    engine.observe(first)
+    assert engine.later("p0", "label", True)
+    assert engine.observe(pay(1, MINUTE)) == {"card_count_1d": 1.0, "card_risk_7d": 1.0}
+
+
+def test_only_the_first_label_counts() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.risk("7d")])], SCHEMA)
+    engine.observe(pay(0, 0))
+    assert engine.later("p0", "label", False)
+    assert engine.later("p0", "label", True)
+    assert engine.observe(pay(1, MINUTE)) == {"card_risk_7d": 0.0}
+
+
+def test_a_label_that_no_window_reaches_is_told_so() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.risk("1d")])], SCHEMA, lateness="1h")
+    engine.observe(pay(0, 0))
+    engine.observe(pay(1, 3 * DAY, who="b"))
+    assert not engine.later("p0", "label", True)
+    assert not engine.later("never seen", "label", True)
+
+
+def test_a_payment_without_a_key_has_no_values_and_leaves_none() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.count("1d"), card.seconds_since_last("1d")])], SCHEMA)
+    nothing = {"card_count_1d": None, "card_seconds_since_last_1d": None}
+    assert engine.observe(pay(0, 0, who=None)) == nothing
+    assert engine.observe(pay(1, 1, who=None)) == nothing
+    assert engine.keys == 0
+
+
+def test_idle_keys_are_forgotten() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.count("1d"), card.distinct("host", "1d")])], SCHEMA, lateness="1h")
+    for place in range(2_000):
+        engine.observe(pay(place, place * DAY // 50, who=f"c{place}"))
+    # 25 hours of 50 keys a day are within reach
+    assert engine.keys <= 60
+
+
+def test_old_events_of_a_busy_key_are_forgotten() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.count("1h"), card.total("amount", "1h")])], SCHEMA, lateness="1h")
+    for place in range(5_000):
+        engine.observe(pay(place, place * MINUTE))
+    # two hours are within reach; twice that may wait to be dropped
+    assert engine.events <= 2 * 120 + 2
+
+
+def test_payments_that_wait_for_labels_are_forgotten() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.risk("1d")])], SCHEMA, lateness="1h")
+    for place in range(3_000):
+        engine.observe(pay(place, place * 10 * MINUTE))
+    assert engine.pending <= 25 * 6 + 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]))
+def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: str) -> None:
+    """Pruned as hard as the lateness allows, the values are those of an engine that keeps everything."""
+    log, group, _ = case
+    limit = {"1s": 1, "1m": 60, "7m": 420, "1h": 3_600}[lateness] * 1_000_000
+    newest = -(10**30)
+    for row in log.rows:
+        newest = max(newest, row.time)
+        assume(row.time >= newest - limit)
+    assert_frame_equal(
+        replay([group], log.frame, log.schema, lateness=lateness),
+        compute([group], log.frame, log.schema),
+        check_exact=True,
+    )
+
+
+def test_long_streams_are_pruned_without_changing_a_value() -> None:
+    """Enough events that timelines are cut many times over."""
+    rows = 3_000
+    frame = pl.DataFrame(
+        {
+            "id": [f"p{row}" for row in range(rows)],
+            "time": pl.Series([row * MINUTE + (row % 7) * MINUTE for row in range(rows)]).cast(
+                pl.Datetime("us", "UTC")
+            ),
+            "amount": [row * 37 % 1_000 for row in range(rows)],
+            "fraud": [row % 11 == 0 for row in range(rows)],
+            "fraud_at": pl.Series([(row + 90) * MINUTE for row in range(rows)]).cast(pl.Datetime("us", "UTC")),
+            "card": [f"c{row % 3}" for row in range(rows)],
+            "host": [f"h{row * row % 17}" for row in range(rows)],
+        }
+    )
+    schema = Schema(
+        id="id",
+        time="time",
+        amount="amount",
+        label="fraud",
+        labelled_at="fraud_at",
+        arrived_at="arrived",
+        keys=["card", "host"],
+    )
+    # payments arrive up to seven minutes after they happened
+    arrived = pl.Series([(row + 7) * MINUTE for row in range(rows)]).cast(pl.Datetime("us", "UTC"))
+    frame = frame.with_columns(arrived.alias("arrived"))
+    features = [
+        card.count(["5m", "1h"]),
+        card.mean("amount", "1h", delay="10m"),
+        card.distinct("host", ["10m", "1h"]),
+        card.distinct("host", "1h", delay="10m"),
+        card.seconds_since_last("1h"),
+        card.risk("3h"),
+    ]
+    group = FeatureGroup("g", features)
+    assert_frame_equal(
+        replay([group], frame, schema, lateness="10m"), compute([group], frame, schema), check_exact=True
+    )
+
+
+def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.DataFrame(
+        {
+            "id": ["b", "a"],
+            "time": pl.Series([MINUTE, 0]).cast(pl.Datetime("us", "UTC")),
+            "amount": [200, 100],
+            "fraud": pl.Series([None, None], dtype=pl.Boolean),
+            "fraud_at": pl.Series([None, None], dtype=pl.Datetime("us", "UTC")),
+            "card": ["x", "x"],
+            "host": ["h", None],
+        }
+    )
+    engine = OnlineEngine([FeatureGroup("g", [card.total("amount", "1d")])], SCHEMA)
+    assert list(feed(engine, frame)) == [{"card_total_amount_1d": 0.0}, {"card_total_amount_1d": 1.0}]
