@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from shroff.collect import money
-from shroff.collect.personal import looks_like_card_numbers, tokens
-from shroff.collect.schema import UNDEFINED, Scale, Schema
-from shroff.collect.times import has_naive, parse_times
-from shroff.errors import BadFile, TooManyBadRows, did_you_mean
-
-_TRUE = ("1", "true", "t", "yes")
-_FALSE = ("0", "false", "f", "no")
+from shroff.collect.columns import Column, read_column
+from shroff.collect.schema import Scale, Schema
+from shroff.collect.values import FINE, VALUE, expected, kind_of
+from shroff.errors import BadFile, ConfigurationError, TooManyBadRows, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,20 @@ class Cleaned:
     first: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """Rows that cannot be used for one reason: `column: expected …`; `got` overrides the kind of value found there."""
+
+    column: str
+    expected: str
+    where: pl.Series
+    got: str = ""
+
+    @property
+    def reason(self) -> str:
+        return f"{self.column}: expected {self.expected}"
+
+
 def clean(
     raw: pl.DataFrame, schema: Schema, *, key: bytes, max_bad: float = 0.01, source: str = "the table"
 ) -> Cleaned:
@@ -39,158 +49,111 @@ def clean(
     Args:
         raw: columns as the source has them (CSV: all text); columns that the schema does not name are left out.
         key: key of the HMAC over personal columns.
-        max_bad: largest share of unusable rows that is still accepted.
+        max_bad: largest share of unusable rows that is still accepted, 0 to 1.
         source: what to call the table in errors, such as its path.
 
     Raises:
-        BadFile: a column is missing, names times without a zone, or holds card numbers in the open.
+        BadFile: a column is missing or of another type, names times without a zone, or holds card numbers in the open.
         TooManyBadRows: more than `max_bad` of the rows are unusable.
+        ConfigurationError: `max_bad` is no share.
+
+    >>> raw = pl.DataFrame({"id": ["p1"], "at": ["2024-05-04T10:00:00+02:00"], "eur": ["136.69"], "mcc": [None]})
+    >>> cleaned = clean(raw, Schema(id="id", time="at", amount="eur", nominal=["mcc"]), key=b"k" * 32)
+    >>> cleaned.frame["eur"].item(), cleaned.frame["mcc"].item(), cleaned.frame["at"].item().isoformat()
+    (13669, 'undefined', '2024-05-04T08:00:00+00:00')
     """
+    if not 0.0 <= max_bad <= 1.0:
+        raise ConfigurationError(f"expected max_bad, a share of the rows, from 0 to 1, got {max_bad}.")
     _check_columns(raw, schema, source)
+    problems: list[_Problem] = []
     columns: list[pl.Series] = []
-    problems: dict[str, pl.Series] = {}
     for name, scale in schema.scales.items():
-        column, wrong = _read(raw, name, scale, schema, key, source)
-        columns.append(column)
-        if wrong is not None:
-            problems[f"{name}: {_EXPECTED[scale]}"] = wrong
-        if _needed(name, scale, schema):
-            problems[f"{name}: a value is missing"] = _absent(raw[name])
-    frame = pl.DataFrame(columns)
-    frame, problems[f"{schema.amount}: expected an amount no finer than its currency's smallest unit"] = _to_minor(
-        frame, schema
-    )
-    problems[f"{schema.id}: the same id came before"] = _repeated(frame, schema, problems)
-    return _drop(frame, problems, schema, max_bad=max_bad, source=source)
-
-
-_EXPECTED: dict[Scale, str] = {
-    "id": "expected an id",
-    "time": "expected an ISO 8601 date and time",
-    "amount": "expected a number not below 0",
-    "currency": "expected an ISO 4217 currency code",
-    "label": "expected 0 or 1",
-    "numeric": "expected a number",
-}
+        column = read_column(raw[name], scale, schema, key=key, source=source)
+        columns.append(column.values.alias(name))
+        problems += _problems(name, scale, column, schema)
+    frame, finer = _to_minor(pl.DataFrame(columns), schema)
+    problems += [*finer, *_repeated(frame, schema, problems)]
+    return _drop(frame, problems, raw, schema, max_bad=max_bad, source=source)
 
 
 def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
+    known = [name for name in raw.columns if name in schema.scales]
     for name, scale in schema.scales.items():
-        if name not in raw.columns:
-            hint = did_you_mean(name, raw.columns) or f"; it has {', '.join(f'`{c}`' for c in raw.columns)}."
-            raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
+        if name in raw.columns:
+            continue
+        hint = did_you_mean(name, raw.columns)
+        if not hint and known:
+            hint = f"; of the schema's columns it has {', '.join(f'`{column}`' for column in known)}."
+        # a file without a header has values where names should be: name none of them
+        hint = hint or ", nor any other of the schema's: is its first line a header?"
+        raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
 
 
-def _needed(name: str, scale: Scale, schema: Schema) -> bool:
-    return name in schema.required or name in (schema.id, schema.time, schema.amount) or scale == "currency"
+def _problems(name: str, scale: Scale, column: Column, schema: Schema) -> list[_Problem]:
+    found: list[_Problem] = []
+    needed = name in schema.required or scale in ("id", "amount", "currency") or name == schema.time
+    if needed and column.missing is not None:
+        found.append(_Problem(name, VALUE, column.missing, got="none"))
+    if column.wrong is not None:
+        found.append(_Problem(name, expected(scale, zoned=schema.timezone is not None), column.wrong))
+    return found
 
 
-def _absent(column: pl.Series) -> pl.Series:
-    empty = column.is_null()
-    return empty | (column == "").fill_null(value=False) if column.dtype == pl.String else empty
-
-
-def _read(
-    raw: pl.DataFrame, name: str, scale: Scale, schema: Schema, key: bytes, source: str
-) -> tuple[pl.Series, pl.Series | None]:
-    """One column typed by its scale, and where a value that is there could not be read."""
-    column = raw[name]
-    if scale == "time":
-        if schema.timezone is None and has_naive(column):
-            raise BadFile(
-                f"{source}: column `{name}` has times that name no zone; expected `…Z` or `…+01:00`: "
-                "declare the zone they are in with Schema(timezone=…)."
-            )
-        return _checked(column, lambda: parse_times(column, schema.timezone))
-    if scale in ("amount", "numeric"):
-        return _checked(column, lambda: _numbers(column, minimum=0.0 if scale == "amount" else None))
-    if scale == "label":
-        return _checked(column, lambda: _flags(column))
-    text = column.cast(pl.String)
-    text = text.set(text == "", None)
-    if scale == "personal":
-        return tokens(text, key), None
-    if looks_like_card_numbers(text):
-        raise BadFile(
-            f"{source}: the values of column `{name}` look like card numbers; "
-            f"declare it with Schema(personal=[…, '{name}']) so that only keyed hashes are kept."
-        )
-    if scale == "currency":
-        return _checked(column, lambda: text.set(~text.is_in(list(money.EXPONENT)), None))
-    return (text.fill_null(UNDEFINED) if scale == "nominal" else text), None
-
-
-def _checked(column: pl.Series, read: Callable[[], pl.Series]) -> tuple[pl.Series, pl.Series]:
-    values = read()
-    return values, values.is_null() & ~_absent(column)
-
-
-def _numbers(column: pl.Series, *, minimum: float | None) -> pl.Series:
-    source = column.str.strip_chars() if column.dtype == pl.String else column
-    numbers = source.cast(pl.Float64, strict=False)
-    bad = ~numbers.is_finite() if minimum is None else ~numbers.is_finite() | (numbers < minimum)
-    return numbers.set(bad.fill_null(value=False), None)
-
-
-def _flags(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.Boolean:
-        return column
-    if column.dtype.is_numeric():
-        column = column.cast(pl.Float64).replace_strict([0.0, 1.0], ["0", "1"], default=None, return_dtype=pl.String)
-    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    return text.replace_strict(
-        [*_TRUE, *_FALSE], [True] * len(_TRUE) + [False] * len(_FALSE), default=None, return_dtype=pl.Boolean
-    )
-
-
-def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, pl.Series]:
+def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_Problem]]:
     """Amounts in minor units, and where an amount has more decimals than its currency."""
-    scaled = frame.select(
-        pl.col(schema.amount) * pl.lit(10.0).pow(money.exponent(schema.currency, schema.default_currency))
-    ).to_series()
-    minor = scaled.round()
-    # the same tolerance as money.minor_units
-    fine = (scaled - minor).abs() > scaled.abs() * 1e-15 + 1e-9
-    return frame.with_columns(minor.cast(pl.Int64).alias(schema.amount)), fine.fill_null(value=False)
+    currency = [] if schema.currency is None else [pl.col(schema.currency).is_not_null()]
+    frame = frame.with_columns(
+        money.minor(schema.amount, schema.currency, schema.default_currency).alias("\0minor"),
+        pl.all_horizontal(pl.col(schema.amount).is_not_null(), *currency).alias("\0known"),
+    )
+    finer = frame["\0known"] & frame["\0minor"].is_null()
+    problems = [_Problem(schema.amount, FINE, finer, got="another number")] if finer.any() else []
+    return frame.with_columns(pl.col("\0minor").alias(schema.amount)).drop("\0minor", "\0known"), problems
 
 
-def _repeated(frame: pl.DataFrame, schema: Schema, problems: dict[str, pl.Series]) -> pl.Series:
+def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_Problem]) -> list[_Problem]:
     """Where an id was seen on a row that arrived earlier (ties in row order) and is usable."""
+    hashes = frame[schema.id].drop_nulls().hash()
+    if hashes.n_unique() == len(hashes):
+        return []
     usable = ~_any(problems, len(frame))
     arrival = frame[schema.arrived_at or schema.time]
     order = pl.DataFrame({"id": frame[schema.id], "arrival": arrival, "row": range(len(frame))}).filter(usable)
     kept = order.sort("arrival", "row").unique("id", keep="first", maintain_order=True)["row"]
-    repeated = usable.clone()
-    return repeated.scatter(kept, values=False) if len(kept) else repeated
+    repeated = usable.scatter(kept, values=False)
+    return [_Problem(schema.id, "another id in every row", repeated, got="one that came before")]
 
 
-def _any(problems: dict[str, pl.Series], rows: int) -> pl.Series:
+def _any(problems: list[_Problem], rows: int) -> pl.Series:
     bad = pl.Series([False]).new_from_index(0, rows)
-    for where in problems.values():
-        bad = bad | where
+    for problem in problems:
+        bad = bad | problem.where
     return bad
 
 
 def _drop(
-    frame: pl.DataFrame, problems: dict[str, pl.Series], schema: Schema, *, max_bad: float, source: str
+    frame: pl.DataFrame, problems: list[_Problem], raw: pl.DataFrame, schema: Schema, *, max_bad: float, source: str
 ) -> Cleaned:
-    bad = _any(problems, len(frame))
     dropped: dict[str, int] = {}
     first: dict[str, int] = {}
+    sentences: list[str] = []
     counted = pl.Series([False]).new_from_index(0, len(frame))
-    for reason, where in problems.items():
+    for problem in problems:
         # a row counts once, for its first reason
-        fresh = where & ~counted
-        if count := int(fresh.sum()):
-            dropped[reason] = count
-            first[reason] = int(fresh.arg_max() or 0) + 1
-        counted = counted | where
-    unusable = int(bad.sum())
-    if unusable > max_bad * len(frame):
-        reasons = "; ".join(f"{n:,} × {reason} (first in row {first[reason]:,})" for reason, n in dropped.items())
+        fresh = problem.where & ~counted
+        if not (count := int(fresh.sum())):
+            continue
+        row = int(fresh.arg_max() or 0)
+        dropped[problem.reason], first[problem.reason] = count, row + 1
+        got = problem.got or kind_of(raw[problem.column][row])
+        sentences.append(f"{count:,} × {problem.reason}, got {got} (first in row {row + 1:,})")
+        counted = counted | problem.where
+    if (unusable := int(counted.sum())) > max_bad * len(frame):
         raise TooManyBadRows(
-            f"{source}: {unusable:,} of {len(frame):,} rows are unusable, more than the {max_bad:.1%} allowed "
-            f"(--max-bad): {reasons}."
+            f"{source}: {unusable:,} of {len(frame):,} rows are unusable, more than the {100 * max_bad:g} % allowed "
+            f"(--max-bad): {'; '.join(sentences)}."
         )
-    kept = frame.filter(~bad).sort(schema.arrived_at or schema.time, maintain_order=True)
+    kept = frame.filter(~counted) if unusable else frame
+    arrival = schema.arrived_at or schema.time
+    kept = kept if kept[arrival].is_sorted() else kept.sort(arrival, maintain_order=True)
     return Cleaned(frame=kept, rows=len(frame), dropped=dropped, first=first)

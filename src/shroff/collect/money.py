@@ -46,17 +46,38 @@ EXPONENT: Final[dict[str, int]] = {
 }
 """Decimals of each currency, by alphabetic (`EUR`) and by numeric (`978`) code."""
 
+_POWERS: Final = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
+_FACTORS: Final = {code: _POWERS[decimals] for code, decimals in EXPONENT.items()}
+
+
+_DIGITS: Final = 1e15
+# a decimal number read as a double, times a power of ten, is off by at most 2**-52 of itself: below 1e15 that
+# is less than a quarter, so the nearest integer is the right one
+_RELATIVE: Final = 4e-16
+_ABSOLUTE: Final = 1e-9
+
 
 def minor_units(amount: float, exponent: int) -> int | None:
-    """An amount in major units as an integer of minor units; None when it has more decimals than that.
+    """An amount in major units as an integer of minor units.
+
+    None when it has more decimals than that, or more than the 15 digits that a double keeps.
 
     >>> minor_units(136.69, 2), minor_units(1500.0, 0), minor_units(0.125, 2)
     (13669, 1500, None)
     """
-    scaled = amount * 10**exponent
+    scaled = amount * _POWERS[exponent]
+    if not scaled < _DIGITS:
+        return None
     minor = round(scaled)
-    # a decimal number read as a double is off by at most 2**-53 of itself
-    return minor if abs(scaled - minor) <= 1e-15 * abs(scaled) + 1e-9 else None
+    return minor if abs(scaled - minor) <= scaled * _RELATIVE + _ABSOLUTE else None
+
+
+def minor(amount: str, currency: str | None, default: str) -> pl.Expr:
+    """`minor_units` of a column of amounts (Int64, null where it would be None)."""
+    scaled = pl.col(amount) * _factor(currency, default)
+    rounded = scaled.round()
+    exact = (scaled < _DIGITS) & ((scaled - rounded).abs() <= scaled * _RELATIVE + _ABSOLUTE)
+    return pl.when(exact).then(rounded).cast(pl.Int64)
 
 
 def exponent(currency: str | None, default: str) -> pl.Expr:
@@ -68,9 +89,16 @@ def exponent(currency: str | None, default: str) -> pl.Expr:
 
 def major(minor: str, currency: str | None, default: str) -> pl.Expr:
     """Amounts in major units: the double nearest to the decimal number (one correctly rounded division)."""
-    return pl.col(minor).cast(pl.Float64) / pl.lit(10.0).pow(exponent(currency, default))
+    return pl.col(minor).cast(pl.Float64) / _factor(currency, default)
 
 
 def units(minor: str, currency: str | None, default: str) -> pl.Expr:
     """Amounts in ten-thousandths of a major unit (Int64), the scale of sums."""
     return pl.col(minor) * pl.lit(10, dtype=pl.Int64).pow(4 - exponent(currency, default))
+
+
+def _factor(currency: str | None, default: str) -> pl.Expr:
+    """Minor units in a major one, by row (Float64)."""
+    if currency is None:
+        return pl.lit(_POWERS[EXPONENT[default]])
+    return pl.col(currency).replace_strict(_FACTORS, default=None, return_dtype=pl.Float64)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import isfinite
-from typing import Any
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
 
 from shroff.collect import money
-from shroff.collect.personal import token
-from shroff.collect.schema import UNDEFINED, Scale, Schema
+from shroff.collect.personal import tokenizer
+from shroff.collect.schema import UNDEFINED, Schema
 from shroff.collect.times import parse_time
-from shroff.errors import BadPayment, did_you_mean
+from shroff.collect.values import (
+    FINE,
+    LARGEST_AMOUNT,
+    LONGEST_ID,
+    NO_BLANK,
+    UNFIT,
+    VALUE,
+    code_of,
+    expected,
+    kind_of,
+    text_of,
+)
+from shroff.collect.wire import explain, live_scales, wire_type
+from shroff.errors import BadPayment
 
 Value = str | float | int | bool | None
 
@@ -39,20 +50,30 @@ class PaymentReader:
     """Reads payments as JSON objects whose fields are the schema's columns.
 
     Result and label are not fields of a payment: they come later, as events of their own.
+
+    >>> schema = Schema(id="id", time="at", amount="eur", nominal=["mcc"])
+    >>> reader = PaymentReader(schema, key=b"k" * 32)
+    >>> payment = reader.read(b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "eur": 136.69, "mcc": 32}', arrived=0)
+    >>> payment.minor, payment.values["mcc"]
+    (13669, '32')
+    >>> reader.read(b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "euro": 136.69}', arrived=0)
+    Traceback (most recent call last):
+    ...
+    shroff.errors.BadPayment: unknown field `euro`: did you mean `eur`?
     """
 
     def __init__(self, schema: Schema, *, key: bytes) -> None:
         self.schema = schema
-        self._key = key
-        self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
-        scales = {name: scale for name, scale in schema.scales.items() if name not in schema.later}
-        if schema.arrived_at is not None:
-            # the system itself knows when a live payment arrived
-            del scales[schema.arrived_at]
+        scales = live_scales(schema)
         self.fields = tuple(scales)
-        needed = {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
-        self._decoder = msgspec.json.Decoder(_wire(scales, frozenset(needed - {None}), schema.ignored))
-        self._copy = [(name, f"f{at}", self._converter(scale)) for at, (name, scale) in enumerate(scales.items())]
+        self._required = frozenset(scales) & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
+        self._decode = msgspec.json.Decoder(wire_type(scales, self._required, schema.ignored)).decode
+        self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
+        self._token = tokenizer(key)
+        self._nominal, self._keys, self._personal = (
+            tuple(name for name, scale in scales.items() if scale == wanted)
+            for wanted in ("nominal", "key", "personal")
+        )
         self._fixed = money.EXPONENT[schema.default_currency]
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
@@ -62,140 +83,84 @@ class PaymentReader:
             BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown currency.
         """
         try:
-            wire = self._decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise BadPayment(self._explain(str(error))) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadPayment(f"expected one JSON object, got something else: {_reason(error)}.") from None
-        values: dict[str, Value] = {}
-        for name, attribute, convert in self._copy:
-            value = getattr(wire, attribute)
-            try:
-                values[name] = value if convert is None else convert(value)
-            except ValueError as error:
-                raise BadPayment(f"{error} - at `$.{name}`") from None
+            wire = self._decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadPayment(explain(error, self.schema, self.fields)) from None
+        # the ignored fields come last, where no name is left for them
+        values: dict[str, Value] = dict(zip(self.fields, msgspec.structs.astuple(wire), strict=False))
+        # most texts are texts with something in them: only the others cost a call
+        for name in self._nominal:
+            value = values[name]
+            if value.__class__ is not str or value < NO_BLANK:
+                values[name] = self._text(name, value) or UNDEFINED
+        for name in self._keys:
+            value = values[name]
+            if value.__class__ is not str or value < NO_BLANK:
+                values[name] = self._text(name, value)
+        for name in self._personal:
+            text = self._text(name, values[name])
+            values[name] = None if text is None else self._token(text)
         return self._payment(values, arrived)
 
     def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
         schema = self.schema
-        for name in schema.required:
-            if values.get(name) is None or values[name] == UNDEFINED:
-                raise BadPayment(f"expected a value, got none - at `$.{name}`")
-        amount: float = values[schema.amount]  # type: ignore[assignment]  # the wire type says so
-        exponent = self._fixed if schema.currency is None else money.EXPONENT[str(values[schema.currency])]
-        minor = money.minor_units(amount, exponent)
-        if minor is None:
-            raise BadPayment(f"expected at most {exponent} decimals, as its currency has - at `$.{schema.amount}`")
-        amount = minor / 10**exponent
-        values[schema.amount] = amount
+        identifier, time = self._identifier(values.pop(schema.id)), self._moment(values[schema.time])
+        exponent = self._fixed if schema.currency is None else self._exponent(schema.currency, values)
+        minor = self._minor(values[schema.amount], exponent)
+        values[schema.time] = time
+        values[schema.amount] = minor / 10**exponent
         return Payment(
-            id=str(values.pop(schema.id)),
-            time=int(values[schema.time]),  # type: ignore[arg-type]  # converted above
-            arrived=arrived,
-            minor=minor,
-            units=minor * 10 ** (4 - exponent),
-            values=values,
+            id=identifier, time=time, arrived=arrived, minor=minor, units=minor * 10 ** (4 - exponent), values=values
         )
 
-    def _converter(self, scale: Scale) -> Callable[[Any], Value] | None:
-        zone, key = self._zone, self._key
+    def _text(self, name: str, value: Value) -> str | None:
+        text = None if value is None else text_of(value)
+        if text is None and name in self._required:
+            raise self._bad(name, VALUE, None)
+        return text
 
-        def moment(value: str) -> int:
-            try:
-                return parse_time(value, zone)
-            except ValueError:
-                wanted = "" if zone else " that names its zone, such as `…Z`"
-                raise ValueError(f"expected an ISO 8601 date and time{wanted}") from None
+    def _identifier(self, value: Value) -> str:
+        text = str(self._text(self.schema.id, value))
+        # what is printable has no control characters: asking is cheaper than searching
+        if len(text) > LONGEST_ID or not text.isprintable() and UNFIT.search(text):
+            raise self._bad(self.schema.id, expected("id", zoned=True), value)
+        return text
 
-        def amount(value: float) -> float:
-            if not (isfinite(value) and 0 <= value < 1e14):
-                raise ValueError("expected a number from 0 to 100,000,000,000,000")
-            return value
+    def _moment(self, value: Value) -> int:
+        try:
+            return parse_time(str(value), self._zone)
+        except ValueError:
+            wanted = expected("time", zoned=self._zone is not None)
+            raise self._bad(self.schema.time, wanted, value) from None
 
-        def currency(value: str | int) -> str:
-            code = str(value)
+    def _exponent(self, name: str, values: dict[str, Value]) -> int:
+        code = values[name]
+        if code not in money.EXPONENT:
+            text = self._text(name, code)
+            code = None if text is None else code_of(text)
             if code not in money.EXPONENT:
-                raise ValueError("expected an ISO 4217 currency code")
-            return code
+                raise self._bad(name, expected("currency", zoned=True), values[name])
+            values[name] = code
+        return money.EXPONENT[code]
 
-        converters: dict[Scale, Callable[[Any], Value]] = {
-            "id": _identifier,
-            "time": moment,
-            "amount": amount,
-            "currency": currency,
-            "key": lambda value: None if value is None or value == "" else str(value),
-            "nominal": _nominal,
-            "personal": lambda value: None if value is None or value == "" else token(str(value), key),
-        }
-        return converters.get(scale)
+    def _minor(self, value: Value, exponent: int) -> int:
+        amount: float = value  # type: ignore[assignment]  # the wire type says so
+        if not 0.0 <= amount <= LARGEST_AMOUNT:
+            raise self._bad(self.schema.amount, expected("amount", zoned=True), value)
+        minor = money.minor_units(amount, exponent)
+        if minor is None:
+            raise BadPayment(f"Expected {FINE}, got another number - at `$.{self.schema.amount}`")
+        return minor
 
-    def _explain(self, message: str) -> str:
-        """msgspec's own sentence, with the closest field where a name is unknown."""
-        if "unknown field" in message:
-            name = message.split("`")[1][:80]
-            if name in self.schema.later:
-                return f"field `{name}` is not known when a payment is judged: send it later, as an event of its own"
-            hint = did_you_mean(name, self.fields) or f"; expected: {', '.join(self.fields)}."
-            return f"unknown field `{name}`{hint}"
-        if "missing required field" in message:
-            return message.replace("Object missing", "missing") + f"; a payment has: {', '.join(self.fields)}."
-        position = message.rfind("`$.f")
-        if position >= 0 and message[position + 4 : -1].isdigit():
-            return message
-        return message
-
-
-def _reason(error: Exception) -> str:
-    return str(error)[:160].rstrip(".")
-
-
-def _identifier(value: str | int) -> str:
-    text = str(value)
-    if not 0 < len(text) <= 200:
-        raise ValueError("expected an id of 1 to 200 characters")
-    return text
-
-
-def _nominal(value: str | int | bool | None) -> str:
-    if value is None or value == "":
-        return UNDEFINED
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-_WIRE: dict[Scale, Any] = {
-    "id": str | int,
-    "time": str,
-    "amount": float,
-    "currency": str | int,
-    "numeric": float | None,
-    "nominal": str | int | bool | None,
-    "key": str | int | None,
-    "personal": str | None,
-}
-
-
-def _wire(scales: dict[str, Scale], needed: frozenset[str | None], ignored: Sequence[str]) -> type[msgspec.Struct]:
-    """The wire type of a payment: unknown fields refused, ignored ones accepted and dropped."""
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    names: dict[str, str] = {}
-    for at, (name, scale) in enumerate(scales.items()):
-        names[f"f{at}"] = name
-        fields.append((f"f{at}", _WIRE[scale]) if name in needed else (f"f{at}", _WIRE[scale], None))
-    for at, name in enumerate(ignored):
-        names[f"i{at}"] = name
-        fields.append((f"i{at}", msgspec.Raw, msgspec.Raw()))
-    return msgspec.defstruct(
-        "Payment", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
-    )
+    def _bad(self, name: str, wanted: str, value: Value) -> BadPayment:
+        return BadPayment(f"Expected {wanted}, got {kind_of(value)} - at `$.{name}`")
 
 
 def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:
     """The rows of a clean table as payments, in its order."""
     arrival = schema.arrived_at or schema.time
     scale = (schema.currency, schema.default_currency)
-    kept = [name for name in schema.scales if name not in schema.later and name not in (schema.id, schema.arrived_at)]
+    kept = [name for name in live_scales(schema) if name != schema.id]
     table = frame.select(
         pl.col(schema.id).alias("\0id"),
         pl.col(arrival).dt.epoch("us").alias("\0arrived"),
@@ -208,11 +173,4 @@ def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:
     names = table.columns[4:]
     for identifier, arrived, minor, units, *values in table.iter_rows():
         row = dict(zip(names, values, strict=True))
-        yield Payment(
-            id=identifier,
-            time=row[schema.time],
-            arrived=arrived,
-            minor=minor,
-            units=units,
-            values=row,
-        )
+        yield Payment(id=identifier, time=row[schema.time], arrived=arrived, minor=minor, units=units, values=row)

@@ -1,41 +1,73 @@
-"""Times: ISO 8601 in, UTC microseconds inside; digits past the microsecond are cut off, not rounded."""
+"""Times: ISO 8601 in, UTC microseconds inside; digits past the microsecond are cut off, not rounded.
+
+Read are `2015-04-15T23:44:28.6508575+03:00`, a blank for the `T`, a comma for the point, an offset as `Z`, `+03`,
+`+0300` or `+03:00`, seconds left out; from 1970 to 2099, where the time zone tables of Python and Polars agree.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from shroff.collect.values import BLANK
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-_ISO: Final = (
-    r"^(?P<date>\d{4}-\d{2}-\d{2})[T ](?P<clock>\d{2}:\d{2}(?::\d{2})?)"
-    r"(?:[.,](?P<fraction>\d+))?(?P<zone>[Zz]|[+-]\d{2}(?::?\d{2})?)?$"
-)
 _SECOND: Final = 1_000_000
+_LAST: Final = (datetime(2100, 1, 1, tzinfo=UTC) - EPOCH) // _MICROSECOND - 1
+
+_DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_MINUTE: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_OFFSET: Final = r"Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
+_ISO: Final = re.compile(rf"{_DAY}[T ]{_MINUTE}(?::[0-5][0-9](?:[.,][0-9]+)?)?(?:{_OFFSET})?")
+_GROUPS: Final = (
+    rf"^(?P<day>{_DAY})[T ](?P<minute>{_MINUTE})"
+    rf"(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?(?P<offset>{_OFFSET})?$"
+)
+_ISO_UTC: Final = rf"^{_DAY}T{_MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
+_LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
+_UTC: Final = pl.Datetime("us", "UTC")
 
 
 def parse_time(text: str, zone: ZoneInfo | None) -> int:
     """Microseconds since 1970-01-01T00:00:00Z of one ISO 8601 date and time.
 
+    A time without a zone is read in `zone`; the earlier of two at the end of summer time.
+
     Raises:
-        ValueError: not ISO 8601 with date and time, or without a zone where none is declared.
+        ValueError: not ISO 8601 with date and time, not from 1970 to 2099, without a zone where none is declared,
+            or skipped by the clocks of `zone`.
 
     >>> parse_time("2015-04-15T23:44:28.6508575+03:00", None)
     1429130668650857
     """
+    text = text.strip(BLANK)
+    if _ISO.fullmatch(text) is None:
+        raise ValueError("not an ISO 8601 date and time")
     moment = datetime.fromisoformat(text)
-    if len(text) < 16:
-        raise ValueError("a date without a time")
     if moment.tzinfo is None:
-        if zone is None:
-            raise ValueError("a time without a zone")
-        moment = moment.replace(tzinfo=zone)
+        moment = _locate(moment, zone)
+    since = moment - EPOCH
     # integer arithmetic: timestamp() would go through a double
-    return (moment - EPOCH) // _MICROSECOND
+    micros = (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds
+    if not 0 <= micros <= _LAST:
+        raise ValueError("not from 1970 to 2099")
+    return micros
+
+
+def _locate(moment: datetime, zone: ZoneInfo | None) -> datetime:
+    if zone is None:
+        raise ValueError("a time without a zone")
+    earlier = moment.replace(tzinfo=zone)
+    before, after = earlier.utcoffset(), earlier.replace(fold=1).utcoffset()
+    # in the hour that the clocks skip, the offset before the change is the smaller one
+    if before is None or after is None or before < after:
+        raise ValueError("a time that the clocks skip")
+    return earlier
 
 
 def format_time(micros: int) -> str:
@@ -48,57 +80,57 @@ def format_time(micros: int) -> str:
 
 
 def parse_times(column: pl.Series, zone: str | None) -> pl.Series:
-    """A whole column of times as Datetime("us", "UTC"); null where a text is no ISO 8601 date and time.
+    """`parse_time` of a whole column (String, or Datetime of any unit and zone) as Datetime("us", "UTC").
 
-    A time without a zone is read in `zone`; the earlier of two at the end of summer time; null where the
-    clocks skip it or no zone is declared.
+    Null where `parse_time` would raise.
     """
-    if column.dtype == pl.String:
-        return _parse_texts(column, zone)
     if isinstance(column.dtype, pl.Datetime):
         moments = column.cast(pl.Datetime("us", column.dtype.time_zone))
-        return _localise(moments, zone) if column.dtype.time_zone is None else moments.dt.convert_time_zone("UTC")
-    return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us", "UTC"))
-
-
-def has_naive(column: pl.Series) -> bool:
-    """Whether a column of times has values that name no zone."""
-    if isinstance(column.dtype, pl.Datetime):
-        return column.dtype.time_zone is None
-    if column.dtype != pl.String:
-        return False
-    return bool((column.str.contains(_ISO) & ~column.str.contains(r"([Zz]|[+-]\d{2}(:?\d{2})?)$")).any())
+        moments = _localise(moments, zone) if column.dtype.time_zone is None else moments.cast(_UTC)
+    else:
+        moments = _parse_texts(column, zone)
+    out = ~moments.is_between(datetime(1970, 1, 1, tzinfo=UTC), EPOCH + _LAST * _MICROSECOND)
+    return moments.set(out, None) if out.any() else moments
 
 
 def _parse_texts(column: pl.Series, zone: str | None) -> pl.Series:
-    name = column.name
-    quick = column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", strict=False)
-    if quick.null_count() == column.null_count():
-        return quick.dt.replace_time_zone("UTC").rename(name)
-    parts = column.str.strip_chars().str.extract_groups(_ISO).struct.unnest()
-    clock = pl.when(pl.col("clock").str.len_chars() == 5).then(pl.col("clock") + ":00").otherwise(pl.col("clock"))
-    fraction = pl.col("fraction").fill_null("").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
-    digits = pl.col("zone").str.replace(":", "")
-    minutes = digits.str.slice(1, 2).cast(pl.Int64, strict=False).fill_null(0) * 60 + digits.str.slice(3, 2).cast(
-        pl.Int64, strict=False
-    ).fill_null(0)
-    offset = pl.when(digits.str.starts_with("-")).then(-minutes).otherwise(minutes)
-    moments = parts.select(
-        local=(pl.col("date") + "T" + clock).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
-        + pl.duration(microseconds=fraction, time_unit="us"),
-        naive=pl.col("zone").is_null(),
-        shift=pl.duration(minutes=offset, time_unit="us"),
+    column = column.str.strip_chars(BLANK)
+    if column.str.contains(_ISO_UTC).all():
+        local = column.str.slice(0, 19).str.to_datetime(_LOCAL, time_unit="us", strict=False, cache=False)
+        return (local + _fraction(column.str.slice(20).str.strip_chars_end("Z"))).cast(pl.Int64).cast(_UTC)
+    parts = column.str.extract_groups(_GROUPS).struct.unnest()
+    second = parts["second"].fill_null("00")
+    local = (parts["day"] + "T" + parts["minute"] + ":" + second).str.to_datetime(
+        _LOCAL, time_unit="us", strict=False, cache=False
     )
-    aware = (moments["local"] - moments["shift"]).dt.replace_time_zone("UTC")
-    if not moments["naive"].any():
-        return aware.rename(name)
-    localised = _localise(moments["local"], zone)
-    return moments.select(pl.when("naive").then(localised).otherwise(aware).alias(name)).to_series()
+    local = local + _fraction(parts["fraction"].fill_null(""))
+    moments = (local - _offset(parts["offset"])).dt.replace_time_zone("UTC")
+    naive = parts["offset"].is_null()
+    return moments.zip_with(~naive, _localise(local, zone)) if naive.any() else moments
+
+
+def _fraction(digits: pl.Series) -> pl.Series:
+    return digits.str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64).cast(pl.Duration("us"))
+
+
+def _offset(texts: pl.Series) -> pl.Series:
+    """What to take off a local time, by its offset as written; nothing where none is."""
+    distinct = texts.drop_nulls().unique()
+    shifts = pl.Series([_shift(text) for text in distinct], dtype=pl.Int64)
+    minutes = texts.replace_strict(distinct, shifts, default=None, return_dtype=pl.Int64).fill_null(0)
+    return (minutes * 60 * _SECOND).cast(pl.Duration("us"))
+
+
+def _shift(offset: str) -> int:
+    digits = offset.replace(":", "")
+    if digits == "Z":
+        return 0
+    minutes = int(digits[1:3]) * 60 + int(digits[3:] or 0)
+    return -minutes if offset.startswith("-") else minutes
 
 
 def _localise(moments: pl.Series, zone: str | None) -> pl.Series:
     if zone is None:
-        return pl.Series(moments.name, [None] * len(moments), dtype=pl.Datetime("us", "UTC"))
+        return pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments))
     # the earlier reading of an ambiguous time, as datetime's fold=0 has it
-    located = moments.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return located.dt.convert_time_zone("UTC")
+    return moments.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")

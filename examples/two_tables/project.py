@@ -1,0 +1,69 @@
+"""Payment facts joined with pre-computed velocity statistics, as an online anti-fraud service keeps them.
+
+    shroff simulate --two-tables tables
+    shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv --max-bad 0.05 --bundle bundle
+    shroff serve bundle
+
+The statistics are columns like any other: nothing is computed over history here, so a payment is sent with them.
+"""
+
+from shroff import Cost, Policy, Project, Schema
+from shroff.detect import BoostedTrees, LogisticRegression, Rules
+
+COUNTS = [
+    "CardsCountFromThisCrmAccount1D",
+    "CardsCountFromThisCrmAccount1H",
+    "CardsCountFromThisCrmAccount1M",
+    "CardsCountFromThisCrmAccount1S",
+    "CardsCountFromThisHost1D",
+    "CrmAccountsCountFromThisCard1D",
+    "FailedPaymentsCountByThisCard1D",
+    "SecondsPassedFromPreviousPaymentByThisCard1D",
+    "PaymentsCountByThisCard1D",
+    "HostsCountFromThisCard1D",
+]
+FLAGS = [
+    "HasHumanEmail",
+    "HasHumanPhone",
+    "IsCardholderNameIsTheSameAsCrmAccountName",
+    "IsRequestCountryIsTheSameAsCrmAccountCountry",
+]
+
+transactions = Schema(
+    id="TransactionId",
+    time="TransactionCreatedTime",
+    amount="TransactionAmount",
+    currency="TransactionCurrency",  # ISO 4217 numbers: names, not quantities
+    label="IsFraud",
+    result="TransactionResult",
+    nominal=["MCC", "TransactionCurrency", *FLAGS, "TransactionDayOfWeek", "TransactionLocalTimeOfDay"],
+    numeric=COUNTS,
+    personal=["CardholderName", "CrmAccountFullName"],
+    required=["CardholderName", "TransactionAmount", "TransactionCurrency"],
+    ignored=[
+        "PartitionKey",
+        "RowKey",
+        "Timestamp",
+        "CrmAccountId",
+        "MerchantId",
+        "CardExpirationDate",
+        "TransactionRequestHost",
+        "PartitionKey (2)",
+        "RowKey (2)",
+        "Timestamp (2)",
+    ],
+    keys=["CardId"],
+)
+
+project = Project(
+    schema=transactions,
+    card="CardId",
+    join="RowKey",
+    split="random:70/30",
+    detectors=[
+        Rules(["PaymentsCountByThisCard1D > 3 AND TransactionAmount > 500", "CardsCountFromThisHost1D > 5"]),
+        LogisticRegression(),
+        BoostedTrees(),
+    ],
+    policy=Policy(cost=Cost(review=4.0), reviews_per_day=200),
+)

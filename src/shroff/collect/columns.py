@@ -1,0 +1,180 @@
+"""One column of a raw table, read by its scale: the rules of `values`, a whole column at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+from shroff.collect import money
+from shroff.collect.personal import looks_like_card_numbers, tokens
+from shroff.collect.schema import UNDEFINED, Scale, Schema
+from shroff.collect.times import parse_times
+from shroff.collect.values import BLANK, CONTROL, LARGEST_AMOUNT, LONGEST_ID, NO_BLANK, code_of, expected, text_of
+from shroff.errors import BadFile
+
+Family = Literal["text", "boolean", "whole", "real", "date", "moment", "none", "other"]
+
+_NAMES: Final = frozenset[Family]({"text", "whole", "real", "none"})
+_ACCEPTED: Final[dict[Scale, frozenset[Family]]] = {
+    "id": _NAMES,
+    "currency": _NAMES,
+    "personal": _NAMES | {"date"},
+    "key": _NAMES | {"date", "boolean"},
+    "nominal": _NAMES | {"date", "boolean"},
+    "result": _NAMES | {"date", "boolean"},
+    "amount": _NAMES,
+    "numeric": _NAMES,
+    "label": _NAMES | {"boolean"},
+    "time": frozenset({"text", "moment", "none"}),
+}
+_FLAGS: Final = {
+    **dict.fromkeys(("1", "true", "t", "yes", "y"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n"), False),
+}
+_EXACT: Final = 2.0**53
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column in its clean type, where it has no value, and where it has one that could not be read.
+
+    The last two are Boolean without nulls, or None for nowhere.
+    """
+
+    values: pl.Series
+    missing: pl.Series | None
+    wrong: pl.Series | None = None
+
+
+def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, source: str) -> Column:
+    """A column typed by its scale.
+
+    Raises:
+        BadFile: the column as a whole has another type, names times without a zone, or holds card numbers in the open.
+    """
+    _check_type(raw, scale, schema, source)
+    if scale == "time":
+        texts = raw if isinstance(raw.dtype, pl.Datetime) else _texts(raw)
+        return _judged(parse_times(texts, schema.timezone), texts.is_null())
+    if scale in ("amount", "numeric"):
+        return _numbers(raw, scale)
+    texts = _texts(raw)
+    missing = texts.is_null() if texts.null_count() else None
+    if scale == "label":
+        return _judged(_mapped(texts, _flag, pl.Boolean()), texts.is_null())
+    if scale == "personal":
+        return Column(tokens(texts, key), missing)
+    if looks_like_card_numbers(texts):
+        raise BadFile(
+            f"{source}: the values of column `{raw.name}` look like card numbers; "
+            f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
+        )
+    if scale == "id":
+        return Column(texts, missing, _unfit_ids(texts))
+    if scale == "currency":
+        return _judged(_currencies(texts), texts.is_null())
+    return Column(texts.fill_null(UNDEFINED) if scale == "nominal" else texts, missing)
+
+
+def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> None:
+    zoned = schema.timezone is not None
+    if _family(raw.dtype) not in _ACCEPTED[scale]:
+        wanted = expected(scale, zoned=True)
+        raise BadFile(f"{source}: column `{raw.name}` ({scale}): expected {wanted} in each row, got type {raw.dtype}.")
+    if isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None and not zoned:
+        raise BadFile(
+            f"{source}: column `{raw.name}`: expected times that name their zone, got type {raw.dtype} without one: "
+            "declare the zone they are in with Schema(timezone=…)."
+        )
+
+
+def _family(dtype: pl.DataType) -> Family:
+    if dtype.is_integer():
+        return "whole"
+    if dtype.is_float() or dtype.is_decimal():
+        return "real"
+    families: dict[type[pl.DataType], Family] = {
+        pl.String: "text",
+        pl.Categorical: "text",
+        pl.Enum: "text",
+        pl.Boolean: "boolean",
+        pl.Date: "date",
+        pl.Datetime: "moment",
+        pl.Null: "none",
+    }
+    return families.get(type(dtype), "other")
+
+
+def _judged(values: pl.Series, missing: pl.Series) -> Column:
+    wrong = values.is_null() & ~missing
+    return Column(values, missing if missing.any() else None, wrong if wrong.any() else None)
+
+
+def _mapped(column: pl.Series, function: Callable[..., object], dtype: pl.DataType) -> pl.Series:
+    """A function of each distinct value; null stays null."""
+    distinct = column.drop_nulls().unique()
+    if not len(distinct):
+        return pl.Series(column.name, [None], dtype=dtype).new_from_index(0, len(column))
+    return column.replace_strict(distinct, [function(value) for value in distinct], default=None, return_dtype=dtype)
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    """`text_of` a column: String, null where there is no value."""
+    if _family(column.dtype) == "real":
+        return _texts_of_reals(_reals(column))
+    texts = column.cast(pl.String)
+    suspects = texts < NO_BLANK
+    return texts.set(texts.str.strip_chars(BLANK) == "", None) if suspects.any() else texts
+
+
+def _texts_of_reals(column: pl.Series) -> pl.Series:
+    finite = column.is_finite().fill_null(value=False)
+    whole = finite & (column == column.floor()) & (column.abs() < _EXACT)
+    texts = column.set(~whole, None).cast(pl.Int64).cast(pl.String)
+    odd = finite & ~whole
+    return texts.fill_null(_mapped(column.set(~odd, None), text_of, pl.String())) if odd.any() else texts
+
+
+def _reals(column: pl.Series) -> pl.Series:
+    """Float64 of a column of floats or decimals: what their shortest text says, as JSON would carry it."""
+    exact = column.dtype in (pl.Float64, pl.Decimal)
+    return column.cast(pl.Float64) if exact else column.cast(pl.String).cast(pl.Float64)
+
+
+def _numbers(raw: pl.Series, scale: Scale) -> Column:
+    family = _family(raw.dtype)
+    if family == "text":
+        texts = _texts(raw)
+        numbers = texts.cast(pl.Float64, strict=False)
+        if numbers.null_count() > texts.null_count():
+            numbers = texts.str.strip_chars(BLANK).cast(pl.Float64, strict=False)
+        missing = texts.is_null() | numbers.is_nan().fill_null(value=False)
+    else:
+        numbers = _reals(raw) if family == "real" else raw.cast(pl.Float64)
+        missing = numbers.is_null() | numbers.is_nan().fill_null(value=False)
+    usable = numbers.is_finite() if scale == "numeric" else numbers.is_between(0.0, LARGEST_AMOUNT)
+    unusable = ~usable.fill_null(value=False)
+    return _judged(numbers.set(unusable, None) if unusable.any() else numbers, missing)
+
+
+def _flag(text: str) -> bool | None:
+    return _FLAGS.get(text.strip(BLANK).lower())
+
+
+def _unfit_ids(texts: pl.Series) -> pl.Series | None:
+    unfit = (texts.str.len_chars() > LONGEST_ID) | texts.str.contains(CONTROL)
+    return unfit.fill_null(value=False) if unfit.any() else None
+
+
+def _currencies(texts: pl.Series) -> pl.Series:
+    if texts.is_in(list(money.EXPONENT)).all():
+        return texts
+
+    def known(text: str) -> str | None:
+        code = code_of(text)
+        return code if code in money.EXPONENT else None
+
+    return _mapped(texts, known, pl.String())

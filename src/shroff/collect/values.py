@@ -1,0 +1,115 @@
+"""What a single value may be: the rules that `clean` keeps for columns and `PaymentReader` for payments.
+
+Both sides take the sentences of an error from here, and say of a refused value only what kind it is.
+"""
+
+from __future__ import annotations
+
+import re
+from math import isfinite, isnan
+from typing import Final
+
+from shroff.collect.schema import Scale
+
+BLANK: Final = " \t\n\v\f\r"
+"""A text of nothing but these is no value."""
+
+NO_BLANK: Final = "!"
+"""A text that sorts at or after this one does not begin with a blank, so it is a value."""
+
+LARGEST_AMOUNT: Final = 1e14
+LONGEST_ID: Final = 200
+CONTROL: Final = r"[\x00-\x1f\x7f]"
+"""Characters that an id must not have: it is printed, logged and sent on."""
+UNFIT: Final = re.compile(CONTROL)
+
+VALUE: Final = "a value"
+FINE: Final = "an amount no finer than its currency's smallest unit and of at most 15 digits"
+
+_EXPECTED: Final[dict[Scale, str]] = {
+    "id": f"an id of 1 to {LONGEST_ID} printable characters",
+    "amount": "a number from 0 to 100,000,000,000,000",
+    "currency": "an ISO 4217 currency code",
+    "label": "0 or 1",
+    "numeric": "a finite number",
+}
+_TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
+_TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_COMMA: Final = re.compile(r"[+-]?[0-9][0-9.,' ]*,[0-9]+")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
+_ZONED: Final = re.compile(r"[0-9]{4}-.*[0-9:](?:Z|[+-][0-9:]{2,5})")
+
+
+def expected(scale: Scale, *, zoned: bool) -> str:
+    """What a column of this scale holds; `zoned`: the schema says in which zone times are that name none."""
+    if scale == "time":
+        return _TIME if zoned else _TIME_AND_ZONE
+    return _EXPECTED.get(scale, VALUE)
+
+
+def text_of(value: str | int | float | bool) -> str | None:
+    """A value of a text column as text: whole numbers without decimals, so that `32`, `32.0` and `"32"` are equal.
+
+    None where there is no value: a blank text, a number that is not finite.
+
+    >>> text_of(32.0), text_of("32"), text_of(0.5), text_of(True), text_of("  ")
+    ('32', '32', '0.5', 'true', None)
+    """
+    if isinstance(value, str):
+        return value if value >= NO_BLANK or value.strip(BLANK) else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if not isfinite(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def code_of(code: str) -> str:
+    """A currency code as ISO 4217 writes it: numeric ones have three digits.
+
+    >>> code_of("36"), code_of("EUR")
+    ('036', 'EUR')
+    """
+    return code if len(code) > 2 else code.zfill(3)
+
+
+def kind_of(value: object) -> str:
+    """What kind of value it is, in words that give nothing of it away.
+
+    >>> kind_of("-12.5"), kind_of("4 May"), kind_of("2024-05-04"), kind_of("2024-05-04T10:00"), kind_of(None)
+    ('a negative number', 'text', 'a date without a time', 'a time without a zone', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return _kind_of_number(value)
+    return _kind_of_text(value.strip(BLANK)) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def _kind_of_number(value: float) -> str:
+    if isnan(value):
+        return "none"
+    if not isfinite(value):
+        return "an infinite number"
+    return "a negative number" if value < 0 else "a number"
+
+
+def _kind_of_text(text: str) -> str:
+    if not text:
+        return "none"
+    if _DATE.fullmatch(text):
+        return "a date without a time"
+    if _NUMBER.fullmatch(text):
+        return "a negative number" if text.startswith("-") else "a number"
+    if _COMMA.fullmatch(text):
+        return "a number with a comma"
+    if _MOMENT.fullmatch(text):
+        return "another time" if _ZONED.fullmatch(text) else "a time without a zone"
+    return "text"

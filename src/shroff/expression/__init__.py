@@ -1,0 +1,139 @@
+"""SQL conditions: read and checked once, then run in Polars, in Spark and per payment, with equal results.
+
+The language is one SQL expression over the columns of one row:
+
+- columns (`amount`, `"Name with blank"`; upper and lower case differ), numbers, 'text', TRUE, FALSE, NULL;
+- `= <> < <= > >=`, AND, OR, NOT, IS [NOT] NULL, IS [NOT] TRUE, IS [NOT] FALSE, [NOT] BETWEEN;
+- [NOT] IN (literals), [NOT] IN named_list; [NOT] LIKE 'pattern' [ESCAPE 'c'];
+- `+ - * / %`, ABS, SQRT, LN, ROUND (to a whole number, a half away from zero), LEAST, GREATEST;
+- LOWER, UPPER, LENGTH, CONCAT, `||`; COALESCE, NULLIF, CASE.
+
+What it means, in all three engines:
+
+- Logic is three-valued. A missing column is null, and so is what is computed from null; CONCAT is null
+  when any part is. LEAST and GREATEST skip nulls, as in Spark and PostgreSQL.
+- A number is an IEEE 754 float64, in the unit of its column (amounts in major units). What is not finite
+  is null: division by zero, an overflow, SQRT of a negative, LN of zero, a NaN in the row.
+- `%` has the sign of the dividend and is exact. Text compares by code point; LENGTH counts code points.
+- `x IN empty_list` is FALSE for every `x`, null included.
+- Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
+  column compares with another one, and knows IS NULL.
+
+LOWER and UPPER follow the Unicode tables of each engine, which differ on letters added to Unicode since;
+LN of Spark may differ in the last bit. Polars and the closure agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from shroff.expression.in_python import to_closure
+from shroff.expression.in_spark import to_spark
+from shroff.expression.reading import read
+from shroff.expression.tree import Column, InList, Kind, Node, Value, bind, walk
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Expression", "Kind", "Value", "parse"]
+
+_NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A condition whose names and kinds are known to fit; made by `parse`.
+
+    Attributes:
+        sql: the text as the user wrote it.
+        columns: the columns it reads.
+        lists: the named lists it reads.
+        kind: the kind of its result.
+    """
+
+    sql: str
+    columns: frozenset[str]
+    lists: frozenset[str]
+    kind: Kind
+    tree: Node = field(repr=False)
+
+    def polars(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> pl.Expr:
+        """The condition over whole columns: numbers as Float64, text as String, booleans as Boolean.
+
+        The result has no name of its own, give it one with `.alias`. A condition that reads no column has
+        one row, which `with_columns` and `filter` repeat.
+
+        Raises:
+            ConfigurationError: a named list without values.
+
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"amount": [9.5, 60.0, None]})
+        >>> condition = parse("amount > 50", {"amount": "number"})
+        >>> frame.select(condition.polars().alias("large"))["large"].to_list()
+        [False, True, None]
+        """
+        from shroff.expression.in_polars import to_polars  # the payment path does without
+
+        return to_polars(bind(self.tree, lists))
+
+    def closure(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> Callable[[Mapping[str, Value]], Value]:
+        """The condition for one row at a time, compiled; a key that the row does not have is null.
+
+        The values of named lists are those given now. The function is safe to call from many threads.
+        It raises BadPayment where the row has something else than a number in a number column.
+
+        Raises:
+            ConfigurationError: a named list without values.
+
+        >>> condition = parse("country IN red AND amount > 50", {"country": "text", "amount": "number"}, ["red"])
+        >>> check = condition.closure({"red": ["XX"]})
+        >>> check({"country": "XX", "amount": 60.0}), check({"amount": 10}), check({"amount": 60})
+        (True, False, None)
+        """
+        return to_closure(bind(self.tree, lists))
+
+    def spark_sql(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> str:
+        """The condition as text that Spark SQL (3.5 or newer) takes, with the named lists written out.
+
+        Number columns must be DOUBLE, and finite or null.
+
+        Raises:
+            ConfigurationError: a named list without values.
+
+        >>> parse("result = 'failed' OR amount IS NULL", {"result": "text", "amount": "number"}).spark_sql()
+        "((`result` = 'failed') OR (`amount` IS NULL))"
+        """
+        return to_spark(bind(self.tree, lists))
+
+
+def parse(sql: str, columns: Mapping[str, Kind], lists: Collection[str] = ()) -> Expression:
+    """Read a condition and check it against the columns and named lists there are.
+
+    Raises:
+        InvalidExpression: it does not parse, uses more than the language, or mixes kinds.
+        UnknownColumn: it names a column that `columns` does not have.
+
+    >>> parse("amount / 2 > 50", {"amount": "number"})
+    Expression(sql='amount / 2 > 50', columns=frozenset({'amount'}), lists=frozenset(), kind='boolean')
+    >>> parse("amount > '50'", {"amount": "number"})
+    Traceback (most recent call last):
+        ...
+    shroff.errors.InvalidExpression: `>` takes values of one kind, got `amount` (number) and `'50'` (text) \
+in `amount > '50'`: write a number without quotes, and a text in single quotes
+    >>> parse("ammount > 50", {"amount": "number"})
+    Traceback (most recent call last):
+        ...
+    shroff.errors.UnknownColumn: unknown column `ammount` in `ammount > 50`: did you mean `amount`?
+    """
+    root, kind = read(sql, columns, lists)
+    nodes = list(walk(root))
+    return Expression(
+        sql=sql,
+        columns=frozenset(node.name for node in nodes if isinstance(node, Column)),
+        lists=frozenset(node.name for node in nodes if isinstance(node, InList)),
+        kind=kind,
+        tree=root,
+    )

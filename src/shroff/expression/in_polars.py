@@ -1,0 +1,131 @@
+"""A checked tree as a Polars expression: whole columns, null where SQL is null."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Final
+
+import polars as pl
+
+from shroff.expression.like import rust_regex
+from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Like, Node
+
+_Args = Sequence[pl.Expr]
+
+_DTYPES: Final[dict[AnyKind, pl.DataType]] = {
+    "number": pl.Float64(),
+    "text": pl.String(),
+    "boolean": pl.Boolean(),
+    "time": pl.Datetime("us", "UTC"),
+}
+
+
+def to_polars(node: Node) -> pl.Expr:
+    """The Polars expression of a tree whose named lists are bound."""
+    match node:
+        case Column():
+            return _column(node)
+        case Constant():
+            return pl.lit(node.value, dtype=_DTYPES[node.kind])
+        case Call():
+            return _CALLS[node.op]([to_polars(arg) for arg in node.args])
+        case In():
+            found = to_polars(node.arg).is_in(list(node.values))
+            # in three-valued logic `found OR unknown` is TRUE or unknown
+            return found | pl.lit(None, dtype=pl.Boolean()) if node.null else found
+        case Like():
+            return to_polars(node.arg).str.contains(rust_regex(node.pattern))
+        case InList():
+            raise ValueError(f"the named list `{node.name}` is not bound")
+
+
+def _column(node: Column) -> pl.Expr:
+    column = pl.col(node.name)
+    return _finite(column.cast(pl.Float64())) if node.kind == "number" else column
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
+    return pl.when(number.is_finite()).then(number)
+
+
+def _once(args: _Args, body: Callable[..., pl.Expr]) -> pl.Expr:
+    """`body` of the arguments, each computed once however often the body names it.
+
+    Nested conditions would otherwise grow as 2**depth.
+    """
+    names = [str(place) for place in range(len(args))]
+    given = pl.struct([arg.alias(name) for arg, name in zip(args, names, strict=True)])
+    result = body(*map(pl.field, names)).alias("result")
+    return given.struct.with_fields(result).struct.field("result")
+
+
+def _checked(body: Callable[..., pl.Expr]) -> Callable[[_Args], pl.Expr]:
+    """Arithmetic that leaves the finite numbers gives null."""
+    return lambda args: _once([body(*args)], _finite)
+
+
+def _quotient(x: pl.Expr, y: pl.Expr) -> pl.Expr:
+    """The IEEE quotient; Polars divides a column by one number as `x * (1 / number)`, which is another.
+
+    Inside a struct every side is a full column.
+    """
+    return _once([x, y], operator.truediv)
+
+
+def _remainder(x: pl.Expr, y: pl.Expr) -> pl.Expr:
+    """The exact remainder of C; the `%` of Polars rounds on the way and takes the divisor's sign."""
+    return pl.struct(x=x, y=y).map_batches(_fmod, return_dtype=pl.Float64(), is_elementwise=True)
+
+
+def _fmod(pair: pl.Series) -> pl.Series:
+    import numpy as np  # only `%` needs it
+
+    with np.errstate(invalid="ignore"):
+        values = np.fmod(pair.struct.field("x").to_numpy(), pair.struct.field("y").to_numpy())
+    return pl.Series(values)
+
+
+def _case(args: _Args) -> pl.Expr:
+    *pairs, default = args
+    chain = pl.when(pairs[0]).then(pairs[1])
+    for condition, value in zip(pairs[2::2], pairs[3::2], strict=True):
+        chain = chain.when(condition).then(value)  # type: ignore[assignment]
+    return chain.otherwise(default)
+
+
+_CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
+    "AND": pl.all_horizontal,
+    "OR": pl.any_horizontal,
+    "NOT": lambda args: ~args[0],
+    "IS NULL": lambda args: args[0].is_null(),
+    "IS TRUE": lambda args: args[0].fill_null(value=False),
+    "IS FALSE": lambda args: (~args[0]).fill_null(value=False),
+    "=": lambda args: args[0] == args[1],
+    "<>": lambda args: args[0] != args[1],
+    "<": lambda args: args[0] < args[1],
+    "<=": lambda args: args[0] <= args[1],
+    ">": lambda args: args[0] > args[1],
+    ">=": lambda args: args[0] >= args[1],
+    "+": _checked(lambda *terms: reduce(operator.add, terms)),
+    "-": _checked(operator.sub),
+    "*": _checked(lambda *factors: reduce(operator.mul, factors)),
+    "/": _checked(_quotient),
+    "%": _checked(_remainder),
+    "NEG": lambda args: -args[0],
+    "ABS": lambda args: args[0].abs(),
+    "SQRT": _checked(lambda x: x.sqrt()),
+    "LN": _checked(lambda x: x.log(math.e)),
+    "ROUND": lambda args: args[0].round(0, mode="half_away_from_zero"),
+    "LOWER": lambda args: args[0].str.to_lowercase(),
+    "UPPER": lambda args: args[0].str.to_uppercase(),
+    "LENGTH": lambda args: args[0].str.len_chars().cast(pl.Float64()),
+    "CONCAT": lambda args: pl.concat_str(args, ignore_nulls=False),
+    "COALESCE": pl.coalesce,
+    "NULLIF": lambda args: _once(args, lambda x, y: pl.when(x == y).then(None).otherwise(x)),
+    "LEAST": pl.min_horizontal,
+    "GREATEST": pl.max_horizontal,
+    "CASE": _case,
+}

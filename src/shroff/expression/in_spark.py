@@ -1,0 +1,84 @@
+"""A checked tree as Spark SQL text, for columns that are finite or null, as cleaning leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from shroff.expression.like import spark_pattern
+from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Like, Node
+
+_TYPES: Final[dict[AnyKind, str]] = {
+    "number": "DOUBLE",
+    "text": "STRING",
+    "boolean": "BOOLEAN",
+    "time": "TIMESTAMP",
+}
+
+# a dollar could begin one of Spark's own ${variables}
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "$": "\\u0024"})
+
+
+def to_spark(node: Node) -> str:
+    """The Spark SQL of a tree whose named lists are bound."""
+    match node:
+        case Column():
+            return f"`{node.name.replace('`', '``')}`"
+        case Constant():
+            return f"CAST(NULL AS {_TYPES[node.kind]})" if node.value is None else _literal(node.value)
+        case In():
+            values = [_literal(value) for value in node.values] + ["NULL"] * node.null
+            return f"({to_spark(node.arg)} IN ({', '.join(values)}))"
+        case Like():
+            return f"({to_spark(node.arg)} LIKE {_literal(spark_pattern(node.pattern))})"
+        case Call():
+            return _call(node.op, [to_spark(arg) for arg in node.args])
+        case InList():
+            raise ValueError(f"the named list `{node.name}` is not bound")
+
+
+def _literal(value: float | str | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    return f"'{value.translate(_ESCAPES)}'" if isinstance(value, str) else f"{value!r}D"
+
+
+def _call(op: str, args: list[str]) -> str:
+    if op in _SPECIAL:
+        return _SPECIAL[op](args)
+    if op in _FUNCTIONS:
+        return f"{op}({', '.join(args)})"
+    return f"({f' {op} '.join(args)})"
+
+
+def _finite(number: str) -> str:
+    for other in ("NaN", "Infinity", "-Infinity"):
+        number = f"NULLIF({number}, DOUBLE('{other}'))"
+    return number
+
+
+def _case(args: list[str]) -> str:
+    *pairs, default = args
+    whens = zip(pairs[::2], pairs[1::2], strict=True)
+    return f"CASE {' '.join(f'WHEN {when} THEN {then}' for when, then in whens)} ELSE {default} END"
+
+
+_FUNCTIONS: Final = frozenset(
+    {"ABS", "COALESCE", "CONCAT", "GREATEST", "LEAST", "LN", "LOWER", "NULLIF", "ROUND", "UPPER"}
+)
+
+_SPECIAL: Final[dict[str, Callable[[list[str]], str]]] = {
+    "NOT": lambda args: f"(NOT {args[0]})",
+    "NEG": lambda args: f"(- {args[0]})",
+    "IS NULL": lambda args: f"({args[0]} IS NULL)",
+    "IS TRUE": lambda args: f"({args[0]} IS TRUE)",
+    "IS FALSE": lambda args: f"({args[0]} IS FALSE)",
+    "+": lambda args: _finite(f"({' + '.join(args)})"),
+    "-": lambda args: _finite(f"({args[0]} - {args[1]})"),
+    "*": lambda args: _finite(f"({' * '.join(args)})"),
+    "/": lambda args: _finite(f"try_divide({args[0]}, {args[1]})"),
+    "%": lambda args: f"({args[0]} % NULLIF({args[1]}, 0D))",
+    "SQRT": lambda args: _finite(f"SQRT({args[0]})"),
+    "LENGTH": lambda args: f"CAST(LENGTH({args[0]}) AS DOUBLE)",
+    "CASE": _case,
+}

@@ -1,0 +1,85 @@
+r"""LIKE patterns: `%` is any text, `_` any one character, across lines; the whole text must match.
+
+There is no escape character unless the condition names one, as in `LIKE '50!%' ESCAPE '!'` (SQL-92).
+"""
+
+from __future__ import annotations
+
+import re
+
+from shroff.errors import InvalidExpression
+from shroff.expression.tree import Pattern
+
+
+def read_pattern(text: str, escape: str | None) -> Pattern:
+    """Cut a pattern at its `%`.
+
+    Raises:
+        InvalidExpression: the escape character stands before something that needs no escape.
+
+    >>> read_pattern("a_%", None)
+    (('a', None), ())
+    >>> read_pattern("a!_", "!")
+    (('a_',),)
+    """
+    segments: list[list[str | None]] = [[]]
+    characters = iter(text)
+    for character in characters:
+        if character == escape:
+            escaped = next(characters, "")
+            if escaped not in {"%", "_", escape}:
+                raise InvalidExpression(f"the escape character of LIKE {text!r} must stand before %, _ or itself")
+            _add(segments[-1], escaped)
+        elif character == "%":
+            segments.append([])
+        elif character == "_":
+            segments[-1].append(None)
+        else:
+            _add(segments[-1], character)
+    return tuple(map(tuple, segments))
+
+
+def _add(segment: list[str | None], character: str) -> None:
+    if segment and segment[-1] is not None:
+        segment[-1] += character
+    else:
+        segment.append(character)
+
+
+def python_regex(pattern: Pattern) -> re.Pattern[str]:
+    """For `fullmatch`; atomic groups keep hostile text from making it backtrack without end."""
+    parts = ["".join(map(_python, segment)) for segment in pattern]
+    if len(parts) == 1:
+        return re.compile(parts[0], re.DOTALL)
+    # the leftmost place of each middle part is never the wrong one: no need to come back to it
+    middle = "".join(f"(?>.*?{part})" for part in parts[1:-1])
+    return re.compile(f"{parts[0]}{middle}.*{parts[-1]}", re.DOTALL)
+
+
+def _python(part: str | None) -> str:
+    return "." if part is None else re.escape(part)
+
+
+def rust_regex(pattern: Pattern) -> str:
+    """For the regex engine of Polars, which is linear by construction."""
+    return r"(?s)\A" + ".*".join("".join(map(_rust, segment)) for segment in pattern) + r"\z"
+
+
+def _rust(part: str | None) -> str:
+    if part is None:
+        return "."
+    plain = (c if c.isalnum() or not c.isascii() else f"\\x{{{ord(c):x}}}" for c in part)
+    return "".join(plain)
+
+
+def spark_pattern(pattern: Pattern) -> str:
+    r"""For Spark, whose escape character is the backslash.
+
+    >>> print(spark_pattern(read_pattern("50!%%", "!")))
+    50\%%
+    """
+    return "%".join("".join(map(_spark, segment)) for segment in pattern)
+
+
+def _spark(part: str | None) -> str:
+    return "_" if part is None else re.sub(r"([\\%_])", r"\\\1", part)

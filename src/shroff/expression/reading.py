@@ -1,0 +1,272 @@
+"""From a parse tree to a checked tree: every name and kind verified, nothing ignored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from sqlglot import exp
+
+from shroff.errors import InvalidExpression, UnknownColumn, did_you_mean
+from shroff.expression.grammar import (
+    ALLOWED,
+    BOOLEAN,
+    CHAINS,
+    COMPARED,
+    FUNCTION_NAMES,
+    PLAIN,
+    RULES,
+    TEXT,
+    Rule,
+    hint,
+)
+from shroff.expression.like import read_pattern
+from shroff.expression.parsing import DEEPEST, parse_one, text, too_deep
+from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Kind, Like, Node
+
+# what sqlglot notes on a node that changes nothing here: our semantics are our own
+_NOTES: Final = frozenset({"this", "expression", "expressions", "safe", "ignore_nulls"})
+
+_NULL: Final = Constant(None, "null")
+
+
+def read(sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> tuple[Node, Kind]:
+    """The checked tree of one condition, and the kind of its result.
+
+    Raises:
+        InvalidExpression: it does not parse, or something in it does not fit.
+        UnknownColumn: it names a column that `columns` does not have.
+    """
+    try:
+        root = _Reader(sql, columns, lists).read(parse_one(sql))
+    except RecursionError:
+        raise too_deep() from None
+    if root.kind == "null" or root.kind == "time":
+        raise InvalidExpression(f"expected a condition, a number or a text, got `{sql}` ({root.kind}): compare it")
+    return root, root.kind
+
+
+def _typed(node: Node, kind: AnyKind) -> Node:
+    """A node that is always null takes its kind from its neighbours."""
+    return Constant(None, kind) if node.kind == "null" else node
+
+
+class _Reader:
+    """Reads one condition; `depth` guards the recursion of everything that comes after."""
+
+    def __init__(self, sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> None:
+        self.sql = sql
+        self.columns = columns
+        self.lists = lists
+        self.depth = 0
+
+    def read(self, node: exp.Expression) -> Node:
+        while isinstance(node, exp.Paren):
+            node = node.this
+        if self.depth > DEEPEST:
+            raise too_deep()
+        self.depth += 1
+        found = _READERS.get(type(node), _Reader.by_rule)(self, node)
+        self.depth -= 1
+        return found
+
+    # ---- leaves
+
+    def column(self, node: exp.Expression) -> Node:
+        self.only(node, "this")
+        if not isinstance(node.this, exp.Identifier):
+            raise self.refused(node)
+        name = node.name
+        if name in self.columns:
+            return Column(name, self.columns[name])
+        if name in self.lists:
+            raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in `{self.sql}`")
+        spelled = [known for known in self.columns if known.casefold() == name.casefold()]
+        advice = did_you_mean(spelled[0] if spelled else name, self.columns)
+        if not advice and node.this.quoted:
+            advice = ": a text is written in single quotes"
+        raise UnknownColumn(f"unknown column `{name}` in `{self.sql}`{advice}")
+
+    def literal(self, node: exp.Expression) -> Node:
+        if node.is_string:
+            return Constant(node.name, "text")
+        number = float(node.name)
+        if math.isinf(number):
+            raise InvalidExpression(f"the number {text(node)} is too large for a float64")
+        return Constant(number, "number")
+
+    def boolean(self, node: exp.Expression) -> Node:
+        return Constant(bool(node.this), "boolean")
+
+    def null(self, node: exp.Expression) -> Node:
+        return _NULL
+
+    # ---- operators and functions with a rule
+
+    def by_rule(self, node: exp.Expression) -> Node:
+        rule = RULES.get(type(node))
+        if rule is None:
+            raise self.refused(node)
+        self.only(node, *_NOTES)
+        given = _chain(node) if isinstance(node, CHAINS) else _arguments(node)
+        if len(given) < rule.fewest or (rule.most is not None and len(given) > rule.most):
+            raise InvalidExpression(f"wrong number of arguments in {text(node)}: got {len(given)}")
+        args, kind = self.alike(node, rule, given)
+        return _folded(Call(rule.op, args, rule.gives or kind))
+
+    def alike(
+        self, node: exp.Expression, rule: Rule, given: Sequence[exp.Expression]
+    ) -> tuple[tuple[Node, ...], AnyKind]:
+        """The arguments read, all of one kind that the rule takes."""
+        args = [self.read(arg) for arg in given]
+        known: dict[AnyKind, exp.Expression] = {}
+        for source, arg in zip(given, args, strict=True):
+            if arg.kind != "null":
+                known.setdefault(arg.kind, source)
+        wrong = not known.keys() <= set(rule.takes)
+        if len(known) > 1 or wrong:
+            sides = " and ".join(f"{text(source)} ({kind})" for kind, source in known.items())
+            what = " or ".join(rule.takes) if wrong else "values of one kind"
+            advice = hint(rule.takes, set(known))
+            raise InvalidExpression(f"`{rule.op}` takes {what}, got {sides} in `{self.sql}`{advice}")
+        if not known and rule.gives is None:
+            return (), "null"
+        kind = next(iter(known), rule.takes[0])
+        return tuple(_typed(arg, kind) for arg in args), kind
+
+    # ---- operators with a grammar of their own
+
+    def is_(self, node: exp.Expression) -> Node:
+        self.only(node, "this", "expression")
+        match node.expression:
+            case exp.Null():
+                return Call("IS NULL", (_typed(self.read(node.this), "number"),), "boolean")
+            case exp.Boolean() as wanted:
+                op = "IS TRUE" if wanted.this else "IS FALSE"
+                args, _ = self.alike(node, Rule(op, BOOLEAN, "boolean"), [node.this])
+                return Call(op, args, "boolean")
+            case _:
+                raise self.refused(node)
+
+    def between(self, node: exp.Expression) -> Node:
+        self.only(node, "this", "low", "high")
+        sides = [node.this, node.args["low"], node.args["high"]]
+        (value, low, high), _ = self.alike(node, Rule("BETWEEN", COMPARED, "boolean"), sides)
+        return Call("AND", (Call(">=", (value, low), "boolean"), Call("<=", (value, high), "boolean")), "boolean")
+
+    def in_(self, node: exp.Expression) -> Node:
+        self.only(node, "this", "expressions", "field")
+        name = self.list_name(node)
+        if name is not None:
+            args, _ = self.alike(node, Rule("IN a named list", TEXT, "boolean"), [node.this])
+            return InList(args[0], name)
+        given = node.expressions
+        if not given:
+            raise InvalidExpression(f"{text(node)} needs at least one value in its list")
+        (arg, *values), _ = self.alike(node, Rule("IN", PLAIN, "boolean"), [node.this, *given])
+        constants = [value for value in values if isinstance(value, Constant)]
+        if len(constants) < len(values):
+            raise InvalidExpression(f"IN takes literals or one named list, got {text(node)} in `{self.sql}`")
+        kept = dict.fromkeys(c.value for c in constants if c.value is not None)
+        return In(arg, tuple(kept), null=any(c.value is None for c in constants))
+
+    def list_name(self, node: exp.Expression) -> str | None:
+        """The list of `x IN name` or `x IN (name)`; None for literals."""
+        field = node.args.get("field")
+        if field is None:
+            alone = node.expressions[0] if len(node.expressions) == 1 else None
+            return alone.name if isinstance(alone, exp.Column) and alone.name in self.lists else None
+        self.only(field, "this")
+        if field.name not in self.lists:
+            known = f": the named lists are {', '.join(sorted(self.lists)) or 'none'}"
+            advice = did_you_mean(field.name, self.lists) or known
+            raise InvalidExpression(f"unknown named list `{field.name}` in `{self.sql}`{advice}")
+        return str(field.name)
+
+    def like(self, node: exp.Expression, escape: str | None = None) -> Node:
+        self.only(node, "this", "expression", "negate")
+        args, _ = self.alike(node, Rule("LIKE", TEXT, "boolean"), [node.this])
+        pattern = node.expression
+        if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+            raise InvalidExpression(f"LIKE takes a pattern in single quotes, got {text(pattern)} in `{self.sql}`")
+        found = Like(args[0], read_pattern(pattern.name, escape))
+        return Call("NOT", (found,), "boolean") if node.args.get("negate") else found
+
+    def escape(self, node: exp.Expression) -> Node:
+        character = node.expression
+        fits = isinstance(node.this, exp.Like) and isinstance(character, exp.Literal) and character.is_string
+        if not fits or len(character.name) != 1:
+            raise InvalidExpression(f"expected LIKE 'pattern' ESCAPE 'one character', got {text(node)}")
+        return self.like(node.this, character.name)
+
+    def case(self, node: exp.Expression) -> Node:
+        self.only(node, "this", "ifs", "default")
+        whens: list[exp.Expression] = node.args["ifs"]
+        default = node.args.get("default") or exp.Null()
+        values, kind = self.alike(node, Rule("CASE", PLAIN, None), [*(w.args["true"] for w in whens), default])
+        if kind == "null":
+            return _NULL
+        conditions = self.conditions(node, whens)
+        pairs = [part for pair in zip(conditions, values, strict=False) for part in pair]
+        return Call("CASE", (*pairs, values[-1]), kind)
+
+    def conditions(self, node: exp.Expression, whens: list[exp.Expression]) -> tuple[Node, ...]:
+        """What each WHEN asks; `CASE x WHEN v` asks `x = v`."""
+        given = [when.this for when in whens]
+        if node.this is None:
+            return self.alike(node, Rule("CASE WHEN", BOOLEAN, "boolean"), given)[0]
+        (value, *wanted), _ = self.alike(node, Rule("CASE", PLAIN, "boolean"), [node.this, *given])
+        return tuple(Call("=", (value, other), "boolean") for other in wanted)
+
+    # ---- refusals
+
+    def only(self, node: exp.Expression, *known: str) -> None:
+        """Refuse a node that carries more than we read: nothing the user wrote is ever ignored."""
+        if any(value and name not in known for name, value in node.args.items()):
+            raise self.refused(node)
+
+    def refused(self, node: exp.Expression) -> InvalidExpression:
+        if isinstance(node, exp.Anonymous):
+            advice = did_you_mean(node.name.upper(), FUNCTION_NAMES) or f"; {ALLOWED}"
+            return InvalidExpression(f"unknown function `{node.name}` in `{self.sql}`{advice}")
+        return InvalidExpression(f"{text(node)} is not part of the expression language; {ALLOWED}")
+
+
+def _chain(node: exp.Expression) -> list[exp.Expression]:
+    rest: list[exp.Expression] = []
+    link = node
+    while type(link) is type(node):
+        rest.append(link.expression)
+        link = link.this
+    return [link, *reversed(rest)]
+
+
+def _arguments(node: exp.Expression) -> list[exp.Expression]:
+    single = [node.args.get("this"), node.args.get("expression")]
+    return [arg for arg in [*single, *node.expressions] if isinstance(arg, exp.Expression)]
+
+
+def _folded(call: Call) -> Node:
+    """`-5` is a number, so that IN takes it; a function of nothing but NULL is NULL."""
+    match call:
+        case Call("NEG", (Constant(float(number)),)):
+            return Constant(-number, "number")
+        case Call(_, ()):
+            return _NULL
+        case _:
+            return call
+
+
+_READERS: Final[dict[type[exp.Expression], Callable[[_Reader, exp.Expression], Node]]] = {
+    exp.Column: _Reader.column,
+    exp.Literal: _Reader.literal,
+    exp.Boolean: _Reader.boolean,
+    exp.Null: _Reader.null,
+    exp.Is: _Reader.is_,
+    exp.Between: _Reader.between,
+    exp.In: _Reader.in_,
+    exp.Like: _Reader.like,
+    exp.Escape: _Reader.escape,
+    exp.Case: _Reader.case,
+}

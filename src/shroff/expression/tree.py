@@ -1,0 +1,123 @@
+"""The checked tree: what is left of a condition once its names and kinds are known to fit.
+
+Three engines read it (`in_polars`, `in_python`, `in_spark`); none of them sees the user's text again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from shroff.errors import ConfigurationError, did_you_mean
+
+Kind = Literal["number", "text", "boolean", "time"]
+Value: TypeAlias = float | str | bool | int | None
+
+# `NULL` fits every kind: it is "null" until its neighbours give it theirs
+AnyKind = Literal["number", "text", "boolean", "time", "null"]
+
+# a LIKE pattern cut at its `%`; inside a segment None stands for `_`
+Segment: TypeAlias = tuple[str | None, ...]
+Pattern: TypeAlias = tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A value of the row."""
+
+    name: str
+    kind: AnyKind
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value of the condition itself; numbers are floats."""
+
+    value: float | str | bool | None
+    kind: AnyKind
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator or a function over its arguments.
+
+    `AND`, `OR`, `+`, `*`, `CONCAT`, `COALESCE`, `LEAST` and `GREATEST` take any number of arguments, from
+    left to right; `CASE` takes condition, value, condition, value, …, and the value of its ELSE.
+    """
+
+    op: str
+    args: tuple[Node, ...]
+    kind: AnyKind
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`arg IN (values)`; `null` says that the list also held NULL."""
+
+    arg: Node
+    values: tuple[float | str | bool, ...]
+    null: bool = False
+    kind: AnyKind = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class InList:
+    """`arg IN name`: a list whose values are given when the condition is compiled."""
+
+    arg: Node
+    name: str
+    kind: AnyKind = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """`arg LIKE pattern`."""
+
+    arg: Node
+    pattern: Pattern
+    kind: AnyKind = "boolean"
+
+
+Node: TypeAlias = Column | Constant | Call | In | InList | Like
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and everything under it."""
+    yield node
+    match node:
+        case Call():
+            for arg in node.args:
+                yield from walk(arg)
+        case In() | InList() | Like():
+            yield from walk(node.arg)
+
+
+def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
+    """The same tree with every named list replaced by its values.
+
+    A list without values holds nobody: `x IN empty` is FALSE for every `x`, null included.
+
+    Raises:
+        ConfigurationError: a list that `lists` does not have, or whose values are not texts.
+    """
+    match node:
+        case InList():
+            values = _values(node.name, lists)
+            return In(bind(node.arg, lists), values) if values else Constant(False, "boolean")
+        case Call():
+            return replace(node, args=tuple(bind(arg, lists) for arg in node.args))
+        case In() | Like():
+            return replace(node, arg=bind(node.arg, lists))
+        case Column() | Constant():
+            return node
+
+
+def _values(name: str, lists: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    if name not in lists:
+        hint = did_you_mean(name, lists) or "; give them in `lists`"
+        raise ConfigurationError(f"no values for the named list `{name}`{hint}")
+    values = lists[name]
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise ConfigurationError(f"expected a collection of texts for the named list `{name}`")
+    return tuple(sorted(set(values)))

@@ -1,0 +1,196 @@
+"""What a condition says of itself, what a row and a list may hold, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shroff.errors import BadPayment, ConfigurationError, InvalidExpression, UnknownColumn
+from shroff.expression import Expression, Kind, parse
+
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(["a", "b"], "number"),
+    **dict.fromkeys(["s", "t", "Name with blank"], "text"),
+    **dict.fromkeys(["p", "q"], "boolean"),
+    **dict.fromkeys(["u", "v"], "time"),
+}
+
+
+def read(sql: str) -> Expression:
+    return parse(sql, KINDS, ["red", "empty"])
+
+
+# ---- what a row may hold
+
+
+def test_a_number_may_come_in_any_clothes() -> None:
+    closure = read("a * 2 > 1").closure()
+    for value in (1, True, np.float32(1.0), np.int64(1)):
+        assert closure({"a": value}) is True  # type: ignore[dict-item]
+    assert closure({"a": 10**400}) is None
+
+
+def test_a_text_in_a_number_column_is_refused_without_its_value() -> None:
+    with pytest.raises(BadPayment, match="expected a number in column `a`, got `str`") as caught:
+        read("a > 1").closure()({"a": "4111111111111111"})
+    assert "4111" not in str(caught.value)
+
+
+def test_integer_columns_are_read_as_float64() -> None:
+    frame = pl.DataFrame({"a": [2**53 + 1, 7]})
+    assert frame.select(read("a / 2").polars().alias("r"))["r"].to_list() == [2.0**52, 3.5]
+    assert read("a / 2").closure()({"a": 2**53 + 1}) == 2.0**52
+
+
+def test_hostile_text_does_not_stall_like() -> None:
+    closure = read("s LIKE '%a%a%a%a%a%a%a%a%b'").closure()
+    assert closure({"s": "a" * 5000}) is False
+
+
+# ---- what an expression says of itself
+
+
+def test_an_expression_names_what_it_reads() -> None:
+    expression = read("a > 1 AND s IN red OR \"Name with blank\" LIKE 'x'")
+    assert expression.columns == {"a", "s", "Name with blank"}
+    assert expression.lists == {"red"}
+    assert expression.kind == "boolean"
+    assert [read(sql).kind for sql in ("a + 1", "LOWER(s)", "p")] == ["number", "text", "boolean"]
+
+
+def test_an_expression_is_a_value() -> None:
+    expression = read("a > 1")
+    assert expression == read("a > 1")
+    assert hash(expression) == hash(read("a > 1"))
+    assert pickle.loads(pickle.dumps(expression)) == expression  # noqa: S301 (our own bytes)
+
+
+def test_columns_are_case_sensitive() -> None:
+    with pytest.raises(UnknownColumn, match="unknown column `A` in `A > 1`: did you mean `a`"):
+        read("A > 1")
+
+
+def test_lists_are_taken_when_compiled() -> None:
+    values = ["x"]
+    closure = read("s IN red").closure({"red": values})
+    values.append("y")
+    assert closure({"s": "y"}) is False
+
+
+@pytest.mark.parametrize(
+    ("lists", "sentence"),
+    [
+        ({}, "no values for the named list `red`; give them in `lists`"),
+        ({"reds": ["x"]}, "no values for the named list `red`: did you mean `reds`?"),
+        ({"red": "XY"}, "expected a collection of texts for the named list `red`"),
+        ({"red": [1]}, "expected a collection of texts for the named list `red`"),
+    ],
+)
+def test_a_list_must_have_texts(lists: dict[str, list[str]], sentence: str) -> None:
+    compilers: list[Callable[[dict[str, list[str]]], object]]
+    compilers = [read("s IN red").closure, read("s IN red").polars, read("s IN red").spark_sql]
+    for compiler in compilers:
+        with pytest.raises(ConfigurationError) as caught:
+            compiler(lists)
+        assert str(caught.value) == sentence
+
+
+# ---- refusals
+
+KINDS_WRONG = [
+    (
+        "a > '50'",
+        "`>` takes values of one kind, got `a` (number) and `'50'` (text) in `a > '50'`: "
+        "write a number without quotes, and a text in single quotes",
+    ),
+    (
+        "p = 1",
+        "`=` takes values of one kind, got `p` (boolean) and `1` (number) in `p = 1`: "
+        "a boolean only compares with TRUE, FALSE or another boolean",
+    ),
+    (
+        "u > '2024-01-01'",
+        "`>` takes values of one kind, got `u` (time) and `'2024-01-01'` (text) in `u > '2024-01-01'`: "
+        "a time only compares with another time column, or IS NULL",
+    ),
+    ("a AND p", "`AND` takes boolean, got `a` (number) and `p` (boolean) in `a AND p`"),
+    ("NOT a", "`NOT` takes boolean, got `a` (number) in `NOT a`: compare it first, as in `amount > 0`"),
+    ("p > q", "`>` takes number or text or time, got `p` (boolean)"),
+    ("s + 1", "`+` takes number, got `s` (text) and `1` (number)"),
+    ("a || s", "`CONCAT` takes text, got `a` (number) and `s` (text)"),
+    ("LOWER(a)", "`LOWER` takes text, got `a` (number)"),
+    ("COALESCE(u, v)", "`COALESCE` takes number or text or boolean, got `u` (time)"),
+    ("u IN (1)", "`IN` takes number or text or boolean"),
+    ("a IN ('x')", "`IN` takes values of one kind, got `a` (number) and `'x'` (text)"),
+    ("a IN red", "`IN a named list` takes text, got `a` (number)"),
+    ("a LIKE '5%'", "`LIKE` takes text, got `a` (number)"),
+    ("a IS TRUE", "`IS TRUE` takes boolean, got `a` (number)"),
+    ("a BETWEEN 1 AND 'x'", "`BETWEEN` takes values of one kind, got `a` (number) and `'x'` (text)"),
+    ("CASE WHEN p THEN 1 ELSE 'x' END", "`CASE` takes values of one kind, got `1` (number) and `'x'` (text)"),
+    ("CASE WHEN a THEN 1 END", "`CASE WHEN` takes boolean, got `a` (number)"),
+    ("u", "expected a condition, a number or a text, got `u` (time): compare it"),
+    ("COALESCE(NULL)", "expected a condition, a number or a text, got `COALESCE(NULL)` (null): compare it"),
+]
+NOT_OURS = [
+    ("SELECT 1", "`SELECT 1` is not a SQL condition: it breaks at `SELECT`, line 1, column 1; use columns"),
+    ("a >", "`a >` is not a SQL condition: it breaks at `>`, line 1, column 3; use columns"),
+    ("a ' b", "a quote or a comment stays open"),
+    ("", "expected one SQL condition, got 0 in ``; use columns"),
+    ("p; q", "expected one SQL condition, got 2 in `p; q`; use columns"),
+    ("a IN (SELECT 1)", "is not part of the expression language; use columns"),
+    ("EXISTS(SELECT 1)", "is not part of the expression language; use columns"),
+    ("SUM(a) > 1", "`SUM(a)` is not part of the expression language; use columns"),
+    ("COUNT(*) > 1", "`COUNT(*)` is not part of the expression language; use columns"),
+    ("SUM(a) OVER () > 1", "is not part of the expression language; use columns"),
+    ("ROUND(a, 2)", "`ROUND(a, 2)` is not part of the expression language; use columns"),
+    ("a BETWEEN SYMMETRIC 1 AND 2", "is not part of the expression language"),
+    ("a IS b", "is not part of the expression language"),
+    ("a::int", "is not part of the expression language"),
+    ("payments.a > 1", "`payments.a` is not part of the expression language"),
+    ("s ILIKE 'x'", "is not part of the expression language"),
+    ("s LIKE t", "LIKE takes a pattern in single quotes, got `t` in `s LIKE t`"),
+    ("s LIKE 'a!b' ESCAPE '!'", "must stand before %, _ or itself"),
+    ("s LIKE 'a' ESCAPE 'xy'", "expected LIKE 'pattern' ESCAPE 'one character'"),
+    ("LENGHT(s) > 1", "unknown function `LENGHT` in `LENGHT(s) > 1`: did you mean `LENGTH`?"),
+    ("wizard(s)", "unknown function `wizard` in `wizard(s)`; use columns"),
+    ("LEAST(a)", "wrong number of arguments in `LEAST(a)`: got 1"),
+    ("a IN ()", "needs at least one value in its list"),
+    ("a IN (b, 1)", "IN takes literals or one named list"),
+    ("s IN rad", "unknown named list `rad` in `s IN rad`: did you mean `red`?"),
+    ("s IN black", "unknown named list `black` in `s IN black`: the named lists are empty, red"),
+    ("red = s", "`red` is a named list: write `column IN red` in `red = s`"),
+    ("a > 1e400", "the number `1e400` is too large for a float64"),
+    ("NOT " * 100 + "p", "nested deeper than 50 levels"),
+    ("(" * 5000 + "a" + ")" * 5000, "nested deeper than 50 levels"),
+]
+
+
+@pytest.mark.parametrize(("sql", "sentence"), KINDS_WRONG + NOT_OURS)
+def test_what_does_not_fit_is_refused_in_one_sentence(sql: str, sentence: str) -> None:
+    with pytest.raises(InvalidExpression) as caught:
+        read(sql)
+    assert sentence in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sql", "sentence"),
+    [
+        ("wizard > 1", "unknown column `wizard` in `wizard > 1`"),
+        ('s = "failed"', 'unknown column `failed` in `s = "failed"`: a text is written in single quotes'),
+    ],
+)
+def test_unknown_columns_are_named(sql: str, sentence: str) -> None:
+    with pytest.raises(UnknownColumn) as caught:
+        read(sql)
+    assert str(caught.value) == sentence
+
+
+def test_user_text_never_enters_the_generated_source() -> None:
+    name, text = "x'); import os #", '"""\\\n\'{0}'
+    sql = f'"{name}" = \'' + text.replace("'", "''") + "'"
+    assert parse(sql, {name: "text"}).closure()({name: text}) is True
