@@ -86,13 +86,14 @@ def simulate(
     """Make a labelled payment log with five fraud patterns and what looks like fraud but is not."""
     from shroff.collect.simulate import simulate as make
     from shroff.collect.simulate import write
-    from shroff.features.two_tables import write_two_tables
 
     with steps(quiet=as_json) as step:
         step(f"simulate {payments:,} payments")
         frame = make(payments, days=days, fraud_rate=fraud_rate, seed=seed)
         step(f"write {file}")
         if two_tables:
+            from shroff.features.two_tables import write_two_tables
+
             write_two_tables(frame, file, seed=seed)
         else:
             write(frame, file)
@@ -283,7 +284,7 @@ def main() -> NoReturn:
     try:
         app(standalone_mode=True)
     except ShroffError as error:
-        err.print(f"shroff: {error}", style="bold red", markup=False)
+        err.print(f"shroff: {error}", style="bold red", markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -294,6 +295,7 @@ def main() -> NoReturn:
         err.print(
             f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, its details are in {crash}.",
             markup=False,
+            soft_wrap=True,
         )
         sys.exit(2)
     sys.exit(0)

@@ -1,0 +1,115 @@
+"""The command line as its user meets it: real commands, real files, exit codes and sentences."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAYMENTS = str(ROOT / "examples" / "payments")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def shroff(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "shroff", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=home,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "SHROFF_HOME": str(home / "kept"), "HOME": str(home)},
+    )
+
+
+def answer(home: Path, *words: str | Path) -> dict[str, Any]:
+    done = shroff(home, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+@pytest.fixture(scope="module")
+def log(home: Path) -> Path:
+    path = home / "payments.csv.gz"
+    document = answer(home, "simulate", path, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    assert document["payments"] == pytest.approx(6000, rel=0.02)
+    return path
+
+
+def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
+    collected = answer(home, "collect", PAYMENTS, "--data", log, "--out", home / "clean.parquet")
+    assert collected["kept"] == collected["rows"] == len(pl.read_parquet(home / "clean.parquet"))
+    features = answer(home, "features", PAYMENTS, "--data", log, "--out", home / "features.parquet")
+    assert pl.read_parquet(home / "features.parquet").columns[1:] == features["features"]
+    trained = answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / "bundle")
+    assert set(trained["detectors"]) == {"rules", "logistic_regression", "boosted_trees"}
+    report = answer(home, "report", home / "bundle")
+    assert report["version"] == trained["bundle"]["version"]
+    assert report["detectors"] == trained["detectors"]
+    printed = shroff(home, "report", home / "bundle").stdout
+    assert all(name in printed for name in trained["detectors"])
+
+
+def test_two_tables_are_joined_and_trained(home: Path) -> None:
+    tables = home / "tables"
+    answer(home, "simulate", "--two-tables", tables, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    words = ("train", ROOT / "examples" / "two_tables", "--data", tables / "facts.csv")
+    alone = shroff(home, *words)
+    assert alone.returncode == 2
+    assert "pass --join" in alone.stderr
+    both = answer(home, *words, "--join", tables / "statistics.csv", "--max-bad", "0.1")
+    assert both["dropped"]
+    assert both["detectors"]["boosted_trees"]["test"]["roc_auc"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", PAYMENTS, "--data", "nowhere.csv"), "no such file"),
+        (("train", "nowhere", "--data", "x.csv"), "expected a Python file"),
+        (("report", "."), "expected a bundle"),
+        (("serve", "."), "expected a bundle"),
+        (("train", PAYMENTS, "--data", "x.csv", "--split", "monthly"), "no such file"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(home: Path, words: tuple[str, ...], sentence: str) -> None:
+    done = shroff(home, *words)
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_broken_project_names_its_line(home: Path, log: Path) -> None:
+    (home / "broken.py").write_text("from shroff import Project\n\nproject = Project(schema=1 / 0)\n")
+    done = shroff(home, "train", home / "broken.py", "--data", log)
+    assert done.returncode == 2
+    assert "line 3: ZeroDivisionError" in " ".join(done.stderr.split())
+
+
+def test_too_many_bad_rows_leave_nothing_half_written(home: Path, log: Path) -> None:
+    frame = pl.read_csv(log, infer_schema=False)
+    half = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("much")).otherwise("amount")
+    frame.with_columns(half.alias("amount")).write_csv(home / "bad.csv")
+    done = shroff(home, "collect", PAYMENTS, "--data", home / "bad.csv", "--out", home / "never.parquet")
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert "1 % allowed" in told
+    assert "amount" in told
+    assert "much" not in told
+    assert not list(home.glob("*never*"))
+
+
+def test_help_and_version(home: Path) -> None:
+    assert "shroff 0.1.0" in shroff(home, "--version").stdout
+    told = shroff(home, "--help").stdout
+    assert all(name in told for name in ("simulate", "collect", "features", "train", "report", "serve", "demo"))
