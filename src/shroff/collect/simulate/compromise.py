@@ -136,7 +136,7 @@ def _fabricated(scene: Scene, plans: Campaigns, shops: _Shops) -> Draft:
     card = rng.choice(len(scene.spenders), len(row), p=scene.spenders)
     account = people.cards.account[card]
     country = people.home(card)
-    # the thieves replay what they know of their customers: mostly the customers' own hosts
+    # the thieves replay what they know of their customers: half the time the customers' own hosts
     known = rng.random(len(row)) < 0.5
     host = np.where(known, people.accounts.home_host[account], scene.hideouts(country))
     merchant = shops.merchant[row]
