@@ -57,11 +57,11 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
     """
     _check_type(raw, scale, schema, source)
     if scale == "time":
-        texts = raw if isinstance(raw.dtype, pl.Datetime) else _texts(raw)
+        texts = raw if isinstance(raw.dtype, pl.Datetime) else texts_of(raw)
         return _judged(parse_times(texts, schema.timezone), texts.is_null())
     if scale in ("amount", "numeric"):
         return _numbers(raw, scale)
-    texts = _texts(raw)
+    texts = texts_of(raw)
     missing = texts.is_null() if texts.null_count() else None
     if scale == "label":
         return _judged(_mapped(texts, _flag, pl.Boolean()), texts.is_null())
@@ -121,7 +121,7 @@ def _mapped(column: pl.Series, function: Callable[..., object], dtype: pl.DataTy
     return column.replace_strict(distinct, [function(value) for value in distinct], default=None, return_dtype=dtype)
 
 
-def _texts(column: pl.Series) -> pl.Series:
+def texts_of(column: pl.Series) -> pl.Series:
     """`text_of` a column: String, null where there is no value."""
     if _family(column.dtype) == "real":
         return _texts_of_reals(_reals(column))
@@ -147,7 +147,7 @@ def _reals(column: pl.Series) -> pl.Series:
 def _numbers(raw: pl.Series, scale: Scale) -> Column:
     family = _family(raw.dtype)
     if family == "text":
-        texts = _texts(raw)
+        texts = texts_of(raw)
         numbers = texts.cast(pl.Float64, strict=False)
         if numbers.null_count() > texts.null_count():
             numbers = texts.str.strip_chars(BLANK).cast(pl.Float64, strict=False)

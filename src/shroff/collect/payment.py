@@ -122,7 +122,7 @@ class PaymentReader:
     def _identifier(self, value: Value) -> str:
         text = str(self._text(self.schema.id, value))
         # what is printable has no control characters: asking is cheaper than searching
-        if len(text) > LONGEST_ID or not text.isprintable() and UNFIT.search(text):
+        if len(text) > LONGEST_ID or (not text.isprintable() and UNFIT.search(text)):
             raise self._bad(self.schema.id, expected("id", zoned=True), value)
         return text
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from difflib import get_close_matches
+from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+import polars as pl
 
 from shroff.collect.money import EXPONENT
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
@@ -30,14 +32,14 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Scales: `nominal` values are names (missing ones become `undefined`), `numeric` ones quantities,
     `personal` ones are replaced by a keyed hash before anything is stored, `ignored` ones are accepted
     and dropped. `keys` are columns that only identify something; a project adds the keys its features use.
-    `required`: a row without a value there is unusable.
+    `required`: a row without a value there is unusable; a column that is named nowhere else is a key.
 
     `timezone` is the zone of times written without one, and the zone in which calendar features are read;
     without it a time that names no zone is refused, and calendars are UTC.
 
     Raises:
-        ConfigurationError: a column in two scales, an unknown currency or time zone.
-        UnknownColumn: `required` names a column that the schema does not have.
+        ConfigurationError: a column in two scales, an arrival of nothing, an unknown currency or time zone.
+        UnknownColumn: `required` misspells a column of the schema.
     """
 
     id: str
@@ -59,21 +61,34 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timezone: str | None = None
 
     def __post_init__(self) -> None:
-        for field in ("nominal", "numeric", "personal", "ignored", "keys", "required"):
-            msgspec.structs.force_setattr(self, field, tuple(getattr(self, field)))
+        for field in _LISTS:
+            names = getattr(self, field)
+            if isinstance(names, str):
+                raise ConfigurationError(
+                    f"Schema({field}=…): expected a list of column names, got one text: [`{names}`]?"
+                )
+            msgspec.structs.force_setattr(self, field, tuple(names))
+        self._check_names()
         self._check_scales()
+        for role, arrival in (("result", "result_at"), ("label", "labelled_at")):
+            if getattr(self, arrival) is not None and getattr(self, role) is None:
+                raise ConfigurationError(
+                    f"Schema({arrival}=…) says when the {role} arrived: name it with {role}=… too."
+                )
         if self.default_currency not in EXPONENT:
             raise ConfigurationError(
                 f"Schema(default_currency=…): `{self.default_currency}` is no ISO 4217 code"
-                f"{did_you_mean(self.default_currency, EXPONENT)}"
+                f"{did_you_mean(self.default_currency, EXPONENT) or '.'}"
             )
         if self.timezone is not None:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError):
-                raise ConfigurationError(
-                    f"Schema(timezone=…): `{self.timezone}` is no IANA time zone such as `Europe/Copenhagen`."
-                ) from None
+            _check_zone(self.timezone)
+
+    def _check_names(self) -> None:
+        singles = [(role, getattr(self, role)) for role in _ROLES]
+        for role, name in [*singles, *((field, name) for field in _LISTS for name in getattr(self, field))]:
+            if not (isinstance(name, str) and name) and not (name is None and role in _OPTIONAL):
+                got = "an empty text" if name == "" else type(name).__name__
+                raise ConfigurationError(f"Schema({role}=…): expected the name of a column, got {got}.")
 
     def _check_scales(self) -> None:
         seen: dict[str, str] = {}
@@ -88,10 +103,15 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 if name in seen and not (scale == "nominal" and seen[name] == "currency"):
                     raise ConfigurationError(f"column `{name}` is both {seen[name]} and {scale}: name it once.")
                 seen[name] = scale
+        for name in (*self.keys, *self.required):
+            if name in self.ignored:
+                raise ConfigurationError(f"column `{name}` is ignored, so it can be neither a key nor required.")
+        known = {*seen, *self.keys}
         for name in self.required:
-            if name not in self.scales:
+            if name not in known and get_close_matches(name, known, n=1, cutoff=_MISSPELT):
                 raise UnknownColumn(
-                    f"Schema(required=…): unknown column `{name}`{did_you_mean(name, self.scales) or '.'}"
+                    f"Schema(required=…): unknown column `{name}`{did_you_mean(name, known)} "
+                    "If it is a column of its own, name it in keys=[…] too."
                 )
 
     @property
@@ -113,7 +133,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (self.personal, "personal"),
         ):
             scales |= {name: scale for name in names if name not in scales}  # type: ignore[misc]  # literal pairs
-        scales |= dict.fromkeys((name for name in self.keys if name not in scales), "key")
+        scales |= dict.fromkeys((name for name in (*self.keys, *self.required) if name not in scales), "key")
         return scales
 
     @property
@@ -143,4 +163,20 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, keys=(*self.keys, *new)) if new else self
 
 
-_ROLES = ("id", "time", "amount", "currency", "label", "result", "arrived_at", "result_at", "labelled_at")
+_OPTIONAL: Final = ("currency", "label", "result", "arrived_at", "result_at", "labelled_at")
+_ROLES: Final = ("id", "time", "amount", *_OPTIONAL)
+_LISTS: Final = ("nominal", "numeric", "personal", "ignored", "keys", "required")
+
+_MISSPELT: Final = 0.9
+"""How alike two names must be for one to be the other misspelt, and not a key of its own."""
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+        # the tables of Polars have fewer names, such as none for `localtime`
+        pl.select(pl.lit(0).cast(pl.Datetime("us")).dt.replace_time_zone(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.ComputeError):
+        raise ConfigurationError(
+            f"Schema(timezone=…): `{name}` is no IANA time zone such as `Europe/Copenhagen`."
+        ) from None

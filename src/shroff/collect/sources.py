@@ -3,78 +3,152 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Final, Literal
 
 import polars as pl
 
+from shroff.collect.columns import texts_of
+from shroff.collect.csv_text import check_header, complaint
 from shroff.errors import BadFile, did_you_mean
+
+SECOND: Final = " (2)"
+"""Behind the name of a column of the second table that the first one has too."""
+
+# a damaged file can make the reader panic, which is no ordinary error
+_UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read(path: str | Path) -> pl.DataFrame:
     """A raw table from a `.csv`, `.csv.gz` or `.parquet` file; CSV values stay text for `clean` to judge.
 
+    Blank lines of a CSV file are no rows; a row that is too short lacks its last values.
+
     Raises:
         BadFile: the file is missing, of another kind, or damaged; with its row where that is known.
     """
     file = Path(path)
-    if not file.is_file():
-        raise BadFile(f"{file}: no such file; expected a .csv, .csv.gz or .parquet file.")
+    name = file.name.lower()
+    wanted = "expected a .csv, .csv.gz or .parquet file"
     try:
-        if file.suffix == ".parquet":
-            return pl.read_parquet(file)
-        if file.name.endswith((".csv", ".csv.gz")):
+        if not file.exists():
+            raise BadFile(f"{file}: {wanted}, found no such file.")
+        if not file.is_file():
+            raise BadFile(f"{file}: {wanted}, got a folder or a device.")
+        if name.endswith(".parquet"):
+            return _read_parquet(file)
+        if name.endswith((".csv", ".csv.gz")):
             return _read_csv(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadFile(f"{file}: expected a readable {file.suffix[1:]} file, got: {_first_line(error)}") from None
-    raise BadFile(f"{file}: expected a .csv, .csv.gz or .parquet file, got `{file.suffix or 'no suffix'}`.")
+    except OSError as error:
+        raise BadFile(f"{file}: {wanted} that can be opened, got: {error.strerror}.") from None
+    raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`.")
+
+
+def _read_parquet(file: Path) -> pl.DataFrame:
+    with file.open("rb"):
+        # permission is asked here, so that what goes wrong below is the file's fault
+        pass
+    try:
+        return pl.read_parquet(file, glob=False, hive_partitioning=False)
+    except _UNREADABLE:
+        raise BadFile(
+            f"{file}: expected a Parquet file, got one that is damaged, cut off or of another kind."
+        ) from None
 
 
 def _read_csv(file: Path) -> pl.DataFrame:
-    frame = pl.read_csv(file, infer_schema=False, truncate_ragged_lines=False)
-    if not frame.width:
-        raise BadFile(f"{file}: expected a header line, got an empty file.")
-    return frame
+    check_header(file)
+    try:
+        frame = pl.read_csv(file, infer_schema=False, glob=False)
+    except _UNREADABLE:
+        raise BadFile(f"{file}: {complaint(file)}.") from None
+    # a blank line is read as a row of nulls
+    return frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[:, 0].null_count() else frame
 
 
-def _first_line(error: Exception) -> str:
-    # a parser's message may quote the line it failed on: keep what went wrong, not what was in the file
-    return (str(error).splitlines() or [type(error).__name__])[0].split(":")[0][:120] + "."
+def read_joined(
+    facts: str | Path,
+    statistics: str | Path,
+    *,
+    on: str,
+    how: Literal["inner", "left"] = "inner",
+    max_bad: float = 0.01,
+) -> pl.DataFrame:
+    """Payment facts joined with their pre-computed statistics on the payment id, in the order of the facts.
 
-
-def read_joined(facts: str | Path, statistics: str | Path, *, on: str) -> pl.DataFrame:
-    """Payment facts joined with their pre-computed statistics: an inner join on the payment id.
-
-    Columns that both tables have get ` (2)` behind the second table's name.
+    Columns that both tables have, the id too, get ` (2)` behind the second table's name. `inner` leaves out payments
+    without statistics, as long as they are at most `max_bad` of all; `left` keeps them with nulls, for `clean` to
+    judge: with the second id (`on` and ` (2)`) required it drops and counts them.
 
     Raises:
-        BadFile: one of the files is unreadable, lacks the id, or the statistics have two rows for one id.
+        BadFile: one of the files is unreadable, lacks the id, the statistics have two rows for one id, or too many
+            payments have no statistics.
     """
-    left, right = read(facts), read(statistics)
-    for table, path in ((left, facts), (right, statistics)):
-        if on not in table.columns:
-            hint = did_you_mean(on, table.columns) or "."
-            raise BadFile(f"{path}: expected the payment id in a column `{on}`, found none{hint}")
+    left, right = _keyed(facts, on), _keyed(statistics, on)
     repeated = right[on].is_duplicated() & right[on].is_not_null()
     if repeated.any():
         row = int(repeated.arg_max() or 0) + 1
         raise BadFile(
-            f"{statistics}: expected one row of statistics per payment, got two for the `{on}` of row {row:,}."
+            f"{statistics}: expected one row of statistics per payment, got several for the `{on}` of row {row:,}."
         )
-    return left.join(right, on=on, how="inner", suffix=" (2)", maintain_order="left")
+    try:
+        joined = left.join(right, on=on, how="left", suffix=SECOND, coalesce=False, maintain_order="left")
+    except pl.exceptions.DuplicateError:
+        raise BadFile(
+            f"{facts}: expected no column whose name ends in `{SECOND}`: those are the statistics'."
+        ) from None
+    if how == "left":
+        return joined
+    alone = joined[on + SECOND].is_null()
+    if (count := int(alone.sum())) > max_bad * len(left):
+        raise BadFile(
+            f"{statistics}: expected statistics for each payment of {facts}, found none for {count:,} of {len(left):,} "
+            f"(first in row {int(alone.arg_max() or 0) + 1:,}), more than the {100 * max_bad:g} % allowed (--max-bad)."
+        )
+    return joined.filter(~alone) if count else joined
+
+
+def _keyed(path: str | Path, on: str) -> pl.DataFrame:
+    table = read(path)
+    if on not in table.columns:
+        hint = did_you_mean(on, table.columns) or "."
+        raise BadFile(f"{path}: expected the payment id in a column `{on}`, found none{hint}")
+    # a number in one file may be text in the other
+    return table.with_columns(texts_of(table[on]))
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes its name only when all of it is written and on the disk.
+
+    A reader sees the old file or the new one, never a part; folders are made as needed.
+
+    Raises:
+        BadFile: the file cannot be written.
+    """
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except OSError as error:
+        raise BadFile(f"{target}: cannot be written: {error.strerror}.") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_parquet(frame: pl.DataFrame, path: str | Path) -> None:
-    """Write a table whole or not at all: a temporary file beside it, synced, then renamed over it."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            frame.write_parquet(file, compression="zstd", statistics=True)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Write a table as Parquet, whole or not at all.
+
+    Raises:
+        BadFile: the file cannot be written.
+    """
+    with written_whole(path) as file:
+        frame.write_parquet(file, compression="zstd", statistics=True)
