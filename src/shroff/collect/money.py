@@ -39,10 +39,11 @@ _EXPONENTS: Final = {
     **dict.fromkeys("CLF UYW".split(), 4),
 }
 
+NUMERIC: Final[dict[str, str]] = dict(zip(_CODES[::2], _CODES[1::2], strict=True))
+"""The numeric code of each currency, by its alphabetic one: `978` for `EUR`."""
+
 EXPONENT: Final[dict[str, int]] = {
-    code: _EXPONENTS.get(alphabetic, 2)
-    for alphabetic, numeric in zip(_CODES[::2], _CODES[1::2], strict=True)
-    for code in (alphabetic, numeric)
+    code: _EXPONENTS.get(alphabetic, 2) for alphabetic, numeric in NUMERIC.items() for code in (alphabetic, numeric)
 }
 """Decimals of each currency, by alphabetic (`EUR`) and by numeric (`978`) code."""
 
