@@ -240,12 +240,22 @@ def serve(
     warm: Annotated[
         Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
     ] = None,
+    lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
     max_bad: MaxBad = 0.01,
 ) -> None:
     """Answer payments over HTTP with the decisions of a bundle."""
     from shroff.serve.server import serve as run
 
-    run(bundle, host=host, port=port, warm=warm, max_bad=max_bad, settings=Settings.read())
+    run(
+        bundle,
+        host=host,
+        port=port,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        settings=Settings.read(),
+        listening=lambda url: err.print(f"shroff listens on {url}; ready when {url}/health/ready says so."),
+    )
 
 
 @app.command()
@@ -253,7 +263,9 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where to put everything.")] = Path("demo"),
     payments: Annotated[int, typer.Option(help="How many payments to simulate.", min=20_000)] = 100_000,
     port: Annotated[int, typer.Option(help="Port of the service; 0: any free one.", min=0, max=65535)] = 0,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the service running until Ctrl-C.")] = False,
+    keep: Annotated[
+        bool | None, typer.Option("--keep/--no-keep", help="Keep the service running; by default on a terminal.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the whole path once: simulate, train, package, serve, decide."""
@@ -261,13 +273,17 @@ def demo(
 
     with steps(quiet=as_json) as step:
         outcome = run_demo(folder, payments=payments, port=port, progress=step)
+    stay = sys.stdin.isatty() if keep is None else keep
     try:
         if as_json:
             show(outcome.document)
         else:
             for part in outcome.parts:
                 out.print(part)
-        if keep:
+            if not stay:
+                out.print(f"The service has stopped. Start it again:\n{outcome.serve(8080)}", soft_wrap=True)
+            out.print(f"Try it:\n{outcome.curl(None if stay else 8080)}", soft_wrap=True, highlight=False)
+        if stay:
             err.print("The service runs until Ctrl-C.")
             outcome.server.wait()
     finally:

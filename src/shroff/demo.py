@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -42,6 +42,19 @@ class Outcome:
     parts: Sequence[RenderableType]
     document: dict[str, Any]
     server: subprocess.Popen[bytes]
+    url: str
+    command: str
+    payment: dict[str, Any]
+
+    def serve(self, port: int) -> str:
+        """The line that starts the service again on a port."""
+        return f"{self.command} --port {port}"
+
+    def curl(self, port: int | None = None) -> str:
+        """A line that sends one more payment to the service that runs, or to one on a port."""
+        url = self.url if port is None else f"http://127.0.0.1:{port}"
+        body = json.dumps(self.payment).replace("'", "'\\''")
+        return f"curl -s {url}/v1/decisions -H 'content-type: application/json' -d '{body}'"
 
     def stop(self) -> None:
         """Stop the service and wait for it."""
@@ -69,7 +82,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
     progress("package")
     packaged = package(project, run, folder / "bundle")
     chosen = _busiest(log, DAYS - 22)
-    write(log[: chosen[0]], folder / "history.parquet")
+    write(log[: chosen.start], folder / "history.parquet")
     progress("start the service")
     (folder / "home" / "ledger.db").unlink(missing_ok=True)
     server, url = _start(packaged.folder, folder / "history.parquet", settings, port)
@@ -82,14 +95,14 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         raise
     shown = _telling(decisions, sent)
     table = _against_truth(decisions, sent)
-    curl = _curl(url, sent)
+    command = f"SHROFF_HOME={settings.home} shroff serve {packaged.folder} --warm {folder / 'history.parquet'}"
     document = summary(run) | {
         "bundle": str(packaged.folder),
         "url": url,
         "decisions": {f"{action}/{truth}": n for action, truth, n in table},
         "decision": shown,
         "seconds_per_payment": seconds / SENT,
-        "curl": curl,
+        "serve": command,
     }
     parts: list[RenderableType] = [
         comparison({one.name: (one.train, one.test) for one in run.trained}),
@@ -98,10 +111,9 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         _decision_table(table),
         "One decision, whole:",
         json.dumps(shown, indent=2),
-        f"Try it: shroff serve {packaged.folder} --warm {folder / 'history.parquet'}",
-        curl,
     ]
-    return Outcome(parts, document, server)
+    payment = _payload(sent.row(SENT - 1, named=True)) | {"transaction_id": "my-first-payment"}
+    return Outcome(parts, document, server, url, command, payment)
 
 
 def _busiest(log: pl.DataFrame, first_day: int) -> slice:
@@ -122,6 +134,7 @@ def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[
             port = free.getsockname()[1]
     environment = os.environ | {"SHROFF_HOME": str(settings.home), "SHROFF_LEDGER": settings.ledger}
     command = [sys.executable, "-m", "shroff", "serve", str(bundle), "--warm", str(history), "--port", str(port)]
+    command += ["--lateness", "3650d"]
     log = (settings.home / "service.log").open("wb")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -174,9 +187,3 @@ def _telling(decisions: Sequence[Decision], log: pl.DataFrame) -> dict[str, Any]
     best = max(caught or decisions, key=lambda decision: decision.probability or 0.0)
     document: dict[str, Any] = msgspec.to_builtins(best)
     return document
-
-
-def _curl(url: str, log: pl.DataFrame) -> str:
-    payload = _payload(log.row(len(log) - 1, named=True)) | {"transaction_id": "my-first-payment"}
-    body = json.dumps(payload).replace("'", "'\\''")
-    return f"curl -s {url}/v1/decisions -H 'content-type: application/json' -d '{body}'"
