@@ -84,7 +84,8 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
     chosen = _busiest(log, DAYS - 22)
     write(log[: chosen.start], folder / "history.parquet")
     progress("start the service")
-    (folder / "home" / "ledger.db").unlink(missing_ok=True)
+    for old in settings.home.glob("ledger.db*"):
+        old.unlink()
     server, url = _start(packaged.folder, folder / "history.parquet", settings, port)
     try:
         progress(f"send {SENT} held-out payments")
