@@ -58,7 +58,7 @@ def test_it_is_scikit_learn_on_the_expanded_inputs() -> None:
 def test_a_column_first_missing_when_scoring_counts_as_its_mean() -> None:
     X, fraud = payments()
     model = LogisticRegression().fit(X, fraud, nominal=NOMINAL)
-    assert model.gaps_.tolist() == [0]
+    assert model.expansion_.gaps.tolist() == [0]
     at_mean, missing = X[:1].copy(), X[:1].copy()
     at_mean[0, 2], missing[0, 2] = 0.0, np.nan
     assert model.score(at_mean) == model.score(missing)

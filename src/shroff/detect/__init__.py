@@ -16,20 +16,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shroff.detect.base import Detector
+    from shroff.detect.blend import Blend
     from shroff.detect.calibration import Calibration
     from shroff.detect.checks import DetectorCheckFailed, check_detector
     from shroff.detect.crossfit import out_of_fold_scores
+    from shroff.detect.forest import IsolationForest
     from shroff.detect.linear import LogisticRegression
+    from shroff.detect.mahalanobis import Mahalanobis
+    from shroff.detect.mlp import MLP
+    from shroff.detect.neighbours import KNN
     from shroff.detect.preparation import Preparation
     from shroff.detect.rules import Rules
+    from shroff.detect.svm import LinearSVM
     from shroff.detect.trees import BoostedTrees
 
 __all__ = [
+    "KNN",
+    "MLP",
+    "Blend",
     "BoostedTrees",
     "Calibration",
     "Detector",
     "DetectorCheckFailed",
+    "IsolationForest",
+    "LinearSVM",
     "LogisticRegression",
+    "Mahalanobis",
     "Preparation",
     "Rules",
     "check_detector",
@@ -37,11 +49,17 @@ __all__ = [
 ]
 
 _HOME = {
+    "Blend": "blend",
     "BoostedTrees": "trees",
     "Calibration": "calibration",
     "Detector": "base",
     "DetectorCheckFailed": "checks",
+    "IsolationForest": "forest",
+    "KNN": "neighbours",
+    "LinearSVM": "svm",
     "LogisticRegression": "linear",
+    "MLP": "mlp",
+    "Mahalanobis": "mahalanobis",
     "Preparation": "preparation",
     "Rules": "rules",
     "check_detector": "checks",

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from shroff.detect.space import Space
 from shroff.errors import ConfigurationError, DataError, NotFitted
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships 
     conditions: Sequence[str] = ()
     """SQL conditions wanted as the columns of `X`, in place of the shared preparation; most want none."""
 
+    search_space: ClassVar[Space] = MappingProxyType({})
+    """The parameters worth tuning, with the values worth trying."""
+
     @abstractmethod
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
         """Learn from the training rows; `nominal` maps a nominal column's index to its number of codes.
@@ -55,6 +59,10 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships 
     @abstractmethod
     def score(self, X: Matrix) -> Scores:
         """The raw score of each row, float64 [rows]; raises NotFitted before `fit`."""
+
+    def decision_function(self, X: Matrix) -> Scores:
+        """`score`, under the name by which scikit-learn and PyOD ask for it."""
+        return self.score(X)
 
     @abstractmethod
     def to_onnx(self) -> onnx.ModelProto:

@@ -61,6 +61,12 @@ def ensemble_model(trees: Sequence[Node], *, columns: int, nominal: Mapping[int,
     return graph.model(score, columns=columns)
 
 
+def add_ensemble(graph: Graph, inputs: str, trees: Sequence[Node]) -> str:
+    """The sum of `trees` without nominal splits over `inputs`, a double [N, columns] of `graph`."""
+    grown = [_preorder(tree["tree_structure"]) for tree in trees]
+    return graph.add("TreeEnsembleRegressor", inputs, domain=ML, **_attributes(grown, {}))
+
+
 def _preorder(root: Node) -> list[Node]:
     nodes, waiting = [], [root]
     while waiting:

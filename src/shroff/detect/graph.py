@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from shroff.errors import ConfigurationError
 
 OPSET = 17
 ML = "ai.onnx.ml"
@@ -19,6 +21,8 @@ IR_VERSION = 8
 
 DOUBLE = TensorProto.DOUBLE
 INT64 = TensorProto.INT64
+
+_VERSIONS = {"": OPSET, ML: ML_OPSET}
 
 INPUT = "X"
 OUTPUT = "score"
@@ -55,6 +59,29 @@ class Graph:
         for term in rest:
             result = self.add("Add", result, term)
         return result
+
+    def smallest(self, values: str, k: int) -> str:
+        """The `k` smallest values of each row, in no order."""
+        names = [f"v{len(self._nodes)}", f"v{len(self._nodes)}_at"]
+        count = self.constant(np.array([k]))
+        self._nodes.append(helper.make_node("TopK", [values, count], names, axis=1, largest=0, sorted=0))
+        return names[0]
+
+    def embed(self, model: onnx.ModelProto) -> str:
+        """The score of another detector's model on the same `X`, a double [N].
+
+        Raises ConfigurationError for a model of other operator sets than `Graph` writes.
+        """
+        if any(_VERSIONS.get(one.domain) != one.version for one in model.opset_import):
+            raise ConfigurationError(f"expected a model of ONNX operator sets {_VERSIONS}, got others")
+        prefix = f"v{len(self._nodes)}_"
+        inner = compose.add_prefix_graph(model.graph, prefix, rename_inputs=False)
+        *nodes, last = inner.node
+        narrowed = last.op_type == "Cast" and last.attribute[0].i == TensorProto.FLOAT
+        # the rounding to single precision is left to the end of the whole graph
+        self._nodes += nodes if narrowed else inner.node
+        self._constants += inner.initializer
+        return self.add("Cast", last.input[0] if narrowed else inner.output[0].name, to=DOUBLE)
 
     def model(self, score: str, *, columns: int) -> onnx.ModelProto:
         """The finished graph: `X` float32 [N, columns] to `score` float32 [N]; checked by `onnx.checker`."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn import linear_model
 
 from shroff.detect.base import (
@@ -20,13 +18,12 @@ from shroff.detect.base import (
     training_labels,
     training_matrix,
 )
-from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
+from shroff.detect.expansion import Expansion
+from shroff.detect.graph import Graph
+from shroff.detect.space import Choice, Range, Space
 
 if TYPE_CHECKING:
     import onnx
-
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 
 class LogisticRegression(Detector):
@@ -47,6 +44,10 @@ class LogisticRegression(Detector):
 
     name: ClassVar[str] = "logistic_regression"
     needs_labels: ClassVar[bool] = True
+    search_space: ClassVar[Space] = {
+        "C": Range(low=1e-4, high=1e2, log=True),
+        "class_weight": Choice((None, "balanced")),
+    }
 
     def __init__(self, *, C: float = 1.0, max_iter: int = 1000, class_weight: str | None = None) -> None:
         self.C = C
@@ -57,80 +58,25 @@ class LogisticRegression(Detector):
         """Learn one weight per numeric column, missing indicator and nominal code."""
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))
-        self.nominal_ = {column: nominal[column] for column in sorted(nominal)}
-        self.numeric_ = np.setdiff1d(np.arange(matrix.shape[1]), list(nominal))
-        self.gaps_ = np.flatnonzero(np.isnan(matrix[:, self.numeric_]).any(axis=0))
+        self.expansion_ = Expansion.learn(matrix, nominal)
         model = linear_model.LogisticRegression(C=self.C, max_iter=self.max_iter, class_weight=self.class_weight).fit(
-            self._design(matrix), fraud
+            self.expansion_.design(matrix), fraud
         )
-        cuts = np.cumsum([len(self.numeric_), len(self.gaps_)])
-        self.weights_, self.gap_weights_, self.code_weights_ = np.split(model.coef_[0], cuts)
+        self.weights_ = model.coef_.T
         self.intercept_ = float(model.intercept_[0])
+        self.nominal_ = self.expansion_.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
-
-    def _design(self, matrix: Matrix) -> Floats | sparse.csr_matrix:
-        dense = np.hstack(self._numeric(matrix))
-        if not self.nominal_:
-            return dense
-        rows, width = len(matrix), len(self.nominal_)
-        ends = np.arange(0, rows * width + 1, width)
-        hot = sparse.csr_matrix(
-            (np.ones(rows * width), self._codes(matrix).ravel(), ends),
-            shape=(rows, sum(self.nominal_.values())),
-        )
-        return sparse.hstack([sparse.csr_matrix(dense), hot], format="csr")
-
-    def _numeric(self, matrix: Matrix) -> tuple[Floats, Floats]:
-        values = matrix[:, self.numeric_].astype(np.float64)
-        missing = np.isnan(values)
-        return np.where(missing, 0.0, values), missing[:, self.gaps_].astype(np.float64)
-
-    def _offsets(self) -> Indices:
-        # where each nominal column's codes start in the one row of code weights
-        counts = np.array([0, *self.nominal_.values()], dtype=np.int64)
-        return np.cumsum(counts)[:-1]
-
-    def _codes(self, matrix: Matrix) -> Indices:
-        return matrix[:, list(self.nominal_)].astype(np.int64) + self._offsets()
 
     def score(self, X: Matrix) -> Scores:
         """The log-odds of fraud, float64 [rows]."""
         matrix = scoring_matrix(self, X)
-        values, missing = self._numeric(matrix)
-        scores = values @ self.weights_ + missing @ self.gap_weights_ + self.intercept_
-        total: Scores = scores + self.code_weights_[self._codes(matrix)].sum(axis=1)
+        total: Scores = self.expansion_.dot(matrix, self.weights_)[:, 0] + self.intercept_
         return total
 
     def to_onnx(self) -> onnx.ModelProto:
         """The same log-odds as a graph, summed in double precision."""
         columns = require_fitted(self)
         graph = Graph()
-        terms = [graph.constant(np.array([self.intercept_]))]
-        if len(self.numeric_):
-            terms += self._numeric_terms(graph)
-        if self.nominal_:
-            terms.append(self._nominal_term(graph))
-        return graph.model(graph.total(*terms), columns=columns)
-
-    def _numeric_terms(self, graph: Graph) -> list[str]:
-        values = INPUT
-        if self.nominal_:
-            values = graph.add("Gather", INPUT, graph.constant(self.numeric_), axis=1)
-        values = graph.add("Cast", values, to=DOUBLE)
-        missing = graph.add("IsNaN", values)
-        known = graph.add("Where", missing, graph.constant(np.float64(0.0)), values)
-        terms = [graph.add("MatMul", known, graph.constant(self.weights_))]
-        if len(self.gaps_):
-            weights = np.zeros(len(self.numeric_))
-            weights[self.gaps_] = self.gap_weights_
-            gaps = graph.add("Cast", missing, to=DOUBLE)
-            terms.append(graph.add("MatMul", gaps, graph.constant(weights)))
-        return terms
-
-    def _nominal_term(self, graph: Graph) -> str:
-        codes = graph.add("Gather", INPUT, graph.constant(np.array(list(self.nominal_))), axis=1)
-        codes = graph.add("Cast", codes, to=INT64)
-        codes = graph.add("Add", codes, graph.constant(self._offsets()))
-        weights = graph.add("Gather", graph.constant(self.code_weights_), codes)
-        return graph.add("ReduceSum", weights, graph.constant(np.array([1])), keepdims=0)
+        total = self.expansion_.dot_graph(graph, self.weights_)
+        return graph.model(graph.add("Add", total, graph.constant(self.intercept_)), columns=columns)

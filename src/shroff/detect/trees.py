@@ -20,6 +20,7 @@ from shroff.detect.base import (
     training_matrix,
 )
 from shroff.detect.ensemble import ensemble_model
+from shroff.detect.space import Range, Space
 
 if TYPE_CHECKING:
     import onnx
@@ -51,6 +52,16 @@ class BoostedTrees(Detector):
 
     name: ClassVar[str] = "boosted_trees"
     needs_labels: ClassVar[bool] = True
+    search_space: ClassVar[Space] = {
+        "n_trees": Range(low=50, high=800, log=True),
+        "learning_rate": Range(low=0.01, high=0.3, log=True),
+        "max_depth": Range(low=2, high=8),
+        "num_leaves": Range(low=4, high=64, log=True),
+        "min_child_samples": Range(low=5, high=200, log=True),
+        "subsample": Range(low=0.5, high=1.0),
+        "colsample": Range(low=0.3, high=1.0),
+        "reg_lambda": Range(low=0.1, high=100.0, log=True),
+    }
 
     def __init__(
         self,

@@ -1,0 +1,177 @@
+"""Blend: several detectors as one, by what each says about rows it did not learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import linear_model
+from sklearn.base import clone
+
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    Matrix,
+    Scores,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
+from shroff.detect.crossfit import out_of_fold_scores
+from shroff.detect.graph import Graph
+from shroff.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import onnx
+
+Floats = npt.NDArray[np.float64]
+
+
+class Blend(Detector):
+    """Score by several detectors together.
+
+    how: `"stack"` weighs their scores by a logistic regression on out-of-fold scores, so that the score is a log-odds
+    and the weights are what each adds to the others. `"rank"` averages how rare a score as high is: -log of the share
+    of (out-of-fold) training scores that are at least as high; every detector counts alike, and where none of them
+    needs labels, neither does the blend. folds: parts of the training rows for out-of-fold scores; every detector is
+    trained once per fold and once on all rows. seed: of the folds.
+
+    `fit` raises ConfigurationError for fewer than two detectors, or one that states SQL conditions of its own.
+
+    Wolpert, Stacked Generalization, 1992; Aggarwal and Sathe, Theoretical Foundations and Algorithms for Outlier
+    Ensembles, 2015 (ranks).
+
+    >>> from shroff.detect.checks import planted
+    >>> from shroff.detect.linear import LogisticRegression
+    >>> from shroff.detect.mahalanobis import Mahalanobis
+    >>> X, fraud, nominal = planted()
+    >>> blend = Blend([LogisticRegression(), Mahalanobis()], how="stack").fit(X, fraud, nominal=nominal)
+    >>> bool(blend.score(X)[fraud].min() > blend.score(X)[~fraud].mean())
+    True
+    """
+
+    name: ClassVar[str] = "blend"
+
+    def __init__(
+        self, detectors: Sequence[Detector], *, how: Literal["stack", "rank"] = "stack", folds: int = 3, seed: int = 0
+    ) -> None:
+        self.detectors = detectors
+        self.how = how
+        self.folds = folds
+        self.seed = seed
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]  # a blend needs what its detectors need
+        """Whether `fit` refuses `y=None`."""
+        return self.how == "stack" or any(detector.needs_labels for detector in self.detectors)
+
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Train every detector, and learn how to put their scores together."""
+        self._check()
+        matrix = training_matrix(X, nominal)
+        fraud = training_labels(y, len(matrix)) if self.needs_labels else None
+        self.detectors_ = [clone(detector).fit(matrix, fraud, nominal=nominal) for detector in self.detectors]
+        if fraud is None:
+            said = [detector.score(matrix) for detector in self.detectors_]
+        else:
+            said = [
+                out_of_fold_scores(detector, matrix, fraud, nominal=nominal, folds=self.folds, seed=self.seed)
+                for detector in self.detectors
+            ]
+        if self.how == "rank":
+            self.maps_ = [_Map.surprise(scores, share=1.0 / len(said)) for scores in said]
+            self.intercept_ = 0.0
+        else:
+            self.maps_, self.intercept_ = _stack(said, fraud)
+        self.nominal_ = dict(nominal)
+        self.n_features_in_ = matrix.shape[1]
+        return self
+
+    def _check(self) -> None:
+        if self.how not in ("stack", "rank"):
+            raise ConfigurationError(f"expected how='stack' or how='rank', got `{self.how}`")
+        if len(self.detectors) < 2:
+            raise ConfigurationError(f"expected at least two detectors to blend, got {len(self.detectors)}")
+        for detector in self.detectors:
+            if detector.conditions:
+                raise ConfigurationError(
+                    f"{type(detector).__name__} reads SQL conditions instead of the shared inputs: "
+                    "it cannot be blended; make the conditions features with sql(…)"
+                )
+
+    def score(self, X: Matrix) -> Scores:
+        """The blended score, float64 [rows]: a log-odds, or the mean surprise."""
+        matrix = scoring_matrix(self, X)
+        total = np.full(len(matrix), self.intercept_)
+        for detector, weigh in zip(self.detectors_, self.maps_, strict=True):
+            total += weigh.apply(detector.score(matrix))
+        return total
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """All detectors and their blend as one graph."""
+        columns = require_fitted(self)
+        graph = Graph()
+        terms = [graph.constant(np.array([self.intercept_]))]
+        for detector, weigh in zip(self.detectors_, self.maps_, strict=True):
+            terms.append(weigh.graph(graph, graph.embed(detector.to_onnx())))
+        return graph.model(graph.total(*terms), columns=columns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """What a detector's score adds to the blend: piecewise linear, `slopes[i]` from `knots[i]` on.
+
+    Below the first knot the first slope goes on.
+    """
+
+    knots: Floats
+    slopes: Floats
+    start: float
+
+    @classmethod
+    def linear(cls, slope: float, offset: float) -> Self:
+        return cls(np.zeros(1), np.array([slope]), offset)
+
+    @classmethod
+    def surprise(cls, scores: Scores, *, share: float) -> Self:
+        """`share` of -log(share of `scores` at least as high), a knot at each halving of that share."""
+        halvings = np.arange(int(math.log2(len(scores))) + 1)
+        knots = np.quantile(scores, 1.0 - 0.5**halvings)
+        spread = float(scores.std()) or 1.0
+        apart = np.append(True, np.diff(np.maximum.accumulate(knots)) > _CLOSEST * spread)
+        knots, heights = knots[apart], share * math.log(2.0) * halvings[apart]
+        if len(knots) == 1:
+            return cls(knots, np.array([share / spread]), 0.0)
+        slopes = np.diff(heights) / np.diff(knots)
+        return cls(knots[:-1], slopes, 0.0)
+
+    def apply(self, scores: Scores) -> Floats:
+        above = np.maximum(scores[:, None] - self.knots[1:], 0.0)
+        value: Floats = self.start + self.slopes[0] * (scores - self.knots[0]) + above @ np.diff(self.slopes)
+        return value
+
+    def graph(self, graph: Graph, score: str) -> str:
+        moved = graph.add("Sub", score, graph.constant(self.knots[0]))
+        value = graph.add("Mul", moved, graph.constant(self.slopes[0]))
+        if len(self.knots) > 1:
+            column = graph.add("Unsqueeze", score, graph.constant(np.array([1])))
+            above = graph.add("Relu", graph.add("Sub", column, graph.constant(self.knots[1:])))
+            value = graph.add("Add", value, graph.add("MatMul", above, graph.constant(np.diff(self.slopes))))
+        return graph.add("Add", value, graph.constant(self.start))
+
+
+_CLOSEST = 1e-6  # knots nearer than this, in standard deviations, are one
+
+
+def _stack(said: Sequence[Scores], fraud: npt.NDArray[np.bool_] | None) -> tuple[list[_Map], float]:
+    scores = np.column_stack(said)
+    center, scale = scores.mean(axis=0), scores.std(axis=0)
+    scale[scale == 0.0] = 1.0
+    model = linear_model.LogisticRegression(max_iter=1000).fit((scores - center) / scale, fraud)
+    weights = model.coef_[0] / scale
+    return [_Map.linear(float(weight), 0.0) for weight in weights], float(model.intercept_[0] - weights @ center)

@@ -1,0 +1,139 @@
+"""Isolation forest: what few random cuts set apart is suspicious. Learns without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import ensemble
+
+from shroff.detect.base import ALL_NUMERIC, Detector, Matrix, Scores, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.ensemble import Node, add_ensemble
+from shroff.detect.graph import Graph
+from shroff.detect.outlying import Floats, Outlying, Side
+from shroff.detect.space import Choice, Range, Space
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class IsolationForest(Detector):
+    """Score by how few random cuts isolate a row, averaged over trees (scikit-learn).
+
+    The score is minus the mean number of cuts, over the number that an average row of the sample takes: -1 is
+    average, nearer 0 is more suspicious. Inputs enter as `Outlying` says: codes by how rare they are, and with
+    `side="upper"` only what lies above the mean. `y` is ignored.
+
+    n_trees: number of trees. sample: rows a tree is grown on. columns: share of the inputs a tree may cut. seed: of
+    rows, inputs and cuts.
+
+    Liu, Ting and Zhou, Isolation Forest, 2008.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
+    >>> IsolationForest().fit(X).score([[0.0, 0.0], [4.0, 4.0]]).round(1)
+    array([-1.3, -0.4])
+    """
+
+    name: ClassVar[str] = "isolation_forest"
+    needs_labels: ClassVar[bool] = False
+    search_space: ClassVar[Space] = {
+        "sample": Choice((128, 256, 512, 1024, 2048)),
+        "columns": Range(low=0.3, high=1.0),
+        "side": Choice(("both", "upper")),
+    }
+
+    def __init__(
+        self, *, n_trees: int = 200, sample: int = 256, columns: float = 1.0, side: Side = "both", seed: int = 0
+    ) -> None:
+        self.n_trees = n_trees
+        self.sample = sample
+        self.columns = columns
+        self.side = side
+        self.seed = seed
+
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Grow the trees."""
+        matrix = training_matrix(X, nominal)
+        self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)
+        forest = ensemble.IsolationForest(
+            n_estimators=self.n_trees,
+            max_samples=min(self.sample, len(matrix)),
+            max_features=self.columns,
+            random_state=self.seed,
+            n_jobs=1,
+        ).fit(self.outlying_.apply(matrix))
+        average = _average_cuts(np.array([forest.max_samples_]))[0] * self.n_trees
+        self.trees_ = [
+            _Tree(tree.tree_, inputs, -_cuts(tree.tree_) / average)
+            for tree, inputs in zip(forest.estimators_, forest.estimators_features_, strict=True)
+        ]
+        self.nominal_ = self.outlying_.nominal
+        self.n_features_in_ = matrix.shape[1]
+        return self
+
+    def score(self, X: Matrix) -> Scores:
+        """Minus the mean number of cuts over the average one, float64 [rows]."""
+        matrix = scoring_matrix(self, X)
+        inputs = self.outlying_.apply(matrix).astype(np.float32)
+        scores = np.zeros(len(inputs))
+        for tree in self.trees_:
+            scores += tree.leaves[tree.cut.apply(inputs[:, tree.inputs])]
+        return scores
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same trees as a graph: equal cuts, summed in double precision."""
+        columns = require_fitted(self)
+        graph = Graph()
+        trees = [{"tree_structure": tree.nodes()} for tree in self.trees_]
+        return graph.model(add_ensemble(graph, self.outlying_.graph(graph), trees), columns=columns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """A tree of scikit-learn, the inputs it cuts, and the score of each of its leaves, by node."""
+
+    cut: Any
+    inputs: npt.NDArray[np.int64]
+    leaves: Floats
+
+    def nodes(self) -> Node:
+        """The tree as `add_ensemble` reads it."""
+        grown: list[Node] = []
+        for at in range(self.cut.node_count - 1, -1, -1):  # children come after their parents
+            left, right = self.cut.children_left[at], self.cut.children_right[at]
+            if left < 0:
+                grown.append({"leaf_value": float(self.leaves[at])})
+                continue
+            grown.append(
+                {
+                    "split_feature": int(self.inputs[self.cut.feature[at]]),
+                    "threshold": float(self.cut.threshold[at]),
+                    "decision_type": "<=",
+                    "missing_type": "NaN",
+                    "default_left": True,
+                    "left_child": grown[self.cut.node_count - 1 - left],
+                    "right_child": grown[self.cut.node_count - 1 - right],
+                }
+            )
+        return grown[-1]
+
+
+def _cuts(tree: Any) -> Floats:
+    """Cuts down to each node, and those that would still set apart the training rows left in it."""
+    depth = np.zeros(tree.node_count)
+    for at, (left, right) in enumerate(zip(tree.children_left, tree.children_right, strict=True)):
+        if left >= 0:
+            depth[[left, right]] = depth[at] + 1.0
+    total: Floats = depth + _average_cuts(tree.n_node_samples)
+    return total
+
+
+def _average_cuts(rows: npt.NDArray[np.int64]) -> Floats:
+    """Cuts that an average one of so many rows takes, as in the paper: 2 (ln(n - 1) + γ) - 2 (n - 1) / n."""
+    n = np.maximum(rows, 3).astype(np.float64)
+    many = 2.0 * (np.log(n - 1.0) + np.euler_gamma) - 2.0 * (n - 1.0) / n
+    return np.where(rows > 2, many, np.where(rows == 2, 1.0, 0.0))

@@ -1,0 +1,172 @@
+"""Multi-layer perceptron: a small feed-forward network, without a deep-learning library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    Labels,
+    Matrix,
+    Scores,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
+from shroff.detect.dense import Floats, Loss, Training, train
+from shroff.detect.expansion import Expansion
+from shroff.detect.graph import Graph
+from shroff.detect.space import Choice, Range, Space
+from shroff.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class MLP(Detector):
+    """Score by the logit of a rectified feed-forward network, trained by back-propagation.
+
+    Inputs enter as in `LogisticRegression`; the first layer's weights of a nominal column are an embedding of its
+    codes.
+
+    hidden: units of each hidden layer. epochs, batch_size, learning_rate: Adam's passes over the rows, rows per step
+    (fewer where a pass would have less than 50 steps) and first step size, which falls to 0 along a cosine. dropout:
+    share of hidden units left out of a step. l2: weight decay. loss: `"log"`, or `"focal"`, which turns from rows that
+    are right already the more the larger `focus` is. class_weight: `"balanced"`, a number (how much more a fraud
+    weighs), or None. networks: networks of different seeds whose logits are averaged. seed: of weights, order and
+    dropout.
+
+    Kingma and Ba, Adam, 2015; Srivastava et al., Dropout, 2014; Lin et al., Focal Loss for Dense Object Detection,
+    2017.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
+    >>> fraud = np.abs(X[:, 0]) > 1.5
+    >>> network = MLP(hidden=(8,), epochs=60, batch_size=50, learning_rate=0.02, dropout=0.0).fit(X, fraud)
+    >>> (network.score([[-2.5, 0.0], [0.0, 0.0], [2.5, 0.0]]) > 0).tolist()
+    [True, False, True]
+    """
+
+    name: ClassVar[str] = "mlp"
+    needs_labels: ClassVar[bool] = True
+    search_space: ClassVar[Space] = {
+        "hidden": Choice(((32,), (64,), (128,), (256,), (64, 32), (128, 64))),
+        "epochs": Range(low=5, high=60, log=True),
+        "batch_size": Choice((64, 128, 256, 512)),
+        "learning_rate": Range(low=2e-4, high=1e-2, log=True),
+        "dropout": Range(low=0.0, high=0.5),
+        "l2": Range(low=1e-5, high=1.0, log=True),
+        "loss": Choice(("log", "focal")),
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden: Sequence[int] = (64,),
+        epochs: int = 20,
+        batch_size: int = 256,
+        learning_rate: float = 2e-3,
+        dropout: float = 0.2,
+        l2: float = 1e-3,
+        loss: Loss = "log",
+        focus: float = 2.0,
+        class_weight: float | str | None = None,
+        networks: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.dropout = dropout
+        self.l2 = l2
+        self.loss = loss
+        self.focus = focus
+        self.class_weight = class_weight
+        self.networks = networks
+        self.seed = seed
+
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Train the networks."""
+        matrix = training_matrix(X, nominal)
+        fraud = training_labels(y, len(matrix))
+        self._check()
+        expansion = Expansion.learn(matrix, nominal)
+        design = expansion.design(matrix).astype(np.float32)
+        target, weight = fraud.astype(np.float32), self._weights(fraud)
+        trained = [
+            train(design, target, weight, tuple(self.hidden), self._training(number)) for number in range(self.networks)
+        ]
+        # scored in double precision, so that a graph of the same sums in another order agrees
+        self.layers_ = [[(w.astype(np.float64), b.astype(np.float64)) for w, b in layers] for layers in trained]
+        self.expansion_ = expansion
+        self.nominal_ = expansion.nominal
+        self.n_features_in_ = matrix.shape[1]
+        return self
+
+    def _check(self) -> None:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ConfigurationError("expected hidden layers of at least one unit each, as in MLP(hidden=(64, 32))")
+        if min(self.epochs, self.batch_size, self.networks) < 1:
+            raise ConfigurationError("expected at least 1 of epochs, batch_size and networks")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigurationError(f"expected a dropout from 0 to below 1, got {self.dropout}")
+        if self.loss not in ("log", "focal"):
+            raise ConfigurationError(f"expected the loss 'log' or 'focal', got `{self.loss}`")
+        if isinstance(self.class_weight, str) and self.class_weight != "balanced":
+            raise ConfigurationError(f"expected class_weight 'balanced', a number or None, got `{self.class_weight}`")
+
+    def _weights(self, fraud: Labels) -> Floats:
+        share = float(fraud.mean())
+        if self.class_weight is None:
+            more = 1.0
+        elif isinstance(self.class_weight, str):
+            more = (1.0 - share) / share
+        else:
+            more = self.class_weight
+        weights = np.where(fraud, more, 1.0)
+        return np.asarray(weights / weights.mean(), dtype=np.float32)
+
+    def _training(self, number: int) -> Training:
+        return Training(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            dropout=self.dropout,
+            l2=self.l2,
+            loss=self.loss,
+            focus=self.focus,
+            seed=self.seed + number,
+        )
+
+    def score(self, X: Matrix) -> Scores:
+        """The mean logit of fraud over the networks, float64 [rows]."""
+        matrix = scoring_matrix(self, X)
+        total = np.zeros(len(matrix))
+        for (embedding, start), *rest in self.layers_:
+            values = self.expansion_.dot(matrix, embedding) + start
+            for weights, bias in rest:
+                values = np.maximum(values, 0.0) @ weights + bias
+            total += values[:, 0]
+        logits: Scores = total / len(self.layers_)
+        return logits
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same layers as a graph, in double precision."""
+        columns = require_fitted(self)
+        graph = Graph()
+        logits = []
+        for (embedding, start), *rest in self.layers_:
+            values = graph.add("Add", self.expansion_.dot_graph(graph, embedding), graph.constant(start))
+            for weights, bias in rest:
+                values = graph.add("MatMul", graph.add("Relu", values), graph.constant(weights))
+                values = graph.add("Add", values, graph.constant(bias))
+            logits.append(values)
+        mean = graph.add("Div", graph.total(*logits), graph.constant(np.float64(len(logits))))
+        return graph.model(mean, columns=columns)

@@ -1,0 +1,103 @@
+"""Nearest neighbours: a row that resembles no training row is suspicious. Learns without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shroff.detect.base import ALL_NUMERIC, Detector, Matrix, Scores, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.graph import Graph
+from shroff.detect.outlying import Floats, Outlying, Side
+from shroff.detect.space import Choice, Range, Space
+from shroff.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import onnx
+
+_BLOCK = 2048  # rows at a time: each has a distance to every reference row
+
+
+class KNN(Detector):
+    """Score by the Euclidean distance to the `k` nearest of a sample of training rows.
+
+    At most `sample` training rows are kept, so that a payment is compared with a bounded number; a smaller sample also
+    holds fewer frauds to resemble. Inputs enter as `Outlying` says: codes by how rare they are, and with
+    `side="upper"` only what lies above the mean. `y` is ignored.
+
+    distance: `"largest"`, to the k-th neighbour, or `"mean"` of all k. seed: of the sample.
+
+    Ramaswamy, Rastogi and Shim, Efficient Algorithms for Mining Outliers from Large Data Sets, 2000; Angiulli and
+    Pizzuti, Fast Outlier Detection in High Dimensional Spaces, 2002.
+
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [10.0]], dtype=np.float32)
+    >>> KNN(k=2).fit(X).score([[1.5], [8.0]])
+    array([0.5, 5. ])
+    """
+
+    name: ClassVar[str] = "knn"
+    needs_labels: ClassVar[bool] = False
+    search_space: ClassVar[Space] = {
+        "k": Range(low=1, high=50, log=True),
+        "distance": Choice(("largest", "mean")),
+        "sample": Choice((500, 1000, 2000, 4000)),
+        "side": Choice(("both", "upper")),
+    }
+
+    def __init__(
+        self,
+        *,
+        k: int = 5,
+        distance: Literal["largest", "mean"] = "largest",
+        sample: int = 2000,
+        side: Side = "both",
+        seed: int = 0,
+    ) -> None:
+        self.k = k
+        self.distance = distance
+        self.sample = sample
+        self.side = side
+        self.seed = seed
+
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Draw the reference rows."""
+        matrix = training_matrix(X, nominal)
+        kept = min(self.sample, len(matrix))
+        if not 1 <= self.k <= kept:
+            raise ConfigurationError(f"expected k from 1 to the {kept} reference rows, got {self.k}")
+        if self.distance not in ("largest", "mean"):
+            raise ConfigurationError(f"expected the distance 'largest' or 'mean', got `{self.distance}`")
+        self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)
+        drawn = np.random.default_rng(self.seed).choice(len(matrix), kept, replace=False)
+        self.references_ = self.outlying_.apply(matrix[np.sort(drawn)])
+        self.nominal_ = self.outlying_.nominal
+        self.n_features_in_ = matrix.shape[1]
+        return self
+
+    def score(self, X: Matrix) -> Scores:
+        """The distance, float64 [rows], from 0."""
+        matrix = scoring_matrix(self, X)
+        values = self.outlying_.apply(matrix)
+        blocks = [self._distances(values[at : at + _BLOCK]) for at in range(0, len(values), _BLOCK)]
+        return np.concatenate([np.empty(0), *blocks])
+
+    def _distances(self, values: Floats) -> Floats:
+        crossed = np.square(values).sum(axis=1, keepdims=True) - 2.0 * values @ self.references_.T
+        squares = np.maximum(crossed + np.square(self.references_).sum(axis=1), 0.0)
+        nearest = np.sqrt(np.partition(squares, self.k - 1, axis=1)[:, : self.k])
+        distances: Floats = nearest.max(axis=1) if self.distance == "largest" else nearest.mean(axis=1)
+        return distances
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same comparison with every reference row as a graph, in double precision."""
+        columns = require_fitted(self)
+        graph = Graph()
+        values = self.outlying_.graph(graph)
+        length = graph.add("ReduceSum", graph.add("Mul", values, values), graph.constant(np.array([1])), keepdims=1)
+        crossed = graph.add("MatMul", values, graph.constant(-2.0 * self.references_.T))
+        squares = graph.total(length, crossed, graph.constant(np.square(self.references_).sum(axis=1)))
+        nearest = graph.add("Sqrt", graph.smallest(graph.add("Max", squares, graph.constant(0.0)), self.k))
+        reduce = "ReduceMax" if self.distance == "largest" else "ReduceMean"
+        return graph.model(graph.add(reduce, nearest, axes=[1]), columns=columns)

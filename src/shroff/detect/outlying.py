@@ -1,0 +1,85 @@
+"""How detectors without labels read a row: how far each input lies out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shroff.detect.base import Matrix
+from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
+from shroff.errors import ConfigurationError
+
+Floats = npt.NDArray[np.float64]
+Side = Literal["both", "upper"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outlying:
+    """Every input as a number: numeric columns as they are, nominal ones as the surprise at their code.
+
+    Missing numbers count as 0, the mean after `Preparation`. With `side="upper"` so does all below it: only much of
+    something is suspicious, not little. The surprise is -log of a code's smoothed share of the training rows, with
+    mean 0 and standard deviation 1 there; a code never seen surprises most.
+
+    >>> X = np.array([[-1, 1], [0.5, 1], [np.nan, 1], [2, 2]], dtype=np.float32)
+    >>> Outlying.learn(X, {1: 3}, side="upper").apply(X).round(2)
+    array([[0.  , 0.  ],
+           [0.5 , 0.  ],
+           [0.  , 0.  ],
+           [2.  , 1.73]])
+    """
+
+    numeric: npt.NDArray[np.int64]
+    surprises: Mapping[int, Floats]
+    """The surprise at each code, by nominal column."""
+    side: Side
+
+    @classmethod
+    def learn(cls, matrix: Matrix, nominal: Mapping[int, int], *, side: Side) -> Self:
+        """From training rows [rows, columns]; raises ConfigurationError for an unknown `side`."""
+        if side not in ("both", "upper"):
+            raise ConfigurationError(f"expected the side 'both' or 'upper', got `{side}`")
+        numeric = np.setdiff1d(np.arange(matrix.shape[1]), list(nominal))
+        surprises = {column: _surprise(matrix[:, column], nominal[column]) for column in sorted(nominal)}
+        return cls(numeric, surprises, side)
+
+    @property
+    def nominal(self) -> dict[int, int]:
+        """Number of codes by nominal column."""
+        return {column: len(table) for column, table in self.surprises.items()}
+
+    def apply(self, matrix: Matrix) -> Floats:
+        """The numbers, float64 [rows, columns]: numeric columns first."""
+        numbers = matrix[:, self.numeric].astype(np.float64)
+        numbers[np.isnan(numbers)] = 0.0
+        surprises = [table[matrix[:, column].astype(np.int64)] for column, table in self.surprises.items()]
+        values: Floats = np.column_stack([numbers, *surprises])
+        if self.side == "upper":
+            np.maximum(values, 0.0, out=values)
+        return values
+
+    def graph(self, graph: Graph) -> str:
+        """`apply` as a graph, a double [N, columns]."""
+        parts = []
+        if len(self.numeric):
+            numbers = graph.add("Cast", graph.add("Gather", INPUT, graph.constant(self.numeric), axis=1), to=DOUBLE)
+            parts.append(graph.add("Where", graph.add("IsNaN", numbers), graph.constant(np.float64(0.0)), numbers))
+        for column, table in self.surprises.items():
+            code = graph.add("Gather", INPUT, graph.constant(np.array([column])), axis=1)
+            parts.append(graph.add("Gather", graph.constant(table), graph.add("Cast", code, to=INT64)))
+        values = graph.add("Concat", *parts, axis=1)
+        return graph.add("Max", values, graph.constant(np.float64(0.0))) if self.side == "upper" else values
+
+
+def _surprise(codes: npt.NDArray[np.float32], count: int) -> Floats:
+    seen = np.bincount(codes.astype(np.int64), minlength=count)
+    surprise: Floats = -np.log((seen + 1.0) / (len(codes) + count))
+    mean = float(np.average(surprise, weights=seen))
+    spread = float(np.sqrt(np.average(np.square(surprise - mean), weights=seen)))
+    # trees cut in single precision: so a cut decides alike in a graph
+    scaled = ((surprise - mean) / (spread if spread > 0.0 else 1.0)).astype(np.float32)
+    return np.asarray(scaled, dtype=np.float64)
