@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from shroff.errors import ConfigurationError, UnknownSetting, did_you_mean
@@ -34,9 +35,9 @@ Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY.
 
     home: Path = Path(".shroff")
     """Folder of everything this installation keeps: key, ledger, tables, models."""
-    ledger: str = ""
+    ledger: str = field(default="", repr=False)
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
-    personal_key: str = ""
+    personal_key: str = field(default="", repr=False)
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
 
     @classmethod
@@ -47,13 +48,16 @@ Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY.
             UnknownSetting: a `SHROFF_…` variable that is none of ours.
         """
         source = os.environ if environment is None else environment
-        valid = {f"{PREFIX}{field.name.upper()}": field.name for field in fields(cls)}
+        valid = {f"{PREFIX}{setting.name.upper()}" for setting in fields(cls)}
         given = {name: text for name, text in source.items() if name.startswith(PREFIX)}
         for name in given:
             if name not in valid and not name.startswith(FOREIGN):
-                hint = did_you_mean(name, valid) or "."
+                # the prefix is common to all: what makes names alike comes after it
+                hint = did_you_mean(name.removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in valid))
+                hint = hint.replace("`", f"`{PREFIX}", 1) or "."
                 raise UnknownSetting(f"unknown setting `{name}`{hint} Valid settings: {', '.join(sorted(valid))}.")
-        home = Path(given.get("SHROFF_HOME", cls.home))
+        # a variable that is set to nothing is not set
+        home = Path(given.get("SHROFF_HOME") or cls.home)
         ledger = given.get("SHROFF_LEDGER") or f"sqlite:///{home / 'ledger.db'}"
         return cls(home=home, ledger=ledger, personal_key=given.get("SHROFF_PERSONAL_KEY", ""))
 
@@ -61,31 +65,47 @@ Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY.
         """The key of the HMAC over personal columns, made once and kept in `home` when none is set.
 
         Raises:
-            ConfigurationError: the key is not hexadecimal or shorter than 128 bits.
+            ConfigurationError: the key is not hexadecimal or shorter than 128 bits, or `home` cannot keep one.
         """
         if self.personal_key:
-            return _key(self.personal_key, "SHROFF_PERSONAL_KEY")
+            return _key(self.personal_key.encode(), "SHROFF_PERSONAL_KEY")
         path = self.home / "personal.key"
-        if not path.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
-            # O_EXCL: of two processes that start together one makes the key, the other reads it
-            try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                return _key(path.read_text(), str(path))
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(32))
-        return _key(path.read_text(), str(path))
+        try:
+            if not path.exists():
+                _make_key(path)
+            return _key(path.read_bytes(), str(path))
+        except OSError as error:
+            raise ConfigurationError(
+                f"expected a folder that can keep {path}, got: {error.strerror}; "
+                "set SHROFF_HOME to another, or SHROFF_PERSONAL_KEY."
+            ) from None
 
 
-def _key(text: str, where: str) -> bytes:
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        key = bytes.fromhex(text.strip())
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            # without its key the tokens of yesterday are those of nobody
+            os.fsync(file.fileno())
+        # of two processes that start together one makes the key, whole, and both read it
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _key(text: bytes, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+        got = f"{2 * len(key)} digits"
     except ValueError:
-        key = b""
+        key, got = b"", "something else"
     if len(key) < 16:
         raise ConfigurationError(
-            f"expected at least 32 hexadecimal digits in {where}, got {len(text.strip())} characters; "
-            "make one with `python -c 'import secrets; print(secrets.token_hex(32))'`."
+            f"expected at least 32 hexadecimal digits in {where}, got {got}; "
+            "make a key with `python -c 'import secrets; print(secrets.token_hex(32))'`."
         )
     return key
