@@ -1,0 +1,306 @@
+"""Ask a Shroff service: one client for threads, one for asyncio, the same verbs.
+
+    with Client("http://127.0.0.1:8080") as client:
+        decision = client.decide({"transaction_id": "t-1", "amount": 136.69, ...})
+        if decision.action != "approve": ...
+
+A payment can be sent again safely: the service answers the same id with the same decision and counts it once.
+So connection errors, and answers that say "later" (503), are tried again. Times are ISO 8601 text or datetimes
+that name their zone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Generic, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from shroff.errors import (
+    BadPayment,
+    ConfigurationError,
+    LedgerUnavailable,
+    NotFound,
+    PaymentConflict,
+    ShroffError,
+)
+
+T = TypeVar("T")
+Moment = str | datetime
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One input that raised the score; `code` is stable, `text` is for people."""
+
+    code: str
+    feature: str
+    direction: str
+    value: float | str | None
+    typical: float | str
+    text: str
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model that decides."""
+
+    name: str
+    version: str
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The decision on a payment; `probability` of fraud is None when it is `degraded`."""
+
+    payment_id: str
+    decision_id: str
+    action: Literal["approve", "review", "decline"]
+    probability: float | None
+    reasons: tuple[Reason, ...]
+    rules: tuple[str, ...]
+    model: Model
+    degraded: bool
+    decided_at: str
+
+
+class _Problem(msgspec.Struct):
+    type: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class _Call(Generic[T]):
+    """A request, and how to read what comes back."""
+
+    method: str
+    path: str
+    content: bytes | None
+    read: Callable[[bytes], T]
+
+
+_ERRORS: Final[dict[str, type[ShroffError]]] = {
+    "/problems/bad-payment": BadPayment,
+    "/problems/too-large": BadPayment,
+    "/problems/payment-conflict": PaymentConflict,
+    "/problems/event-conflict": PaymentConflict,
+    "/problems/not-found": NotFound,
+    "/problems/unavailable": LedgerUnavailable,
+}
+_CONNECTION: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+_FIRST_PAUSE: Final = 0.1  # seconds; doubled for each further attempt
+_LONGEST_PAUSE: Final = 10.0
+
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_decision: Final = msgspec.json.Decoder(Decision).decode
+_models: Final = msgspec.json.Decoder(list[Model]).decode
+_problem: Final = msgspec.json.Decoder(_Problem).decode
+
+
+def _nothing(_: bytes) -> None:
+    """A success without content."""
+
+
+def _decide(payment: Mapping[str, Any]) -> _Call[Decision]:
+    try:
+        return _Call("POST", "/v1/decisions", _encode(payment), _decision)
+    except TypeError as error:
+        raise BadPayment(f"expected values that JSON can hold: {error}.") from None
+
+
+def _stored(payment_id: str) -> _Call[Decision]:
+    return _Call("GET", f"/v1/decisions/{quote(payment_id, safe='')}", None, _decision)
+
+
+def _event(payment_id: str, kind: str, **fields: object) -> _Call[None]:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return _Call("POST", f"/v1/payments/{quote(payment_id, safe='')}/{kind}", _encode(given), _nothing)
+
+
+_MODELS: Final = _Call("GET", "/v1/models", None, _models)
+_READY: Final = _Call("GET", "/health/ready", None, _nothing)
+
+
+class _Session:
+    """What both clients share: everything but the waiting."""
+
+    def __init__(self, url: str, key: str | None, timeout: float, retries: int) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigurationError("expected the URL of a service, such as `http://127.0.0.1:8080`.")
+        if retries < 0 or timeout <= 0:
+            raise ConfigurationError(
+                f"expected retries of 0 or more and a timeout above 0, got {retries} and {timeout}."
+            )
+        self.url = url.rstrip("/")
+        self.retries = retries
+        self.timeout = timeout
+        self.headers = {
+            "content-type": "application/json",
+            **({} if key is None else {"authorization": f"Bearer {key}"}),
+        }
+
+    def outcome(self, call: _Call[T], response: httpx.Response) -> T:
+        """What came back; raises the error that its problem details name."""
+        try:
+            if response.is_success:
+                return call.read(response.content)
+            problem = _problem(response.content)
+        except msgspec.DecodeError:
+            raise ShroffError(
+                f"expected the answer of a Shroff service from {self.url}, got another (HTTP {response.status_code})."
+            ) from None
+        raise _ERRORS.get(problem.type, ShroffError)(problem.detail)
+
+    def unreachable(self, error: httpx.TransportError) -> LedgerUnavailable:
+        """The error of a service that does not answer."""
+        return LedgerUnavailable(f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}.")
+
+    def pause(self, attempt: int, response: httpx.Response | None = None) -> float:
+        """Seconds to wait after an attempt (0 is the first): twice as long each time, or as the service asks."""
+        asked = response.headers.get("retry-after", "") if response is not None else ""
+        wait: float = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)
+        return min(max(wait, float(asked) if asked.isdigit() else 0.0), _LONGEST_PAUSE)
+
+
+class Client:
+    """Asks a service, one request at a time per thread.
+
+    Args:
+        key: API key, where the service wants one.
+        timeout: seconds to wait for an answer.
+        retries: further attempts after a connection error or a "later".
+
+    Raises:
+        ConfigurationError: `url` is none.
+        BadPayment, PaymentConflict, NotFound, LedgerUnavailable, ShroffError: by every verb, as the service says;
+            LedgerUnavailable also when the service does not answer.
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
+        self._session = _Session(url, key, timeout, retries)
+        self._http = httpx.Client(timeout=timeout, headers=self._session.headers)
+
+    def decide(self, payment: Mapping[str, Any]) -> Decision:
+        """The decision on a payment, a mapping from the schema's column names to values."""
+        return self._send(_decide(payment))
+
+    def decision(self, payment_id: str) -> Decision:
+        """The stored decision on a payment."""
+        return self._send(_stored(payment_id))
+
+    def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
+        """Say what became of a payment, such as `authorised` or `failed`."""
+        self._send(_event(payment_id, "result", result=result, at=at))
+
+    def label(self, payment_id: str, fraud: bool, *, source: str | None = None, at: Moment | None = None) -> None:
+        """Say whether a payment was fraud."""
+        self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at))
+
+    def models(self) -> list[Model]:
+        """The models that decide."""
+        return self._send(_MODELS)
+
+    def ready(self) -> bool:
+        """Whether the service decides payments as it should; asks once."""
+        try:
+            self._send(_READY, retries=0)
+        except ShroffError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, call: _Call[T], *, retries: int | None = None) -> T:
+        session = self._session
+        last = session.retries if retries is None else retries
+        for attempt in range(last + 1):
+            try:
+                response = self._http.request(call.method, session.url + call.path, content=call.content)
+            except httpx.TransportError as error:
+                if attempt == last or not isinstance(error, _CONNECTION):
+                    raise session.unreachable(error) from error
+                time.sleep(session.pause(attempt))
+                continue
+            if response.status_code != 503 or attempt == last:
+                break
+            time.sleep(session.pause(attempt, response))
+        return session.outcome(call, response)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same verbs, to be awaited."""
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
+        self._session = _Session(url, key, timeout, retries)
+        self._http = httpx.AsyncClient(timeout=timeout, headers=self._session.headers)
+
+    async def decide(self, payment: Mapping[str, Any]) -> Decision:
+        """The decision on a payment, a mapping from the schema's column names to values."""
+        return await self._send(_decide(payment))
+
+    async def decision(self, payment_id: str) -> Decision:
+        """The stored decision on a payment."""
+        return await self._send(_stored(payment_id))
+
+    async def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
+        """Say what became of a payment, such as `authorised` or `failed`."""
+        await self._send(_event(payment_id, "result", result=result, at=at))
+
+    async def label(self, payment_id: str, fraud: bool, *, source: str | None = None, at: Moment | None = None) -> None:
+        """Say whether a payment was fraud."""
+        await self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at))
+
+    async def models(self) -> list[Model]:
+        """The models that decide."""
+        return await self._send(_MODELS)
+
+    async def ready(self) -> bool:
+        """Whether the service decides payments as it should; asks once."""
+        try:
+            await self._send(_READY, retries=0)
+        except ShroffError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, call: _Call[T], *, retries: int | None = None) -> T:
+        session = self._session
+        last = session.retries if retries is None else retries
+        for attempt in range(last + 1):
+            try:
+                response = await self._http.request(call.method, session.url + call.path, content=call.content)
+            except httpx.TransportError as error:
+                if attempt == last or not isinstance(error, _CONNECTION):
+                    raise session.unreachable(error) from error
+                await asyncio.sleep(session.pause(attempt))
+                continue
+            if response.status_code != 503 or attempt == last:
+                break
+            await asyncio.sleep(session.pause(attempt, response))
+        return session.outcome(call, response)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,181 @@
+"""Features in words that an analyst reads: what was seen, and what is typical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from shroff.collect.payment import Value
+from shroff.collect.schema import UNDEFINED, Schema
+from shroff.features.define import Aggregate, Calendar, FeatureGroup
+from shroff.features.plan import Plan, RowFeature
+
+Typical = float | str
+Words = Callable[[Value, Typical], str]
+"""The sentence for a value beside the typical one (a mean, or the most frequent name)."""
+
+_UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+_SECONDS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"), (1.0, "second"))
+_MOMENTS: Final = {"weekend": "at a weekend", "night": "at night"}
+_PARTS: Final = {"hour": "hour of the day", "weekday": "weekday", "part_of_day": "part of the day"}
+
+
+def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words]:
+    """How to say a value of each feature, by name.
+
+    >>> from shroff import Entity
+    >>> group = FeatureGroup("g", [Entity("card", "card_id").count("1h")])
+    >>> says = sentences([group], Schema(id="id", time="t", amount="amount"))
+    >>> says["card_count_1h"](9.0, 0.8)
+    '9 payments by this card in 1 hour; typical 0.8'
+    """
+    plan = Plan(groups, schema)
+    aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
+    says = {feature.name: _aggregate(feature, schema) for feature in aggregates}
+    return says | {row.name: _row(row) for row in plan.rows}
+
+
+def column(name: str, schema: Schema) -> Words:
+    """How to say a value of a column of the payment.
+
+    >>> column("amount", Schema(id="id", time="t", amount="amount"))(1240.5, 80.2)
+    'amount 1,240.50; typical 80.20'
+    """
+    if name == schema.amount:
+        return lambda value, typical: f"{name} {money(value)}; typical {money(typical)}"
+    return _plainly(f"`{name}`")
+
+
+def condition(sql: str) -> Words:
+    """How to say whether a condition holds; typical is the share of payments for which it does.
+
+    >>> condition("amount > 50000")(1.0, 0.0)
+    '`amount > 50000` holds; typically for 0 %'
+    """
+    return _whether(f"`{sql}` holds", f"`{sql}` does not hold", f"it cannot be said whether `{sql}` holds")
+
+
+def duration(text: str) -> str:
+    """A window in words.
+
+    >>> duration("1h"), duration("30d")
+    ('1 hour', '30 days')
+    """
+    return _counted(int(text[:-1]), _UNITS[text[-1]])
+
+
+def number(value: Value) -> str:
+    """A quantity with as many digits as anybody reads.
+
+    >>> number(1240.0), number(0.8321), number(83.149), number(None)
+    ('1,240', '0.83', '83.1', 'none')
+    """
+    if not isinstance(value, int | float):
+        return "none" if value is None else str(value)
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 1 else f"{value:.2g}"
+
+
+def money(value: Value) -> str:
+    """An amount in major units, with two decimals.
+
+    >>> money(1240.5)
+    '1,240.50'
+    """
+    return f"{value:,.2f}" if isinstance(value, int | float) else number(value)
+
+
+def share(value: Value) -> str:
+    """A share in percent.
+
+    >>> share(0.003)
+    '0.3 %'
+    """
+    return f"{number(100 * value)} %" if isinstance(value, int | float) else number(value)
+
+
+def span(value: Value) -> str:
+    """Seconds in the largest unit of which there is one.
+
+    >>> span(12.0), span(18_720.0)
+    ('12 seconds', '5.2 hours')
+    """
+    if not isinstance(value, int | float):
+        return number(value)
+    size, unit = next(((size, unit) for size, unit in _SECONDS if abs(value) >= size), _SECONDS[-1])
+    return _counted(value / size, unit)
+
+
+def _counted(n: float, unit: str) -> str:
+    return f"{number(n)} {unit}" if n == 1 else f"{number(n)} {unit}s"
+
+
+def _aggregate(feature: Aggregate, schema: Schema) -> Words:
+    this = f"this {feature.entity.name.replace('_', ' ')}"
+    over = f"{duration(feature.window)}{_limits(feature)}"
+    say = money if feature.column == schema.amount else number
+    what = "" if feature.column == schema.amount else f" `{feature.column}`"
+    if feature.function == "risk":
+        return lambda value, typical: f"fraud share of {this} over {over}: {share(value)}; typical {share(typical)}"
+    if feature.function == "seconds_since_last":
+        return _since(this, over)
+    words: Mapping[str, Words] = {
+        "count": lambda value, typical: f"{number(value)} payments by {this} in {over}; typical {number(typical)}",
+        "total": lambda value, typical: f"total{what} {say(value)} by {this} in {over}; typical {say(typical)}",
+        "mean": lambda value, typical: f"mean{what} {say(value)} by {this} in {over}; typical {say(typical)}",
+        "distinct": lambda value, typical: (
+            f"{number(value)} different{what} by {this} in {over}; typical {number(typical)}"
+        ),
+    }
+    return words[feature.function]
+
+
+def _limits(feature: Aggregate) -> str:
+    """What narrows a window, in words."""
+    delay = f" (delayed {duration(feature.delay)})" if feature.delay else ""
+    current = ", this payment included" if feature.include_current else ""
+    return f"{delay}{current}" + (f" where {feature.where}" if feature.where else "")
+
+
+def _since(this: str, over: str) -> Words:
+    def words(value: Value, typical: Typical) -> str:
+        if value is None:
+            return f"no other payment by {this} in {over}; typically {span(typical)} since the last one"
+        return f"{span(value)} since the last payment by {this}; typical {span(typical)}"
+
+    return words
+
+
+def _row(feature: RowFeature) -> Words:
+    source = feature.source
+    if not isinstance(source, Calendar):
+        return condition(source.sql) if feature.kind == "boolean" else _plainly(f"`{source.sql}`")
+    moment = _MOMENTS.get(source.part)
+    if moment is None:
+        return _plainly(_PARTS[source.part])
+    return _whether(f"paid {moment}", f"not paid {moment}", f"no time to tell whether it was paid {moment}")
+
+
+def _whether(holds: str, fails: str, unknown: str) -> Words:
+    def words(value: Value, typical: Typical) -> str:
+        if value is None:
+            return f"{unknown}; typically it does for {share(typical)}"
+        if value:
+            return f"{holds}; typically for {share(typical)}"
+        return f"{fails}; typically it does for {share(typical)}"
+
+    return words
+
+
+def _plainly(what: str) -> Words:
+    def words(value: Value, typical: Typical) -> str:
+        if isinstance(typical, str):
+            return f"{what} is {_named(value)}; most often {_named(typical)}"
+        return f"{what} is {'missing' if value is None else number(value)}; typical {number(typical)}"
+
+    return words
+
+
+def _named(value: Value) -> str:
+    return "missing" if value in (None, UNDEFINED) else str(value)

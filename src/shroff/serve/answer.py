@@ -1,0 +1,109 @@
+"""What is answered and what is kept: the JSON of a decision and of the ledger's records."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.decide import Action
+from shroff.decide.reasons import Reason
+from shroff.errors import PaymentConflict
+from shroff.serve.ledger import StoredEntry
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class ModelName(msgspec.Struct, frozen=True, gc=False):
+    """Which model decided: the bundle's name and version."""
+
+    name: str
+    version: str
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The answer to one payment.
+
+    `probability` of fraud is null while no model can score: then the answer is `degraded` and the action is the
+    policy's. `reasons` are given for what was not simply approved; `rules` are all whose condition held.
+    """
+
+    payment_id: str
+    decision_id: str
+    action: Action
+    probability: float | None
+    reasons: tuple[Reason, ...]
+    rules: tuple[str, ...]
+    model: ModelName
+    degraded: bool
+    decided_at: str
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
+    """The ledger's body of a payment: enough to compute the decision again to the bit.
+
+    `payment` is the clean payment with `arrived` 0 (the entry itself knows), `answer` the very bytes answered.
+    """
+
+    payment: Raw
+    features: dict[str, Value]
+    probability: float | None
+    action: Action
+    model: str
+    answer: Raw
+
+
+class LaterRecord(msgspec.Struct, frozen=True, gc=False):
+    """The ledger's body of a result (`value` is its name) or a label (`value` is whether it was fraud).
+
+    `at` is when it happened (microseconds since the epoch) and `source` who says so, where the sender told.
+    """
+
+    value: str | bool
+    at: int | None = None
+    source: str | None = None
+
+
+class _Answered(msgspec.Struct, gc=False):
+    answer: Raw
+
+
+class _Paid(msgspec.Struct, gc=False):
+    payment: Payment
+
+
+_answered: Final = msgspec.json.Decoder(_Answered).decode
+_paid: Final = msgspec.json.Decoder(_Paid).decode
+later_record: Final = msgspec.json.Decoder(LaterRecord).decode
+
+
+def fingerprint(encoded: bytes) -> bytes:
+    """SHA-256 of a payload in its canonical form: the clean payment, or the record of a later event, as JSON.
+
+    Key order and white space of what came do not matter, because the clean form has its own.
+    """
+    return sha256(encoded).digest()
+
+
+def stored_answer(entry: StoredEntry) -> bytes:
+    """The bytes that a stored payment was answered with."""
+    return bytes(_answered(entry.body).answer)
+
+
+def require_same(first: bytes, second: bytes) -> None:
+    """Raise `PaymentConflict` when two payloads of one payment id have different fingerprints."""
+    if first != second:
+        raise PaymentConflict(
+            "this payment id came before with another payload; the first one counts. Give a new payment a new id."
+        )
+
+
+def stored_payment(entry: StoredEntry) -> Payment:
+    """The payment of a stored decision, as the engine saw it."""
+    payment = _paid(entry.body).payment
+    payment.arrived = entry.arrived
+    return payment

@@ -1,0 +1,77 @@
+"""The service as one ASGI application: hot routes straight on ASGI, the rest on Litestar."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import polars as pl
+
+from shroff.errors import LedgerUnavailable
+from shroff.serve import asgi, openapi
+from shroff.serve.asgi import Asgi, Receive, Scope, Send
+from shroff.serve.openapi import HotRoute
+from shroff.serve.routes import routes
+from shroff.serve.scorer import Scorer
+
+_PAUSE = 1.0  # seconds between attempts to open the ledger
+_log = logging.getLogger("shroff.serve")
+
+
+class App:
+    """Answers HTTP for a scorer, which it starts and closes with the server.
+
+    Args:
+        history: a clean table that the scorer starts from.
+
+    While the scorer starts, health is answered and payments are refused with 503.
+    """
+
+    def __init__(self, scorer: Scorer, *, history: pl.DataFrame | None = None) -> None:
+        self._scorer = scorer
+        self._history = history
+        hot: Sequence[HotRoute] = (openapi.decide_route(scorer.decide),)
+        self._hot = {route.path: route.endpoint for route in hot}
+        self._rest = cast(Asgi, routes(scorer, partial(openapi.complete, hot=hot, schema=scorer.reader.schema)))
+        self._starting: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request, or the life of the server."""
+        if scope["type"] == "http":
+            endpoint = self._hot.get(scope["path"])
+            if endpoint is not None:
+                await asgi.answer(endpoint, scope, receive, send)
+            else:
+                # as it was sent: a `/` in a payment id arrives as %2F and stays in its place
+                path = scope["raw_path"].decode("ascii")
+                await self._rest({**scope, "path": path}, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._starting = asyncio.create_task(self._start())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        # the scorer, once told to close, also breaks off its start
+        await asyncio.to_thread(self._scorer.close)
+        await self._starting
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        """Start the scorer; again and again while the ledger is not there."""
+        while not self._scorer.closed:
+            try:
+                await asyncio.to_thread(self._scorer.start, history=self._history)
+            except LedgerUnavailable as error:
+                _log.warning("%s", error)
+                await asyncio.sleep(_PAUSE)
+            except Exception as error:  # noqa: BLE001  # whatever it is: health tells it, and payments are refused
+                asgi.explain(error)
+                return
+            else:
+                self._history = None
+                return

@@ -1,0 +1,114 @@
+"""The hot routes, straight on ASGI: one POST with a JSON body in, JSON bytes out, no framework in between."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from shroff.serve import problem
+from shroff.serve.answer import encode
+from shroff.serve.problem import Kind
+
+Scope = Mapping[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Endpoint = Callable[[bytes], Awaitable[bytes]]
+"""A hot route: from the body of a request to the body of its answer; raises errors of the domain."""
+Refusal = tuple[Kind, str]
+
+LIMIT: Final = 1024 * 1024
+"""Largest body of a request, in bytes."""
+
+TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes, got more.")
+NOT_JSON: Final[Refusal] = (
+    problem.UNSUPPORTED_MEDIA_TYPE,
+    "expected the header `Content-Type: application/json`, got another one.",
+)
+_JSON_HEADER: Final = (b"content-type", b"application/json")
+_log = logging.getLogger("shroff.serve")
+
+
+async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request to a hot route, whatever it is; a client that has left is no error."""
+    if scope["method"] != "POST":
+        refusal = (problem.METHOD_NOT_ALLOWED, f"expected POST, got {scope['method']}.")
+        await send_problem(send, refusal, ((b"allow", b"POST"),))
+        return
+    body = refuse(scope["headers"]) or await read_body(receive)
+    if body is None:
+        return
+    if isinstance(body, bytes):
+        try:
+            done = await endpoint(body)
+        except Exception as error:  # noqa: BLE001  # the last line of defence: a client never meets a traceback
+            await send_problem(send, explain(error))
+        else:
+            await send_bytes(send, 200, done, (_JSON_HEADER,))
+    else:
+        await send_problem(send, body)
+
+
+def refuse(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    """Why a request cannot be used, as far as its headers tell."""
+    for name, value in headers:
+        if name == b"content-type":
+            if not is_json(value):
+                return NOT_JSON
+        elif name == b"content-length" and int(value) > LIMIT:
+            return TOO_LARGE
+    return None
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a content type is JSON.
+
+    >>> is_json(b"application/json; charset=utf-8"), is_json(b"text/plain")
+    (True, False)
+    """
+    return content_type == b"application/json" or content_type.split(b";")[0].strip().lower() == b"application/json"
+
+
+async def read_body(receive: Receive) -> bytes | Refusal | None:
+    """The body of a request; a refusal as soon as it is too large, None when the client leaves before its end."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message["body"]
+        return body if len(body) <= LIMIT else TOO_LARGE
+    parts, size = [], 0
+    while message["type"] == "http.request":
+        parts.append(message["body"])
+        size += len(message["body"])
+        if size > LIMIT:
+            return TOO_LARGE
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+    return None
+
+
+def explain(error: BaseException) -> Refusal:
+    """What a client is told about an error; the log gets where an unexpected one happened, but no value of it."""
+    kind, detail = problem.problem_of(error)
+    if kind is problem.INTERNAL:
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("unexpected %s\n%s", type(error).__name__, where)
+    return kind, detail
+
+
+async def send_problem(send: Send, refusal: Refusal, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    """Send problem details."""
+    kind, detail = refusal
+    own = tuple((name.encode(), value.encode()) for name, value in kind.headers.items())
+    body = encode(kind.problem(detail))
+    await send_bytes(send, kind.status, body, ((b"content-type", problem.MEDIA_TYPE.encode()), *own, *headers))
+
+
+async def send_bytes(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Send a whole response."""
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})

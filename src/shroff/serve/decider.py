@@ -1,0 +1,134 @@
+"""From a payment's values and features to probability, action and reasons: what a bundle says, and no more.
+
+No ledger and no clock in it: the same values give the same decision, so it also replays decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from shroff.collect.payment import Value
+from shroff.decide import Judge, Policy, Verdict
+from shroff.decide.reasons import Explainer, Reason
+from shroff.detect.preparation import Row
+from shroff.errors import BundleError, DataError
+from shroff.expression import parse
+from shroff.features.plan import Plan
+from shroff.package import Bundle
+from shroff.serve.model import Matrix, Model
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a bundle says about one payment; `probability` is None while its model cannot score."""
+
+    probability: float | None
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+
+
+class Decider:
+    """A bundle made ready to decide.
+
+    `failure` says why the model cannot score (None while it can): then the policy decides without it.
+
+    Raises:
+        BundleError: the parts of the bundle do not fit together.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        plan = Plan(bundle.groups, bundle.schema)
+        known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
+        kinds = {**known, **plan.kinds}
+        self.policy = _policy(bundle)
+        self._judge = Judge(self.policy, kinds)
+        self._vector = bundle.preparation.vector
+        self._calibrate = bundle.calibration.one
+        lists = self.policy.lists
+        self._conditions = [(text, parse(text, kinds, list(lists)).closure(lists)) for text in bundle.conditions]
+        for name in bundle.preparation.names:
+            if name not in (bundle.conditions or kinds):
+                raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
+        self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
+        self.failure: str | None = None
+        self._score = self._load(bundle)
+
+    def assess(self, payments: Sequence[Values]) -> list[Assessment]:
+        """The decisions on payments, from their values and features by name; one model run for all of them."""
+        inputs = [self._inputs(values) for values in payments]
+        with np.errstate(over="ignore"):  # too large for a float32 is infinite
+            matrix = np.array([self._vector(row) for row in inputs], dtype=np.float32)
+        scores = self._scores(matrix)
+        probabilities = [self._probability(score) for score in scores]
+        verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
+        suspects = [
+            at
+            for at, verdict in enumerate(verdicts)
+            if (verdict.action != "approve" or verdict.rules) and probabilities[at] is not None
+        ]
+        reasons = self._reasons(suspects, inputs, matrix, scores) if suspects else {}
+        return [
+            Assessment(probability, verdict, reasons.get(at, ()))
+            for at, (probability, verdict) in enumerate(zip(probabilities, verdicts, strict=True))
+        ]
+
+    def _load(self, bundle: Bundle) -> Callable[[Matrix], list[float]] | None:
+        try:
+            return Model(bundle.model, bundle.preparation).score
+        except BundleError as error:
+            self.failure = str(error)
+            return None
+
+    def _inputs(self, values: Values) -> Row:
+        if not self._conditions:
+            return values
+        truths = {text: holds(values) for text, holds in self._conditions}
+        return {text: None if truth is None else float(truth) for text, truth in truths.items()}
+
+    def _scores(self, matrix: Matrix) -> Sequence[float | None]:
+        if self._score is None:
+            return [None] * len(matrix)
+        try:
+            scores = self._score(matrix)
+        except BundleError as error:
+            self.failure = str(error)
+            return [None] * len(matrix)
+        self.failure = None
+        return scores
+
+    def _probability(self, score: float | None) -> float | None:
+        if score is None:
+            return None
+        try:
+            return self._calibrate(score)
+        except DataError:
+            # not a number: no probability is better than a wrong one
+            return None
+
+    def _reasons(
+        self, suspects: Sequence[int], inputs: Sequence[Row], matrix: Matrix, scores: Sequence[float | None]
+    ) -> dict[int, tuple[Reason, ...]]:
+        """The reasons of some of the payments, by position; one model run for all of them."""
+        occluded = [self._explainer.occlude(matrix[at]) for at in suspects]
+        rescored = self._scores(np.concatenate([rows for _, rows in occluded]))
+        reasons: dict[int, tuple[Reason, ...]] = {}
+        start = 0
+        for at, (replaced, rows) in zip(suspects, occluded, strict=True):
+            part, start = rescored[start : start + len(rows)], start + len(rows)
+            known = [score for score in (scores[at], *part) if score is not None]
+            if len(known) == len(rows) + 1:
+                reasons[at] = self._explainer.reasons(inputs[at], known[0], replaced, known[1:])
+        return reasons
+
+
+def _policy(bundle: Bundle) -> Policy:
+    try:
+        return msgspec.convert(bundle.policy, Policy)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"the policy of the bundle is not as this release writes it ({error}).") from None

@@ -1,0 +1,93 @@
+"""The OpenAPI description of what Litestar does not see: the hot routes, and the payment of the deployed schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from shroff.collect import Schema
+from shroff.collect.schema import Scale
+from shroff.collect.wire import live_scales, wire_type
+from shroff.serve.answer import Answer
+from shroff.serve.asgi import Endpoint
+from shroff.serve.problem import KINDS, MEDIA_TYPE, Kind, Problem
+
+Json = dict[str, Any]
+
+_REF: Final = "#/components/schemas/{name}"
+_MEANING: Final[dict[Scale, str]] = {
+    "id": "Names the payment: sent again, it gets the same answer and counts once.",
+    "time": "When the payment happened, ISO 8601.",
+    "amount": "What is paid, in major units.",
+    "currency": "ISO 4217 code, alphabetic or numeric.",
+    "numeric": "A quantity.",
+    "nominal": "A name.",
+    "key": "Identifies something that payments are told apart by.",
+    "personal": "Personal: kept as a keyed hash only.",
+}
+_LIMITS: Final[dict[Scale, Json]] = {"time": {"format": "date-time"}, "amount": {"minimum": 0}}
+_OF_STATUS: Final = {kind.status: kind for kind in KINDS}
+
+
+@dataclass(frozen=True)
+class HotRoute:
+    """A route served without a framework: POST `path`, and what OpenAPI says about it."""
+
+    path: str
+    endpoint: Endpoint
+    operation: Json
+
+
+def decide_route(endpoint: Endpoint) -> HotRoute:
+    """POST /v1/decisions."""
+    operation = {
+        "summary": "Decide a payment",
+        "description": "The decision is durable when its answer leaves. The same payment again gets the same answer.",
+        "operationId": "decide",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Payment")}}},
+        "responses": {
+            "200": {"description": "The decision.", "content": {"application/json": {"schema": _ref("Answer")}}},
+            **{str(status): _problem(_OF_STATUS[status]) for status in (400, 413, 415, 422, 500, 503)},
+        },
+    }
+    return HotRoute("/v1/decisions", endpoint, operation)
+
+
+def complete(document: Json, hot: Iterable[HotRoute], schema: Schema) -> bytes:
+    """An OpenAPI document of the other routes with the hot ones, and the payment of this schema, added."""
+    for route in hot:
+        document["paths"].setdefault(route.path, {})["post"] = route.operation
+    _, schemas = msgspec.json.schema_components((Answer, Problem), ref_template=_REF)
+    components = document.setdefault("components", {}).setdefault("schemas", {})
+    components.update({**schemas, "Payment": payment_schema(schema)})
+    return msgspec.json.encode(document)
+
+
+def payment_schema(schema: Schema) -> Json:
+    """The JSON Schema of a payment: the wire type itself, with what its fields mean."""
+    scales = live_scales(schema)
+    needed = scales.keys() & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
+    _, schemas = msgspec.json.schema_components((wire_type(scales, needed, schema.ignored),), ref_template=_REF)
+    payment: Json = schemas["Payment"]
+    for name, scale in scales.items():
+        payment["properties"][name] |= {"description": _MEANING[scale], **_LIMITS.get(scale, {})}
+    for name in schema.ignored:
+        payment["properties"][name] = {"description": "Accepted and dropped."}
+    return payment
+
+
+def _problem(kind: Kind) -> Json:
+    response: Json = {
+        "description": f"{kind.title} (`/problems/{kind.slug}`).",
+        "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
+    }
+    if kind.headers:
+        response["headers"] = {name: {"schema": {"type": "string"}} for name in kind.headers}
+    return response
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": _REF.format(name=name)}

@@ -1,0 +1,83 @@
+"""The one table from errors to what an HTTP client is told: RFC 9457 problem details.
+
+Errors of the domain know no HTTP. What is not in the table is a defect of ours: the client hears just that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Problem details (RFC 9457): `type` is stable and names the kind, `detail` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: the end of its type URI, its HTTP status, and headers that go with it."""
+
+    slug: str
+    status: int
+    title: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def problem(self, detail: str) -> Problem:
+        """A problem of this kind."""
+        return Problem(f"/problems/{self.slug}", self.title, self.status, detail)
+
+
+BAD_PAYMENT: Final = Kind("bad-payment", 400, "What was sent cannot be used")
+NOT_FOUND: Final = Kind("not-found", 404, "There is no such thing")
+METHOD_NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "The method is not allowed here")
+EVENT_CONFLICT: Final = Kind("event-conflict", 409, "The payment has another result or label already")
+TOO_LARGE: Final = Kind("too-large", 413, "The request is too large")
+UNSUPPORTED_MEDIA_TYPE: Final = Kind("unsupported-media-type", 415, "The content type is not JSON")
+PAYMENT_CONFLICT: Final = Kind("payment-conflict", 422, "The payment id was used for another payment")
+INTERNAL: Final = Kind("internal", 500, "Shroff failed")
+UNAVAILABLE: Final = Kind("unavailable", 503, "The service is not available now", {"retry-after": "1"})
+
+KINDS: Final = (
+    BAD_PAYMENT,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    EVENT_CONFLICT,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    PAYMENT_CONFLICT,
+    INTERNAL,
+    UNAVAILABLE,
+)
+"""All kinds, one per HTTP status."""
+
+_OF_ERROR: Final[dict[type[BaseException], Kind]] = {
+    BadPayment: BAD_PAYMENT,
+    PaymentConflict: PAYMENT_CONFLICT,
+    NotFound: NOT_FOUND,
+    LedgerUnavailable: UNAVAILABLE,
+}
+
+
+def problem_of(error: BaseException) -> tuple[Kind, str]:
+    """The kind of problem an error is, and the sentence for it.
+
+    >>> problem_of(NotFound("there is no payment with this id."))[0].status
+    404
+    >>> problem_of(KeyError("4111111111111111"))[1]
+    'an unexpected error; nothing was counted. It is in the log of the service.'
+    """
+    for kind in type(error).__mro__:
+        if kind in _OF_ERROR:
+            return _OF_ERROR[kind], str(error)
+    return INTERNAL, "an unexpected error; nothing was counted. It is in the log of the service."

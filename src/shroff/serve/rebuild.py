@@ -1,0 +1,52 @@
+"""State after a start: what history says, then what the ledger says, as if it all came again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from shroff.collect import Schema
+from shroff.features.engines.online import OnlineEngine
+from shroff.features.engines.replay import feed
+from shroff.features.plan import Later
+from shroff.serve.answer import later_record, stored_payment
+from shroff.serve.ledger import StoredEntry
+
+
+def warm(engine: OnlineEngine, history: pl.DataFrame, *, known: int) -> Iterator[None]:
+    """Observe a clean table's payments in order of arrival, with the results and labels it has.
+
+    Results and labels that arrived after the table's last payment count too, up to `known` (microseconds
+    since the epoch). Yields after each payment, so that it can be broken off.
+    """
+    for _ in feed(engine, history):
+        yield
+    schema = engine.plan.schema
+    for kind, value, moment in _later_columns(schema):
+        if kind not in engine.plan.later or value is None:
+            continue
+        there = pl.col(value).is_not_null()
+        if moment is not None:
+            there &= pl.col(moment).dt.epoch("us") <= known
+        rows = history.filter(there)
+        for identifier, said in rows.sort(moment or schema.time).select(schema.id, value).iter_rows():
+            # the engine knows most of them from the feed; the first of each kind counts
+            engine.later(identifier, kind, said)
+
+
+def replay(engine: OnlineEngine, entries: Iterable[StoredEntry], *, since: int) -> Iterator[int]:
+    """Let the engine see the ledger's records again, in their order; yields when each of them arrived.
+
+    Payments that arrived before `since` are passed over: no window reaches them any more.
+    """
+    for entry in entries:
+        if entry.kind != "payment":
+            engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
+        elif entry.arrived >= since:
+            engine.observe(stored_payment(entry))
+        yield entry.arrived
+
+
+def _later_columns(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
+    return ("result", schema.result, schema.result_at), ("label", schema.label, schema.labelled_at)

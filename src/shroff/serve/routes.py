@@ -1,0 +1,219 @@
+"""The routes that are not hot, on Litestar: stored decisions, results, labels, what is deployed, health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+
+from shroff import __version__
+from shroff.collect.times import parse_time
+from shroff.errors import BadPayment, LedgerUnavailable, PaymentConflict
+from shroff.serve import catalogue, problem
+from shroff.serve.answer import Answer, encode
+from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
+from shroff.serve.catalogue import DeployedGroup, DeployedModel
+from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
+from shroff.serve.scorer import Scorer
+
+AnyRequest = Request[Any, Any, Any]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601.")]
+
+
+class Result(msgspec.Struct, forbid_unknown_fields=True):
+    """What became of a payment, such as `authorised` or `failed`."""
+
+    result: Name
+    at: _At = None
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether a payment was fraud, and who says so (such as `chargeback` or `analyst`)."""
+
+    fraud: bool
+    source: Name | None = None
+    at: _At = None
+
+
+class Health(msgspec.Struct):
+    """The service does what it should."""
+
+    status: Literal["live", "ready"]
+
+
+def routes(scorer: Scorer, complete: Callable[[dict[str, Any]], bytes]) -> Litestar:
+    """The application of all these routes.
+
+    Args:
+        complete: makes the OpenAPI description of the whole service from that of these routes.
+    """
+    handlers = [*_payments(scorer), *_deployed(scorer), *_health(scorer)]
+    about = OpenAPIConfig(
+        title="Shroff",
+        version=__version__,
+        description="Payment-fraud detection: every payment decided, durably and with reasons.",
+    )
+    # Litestar's own schema routes are an HTML site: only its description is wanted
+    description = complete(Litestar(handlers, openapi_config=about, logging_config=None).openapi_schema.to_schema())
+
+    @get("/openapi.json", sync_to_thread=False)
+    def openapi() -> Response[bytes]:
+        return Response(description, media_type="application/json")
+
+    return Litestar(
+        [*handlers, openapi],
+        exception_handlers={Exception: _refuse},
+        openapi_config=None,
+        request_max_body_size=LIMIT,
+        logging_config=None,
+    )
+
+
+def _problems(*kinds: Kind) -> dict[int, ResponseSpec]:
+    return {
+        kind.status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=kind.title, generate_examples=False)
+        for kind in kinds
+    }
+
+
+def _event(path: str, summary: str) -> post:
+    return post(
+        path,
+        summary=summary,
+        description="The same again is ignored, another one refused: the first counts.",
+        status_code=204,
+        guards=[_json_only],
+        exception_handlers={PaymentConflict: _conflict},
+        responses=_problems(
+            problem.BAD_PAYMENT,
+            problem.NOT_FOUND,
+            problem.EVENT_CONFLICT,
+            problem.TOO_LARGE,
+            problem.UNSUPPORTED_MEDIA_TYPE,
+            problem.UNAVAILABLE,
+        ),
+    )
+
+
+def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
+    """Stored decisions, results and labels."""
+    stored = {200: ResponseSpec(Answer, description="The stored decision.", generate_examples=False)}
+    zone = ZoneInfo(scorer.bundle.schema.timezone) if scorer.bundle.schema.timezone else None
+
+    @get(
+        "/v1/decisions/{payment_id:str}",
+        summary="The stored decision on a payment",
+        responses=stored | _problems(problem.NOT_FOUND, problem.UNAVAILABLE),
+    )
+    async def decision(payment_id: str) -> Response[bytes]:
+        return Response(await scorer.decision(unquote(payment_id)), media_type="application/json")
+
+    @_event("/v1/payments/{payment_id:str}/result", "Say what became of a payment")
+    async def result(payment_id: str, data: Result) -> None:
+        await scorer.learn("result", unquote(payment_id), data.result, at=_moment(data.at, zone))
+
+    @_event("/v1/payments/{payment_id:str}/label", "Say whether a payment was fraud")
+    async def label(payment_id: str, data: Label) -> None:
+        at = _moment(data.at, zone)
+        await scorer.learn("label", unquote(payment_id), data.fraud, at=at, source=data.source)
+
+    return [decision, result, label]
+
+
+def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
+    """What is deployed."""
+
+    @get("/v1/models", summary="The models that decide", sync_to_thread=False)
+    def models() -> list[DeployedModel]:
+        return catalogue.models(scorer)
+
+    @get("/v1/features", summary="The features computed for every payment", sync_to_thread=False)
+    def features() -> list[DeployedGroup]:
+        return catalogue.groups(scorer)
+
+    return [models, features]
+
+
+def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
+    """For whoever starts and watches the service."""
+
+    @get("/health/live", summary="Whether the process runs", sync_to_thread=False)
+    def live() -> Health:
+        return Health("live")
+
+    @get("/health/ready", summary="Whether all is well", responses=_problems(problem.UNAVAILABLE), sync_to_thread=False)
+    def ready() -> Health:
+        if scorer.unready is not None:
+            raise LedgerUnavailable(f"the service is not ready: {scorer.unready}.")
+        return Health("ready")
+
+    return [live, ready]
+
+
+def _moment(text: str | None, zone: ZoneInfo | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(text, zone)
+    except ValueError:
+        wanted = "" if zone else " that names its zone, such as `…Z`"
+        raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.at`") from None
+
+
+def _json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    if not is_json(connection.headers.get("content-type", "application/json").encode("latin-1")):
+        raise HTTPException(status_code=problem.UNSUPPORTED_MEDIA_TYPE.status)
+
+
+def _conflict(_: AnyRequest, error: PaymentConflict) -> Response[bytes]:
+    return _response((problem.EVENT_CONFLICT, str(error)))
+
+
+def _refuse(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Problem details for whatever was raised: by the domain, by Litestar, or by a defect."""
+    if isinstance(error, HTTPException):
+        return _response(_refusal(request, error), error.headers)
+    if isinstance(error, UnicodeDecodeError):
+        return _response((problem.BAD_PAYMENT, "expected JSON in UTF-8, got other bytes."))
+    return _response(explain(error))
+
+
+def _refusal(request: AnyRequest, error: HTTPException) -> Refusal:
+    if isinstance(error, ValidationException):
+        return problem.BAD_PAYMENT, _sentence(error)
+    details = {
+        problem.METHOD_NOT_ALLOWED: f"{request.method} is not allowed here; the header `Allow` names what is.",
+        problem.NOT_FOUND: "there is no such address; /openapi.json describes those there are.",
+        problem.TOO_LARGE: TOO_LARGE[1],
+        problem.UNSUPPORTED_MEDIA_TYPE: NOT_JSON[1],
+        problem.BAD_PAYMENT: "expected one JSON object, got something else.",
+    }
+    for kind, detail in details.items():
+        if kind.status == error.status_code:
+            return kind, detail
+    return explain(error)
+
+
+def _sentence(error: ValidationException) -> str:
+    """What is wrong with a body, in msgspec's words."""
+    found = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    message, key = str(found.get("message", "")), found.get("key", "data")
+    if message.startswith("'"):
+        return "expected one JSON object, got an empty body."
+    return message if key == "data" else f"{message} - at `$.{key}`"
+
+
+def _response(refusal: Refusal, headers: dict[str, str] | None = None) -> Response[bytes]:
+    kind, detail = refusal
+    body = encode(kind.problem(detail))
+    return Response(body, status_code=kind.status, media_type=MEDIA_TYPE, headers={**kind.headers, **(headers or {})})

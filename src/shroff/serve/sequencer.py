@@ -1,0 +1,215 @@
+"""The one order of things: what the engine observes, and what the ledger records, is in the same order.
+
+Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of the event
+loop, for all payments that wait together. If the ledger then fails, the engine forgets exactly these payments
+before the ledger takes new ones. A result or label is durable before the engine knows it, and payments wait
+for it meanwhile: so a payment sees it just when it comes later in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, cast
+
+from msgspec import Raw
+
+from shroff.collect.payment import Value
+from shroff.collect.times import format_time
+from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
+from shroff.features.engines.online import OnlineEngine
+from shroff.serve.answer import Answer, DecisionRecord, ModelName, encode, require_same, stored_answer
+from shroff.serve.clock import Arrivals
+from shroff.serve.decider import Assessment, Decider
+from shroff.serve.identity import decision_id
+from shroff.serve.ledger import Done, Entry, Ledger
+from shroff.serve.pending import PendingEvent, PendingPayment
+
+_TOGETHER: Final = 64
+"""Payments decided in one stretch: more would keep the event loop from everything else."""
+
+_Append = Callable[[Entry, Done | asyncio.Future[None]], None]
+
+
+class Sequencer:
+    """Decides payments and records events, in the order in which they were submitted.
+
+    Not thread-safe: all of it happens on one event loop.
+    """
+
+    def __init__(
+        self, engine: OnlineEngine, decider: Decider, ledger: Ledger, arrivals: Arrivals, *, model: ModelName
+    ) -> None:
+        self.in_flight: dict[str, PendingPayment] = {}
+        """Payments that were submitted and are not durable yet, by id, in order."""
+        self._engine = engine
+        self._decider = decider
+        # the queue takes futures as well as callbacks, and opens again after a failure when both were told
+        self._append = cast(_Append, ledger.append)
+        self._find = ledger.find
+        self._arrivals = arrivals
+        self._model = model
+        self._payments: list[PendingPayment] = []
+        self._events: list[PendingEvent] = []
+        # kinds of later events that features read: payments behind one wait until it is known
+        self._awaited = engine.plan.later
+        self._holding = 0
+        self._scheduled = False
+
+    def submit(self, pending: PendingPayment) -> None:
+        """Decide a payment together with all others of this turn of the event loop."""
+        self.in_flight[pending.payment.id] = pending
+        self._payments.append(pending)
+        self._schedule()
+
+    def record(self, event: PendingEvent) -> None:
+        """Record a result or label behind the payments that were submitted before it."""
+        self._events.append(event)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not (self._scheduled or self._holding):
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        batch, self._payments = self._payments[:_TOGETHER], self._payments[_TOGETHER:]
+        events, self._events = self._events, []
+        if batch:
+            self._decide(batch)
+        for event in events:
+            self._put_event(event)
+        if self._payments:
+            self._schedule()
+
+    def _decide(self, batch: Sequence[PendingPayment]) -> None:
+        observed = [(pending, features) for pending in batch if (features := self._observe(pending)) is not None]
+        if not observed:
+            return
+        try:
+            assessments = self._decider.assess([pending.payment.values | features for pending, features in observed])
+            entries = [
+                self._entry(pending, features, assessment)
+                for (pending, features), assessment in zip(observed, assessments, strict=True)
+            ]
+        except Exception as error:  # noqa: BLE001  # whatever it is, no payment may stay counted and unanswered
+            self._withdraw([(pending, error) for pending, _ in observed])
+            return
+        for at, ((pending, _), entry) in enumerate(zip(observed, entries, strict=True)):
+            try:
+                self._put(pending, entry)
+            except ShroffError as error:
+                self._withdraw([(rest, error) for rest, _ in observed[at:]])
+                return
+
+    def _observe(self, pending: PendingPayment) -> dict[str, Value] | None:
+        """The payment's features; None when the engine refuses it, which its callers are told."""
+        pending.payment.arrived = self._arrivals.next()
+        try:
+            return self._engine.observe(pending.payment)
+        except Exception as error:  # noqa: BLE001  # one payment must not take its neighbours with it
+            del self.in_flight[pending.payment.id]
+            pending.callers.fail(error)
+            return None
+
+    def _entry(self, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
+        payment, verdict = pending.payment, assessment.verdict
+        pending.answer = encode(
+            Answer(
+                payment_id=payment.id,
+                decision_id=decision_id(payment.arrived),
+                action=verdict.action,
+                probability=assessment.probability,
+                reasons=assessment.reasons,
+                rules=verdict.rules,
+                model=self._model,
+                degraded=assessment.probability is None,
+                decided_at=format_time(payment.arrived),
+            )
+        )
+        record = DecisionRecord(
+            payment=Raw(pending.encoded),
+            features=features,
+            probability=assessment.probability,
+            action=verdict.action,
+            model=self._model.version,
+            answer=Raw(pending.answer),
+        )
+        return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
+
+    def _put(self, pending: PendingPayment, entry: Entry) -> None:
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._append(entry, written)
+        pending.written = written
+        written.add_done_callback(partial(self._settle, pending))
+
+    def _settle(self, pending: PendingPayment, written: asyncio.Future[None]) -> None:
+        """The ledger has spoken on one payment; it speaks in the order of its records."""
+        error = written.exception()
+        if error is None:
+            del self.in_flight[pending.payment.id]
+            pending.callers.tell(pending.answer)
+        elif isinstance(error, PaymentConflict):
+            self._concede(pending)
+        elif pending.written is not None:
+            self._undo()
+
+    def _undo(self) -> None:
+        """Withdraw all that a failed commit refused: the ledger told all of them before the first hears it."""
+        refused: list[tuple[PendingPayment, Exception]] = []
+        for pending in self.in_flight.values():
+            error = pending.written.exception() if pending.written is not None and pending.written.done() else None
+            if isinstance(error, LedgerUnavailable):
+                refused.append((pending, error))
+        self._withdraw(refused)
+
+    def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
+        """Let the engine forget payments, last first, and tell their callers why."""
+        for pending, _ in reversed(refused):
+            self._engine.forget(pending.payment)
+        for pending, error in refused:
+            del self.in_flight[pending.payment.id]
+            pending.written = None
+            pending.callers.fail(error)
+
+    def _concede(self, pending: PendingPayment) -> None:
+        """Another process decided this payment first: its decision stands."""
+        self._engine.forget(pending.payment)
+        del self.in_flight[pending.payment.id]
+        try:
+            stored = self._find(pending.payment.id)
+            if stored is None:
+                raise LedgerUnavailable("the ledger refused a payment that it does not have: send it again.")
+            require_same(stored.digest, pending.digest)
+            pending.callers.tell(stored_answer(stored))
+        except ShroffError as error:
+            pending.callers.fail(error)
+
+    def _put_event(self, event: PendingEvent) -> None:
+        arrived = self._arrivals.next()
+        time = arrived if event.record.at is None else event.record.at
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._append(
+                Entry(event.kind, event.payment_id, arrived, time, event.digest, encode(event.record)), written
+            )
+        except ShroffError as error:
+            event.callers.fail(error)
+            return
+        if event.kind in self._awaited:
+            self._holding += 1
+        written.add_done_callback(partial(self._settle_event, event))
+
+    def _settle_event(self, event: PendingEvent, written: asyncio.Future[None]) -> None:
+        error = written.exception()
+        if error is None:
+            self._engine.later(event.payment_id, event.kind, event.record.value)
+            event.callers.tell(None)
+        else:
+            event.callers.fail(cast(Exception, error))
+        if event.kind in self._awaited:
+            self._holding -= 1
+        if self._payments or self._events:
+            self._schedule()

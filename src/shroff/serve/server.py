@@ -1,0 +1,110 @@
+"""The serving process: bundle, ledger and state behind uvicorn, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import uvicorn
+
+from shroff.collect import clean, read
+from shroff.errors import ConfigurationError
+from shroff.package import Bundle, load
+from shroff.serve.app import App
+from shroff.serve.ledger import Ledger
+from shroff.serve.scorer import Scorer
+from shroff.settings import Settings
+
+_BACKLOG = 2_048
+_DRAIN = 30  # seconds that requests in flight get to finish
+
+
+def serve(
+    bundle: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    warm: str | Path | None = None,
+    max_bad: float = 0.01,
+    lateness: str = "1d",
+    settings: Settings | None = None,
+    listening: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
+
+    Args:
+        bundle: the folder of a bundle.
+        port: 0 takes a free one.
+        warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
+        lateness: how old a payment may be when it arrives.
+        settings: where the ledger is; by default from the environment.
+        listening: called with the URL once connections are accepted (not yet decided: see `/health/ready`).
+
+    Raises:
+        BundleError: the bundle is incomplete or altered.
+        ConfigurationError: the address cannot be listened on, or a setting is wrong.
+        DataError: the table to start from is unusable.
+    """
+    chosen = settings or Settings.read()
+    loaded = load(bundle)
+    with _listen(host, port) as listener:
+        key = chosen.hmac_key()
+        scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness)
+        history = None if warm is None else _history(loaded, warm, key, max_bad)
+        server = uvicorn.Server(_config(App(scorer, history=history)))
+        listening(_url(listener))
+        with _signals_end_quietly():
+            server.run(sockets=[listener])
+
+
+def _config(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nothing reads the client's address
+        timeout_graceful_shutdown=_DRAIN,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with `--port`."
+        ) from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _history(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:
+    return clean(read(path), bundle.schema, key=key, max_bad=max_bad, source=str(path)).frame
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Let a signal that stopped the server be the end of it: uvicorn raises it again when it is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
