@@ -135,7 +135,6 @@ def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[
             port = free.getsockname()[1]
     environment = os.environ | {"SHROFF_HOME": str(settings.home), "SHROFF_LEDGER": settings.ledger}
     command = [sys.executable, "-m", "shroff", "serve", str(bundle), "--warm", str(history), "--port", str(port)]
-    command += ["--lateness", "3650d"]
     log = (settings.home / "service.log").open("wb")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"

@@ -191,9 +191,10 @@ class Scorer:
         now, column = self._clock(), self.bundle.schema.time
         if time > now + AHEAD:
             raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
-        if time < now - self._oldest:
+        # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
+        if time < self._engine.newest - self._oldest:
             raise BadPayment(
-                f"expected a time at most {self._lateness} ago, as late as payments may come - at `$.{column}`"
+                f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`"
             )
 
     def _rebuild(self, history: pl.DataFrame | None) -> int:

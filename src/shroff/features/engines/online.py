@@ -323,6 +323,11 @@ class OnlineEngine:
         self._pending.pop(payment.id, None)
 
     @property
+    def newest(self) -> int:
+        """The latest event time seen, in microseconds; windows are kept whole for `lateness` before it."""
+        return self._watermark + self._lateness
+
+    @property
     def keys(self) -> int:
         """How many timelines there are: one per stream and key."""
         return sum(len(track.timelines) for track in self._tracks)
