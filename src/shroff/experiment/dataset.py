@@ -87,7 +87,8 @@ class Dataset:
         if self.card is None:
             return None
         column = self.table[self.card].fill_null("")
-        return column.cast(pl.Enum(column.unique())).to_physical().to_numpy()
+        # sorted, so that ties between cards fall the same way every time
+        return column.cast(pl.Enum(column.unique().sort())).to_physical().to_numpy()
 
     def conditions(self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]) -> pl.DataFrame:
         """SQL conditions as inputs of their own: 1.0 true, 0.0 false, null unknown."""
