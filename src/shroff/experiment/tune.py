@@ -1,0 +1,286 @@
+"""Tuning: look for better parameters of a detector on validation folds, and on nothing else.
+
+Folds are pairs of rows to learn from and to be judged on. Take them from inside the training part, in time
+(`within`) or at random (`stratified`), so that the test part stays unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold
+
+from shroff.detect import Detector
+from shroff.detect.base import ALL_NUMERIC, Labels, Matrix, Scores, training_labels, training_matrix
+from shroff.detect.space import Choice, Range
+from shroff.errors import ConfigurationError, DataError, ShroffError
+from shroff.evaluate import Split, TemporalSplit, average_precision, roc_auc
+
+D = TypeVar("D", bound=Detector)
+Metric = Literal["average_precision", "roc_auc"] | Callable[[NDArray[np.int64], Scores], float]
+"""What is to be high: a figure by name, or a function of the judged rows of `X` and their scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What a search found.
+
+    `before` and `best` are the mean of the metric over the folds, with the parameters given and with the best ones;
+    `parameters` are the best ones. `trials` counts all that were tried, of which `pruned` were stopped after a bad
+    first fold and `failed` could not be trained.
+    """
+
+    study: str
+    trials: int
+    pruned: int
+    failed: int
+    before: float | None
+    best: float
+    parameters: dict[str, object]
+
+    def to_dict(self) -> dict[str, object]:
+        """The findings by name, ready for JSON."""
+        return asdict(self)
+
+
+def tune(
+    detector: D,
+    X: Matrix,
+    y: NDArray[np.generic],
+    folds: Sequence[Split],
+    *,
+    nominal: Mapping[int, int] = ALL_NUMERIC,
+    trials: int = 50,
+    metric: Metric = "average_precision",
+    storage: Path | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda step: None,
+) -> tuple[D, Tuning]:
+    """An unfitted copy of `detector` with the best parameters of its `search_space`, and how they were found.
+
+    Every trial learns and is judged fold by fold; one that falls behind the median of those before it is stopped.
+    The first trial has the parameters that `detector` came with, so the best is never worse than those.
+
+    Args:
+        X, y: prepared rows [rows, columns] and their labels; `folds` holds row numbers of `X`.
+        nominal: number of codes by nominal column.
+        trials: how many to try in all, those of an earlier, interrupted search included.
+        storage: SQLite file that keeps every trial, so that a search goes on where it stopped; None keeps nothing.
+            Other data, folds, metric or parameters that are not searched start another search.
+        seed: of the search. The same seed finds the same parameters, unless it was interrupted.
+
+    Raises:
+        ConfigurationError: the detector has nothing to tune, no folds, no trials, or every trial failed.
+        DataError: rows or labels of a wrong shape, or a fold that points outside `X`.
+
+    Akiba et al., Optuna, 2019; Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011 (the sampler).
+
+    >>> from shroff.detect import LogisticRegression
+    >>> from shroff.detect.checks import planted
+    >>> X, fraud, nominal = planted()
+    >>> best, found = tune(LogisticRegression(), X, fraud, stratified(fraud, 3), nominal=nominal, trials=3)
+    >>> found.trials, found.best >= found.before, best.get_params()["max_iter"]
+    (3, True, 1000)
+    """
+    search = _Search(detector, training_matrix(X, nominal), training_labels(y, len(X)), tuple(folds), nominal, metric)
+    search.check(trials)
+    with _study(search.fingerprint(), storage, seed) as study:
+        if not study.trials:
+            study.enqueue_trial(search.start())
+        done = len([trial for trial in study.trials if trial.state.is_finished()])
+        for number in range(done, trials):
+            progress(f"tune {detector.name}: trial {number + 1} of {trials}")
+            study.optimize(search.judge, n_trials=1, catch=(ShroffError,))
+        found = _summary(study, search)
+    return clone(detector).set_params(**found.parameters), found
+
+
+def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
+    """Validation folds inside the training days of a split in time: earlier ones first, the same delay.
+
+    The last days of the training part are judged, one stretch a fold; each fold learns from all days of the training
+    part that lie before its own delay. Half of the days at least are never judged.
+
+    Raises:
+        ConfigurationError: the training part is too short.
+
+    >>> from shroff.evaluate import parse
+    >>> [str(fold) for fold in within(parse("time:2024-01-01/60/7/22"), 3)]
+    ['time:2024-01-01/29/7/8', 'time:2024-01-01/37/7/8', 'time:2024-01-01/45/7/8']
+    """
+    stretch = (split.train_days - split.delay_days) // (2 * folds) if folds > 0 else 0
+    if stretch < 1:
+        raise ConfigurationError(
+            f"expected training days for {folds} validation folds and a delay of {split.delay_days} days, "
+            f"got {split.train_days}: tune on fewer folds, or at random."
+        )
+    learned = [split.train_days - split.delay_days - stretch * left for left in range(folds, 0, -1)]
+    return tuple(replace(split, train_days=days, test_days=stretch) for days in learned)
+
+
+def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
+    """The same split, moved back in time: the latest is judged on the first days that `split` learns from.
+
+    The prequential validation of Le Borgne et al. (2022), chapter 5, latest fold first.
+
+    >>> from shroff.evaluate import parse
+    >>> [str(fold) for fold in earlier(parse("time:2018-07-25/7/7/7"), 2)]
+    ['time:2018-07-11/7/7/7', 'time:2018-07-04/7/7/7']
+    """
+    back = split.train_days + split.delay_days
+    return tuple(
+        replace(split, start=split.start - timedelta(days=back + number * split.test_days)) for number in range(folds)
+    )
+
+
+def stratified(y: NDArray[np.generic], folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
+    """Validation folds at random, with the same share of fraud; every row is judged once.
+
+    Raises:
+        ConfigurationError: fewer than 2 folds.
+        DataError: not as many frauds and genuine rows as folds.
+
+    >>> [fold.test.tolist() for fold in stratified(np.array([0, 0, 1, 1]), 2)]
+    [[1, 2], [0, 3]]
+    """
+    if folds < 2:
+        raise ConfigurationError(f"expected at least 2 folds, got {folds}")
+    fraud = training_labels(y, len(y))
+    fewest = min(np.count_nonzero(fraud), np.count_nonzero(~fraud))
+    if fewest < folds:
+        raise DataError(f"expected at least {folds} fraud and {folds} genuine rows, got {fewest} of one")
+    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty((len(fraud), 0)), fraud)
+    return tuple(Split(train=learn, test=judge) for learn, judge in dealt)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What one search is about."""
+
+    detector: Detector
+    X: Matrix
+    y: Labels
+    folds: tuple[Split, ...]
+    nominal: Mapping[int, int]
+    metric: Metric
+
+    def check(self, trials: int) -> None:
+        kind = type(self.detector).__name__
+        if not self.detector.search_space:
+            raise ConfigurationError(f"{kind} has nothing to tune: it declares no `search_space`")
+        if trials < 1 or not self.folds:
+            raise ConfigurationError(f"expected at least 1 trial and 1 fold, got {trials} and {len(self.folds)}")
+        for fold in self.folds:
+            if max(fold.train.max(initial=-1), fold.test.max(initial=-1)) >= len(self.X):
+                raise DataError(f"expected folds of row numbers below {len(self.X)}, the rows of X, got larger ones")
+
+    def start(self) -> dict[str, Any]:
+        """The detector's own parameters, as the study names them, where the search could have found them."""
+        given = self.detector.get_params(deep=False)
+        start: dict[str, Any] = {}
+        for name, values in self.detector.search_space.items():
+            if isinstance(values, Choice):
+                if given[name] in values.options:
+                    start[name] = repr(given[name])
+            elif given[name] is not None and values.low <= given[name] <= values.high:
+                start[name] = given[name]
+        return start
+
+    def judge(self, trial: optuna.Trial) -> float:
+        """The mean of the metric over the folds."""
+        tried = {name: _suggest(trial, name, values) for name, values in self.detector.search_space.items()}
+        figures: list[float] = []
+        for fold in self.folds:
+            fitted = clone(self.detector).set_params(**tried)
+            fitted.fit(self.X[fold.train], self.y[fold.train], nominal=self.nominal)
+            figures.append(self._figure(fold.test, fitted.score(self.X[fold.test])))
+            mean = float(np.mean(figures))
+            trial.report(mean, len(figures))
+            if len(figures) < len(self.folds) and trial.should_prune():
+                raise optuna.TrialPruned
+        return mean
+
+    def _figure(self, rows: NDArray[np.int64], scores: Scores) -> float:
+        if self.metric == "average_precision":
+            return average_precision(self.y[rows], scores)
+        if self.metric == "roc_auc":
+            return roc_auc(self.y[rows], scores)
+        return self.metric(rows, scores)
+
+    def parameters(self, named: Mapping[str, object]) -> dict[str, object]:
+        """The parameters behind the study's names for them."""
+        space = self.detector.search_space
+        return {name: _value(space[name], value) for name, value in named.items()}
+
+    def fingerprint(self) -> str:
+        """The detector's name and a hash of all that the figures depend on."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.X).tobytes())
+        digest.update(self.y.tobytes())
+        for fold in self.folds:
+            digest.update(fold.train.tobytes() + b"/" + fold.test.tobytes())
+        searched = self.detector.search_space
+        fixed = {k: v for k, v in self.detector.get_params(deep=False).items() if k not in searched}
+        metric = self.metric if isinstance(self.metric, str) else self.metric.__qualname__
+        digest.update(repr((sorted(self.nominal.items()), sorted(fixed.items()), dict(searched), metric)).encode())
+        return f"{self.detector.name}-{digest.hexdigest()[:16]}"
+
+
+def _suggest(trial: optuna.Trial, name: str, values: Range | Choice) -> object:
+    if isinstance(values, Choice):
+        # by their names: a study's file keeps no tuples
+        return _value(values, trial.suggest_categorical(name, [repr(option) for option in values.options]))
+    if values.whole:
+        return trial.suggest_int(name, int(values.low), int(values.high), log=values.log)
+    return trial.suggest_float(name, values.low, values.high, log=values.log)
+
+
+def _value(values: Range | Choice, named: object) -> object:
+    if isinstance(values, Range):
+        return named
+    return next(option for option in values.options if repr(option) == named)
+
+
+@contextmanager
+def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]:
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    kept: optuna.storages.RDBStorage | None = None
+    try:
+        if storage is not None:
+            storage.parent.mkdir(parents=True, exist_ok=True)
+            kept = optuna.storages.RDBStorage(f"sqlite:///{storage}")
+        study = optuna.create_study(study_name=name, storage=kept, direction="maximize", load_if_exists=True)
+        # after an interruption another seed: the same one would try the same again
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
+        yield study
+    finally:
+        optuna.logging.set_verbosity(level)
+        if kept is not None:
+            kept.remove_session()
+            kept.engine.dispose()
+
+
+def _summary(study: optuna.Study, search: _Search) -> Tuning:
+    states = [trial.state for trial in study.trials]
+    if optuna.trial.TrialState.COMPLETE not in states:
+        raise ConfigurationError(f"none of the {len(states)} trials of {search.detector.name} could be trained.")
+    return Tuning(
+        study=study.study_name,
+        trials=len(states),
+        pruned=states.count(optuna.trial.TrialState.PRUNED),
+        failed=states.count(optuna.trial.TrialState.FAIL),
+        before=study.trials[0].value,
+        best=study.best_value,
+        parameters=search.parameters(study.best_params),
+    )
