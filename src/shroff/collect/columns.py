@@ -62,21 +62,29 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
     if scale in ("amount", "numeric"):
         return _numbers(raw, scale)
     texts = texts_of(raw)
-    missing = texts.is_null() if texts.null_count() else None
-    if scale == "label":
-        return _judged(_mapped(texts, _flag, pl.Boolean()), texts.is_null())
-    if scale == "personal":
-        return Column(tokens(texts, key), missing)
-    if looks_like_card_numbers(texts):
+    missing = texts.is_null()
+    if raw.dtype.is_float():
+        # a number that is not finite is no name either, but somebody sent it
+        missing = missing & ~raw.is_infinite().fill_null(value=False)
+    if scale not in ("personal", "label") and looks_like_card_numbers(texts):
         raise BadFile(
             f"{source}: the values of column `{raw.name}` look like card numbers; "
             f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
         )
+    return _judged(_named(texts, scale, missing, key), missing)
+
+
+def _named(texts: pl.Series, scale: Scale, missing: pl.Series, key: bytes) -> pl.Series:
+    """The values of a column of names, null where one is missing or cannot be read."""
+    if scale == "label":
+        return _mapped(texts, _flag, pl.Boolean())
+    if scale == "personal":
+        return tokens(texts, key)
     if scale == "id":
-        return Column(texts, missing, _unfit_ids(texts))
+        return _fit_ids(texts)
     if scale == "currency":
-        return _judged(_currencies(texts), texts.is_null())
-    return Column(texts.fill_null(UNDEFINED) if scale == "nominal" else texts, missing)
+        return _currencies(texts)
+    return texts.set(missing, UNDEFINED) if scale == "nominal" and missing.any() else texts
 
 
 def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> None:
@@ -164,9 +172,9 @@ def _flag(text: str) -> bool | None:
     return _FLAGS.get(text.strip(BLANK).lower())
 
 
-def _unfit_ids(texts: pl.Series) -> pl.Series | None:
+def _fit_ids(texts: pl.Series) -> pl.Series:
     unfit = (texts.str.len_chars() > LONGEST_ID) | texts.str.contains(CONTROL)
-    return unfit.fill_null(value=False) if unfit.any() else None
+    return texts.set(unfit, None) if unfit.any() else texts
 
 
 def _currencies(texts: pl.Series) -> pl.Series:

@@ -98,7 +98,9 @@ def _kind_of_number(value: float) -> str:
         return "none"
     if not isfinite(value):
         return "an infinite number"
-    return "a negative number" if value < 0 else "a number"
+    if value < 0:
+        return "a negative number"
+    return "a larger number" if value > LARGEST_AMOUNT else "a number"
 
 
 def _kind_of_text(text: str) -> str:
@@ -107,7 +109,7 @@ def _kind_of_text(text: str) -> str:
     if _DATE.fullmatch(text):
         return "a date without a time"
     if _NUMBER.fullmatch(text):
-        return "a negative number" if text.startswith("-") else "a number"
+        return _kind_of_number(float(text))
     if _COMMA.fullmatch(text):
         return "a number with a comma"
     if _MOMENT.fullmatch(text):
