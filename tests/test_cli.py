@@ -113,3 +113,14 @@ def test_help_and_version(home: Path) -> None:
     assert "shroff 0.1.0" in shroff(home, "--version").stdout
     told = shroff(home, "--help").stdout
     assert all(name in told for name in ("simulate", "collect", "features", "train", "report", "serve", "demo"))
+
+
+def test_the_demo_walks_the_whole_path(home: Path) -> None:
+    document = answer(home, "demo", "--folder", home / "demo", "--payments", "20000", "--no-keep")
+    decisions = document["decisions"]
+    assert sum(decisions.values()) == 500
+    caught = decisions["review/fraud"] + decisions["decline/fraud"]
+    assert caught > decisions["approve/fraud"]
+    assert decisions["decline/genuine"] < 25
+    assert document["decision"]["reasons"]
+    assert not document["decision"]["degraded"]
