@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import polars as pl
 
@@ -35,17 +35,30 @@ def warm(engine: OnlineEngine, history: pl.DataFrame, *, known: int) -> Iterator
             engine.later(identifier, kind, said)
 
 
-def replay(engine: OnlineEngine, entries: Iterable[StoredEntry], *, since: int) -> Iterator[int]:
-    """Let the engine see the ledger's records again, in their order; yields when each of them arrived.
-
-    Payments that arrived before `since` are passed over: no window reaches them any more.
-    """
+def survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int]:
+    """Which of these payments the ledger has, and the event time of the newest payment in it (0: it has none)."""
+    known, newest = [], 0
     for entry in entries:
+        if entry.kind == "payment":
+            newest = max(newest, entry.time)
+            if entry.payment_id in ids:
+                known.append(entry.payment_id)
+    return known, newest
+
+
+def replay(engine: OnlineEngine, entries: Iterable[StoredEntry], *, since: int) -> int:
+    """Let the engine see the ledger's records again, in their order; when the last of them arrived (0: none did).
+
+    Payments of an event time before `since` are passed over: no window reaches them any more.
+    """
+    arrived = 0
+    for entry in entries:
+        arrived = entry.arrived
         if entry.kind != "payment":
             engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
-        elif entry.arrived >= since:
+        elif entry.time >= since:
             engine.observe(stored_payment(entry))
-        yield entry.arrived
+    return arrived
 
 
 def _later_columns(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:

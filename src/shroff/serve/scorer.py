@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Lock
-from typing import Final, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -28,15 +29,13 @@ from shroff.serve.ledger import Ledger, StoredEntry
 from shroff.serve.pending import PendingEvent, PendingPayment
 from shroff.serve.sequencer import Sequencer
 
-_HOUR: Final = 3_600_000_000
-
 
 class Scorer:
     """Decides payments by a bundle and keeps every decision in a ledger.
 
     Args:
         key: of the HMAC over personal columns.
-        lateness: how old a payment may be when it arrives.
+        lateness: how much older than the newest payment one may be when it arrives.
         clock: microseconds since the epoch.
 
     `start` it first, in any thread; everything else belongs to one event loop.
@@ -53,23 +52,21 @@ class Scorer:
         self.decider = Decider(bundle)
         self._lateness = lateness
         self._oldest = micros(lateness)
-        # a payment from the future ages the others: state is kept for the difference too
-        self._hours = -(-(self._oldest + AHEAD) // _HOUR)
         self._ledger = ledger
         self._clock = clock
         self._arrivals = Arrivals(clock)
         self._forget()
         plan = self._engine.plan
         self.reader = PaymentReader(plan.schema, key=key)
-        # how far back the ledger is read at a start
-        self._reach = self._hours * _HOUR + max((stream.horizon for stream in plan.streams), default=0)
+        # how much older than the newest payment one can be that features still see
+        self._reach = self._oldest + max((stream.horizon for stream in plan.streams), default=0)
         self._missing: str | None = "its state is being rebuilt from the ledger"
         self._opening = Lock()
         self.closed = False
 
     def _forget(self) -> None:
         """Empty the state."""
-        self._engine = OnlineEngine(self.bundle.groups, self.bundle.schema, lateness=f"{self._hours}h")
+        self._engine = OnlineEngine(self.bundle.groups, self.bundle.schema, lateness=self._lateness)
         model = ModelName(self.bundle.name, self.bundle.version)
         self._sequencer = Sequencer(self._engine, self.decider, self._ledger, self._arrivals, model=model)
         self._events = Events(self._sequencer)
@@ -90,6 +87,7 @@ class Scorer:
             DataError: the ledger was changed.
         """
         with self._opening:
+            self._require_open()
             try:
                 self._ledger.open()
                 last = self._rebuild(history)
@@ -193,25 +191,24 @@ class Scorer:
             raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
         # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
         if time < self._engine.newest - self._oldest:
-            raise BadPayment(
-                f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`"
-            )
+            raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")
 
     def _rebuild(self, history: pl.DataFrame | None) -> int:
         """Bring the engine up to date; when the ledger's last record arrived (0: it has none)."""
+        column = self.bundle.schema.id
+        ids = frozenset[str]() if history is None else frozenset(history[column])
+        known, newest = rebuild.survey(self._read_ledger(), ids)
         if history is not None:
-            column = self.bundle.schema.id
-            ids = set(history[column])
-            known = [entry.payment_id for entry in self._ledger.entries() if entry.payment_id in ids]
             unknown = history.filter(~pl.col(column).is_in(known))
             for _ in rebuild.warm(self._engine, unknown, known=self._clock()):
                 self._require_open()
-        last = 0
-        entries = self._events.reading(self._ledger.entries())
-        for arrived in rebuild.replay(self._engine, entries, since=self._clock() - self._reach):
+        entries = self._events.reading(self._read_ledger())
+        return rebuild.replay(self._engine, entries, since=newest - self._reach)
+
+    def _read_ledger(self) -> Iterator[StoredEntry]:
+        for entry in self._ledger.entries():
             self._require_open()
-            last = max(last, arrived)
-        return last
+            yield entry
 
     def _require_open(self) -> None:
         if self.closed:

@@ -167,12 +167,12 @@ class Sequencer:
 
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
         """Let the engine forget payments, last first, and tell their callers why."""
-        for pending, _ in reversed(refused):
-            self._engine.forget(pending.payment)
         for pending, error in refused:
             del self.in_flight[pending.payment.id]
             pending.written = None
             pending.callers.fail(error)
+        for pending, _ in reversed(refused):
+            self._engine.forget(pending.payment)
 
     def _concede(self, pending: PendingPayment) -> None:
         """Another process decided this payment first: its decision stands."""

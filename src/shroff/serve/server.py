@@ -41,7 +41,7 @@ def serve(
         bundle: the folder of a bundle.
         port: 0 takes a free one.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
-        lateness: how old a payment may be when it arrives.
+        lateness: how much older than the newest payment one may be when it arrives.
         settings: where the ledger is; by default from the environment.
         listening: called with the URL once connections are accepted (not yet decided: see `/health/ready`).
 

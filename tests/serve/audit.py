@@ -1,0 +1,93 @@
+"""What the ledger says, checked against the batch engine and a fresh decider: the service's claims, recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from shroff.features.engines.batch import compute
+from shroff.features.engines.online import OnlineEngine
+from shroff.package import Bundle
+from shroff.serve.decider import Decider
+from shroff.serve.ledger import Ledger, StoredEntry
+
+UTC = pl.Datetime("us", "UTC")
+
+
+def read_ledger(url: str) -> list[StoredEntry]:
+    """All records of a ledger, whose chain holds."""
+    ledger = Ledger(url)
+    records = list(ledger.entries())
+    assert ledger.verify() == len(records)
+    ledger.close()
+    return records
+
+
+def body(entry: StoredEntry) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(entry.body)
+    return decoded
+
+
+def payments(entries: Iterable[StoredEntry]) -> list[StoredEntry]:
+    return [entry for entry in entries if entry.kind == "payment"]
+
+
+def assert_equal_to_batch(bundle: Bundle, entries: list[StoredEntry]) -> None:
+    """The features of every decision are those that the batch engine computes over the ledger."""
+    frame = _frame(bundle, entries)
+    schema = msgspec.structs.replace(bundle.schema, arrived_at="arrived_at")
+    expected = compute(bundle.groups, frame, schema)
+    rows = [{bundle.schema.id: entry.payment_id, **body(entry)["features"]} for entry in payments(entries)]
+    assert_frame_equal(pl.DataFrame(rows, schema=expected.schema), expected, check_exact=True)
+
+
+def assert_replays(bundle: Bundle, entries: list[StoredEntry]) -> None:
+    """Each decision alone, made again from what the ledger kept, has the same bits."""
+    decider = Decider(bundle)
+    for entry in payments(entries):
+        record = body(entry)
+        (again,) = decider.assess([record["payment"]["values"] | record["features"]])
+        assert (again.probability, again.verdict.action) == (record["probability"], record["action"])
+
+
+def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
+    """The ledger's payments as a clean table with their arrivals, results and labels."""
+    schema = bundle.schema
+    later: dict[tuple[str, str], StoredEntry] = {
+        (entry.kind, entry.payment_id): entry for entry in entries if entry.kind != "payment"
+    }
+    rows = []
+    for entry in payments(entries):
+        payment = body(entry)["payment"]
+        row = {**payment["values"], schema.id: entry.payment_id, schema.amount: payment["minor"]}
+        row["arrived_at"] = entry.arrived
+        for kind, value, moment in (("result", "result", "result_at"), ("label", "is_fraud", "labelled_at")):
+            known = later.get((kind, entry.payment_id))
+            row[value] = None if known is None else body(known)["value"]
+            row[moment] = None if known is None else known.arrived
+        rows.append(row)
+    types = {
+        "amount": pl.Int64,
+        "items": pl.Float64,
+        "is_fraud": pl.Boolean,
+        **dict.fromkeys(("created_at", "arrived_at", "result_at", "labelled_at"), pl.Int64),
+    }
+    names = [*schema.scales, "arrived_at"]
+    frame = pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in names})
+    return frame.with_columns(pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC))
+
+
+def state(engine: OnlineEngine) -> list[dict[Any, Any]]:
+    """All that an engine remembers, without the empty places of keys it has forgotten."""
+    return [
+        {
+            key: (line.times.tolist(), [sums.tolist() for sums in line.sums], line.values, line.latest)
+            for key, line in track.timelines.items()
+            if line.times
+        }
+        for track in engine._tracks
+    ] + [dict.fromkeys(engine._pending)]
