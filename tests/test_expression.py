@@ -60,14 +60,10 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("NULL = NULL", {}, None),
     ("a <> 1", {"a": 2.0}, True),
     ("a < 1", {"a": 0.5}, True),
-    ("a > 1", {"a": 1.0}, False),
-    ("a >= 1", {}, None),
     ("a = -0.0", {"a": 0.0}, True),
     ("s < t", {"s": "\uffff", "t": "\U00010000"}, True),  # by code point, not by UTF-16 unit
-    ("s = 'It''s'", {"s": "It's"}, True),
     ("s = 'a\\nb'", {"s": "a\\nb"}, True),
     ("\"Name with blank\" = '${x}'", {"Name with blank": "${x}"}, True),
-    ("p = TRUE", {"p": False}, False),
     ("p <> q", {"p": False, "q": True}, True),
     ("p = (a > 1)", {"p": False, "a": 1.0}, True),
     ("u < v", {"u": EARLY, "v": LATE}, True),
@@ -80,9 +76,7 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("p AND q", {"p": True}, None),
     ("p AND q", {"q": False}, False),
     ("p AND NULL", {"p": False}, False),
-    ("p OR q", {"p": False, "q": False}, False),
     ("p OR q", {"q": True}, True),
-    ("p OR q", {"p": False}, None),
     ("NOT p", {"p": False}, True),
     ("NOT p", {}, None),
     ("NOT p = q", {"p": True, "q": False}, True),
@@ -95,7 +89,6 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     # IN, BETWEEN, LIKE
     ("a IN (1, -2)", {"a": -2.0}, True),
     ("a IN (1, 0)", {"a": -0.0}, True),
-    ("a IN (1, NULL)", {"a": 1.0}, True),
     ("a IN (1, NULL)", {"a": 2.0}, None),
     ("a NOT IN (1, NULL)", {"a": 2.0}, None),
     ("a NOT IN (1, NULL)", {"a": 1.0}, False),
@@ -105,14 +98,12 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("s IN red", {"s": "it's"}, True),
     ("s IN (red)", {"s": "y"}, False),
     ("s IN red", {}, None),
-    ("s NOT IN red", {"s": "y"}, True),
     ("s IN empty", {}, False),
     ("s NOT IN empty", {}, True),
     ("a BETWEEN 1 AND 2", {"a": 2.0}, True),
     ("a BETWEEN 2 AND b", {"a": 1.0}, False),
     ("a NOT BETWEEN 1 AND b", {"a": 2.0}, None),
     ("s BETWEEN 'a' AND 'b'", {"s": "abc"}, True),
-    ("s LIKE 'a%'", {"s": "abc"}, True),
     ("s LIKE 'a'", {"s": "abc"}, False),
     ("s LIKE 'a_c'", {"s": "a\nc"}, True),
     ("s LIKE 'a%c'", {"s": "a\r\n\nc"}, True),
@@ -121,15 +112,12 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("s LIKE '%ab%ab'", {"s": "abcab"}, True),
     ("s LIKE '%ab%ab'", {"s": "ab"}, False),
     ("s LIKE 'a.[b]*\\ $^'", {"s": "a.[b]*\\ $^"}, True),
-    ("s LIKE 'a.c'", {"s": "abc"}, False),
     ("s LIKE '50!%' ESCAPE '!'", {"s": "50%"}, True),
     ("s LIKE '50!%' ESCAPE '!'", {"s": "500"}, False),
     ("s LIKE '!!!_' ESCAPE '!'", {"s": "!_"}, True),
-    ("s NOT LIKE 'a%'", {"s": "b"}, True),
     ("s NOT LIKE 'a%'", {}, None),
     ("s LIKE ''", {"s": ""}, True),
     # numbers
-    ("a + b", {"a": 0.1, "b": 0.2}, 0.30000000000000004),
     ("a * 3", {"a": 0.1}, 0.30000000000000004),
     ("a / 10", {"a": 3.0}, 0.3),
     ("a / b", {"a": 1.0, "b": 0.0}, None),
@@ -148,16 +136,11 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("SQRT(a)", {"a": 2.0}, 1.4142135623730951),
     ("SQRT(a)", {"a": -2.0}, None),
     ("LN(a)", {"a": 0.0}, None),
-    ("LN(a)", {"a": 1.0}, 0.0),
-    ("LN(a)", {"a": -1.0}, None),
     ("ROUND(a)", {"a": 2.5}, 3.0),
     ("ROUND(a)", {"a": -2.5}, -3.0),
     ("ROUND(a)", {"a": 0.49999999999999994}, 0.0),
     ("ROUND(a)", {"a": 4503599627370497.0}, 4503599627370497.0),
     ("LEAST(a, b, 3)", {"b": 4.0}, 3.0),
-    ("GREATEST(a, b)", {"a": 1.0, "b": 4.0}, 4.0),
-    ("GREATEST(a, b)", {}, None),
-    ("LEAST(s, t)", {"s": "b", "t": "a"}, "a"),
     # text
     ("LOWER(s)", {"s": "ÀΣ"}, "àς"),
     ("UPPER(s)", {"s": "straße"}, "STRASSE"),
@@ -166,7 +149,6 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("CONCAT(s, t, 'c')", {"s": "a"}, None),
     # choices
     ("COALESCE(a, b, 0)", {"b": 2.0}, 2.0),
-    ("COALESCE(NULL, a)", {}, None),
     ("NULLIF(a, b)", {"a": 1.0, "b": 1.0}, None),
     ("NULLIF(a, b)", {"a": 1.0}, 1.0),
     ("NULLIF(NULL, 1) IS NULL", {}, True),
@@ -174,7 +156,6 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("CASE WHEN p THEN 1 WHEN q THEN 2 END", {"q": False}, None),
     ("CASE WHEN p THEN 'yes' ELSE s END", {"s": "no"}, "no"),
     ("CASE a WHEN 1 THEN 'one' WHEN NULL THEN 'never' ELSE 'other' END", {}, "other"),
-    ("CASE a WHEN 1 THEN 'one' ELSE 'other' END", {"a": 1.0}, "one"),
     ("a > 1 -- a remark\n AND /* another */ b > 1", {"a": 2.0, "b": 2.0}, True),
 ]
 
@@ -190,7 +171,10 @@ def test_case(sql: str, row: dict[str, object], expected: Value) -> None:
 def test_spark_gives_the_same() -> None:
     session = pytest.importorskip("pyspark.sql", reason="needs the extra `spark`").SparkSession
     started = session.getActiveSession() is None
-    spark = session.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    # compiling a hundred expressions would take longer than reading them
+    interpreted = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    builder = session.builder.master("local[1]").config(map={"spark.ui.enabled": "false", **interpreted})
+    spark = builder.getOrCreate()
     types = {"number": "double", "text": "string", "boolean": "boolean", "time": "timestamp"}
     schema = ", ".join(f"`{name}` {types[kind]}" for name, kind in KINDS.items())
     # Spark's columns are finite or null
@@ -292,7 +276,8 @@ HARD = [0.0, -0.0, 1.0, 3.0, 0.1, 2.5, -7.0, 1e308, -1e308, 5e-324, math.inf, -m
 ANY_NUMBER = st.sampled_from(HARD) | st.floats()
 FINITE = st.sampled_from([number for number in HARD if math.isfinite(number)]) | st.floats(-1e3, 1e3)
 SMALL = st.integers(-64, 64).map(lambda eighths: eighths / 8)
-A_TEXT = st.text("abAB%_'\\.\nàΣ\U0001f600", max_size=5)
+HEIGHT = 5
+A_TEXT = st.text("abAB%_'\\.\nàß\U0001f600", max_size=5)
 
 
 def rows(number: st.SearchStrategy[float], text: st.SearchStrategy[str]) -> st.SearchStrategy[list[Row]]:
@@ -302,8 +287,18 @@ def rows(number: st.SearchStrategy[float], text: st.SearchStrategy[str]) -> st.S
         "boolean": st.booleans(),
         "time": st.sampled_from([EARLY, LATE]),
     }
-    row = st.fixed_dictionaries({name: st.none() | values[kind] for name, kind in KINDS.items()})
-    return st.lists(row, min_size=1, max_size=6)
+    columns = st.fixed_dictionaries({name: column(values[kind]) for name, kind in KINDS.items()})
+    return st.builds(first_rows, columns, st.integers(1, HEIGHT))
+
+
+def column(value: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:
+    # one value throughout, and null throughout, take other ways through Polars
+    mixed = st.lists(st.none() | value, min_size=HEIGHT, max_size=HEIGHT)
+    return mixed | (value | st.none()).map(lambda one: [one] * HEIGHT)
+
+
+def first_rows(columns: Mapping[str, Sequence[object]], height: int) -> list[Row]:
+    return [{name: values[place] for name, values in columns.items()} for place in range(height)]
 
 
 def read_random(sql: str) -> Expression:
@@ -315,14 +310,14 @@ def read_random(sql: str) -> Expression:
         raise
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.one_of(*conditions(FINITE, 3)), rows(ANY_NUMBER, A_TEXT))
 def test_polars_equals_the_closure(sql: str, table: list[Row]) -> None:
     expression = read_random(sql)
     assert same(by_closure(expression, table), by_polars(expression, table))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.one_of(*conditions(SMALL, 2, portable=True)),
     rows(SMALL, st.text("abAB%_'\\.\n", max_size=4)),
@@ -375,6 +370,11 @@ def test_arithmetic_is_equal_to_the_bit(sql: str) -> None:
     table = [{"a": x, "b": y} for x, y in zip(a, b, strict=True)]
     expression = read(sql)
     assert same(by_closure(expression, table), by_polars(expression, table))
+
+
+def test_a_column_may_be_null_throughout() -> None:
+    for sql in ("0 < -a", "NULLIF(1, ABS(a))", "'x' = LOWER(NULLIF(s, 'x'))", "1 = CASE WHEN p THEN 1 END"):
+        assert same(by_closure(read(sql), [{}, {}]), by_polars(read(sql), [{}, {}]))
 
 
 def test_nested_conditions_stay_linear() -> None:

@@ -19,8 +19,9 @@ What it means, in all three engines:
 - Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
   column compares with another one, and knows IS NULL.
 
-LOWER and UPPER follow the Unicode tables of each engine, which differ on letters added to Unicode since;
-LN of Spark may differ in the last bit. Polars and the closure agree to the last bit.
+Polars and the closure agree to the last bit. Two functions lean on what is installed: LOWER and UPPER follow
+each engine's Unicode tables, which differ on letters that only the newer one knows, and LN follows the C
+library, so that in Spark its last bit may differ.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Expression:
         return to_closure(bind(self.tree, lists))
 
     def spark_sql(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> str:
-        """The condition as text that Spark SQL (3.5 or newer) takes, with the named lists written out.
+        """The condition as text that Spark SQL takes, with the named lists written out.
 
         Number columns must be DOUBLE, and finite or null.
 

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from shroff.expression.like import rust_regex
-from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Like, Node
+from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Like, Node, walk
 
 _Args = Sequence[pl.Expr]
 
@@ -31,7 +31,8 @@ def to_polars(node: Node) -> pl.Expr:
         case Constant():
             return pl.lit(node.value, dtype=_DTYPES[node.kind])
         case Call():
-            return _CALLS[node.op]([to_polars(arg) for arg in node.args])
+            op, args = _constant_right(node)
+            return _CALLS[op]([to_polars(arg) for arg in args])
         case In():
             found = to_polars(node.arg).is_in(list(node.values))
             # in three-valued logic `found OR unknown` is TRUE or unknown
@@ -40,6 +41,17 @@ def to_polars(node: Node) -> pl.Expr:
             return to_polars(node.arg).str.contains(rust_regex(node.pattern))
         case InList():
             raise ValueError(f"the named list `{node.name}` is not bound")
+
+
+def _constant_right(node: Call) -> tuple[str, tuple[Node, ...]]:
+    """`0 < a` as `a > 0`.
+
+    Polars takes the length of a comparison from its left side when the right side is one value repeated,
+    as a column that is null throughout may be: a constant on the left would then give a single row.
+    """
+    if node.op in _MIRRORED and not any(isinstance(part, Column) for part in walk(node.args[0])):
+        return _MIRRORED[node.op], node.args[::-1]
+    return node.op, node.args
 
 
 def _column(node: Column) -> pl.Expr:
@@ -96,6 +108,16 @@ def _case(args: _Args) -> pl.Expr:
     return chain.otherwise(default)
 
 
+_MIRRORED: Final = {
+    "=": "=",
+    "<>": "<>",
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+    "NULLIF": "NULLIF of a constant",
+}
+
 _CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
     "AND": pl.all_horizontal,
     "OR": pl.any_horizontal,
@@ -125,6 +147,7 @@ _CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
     "CONCAT": lambda args: pl.concat_str(args, ignore_nulls=False),
     "COALESCE": pl.coalesce,
     "NULLIF": lambda args: _once(args, lambda x, y: pl.when(x == y).then(None).otherwise(x)),
+    "NULLIF of a constant": lambda args: pl.when(args[0] == args[1]).then(None).otherwise(args[1]),
     "LEAST": pl.min_horizontal,
     "GREATEST": pl.max_horizontal,
     "CASE": _case,
