@@ -51,6 +51,8 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert collected["kept"] == collected["rows"] == len(pl.read_parquet(home / "clean.parquet"))
     features = answer(home, "features", PAYMENTS, "--data", log, "--out", home / "features.parquet")
     assert pl.read_parquet(home / "features.parquet").columns[1:] == features["features"]
+    stored = answer(home, "features", PAYMENTS, "--data", log)
+    assert stored["written"] == [f"{home / 'kept' / 'store'}/payment_velocity/v1, table version 0"]
     trained = answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / "bundle")
     assert set(trained["detectors"]) == {"rules", "logistic_regression", "boosted_trees"}
     report = answer(home, "report", home / "bundle")

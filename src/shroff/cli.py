@@ -140,34 +140,38 @@ def collect(
 def features(
     project: ProjectPath,
     data: Data,
-    output: Annotated[Path, typer.Option("--out", help="The features (.parquet).", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--out", help="Write one table (.parquet) instead of to the feature store.")
+    ] = None,
     join: Join = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a project's features over a raw table and write them as Parquet."""
+    """Compute a project's features over a raw table; each group becomes a version in the feature store."""
     from time import perf_counter
 
-    from shroff.collect import write_parquet
     from shroff.features.engines.batch import compute_plan
-    from shroff.pipeline import collect_table
+    from shroff.pipeline import collect_table, keep_features
     from shroff.project import load_project
 
+    settings = Settings.read()
     with steps(quiet=as_json) as step:
         loaded = load_project(project)
         step(f"read and clean {data}")
-        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
         step("compute features")
         started = perf_counter()
         table = compute_plan(loaded.plan, cleaned.frame)
         seconds = perf_counter() - started
-        step(f"write {output}")
-        write_parquet(table, output)
-    document = {"file": str(output), "payments": len(table), "features": table.columns[1:], "seconds": seconds}
+        step(f"write {output or settings.store}")
+        places = keep_features(loaded, table, output or settings.store)
+    document = {"written": places, "payments": len(table), "features": table.columns[1:], "seconds": seconds}
     if as_json:
         show(document)
     else:
-        out.print(f"{output}: {table.width - 1} features of {len(table):,} payments in {seconds:.1f} s.")
+        out.print(f"{table.width - 1} features of {len(table):,} payments in {seconds:.1f} s.")
+        for place in places:
+            out.print(f"written: {place}")
 
 
 @app.command()
@@ -242,9 +246,17 @@ def serve(
     ] = None,
     lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
     max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
 ) -> None:
     """Answer payments over HTTP with the decisions of a bundle."""
     from shroff.serve.server import serve as run
+
+    def listening(url: str) -> None:
+        if as_json:
+            show({"url": url, "ready": f"{url}/health/ready"})
+            sys.stdout.flush()
+        else:
+            err.print(f"shroff listens on {url}; ready when {url}/health/ready says so.", soft_wrap=True)
 
     run(
         bundle,
@@ -254,7 +266,7 @@ def serve(
         max_bad=max_bad,
         lateness=lateness,
         settings=Settings.read(),
-        listening=lambda url: err.print(f"shroff listens on {url}; ready when {url}/health/ready says so."),
+        listening=listening,
     )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, clean, read, read_joined
+from shroff.collect import Cleaned, clean, read, read_joined, write_parquet
 from shroff.errors import ConfigurationError
 from shroff.evaluate import parse
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.package import Bundle, check_model, save
 from shroff.project import Project
+from shroff.store import FeatureStore
 
 Progress = Callable[[str], None]
 
@@ -38,6 +39,23 @@ def collect_table(
         raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
     raw = read(data) if join is None else read_joined(data, join, on=str(project.join))
     return clean(raw, project.plan.schema, key=key, max_bad=max_bad, source=str(data))
+
+
+def keep_features(project: Project, table: pl.DataFrame, place: str | Path) -> list[str]:
+    """Write a project's features: to one `.parquet` file (a Path), or each group to a feature store (its root).
+
+    Returns what was written, in words.
+    """
+    if isinstance(place, Path):
+        write_parquet(table, place)
+        return [str(place)]
+    store = FeatureStore(place)
+    identifier = table.columns[0]
+    written: list[str] = []
+    for group in project.features:
+        version = store.write(group, table.select(identifier, *(feature.name for feature in group.definitions)))
+        written.append(f"{place}/{group.name}/v{group.version}, table version {version.number}")
+    return written
 
 
 def train_models(

@@ -30,7 +30,7 @@ class Settings:
     Traceback (most recent call last):
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
-Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY.
+Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY, SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
@@ -39,6 +39,8 @@ Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY.
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
     personal_key: str = field(default="", repr=False)
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
+    store: str = ""
+    """Root of the feature store: a folder, or `s3://…`, `abfss://…`, `gs://…`; default: a folder in `home`."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -59,7 +61,8 @@ Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY.
         # a variable that is set to nothing is not set
         home = Path(given.get("SHROFF_HOME") or cls.home)
         ledger = given.get("SHROFF_LEDGER") or f"sqlite:///{home / 'ledger.db'}"
-        return cls(home=home, ledger=ledger, personal_key=given.get("SHROFF_PERSONAL_KEY", ""))
+        store = given.get("SHROFF_STORE") or str(home / "store")
+        return cls(home=home, ledger=ledger, personal_key=given.get("SHROFF_PERSONAL_KEY", ""), store=store)
 
     def hmac_key(self) -> bytes:
         """The key of the HMAC over personal columns, made once and kept in `home` when none is set.
