@@ -44,12 +44,12 @@ def check_header(file: Path) -> None:
         raise BadFile(f"{file}: expected a header line, got an empty file.")
     if any("\0" in name for name in names):
         raise BadFile(f"{file}: expected text in UTF-8, got NUL bytes in the header: UTF-16 or a binary file?")
-    if any(len(name) > _LONGEST_NAME or _CONTROL.search(name) for name in names):
-        raise BadFile(f"{file}: expected a header line of column names, got something else in the first line.")
     if len(names) == 1:
         for separator, plural in _SEPARATORS.items():
             if separator in names[0]:
                 raise BadFile(f"{file}: expected commas between columns, got {plural} in the header.")
+    if any(len(name) > _LONGEST_NAME or _CONTROL.search(name) for name in names):
+        raise BadFile(f"{file}: expected a header line of column names, got something else in the first line.")
     for name, count in Counter(names).items():
         if name and count > 1:
             raise BadFile(f"{file}: expected each column once, got {count} columns `{name}` in the header.")
