@@ -1,0 +1,235 @@
+"""Our detectors beside the published ones on the public handbook's simulated card payments.
+
+    SHROFF_BENCH_DATA=handbook.parquet python benchmarks/handbook.py [--only WORD]
+
+The prequential protocol of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud Detection* (2022),
+chapter 5: four test folds of 7 days, each 7 days after the last day learned from, cards known to be compromised left
+out. Everything that is chosen (parameters, inputs, days to learn from) is chosen by average precision on the four
+validation folds, which end before the first test day; then the choice is judged once on the test folds. Labels enter
+features no sooner than 7 days after their payment.
+
+Published figures: the same book, chapters 5 and 7 (repository Fraud-Detection-Handbook/fraud-detection-handbook,
+commit 81cf7d17), parameters picked on the validation folds for each figure by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from shroff.collect import clean, read
+from shroff.detect import (
+    KNN,
+    MLP,
+    Blend,
+    BoostedTrees,
+    Detector,
+    IsolationForest,
+    LinearSVM,
+    LogisticRegression,
+    Mahalanobis,
+    Preparation,
+)
+from shroff.evaluate import Split, TemporalSplit, average_precision, card_precision_at_k, roc_auc
+from shroff.experiment import Dataset
+from shroff.project import Project
+
+PROJECT = Path(__file__).parents[1] / "examples" / "handbook" / "informed.py"
+TEST = tuple(date(2018, 8, 15) - timedelta(days=7 * fold) for fold in range(4))
+VALIDATION = tuple(date(2018, 7, 11) - timedelta(days=7 * fold) for fold in range(4))
+GENUINE_KEPT = 0.3
+"""Share of the genuine payments learned from where more than 7 days are: frauds are what there is too little of."""
+
+
+class Figures(NamedTuple):
+    """ROC AUC, average precision, card precision at 100."""
+
+    auc: float
+    ap: float
+    cp: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table: candidates of which the best on the validation folds is judged on the test folds."""
+
+    name: str
+    inputs: str
+    days: int
+    candidates: tuple[Detector, ...]
+
+
+ONE_SIDED = (
+    IsolationForest(side="upper", sample=1024),
+    Mahalanobis(side="upper", shrinkage=1.0),
+    KNN(side="upper", k=20, distance="mean"),
+)
+
+TREES = BoostedTrees(colsample=0.6, reg_lambda=5.0)
+
+LABELLED = (
+    Entry("LogisticRegression", "classic", 7, (LogisticRegression(C=1.0), LogisticRegression(C=100.0))),
+    Entry("LinearSVM", "classic", 7, (LinearSVM(C=0.1), LinearSVM(C=1.0))),
+    Entry("MLP", "classic", 7, (MLP(), MLP(epochs=40))),
+    Entry("BoostedTrees", "classic", 7, (BoostedTrees(n_trees=150, max_depth=3), TREES)),
+    Entry("LogisticRegression", "informed", 28, (LogisticRegression(C=1.0), LogisticRegression(C=100.0))),
+    Entry("LinearSVM", "informed", 28, (LinearSVM(C=0.1), LinearSVM(C=0.1, approximation="nystroem"))),
+    Entry("MLP", "informed", 28, (MLP(), MLP(hidden=(64, 32)))),
+    Entry("BoostedTrees", "informed", 28, (BoostedTrees(), TREES)),
+    Entry("Blend of trees and MLP", "informed", 28, (Blend([TREES, MLP()]), Blend([TREES, MLP()], how="rank"))),
+)
+
+UNLABELLED = (
+    Entry("IsolationForest", "classic", 7, (IsolationForest(), IsolationForest(sample=1024))),
+    Entry("Mahalanobis", "classic", 7, (Mahalanobis(), Mahalanobis(keep=1.0, shrinkage=0.01))),
+    Entry("KNN", "classic", 7, (KNN(), KNN(k=20, distance="mean"))),
+    Entry("IsolationForest", "suspicious", 7, (IsolationForest(side="upper"), ONE_SIDED[0])),
+    Entry("Mahalanobis", "suspicious", 7, (Mahalanobis(side="upper"), ONE_SIDED[1])),
+    Entry("KNN", "suspicious", 7, (KNN(side="upper"), ONE_SIDED[2])),
+    Entry("Blend of the three", "suspicious", 7, (Blend(ONE_SIDED, how="rank"),)),
+)
+
+PUBLISHED = {
+    "Decision tree": Figures(0.7972, 0.5789, 0.2843),
+    "Logistic regression": Figures(0.8677, 0.6233, 0.2971),
+    "Random forest": Figures(0.8704, 0.6777, 0.2993),
+    "XGBoost": Figures(0.8694, 0.6865, 0.3032),
+    "Neural network": Figures(0.8765, 0.6749, 0.3032),
+    "CNN": Figures(0.8718, 0.5992, 0.2879),
+    "LSTM": Figures(0.8763, 0.6653, 0.2968),
+    "LSTM with attention": Figures(0.8743, 0.6672, 0.2954),
+}
+PUBLISHED_WITHOUT_LABELS = {
+    "Autoencoder": Figures(0.836, 0.180, 0.217),
+    "Isolation forest": Figures(0.808, 0.164, 0.190),
+}
+"""Published for the latest validation fold alone."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The payments with their features, and the named lists of inputs."""
+
+    data: Dataset
+    inputs: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def load(cls, path: Path) -> Bench:
+        """Clean the payments and compute every feature."""
+        names = runpy.run_path(str(PROJECT))
+        project: Project = names["project"]
+        frame = clean(read(path), project.plan.schema, key=bytes(16), source=str(path)).frame
+        lists = {name: names[name] for name in ("informed", "suspicious")}
+        classic = [feature.name for feature in names["classic"].definitions if feature.name != "hour"]
+        data = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card)
+        return cls(data, {"classic": ["TX_AMOUNT", *classic], **lists})
+
+    def split(self, start: date, days: int) -> Split:
+        """The fold whose last 7 learning days begin at `start`, learning from the last `days` days of them."""
+        data = self.data
+        fold = TemporalSplit(start, train_days=7, delay_days=7, test_days=7).rows(data.time, data.y, data.cards)
+        if days == 7:
+            return fold
+        end = np.datetime64(start + timedelta(days=7))
+        learned = np.flatnonzero((data.time >= end - np.timedelta64(days, "D")) & (data.time < end))
+        kept = np.random.default_rng(0).random(len(learned)) < GENUINE_KEPT
+        return Split(train=learned[kept | data.y[learned]], test=fold.test)
+
+    def judge(self, detector: Detector, inputs: str, start: date, days: int) -> Figures:
+        """Learn from one fold's training rows, and the figures on its test rows."""
+        data, split = self.data, self.split(start, days)
+        learn, test = data.table[split.train], data.table[split.test]
+        preparation = Preparation.learn(learn, numeric=self.inputs[inputs], nominal=[])
+        y = data.y[split.train] if detector.needs_labels else None
+        score = detector.fit(preparation.matrix(learn), y).score(preparation.matrix(test))
+        return self.figures(split.test, score)
+
+    def figures(self, rows: NDArray[np.int64], score: NDArray[np.float64]) -> Figures:
+        """The figures of scores for some rows."""
+        data = self.data
+        cards, y = data.cards, data.y[rows]
+        days = data.time[rows].astype("datetime64[D]")
+        at_100 = 0.0 if cards is None else card_precision_at_k(days, cards[rows], y, score, 100)
+        return Figures(roc_auc(y, score), average_precision(y, score), at_100)
+
+
+def run(bench: Bench, entry: Entry, table: Table) -> None:
+    """Choose on the validation folds, judge on the test folds, add a row."""
+    started = time.perf_counter()
+    judged = [[bench.judge(one, entry.inputs, start, entry.days) for start in VALIDATION] for one in entry.candidates]
+    best = int(np.argmax([np.mean([figures.ap for figures in folds]) for folds in judged]))
+    seconds = (time.perf_counter() - started) / (len(VALIDATION) * len(entry.candidates))
+    test = [bench.judge(entry.candidates[best], entry.inputs, start, entry.days) for start in TEST]
+    table.add_row(
+        entry.name,
+        f"{entry.inputs} {entry.days} d",
+        shown(judged[best][0]),
+        shown(mean(judged[best])),
+        shown(mean(test)),
+        " ".join(f"{spread:.3f}" for spread in np.std(test, axis=0)),
+        f"{seconds:.1f}",
+    )
+    print(f"{entry.name} on {entry.inputs}: {entry.candidates[best]}", file=sys.stderr)
+
+
+def mean(folds: Sequence[Figures]) -> Figures:
+    """The mean of each figure over folds."""
+    return Figures(*(float(figure) for figure in np.mean(folds, axis=0)))
+
+
+def shown(figures: Figures) -> str:
+    """Three figures, to three places."""
+    return " ".join(f"{figure:.3f}" for figure in figures)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Our detectors beside the published ones on the handbook's payments.")
+    parser.add_argument("--only", default="", help="run the rows whose detector or inputs contain this word")
+    only = parser.parse_args().only.lower()
+    path = os.environ.get("SHROFF_BENCH_DATA")
+    if path is None:
+        parser.error("set SHROFF_BENCH_DATA to the handbook's payments, a Parquet file")
+    started = time.perf_counter()
+    bench = Bench.load(Path(path))
+    seconds = time.perf_counter() - started
+    table = Table(title="ROC AUC, average precision, card precision at 100", box=box.SIMPLE_HEAD)
+    for title in ("Detector", "inputs, learned", "validation 07-11", "validation, 4 folds", "test, 4 folds", "± std"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("s/fold", justify="right", no_wrap=True)
+    for name, published in PUBLISHED.items():
+        table.add_row(f"{name} (published)", "classic 7 d", "", "", shown(published), "", "")
+    table.add_section()
+    wanted = [[e for e in part if only in f"{e.name} {e.inputs}".lower()] for part in (LABELLED, UNLABELLED)]
+    for entry in wanted[0]:
+        run(bench, entry, table)
+    table.add_section()
+    for name, published in PUBLISHED_WITHOUT_LABELS.items():
+        table.add_row(f"{name} (published)", "classic 7 d", shown(published), "", "", "", "")
+    table.add_section()
+    for entry in wanted[1]:
+        run(bench, entry, table)
+    rows, columns = bench.data.table.shape
+    table.caption = (
+        f"{rows:,} payments cleaned and given {columns} columns in {seconds:.0f} s; the last two parts: trained "
+        f"without labels; over 7 days, {GENUINE_KEPT:.0%} of the genuine payments are learned from"
+    )
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
