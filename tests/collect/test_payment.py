@@ -50,7 +50,10 @@ TEXTS = st.sampled_from(
     ["DK", "dk", " DK", "", " ", "\t", "\u00a0", "undefined", "32", "32.0", "0", "é", "a\x00b", "x" * 300]
 )
 WHOLE = st.integers(-(10**6), 10**12 - 1)
-REALS = st.sampled_from([0.0, -0.0, 32.0, 32.5, 1e-7, 1e16, 1e22, 123456.789, 0.1 + 0.2, nan, inf, -inf]) | st.floats()
+# no whole numbers of 13 to 19 digits: by accident they look like card numbers
+REALS = st.sampled_from(
+    [0.0, -0.0, 32.0, 32.5, 1e-7, 1e22, 123456.789, 0.1 + 0.2, nan, inf, -inf]
+) | st.floats().filter(lambda value: not 1e12 <= abs(value) < 1e20)
 AMOUNTS = (
     st.builds(lambda minor, exponent: minor / 10**exponent, st.integers(-100, 10**16), st.integers(0, 4))
     | st.sampled_from(
@@ -282,7 +285,7 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
             "unknown field; a payment has `id`, `at`, `amount`, `currency`, `mcc`, `age`, `name`, `card_id`.",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_told_in_one_sentence(changes: dict[str, object], sentence: str) -> None:
     assert _refused(_with(**changes)) == sentence
 

@@ -96,7 +96,7 @@ def test_an_ignored_column_cannot_become_a_key() -> None:
         ({"default_currency": "?"}, "Schema(default_currency=…): `?` is no ISO 4217 code."),
         ({"ignored": ["x"], "required": ["x"]}, "column `x` is ignored, so it can be neither a key nor required."),
     ],
-)  # fmt: skip
+)
 def test_a_definition_that_does_not_fit_is_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Schema(**{"id": "id", "time": "at", "amount": "amount", **changes})  # type: ignore[arg-type]

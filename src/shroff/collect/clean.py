@@ -91,7 +91,9 @@ def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
 
 def _problems(name: str, scale: Scale, column: Column, schema: Schema) -> list[_Problem]:
     found: list[_Problem] = []
-    needed = name in schema.required or scale in ("id", "amount", "currency") or name == schema.time
+    needed = (
+        name in schema.required or scale in ("id", "amount", "currency") or name in (schema.time, schema.arrived_at)
+    )
     if needed and column.missing is not None:
         found.append(_Problem(name, VALUE, column.missing, got="none"))
     if column.wrong is not None:

@@ -31,8 +31,8 @@ _ACCEPTED: Final[dict[Scale, frozenset[Family]]] = {
     "time": frozenset({"text", "moment", "none"}),
 }
 _FLAGS: Final = {
-    **dict.fromkeys(("1", "true", "t", "yes", "y"), True),
-    **dict.fromkeys(("0", "false", "f", "no", "n"), False),
+    **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), True),
+    **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
 }
 _EXACT: Final = 2.0**53
 
@@ -94,8 +94,8 @@ def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> No
         raise BadFile(f"{source}: column `{raw.name}` ({scale}): expected {wanted} in each row, got type {raw.dtype}.")
     if isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None and not zoned:
         raise BadFile(
-            f"{source}: column `{raw.name}`: expected times that name their zone, got type {raw.dtype} without one: "
-            "declare the zone they are in with Schema(timezone=…)."
+            f"{source}: column `{raw.name}` (time): expected times that name their zone, got type {raw.dtype} "
+            "without one: declare the zone they are in with Schema(timezone=…)."
         )
 
 

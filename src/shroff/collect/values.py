@@ -33,6 +33,7 @@ _EXPECTED: Final[dict[Scale, str]] = {
     "label": "0 or 1",
     "numeric": "a finite number",
 }
+_NAME: Final = "a text or a finite number"
 _TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
 _TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
 
@@ -47,7 +48,7 @@ def expected(scale: Scale, *, zoned: bool) -> str:
     """What a column of this scale holds; `zoned`: the schema says in which zone times are that name none."""
     if scale == "time":
         return _TIME if zoned else _TIME_AND_ZONE
-    return _EXPECTED.get(scale, VALUE)
+    return _EXPECTED.get(scale, _NAME)
 
 
 def text_of(value: str | int | float | bool) -> str | None:
