@@ -92,6 +92,14 @@ def test_major_units_are_the_nearest_double_and_units_are_ten_thousandths(minor:
         assert frame.select(money.units("minor", "currency", "EUR")).item() == exact * money.UNITS
 
 
+@pytest.mark.parametrize("currency", [None, "currency"])
+def test_major_units_of_a_whole_column_are_those_of_each_payment(currency: str | None) -> None:
+    # a column divided by one number takes another path through Polars than a single row does
+    frame = pl.DataFrame({"minor": range(100_000)}).with_columns(currency=pl.lit("EUR"))
+    column = frame.select(money.major("minor", currency, "EUR")).to_series()
+    assert column.to_list() == [minor / 100 for minor in range(100_000)]
+
+
 def test_an_unknown_currency_gives_nothing() -> None:
     frame = pl.DataFrame({"amount": [1.0], "minor": [100], "currency": ["XXX"]})
     scale = ("currency", "EUR")

@@ -90,7 +90,9 @@ def exponent(currency: str | None, default: str) -> pl.Expr:
 
 def major(minor: str, currency: str | None, default: str) -> pl.Expr:
     """Amounts in major units: the double nearest to the decimal number (one correctly rounded division)."""
-    return pl.col(minor).cast(pl.Float64) / _factor(currency, default)
+    amount = pl.col(minor).cast(pl.Float64)
+    # Polars divides a column by one number as `x * (1 / number)`, which rounds twice: make it a full column
+    return amount / (amount * 0.0 + _factor(currency, default))
 
 
 def units(minor: str, currency: str | None, default: str) -> pl.Expr:
