@@ -90,7 +90,8 @@ class Explainer:
             values: the payment's inputs by name, as they were before preparation.
             scores: what the rows of `occlude` scored.
         """
-        drops = score - np.asarray(scores, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # both infinite: that input made no difference
+            drops = score - np.asarray(scores, dtype=np.float64)
         strongest = np.argsort(-drops, kind="stable")[:MOST]
         return tuple([self._reason(int(replaced[at]), values) for at in strongest if drops[at] > 0])
 

@@ -107,7 +107,7 @@ def span(value: Value) -> str:
     return _counted(value / size, unit)
 
 
-def _counted(n: float, unit: str) -> str:
+def _counted(n: Value, unit: str) -> str:
     return f"{number(n)} {unit}" if n == 1 else f"{number(n)} {unit}s"
 
 
@@ -121,14 +121,20 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     if feature.function == "seconds_since_last":
         return _since(this, over)
     words: Mapping[str, Words] = {
-        "count": lambda value, typical: f"{number(value)} payments by {this} in {over}; typical {number(typical)}",
-        "total": lambda value, typical: f"total{what} {say(value)} by {this} in {over}; typical {say(typical)}",
-        "mean": lambda value, typical: f"mean{what} {say(value)} by {this} in {over}; typical {say(typical)}",
+        "count": lambda value, typical: f"{_counted(value, 'payment')} by {this} in {over}; typical {number(typical)}",
+        "total": lambda value, typical: (
+            f"{_some('total', what, say(value))} by {this} in {over}; typical {say(typical)}"
+        ),
+        "mean": lambda value, typical: f"{_some('mean', what, say(value))} by {this} in {over}; typical {say(typical)}",
         "distinct": lambda value, typical: (
             f"{number(value)} different{what} by {this} in {over}; typical {number(typical)}"
         ),
     }
     return words[feature.function]
+
+
+def _some(name: str, what: str, value: str) -> str:
+    return f"no {name}{what}" if value == "none" else f"{name}{what} {value}"
 
 
 def _limits(feature: Aggregate) -> str:

@@ -1,0 +1,186 @@
+"""When the ledger or the model fails: nothing wrong is answered, nothing is counted, and all goes on after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from serve.audit import assert_equal_to_batch, read_ledger, state
+from serve.conftest import KEY
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict
+from shroff.features.engines.online import OnlineEngine
+from shroff.package import Bundle
+from shroff.serve.decider import Assessment, Decider
+from shroff.serve.ledger import Done, Entry, Ledger
+from shroff.serve.scorer import Scorer
+
+Pay = Callable[..., dict[str, Any]]
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 30))
+
+
+def encode(payment: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(payment)
+
+
+async def outcomes(scorer: Scorer, sent: Sequence[dict[str, Any]]) -> list[bytes | BaseException]:
+    return await asyncio.gather(*[scorer.decide(encode(payment)) for payment in sent], return_exceptions=True)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def test_a_lost_ledger_refuses_and_counts_nothing(
+    scorer: Scorer, bundle: Bundle, pay: Pay, file: Path, ledger_url: str
+) -> None:
+    aside = file.with_name("aside.db")
+    kept = [pay(payment_id=f"k{n}", amount=10.0 + n) for n in range(5)]
+    lost = [pay(payment_id=f"l{n}", card_id=f"c{n % 3}", host_id=f"h{n}", amount=20.0 + n) for n in range(40)]
+
+    async def work() -> None:
+        await outcomes(scorer, kept)
+        before = state(scorer._engine)
+        file.rename(aside)
+        refused = await outcomes(scorer, [*lost, lost[0], lost[1]])
+        assert {type(outcome) for outcome in refused} == {LedgerUnavailable}
+        assert state(scorer._engine) == before
+        aside.rename(file)
+        sent = lost[::-1]
+        while any(isinstance(outcome, LedgerUnavailable) for outcome in await outcomes(scorer, sent)):
+            await asyncio.sleep(0.01)
+
+    run(work())
+    entries = read_ledger(ledger_url)
+    assert sorted(entry.payment_id for entry in entries) == sorted(payment["payment_id"] for payment in kept + lost)
+    assert_equal_to_batch(bundle, entries)
+
+
+def test_results_that_cannot_be_kept_are_not_seen(
+    scorer: Scorer, bundle: Bundle, pay: Pay, file: Path, ledger_url: str
+) -> None:
+    aside = file.with_name("aside.db")
+
+    async def work() -> None:
+        await outcomes(scorer, [pay(payment_id="a")])
+        file.rename(aside)
+        during = pay(payment_id="b")
+        refused = await asyncio.gather(
+            scorer.learn("result", "a", "failed"), scorer.decide(encode(during)), return_exceptions=True
+        )
+        assert {type(outcome) for outcome in refused} == {LedgerUnavailable}
+        aside.rename(file)
+        while isinstance((await outcomes(scorer, [during]))[0], LedgerUnavailable):
+            await asyncio.sleep(0.01)
+        # the one that was refused did not count as the first
+        await scorer.learn("result", "a", "authorised")
+        await outcomes(scorer, [pay(payment_id="c")])
+
+    run(work())
+    entries = read_ledger(ledger_url)
+    assert [entry.kind for entry in entries] == ["payment", "payment", "result", "payment"]
+    assert_equal_to_batch(bundle, entries)
+
+
+def test_a_full_queue_refuses_the_last_and_keeps_the_first(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+    scorer = Scorer(bundle, Ledger(ledger_url, max_queue=3), key=KEY)
+    scorer.start()
+    sent = [pay(payment_id=f"q{n}") for n in range(50)]
+    done = run(outcomes(scorer, sent))
+    assert {type(outcome) for outcome in done} == {bytes, LedgerUnavailable}
+    assert run(outcomes(scorer, sent[:1])) == done[:1]
+    scorer.close()
+    entries = read_ledger(ledger_url)
+    answered = [outcome for outcome in done if isinstance(outcome, bytes)]
+    assert [msgspec.json.decode(answer)["payment_id"] for answer in answered] == [e.payment_id for e in entries]
+    assert_equal_to_batch(bundle, entries)
+
+
+class OtherWriter(Ledger):
+    """A ledger in which another process always writes first."""
+
+    rival: Callable[[Entry], Entry]
+
+    def append(self, entry: Entry, done: Done) -> None:
+        super().append(self.rival(entry), lambda _: None)
+        super().append(entry, done)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_another_process_that_was_faster_is_believed(bundle: Bundle, pay: Pay, ledger_url: str, same: bool) -> None:
+    def rival(entry: Entry) -> Entry:
+        record = msgspec.json.decode(entry.body) | {"answer": {"from": "rival"}}
+        digest = entry.digest if same else bytes(32)
+        return Entry(entry.kind, entry.payment_id, entry.arrived, entry.time, digest, msgspec.json.encode(record))
+
+    ledger = OtherWriter(ledger_url)
+    ledger.rival = rival
+    scorer = Scorer(bundle, ledger, key=KEY)
+    scorer.start()
+    before = state(scorer._engine)
+    (outcome,) = run(outcomes(scorer, [pay()]))
+    assert outcome == b'{"from":"rival"}' if same else isinstance(outcome, PaymentConflict)
+    assert state(scorer._engine) == before
+    scorer.close()
+
+
+def test_one_payment_that_breaks_the_engine_does_not_touch_its_neighbours(
+    scorer: Scorer, pay: Pay, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = OnlineEngine.observe
+
+    def fragile(engine: OnlineEngine, payment: Payment) -> dict[str, Value]:
+        if payment.id == "bad":
+            raise OverflowError
+        return observe(engine, payment)
+
+    monkeypatch.setattr(OnlineEngine, "observe", fragile)
+    sent = [pay(payment_id=name) for name in ("a", "bad", "b")]
+    first, second, third = run(outcomes(scorer, sent))
+    assert (type(first), type(second), type(third)) == (bytes, OverflowError, bytes)
+    assert [entry.payment_id for entry in read_ledger(ledger_url)] == ["a", "b"]
+
+
+def test_a_defect_while_deciding_leaves_nothing_behind(
+    scorer: Scorer, pay: Pay, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[Assessment]:
+        raise ZeroDivisionError
+
+    before = state(scorer._engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(Decider, "assess", broken)
+        payment = pay()
+        assert {type(one) for one in run(outcomes(scorer, [payment, pay()]))} == {ZeroDivisionError}
+    assert state(scorer._engine) == before
+    (answer,) = run(outcomes(scorer, [payment]))
+    assert isinstance(answer, bytes)
+    assert len(read_ledger(ledger_url)) == 1
+
+
+def test_a_model_that_fails_while_it_runs_degrades_until_it_works_again(scorer: Scorer, pay: Pay) -> None:
+    def broken(_: object) -> list[float]:
+        raise BundleError("ONNX Runtime cannot run the model (Fail).")
+
+    async def answer() -> dict[str, Any]:
+        made: dict[str, Any] = msgspec.json.decode(await scorer.decide(encode(pay())))
+        return made
+
+    working = scorer.decider._score
+    scorer.decider._score = broken
+    degraded = run(answer())
+    assert (degraded["degraded"], degraded["probability"], degraded["action"]) == (True, None, "review")
+    assert scorer.unready == "ONNX Runtime cannot run the model (Fail)."
+    scorer.decider._score = working
+    assert run(answer())["degraded"] is False
+    assert str(scorer.unready) == "None"
