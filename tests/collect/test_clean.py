@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -409,3 +411,9 @@ def test_the_order_of_the_file_does_not_matter_where_arrivals_differ(order: list
     raw = _rows(8, seen=seconds, id=pl.Series([f"p{row % ids}" for row in range(8)]))
     expected = clean(raw, SCHEMA, key=KEY, max_bad=1.0).frame
     assert clean(raw[order], SCHEMA, key=KEY, max_bad=1.0).frame.equals(expected)
+
+
+def test_collecting_needs_no_heavy_library() -> None:
+    heavy = {"numba", "sklearn", "scipy", "lightgbm", "onnx", "onnxruntime", "pyarrow", "pandas", "sqlglot", "litestar"}
+    code = f"import sys, shroff.collect; print(sorted({heavy!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
