@@ -20,14 +20,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def shroff(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def shroff(home: Path, *words: str | Path, kept: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "shroff", *map(str, words)],
         capture_output=True,
         text=True,
         cwd=home,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "SHROFF_HOME": str(home / "kept"), "HOME": str(home)},
+        env={"PATH": "/usr/bin:/bin", "SHROFF_HOME": str(kept or home / "kept"), "HOME": str(home)},
     )
 
 
@@ -53,6 +53,9 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert pl.read_parquet(home / "features.parquet").columns[1:] == features["features"]
     stored = answer(home, "features", PAYMENTS, "--data", log)
     assert stored["written"] == [f"{home / 'kept' / 'store'}/payment_velocity/v1, table version 0"]
+    parity = answer(home, "parity", PAYMENTS, "--data", log, "--payments", "2000")
+    assert parity["holds"]
+    assert parity["payments"] == 2000
     trained = answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / "bundle")
     assert set(trained["detectors"]) == {"rules", "logistic_regression", "boosted_trees"}
     report = answer(home, "report", home / "bundle")
@@ -126,3 +129,9 @@ def test_the_demo_walks_the_whole_path(home: Path) -> None:
     assert decisions["decline/genuine"] < 25
     assert document["decision"]["reasons"]
     assert not document["decision"]["degraded"]
+    words = ("parity", home / "demo" / "bundle", "--ledger", "--json")
+    told = shroff(home, *words, "--data", home / "demo" / "history.parquet", kept=home / "demo" / "home")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["payments"] == 500
+    # without the history that the service was started from, windows have less in them
+    assert shroff(home, *words, kept=home / "demo" / "home").returncode == 1

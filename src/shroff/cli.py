@@ -12,15 +12,19 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from shroff import __version__
 from shroff.errors import ShroffError
 from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.monitor import Parity
 
 app = typer.Typer(
     name="shroff",
@@ -271,6 +275,53 @@ def serve(
 
 
 @app.command()
+def parity(
+    project: Annotated[Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)
+    ] = None,
+    payments: Annotated[int | None, typer.Option(help="Only the first so many to arrive.", min=1)] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Recompute the ledger's decisions; --data is the --warm history.")
+    ] = False,
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Compute features in batch and one payment at a time, and compare to the bit; exit code 1 on a difference."""
+    from dataclasses import asdict
+
+    from shroff.errors import ConfigurationError
+    from shroff.monitor import ledger_parity, log_parity
+    from shroff.package import load
+    from shroff.pipeline import collect_table
+    from shroff.project import load_project
+    from shroff.serve.ledger import Ledger
+    from shroff.serve.server import history_of
+
+    settings = Settings.read()
+    if data is None and not ledger:
+        raise ConfigurationError("expected payments with --data FILE, or --ledger with a bundle.")
+    with steps(quiet=as_json) as step:
+        if ledger:
+            bundle = load(project)
+            step(f"recompute the decisions of {settings.ledger}")
+            history = None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
+            found = ledger_parity(bundle, Ledger(settings.ledger).entries(), history=history)
+        elif data is not None:
+            loaded = load_project(project)
+            step(f"read and clean {data}")
+            frame = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad).frame
+            step("compute features in batch and one by one")
+            found = log_parity(loaded.features, frame[:payments], loaded.plan)
+    if as_json:
+        show(asdict(found) | {"holds": found.holds})
+    else:
+        _print_parity(found)
+    raise typer.Exit(0 if found.holds else 1)
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where to put everything.")] = Path("demo"),
     payments: Annotated[int, typer.Option(help="How many payments to simulate.", min=20_000)] = 100_000,
@@ -302,6 +353,23 @@ def demo(
         outcome.stop()
 
 
+def _print_parity(found: Parity) -> None:
+    table = Table("Feature", "equal", "different", title=f"{found.left} against {found.right}, to the bit")
+    for name, different in found.different.items():
+        table.add_row(name, f"{found.payments - different:,}", f"{different:,}")
+    out.print(table)
+    first = found.first
+    if first is None:
+        return
+    out.print(
+        f"First difference: payment {first.payment}, {first.feature} is {first.left} in {found.left} "
+        f"and {first.right} in {found.right}.",
+        soft_wrap=True,
+    )
+    if first.events is not None:
+        out.print(f"In its window by the law: {', '.join(first.events) or 'nothing'}.", soft_wrap=True)
+
+
 def _print_dropped(dropped: dict[str, int]) -> None:
     for reason, count in dropped.items():
         err.print(f"dropped {count:,} rows: {reason}")
@@ -310,7 +378,7 @@ def _print_dropped(dropped: dict[str, int]) -> None:
 def main() -> NoReturn:
     """Run the command line; errors become one sentence and an exit code."""
     try:
-        app(standalone_mode=True)
+        app()
     except ShroffError as error:
         err.print(f"shroff: {error}", style="bold red", markup=False, soft_wrap=True)
         sys.exit(2)

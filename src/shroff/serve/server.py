@@ -55,7 +55,7 @@ def serve(
     with _listen(host, port) as listener:
         key = chosen.hmac_key()
         scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness)
-        history = None if warm is None else _history(loaded, warm, key, max_bad)
+        history = None if warm is None else history_of(loaded, warm, key, max_bad)
         server = uvicorn.Server(_config(App(scorer, history=history)))
         listening(_url(listener))
         with _signals_end_quietly():
@@ -92,7 +92,8 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _history(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:
+def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:
+    """The clean table that a service starts from."""
     return clean(read(path), bundle.schema, key=key, max_bad=max_bad, source=str(path)).frame
 
 

@@ -1,0 +1,105 @@
+"""Parity: the same features from two sides, compared to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from shroff.features.define import Aggregate, FeatureGroup
+from shroff.features.engines.batch import compute_plan
+from shroff.features.engines.replay import replay
+from shroff.features.plan import Plan
+from shroff.features.window import after, micros, upto
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first payment at which a feature differs.
+
+    `events` are the ids of the payments of the same entity that the window law lets the feature see, before
+    its condition and its results or labels are looked at; None for a feature without a window.
+    """
+
+    payment: str
+    feature: str
+    left: float | str | None
+    right: float | str | None
+    events: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How many payments are equal and different, per feature, and the first difference of all."""
+
+    left: str
+    right: str
+    payments: int
+    different: dict[str, int]
+    first: Difference | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return self.first is None
+
+
+def log_parity(groups: Sequence[FeatureGroup], frame: pl.DataFrame, plan: Plan) -> Parity:
+    """Compute a clean table's features in one go, and again one payment at a time, and compare.
+
+    Args:
+        frame: payments from the beginning of what windows should see.
+    """
+    result = compare(compute_plan(plan, frame), replay(groups, frame, plan.schema), "batch", "online")
+    return explain(result, frame, plan)
+
+
+def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name: str) -> Parity:
+    """Compare two feature tables of the same payments in the same order: an id, then the features.
+
+    Null equals null; numbers are equal when every bit is.
+    """
+    identifier, *names = left.columns
+    different: dict[str, int] = {}
+    first: tuple[int, str] | None = None
+    for name in names:
+        unequal = left[name].ne_missing(right[name])
+        different[name] = int(unequal.sum())
+        row = unequal.arg_max()
+        if different[name] and row is not None and (first is None or row < first[0]):
+            first = row, name
+    difference = None
+    if first is not None:
+        row, name = first
+        difference = Difference(left[identifier][row], name, left[name][row], right[name][row])
+    return Parity(left_name, right_name, len(left), different, difference)
+
+
+def explain(parity: Parity, frame: pl.DataFrame, plan: Plan) -> Parity:
+    """The same, with the payments that the window law puts before the first difference."""
+    if parity.first is None:
+        return parity
+    features = {feature.name: feature for group in plan.groups for feature in group.definitions}
+    feature = features[parity.first.feature]
+    if not isinstance(feature, Aggregate):
+        return parity
+    found = parity.first
+    events = _seen(feature, found.payment, frame, plan)
+    first = Difference(found.payment, found.feature, found.left, found.right, events)
+    return Parity(parity.left, parity.right, parity.payments, parity.different, first)
+
+
+def _seen(feature: Aggregate, payment: str, frame: pl.DataFrame, plan: Plan) -> tuple[str, ...]:
+    schema = plan.schema
+    ordered = frame.sort(schema.arrived_at or schema.time, maintain_order=True)
+    row = int(ordered[schema.id].index_of(payment) or 0)
+    time = ordered[schema.time].dt.epoch("us")
+    delay = micros(feature.delay) if feature.delay else 0
+    resolution = micros(feature.resolution) if feature.resolution else 0
+    before = pl.int_range(pl.len()) < row + int(feature.include_current)
+    inside = pl.lit(time) > after(time[row], micros(feature.window), delay, resolution)
+    if delay:
+        inside &= pl.lit(time) <= upto(time[row], delay, resolution)
+    same = pl.all_horizontal(pl.col(name) == ordered[name][row] for name in feature.entity.key)
+    return tuple(ordered.filter(before & inside & same)[schema.id])

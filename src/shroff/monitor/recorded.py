@@ -1,0 +1,98 @@
+"""The ledger as a table: what the service saw, in the order it saw it, for batch code to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from shroff.collect import Schema
+from shroff.features.engines.batch import compute_plan
+from shroff.features.plan import Plan
+from shroff.monitor.parity import Parity, compare, explain
+from shroff.package import Bundle
+from shroff.serve.ledger import StoredEntry
+
+_MOMENT = pl.Datetime("us", "UTC")
+_ARRIVED = {"arrived_at": "\0arrived_at", "result_at": "\0result_at", "labelled_at": "\0labelled_at"}
+
+
+def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl.DataFrame | None = None) -> Parity:
+    """Recompute in batch the features that every recorded decision was made on, and compare.
+
+    Args:
+        history: the clean table that the service was started from, if it was: windows see it before the ledger.
+    """
+    kept = list(entries)
+    plan = recorded_plan(bundle)
+    identifier = plan.schema.id
+    frame = recorded_payments(plan, kept)
+    table = frame if history is None else pl.concat([_arrived(history, frame, bundle.schema, plan.schema), frame])
+    logged = [msgspec.json.decode(entry.body)["features"] for entry in kept if entry.kind == "payment"]
+    columns = [
+        pl.Series(name, [row[name] for row in logged], dtype=pl.String if kind == "text" else pl.Float64)
+        for name, kind in plan.kinds.items()
+    ]
+    decided = pl.DataFrame([frame[identifier], *columns])
+    again = compute_plan(plan, table)[len(table) - len(frame) :]
+    return explain(compare(again, decided, "batch", "as decided"), table, plan)
+
+
+def _arrived(history: pl.DataFrame, frame: pl.DataFrame, schema: Schema, recorded: Schema) -> pl.DataFrame:
+    """A clean history with arrivals in the recorded columns, without the payments that the ledger has too."""
+    arrival = pl.col(schema.arrived_at or schema.time)
+    moments = {
+        recorded.arrived_at: arrival,
+        recorded.result_at: pl.col(schema.result_at) if schema.result_at else arrival,
+        recorded.labelled_at: pl.col(schema.labelled_at) if schema.labelled_at else arrival,
+    }
+    own = history.filter(~pl.col(schema.id).is_in(frame[schema.id].implode()))
+    return own.with_columns(moment.alias(name) for name, moment in moments.items() if name is not None).select(
+        frame.columns
+    )
+
+
+def recorded_plan(bundle: Bundle) -> Plan:
+    """The bundle's features over the ledger's own arrivals."""
+    schema = bundle.schema
+    arrivals = {"arrived_at": _ARRIVED["arrived_at"]}
+    if schema.result is not None:
+        arrivals["result_at"] = _ARRIVED["result_at"]
+    if schema.label is not None:
+        arrivals["labelled_at"] = _ARRIVED["labelled_at"]
+    return Plan(bundle.groups, msgspec.structs.replace(schema, **arrivals))
+
+
+def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFrame:
+    """The ledger's payments as a clean table, with the results and labels that came and when they arrived."""
+    schema = plan.schema
+    rows: dict[str, dict[str | None, Any]] = {}
+    columns = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
+    for entry in entries:
+        body = msgspec.json.decode(entry.body)
+        if entry.kind == "payment":
+            payment = body["payment"]
+            own: dict[str | None, Any] = {
+                schema.id: entry.payment_id,
+                schema.amount: payment["minor"],
+                schema.arrived_at: entry.arrived,
+            }
+            rows[entry.payment_id] = payment["values"] | own
+            continue
+        value, moment = columns[entry.kind]
+        row = rows.get(entry.payment_id)
+        if row is not None and row.get(moment) is None:
+            row |= {value: body["value"], moment: entry.arrived}
+    types: dict[str, type[pl.DataType]] = {
+        "time": pl.Int64,
+        "amount": pl.Int64,
+        "label": pl.Boolean,
+        "numeric": pl.Float64,
+    }
+    frame = pl.DataFrame(
+        list(rows.values()), schema={name: types.get(scale, pl.String) for name, scale in schema.scales.items()}
+    )
+    times = [name for name, scale in schema.scales.items() if scale == "time"]
+    return frame.with_columns(pl.col(times).cast(_MOMENT))

@@ -1,0 +1,56 @@
+"""Parity: equal where the engines are, and a planted difference is found, counted and explained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from shroff import Entity, FeatureGroup, Schema
+from shroff.features.define import calendar
+from shroff.features.engines.batch import compute
+from shroff.features.plan import Plan
+from shroff.monitor import compare, log_parity
+from shroff.monitor.parity import explain
+
+schema = Schema(id="id", time="time", amount="amount", keys=["card"])
+card = Entity("card", "card")
+group = FeatureGroup("velocity", [card.count("1h"), card.total("amount", "1h", delay="10m"), calendar("weekday")])
+plan = Plan([group], schema)
+
+
+def log() -> pl.DataFrame:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    return pl.DataFrame(
+        {
+            "id": [f"p{n}" for n in range(6)],
+            "time": pl.Series([start + timedelta(minutes=15 * n) for n in range(6)], dtype=pl.Datetime("us", "UTC")),
+            "amount": [100 * n for n in range(6)],
+            "card": ["a", "b", "a", "a", "b", "a"],
+        }
+    )
+
+
+def test_engines_are_equal_on_a_log() -> None:
+    parity = log_parity([group], log(), plan)
+    assert parity.holds
+    assert parity.different == {"card_count_1h": 0, "card_total_amount_1h_delay_10m": 0, "weekday": 0}
+
+
+def test_a_difference_is_counted_and_its_window_shown() -> None:
+    right = compute([group], log(), schema).with_columns(
+        pl.when(pl.col("id").is_in(["p3", "p5"])).then(9.0).otherwise("card_count_1h").alias("card_count_1h")
+    )
+    parity = explain(compare(compute([group], log(), schema), right, "batch", "broken"), log(), plan)
+
+    assert not parity.holds
+    assert parity.different["card_count_1h"] == 2
+    assert parity.first is not None
+    assert (parity.first.payment, parity.first.left, parity.first.right) == ("p3", 2.0, 9.0)
+    assert parity.first.events == ("p0", "p2")
+
+
+def test_null_equals_null_and_differs_from_everything_else() -> None:
+    left = pl.DataFrame({"id": ["a", "b"], "x": [None, 1.0]})
+    assert compare(left, left, "l", "r").holds
+    assert compare(left, left.with_columns(x=pl.Series([0.0, 1.0])), "l", "r").different == {"x": 1}
