@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -33,14 +33,14 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """
 
     payment_id: str
-    decision_id: str
+    decision_id: Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
     action: Action
     probability: float | None
     reasons: tuple[Reason, ...]
     rules: tuple[str, ...]
     model: ModelName
     degraded: bool
-    decided_at: str
+    decided_at: Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):

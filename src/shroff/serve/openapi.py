@@ -63,6 +63,9 @@ def complete(document: Json, hot: Iterable[HotRoute], schema: Schema) -> bytes:
     _, schemas = msgspec.json.schema_components((Answer, Problem), ref_template=_REF)
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components.update({**schemas, "Payment": payment_schema(schema)})
+    for component in components.values():
+        if "description" in component:  # a docstring: one paragraph without the margins of its source
+            component["description"] = " ".join(component["description"].split())
     return msgspec.json.encode(document)
 
 

@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody
 
 from shroff import __version__
 from shroff.collect.times import parse_time
@@ -89,6 +90,7 @@ def _problems(*kinds: Kind) -> dict[int, ResponseSpec]:
 def _event(path: str, summary: str) -> post:
     return post(
         path,
+        operation_id=path.rpartition("/")[2],
         summary=summary,
         description="The same again is ignored, another one refused: the first counts.",
         status_code=204,
@@ -112,18 +114,19 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
 
     @get(
         "/v1/decisions/{payment_id:str}",
+        operation_id="decision",
         summary="The stored decision on a payment",
-        responses=stored | _problems(problem.NOT_FOUND, problem.UNAVAILABLE),
+        responses=stored | _problems(problem.BAD_PAYMENT, problem.NOT_FOUND, problem.UNAVAILABLE),
     )
-    async def decision(payment_id: str) -> Response[bytes]:
+    async def decision(payment_id: FromPath[str]) -> Response[bytes]:
         return Response(await scorer.decision(unquote(payment_id)), media_type="application/json")
 
     @_event("/v1/payments/{payment_id:str}/result", "Say what became of a payment")
-    async def result(payment_id: str, data: Result) -> None:
+    async def result(payment_id: FromPath[str], data: JSONBody[Result]) -> None:
         await scorer.learn("result", unquote(payment_id), data.result, at=_moment(data.at, zone))
 
     @_event("/v1/payments/{payment_id:str}/label", "Say whether a payment was fraud")
-    async def label(payment_id: str, data: Label) -> None:
+    async def label(payment_id: FromPath[str], data: JSONBody[Label]) -> None:
         at = _moment(data.at, zone)
         await scorer.learn("label", unquote(payment_id), data.fraud, at=at, source=data.source)
 
@@ -133,11 +136,13 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
 def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
     """What is deployed."""
 
-    @get("/v1/models", summary="The models that decide", sync_to_thread=False)
+    @get("/v1/models", operation_id="models", summary="The models that decide", sync_to_thread=False)
     def models() -> list[DeployedModel]:
         return catalogue.models(scorer)
 
-    @get("/v1/features", summary="The features computed for every payment", sync_to_thread=False)
+    @get(
+        "/v1/features", operation_id="features", summary="The features computed for every payment", sync_to_thread=False
+    )
     def features() -> list[DeployedGroup]:
         return catalogue.groups(scorer)
 
@@ -147,11 +152,17 @@ def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
 def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
     """For whoever starts and watches the service."""
 
-    @get("/health/live", summary="Whether the process runs", sync_to_thread=False)
+    @get("/health/live", operation_id="live", summary="Whether the process runs", sync_to_thread=False)
     def live() -> Health:
         return Health("live")
 
-    @get("/health/ready", summary="Whether all is well", responses=_problems(problem.UNAVAILABLE), sync_to_thread=False)
+    @get(
+        "/health/ready",
+        operation_id="ready",
+        summary="Whether all is well",
+        responses=_problems(problem.UNAVAILABLE),
+        sync_to_thread=False,
+    )
     def ready() -> Health:
         if scorer.unready is not None:
             raise LedgerUnavailable(f"the service is not ready: {scorer.unready}.")
@@ -183,24 +194,25 @@ def _refuse(request: AnyRequest, error: Exception) -> Response[bytes]:
     """Problem details for whatever was raised: by the domain, by Litestar, or by a defect."""
     if isinstance(error, HTTPException):
         return _response(_refusal(request, error), error.headers)
-    if isinstance(error, UnicodeDecodeError):
-        return _response((problem.BAD_PAYMENT, "expected JSON in UTF-8, got other bytes."))
+    if isinstance(error, UnicodeDecodeError | RecursionError):
+        # what Litestar lets pass of a body that is no JSON, or too deep
+        return _response((problem.BAD_PAYMENT, "expected one JSON object in UTF-8, got something else."))
     return _response(explain(error))
 
 
 def _refusal(request: AnyRequest, error: HTTPException) -> Refusal:
     if isinstance(error, ValidationException):
         return problem.BAD_PAYMENT, _sentence(error)
-    details = {
-        problem.METHOD_NOT_ALLOWED: f"{request.method} is not allowed here; the header `Allow` names what is.",
-        problem.NOT_FOUND: "there is no such address; /openapi.json describes those there are.",
-        problem.TOO_LARGE: TOO_LARGE[1],
-        problem.UNSUPPORTED_MEDIA_TYPE: NOT_JSON[1],
-        problem.BAD_PAYMENT: "expected one JSON object, got something else.",
-    }
-    for kind, detail in details.items():
-        if kind.status == error.status_code:
-            return kind, detail
+    refusals: tuple[Refusal, ...] = (
+        (problem.METHOD_NOT_ALLOWED, f"{request.method} is not allowed here; the header `Allow` names what is."),
+        (problem.NOT_FOUND, "there is no such address; /openapi.json describes those there are."),
+        (problem.BAD_PAYMENT, "expected one JSON object, got something else."),
+        TOO_LARGE,
+        NOT_JSON,
+    )
+    for refusal in refusals:
+        if refusal[0].status == error.status_code:
+            return refusal
     return explain(error)
 
 

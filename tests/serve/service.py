@@ -1,0 +1,84 @@
+"""A service in a process of its own, over loopback, with a ledger on disk."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from serve.conftest import KEY
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from shroff.serve.server import serve
+from shroff.settings import Settings
+bundle, home, warm = sys.argv[1:]
+settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
+serve(bundle, port=0, warm=warm or None, settings=settings, listening=lambda url: print(url, flush=True))
+""".replace("KEY", repr(KEY.hex()))
+
+
+@dataclass
+class Service:
+    """Starts on entry, is told to stop on exit."""
+
+    bundle: Path
+    home: Path
+    warm: Path | None = None
+    url: str = field(init=False, default="")
+    process: subprocess.Popen[str] = field(init=False)
+
+    def __enter__(self) -> Service:
+        arguments = [str(self.bundle), str(self.home), str(self.warm or "")]
+        self.log = self.home / "service.log"
+        self.home.mkdir(exist_ok=True)
+        command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        try:
+            assert self.url, self.log.read_text()
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 30
+        while self.request("GET", "/health/ready").status_code != 200:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    @property
+    def ledger(self) -> str:
+        return f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        url = httpx.URL(self.url)
+        return url.host, url.port or 80
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return httpx.request(method, self.url + path, timeout=10, **options)
+
+    def raw(self, sent: bytes) -> bytes:
+        """What comes back for bytes as they are, until the service closes the connection."""
+        with socket.create_connection(self.address, timeout=10) as connection:
+            connection.sendall(sent)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
