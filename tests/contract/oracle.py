@@ -1,16 +1,21 @@
 """The oracle: the window law word for word, slow and obvious, by comparing every payment with every other.
 
 It shares no code with the engines beyond the definitions it judges them by: conditions are Python functions,
-durations are spelt out, and money is `Fraction`.
+durations are spelt out, and money is `Fraction`. Where a value is irrational or a quotient of quotients, the last
+bit is the engines' to define; the order in which they round is written out here again.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import log, sqrt
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MOST = Fraction(10**14)
+WITH_ITS_PAYMENT = -(10**30)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A SQL condition in the oracle's terms, and what must have arrived before it is known."""
+
+    sql: str
+    test: Callable[[Row], bool | None]
+    needs: tuple[str, ...] = ()
+
+
+FRAUD = Condition("label", lambda row: row.label, ("label",))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """A feature in the oracle's terms."""
 
@@ -37,11 +54,14 @@ class Question:
     keys: tuple[str, ...]
     window: str
     column: str | None = None
-    where: Callable[[Row], bool | None] | None = None
-    needs: tuple[str, ...] = ()
+    where: Condition | None = None
+    condition: Condition | None = None
     delay: str | None = None
     resolution: str | None = None
+    half_life: str | None = None
     include_current: bool = False
+    prior: float = 0.0
+    weight: float = 0.0
 
 
 def micros(duration: str) -> int:
@@ -52,54 +72,122 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | None:
     """The value of a feature for one payment."""
     if any(me.values[key] is None for key in question.keys):
         return None
-    if question.function == "risk":
-        payments = [row for row in rows if _counts(question, question.needs, row, me)]
-        frauds = [row for row in rows if _counts(question, (*question.needs, "label"), row, me) and row.label]
-        return len(frauds) / len(payments) if payments else 0.0
-    seen = [row for row in rows if _counts(question, question.needs, row, me)]
-    if question.function == "count":
+    where = () if question.where is None else (question.where,)
+    seen = [row for row in rows if _counts(question, where, row, me)]
+    if question.function in ("share", "frauds", "risk"):
+        condition = question.condition or FRAUD
+        part = [row for row in rows if _counts(question, (*where, condition), row, me)]
+        return _part(question, len(part), len(seen))
+    if question.function.startswith("decayed"):
+        return _decayed(question, seen, me)
+    if question.column is None:
+        return _of_payments(question.function, seen, me)
+    if question.column in me.values:
+        names = [name for row in seen if (name := row.values[question.column]) is not None]
+        return _of_names(question.function, names, me.values[question.column])
+    return _of_numbers(question.function, [units for row in seen if (units := _units(question, row)) is not None])
+
+
+def _part(question: Question, part: int, whole: int) -> float | None:
+    if question.function == "frauds":
+        return float(part)
+    if question.function == "share":
+        return part / whole if whole else None
+    total = whole + question.weight
+    return (part + question.prior * question.weight) / total if total else 0.0
+
+
+def _of_payments(function: str, seen: list[Row], me: Row) -> float | None:
+    if function == "count":
         return float(len(seen))
-    if question.function == "distinct":
-        assert question.column is not None
-        return float(len({row.values[question.column] for row in seen} - {None}))
-    if question.function == "seconds_since_last":
-        return (me.time - max(row.time for row in seen)) / 1e6 if seen else None
-    amounts = [amount for row in seen if (amount := _amount(question, row)) is not None]
-    total = sum(amounts, Fraction(0))
-    if question.function == "total":
-        return float(total)
-    # the engines divide twice, so the last bit of a mean is theirs to define: units over count over scale
-    return float(total * 10_000) / len(amounts) / 10_000 if amounts else None
+    then = max if function == "seconds_since_last" else min
+    return (me.time - then(row.time for row in seen)) / 1e6 if seen else None
 
 
-def _amount(question: Question, row: Row) -> Fraction | None:
-    return row.amount if question.column == "amount" else row.quantity
+def _of_names(function: str, names: list[str], mine: str | None) -> float | None:
+    if function == "distinct":
+        return float(len(set(names)))
+    if function == "is_new":
+        return None if mine is None else float(mine not in names)
+    if not names:
+        return None
+    counts = Counter(names).values()
+    if function == "top_share":
+        return max(counts) / len(names)
+    return (_n_ln_n(len(names)) - sum(map(_n_ln_n, counts))) / len(names) / 2**32
 
 
-def _counts(question: Question, needs: tuple[str, ...], row: Row, me: Row) -> bool:
+def _n_ln_n(count: int) -> int:
+    return round(count * log(count) * 2**32)
+
+
+def _of_numbers(function: str, units: list[int]) -> float | None:
+    total, n = sum(units), len(units)
+    if function == "total":
+        return float(total) / 10_000
+    if not units:
+        return None
+    if function == "mean":
+        return float(total) / n / 10_000
+    if function == "std":
+        middle, rest = divmod(total, n)
+        scatter = sum((unit - middle) ** 2 for unit in units)
+        return sqrt(max(float(scatter) - float(rest * rest) / n, 0.0) / n) / 10_000
+    return float(min(units) if function == "min" else max(units)) / 10_000
+
+
+def _decayed(question: Question, seen: list[Row], me: Row) -> float:
+    step = _grain(question)
+    now = (me.time - (micros(question.delay) if question.delay else 0)) // step
+    sums: Counter[int] = Counter()
+    for row in seen:
+        sums[row.time // step] += (_units(question, row) or 0) if question.column else 1
+    value = 0.0
+    for then, held in sorted(sums.items()):
+        age = max(now - then, 0)
+        value += held * (2.0 ** (-age / 16) if age < 64 * 16 else 0.0)
+    return value / 10_000 if question.column else value
+
+
+def _units(question: Question, row: Row) -> int | None:
+    if question.column == "amount":
+        return int(row.amount * 10_000)
+    return None if row.quantity is None else round(min(max(row.quantity, -MOST), MOST) * 10_000)
+
+
+def _grain(question: Question) -> int:
+    if question.half_life:
+        return micros(question.half_life) // 16
+    return micros(question.resolution) if question.resolution else 1
+
+
+def _counts(question: Question, conditions: Sequence[Condition], row: Row, me: Row) -> bool:
     if any(row.values[key] != me.values[key] for key in question.keys):
         return False
     if not _in_window(question, row, me):
         return False
-    if question.where is not None and question.where(row) is not True:
+    if any(condition.test(row) is not True for condition in conditions):
         return False
     if row.place == me.place:
         return question.include_current
-    return _had_arrived(needs, row, me)
+    return _had_arrived({need for condition in conditions for need in condition.needs}, row, me)
 
 
-def _had_arrived(needs: tuple[str, ...], row: Row, me: Row) -> bool:
+def _had_arrived(needs: set[str], row: Row, me: Row) -> bool:
     if (row.arrived, row.place) >= (me.arrived, me.place):
         return False
-    if "result" in needs and (row.result is None or row.result_at is None or row.result_at >= me.arrived):
-        return False
-    late = "label" in needs and (row.label is None or row.labelled_at is None or row.labelled_at >= me.arrived)
-    return not late
+    later = {"result": (row.result, row.result_at), "label": (row.label, row.labelled_at)}
+    return all(value is not None and _before(at, row, me) for value, at in map(later.__getitem__, needs))
+
+
+def _before(at: int | None, row: Row, me: Row) -> bool:
+    """Whether a result or label had arrived; what claims to have come before its payment came right after it."""
+    return at == WITH_ITS_PAYMENT or (at is not None and max(at, row.arrived) < me.arrived)
 
 
 def _in_window(question: Question, row: Row, me: Row) -> bool:
     delay = micros(question.delay) if question.delay else 0
-    grain = micros(question.resolution) if question.resolution else 1
+    grain = _grain(question)
     if question.delay and row.time // grain > (me.time - delay) // grain:
         return False
     return row.time // grain > (me.time - delay - micros(question.window)) // grain

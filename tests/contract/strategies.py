@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import cast
 
 import polars as pl
 from hypothesis import strategies as st
 
-from contract.oracle import Question, Row
+from contract.oracle import FRAUD, WITH_ITS_PAYMENT, Condition, Question, Row
 from shroff import Entity, FeatureGroup, Schema
-from shroff.features.define import Aggregate, Function
+from shroff.features.aggregates import RECIPES, Function
+from shroff.features.define import Aggregate
 
 MINUTE = 60_000_000
 START = 1_700_000_000_000_000
-NEVER = 10**30
 UTC = pl.Datetime("us", "UTC")
 
 
@@ -39,6 +38,10 @@ class Ask:
 
 # instants around window edges: whole minutes, and one microsecond to either side
 INSTANTS = st.builds(lambda minute, off: START + minute * MINUTE + off, st.integers(0, 20), st.integers(-1, 1))
+# a few are so large that their squares take 128 bits
+QUANTITIES = st.integers(-50_000, 50_000).map(lambda n: Fraction(n, 16)) | st.sampled_from(
+    [Fraction(6 * 10**13), Fraction(-(10**13))]
+)
 KEYS = st.sampled_from(["a", "b", None])
 
 
@@ -65,8 +68,10 @@ def logs(draw: st.DrawFn, *, max_rows: int = 14) -> Log:
     for place in range(draw(st.integers(1, max_rows))):
         time = draw(INSTANTS)
         arrived = time + draw(st.sampled_from([0, 1, MINUTE, 7 * MINUTE])) if arrives else time
-        result_at = arrived + draw(st.sampled_from([-1, 0, 1, 3 * MINUTE])) if results_arrive else -NEVER
-        labelled_at = arrived + draw(st.sampled_from([0, 2 * MINUTE, 10 * MINUTE])) if labels_arrive else -NEVER
+        result_at = arrived + draw(st.sampled_from([-1, 0, 1, 3 * MINUTE])) if results_arrive else WITH_ITS_PAYMENT
+        labelled_at = (
+            arrived + draw(st.sampled_from([0, 2 * MINUTE, 10 * MINUTE])) if labels_arrive else WITH_ITS_PAYMENT
+        )
         rows.append(
             Row(
                 place=place,
@@ -79,7 +84,7 @@ def logs(draw: st.DrawFn, *, max_rows: int = 14) -> Log:
                     "country": draw(st.sampled_from(["DK", "SE", "undefined"])),
                     "currency": draw(st.sampled_from(["EUR", "978"])),
                 },
-                quantity=draw(st.none() | st.integers(-50_000, 50_000).map(lambda n: Fraction(n, 16))),
+                quantity=draw(st.none() | QUANTITIES),
                 result=draw(st.sampled_from(["authorised", "failed", None])),
                 result_at=result_at if not results_arrive else draw(st.none() | st.just(result_at)),
                 label=draw(st.sampled_from([True, False, None])),
@@ -116,70 +121,61 @@ def table(schema: Schema, rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-Condition = tuple[str, Callable[[Row], bool | None], tuple[str, ...]]
-
-
 def _unless_null(test: Callable[[Row], bool], read: Callable[[Row], object]) -> Callable[[Row], bool | None]:
     return lambda row: None if read(row) is None else test(row)
 
 
-CONDITIONS: list[Condition] = [
-    ("amount > 5000", lambda row: row.amount > 5000, ()),
-    ("country = 'DK'", lambda row: row.values["country"] == "DK", ()),
-    ("host <> 'a'", _unless_null(lambda row: row.values["host"] != "a", lambda row: row.values["host"]), ()),
-    ("quantity IS NULL OR quantity < 0", lambda row: row.quantity is None or row.quantity < 0, ()),
-    ("result = 'failed'", lambda row: row.result == "failed", ("result",)),
-    ("result <> 'failed' AND amount < 5000", lambda row: row.result != "failed" and row.amount < 5000, ("result",)),
-    ("NOT label", lambda row: not row.label, ("label",)),
+CONDITIONS = [
+    Condition("amount > 5000", lambda row: row.amount > 5000),
+    Condition("country = 'DK'", lambda row: row.values["country"] == "DK"),
+    Condition("host <> 'a'", _unless_null(lambda row: row.values["host"] != "a", lambda row: row.values["host"])),
+    Condition("quantity IS NULL OR quantity < 0", lambda row: row.quantity is None or row.quantity < 0),
+    Condition("result = 'failed'", lambda row: row.result == "failed", ("result",)),
+    Condition(
+        "result <> 'failed' AND amount < 5000", lambda row: row.result != "failed" and row.amount < 5000, ("result",)
+    ),
+    Condition("NOT label", lambda row: not row.label, ("label",)),
 ]
 WINDOWS = ["1s", "1m", "5m", "1h"]
+COLUMNS = {"amount": ["amount", "quantity"], "key": ["card", "host", "country", "currency"]}
 
 
 @st.composite
-def asks(draw: st.DrawFn, schema: Schema) -> Ask:
-    function = draw(st.sampled_from(["count", "total", "mean", "distinct", "seconds_since_last", "risk"]))
+def asks(draw: st.DrawFn, schema: Schema, functions: Sequence[Function] = tuple(RECIPES)) -> Ask:
+    function = draw(st.sampled_from(functions))
+    recipe = RECIPES[function]
     keys = draw(st.sampled_from([("card",), ("host",), ("card", "host"), ("country",)]))
-    condition = draw(st.none() | st.sampled_from(CONDITIONS))
-    needs = condition[2] if condition else ()
-    labelled = function == "risk" or "label" in needs
+    where = draw(st.none() | st.sampled_from(CONDITIONS))
+    condition = draw(st.sampled_from(CONDITIONS)) if "condition" in recipe.options else None
+    judged = FRAUD if recipe.parts and condition is None else condition
+    needs = {need for each in (where, judged) if each for need in each.needs}
     delay = draw(st.none() | st.sampled_from(["1m", "5m"]))
-    if labelled and schema.labelled_at is None and delay is None:
+    if "label" in needs and schema.labelled_at is None and delay is None:
         delay = "1m"
-    current = draw(st.booleans()) and delay is None and not needs and function != "risk"
-    column = None
-    if function in ("total", "mean"):
-        column = draw(st.sampled_from(["amount", "quantity"]))
-    elif function == "distinct":
-        column = draw(st.sampled_from(["card", "host", "country", "currency"]))
-    window = draw(st.sampled_from(WINDOWS))
-    resolution = draw(st.none() | st.sampled_from(["1s", "1m"]))
-    feature = Aggregate(
-        entity=Entity("_".join(keys), keys),
-        function=cast(Function, function),
-        window=window,
-        column=column,
-        where=condition[0] if condition else None,
-        delay=delay,
-        resolution=resolution,
-        include_current=current,
-    )
+    half_life = draw(st.sampled_from(["1s", "1m", "1h"])) if "half_life" in recipe.options else None
     question = Question(
         function=function,
         keys=keys,
-        window=window,
-        column=column,
-        where=condition[1] if condition else None,
-        needs=needs,
+        window=draw(st.sampled_from(WINDOWS)),
+        column=draw(st.sampled_from(COLUMNS[recipe.column[0]])) if recipe.column else None,
+        where=where,
+        condition=condition,
         delay=delay,
-        resolution=resolution,
-        include_current=current,
+        resolution=None if half_life else draw(st.none() | st.sampled_from(["1s", "1m"])),
+        half_life=half_life,
+        include_current=draw(st.booleans()) and delay is None and not needs and not recipe.not_current,
+        weight=draw(st.sampled_from([0.0, 20.0])) if "weight" in recipe.options else 0.0,
     )
-    return Ask(feature, question)
+    if question.weight:
+        question = replace(question, prior=draw(st.sampled_from([0.0, 0.01])))
+    options = vars(question) | {"where": where and where.sql, "condition": condition and condition.sql}
+    del options["keys"]
+    return Ask(Aggregate(entity=Entity("_".join(keys), keys), **options), question)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Log, FeatureGroup, list[Ask]]:
+def cases(draw: st.DrawFn, functions: Sequence[Function] = tuple(RECIPES)) -> tuple[Log, FeatureGroup, list[Ask]]:
     """A log and a group of one to six different features of it."""
     log = draw(logs())
-    drawn = draw(st.lists(asks(log.schema), min_size=1, max_size=6, unique_by=lambda ask: ask.feature.name))
+    drawn = draw(st.lists(asks(log.schema, functions), min_size=1, max_size=6, unique_by=lambda ask: ask.feature.name))
     return log, FeatureGroup("random", [ask.feature for ask in drawn]), drawn

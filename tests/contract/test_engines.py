@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 from contract.oracle import answer
 from contract.strategies import Ask, Log, cases
 from shroff import FeatureGroup, Schema
+from shroff.features.aggregates import RECIPES, Function
 from shroff.features.engines.batch import compute
 from shroff.features.engines.replay import replay
 
@@ -32,8 +33,19 @@ def expected(log: Log, asks: list[Ask]) -> pl.DataFrame:
     return pl.DataFrame([log.frame["id"], *columns])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(case=cases())
 def test_engine_equals_the_oracle(engine: Engine, case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
     log, group, asks = case
     assert_frame_equal(engine([group], log.frame, log.schema), expected(log, asks), check_exact=True)
+
+
+@pytest.mark.parametrize("function", RECIPES)
+def test_each_aggregate_equals_the_oracle(engine: Engine, function: Function) -> None:
+    @settings(max_examples=25, deadline=None)
+    @given(case=cases([function]))
+    def check(case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
+        log, group, asks = case
+        assert_frame_equal(engine([group], log.frame, log.schema), expected(log, asks), check_exact=True)
+
+    check()

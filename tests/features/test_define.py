@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.errors import ConfigurationError
+from shroff.features.aggregates import RECIPES, Function
 from shroff.features.define import Aggregate
 
 card = Entity("card", "card_id")
@@ -90,7 +93,9 @@ def test_a_group_survives_json() -> None:
         [
             card.count(["1m", "1h"], where="result = 'failed'", name="failed_{window}"),
             Entity("pair", ["card_id", "merchant_id"]).mean("amount", "30d", resolution="1d"),
-            card.risk("7d", delay="7d"),
+            card.risk("7d", delay="7d", prior=0.01, weight=20),
+            card.share("result = 'failed'", "1d"),
+            card.decayed_count("7d", half_life="1d"),
             sql("large", "amount > card_count_1d"),
             calendar("weekday"),
         ],
@@ -107,3 +112,61 @@ def test_json_of_an_unknown_kind_or_with_an_unknown_field_is_refused() -> None:
     for feature in ({"type": "magic"}, {"type": "sql", "name": "a", "expression": "1", "extra": 1}):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"name": "g", "features": [feature]}, FeatureGroup)
+
+
+def test_names_say_what_an_aggregate_is_told() -> None:
+    assert names(*card.share("result = 'failed'", "1d")) == ["card_share_result_failed_1d"]
+    assert names(*card.risk("7d", delay="7d", prior=0.01, weight=20)) == ["card_risk_7d_prior_0_01_weight_20_delay_7d"]
+    assert names(*card.decayed_total("amount", ["7d", "30d"], half_life="1d")) == [
+        "card_decayed_total_amount_7d_half_life_1d",
+        "card_decayed_total_amount_30d_half_life_1d",
+    ]
+    assert names(*card.is_new("host", "30d"), *card.top_share("host", "30d"), *card.entropy("host", "30d")) == [
+        "card_is_new_host_30d",
+        "card_top_share_host_30d",
+        "card_entropy_host_30d",
+    ]
+
+
+def test_every_recipe_has_its_method() -> None:
+    assert set(RECIPES) == set(get_args(Function))
+    for function in RECIPES:
+        assert callable(getattr(card, function)), function
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"function": "count", "column": "amount"}, "count takes no column"),
+        ({"function": "total"}, "total takes a column"),
+        ({"function": "share"}, "share needs condition="),
+        ({"function": "count", "condition": "amount > 5"}, "count takes no condition"),
+        ({"function": "decayed_count"}, "decayed_count needs half_life="),
+        ({"function": "count", "half_life": "1d"}, "count takes no half_life"),
+        ({"function": "count", "weight": 3.0}, "count takes no weight"),
+        ({"function": "decayed_count", "half_life": "1d", "resolution": "1h"}, "is its resolution already"),
+        ({"function": "risk", "prior": 1.5, "weight": 1.0}, "expected a prior from 0 to 1"),
+        ({"function": "risk", "prior": 0.5, "weight": -1.0}, "and a weight of at least 0"),
+        ({"function": "risk", "prior": 0.5}, "a prior without a weight changes nothing"),
+        ({"function": "is_new", "column": "host", "include_current": True}, "its own value would never be new to it"),
+        ({"function": "seconds_since_last", "include_current": True}, "the last payment would be the payment itself"),
+    ],
+)
+def test_options_must_fit_the_aggregate(settings: dict[str, object], sentence: str) -> None:
+    """Also where a definition comes from JSON."""
+    with pytest.raises(msgspec.ValidationError, match=sentence):
+        msgspec.convert(
+            {"type": "aggregate", "entity": {"name": "card", "columns": "card_id"}, "window": "1d", **settings},
+            Aggregate,
+        )
+
+
+def test_json_says_only_what_was_said() -> None:
+    (feature,) = card.count("1d")
+    assert msgspec.to_builtins(feature) == {
+        "type": "aggregate",
+        "entity": {"name": "card", "columns": ("card_id",)},
+        "function": "count",
+        "window": "1d",
+        "name": "card_count_1d",
+    }

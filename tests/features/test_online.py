@@ -178,6 +178,44 @@ def test_long_streams_are_pruned_without_changing_a_value() -> None:
     )
 
 
+def test_a_resolution_bounds_what_is_kept() -> None:
+    """Ten thousand payments of a key, and one place for each day."""
+    features = [
+        card.count("30d", resolution="1d"),
+        card.mean("amount", "30d", resolution="1d"),
+        card.distinct("host", "30d", resolution="1d"),
+        card.entropy("host", "30d", resolution="1d"),
+    ]
+    engine = OnlineEngine([FeatureGroup("g", features)], SCHEMA)
+    for place in range(10_000):
+        engine.observe(pay(place, place * 7 * MINUTE, host=f"h{place % 5}"))
+    assert engine.events <= 2 * (30 + 2)
+
+
+def test_what_decays_is_kept_by_its_steps() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.decayed_count("4d", half_life="1d")])], SCHEMA)
+    for place in range(10_000):
+        engine.observe(pay(place, place * MINUTE))
+    # sixteen steps to a half-life, four days of the window and one of lateness
+    assert engine.events <= 2 * (5 * 16 + 2)
+
+
+def test_sums_outgrow_64_bits_and_stay_exact() -> None:
+    features = [card.total("amount", "1h"), card.std("amount", "1h"), card.max("amount", "1h")]
+    engine = OnlineEngine([FeatureGroup("g", features)], SCHEMA, lateness="1m")
+    large = 10**18
+    for place in range(200):
+        last = engine.observe(pay(place, place * MINUTE, units=large))
+    assert last == {
+        "card_total_amount_1h": 59 * large / 10_000,
+        "card_std_amount_1h": 0.0,
+        "card_max_amount_1h": large / 10_000,
+    }
+    engine.forget(pay(199, 199 * MINUTE, units=large))
+    again = engine.observe(pay(200, 200 * MINUTE, units=7))
+    assert again["card_total_amount_1h"] == 58 * large / 10_000
+
+
 def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.CaptureFixture[str]) -> None:
     frame = pl.DataFrame(
         {

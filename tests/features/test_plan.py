@@ -91,7 +91,7 @@ def test_an_unknown_column_comes_with_the_closest_one(feature: Feature | Sequenc
         (card.total("country", "1d"), "column `country` is nominal; expected amount or numeric"),
         (card.distinct("quantity", "1d"), "column `quantity` is numeric; expected key or nominal"),
         (Entity("much", "amount").count("1d"), "column `amount` is amount; expected key or nominal"),
-        (card.count("1d", where="amount + 1"), "where= is a number; expected a condition"),
+        (card.count("1d", where="amount + 1"), r"`amount \+ 1` is a number; expected a condition"),
         (sql("when", "time"), r"expected a condition, a number or a text, got `time` \(time\)"),
     ],
 )
@@ -104,6 +104,10 @@ def test_a_column_must_fit_the_aggregate(feature: Feature | Sequence[Feature], s
     ("feature", "sentence"),
     [
         (sql("leak", "result = 'failed'"), "reads `result`, which is not known yet when a payment is judged"),
+        (card.share("result = 'failed'", "1d", include_current=True), "whose result is not known yet"),
+        (sql("leak", "result_at IS NULL"), "reads `result_at`, which says which payment it is or when"),
+        (card.count("1d", where="labelled_at IS NULL"), "reads `labelled_at`, which says which payment it is or when"),
+        (sql("leak", "id = 'a'"), "reads `id`, which says which payment it is or when"),
         (sql("leak", "NOT fraud"), "reads `fraud`, which is not known yet when a payment is judged"),
         (
             card.count("1d", where="result = 'failed'", include_current=True),
@@ -130,8 +134,20 @@ def test_labels_without_an_arrival_need_a_delay() -> None:
 
 
 def test_labels_need_a_label_column() -> None:
-    with pytest.raises(ConfigurationError, match="needs labels, but the schema names no label column"):
-        plan(merchant.risk("7d"), of=schema(label=None, labelled_at=None))
+    for feature in (merchant.risk("7d"), merchant.frauds("7d")):
+        with pytest.raises(ConfigurationError, match="needs labels, but the schema names no label column"):
+            plan(feature, of=schema(label=None, labelled_at=None))
+
+
+def test_a_label_column_may_have_any_name() -> None:
+    log = schema(label='is "fraud"')
+    assert plan(merchant.risk("7d", where="country = 'DK'"), of=log).later == {"label"}
+
+
+def test_windows_of_a_resolution_have_a_stream_of_their_own() -> None:
+    """So that online their events can be kept by step of time."""
+    made = plan(card.count("1h"), card.count("30d", resolution="1d"), card.decayed_count("7d", half_life="16s"))
+    assert [stream.resolution for stream in made.streams] == [0, 86_400_000_000, 1_000_000]
 
 
 def test_a_feature_collides_with_no_column_and_no_other_group() -> None:

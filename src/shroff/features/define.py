@@ -10,19 +10,21 @@ several windows are asked for).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, TypedDict, Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, TypedDict, Unpack
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
+from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function
 from shroff.features.window import micros
 
-Function = Literal["count", "total", "mean", "distinct", "seconds_since_last", "risk"]
 CalendarPart = Literal["hour", "weekday", "part_of_day", "weekend", "night"]
 CALENDAR_PARTS: Final[tuple[CalendarPart, ...]] = ("hour", "weekday", "part_of_day", "weekend", "night")
+
+Windows = str | Sequence[str]
 
 
 class Options(TypedDict, total=False):
@@ -37,6 +39,9 @@ class Options(TypedDict, total=False):
 
 class Entity(msgspec.Struct, frozen=True):
     """What history is kept by: one key column, or several that identify it together.
+
+    Every method gives one feature per window. A feature is null for a payment without the key, and where its
+    description says so.
 
     >>> Entity("card", "card_id").count(["1h", "1d"])[1].name
     'card_count_1d'
@@ -58,64 +63,137 @@ class Entity(msgspec.Struct, frozen=True):
         """The columns that identify one of these."""
         return (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
 
-    def count(self, windows: str | Sequence[str], **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+    def count(self, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """How many payments."""
-        return self._aggregate("count", None, windows, options)
+        return self._each("count", windows, options)
 
-    def total(self, column: str, windows: str | Sequence[str], **options: Unpack[Options]) -> tuple[Aggregate, ...]:
-        """The sum of a column (the amount, or a numeric one rounded to ten-thousandths), exact; 0 when empty."""
-        return self._aggregate("total", column, windows, options)
+    def share(self, condition: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """Share of payments for which a SQL condition is true; null when there are none.
 
-    def mean(self, column: str, windows: str | Sequence[str], **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        Payments whose result or label the condition needs and that has not arrived count as not meeting it.
+
+        >>> Entity("card", "card_id").share("result = 'failed'", "1d")[0].name
+        'card_share_result_failed_1d'
+        """
+        return self._each("share", windows, options, condition=condition)
+
+    def frauds(self, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """How many payments are known as fraud: labels that have arrived."""
+        return self._each("frauds", windows, options)
+
+    def risk(
+        self, windows: Windows, *, prior: float = 0.0, weight: float = 0.0, **options: Unpack[Options]
+    ) -> tuple[Aggregate, ...]:
+        """Share of payments known as fraud: labels that have arrived over payments; 0 when there are none.
+
+        With a `prior` share that counts as much as `weight` payments, it is (frauds + prior · weight) over
+        (payments + weight): few payments then say little, none say `prior` (additive smoothing).
+        """
+        return self._each("risk", windows, options, prior=float(prior), weight=float(weight))
+
+    def total(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The sum of a column (the amount, or a numeric one rounded to ten-thousandths), exact; 0 when empty.
+
+        A numeric value beyond ±10¹⁴ counts as that.
+        """
+        return self._each("total", windows, options, column=column)
+
+    def mean(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """The exact total over the number of payments that have a value; null when there are none."""
-        return self._aggregate("mean", column, windows, options)
+        return self._each("mean", windows, options, column=column)
 
-    def distinct(self, column: str, windows: str | Sequence[str], **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+    def std(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The standard deviation of the values there are (of the population: over n); null when there are none.
+
+        Squares are summed as whole numbers of 128 bits, so nothing cancels and the order does not matter.
+        """
+        return self._each("std", windows, options, column=column)
+
+    def min(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The smallest value, in ten-thousandths as `total`; null when there are none."""
+        return self._each("min", windows, options, column=column)
+
+    def max(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The largest value, in ten-thousandths as `total`; null when there are none."""
+        return self._each("max", windows, options, column=column)
+
+    def distinct(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """How many different values of a column (null is no value)."""
-        return self._aggregate("distinct", column, windows, options)
+        return self._each("distinct", windows, options, column=column)
 
-    def seconds_since_last(self, windows: str | Sequence[str], **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+    def is_new(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """1 when no payment in the window has this payment's value of a column, else 0; null without a value.
+
+        >>> Entity("card", "card_id").is_new("host_id", "30d")[0].name
+        'card_is_new_host_id_30d'
+        """
+        return self._each("is_new", windows, options, column=column)
+
+    def entropy(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """Shannon's entropy of a column's values, in nats: −Σ p ln p; 0 for one value, null for none.
+
+        Logarithms are summed as whole numbers of 2⁻³², so the order does not matter; exact to a billionth.
+        """
+        return self._each("entropy", windows, options, column=column)
+
+    def top_share(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """Share of the commonest value among those of a column; null when there are none."""
+        return self._each("top_share", windows, options, column=column)
+
+    def seconds_since_first(self, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """Seconds from the earliest payment in the window to this one; null when there is none."""
+        return self._each("seconds_since_first", windows, options)
+
+    def seconds_since_last(self, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """Seconds from the latest payment in the window to this one; null when there is none.
 
         Negative when this payment arrived late and a later one is already known.
         """
-        return self._aggregate("seconds_since_last", None, windows, options)
+        return self._each("seconds_since_last", windows, options)
 
-    def risk(self, windows: str | Sequence[str], **options: Unpack[Options]) -> tuple[Aggregate, ...]:
-        """Share of payments known as fraud: labels that have arrived over payments; 0 when there are none."""
-        return self._aggregate("risk", None, windows, options)
+    def decayed_count(self, windows: Windows, *, half_life: str, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """How many payments, one counting half as much for every half-life of its age.
 
-    def _aggregate(
-        self, function: Function, column: str | None, windows: str | Sequence[str], options: Options
+        Time goes in sixteenths of the half-life, for ages and for the window's edges (they are its resolution):
+        the weight is 2^(−steps/16). Payments of one step are summed as a whole number, and the steps in order of
+        time, so that every engine rounds alike. Past 64 half-lives the weight is zero.
+        """
+        return self._each("decayed_count", windows, options, half_life=half_life)
+
+    def decayed_total(
+        self, column: str, windows: Windows, *, half_life: str, **options: Unpack[Options]
+    ) -> tuple[Aggregate, ...]:
+        """The sum of a column, weighted as in `decayed_count`."""
+        return self._each("decayed_total", windows, options, column=column, half_life=half_life)
+
+    def _each(
+        self, function: Function, windows: Windows, options: Options, **more: str | float | None
     ) -> tuple[Aggregate, ...]:
         several = [windows] if isinstance(windows, str) else list(windows)
-        settings: dict[str, Any] = dict(options)
-        name = settings.pop("name", None)
-        if name is not None and len(several) > 1 and "{window}" not in name:
-            raise ConfigurationError(f"name `{name}` would name {len(several)} features: put `{{window}}` in it.")
-        unknown = settings.keys() - Options.__annotations__.keys()
+        unknown = sorted(options.keys() - Options.__annotations__.keys())
         if unknown:
-            raise ConfigurationError(
-                f"{self.name}.{function}: unknown option `{min(unknown)}`; "
-                "there are where, delay, resolution, include_current, name."
-            )
+            there = ", ".join([*Options.__annotations__, *sorted(RECIPES[function].options)])
+            raise ConfigurationError(f"{self.name}.{function}: unknown option `{unknown[0]}`; there are {there}.")
+        name = options.get("name", "")
+        if name and len(several) > 1 and "{window}" not in name:
+            raise ConfigurationError(f"name `{name}` would name {len(several)} features: put `{{window}}` in it.")
+        settings: dict[str, object] = {**options, **more, "entity": self, "function": function}
         return tuple(
-            Aggregate(
-                entity=self,
-                function=function,
-                column=column,
-                window=window,
-                name="" if name is None else name.replace("{window}", window),
-                **settings,
-            )
+            Aggregate(**{**settings, "window": window, "name": name.replace("{window}", window)})  # type: ignore[arg-type]  # typed where they come in
             for window in several
         )
 
 
-class Aggregate(msgspec.Struct, frozen=True, kw_only=True, tag="aggregate", forbid_unknown_fields=True):
+class Aggregate(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="aggregate", forbid_unknown_fields=True
+):
     """One aggregate of one entity over one window; see `shroff.features.window` for what the options mean.
 
-    `where` keeps the events for which a SQL condition is true; `include_current` counts the payment itself too.
+    `where` keeps the events for which a SQL condition is true; `include_current` counts the payment itself too;
+    `condition` is what `share` is the share of.
+
+    Raises:
+        ConfigurationError: options that do not fit the function or each other.
     """
 
     entity: Entity
@@ -126,22 +204,63 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True, tag="aggregate", forb
     delay: str | None = None
     resolution: str | None = None
     include_current: bool = False
+    condition: str | None = None
+    half_life: str | None = None
+    prior: float = 0.0
+    weight: float = 0.0
     name: str = ""
 
     def __post_init__(self) -> None:
-        for duration in (self.window, self.delay, self.resolution):
+        for duration in (self.window, self.delay, self.resolution, self.half_life):
             if duration is not None:
                 micros(duration)
-        if self.include_current and self.delay is not None:
-            raise ConfigurationError(
-                f"{self._computed_name()}: the current payment lies outside a delayed window; "
-                "drop include_current or delay."
-            )
+        for sentence in self._misfits():
+            raise ConfigurationError(f"{self._computed_name()}: {sentence}")
         if not self.name:
             force_setattr(self, "name", self._computed_name())
 
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """What the formula takes besides measures."""
+        return (self.prior, self.weight) if self.function == "risk" else ()
+
+    @property
+    def grain(self) -> int:
+        """The resolution in microseconds, 0 where there is none; what decays has one of its own."""
+        if self.half_life is not None:
+            return micros(self.half_life) // STEPS
+        return micros(self.resolution) if self.resolution else 0
+
+    def _misfits(self) -> Iterable[str]:
+        recipe = RECIPES[self.function]
+        given: Mapping[str, object] = {
+            "condition": self.condition,
+            "half_life": self.half_life,
+            "prior": self.prior,
+            "weight": self.weight,
+        }
+        if bool(recipe.column) != (self.column is not None):
+            yield f"{self.function} takes {'a column' if recipe.column else 'no column'}."
+        for option, value in given.items():
+            if value and option not in recipe.options:
+                yield f"{self.function} takes no {option}."
+            if value is None and option in recipe.options:
+                yield f"{self.function} needs {option}=."
+        if self.include_current and self.delay is not None:
+            yield "the current payment lies outside a delayed window; drop include_current or delay."
+        if self.include_current and recipe.not_current:
+            yield f"{recipe.not_current}; drop include_current."
+        if self.half_life and self.resolution:
+            yield "a sixteenth of the half-life is its resolution already; drop resolution."
+        if not (0.0 <= self.prior <= 1.0 and 0.0 <= self.weight < float("inf")):
+            yield "expected a prior from 0 to 1 and a weight of at least 0 payments."
+        if self.prior > 0.0 and self.weight == 0.0:
+            yield "a prior without a weight changes nothing: say how many payments it counts as, weight=."
+
     def _computed_name(self) -> str:
-        parts = [self.entity.name, self.function, self.column, self.window]
+        parts = [self.entity.name, self.function, _slug(self.condition or ""), self.column, self.window]
+        parts += ["half_life", self.half_life] if self.half_life else []
+        parts += ["prior", _slug(f"{self.prior:g}"), "weight", _slug(f"{self.weight:g}")] if self.weight else []
         parts += ["delay", self.delay] if self.delay else []
         parts += ["resolution", self.resolution] if self.resolution else []
         parts += ["with_current"] if self.include_current else []
@@ -231,7 +350,7 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for feature in self.definitions:
             if isinstance(feature, Aggregate):
                 names += feature.entity.key
-                names += [feature.column] if feature.function == "distinct" and feature.column else []
+                names += [feature.column] if feature.column and RECIPES[feature.function].column == NAMES else []
         return tuple(dict.fromkeys(names))
 
 

@@ -1,32 +1,87 @@
-"""The window sweep: compiled loops over events sorted by key and time.
+"""The compiled ground: values become codes, rows are grouped by key, and the window is walked over them.
 
-One sweep computes one slot of one stream for a range of keys. Within a key it walks the payments in order
-of arrival and keeps two pointers into the events in order of time. An event is switched on when it arrives,
-wherever it lies in time; the pointers move both ways. So late and out-of-order events are no special case,
-and where everything is in order the pointers only move forward: linear time.
+`trace` is the one place that knows the window law over a table. It walks the payments of each key in order of
+arrival and writes down which events enter the window before each payment and which leave it; what is kept over
+the window is then a fold over those moves (`shroff.features.folds`), which knows nothing of time, keys or
+lateness. An event is switched on when it arrives, wherever it lies in time, and the window's edges move both
+ways; so late and out-of-order events are no special case. Where a key's events came in order, each enters and
+leaves once: linear time. (A payment that is late by a day moves the edges back by a day and forth again.)
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from shroff.features import window
+from shroff.features.window import FOREVER, Window
 
 Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+Flags = NDArray[np.bool_]
 
-NONE: Final = np.iinfo(np.int64).min
-"""Stands for "no such time" among times."""
+NO_CODE: Final = np.int32(-1)
 
 _after = njit(inline="always")(window.after)
 _upto = njit(inline="always")(window.upto)
 
 
 @njit(cache=True, nogil=True)
-def group_rows(codes: NDArray[np.int32], keys: int) -> tuple[Int, Int]:
+def factorise(keys: NDArray[np.uint64], valid: Flags) -> tuple[Int32, Int32]:
+    """Codes of 64-bit keys by first appearance, -1 where not valid; and the row where each code first appears."""
+    size = 16
+    while size < 2 * min(len(keys), 1 << 16):
+        size *= 2
+    slots = np.full(size, NO_CODE)
+    codes = np.empty(len(keys), np.int32)
+    firsts = np.empty(size // 2, np.int32)
+    known = 0
+    for row in range(len(keys)):
+        if not valid[row]:
+            codes[row] = NO_CODE
+            continue
+        key = keys[row]
+        at = _slot(key, size)
+        while slots[at] != NO_CODE and keys[firsts[slots[at]]] != key:
+            at = (at + 1) & (size - 1)
+        if slots[at] == NO_CODE:
+            if known == len(firsts):
+                size *= 4
+                slots, firsts = _grown(keys, firsts, size)
+                at = _slot(key, size)
+                while slots[at] != NO_CODE:
+                    at = (at + 1) & (size - 1)
+            slots[at] = known
+            firsts[known] = row
+            known += 1
+        codes[row] = slots[at]
+    return codes, firsts[:known].copy()
+
+
+@njit(inline="always")
+def _slot(key: np.uint64, size: int) -> np.int64:
+    # the multiplier is 2**64 over the golden ratio, so that consecutive keys spread
+    return np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (size - 1)
+
+
+@njit(cache=True, nogil=True)
+def _grown(keys: NDArray[np.uint64], firsts: Int32, size: int) -> tuple[Int32, Int32]:
+    slots = np.full(size, NO_CODE)
+    for code in range(len(firsts)):
+        at = _slot(keys[firsts[code]], size)
+        while slots[at] != NO_CODE:
+            at = (at + 1) & (size - 1)
+        slots[at] = code
+    more = np.empty(size // 2, np.int32)
+    more[: len(firsts)] = firsts
+    return slots, more
+
+
+@njit(cache=True, nogil=True)
+def group_rows(codes: Int32, keys: int) -> tuple[Int, Int32]:
     """Rows grouped by key, in row order within a key: a stable counting sort.
 
     Args:
@@ -41,7 +96,7 @@ def group_rows(codes: NDArray[np.int32], keys: int) -> tuple[Int, Int]:
             starts[code + 1] += 1
     for key in range(keys):
         starts[key + 1] += starts[key]
-    rows = np.empty(starts[keys], np.int64)
+    rows = np.empty(starts[keys], np.int32)
     free = starts[:-1].copy()
     for row in range(len(codes)):
         code = codes[row]
@@ -52,144 +107,204 @@ def group_rows(codes: NDArray[np.int32], keys: int) -> tuple[Int, Int]:
 
 
 @njit(cache=True, nogil=True)
-def sort_within(starts: Int, rows: Int, values: Int) -> bool:
-    """Sort each key's rows by value, stably, in place; False when they were in order already."""
-    disordered = False
-    for key in range(len(starts) - 1):
-        low, high = starts[key], starts[key + 1]
-        for at in range(low + 1, high):
-            if values[rows[at]] < values[rows[at - 1]]:
-                part = rows[low:high].copy()
-                rows[low:high] = part[np.argsort(values[part], kind="mergesort")]
-                disordered = True
-                break
-    return disordered
+def scatter(values: NDArray[np.float64], rows: Int32, out: NDArray[np.float64]) -> None:
+    """Put each value in its row."""
+    for at in range(len(rows)):
+        out[rows[at]] = values[at]
+
+
+class Queries(NamedTuple):
+    """Payments by key, in order of arrival.
+
+    `rows` are their places in the table, which is in order of arrival; `times` are microseconds.
+    """
+
+    starts: Int
+    rows: Int32
+    times: Int
+
+
+class Events(NamedTuple):
+    """Events by key, in order of (time, arrival).
+
+    `places`: which of the queries each event is. `known`: the row of the last payment that does not see it.
+    `arrivals`: by key, the positions in order of becoming known. `ordered`, by key: both payments and events came
+    in order of time.
+    """
+
+    starts: Int
+    places: Int32
+    times: Int
+    known: Int32
+    arrivals: Int32
+    ordered: Flags
 
 
 @njit(cache=True, nogil=True)
-def sweep(
-    first: int,
-    last: int,
-    query_starts: Int,
-    query_rows: Int,
-    event_starts: Int,
-    event_rows: Int,
-    arrivals: Int,
-    times: Int,
-    ranks: Int,
-    span: int,
-    delay: int,
-    resolution: int,
-    current: int,
-    totals: NDArray[np.int64],
-    codes: NDArray[np.int32],
-    n_codes: int,
-    want_last: bool,
-    out_count: Int,
-    out_totals: NDArray[np.int64],
-    out_distinct: NDArray[np.int64],
-    out_last: Int,
-) -> None:
-    """Sweep keys `first` … `last - 1` and write one result per payment at its row.
+def settle(queries: Queries, keep: Flags, known: Int32) -> Events:
+    """The payments that are events, in order of time.
 
     Args:
-        query_starts, query_rows: payments by key, in order of arrival (a row number is an arrival rank).
-        event_starts, event_rows: events by key, in order of (time, arrival).
-        arrivals: positions into `event_rows` in order of becoming known, by key; empty: as they lie.
-        times: event time by row, microseconds.
-        ranks: by row, the arrival rank after which the row's event is known (its own rank for payments).
-        span, delay, resolution: the window, microseconds (0: none).
-        current: 1 counts the payment itself.
-        totals [a, n], codes [d, n]: what to sum and what to count distinct, by row; a negative code is no value.
-        out_*: results by row; `out_last` is `NONE` when the window is empty.
+        keep, known: by query, whether it is an event, and the row of the last payment that does not see it.
     """
-    events = len(event_rows)
-    known = np.zeros(events, np.uint8)
-    n_totals, n_distinct = len(totals), len(codes)
-    sums = np.zeros(n_totals, np.int64)
-    distinct = np.zeros(n_distinct, np.int64)
-    seen = np.zeros((n_distinct, n_codes), np.int32)
-    for key in range(first, last):
-        begin, end = event_starts[key], event_starts[key + 1]
-        low = begin
-        high = begin if delay > 0 else end
-        arrived = begin
-        top = begin - 1
-        count = 0
-        sums[:] = 0
-        distinct[:] = 0
-        for query in range(query_starts[key], query_starts[key + 1]):
-            row = query_rows[query]
-            rank = row + current
-            while arrived < end:
-                at = arrivals[arrived] if len(arrivals) > 0 else arrived
-                if ranks[event_rows[at]] >= rank:
-                    break
-                known[at] = 1
-                top = max(top, at)
-                if low <= at < high:
-                    count += 1
-                    _add(event_rows[at], 1, totals, codes, sums, distinct, seen)
-                arrived += 1
-            time = times[row]
-            if delay > 0:
-                bound = _upto(time, delay, resolution)
-                while high < end and times[event_rows[high]] <= bound:
-                    if known[high] and high >= low:
-                        count += 1
-                        _add(event_rows[high], 1, totals, codes, sums, distinct, seen)
-                    high += 1
-                while high > begin and times[event_rows[high - 1]] > bound:
-                    high -= 1
-                    if known[high] and high >= low:
-                        count -= 1
-                        _add(event_rows[high], -1, totals, codes, sums, distinct, seen)
-            bound = _after(time, span, delay, resolution)
-            while low < end and times[event_rows[low]] <= bound:
-                if known[low] and low < high:
-                    count -= 1
-                    _add(event_rows[low], -1, totals, codes, sums, distinct, seen)
-                low += 1
-            while low > begin and times[event_rows[low - 1]] > bound:
-                low -= 1
-                if known[low] and low < high:
-                    count += 1
-                    _add(event_rows[low], 1, totals, codes, sums, distinct, seen)
-            out_count[row] = count
-            for item in range(n_totals):
-                out_totals[item, row] = sums[item]
-            for item in range(n_distinct):
-                out_distinct[item, row] = distinct[item]
-            if want_last:
-                at = min(high - 1, top)
-                while at >= low and not known[at]:
-                    at -= 1
-                out_last[row] = times[event_rows[at]] if at >= low else NONE
-        if n_distinct > 0:
-            # the next key starts with an empty window
-            for at in range(low, high):
-                if known[at]:
-                    _add(event_rows[at], -1, totals, codes, sums, distinct, seen)
+    keys = len(queries.starts) - 1
+    starts = np.zeros(keys + 1, np.int64)
+    places = np.empty(len(queries.rows), np.int32)
+    ordered = np.empty(keys, np.bool_)
+    many = 0
+    for key in range(keys):
+        for query in range(queries.starts[key], queries.starts[key + 1]):
+            if keep[query]:
+                places[many] = query
+                many += 1
+        starts[key + 1] = many
+        ordered[key] = _rising(queries.times[queries.starts[key] : queries.starts[key + 1]])
+    places = places[:many].copy()
+    times, ranks = queries.times[places], known[places]
+    arrivals = np.arange(many).astype(np.int32)
+    for key in range(keys):
+        low, high = starts[key], starts[key + 1]
+        if not ordered[key]:
+            order = low + np.argsort(times[low:high], kind="mergesort")
+            places[low:high], ranks[low:high] = places[order], ranks[order]
+            times[low:high] = times[order]
+        if not _rising(ranks[low:high]):
+            ordered[key] = False
+            arrivals[low:high] = low + np.argsort(ranks[low:high], kind="mergesort")
+    return Events(starts, places, times, ranks, arrivals, ordered)
 
 
 @njit(inline="always")
-def _add(
-    row: int,
-    sign: int,
-    totals: NDArray[np.int64],
-    codes: NDArray[np.int32],
-    sums: Int,
-    distinct: Int,
-    seen: NDArray[np.int32],
-) -> None:
-    for item in range(len(totals)):
-        sums[item] += sign * totals[item, row]
-    for item in range(len(codes)):
-        code = codes[item, row]
-        if code >= 0:
-            if sign > 0:
-                distinct[item] += seen[item, code] == 0
-                seen[item, code] += 1
-            else:
-                seen[item, code] -= 1
-                distinct[item] -= seen[item, code] == 0
+def _rising(values: NDArray[np.signedinteger[Any]]) -> bool:
+    rising = True
+    for at in range(1, len(values)):
+        rising &= bool(values[at] >= values[at - 1])
+    return rising
+
+
+class Trace(NamedTuple):
+    """How a window moves over its events.
+
+    Before payment `q`, the moves `moves[ends[q - 1]:ends[q]]` happen: event `m` enters, or event `~m` leaves. The
+    window is empty at first, and again between one key and the next. `held`: events in it at each payment;
+    `spread`: they always lie within so many places.
+    """
+
+    moves: Int32
+    ends: Int
+    held: Int
+    spread: int
+
+
+@njit(cache=True, nogil=True)
+def trace(queries: Queries, events: Events, bounds: Window) -> Trace:
+    """Walk a window over the payments of some keys."""
+    # in order, each event enters once and leaves once
+    moves = np.empty(2 * len(events.places), np.int32)
+    ends = np.empty(len(queries.rows), np.int64)
+    count = np.empty(len(queries.rows), np.int64)
+    made = spread = 0
+    for key in range(len(queries.starts) - 1):
+        if events.ordered[key]:
+            made, wide = _march(key, queries, events, bounds, moves, made, ends, count)
+        else:
+            moves, made = _wander(key, queries, events, bounds, moves, made, ends, count)
+            wide = events.starts[key + 1] - events.starts[key]
+        spread = max(spread, wide)
+    return Trace(moves, ends, count, spread)
+
+
+@njit(cache=True, nogil=True)
+def _march(
+    key: int, queries: Queries, events: Events, bounds: Window, moves: Int32, made: int, ends: Int, count: Int
+) -> tuple[int, int]:
+    """A key whose payments and events came in order: both edges of the window only move forward."""
+    low = high = events.starts[key]
+    wide = 0
+    last = events.starts[key + 1]
+    for query in range(queries.starts[key], queries.starts[key + 1]):
+        rank, time = queries.rows[query] + bounds.include_current, queries.times[query]
+        newest = _upto(time, bounds.delay, bounds.resolution) if bounds.delay > 0 else FOREVER
+        oldest = _after(time, bounds.window, bounds.delay, bounds.resolution)
+        while high < last and events.known[high] < rank and events.times[high] <= newest:
+            moves[made] = high
+            made += 1
+            high += 1
+        wide = max(wide, high - low)
+        while low < high and events.times[low] <= oldest:
+            moves[made] = ~low
+            made += 1
+            low += 1
+        ends[query] = made
+        count[query] = high - low
+    for at in range(low, high):
+        moves[made] = ~at
+        made += 1
+    return made, wide
+
+
+@njit(cache=True, nogil=True)
+def _wander(
+    key: int, queries: Queries, events: Events, bounds: Window, moves: Int32, made: int, ends: Int, count: Int
+) -> tuple[Int32, int]:
+    """Any key: events are switched on as they arrive, and the edges move to and fro."""
+    first, last = events.starts[key], events.starts[key + 1]
+    on = np.zeros(last - first, np.bool_)
+    arrived = low = first
+    high = first if bounds.delay > 0 else last
+    held = 0
+    for query in range(queries.starts[key], queries.starts[key + 1]):
+        rank, time = queries.rows[query] + bounds.include_current, queries.times[query]
+        # before one payment an event can arrive, cross the upper edge and cross the lower edge
+        moves = _with_room(moves, made + 3 * (last - first))
+        start = made
+        while arrived < last and events.known[events.arrivals[arrived]] < rank:
+            at = events.arrivals[arrived]
+            on[at - first] = True
+            if low <= at < high:
+                moves[made] = at
+                made += 1
+            arrived += 1
+        if bounds.delay > 0:
+            newest = _upto(time, bounds.delay, bounds.resolution)
+            while high < last and events.times[high] <= newest:
+                if on[high - first] and high >= low:
+                    moves[made] = high
+                    made += 1
+                high += 1
+            while high > first and events.times[high - 1] > newest:
+                high -= 1
+                if on[high - first] and high >= low:
+                    moves[made] = ~high
+                    made += 1
+        oldest = _after(time, bounds.window, bounds.delay, bounds.resolution)
+        while low < last and events.times[low] <= oldest:
+            if on[low - first] and low < high:
+                moves[made] = ~low
+                made += 1
+            low += 1
+        while low > first and events.times[low - 1] > oldest:
+            low -= 1
+            if on[low - first] and low < high:
+                moves[made] = low
+                made += 1
+        for at in range(start, made):
+            held += 1 if moves[at] >= 0 else -1
+        ends[query] = made
+        count[query] = held
+    # at most twice as many moves are to come as there are events of other keys
+    moves = _with_room(moves, made + 2 * len(events.places))
+    for at in range(low, high):
+        if on[at - first]:
+            moves[made] = ~at
+            made += 1
+    return moves, made
+
+
+@njit(cache=True, nogil=True)
+def _with_room(moves: Int32, room: int) -> Int32:
+    if room <= len(moves):
+        return moves
+    longer = np.empty(2 * room, np.int32)
+    longer[: len(moves)] = moves
+    return longer

@@ -1,39 +1,33 @@
 """The plan: what every engine computes for a list of features, checked against the schema once.
 
-Features that count the same events share a `Stream` (one entity, one condition), and those over the same
-window of it share a `Slot`, so that each event is added once per stream and expires once per slot. An
-`Output` says how a feature's value follows from what its slots hold.
+Features that count the same events share a `Stream` (one entity, one condition, one resolution), and those over
+the same window of it share a `Slot`, so that each event is added once per stream and expires once per slot. An
+`Output` says which measures of which slots a feature's value follows from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from typing import Literal, NamedTuple
 
 from shroff.collect import Schema
-from shroff.collect.schema import Kind
+from shroff.collect.schema import Kind, Scale
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
+from shroff.features import aggregates
+from shroff.features.aggregates import NAMES, RECIPES
 from shroff.features.define import Aggregate, Calendar, Feature, FeatureGroup, Sql
-from shroff.features.window import micros
+from shroff.features.window import Window, micros
 
-T = TypeVar("T")
 Later = Literal["result", "label"]
-Formula = Literal["count", "total", "mean", "distinct", "seconds_since_last", "risk"]
-
-PRESENT: Final = "\0present:"
-"""Before a column's name: the number of its values, which is what a mean divides by."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """Bounds of a slot in microseconds (0: none) and whether the payment itself counts."""
+class Measure(NamedTuple):
+    """What is kept over a window: its kind, and the column it is of, if any."""
 
-    window: int
-    delay: int
-    resolution: int
-    include_current: bool
+    kind: aggregates.Kind
+    column: str | None = None
 
 
 @dataclass(eq=False)
@@ -41,43 +35,50 @@ class Slot:
     """One window of one stream and what is kept over it."""
 
     window: Window
-    totals: list[int] = field(default_factory=list)
-    distincts: list[int] = field(default_factory=list)
-    last: bool = False
+    measures: list[Measure] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class Stream:
-    """The events of one entity that pass one condition.
+    """The events of one entity that meet one condition.
 
-    `later` are the events that must have arrived, besides the payment, before it counts; `fraud` keeps only
-    payments labelled fraud. `totals` and `distincts` are the columns that slots sum and count.
+    `later` are the events that must have arrived, besides the payment, before it counts. `resolution` is that of
+    all its windows.
     """
 
     columns: tuple[str, ...]
-    later: frozenset[Later]
     where: Expression | None
-    fraud: bool
+    later: frozenset[Later]
+    resolution: int
     slots: dict[Window, Slot] = field(default_factory=dict)
-    totals: list[str] = field(default_factory=list)
-    distincts: list[str] = field(default_factory=list)
 
     @property
     def horizon(self) -> int:
         """How far back any slot looks, in microseconds."""
-        return max(w.window + w.delay + w.resolution for w in self.slots)
+        return max(window.window + window.delay + window.resolution for window in self.slots)
+
+    @property
+    def measures(self) -> frozenset[Measure]:
+        """What is kept over any of its windows."""
+        return frozenset(measure for slot in self.slots.values() for measure in slot.measures)
+
+
+class Input(NamedTuple):
+    """One measure of one slot, as a formula reads it."""
+
+    stream: Stream
+    slot: Slot
+    measure: Measure
 
 
 @dataclass(frozen=True)
 class Output:
-    """How an aggregate follows from its slot: `at` picks the total or distinct, `base` what it is divided by."""
+    """How an aggregate follows from what slots hold: its recipe's formula over these inputs and constants."""
 
     name: str
-    formula: Formula
-    stream: Stream
-    slot: Slot
-    at: int = 0
-    base: tuple[Stream, Slot, int] | None = None
+    recipe: aggregates.Recipe
+    inputs: tuple[Input, ...]
+    constants: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Plan:
             self.rows.append(RowFeature(name, feature, self.kinds[name]))
 
     def _add_sql(self, feature: Sql) -> None:
-        source = parse(feature.expression, {**self.schema.kinds, **self.kinds})
+        source = self._parse(feature.name, feature.expression, {**self.schema.kinds, **self.kinds})
         for column in sorted(source.columns & self.schema.later):
             raise ConfigurationError(
                 f"feature `{feature.name}` reads `{column}`, which is not known yet when a payment is judged."
@@ -142,61 +143,74 @@ class Plan:
         self.rows.append(RowFeature(feature.name, source, source.kind))
 
     def _output(self, feature: Aggregate) -> Output:
-        where = None if feature.where is None else parse(feature.where, self.schema.kinds)
-        if where is not None and where.kind != "boolean":
-            raise ConfigurationError(f"feature `{feature.name}`: where= is a {where.kind}; expected a condition.")
+        recipe = RECIPES[feature.function]
+        for column in feature.entity.key:
+            self._check(feature, column, NAMES)
+        if feature.column is not None:
+            self._check(feature, feature.column, recipe.column)
+        inputs = [
+            self._input(feature, Measure(kind, feature.column), part=at < recipe.parts)
+            for at, kind in enumerate(recipe.measures)
+        ]
+        return Output(feature.name, recipe, tuple(inputs), feature.constants)
+
+    def _input(self, feature: Aggregate, measure: Measure, *, part: bool) -> Input:
+        if measure.kind == "present" and measure.column == self.schema.amount:
+            # a payment has an amount
+            measure = Measure("count")
         window = Window(
             window=micros(feature.window),
             delay=micros(feature.delay) if feature.delay else 0,
-            resolution=micros(feature.resolution) if feature.resolution else 0,
+            resolution=feature.grain,
             include_current=feature.include_current,
         )
-        stream, slot = self._slot(feature, window, where, fraud=False)
-        if feature.function == "total":
-            return Output(feature.name, "total", stream, slot, self._total(feature, stream, slot))
-        if feature.function == "mean":
-            at = self._total(feature, stream, slot)
-            column = str(feature.column)
-            if column == self.schema.amount:
-                return Output(feature.name, "mean", stream, slot, at)
-            present = _index(stream.totals, PRESENT + column)
-            _index(slot.totals, present)
-            return Output(feature.name, "mean", stream, slot, at, (stream, slot, present))
-        if feature.function == "distinct":
-            at = _index(stream.distincts, self._column(feature, ("key", "nominal", "personal", "currency")))
-            _index(slot.distincts, at)
-            return Output(feature.name, "distinct", stream, slot, at)
-        if feature.function == "risk":
-            frauds, fraud_slot = self._slot(feature, window, where, fraud=True)
-            return Output(feature.name, "risk", frauds, fraud_slot, base=(stream, slot, 0))
-        slot.last = slot.last or feature.function == "seconds_since_last"
-        return Output(feature.name, feature.function, stream, slot)
+        stream = self._stream(feature, self._where(feature, part=part))
+        slot = stream.slots.setdefault(window, Slot(window))
+        if measure not in slot.measures:
+            slot.measures.append(measure)
+        return Input(stream, slot, measure)
 
-    def _slot(
-        self, feature: Aggregate, window: Window, where: Expression | None, *, fraud: bool
-    ) -> tuple[Stream, Slot]:
-        for column in feature.entity.key:
-            self._column(feature, ("key", "nominal", "personal", "currency"), column)
-        later = self._later(feature, where, fraud=fraud)
-        for stream in self.streams:
-            same = (stream.columns, stream.later, stream.fraud) == (feature.entity.key, later, fraud)
-            if same and (stream.where and stream.where.sql) == (where and where.sql):
-                break
-        else:
-            stream = Stream(feature.entity.key, later, where, fraud)
-            self.streams.append(stream)
-        return stream, stream.slots.setdefault(window, Slot(window))
+    def _where(self, feature: Aggregate, *, part: bool) -> Expression | None:
+        conditions = [] if feature.where is None else [feature.where]
+        if part:
+            conditions.append(feature.condition or self._fraud(feature))
+        for text in conditions:
+            kind = self._parse(feature.name, text, self.schema.kinds).kind
+            if kind != "boolean":
+                raise ConfigurationError(f"feature `{feature.name}`: `{text}` is a {kind}; expected a condition.")
+        text = " AND ".join(f"({text})" for text in conditions) if len(conditions) > 1 else "".join(conditions)
+        return self._parse(feature.name, text, self.schema.kinds) if text else None
 
-    def _later(self, feature: Aggregate, where: Expression | None, *, fraud: bool) -> frozenset[Later]:
-        schema = self.schema
-        reads = where.columns if where else frozenset()
-        later: set[Later] = set()
-        if reads & {schema.result, schema.result_at} - {None}:
-            later.add("result")
-        if fraud or reads & {schema.label, schema.labelled_at} - {None}:
-            later.add("label")
-        if "label" in later and schema.label is None:
+    def _fraud(self, feature: Aggregate) -> str:
+        if self.schema.label is None:
             raise ConfigurationError(f"feature `{feature.name}` needs labels, but the schema names no label column.")
+        return '"' + self.schema.label.replace('"', '""') + '"'
+
+    def _parse(self, name: str, text: str, columns: dict[str, Kind]) -> Expression:
+        schema = self.schema
+        expression = parse(text, columns)
+        for column in (schema.id, schema.arrived_at, schema.result_at, schema.labelled_at):
+            if column in expression.columns:
+                raise ConfigurationError(
+                    f"feature `{name}` reads `{column}`, which says which payment it is or when something "
+                    "became known; a condition reads what a payment says."
+                )
+        return expression
+
+    def _stream(self, feature: Aggregate, where: Expression | None) -> Stream:
+        later = self._later(feature, where)
+        for stream in self.streams:
+            if (stream.columns, stream.resolution) == (feature.entity.key, feature.grain) and (
+                (stream.where and stream.where.sql) == (where and where.sql)
+            ):
+                return stream
+        self.streams.append(Stream(feature.entity.key, where, later, feature.grain))
+        return self.streams[-1]
+
+    def _later(self, feature: Aggregate, where: Expression | None) -> frozenset[Later]:
+        schema = self.schema
+        columns: dict[Later, str | None] = {"result": schema.result, "label": schema.label}
+        later = frozenset(kind for kind, column in columns.items() if where and column in where.columns)
         if "label" in later and schema.labelled_at is None and feature.delay is None:
             raise ConfigurationError(
                 f"feature `{feature.name}` would see labels before anybody knew them: give it a delay, "
@@ -207,27 +221,15 @@ class Plan:
                 f"feature `{feature.name}` counts the current payment, whose {' and '.join(sorted(later))} "
                 "is not known yet; drop include_current."
             )
-        return frozenset(later)
+        return later
 
-    def _total(self, feature: Aggregate, stream: Stream, slot: Slot) -> int:
-        at = _index(stream.totals, self._column(feature, ("amount", "numeric")))
-        _index(slot.totals, at)
-        return at
-
-    def _column(self, feature: Aggregate, scales: tuple[str, ...], column: str | None = None) -> str:
-        name = column or str(feature.column)
+    def _check(self, feature: Aggregate, column: str, scales: tuple[Scale, ...]) -> None:
         known = self.schema.scales
-        if name not in known:
-            raise UnknownColumn(f"feature `{feature.name}`: unknown column `{name}`{did_you_mean(name, known) or '.'}")
-        if known[name] not in scales:
-            raise ConfigurationError(
-                f"feature `{feature.name}`: column `{name}` is {known[name]}; expected {' or '.join(scales)}."
+        if column not in known:
+            raise UnknownColumn(
+                f"feature `{feature.name}`: unknown column `{column}`{did_you_mean(column, known) or '.'}"
             )
-        return name
-
-
-def _index(items: list[T], item: T) -> int:
-    """Where an item is in the list, put at its end when it is new."""
-    if item not in items:
-        items.append(item)
-    return items.index(item)
+        if known[column] not in scales:
+            raise ConfigurationError(
+                f"feature `{feature.name}`: column `{column}` is {known[column]}; expected {' or '.join(scales)}."
+            )

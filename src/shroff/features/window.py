@@ -14,12 +14,24 @@ Every engine asks `after` and `upto`, so the law is written once: an event is in
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from shroff.errors import ConfigurationError
 
 _UNITS: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+FOREVER: Final = 2**63 - 1
+"""Later than any time."""
+
 _DURATION: Final = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
+
+
+class Window(NamedTuple):
+    """Bounds in microseconds (0: no delay, no resolution) and whether the payment itself counts."""
+
+    window: int
+    delay: int = 0
+    resolution: int = 0
+    include_current: bool = False
 
 
 def after(time: int, window: int, delay: int, resolution: int) -> int:

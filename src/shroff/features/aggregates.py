@@ -1,0 +1,193 @@
+"""What each aggregate is: what must be kept over its window, and how its value follows from that.
+
+A *measure* is what an engine keeps over a window of events: how many there are, the total of a column, its
+different values … Measures are whole numbers, or (`scatter`, `decayed`) sums whose order is laid down, so that
+every engine finds the same ones. A *formula* turns them into the value: the same Python function per payment
+and, compiled, over a whole column. It gives NaN where the feature has no value.
+
+    count       events                                time     the payment's own time, microseconds
+    present     events with a value in the column     last     the latest event's time, microseconds
+    total       the column's sum, ten-thousandths     first    the earliest event's time, microseconds
+    scatter     Σ(x − ⌊mean⌋)², ten-thousandths²      own      events with the payment's own value
+    min, max    ten-thousandths                       entropy  n ln n − Σ c ln c, in 2**-32
+    distinct    different values                      top      events with the commonest value
+    decayed     events or total, an older event for less
+
+A new aggregate is a recipe here and a method of `Entity`; a new measure is one fold over a table and one
+reader of a timeline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final, Literal
+
+from shroff.collect.money import UNITS
+from shroff.collect.schema import Scale
+
+Function = Literal[
+    "count",
+    "share",
+    "frauds",
+    "risk",
+    "total",
+    "mean",
+    "std",
+    "min",
+    "max",
+    "distinct",
+    "is_new",
+    "entropy",
+    "top_share",
+    "seconds_since_first",
+    "seconds_since_last",
+    "decayed_count",
+    "decayed_total",
+]
+Kind = Literal[
+    "count",
+    "present",
+    "total",
+    "scatter",
+    "min",
+    "max",
+    "distinct",
+    "own",
+    "entropy",
+    "top",
+    "decayed",
+    "time",
+    "first",
+    "last",
+]
+
+NONE: Final = -(2**63)
+"""Stands for "no such number" among measures."""
+
+LARGEST: Final = 1e18
+"""Ten-thousandths that a numeric value counts as at most: 10¹⁴."""
+
+ONE: Final = 2**32
+"""The scale of `entropy`: logarithms are summed as integers, so that their order does not matter."""
+
+STEPS: Final = 16
+"""Steps in which an event's weight falls by half."""
+
+_HALVINGS: Final = 64
+
+DECAY: Final = (*(2.0 ** (-step / STEPS) for step in range(STEPS * _HALVINGS)), 0.0)
+"""The weight of an event by its age in steps; older than sixty-four half-lives it has none."""
+
+
+@cache
+def term(count: int) -> int:
+    """`count · ln(count)` as an integer of 2**-32, what `entropy` is summed from.
+
+    >>> term(1), round(term(2) / ONE, 6)
+    (0, 1.386294)
+    """
+    return round(count * math.log(count) * ONE) if count > 1 else 0
+
+
+def _plain(number: int) -> float:
+    return float(number)
+
+
+def _scaled(total: float) -> float:
+    return float(total) / UNITS
+
+
+def _mean(total: int, count: int) -> float:
+    return float(total) / count / UNITS if count > 0 else math.nan
+
+
+def _std(scatter: float, total: int, count: int) -> float:
+    if count == 0:
+        return math.nan
+    # what the mean lies above the whole number that scatter was taken around, times count
+    rest = float(total % count)
+    return math.sqrt(max(scatter - rest * rest / count, 0.0) / count) / UNITS
+
+
+def _extreme(units: int) -> float:
+    return float(units) / UNITS if units != NONE else math.nan
+
+
+def _seconds(time: int, then: int) -> float:
+    return float(time - then) / 1e6 if then != NONE else math.nan
+
+
+def _new(seen: int) -> float:
+    if seen == NONE:
+        return math.nan
+    return 1.0 if seen == 0 else 0.0
+
+
+def _share(part: int, whole: int) -> float:
+    return float(part) / whole if whole > 0 else math.nan
+
+
+def _entropy(surprise: int, count: int) -> float:
+    return float(surprise) / count / ONE if count > 0 else math.nan
+
+
+def _risk(frauds: int, payments: int, prior: float, weight: float) -> float:
+    total = payments + weight
+    return (frauds + prior * weight) / total if total > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """How an aggregate is made.
+
+    Attributes:
+        measures: what is kept over its window.
+        formula: its value from the measures, in this order, and then so many constants.
+        column: the scales that its column may have; empty: it takes none.
+        parts: how many of the measures, from the first, are over those events only that also meet the
+            aggregate's condition.
+        options: what it can be told besides what all can: these must be given, those with a default may.
+        not_current: why its window cannot hold the payment itself; empty: it can.
+    """
+
+    measures: tuple[Kind, ...]
+    formula: Callable[..., float]
+    column: tuple[Scale, ...] = ()
+    constants: int = 0
+    parts: int = 0
+    options: frozenset[str] = field(default_factory=frozenset)
+    not_current: str = ""
+
+
+_NUMBERS: Final[tuple[Scale, ...]] = ("amount", "numeric")
+NAMES: Final[tuple[Scale, ...]] = ("key", "nominal", "personal", "currency")
+"""Scales that tell things apart."""
+
+RECIPES: Final[dict[Function, Recipe]] = {
+    "count": Recipe(measures=("count",), formula=_plain),
+    "share": Recipe(measures=("count", "count"), parts=1, formula=_share, options=frozenset({"condition"})),
+    "frauds": Recipe(measures=("count",), parts=1, formula=_plain),
+    "risk": Recipe(
+        measures=("count", "count"), parts=1, formula=_risk, constants=2, options=frozenset({"prior", "weight"})
+    ),
+    "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBERS),
+    "mean": Recipe(measures=("total", "present"), formula=_mean, column=_NUMBERS),
+    "std": Recipe(measures=("scatter", "total", "present"), formula=_std, column=_NUMBERS),
+    "min": Recipe(measures=("min",), formula=_extreme, column=_NUMBERS),
+    "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBERS),
+    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAMES),
+    "is_new": Recipe(
+        measures=("own",), formula=_new, column=NAMES, not_current="its own value would never be new to it"
+    ),
+    "entropy": Recipe(measures=("entropy", "present"), formula=_entropy, column=NAMES),
+    "top_share": Recipe(measures=("top", "present"), formula=_share, column=NAMES),
+    "seconds_since_first": Recipe(measures=("time", "first"), formula=_seconds),
+    "seconds_since_last": Recipe(
+        measures=("time", "last"), formula=_seconds, not_current="the last payment would be the payment itself"
+    ),
+    "decayed_count": Recipe(measures=("decayed",), formula=_plain, options=frozenset({"half_life"})),
+    "decayed_total": Recipe(measures=("decayed",), formula=_scaled, column=_NUMBERS, options=frozenset({"half_life"})),
+}

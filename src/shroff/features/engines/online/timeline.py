@@ -1,0 +1,68 @@
+"""A key's events in order of time, and what is kept beside them so that any window is read at once.
+
+Times are microseconds. A span of events is given by place, `low` … `high - 1`, or by time: later than `after` and
+not later than `upto`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from shroff.features.engines.online.columns import Cell, Column, JoiningColumn
+
+
+class Timeline:
+    """Events in order of time (ties in order of arrival), with columns beside them.
+
+    One that `joins` keeps events of one time as one.
+    """
+
+    __slots__ = ("columns", "times")
+
+    def __init__(self, times: array[int], columns: tuple[Column[Any] | JoiningColumn[Any], ...]) -> None:
+        self.times = times
+        # whoever laid out the columns knows which is what
+        self.columns: tuple[Any, ...] = columns
+
+    def add(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
+        """Put an event in its place in time."""
+        times = self.times
+        at = len(times)
+        if at and times[-1] > time:
+            at = bisect_right(times, time)
+        if joins and at and times[at - 1] == time:
+            for column, cell in zip(self.columns, cells, strict=True):
+                column.join(at - 1, time, cell)
+            return
+        times.insert(at, time)
+        for column, cell in zip(self.columns, cells, strict=True):
+            column.insert(at, time, cell)
+
+    def remove(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
+        """Undo `add`: take out one event that is equal to this one, unless it is forgotten."""
+        times = self.times
+        at = bisect_left(times, time)
+        if at == len(times) or times[at] != time:
+            return
+        if joins:
+            for column, cell in zip(self.columns, cells, strict=True):
+                column.part(at, time, cell)
+            return
+        del times[at]
+        for column, cell in zip(self.columns, cells, strict=True):
+            column.remove(at, time, cell)
+
+    def forget(self, limit: int) -> None:
+        """Drop events at or before `limit`, once they are half of what is kept."""
+        times = self.times
+        if not times or times[0] > limit:
+            return
+        old = bisect_right(times, limit)
+        if old < 16 or old * 2 < len(times):
+            return
+        del times[:old]
+        for column in self.columns:
+            column.cut(old, limit)

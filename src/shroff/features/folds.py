@@ -1,0 +1,319 @@
+"""The measures over a table: each is one fold over the moves of a window.
+
+A fold is told which events enter and leave before each payment, and gives one number per payment. It starts
+with an empty window, and knows nothing of time, keys or lateness: `shroff.features.kernel.trace` does. Values
+are whole numbers, so that what entered leaves without a trace. `NONE` stands for "no value" in a column of
+numbers, a negative code in a column of names.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from shroff.features.aggregates import NONE
+from shroff.features.kernel import Int, Int32, Trace
+
+Floats = NDArray[np.float64]
+Wide = tuple[np.uint64, np.uint64]
+"""An integer modulo 2**128: its high and its low 64 bits."""
+
+_HIGHEST: Final = 2**63 - 1
+_HALF: Final = np.uint64(32)
+_LOW_BITS: Final = np.uint64(2**32 - 1)
+_BIT: Final = np.uint64(1)
+_NOTHING: Final = np.uint64(0)
+
+
+@njit(cache=True, nogil=True)
+def present(trace: Trace, column: Int) -> Int:
+    """Events with a value: numbers that are not `NONE`, codes that are not negative."""
+    out = np.empty(len(trace.ends), np.int64)
+    none = NONE if column.itemsize == 8 else -1
+    at = held = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            if move >= 0:
+                held += column[move] != none
+            else:
+                held -= column[~move] != none
+            at += 1
+        out[query] = held
+    return out
+
+
+@njit(cache=True, nogil=True)
+def total(trace: Trace, column: Int) -> Int:
+    """The sum of a column; events without a value add nothing."""
+    out = np.empty(len(trace.ends), np.int64)
+    at = held = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            units = column[move if move >= 0 else ~move]
+            if units != NONE:
+                held += units if move >= 0 else -units
+            at += 1
+        out[query] = held
+    return out
+
+
+@njit(cache=True, nogil=True)
+def scatter(trace: Trace, column: Int) -> Floats:
+    """Σ(x − ⌊mean⌋)², exact in 128 bits and then rounded once.
+
+    It is Σx² − m(Σx + r) with m = ⌊Σx/n⌋ and r = Σx mod n. Where Σ|x| stays below 2**63, Σx² stays below 2**126.
+    """
+    out = np.empty(len(trace.ends), np.float64)
+    at = count = held = 0
+    high = low = _NOTHING
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            units = column[move if move >= 0 else ~move]
+            at += 1
+            if units == NONE:
+                continue
+            square = _product(units, units)
+            if move >= 0:
+                high, low = _plus(high, low, square[0], square[1])
+                held, count = held + units, count + 1
+            else:
+                high, low = _minus(high, low, square[0], square[1])
+                held, count = held - units, count - 1
+        if count == 0:
+            out[query] = 0.0
+            continue
+        mean = held // count
+        taken = _product(mean, held + held % count)
+        rest = _minus(high, low, taken[0], taken[1])
+        out[query] = _rounded(rest[0], rest[1])
+    return out
+
+
+@njit(inline="always")
+def _product(a: int, b: int) -> Wide:
+    """a · b modulo 2**128 as (high, low); both are signed."""
+    x, y = np.uint64(abs(a)), np.uint64(abs(b))
+    x1, x0, y1, y0 = x >> _HALF, x & _LOW_BITS, y >> _HALF, y & _LOW_BITS
+    inner = x1 * y0 + ((x0 * y0) >> _HALF)
+    outer = x0 * y1 + (inner & _LOW_BITS)
+    high = x1 * y1 + (inner >> _HALF) + (outer >> _HALF)
+    low = x * y
+    if (a < 0) != (b < 0):
+        return _minus(_NOTHING, _NOTHING, high, low)
+    return high, low
+
+
+@njit(inline="always")
+def _plus(high: np.uint64, low: np.uint64, more_high: np.uint64, more_low: np.uint64) -> Wide:
+    total = low + more_low
+    return high + more_high + (_BIT if total < low else _NOTHING), total
+
+
+@njit(inline="always")
+def _minus(high: np.uint64, low: np.uint64, less_high: np.uint64, less_low: np.uint64) -> Wide:
+    return high - less_high - (_BIT if low < less_low else _NOTHING), low - less_low
+
+
+@njit(inline="always")
+def _rounded(high: np.uint64, low: np.uint64) -> float:
+    """The double nearest to a number of 128 bits (ties to even)."""
+    shifts = 0
+    while high != _NOTHING:
+        # the bit that falls out stays behind as "more than half"
+        low = (low >> _BIT) | (high << np.uint64(63)) | (low & _BIT)
+        high >>= _BIT
+        shifts += 1
+    return float(low) * 2.0**shifts
+
+
+@njit(cache=True, nogil=True)
+def least(trace: Trace, column: Int, spread: int) -> Int:
+    """The smallest value of a column, or `NONE`.
+
+    A tournament over the events in the window: each node holds the smaller of its two, and an event that enters
+    or leaves plays again only as far up as the winner changes. Events in the window lie within `spread` places.
+    """
+    size = 1
+    while size < spread:
+        size *= 2
+    tree = np.full(2 * size, _HIGHEST)
+    out = np.empty(len(trace.ends), np.int64)
+    at = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            event = move if move >= 0 else ~move
+            node = size + (event & (size - 1))
+            value = column[event] if move >= 0 and column[event] != NONE else _HIGHEST
+            while node > 0 and tree[node] != value:
+                tree[node] = value
+                value = min(value, tree[node ^ 1]) if node > 1 else value
+                node >>= 1
+            at += 1
+        out[query] = tree[1] if tree[1] != _HIGHEST else NONE
+    return out
+
+
+@njit(cache=True, nogil=True)
+def distinct(trace: Trace, codes: Int32, names: int) -> Int:
+    """How many different codes, 0 … names - 1."""
+    seen = np.zeros(names, np.int32)
+    out = np.empty(len(trace.ends), np.int64)
+    at = held = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            code = codes[move if move >= 0 else ~move]
+            if code >= 0:
+                if move >= 0:
+                    held += seen[code] == 0
+                    seen[code] += 1
+                else:
+                    seen[code] -= 1
+                    held -= seen[code] == 0
+            at += 1
+        out[query] = held
+    return out
+
+
+@njit(cache=True, nogil=True)
+def own(trace: Trace, codes: Int32, names: int, mine: Int32) -> Int:
+    """How many events have the code that the payment itself has (`mine`); `NONE` where it has none."""
+    seen = np.zeros(names, np.int32)
+    out = np.empty(len(trace.ends), np.int64)
+    at = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            code = codes[move if move >= 0 else ~move]
+            if code >= 0:
+                seen[code] += 1 if move >= 0 else -1
+            at += 1
+        out[query] = seen[mine[query]] if mine[query] >= 0 else NONE
+    return out
+
+
+@njit(cache=True, nogil=True)
+def entropy(trace: Trace, codes: Int32, names: int, terms: Int) -> Int:
+    """n ln n − Σ c ln c over the counts c of the codes, n together; `terms[c]` is c ln c as an integer."""
+    seen = np.zeros(names, np.int32)
+    out = np.empty(len(trace.ends), np.int64)
+    at = held = count = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            code = codes[move if move >= 0 else ~move]
+            if code >= 0:
+                held -= terms[seen[code]]
+                seen[code] += 1 if move >= 0 else -1
+                held += terms[seen[code]]
+                count += 1 if move >= 0 else -1
+            at += 1
+        out[query] = terms[count] - held
+    return out
+
+
+@njit(cache=True, nogil=True)
+def top(trace: Trace, codes: Int32, names: int, spread: int) -> Int:
+    """How many events have the commonest code."""
+    seen = np.zeros(names, np.int32)
+    # how many codes have each count; a count is at most `spread`
+    having = np.zeros(spread + 1, np.int32)
+    out = np.empty(len(trace.ends), np.int64)
+    at = most = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            code = codes[move if move >= 0 else ~move]
+            at += 1
+            if code < 0:
+                continue
+            having[seen[code]] -= 1
+            seen[code] += 1 if move >= 0 else -1
+            having[seen[code]] += 1
+            most = max(most, seen[code])
+            while most > 0 and having[most] == 0:
+                most -= 1
+        out[query] = most
+    return out
+
+
+@njit(cache=True, nogil=True)
+def edges(trace: Trace, events: int) -> tuple[Int32, Int32]:
+    """The first and the last event of the window by time, as positions; -1 when it is empty."""
+    on = np.zeros(events, np.bool_)
+    first = np.empty(len(trace.ends), np.int32)
+    last = np.empty(len(trace.ends), np.int32)
+    low, high = events, -1
+    at = 0
+    for query in range(len(first)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            if move >= 0:
+                on[move] = True
+                low, high = min(low, move), max(high, move)
+            else:
+                on[~move] = False
+            at += 1
+        while low <= high and not on[low]:
+            low += 1
+        while high >= low and not on[high]:
+            high -= 1
+        if low > high:
+            low, high = events, -1
+        first[query] = low if high >= 0 else -1
+        last[query] = high
+    return first, last
+
+
+@njit(cache=True, nogil=True)
+def pick(places: Int32, values: Int) -> Int:
+    """The values at these places, `NONE` for a place of -1."""
+    out = np.empty(len(places), np.int64)
+    for query in range(len(places)):
+        out[query] = values[places[query]] if places[query] >= 0 else NONE
+    return out
+
+
+@njit(cache=True, nogil=True)
+def decayed(trace: Trace, column: Int, steps: Int, now: Int, first: Int32, last: Int32, weights: Floats) -> Floats:
+    """The sum of a column, each event weighted by how many steps old it is.
+
+    Whole numbers are summed step by step and then the steps in order of time, so that every engine rounds alike.
+
+    Args:
+        steps, now: the step of each event, in order of time by key, and of each payment.
+        first, last: the window's first and last event (`edges`).
+        weights: by age in steps; the last one is zero and holds for all that is older.
+    """
+    bins = np.empty(len(steps), np.int32)
+    moments = np.empty(len(steps), np.int64)
+    many = 0
+    for event in range(len(steps)):
+        if event == 0 or steps[event] != steps[event - 1]:
+            moments[many] = steps[event]
+            many += 1
+        bins[event] = many - 1
+    sums = np.zeros(many, np.int64)
+    out = np.empty(len(trace.ends), np.float64)
+    at = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            event = move if move >= 0 else ~move
+            if column[event] != NONE:
+                sums[bins[event]] += column[event] if move >= 0 else -column[event]
+            at += 1
+        value = 0.0
+        if last[query] >= 0:
+            for step in range(bins[first[query]], bins[last[query]] + 1):
+                age = min(max(now[query] - moments[step], 0), len(weights) - 1)
+                value += sums[step] * weights[age]
+        out[query] = value
+    return out

@@ -1,0 +1,123 @@
+"""The compiled ground against plain Python: codes, groups, order of events, and the moves of a window."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shroff.features import folds, kernel
+from shroff.features.aggregates import NONE
+from shroff.features.kernel import Events, Queries, Trace
+from shroff.features.window import FOREVER, Window, after, upto
+
+CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(codes, np.int32))
+
+
+@given(keys=st.lists(st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32]), max_size=40), data=st.data())
+def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataObject) -> None:
+    valid = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
+    codes, firsts = kernel.factorise(np.array(keys, np.uint64), np.array(valid, np.bool_))
+    there = list(dict.fromkeys(key for key, is_valid in zip(keys, valid, strict=True) if is_valid))
+    assert codes.tolist() == [there.index(key) if ok else -1 for key, ok in zip(keys, valid, strict=True)]
+    assert [keys[row] for row in firsts] == there
+
+
+def test_many_different_keys_outgrow_the_first_table() -> None:
+    keys = np.random.default_rng(0).integers(0, 2**63, 300_000).astype(np.uint64)
+    twice = np.concatenate([keys, keys])
+    codes, firsts = kernel.factorise(twice, np.ones(len(twice), np.bool_))
+    assert len(firsts) == len(np.unique(keys))
+    assert (twice[firsts][codes] == twice).all()
+
+
+@given(codes=CODES)
+def test_rows_are_grouped_in_order(codes: kernel.Int32) -> None:
+    starts, rows = kernel.group_rows(codes, 5)
+    for key in range(5):
+        assert rows[starts[key] : starts[key + 1]].tolist() == np.flatnonzero(codes == key).tolist()
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
+    """Payments of a few keys, some of which are events that become known later."""
+    sizes = draw(st.lists(st.integers(0, 8), min_size=1, max_size=4))
+    n = sum(sizes)
+    rows = np.arange(n, dtype=np.int32)
+    times = np.array(draw(st.lists(st.integers(0, 60), min_size=n, max_size=n)), np.int64)
+    if draw(st.booleans()):
+        times.sort()
+    keep = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
+    lag = np.array(draw(st.lists(st.sampled_from([0, 0, 0, 1, 5]), min_size=n, max_size=n)), np.int32)
+    queries = Queries(np.cumsum([0, *sizes]), rows, times)
+    bounds = Window(
+        draw(st.integers(1, 30)), draw(st.sampled_from([0, 5])), draw(st.sampled_from([0, 7])), draw(st.booleans())
+    )
+    return queries, kernel.settle(queries, keep, rows + lag), bounds
+
+
+def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[int]:
+    """The window law: the places of the events in the window of a payment."""
+    key = int(np.searchsorted(queries.starts, query, side="right")) - 1
+    time = int(queries.times[query])
+    oldest = after(time, bounds.window, bounds.delay, bounds.resolution)
+    newest = upto(time, bounds.delay, bounds.resolution) if bounds.delay else FOREVER
+    return {
+        at
+        for at in range(events.starts[key], events.starts[key + 1])
+        if events.known[at] < queries.rows[query] + bounds.include_current and oldest < events.times[at] <= newest
+    }
+
+
+def windows(trace: Trace) -> list[set[int]]:
+    """The events in the window at each payment, by following the moves."""
+    inside: set[int] = set()
+    seen: list[set[int]] = []
+    at = 0
+    for end in trace.ends:
+        for move in trace.moves[at:end].tolist():
+            if move >= 0:
+                assert move not in inside
+                inside.add(move)
+            else:
+                inside.remove(~move)
+        assert not inside or max(inside) - min(inside) < trace.spread
+        at = end
+        seen.append(set(inside))
+    return seen
+
+
+@settings(max_examples=400, deadline=None)
+@given(walk=walks())
+def test_the_moves_of_a_window_keep_its_law(walk: tuple[Queries, Events, Window]) -> None:
+    queries, events, bounds = walk
+    trace = kernel.trace(queries, events, bounds)
+    expected = [held(queries, events, bounds, query) for query in range(len(queries.rows))]
+    assert windows(trace) == expected
+    assert trace.held.tolist() == [len(inside) for inside in expected]
+
+
+@settings(max_examples=200, deadline=None)
+@given(walk=walks(), data=st.data())
+def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
+    queries, events, bounds = walk
+    numbers = st.just(NONE) | st.integers(-(10**17), 10**17) | st.integers(-9, 9)
+    column = np.array([data.draw(numbers) for _ in events.places], np.int64)
+    trace = kernel.trace(queries, events, bounds)
+    for inside, found in zip(windows(trace), folds.scatter(trace, column).tolist(), strict=True):
+        there = [int(column[at]) for at in inside if column[at] != NONE]
+        mean = sum(there) // len(there) if there else 0
+        # the double nearest to the whole number, as Python rounds it
+        assert found == float(sum((number - mean) ** 2 for number in there))
+
+
+@settings(max_examples=200, deadline=None)
+@given(walk=walks(), data=st.data())
+def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
+    queries, events, bounds = walk
+    column = np.array([data.draw(st.sampled_from([NONE, -3, 0, 2, 7])) for _ in events.places], np.int64)
+    trace = kernel.trace(queries, events, bounds)
+    expected = [
+        min((int(column[at]) for at in inside if column[at] != NONE), default=NONE) for inside in windows(trace)
+    ]
+    assert folds.least(trace, column, trace.spread).tolist() == expected
