@@ -186,6 +186,7 @@ def train(
         str | None, typer.Option(help="random:70/30 or time:START/TRAIN/DELAY/TEST in days.", show_default=False)
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
+    tune: Annotated[int, typer.Option(help="Parameters to try per detector; a stopped search goes on.", min=0)] = 0,
     join: Join = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
@@ -198,8 +199,10 @@ def train(
     with steps(quiet=as_json) as step:
         loaded = load_project(project)
         step(f"read and clean {data}")
-        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
-        run = train_models(loaded, cleaned.frame, split=split, progress=step)
+        settings = Settings.read()
+        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
+        storage = settings.home / "tuning.db" if tune else None
+        run = train_models(loaded, cleaned.frame, split=split, tune=tune, storage=storage, progress=step)
         packaged = None
         if bundle is not None:
             step(f"package {run.best.name}")
@@ -212,6 +215,9 @@ def train(
         return
     _print_dropped(cleaned.dropped)
     out.print(comparison({trained.name: (trained.train, trained.test) for trained in run.trained}))
+    for trained in run.trained:
+        if trained.tuning is not None:
+            out.print(f"Tuned {trained.name}: {trained.tuning.parameters}", soft_wrap=True)
     out.print(f"Best on held-out training rows: {run.best.name}.")
     if packaged is not None:
         out.print(f"Packaged as {packaged.folder}, version {packaged.bundle.version}.")

@@ -59,9 +59,19 @@ def keep_features(project: Project, table: pl.DataFrame, place: str | Path) -> l
 
 
 def train_models(
-    project: Project, frame: pl.DataFrame, *, split: str | None = None, progress: Progress = silent
+    project: Project,
+    frame: pl.DataFrame,
+    *,
+    split: str | None = None,
+    tune: int = 0,
+    storage: Path | None = None,
+    progress: Progress = silent,
 ) -> Run:
     """Compute features over a clean table, then train and compare the project's detectors.
+
+    Args:
+        tune: parameters to try per detector, on validation folds inside the training part.
+        storage: SQLite file in which a search goes on where it stopped.
 
     Raises:
         ConfigurationError: no detectors, no label, or a split that does not fit the data.
@@ -75,6 +85,8 @@ def train_models(
         cost=project.policy.cost,
         reviews_per_day=project.policy.reviews_per_day,
         lists=project.policy.lists,
+        tune=tune,
+        storage=storage,
         progress=progress,
     )
 
@@ -136,6 +148,7 @@ def summary(run: Run) -> dict[str, Any]:
                     "decline_at": trained.thresholds.decline_at,
                 },
                 "seconds": round(trained.seconds, 3),
+                "tuning": None if trained.tuning is None else trained.tuning.to_dict(),
             }
             for trained in run.trained
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -112,3 +113,22 @@ def test_the_fingerprint_is_of_the_data_not_of_its_order(dataset: Dataset) -> No
     same = Dataset(table, dataset.schema, dataset.kinds, dataset.numeric, dataset.nominal, None)
     assert same.fingerprint() == dataset.fingerprint()
     assert Dataset.build(log(seed=1), plan).fingerprint() != dataset.fingerprint()
+
+
+def test_tuning_looks_inside_the_training_part_only(dataset: Dataset, tmp_path: Path) -> None:
+    split = TemporalSplit(START.date(), 12, 1, 6)
+    detectors = [Rules(["amount > 80"]), BoostedTrees(n_trees=20)]
+    tuned = train(dataset, detectors, split, cost=Cost(), k=3, tune=2, storage=tmp_path / "tuning.db")
+    rules, trees = tuned.trained
+    assert rules.tuning is None
+    assert trees.tuning is not None
+    assert trees.tuning.trials == 2
+    assert trees.detector.get_params().items() >= trees.tuning.parameters.items()
+    # another future, the same search
+    table = dataset.table.with_columns(
+        pl.when(pl.int_range(pl.len()) > tuned.rows.train.max()).then(1.0).otherwise("amount").alias("amount")
+    )
+    other = Dataset(table, dataset.schema, dataset.kinds, dataset.numeric, dataset.nominal, "card")
+    again = train(other, detectors, split, cost=Cost(), k=3, tune=2)
+    assert again.trained[1].tuning is not None
+    assert again.trained[1].tuning.parameters == trees.tuning.parameters

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -26,6 +28,9 @@ from shroff.evaluate import (
 )
 from shroff.experiment.dataset import Dataset
 
+if TYPE_CHECKING:
+    from shroff.experiment.tune import Tuning
+
 Floats = NDArray[np.float64]
 
 
@@ -46,6 +51,7 @@ class Trained:
     train: Metrics
     test: Metrics
     seconds: float
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ def train(
     reviews_per_day: int | None = None,
     lists: Mapping[str, Collection[str]] | None = None,
     k: int = 100,
+    tune: int = 0,
+    storage: Path | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Run:
     """Train, calibrate and measure each detector on the same rows.
@@ -80,6 +88,9 @@ def train(
         cost, reviews_per_day: what the policy's thresholds are chosen by, on out-of-fold probabilities.
         lists: named lists that detectors' SQL conditions may read.
         k: cards looked at per day in Card Precision@k.
+        tune: how many parameters to try per detector that declares a search space; 0 trains them as they are. They
+            are judged on folds inside the training part only.
+        storage: SQLite file in which a search goes on where it stopped.
         progress: called with a few words before each step.
 
     Raises:
@@ -91,8 +102,10 @@ def train(
     rows = split.rows(dataset.time, y, dataset.cards) if isinstance(split, TemporalSplit) else split.rows(y)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        progress(f"train {name}")
         one = _Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k)
+        if tune and detector.search_space:
+            one = one.tuned(split, trials=tune, storage=storage, progress=progress)
+        progress(f"train {name}")
         trained.append(one.run(name))
     return Run(dataset, str(split), rows, tuple(trained))
 
@@ -103,6 +116,18 @@ def _names(detectors: Sequence[Detector]) -> list[str]:
         same = sum(name.split("-")[0] == detector.name for name in names)
         names.append(f"{detector.name}-{same + 1}" if same else detector.name)
     return names
+
+
+def _folds_within(split: TemporalSplit, dataset: Dataset, learn: NDArray[np.int64]) -> list[Split]:
+    """Validation folds in time among the training rows; a training part that is too short gives random ones."""
+    from shroff.experiment.tune import stratified, within
+
+    y, cards = dataset.y[learn], dataset.cards
+    try:
+        inner = within(split)
+    except ConfigurationError:
+        return list(stratified(y, 3))
+    return [fold.rows(dataset.time[learn], y, None if cards is None else cards[learn]) for fold in inner]
 
 
 @dataclass(frozen=True)
@@ -116,6 +141,35 @@ class _Training:
     cost: Cost
     reviews_per_day: int | None
     k: int
+    tuning: Tuning | None = None
+
+    def tuned(
+        self,
+        split: RandomSplit | TemporalSplit,
+        *,
+        trials: int,
+        storage: Path | None,
+        progress: Callable[[str], None],
+    ) -> _Training:
+        """The same with the best parameters found on validation folds inside the training part."""
+        from shroff.experiment.tune import stratified, tune  # Optuna is loaded by those who tune
+
+        learn = self.rows.train
+        table = self._inputs()[learn]
+        preparation = self._prepare(table)
+        y = self.dataset.y[learn]
+        folds = _folds_within(split, self.dataset, learn) if isinstance(split, TemporalSplit) else stratified(y, 3)
+        best, found = tune(
+            self.detector,
+            preparation.matrix(table),
+            y,
+            folds,
+            nominal=preparation.nominal_codes,
+            trials=trials,
+            storage=storage,
+            progress=progress,
+        )
+        return replace(self, detector=best, tuning=found)
 
     def run(self, name: str) -> Trained:
         started = time.perf_counter()
@@ -142,6 +196,7 @@ class _Training:
                 judge, calibration.probability(fitted.score(preparation.matrix(table[judge]))), threshold
             ),
             seconds=seconds,
+            tuning=self.tuning,
         )
 
     def _inputs(self) -> pl.DataFrame:
