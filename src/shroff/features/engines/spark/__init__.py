@@ -1,0 +1,10 @@
+"""The Spark engine: features of a table on a cluster. Spark moves rows, the batch engine's sweep computes.
+
+`compute_spark` takes and gives Spark tables, `features_job` reads and writes Parquet. PySpark is imported when
+one of them runs; `pip install 'shroff[spark]'` brings it.
+"""
+
+from shroff.features.engines.spark.hot import Skew
+from shroff.features.engines.spark.job import compute_spark, features_job, read_clean
+
+__all__ = ["Skew", "compute_spark", "features_job", "read_clean"]

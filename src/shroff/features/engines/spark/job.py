@@ -1,0 +1,268 @@
+"""The Spark side: which rows go where. This is the only file that imports PySpark."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial, reduce
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from shroff.collect import Schema
+from shroff.collect.schema import Scale
+from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
+from shroff.features.define import FeatureGroup
+from shroff.features.engines.spark import hot, parts
+from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, USUAL, Skew
+from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, PAYMENT, ROW, Compute, Part
+from shroff.features.plan import Plan
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+ORDER: Final = "shroff order"
+"""The column that `read_clean` adds: the place of each row in the table, as one machine reads it."""
+
+_SINCE: Final = "shroff since"
+_KEY: Final = "shroff key "
+_FILE_BITS: Final = 40
+_BATCH: Final = 50_000
+_TYPES: Final[dict[Scale, str]] = {"time": "timestamp", "amount": "bigint", "label": "boolean", "numeric": "double"}
+
+
+def compute_spark(
+    groups: Sequence[FeatureGroup],
+    frame: DataFrame,
+    schema: Schema,
+    *,
+    order: str | None = None,
+    skew: Skew | None = USUAL,
+) -> DataFrame:
+    """The features of a clean table on a cluster: what `batch.compute` gives, in no particular row order.
+
+    Args:
+        frame: a table as `shroff.collect.clean` leaves it (amounts in minor units). It is read once per entity and
+            once more: cache it if it is dear to compute.
+        order: a column, different in every row, that tells the order of payments which arrived at the same moment;
+            without it that is the order of their ids.
+        skew: when hot keys are split; None does not look for them.
+
+    Returns:
+        The id column and one column per feature (double or string, nullable). Nothing but what finds
+        hot keys (a count, a sample, how early their payments are) is computed until it is used.
+
+    Raises:
+        MissingExtra: PySpark is not installed.
+        DataError: the table lacks a column or has it in another type.
+    """
+    _functions()
+    plan = Plan(groups, schema)
+    _check(frame, plan.schema, order)
+    found = parts.split(plan)
+    payments = frame.select(*(_col(name) for name in parts.payment_columns(plan)))
+    result = _types(payments, plan)
+    if not found:
+        return _map(payments, partial(parts.alone, groups=tuple(groups), schema=schema), result)
+    row = order or plan.schema.id
+    chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
+    held = [_held(frame, part, plan.schema, row, chunks.get(part.number)) for part in found]
+    together = reduce(_union, held, _payments(frame, plan, row))
+    assemble = partial(parts.assemble, groups=tuple(groups), schema=schema)
+    return _map(together.repartition(_col(ROW)), assemble, result)
+
+
+def read_clean(spark: SparkSession, path: str) -> DataFrame:
+    """A clean table from a Parquet file or folder, with its row order as the column `ORDER`.
+
+    The order of rows is that of files by name, and of rows within a file.
+
+    Raises:
+        BadFile: there is no Parquet at that path.
+    """
+    functions = _functions()
+    from pyspark.errors import AnalysisException
+
+    try:
+        frame = spark.read.parquet(path)
+    except AnalysisException:
+        raise BadFile(f"{path}: expected a Parquet file or a folder of them.") from None
+    file, place = functions.col("_metadata.file_path"), functions.col("_metadata.row_index")
+    files = sorted(row[0] for row in frame.select(file).distinct().collect())
+    if len(files) < 2:
+        return frame.withColumn(ORDER, place)
+    numbers = spark.createDataFrame([(name, number << _FILE_BITS) for number, name in enumerate(files)], [_KEY, ORDER])
+    placed = frame.select("*", file.alias(_KEY), place.alias(_SINCE))
+    return (
+        placed.join(functions.broadcast(numbers), _KEY)
+        .withColumn(ORDER, functions.col(ORDER) + functions.col(_SINCE))
+        .drop(_KEY, _SINCE)
+    )
+
+
+def features_job(
+    plan: Plan,
+    source: str,
+    target: str,
+    *,
+    master: str | None = None,
+    skew: Skew | None = USUAL,
+) -> int:
+    """Compute a project's features over a clean Parquet table and write them as a folder of Parquet files.
+
+    Args:
+        source: a file, folder or URL that every machine of the cluster can read (`shroff collect` writes one).
+        target: a folder or URL that is not there yet.
+        master: where Spark runs, such as `local[2]` or `yarn`; by default as `spark-submit` says.
+
+    Returns:
+        How many payments were written.
+
+    Raises:
+        MissingExtra: PySpark is not installed.
+        BadFile: the source is no Parquet.
+        DataError: the source is no clean table of the plan's schema.
+        ConfigurationError: the target exists.
+    """
+    _functions()
+    from pyspark.errors import AnalysisException
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    builder = SparkSession.Builder().appName("shroff features")
+    spark = running or (builder.master(master) if master else builder).getOrCreate()
+    try:
+        if (spark.sparkContext.master or "").startswith("local"):
+            # workers on this machine are this Python, not the first `python3` of the path
+            spark.sparkContext.pythonExec = sys.executable
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
+        features = compute_spark(plan.groups, read_clean(spark, source), plan.schema, order=ORDER, skew=skew)
+        try:
+            features.write.parquet(target)
+        except AnalysisException as error:
+            if error.getCondition() != "PATH_ALREADY_EXISTS":
+                raise
+            raise ConfigurationError(f"{target}: expected a target that does not exist yet.") from None
+        return spark.read.parquet(target).count()
+    finally:
+        if running is None:
+            spark.stop()
+
+
+def _check(frame: DataFrame, schema: Schema, order: str | None) -> None:
+    have = dict(frame.dtypes)
+    if order is not None and order not in have:
+        raise DataError(f"expected a column `{order}` for the order of rows, found none{did_you_mean(order, have)}")
+    for name, scale in schema.scales.items():
+        wanted = _TYPES.get(scale, "string")
+        if name not in have:
+            hint = did_you_mean(name, have) or "."
+            raise DataError(f"expected a clean table with a column `{name}` ({wanted}), found none{hint}")
+        if have[name] != wanted:
+            raise DataError(
+                f"column `{name}`: expected {wanted}, as cleaning leaves it, got {have[name]}: clean the table first."
+            )
+
+
+def _types(payments: DataFrame, plan: Plan) -> str:
+    """The columns of the result, as Spark's DDL."""
+    kinds = {name: "string" if kind == "text" else "double" for name, kind in plan.kinds.items()}
+    return ", ".join(f"{_quoted(name)} {kind}" for name, kind in {plan.schema.id: "string", **kinds}.items())
+
+
+def _payments(frame: DataFrame, plan: Plan, row: str) -> DataFrame:
+    functions = _functions()
+    columns = [_col(name) for name in parts.payment_columns(plan)]
+    return frame.select(
+        _col(row).alias(ROW),
+        functions.lit(0).alias(PART),
+        functions.lit(None).cast("array<double>").alias(HELD),
+        functions.struct(*columns).alias(PAYMENT),
+    )
+
+
+def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.DataFrame | None) -> DataFrame:
+    """One part's aggregates of all payments that have its key."""
+    # payments without the key have no value: shipping them would make one hot key of nothing
+    keyed = frame.where(reduce(lambda a, b: a & b, (_col(name).isNotNull() for name in part.key)))
+    narrow = keyed.select(_col(row).alias(ROW), *(_col(name) for name in part.columns))
+    keys = [_col(name) for name in part.key]
+    chunked = chunks is not None
+    if chunks is not None:
+        narrow = _in_chunks(narrow, part, schema, chunks)
+        keys.append(_col(CHUNK))
+    kind = dict(narrow.dtypes)[ROW]
+    compute = partial(parts.aggregates, part=part, schema=schema, chunked=chunked)
+    held = f"{_quoted(ROW)} {kind}, {_quoted(PART)} int, {_quoted(HELD)} array<double>"
+    return _map(narrow.repartition(*keys), compute, held)
+
+
+def _map(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
+    """A function over the record batches of each partition; `result` is the DDL of what it yields."""
+    # PySpark looks the columns up by names that it does not quote
+    plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
+    return plain.mapInArrow(partial(parts.named, names=tuple(frame.columns), compute=compute), result)
+
+
+def _union(one: DataFrame, other: DataFrame) -> DataFrame:
+    return one.unionByName(other, allowMissingColumns=True)
+
+
+def _hot_chunks(frame: DataFrame, found: Sequence[Part], schema: Schema, skew: Skew) -> dict[int, pl.DataFrame]:
+    """The chunks of hot keys by part; parts without hot keys are left out."""
+    rows = frame.count()
+    if rows <= skew.rows:
+        return {}
+    keys = dict.fromkeys(name for part in found for name in part.key)
+    share = min(1.0, skew.sample / rows)
+    looked_at = frame.select(*(_col(name) for name in keys), _micros(schema.arrived_at or schema.time).alias(ARRIVAL))
+    sample = pl.DataFrame(pl.from_arrow(looked_at.sample(fraction=share, seed=1).toArrow()))
+    chunks = {part.number: hot.ranges(sample, part, skew, weight=1.0 / share) for part in found}
+    return {number: found for number, found in chunks.items() if len(found)}
+
+
+def _in_chunks(narrow: DataFrame, part: Part, schema: Schema, chunks: pl.DataFrame) -> DataFrame:
+    """Rows with their chunk: those of hot keys once for each chunk that owns or sees them."""
+    functions = _functions()
+    spark = narrow.sparkSession
+    named = chunks.rename({name: f"{_KEY}{place}" for place, name in enumerate(part.key)})
+    spans = spark.createDataFrame(named.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    arrival, time = _micros(schema.arrived_at or schema.time), _micros(schema.time)
+    same = reduce(lambda a, b: a & b, (_col(name) == _col(f"{_KEY}{at}") for at, name in enumerate(part.key)))
+    owned = (arrival >= _col(FROM)) & (arrival < _col(UPTO))
+    earliest = (
+        narrow.join(functions.broadcast(spans), same & owned).groupBy(CHUNK).agg(functions.min(time).alias(_SINCE))
+    )
+    spans = spark.createDataFrame(spans.join(earliest, CHUNK).toArrow())
+    seen = (arrival < _col(UPTO)) & (time > _col(_SINCE) - functions.lit(part.horizon))
+    joined = narrow.join(functions.broadcast(spans), same & (owned | seen), "left")
+    return joined.select(
+        *(_col(name) for name in narrow.columns),
+        functions.coalesce(_col(CHUNK), functions.lit(0)).cast("string").alias(CHUNK),
+        functions.coalesce(owned, functions.lit(True)).alias(OWNED),
+    )
+
+
+def _micros(name: str) -> Column:
+    moment: Column = _functions().unix_micros(_col(name))
+    return moment
+
+
+def _col(name: str) -> Column:
+    column: Column = _functions().col(_quoted(name))
+    return column
+
+
+def _quoted(name: str) -> str:
+    # names may hold dots, which Spark reads as fields
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _functions() -> ModuleType:
+    try:
+        import_module("pyspark.sql")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("the Spark engine needs PySpark: pip install 'shroff[spark]'") from error
+    return import_module("pyspark.sql.functions")

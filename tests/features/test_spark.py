@@ -1,0 +1,330 @@
+"""The Spark engine: what the oracle and the batch engine give, however the rows are spread."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from polars.testing import assert_frame_equal
+
+from contract.strategies import Ask, Log, cases
+from contract.test_engines import expected
+from shroff import Entity, FeatureGroup, Schema, calendar, sql
+from shroff.collect import clean
+from shroff.collect.simulate import simulate
+from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
+from shroff.features.define import Aggregate
+from shroff.features.engines.batch import compute
+from shroff.features.engines.spark import Skew, compute_spark, features_job, read_clean
+from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, ranges
+from shroff.features.engines.spark.job import ORDER
+from shroff.features.engines.spark.parts import CHUNK, payment_columns, split
+from shroff.features.plan import Plan
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# a library beside Spark's, which is imported where it is there and not used here
+pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+
+SCHEMA = Schema(
+    id="id",
+    time="at",
+    amount="eur",
+    currency="currency",
+    label="fraud",
+    labelled_at="labelled_at",
+    result="result",
+    arrived_at="arrived_at",
+    nominal=["mcc"],
+    numeric=["items"],
+    keys=["card", "shop.id"],
+    timezone="Europe/Copenhagen",
+)
+CARD, SHOP = Entity("card", "card"), Entity("shop", "shop.id")
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    sql_module = pytest.importorskip("pyspark.sql", reason="PySpark is not installed")
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        pytest.skip("Spark needs Java, which is not installed")
+    session: SparkSession = (
+        sql_module.SparkSession.Builder()
+        .master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.log.level", "ERROR")
+        .config("spark.driver.memory", "1g")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.sql.session.timeZone", "UTC")
+        .getOrCreate()
+    )
+    session.sparkContext.pythonExec = sys.executable
+    yield session
+    session.stop()
+
+
+def to_spark(spark: SparkSession, frame: pl.DataFrame) -> DataFrame:
+    frame = frame.cast({pl.UInt32: pl.Int64})
+    return spark.createDataFrame(frame.to_arrow(compat_level=pl.CompatLevel.oldest())).repartition(3)
+
+
+def to_polars(frame: DataFrame) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(frame.toArrow()))
+
+
+Case = tuple[Log, list[Ask]]
+Arrivals = tuple[bool, bool, bool]
+
+
+@cache
+def random_cases() -> dict[Arrivals, list[Case]]:
+    """Random logs and features by which arrivals the schema has: many to a job, since a job takes seconds."""
+    found: dict[Arrivals, list[Case]] = defaultdict(list)
+
+    @settings(
+        max_examples=300,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(case=cases())
+    def gather(case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
+        log, _, asks = case
+        schema = log.schema
+        arrivals = (schema.arrived_at is not None, schema.result_at is not None, schema.labelled_at is not None)
+        found[arrivals].append((log, asks))
+
+    gather()
+    return found
+
+
+def in_one_table(found: list[Case]) -> tuple[Schema, pl.DataFrame, FeatureGroup]:
+    """Many logs as one: each in a key space of its own, every feature of any."""
+    schema = found[0][0].schema
+    frame = pl.concat(
+        log.frame.with_columns(id=pl.format("{}/{}", pl.lit(space), "id"), space=pl.lit(str(space)))
+        for space, (log, _) in enumerate(found)
+    )
+    features: dict[str, Aggregate] = {}
+    for _, asks in found:
+        for ask in asks:
+            entity = Entity(ask.feature.entity.name, ("space", *ask.feature.entity.key))
+            features[ask.feature.name] = msgspec.structs.replace(ask.feature, entity=entity)
+    return schema, frame.with_row_index("place"), FeatureGroup("random", list(features.values()))
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "skew"),
+    [
+        ((True, True, True), None),
+        ((True, True, True), Skew(rows=3, overlap=1e9)),
+        ((True, False, False), Skew(rows=2, overlap=1e9)),
+        ((False, False, False), Skew(rows=3, overlap=1e9)),
+    ],
+)
+def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: Skew | None) -> None:
+    found = random_cases()[arrivals]
+    schema, frame, group = in_one_table(found)
+    result = to_polars(compute_spark([group], to_spark(spark, frame), schema, order="place", skew=skew))
+    result = frame.select("id").join(result, on="id", how="left", maintain_order="left")
+    for space, (log, asks) in enumerate(found):
+        want = expected(log, asks).with_columns(id=pl.format("{}/{}", pl.lit(space), "id"))
+        got = result.filter(pl.col("id").str.starts_with(f"{space}/")).select(want.columns)
+        assert_frame_equal(got, want, check_exact=True)
+
+
+GROUP = FeatureGroup(
+    "all",
+    [
+        CARD.count(["1h", "7d"]),
+        CARD.total("eur", "1d"),
+        CARD.mean("items", "7d"),
+        CARD.count("7d", where="mcc = 'undefined' AND eur > 20"),
+        CARD.distinct("shop.id", "1d", include_current=True),
+        SHOP.risk("3h", delay="1h"),
+        SHOP.seconds_since_last("1d"),
+        Entity("pair", ["card", "shop.id"]).count("7d"),
+        sql("dear", "card_total_eur_1d > 100 OR eur / items > 10"),
+        sql("kind", "CASE WHEN mcc = '5411' THEN 'food' ELSE lower(mcc) END"),
+        calendar("part_of_day"),
+        calendar("hour"),
+    ],
+)
+
+
+def payments(n: int = 600) -> pl.DataFrame:
+    """Payments of a few cards and shops with gaps in every column, one shop much busier than the others."""
+    start = datetime(2024, 3, 29, tzinfo=UTC)
+    rows = [
+        {
+            "id": f"p{(at * 7919) % n:04d}",
+            "at": start + timedelta(minutes=(at // 3) * 17 - (600 if at % 50 == 7 else 0)),
+            "eur": (at * 37) % 9000,
+            "currency": "JPY" if at % 11 == 0 else "EUR",
+            "fraud": None if at % 5 == 0 else at % 9 == 0,
+            "labelled_at": None if at % 6 == 0 else start + timedelta(minutes=(at // 3) * 17 + at % 4000),
+            "result": None if at % 13 == 0 else ("Failed" if at % 4 == 0 else "Authorised"),
+            "arrived_at": start + timedelta(minutes=(at // 3) * 17),
+            "mcc": "undefined" if at % 3 == 0 else "5411",
+            "items": None if at % 8 == 0 else at % 4 / 2,
+            "card": None if at % 17 == 0 else f"c{at * at % 23}",
+            "shop.id": None if at % 19 == 0 else ("busy" if at % 5 < 2 else f"s{at % 7}"),
+        }
+        for at in range(n)
+    ]
+    dtypes = {name: pl.Datetime("us", "UTC") for name in ("at", "labelled_at", "arrived_at")}
+    return pl.DataFrame(rows, schema_overrides=dtypes).with_columns(pl.col("items").cast(pl.Float64))
+
+
+@pytest.mark.parametrize("skew", [Skew(), Skew(rows=60, overlap=20.0, sample=400)])
+def test_all_kinds_of_features_equal_the_batch_engine(spark: SparkSession, skew: Skew) -> None:
+    frame = payments().with_row_index("place")
+    want = compute([GROUP], frame, SCHEMA)
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Kathmandu")
+    try:
+        got = to_polars(compute_spark([GROUP], to_spark(spark, frame), SCHEMA, order="place", skew=skew))
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    assert_frame_equal(got.sort("id"), want.sort("id"), check_exact=True)
+
+
+def test_without_an_order_payments_that_arrive_together_are_in_order_of_their_ids(spark: SparkSession) -> None:
+    frame = payments(90)
+    group = FeatureGroup("ties", [CARD.count("7d"), SHOP.count("7d")])
+    got = to_polars(compute_spark([group], to_spark(spark, frame), SCHEMA)).sort("id")
+    assert_frame_equal(got, compute([group], frame.sort("id"), SCHEMA), check_exact=True)
+    assert not got.equals(compute([group], frame, SCHEMA).sort("id"))
+
+
+def test_features_of_the_payment_alone_move_no_rows(spark: SparkSession) -> None:
+    frame = payments(50)
+    group = FeatureGroup("alone", [sql("large", "eur > 20"), calendar("weekday")])
+    features = compute_spark([group], to_spark(spark, frame), SCHEMA)
+    assert_frame_equal(to_polars(features).sort("id"), compute([group], frame, SCHEMA).sort("id"), check_exact=True)
+
+
+def test_a_job_reads_and_writes_parquet_in_the_order_of_its_files(spark: SparkSession, tmp_path: Path) -> None:
+    frame = payments(300)
+    source = tmp_path / "clean table"
+    source.mkdir()
+    # the smaller file first: Spark would read it last
+    frame.head(40).write_parquet(source / "part-0.parquet")
+    frame.tail(260).write_parquet(source / "part-1.parquet", row_group_size=64)
+    ordered = to_polars(read_clean(spark, str(source))).sort(ORDER)
+    assert ordered["id"].to_list() == frame["id"].to_list()
+    target = tmp_path / "features"
+    assert features_job(Plan([GROUP], SCHEMA), str(source), str(target), skew=Skew(rows=50, overlap=20.0)) == 300
+    written = pl.read_parquet(target / "*.parquet")
+    assert_frame_equal(written.sort("id"), compute([GROUP], frame, SCHEMA).sort("id"), check_exact=True)
+    with pytest.raises(ConfigurationError, match="does not exist yet"):
+        features_job(Plan([GROUP], SCHEMA), str(source), str(target))
+    with pytest.raises(BadFile, match="expected a Parquet file or a folder"):
+        features_job(Plan([GROUP], SCHEMA), str(tmp_path / "nothing"), str(target))
+
+
+def test_a_simulated_log_in_a_file_equals_the_batch_engine(spark: SparkSession, tmp_path: Path) -> None:
+    schema = Schema(
+        id="transaction_id",
+        time="created_at",
+        amount="amount",
+        currency="currency",
+        label="is_fraud",
+        labelled_at="labelled_at",
+    )
+    merchant = Entity("merchant", "merchant_id")
+    group = FeatureGroup("g", [merchant.risk("7d"), merchant.total("amount", "30d", resolution="1d")])
+    frame = clean(simulate(3_000, seed=3), schema.with_keys(group.key_columns), key=b"k" * 32).frame
+    frame.write_parquet(tmp_path / "clean.parquet")
+    read = read_clean(spark, str(tmp_path / "clean.parquet"))
+    got = to_polars(compute_spark([group], read, schema, order=ORDER, skew=Skew(rows=20)))
+    assert_frame_equal(
+        got.sort("transaction_id"), compute([group], frame, schema).sort("transaction_id"), check_exact=True
+    )
+
+
+def test_a_table_that_is_not_clean_is_refused_by_name(spark: SparkSession) -> None:
+    frame = payments(3)
+    with pytest.raises(DataError, match="column `eur`: expected bigint, as cleaning leaves it, got double"):
+        compute_spark([GROUP], to_spark(spark, frame.cast({"eur": pl.Float64})), SCHEMA)
+    with pytest.raises(DataError, match=r"with a column `shop.id` \(string\), found none"):
+        compute_spark([GROUP], to_spark(spark, frame.drop("shop.id")), SCHEMA)
+    with pytest.raises(DataError, match="expected a column `place` for the order of rows, found none"):
+        compute_spark([GROUP], to_spark(spark, frame), SCHEMA, order="place")
+
+
+def test_two_payments_with_one_id_are_refused(spark: SparkSession) -> None:
+    frame = pl.concat([payments(3), payments(1)])
+    with pytest.raises(Exception, match="expected another id"):
+        compute_spark([GROUP], to_spark(spark, frame), SCHEMA).collect()
+
+
+def test_without_pyspark_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'shroff\[spark\]'"):
+        features_job(Plan([GROUP], SCHEMA), "clean.parquet", "features")
+
+
+def test_an_entity_ships_only_what_its_features_read() -> None:
+    plan = Plan([GROUP], SCHEMA)
+    columns = {part.key: set(part.columns) for part in split(plan)}
+    needed = {"at", "arrived_at"}
+    assert columns == {
+        ("card",): needed | {"card", "eur", "currency", "items", "mcc", "shop.id"},
+        ("shop.id",): needed | {"shop.id", "fraud", "labelled_at"},
+        ("card", "shop.id"): needed | {"card", "shop.id"},
+    }
+    assert payment_columns(plan) == ("id", "at", "eur", "currency", "mcc", "items")
+
+
+def hot_chunks(arrivals: dict[str, list[int]], *, rows: int, overlap: float, weight: float = 1.0) -> pl.DataFrame:
+    sample = pl.DataFrame(
+        [{"card": card, ARRIVAL: arrived} for card, several in arrivals.items() for arrived in several]
+    )
+    part = split(Plan([FeatureGroup("g", CARD.count("10s"))], SCHEMA))[0]
+    return ranges(sample, part, Skew(rows=rows, overlap=overlap), weight=weight)
+
+
+def test_chunks_cover_all_time_and_share_the_rows_of_a_hot_key() -> None:
+    second = 1_000_000
+    arrivals = {"hot": [at * second for at in range(100)], "cold": [0] * 25}
+    chunks = hot_chunks(arrivals, rows=25, overlap=10.0)
+    assert chunks["card"].to_list() == ["hot"] * 4
+    assert chunks[CHUNK].to_list() == [1, 2, 3, 4]
+    assert chunks[FROM][1:].to_list() == chunks[UPTO][:-1].to_list() == [25 * second, 50 * second, 75 * second]
+    assert chunks[FROM][0] < 0
+    assert chunks[UPTO][3] > 100 * second
+
+
+def test_a_window_that_is_long_for_its_history_makes_fewer_chunks() -> None:
+    arrivals = {"hot": [at * 1_000_000 for at in range(31)]}
+    # half a minute of history, windows of ten seconds: three chunks hold one row to be seen for each they own
+    assert len(hot_chunks(arrivals, rows=1, overlap=1.0)) == 3
+    assert len(hot_chunks(arrivals, rows=1, overlap=0.5)) == 0
+    assert len(hot_chunks(arrivals, rows=31, overlap=9.0)) == 0
+    assert len(hot_chunks(arrivals, rows=31, overlap=9.0, weight=2.0)) == 2
+
+
+def test_payments_that_arrived_together_are_never_in_two_chunks() -> None:
+    arrivals = {"hot": [5_000_000] * 60 + [25_000_000] * 3}
+    chunks = hot_chunks(arrivals, rows=10, overlap=1e6)
+    assert set(chunks[FROM].to_list()[1:]) <= {25_000_000}
+
+
+def test_bounds_of_nothing_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="expected numbers above 0"):
+        Skew(rows=0)
