@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from shroff.collect.payment import Value
 from shroff.decide.reasons import Explainer
 from shroff.decide.words import column, condition, sentences
 from shroff.detect.preparation import Nominal, Numeric, Preparation
+from shroff.features.aggregates import RECIPES, Function
+from shroff.features.define import Aggregate
 
 SCHEMA = Schema(
     id="id",
@@ -35,6 +39,11 @@ GROUP = FeatureGroup(
         card.distinct("host_id", "1d"),
         card.seconds_since_last("1d"),
         merchant.risk("7d", delay="7d"),
+        card.frauds("30d", delay="1d", name="card_frauds_30d"),
+        card.share("result = 'failed'", "1d", name="failed_share"),
+        card.is_new("host_id", "30d", name="new_host"),
+        card.max("amount", "7d"),
+        card.decayed_total("amount", "7d", half_life="1d", name="fading"),
         sql("same_country", "request_country = account_country"),
         sql("per_item", "amount / items"),
         calendar("hour"),
@@ -54,7 +63,7 @@ SAYS = sentences([GROUP], SCHEMA)
         ("burst", 2.0, 1.0, "2 payments by this card in 5 minutes, this payment included; typical 1"),
         ("card_total_amount_1d", 1240.5, 80.2, "total 1,240.50 by this card in 1 day; typical 80.20"),
         ("card_total_items_1d", 12.0, 3.25, "total `items` 12 by this card in 1 day; typical 3.2"),
-        ("card_mean_amount_30d", None, 80.2, "no mean by this card in 30 days; typical 80.20"),
+        ("card_mean_amount_30d", None, 80.2, "no other payment by this card in 30 days to compare with; typical 80.20"),
         ("card_distinct_host_id_1d", 5.0, 1.1, "5 different `host_id` by this card in 1 day; typical 1.1"),
         (
             "card_seconds_since_last_1d",
@@ -66,13 +75,28 @@ SAYS = sentences([GROUP], SCHEMA)
             "card_seconds_since_last_1d",
             None,
             18_720.0,
-            "no other payment by this card in 1 day; typically 5.2 hours since the last one",
+            "no other payment by this card in 1 day to compare with; typical 5.2 hours",
         ),
         (
             "merchant_risk_7d_delay_7d",
             0.12,
             0.003,
             "fraud share of this merchant over 7 days (delayed 7 days): 12 %; typical 0.3 %",
+        ),
+        ("card_frauds_30d", 1.0, 0.01, "1 known fraud at this card in 30 days (delayed 1 day); typical 0.01"),
+        (
+            "failed_share",
+            0.5,
+            0.02,
+            "50 % of payments by this card in 1 day meet `result = 'failed'`; typical 2 %",
+        ),
+        ("new_host", 1.0, 0.1, "new `host_id` of this card in 30 days; typically for 10 %"),
+        ("card_max_amount_7d", 900.0, 120.0, "largest 900.00 by this card in 7 days; typical 120.00"),
+        (
+            "fading",
+            400.0,
+            80.0,
+            "total 400.00 by this card in 7 days, fading by half in 1 day; typical 80.00",
         ),
         ("same_country", 0.0, 0.9, "`request_country = account_country` does not hold; typically it does for 90 %"),
         ("same_country", 1.0, 0.1, "`request_country = account_country` holds; typically for 10 %"),
@@ -85,6 +109,27 @@ SAYS = sentences([GROUP], SCHEMA)
 )
 def test_features_in_words(feature: str, value: Value, typical: float | str, text: str) -> None:
     assert SAYS[feature](value, typical) == text
+
+
+@pytest.mark.parametrize("function", RECIPES)
+def test_every_aggregate_has_words(function: Function) -> None:
+    recipe = RECIPES[function]
+    options: dict[str, Any] = {"condition": "amount > 5", "half_life": "1h"}
+    scale = {"amount": "amount", "key": "host_id"}
+    column = next((scale[kind] for kind in recipe.column if kind in scale), None)
+    feature = Aggregate(
+        entity=card,
+        function=function,
+        window="1d",
+        column=column,
+        delay="1d",
+        name="x",
+        **{name: value for name, value in options.items() if name in recipe.options},
+    )
+    says = sentences([FeatureGroup("g", [feature])], SCHEMA)["x"]
+    for value in (None, 0.0, 2.5):
+        assert "this card" in says(value, 1.5) or value is None
+        assert "{" not in says(value, 1.5)
 
 
 def test_columns_and_conditions_in_words() -> None:

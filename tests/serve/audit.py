@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import msgspec
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from shroff.collect import Payment
+from shroff.collect.payment import Value
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online import OnlineEngine
 from shroff.package import Bundle
@@ -16,6 +20,7 @@ from shroff.serve.decider import Decider
 from shroff.serve.ledger import Ledger, StoredEntry
 
 UTC = pl.Datetime("us", "UTC")
+SOON = time.time_ns() // 1_000 + 60_000_000
 
 
 def read_ledger(url: str) -> list[StoredEntry]:
@@ -81,13 +86,20 @@ def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
     return frame.with_columns(pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC))
 
 
-def state(engine: OnlineEngine) -> list[dict[Any, Any]]:
-    """All that an engine remembers, without the empty places of keys it has forgotten."""
-    return [
-        {
-            key: (line.times.tolist(), [sums.tolist() for sums in line.sums], line.values, line.latest)
-            for key, line in track.timelines.items()
-            if line.times
-        }
-        for track in engine._tracks
-    ] + [dict.fromkeys(engine._pending)]
+def state(engine: OnlineEngine) -> tuple[object, ...]:
+    """What an engine remembers: how much, and what payments of many keys would see now and an hour ago."""
+    seen = []
+    for card, host, merchant in product(range(6), range(3), range(2)):
+        for age in (0, 3_600_000_000):
+            moment = SOON - age
+            values: dict[str, Value] = {
+                "created_at": moment,
+                "amount": 1.0,
+                "card_id": f"c{card}",
+                "host_id": f"h{host}",
+                "merchant_id": f"m{merchant}",
+            }
+            probe = Payment(id="probe", time=moment, arrived=0, minor=100, units=10_000, values=values)
+            seen.append(engine.observe(probe))
+            engine.forget(probe)
+    return engine.keys, engine.events, engine.pending, seen

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from serve.service import KEY, Service
 from shroff import Entity, FeatureGroup, Policy, Rule, Schema, calendar, sql
 from shroff.detect import Calibration, LogisticRegression, Preparation
 from shroff.detect.preparation import Nominal, Numeric
@@ -20,7 +21,6 @@ from shroff.package import Bundle, load, save
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 
-KEY = b"k" * 32
 SCHEMA = Schema(
     id="payment_id",
     time="created_at",
@@ -116,6 +116,13 @@ def bundle_folder(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def bundle(bundle_folder: Path) -> Bundle:
     return load(bundle_folder)
+
+
+@pytest.fixture(scope="session")
+def service(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service that tests share."""
+    with Service(bundle_folder, tmp_path_factory.mktemp("home")) as running:
+        yield running
 
 
 @pytest.fixture

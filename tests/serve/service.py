@@ -12,8 +12,7 @@ from typing import Any
 
 import httpx
 
-from serve.conftest import KEY
-
+KEY = b"k" * 32
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -37,7 +36,6 @@ class Service:
 
     def __enter__(self) -> Service:
         arguments = [str(self.bundle), str(self.home), str(self.warm or "")]
-        self.log = self.home / "service.log"
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:
@@ -64,6 +62,10 @@ class Service:
             self.process.wait(30)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+    @property
+    def log(self) -> Path:
+        return self.home / "service.log"
 
     @property
     def ledger(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,12 +19,6 @@ from serve.service import Service
 Pay = Callable[..., dict[str, Any]]
 Json = dict[str, Any]
 SECRET = "do-not-echo-4111111111111111"
-
-
-@pytest.fixture(scope="module")
-def service(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(bundle_folder, tmp_path_factory.mktemp("home")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

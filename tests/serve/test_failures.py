@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from serve.audit import assert_equal_to_batch, read_ledger, state
-from serve.conftest import KEY
+from serve.service import KEY
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict

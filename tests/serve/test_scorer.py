@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from serve.audit import assert_equal_to_batch, assert_replays, body, payments, read_ledger, state
-from serve.conftest import KEY, iso, make_bundle
+from serve.conftest import iso, make_bundle
+from serve.service import KEY
 from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict, ShroffError
 from shroff.package import Bundle
 from shroff.serve.ledger import Ledger

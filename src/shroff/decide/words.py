@@ -7,6 +7,7 @@ from typing import Final
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import UNDEFINED, Schema
+from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate, Calendar, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
 
@@ -111,30 +112,54 @@ def _counted(n: Value, unit: str) -> str:
     return f"{number(n)} {unit}" if n == 1 else f"{number(n)} {unit}s"
 
 
+def _payments(value: Value) -> str:
+    return _counted(value, "payment")
+
+
+def _frauds(value: Value) -> str:
+    return _counted(value, "known fraud")
+
+
+# what is said of a value, how the value is said in it, and how the typical one is said; None: as the column is
+_Say = Callable[[Value], str] | None
+_SAID: Final[Mapping[Function, tuple[str, _Say, _Say]]] = {
+    "count": ("{value} by {this} in {over}", _payments, number),
+    "share": ("{value} of payments by {this} in {over} meet `{condition}`", share, share),
+    "frauds": ("{value} at {this} in {over}", _frauds, number),
+    "risk": ("fraud share of {this} over {over}: {value}", share, share),
+    "total": ("total{column} {value} by {this} in {over}", None, None),
+    "mean": ("mean{column} {value} by {this} in {over}", None, None),
+    "std": ("standard deviation{column} {value} by {this} in {over}", None, None),
+    "min": ("smallest{column} {value} by {this} in {over}", None, None),
+    "max": ("largest{column} {value} by {this} in {over}", None, None),
+    "distinct": ("{value} different{column} by {this} in {over}", number, number),
+    "entropy": ("entropy of{column} {value} by {this} in {over}", number, number),
+    "top_share": ("{value} of payments by {this} in {over} have one and the same{column}", share, share),
+    "seconds_since_first": ("{value} since the first payment by {this} in {over}", span, span),
+    "seconds_since_last": ("{value} since the last payment by {this}", span, span),
+    "decayed_count": ("{value} by {this} in {over}, fading by half in {half_life}", _payments, number),
+    "decayed_total": ("total{column} {value} by {this} in {over}, fading by half in {half_life}", None, None),
+}
+
+
 def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     this = f"this {feature.entity.name.replace('_', ' ')}"
     over = f"{duration(feature.window)}{_limits(feature)}"
-    say = money if feature.column == schema.amount else number
-    what = "" if feature.column == schema.amount else f" `{feature.column}`"
-    if feature.function == "risk":
-        return lambda value, typical: f"fraud share of {this} over {over}: {share(value)}; typical {share(typical)}"
-    if feature.function == "seconds_since_last":
-        return _since(this, over)
-    words: Mapping[str, Words] = {
-        "count": lambda value, typical: f"{_counted(value, 'payment')} by {this} in {over}; typical {number(typical)}",
-        "total": lambda value, typical: (
-            f"{_some('total', what, say(value))} by {this} in {over}; typical {say(typical)}"
-        ),
-        "mean": lambda value, typical: f"{_some('mean', what, say(value))} by {this} in {over}; typical {say(typical)}",
-        "distinct": lambda value, typical: (
-            f"{number(value)} different{what} by {this} in {over}; typical {number(typical)}"
-        ),
-    }
-    return words[feature.function]
+    column = "" if feature.column in (None, schema.amount) else f" `{feature.column}`"
+    if feature.function == "is_new":
+        return _whether(f"new{column} of {this} in {over}", f"known{column} of {this} in {over}", f"no{column}")
+    own = money if feature.column == schema.amount else number
+    text, say, say_typical = _SAID[feature.function]
+    fading = duration(feature.half_life) if feature.half_life else ""
+    parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
 
+    def words(value: Value, typical: Typical) -> str:
+        usual = (say_typical or own)(typical)
+        if value is None:
+            return f"no other payment by {this} in {over} to compare with; typical {usual}"
+        return f"{text.format(value=(say or own)(value), **parts)}; typical {usual}"
 
-def _some(name: str, what: str, value: str) -> str:
-    return f"no {name}{what}" if value == "none" else f"{name}{what} {value}"
+    return words
 
 
 def _limits(feature: Aggregate) -> str:
@@ -142,15 +167,6 @@ def _limits(feature: Aggregate) -> str:
     delay = f" (delayed {duration(feature.delay)})" if feature.delay else ""
     current = ", this payment included" if feature.include_current else ""
     return f"{delay}{current}" + (f" where {feature.where}" if feature.where else "")
-
-
-def _since(this: str, over: str) -> Words:
-    def words(value: Value, typical: Typical) -> str:
-        if value is None:
-            return f"no other payment by {this} in {over}; typically {span(typical)} since the last one"
-        return f"{span(value)} since the last payment by {this}; typical {span(typical)}"
-
-    return words
 
 
 def _row(feature: RowFeature) -> Words:
