@@ -281,6 +281,46 @@ def serve(
 
 
 @app.command()
+def loadtest(
+    url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)],
+    data: Annotated[
+        Path, typer.Option("--data", help="Payments to send: .csv, .csv.gz, .parquet.", show_default=False)
+    ],
+    requests: Annotated[int, typer.Option(help="How many payments.", min=1)] = 20_000,
+    parallel: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 22,
+    sequential: Annotated[bool, typer.Option("--sequential", help="One by one.")] = False,
+    rate: Annotated[float | None, typer.Option(help="Payments a second, due at fixed times (open loop).")] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Print a histogram.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send payments to a service and print how long its answers took; exit code 1 when any failed."""
+    from secrets import token_hex
+
+    from shroff.loadtest import payments_from, run_load
+
+    with steps(quiet=as_json) as step:
+        step(f"read {data}")
+        bodies = payments_from(url, data, requests=requests, run=f"{token_hex(4)}-")
+        step(f"send {len(bodies):,} payments")
+        result = run_load(url, bodies, parallel=1 if sequential else parallel, rate=rate)
+    summary = result.summary()
+    if as_json:
+        show(summary | ({"histogram": result.histogram()} if plot else {}))
+    else:
+        table = Table(*(name.replace("_", " ") for name in summary if name != "failures"))
+        table.add_row(
+            *(f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in summary.values() if not isinstance(v, dict))
+        )
+        out.print(table)
+        for kind, failed in result.failures.items():
+            err.print(f"failed with {kind}: {failed:,}; first: {result.first.get(kind, 'no answer')}", markup=False)
+        for low, high, answers in result.histogram() if plot else ():
+            bar = "█" * round(60 * answers / len(result.milliseconds))
+            out.print(f"{low:9.2f} – {high:9.2f} ms {answers:8,} {bar}", highlight=False)
+    raise typer.Exit(1 if result.failed else 0)
+
+
+@app.command()
 def parity(
     project: Annotated[Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)],
     data: Annotated[

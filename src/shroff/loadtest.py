@@ -1,0 +1,223 @@
+"""Load test: payments sent as fast as the service answers, or at a steady rate, and how long each answer took.
+
+Closed loop: each of `parallel` senders waits for its answer before it sends again. Open loop (`rate`): payments
+are due at fixed times whatever the service does, and an answer's time runs from when its payment was due, so that
+a stall counts for all that had to wait behind it (Gil Tene, "coordinated omission").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.collect import read
+from shroff.errors import BadFile, ConfigurationError
+
+_PATH: Final = "/v1/decisions"
+_TIMEOUT: Final = 30.0  # seconds until an answer counts as lost
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load test found.
+
+    `milliseconds` [answered]: how long each answer with status 200 took; `failures` counts the others by kind: an
+    HTTP status, or `connection` and `timeout`. `seconds`: from the first payment to the last answer.
+    """
+
+    milliseconds: NDArray[np.float64]
+    failures: dict[str, int]
+    seconds: float
+    first: dict[str, str]
+    """What the service said of the first failure of each kind."""
+
+    @property
+    def failed(self) -> int:
+        """Payments without a decision."""
+        return sum(self.failures.values())
+
+    def summary(self) -> dict[str, float | int | dict[str, int]]:
+        """The figures by name: milliseconds, requests a second, failures."""
+        ms = self.milliseconds if len(self.milliseconds) else np.array([np.nan])
+        p50, p95, p99 = (float(q) for q in np.percentile(ms, [50, 95, 99]))
+        total = len(self.milliseconds) + self.failed
+        return {
+            "requests": total,
+            "failed": self.failed,
+            "failures": self.failures,
+            "seconds": self.seconds,
+            "per_second": total / self.seconds,
+            "min_ms": float(ms.min()),
+            "average_ms": float(ms.mean()),
+            "p50_ms": p50,
+            "p95_ms": p95,
+            "p99_ms": p99,
+            "max_ms": float(ms.max()),
+        }
+
+    def histogram(self, bins: int = 20) -> list[tuple[float, float, int]]:
+        """Answers by time: from and to in milliseconds, on a logarithmic scale, and how many."""
+        if not len(self.milliseconds):
+            return []
+        edges = np.geomspace(self.milliseconds.min(), self.milliseconds.max() * 1.0001, bins + 1)
+        counts, _ = np.histogram(self.milliseconds, edges)
+        return [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+
+
+def payments_from(url: str, path: str | Path, *, requests: int, run: str) -> list[bytes]:
+    """Payments for a service from a raw log, in its order, with the fields that the service asks for.
+
+    Args:
+        run: put before each payment id, so that a second run is not answered from the ledger.
+
+    Raises:
+        BadFile: the log lacks a required field, or has too few payments.
+        ConfigurationError: no Shroff service answers at the URL.
+    """
+    payment = _wanted(url)
+    table = read(path)
+    missing = [name for name in payment.get("required", ()) if name not in table.columns]
+    if missing:
+        raise BadFile(f"{path}: expected the service's required fields, found no column `{missing[0]}`.")
+    if len(table) < requests:
+        raise BadFile(f"{path}: expected at least {requests:,} payments, found {len(table):,}.")
+    fields = [name for name in payment["properties"] if name in table.columns]
+    identifier = next(iter(payment["properties"]))
+    columns = [_as_sent(table[name], payment["properties"][name]) for name in fields]
+    chosen = pl.DataFrame(columns)[:requests].with_columns(pl.format("{}{}", pl.lit(run), identifier).alias(identifier))
+    return [
+        json.dumps({name: value for name, value in row.items() if value is not None}).encode()
+        for row in chosen.iter_rows(named=True)
+    ]
+
+
+def _wanted(url: str) -> dict[str, Any]:
+    try:
+        document = httpx.get(f"{url}/openapi.json", timeout=5).raise_for_status().json()
+        payment: dict[str, Any] = document["components"]["schemas"]["Payment"]
+    except (httpx.HTTPError, KeyError, json.JSONDecodeError):
+        raise ConfigurationError(f"expected a Shroff service at {url}, found none.") from None
+    return payment
+
+
+def _as_sent(column: pl.Series, field: dict[str, Any]) -> pl.Series:
+    if isinstance(column.dtype, pl.Datetime):
+        moments = column if column.dtype.time_zone is None else column.dt.convert_time_zone("UTC")
+        return moments.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    kinds = {field.get("type"), *(choice.get("type") for choice in field.get("anyOf", ()))}
+    if column.dtype == pl.String and "number" in kinds and "string" not in kinds:
+        return column.cast(pl.Float64, strict=False)
+    return column
+
+
+def run_load(
+    url: str,
+    bodies: Sequence[bytes],
+    *,
+    parallel: int = 1,
+    rate: float | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> LoadReport:
+    """Send payments to a service and time its answers.
+
+    Args:
+        bodies: one JSON payment each.
+        parallel: connections; with `rate`, as many as are open at once at most.
+        rate: payments a second, due at fixed times; None sends when an answer came.
+        progress: called with how many have been answered, now and then.
+
+    Raises:
+        ConfigurationError: the URL is no `http://host:port`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname is None:
+        raise ConfigurationError(f"expected a URL such as http://127.0.0.1:8080, got `{url}`.")
+    return asyncio.run(_Load(parts.hostname, parts.port or 80, bodies, rate, progress).run(parallel))
+
+
+class _Load:
+    """One load test under way."""
+
+    def __init__(
+        self, host: str, port: int, bodies: Sequence[bytes], rate: float | None, progress: Callable[[int], None]
+    ) -> None:
+        self._host, self._port = host, port
+        self._rate = rate
+        self._progress = progress
+        self._next: Iterator[tuple[int, bytes]] = iter(zip(count(), bodies, strict=False))
+        self._milliseconds: list[float] = []
+        self._failures: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+        self._started = 0.0
+
+    async def run(self, parallel: int) -> LoadReport:
+        self._started = time.perf_counter()
+        await asyncio.gather(*(self._sender() for _ in range(parallel)))
+        seconds = time.perf_counter() - self._started
+        return LoadReport(np.array(self._milliseconds), dict(self._failures), seconds, self._first)
+
+    async def _sender(self) -> None:
+        connection = _Connection(self._host, self._port)
+        for number, body in self._next:
+            due = time.perf_counter() if self._rate is None else self._started + number / self._rate
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            try:
+                status, answer = await asyncio.wait_for(connection.post(body), _TIMEOUT)
+            except TimeoutError:
+                self._failures["timeout"] += 1
+                connection.close()
+            except (OSError, EOFError, ValueError):
+                self._failures["connection"] += 1
+                connection.close()
+            else:
+                if status == 200:
+                    self._milliseconds.append((time.perf_counter() - due) * 1000)
+                else:
+                    self._failures[str(status)] += 1
+                    self._first.setdefault(str(status), answer.decode(errors="replace")[:300])
+            if number % 100 == 0:
+                self._progress(number)
+        connection.close()
+
+
+class _Connection:
+    """One kept-alive HTTP/1.1 connection: the little of the protocol that costs the client least."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = host, port
+        self._head = f"POST {_PATH} HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-type: application/json\r\n".encode()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, body: bytes) -> tuple[int, bytes]:
+        """Send one payment; the status and the body of its answer."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(*self._address)
+        reader, writer = self._streams
+        writer.write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body))
+        head = await reader.readuntil(b"\r\n\r\n")
+        lower = head.lower()
+        at = lower.index(b"content-length:") + 15
+        answer = await reader.readexactly(int(lower[at : lower.index(b"\r\n", at)]))
+        if b"connection: close" in lower:
+            self.close()
+        return int(head[9:12]), answer
+
+    def close(self) -> None:
+        """Close it; the next payment opens another."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None

@@ -1,0 +1,67 @@
+"""The load test: every payment sent once, every answer timed, every failure named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from serve.service import Service
+from shroff.errors import BadFile, ConfigurationError
+from shroff.loadtest import payments_from, run_load
+
+Pay = Callable[..., dict[str, Any]]
+
+
+def log(pay: Pay, path: Path, n: int, **fields: Any) -> Path:
+    pl.DataFrame([pay(payment_id=f"p{i}", **fields) for i in range(n)]).write_csv(path)
+    return path
+
+
+def test_every_payment_is_decided_once(service: Service, pay: Pay, tmp_path: Path) -> None:
+    path = log(pay, tmp_path / "log.csv", 60)
+    bodies = payments_from(service.url, path, requests=60, run="load-")
+    report = run_load(service.url, bodies, parallel=7)
+
+    assert (len(report.milliseconds), report.failed) == (60, 0)
+    summary = report.summary()
+    assert summary["requests"] == 60
+    assert report.milliseconds.min() <= summary["p50_ms"] <= summary["p99_ms"] <= summary["max_ms"]  # type: ignore[operator]  # numbers by these names
+    assert sum(answers for _, _, answers in report.histogram()) == 60
+    for n in (0, 59):
+        assert service.request("GET", f"/v1/decisions/load-p{n}").status_code == 200
+
+
+def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path) -> None:
+    path = log(pay, tmp_path / "log.csv", 20)
+    bodies = payments_from(service.url, path, requests=20, run="steady-")
+    report = run_load(service.url, bodies, parallel=5, rate=100.0)
+    assert report.failed == 0
+    assert report.seconds >= 0.19  # the last of 20 is due after 19 hundredths of a second
+
+
+def test_failures_are_named_by_kind_and_what_was_said(service: Service, pay: Pay) -> None:
+    good = json.dumps(pay(payment_id="among-bad")).encode()
+    report = run_load(service.url, [b"{}", good, b"[1]"], parallel=1)
+    assert (len(report.milliseconds), report.failures) == (1, {"400": 2})
+    assert "missing field" in report.first["400"]
+    refused = run_load("http://127.0.0.1:9", [good], parallel=1)
+    assert refused.failures == {"connection": 1}
+    assert refused.histogram() == []
+
+
+def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
+    path = log(pay, tmp_path / "log.csv", 3)
+    with pytest.raises(BadFile, match="at least 9 payments, found 3"):
+        payments_from(service.url, path, requests=9, run="")
+    pl.read_csv(path).drop("amount").write_csv(tmp_path / "less.csv")
+    with pytest.raises(BadFile, match="no column `amount`"):
+        payments_from(service.url, tmp_path / "less.csv", requests=3, run="")
+    with pytest.raises(ConfigurationError, match="expected a Shroff service"):
+        payments_from("http://127.0.0.1:9", path, requests=3, run="")
+    with pytest.raises(ConfigurationError, match="expected a URL such as"):
+        run_load("localhost", [b""])
