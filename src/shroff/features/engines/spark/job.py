@@ -17,7 +17,7 @@ from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, 
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.spark import hot, parts
 from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, USUAL, Skew
-from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, PAYMENT, ROW, Compute, Part
+from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, ROW, Compute, Part
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
@@ -62,14 +62,16 @@ def compute_spark(
     plan = Plan(groups, schema)
     _check(frame, plan.schema, order)
     found = parts.split(plan)
-    payments = frame.select(*(_col(name) for name in parts.payment_columns(plan)))
-    result = _types(payments, plan)
+    result = _types(plan)
+    columns = parts.payment_columns(plan)
     if not found:
-        return _map(payments, partial(parts.alone, groups=tuple(groups), schema=schema), result)
+        return _map(
+            frame.select(*map(_col, columns)), partial(parts.alone, groups=tuple(groups), schema=schema), result
+        )
     row = order or plan.schema.id
     chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
     held = [_held(frame, part, plan.schema, row, chunks.get(part.number)) for part in found]
-    together = reduce(_union, held, _payments(frame, plan, row))
+    together = _together(frame.select(_col(row).alias(ROW), *map(_col, columns)), held)
     assemble = partial(parts.assemble, groups=tuple(groups), schema=schema)
     return _map(together.repartition(_col(ROW)), assemble, result)
 
@@ -166,21 +168,22 @@ def _check(frame: DataFrame, schema: Schema, order: str | None) -> None:
             )
 
 
-def _types(payments: DataFrame, plan: Plan) -> str:
+def _types(plan: Plan) -> str:
     """The columns of the result, as Spark's DDL."""
     kinds = {name: "string" if kind == "text" else "double" for name, kind in plan.kinds.items()}
     return ", ".join(f"{_quoted(name)} {kind}" for name, kind in {plan.schema.id: "string", **kinds}.items())
 
 
-def _payments(frame: DataFrame, plan: Plan, row: str) -> DataFrame:
+def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
+    """Payments and their aggregates below each other, in flat columns: nested ones are dear to hand to Python."""
     functions = _functions()
-    columns = [_col(name) for name in parts.payment_columns(plan)]
-    return frame.select(
-        _col(row).alias(ROW),
-        functions.lit(0).alias(PART),
-        functions.lit(None).cast("array<double>").alias(HELD),
-        functions.struct(*columns).alias(PAYMENT),
-    )
+    width = max(len(frame.columns) for frame in held) - 2
+    none = [functions.lit(None).cast("double").alias(f"{HELD}{place}") for place in range(width)]
+    row, *own = payments.columns
+    first = payments.select(_col(row), functions.lit(0).alias(PART), *none, *map(_col, own))
+    absent = [functions.lit(None).cast(kind).alias(name) for name, kind in payments.dtypes[1:]]
+    others = [frame.select("*", *none[len(frame.columns) - 2 :], *absent) for frame in held]
+    return reduce(lambda one, other: one.union(other), others, first)
 
 
 def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.DataFrame | None) -> DataFrame:
@@ -195,7 +198,8 @@ def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.Dat
         keys.append(_col(CHUNK))
     kind = dict(narrow.dtypes)[ROW]
     compute = partial(parts.aggregates, part=part, schema=schema, chunked=chunked)
-    held = f"{_quoted(ROW)} {kind}, {_quoted(PART)} int, {_quoted(HELD)} array<double>"
+    columns = [f"{_quoted(f'{HELD}{place}')} double" for place in range(len(part.features))]
+    held = ", ".join([f"{_quoted(ROW)} {kind}", f"{_quoted(PART)} int", *columns])
     return _map(narrow.repartition(*keys), compute, held)
 
 
@@ -204,10 +208,6 @@ def _map(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
     # PySpark looks the columns up by names that it does not quote
     plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
     return plain.mapInArrow(partial(parts.named, names=tuple(frame.columns), compute=compute), result)
-
-
-def _union(one: DataFrame, other: DataFrame) -> DataFrame:
-    return one.unionByName(other, allowMissingColumns=True)
 
 
 def _hot_chunks(frame: DataFrame, found: Sequence[Part], schema: Schema, skew: Skew) -> dict[int, pl.DataFrame]:

@@ -29,10 +29,8 @@ ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""
 PART: Final = "shroff part"
 """Which part a row holds the aggregates of; 0 for the payment itself."""
-HELD: Final = "shroff held"
-"""The aggregates of one part, in its order."""
-PAYMENT: Final = "shroff payment"
-"""The columns of the payment itself."""
+HELD: Final = "shroff held "
+"""Before a number: the aggregate that has this place in its part."""
 CHUNK: Final = "shroff chunk"
 """Which chunk of a hot key's history a row is in; 0 for keys that are not hot."""
 OWNED: Final = "shroff owned"
@@ -120,7 +118,7 @@ def aggregates(
         batches: `ROW` and the part's columns; with `chunked` also `CHUNK` and `OWNED`.
 
     Yields:
-        `ROW`, `PART` and `HELD`, for the rows that are owned.
+        `ROW`, `PART` and the part's aggregates (`HELD` and their place), for the rows that are owned.
     """
     frame = _table(batches)
     if frame is None:
@@ -134,7 +132,7 @@ def aggregates(
     held = features.select(
         frame[ROW],
         pl.lit(part.number, pl.Int32).alias(PART),
-        pl.concat_list(feature.name for feature in part.features).alias(HELD),
+        *(pl.col(feature.name).alias(f"{HELD}{place}") for place, feature in enumerate(part.features)),
     )
     yield from _batches(held.filter(frame[OWNED]) if chunked else held)
 
@@ -145,8 +143,8 @@ def assemble(
     """The features of payments from what was computed of them apart.
 
     Args:
-        batches: `ROW`, `PART`, `HELD` and `PAYMENT`: one row per payment, and one per payment and part that it has
-            the key of.
+        batches: `ROW`, `PART`, the aggregates by place and the payment's columns: one row per payment (part 0), and
+            one per payment and part that it has the key of.
 
     Yields:
         The id and the features in the order of the plan.
@@ -157,17 +155,14 @@ def assemble(
     table = _table(batches)
     if table is None:
         return
-    payments = table.filter(pl.col(PART) == 0).select(ROW, PAYMENT)
-    if payments[ROW].is_duplicated().any():
-        raise DataError("expected another id (or order) in every row of the table, got some twice: clean it first.")
-    values = payments.unnest(PAYMENT)
     plan = Plan(groups, schema)
+    values = table.filter(pl.col(PART) == 0).select(ROW, *payment_columns(plan))
+    if values[ROW].is_duplicated().any():
+        raise DataError("expected another id (or order) in every row of the table, got some twice: clean it first.")
     for part in split(plan):
-        held = table.filter(pl.col(PART) == part.number).select(ROW, HELD)
-        found = payments.select(ROW).join(held, on=ROW, how="left", maintain_order="left")[HELD]
-        values = values.with_columns(
-            found.list.get(place).alias(feature.name) for place, feature in enumerate(part.features)
-        )
+        columns = {feature.name: f"{HELD}{place}" for place, feature in enumerate(part.features)}
+        held = table.filter(pl.col(PART) == part.number).select(ROW, **columns)
+        values = values.join(held, on=ROW, how="left", maintain_order="left")
     yield from _batches(_with_rows(values, plan))
 
 
@@ -203,11 +198,5 @@ def _table(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
 
 
 def _batches(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    # Spark reads no Arrow type with 64-bit offsets but text
-    lists = {HELD: pa.list_(pa.float64())}
     for part in frame.iter_slices(_SLICE):
-        table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-        schema = pa.schema([field.with_type(lists.get(field.name, field.type)) for field in table.schema])
-        yield from table.cast(schema).to_batches()
+        yield from part.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
