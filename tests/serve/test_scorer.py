@@ -16,6 +16,7 @@ from serve.conftest import iso, make_bundle
 from serve.service import KEY
 from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict, ShroffError
 from shroff.package import Bundle
+from shroff.serve.answer import stored_payment
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 
@@ -98,6 +99,18 @@ def test_fifty_at_once_are_one(scorer: Scorer, pay: Pay, ledger_url: str) -> Non
     entries = read_ledger(ledger_url)
     assert [entry.payment_id for entry in entries] == ["p", "next"]
     assert body(entries[1])["features"]["card_count_1h"] == 1.0
+
+
+def test_more_than_fit_one_stretch_are_all_decided(scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+    async def work() -> None:
+        sent = [pay(payment_id=f"s{n}", host_id=f"h{n % 7}", amount=10.0 + n) for n in range(150)]
+        await asyncio.gather(*[decide(scorer, payment) for payment in sent])
+
+    run(work())
+    entries = read_ledger(ledger_url)
+    assert [entry.payment_id for entry in entries] == [f"s{n}" for n in range(150)]
+    assert stored_payment(entries[0]).arrived == entries[0].arrived
+    assert_equal_to_batch(bundle, entries)
 
 
 @pytest.mark.parametrize("flying", [True, False], ids=["in flight", "stored"])

@@ -44,15 +44,13 @@ class Callers(Generic[T]):
 class PendingPayment:
     """A payment between its arrival and its durable decision.
 
-    `encoded` is its canonical JSON and `digest` the SHA-256 of that; `written` is there once the engine has
-    observed the payment and the ledger has it in its queue.
+    `encoded` is its canonical JSON and `digest` the SHA-256 of that.
     """
 
     payment: Payment
     encoded: bytes
     digest: bytes
     answer: bytes = b""
-    written: asyncio.Future[None] | None = None
     callers: Callers[bytes] = field(default_factory=Callers)
 
 

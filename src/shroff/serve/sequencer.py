@@ -142,7 +142,6 @@ class Sequencer:
     def _put(self, pending: PendingPayment, entry: Entry) -> None:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._append(entry, written)
-        pending.written = written
         written.add_done_callback(partial(self._settle, pending))
 
     def _settle(self, pending: PendingPayment, written: asyncio.Future[None]) -> None:
@@ -153,23 +152,14 @@ class Sequencer:
             pending.callers.tell(pending.answer)
         elif isinstance(error, PaymentConflict):
             self._concede(pending)
-        elif pending.written is not None:
-            self._undo()
-
-    def _undo(self) -> None:
-        """Withdraw all that a failed commit refused: the ledger told all of them before the first hears it."""
-        refused: list[tuple[PendingPayment, Exception]] = []
-        for pending in self.in_flight.values():
-            error = pending.written.exception() if pending.written is not None and pending.written.done() else None
-            if isinstance(error, LedgerUnavailable):
-                refused.append((pending, error))
-        self._withdraw(refused)
+        else:
+            # the ledger takes nothing new until all that it refused were told
+            self._withdraw([(pending, cast(LedgerUnavailable, error))])
 
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
         """Let the engine forget payments, last first, and tell their callers why."""
         for pending, error in refused:
             del self.in_flight[pending.payment.id]
-            pending.written = None
             pending.callers.fail(error)
         for pending, _ in reversed(refused):
             self._engine.forget(pending.payment)
