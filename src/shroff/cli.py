@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -147,6 +147,11 @@ def features(
     output: Annotated[
         Path | None, typer.Option("--out", help="Write one table (.parquet) instead of to the feature store.")
     ] = None,
+    engine: Annotated[
+        Literal["batch", "spark"],
+        typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."),
+    ] = "batch",
+    master: Annotated[str | None, typer.Option(help="Where Spark runs, such as local[2] or yarn.")] = None,
     join: Join = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
@@ -154,26 +159,37 @@ def features(
     """Compute a project's features over a raw table; each group becomes a version in the feature store."""
     from time import perf_counter
 
+    from shroff.errors import ConfigurationError
     from shroff.features.engines.batch import compute_plan
     from shroff.pipeline import collect_table, keep_features
     from shroff.project import load_project
 
     settings = Settings.read()
     with steps(quiet=as_json) as step:
-        loaded = load_project(project)
-        step(f"read and clean {data}")
-        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
-        step("compute features")
-        started = perf_counter()
-        table = compute_plan(loaded.plan, cleaned.frame)
-        seconds = perf_counter() - started
-        step(f"write {output or settings.store}")
-        places = keep_features(loaded, table, output or settings.store)
-    document = {"written": places, "payments": len(table), "features": table.columns[1:], "seconds": seconds}
+        plan = (loaded := load_project(project)).plan
+        if engine == "spark":
+            from shroff.features.engines.spark import features_job
+
+            if output is None:
+                raise ConfigurationError("expected a folder to write to with --engine spark: pass --out.")
+            step("compute features on Spark")
+            started = perf_counter()
+            payments = features_job(plan, str(data), str(output), master=master)
+            seconds, places = perf_counter() - started, [str(output)]
+        else:
+            step(f"read and clean {data}")
+            cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
+            step("compute features")
+            started = perf_counter()
+            table = compute_plan(plan, cleaned.frame)
+            payments, seconds = len(table), perf_counter() - started
+            step(f"write {output or settings.store}")
+            places = keep_features(loaded, table, output or settings.store)
+    document = {"written": places, "payments": payments, "features": plan.names, "seconds": seconds}
     if as_json:
         show(document)
     else:
-        out.print(f"{table.width - 1} features of {len(table):,} payments in {seconds:.1f} s.")
+        out.print(f"{len(plan.names)} features of {payments:,} payments in {seconds:.1f} s.")
         for place in places:
             out.print(f"written: {place}")
 
