@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -74,4 +75,7 @@ class App:
                 return
             else:
                 self._history = None
+                # the state lives as long as the process: later collections need not walk through it
+                gc.collect()
+                gc.freeze()
                 return
