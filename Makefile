@@ -8,7 +8,7 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/shroff demo
 
-test: .venv/installed-dev servers
+test: .venv/installed-dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob=README.md src tests README.md
 
@@ -17,14 +17,6 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-# Servers that tests start for real. Where one is missing and cannot be installed, its tests are skipped and say so.
-.PHONY: servers
-servers:
-	@command -v redis-server >/dev/null 2>&1 || \
-		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
-		  { apt-get install -y -qq redis-server || { apt-get update -qq && apt-get install -y -qq redis-server; }; } \
-		  >/dev/null 2>&1; } || echo "redis-server is not here and cannot be installed: its tests will be skipped"
 
 .venv/python:
 	$(PYTHON) -m venv .venv
