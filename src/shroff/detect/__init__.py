@@ -15,27 +15,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from shroff.detect.autoencoder import Autoencoder
     from shroff.detect.base import Detector
     from shroff.detect.blend import Blend
     from shroff.detect.calibration import Calibration
     from shroff.detect.checks import DetectorCheckFailed, check_detector
     from shroff.detect.crossfit import out_of_fold_scores
     from shroff.detect.forest import IsolationForest
+    from shroff.detect.gan import GAN
     from shroff.detect.linear import LogisticRegression
     from shroff.detect.mahalanobis import Mahalanobis
     from shroff.detect.mlp import MLP
     from shroff.detect.neighbours import KNN
     from shroff.detect.preparation import Preparation
     from shroff.detect.rules import Rules
+    from shroff.detect.svdd import DeepSVDD
     from shroff.detect.svm import LinearSVM
     from shroff.detect.trees import BoostedTrees
 
 __all__ = [
+    "GAN",
     "KNN",
     "MLP",
+    "Autoencoder",
     "Blend",
     "BoostedTrees",
     "Calibration",
+    "DeepSVDD",
     "Detector",
     "DetectorCheckFailed",
     "IsolationForest",
@@ -49,11 +55,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "Autoencoder": "autoencoder",
     "Blend": "blend",
     "BoostedTrees": "trees",
     "Calibration": "calibration",
+    "DeepSVDD": "svdd",
     "Detector": "base",
     "DetectorCheckFailed": "checks",
+    "GAN": "gan",
     "IsolationForest": "forest",
     "KNN": "neighbours",
     "LinearSVM": "svm",

@@ -1,0 +1,140 @@
+"""Autoencoder: how badly a network that has learned normal payments rebuilds this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from shroff.detect.deep.detector import NeuralDetector, Study
+from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
+from shroff.detect.deep.training import Problem
+from shroff.detect.network import Dense
+from shroff.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class _Rebuild(Problem):
+    """The row itself from a row with noise on it, through the bottleneck."""
+
+    name: ClassVar[str] = "rebuilding"
+    encoder: Dense
+    decoder: Dense
+    noise: float
+
+    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        x = batch["normal"]
+        read = x + self.noise * ops.normal(x) if self.noise else x
+        rebuilt = self.decoder.train(ops, weights, self.encoder.train(ops, weights, read))
+        return ops.mean((rebuilt - x) ** 2) + self.penalty(ops, weights)
+
+
+class Autoencoder(NeuralDetector):
+    """Score by the error with which a bottleneck network rebuilds the payment.
+
+    The score is log(1 + squared error / a normal row's). Known frauds, where `y` tells them, are left out.
+
+    n_outputs: width of the bottleneck; None for half the inputs, at most 32. noise: standard deviation of the noise on
+    the inputs in training, in those of a column (Vincent et al., 2008). n_neurons, n_layers, activation, batch_norm,
+    dropout_rate: hidden layers of encoder and decoder. l1, l2: penalties of the kernels. epochs: passes over the normal
+    rows. batch_size: rows a step. learning_rate: the first, falling along a cosine. optimizer: Keras' name. patience:
+    epochs without a better loss on a tenth held out before training stops, 0 for never. seed: of weights and batches.
+
+    Sakurada and Yairi, Anomaly Detection Using Autoencoders with Nonlinear Dimensionality Reduction, 2014.
+
+    >>> import numpy as np
+    >>> t = np.random.default_rng(0).normal(size=400)
+    >>> X = np.column_stack([t, t, -t]).astype(np.float32)
+    >>> autoencoder = Autoencoder(n_outputs=1, epochs=20).fit(X)
+    >>> together, apart = autoencoder.score([[1.0, 1.0, -1.0], [1.0, -1.0, 1.0]])
+    >>> bool(apart > together + 1)
+    True
+    """
+
+    name: ClassVar[str] = "autoencoder"
+    needs_labels: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        n_outputs: int | None = None,
+        noise: float = 0.1,
+        n_neurons: int = 64,
+        n_layers: int = 1,
+        activation: str = "leaky_relu",
+        batch_norm: bool = False,
+        dropout_rate: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 1e-6,
+        epochs: int = 40,
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        optimizer: str = "adam",
+        patience: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.n_outputs = n_outputs
+        self.noise = noise
+        self.n_neurons = n_neurons
+        self.n_layers = n_layers
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.dropout_rate = dropout_rate
+        self.l1 = l1
+        self.l2 = l2
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.patience = patience
+        self.seed = seed
+
+    def _learn(self, study: Study) -> None:
+        self.encoder_, self.decoder_ = self._networks(study.normal.shape[1])
+        rng = np.random.default_rng(self.seed)
+        weights = self.encoder_.initial(rng) | self.decoder_.initial(rng)
+        problem = _Rebuild(
+            {"normal": study.normal},
+            self.encoder_,
+            self.decoder_,
+            self.noise,
+            held=study.held_tables,
+            l1=self.l1,
+            l2=self.l2,
+        )
+        self.weights_ = study.learn(problem, weights, self._training(self.epochs))
+        errors = self._errors(NumpyOps(), study.normal.astype(np.float64))
+        self.typical_ = max(float(np.median(errors)), FLOOR)
+
+    def _networks(self, width: int) -> tuple[Dense, Dense]:
+        bottleneck = min(_WIDEST, max(1, width // 2)) if self.n_outputs is None else self.n_outputs
+        if bottleneck < 1:
+            raise ConfigurationError(f"expected n_outputs of at least 1, got {bottleneck}")
+
+        def dense(name: str, inputs: int, outputs: int) -> Dense:
+            return Dense(
+                name,
+                inputs,
+                outputs,
+                self.n_neurons,
+                self.n_layers,
+                self.activation,
+                batch_norm=self.batch_norm,
+                dropout_rate=self.dropout_rate,
+            )
+
+        return dense("encoder", width, bottleneck), dense("decoder", bottleneck, width)
+
+    def _errors(self, ops: Ops, z: Tensor) -> Tensor:
+        weights = {name: ops.constant(array) for name, array in self.weights_.items()}
+        rebuilt = self.decoder_.formula(ops, weights, self.encoder_.formula(ops, weights, z))
+        gap = ops.add(rebuilt, ops.multiply(z, ops.constant(-1.0)))
+        return ops.row_sum(ops.multiply(gap, gap))
+
+    def _formula(self, ops: Ops, z: Tensor) -> Tensor:
+        return log_ratio(ops, self._errors(ops, z), self.typical_)
+
+
+_WIDEST = 32

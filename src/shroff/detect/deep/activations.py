@@ -1,0 +1,50 @@
+"""Activation functions, with their derivatives for penalties on a network's slope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
+
+LEAK = 0.1
+"""Slope of `leaky_relu` below 0."""
+
+
+class Activation(NamedTuple):
+    """A function of one unit, in every engine, and its derivative in training."""
+
+    formula: Callable[[Ops, Tensor], Tensor]
+    slope: Callable[[TrainingOps, Tensor], Tensor]
+
+
+def _relu(ops: Ops, x: Tensor) -> Tensor:
+    return ops.maximum(x, ops.constant(0.0))
+
+
+def _leaky_relu(ops: Ops, x: Tensor) -> Tensor:
+    return ops.maximum(x, ops.multiply(x, ops.constant(LEAK)))
+
+
+def _elu(ops: Ops, x: Tensor) -> Tensor:
+    zero = ops.constant(0.0)
+    below = ops.add(ops.exp(ops.minimum(x, zero)), ops.constant(-1.0))
+    return ops.add(ops.maximum(x, zero), below)
+
+
+def _silu(ops: Ops, x: Tensor) -> Tensor:
+    return ops.multiply(x, ops.sigmoid(x))
+
+
+def _silu_slope(ops: TrainingOps, x: Tensor) -> Tensor:
+    gate = ops.sigmoid(x)
+    return gate * (1.0 + x * (1.0 - gate))
+
+
+ACTIVATIONS = {
+    "leaky_relu": Activation(_leaky_relu, lambda ops, x: LEAK + (1.0 - LEAK) * ops.positive(x)),
+    "relu": Activation(_relu, lambda ops, x: ops.positive(x)),
+    "elu": Activation(_elu, lambda ops, x: ops.exp(ops.minimum(x, 0.0))),
+    "silu": Activation(_silu, _silu_slope),
+    "tanh": Activation(lambda ops, x: ops.tanh(x), lambda ops, x: 1.0 - ops.tanh(x) ** 2),
+}

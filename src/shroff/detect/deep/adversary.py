@@ -1,0 +1,139 @@
+"""Generator and discriminator: what each of them minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from shroff.detect.deep.centres import Centres
+from shroff.detect.deep.embedding import Embedding, shrinkage
+from shroff.detect.deep.ops import Tensor, TrainingOps
+from shroff.detect.deep.training import Problem, Rows
+from shroff.detect.network import Arrays, Dense
+
+
+class Loss(NamedTuple):
+    """A game: what the discriminator minimises of real and unreal logits, and the generator of its own."""
+
+    discriminator: Callable[[TrainingOps, Tensor, Tensor], Tensor]
+    generator: Callable[[TrainingOps, Tensor], Tensor]
+
+
+def _entropy(ops: TrainingOps, real: Tensor, unreal: Tensor) -> Tensor:
+    return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(unreal))
+
+
+def _squares(ops: TrainingOps, real: Tensor, unreal: Tensor) -> Tensor:
+    return ops.mean((real - 1.0) ** 2) + ops.mean((unreal + 1.0) ** 2)
+
+
+LOSSES = {
+    "cross_entropy": Loss(_entropy, lambda ops, unreal: ops.mean(ops.softplus(-unreal))),
+    "least_squares": Loss(_squares, lambda ops, unreal: ops.mean((unreal - 1.0) ** 2)),
+    "wasserstein_gp": Loss(
+        lambda ops, real, unreal: ops.mean(unreal) - ops.mean(real), lambda ops, unreal: -ops.mean(unreal)
+    ),
+    "fence": Loss(_entropy, lambda ops, unreal: ops.mean((ops.sigmoid(unreal) - _FENCE) ** 2)),
+}
+"""Goodfellow et al., 2014; Mao et al., 2017; Gulrajani et al., 2017; Ngo et al., 2019."""
+
+_FENCE = 0.5
+"""How real the generator's rows should look: just not decided."""
+
+_DISPERSION = 1.0
+_PENALTY = 10.0
+_SMALLEST_BLUR = 0.1
+_LARGEST_BLUR = 3.0
+_TINY = 1e-3
+
+
+@dataclass(frozen=True)
+class Adversaries(Problem):
+    """One step of the game: each network sees the others as they are, and all take a step at once."""
+
+    name: ClassVar[str] = "adversaries"
+    loss_type: str = field(kw_only=True)
+    features: Embedding = field(kw_only=True)
+    generator: Dense = field(kw_only=True)
+    encoder: Dense = field(kw_only=True)
+    centres: Centres = field(kw_only=True)
+    spread: Rows = field(kw_only=True)
+    guard: float = field(kw_only=True)
+    blur: float = field(kw_only=True)
+    rebuild: bool = field(kw_only=True)
+
+    def initial(self) -> Arrays:
+        """The discriminator's last layer: real at energies below a normal row's, unreal above."""
+        return {"head/kernel": np.full((1, 1), -4.0, np.float32), "head/bias": np.full((1, 1), 4.0, np.float32)}
+
+    def trains(self, name: str) -> bool:
+        """All kernels and biases, but the encoder's only where it is wanted."""
+        return super().trains(name) and (self.rebuild or not name.startswith("encoder/"))
+
+    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        real = batch["normal"]
+        frozen = {name: ops.stop_gradient(value) for name, value in weights.items()}
+        made = self.generator.train(ops, weights, _noise(ops, real, self.generator.inputs))
+        unreal = self._unreal(ops, real, ops.stop_gradient(made), batch.get("fraud"))
+        loss = self._discriminate(ops, weights, real, unreal) + self._generate(ops, frozen, made)
+        if self.rebuild:
+            loss = loss + self._rebuild(ops, weights, frozen, real)
+        return loss + self.penalty(ops, weights)
+
+    def _unreal(self, ops: TrainingOps, real: Tensor, made: Tensor, fraud: Tensor | None) -> Tensor:
+        column = ops.row_sum(real)
+        if self.blur:
+            span = np.log(_LARGEST_BLUR / _SMALLEST_BLUR)
+            size = ops.exp(ops.uniform(column) * span + np.log(_SMALLEST_BLUR))
+            blurred = real + size * ops.normal(real)
+            chosen = ops.positive(self.blur - ops.uniform(column))
+            made = chosen * blurred + (1.0 - chosen) * made
+        return made if fraud is None else ops.stack([made, fraud])
+
+    def _logit(self, ops: TrainingOps, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:
+        return self.centres.suspicion(ops, z) * weights["head/kernel"] + weights["head/bias"]
+
+    def _discriminate(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
+        z = self.features.train(ops, weights, real)
+        z_unreal = self.features.train(ops, weights, unreal, keep=False)
+        loss = LOSSES[self.loss_type].discriminator(
+            ops, self._logit(ops, weights, z), self._logit(ops, weights, z_unreal)
+        )
+        loss = loss + self.guard * shrinkage(ops, z, self.spread)
+        if self.loss_type == "wasserstein_gp":
+            loss = loss + _PENALTY * self._steepness(ops, weights, real, unreal)
+        return loss
+
+    def _steepness(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
+        """(gradient's length - 1)^2 at points between real and unreal rows."""
+        share = ops.uniform(ops.row_sum(real))
+        between = share * real + (1.0 - share) * unreal[: real.shape[0]]
+        z = self.features.train(ops, weights, between, keep=False)
+        ratio = self.centres.distance(ops, z) / self.centres.typical
+        above = self.centres.distance_slope(ops, z) / (self.centres.typical * (1.0 + ratio))
+        gradient = self.features.slope(ops, weights, between, above) * weights["head/kernel"]
+        length = ops.sqrt(ops.row_sum(gradient**2) + _TINY**2)
+        return ops.mean((length - 1.0) ** 2)
+
+    def _generate(self, ops: TrainingOps, frozen: Mapping[str, Tensor], made: Tensor) -> Tensor:
+        z = self.features.train(ops, frozen, made, keep=False)
+        loss = LOSSES[self.loss_type].generator(ops, self._logit(ops, frozen, z))
+        if self.loss_type == "fence":
+            middle, _ = ops.moments(made)
+            apart = ops.mean(ops.sqrt(ops.row_sum((made - middle) ** 2) + _TINY))
+            loss = loss + _DISPERSION / (apart + _TINY)
+        return loss
+
+    def _rebuild(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], frozen: Mapping[str, Tensor], real: Tensor
+    ) -> Tensor:
+        noise = self.encoder.train(ops, weights, real)
+        return ops.mean((self.generator.train(ops, frozen, noise, keep=False) - real) ** 2)
+
+
+def _noise(ops: TrainingOps, like: Tensor, width: int) -> Tensor:
+    """Standard normal noise [rows, width], a row for each row of `like`."""
+    return ops.normal(ops.matmul(ops.row_sum(like), ops.constant(np.ones((1, width)))))

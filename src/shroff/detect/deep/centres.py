@@ -1,0 +1,90 @@
+"""Many centres in place of one, and a row's soft distance to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from sklearn.cluster import MiniBatchKMeans
+
+from shroff.detect.deep.ops import FLOOR, Floats, Ops, Tensor, TrainingOps, log_ratio
+from shroff.detect.deep.training import Rows
+
+_BANDWIDTH = 16.0
+_WIDEST = 2.0
+_MAX_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Centres:
+    """k-means centres of normal rows in a latent space, with the share of rows at each.
+
+    `distance` is the squared distance to the centres by a soft minimum, `-t log sum_j share_j exp(-|z - c_j|^2 / t)`:
+    the negative log-likelihood, but for a constant, of a mixture of round Gaussians. The temperature `t` is a fixed
+    multiple of a normal row's usual squared distance per dimension. With one centre it is the squared distance itself.
+    """
+
+    points: Floats
+    """[centres, width]"""
+    log_share: Floats
+    """[1, centres]"""
+    temperature: float
+    typical: float
+    """A normal row's median squared distance to its nearest centre."""
+
+    @classmethod
+    def learn(cls, latent: Rows, count: int, *, seed: int) -> Self:
+        """At most `count` centres of the rows `latent` [rows, width], four rows each at least."""
+        rng = np.random.default_rng(seed)
+        rows = latent if len(latent) <= _MAX_ROWS else latent[rng.choice(len(latent), _MAX_ROWS, replace=False)]
+        count = max(1, min(count, len(rows) // 4))
+        if count == 1:
+            return cls.around(rows, rows.mean(axis=0, keepdims=True, dtype=np.float64), np.ones(1))
+        found = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=1024).fit(rows)
+        sizes = np.bincount(found.labels_, minlength=count) + 0.5
+        return cls.around(rows, found.cluster_centers_.astype(np.float64), sizes / sizes.sum())
+
+    @classmethod
+    def around(cls, latent: Rows, points: Floats, shares: Floats) -> Self:
+        """Given centres, with the scales that fit the rows `latent`."""
+        gaps = _squared(latent.astype(np.float64), points).min(axis=1)
+        typical = max(float(np.median(gaps)), FLOOR)
+        temperature = typical * min(_BANDWIDTH / points.shape[1], _WIDEST)
+        return cls(points, np.log(shares)[None, :], temperature, typical)
+
+    def scaled_to(self, latent: Rows) -> Self:
+        """The same centres with the scales of other rows."""
+        return self.around(latent, self.points, np.exp(self.log_share[0]))
+
+    def distance(self, ops: Ops, z: Tensor) -> Tensor:
+        """[rows, width] to the soft squared distance [rows, 1], at least 0."""
+        near, highest = self._nearness(ops, z)
+        total = ops.add(highest, ops.log(ops.row_sum(ops.exp(near))))
+        return ops.maximum(ops.multiply(total, ops.constant(-self.temperature)), ops.constant(0.0))
+
+    def _nearness(self, ops: Ops, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The log of each centre's term, less the largest, and the largest."""
+        cross = ops.matmul(z, ops.constant(-2.0 * self.points.T))
+        own = ops.row_sum(ops.multiply(z, z))
+        squared = ops.add(ops.add(own, cross), ops.constant((self.points**2).sum(axis=1)[None, :]))
+        near = ops.add(ops.multiply(squared, ops.constant(-1.0 / self.temperature)), ops.constant(self.log_share))
+        highest = ops.row_max(near)
+        return ops.add(near, ops.multiply(highest, ops.constant(-1.0))), highest
+
+    def distance_slope(self, ops: TrainingOps, z: Tensor) -> Tensor:
+        """The gradient of each row's distance by `z`, [rows, width]."""
+        near, _ = self._nearness(ops, z)
+        pull = ops.exp(near)
+        nearby = ops.matmul(pull / ops.row_sum(pull), ops.constant(self.points))
+        return 2.0 * (z - nearby)
+
+    def suspicion(self, ops: Ops, z: Tensor) -> Tensor:
+        """log(1 + distance / typical): without a unit, and tame where payments are wildly far."""
+        return log_ratio(ops, self.distance(ops, z), self.typical)
+
+
+def _squared(rows: Floats, points: Floats) -> Floats:
+    cross = rows @ points.T
+    squared: Floats = (rows**2).sum(axis=1)[:, None] - 2.0 * cross + (points**2).sum(axis=1)
+    return np.maximum(squared, 0.0)

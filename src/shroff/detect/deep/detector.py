@@ -1,0 +1,229 @@
+"""What the detectors that learn normal payments have in common: rows in, scores and graphs out."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    Labels,
+    Matrix,
+    Scores,
+    require_fitted,
+    scoring_matrix,
+    training_matrix,
+)
+from shroff.detect.deep import library
+from shroff.detect.deep.inputs import Inputs
+from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor
+from shroff.detect.deep.training import Problem, Rows, Training
+from shroff.detect.graph import DOUBLE, INPUT, Graph
+from shroff.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    import onnx
+
+Input: TypeAlias = Callable[[], tuple[npt.ArrayLike, npt.ArrayLike | None]]
+"""Reads rows when asked: `X` [rows, columns] and `y` [rows] or None."""
+
+_CHUNK = 8192
+_HELD = 0.1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `train_and_evaluate` found on the evaluation rows; the mean scores are of normal and of fraud rows."""
+
+    rows: int
+    frauds: int
+    roc_auc: float
+    mean_normal: float
+    mean_fraud: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """The rows to learn from, as a network reads them, and where a run is kept."""
+
+    normal: Rows
+    held: Rows
+    fraud: Rows
+    folder: Path | None
+
+    @property
+    def tables(self) -> dict[str, Rows]:
+        """The normal rows, and the known frauds where there are any."""
+        return {"normal": self.normal} | ({"fraud": self.fraud} if len(self.fraud) else {})
+
+    @property
+    def held_tables(self) -> dict[str, Rows]:
+        """Held-out normal rows to watch the loss on, if there are any."""
+        return {"normal": self.held} if len(self.held) else {}
+
+    def learn(self, problem: Problem, weights: library.Arrays, training: Training) -> library.Arrays:
+        """The weights after training, from the finished phase's file if the run was killed after it."""
+        if self.folder is None:
+            return library.learn(problem, weights, training)
+        done = self.folder / f"{problem.name}.npz"
+        if done.exists():
+            with np.load(done) as kept:
+                return {name.replace("|", "/"): kept[name] for name in kept.files}
+        learned = library.learn(problem, weights, training, self.folder)
+        part = done.with_suffix(".part.npz")
+        np.savez(part, **{name.replace("/", "|"): array for name, array in learned.items()})  # type: ignore[arg-type]
+        part.replace(done)
+        return learned
+
+
+class NeuralDetector(Detector):
+    """A detector trained on the normal rows: all rows, or those where `y` is 0."""
+
+    needs_labels = False
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    patience: int
+    seed: int
+
+    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+        """Learn the normal rows."""
+        return self._fit(X, y, nominal, None)
+
+    def train_and_evaluate(
+        self,
+        train_input: Input,
+        eval_input: Input,
+        *,
+        nominal: Mapping[int, int] = ALL_NUMERIC,
+        folder: str | Path | None = None,
+    ) -> Evaluation:
+        """`fit` on the rows of one input, then judge the scores of the other's, which needs labels of both kinds.
+
+        With a folder the run is saved after every epoch: the same call after a kill goes on where it was, a call after
+        the end learns nothing anew, and `tensorboard --logdir FOLDER/logs` shows the losses. Raises ConfigurationError
+        for a folder that holds another run.
+        """
+        X, y = train_input()
+        self._fit(X, y, nominal, None if folder is None else Path(folder))
+        rows, labels = eval_input()
+        fraud = _labels(labels, len(np.asarray(rows)))
+        if fraud is None or fraud.all() or not fraud.any():
+            raise DataError("expected eval_input to give labels of both fraud and genuine rows")
+        scores = self.score(np.asarray(rows, dtype=np.float32))
+        return Evaluation(
+            rows=len(scores),
+            frauds=int(fraud.sum()),
+            roc_auc=float(roc_auc_score(fraud, scores)),
+            mean_normal=float(scores[~fraud].mean()),
+            mean_fraud=float(scores[fraud].mean()),
+        )
+
+    def _fit(self, X: npt.ArrayLike, y: npt.ArrayLike | None, nominal: Mapping[int, int], folder: Path | None) -> Self:
+        matrix = training_matrix(X, nominal)
+        fraud = _labels(y, len(matrix))
+        normal = matrix if fraud is None else matrix[~fraud]
+        if len(normal) < 2:
+            raise DataError(f"expected at least 2 normal rows to learn from, got {len(normal)}")
+        if folder is not None:
+            _claim(folder, self._fingerprint(matrix, fraud))
+        self.inputs_ = Inputs.learn(normal, nominal)
+        encoded = self.inputs_.encode(normal).astype(np.float32)
+        frauds = np.empty((0, encoded.shape[1]), np.float32)
+        if fraud is not None and fraud.any():
+            frauds = self.inputs_.encode(matrix[fraud]).astype(np.float32)
+        learn, held = self._hold(encoded)
+        self._learn(Study(learn, held, frauds, folder))
+        self.nominal_ = dict(nominal)
+        self.n_features_in_ = matrix.shape[1]
+        return self
+
+    def _hold(self, rows: Rows) -> tuple[Rows, Rows]:
+        if not self.patience:
+            return rows, rows[:0]
+        order = np.random.default_rng(self.seed).permutation(len(rows))
+        held = max(1, int(len(rows) * _HELD))
+        return rows[order[held:]], rows[order[:held]]
+
+    def _training(self, epochs: int) -> Training:
+        return Training(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            optimizer=self.optimizer,
+            patience=self.patience,
+            seed=self.seed,
+        )
+
+    def _fingerprint(self, matrix: Matrix, fraud: Labels | None) -> str:
+        digest = hashlib.sha256(f"{type(self).__name__} {sorted(self.get_params().items())}".encode())
+        digest.update(matrix.tobytes())
+        digest.update(b"" if fraud is None else fraud.tobytes())
+        return digest.hexdigest()
+
+    @abstractmethod
+    def _learn(self, study: Study) -> None:
+        """Learn from encoded rows."""
+
+    @abstractmethod
+    def _formula(self, ops: Ops, z: Tensor) -> Tensor:
+        """Encoded rows [rows, width] to scores [rows, 1]."""
+
+    def score(self, X: Matrix) -> Scores:
+        """The raw score of each row, float64 [rows]; `log(1 + ...)` of a distance, so it is never below 0."""
+        matrix = scoring_matrix(self, X)
+        ops = NumpyOps()
+        parts = [
+            self._formula(ops, self.inputs_.formula(ops, matrix[at : at + _CHUNK].astype(np.float64)))[:, 0]
+            for at in range(0, len(matrix), _CHUNK)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same score as a graph, in double precision."""
+        columns = require_fitted(self)
+        graph = Graph()
+        ops = GraphOps(graph)
+        score = self._formula(ops, self.inputs_.formula(ops, graph.add("Cast", INPUT, to=DOUBLE)))
+        return graph.model(score, columns=columns)
+
+    def to_saved_model(self, folder: str | Path) -> None:
+        """The same score as a TensorFlow SavedModel for TensorFlow Serving.
+
+        Its signature `serving_default` takes `X` float32 [N, columns] and gives `score` float32 [N].
+        """
+        columns = require_fitted(self)
+        library.save(lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)), Path(folder), columns=columns)
+
+
+def _labels(y: npt.ArrayLike | None, rows: int) -> Labels | None:
+    if y is None:
+        return None
+    labels = np.asarray(y)
+    if labels.shape != (rows,):
+        raise DataError(f"expected y of shape [{rows}], one label per row of X, got {list(labels.shape)}")
+    fraud: Labels = labels == 1
+    if not np.all(fraud | (labels == 0)):
+        raise DataError("expected labels 0 or 1 in y, got other values")
+    return fraud
+
+
+def _claim(folder: Path, fingerprint: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / "run.sha256"
+    if mark.exists() and mark.read_text(encoding="utf-8") != fingerprint:
+        raise ConfigurationError(
+            f"expected {folder} to be empty or to hold this run, got one of other rows or parameters: name another"
+        )
+    mark.write_text(fingerprint, encoding="utf-8")

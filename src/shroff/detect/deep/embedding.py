@@ -1,0 +1,90 @@
+"""A residual embedding: distances as they are, plus what a network learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shroff.detect.deep.ops import NumpyOps, Ops, Tensor, TrainingOps
+from shroff.detect.deep.training import Rows
+from shroff.detect.network import Arrays, Dense, Weights
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """`x Q + network(x)` with a fixed `Q` of orthonormal columns, or `network(x)` alone without `residual`.
+
+    `Q` is the identity where the row fits, so the untrained embedding keeps distances, and no training can collapse it
+    to a point: the network would have to rebuild `-x Q`.
+    """
+
+    network: Dense
+    residual: bool
+
+    def initial(self, rng: np.random.Generator) -> Arrays:
+        """Random weights and, with `residual`, the fixed map."""
+        arrays = self.network.initial(rng)
+        if self.residual:
+            arrays[f"{self.network.name}/fixed"] = _orthonormal(rng, self.network.inputs, self.network.outputs)
+        return arrays
+
+    def formula(self, ops: Ops, weights: Weights, x: Tensor) -> Tensor:
+        """[rows, inputs] to [rows, outputs]."""
+        return self._with(ops, weights, x, self.network.formula(ops, weights, x))
+
+    def train(self, ops: TrainingOps, weights: Weights, x: Tensor, *, keep: bool = True) -> Tensor:
+        """The same in a training step."""
+        return self._with(ops, weights, x, self.network.train(ops, weights, x, keep=keep))
+
+    def slope(self, ops: TrainingOps, weights: Weights, x: Tensor, above: Tensor) -> Tensor:
+        """The gradient by `x` of a sum whose gradient by the embedding is `above`."""
+        through = self.network.slope(ops, weights, x, above)
+        if not self.residual:
+            return through
+        return through + ops.matmul(above, ops.transpose(weights[f"{self.network.name}/fixed"]))
+
+    def _with(self, ops: Ops, weights: Weights, x: Tensor, learned: Tensor) -> Tensor:
+        if not self.residual:
+            return learned
+        return ops.add(ops.matmul(x, weights[f"{self.network.name}/fixed"]), learned)
+
+
+def latent(embedding: Embedding, weights: Arrays, rows: Rows) -> Rows:
+    """Where the embedding puts encoded rows."""
+    ops = NumpyOps()
+    exact = {name: ops.constant(array) for name, array in weights.items()}
+    placed: Rows = embedding.formula(ops, exact, ops.constant(rows)).astype(np.float32)
+    return placed
+
+
+def first_gain(residual: bool) -> float:
+    """Gain of the last layer's first weights: small where a network only adds to what is there."""
+    return 0.1 if residual else 1.0
+
+
+def spread(placed: Rows) -> Rows:
+    """Standard deviation of each latent direction, [1, width]."""
+    first: Rows = np.maximum(placed.std(axis=0, keepdims=True), _TINY)
+    return first
+
+
+def shrinkage(ops: TrainingOps, z: Tensor, first: Rows) -> Tensor:
+    """By how much the batch's latent directions are narrower than their `first` spread, as a mean share.
+
+    Variance against collapse: Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class
+    Classification, 2020.
+    """
+    _, variance = ops.moments(z)
+    return ops.mean(ops.maximum(1.0 - ops.sqrt(variance + _TINY**2) / first, 0.0))
+
+
+_TINY = 1e-3
+
+
+def _orthonormal(rng: np.random.Generator, inputs: int, outputs: int) -> Rows:
+    if outputs >= inputs:
+        return np.eye(inputs, outputs, dtype=np.float32)
+    basis, _ = np.linalg.qr(rng.normal(size=(inputs, outputs)))
+    # rows keep their mean squared length
+    return np.asarray(basis * np.sqrt(inputs / outputs), dtype=np.float32)

@@ -1,0 +1,89 @@
+"""From a detector's matrix to what a network reads: standardised numbers, gaps, one-hot codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from shroff.detect.base import Matrix
+from shroff.detect.deep.ops import Floats, NumpyOps, Ops, Tensor
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How each column of `X` enters, learned from normal rows.
+
+    A numeric column is standardised by its mean and standard deviation, a missing value becomes its mean, and a column
+    that had missing values gets an indicator beside it. A nominal column becomes one-hot codes, scaled so that two rows
+    drawn at random differ by it as much as by a numeric column: the network's first layer learns the embedding.
+
+    >>> inputs = Inputs.learn(np.array([[1.0, 0], [3.0, 1]], dtype=np.float32), {1: 2})
+    >>> inputs.width, inputs.encode(np.array([[3.0, 1]], dtype=np.float32)).round(3).tolist()
+    (3, [[1.0, 0.0, 1.414]])
+    """
+
+    numeric: tuple[int, ...]
+    mean: Floats
+    inverse_std: Floats
+    gaps: tuple[int, ...]
+    """Positions in `numeric` of the columns that had missing values."""
+    tables: Mapping[int, Floats]
+    """Nominal column to its scaled one-hot codes [codes, codes]."""
+
+    @classmethod
+    def learn(cls, matrix: Matrix, nominal: Mapping[int, int]) -> Self:
+        """The inputs of the rows of `matrix`, checked before by `training_matrix`."""
+        numeric = tuple(column for column in range(matrix.shape[1]) if column not in nominal)
+        values = matrix[:, list(numeric)].astype(np.float64)
+        missing = np.isnan(values)
+        count = np.maximum((~missing).sum(axis=0), 1)
+        mean = np.where(missing, 0.0, values).sum(axis=0) / count
+        std = np.sqrt((np.where(missing, 0.0, values - mean) ** 2).sum(axis=0) / count)
+        return cls(
+            numeric=numeric,
+            mean=mean,
+            inverse_std=1.0 / np.where(std > _CONSTANT * np.maximum(1.0, np.abs(mean)), std, 1.0),
+            gaps=tuple(int(at) for at in np.flatnonzero(missing.any(axis=0))),
+            tables={column: _one_hot(matrix[:, column], nominal[column]) for column in sorted(nominal)},
+        )
+
+    @property
+    def width(self) -> int:
+        """How many numbers the network reads per row."""
+        return len(self.numeric) + len(self.gaps) + sum(len(table) for table in self.tables.values())
+
+    def formula(self, ops: Ops, x: Tensor) -> Tensor:
+        """[rows, columns of X] to [rows, width]."""
+        parts = []
+        if self.numeric:
+            values = ops.columns(x, self.numeric)
+            shifted = ops.multiply(ops.add(values, ops.constant(-self.mean)), ops.constant(self.inverse_std))
+            parts.append(ops.known(shifted))
+            if self.gaps:
+                parts.append(ops.missing(ops.columns(values, self.gaps)))
+        for column, table in self.tables.items():
+            parts.append(ops.lookup(ops.constant(table), ops.columns(x, [column])))
+        return ops.concat(parts)
+
+    def encode(self, matrix: Matrix) -> Floats:
+        """`formula` in NumPy."""
+        encoded: Floats = self.formula(NumpyOps(), matrix.astype(np.float64))
+        return encoded
+
+
+_CONSTANT = 1e-7
+"""A float32 column that varies by less than this share of its mean is constant but for rounding."""
+
+
+def _one_hot(codes: Matrix, count: int) -> Floats:
+    shares = np.bincount(codes.astype(np.int64), minlength=count) / len(codes)
+    spread = 1.0 - float((shares**2).sum())
+    scale = float(np.sqrt(spread)) if spread > _SINGLE else 1.0
+    return np.eye(count, dtype=np.float64) / scale
+
+
+_SINGLE = 1e-3
+"""Below this spread a nominal column is all but constant: its codes are not blown up."""

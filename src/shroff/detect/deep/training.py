@@ -1,0 +1,80 @@
+"""How a network learns: what is minimised, on which rows, for how long."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from shroff.detect.deep.ops import Tensor, TrainingOps
+from shroff.errors import ConfigurationError
+
+Rows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Training:
+    """epochs: passes over the normal rows (at least `min_steps` and at most `max_steps` steps in all, so that small and
+    large tables learn alike). batch_size: rows per step. learning_rate: of the first step, falling to 0 along a cosine.
+    optimizer: Keras' name. patience: epochs without a better held-out loss before training stops, 0 to never stop.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    patience: int
+    seed: int
+    min_steps: int = 10
+    max_steps: int = 40
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch_size < 2 or self.patience < 0:
+            raise ConfigurationError(
+                "expected epochs and patience of at least 0 and a batch_size of at least 2, got "
+                f"{self.epochs}, {self.patience} and {self.batch_size}"
+            )
+        if not self.learning_rate > 0:
+            raise ConfigurationError(f"expected a learning_rate above 0, got {self.learning_rate}")
+
+    def steps(self, rows: int) -> int:
+        """Steps per epoch over that many rows."""
+        return int(np.clip(ceil(rows / self.batch_size), self.min_steps, self.max_steps))
+
+
+@dataclass(frozen=True)
+class Problem(ABC):
+    """What a network minimises: a loss over batches drawn from tables of rows.
+
+    `tables` has the rows to learn from, `normal` among them; `held` the same for rows held out, or nothing.
+    """
+
+    name: ClassVar[str]
+    tables: Mapping[str, Rows]
+    held: Mapping[str, Rows] = field(default_factory=dict, kw_only=True)
+    l1: float = field(default=0.0, kw_only=True)
+    l2: float = field(default=0.0, kw_only=True)
+
+    @abstractmethod
+    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """The loss of one batch, a scalar."""
+
+    def trains(self, name: str) -> bool:
+        """Whether the weight of that name is learned by gradient."""
+        return name.endswith(("/kernel", "/bias"))
+
+    def penalty(self, ops: TrainingOps, weights: Mapping[str, Tensor]) -> Tensor:
+        """The regulariser of the kernels."""
+        total: Tensor = 0.0
+        for name, value in weights.items():
+            if name.endswith("/kernel") and self.trains(name):
+                if self.l1:
+                    total = total + self.l1 * ops.mean(ops.absolute(value)) * value.shape[0] * value.shape[1]
+                if self.l2:
+                    total = total + self.l2 * ops.mean(value**2) * value.shape[0] * value.shape[1]
+        return total

@@ -1,0 +1,57 @@
+"""Soft distances to many centres."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shroff.detect.deep.centres import Centres
+from shroff.detect.deep.library import KerasOps
+from shroff.detect.deep.ops import Floats, NumpyOps
+
+
+def rows(seed: int = 0) -> Floats:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(600, 3)) + 10.0 * rng.integers(0, 3, size=(600, 1))
+
+
+def test_one_centre_is_the_mean_and_its_distance_plain() -> None:
+    X = rows()
+    centres = Centres.learn(X.astype(np.float32), 1, seed=0)
+    expected = ((X - X.mean(axis=0)) ** 2).sum(axis=1)
+    assert centres.distance(NumpyOps(), X)[:, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_soft_minimum_is_at_most_a_share_above_the_nearest() -> None:
+    X = rows()
+    centres = Centres.learn(X.astype(np.float32), 30, seed=0)
+    squared = ((X[:, None] - centres.points) ** 2).sum(axis=2)
+    found = centres.distance(NumpyOps(), X)[:, 0]
+    best = (squared - centres.temperature * centres.log_share).min(axis=1)
+    assert np.all(found <= best + 1e-9)
+    assert np.all(found >= squared.min(axis=1) - 1e-9)
+
+
+def test_more_centres_tell_what_lies_between_the_groups() -> None:
+    X, between = rows(), np.full((1, 3), 5.0)
+    many, one = (Centres.learn(X.astype(np.float32), count, seed=0) for count in (30, 1))
+    ops = NumpyOps()
+    assert many.suspicion(ops, between) > np.quantile(many.suspicion(ops, X), 0.999)
+    assert one.suspicion(ops, between) < np.quantile(one.suspicion(ops, X), 0.9)
+
+
+def test_a_centre_keeps_four_rows_at_least() -> None:
+    assert len(Centres.learn(rows()[:40].astype(np.float32), 256, seed=0).points) == 10
+    assert len(Centres.learn(rows()[:3].astype(np.float32), 256, seed=0).points) == 1
+
+
+def test_the_slope_is_the_derivative_of_the_distance() -> None:
+    pytest.importorskip("keras")
+    X = rows()[:5]
+    centres = Centres.learn(rows().astype(np.float32), 30, seed=0)
+    found = np.array(centres.distance_slope(KerasOps(dtype="float64"), KerasOps(dtype="float64").constant(X)))
+    for column in range(3):
+        step = np.zeros(3)
+        step[column] = 1e-5
+        rise = centres.distance(NumpyOps(), X + step) - centres.distance(NumpyOps(), X - step)
+        assert found[:, column] == pytest.approx(rise[:, 0] / 2e-5, rel=1e-4, abs=1e-4)
