@@ -14,6 +14,7 @@ from shroff.features.window import FOREVER, Window, after, upto
 CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(codes, np.int32))
 
 
+@settings(deadline=None)
 @given(keys=st.lists(st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32]), max_size=40), data=st.data())
 def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataObject) -> None:
     valid = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
@@ -31,6 +32,7 @@ def test_many_different_keys_outgrow_the_first_table() -> None:
     assert (twice[firsts][codes] == twice).all()
 
 
+@settings(deadline=None)
 @given(codes=CODES)
 def test_rows_are_grouped_in_order(codes: kernel.Int32) -> None:
     starts, rows = kernel.group_rows(codes, 5)

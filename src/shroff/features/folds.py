@@ -28,38 +28,51 @@ _BIT: Final = np.uint64(1)
 _NOTHING: Final = np.uint64(0)
 
 
+@njit(inline="always")
+def _event(move: int) -> np.uint32:
+    """The event that enters or leaves. It is no negative place, and so is told to the compiler."""
+    return np.uint32(move ^ (move >> 31))
+
+
+@njit(inline="always")
+def _sign(move: int) -> int:
+    """1 for an event that enters, -1 for one that leaves."""
+    return ((move >> 31) << 1) + 1
+
+
+@njit(inline="always")
+def _at_payments(trace: Trace, after: Int) -> Int:
+    """What was held at each payment, of what was held after each move."""
+    out = np.empty(len(trace.ends), np.int64)
+    for query in range(len(out)):
+        out[query] = after[np.uint64(trace.ends[query] - 1)] if trace.ends[query] > 0 else 0
+    return out
+
+
 @njit(cache=True, nogil=True)
 def present(trace: Trace, column: Int) -> Int:
     """Events with a value: numbers that are not `NONE`, codes that are not negative."""
-    out = np.empty(len(trace.ends), np.int64)
     none = NONE if column.itemsize == 8 else -1
-    at = held = 0
-    for query in range(len(out)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            if move >= 0:
-                held += column[move] != none
-            else:
-                held -= column[~move] != none
-            at += 1
-        out[query] = held
-    return out
+    after = np.empty(len(trace.moves), np.int64)
+    held = 0
+    for at in range(len(trace.moves)):
+        move = trace.moves[at]
+        held += _sign(move) if column[_event(move)] != none else 0
+        after[at] = held
+    return _at_payments(trace, after)
 
 
 @njit(cache=True, nogil=True)
 def total(trace: Trace, column: Int) -> Int:
     """The sum of a column; events without a value add nothing."""
-    out = np.empty(len(trace.ends), np.int64)
-    at = held = 0
-    for query in range(len(out)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            units = column[move if move >= 0 else ~move]
-            if units != NONE:
-                held += units if move >= 0 else -units
-            at += 1
-        out[query] = held
-    return out
+    after = np.empty(len(trace.moves), np.int64)
+    held = 0
+    for at in range(len(trace.moves)):
+        move = trace.moves[at]
+        units = column[_event(move)]
+        held += _sign(move) * units if units != NONE else 0
+        after[at] = held
+    return _at_payments(trace, after)
 
 
 @njit(cache=True, nogil=True)
@@ -74,24 +87,21 @@ def scatter(trace: Trace, column: Int) -> Floats:
     for query in range(len(out)):
         while at < trace.ends[query]:
             move = trace.moves[at]
-            units = column[move if move >= 0 else ~move]
+            units = column[_event(move)]
             at += 1
             if units == NONE:
                 continue
-            square = _product(units, units)
-            if move >= 0:
-                high, low = _plus(high, low, square[0], square[1])
-                held, count = held + units, count + 1
-            else:
-                high, low = _minus(high, low, square[0], square[1])
-                held, count = held - units, count - 1
+            square, rest = _product(units, units)
+            high, low = _plus(high, low, square, rest) if move >= 0 else _minus(high, low, square, rest)
+            held += _sign(move) * units
+            count += _sign(move)
         if count == 0:
             out[query] = 0.0
             continue
         mean = held // count
-        taken = _product(mean, held + held % count)
-        rest = _minus(high, low, taken[0], taken[1])
-        out[query] = _rounded(rest[0], rest[1])
+        square, rest = _product(mean, held + held % count)
+        square, rest = _minus(high, low, square, rest)
+        out[query] = _rounded(square, rest)
     return out
 
 
@@ -148,8 +158,8 @@ def least(trace: Trace, column: Int, spread: int) -> Int:
     for query in range(len(out)):
         while at < trace.ends[query]:
             move = trace.moves[at]
-            event = move if move >= 0 else ~move
-            node = size + (event & (size - 1))
+            event = _event(move)
+            node = np.uint64(size + (event & (size - 1)))
             value = column[event] if move >= 0 and column[event] != NONE else _HIGHEST
             while node > 0 and tree[node] != value:
                 tree[node] = value
@@ -163,37 +173,34 @@ def least(trace: Trace, column: Int, spread: int) -> Int:
 @njit(cache=True, nogil=True)
 def distinct(trace: Trace, codes: Int32, names: int) -> Int:
     """How many different codes, 0 … names - 1."""
-    seen = np.zeros(names, np.int32)
-    out = np.empty(len(trace.ends), np.int64)
-    at = held = 0
-    for query in range(len(out)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            code = codes[move if move >= 0 else ~move]
-            if code >= 0:
-                if move >= 0:
-                    held += seen[code] == 0
-                    seen[code] += 1
-                else:
-                    seen[code] -= 1
-                    held -= seen[code] == 0
-            at += 1
-        out[query] = held
-    return out
+    # one more for events without a code
+    seen = np.zeros(names + 1, np.int32)
+    after = np.empty(len(trace.moves), np.int64)
+    held = 0
+    for at in range(len(trace.moves)):
+        move = trace.moves[at]
+        code = codes[_event(move)]
+        place = np.uint32(code if code >= 0 else names)
+        count = seen[place] + _sign(move)
+        # a first one came, or a last one went
+        changes = count == (1 if move >= 0 else 0)
+        seen[place] = count
+        held += _sign(move) if changes and code >= 0 else 0
+        after[at] = held
+    return _at_payments(trace, after)
 
 
 @njit(cache=True, nogil=True)
 def own(trace: Trace, codes: Int32, names: int, mine: Int32) -> Int:
     """How many events have the code that the payment itself has (`mine`); `NONE` where it has none."""
-    seen = np.zeros(names, np.int32)
+    seen = np.zeros(names + 1, np.int32)
     out = np.empty(len(trace.ends), np.int64)
     at = 0
     for query in range(len(out)):
         while at < trace.ends[query]:
             move = trace.moves[at]
-            code = codes[move if move >= 0 else ~move]
-            if code >= 0:
-                seen[code] += 1 if move >= 0 else -1
+            code = codes[_event(move)]
+            seen[np.uint32(code if code >= 0 else names)] += _sign(move)
             at += 1
         out[query] = seen[mine[query]] if mine[query] >= 0 else NONE
     return out
@@ -203,20 +210,18 @@ def own(trace: Trace, codes: Int32, names: int, mine: Int32) -> Int:
 def entropy(trace: Trace, codes: Int32, names: int, terms: Int) -> Int:
     """n ln n − Σ c ln c over the counts c of the codes, n together; `terms[c]` is c ln c as an integer."""
     seen = np.zeros(names, np.int32)
-    out = np.empty(len(trace.ends), np.int64)
-    at = held = count = 0
-    for query in range(len(out)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            code = codes[move if move >= 0 else ~move]
-            if code >= 0:
-                held -= terms[seen[code]]
-                seen[code] += 1 if move >= 0 else -1
-                held += terms[seen[code]]
-                count += 1 if move >= 0 else -1
-            at += 1
-        out[query] = terms[count] - held
-    return out
+    after = np.empty(len(trace.moves), np.int64)
+    count = surprise = 0
+    for at in range(len(trace.moves)):
+        move = trace.moves[at]
+        code = codes[_event(move)]
+        if code >= 0:
+            before, now = seen[code], seen[code] + _sign(move)
+            seen[code] = now
+            count += _sign(move)
+            surprise += terms[np.uint32(now)] - terms[np.uint32(before)]
+        after[at] = terms[np.uint32(count)] - surprise
+    return _at_payments(trace, after)
 
 
 @njit(cache=True, nogil=True)
@@ -225,23 +230,20 @@ def top(trace: Trace, codes: Int32, names: int, spread: int) -> Int:
     seen = np.zeros(names, np.int32)
     # how many codes have each count; a count is at most `spread`
     having = np.zeros(spread + 1, np.int32)
-    out = np.empty(len(trace.ends), np.int64)
-    at = most = 0
-    for query in range(len(out)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            code = codes[move if move >= 0 else ~move]
-            at += 1
-            if code < 0:
-                continue
-            having[seen[code]] -= 1
-            seen[code] += 1 if move >= 0 else -1
-            having[seen[code]] += 1
-            most = max(most, seen[code])
-            while most > 0 and having[most] == 0:
-                most -= 1
-        out[query] = most
-    return out
+    after = np.empty(len(trace.moves), np.int64)
+    most = 0
+    for at in range(len(trace.moves)):
+        move = trace.moves[at]
+        code = codes[_event(move)]
+        if code >= 0:
+            before, now = seen[code], seen[code] + _sign(move)
+            seen[code] = now
+            having[np.uint32(before)] -= 1
+            having[np.uint32(now)] += 1
+            if now > most or (before == most and having[np.uint32(before)] == 0):
+                most = now
+        after[at] = most
+    return _at_payments(trace, after)
 
 
 @njit(cache=True, nogil=True)

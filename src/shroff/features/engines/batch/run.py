@@ -14,14 +14,13 @@ from shroff.collect import money
 from shroff.errors import DataError
 from shroff.features import aggregates, folds, kernel
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
-from shroff.features.engines.batch.table import Keyed, Table
+from shroff.features.engines.batch.table import HIGHEST, Keyed, Table, sizes
 from shroff.features.folds import Floats
 from shroff.features.kernel import Events, Int, Int32, Queries
 from shroff.features.plan import Input, Measure, Output, Slot, Stream
 
 Numbers = Int | Floats
 
-_HIGHEST: Final = 2.0**63
 _DECAY: Final = np.array(DECAY)
 
 
@@ -32,18 +31,18 @@ class Run:
         start, stop = keyed.starts[first], keyed.starts[last]
         rows = keyed.rows[start:stop]
         self.table = table
-        self.queries = Queries(keyed.starts[first : last + 1] - start, rows, table.times[rows])
+        self.places = slice(start, stop)
+        self.queries = Queries(keyed.starts[first : last + 1] - start, rows, kernel.take(table.times, rows))
         self._columns: dict[str, Int | Int32] = {}
         self._events: dict[str, Events] = {}
         self._held: dict[Slot, Held] = {}
 
     def write(self, output: Output, out: Floats) -> None:
-        """Compute a feature for the payments of these keys and put it in its rows."""
+        """Compute a feature of the payments of these keys into their places, key by key; NaN for no value."""
         measures = [self._measure(item) for item in output.inputs]
         # vectorised code divides before it asks whether it may
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = compiled(output.recipe)(*measures, *output.constants)
-        kernel.scatter(values, self.queries.rows, out)
+            compiled(output.recipe)(*measures, *output.constants, out=out[self.places])
 
     def _measure(self, item: Input) -> Numbers:
         if item.slot not in self._held:
@@ -53,35 +52,35 @@ class Run:
     def column(self, name: str) -> Int | Int32:
         """A column's numbers, or codes 0 … of its names, by payment."""
         if name not in self._columns:
-            column = self.table.columns[name][self.queries.rows]
+            column = kernel.take(self.table.columns[name], self.queries.rows)
             if column.dtype == np.int32:
                 # few codes keep the tables small that folds count in
                 column, _ = kernel.factorise(column.astype(np.uint64), column >= 0)
             self._columns[name] = column
         return self._columns[name]
 
-    def summable(self, name: str) -> Int:
-        """A column's numbers, by payment, none of whose sums over a key leaves 64 bits.
+    def check_sums(self, name: str) -> None:
+        """Make sure that no sum of a column over a key leaves 64 bits.
 
         Raises:
-            DataError: sums over a key may.
+            DataError: one may.
         """
-        column = self.column(name)
-        sizes = np.where(column == NONE, 0.0, np.abs(column.astype(np.float64)))
-        if sizes.sum() >= _HIGHEST and np.add.reduceat(sizes, self.queries.starts[:-1]).max() >= _HIGHEST:
+        if self.table.summable[name]:
+            return
+        largest = np.add.reduceat(sizes(self.column(name)), self.queries.starts[:-1]).max(initial=0.0)
+        if largest >= HIGHEST:
             raise DataError(
-                f"column `{name}`: one key's values add up to more than {_HIGHEST / money.UNITS:.0e}, too much for "
+                f"column `{name}`: one key's values add up to more than {HIGHEST / money.UNITS:.0e}, too much for "
                 "exact totals; give the column in a larger unit."
             )
-        return column.astype(np.int64, copy=False)
 
     def events(self, stream: Stream) -> Events:
         """The payments that are events of a stream."""
         where = stream.where.sql if stream.where else ""
         if where not in self._events:
             queries, kept = self.queries, self.table.kept[where]
-            keep = np.ones(len(queries.rows), np.bool_) if kept is None else kept.rows[queries.rows]
-            known = queries.rows if kept is None or kept.known is None else kept.known[queries.rows]
+            keep = np.ones(len(queries.rows), np.bool_) if kept is None else kernel.take(kept.rows, queries.rows)
+            known = queries.rows if kept is None or kept.known is None else kernel.take(kept.known, queries.rows)
             self._events[where] = kernel.settle(queries, keep, known)
         return self._events[where]
 
@@ -94,6 +93,8 @@ class Held:
         self.events = events
         self.resolution = slot.window.resolution
         self.delay = slot.window.delay
+        # then each payment is the event in its place
+        self._plain = bool(events.all and events.ordered.all())
         self.trace = kernel.trace(run.queries, events, slot.window)
         self._measures: dict[Measure, Numbers] = {}
         self._edges: tuple[Int32, Int32] | None = None
@@ -106,13 +107,15 @@ class Held:
 
     def column(self, name: str | None) -> NDArray[Any]:
         """A column by event."""
-        return self.run.column(str(name))[self.events.places]
+        column = self.run.column(str(name))
+        return column if self._plain else kernel.take(column, self.events.places)
 
     def summable(self, name: str | None) -> Int:
         """A column by event, to be summed; without a name, ones."""
         if name is None:
             return np.ones(len(self.events.places), np.int64)
-        return self.run.summable(name)[self.events.places]
+        self.run.check_sums(name)
+        return self.column(name)
 
     def codes(self, name: str | None) -> tuple[Int32, int]:
         """A column's codes by event, and how many there are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,8 +11,12 @@ import polars as pl
 from shroff.collect import Schema, money
 from shroff.features import kernel
 from shroff.features.aggregates import LARGEST, NONE
-from shroff.features.kernel import Flags, Int, Int32
+from shroff.features.folds import Floats
+from shroff.features.kernel import NO_PLACE, Flags, Int, Int32
 from shroff.features.plan import Plan, Stream
+
+HIGHEST: Final = 2.0**63
+"""What a sum of 64 bits must stay below."""
 
 
 class Keyed(NamedTuple):
@@ -20,6 +24,11 @@ class Keyed(NamedTuple):
 
     starts: Int
     rows: Int32
+
+    def places(self, rows: int) -> pl.Series:
+        """By row, its place among those of all keys (UInt32), null for a row without a key."""
+        places = kernel.inverse(self.rows, rows)
+        return pl.Series(places).replace(int(NO_PLACE), None) if len(self.rows) < rows else pl.Series(places)
 
 
 class Kept(NamedTuple):
@@ -35,6 +44,7 @@ class Table:
     Attributes:
         times: when each payment happened, microseconds.
         columns: what measures are of: ten-thousandths (Int64, `NONE` for no value) or codes of names (Int32, -1).
+        summable: whether no sum of a column can leave 64 bits.
         kept: by condition, the rows that meet it and what it needs; None: all of them.
     """
 
@@ -43,6 +53,7 @@ class Table:
         self.schema = plan.schema
         self.times = _epoch(frame[self.schema.time])
         self.columns: dict[str, Int | Int32] = {}
+        self.summable: dict[str, bool] = {}
         self.kept: dict[str, Kept | None] = {"": None}
 
     def prepare(self, plan: Plan, pool: Executor) -> None:
@@ -53,6 +64,7 @@ class Table:
         columns = pool.map(self._column, names)
         kept = pool.map(self._kept, streams.values())
         self.columns.update(zip(names, columns, strict=True))
+        self.summable.update((name, sizes(column).sum() < HIGHEST) for name, column in self.columns.items())
         self.kept.update(zip(streams, kept, strict=True))
 
     def keyed(self, columns: tuple[str, ...]) -> Keyed:
@@ -116,6 +128,11 @@ def people(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """A table as conditions read it: amounts in major units, as people write them."""
     amount = money.major(schema.amount, schema.currency, schema.default_currency)
     return frame.with_columns(amount.alias(schema.amount))
+
+
+def sizes(column: Int | Int32) -> Floats:
+    """A column's absolute values, about; 0 for no value."""
+    return np.abs(np.where(column == NONE, 0, column).astype(np.float64))
 
 
 def _epoch(column: pl.Series) -> Int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import pairwise
+from mmap import mmap
 from typing import Final
 
 import numpy as np
@@ -15,9 +17,10 @@ from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch.run import Run, compiled
 from shroff.features.engines.batch.table import Keyed, Table, people
 from shroff.features.engines.rows import column
+from shroff.features.folds import Floats
 from shroff.features.plan import Output, Plan
 
-RUN: Final = 1 << 16
+RUN: Final = 1 << 15
 """Payments in a run, about: few enough to stay in the processor's cache."""
 
 
@@ -46,37 +49,46 @@ def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
 
 def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
     """The aggregates of a table in order of arrival."""
-    table = Table(plan, frame)
     for output in plan.outputs:
         compiled(output.recipe)
+    table = Table(plan, frame)
+    entities: dict[tuple[str, ...], list[Output]] = {}
+    for output in plan.outputs:
+        entities.setdefault(output.inputs[0].stream.columns, []).append(output)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         table.prepare(plan, pool)
-        entities: dict[tuple[str, ...], list[Output]] = {}
-        for output in plan.outputs:
-            entities.setdefault(output.inputs[0].stream.columns, []).append(output)
-        values = {output.name: np.full(len(frame), np.nan) for output in plan.outputs}
-        tasks = [
-            (keyed, span, outputs)
-            for keyed, outputs in zip(pool.map(table.keyed, entities), entities.values(), strict=True)
-            for span in runs(keyed)
-        ]
-
-        def work(task: tuple[Keyed, tuple[int, int], list[Output]]) -> None:
-            keyed, (first, last), outputs = task
-            run = Run(table, keyed, first, last)
-            for output in outputs:
-                run.write(output, values[output.name])
-
-        for _ in pool.map(work, tasks):
-            pass
-    return [pl.Series(name, out, nan_to_null=True) for name, out in values.items()]
+        keyed = pool.map(table.keyed, entities)
+        parts = [_of_entity(table, rows, outputs, pool) for rows, outputs in zip(keyed, entities.values(), strict=True)]
+    return [column for part in parts for column in part.get_columns()]
 
 
-def runs(keyed: Keyed) -> Iterator[tuple[int, int]]:
-    """Ranges of keys with about as many payments each."""
-    ends = np.searchsorted(keyed.starts, np.arange(RUN, keyed.starts[-1] + RUN, RUN))
-    bounds = np.unique(np.minimum(np.concatenate([[0], ends]), len(keyed.starts) - 1))
-    yield from zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+def _of_entity(table: Table, keyed: Keyed, outputs: Sequence[Output], pool: Executor) -> pl.DataFrame:
+    """An entity's features by row, from those of its keys one after the other."""
+    values = {output.name: _numbers(len(keyed.rows)) for output in outputs}
+
+    def work(span: tuple[int, int]) -> None:
+        run = Run(table, keyed, *span)
+        for output in outputs:
+            run.write(output, values[output.name])
+
+    for _ in pool.map(work, runs(keyed)):
+        # what went wrong in a run is raised here
+        pass
+    grouped = pl.DataFrame([pl.Series(name, found, nan_to_null=True) for name, found in values.items()])
+    return grouped[keyed.places(len(table.times))]
+
+
+def _numbers(many: int) -> Floats:
+    # of anonymous memory: numpy would ask for huge pages, whose zeroing can cost more than the sweep
+    return np.frombuffer(mmap(-1, 8 * max(many, 1)), np.float64)[:many]
+
+
+def runs(keyed: Keyed) -> list[tuple[int, int]]:
+    """Ranges of keys with about as many payments each; at least one."""
+    starts = keyed.starts
+    ends = np.searchsorted(starts, np.arange(RUN, starts[-1] + RUN, RUN)).clip(max=len(starts) - 1)
+    bounds = [0, *np.unique(ends).tolist()]
+    return list(pairwise(bounds)) or [(0, 0)]
 
 
 def with_rows(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
