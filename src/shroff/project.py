@@ -95,7 +95,7 @@ def load_project(path: str | Path) -> Project:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001  # the file is the user's program: whatever it raises is reported
+    except Exception as error:  # the file is the user's program: whatever it raises is reported
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         where = f", line {lines[-1]}" if lines else ""
         raise ConfigurationError(f"{file}{where}: {type(error).__name__}: {error}") from error
