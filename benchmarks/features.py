@@ -156,13 +156,12 @@ def with_duckdb(frame: pl.DataFrame) -> pl.DataFrame:
             f"CAST(count(*) OVER t{days} AS DOUBLE) AS terminal_count_{days}",
             f"coalesce(avg(CAST(fraud AS INT)) OVER t{days}, 0) AS terminal_risk_{days}",
         ]
-    query = (
-        f'SELECT id, {", ".join(columns)}, CAST(isodow("at") >= 6 AS DOUBLE) AS weekend, CAST(hour("at") <= 6 AS DOUBLE) AS night '
-        f'FROM (SELECT *, CAST(epoch("at") AS BIGINT) AS s FROM frame) WINDOW {", ".join(windows)}'
-    )
+    calendar = """CAST(isodow("at") >= 6 AS DOUBLE) AS weekend, CAST(hour("at") <= 6 AS DOUBLE) AS night"""
+    source = """(SELECT *, CAST(epoch("at") AS BIGINT) AS s FROM frame)"""
+    query = f"SELECT id, {', '.join(columns)}, {calendar} FROM {source} WINDOW {', '.join(windows)}"
     connection = duckdb.connect()
     connection.register("frame", frame.to_arrow())
-    result: pl.DataFrame = connection.execute(query).pl()
+    result = pl.DataFrame(connection.execute(query).to_arrow_table())
     return result.sort("id").select("id", *COLUMNS)
 
 
