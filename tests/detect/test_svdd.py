@@ -111,6 +111,7 @@ def train(detector: DeepSVDD, folder: Path | None) -> DeepSVDD:
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
     X, _ = payments()
     whole = train(quick(epochs=6, pretrain_epochs=2), None)
 
@@ -135,6 +136,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
     train(quick(), tmp_path)
     with pytest.raises(ConfigurationError, match="name another"):
         train(quick(epochs=4), tmp_path)

@@ -12,6 +12,7 @@ from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
 from shroff.detect.deep.training import Problem
 from shroff.detect.network import Dense
+from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
 
@@ -55,6 +56,14 @@ class Autoencoder(NeuralDetector):
 
     name: ClassVar[str] = "autoencoder"
     needs_labels: ClassVar[bool] = False
+    search_space: ClassVar[Space] = {
+        "n_outputs": Choice((2, 4, 8, 16, 32)),
+        "noise": Range(low=0.01, high=1.0, log=True),
+        "epochs": Range(low=10, high=100),
+        "learning_rate": Range(low=3e-4, high=1e-2, log=True),
+        "n_neurons": Choice((16, 64, 128)),
+        "n_layers": Range(low=1, high=3),
+    }
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from shroff.detect.deep.embedding import Embedding, first_gain, latent, spread
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, log_ratio
 from shroff.detect.deep.training import Rows
 from shroff.detect.network import Arrays, Dense
+from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
 LossType = Literal["cross_entropy", "least_squares", "wasserstein_gp", "fence"]
@@ -54,6 +55,16 @@ class GAN(NeuralDetector):
 
     name: ClassVar[str] = "gan"
     needs_labels: ClassVar[bool] = False
+    search_space: ClassVar[Space] = {
+        "loss_type": Choice(("fence", "cross_entropy", "least_squares", "wasserstein_gp")),
+        "blur": Range(low=0.0, high=0.9),
+        "n_centres": Choice((1, 16, 64, 256)),
+        "guard": Range(low=0.3, high=30.0, log=True),
+        "epochs": Range(low=5, high=40),
+        "learning_rate": Range(low=1e-4, high=3e-3, log=True),
+        "n_neurons": Choice((16, 64, 128)),
+        "n_layers": Range(low=1, high=3),
+    }
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from shroff.detect.deep.embedding import Embedding, first_gain, latent, shrinkag
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.detect.deep.training import Problem, Rows
 from shroff.detect.network import Dense
+from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
 Objective = Literal["one_class", "soft_boundary"]
@@ -97,6 +98,14 @@ class DeepSVDD(NeuralDetector):
 
     name: ClassVar[str] = "deep_svdd"
     needs_labels: ClassVar[bool] = False
+    search_space: ClassVar[Space] = {
+        "n_centres": Choice((1, 16, 64, 256)),
+        "guard": Range(low=0.3, high=30.0, log=True),
+        "epochs": Range(low=5, high=40),
+        "learning_rate": Range(low=1e-4, high=3e-3, log=True),
+        "n_neurons": Choice((16, 64, 128)),
+        "n_layers": Range(low=1, high=3),
+    }
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ def shrinkage(ops: TrainingOps, z: Tensor, first: Rows) -> Tensor:
     Classification, 2020.
     """
     _, variance = ops.moments(z)
-    return ops.mean(ops.maximum(1.0 - ops.sqrt(variance + _TINY**2) / first, 0.0))
+    return ops.mean(ops.maximum(1.0 - ops.sqrt(variance + _TINY**2) / ops.constant(first), 0.0))
 
 
 _TINY = 1e-3

@@ -1,4 +1,4 @@
-"""Keras: the only file that imports it. Nothing here knows which backend Keras runs on."""
+"""Keras: the only file that imports it. Which backend Keras runs on is Keras' own setting (`KERAS_BACKEND`)."""
 
 from __future__ import annotations
 
@@ -200,8 +200,10 @@ def _learn(problem: Problem, weights: Arrays, training: Training, folder: Path |
     keras = _keras()
     steps = training.steps(len(problem.tables["normal"]))
     learner = _learner(problem, weights, training)
+    # PyTorch's backend knows single steps only
+    together = 1 if keras.backend.backend() == "torch" else steps
     learner.compile(
-        optimizer=_optimizer(keras, training, steps), loss=None, steps_per_execution=steps, jit_compile=False
+        optimizer=_optimizer(keras, training, steps), loss=None, steps_per_execution=together, jit_compile=False
     )
     ticks = np.zeros((steps, 1), np.float32)
     learner.fit(
@@ -241,8 +243,19 @@ def _callbacks(keras: Any, learner: Any, problem: Problem, training: Training, f
         )
     if folder is not None:
         callbacks.append(keras.callbacks.BackupAndRestore(str(folder / "checkpoints" / problem.name)))
-        callbacks.append(keras.callbacks.TensorBoard(str(folder / "logs" / problem.name), write_graph=False))
+        callbacks.append(_logs(keras, folder / "logs" / problem.name))
     return callbacks
+
+
+def _logs(keras: Any, folder: Path) -> Any:
+    try:
+        for needed in ("tensorflow", "tensorboard"):
+            import_module(needed)
+    except ImportError as error:
+        raise MissingExtra(
+            "a run kept in a folder logs for TensorBoard: pip install tensorboard tensorflow-cpu"
+        ) from error
+    return keras.callbacks.TensorBoard(str(folder), write_graph=False)
 
 
 def _reseed(keras: Any, learner: Any, seed: int) -> Any:
