@@ -57,7 +57,7 @@ class Autoencoder(NeuralDetector):
     name: ClassVar[str] = "autoencoder"
     needs_labels: ClassVar[bool] = False
     search_space: ClassVar[Space] = {
-        "n_outputs": Choice((2, 4, 8, 16, 32)),
+        "n_outputs": Choice((None, 2, 4, 8, 16, 32)),
         "noise": Range(low=0.01, high=1.0, log=True),
         "epochs": Range(low=10, high=100),
         "learning_rate": Range(low=3e-4, high=1e-2, log=True),
