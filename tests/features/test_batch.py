@@ -61,7 +61,7 @@ def test_runs_of_any_size_give_the_same(case: tuple[Log, FeatureGroup, list[Ask]
 
 @given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=20))
 def test_runs_are_all_keys_once(sizes: list[int]) -> None:
-    keyed = Keyed(np.cumsum([0, *sizes]), np.empty(0, np.int32))
+    keyed = Keyed(np.cumsum([0, *sizes]), np.empty(0, np.int32), np.empty(0, np.uint32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole, "RUN", 4)
         spans = list(whole.runs(keyed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,26 +20,34 @@ CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(cod
 @given(keys=st.lists(st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32]), max_size=40), data=st.data())
 def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataObject) -> None:
     valid = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
-    codes, firsts = kernel.factorise(np.array(keys, np.uint64), np.array(valid, np.bool_))
+    numbers, flags = np.array(keys, np.uint64), np.array(valid, np.bool_)
+    # in two parts, the second of which goes on with the code of the first
+    cut = data.draw(st.integers(0, len(keys)))
+    codes = np.empty(len(keys), np.int32)
+    known = kernel.encode(numbers[:cut], flags[:cut], kernel.no_codes(), 0, codes[:cut])
+    known = kernel.encode(numbers[cut:], flags[cut:], known, cut, codes[cut:])
     there = list(dict.fromkeys(key for key, is_valid in zip(keys, valid, strict=True) if is_valid))
     assert codes.tolist() == [there.index(key) if ok else -1 for key, ok in zip(keys, valid, strict=True)]
-    assert [keys[row] for row in firsts] == there
+    assert [keys[row] for row in known.firsts[: known.many]] == there
 
 
 def test_many_different_keys_outgrow_the_first_table() -> None:
     keys = np.random.default_rng(0).integers(0, 2**63, 300_000).astype(np.uint64)
     twice = np.concatenate([keys, keys])
-    codes, firsts = kernel.factorise(twice, np.ones(len(twice), np.bool_))
-    assert len(firsts) == len(np.unique(keys))
-    assert (twice[firsts][codes] == twice).all()
+    codes, many = kernel.factorise(twice, np.ones(len(twice), np.bool_))
+    assert many == len(np.unique(keys))
+    assert (codes[: len(keys)] == codes[len(keys) :]).all()
+    assert len(np.unique(codes)) == many
 
 
 @settings(deadline=None)
 @given(codes=CODES)
 def test_rows_are_grouped_in_order(codes: kernel.Int32) -> None:
-    starts, rows = kernel.group_rows(codes, 5)
+    starts, rows, places = kernel.group(codes, 5)
     for key in range(5):
         assert rows[starts[key] : starts[key + 1]].tolist() == np.flatnonzero(codes == key).tolist()
+    for row, place in enumerate(places.tolist()):
+        assert place == starts[-1] if codes[row] < 0 else rows[place] == row
 
 
 @st.composite
@@ -48,14 +58,18 @@ def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
     rows = np.arange(n, dtype=np.int32)
     times = np.array(draw(st.lists(st.integers(0, 60), min_size=n, max_size=n)), np.int64)
     if draw(st.booleans()):
-        times.sort()
-    keep = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
-    lag = np.array(draw(st.lists(st.sampled_from([0, 0, 0, 1, 5]), min_size=n, max_size=n)), np.int32)
-    queries = Queries(np.cumsum([0, *sizes]), rows, times)
+        for begin, end in pairwise(np.cumsum([0, *sizes])):
+            times[begin:end].sort()
+    everything = draw(st.booleans())
+    keep = np.array(draw(st.lists(st.just(True) if everything else st.booleans(), min_size=n, max_size=n)), np.bool_)
+    lags = st.just(0) if everything else st.sampled_from([0, 0, 0, 1, 5])
+    lag = np.array(draw(st.lists(lags, min_size=n, max_size=n)), np.int32)
+    starts = np.cumsum([0, *sizes])
+    queries = Queries(starts, rows, times, np.repeat(starts[:-1].astype(np.uint64), sizes))
     bounds = Window(
         draw(st.integers(1, 30)), draw(st.sampled_from([0, 5])), draw(st.sampled_from([0, 7])), draw(st.booleans())
     )
-    return queries, kernel.settle(queries, keep, rows + lag), bounds
+    return queries, kernel.settle(queries, keep, (rows + lag).astype(np.int64)), bounds
 
 
 def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[int]:

@@ -50,9 +50,8 @@ def _at_payments(trace: Trace, after: Int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def present(trace: Trace, column: Int) -> Int:
-    """Events with a value: numbers that are not `NONE`, codes that are not negative."""
-    none = NONE if column.itemsize == 8 else -1
+def present(trace: Trace, column: Int, none: int) -> Int:
+    """Events with a value, that is not `none`."""
     after = np.empty(len(trace.moves), np.int64)
     held = 0
     for at in range(len(trace.moves)):
@@ -171,7 +170,7 @@ def least(trace: Trace, column: Int, spread: int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def distinct(trace: Trace, codes: Int32, names: int) -> Int:
+def distinct(trace: Trace, codes: Int, names: int) -> Int:
     """How many different codes, 0 … names - 1."""
     # one more for events without a code
     seen = np.zeros(names + 1, np.int32)
@@ -191,7 +190,7 @@ def distinct(trace: Trace, codes: Int32, names: int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def own(trace: Trace, codes: Int32, names: int, mine: Int32) -> Int:
+def own(trace: Trace, codes: Int, names: int, mine: Int) -> Int:
     """How many events have the code that the payment itself has (`mine`); `NONE` where it has none."""
     seen = np.zeros(names + 1, np.int32)
     out = np.empty(len(trace.ends), np.int64)
@@ -207,7 +206,7 @@ def own(trace: Trace, codes: Int32, names: int, mine: Int32) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def entropy(trace: Trace, codes: Int32, names: int, terms: Int) -> Int:
+def entropy(trace: Trace, codes: Int, names: int, terms: Int) -> Int:
     """n ln n − Σ c ln c over the counts c of the codes, n together; `terms[c]` is c ln c as an integer."""
     seen = np.zeros(names, np.int32)
     after = np.empty(len(trace.moves), np.int64)
@@ -225,7 +224,7 @@ def entropy(trace: Trace, codes: Int32, names: int, terms: Int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def top(trace: Trace, codes: Int32, names: int, spread: int) -> Int:
+def top(trace: Trace, codes: Int, names: int, spread: int) -> Int:
     """How many events have the commonest code."""
     seen = np.zeros(names, np.int32)
     # how many codes have each count; a count is at most `spread`

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,18 +14,32 @@ import polars as pl
 
 from shroff.collect.payment import Value
 from shroff.collect.times import EPOCH
+from shroff.expression import Expression
 from shroff.features.define import Calendar, CalendarPart
 from shroff.features.plan import RowFeature
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
 _DAY, _HOUR = 86_400_000_000, 3_600_000_000
+_FIRST_WEEKDAY: Final = 3
+"""1970-01-01 was a Thursday."""
+
+
+def with_rows(frame: pl.DataFrame, features: Iterable[RowFeature], time: str, zone: str | None) -> pl.DataFrame:
+    """A table with these features as further columns, those that do not read each other at once."""
+    together: dict[str, pl.Expr] = {}
+    for feature in features:
+        if isinstance(feature.source, Expression) and feature.source.columns & together.keys():
+            frame = frame.with_columns(**together)
+            together = {}
+        together[feature.name] = column(feature, time, zone)
+    return frame.with_columns(**together)
 
 
 def column(feature: RowFeature, time: str, zone: str | None) -> pl.Expr:
     """The feature over a table: Float64 or String, null where the expression is null."""
     if isinstance(feature.source, Calendar):
-        return _calendar_column(feature.source.part, pl.col(time).dt.convert_time_zone(zone or "UTC"))
+        return _calendar_column(feature.source.part, pl.col(time), zone)
     values = feature.source.polars()
     return values if feature.kind == "text" else values.cast(pl.Float64)
 
@@ -45,15 +59,20 @@ def reader(feature: RowFeature, time: str, zone: str | None) -> Callable[[Mappin
     return number
 
 
-def _calendar_column(part: CalendarPart, local: pl.Expr) -> pl.Expr:
-    hour, weekday = local.dt.hour().cast(pl.Int64), local.dt.weekday().cast(pl.Int64)
+def _calendar_column(part: CalendarPart, time: pl.Expr, zone: str | None) -> pl.Expr:
+    if zone and zone != "UTC":
+        local = time.dt.convert_time_zone(zone)
+        hour, weekday = local.dt.hour().cast(pl.Int64), local.dt.weekday().cast(pl.Int64) - 1
+    else:
+        micros = time.to_physical()
+        hour, weekday = micros % _DAY // _HOUR, (micros // _DAY + _FIRST_WEEKDAY) % 7
     if part == "hour":
         return hour.cast(pl.Float64)
     if part == "weekday":
-        return (weekday - 1).replace_strict(list(range(7)), list(WEEKDAYS), return_dtype=pl.String)
+        return weekday.replace_strict(list(range(7)), list(WEEKDAYS), return_dtype=pl.String)
     if part == "part_of_day":
         return (hour // 6).replace_strict(list(range(4)), list(PARTS_OF_DAY), return_dtype=pl.String)
-    return (weekday >= 6 if part == "weekend" else hour < 6).cast(pl.Float64)
+    return (weekday >= 5 if part == "weekend" else hour < 6).cast(pl.Float64)
 
 
 def _calendar_reader(part: CalendarPart, time: str, zone: str | None) -> Callable[[Mapping[str, Value]], Value]:
@@ -62,8 +81,7 @@ def _calendar_reader(part: CalendarPart, time: str, zone: str | None) -> Callabl
     def read(values: Mapping[str, Value]) -> Value:
         micros: int = values[time]  # type: ignore[assignment]  # a payment's time is its microseconds
         if located is None:
-            # 1970-01-01 was a Thursday
-            weekday, hour = (micros // _DAY + 3) % 7, micros % _DAY // _HOUR
+            weekday, hour = (micros // _DAY + _FIRST_WEEKDAY) % 7, micros % _DAY // _HOUR
         else:
             moment = (EPOCH + timedelta(microseconds=micros)).astimezone(located)
             weekday, hour = moment.weekday(), moment.hour

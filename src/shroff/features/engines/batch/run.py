@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numba import vectorize
-from numpy.typing import NDArray
 
 from shroff.collect import money
 from shroff.errors import DataError
 from shroff.features import aggregates, folds, kernel
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
-from shroff.features.engines.batch.table import HIGHEST, Keyed, Table, sizes
+from shroff.features.engines.batch.table import HIGHEST, KEPT, KNOWN, Keyed, Name, Table
 from shroff.features.folds import Floats
 from shroff.features.kernel import Events, Int, Int32, Queries
 from shroff.features.plan import Input, Measure, Output, Slot, Stream
 
 Numbers = Int | Floats
 
+_MANY_NAMES: Final = 1 << 18
+"""More codes than this are numbered anew in each run, for the tables that folds count in."""
 _DECAY: Final = np.array(DECAY)
 
 
 class Run:
-    """Keys `first` … `last - 1` of an entity."""
+    """Keys `first` … `last - 1` of an entity.
 
-    def __init__(self, table: Table, keyed: Keyed, first: int, last: int) -> None:
+    Args:
+        columns: what aggregates read, in the order of the entity's rows. What this run needs is copied: afterwards its
+            features may be written over them.
+    """
+
+    def __init__(self, table: Table, keyed: Keyed, columns: Mapping[Name, Int], first: int, last: int) -> None:
         start, stop = keyed.starts[first], keyed.starts[last]
-        rows = keyed.rows[start:stop]
         self.table = table
         self.places = slice(start, stop)
-        self.queries = Queries(keyed.starts[first : last + 1] - start, rows, kernel.take(table.times, rows))
-        self._columns: dict[str, Int | Int32] = {}
+        self.columns = {name: column[self.places].copy() for name, column in columns.items()}
+        times = self.columns.pop(table.schema.time)
+        starts = keyed.starts[first : last + 1] - start
+        begins = np.repeat(starts[:-1].astype(np.uint64), np.diff(starts))
+        self.queries = Queries(starts, keyed.rows[self.places], times, begins)
         self._events: dict[str, Events] = {}
         self._held: dict[Slot, Held] = {}
+        for name in table.names.keys() & self.columns.keys():
+            if table.names[name] > _MANY_NAMES:
+                codes, _ = kernel.factorise(self.columns[name].astype(np.uint64), self.columns[name] >= 0)
+                self.columns[name] = codes.astype(np.int64)
 
     def write(self, output: Output, out: Floats) -> None:
         """Compute a feature of the payments of these keys into their places, key by key; NaN for no value."""
@@ -45,19 +58,12 @@ class Run:
             compiled(output.recipe)(*measures, *output.constants, out=out[self.places])
 
     def _measure(self, item: Input) -> Numbers:
-        if item.slot not in self._held:
-            self._held[item.slot] = Held(self, self.events(item.stream), item.slot)
-        return self._held[item.slot].measure(item.measure)
-
-    def column(self, name: str) -> Int | Int32:
-        """A column's numbers, or codes 0 … of its names, by payment."""
-        if name not in self._columns:
-            column = kernel.take(self.table.columns[name], self.queries.rows)
-            if column.dtype == np.int32:
-                # few codes keep the tables small that folds count in
-                column, _ = kernel.factorise(column.astype(np.uint64), column >= 0)
-            self._columns[name] = column
-        return self._columns[name]
+        held = self._held.get(item.slot)
+        if held is None:
+            held = self._held[item.slot] = Held(self.queries, self.events(item.stream), item.slot)
+        if item.measure not in held.measures:
+            held.measures[item.measure] = FOLDS[item.measure.kind](self, held, str(item.measure.column))
+        return held.measures[item.measure]
 
     def check_sums(self, name: str) -> None:
         """Make sure that no sum of a column over a key leaves 64 bits.
@@ -67,8 +73,8 @@ class Run:
         """
         if self.table.summable[name]:
             return
-        largest = np.add.reduceat(sizes(self.column(name)), self.queries.starts[:-1]).max(initial=0.0)
-        if largest >= HIGHEST:
+        column, starts = self.columns[name], self.queries.starts.tolist()
+        if any(kernel.size(column[start:stop], NONE) >= HIGHEST for start, stop in pairwise(starts)):
             raise DataError(
                 f"column `{name}`: one key's values add up to more than {HIGHEST / money.UNITS:.0e}, too much for "
                 "exact totals; give the column in a larger unit."
@@ -78,49 +84,22 @@ class Run:
         """The payments that are events of a stream."""
         where = stream.where.sql if stream.where else ""
         if where not in self._events:
-            queries, kept = self.queries, self.table.kept[where]
-            keep = np.ones(len(queries.rows), np.bool_) if kept is None else kernel.take(kept.rows, queries.rows)
-            known = queries.rows if kept is None or kept.known is None else kernel.take(kept.known, queries.rows)
-            self._events[where] = kernel.settle(queries, keep, known)
+            own = self.queries.rows.astype(np.int64)
+            keep = self.columns[KEPT, where] != 0 if where else np.ones(len(own), np.bool_)
+            self._events[where] = kernel.settle(self.queries, keep, self.columns.get((KNOWN, where), own))
         return self._events[where]
 
 
 class Held:
-    """What one window of a run holds before each payment."""
+    """What one window of a run holds before each payment, traced once and folded for each measure."""
 
-    def __init__(self, run: Run, events: Events, slot: Slot) -> None:
-        self.run = run
+    def __init__(self, queries: Queries, events: Events, slot: Slot) -> None:
+        self.queries = queries
         self.events = events
-        self.resolution = slot.window.resolution
-        self.delay = slot.window.delay
-        # then each payment is the event in its place
-        self._plain = bool(events.all and events.ordered.all())
-        self.trace = kernel.trace(run.queries, events, slot.window)
-        self._measures: dict[Measure, Numbers] = {}
+        self.window = slot.window
+        self.trace = kernel.trace(queries, events, slot.window)
+        self.measures: dict[Measure, Numbers] = {}
         self._edges: tuple[Int32, Int32] | None = None
-
-    def measure(self, measure: Measure) -> Numbers:
-        """A measure of the window, by payment."""
-        if measure not in self._measures:
-            self._measures[measure] = FOLDS[measure.kind](self, measure.column)
-        return self._measures[measure]
-
-    def column(self, name: str | None) -> NDArray[Any]:
-        """A column by event."""
-        column = self.run.column(str(name))
-        return column if self._plain else kernel.take(column, self.events.places)
-
-    def summable(self, name: str | None) -> Int:
-        """A column by event, to be summed; without a name, ones."""
-        if name is None:
-            return np.ones(len(self.events.places), np.int64)
-        self.run.check_sums(name)
-        return self.column(name)
-
-    def codes(self, name: str | None) -> tuple[Int32, int]:
-        """A column's codes by event, and how many there are."""
-        codes = self.column(name)
-        return codes, int(codes.max(initial=-1)) + 1
 
     @property
     def edges(self) -> tuple[Int32, Int32]:
@@ -130,39 +109,65 @@ class Held:
         return self._edges
 
 
-def _own(held: Held, name: str | None) -> Int:
-    mine: Int32 = held.run.column(str(name)).astype(np.int32, copy=False)
-    return folds.own(held.trace, held.column(name), int(mine.max(initial=-1)) + 1, mine)
+def _column(run: Run, held: Held, name: str) -> Int:
+    """A column by event."""
+    column = run.columns[name]
+    return column if held.events.plain else kernel.take(column, held.events.places)
 
 
-def _largest(held: Held, name: str | None) -> Int:
-    return _mirrored(folds.least(held.trace, _mirrored(held.column(name)), held.trace.spread))
+def _summable(run: Run, held: Held, name: str) -> Int:
+    """A column of numbers by event, to be summed."""
+    run.check_sums(name)
+    return _column(run, held, name)
+
+
+def _codes(run: Run, held: Held, name: str) -> tuple[Int, int]:
+    """A column's codes by event, and how many there are among the payments."""
+    return _column(run, held, name), int(run.columns[name].max(initial=-1)) + 1
+
+
+def _present(run: Run, held: Held, name: str) -> Int:
+    return folds.present(held.trace, _column(run, held, name), -1 if name in run.table.names else NONE)
+
+
+def _smallest(run: Run, held: Held, name: str) -> Int:
+    return folds.least(held.trace, _column(run, held, name), held.trace.spread)
+
+
+def _largest(run: Run, held: Held, name: str) -> Int:
+    return _mirrored(folds.least(held.trace, _mirrored(_column(run, held, name)), held.trace.spread))
 
 
 def _mirrored(units: Int) -> Int:
     return np.where(units == NONE, NONE, -units)
 
 
-def _decayed(held: Held, name: str | None) -> Floats:
-    steps, now = held.events.times // held.resolution, (held.run.queries.times - held.delay) // held.resolution
-    return folds.decayed(held.trace, held.summable(name), steps, now, *held.edges, _DECAY)
+def _entropy(run: Run, held: Held, name: str) -> Int:
+    return folds.entropy(held.trace, *_codes(run, held, name), _terms(held.trace.spread))
 
 
-FOLDS: Final[dict[aggregates.Kind, Callable[[Held, str | None], Numbers]]] = {
-    "count": lambda held, _: held.trace.held,
-    "present": lambda held, name: folds.present(held.trace, held.column(name)),
-    "total": lambda held, name: folds.total(held.trace, held.summable(name)),
-    "scatter": lambda held, name: folds.scatter(held.trace, held.summable(name)),
-    "min": lambda held, name: folds.least(held.trace, held.column(name), held.trace.spread),
+def _decayed(run: Run, held: Held, name: str) -> Floats:
+    step, delay = held.window.resolution, held.window.delay
+    steps, now = held.events.times // step, (held.queries.times - delay) // step
+    column = _summable(run, held, name) if name in run.columns else np.ones(len(steps), np.int64)
+    return folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY)
+
+
+FOLDS: Final[dict[aggregates.Kind, Callable[[Run, Held, str], Numbers]]] = {
+    "count": lambda run, held, _: held.trace.held,
+    "present": _present,
+    "total": lambda run, held, name: folds.total(held.trace, _summable(run, held, name)),
+    "scatter": lambda run, held, name: folds.scatter(held.trace, _summable(run, held, name)),
+    "min": _smallest,
     "max": _largest,
-    "distinct": lambda held, name: folds.distinct(held.trace, *held.codes(name)),
-    "own": _own,
-    "entropy": lambda held, name: folds.entropy(held.trace, *held.codes(name), _terms(held.trace.spread)),
-    "top": lambda held, name: folds.top(held.trace, *held.codes(name), held.trace.spread),
+    "distinct": lambda run, held, name: folds.distinct(held.trace, *_codes(run, held, name)),
+    "own": lambda run, held, name: folds.own(held.trace, *_codes(run, held, name), run.columns[name]),
+    "entropy": _entropy,
+    "top": lambda run, held, name: folds.top(held.trace, *_codes(run, held, name), held.trace.spread),
     "decayed": _decayed,
-    "time": lambda held, _: held.run.queries.times,
-    "first": lambda held, _: folds.pick(held.edges[0], held.events.times),
-    "last": lambda held, _: folds.pick(held.edges[1], held.events.times),
+    "time": lambda run, held, _: held.queries.times,
+    "first": lambda run, held, _: folds.pick(held.edges[0], held.events.times),
+    "last": lambda run, held, _: folds.pick(held.edges[1], held.events.times),
 }
 
 

@@ -1,105 +1,123 @@
-"""A clean table as the sweep wants it: whole numbers by row, in order of arrival."""
+"""A clean table as the sweep wants it: whole numbers by row, in order of arrival, and its rows by key."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from shroff.collect import Schema, money
 from shroff.features import kernel
 from shroff.features.aggregates import LARGEST, NONE
-from shroff.features.folds import Floats
-from shroff.features.kernel import NO_PLACE, Flags, Int, Int32
-from shroff.features.plan import Plan, Stream
+from shroff.features.kernel import Flags, Int, Int32
+from shroff.features.plan import Output, Plan, Stream
 
+Name = str | tuple[str, str]
+"""A column of the schema; or `(KEPT, condition)`, whether a row meets it, and `(KNOWN, condition)`, which other rows
+see that it does: those after the one that it holds."""
+
+KEPT: Final = "kept"
+KNOWN: Final = "known"
 HIGHEST: Final = 2.0**63
 """What a sum of 64 bits must stay below."""
 
+_SLICE: Final = 1 << 18
+
 
 class Keyed(NamedTuple):
-    """The rows of each key of an entity: those of key `k` are `rows[starts[k]:starts[k + 1]]`."""
+    """The rows of each key of an entity: those of key `k` are `rows[starts[k]:starts[k + 1]]`.
+
+    `places`: where each row is among them; rows without a key come after all others, in one place.
+    """
 
     starts: Int
     rows: Int32
-
-    def places(self, rows: int) -> pl.Series:
-        """By row, its place among those of all keys (UInt32), null for a row without a key."""
-        places = kernel.inverse(self.rows, rows)
-        return pl.Series(places).replace(int(NO_PLACE), None) if len(self.rows) < rows else pl.Series(places)
-
-
-class Kept(NamedTuple):
-    """Which rows are events of a stream, and by row the last row that does not see it (None: its own)."""
-
-    rows: Flags
-    known: Int32 | None
+    places: NDArray[np.uint32]
 
 
 class Table:
     """A table in order of arrival.
 
     Attributes:
-        times: when each payment happened, microseconds.
-        columns: what measures are of: ten-thousandths (Int64, `NONE` for no value) or codes of names (Int32, -1).
+        columns: what measures read: times in microseconds, numbers in ten-thousandths (`NONE` for no value), codes of
+            names (-1 for no value).
+        names: how many different codes a column has.
         summable: whether no sum of a column can leave 64 bits.
-        kept: by condition, the rows that meet it and what it needs; None: all of them.
     """
 
     def __init__(self, plan: Plan, frame: pl.DataFrame) -> None:
         self.frame = frame
         self.schema = plan.schema
-        self.times = _epoch(frame[self.schema.time])
-        self.columns: dict[str, Int | Int32] = {}
+        self.columns: dict[Name, NDArray[Any]] = {self.schema.time: _epoch(frame[self.schema.time])}
+        self.names: dict[str, int] = {}
         self.summable: dict[str, bool] = {}
-        self.kept: dict[str, Kept | None] = {"": None}
 
     def prepare(self, plan: Plan, pool: Executor) -> None:
         """Make all that the plan's aggregates read."""
-        measured = {measure.column for stream in plan.streams for measure in stream.measures} - {None}
-        names = sorted(name for name in measured if name is not None)
+        read = {name for stream in plan.streams for name in stream.columns}
+        read |= {measure.column for stream in plan.streams for measure in stream.measures if measure.column}
+        numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
+        names = sorted(read.difference(numbers))
         streams = {stream.where.sql: stream for stream in plan.streams if stream.where is not None}
-        columns = pool.map(self._column, names)
-        kept = pool.map(self._kept, streams.values())
-        self.columns.update(zip(names, columns, strict=True))
-        self.summable.update((name, sizes(column).sum() < HIGHEST) for name, column in self.columns.items())
-        self.kept.update(zip(streams, kept, strict=True))
+        codes = pool.map(self._codes, names)
+        units = pool.map(self._units, numbers)
+        for found in pool.map(self._kept, streams.values()):
+            self.columns.update(found)
+        for name, column in zip(numbers, units, strict=True):
+            self.columns[name], self.summable[name] = column, kernel.size(column, NONE) < HIGHEST
+        for name, (coded, many) in zip(names, codes, strict=True):
+            self.columns[name], self.names[name] = coded, many
+
+    def read_by(self, outputs: Iterable[Output]) -> list[Name]:
+        """The columns that these aggregates read, the time first."""
+        inputs = [item for output in outputs for item in output.inputs]
+        names: list[Name] = [self.schema.time, *(item.measure.column for item in inputs if item.measure.column)]
+        names += [(what, item.stream.where.sql) for what in (KEPT, KNOWN) for item in inputs if item.stream.where]
+        return [name for name in dict.fromkeys(names) if name in self.columns]
 
     def keyed(self, columns: tuple[str, ...]) -> Keyed:
-        """The rows by the values of these columns together; rows where one is null are left out."""
-        codes, firsts = self._codes(columns[0])
+        """The rows by the values of these columns together; rows where one is null have no key."""
+        codes, many = self.columns[columns[0]], self.names[columns[0]]
         for name in columns[1:]:
-            more, many = self._codes(name)
-            pairs = codes.astype(np.uint64) * np.uint64(len(many) + 1) + more.astype(np.uint64)
-            codes, firsts = kernel.factorise(pairs, (codes >= 0) & (more >= 0))
-        return Keyed(*kernel.group_rows(codes, len(firsts)))
+            more = self.columns[name]
+            pairs = codes.astype(np.uint64) * np.uint64(self.names[name] + 1) + more.astype(np.uint64)
+            codes, many = kernel.factorise(pairs, (codes >= 0) & (more >= 0))
+        return Keyed(*kernel.group(codes, many))
 
-    def _codes(self, name: str) -> tuple[Int32, Int32]:
-        """Codes of a column's values by first appearance, and the row where each first appears."""
+    def _codes(self, name: str) -> tuple[Int32, int]:
+        """Codes of a column's values by first appearance, and how many there are."""
         values = self.frame[name]
-        valid = values.is_not_null().to_numpy()
-        codes, firsts = kernel.factorise(values.hash().to_numpy(), valid)
-        # two values may share a hash: then their codes are no good
-        if not (values.gather(firsts).gather(codes[valid]) == values.drop_nulls()).all():
-            places = values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
-            codes, firsts = kernel.factorise(places.to_numpy().astype(np.uint64), valid)
-        return codes, firsts
+        codes, known = np.empty(len(values), np.int32), kernel.no_codes()
+        for at in _slices(len(values)):
+            part = values[at]
+            known = kernel.encode(part.hash().to_numpy(), part.is_not_null().to_numpy(), known, at.start, codes[at])
+        names = values.gather(known.firsts[: known.many])
+        for at in _slices(len(values)):
+            part, coded = values[at], codes[at]
+            if not (names.gather(coded[coded >= 0]) == part.drop_nulls()).all():
+                # two values share a hash: their codes are no good
+                places = values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
+                return kernel.factorise(places.to_numpy().astype(np.uint64), values.is_not_null().to_numpy())
+        return codes, known.many
 
-    def _column(self, name: str) -> Int | Int32:
-        schema = self.schema
-        if schema.scales[name] not in ("amount", "numeric"):
-            return self._codes(name)[0]
+    def _units(self, name: str) -> Int:
+        schema, frame = self.schema, self.frame
         if name == schema.amount:
             units = money.units(name, schema.currency, schema.default_currency)
         else:
             units = (pl.col(name) * money.UNITS).clip(-LARGEST, LARGEST).round(mode="half_to_even").cast(pl.Int64)
-        return self.frame.select(units.fill_null(NONE)).to_series().to_numpy()
+        found = np.empty(len(frame), np.int64)
+        for at in _slices(len(frame)):
+            found[at] = frame[at].select(units.fill_null(NONE)).to_series().to_numpy()
+        return found
 
-    def _kept(self, stream: Stream) -> Kept | None:
+    def _kept(self, stream: Stream) -> dict[Name, NDArray[Any]]:
         if stream.where is None:
-            return None
+            return {}
         moments = {
             "result": (self.schema.result, self.schema.result_at),
             "label": (self.schema.label, self.schema.labelled_at),
@@ -107,33 +125,40 @@ class Table:
         later = [moments[kind] for kind in sorted(stream.later)]
         needed = [pl.col(name).is_not_null() for pair in later for name in pair if name is not None]
         passes = pl.all_horizontal(stream.where.polars().fill_null(value=False), *needed)
-        mask = people(self.frame, self.schema).select(passes.alias("passes"))["passes"]
+        mask = people(self.frame, self.schema, stream.where.columns).select(passes.alias("passes"))["passes"]
         rows = (mask if len(mask) == len(self.frame) else mask.new_from_index(0, len(self.frame))).to_numpy()
+        found: dict[Name, NDArray[Any]] = {(KEPT, stream.where.sql): rows}
         arrived_at = [moment for _, moment in later if moment is not None]
-        return Kept(rows, self._known(np.flatnonzero(rows), arrived_at) if arrived_at else None)
+        if arrived_at:
+            found[KNOWN, stream.where.sql] = self._known(rows, arrived_at)
+        return found
 
-    def _known(self, events: Int, arrived_at: list[str]) -> Int32:
+    def _known(self, kept: Flags, arrived_at: list[str]) -> Int32:
         """For a payment whose result or label arrives later: the last row that had arrived when it did."""
         arrivals = _epoch(self.frame[self.schema.arrived_at or self.schema.time])
         known = np.arange(len(self.frame), dtype=np.int32)
+        rows = np.flatnonzero(kept)
         for name in arrived_at:
             # a later event never arrives before its payment
-            moments = np.maximum(_epoch(self.frame[name])[events], arrivals[events])
+            moments = np.maximum(_epoch(self.frame[name])[rows], arrivals[rows])
             last = np.searchsorted(arrivals, moments, side="right") - 1
-            known[events] = np.maximum(known[events], last)
+            known[rows] = np.maximum(known[rows], last)
         return known
 
 
-def people(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """A table as conditions read it: amounts in major units, as people write them."""
+def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.DataFrame:
+    """A table as an expression over these columns reads it: amounts in major units, as people write them."""
+    if schema.amount not in read:
+        return frame
     amount = money.major(schema.amount, schema.currency, schema.default_currency)
     return frame.with_columns(amount.alias(schema.amount))
 
 
-def sizes(column: Int | Int32) -> Floats:
-    """A column's absolute values, about; 0 for no value."""
-    return np.abs(np.where(column == NONE, 0, column).astype(np.float64))
+def _slices(rows: int) -> Iterator[slice]:
+    """A table slice by slice, so that what is in between is small and its memory is used again."""
+    for start in range(0, rows, _SLICE):
+        yield slice(start, min(start + _SLICE, rows))
 
 
 def _epoch(column: pl.Series) -> Int:
-    return column.dt.epoch("us").fill_null(NONE).to_numpy()
+    return column.to_physical().fill_null(NONE).to_numpy()

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import pairwise
 from mmap import mmap
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
 
 from shroff.collect import Schema
+from shroff.expression import Expression
+from shroff.features import kernel
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch.run import Run, compiled
 from shroff.features.engines.batch.table import Keyed, Table, people
-from shroff.features.engines.rows import column
+from shroff.features.engines.rows import with_rows
 from shroff.features.folds import Floats
 from shroff.features.plan import Output, Plan
 
-RUN: Final = 1 << 15
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+RUN: Final = 1 << 16
 """Payments in a run, about: few enough to stay in the processor's cache."""
 
 
@@ -41,10 +47,10 @@ def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     schema = plan.schema
     arrival = schema.arrived_at or schema.time
     if frame[arrival].is_sorted():
-        return with_rows(plan, frame, aggregates(plan, frame))
+        return _with_rows(plan, frame, aggregates(plan, frame))
     order = frame.select(pl.arg_sort_by(arrival, maintain_order=True)).to_series()
     ordered = frame[order]
-    return with_rows(plan, ordered, aggregates(plan, ordered))[order.arg_sort()]
+    return _with_rows(plan, ordered, aggregates(plan, ordered))[order.arg_sort()]
 
 
 def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
@@ -57,30 +63,60 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
         entities.setdefault(output.inputs[0].stream.columns, []).append(output)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         table.prepare(plan, pool)
-        keyed = pool.map(table.keyed, entities)
-        parts = [_of_entity(table, rows, outputs, pool) for rows, outputs in zip(keyed, entities.values(), strict=True)]
+        most = max((max(len(table.read_by(asked)), len(asked)) for asked in entities.values()), default=0)
+        memory = [_numbers(len(frame) + 1) for _ in range(most)]
+        parts = [
+            _of_entity(table, keyed, asked, memory, pool)
+            for keyed, asked in zip(_one_ahead(pool, table.keyed, entities), entities.values(), strict=True)
+        ]
     return [column for part in parts for column in part.get_columns()]
 
 
-def _of_entity(table: Table, keyed: Keyed, outputs: Sequence[Output], pool: Executor) -> pl.DataFrame:
-    """An entity's features by row, from those of its keys one after the other."""
-    values = {output.name: _numbers(len(keyed.rows)) for output in outputs}
+def _of_entity(
+    table: Table, keyed: Keyed, outputs: Sequence[Output], memory: Sequence[Floats], pool: Executor
+) -> pl.DataFrame:
+    """An entity's features by row.
+
+    The memory holds, key by key, first the columns that are read, and then, run by run, the features written over them.
+    """
+    names = table.read_by(outputs)
+    columns = {name: numbers.view(np.int64) for name, numbers in zip(names, memory, strict=False)}
+    values = {output: numbers[: len(keyed.rows) + 1] for output, numbers in zip(outputs, memory, strict=False)}
 
     def work(span: tuple[int, int]) -> None:
-        run = Run(table, keyed, *span)
-        for output in outputs:
-            run.write(output, values[output.name])
+        run = Run(table, keyed, columns, *span)
+        for output, found in values.items():
+            run.write(output, found)
 
-    for _ in pool.map(work, runs(keyed)):
-        # what went wrong in a run is raised here
+    _all(pool.map(lambda name: kernel.scatter(table.columns[name], keyed.places, columns[name]), names))
+    _all(pool.map(work, runs(keyed)))
+    for found in values.values():
+        # what rows without a key have
+        found[-1] = np.nan
+    grouped = pl.DataFrame([pl.Series(output.name, found, nan_to_null=True) for output, found in values.items()])
+    return grouped[pl.Series(keyed.places)]
+
+
+def _one_ahead(pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """What is made of each item, the next one in the making."""
+    waiting: deque[Future[Made]] = deque()
+    for item in items:
+        waiting.append(pool.submit(make, item))
+        if len(waiting) > 1:
+            yield waiting.popleft().result()
+    for future in waiting:
+        yield future.result()
+
+
+def _all(work: Iterable[None]) -> None:
+    """Wait for all of it; what goes wrong in it is raised here."""
+    for _ in work:
         pass
-    grouped = pl.DataFrame([pl.Series(name, found, nan_to_null=True) for name, found in values.items()])
-    return grouped[keyed.places(len(table.times))]
 
 
 def _numbers(many: int) -> Floats:
     # of anonymous memory: numpy would ask for huge pages, whose zeroing can cost more than the sweep
-    return np.frombuffer(mmap(-1, 8 * max(many, 1)), np.float64)[:many]
+    return np.frombuffer(mmap(-1, 8 * many), np.float64)
 
 
 def runs(keyed: Keyed) -> list[tuple[int, int]]:
@@ -91,10 +127,12 @@ def runs(keyed: Keyed) -> list[tuple[int, int]]:
     return list(pairwise(bounds)) or [(0, 0)]
 
 
-def with_rows(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
+def _with_rows(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
     """The id, these aggregates, and the features of a payment alone, in the order of the plan."""
     schema = plan.schema
-    values = people(frame, schema).with_columns(*columns)
-    for row in plan.rows:
-        values = values.with_columns(column(row, schema.time, schema.timezone).alias(row.name))
+    read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
+    # columns that nothing reads are left alone: a table that was read in chunks would be copied
+    needed = {schema.id} if not plan.rows else {schema.id, schema.time, schema.currency, *read}
+    kept = people(frame.select(name for name in frame.columns if name in needed).rechunk(), schema, read)
+    values = with_rows(kept.hstack(columns), plan.rows, schema.time, schema.timezone)
     return values.select(schema.id, *plan.names)
