@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,12 @@ def shroff(home: Path, *words: str | Path, kept: Path | None = None) -> subproce
         text=True,
         cwd=home,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "SHROFF_HOME": str(kept or home / "kept"), "HOME": str(home)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "SHROFF_HOME": str(kept or home / "kept"),
+            "HOME": str(home),
+        },
     )
 
 
@@ -118,6 +124,18 @@ def test_help_and_version(home: Path) -> None:
     assert "shroff 0.1.0" in shroff(home, "--version").stdout
     told = shroff(home, "--help").stdout
     assert all(name in told for name in ("simulate", "collect", "features", "train", "report", "serve", "demo"))
+
+
+def test_keys_are_made_listed_and_revoked(home: Path) -> None:
+    made = answer(home, "keys", "create", "shop", "--scope", "decide", "--scope", "label", "--expires", "90d")
+    assert made["key"].startswith("shroff_")
+    (listed,) = answer(home, "keys", "list")["keys"]
+    assert (listed["name"], listed["scopes"], listed["state"]) == ("shop", ["decide", "label"], "valid")
+    answer(home, "keys", "revoke", listed["id"])
+    assert "revoked" in shroff(home, "keys", "list").stdout
+    wrong = shroff(home, "keys", "create", "shop", "--scope", "everything")
+    assert wrong.returncode == 2
+    assert "decide, label, read, admin" in wrong.stderr
 
 
 def test_the_demo_walks_the_whole_path(home: Path) -> None:

@@ -25,10 +25,10 @@ from shroff.client import AsyncClient, Client
 from shroff.errors import (
     BadPayment,
     ConfigurationError,
-    LedgerUnavailable,
     NotFound,
     PaymentConflict,
     ShroffError,
+    Unavailable,
 )
 from shroff.package import save
 
@@ -165,7 +165,7 @@ def test_what_may_pass_is_tried_again(ask: Ask, script: Script, first: Any) -> N
 
 def test_the_last_attempt_tells_why(ask: Ask, script: Script) -> None:
     script.answers = [(503, {}, problem("unavailable"))] * 2
-    with pytest.raises(LedgerUnavailable, match=r"about unavailable\."):
+    with pytest.raises(Unavailable, match=r"about unavailable\."):
         ask(script.url, "decide", {}, options={"retries": 1})
     assert len(script.asked) == 2
 
@@ -173,7 +173,7 @@ def test_the_last_attempt_tells_why(ask: Ask, script: Script) -> None:
 def test_nobody_there_is_one_sentence(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(LedgerUnavailable, match=f"no answer from http://127.0.0.1:{port} within 2.0 s: ConnectError"):
+    with pytest.raises(Unavailable, match=f"no answer from http://127.0.0.1:{port} within 2.0 s: ConnectError"):
         ask(f"http://127.0.0.1:{port}", "decide", {})
     assert ask(f"http://127.0.0.1:{port}", "ready") is False
 
@@ -181,7 +181,7 @@ def test_nobody_there_is_one_sentence(ask: Ask) -> None:
 def test_a_slow_answer_is_not_asked_for_again(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(LedgerUnavailable, match="ReadTimeout"):
+        with pytest.raises(Unavailable, match="ReadTimeout"):
             ask(url, "decide", {}, options={"timeout": 0.1})
         silent.settimeout(1)
         silent.accept()[0].close()

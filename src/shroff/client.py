@@ -5,7 +5,7 @@
         if decision.action != "approve": ...
 
 A payment can be sent again safely: the service answers the same id with the same decision and counts it once.
-So connection errors, and answers that say "later" (503), are tried again. Times are ISO 8601 text or datetimes
+So connection errors, and answers that say "later" (429, 503), are tried again. Times are ISO 8601 text or datetimes
 that name their zone.
 """
 
@@ -25,12 +25,15 @@ import httpx
 import msgspec
 
 from shroff.errors import (
+    AccessDenied,
     BadPayment,
     ConfigurationError,
-    LedgerUnavailable,
     NotFound,
     PaymentConflict,
     ShroffError,
+    TooManyRequests,
+    Unavailable,
+    UnknownKey,
 )
 
 T = TypeVar("T")
@@ -90,8 +93,12 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
     "/problems/payment-conflict": PaymentConflict,
     "/problems/event-conflict": PaymentConflict,
     "/problems/not-found": NotFound,
-    "/problems/unavailable": LedgerUnavailable,
+    "/problems/unauthorized": UnknownKey,
+    "/problems/forbidden": AccessDenied,
+    "/problems/too-many-requests": TooManyRequests,
+    "/problems/unavailable": Unavailable,
 }
+_LATER: Final = (429, 503)
 _CONNECTION: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 _FIRST_PAUSE: Final = 0.1  # seconds; doubled for each further attempt
 _LONGEST_PAUSE: Final = 10.0
@@ -156,9 +163,9 @@ class _Session:
             ) from None
         raise _ERRORS.get(problem.type, ShroffError)(problem.detail)
 
-    def unreachable(self, error: httpx.TransportError) -> LedgerUnavailable:
+    def unreachable(self, error: httpx.TransportError) -> Unavailable:
         """The error of a service that does not answer."""
-        return LedgerUnavailable(f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}.")
+        return Unavailable(f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}.")
 
     def pause(self, attempt: int, response: httpx.Response | None = None) -> float:
         """Seconds to wait after an attempt (0 is the first): twice as long each time, or as the service asks."""
@@ -177,8 +184,8 @@ class Client:
 
     Raises:
         ConfigurationError: `url` is none.
-        BadPayment, PaymentConflict, NotFound, LedgerUnavailable, ShroffError: by every verb, as the service says;
-            LedgerUnavailable also when the service does not answer.
+        BadPayment, PaymentConflict, NotFound, AccessDenied, Unavailable, ShroffError: by every verb, as the service
+            says; Unavailable also when the service does not answer.
     """
 
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
@@ -228,7 +235,7 @@ class Client:
                     raise session.unreachable(error) from error
                 time.sleep(session.pause(attempt))
                 continue
-            if response.status_code != 503 or attempt == last:
+            if response.status_code not in _LATER or attempt == last:
                 break
             time.sleep(session.pause(attempt, response))
         return session.outcome(call, response)
@@ -292,7 +299,7 @@ class AsyncClient:
                     raise session.unreachable(error) from error
                 await asyncio.sleep(session.pause(attempt))
                 continue
-            if response.status_code != 503 or attempt == last:
+            if response.status_code not in _LATER or attempt == last:
                 break
             await asyncio.sleep(session.pause(attempt, response))
         return session.outcome(call, response)

@@ -27,6 +27,7 @@ from shroff.errors import ShroffError
 from shroff.evaluate.report import comparison
 from shroff.pipeline import Progress, collect_table, package, summary, train_models
 from shroff.project import load_project
+from shroff.serve.control import Keys
 from shroff.settings import Settings
 
 DAYS = 90
@@ -45,6 +46,7 @@ class Outcome:
     url: str
     command: str
     payment: dict[str, Any]
+    key: str
 
     def serve(self, port: int) -> str:
         """The line that starts the service again on a port."""
@@ -54,7 +56,8 @@ class Outcome:
         """A line that sends one more payment to the service that runs, or to one on a port."""
         url = self.url if port is None else f"http://127.0.0.1:{port}"
         body = json.dumps(self.payment).replace("'", "'\\''")
-        return f"curl -s {url}/v1/decisions -H 'content-type: application/json' -d '{body}'"
+        headers = f"-H 'content-type: application/json' -H 'authorization: Bearer {self.key}'"
+        return f"curl -s {url}/v1/decisions {headers} -d '{body}'"
 
     def stop(self) -> None:
         """Stop the service and wait for it."""
@@ -70,7 +73,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         port: of the service; 0 takes a free one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(home=folder / "home", ledger=f"sqlite:///{(folder / 'home' / 'ledger.db').resolve()}")
+    settings = Settings(home=(folder / "home").resolve())
     progress(f"simulate {payments:,} payments")
     log = simulate(payments, days=DAYS, start=START, fraud_rate=0.015, seed=7)
     write(log, folder / "payments.parquet")
@@ -86,11 +89,12 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
     progress("start the service")
     for old in settings.home.glob("ledger.db*"):
         old.unlink()
+    key = Keys(settings.control).create("demo", ["decide", "read"])
     server, url = _start(packaged.folder, folder / "history.parquet", settings, port)
     try:
         progress(f"send {SENT} held-out payments")
         sent = log[chosen]
-        decisions, seconds = _send(url, sent)
+        decisions, seconds = _send(url, key, sent)
     except BaseException:
         server.kill()
         raise
@@ -114,7 +118,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         json.dumps(shown, indent=2),
     ]
     payment = _payload(sent.row(SENT - 1, named=True)) | {"transaction_id": "my-first-payment"}
-    return Outcome(parts, document, server, url, command, payment)
+    return Outcome(parts, document, server, url, command, payment, key)
 
 
 def _busiest(log: pl.DataFrame, first_day: int) -> slice:
@@ -133,7 +137,9 @@ def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-    environment = os.environ | {"SHROFF_HOME": str(settings.home), "SHROFF_LEDGER": settings.ledger}
+    environment = os.environ | {"SHROFF_HOME": str(settings.home)}
+    for name in ("SHROFF_LEDGER", "SHROFF_CONTROL"):
+        environment.pop(name, None)
     command = [sys.executable, "-m", "shroff", "serve", str(bundle), "--warm", str(history), "--port", str(port)]
     log = (settings.home / "service.log").open("wb")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -156,8 +162,8 @@ def _payload(row: dict[str, Any]) -> dict[str, Any]:
     return payload | {"created_at": row["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
 
 
-def _send(url: str, log: pl.DataFrame) -> tuple[list[Decision], float]:
-    with Client(url) as client:
+def _send(url: str, key: str, log: pl.DataFrame) -> tuple[list[Decision], float]:
+    with Client(url, key=key) as client:
         started = time.perf_counter()
         decisions = [client.decide(_payload(row)) for row in log.iter_rows(named=True)]
         return decisions, time.perf_counter() - started

@@ -14,7 +14,12 @@
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
     ├── NotFitted               a detector asked to score before it learned
     ├── BundleError             a bundle that is incomplete, altered or of another version
-    ├── LedgerUnavailable       a decision cannot be made durable                      (ConnectionError)
+    ├── AccessDenied            an API key that is not for this                        (PermissionError)
+    │   └── UnknownKey          no API key, or none of ours
+    ├── Unavailable             something that is needed does not answer: try later    (ConnectionError)
+    │   ├── LedgerUnavailable   a decision cannot be made durable
+    │   ├── ControlUnavailable  keys and lists cannot be read or changed
+    │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
 Each carries one sentence: what was expected, what came, where, and what to do. It never carries a
@@ -87,8 +92,28 @@ class BundleError(ShroffError):
     """A bundle is incomplete, altered, or of a version this release cannot read."""
 
 
-class LedgerUnavailable(ShroffError, ConnectionError):
+class AccessDenied(ShroffError, PermissionError):
+    """An API key that is good, but not for this."""
+
+
+class UnknownKey(AccessDenied):
+    """No API key, or one that is unknown, expired or revoked."""
+
+
+class Unavailable(ShroffError, ConnectionError):
+    """Something that is needed does not answer now: the same can be tried again later."""
+
+
+class LedgerUnavailable(Unavailable):
     """A decision cannot be made durable, so it must not be answered."""
+
+
+class ControlUnavailable(Unavailable):
+    """API keys and lists cannot be read or changed: their database does not answer."""
+
+
+class TooManyRequests(Unavailable):
+    """An API key has had its share of requests for now."""
 
 
 class MissingExtra(ShroffError, ImportError):

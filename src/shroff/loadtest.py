@@ -13,6 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shroff.collect import read
+from shroff.collect.simulate import simulate
 from shroff.errors import BadFile, ConfigurationError
 
 _PATH: Final = "/v1/decisions"
@@ -77,10 +80,11 @@ class LoadReport:
         return [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
 
 
-def payments_from(url: str, path: str | Path, *, requests: int, run: str) -> list[bytes]:
+def payments_from(url: str, path: str | Path | None, *, requests: int, run: str) -> list[bytes]:
     """Payments for a service from a raw log, in its order, with the fields that the service asks for.
 
     Args:
+        path: the log; None simulates one that ends now.
         run: put before each payment id, so that a second run is not answered from the ledger.
 
     Raises:
@@ -88,12 +92,16 @@ def payments_from(url: str, path: str | Path, *, requests: int, run: str) -> lis
         ConfigurationError: no Shroff service answers at the URL.
     """
     payment = _wanted(url)
-    table = read(path)
+    table = _simulated(requests) if path is None else read(path)
+    source = path or "simulated payments"
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
     if missing:
-        raise BadFile(f"{path}: expected the service's required fields, found no column `{missing[0]}`.")
+        raise BadFile(
+            f"{source}: expected the service's required fields, found no column `{missing[0]}`; "
+            "name a log that has them with `--data`."
+        )
     if len(table) < requests:
-        raise BadFile(f"{path}: expected at least {requests:,} payments, found {len(table):,}.")
+        raise BadFile(f"{source}: expected at least {requests:,} payments, found {len(table):,}.")
     fields = [name for name in payment["properties"] if name in table.columns]
     identifier = next(iter(payment["properties"]))
     columns = [_as_sent(table[name], payment["properties"][name]) for name in fields]
@@ -102,6 +110,13 @@ def payments_from(url: str, path: str | Path, *, requests: int, run: str) -> lis
         json.dumps({name: value for name, value in row.items() if value is not None}).encode()
         for row in chosen.iter_rows(named=True)
     ]
+
+
+def _simulated(requests: int) -> pl.DataFrame:
+    """As many payments of the last ninety days."""
+    start = datetime.now(UTC) - timedelta(days=90)
+    # the simulator makes about as many as it is asked for
+    return simulate(max(1_000, int(requests * 1.1)), days=90, start=f"{start:%Y-%m-%d}", seed=1)
 
 
 def _wanted(url: str) -> dict[str, Any]:
@@ -127,6 +142,7 @@ def run_load(
     url: str,
     bodies: Sequence[bytes],
     *,
+    key: str | None = None,
     parallel: int = 1,
     rate: float | None = None,
     progress: Callable[[int], None] = lambda done: None,
@@ -135,6 +151,7 @@ def run_load(
 
     Args:
         bodies: one JSON payment each.
+        key: API key, where the service wants one.
         parallel: connections; with `rate`, as many as are open at once at most.
         rate: payments a second, due at fixed times; None sends when an answer came.
         progress: called with how many have been answered, now and then.
@@ -145,16 +162,21 @@ def run_load(
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname is None:
         raise ConfigurationError(f"expected a URL such as http://127.0.0.1:8080, got `{url}`.")
-    return asyncio.run(_Load(parts.hostname, parts.port or 80, bodies, rate, progress).run(parallel))
+    connect = partial(_Connection, parts.hostname, parts.port or 80, key)
+    return asyncio.run(_Load(connect, bodies, rate, progress).run(parallel))
 
 
 class _Load:
     """One load test under way."""
 
     def __init__(
-        self, host: str, port: int, bodies: Sequence[bytes], rate: float | None, progress: Callable[[int], None]
+        self,
+        connect: Callable[[], _Connection],
+        bodies: Sequence[bytes],
+        rate: float | None,
+        progress: Callable[[int], None],
     ) -> None:
-        self._host, self._port = host, port
+        self._connect = connect
         self._rate = rate
         self._progress = progress
         self._next: Iterator[tuple[int, bytes]] = iter(zip(count(), bodies, strict=False))
@@ -170,7 +192,7 @@ class _Load:
         return LoadReport(np.array(self._milliseconds), dict(self._failures), seconds, self._first)
 
     async def _sender(self) -> None:
-        connection = _Connection(self._host, self._port)
+        connection = self._connect()
         for number, body in self._next:
             due = time.perf_counter() if self._rate is None else self._started + number / self._rate
             if (early := due - time.perf_counter()) > 0:
@@ -197,9 +219,12 @@ class _Load:
 class _Connection:
     """One kept-alive HTTP/1.1 connection: the little of the protocol that costs the client least."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, key: str | None) -> None:
         self._address = host, port
-        self._head = f"POST {_PATH} HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-type: application/json\r\n".encode()
+        head = [f"POST {_PATH} HTTP/1.1", f"host: {host}:{port}", "content-type: application/json"]
+        if key is not None:
+            head.append(f"authorization: Bearer {key}")
+        self._head = "".join(f"{line}\r\n" for line in head).encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, body: bytes) -> tuple[int, bytes]:

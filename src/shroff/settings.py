@@ -30,13 +30,17 @@ class Settings:
     Traceback (most recent call last):
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
-Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY, SHROFF_STORE.
+Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY, SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
     """Folder of everything this installation keeps: key, ledger, tables, models."""
     ledger: str = field(default="", repr=False)
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
+    control: str = field(default="", repr=False)
+    """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the ledger's PostgreSQL."""
+    api_key: str = field(default="", repr=False)
+    """The API key with which commands ask a service."""
     personal_key: str = field(default="", repr=False)
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
     store: str = ""
@@ -59,10 +63,20 @@ Valid settings: SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY, SHROFF_STORE.
                 hint = hint.replace("`", f"`{PREFIX}", 1) or "."
                 raise UnknownSetting(f"unknown setting `{name}`{hint} Valid settings: {', '.join(sorted(valid))}.")
         # a variable that is set to nothing is not set
-        home = Path(given.get("SHROFF_HOME") or cls.home)
-        ledger = given.get("SHROFF_LEDGER") or f"sqlite:///{home / 'ledger.db'}"
-        store = given.get("SHROFF_STORE") or str(home / "store")
-        return cls(home=home, ledger=ledger, personal_key=given.get("SHROFF_PERSONAL_KEY", ""), store=store)
+        texts = {name.removeprefix(PREFIX).lower(): text for name, text in given.items() if name in valid and text}
+        home = Path(texts.pop("home", cls.home))
+        return cls(home=home, **texts)
+
+    def __post_init__(self) -> None:
+        shared = self.ledger if self.ledger.startswith("postgresql") else ""
+        usual = {
+            "ledger": f"sqlite:///{self.home / 'ledger.db'}",
+            "control": shared or f"sqlite:///{self.home / 'control.db'}",
+            "store": str(self.home / "store"),
+        }
+        for name, text in usual.items():
+            # the way of a frozen dataclass to complete itself
+            object.__setattr__(self, name, getattr(self, name) or text)
 
     def hmac_key(self) -> bytes:
         """The key of the HMAC over personal columns, made once and kept in `home` when none is set.

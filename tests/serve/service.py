@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 from shroff.serve.server import serve
 from shroff.settings import Settings
-bundle, home, warm = sys.argv[1:]
+bundle, home, warm, keys = sys.argv[1:]
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
-serve(bundle, port=0, warm=warm or None, settings=settings, listening=lambda url: print(url, flush=True))
+tell = lambda url: print(url, flush=True)
+serve(bundle, port=0, warm=warm or None, settings=settings, keys=bool(keys), listening=tell)
 """.replace("KEY", repr(KEY.hex()))
 
 
@@ -31,11 +32,12 @@ class Service:
     bundle: Path
     home: Path
     warm: Path | None = None
+    keys: bool = False
     url: str = field(init=False, default="")
     process: subprocess.Popen[str] = field(init=False)
 
     def __enter__(self) -> Service:
-        arguments = [str(self.bundle), str(self.home), str(self.warm or "")]
+        arguments = [str(self.bundle), str(self.home), str(self.warm or ""), "keys" if self.keys else ""]
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:

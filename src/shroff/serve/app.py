@@ -14,6 +14,8 @@ import polars as pl
 from shroff.errors import LedgerUnavailable
 from shroff.serve import asgi, openapi
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
+from shroff.serve.control import Gate
+from shroff.serve.control.gate import REFRESH
 from shroff.serve.openapi import HotRoute
 from shroff.serve.routes import routes
 from shroff.serve.scorer import Scorer
@@ -27,24 +29,27 @@ class App:
 
     Args:
         history: a clean table that the scorer starts from.
+        gate: who may ask; None lets everybody.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
 
-    def __init__(self, scorer: Scorer, *, history: pl.DataFrame | None = None) -> None:
+    def __init__(self, scorer: Scorer, *, history: pl.DataFrame | None = None, gate: Gate | None = None) -> None:
         self._scorer = scorer
         self._history = history
+        self._gate = gate
         hot: Sequence[HotRoute] = (openapi.decide_route(scorer.decide),)
-        self._hot = {route.path: route.endpoint for route in hot}
-        self._rest = cast(Asgi, routes(scorer, partial(openapi.complete, hot=hot, schema=scorer.reader.schema)))
-        self._starting: asyncio.Task[None] | None = None
+        self._hot = {route.path: route for route in hot}
+        self._rest = cast(Asgi, routes(scorer, partial(openapi.complete, hot=hot, schema=scorer.reader.schema), gate))
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the life of the server."""
         if scope["type"] == "http":
-            endpoint = self._hot.get(scope["path"])
-            if endpoint is not None:
-                await asgi.answer(endpoint, scope, receive, send)
+            hot = self._hot.get(scope["path"])
+            if hot is not None:
+                admit = None if self._gate is None else partial(self._gate.admit, scope=hot.scope)
+                await asgi.answer(hot.endpoint, scope, receive, send, admit=admit)
             else:
                 # as it was sent: a `/` in a payment id arrives as %2F and stays in its place
                 path = scope["raw_path"].decode("ascii")
@@ -54,13 +59,22 @@ class App:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._starting = asyncio.create_task(self._start())
+        self._tasks = [asyncio.create_task(self._start())]
+        if self._gate is not None:
+            await asyncio.to_thread(self._gate.refresh)
+            self._tasks.append(asyncio.create_task(self._watch(self._gate)))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         # the scorer, once told to close, also breaks off its start
         await asyncio.to_thread(self._scorer.close)
-        await self._starting
+        await asyncio.gather(*self._tasks)
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _watch(self, gate: Gate) -> None:
+        """Notice keys that are made or revoked while the service runs."""
+        while not self._scorer.closed:
+            await asyncio.sleep(REFRESH)
+            await asyncio.to_thread(gate.refresh)
 
     async def _start(self) -> None:
         """Start the scorer; again and again while the ledger is not there."""

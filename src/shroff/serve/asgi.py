@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from shroff.errors import ShroffError
 from shroff.serve import problem
 from shroff.serve.answer import encode
 from shroff.serve.problem import Kind
@@ -19,6 +20,8 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Endpoint = Callable[[bytes], Awaitable[bytes]]
 """A hot route: from the body of a request to the body of its answer; raises errors of the domain."""
 Refusal = tuple[Kind, str]
+Admit = Callable[[bytes | None], str]
+"""Lets a request in by its `Authorization` header, or raises; gives the name of its key."""
 
 LIMIT: Final = 1024 * 1024
 """Largest body of a request, in bytes."""
@@ -32,13 +35,13 @@ _JSON_HEADER: Final = (b"content-type", b"application/json")
 _log = logging.getLogger("shroff.serve")
 
 
-async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, *, admit: Admit | None = None) -> None:
     """Answer one request to a hot route, whatever it is; a client that has left is no error."""
     if scope["method"] != "POST":
         refusal = (problem.METHOD_NOT_ALLOWED, f"expected POST, got {scope['method']}.")
         await send_problem(send, refusal, ((b"allow", b"POST"),))
         return
-    body = refuse(scope["headers"]) or await read_body(receive)
+    body = refuse(scope["headers"], admit) or await read_body(receive)
     if body is None:
         return
     if isinstance(body, bytes):
@@ -52,8 +55,13 @@ async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send)
         await send_problem(send, body)
 
 
-def refuse(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+def refuse(headers: list[tuple[bytes, bytes]], admit: Admit | None = None) -> Refusal | None:
     """Why a request cannot be used, as far as its headers tell."""
+    if admit is not None:
+        try:
+            admit(next((value for name, value in headers if name == b"authorization"), None))
+        except ShroffError as error:
+            return problem.problem_of(error)
     for name, value in headers:
         if name == b"content-type":
             if not is_json(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,10 +13,12 @@ from shroff.collect.schema import Scale
 from shroff.collect.wire import live_scales, wire_type
 from shroff.serve.answer import Answer
 from shroff.serve.asgi import Endpoint
-from shroff.serve.problem import KINDS, MEDIA_TYPE, Kind, Problem
+from shroff.serve.control import Scope
+from shroff.serve.problem import FORBIDDEN, KINDS, MEDIA_TYPE, TOO_MANY_REQUESTS, UNAUTHORIZED, Kind, Problem
 
 Json = dict[str, Any]
 
+_KEY: Final = "key"
 _REF: Final = "#/components/schemas/{name}"
 _MEANING: Final[dict[Scale, str]] = {
     "id": "Names the payment: sent again, it gets the same answer and counts once.",
@@ -39,6 +41,7 @@ class HotRoute:
     path: str
     endpoint: Endpoint
     operation: Json
+    scope: Scope = "decide"
 
 
 def decide_route(endpoint: Endpoint) -> HotRoute:
@@ -56,10 +59,23 @@ def decide_route(endpoint: Endpoint) -> HotRoute:
     return HotRoute("/v1/decisions", endpoint, operation)
 
 
-def complete(document: Json, hot: Iterable[HotRoute], schema: Schema) -> bytes:
-    """An OpenAPI document of the other routes with the hot ones, and the payment of this schema, added."""
+def complete(document: Json, scopes: Mapping[str, Scope], *, hot: Iterable[HotRoute], schema: Schema) -> bytes:
+    """An OpenAPI document of the other routes with the hot ones, the payment of this schema, and the keys, added.
+
+    Args:
+        scopes: the scope of an API key that each of the other operations asks for, by operation id.
+    """
+    asked = dict(scopes)
     for route in hot:
         document["paths"].setdefault(route.path, {})["post"] = route.operation
+        asked[route.operation["operationId"]] = route.scope
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for operation in operations:
+        if operation["operationId"] in asked:
+            _ask_for_key(operation, asked[operation["operationId"]])
+    document.setdefault("components", {})["securitySchemes"] = {
+        _KEY: {"type": "http", "scheme": "bearer", "description": "An API key; `shroff keys create` makes one."}
+    }
     _, schemas = msgspec.json.schema_components((Answer, Problem), ref_template=_REF)
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components.update({**schemas, "Payment": payment_schema(schema)})
@@ -80,6 +96,13 @@ def payment_schema(schema: Schema) -> Json:
     for name in schema.ignored:
         payment["properties"][name] = {"description": "Accepted and dropped."}
     return payment
+
+
+def _ask_for_key(operation: Json, scope: Scope) -> None:
+    operation["security"] = [{_KEY: [scope]}]
+    operation["responses"] |= {
+        str(kind.status): _problem(kind) for kind in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS)
+    }
 
 
 def _problem(kind: Kind) -> Json:

@@ -10,7 +10,15 @@ from typing import Final
 
 import msgspec
 
-from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict
+from shroff.errors import (
+    AccessDenied,
+    BadPayment,
+    NotFound,
+    PaymentConflict,
+    TooManyRequests,
+    Unavailable,
+    UnknownKey,
+)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -39,23 +47,29 @@ class Kind:
 
 
 BAD_PAYMENT: Final = Kind("bad-payment", 400, "What was sent cannot be used")
+UNAUTHORIZED: Final = Kind("unauthorized", 401, "A valid API key is needed", {"www-authenticate": "Bearer"})
+FORBIDDEN: Final = Kind("forbidden", 403, "The API key is not for this")
 NOT_FOUND: Final = Kind("not-found", 404, "There is no such thing")
 METHOD_NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "The method is not allowed here")
 EVENT_CONFLICT: Final = Kind("event-conflict", 409, "The payment has another result or label already")
 TOO_LARGE: Final = Kind("too-large", 413, "The request is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind("unsupported-media-type", 415, "The content type is not JSON")
 PAYMENT_CONFLICT: Final = Kind("payment-conflict", 422, "The payment id was used for another payment")
+TOO_MANY_REQUESTS: Final = Kind("too-many-requests", 429, "The API key has had its share", {"retry-after": "1"})
 INTERNAL: Final = Kind("internal", 500, "Shroff failed")
 UNAVAILABLE: Final = Kind("unavailable", 503, "The service is not available now", {"retry-after": "1"})
 
 KINDS: Final = (
     BAD_PAYMENT,
+    UNAUTHORIZED,
+    FORBIDDEN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     EVENT_CONFLICT,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     PAYMENT_CONFLICT,
+    TOO_MANY_REQUESTS,
     INTERNAL,
     UNAVAILABLE,
 )
@@ -65,7 +79,10 @@ _OF_ERROR: Final[dict[type[BaseException], Kind]] = {
     BadPayment: BAD_PAYMENT,
     PaymentConflict: PAYMENT_CONFLICT,
     NotFound: NOT_FOUND,
-    LedgerUnavailable: UNAVAILABLE,
+    UnknownKey: UNAUTHORIZED,
+    AccessDenied: FORBIDDEN,
+    TooManyRequests: TOO_MANY_REQUESTS,
+    Unavailable: UNAVAILABLE,
 }
 
 

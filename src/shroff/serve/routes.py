@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -23,12 +24,22 @@ from shroff.serve import catalogue, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
+from shroff.serve.control import Gate, Scope
 from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
 from shroff.serve.scorer import Scorer
 
 AnyRequest = Request[Any, Any, Any]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601.")]
+
+
+OPEN: Final = {"open": True}
+"""For a route that asks for no API key."""
+
+
+def needs(scope: Scope) -> dict[str, Scope]:
+    """For a route that asks for an API key of this scope."""
+    return {"scope": scope}
 
 
 class Result(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,11 +63,15 @@ class Health(msgspec.Struct):
     status: Literal["live", "ready"]
 
 
-def routes(scorer: Scorer, complete: Callable[[dict[str, Any]], bytes]) -> Litestar:
+def routes(
+    scorer: Scorer, complete: Callable[[dict[str, Any], Mapping[str, Scope]], bytes], gate: Gate | None
+) -> Litestar:
     """The application of all these routes.
 
     Args:
-        complete: makes the OpenAPI description of the whole service from that of these routes.
+        complete: makes the OpenAPI description of the whole service from that of these routes, and the scope of a
+            key that each operation asks for.
+        gate: who may ask; None lets everybody.
     """
     handlers = [*_payments(scorer), *_deployed(scorer), *_health(scorer)]
     about = OpenAPIConfig(
@@ -65,14 +80,17 @@ def routes(scorer: Scorer, complete: Callable[[dict[str, Any]], bytes]) -> Lites
         description="Payment-fraud detection: every payment decided, durably and with reasons.",
     )
     # Litestar's own schema routes are an HTML site: only its description is wanted
-    description = complete(Litestar(handlers, openapi_config=about, logging_config=None).openapi_schema.to_schema())
+    document = Litestar(handlers, openapi_config=about, logging_config=None).openapi_schema.to_schema()
+    scopes = {str(handler.operation_id): handler.opt["scope"] for handler in handlers if "scope" in handler.opt}
+    description = complete(document, scopes)
 
-    @get("/openapi.json", sync_to_thread=False)
+    @get("/openapi.json", opt=OPEN, sync_to_thread=False)
     def openapi() -> Response[bytes]:
         return Response(description, media_type="application/json")
 
     return Litestar(
         [*handlers, openapi],
+        guards=[] if gate is None else [partial(_admit, gate)],
         exception_handlers={Exception: _refuse},
         openapi_config=None,
         request_max_body_size=LIMIT,
@@ -90,6 +108,7 @@ def _problems(*kinds: Kind) -> dict[int, ResponseSpec]:
 def _event(path: str, summary: str) -> post:
     return post(
         path,
+        opt=needs("label"),
         operation_id=path.rpartition("/")[2],
         summary=summary,
         description="The same again is ignored, another one refused: the first counts.",
@@ -114,6 +133,7 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
 
     @get(
         "/v1/decisions/{payment_id:str}",
+        opt=needs("read"),
         operation_id="decision",
         summary="The stored decision on a payment",
         responses=stored | _problems(problem.BAD_PAYMENT, problem.NOT_FOUND, problem.UNAVAILABLE),
@@ -136,12 +156,16 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
 def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
     """What is deployed."""
 
-    @get("/v1/models", operation_id="models", summary="The models that decide", sync_to_thread=False)
+    @get("/v1/models", opt=needs("read"), operation_id="models", summary="The models that decide", sync_to_thread=False)
     def models() -> list[DeployedModel]:
         return catalogue.models(scorer)
 
     @get(
-        "/v1/features", operation_id="features", summary="The features computed for every payment", sync_to_thread=False
+        "/v1/features",
+        opt=needs("read"),
+        operation_id="features",
+        summary="The features computed for every payment",
+        sync_to_thread=False,
     )
     def features() -> list[DeployedGroup]:
         return catalogue.groups(scorer)
@@ -152,12 +176,13 @@ def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
 def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
     """For whoever starts and watches the service."""
 
-    @get("/health/live", operation_id="live", summary="Whether the process runs", sync_to_thread=False)
+    @get("/health/live", opt=OPEN, operation_id="live", summary="Whether the process runs", sync_to_thread=False)
     def live() -> Health:
         return Health("live")
 
     @get(
         "/health/ready",
+        opt=OPEN,
         operation_id="ready",
         summary="Whether all is well",
         responses=_problems(problem.UNAVAILABLE),
@@ -179,6 +204,14 @@ def _moment(text: str | None, zone: ZoneInfo | None) -> int | None:
     except ValueError:
         wanted = "" if zone else " that names its zone, such as `…Z`"
         raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.at`") from None
+
+
+def _admit(gate: Gate, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a request pass whose key may use this route; a route that says nothing of it is for admins."""
+    if not handler.opt.get("open"):
+        given = connection.headers.get("authorization")
+        scope: Scope = handler.opt.get("scope", "admin")
+        connection.state.key = gate.admit(None if given is None else given.encode("latin-1"), scope)
 
 
 def _json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -16,12 +19,35 @@ from shroff.collect import clean, read
 from shroff.errors import ConfigurationError
 from shroff.package import Bundle, load
 from shroff.serve.app import App
+from shroff.serve.control import Gate, Keys
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 from shroff.settings import Settings
 
+_log = logging.getLogger("shroff.serve")
 _BACKLOG = 2_048
 _DRAIN = 30  # seconds that requests in flight get to finish
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate chain and its private key, PEM files (one file may hold both).
+
+    Raises:
+        ConfigurationError: they cannot be read, or do not belong together.
+    """
+
+    chain: Path
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.chain, self.key, password=lambda: "")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise ConfigurationError(
+                f"expected a certificate chain and its key without a password in PEM files, "
+                f"got {self.chain} and {self.key or 'no key file'} ({type(error).__name__})."
+            ) from None
 
 
 def serve(
@@ -32,6 +58,8 @@ def serve(
     warm: str | Path | None = None,
     max_bad: float = 0.01,
     lateness: str = "1d",
+    keys: bool = True,
+    tls: Certificate | None = None,
     settings: Settings | None = None,
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -42,7 +70,9 @@ def serve(
         port: 0 takes a free one.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
-        settings: where the ledger is; by default from the environment.
+        keys: whether whoever asks needs an API key.
+        tls: speak HTTPS with this certificate.
+        settings: where ledger and keys are; by default from the environment.
         listening: called with the URL once connections are accepted (not yet decided: see `/health/ready`).
 
     Raises:
@@ -56,13 +86,22 @@ def serve(
         key = chosen.hmac_key()
         scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness)
         history = None if warm is None else history_of(loaded, warm, key, max_bad)
-        server = uvicorn.Server(_config(App(scorer, history=history)))
-        listening(_url(listener))
+        gate = _gate(chosen) if keys else None
+        server = uvicorn.Server(_config(App(scorer, history=history, gate=gate), tls))
+        listening(_url(listener, "http" if tls is None else "https"))
         with _signals_end_quietly():
             server.run(sockets=[listener])
 
 
-def _config(app: App) -> uvicorn.Config:
+def _gate(settings: Settings) -> Gate:
+    gate = Gate(Keys(settings.control))
+    gate.refresh()
+    if gate.empty:
+        _log.warning("no API key is valid, so every payment is refused: make one with `shroff keys create`.")
+    return gate
+
+
+def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -74,6 +113,8 @@ def _config(app: App) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # nothing reads the client's address
         timeout_graceful_shutdown=_DRAIN,
+        ssl_certfile=None if tls is None else tls.chain,
+        ssl_keyfile=None if tls is None else tls.key,
     )
 
 
@@ -87,9 +128,9 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:

@@ -6,20 +6,17 @@ codes: 0 done, 1 a check failed, 2 bad usage or bad input, with one sentence on 
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from shroff import __version__
+from shroff.cli import keys
+from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.errors import ShroffError
 from shroff.settings import Settings
 
@@ -33,35 +30,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# a pipe has no width of its own: do not squeeze tables into 80 columns
-out = Console(width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True, highlight=False)
+app.add_typer(keys.app, name="keys")
 
 ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
 Data = Annotated[Path, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)]
 Join = Annotated[Path | None, typer.Option("--join", help="A second table of statistics, joined on the payment id.")]
 MaxBad = Annotated[float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-@contextmanager
-def steps(*, quiet: bool) -> Iterator[Any]:
-    """Show the current step and how long it has run, on standard error; yields the function that names a step."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=quiet) as progress:
-        current: list[Any] = []
-
-        def step(name: str) -> None:
-            if current:
-                progress.stop_task(current[-1])
-            current.append(progress.add_task(name, total=None))
-
-        yield step
-
-
-def show(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
 def _version(value: bool) -> None:
@@ -272,9 +246,17 @@ def serve(
     ] = None,
     lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
     max_bad: MaxBad = 0.01,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Answer anybody who can reach the port: for trying out only.")
+    ] = False,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate chain for TLS (.pem).", show_default=False)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (.pem).", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer payments over HTTP with the decisions of a bundle."""
+    from shroff.serve.server import Certificate
     from shroff.serve.server import serve as run
 
     def listening(url: str) -> None:
@@ -292,6 +274,8 @@ def serve(
         max_bad=max_bad,
         lateness=lateness,
         settings=Settings.read(),
+        keys=not without_keys,
+        tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         listening=listening,
     )
 
@@ -300,8 +284,11 @@ def serve(
 def loadtest(
     url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)],
     data: Annotated[
-        Path, typer.Option("--data", help="Payments to send: .csv, .csv.gz, .parquet.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            "--data", help="Payments to send: .csv, .csv.gz, .parquet; else simulated ones.", show_default=False
+        ),
+    ] = None,
     requests: Annotated[int, typer.Option(help="How many payments.", min=1)] = 20_000,
     parallel: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 22,
     sequential: Annotated[bool, typer.Option("--sequential", help="One by one.")] = False,
@@ -315,10 +302,11 @@ def loadtest(
     from shroff.loadtest import payments_from, run_load
 
     with steps(quiet=as_json) as step:
-        step(f"read {data}")
+        step(f"read {data or 'simulated payments'}")
         bodies = payments_from(url, data, requests=requests, run=f"{token_hex(4)}-")
         step(f"send {len(bodies):,} payments")
-        result = run_load(url, bodies, parallel=1 if sequential else parallel, rate=rate)
+        key = Settings.read().api_key or None
+        result = run_load(url, bodies, key=key, parallel=1 if sequential else parallel, rate=rate)
     summary = result.summary()
     if as_json:
         show(summary | ({"histogram": result.histogram()} if plot else {}))

@@ -1,0 +1,90 @@
+"""`shroff keys`: who may ask the service."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from shroff.cli.terminal import AsJson, err, out, show
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.serve.control import Keys
+
+app = typer.Typer(help="Make, list and revoke the API keys of the service.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who it is for; shown in lists and logs.", show_default=False)],
+    scope: Annotated[
+        list[str], typer.Option(help="decide, label, read or admin; may be given again.", show_default=False)
+    ],
+    expires: Annotated[str | None, typer.Option(help="How long it is valid, such as 90d.", show_default=False)] = None,
+    rate: Annotated[float | None, typer.Option(help="Most requests a second, per worker.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, once: only its hash is kept."""
+    from shroff.features.window import micros
+
+    lifetime = None if expires is None else micros(expires)
+    token = _keys().create(name, scope, lifetime=lifetime, rate=rate)  # type: ignore[arg-type]  # checked there
+    if as_json:
+        show({"key": token})
+    else:
+        err.print("Keep this key: it is not shown again.")
+        out.print(token, soft_wrap=True, highlight=False)
+
+
+@app.command("list")
+def show_all(as_json: AsJson = False) -> None:
+    """List all keys and what they are for."""
+    from shroff.serve.clock import system_time
+
+    now = system_time()
+    rows = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "scopes": sorted(key.scopes),
+            "state": key.state(now),
+            "created": _day(key.created),
+            "expires": None if key.expires is None else _day(key.expires),
+            "rate": key.rate,
+        }
+        for key in _keys().all()
+    ]
+    if as_json:
+        show({"keys": rows})
+        return
+    table = Table("id", "name", "scopes", "state", "created", "expires", "rate")
+    for row in rows:
+        cells = {**row, "scopes": ", ".join(sorted(row["scopes"]))}  # type: ignore[arg-type]  # a list by construction
+        table.add_row(*("" if cell is None else str(cell) for cell in cells.values()))
+    out.print(table)
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="The id that `shroff keys list` shows.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """End a key for good; services that run notice within seconds."""
+    _keys().revoke(key)
+    if as_json:
+        show({"revoked": key})
+    else:
+        out.print(f"{key} is revoked.")
+
+
+def _keys() -> Keys:
+    from shroff.serve.control import Keys
+
+    return Keys(Settings.read().control)
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="seconds")

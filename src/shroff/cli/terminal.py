@@ -1,0 +1,39 @@
+"""What every command shares: where it prints, how it shows its steps, `--json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+# a pipe has no width of its own: do not squeeze tables into 80 columns
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@contextmanager
+def steps(*, quiet: bool) -> Iterator[Any]:
+    """Show the current step and how long it has run, on standard error; yields the function that names a step."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=quiet) as progress:
+        current: list[Any] = []
+
+        def step(name: str) -> None:
+            if current:
+                progress.stop_task(current[-1])
+            current.append(progress.add_task(name, total=None))
+
+        yield step
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")

@@ -1,0 +1,93 @@
+"""The gate: who may ask for what, and how often."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from shroff.errors import AccessDenied, ControlUnavailable, TooManyRequests, UnknownKey
+from shroff.serve.clock import Clock, system_time
+from shroff.serve.control.keys import ApiKey, Keys, Scope, digest, parts
+
+REFRESH: Final = 1.0
+"""Seconds after which a key that was made or revoked elsewhere is noticed."""
+
+_log = logging.getLogger("shroff.serve")
+
+
+class Gate:
+    """Admits requests by their bearer key, from the keys as they were when last refreshed.
+
+    A database that does not answer changes nothing: the keys known last stay valid until they expire.
+    """
+
+    def __init__(self, keys: Keys, *, clock: Clock = system_time) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._known: Mapping[str, ApiKey] = {}
+        self._buckets: dict[str, _Bucket] = {}
+
+    def refresh(self) -> None:
+        """Read the keys again; from any thread."""
+        try:
+            self._known = {key.id: key for key in self._keys.all()}
+        except ControlUnavailable as error:
+            _log.warning("%s", error)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody at all can be admitted."""
+        now = self._clock()
+        return all(key.state(now) != "valid" for key in self._known.values())
+
+    def admit(self, authorization: bytes | None, scope: Scope) -> str:
+        """The name of the key that a request carries in its `Authorization` header.
+
+        Raises:
+            UnknownKey: there is none, or it is not (or no longer) one of ours.
+            AccessDenied: the key is not for this.
+            TooManyRequests: the key has had its share of this second.
+        """
+        key = self._of(authorization)
+        if scope not in key.scopes and "admin" not in key.scopes:
+            raise AccessDenied(f"this key is not for this: expected one with the scope `{scope}`.")
+        if key.rate is not None:
+            bucket = self._buckets.get(key.id)
+            if bucket is None:
+                bucket = self._buckets[key.id] = _Bucket(key.rate, self._clock())
+            if not bucket.take(self._clock()):
+                raise TooManyRequests(f"this key is good for {key.rate:g} requests a second: send it again later.")
+        return key.name
+
+    def _of(self, authorization: bytes | None) -> ApiKey:
+        scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
+        key = self._known.get(parts(token)[0]) if scheme.lower() == "bearer" else None
+        # the time a comparison takes must not say how much of a secret is right
+        if key is None or not hmac.compare_digest(digest(token), key.digest) or key.state(self._clock()) != "valid":
+            raise UnknownKey(
+                "expected `Authorization: Bearer KEY` with a valid API key: `shroff keys create` makes one."
+            )
+        return key
+
+
+class _Bucket:
+    """A token bucket: `rate` requests a second, and as many at once (at least one)."""
+
+    __slots__ = ("_left", "_most", "_rate", "_then")
+
+    def __init__(self, rate: float, now: int) -> None:
+        self._rate = rate
+        self._most = self._left = max(rate, 1.0)
+        self._then = now
+
+    def take(self, now: int) -> bool:
+        # a clock that is set back gives nothing and takes nothing
+        passed = max(now - self._then, 0) / 1e6
+        self._left = min(self._most, self._left + passed * self._rate)
+        self._then = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
