@@ -67,8 +67,23 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     report = answer(home, "report", home / "bundle")
     assert report["version"] == trained["bundle"]["version"]
     assert report["detectors"] == trained["detectors"]
+    assert report["findings"] == trained["findings"]
     printed = shroff(home, "report", home / "bundle").stdout
     assert all(name in printed for name in trained["detectors"])
+    assert "doctor found" in printed
+
+
+def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
+    words = ("train", PAYMENTS, "--data", log, "--split", "random:70/30", "--bundle", home / "random")
+    done = shroff(home, *words)
+    assert done.returncode == 1
+    assert "not packaged" in done.stderr
+    assert "random_split" in done.stdout
+    assert not (home / "random").exists()
+    assert shroff(home, *words, "--accept", "nonsense").returncode == 2
+    accepted = answer(home, *words, "--accept", "random_split")
+    assert [finding["check"] for finding in accepted["findings"]] == ["random_split"]
+    assert "despite the check random_split" in shroff(home, "report", home / "random").stdout
 
 
 def test_two_tables_are_joined_and_trained(home: Path) -> None:

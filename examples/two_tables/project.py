@@ -59,7 +59,6 @@ project = Project(
     schema=transactions,
     card="CardId",
     join="RowKey",
-    split="random:70/30",
     detectors=[
         Rules(["PaymentsCountByThisCard1D > 3 AND TransactionAmount > 500", "CardsCountFromThisHost1D > 5"]),
         LogisticRegression(),

@@ -13,6 +13,7 @@
     │   └── PaymentConflict     a payment id that was seen with another payload
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
     ├── NotFitted               a detector asked to score before it learned
+    ├── CheckFailed             the doctor found a fault that nobody accepted
     ├── BundleError             a bundle that is incomplete, altered or of another version
     ├── AccessDenied            an API key that is not for this                        (PermissionError)
     │   └── UnknownKey          no API key, or none of ours
@@ -86,6 +87,10 @@ class NotFound(ShroffError, KeyError):
 
 class NotFitted(ShroffError):
     """A detector was asked to score before it learned."""
+
+
+class CheckFailed(ShroffError):
+    """The doctor found a fault in a trained detector that nobody accepted."""
 
 
 class BundleError(ShroffError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import msgspec
 import polars as pl
 
 from shroff.collect import Cleaned, clean, read, read_joined, write_parquet
-from shroff.errors import ConfigurationError
-from shroff.evaluate import parse
+from shroff.errors import CheckFailed, ConfigurationError
+from shroff.evaluate import LatestSplit, parse
 from shroff.experiment import Dataset, Run, Trained, train
+from shroff.experiment.doctor import accepted, examine_data
 from shroff.package import Bundle, check_model, save
 from shroff.project import Project
 from shroff.store import FeatureStore
@@ -65,6 +66,7 @@ def train_models(
     split: str | None = None,
     tune: int = 0,
     storage: Path | None = None,
+    thorough: bool = False,
     progress: Progress = silent,
 ) -> Run:
     """Compute features over a clean table, then train and compare the project's detectors.
@@ -72,23 +74,29 @@ def train_models(
     Args:
         tune: parameters to try per detector, on validation folds inside the training part.
         storage: SQLite file in which a search goes on where it stopped.
+        thorough: whether the doctor also fits each detector with another seed.
 
     Raises:
         ConfigurationError: no detectors, no label, or a split that does not fit the data.
     """
     progress("compute features")
     dataset = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
-    return train(
+    chosen = parse(split or project.split)
+    days = chosen.over(dataset.time) if isinstance(chosen, LatestSplit) else chosen
+    run = train(
         dataset,
         project.detectors,
-        parse(split or project.split),
+        days,
         cost=project.policy.cost,
         reviews_per_day=project.policy.reviews_per_day,
         lists=project.policy.lists,
         tune=tune,
         storage=storage,
+        thorough=thorough,
         progress=progress,
     )
+    progress("examine the data")
+    return replace(run, findings=tuple(examine_data(dataset, frame, project.plan, days, run.rows)))
 
 
 @dataclass(frozen=True)
@@ -99,13 +107,30 @@ class Packaged:
     folder: Path
 
 
-def package(project: Project, run: Run, folder: str | Path, *, trained: Trained | None = None) -> Packaged:
+def package(
+    project: Project,
+    run: Run,
+    folder: str | Path,
+    *,
+    trained: Trained | None = None,
+    accept: Iterable[str] = (),
+) -> Packaged:
     """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX model.
 
+    Args:
+        accept: the doctor's checks by name whose failures are known and accepted.
+
     Raises:
+        CheckFailed: the doctor found a failure that is not accepted.
         BundleError: the ONNX model does not score as the detector does, or the folder is taken.
     """
     chosen = trained or run.best
+    accept = accepted(accept)
+    failures = run.failures(chosen, accept=accept)
+    if failures:
+        sentences = "; ".join(one.sentence for one in failures)
+        options = " ".join(f"--accept {name}" for name in dict.fromkeys(one.check for one in failures))
+        raise CheckFailed(f"{chosen.name} is not packaged: {sentences}. To package it nevertheless, pass {options}.")
     model = chosen.detector.to_onnx().SerializeToString()
     table = (
         run.dataset.table
@@ -123,7 +148,7 @@ def package(project: Project, run: Run, folder: str | Path, *, trained: Trained 
         calibration=chosen.calibration,
         conditions=tuple(chosen.detector.conditions),
         policy=msgspec.to_builtins(policy),
-        metrics=summary(run),
+        metrics=summary(run) | {"accepted": accept},
         fingerprint=run.dataset.fingerprint(),
         model=model,
     )
@@ -138,6 +163,7 @@ def summary(run: Run) -> dict[str, Any]:
         "test_rows": len(run.rows.test),
         "inputs": [*run.dataset.numeric, *run.dataset.nominal],
         "best": run.best.name,
+        "findings": [finding.to_dict() for finding in run.findings],
         "detectors": {
             trained.name: {
                 "held_out_average_precision": trained.held_out,
@@ -149,6 +175,7 @@ def summary(run: Run) -> dict[str, Any]:
                 },
                 "seconds": round(trained.seconds, 3),
                 "tuning": None if trained.tuning is None else trained.tuning.to_dict(),
+                "findings": [finding.to_dict() for finding in trained.findings],
             }
             for trained in run.trained
         },

@@ -46,7 +46,7 @@ class Project:
     inputs: Sequence[str] | None = None
     card: str | None = None
     join: str | None = None
-    split: str = "random:70/30"
+    split: str = "time:70/30"
 
     def __post_init__(self) -> None:
         for group in self.features:

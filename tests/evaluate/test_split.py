@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate import RandomSplit, Split, TemporalSplit, parse
+from shroff.evaluate import LatestSplit, RandomSplit, Split, TemporalSplit, parse
 
 START = date(2018, 7, 25)
 
@@ -220,12 +220,14 @@ def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int,
     ("text", "split"),
     [
         ("random:70/30", RandomSplit(test=0.3)),
+        ("time:70/30", LatestSplit(test=0.3)),
+        ("time:80/20,delay=0", LatestSplit(test=0.2, delay_days=0)),
         ("random:66.5/33.5,seed=3", RandomSplit(test=0.335, seed=3)),
         ("time:2018-07-25/7/7/7", TemporalSplit(START, 7, 7, 7)),
         ("time:2018-07-25/28/0/7,zone=Asia/Kolkata", TemporalSplit(START, 28, 0, 7, "Asia/Kolkata")),
     ],
 )
-def test_texts_of_splits(text: str, split: RandomSplit | TemporalSplit) -> None:
+def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalSplit) -> None:
     assert parse(text) == split
     assert str(split) == text
 
@@ -238,6 +240,7 @@ def test_texts_of_splits(text: str, split: RandomSplit | TemporalSplit) -> None:
         ("random:70/30,3", "expected a split such as"),
         ("random:-70/170", "expected a split such as"),
         ("random:70/20", "add up to 100"),
+        ("time:70/20", "add up to 100"),
         ("random:100/0", "between 0 and 1"),
         ("time:2018-07-25/7/7", "expected a split such as"),
         ("time:2018-02-30/7/7/7", "day of the calendar"),
@@ -259,3 +262,15 @@ def test_impossible_definitions_are_refused() -> None:
         RandomSplit(seed=-1)
     with pytest.raises(ConfigurationError, match="no negative delay"):
         TemporalSplit(START, 7, -1, 7)
+
+
+def test_the_latest_days_are_judged() -> None:
+    days = np.datetime64("2024-01-01", "us") + np.arange(100) * np.timedelta64(1, "D")
+    split = LatestSplit(test=0.2, delay_days=3).over(days)
+    assert str(split) == "time:2024-01-01/77/3/20"
+    rows = split.rows(days, np.arange(100) % 2)
+    assert (rows.train[0], rows.train[-1], rows.test[0], rows.test[-1]) == (0, 76, 80, 99)
+    with pytest.raises(ConfigurationError, match="expected more than 9 days"):
+        LatestSplit().over(days[:8])
+    with pytest.raises(ConfigurationError, match="between 0 and 1"):
+        LatestSplit(test=1.0)

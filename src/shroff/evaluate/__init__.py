@@ -25,12 +25,13 @@ from shroff.evaluate.metrics import (
     measure,
     roc_auc,
 )
-from shroff.evaluate.split import RandomSplit, Split, TemporalSplit, parse
+from shroff.evaluate.split import LatestSplit, RandomSplit, Split, TemporalSplit, parse
 
 __all__ = [
     "NEVER",
     "Cost",
     "Curve",
+    "LatestSplit",
     "Metrics",
     "RandomSplit",
     "Split",

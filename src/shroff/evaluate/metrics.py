@@ -196,9 +196,14 @@ def expected_calibration_error(y: Array, probability: Array, *, bins: int = 15) 
     0.05
     """
     fraud, p = _judged(y, probability)
-    interval = np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)
-    excess = np.bincount(interval, weights=p - fraud, minlength=bins)
+    excess = np.bincount(bin_of(p, bins=bins), weights=p - fraud, minlength=bins)
     return float(np.abs(excess).sum() / p.size)
+
+
+def bin_of(probability: Floats, *, bins: int = 15) -> Ints:
+    """Which of `bins` equal intervals ((i - 1) / bins, i / bins] each probability falls into, zero into the first."""
+    interval: Ints = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
+    return interval
 
 
 def curve_roc(y: Array, score: Array, *, points: int = 500) -> Curve:

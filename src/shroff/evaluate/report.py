@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from rich import box
 from rich.table import Table
 
+from shroff.detect.checks import Finding
 from shroff.evaluate.cost import NEVER
 from shroff.evaluate.metrics import Metrics
 
@@ -51,6 +52,17 @@ def confusion(metrics: Metrics) -> Table:
         ("total", metrics.tn + metrics.fn, metrics.fp + metrics.tp),
     ):
         table.add_row(name, f"{passed:,}", f"{flagged:,}", f"{passed + flagged:,}")
+    return table
+
+
+def findings(found: Mapping[str, Sequence[Finding]]) -> Table | str:
+    """What the doctor found, by detector (or `data`); one line where it found nothing."""
+    if not any(found.values()):
+        return "The doctor found nothing wrong."
+    table = Table("", "Check", "", "What the doctor found", box=box.SIMPLE_HEAD, show_edge=False)
+    for subject, ones in found.items():
+        for one in ones:
+            table.add_row(subject, one.check, one.severity, one.sentence)
     return table
 
 

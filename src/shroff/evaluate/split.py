@@ -180,15 +180,58 @@ class TemporalSplit:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LatestSplit:
+    """The latest share of the days to be judged on, those before it to learn from, a delay of labels between them.
+
+    `test` is the share of the days, in (0, 1). `over` makes it a `TemporalSplit` of the days that the data has.
+
+    >>> days = np.array(["2024-01-01", "2024-04-09"], "datetime64[us]")
+    >>> str(LatestSplit(test=0.3).over(days))
+    'time:2024-01-01/63/7/30'
+    """
+
+    test: float = 0.3
+    delay_days: int = 7
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test < 1 or self.delay_days < 0:
+            raise ConfigurationError(
+                "expected a share of test days between 0 and 1 and no negative delay, got"
+                f" {self.test} and {self.delay_days}"
+            )
+
+    def __str__(self) -> str:
+        test = Decimal(str(self.test)) * 100
+        delay = f",delay={self.delay_days}" if self.delay_days != type(self)().delay_days else ""
+        return f"time:{_plain(100 - test)}/{_plain(test)}{delay}"
+
+    def over(self, time: NDArray[np.datetime64]) -> TemporalSplit:
+        """The split of payments made at `time` [n]; raises `ConfigurationError` for too few days."""
+        if not time.size:
+            raise ConfigurationError(f"expected payments to split by {self}, got none")
+        first, last = time.min().astype("datetime64[D]"), time.max().astype("datetime64[D]")
+        days = int((last - first).astype(int)) + 1
+        test_days = max(round(days * self.test), 1)
+        train_days = days - test_days - self.delay_days
+        if train_days < 1:
+            raise ConfigurationError(
+                f"expected more than {test_days + self.delay_days} days of payments to split by {self}, got {days}"
+            )
+        return TemporalSplit(first.astype(object), train_days, self.delay_days, test_days)
+
+
 _SHARE = r"(\d{1,3}(?:\.\d+)?)"
 _RANDOM = re.compile(rf"random:{_SHARE}/{_SHARE}(?:,seed=(\d+))?")
+_LATEST = re.compile(rf"time:{_SHARE}/{_SHARE}(?:,delay=(\d{{1,5}}))?")
 _TIME = re.compile(r"time:(\d{4}-\d\d-\d\d)/(\d{1,5})/(\d{1,5})/(\d{1,5})(?:,zone=(\S+))?")
 
 
-def parse(text: str) -> RandomSplit | TemporalSplit:
+def parse(text: str) -> RandomSplit | LatestSplit | TemporalSplit:
     """The split that a text describes; `str()` of a split gives the text back.
 
-    `random:TRAIN/TEST[,seed=N]` in percent, or `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days.
+    `random:TRAIN/TEST[,seed=N]` in percent, `time:TRAIN/TEST[,delay=DAYS]` in percent of the days, or
+    `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days.
     Raises `ConfigurationError` for any other text.
 
     >>> parse("random:70/30,seed=3")
@@ -201,16 +244,23 @@ def parse(text: str) -> RandomSplit | TemporalSplit:
     """
     if found := _RANDOM.fullmatch(text):
         train, test, seed = found.groups()
-        if Decimal(train) + Decimal(test) != 100:
-            raise ConfigurationError(f"expected two shares that add up to 100 percent, got `{text}`")
-        return RandomSplit(test=float(Decimal(test) / 100), seed=int(seed or 0))
+        return RandomSplit(test=_test_share(train, test, text), seed=int(seed or 0))
+    if found := _LATEST.fullmatch(text):
+        train, test, delay = found.groups()
+        return LatestSplit(test=_test_share(train, test, text), delay_days=7 if delay is None else int(delay))
     if found := _TIME.fullmatch(text):
         start, train, delay, test, zone = found.groups()
         return TemporalSplit(_start(start), int(train), int(delay), int(test), zone or "UTC")
     raise ConfigurationError(
-        "expected a split such as `random:70/30`, `random:70/30,seed=3`, `time:2018-07-25/7/7/7` or"
-        f" `time:2018-07-25/7/7/7,zone=Europe/Zurich`, got `{text}`"
+        "expected a split such as `time:70/30`, `time:2018-07-25/7/7/7`,"
+        f" `time:2018-07-25/7/7/7,zone=Europe/Zurich`, `random:70/30` or `random:70/30,seed=3`, got `{text}`"
     )
+
+
+def _test_share(train: str, test: str, text: str) -> float:
+    if Decimal(train) + Decimal(test) != 100:
+        raise ConfigurationError(f"expected two shares that add up to 100 percent, got `{text}`")
+    return float(Decimal(test) / 100)
 
 
 def _start(text: str) -> date:

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shroff.detect import Calibration, Detector, Preparation, out_of_fold_scores
+from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
 from shroff.evaluate import (
     Cost,
@@ -27,6 +28,7 @@ from shroff.evaluate import (
     measure,
 )
 from shroff.experiment.dataset import Dataset
+from shroff.experiment.doctor import examine
 
 if TYPE_CHECKING:
     from shroff.experiment.tune import Tuning
@@ -39,7 +41,8 @@ class Trained:
     """One detector after its run.
 
     `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked;
-    `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores.
+    `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores;
+    `findings` are the doctor's.
     """
 
     name: str
@@ -52,16 +55,23 @@ class Trained:
     test: Metrics
     seconds: float
     tuning: Tuning | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
 class Run:
-    """All detectors of one run on one split."""
+    """All detectors of one run on one split; `findings` are the doctor's about the data and the split."""
 
     dataset: Dataset
     split: str
     rows: Split
     trained: tuple[Trained, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def failures(self, trained: Trained, *, accept: Collection[str] = ()) -> list[Finding]:
+        """What keeps a detector of this run from being packaged, but for the checks named in `accept`."""
+        found = (*self.findings, *trained.findings)
+        return [finding for finding in found if finding.severity == "failure" and finding.check not in accept]
 
     @property
     def best(self) -> Trained:
@@ -80,6 +90,7 @@ def train(
     k: int = 100,
     tune: int = 0,
     storage: Path | None = None,
+    thorough: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Run:
     """Train, calibrate and measure each detector on the same rows.
@@ -91,6 +102,7 @@ def train(
         tune: how many parameters to try per detector that declares a search space; 0 trains them as they are. They
             are judged on folds inside the training part only.
         storage: SQLite file in which a search goes on where it stopped.
+        thorough: whether the doctor also fits each detector with another seed.
         progress: called with a few words before each step.
 
     Raises:
@@ -102,7 +114,7 @@ def train(
     rows = split.rows(dataset.time, y, dataset.cards) if isinstance(split, TemporalSplit) else split.rows(y)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        one = _Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k)
+        one = _Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
         if tune and detector.search_space:
             one = one.tuned(split, trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
@@ -141,6 +153,7 @@ class _Training:
     cost: Cost
     reviews_per_day: int | None
     k: int
+    thorough: bool
     tuning: Tuning | None = None
 
     def tuned(
@@ -184,6 +197,18 @@ class _Training:
         seconds = time.perf_counter() - started
         unseen = calibration.probability(held_out)
         threshold = best_f1_threshold(y, unseen)
+        held = preparation.matrix(table[judge])
+        scores = fitted.score(held)
+        found = examine(
+            fitted,
+            calibration,
+            (X, y),
+            (held, self.dataset.y[judge]),
+            scores,
+            amount=self.dataset.amount[judge],
+            nominal=nominal,
+            thorough=self.thorough,
+        )
         return Trained(
             name=name,
             detector=fitted,
@@ -192,11 +217,10 @@ class _Training:
             thresholds=self._thresholds(y, unseen),
             held_out=average_precision(y, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
-            test=self._measure(
-                judge, calibration.probability(fitted.score(preparation.matrix(table[judge]))), threshold
-            ),
+            test=self._measure(judge, calibration.probability(scores), threshold),
             seconds=seconds,
             tuning=self.tuning,
+            findings=tuple(found),
         )
 
     def _inputs(self) -> pl.DataFrame:

@@ -1,0 +1,25 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Severity = Literal["failure", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence: what was expected, what came, what to do.
+
+    `check` is the check's name, by which a user accepts what it found. A failure keeps a detector from being
+    packaged, a warning does not.
+    """
+
+    check: str
+    sentence: str
+    severity: Severity = "failure"
+
+    def to_dict(self) -> dict[str, str]:
+        """The finding as plain JSON."""
+        return asdict(self)

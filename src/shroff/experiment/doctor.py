@@ -1,0 +1,82 @@
+"""The doctor: looks at every detector after its fit, and at the data and the split behind it.
+
+What it finds is a list of `Finding`s, one sentence each. A failure keeps a detector from being packaged unless its
+check is accepted by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.detect import Calibration, Detector
+from shroff.detect.base import Labels, Matrix, Scores
+from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
+from shroff.errors import ConfigurationError, did_you_mean
+from shroff.evaluate import RandomSplit, Split, TemporalSplit, doctor
+from shroff.experiment import leak
+from shroff.experiment.dataset import Dataset
+from shroff.features.engines.batch import compute_plan
+from shroff.features.plan import Plan
+
+CHECKS = (*leak.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance")
+"""All that the doctor checks; `seed_variance` only where asked to be thorough."""
+
+Rows: TypeAlias = tuple[Matrix, Labels]
+
+
+def accepted(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of checks whose failures are accepted; raises ConfigurationError for one that there is not.
+
+    >>> accepted(["random_split"])
+    ('random_split',)
+    """
+    for name in names:
+        if name not in CHECKS:
+            hint = did_you_mean(name, CHECKS) or f"; there are {', '.join(CHECKS)}"
+            raise ConfigurationError(f"unknown check `{name}`{hint}")
+    return tuple(dict.fromkeys(names))
+
+
+def examine(
+    detector: Detector,
+    calibration: Calibration,
+    learned: Rows,
+    held: Rows,
+    scores: Scores,
+    *,
+    amount: NDArray[np.float64],
+    nominal: Mapping[int, int],
+    thorough: bool = False,
+) -> list[Finding]:
+    """What is wrong with a fitted detector, by its `scores` [rows] of held-out rows and its calibration.
+
+    Args:
+        amount: of the held-out payments [rows], in major units.
+        thorough: fit it once more, with another seed.
+    """
+    X, fraud = held
+    found = examine_scores(detector, X, fraud, scores, nominal=nominal)
+    if any(finding.check == "not_a_number" for finding in found) or not fraud.any():
+        return found
+    found += doctor.check_calibration(detector.name, fraud, calibration.probability(scores))
+    found += doctor.check_lift(detector.name, fraud, scores, amount)
+    if thorough:
+        found += seed_variance(detector, *learned, X, scores, nominal=nominal)
+    return found
+
+
+def examine_data(
+    data: Dataset, frame: pl.DataFrame, plan: Plan, split: RandomSplit | TemporalSplit, rows: Split
+) -> list[Finding]:
+    """What is wrong with the data and its split, whatever learns from it; `frame` is the clean table."""
+    return [
+        *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
+        *leak.check_columns(data, frame, rows.train),
+        *doctor.check_split(split, data.time),
+        *doctor.check_prevalence(data.y, data.time, rows),
+    ]
