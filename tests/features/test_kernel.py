@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shroff.features import folds, kernel
+from shroff.features import folds, grouping, kernel
 from shroff.features.aggregates import NONE
-from shroff.features.kernel import Events, Queries, Trace
+from shroff.features.engines.batch.past import Past
+from shroff.features.kernel import Events, Queries, Span, Trace
 from shroff.features.window import FOREVER, Window, after, upto
 
 CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(codes, np.int32))
@@ -24,8 +25,8 @@ def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataO
     # in two parts, the second of which goes on with the code of the first
     cut = data.draw(st.integers(0, len(keys)))
     codes = np.empty(len(keys), np.int32)
-    known = kernel.encode(numbers[:cut], flags[:cut], kernel.no_codes(), 0, codes[:cut])
-    known = kernel.encode(numbers[cut:], flags[cut:], known, cut, codes[cut:])
+    known = grouping.encode(numbers[:cut], flags[:cut], grouping.no_codes(), 0, codes[:cut])
+    known = grouping.encode(numbers[cut:], flags[cut:], known, cut, codes[cut:])
     there = list(dict.fromkeys(key for key, is_valid in zip(keys, valid, strict=True) if is_valid))
     assert codes.tolist() == [there.index(key) if ok else -1 for key, ok in zip(keys, valid, strict=True)]
     assert [keys[row] for row in known.firsts[: known.many]] == there
@@ -34,7 +35,7 @@ def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataO
 def test_many_different_keys_outgrow_the_first_table() -> None:
     keys = np.random.default_rng(0).integers(0, 2**63, 300_000).astype(np.uint64)
     twice = np.concatenate([keys, keys])
-    codes, many = kernel.factorise(twice, np.ones(len(twice), np.bool_))
+    codes, many = grouping.factorise(twice, np.ones(len(twice), np.bool_))
     assert many == len(np.unique(keys))
     assert (codes[: len(keys)] == codes[len(keys) :]).all()
     assert len(np.unique(codes)) == many
@@ -42,8 +43,8 @@ def test_many_different_keys_outgrow_the_first_table() -> None:
 
 @settings(deadline=None)
 @given(codes=CODES)
-def test_rows_are_grouped_in_order(codes: kernel.Int32) -> None:
-    starts, rows, places = kernel.group(codes, 5)
+def test_rows_are_grouped_in_order(codes: grouping.Int32) -> None:
+    starts, rows, places = grouping.group(codes, 5)
     for key in range(5):
         assert rows[starts[key] : starts[key + 1]].tolist() == np.flatnonzero(codes == key).tolist()
     for row, place in enumerate(places.tolist()):
@@ -65,7 +66,7 @@ def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
     lags = st.just(0) if everything else st.sampled_from([0, 0, 0, 1, 5])
     lag = np.array(draw(st.lists(lags, min_size=n, max_size=n)), np.int32)
     starts = np.cumsum([0, *sizes])
-    queries = Queries(starts, rows, times, np.repeat(starts[:-1].astype(np.uint64), sizes))
+    queries = Queries(starts, rows, times)
     bounds = Window(
         draw(st.integers(1, 30)), draw(st.sampled_from([0, 5])), draw(st.sampled_from([0, 7])), draw(st.booleans())
     )
@@ -83,6 +84,10 @@ def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[in
         for at in range(events.starts[key], events.starts[key + 1])
         if events.known[at] < queries.rows[query] + bounds.include_current and oldest < events.times[at] <= newest
     }
+
+
+def span(queries: Queries, events: Events, bounds: Window) -> Span:
+    return Past(queries, events, np.ones(len(events.places), np.bool_)).span(bounds)
 
 
 def windows(trace: Trace) -> list[set[int]]:
@@ -107,7 +112,7 @@ def windows(trace: Trace) -> list[set[int]]:
 @given(walk=walks())
 def test_the_moves_of_a_window_keep_its_law(walk: tuple[Queries, Events, Window]) -> None:
     queries, events, bounds = walk
-    trace = kernel.trace(queries, events, bounds)
+    trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     expected = [held(queries, events, bounds, query) for query in range(len(queries.rows))]
     assert windows(trace) == expected
     assert trace.held.tolist() == [len(inside) for inside in expected]
@@ -119,7 +124,7 @@ def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Wind
     queries, events, bounds = walk
     numbers = st.just(NONE) | st.integers(-(10**17), 10**17) | st.integers(-9, 9)
     column = np.array([data.draw(numbers) for _ in events.places], np.int64)
-    trace = kernel.trace(queries, events, bounds)
+    trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     for inside, found in zip(windows(trace), folds.scatter(trace, column).tolist(), strict=True):
         there = [int(column[at]) for at in inside if column[at] != NONE]
         mean = sum(there) // len(there) if there else 0
@@ -132,8 +137,23 @@ def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Wind
 def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
     queries, events, bounds = walk
     column = np.array([data.draw(st.sampled_from([NONE, -3, 0, 2, 7])) for _ in events.places], np.int64)
-    trace = kernel.trace(queries, events, bounds)
+    trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     expected = [
         min((int(column[at]) for at in inside if column[at] != NONE), default=NONE) for inside in windows(trace)
     ]
     assert folds.least(trace, column, trace.spread).tolist() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(walk=walks(), data=st.data())
+def test_sums_over_a_span_are_those_of_its_window(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
+    queries, events, bounds = walk
+    assume(events.ordered.all())
+    n = len(events.places)
+    column = np.array(data.draw(st.lists(st.sampled_from([NONE, 2**62, -5, 1]), min_size=n, max_size=n)), np.int64)
+    keep = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
+    found = folds.between(span(queries, events, bounds), folds.running(column, keep, NONE))
+    for query, total in enumerate(found.tolist()):
+        inside = [at for at in held(queries, events, bounds, query) if keep[at] and column[at] != NONE]
+        # totals over all keys leave 64 bits, their differences come back
+        assert (total - sum(int(column[at]) for at in inside)) % 2**64 == 0

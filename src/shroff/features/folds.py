@@ -15,7 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shroff.features.aggregates import NONE
-from shroff.features.kernel import Int, Int32, Trace
+from shroff.features.grouping import Flags, Int, Int32
+from shroff.features.kernel import Span, Trace
 
 Floats = NDArray[np.float64]
 Wide = tuple[np.uint64, np.uint64]
@@ -46,6 +47,29 @@ def _at_payments(trace: Trace, after: Int) -> Int:
     out = np.empty(len(trace.ends), np.int64)
     for query in range(len(out)):
         out[query] = after[np.uint64(trace.ends[query] - 1)] if trace.ends[query] > 0 else 0
+    return out
+
+
+@njit(cache=True, nogil=True)
+def running(column: Int, keep: Flags, none: int) -> Int:
+    """The totals of a column before each event and after the last, of events that are kept and have a value.
+
+    They may leave 64 bits; a difference that fits is right all the same.
+    """
+    totals = np.empty(len(column) + 1, np.int64)
+    totals[0] = held = 0
+    for at in range(len(column)):
+        held += column[at] if (column[at] != none) & keep[at] else 0
+        totals[at + 1] = held
+    return totals
+
+
+@njit(cache=True, nogil=True)
+def between(span: Span, totals: Int) -> Int:
+    """What `running` totals grew by over the events of a window."""
+    out = np.empty(len(span.low), np.int64)
+    for query in range(len(out)):
+        out[query] = totals[np.uint32(span.high[query])] - totals[np.uint32(span.low[query])]
     return out
 
 

@@ -1,11 +1,12 @@
-"""The compiled ground: values become codes, rows are grouped by key, and the window is walked over them.
+"""The compiled ground: the window is walked over the payments of each key.
 
-`trace` is the one place that knows the window law over a table. It walks the payments of each key in order of
-arrival and writes down which events enter the window before each payment and which leave it; what is kept over
-the window is then a fold over those moves (`shroff.features.folds`), which knows nothing of time, keys or
-lateness. An event is switched on when it arrives, wherever it lies in time, and the window's edges move both
-ways; so late and out-of-order events are no special case. Where a key's events came in order, each enters and
-leaves once: linear time. (A payment that is late by a day moves the edges back by a day and forth again.)
+Here the window law is applied to a table. Where a key's payments and events came in order, the events that a payment
+sees lie side by side: `edge` finds where they begin and end, in one pass, and what is summed over them is a difference
+of two running totals (`Span`). Otherwise, and for what is no sum, `trace` walks the payments in order of arrival and
+writes down which events enter the window before each and which leave it; what is kept over the window is then a fold
+over those moves (`shroff.features.folds`), which knows nothing of time, keys or lateness. An event is switched on when
+it arrives, wherever it lies in time, and the window's edges move both ways; so late and out-of-order events are no
+special case. (A payment that is late by a day moves the edges back by a day and forth again.)
 """
 
 from __future__ import annotations
@@ -17,135 +18,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shroff.features import window
+from shroff.features.grouping import Flags, Int, Int32, with_room
 from shroff.features.window import FOREVER, Window
 
-Int = NDArray[np.int64]
-Int32 = NDArray[np.int32]
-Flags = NDArray[np.bool_]
-
-
-_after = njit(inline="always")(window.after)
 _upto = njit(inline="always")(window.upto)
-
-
-class Codes(NamedTuple):
-    """Growing codes: a hash table of (key, code + 1), zero where it is free; and the row where each code came first."""
-
-    slots: NDArray[np.uint64]
-    firsts: Int32
-    many: int
-
-
-def no_codes() -> Codes:
-    """A code of nothing yet."""
-    return Codes(np.zeros((1 << 10, 2), np.uint64), np.empty(1 << 9, np.int32), 0)
-
-
-@njit(cache=True, nogil=True)
-def encode(keys: NDArray[np.uint64], valid: Flags, known: Codes, start: int, out: Int32) -> Codes:
-    """Codes of 64-bit keys by first appearance, -1 where not valid, for the rows from `start` on."""
-    slots, firsts, many = known.slots, known.firsts, known.many
-    row = 0
-    while True:
-        row, many = _encode(keys, valid, row, slots, firsts, many, start, out)
-        if row == len(keys):
-            return Codes(slots, firsts, many)
-        slots = _grown(slots)
-        firsts = _with_room(firsts, len(slots) // 2)
-
-
-@njit(cache=True, nogil=True)
-def _encode(
-    keys: NDArray[np.uint64],
-    valid: Flags,
-    row: int,
-    slots: NDArray[np.uint64],
-    firsts: Int32,
-    many: int,
-    start: int,
-    out: Int32,
-) -> tuple[int, int]:
-    """Encode rows from this one on, until the table is half full; gives the next row and how many codes there are."""
-    while row < len(keys):
-        if valid[row]:
-            at = _slot(slots, keys[row])
-            if slots[at, 1] == 0:
-                if many == len(firsts):
-                    break
-                firsts[many] = start + row
-                many += 1
-                slots[at, 0] = keys[row]
-                slots[at, 1] = many
-            out[row] = np.int32(slots[at, 1]) - 1
-        else:
-            out[row] = -1
-        row += 1
-    return row, many
-
-
-def factorise(keys: NDArray[np.uint64], valid: Flags) -> tuple[Int32, int]:
-    """Codes of 64-bit keys by first appearance, -1 where not valid, and how many there are."""
-    codes = np.empty(len(keys), np.int32)
-    return codes, encode(keys, valid, no_codes(), 0, codes).many
-
-
-@njit(inline="always")
-def _slot(slots: NDArray[np.uint64], key: np.uint64) -> np.uint64:
-    """Where a key is in a hash table, or would go."""
-    mask = np.uint64(len(slots) - 1)
-    # the multiplier is 2**64 over the golden ratio, so that consecutive keys spread
-    at = ((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
-    while slots[at, 1] != 0 and slots[at, 0] != key:
-        at = (at + np.uint64(1)) & mask
-    return at
-
-
-@njit(cache=True, nogil=True)
-def _grown(slots: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    larger = np.zeros((4 * len(slots), 2), np.uint64)
-    for slot in range(len(slots)):
-        if slots[slot, 1] != 0:
-            larger[_slot(larger, slots[slot, 0])] = slots[slot]
-    return larger
-
-
-@njit(cache=True, nogil=True)
-def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
-    """Rows grouped by key, in row order within a key: a stable counting sort.
-
-    Args:
-        codes: key of each row, 0 … keys - 1; a negative code is no key.
-
-    Returns:
-        starts [keys + 1] and rows: the rows of key `k` are `rows[starts[k]:starts[k + 1]]`; and the place of each row
-        in `rows`, just behind them for a row without a key.
-    """
-    starts = np.zeros(keys + 1, np.int64)
-    for code in codes:
-        if code >= 0:
-            starts[code + 1] += 1
-    for key in range(keys):
-        starts[key + 1] += starts[key]
-    rows = np.empty(starts[keys], np.int32)
-    places = np.empty(len(codes), np.uint32)
-    free = starts.copy()
-    for row in range(len(codes)):
-        code = codes[row]
-        if code >= 0:
-            place = free[code]
-            free[code] += 1
-            rows[place] = row
-            places[row] = place
-        else:
-            places[row] = len(rows)
-    return starts, rows, places
-
-
-@njit(cache=True, nogil=True)
-def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: Int) -> None:
-    """Put each row's value in its place: reading in order is what makes it fast."""
-    for row in range(len(places)):
-        out[places[row]] = values[row]
 
 
 @njit(cache=True, nogil=True)
@@ -170,14 +46,12 @@ def take(values: Int, places: Int32) -> Int:
 class Queries(NamedTuple):
     """Payments by key, in order of arrival.
 
-    `rows` are their places in the table, which is in order of arrival; `times` are microseconds; `first` is where the
-    payments of the same key begin.
+    `rows` are their places in the table, which is in order of arrival; `times` are microseconds.
     """
 
     starts: Int
     rows: Int32
     times: Int
-    first: NDArray[np.uint64]
 
 
 class Events(NamedTuple):
@@ -209,7 +83,7 @@ def settle(queries: Queries, keep: Flags, known: Int) -> Events:
     for key in range(keys):
         ordered[key] = _rising(queries.times[queries.starts[key] : queries.starts[key + 1]])
     everything = np.arange(len(keep)).astype(np.int32)
-    if ordered.all() and keep.all() and (known == queries.rows).all():
+    if ordered.all() and _plain(queries, keep, known):
         return Events(queries.starts, everything, queries.times, known, everything, ordered, True)
     places = everything[keep]
     starts = np.searchsorted(places, queries.starts)
@@ -228,11 +102,84 @@ def settle(queries: Queries, keep: Flags, known: Int) -> Events:
 
 
 @njit(inline="always")
+def _plain(queries: Queries, keep: Flags, known: Int) -> bool:
+    plain = True
+    for query in range(len(keep)):
+        plain &= keep[query] & (known[query] == queries.rows[query])
+    return plain
+
+
+@njit(inline="always")
 def _rising(values: NDArray[np.signedinteger[Any]]) -> bool:
     rising = True
     for at in range(1, len(values)):
         rising &= bool(values[at] >= values[at - 1])
     return rising
+
+
+@njit(cache=True, nogil=True)
+def edges(queries: Queries, events: Events, shifts: Int, resolution: int) -> NDArray[np.int32]:
+    """By shift and payment, how many events happened up to so long before it: the place of the first that is later.
+
+    Only for keys in order. All shifts are walked at once, so that the processor waits for none of them alone.
+    """
+    places = np.empty((len(shifts), len(queries.times)), np.int32)
+    at = np.empty(len(shifts), np.uint64)
+    for key in range(len(queries.starts) - 1):
+        if events.ordered[key]:
+            at[:] = np.uint64(events.starts[key])
+            last = np.uint64(events.starts[key + 1])
+            for query in range(queries.starts[key], queries.starts[key + 1]):
+                for number in range(len(shifts)):
+                    bound = _upto(queries.times[query], shifts[number], resolution)
+                    at[number] = _passed(events.times, at[number], last, bound)
+                    places[number, query] = at[number]
+    return places
+
+
+@njit(cache=True, nogil=True)
+def seen(queries: Queries, events: Events, current: int) -> Int32:
+    """By payment, how many events it may see: those known before it, itself too if `current` is 1.
+
+    Only for keys in order.
+    """
+    places = np.empty(len(queries.times), np.int32)
+    if events.plain:
+        for query in range(len(places)):
+            places[query] = query + current
+        return places
+    for key in range(len(queries.starts) - 1):
+        if events.ordered[key]:
+            at, last = np.uint64(events.starts[key]), np.uint64(events.starts[key + 1])
+            for query in range(queries.starts[key], queries.starts[key + 1]):
+                at = _passed(events.known, at, last, queries.rows[query] + current - 1)
+                places[query] = at
+    return places
+
+
+@njit(inline="always")
+def _passed(values: Int, at: np.uint64, last: np.uint64, bound: int) -> np.uint64:
+    """The first place from `at` on, before `last`, whose rising value is over the bound.
+
+    Mostly it is near: the next three are looked at together, without a branch.
+    """
+    # places that cannot be negative cost the compiler no check
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    while at + four <= last and values[at + three] <= bound:
+        at += four
+    if at + three <= last:
+        passed = np.uint64(values[at] <= bound) + np.uint64(values[at + one] <= bound)
+        return at + passed + np.uint64(values[at + two] <= bound)
+    while at < last and values[at] <= bound:
+        at += one
+    return at
+
+
+class Span(NamedTuple):
+    """Where the events of a window lie, of keys in order: before each payment those from `low` up to before `high`."""
+
+    low: Int32
+    high: Int32
 
 
 class Trace(NamedTuple):
@@ -265,110 +212,55 @@ class _Walk(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def trace(queries: Queries, events: Events, bounds: Window) -> Trace:
-    """Walk a window over the payments of some keys."""
+def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace:
+    """Walk a window over the payments of some keys; `span` is where its events lie, of those that are in order."""
     payments = len(queries.rows)
     oldest, newest = np.empty(payments, np.int64), np.empty(payments, np.int64)
     for query in range(payments):
         time = queries.times[query]
-        oldest[query] = _after(time, bounds.window, bounds.delay, bounds.resolution)
+        oldest[query] = _upto(time, bounds.window + bounds.delay, bounds.resolution)
         newest[query] = _upto(time, bounds.delay, bounds.resolution) if bounds.delay > 0 else FOREVER
     ends, held = np.empty(payments, np.int64), np.empty(payments, np.int64)
     walk = _Walk(queries, events, int(bounds.include_current), oldest, newest, ends, held)
-    # in order, each event enters once and leaves once; one more for a move that is taken back
+    # in order, each event enters at most once and leaves once; one more for a move that is taken back
     moves = np.empty(2 * len(events.places) + 1, np.int32)
-    # a payment does not leave as soon as it has entered
-    if events.plain and bounds.delay == 0 and bounds.window >= bounds.resolution:
-        made, spread = _stroll(walk, moves)
-    # no payment enters before it arrived
-    elif events.plain and bounds.delay > 0 and bounds.delay >= bounds.resolution:
-        made, spread = _follow(walk, moves)
-    else:
-        made = spread = 0
-        for key in range(len(queries.starts) - 1):
-            if events.ordered[key]:
-                made, wide = _march(walk, key, moves, made)
-            else:
-                moves, made = _wander(walk, key, moves, made, bounds.delay > 0)
-                wide = events.starts[key + 1] - events.starts[key]
-            spread = max(spread, wide)
+    made = spread = 0
+    for key in range(len(queries.starts) - 1):
+        if events.ordered[key]:
+            made, wide = _march(walk, key, span, moves, made)
+        else:
+            moves, made = _wander(walk, key, moves, made, bounds.delay > 0)
+            wide = events.starts[key + 1] - events.starts[key]
+        spread = max(spread, wide)
     return Trace(moves[:made], ends, held, spread)
 
 
 @njit(cache=True, nogil=True)
-def _stroll(walk: _Walk, moves: Int32) -> tuple[int, int]:
-    """All payments are events at once, and came in order: a branch-free merge of those that enter and those that leave.
+def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[int, int]:
+    """A key whose payments and events came in order: both edges of the window only move forward.
 
-    Each step is one move: the oldest event leaves, or the walk goes on to the next payment, and one more enters.
+    Without branches: each step is that the oldest event leaves, or the next one enters, or the walk goes on.
     """
-    times, first, oldest = walk.queries.times, walk.queries.first, walk.oldest
-    # places that cannot be negative cost the compiler no check
-    at = low = query = wide = np.uint64(0)
-    one, end, current = np.uint64(1), np.uint64(len(times)), np.uint64(walk.current)
-    if walk.current:
-        moves[at] = 0
-        at += one
+    low = high = np.uint64(walk.events.starts[key])
+    query, end = np.uint64(walk.queries.starts[key]), np.uint64(walk.queries.starts[key + 1])
+    at, one, wide = np.uint64(made), np.uint64(1), np.uint64(0)
     while query < end:
-        leaves = (low < first[query]) | (times[low] <= oldest[query])
-        walk.ends[query] = at
-        walk.held[query] = query + current - low
-        moves[at] = ~np.int32(low) if leaves else np.int32(query + current)
-        at += one
-        low += np.uint64(leaves)
-        query += one - np.uint64(leaves)
-        wide = max(wide, query + one - low)
-    # the one that enters after the last payment does not
-    return int(np.int64(max(at, one) - one)), int(np.int64(wide))
-
-
-@njit(cache=True, nogil=True)
-def _follow(walk: _Walk, moves: Int32) -> tuple[int, int]:
-    """As `_stroll`, but under a delay: an event enters, or the oldest leaves, or the walk goes on.
-
-    Events of a key that are too new for its last payment enter and leave before the next key's first one.
-    """
-    times, first, oldest, newest = walk.queries.times, walk.queries.first, walk.oldest, walk.newest
-    at = low = high = query = wide = np.uint64(0)
-    one, end = np.uint64(1), np.uint64(len(times))
-    while query < end:
-        enters = (high < first[query]) | (times[high] <= newest[query])
-        leaves = ((low < first[query]) | (times[low] <= oldest[query])) & (not enters)
+        leaves = (low < high) & (low < np.uint64(span.low[query]))
+        enters = (high < np.uint64(span.high[query])) & (not leaves)
         walk.ends[query] = at
         walk.held[query] = high - low
         # what is written is a move only if the walk does not go on
         moves[at] = np.int32(high) if enters else ~np.int32(low)
-        high += np.uint64(enters)
         low += np.uint64(leaves)
-        at += np.uint64(enters | leaves)
-        query += one - np.uint64(enters | leaves)
+        high += np.uint64(enters)
+        at += np.uint64(leaves | enters)
+        query += one - np.uint64(leaves | enters)
         wide = max(wide, high - low)
+    while low < high:
+        moves[at] = ~np.int32(low)
+        at += one
+        low += one
     return int(np.int64(at)), int(np.int64(wide))
-
-
-@njit(cache=True, nogil=True)
-def _march(walk: _Walk, key: int, moves: Int32, made: int) -> tuple[int, int]:
-    """A key whose payments and events came in order: both edges of the window only move forward."""
-    times, known = walk.events.times, walk.events.known
-    low = high = walk.events.starts[key]
-    last = walk.events.starts[key + 1]
-    wide = 0
-    for query in range(walk.queries.starts[key], walk.queries.starts[key + 1]):
-        rank = walk.queries.rows[query] + walk.current
-        while high < last and known[high] < rank and times[high] <= walk.newest[query]:
-            moves[made] = high
-            made += 1
-            high += 1
-        wide = max(wide, high - low)
-        while low < high and times[low] <= walk.oldest[query]:
-            moves[made] = ~low
-            made += 1
-            low += 1
-        walk.ends[query] = made
-        walk.held[query] = high - low
-    for at in range(low, high):
-        moves[made] = ~at
-        made += 1
-    return made, wide
 
 
 @njit(cache=True, nogil=True)
@@ -383,7 +275,7 @@ def _wander(walk: _Walk, key: int, moves: Int32, made: int, delayed: bool) -> tu
     for query in range(walk.queries.starts[key], walk.queries.starts[key + 1]):
         rank = walk.queries.rows[query] + walk.current
         # before one payment an event can arrive, cross the upper edge and cross the lower edge
-        moves = _with_room(moves, made + 3 * (last - first))
+        moves = with_room(moves, made + 3 * (last - first))
         start = made
         while arrived < last and events.known[events.arrivals[arrived]] < rank:
             at = events.arrivals[arrived]
@@ -417,18 +309,9 @@ def _wander(walk: _Walk, key: int, moves: Int32, made: int, delayed: bool) -> tu
         walk.ends[query] = made
         walk.held[query] = inside
     # at most twice as many moves are to come as there are events of other keys
-    moves = _with_room(moves, made + 2 * len(events.places) + 1)
+    moves = with_room(moves, made + 2 * len(events.places) + 1)
     for at in range(low, high):
         if on[at - first]:
             moves[made] = ~at
             made += 1
     return moves, made
-
-
-@njit(cache=True, nogil=True)
-def _with_room(moves: Int32, room: int) -> Int32:
-    if room <= len(moves):
-        return moves
-    longer = np.empty(max(room, 2 * len(moves)), np.int32)
-    longer[: len(moves)] = moves
-    return longer

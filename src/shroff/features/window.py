@@ -40,11 +40,7 @@ def after(time: int, window: int, delay: int, resolution: int) -> int:
     >>> after(100, 10, 0, 0), after(100, 10, 50, 0), after(105, 10, 0, 10)
     (90, 40, 99)
     """
-    bound = time - delay - window
-    if resolution > 0:
-        # floor(t/r) > floor(bound/r)  <=>  t >= (floor(bound/r) + 1) * r
-        return (bound // resolution + 1) * resolution - 1
-    return bound
+    return upto(time, window + delay, resolution)
 
 
 def upto(time: int, delay: int, resolution: int) -> int:
@@ -55,6 +51,7 @@ def upto(time: int, delay: int, resolution: int) -> int:
     """
     bound = time - delay
     if resolution > 0:
+        # floor(t/r) > floor(bound/r)  <=>  t >= (floor(bound/r) + 1) * r
         return (bound // resolution + 1) * resolution - 1
     return bound
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -12,12 +12,15 @@ from numba import vectorize
 
 from shroff.collect import money
 from shroff.errors import DataError
-from shroff.features import aggregates, folds, kernel
+from shroff.features import aggregates, folds, grouping, kernel
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
+from shroff.features.engines.batch.past import Past
 from shroff.features.engines.batch.table import HIGHEST, KEPT, KNOWN, Keyed, Name, Table
 from shroff.features.folds import Floats
-from shroff.features.kernel import Events, Int, Int32, Queries
+from shroff.features.grouping import Flags, Int, Int32
+from shroff.features.kernel import Events, Queries, Span, Trace
 from shroff.features.plan import Input, Measure, Output, Slot, Stream
+from shroff.features.window import Window
 
 Numbers = Int | Floats
 
@@ -41,13 +44,12 @@ class Run:
         self.columns = {name: column[self.places].copy() for name, column in columns.items()}
         times = self.columns.pop(table.schema.time)
         starts = keyed.starts[first : last + 1] - start
-        begins = np.repeat(starts[:-1].astype(np.uint64), np.diff(starts))
-        self.queries = Queries(starts, keyed.rows[self.places], times, begins)
-        self._events: dict[str, Events] = {}
+        self.queries = Queries(starts, keyed.rows[self.places], times)
+        self._pasts: dict[tuple[str, bool], Past] = {}
         self._held: dict[Slot, Held] = {}
         for name in table.names.keys() & self.columns.keys():
             if table.names[name] > _MANY_NAMES:
-                codes, _ = kernel.factorise(self.columns[name].astype(np.uint64), self.columns[name] >= 0)
+                codes, _ = grouping.factorise(self.columns[name].astype(np.uint64), self.columns[name] >= 0)
                 self.columns[name] = codes.astype(np.int64)
 
     def write(self, output: Output, out: Floats) -> None:
@@ -60,7 +62,7 @@ class Run:
     def _measure(self, item: Input) -> Numbers:
         held = self._held.get(item.slot)
         if held is None:
-            held = self._held[item.slot] = Held(self.queries, self.events(item.stream), item.slot)
+            held = self._held[item.slot] = Held(self, item.stream, item.slot.window)
         if item.measure not in held.measures:
             held.measures[item.measure] = FOLDS[item.measure.kind](self, held, str(item.measure.column))
         return held.measures[item.measure]
@@ -80,62 +82,117 @@ class Run:
                 "exact totals; give the column in a larger unit."
             )
 
-    def events(self, stream: Stream) -> Events:
-        """The payments that are events of a stream."""
-        where = stream.where.sql if stream.where else ""
-        if where not in self._events:
+    def past(self, stream: Stream | None) -> Past:
+        """The payments that are events of a stream; of all payments without one."""
+        where = stream.where.sql if stream and stream.where else ""
+        if (where, False) not in self._pasts:
             own = self.queries.rows.astype(np.int64)
-            keep = self.columns[KEPT, where] != 0 if where else np.ones(len(own), np.bool_)
-            self._events[where] = kernel.settle(self.queries, keep, self.columns.get((KNOWN, where), own))
-        return self._events[where]
+            keep = self._kept(where)
+            events = kernel.settle(self.queries, keep, self.columns.get((KNOWN, where), own))
+            self._pasts[where, False] = Past(self.queries, events, np.ones(len(events.places), np.bool_))
+        return self._pasts[where, False]
+
+    def summed(self, stream: Stream) -> Past:
+        """`past`, for sums: where it is known at once what is an event, all payments, of which some do not count.
+
+        So streams of an entity share the edges of their windows.
+        """
+        where = stream.where.sql if stream.where else ""
+        everything = self.past(None)
+        if not where or (KNOWN, where) in self.columns or not everything.events.plain:
+            return self.past(stream)
+        if (where, True) not in self._pasts:
+            self._pasts[where, True] = everything.only(self._kept(where))
+        return self._pasts[where, True]
+
+    def _kept(self, where: str) -> Flags:
+        return self.columns[KEPT, where] != 0 if where else np.ones(len(self.queries.rows), np.bool_)
 
 
 class Held:
-    """What one window of a run holds before each payment, traced once and folded for each measure."""
+    """What one window of a run holds before each payment, found once and folded for each measure."""
 
-    def __init__(self, queries: Queries, events: Events, slot: Slot) -> None:
-        self.queries = queries
-        self.events = events
-        self.window = slot.window
-        self.trace = kernel.trace(queries, events, slot.window)
+    def __init__(self, run: Run, stream: Stream, window: Window) -> None:
+        self._run = run
+        self._stream = stream
+        self.window = window
+        self.queries = run.queries
         self.measures: dict[Measure, Numbers] = {}
-        self._edges: tuple[Int32, Int32] | None = None
+
+    @cached_property
+    def summed(self) -> Past:
+        """What sums are over."""
+        return self._run.summed(self._stream)
+
+    @cached_property
+    def span(self) -> Span:
+        """Where among `summed` the window's events lie, of keys in order."""
+        return self.summed.span(self.window, self._stream.slots)
 
     @property
+    def events(self) -> Events:
+        """What the window moves over."""
+        return self._run.past(self._stream).events
+
+    @cached_property
+    def trace(self) -> Trace:
+        """How the window moves."""
+        span = self._run.past(self._stream).span(self.window, self._stream.slots)
+        return kernel.trace(self.queries, self.events, self.window, span)
+
+    @cached_property
     def edges(self) -> tuple[Int32, Int32]:
         """The positions of the first and the last event in the window."""
-        if self._edges is None:
-            self._edges = folds.edges(self.trace, len(self.events.places))
-        return self._edges
+        return folds.edges(self.trace, len(self.events.places))
 
 
-def _column(run: Run, held: Held, name: str) -> Int:
+def _column(run: Run, events: Events, name: str) -> Int:
     """A column by event."""
     column = run.columns[name]
-    return column if held.events.plain else kernel.take(column, held.events.places)
-
-
-def _summable(run: Run, held: Held, name: str) -> Int:
-    """A column of numbers by event, to be summed."""
-    run.check_sums(name)
-    return _column(run, held, name)
+    return column if events.plain else kernel.take(column, events.places)
 
 
 def _codes(run: Run, held: Held, name: str) -> tuple[Int, int]:
     """A column's codes by event, and how many there are among the payments."""
-    return _column(run, held, name), int(run.columns[name].max(initial=-1)) + 1
+    return _column(run, held.events, name), int(run.columns[name].max(initial=-1)) + 1
+
+
+def _count(run: Run, held: Held, name: str) -> Int:
+    past = held.summed
+    if not past.ordered:
+        return held.trace.held
+    if past.keep.all():
+        return np.subtract(held.span.high, held.span.low, dtype=np.int64)
+    return folds.between(held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), NONE)))
 
 
 def _present(run: Run, held: Held, name: str) -> Int:
-    return folds.present(held.trace, _column(run, held, name), -1 if name in run.table.names else NONE)
+    past, none = held.summed, -1 if name in run.table.names else NONE
+    if not past.ordered:
+        return folds.present(held.trace, _column(run, held.events, name), none)
+    there = lambda: ((_column(run, past.events, name) != none).astype(np.int64), 0)  # noqa: E731
+    return folds.between(held.span, past.running("present", name, there))
+
+
+def _total(run: Run, held: Held, name: str) -> Int:
+    run.check_sums(name)
+    past = held.summed
+    if not past.ordered:
+        return folds.total(held.trace, _column(run, held.events, name))
+    return folds.between(held.span, past.running("total", name, lambda: (_column(run, past.events, name), NONE)))
+
+
+def _scatter(run: Run, held: Held, name: str) -> Floats:
+    run.check_sums(name)
+    return folds.scatter(held.trace, _column(run, held.events, name))
 
 
 def _smallest(run: Run, held: Held, name: str) -> Int:
-    return folds.least(held.trace, _column(run, held, name), held.trace.spread)
+    return folds.least(held.trace, _column(run, held.events, name), held.trace.spread)
 
 
 def _largest(run: Run, held: Held, name: str) -> Int:
-    return _mirrored(folds.least(held.trace, _mirrored(_column(run, held, name)), held.trace.spread))
+    return _mirrored(folds.least(held.trace, _mirrored(_column(run, held.events, name)), held.trace.spread))
 
 
 def _mirrored(units: Int) -> Int:
@@ -149,15 +206,18 @@ def _entropy(run: Run, held: Held, name: str) -> Int:
 def _decayed(run: Run, held: Held, name: str) -> Floats:
     step, delay = held.window.resolution, held.window.delay
     steps, now = held.events.times // step, (held.queries.times - delay) // step
-    column = _summable(run, held, name) if name in run.columns else np.ones(len(steps), np.int64)
+    column = np.ones(len(steps), np.int64)
+    if name in run.columns:
+        run.check_sums(name)
+        column = _column(run, held.events, name)
     return folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY)
 
 
 FOLDS: Final[dict[aggregates.Kind, Callable[[Run, Held, str], Numbers]]] = {
-    "count": lambda run, held, _: held.trace.held,
+    "count": _count,
     "present": _present,
-    "total": lambda run, held, name: folds.total(held.trace, _summable(run, held, name)),
-    "scatter": lambda run, held, name: folds.scatter(held.trace, _summable(run, held, name)),
+    "total": _total,
+    "scatter": _scatter,
     "min": _smallest,
     "max": _largest,
     "distinct": lambda run, held, name: folds.distinct(held.trace, *_codes(run, held, name)),

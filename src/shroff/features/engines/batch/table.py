@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shroff.collect import Schema, money
-from shroff.features import kernel
+from shroff.features import grouping, kernel
 from shroff.features.aggregates import LARGEST, NONE
-from shroff.features.kernel import Flags, Int, Int32
+from shroff.features.grouping import Flags, Int, Int32
 from shroff.features.plan import Output, Plan, Stream
 
 Name = str | tuple[str, str]
@@ -85,23 +85,23 @@ class Table:
         for name in columns[1:]:
             more = self.columns[name]
             pairs = codes.astype(np.uint64) * np.uint64(self.names[name] + 1) + more.astype(np.uint64)
-            codes, many = kernel.factorise(pairs, (codes >= 0) & (more >= 0))
-        return Keyed(*kernel.group(codes, many))
+            codes, many = grouping.factorise(pairs, (codes >= 0) & (more >= 0))
+        return Keyed(*grouping.group(codes, many))
 
     def _codes(self, name: str) -> tuple[Int32, int]:
         """Codes of a column's values by first appearance, and how many there are."""
         values = self.frame[name]
-        codes, known = np.empty(len(values), np.int32), kernel.no_codes()
+        codes, known = np.empty(len(values), np.int32), grouping.no_codes()
         for at in _slices(len(values)):
             part = values[at]
-            known = kernel.encode(part.hash().to_numpy(), part.is_not_null().to_numpy(), known, at.start, codes[at])
+            known = grouping.encode(part.hash().to_numpy(), part.is_not_null().to_numpy(), known, at.start, codes[at])
         names = values.gather(known.firsts[: known.many])
         for at in _slices(len(values)):
             part, coded = values[at], codes[at]
             if not (names.gather(coded[coded >= 0]) == part.drop_nulls()).all():
                 # two values share a hash: their codes are no good
                 places = values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
-                return kernel.factorise(places.to_numpy().astype(np.uint64), values.is_not_null().to_numpy())
+                return grouping.factorise(places.to_numpy().astype(np.uint64), values.is_not_null().to_numpy())
         return codes, known.many
 
     def _units(self, name: str) -> Int:

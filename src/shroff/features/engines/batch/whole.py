@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import pairwise
-from mmap import mmap
 from typing import Final, TypeVar
 
 import numpy as np
@@ -15,7 +14,7 @@ import polars as pl
 
 from shroff.collect import Schema
 from shroff.expression import Expression
-from shroff.features import kernel
+from shroff.features import grouping
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch.run import Run, compiled
 from shroff.features.engines.batch.table import Keyed, Table, people
@@ -69,12 +68,12 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
             _of_entity(table, keyed, asked, memory, pool)
             for keyed, asked in zip(_one_ahead(pool, table.keyed, entities), entities.values(), strict=True)
         ]
-    return [column for part in parts for column in part.get_columns()]
+    return [column for part in parts for column in part]
 
 
 def _of_entity(
     table: Table, keyed: Keyed, outputs: Sequence[Output], memory: Sequence[Floats], pool: Executor
-) -> pl.DataFrame:
+) -> list[pl.Series]:
     """An entity's features by row.
 
     The memory holds, key by key, first the columns that are read, and then, run by run, the features written over them.
@@ -88,13 +87,15 @@ def _of_entity(
         for output, found in values.items():
             run.write(output, found)
 
-    _all(pool.map(lambda name: kernel.scatter(table.columns[name], keyed.places, columns[name]), names))
+    _all(pool.map(lambda name: grouping.scatter(table.columns[name], keyed.places, columns[name]), names))
     _all(pool.map(work, runs(keyed)))
     for found in values.values():
         # what rows without a key have
         found[-1] = np.nan
-    grouped = pl.DataFrame([pl.Series(output.name, found, nan_to_null=True) for output, found in values.items()])
-    return grouped[pl.Series(keyed.places)]
+    columns_by_row = pool.map(lambda found: grouping.gather(found, keyed.places), values.values())
+    return [
+        pl.Series(output.name, column, nan_to_null=True) for output, column in zip(outputs, columns_by_row, strict=True)
+    ]
 
 
 def _one_ahead(pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
@@ -116,7 +117,7 @@ def _all(work: Iterable[None]) -> None:
 
 def _numbers(many: int) -> Floats:
     # of anonymous memory: numpy would ask for huge pages, whose zeroing can cost more than the sweep
-    return np.frombuffer(mmap(-1, 8 * many), np.float64)
+    return np.empty(many)
 
 
 def runs(keyed: Keyed) -> list[tuple[int, int]]:
