@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from shroff.errors import ConfigurationError, UnknownSetting, did_you_mean
 
@@ -30,7 +31,8 @@ class Settings:
     Traceback (most recent call last):
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
-Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_PERSONAL_KEY, SHROFF_STORE.
+Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, \
+SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
@@ -41,6 +43,8 @@ Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHRO
     """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the ledger's PostgreSQL."""
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
+    models: Path = Path()
+    """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
     store: str = ""
@@ -63,9 +67,13 @@ Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHRO
                 hint = hint.replace("`", f"`{PREFIX}", 1) or "."
                 raise UnknownSetting(f"unknown setting `{name}`{hint} Valid settings: {', '.join(sorted(valid))}.")
         # a variable that is set to nothing is not set
-        texts = {name.removeprefix(PREFIX).lower(): text for name, text in given.items() if name in valid and text}
-        home = Path(texts.pop("home", cls.home))
-        return cls(home=home, **texts)
+        chosen: dict[str, Any] = {
+            name.removeprefix(PREFIX).lower(): text for name, text in given.items() if name in valid and text
+        }
+        for name in ("home", "models"):
+            if name in chosen:
+                chosen[name] = Path(chosen[name])
+        return cls(**chosen)
 
     def __post_init__(self) -> None:
         shared = self.ledger if self.ledger.startswith("postgresql") else ""
@@ -73,10 +81,12 @@ Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHRO
             "ledger": f"sqlite:///{self.home / 'ledger.db'}",
             "control": shared or f"sqlite:///{self.home / 'control.db'}",
             "store": str(self.home / "store"),
+            "models": self.home / "models",
         }
-        for name, text in usual.items():
-            # the way of a frozen dataclass to complete itself
-            object.__setattr__(self, name, getattr(self, name) or text)
+        for name, value in usual.items():
+            if getattr(self, name) in ("", Path()):
+                # the way of a frozen dataclass to complete itself
+                object.__setattr__(self, name, value)
 
     def hmac_key(self) -> bytes:
         """The key of the HMAC over personal columns, made once and kept in `home` when none is set.

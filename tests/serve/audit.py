@@ -41,12 +41,13 @@ def payments(entries: Iterable[StoredEntry]) -> list[StoredEntry]:
     return [entry for entry in entries if entry.kind == "payment"]
 
 
-def assert_equal_to_batch(bundle: Bundle, entries: list[StoredEntry]) -> None:
-    """The features of every decision are those that the batch engine computes over the ledger."""
+def assert_equal_to_batch(bundle: Bundle, entries: list[StoredEntry], *, since: int = 0) -> None:
+    """The features of every decision, from record `since` on, are what the batch engine computes over the ledger."""
     frame = _frame(bundle, entries)
     schema = msgspec.structs.replace(bundle.schema, arrived_at="arrived_at")
-    expected = compute(bundle.groups, frame, schema)
-    rows = [{bundle.schema.id: entry.payment_id, **body(entry)["features"]} for entry in payments(entries)]
+    judged = [entry for entry in payments(entries) if entry.seq >= since]
+    expected = compute(bundle.groups, frame, schema)[-len(judged) :]
+    rows = [{bundle.schema.id: entry.payment_id, **body(entry)["features"]} for entry in judged]
     assert_frame_equal(pl.DataFrame(rows, schema=expected.schema), expected, check_exact=True)
 
 

@@ -21,7 +21,7 @@ from shroff.settings import Settings
 bundle, home, warm, keys = sys.argv[1:]
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)
-serve(bundle, port=0, warm=warm or None, settings=settings, keys=bool(keys), listening=tell)
+serve(bundle or None, port=0, warm=warm or None, settings=settings, keys=bool(keys), listening=tell)
 """.replace("KEY", repr(KEY.hex()))
 
 
@@ -29,7 +29,7 @@ serve(bundle, port=0, warm=warm or None, settings=settings, keys=bool(keys), lis
 class Service:
     """Starts on entry, is told to stop on exit."""
 
-    bundle: Path
+    bundle: Path | None
     home: Path
     warm: Path | None = None
     keys: bool = False
@@ -37,7 +37,7 @@ class Service:
     process: subprocess.Popen[str] = field(init=False)
 
     def __enter__(self) -> Service:
-        arguments = [str(self.bundle), str(self.home), str(self.warm or ""), "keys" if self.keys else ""]
+        arguments = [str(self.bundle or ""), str(self.home), str(self.warm or ""), "keys" if self.keys else ""]
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:

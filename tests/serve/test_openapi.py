@@ -91,6 +91,7 @@ def test_the_description_is_whole(document: Json) -> None:
         ("post", "/v1/payments/{payment_id}/label"),
         ("get", "/v1/models"),
         ("get", "/v1/features"),
+        ("get", "/v1/shadow"),
         ("get", "/health/live"),
         ("get", "/health/ready"),
     }

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from shroff import __version__
 from shroff.cli import keys
+from shroff.cli import models as published
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.errors import CheckFailed, ShroffError
 from shroff.settings import Settings
@@ -270,7 +271,10 @@ def report(
 
 @app.command()
 def serve(
-    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(help="A bundle; by default what `shroff publish` put into production.", show_default=False),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
     warm: Annotated[
@@ -433,6 +437,10 @@ def demo(
             outcome.server.wait()
     finally:
         outcome.stop()
+
+
+for command in (published.publish, published.rollback, published.models):
+    app.command()(command)
 
 
 def _print_parity(found: Parity) -> None:

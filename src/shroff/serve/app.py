@@ -16,6 +16,7 @@ from shroff.serve import asgi, openapi
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
 from shroff.serve.control import Gate
 from shroff.serve.control.gate import REFRESH
+from shroff.serve.follower import Follower
 from shroff.serve.openapi import HotRoute
 from shroff.serve.routes import routes
 from shroff.serve.scorer import Scorer
@@ -29,13 +30,22 @@ class App:
 
     Args:
         history: a clean table that the scorer starts from.
+        follower: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
 
-    def __init__(self, scorer: Scorer, *, history: pl.DataFrame | None = None, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        *,
+        history: pl.DataFrame | None = None,
+        follower: Follower | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         self._scorer = scorer
+        self._follower = follower
         self._history = history
         self._gate = gate
         hot: Sequence[HotRoute] = (openapi.decide_route(scorer.decide),)
@@ -62,7 +72,7 @@ class App:
         self._tasks = [asyncio.create_task(self._start())]
         if self._gate is not None:
             await asyncio.to_thread(self._gate.refresh)
-            self._tasks.append(asyncio.create_task(self._watch(self._gate)))
+        self._tasks.append(asyncio.create_task(self._watch()))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         # the scorer, once told to close, also breaks off its start
@@ -70,11 +80,14 @@ class App:
         await asyncio.gather(*self._tasks)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _watch(self, gate: Gate) -> None:
-        """Notice keys that are made or revoked while the service runs."""
+    async def _watch(self) -> None:
+        """Notice keys and models that change while the service runs."""
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH)
-            await asyncio.to_thread(gate.refresh)
+            if self._gate is not None:
+                await asyncio.to_thread(self._gate.refresh)
+            if self._follower is not None:
+                await self._follower.look()
 
     async def _start(self) -> None:
         """Start the scorer; again and again while the ledger is not there."""

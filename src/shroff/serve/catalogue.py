@@ -8,12 +8,16 @@ import msgspec
 
 from shroff.features.define import Feature, FeatureGroup
 from shroff.features.plan import Plan
+from shroff.package import Bundle
+from shroff.package.models import Role
+from shroff.serve.decider import Decider
 from shroff.serve.scorer import Scorer
 
 
 class DeployedModel(msgspec.Struct, frozen=True):
-    """A model that decides; `failure` says why it cannot score, null while it can."""
+    """A model that decides, or is compared with the one that does; `failure` says why it cannot score."""
 
+    role: Role
     name: str
     version: str
     created: str
@@ -44,21 +48,26 @@ class DeployedGroup(msgspec.Struct, frozen=True):
 
 
 def models(scorer: Scorer) -> list[DeployedModel]:
-    """The models that decide: one."""
-    bundle, policy = scorer.bundle, scorer.decider.policy
-    return [
-        DeployedModel(
-            name=bundle.name,
-            version=bundle.version,
-            created=bundle.created,
-            inputs=bundle.preparation.names,
-            conditions=bundle.conditions,
-            review_at=policy.review_at,
-            decline_at=policy.decline_at,
-            data=bundle.fingerprint,
-            failure=scorer.decider.failure,
-        )
-    ]
+    """The model that decides, and the one in its shadow if there is one."""
+    found = [_model("production", scorer.bundle, scorer.decider)]
+    if scorer.shadow is not None:
+        found.append(_model("shadow", scorer.shadow.bundle, scorer.shadow.decider))
+    return found
+
+
+def _model(role: Role, bundle: Bundle, decider: Decider) -> DeployedModel:
+    return DeployedModel(
+        role=role,
+        name=bundle.name,
+        version=bundle.version,
+        created=bundle.created,
+        inputs=bundle.preparation.names,
+        conditions=bundle.conditions,
+        review_at=decider.policy.review_at,
+        decline_at=decider.policy.decline_at,
+        data=bundle.fingerprint,
+        failure=decider.failure,
+    )
 
 
 def groups(scorer: Scorer) -> list[DeployedGroup]:

@@ -59,8 +59,12 @@ class Decider:
         self.failure: str | None = None
         self._score = self._load(bundle)
 
-    def assess(self, payments: Sequence[Values]) -> list[Assessment]:
-        """The decisions on payments, from their values and features by name; one model run for all of them."""
+    def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
+        """The decisions on payments, from their values and features by name; one model run for all of them.
+
+        Args:
+            explain: give the reasons of what is not simply approved.
+        """
         inputs = [self._inputs(values) for values in payments]
         with np.errstate(over="ignore"):  # too large for a float32 is infinite
             matrix = np.array([self._vector(row) for row in inputs], dtype=np.float32)
@@ -70,7 +74,7 @@ class Decider:
         suspects = [
             at
             for at, verdict in enumerate(verdicts)
-            if (verdict.action != "approve" or verdict.rules) and probabilities[at] is not None
+            if explain and (verdict.action != "approve" or verdict.rules) and probabilities[at] is not None
         ]
         reasons = self._reasons(suspects, inputs, matrix, scores) if suspects else {}
         return [

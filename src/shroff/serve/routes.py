@@ -19,7 +19,7 @@ from litestar.params import FromPath, JSONBody
 
 from shroff import __version__
 from shroff.collect.times import parse_time
-from shroff.errors import BadPayment, LedgerUnavailable, PaymentConflict
+from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict
 from shroff.serve import catalogue, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
@@ -27,6 +27,7 @@ from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
 from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
 from shroff.serve.scorer import Scorer
+from shroff.serve.shadow import Comparison
 
 AnyRequest = Request[Any, Any, Any]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -170,7 +171,20 @@ def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
     def features() -> list[DeployedGroup]:
         return catalogue.groups(scorer)
 
-    return [models, features]
+    @get(
+        "/v1/shadow",
+        opt=needs("read"),
+        operation_id="shadow",
+        summary="The candidate beside the model that decides",
+        responses=_problems(problem.NOT_FOUND),
+        sync_to_thread=False,
+    )
+    def shadow() -> Comparison:
+        if scorer.shadow is None:
+            raise NotFound("no model is in the shadow; `shroff publish BUNDLE --shadow` puts one there.")
+        return scorer.shadow.comparison
+
+    return [models, features, shadow]
 
 
 def _health(scorer: Scorer) -> list[HTTPRouteHandler]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import Literal
 
 import polars as pl
 
-from shroff.collect import Payment, PaymentReader
-from shroff.errors import BadPayment, LedgerUnavailable, NotFound, ShroffError
+from shroff.collect import Payment, PaymentReader, Schema
+from shroff.collect.wire import live_scales
+from shroff.errors import BadPayment, BundleError, LedgerUnavailable, NotFound, ShroffError
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.window import micros
 from shroff.package import Bundle
@@ -28,6 +30,7 @@ from shroff.serve.events import Events
 from shroff.serve.ledger import Ledger, StoredEntry
 from shroff.serve.pending import PendingEvent, PendingPayment
 from shroff.serve.sequencer import Sequencer
+from shroff.serve.shadow import Shadow
 
 
 class Scorer:
@@ -56,20 +59,25 @@ class Scorer:
         self._clock = clock
         self._arrivals = Arrivals(clock)
         self._forget()
-        plan = self._engine.plan
-        self.reader = PaymentReader(plan.schema, key=key)
-        # how much older than the newest payment one can be that features still see
-        self._reach = self._oldest + max((stream.horizon for stream in plan.streams), default=0)
+        self._key = key
+        self.reader = PaymentReader(self._engine.plan.schema, key=key)
         self._missing: str | None = "its state is being rebuilt from the ledger"
         self._opening = Lock()
         self.closed = False
 
     def _forget(self) -> None:
         """Empty the state."""
-        self._engine = OnlineEngine(self.bundle.groups, self.bundle.schema, lateness=self._lateness)
-        model = ModelName(self.bundle.name, self.bundle.version)
-        self._sequencer = Sequencer(self._engine, self.decider, self._ledger, self._arrivals, model=model)
+        self._engine = self._empty_engine(self.bundle)
+        self._sequencer = Sequencer(self._engine, self.decider, self._ledger, self._arrivals, model=_name(self.bundle))
         self._events = Events(self._sequencer)
+
+    def _empty_engine(self, bundle: Bundle) -> OnlineEngine:
+        return OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """The candidate that is compared with what decides."""
+        return self._sequencer.shadow
 
     @property
     def unready(self) -> str | None:
@@ -90,7 +98,7 @@ class Scorer:
             self._require_open()
             try:
                 self._ledger.open()
-                last = self._rebuild(history)
+                last = self._fill(self._engine, history, self._events.reading(self._read_ledger()))
             except Exception as error:
                 self._ledger.close()
                 self._forget()
@@ -98,6 +106,42 @@ class Scorer:
                 raise
             self._arrivals.after(last)
             self._missing = None
+
+    async def adopt(self, bundle: Bundle, *, history: Callable[[], pl.DataFrame] | None = None) -> None:
+        """Decide by another bundle from the next payment on; nothing is refused meanwhile.
+
+        When its features are others, they are first computed over history and ledger beside those in use; payments
+        then wait only while the few that came during the last step are added.
+
+        Args:
+            history: what `start` was given, if it was.
+
+        Raises:
+            BundleError: its parts do not fit together, or it expects other fields of a payment.
+            LedgerUnavailable: the ledger cannot be read.
+        """
+        self._require_ready()
+        decider = await asyncio.to_thread(Decider, bundle)
+        if (bundle.groups, bundle.schema) == (self.bundle.groups, self.bundle.schema):
+            self._use(bundle, decider, self._engine)
+            return
+        engine = self._empty_engine(bundle)
+        self._require_same_payments(engine.plan.schema)
+        table = None if history is None else await asyncio.to_thread(history)
+        last = await asyncio.to_thread(self._fill, engine, table, self._read_ledger())
+        last = await asyncio.to_thread(self._catch_up, engine, last)
+        async with self._sequencer.paused():
+            self._catch_up(engine, last)
+            self._use(bundle, decider, engine)
+
+    async def compare(self, candidate: Bundle | None) -> None:
+        """Let a candidate score in the shadow what is decided from now on; None ends it.
+
+        Raises:
+            BundleError: it reads what is not computed.
+        """
+        shadow = None if candidate is None else await asyncio.to_thread(Shadow, candidate, self.bundle)
+        self._sequencer.shadow = shadow
 
     def close(self) -> None:
         """Write what waits and close the ledger, for good; in any thread, when no caller waits any more."""
@@ -193,23 +237,45 @@ class Scorer:
         if time < self._engine.newest - self._oldest:
             raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")
 
-    def _rebuild(self, history: pl.DataFrame | None) -> int:
-        """Bring the engine up to date; when the ledger's last record arrived (0: it has none)."""
+    def _use(self, bundle: Bundle, decider: Decider, engine: OnlineEngine) -> None:
+        self.bundle, self.decider, self._engine = bundle, decider, engine
+        self.reader = PaymentReader(engine.plan.schema, key=self._key)
+        self._sequencer.use(engine, decider, _name(bundle))
+        # it was compared with what does not decide any more
+        self._sequencer.shadow = None
+
+    def _require_same_payments(self, schema: Schema) -> None:
+        """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""
+        current = self.reader.schema
+        if live_scales(schema) != live_scales(current) or schema.timezone != current.timezone:
+            raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
+
+    def _fill(self, engine: OnlineEngine, history: pl.DataFrame | None, entries: Iterable[StoredEntry]) -> int:
+        """Bring an engine up to date; when the ledger's last record arrived (0: it has none)."""
         column = self.bundle.schema.id
         ids = frozenset[str]() if history is None else frozenset(history[column])
         known, newest = rebuild.survey(self._read_ledger(), ids)
         if history is not None:
             unknown = history.filter(~pl.col(column).is_in(known))
-            for _ in rebuild.warm(self._engine, unknown, known=self._clock()):
+            for _ in rebuild.warm(engine, unknown, known=self._clock()):
                 self._require_open()
-        entries = self._events.reading(self._read_ledger())
-        return rebuild.replay(self._engine, entries, since=newest - self._reach)
+        # how much older than the newest payment one can be that features still see
+        reach = self._oldest + max((stream.horizon for stream in engine.plan.streams), default=0)
+        return rebuild.replay(engine, entries, since=newest - reach)
 
-    def _read_ledger(self) -> Iterator[StoredEntry]:
-        for entry in self._ledger.entries():
+    def _catch_up(self, engine: OnlineEngine, last: int) -> int:
+        """Add what came since; arrivals only grow, so they tell what that is."""
+        return rebuild.replay(engine, self._read_ledger(since=last + 1), since=0) or last
+
+    def _read_ledger(self, *, since: int | None = None) -> Iterator[StoredEntry]:
+        for entry in self._ledger.entries(since=since):
             self._require_open()
             yield entry
 
     def _require_open(self) -> None:
         if self.closed:
             raise LedgerUnavailable("the service is shutting down.")
+
+
+def _name(bundle: Bundle) -> ModelName:
+    return ModelName(bundle.name, bundle.version)

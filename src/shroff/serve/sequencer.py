@@ -9,7 +9,8 @@ for it meanwhile: so a payment sees it just when it comes later in the ledger.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, cast
 
@@ -25,6 +26,7 @@ from shroff.serve.decider import Assessment, Decider
 from shroff.serve.identity import decision_id
 from shroff.serve.ledger import Done, Entry, Ledger
 from shroff.serve.pending import PendingEvent, PendingPayment
+from shroff.serve.shadow import Shadow
 
 _TOGETHER: Final = 64
 """Payments decided in one stretch: more would keep the event loop from everything else."""
@@ -55,7 +57,30 @@ class Sequencer:
         # kinds of later events that features read: payments behind one wait until it is known
         self._awaited = engine.plan.later
         self._holding = 0
+        self._unsettled = 0
+        self._settled = asyncio.Event()
         self._scheduled = False
+        self.shadow: Shadow | None = None
+        """Who is shown what was decided, once it was answered."""
+
+    def use(self, engine: OnlineEngine, decider: Decider, model: ModelName) -> None:
+        """Decide by these from the next payment on."""
+        self._engine, self._decider, self._model = engine, decider, model
+        self._awaited = engine.plan.later
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Let nothing be decided or recorded, and everything be settled that was; what comes meanwhile waits."""
+        self._holding += 1
+        try:
+            while self._unsettled:
+                self._settled.clear()
+                await self._settled.wait()
+            yield
+        finally:
+            self._holding -= 1
+            if self._payments or self._events:
+                self._schedule()
 
     def submit(self, pending: PendingPayment) -> None:
         """Decide a payment together with all others of this turn of the event loop."""
@@ -75,6 +100,8 @@ class Sequencer:
 
     def _flush(self) -> None:
         self._scheduled = False
+        if self._holding:
+            return
         batch, self._payments = self._payments[:_TOGETHER], self._payments[_TOGETHER:]
         events, self._events = self._events, []
         if batch:
@@ -88,8 +115,9 @@ class Sequencer:
         observed = [(pending, features) for pending in batch if (features := self._observe(pending)) is not None]
         if not observed:
             return
+        values = [pending.payment.values | features for pending, features in observed]
         try:
-            assessments = self._decider.assess([pending.payment.values | features for pending, features in observed])
+            assessments = self._decider.assess(values)
             entries = [
                 self._entry(pending, features, assessment)
                 for (pending, features), assessment in zip(observed, assessments, strict=True)
@@ -103,6 +131,8 @@ class Sequencer:
             except ShroffError as error:
                 self._withdraw([(rest, error) for rest, _ in observed[at:]])
                 return
+        if self.shadow is not None:
+            self.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
 
     def _observe(self, pending: PendingPayment) -> dict[str, Value] | None:
         """The payment's features; None when the engine refuses it, which its callers are told."""
@@ -142,10 +172,12 @@ class Sequencer:
     def _put(self, pending: PendingPayment, entry: Entry) -> None:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._append(entry, written)
+        self._unsettled += 1
         written.add_done_callback(partial(self._settle, pending))
 
     def _settle(self, pending: PendingPayment, written: asyncio.Future[None]) -> None:
         """The ledger has spoken on one payment; it speaks in the order of its records."""
+        self._one_settled()
         error = written.exception()
         if error is None:
             del self.in_flight[pending.payment.id]
@@ -188,18 +220,26 @@ class Sequencer:
         except ShroffError as error:
             event.callers.fail(error)
             return
-        if event.kind in self._awaited:
-            self._holding += 1
-        written.add_done_callback(partial(self._settle_event, event))
+        self._unsettled += 1
+        awaited = event.kind in self._awaited
+        self._holding += awaited
+        written.add_done_callback(partial(self._settle_event, event, awaited))
 
-    def _settle_event(self, event: PendingEvent, written: asyncio.Future[None]) -> None:
+    def _settle_event(self, event: PendingEvent, awaited: bool, written: asyncio.Future[None]) -> None:
+        self._one_settled()
         error = written.exception()
         if error is None:
             self._engine.later(event.payment_id, event.kind, event.record.value)
+            if self.shadow is not None and event.kind == "label":
+                self.shadow.label(event.payment_id, event.record.value is True)
             event.callers.tell(None)
         else:
             event.callers.fail(cast(Exception, error))
-        if event.kind in self._awaited:
-            self._holding -= 1
+        self._holding -= awaited
         if self._payments or self._events:
             self._schedule()
+
+    def _one_settled(self) -> None:
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._settled.set()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -17,9 +18,10 @@ import uvicorn
 
 from shroff.collect import clean, read
 from shroff.errors import ConfigurationError
-from shroff.package import Bundle, load
+from shroff.package import Bundle, Models, load
 from shroff.serve.app import App
 from shroff.serve.control import Gate, Keys
+from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 from shroff.settings import Settings
@@ -51,7 +53,7 @@ class Certificate:
 
 
 def serve(
-    bundle: str | Path,
+    bundle: str | Path | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
@@ -66,7 +68,8 @@ def serve(
     """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
 
     Args:
-        bundle: the folder of a bundle.
+        bundle: the folder of a bundle; by default the published model in production is served, and what is
+            published later too.
         port: 0 takes a free one.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
@@ -81,13 +84,16 @@ def serve(
         DataError: the table to start from is unusable.
     """
     chosen = settings or Settings.read()
-    loaded = load(bundle)
+    models = Models(chosen.models) if bundle is None else None
+    loaded = models.production() if models is not None else load(str(bundle))
     with _listen(host, port) as listener:
         key = chosen.hmac_key()
         scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness)
-        history = None if warm is None else history_of(loaded, warm, key, max_bad)
+        recall = None if warm is None else partial(history_of, loaded, warm, key, max_bad)
+        history = None if recall is None else recall()
+        follower = None if models is None else Follower(models, scorer, history=recall)
         gate = _gate(chosen) if keys else None
-        server = uvicorn.Server(_config(App(scorer, history=history, gate=gate), tls))
+        server = uvicorn.Server(_config(App(scorer, history=history, follower=follower, gate=gate), tls))
         listening(_url(listener, "http" if tls is None else "https"))
         with _signals_end_quietly():
             server.run(sockets=[listener])

@@ -1,0 +1,95 @@
+"""Published models: kept as they were, pointed to by one rename, back by one word."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from serve.conftest import fitted_model, make_bundle
+from shroff.errors import BundleError, ConfigurationError, NotFound
+from shroff.package import Models, save
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three bundles that differ in their policy."""
+    folder, model = tmp_path_factory.mktemp("bundles"), fitted_model()
+    for number in range(3):
+        policy = {"review_at": 0.1 * (number + 1), "decline_at": 0.9}
+        save(make_bundle(model, policy=policy, created=f"2024010{number}T000000Z"), folder / str(number))
+    return [folder / str(number) for number in range(3)]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_bundle_is_kept_byte_for_byte_and_once(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path / "models")
+    kept = models.publish(bundles[0])
+    assert content(models.folder / "versions" / kept.version) == content(bundles[0])
+    before = models.pointers
+    assert models.publish(bundles[0]) == kept
+    assert models.pointers == before
+    assert models.production() == kept
+
+
+def test_rollback_goes_back_through_all_that_was_in_production(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    first, second, third = [models.publish(bundle).version for bundle in bundles]
+    assert models.versions == [first, second, third]
+    assert [models.rollback(), models.rollback()] == [second, first]
+    with pytest.raises(NotFound, match="no earlier version"):
+        models.rollback()
+    assert models.publish(bundles[2]).version == third
+    assert models.rollback() == first
+    assert [(change.action, change.version) for change in models.pointers.changes] == [
+        ("publish", first),
+        ("publish", second),
+        ("publish", third),
+        ("rollback", second),
+        ("rollback", first),
+        ("publish", third),
+        ("rollback", first),
+    ]
+
+
+def test_a_shadow_comes_and_goes_and_may_be_promoted(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    first = models.publish(bundles[0]).version
+    second = models.publish(bundles[1], role="shadow").version
+    assert (models.pointers.production, models.pointers.shadow) == (first, second)
+    models.publish(bundles[1])
+    assert (models.pointers.production, models.pointers.shadow) == (second, None)
+    models.publish(bundles[2], role="shadow")
+    models.withdraw()
+    assert models.pointers.shadow is None
+
+
+def test_many_publishers_take_turns(bundles: list[Path], tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: Models(tmp_path).publish(bundles[number % 3]), range(24)))
+    pointers = Models(tmp_path).pointers
+    assert len(Models(tmp_path).versions) == 3
+    assert [change.version for change in pointers.changes if change.version is not None][-1] == pointers.production
+    assert len(pointers.earlier) == len(pointers.changes) - 1
+
+
+def test_what_cannot_be_used_is_refused(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path / "models")
+    with pytest.raises(ConfigurationError, match="no model is in production yet"):
+        models.production()
+    with pytest.raises(BundleError, match="expected a bundle"):
+        models.publish(tmp_path)
+    with pytest.raises(NotFound, match="no published model"):
+        models.load("20240101T000000Z-00000000")
+    kept = models.publish(bundles[0])
+    (models.folder / "versions" / kept.version / "model.onnx").write_bytes(b"other")
+    with pytest.raises(BundleError, match="SHA-256 differs"):
+        models.production()
+    (models.folder / "pointers.json").write_text(json.dumps({"production": 3}))
+    with pytest.raises(BundleError, match="damaged"):
+        models.production()
