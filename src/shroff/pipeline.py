@@ -11,6 +11,8 @@ import msgspec
 import polars as pl
 
 from shroff.collect import Cleaned, clean, read, read_joined, write_parquet
+from shroff.detect import Detector
+from shroff.detect.base import Explaining
 from shroff.errors import CheckFailed, ConfigurationError
 from shroff.evaluate import LatestSplit, parse
 from shroff.experiment import Dataset, Run, Trained, train
@@ -151,8 +153,14 @@ def package(
         metrics=summary(run) | {"accepted": accept},
         fingerprint=run.dataset.fingerprint(),
         model=model,
+        contributions=_contributions(chosen.detector),
     )
     return Packaged(save(bundle, folder), Path(folder))
+
+
+def _contributions(detector: Detector) -> bytes | None:
+    graph = detector.contributions_to_onnx() if isinstance(detector, Explaining) else None
+    return None if graph is None else bytes(graph.SerializeToString())
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,6 +133,25 @@ def test_every_aggregate_has_words(function: Function) -> None:
         assert "{" not in says(value, 1.5)
 
 
+@pytest.mark.parametrize(
+    ("feature", "value", "usual", "text"),
+    [
+        ("card_count_1h", 9.0, (0.0, 1.0), "9 payments by this card in 1 hour; usual 0–1"),
+        ("card_count_1h", 9.0, (1.0, 1.0), "9 payments by this card in 1 hour; usual 1"),
+        ("card_total_amount_1d", 900.0, (0.0, 240.5), "total 900.00 by this card in 1 day; usual 0.00–240.50"),
+        (
+            "card_seconds_since_last_1d",
+            12.0,
+            (600.0, 72_000.0),
+            "12 seconds since the last payment by this card; usual 10 minutes–20 hours",
+        ),
+        ("hour", 3.0, (8.0, 21.0), "hour of the day is 3; usual 8–21"),
+    ],
+)
+def test_the_usual_range_in_words(feature: str, value: Value, usual: tuple[float, float], text: str) -> None:
+    assert SAYS[feature](value, usual) == text
+
+
 def test_columns_and_conditions_in_words() -> None:
     assert column("mcc", SCHEMA)("undefined", "5411") == "`mcc` is missing; most often 5411"
     assert column("items", SCHEMA)(7.0, 2.5) == "`items` is 7; typical 2.5"
@@ -146,7 +166,7 @@ EXPLAINER = Explainer(PREPARATION, [GROUP], SCHEMA)
 
 
 def explain(values: dict[str, float | str | None], weights: list[float]) -> list[str]:
-    """The codes of the reasons under a linear score."""
+    """The inputs that are the reasons under a linear score."""
     inputs = np.array(PREPARATION.vector(values), dtype=np.float32)
 
     def score(rows: np.ndarray) -> list[float]:
@@ -154,12 +174,12 @@ def explain(values: dict[str, float | str | None], weights: list[float]) -> list
 
     replaced, rows = EXPLAINER.occlude(inputs)
     reasons = EXPLAINER.reasons(values, score(inputs[None, :])[0], replaced, score(rows))
-    return [reason.code for reason in reasons]
+    return [reason.feature for reason in reasons]
 
 
 def test_the_strongest_come_first_and_what_lowers_the_score_does_not_come() -> None:
     values: dict[str, float | str | None] = {"amount": 100.0, "items": 9.0, "card_count_1h": 2.0, "mcc": "6011"}
-    assert explain(values, [1.0, 1.0, -1.0, 0.5]) == ["ITEMS", "AMOUNT", "MCC"]
+    assert explain(values, [1.0, 1.0, -1.0, 0.5]) == ["items", "amount", "mcc"]
 
 
 def test_what_is_typical_is_no_reason() -> None:
@@ -174,12 +194,12 @@ def test_directions() -> None:
     inputs = np.array(PREPARATION.vector(values), dtype=np.float32)
     replaced, rows = EXPLAINER.occlude(inputs)
     reasons = EXPLAINER.reasons(values, 1.0, replaced, [0.0] * len(rows))
-    found = {reason.feature: (reason.direction, reason.value, reason.typical) for reason in reasons}
+    found = {reason.feature: (reason.code, reason.direction, reason.value, reason.typical) for reason in reasons}
     assert found == {
-        "amount": ("above", 100.0, 80.0),
-        "items": ("missing", None, 2.0),
-        "card_count_1h": ("below", 0.0, 1.0),
-        "mcc": ("differs", "9999", "5411"),
+        "amount": ("AMOUNT_HIGH", "above", 100.0, 80.0),
+        "items": ("NUMBER_MISSING", "missing", None, 2.0),
+        "card_count_1h": ("COUNT_LOW", "below", 0.0, 1.0),
+        "mcc": ("NAME_UNUSUAL", "differs", "9999", "5411"),
     }
 
 
@@ -198,3 +218,20 @@ def test_at_most_four() -> None:
     replaced, rows = explainer.occlude(np.arange(1, 10, dtype=np.float32))
     reasons = explainer.reasons(dict.fromkeys(names, 1.0), 100.0, replaced, [float(90 - at) for at in range(len(rows))])
     assert [reason.feature for reason in reasons] == ["n8", "n7", "n6", "n5"]
+
+
+def test_contributions_are_reasons_where_they_raise_the_score() -> None:
+    values: dict[str, Value] = {"amount": 100.0, "items": 9.0, "card_count_1h": 4.0, "mcc": "5411"}
+    reasons = EXPLAINER.strongest(values, [0.5, -2.0, 0.7, 0.0])
+    assert [(reason.code, reason.feature) for reason in reasons] == [
+        ("COUNT_HIGH", "card_count_1h"),
+        ("AMOUNT_HIGH", "amount"),
+    ]
+
+
+def test_the_range_is_that_of_training_rows_and_a_condition_says_how_often() -> None:
+    table = pl.DataFrame({"card_count_1h": [0.0] * 50 + [1.0] * 49 + [40.0], "same_country": [1.0] * 90 + [0.0] * 10})
+    learned = Preparation.learn(table, numeric=table.columns, nominal=[])
+    count, same = Explainer(learned, [GROUP], SCHEMA).strongest({"card_count_1h": 9.0, "same_country": 0.0}, [2.0, 1.0])
+    assert count.text == "9 payments by this card in 1 hour; usual 0–1"
+    assert (same.code, same.text.endswith("typically it does for 90 %")) == ("CONDITION_FAILS", True)

@@ -63,7 +63,7 @@ def test_json_keeps_every_bit(
 def test_numbers_are_scaled_by_the_training_rows() -> None:
     train = pl.DataFrame({"x": [1.0, 3.0, None, 5.0]})
     preparation = Preparation.learn(train, numeric=["x"], nominal=[])
-    assert preparation.numeric == (Numeric("x", 3.0, math.sqrt(8 / 3), had_missing=True),)
+    assert preparation.numeric == (Numeric("x", 3.0, math.sqrt(8 / 3), had_missing=True, low=1.0, high=5.0),)
     z = preparation.matrix(pl.DataFrame({"x": [3.0, 3.0 + math.sqrt(8 / 3), None]}))[:, 0]
     assert z[:2].tolist() == [0.0, 1.0]
     assert np.isnan(z[2])

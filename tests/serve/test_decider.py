@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from serve.conftest import POLICY, PREPARATION, make_bundle
-from shroff.detect import Preparation, Rules
+from shroff.detect import BoostedTrees, Preparation, Rules
 from shroff.errors import BundleError
 from shroff.serve.decider import Decider
 
@@ -53,7 +53,7 @@ def test_reasons_come_with_what_is_not_approved_and_with_rules(model: bytes) -> 
     decider = Decider(make_bundle(model))
     approved, declined, ruled = decider.assess([VALUES, VALUES | {"amount": 900.0}, VALUES | {"host_id": "10.6.6.6"}])
     assert approved.reasons == ()
-    assert declined.reasons[0].code == "AMOUNT"
+    assert declined.reasons[0].code == "AMOUNT_HIGH"
     assert ruled.verdict.rules == ("blocked_host",)
 
 
@@ -88,3 +88,27 @@ def test_a_value_too_large_for_a_float32_is_no_error(model: bytes) -> None:
 def test_a_bundle_whose_parts_do_not_fit_is_refused(model: bytes, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
         Decider(make_bundle(model, **changes))
+
+
+def test_contributions_give_the_same_reasons_alone_and_together() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(2_000, 10)).astype(np.float32)
+    inputs[:, 8], inputs[:, 9] = rng.integers(0, 4, 2_000), rng.integers(0, 3, 2_000)
+    fraud = inputs[:, 0] + inputs[:, 1] > 2.0
+    trees = BoostedTrees(n_trees=40).fit(inputs, fraud, nominal=PREPARATION.nominal_codes)
+    model, reasons = (bytes(graph.SerializeToString()) for graph in (trees.to_onnx(), trees.contributions_to_onnx()))
+    explained = Decider(make_bundle(model, contributions=reasons))
+    occluded = Decider(make_bundle(model))
+    many = [VALUES | {"amount": 100.0 + 9.0 * n, "card_count_1h": float(n % 6)} for n in range(40)]
+    together = explained.assess(many)
+    assert [explained.assess([one])[0] for one in many] == together
+    suspects = [assessment for assessment in together if assessment.reasons]
+    assert len(suspects) > 5
+    assert {one.reasons[0].code for one in suspects} <= {"AMOUNT_HIGH", "COUNT_HIGH"}
+    for ours, theirs in zip(together, occluded.assess(many), strict=True):
+        assert (ours.probability, ours.verdict) == (theirs.probability, theirs.verdict)
+
+
+def test_a_damaged_graph_of_reasons_is_refused(model: bytes) -> None:
+    with pytest.raises(BundleError, match="cannot load the model"):
+        Decider(make_bundle(model, contributions=b"nonsense"))

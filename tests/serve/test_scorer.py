@@ -51,7 +51,7 @@ def test_a_suspicious_one_is_not_and_says_why(scorer: Scorer, pay: Pay) -> None:
     answer = run(decide(scorer, pay(amount=400.0, mcc="6011")))
     assert answer["action"] == "decline"
     assert answer["probability"] > 0.9
-    assert [reason["code"] for reason in answer["reasons"][:2]] == ["AMOUNT", "MCC"]
+    assert [reason["code"] for reason in answer["reasons"][:2]] == ["AMOUNT_HIGH", "NAME_UNUSUAL"]
     assert answer["reasons"][0]["text"] == "amount 400.00; typical 80.20"
 
 

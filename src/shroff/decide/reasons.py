@@ -1,27 +1,28 @@
 """Reasons: which inputs of the model made a payment suspicious, in words.
 
-By occlusion: each input in turn is replaced by its typical value (a number by its training mean, a name by
-the most frequent one) and the payment is scored again. The inputs whose replacement lowers the score most are
-the reasons. Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
+Trees and linear models know what each input adds to a score: a bundle has a graph of it, and `Explainer.strongest`
+reads what the graph says. For the others by occlusion: each input in turn is replaced by its typical value (a number
+by its training mean, a name by the most frequent one) and the payment is scored again; the inputs whose replacement
+lowers the score most are the reasons. Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from shroff.collect.payment import Value
-from shroff.collect.schema import Schema
-from shroff.decide.words import Typical, Words, column, condition, sentences
-from shroff.detect.preparation import Preparation
+from shroff.collect.schema import UNDEFINED, Schema
+from shroff.decide.codes import RULE, Direction, Subject, code, of_column, subjects
+from shroff.decide.words import Typical, Usual, Words, column, condition, sentences
+from shroff.detect.preparation import Numeric, Preparation
 from shroff.features.define import FeatureGroup
 
 Matrix = NDArray[np.float32]
-Direction = Literal["above", "below", "differs", "missing"]
 
 MOST: Final = 4
 """How many reasons a decision gives at most."""
@@ -30,8 +31,8 @@ MOST: Final = 4
 class Reason(msgspec.Struct, frozen=True, gc=False):
     """One input that raised the score.
 
-    `code` is stable (the input's name in upper case); `direction` says how `value` lies to `typical`, the mean
-    or the most frequent value of the training rows; `text` is for people.
+    `code` is one of the stable `CATALOGUE` in `codes`; `direction` says how `value` lies to `typical`, the mean or the
+    most frequent value of the training rows; `text` is for people, and names the range of usual values.
     """
 
     code: str
@@ -61,6 +62,7 @@ class Explainer:
         conditions: Sequence[str] = (),
     ) -> None:
         says: dict[str, Words] = {text: condition(text) for text in conditions} or sentences(groups, schema)
+        about = dict.fromkeys(conditions, RULE) or subjects(groups, schema)
         numeric = [(one.name, one.mean) for one in preparation.numeric]
         # a vocabulary starts with its most frequent value, whose code is 1
         nominal = [(one.name, one.values[0] if one.values else "") for one in preparation.nominal]
@@ -68,6 +70,9 @@ class Explainer:
         self._typical: tuple[Typical, ...] = (*(mean for _, mean in numeric), *(name for _, name in nominal))
         self._codes = np.array([0.0] * len(numeric) + [1.0] * len(nominal), dtype=np.float32)
         self._says = [says.get(name) or column(name, schema) for name in self._names]
+        self._about = [about.get(name) or of_column(name, schema) for name in self._names]
+        ranges = [_usual(one, subject) for one, subject in zip(preparation.numeric, self._about, strict=False)]
+        self._usual: tuple[Usual, ...] = (*ranges, *(name for _, name in nominal))
 
     def occlude(self, inputs: Matrix) -> tuple[NDArray[np.int64], Matrix]:
         """The inputs [f] once for each of them that is not typical, with that one replaced.
@@ -92,24 +97,39 @@ class Explainer:
         """
         with np.errstate(invalid="ignore"):  # both infinite: that input made no difference
             drops = score - np.asarray(scores, dtype=np.float64)
-        strongest = np.argsort(-drops, kind="stable")[:MOST]
-        return tuple([self._reason(int(replaced[at]), values) for at in strongest if drops[at] > 0])
+        added = np.zeros(len(self._names))
+        added[replaced] = drops
+        return self.strongest(values, added.tolist())
+
+    def strongest(self, values: Mapping[str, Value], added: Sequence[float]) -> tuple[Reason, ...]:
+        """The reasons of a payment, strongest first, from what each input [f] added to its score."""
+        raised = [at for at, part in enumerate(added) if part > 0]
+        raised.sort(key=added.__getitem__, reverse=True)
+        return tuple([self._reason(at, values) for at in raised[:MOST]])
 
     def _reason(self, at: int, values: Mapping[str, Value]) -> Reason:
         name, typical = self._names[at], self._typical[at]
         value = values.get(name)
+        direction = _direction(value, typical)
         return Reason(
-            code=name.upper(),
+            code=code(self._about[at], direction),
             feature=name,
-            direction=_direction(value, typical),
+            direction=direction,
             value=value,
             typical=typical,
-            text=self._says[at](value, typical),
+            text=self._says[at](value, self._usual[at]),
         )
 
 
+def _usual(number: Numeric, subject: Subject) -> Usual:
+    # of what holds or not, how often it does says more than from 0 to 1
+    if subject.kind == "truth" or number.low is None or number.high is None:
+        return number.mean
+    return number.low, number.high
+
+
 def _direction(value: Value, typical: Typical) -> Direction:
-    if value is None:
+    if value is None or value == UNDEFINED:
         return "missing"
     if isinstance(value, str) or isinstance(typical, str):
         return "differs"

@@ -12,8 +12,10 @@ from shroff.features.define import Aggregate, Calendar, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
 
 Typical = float | str
-Words = Callable[[Value, Typical], str]
-"""The sentence for a value beside the typical one (a mean, or the most frequent name)."""
+Usual = Typical | tuple[float, float]
+"""What a value is compared with: a mean or the most frequent name, or the range of most training rows."""
+Words = Callable[[Value, Usual], str]
+"""The sentence for a value beside the usual one."""
 
 _UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _SECONDS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"), (1.0, "second"))
@@ -27,8 +29,8 @@ def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words
     >>> from shroff import Entity
     >>> group = FeatureGroup("g", [Entity("card", "card_id").count("1h")])
     >>> says = sentences([group], Schema(id="id", time="t", amount="amount"))
-    >>> says["card_count_1h"](9.0, 0.8)
-    '9 payments by this card in 1 hour; typical 0.8'
+    >>> says["card_count_1h"](9.0, (0.0, 1.0))
+    '9 payments by this card in 1 hour; usual 0–1'
     """
     plan = Plan(groups, schema)
     aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
@@ -43,7 +45,7 @@ def column(name: str, schema: Schema) -> Words:
     'amount 1,240.50; typical 80.20'
     """
     if name == schema.amount:
-        return lambda value, typical: f"{name} {money(value)}; typical {money(typical)}"
+        return lambda value, usual: f"{name} {money(value)}; {_beside(usual, money)}"
     return _plainly(f"`{name}`")
 
 
@@ -108,6 +110,14 @@ def span(value: Value) -> str:
     return _counted(value / size, unit)
 
 
+def _beside(usual: Usual, say: Callable[[Value], str]) -> str:
+    """How the usual value is said after the payment's own."""
+    if not isinstance(usual, tuple):
+        return f"typical {say(usual)}"
+    low, high = say(usual[0]), say(usual[1])
+    return f"usual {low}" if low == high else f"usual {low}–{high}"
+
+
 def _counted(n: Value, unit: str) -> str:
     return f"{number(n)} {unit}" if n == 1 else f"{number(n)} {unit}s"
 
@@ -153,11 +163,11 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     fading = duration(feature.half_life) if feature.half_life else ""
     parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
 
-    def words(value: Value, typical: Typical) -> str:
-        usual = (say_typical or own)(typical)
+    def words(value: Value, usual: Usual) -> str:
+        beside = _beside(usual, say_typical or own)
         if value is None:
-            return f"no other payment by {this} in {over} to compare with; typical {usual}"
-        return f"{text.format(value=(say or own)(value), **parts)}; typical {usual}"
+            return f"no other payment by {this} in {over} to compare with; {beside}"
+        return f"{text.format(value=(say or own)(value), **parts)}; {beside}"
 
     return words
 
@@ -180,21 +190,20 @@ def _row(feature: RowFeature) -> Words:
 
 
 def _whether(holds: str, fails: str, unknown: str) -> Words:
-    def words(value: Value, typical: Typical) -> str:
+    def words(value: Value, usual: Usual) -> str:
+        often = share(usual if isinstance(usual, float) else None)
         if value is None:
-            return f"{unknown}; typically it does for {share(typical)}"
-        if value:
-            return f"{holds}; typically for {share(typical)}"
-        return f"{fails}; typically it does for {share(typical)}"
+            return f"{unknown}; typically it does for {often}"
+        return f"{holds}; typically for {often}" if value else f"{fails}; typically it does for {often}"
 
     return words
 
 
 def _plainly(what: str) -> Words:
-    def words(value: Value, typical: Typical) -> str:
-        if isinstance(typical, str):
-            return f"{what} is {_named(value)}; most often {_named(typical)}"
-        return f"{what} is {'missing' if value is None else number(value)}; typical {number(typical)}"
+    def words(value: Value, usual: Usual) -> str:
+        if isinstance(usual, str):
+            return f"{what} is {_named(value)}; most often {_named(usual)}"
+        return f"{what} is {'missing' if value is None else number(value)}; {_beside(usual, number)}"
 
     return words
 

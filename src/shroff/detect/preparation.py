@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, TypedDict, cast
+from typing import TYPE_CHECKING, NotRequired, Self, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,8 @@ class NumericJson(TypedDict):
     mean: float
     std: float
     had_missing: bool
+    low: NotRequired[float | None]
+    high: NotRequired[float | None]
 
 
 class NominalJson(TypedDict):
@@ -66,6 +68,9 @@ class Numeric:
     std: float = 1.0
     had_missing: bool = False
     """Whether training rows lacked it."""
+    low: float | None = None
+    high: float | None = None
+    """Where the middle 90 % of the training rows' values lie, None where it was not learned; for reasons."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,14 @@ class Preparation:
         """A dictionary that JSON keeps to the bit."""
         return {
             "numeric": [
-                {"name": one.name, "mean": one.mean, "std": one.std, "had_missing": one.had_missing}
+                {
+                    "name": one.name,
+                    "mean": one.mean,
+                    "std": one.std,
+                    "had_missing": one.had_missing,
+                    "low": one.low,
+                    "high": one.high,
+                }
                 for one in self.numeric
             ],
             "nominal": [{"name": one.name, "values": list(one.values)} for one in self.nominal],
@@ -244,7 +256,8 @@ def _learn_numeric(name: str, values: npt.NDArray[np.float64]) -> Numeric:
         raise DataError(f"column `{name}` holds infinite or far too large values: expected ordinary numbers")
     # rounding gives a constant column a tiny std that is not 0
     constant = std == 0.0 or known.min() == known.max()
-    return Numeric(name, mean, 1.0 if constant else std, had_missing)
+    low, high = np.quantile(known, (0.05, 0.95), method="nearest")
+    return Numeric(name, mean, 1.0 if constant else std, had_missing, float(low), float(high))
 
 
 def _learn_nominal(name: str, texts: pl.Series, max_values: int) -> Nominal:

@@ -2,6 +2,7 @@
 
     manifest.json       format, name, when, versions, data fingerprint, SHA-256 of every other file
     model.onnx          input X float32 [N, inputs], output score float32 [N]
+    reasons.onnx        input X, output contributions float32 [N, inputs]; only for models that know them
     schema.json         what the columns of a payment are
     features.json       the feature groups
     inputs.json         means, scales and vocabularies (the preparation), calibration, conditions
@@ -56,6 +57,8 @@ class Bundle:
     metrics: Mapping[str, Any]
     fingerprint: str
     model: bytes
+    contributions: bytes | None = None
+    """A graph of what each input adds to the score; None where reasons are found by trying other values."""
     created: str = ""
     digest: str = ""
     """SHA-256 of the manifest: names this very bundle."""
@@ -129,6 +132,7 @@ def load(folder: str | Path) -> Bundle:
             metrics=_decode(content["metrics.json"], source / "metrics.json"),
             fingerprint=manifest["fingerprint"],
             model=content["model.onnx"],
+            contributions=content.get("reasons.onnx"),
             created=manifest["created"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
         )
@@ -137,7 +141,8 @@ def load(folder: str | Path) -> Bundle:
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
-    return {
+    reasons = {} if bundle.contributions is None else {"reasons.onnx": bundle.contributions}
+    return reasons | {
         "model.onnx": bundle.model,
         "schema.json": _json(bundle.schema),
         "features.json": _json([msgspec.structs.replace(group, of=None) for group in bundle.groups]),

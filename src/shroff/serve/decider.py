@@ -19,7 +19,7 @@ from shroff.errors import BundleError, DataError
 from shroff.expression import parse
 from shroff.features.plan import Plan
 from shroff.package import Bundle
-from shroff.serve.model import Matrix, Model
+from shroff.serve.model import Contributions, Matrix, Model
 
 Values = Mapping[str, Value]
 
@@ -56,6 +56,7 @@ class Decider:
             if name not in (bundle.conditions or kinds):
                 raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
         self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
+        self._contributions = Contributions(bundle.contributions) if bundle.contributions else None
         self.failure: str | None = None
         self._score = self._load(bundle)
 
@@ -118,7 +119,10 @@ class Decider:
     def _reasons(
         self, suspects: Sequence[int], inputs: Sequence[Row], matrix: Matrix, scores: Sequence[float | None]
     ) -> dict[int, tuple[Reason, ...]]:
-        """The reasons of some of the payments, by position; one model run for all of them."""
+        """The reasons of some of the payments, by position; where the model is occluded, one run for all of them."""
+        if self._contributions is not None:
+            of, strongest = self._contributions.of, self._explainer.strongest
+            return {at: strongest(inputs[at], of(matrix[at])) for at in suspects}
         occluded = [self._explainer.occlude(matrix[at]) for at in suspects]
         rescored = self._scores(np.concatenate([rows for _, rows in occluded]))
         reasons: dict[int, tuple[Reason, ...]] = {}

@@ -22,6 +22,41 @@ _PROBES: Final = 64
 _BATCHES: Final = (2, 3, 4, 5, 8, 16, 31, _PROBES)
 
 
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # one row is too little to share, and waiting threads spin
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _ERRORS as error:
+        raise BundleError(f"ONNX Runtime cannot load the model ({type(error).__name__}); train it again.") from None
+
+
+class Contributions:
+    """What each input adds to a score, by the graph that a bundle has for it.
+
+    Raises:
+        BundleError: ONNX Runtime cannot load the graph.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._run = _session(content).run
+
+    def of(self, row: Matrix) -> list[float]:
+        """The contributions of one row of inputs, float32 [inputs]; alone, so that they are the same every time.
+
+        Raises:
+            BundleError: ONNX Runtime fails.
+        """
+        try:
+            added: list[float] = self._run(["contributions"], {"X": row[None, :]})[0][0].tolist()
+        except _ERRORS as error:
+            raise BundleError(f"ONNX Runtime cannot explain the model ({type(error).__name__}).") from None
+        return added
+
+
 class Model:
     """Scores prepared inputs; the score of a row does not depend on the rows beside it.
 
@@ -34,16 +69,7 @@ class Model:
     """
 
     def __init__(self, content: bytes, preparation: Preparation) -> None:
-        options = onnxruntime.SessionOptions()
-        # one row is too little to share, and waiting threads spin
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except _ERRORS as error:
-            raise BundleError(f"ONNX Runtime cannot load the model ({type(error).__name__}); train it again.") from None
-        self._run = session.run
+        self._run = _session(content).run
         self.together = True
         self.together = self._same_alone_and_together(_probes(preparation))
 

@@ -1,0 +1,129 @@
+"""The catalogue of reason codes: the same few codes whatever the detector, and however features are named.
+
+A code is what was looked at, then how it was: `COUNT_HIGH`, `NAME_UNUSUAL`, `CONDITION_HOLDS`. Codes are stable: other
+systems may act on them. Which feature it was, a reason says beside its code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from shroff.collect.schema import Schema
+from shroff.features.aggregates import Function
+from shroff.features.define import Aggregate, Calendar, FeatureGroup
+from shroff.features.plan import Plan, RowFeature
+
+Direction = Literal["above", "below", "differs", "missing"]
+Kind = Literal["quantity", "truth", "name"]
+
+
+class Subject(NamedTuple):
+    """What a reason is about: the first part of its code, what its values are, and what it is in words."""
+
+    code: str
+    kind: Kind
+    says: str
+
+
+_ENDS: Final[Mapping[Kind, Mapping[Direction, tuple[str, str]]]] = {
+    "quantity": {
+        "above": ("HIGH", "above what is typical"),
+        "below": ("LOW", "below what is typical"),
+        "missing": ("MISSING", "there is none"),
+    },
+    "truth": {
+        "above": ("HOLDS", "it holds"),
+        "below": ("FAILS", "it does not hold"),
+        "missing": ("UNKNOWN", "it cannot be told"),
+    },
+    "name": {"differs": ("UNUSUAL", "not the most frequent one"), "missing": ("MISSING", "there is none")},
+}
+
+AMOUNT: Final = Subject("AMOUNT", "quantity", "the amount of the payment")
+NUMBER: Final = Subject("NUMBER", "quantity", "another number sent with the payment")
+NAME: Final = Subject("NAME", "name", "a name sent with the payment, such as its merchant category")
+RULE: Final = Subject("RULE", "truth", "a rule of a detector made of rules")
+CONDITION: Final = Subject("CONDITION", "truth", "a condition between columns and features")
+EXPRESSION: Final = Subject("EXPRESSION", "quantity", "a number worked out from columns and features")
+TEXT: Final = Subject("TEXT", "name", "a text worked out from columns and features")
+MOMENT: Final = Subject("MOMENT", "truth", "whether it was paid at night or at a weekend")
+HOUR: Final = Subject("HOUR", "quantity", "the hour of the day")
+PART: Final = Subject("PART", "name", "the weekday or the part of the day")
+
+_SAYS: Final[Mapping[Function, str]] = {
+    "count": "how many payments an entity had in a window",
+    "total": "the sum of a column over them",
+    "mean": "its mean",
+    "std": "its standard deviation",
+    "min": "its smallest value",
+    "max": "its largest value",
+    "distinct": "how many different values a column had over them",
+    "is_new": "whether a value was not seen with the entity before",
+    "share": "the share of an entity's payments that meet a condition",
+    "entropy": "how evenly a column's values are spread over an entity's payments",
+    "top_share": "the share of an entity's payments with the most frequent value of a column",
+    "seconds_since_last": "the time since an entity's last payment",
+    "seconds_since_first": "the time since an entity's first payment in a window",
+    "risk": "the known share of fraud at an entity",
+    "frauds": "how many known frauds an entity had",
+    "decayed_count": "how many payments an entity had, old ones counting less",
+    "decayed_total": "the sum of a column over them, old ones counting less",
+}
+_AGGREGATES: Final[Mapping[Function, Subject]] = {
+    function: Subject(function.upper(), "truth" if function == "is_new" else "quantity", says)
+    for function, says in _SAYS.items()
+}
+
+SUBJECTS: Final = (
+    *(AMOUNT, NUMBER, NAME, RULE, CONDITION, EXPRESSION, TEXT, MOMENT, HOUR, PART),
+    *_AGGREGATES.values(),
+)
+
+CATALOGUE: Final[Mapping[str, str]] = {
+    f"{subject.code}_{end}": f"{subject.says}: {how}"
+    for subject in SUBJECTS
+    for end, how in _ENDS[subject.kind].values()
+}
+"""Every code there is, with what it says."""
+
+
+def code(subject: Subject, direction: Direction) -> str:
+    """The code of a reason.
+
+    >>> code(AMOUNT, "above")
+    'AMOUNT_HIGH'
+    """
+    ends = _ENDS[subject.kind]
+    # a name has no direction but being another one; a quantity that differs is not what was expected of it
+    return f"{subject.code}_{ends.get(direction, ends['missing'])[0]}"
+
+
+def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subject]:
+    """What each feature is about, by name.
+
+    >>> from shroff import Entity
+    >>> group = FeatureGroup("g", [Entity("card", "card_id").count("1h")])
+    >>> subjects([group], Schema(id="id", time="t", amount="amount"))["card_count_1h"].code
+    'COUNT'
+    """
+    aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
+    rows = {row.name: _of_row(row) for row in Plan(groups, schema).rows}
+    return {feature.name: _AGGREGATES[feature.function] for feature in aggregates} | rows
+
+
+def of_column(name: str, schema: Schema) -> Subject:
+    """What a column of the payment is about."""
+    if name == schema.amount:
+        return AMOUNT
+    return NAME if name in schema.nominal else NUMBER
+
+
+def _of_row(feature: RowFeature) -> Subject:
+    if isinstance(feature.source, Calendar):
+        if feature.kind == "text":
+            return PART
+        return HOUR if feature.source.part == "hour" else MOMENT
+    if feature.kind == "boolean":
+        return CONDITION
+    return TEXT if feature.kind == "text" else EXPRESSION
