@@ -31,8 +31,8 @@ class Settings:
     Traceback (most recent call last):
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
-Valid settings: SHROFF_API_KEY, SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, \
-SHROFF_STORE.
+Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, SHROFF_AZUREML_RESULT, \
+SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
@@ -49,6 +49,12 @@ SHROFF_STORE.
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
     store: str = ""
     """Root of the feature store: a folder, or `s3://…`, `abfss://…`, `gs://…`; default: a folder in `home`."""
+    azureml_result: str = ""
+    """Name of the table in Azure ML answers; default: from the name of the input."""
+    azureml_echo: str = ""
+    """Columns that Azure ML answers repeat, with commas between; default: those up to the payment's id."""
+    azureml_probability_of: str = ""
+    """Whether `Scored Probabilities` are of `fraud` (the default) or of `success`."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -204,4 +204,4 @@ def test_every_operation_that_asks_for_a_key_says_so(service: Service) -> None:
         for operation in path.values()
         if "security" not in operation
     }
-    assert open_to_all == {"live", "ready"}
+    assert open_to_all == {"live", "ready", "liveV2", "readyV2", "ping"}

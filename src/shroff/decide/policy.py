@@ -107,8 +107,12 @@ class Judge:
         hits = [rule for rule, holds in self._rules if holds(values) is True]
         if hits:
             return Verdict(hits[0].action, tuple([rule.name for rule in hits]))
+        return Verdict(self.threshold(probability), ())
+
+    def threshold(self, probability: float | None) -> Action:
+        """The action by the probability alone."""
         if probability is None:
-            return Verdict(self.policy.degraded, ())
+            return self.policy.degraded
         if probability >= self._decline:
-            return Verdict("decline", ())
-        return Verdict("review" if probability >= self._review else "approve", ())
+            return "decline"
+        return "review" if probability >= self._review else "approve"

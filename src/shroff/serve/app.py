@@ -18,6 +18,9 @@ from shroff.serve.control import Gate
 from shroff.serve.control.gate import REFRESH
 from shroff.serve.follower import Follower
 from shroff.serve.openapi import HotRoute
+from shroff.serve.protocols.azureml import Naming
+from shroff.serve.protocols.describe import describe
+from shroff.serve.protocols.every import interfaces
 from shroff.serve.routes import routes
 from shroff.serve.scorer import Scorer
 
@@ -32,6 +35,7 @@ class App:
         history: a clean table that the scorer starts from.
         follower: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
+        naming: how Azure ML answers look where the request does not tell.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -43,6 +47,7 @@ class App:
         history: pl.DataFrame | None = None,
         follower: Follower | None = None,
         gate: Gate | None = None,
+        naming: Naming | None = None,
     ) -> None:
         self._scorer = scorer
         self._follower = follower
@@ -50,7 +55,14 @@ class App:
         self._gate = gate
         hot: Sequence[HotRoute] = (openapi.decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
-        self._rest = cast(Asgi, routes(scorer, partial(openapi.complete, hot=hot, schema=scorer.reader.schema), gate))
+        self._interfaces = interfaces(scorer, gate=gate, naming=naming)
+        complete = partial(
+            openapi.complete,
+            hot=hot,
+            schema=scorer.reader.schema,
+            add=partial(describe, interfaces=self._interfaces.all),
+        )
+        self._rest = cast(Asgi, routes(scorer, complete, gate))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,6 +72,8 @@ class App:
             if hot is not None:
                 admit = None if self._gate is None else partial(self._gate.admit, scope=hot.scope)
                 await asgi.answer(hot.endpoint, scope, receive, send, admit=admit)
+            elif (interface := self._interfaces.find(scope)) is not None:
+                await interface(scope, receive, send)
             else:
                 # as it was sent: a `/` in a payment id arrives as %2F and stays in its place
                 path = scope["raw_path"].decode("ascii")

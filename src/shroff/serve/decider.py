@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from shroff.collect.payment import Value
-from shroff.decide import Judge, Policy, Verdict
+from shroff.decide import Action, Judge, Policy, Verdict
 from shroff.decide.reasons import Explainer, Reason
 from shroff.detect.preparation import Row
-from shroff.errors import BundleError, DataError
+from shroff.errors import BundleError, DataError, Unavailable
 from shroff.expression import parse
 from shroff.features.plan import Plan
 from shroff.package import Bundle
@@ -31,6 +31,15 @@ class Assessment:
     probability: float | None
     verdict: Verdict
     reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a bundle says about inputs without a payment: no rule was asked, only the model and the thresholds."""
+
+    score: float
+    probability: float | None
+    action: Action
 
 
 class Decider:
@@ -67,8 +76,7 @@ class Decider:
             explain: give the reasons of what is not simply approved.
         """
         inputs = [self._inputs(values) for values in payments]
-        with np.errstate(over="ignore"):  # too large for a float32 is infinite
-            matrix = np.array([self._vector(row) for row in inputs], dtype=np.float32)
+        matrix = self.prepare(inputs)
         scores = self._scores(matrix)
         probabilities = [self._probability(score) for score in scores]
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
@@ -81,6 +89,26 @@ class Decider:
         return [
             Assessment(probability, verdict, reasons.get(at, ()))
             for at, (probability, verdict) in enumerate(zip(probabilities, verdicts, strict=True))
+        ]
+
+    def prepare(self, rows: Sequence[Row]) -> Matrix:
+        """The matrix that the model reads, float32 [n, inputs], from its inputs by name; raises BadPayment."""
+        with np.errstate(over="ignore"):  # too large for a float32 is infinite
+            return np.array([self._vector(row) for row in rows], dtype=np.float32)
+
+    def rate(self, matrix: Matrix) -> list[Rating]:
+        """The model's word on prepared inputs, float32 [n, inputs], which are nobody's payment.
+
+        Raises:
+            Unavailable: the model cannot score now.
+        """
+        scores = [score for score in self._scores(matrix) if score is not None]
+        if len(scores) < len(matrix):
+            raise Unavailable(f"the model cannot score: {self.failure}")
+        probabilities = [self._probability(score) for score in scores]
+        return [
+            Rating(score, probability, self._judge.threshold(probability))
+            for score, probability in zip(scores, probabilities, strict=True)
         ]
 
     def _load(self, bundle: Bundle) -> Callable[[Matrix], list[float]] | None:

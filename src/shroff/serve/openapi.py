@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,8 +18,8 @@ from shroff.serve.problem import FORBIDDEN, KINDS, MEDIA_TYPE, TOO_MANY_REQUESTS
 
 Json = dict[str, Any]
 
-_KEY: Final = "key"
-_REF: Final = "#/components/schemas/{name}"
+KEY: Final = "key"
+REF: Final = "#/components/schemas/{name}"
 _MEANING: Final[dict[Scale, str]] = {
     "id": "Names the payment: sent again, it gets the same answer and counts once.",
     "time": "When the payment happened, ISO 8601.",
@@ -59,12 +59,21 @@ def decide_route(endpoint: Endpoint) -> HotRoute:
     return HotRoute("/v1/decisions", endpoint, operation)
 
 
-def complete(document: Json, scopes: Mapping[str, Scope], *, hot: Iterable[HotRoute], schema: Schema) -> bytes:
+def complete(
+    document: Json,
+    scopes: Mapping[str, Scope],
+    *,
+    hot: Iterable[HotRoute],
+    schema: Schema,
+    add: Callable[[Json], None],
+) -> bytes:
     """An OpenAPI document of the other routes with the hot ones, the payment of this schema, and the keys, added.
 
     Args:
         scopes: the scope of an API key that each of the other operations asks for, by operation id.
+        add: adds to the document what describes itself.
     """
+    add(document)
     asked = dict(scopes)
     for route in hot:
         document["paths"].setdefault(route.path, {})["post"] = route.operation
@@ -74,9 +83,9 @@ def complete(document: Json, scopes: Mapping[str, Scope], *, hot: Iterable[HotRo
         if operation["operationId"] in asked:
             _ask_for_key(operation, asked[operation["operationId"]])
     document.setdefault("components", {})["securitySchemes"] = {
-        _KEY: {"type": "http", "scheme": "bearer", "description": "An API key; `shroff keys create` makes one."}
+        KEY: {"type": "http", "scheme": "bearer", "description": "An API key; `shroff keys create` makes one."}
     }
-    _, schemas = msgspec.json.schema_components((Answer, Problem), ref_template=_REF)
+    _, schemas = msgspec.json.schema_components((Answer, Problem), ref_template=REF)
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components.update({**schemas, "Payment": payment_schema(schema)})
     for component in components.values():
@@ -89,7 +98,7 @@ def payment_schema(schema: Schema) -> Json:
     """The JSON Schema of a payment: the wire type itself, with what its fields mean."""
     scales = live_scales(schema)
     needed = scales.keys() & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
-    _, schemas = msgspec.json.schema_components((wire_type(scales, needed, schema.ignored),), ref_template=_REF)
+    _, schemas = msgspec.json.schema_components((wire_type(scales, needed, ()),), ref_template=REF)
     payment: Json = schemas["Payment"]
     for name, scale in scales.items():
         payment["properties"][name] |= {"description": _MEANING[scale], **_LIMITS.get(scale, {})}
@@ -99,7 +108,7 @@ def payment_schema(schema: Schema) -> Json:
 
 
 def _ask_for_key(operation: Json, scope: Scope) -> None:
-    operation["security"] = [{_KEY: [scope]}]
+    operation["security"] = [{KEY: [scope]}]
     operation["responses"] |= {
         str(kind.status): _problem(kind) for kind in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS)
     }
@@ -116,4 +125,4 @@ def _problem(kind: Kind) -> Json:
 
 
 def _ref(name: str) -> Json:
-    return {"$ref": _REF.format(name=name)}
+    return {"$ref": REF.format(name=name)}

@@ -23,6 +23,7 @@ from shroff.serve.app import App
 from shroff.serve.control import Gate, Keys
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
+from shroff.serve.protocols.azureml import Naming
 from shroff.serve.scorer import Scorer
 from shroff.settings import Settings
 
@@ -84,6 +85,7 @@ def serve(
         DataError: the table to start from is unusable.
     """
     chosen = settings or Settings.read()
+    naming = Naming.read(chosen)
     models = Models(chosen.models) if bundle is None else None
     loaded = models.production() if models is not None else load(str(bundle))
     with _listen(host, port) as listener:
@@ -93,7 +95,8 @@ def serve(
         history = None if recall is None else recall()
         follower = None if models is None else Follower(models, scorer, history=recall)
         gate = _gate(chosen) if keys else None
-        server = uvicorn.Server(_config(App(scorer, history=history, follower=follower, gate=gate), tls))
+        app = App(scorer, history=history, follower=follower, gate=gate, naming=naming)
+        server = uvicorn.Server(_config(app, tls))
         listening(_url(listener, "http" if tls is None else "https"))
         with _signals_end_quietly():
             server.run(sockets=[listener])

@@ -1,0 +1,29 @@
+"""The list of all interfaces that are answered beside the native routes."""
+
+from __future__ import annotations
+
+from shroff.serve import batch
+from shroff.serve.control import Gate
+from shroff.serve.protocols import azureml, mlflow, openinference, tfserving
+from shroff.serve.protocols.azureml import Naming
+from shroff.serve.protocols.http import Interfaces
+from shroff.serve.scorer import Scorer
+
+
+def interfaces(scorer: Scorer, *, gate: Gate | None = None, naming: Naming | None = None) -> Interfaces:
+    """All interfaces over a scorer.
+
+    Args:
+        gate: who may ask; None lets everybody.
+        naming: how Azure ML answers look where the request does not tell.
+    """
+    return Interfaces(
+        [
+            batch.interface(scorer),
+            azureml.interface(scorer, naming or Naming()),
+            openinference.interface(scorer),
+            tfserving.interface(scorer),
+            mlflow.interface(scorer),
+        ],
+        gate,
+    )

@@ -1,0 +1,217 @@
+"""What the interfaces have in common on HTTP: routes as values, one way to be called, one way to fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from shroff.errors import BadPayment, ShroffError
+from shroff.serve import asgi, problem
+from shroff.serve.answer import encode
+from shroff.serve.asgi import Asgi, Receive, Refusal, Scope, Send
+from shroff.serve.control import Gate
+from shroff.serve.control import Scope as KeyScope
+from shroff.serve.problem import Kind
+
+T = TypeVar("T")
+Headers = tuple[tuple[bytes, bytes], ...]
+JSON: Final = "application/json"
+TEXT: Final = "text/plain"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request: its body, the names in its path, its query, and its headers (names in lower case)."""
+
+    body: bytes
+    names: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+
+    def json(self, kind: type[T], content: bytes | None = None) -> T:
+        """The body (or `content`) as JSON of a type; raises BadPayment, which names no value."""
+        try:
+            return msgspec.json.decode(self.body if content is None else content, type=kind)
+        except msgspec.ValidationError as error:
+            raise BadPayment(str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BadPayment("expected one JSON object in UTF-8, got something else.") from None
+
+
+Stream = Callable[[Receive, Send], Awaitable[None]]
+"""Reads the rest of a request and sends the whole response, as it likes."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response; one that is streamed sends itself."""
+
+    body: bytes | Stream
+    media: str = JSON
+    status: int = 200
+    headers: Headers = ()
+
+    @classmethod
+    def json(cls, value: object) -> Reply:
+        """A success in JSON."""
+        return cls(encode(value))
+
+
+Types = tuple[Any, ...]
+"""What a text of one media type may be: one of these Python types."""
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One operation of an interface, and what OpenAPI says about it.
+
+    `path` is a template such as `/v2/models/{name}/ready`. `takes` and `gives` map media types to Python types,
+    `query` the names of parameters to their JSON Schema. `any_media`: the content type is not looked at, because
+    stock clients of the protocol send none or a wrong one. `streamed`: the body is left to the reply. `scope`: of
+    the API key that it asks for; None lets everybody.
+    """
+
+    method: str
+    path: str
+    operation: str
+    summary: str
+    handler: Handler
+    scope: KeyScope | None
+    gives: Mapping[str, Types]
+    takes: Mapping[str, Types] = field(default_factory=dict)
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fails: Sequence[Kind] = ()
+    any_media: bool = False
+    streamed: bool = False
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What matches the paths of the template."""
+        parts = re.split(r"\{(\w+)\}", self.path)
+        names = [f"(?P<{part}>[^/]+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts)]
+        return re.compile("".join(names))
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the template."""
+        return list(self.pattern.groupindex)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A protocol: its routes, the shape of its errors, and the beginning of addresses that are all its own.
+
+    `fail` makes the body of an error, of type `error`.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    fail: Callable[[Kind, str], object]
+    error: Any
+    error_media: str = JSON
+    prefix: str | None = None
+
+    def failure(self, kind: Kind, detail: str, headers: Headers = ()) -> Reply:
+        """An error in the protocol's own shape."""
+        own = tuple((name.encode(), value.encode()) for name, value in kind.headers.items())
+        return Reply(encode(self.fail(kind, detail)), self.error_media, kind.status, (*own, *headers))
+
+
+class Interfaces:
+    """Finds who answers a request."""
+
+    def __init__(self, interfaces: Sequence[Interface], gate: Gate | None = None) -> None:
+        self.all = tuple(interfaces)
+        self._gate = gate
+
+    def find(self, scope: Scope) -> Asgi | None:
+        """What answers this request; None when it is for none of the interfaces."""
+        path = scope["path"]
+        for interface in self.all:
+            matches = [(route, found) for route in interface.routes if (found := route.pattern.fullmatch(path))]
+            for route, found in matches:
+                if route.method == scope["method"]:
+                    return partial(_answer, interface, route, found.groupdict(), self._gate)
+            if matches:
+                allowed = ", ".join(sorted({route.method for route, _ in matches}))
+                refusal = (problem.METHOD_NOT_ALLOWED, f"expected {allowed}, got another method.")
+                return partial(_refuse, interface.failure(*refusal, ((b"allow", allowed.encode()),)))
+            if interface.prefix is not None and path.startswith(interface.prefix):
+                nowhere = "there is no such address; /openapi.json describes those there are."
+                return partial(_refuse, interface.failure(problem.NOT_FOUND, nowhere))
+        return None
+
+
+async def _refuse(reply: Reply, _: Scope, receive: Receive, send: Send) -> None:
+    await _send(reply, receive, send)
+
+
+async def _answer(
+    interface: Interface,
+    route: Route,
+    names: Mapping[str, str],
+    gate: Gate | None,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    refusal = _denied(route, gate, headers) or _refusal(route, headers)
+    body = refusal or (b"" if route.streamed or not route.takes else await asgi.read_body(receive))
+    if body is None:
+        return
+    if isinstance(body, bytes):
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        try:
+            reply = await route.handler(Call(body, names, query, headers))
+        except Exception as error:  # noqa: BLE001  # the last line of defence: a client never meets a traceback
+            reply = interface.failure(*asgi.explain(error))
+    else:
+        reply = interface.failure(*body)
+    await _send(reply, receive, send)
+
+
+def _denied(route: Route, gate: Gate | None, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    if gate is not None and route.scope is not None:
+        try:
+            gate.admit(headers.get(b"authorization"), route.scope)
+        except ShroffError as error:
+            return problem.problem_of(error)
+    return None
+
+
+def _refusal(route: Route, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Why a request cannot be used, as far as its headers tell."""
+    if not route.takes:
+        return None
+    if not route.streamed and int(headers.get(b"content-length", b"0")) > asgi.LIMIT:
+        return asgi.TOO_LARGE
+    given = media(headers)
+    if given and not route.any_media and given not in route.takes:
+        wanted = " or ".join(route.takes)
+        return problem.UNSUPPORTED_MEDIA_TYPE, f"expected the header `Content-Type: {wanted}`, got another one."
+    return None
+
+
+def media(headers: Mapping[bytes, bytes]) -> str:
+    """The content type without its parameters, in lower case; empty when none is given.
+
+    >>> media({b"content-type": b"Text/CSV; charset=utf-8"})
+    'text/csv'
+    """
+    return headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
+
+
+async def _send(reply: Reply, receive: Receive, send: Send) -> None:
+    if isinstance(reply.body, bytes):
+        headers = ((b"content-type", reply.media.encode()), *reply.headers)
+        await asgi.send_bytes(send, reply.status, reply.body, headers)
+    else:
+        await reply.body(receive, send)

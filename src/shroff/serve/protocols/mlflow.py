@@ -1,0 +1,129 @@
+"""MLflow's scoring server: `/invocations` with JSON or CSV, `/ping`, `/version`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any, Final
+
+import msgspec
+
+from shroff import __version__
+from shroff.errors import BadPayment, Unavailable
+from shroff.serve import problem
+from shroff.serve.problem import Kind
+from shroff.serve.protocols.http import JSON, TEXT, Call, Interface, Reply, Route, media
+from shroff.serve.protocols.rows import Cell, Cells, Outcome, from_text, judge, table, transpose
+from shroff.serve.scorer import Scorer
+
+CSV: Final = "text/csv"
+Records = list[dict[str, Cell]]
+
+
+class Split(msgspec.Struct):
+    """A table as pandas splits it."""
+
+    columns: list[str]
+    data: list[list[Cell]]
+    index: list[Any] | None = None
+
+
+class Invocation(msgspec.Struct):
+    """Rows in one of MLflow's four shapes; `params` are accepted and not used."""
+
+    dataframe_split: Split | None = None
+    dataframe_records: Records | None = None
+    instances: Records | None = None
+    inputs: Records | dict[str, list[Cell]] | None = None
+    params: dict[str, Any] | None = None
+
+
+class Predictions(msgspec.Struct):
+    """An outcome for each row."""
+
+    predictions: list[Outcome]
+
+
+class InvocationError(msgspec.Struct):
+    """An error."""
+
+    error_code: str
+    message: str
+
+
+def interface(scorer: Scorer) -> Interface:
+    """The interface over a scorer."""
+
+    async def invocations(call: Call) -> Reply:
+        rows = from_text(scorer, _csv(call.body)) if media(call.headers) == CSV else _rows(call.json(Invocation))
+        return Reply.json(Predictions(await judge(scorer, rows)))
+
+    async def ping(_: Call) -> Reply:
+        if scorer.unready is not None:
+            raise Unavailable(f"the service is not ready: {scorer.unready}.")
+        return Reply(b"\n", TEXT)
+
+    async def version(_: Call) -> Reply:
+        return Reply(__version__.encode(), TEXT)
+
+    routes = (
+        Route(
+            method="POST",
+            path="/invocations",
+            operation="invocations",
+            summary="Decide payments, or score ready-made inputs (MLflow)",
+            handler=invocations,
+            scope="decide",
+            takes={JSON: (Invocation,), CSV: (str,)},
+            gives={JSON: (Predictions,)},
+            fails=(problem.BAD_PAYMENT, problem.PAYMENT_CONFLICT, problem.UNAVAILABLE),
+        ),
+        Route(
+            method="GET",
+            path="/ping",
+            operation="ping",
+            summary="Whether all is well",
+            handler=ping,
+            scope=None,
+            gives={TEXT: (str,)},
+            fails=(problem.UNAVAILABLE,),
+        ),
+        Route(
+            method="GET",
+            path="/version",
+            operation="version",
+            summary="The version of Shroff",
+            handler=version,
+            scope="read",
+            gives={TEXT: (str,)},
+        ),
+    )
+    return Interface("MLflow", routes, _fail, InvocationError)
+
+
+def _fail(kind: Kind, detail: str) -> InvocationError:
+    return InvocationError(kind.slug.upper().replace("-", "_"), detail)
+
+
+def _rows(sent: Invocation) -> Records:
+    given = [
+        rows for rows in (sent.dataframe_split, sent.dataframe_records, sent.instances, sent.inputs) if rows is not None
+    ]
+    if len(given) != 1:
+        raise BadPayment(
+            "expected one of `dataframe_split`, `dataframe_records`, `instances`, `inputs`, "
+            f"got {len(given) or 'none'} of them."
+        )
+    (rows,) = given
+    if isinstance(rows, Split):
+        return table(rows.columns, rows.data)
+    return transpose(rows) if isinstance(rows, dict) else rows
+
+
+def _csv(body: bytes) -> list[Cells]:
+    """The rows of a CSV table with its header first, all text."""
+    try:
+        header, *rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+    except (ValueError, csv.Error):
+        raise BadPayment("expected CSV in UTF-8 with a header, got something else.") from None
+    return [*table(header, [row for row in rows if row])]

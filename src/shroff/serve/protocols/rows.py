@@ -1,0 +1,191 @@
+"""Rows of a table, in whatever protocol they came, to outcomes: payments decided, ready-made inputs scored."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from shroff.collect.values import text_of
+from shroff.collect.wire import live_scales
+from shroff.decide import Action
+from shroff.detect.preparation import Row
+from shroff.errors import BadPayment, ShroffError
+from shroff.serve.answer import encode
+from shroff.serve.decider import Decider, Rating
+from shroff.serve.model import Matrix
+from shroff.serve.scorer import Scorer
+
+Cell = str | float | int | bool | None
+Cells = Mapping[str, Cell]
+
+_TOGETHER: Final = 64
+"""Rows read or scored in one stretch: more would keep the event loop from everything else."""
+_COPY: Final = re.compile(r"(.+) \([0-9]+\)")
+_NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What is answered for a row.
+
+    `payment_id` and `decision_id` are null for a row without the payment's id: it was scored, not decided.
+    `probability` of fraud is null where no model could score.
+    """
+
+    action: Action
+    probability: float | None
+    payment_id: str | None = None
+    decision_id: str | None = None
+
+
+_outcome: Final = msgspec.json.Decoder(Outcome).decode
+
+
+def table(columns: Sequence[str], values: Sequence[Sequence[Cell]]) -> list[dict[str, Cell]]:
+    """Rows by column name.
+
+    >>> table(["id", "eur"], [["p1", 5.0]])
+    [{'id': 'p1', 'eur': 5.0}]
+
+    Raises:
+        BadPayment: a column comes twice, or a row has another number of values.
+    """
+    if len(set(columns)) < len(columns):
+        raise BadPayment("expected every column once, got a name twice; call the second one `NAME (2)`.")
+    for number, row in enumerate(values, start=1):
+        if len(row) != len(columns):
+            raise BadPayment(f"row {number}: expected {len(columns)} values, one for each column, got {len(row)}.")
+    return [dict(zip(columns, row, strict=True)) for row in values]
+
+
+def transpose(columns: Mapping[str, Sequence[Cell]]) -> list[dict[str, Cell]]:
+    """Rows of a table that came column by column.
+
+    >>> transpose({"id": ["p1", "p2"], "eur": [5.0, 6.0]})
+    [{'id': 'p1', 'eur': 5.0}, {'id': 'p2', 'eur': 6.0}]
+
+    Raises:
+        BadPayment: columns of different lengths.
+    """
+    lengths = {len(cells) for cells in columns.values()}
+    if len(lengths) > 1:
+        raise BadPayment(f"expected columns of one length, got {min(lengths)} to {max(lengths)} values.")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
+    """Rows whose values came as text: nothing becomes missing, and a number where one belongs becomes a number."""
+    scales = live_scales(scorer.reader.schema)
+    numbers = {name for name, scale in scales.items() if scale in ("amount", "numeric")}
+    numbers.update(one.name for one in scorer.bundle.preparation.numeric)
+    return [{name: _typed(cell, name in numbers) for name, cell in row.items()} for row in rows]
+
+
+def _typed(cell: Cell, number: bool) -> Cell:
+    if not isinstance(cell, str):
+        return cell
+    if not cell.strip():
+        return None
+    # what is no number stays text: the reader says what it expected, and where
+    return float(cell) if number and _NUMBER.fullmatch(cell) and math.isfinite(float(cell)) else cell
+
+
+async def judge(scorer: Scorer, rows: Sequence[Cells]) -> list[Outcome]:
+    """The outcome of each row, in order.
+
+    All rows are read before the first is decided; those decided when another fails stay decided, and the same
+    request again is safe.
+
+    Raises:
+        BadPayment, PaymentConflict, Unavailable: as `Scorer.decide`, with the row's number.
+    """
+    identifier = scorer.bundle.schema.id
+    numbered = list(enumerate(rows, start=1))
+    ready = [(number, row) for number, row in numbered if identifier not in row]
+    payments = [(number, row) for number, row in numbered if identifier in row]
+    outcomes = {**await _score(scorer, ready), **await _decide(scorer, payments)}
+    return [outcomes[number] for number, _ in numbered]
+
+
+async def rate(decider: Decider, matrix: Matrix) -> list[Rating]:
+    """Scores of prepared inputs, float32 [n, inputs], without keeping the event loop.
+
+    Raises:
+        Unavailable: the model cannot score.
+    """
+    ratings: list[Rating] = []
+    for start in range(0, len(matrix), _TOGETHER):
+        ratings += decider.rate(matrix[start : start + _TOGETHER])
+        await asyncio.sleep(0)
+    return ratings
+
+
+async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int, Outcome]:
+    payments = []
+    for number, row in rows:
+        with _numbered(number):
+            payments.append(scorer.reader.read(encode(_payment(scorer, row)), arrived=0))
+        if number % _TOGETHER == 0:
+            await asyncio.sleep(0)
+    answers = await asyncio.gather(*map(scorer.judge, payments), return_exceptions=True)
+    outcomes = {}
+    for (number, _), answer in zip(rows, answers, strict=True):
+        with _numbered(number):
+            if isinstance(answer, BaseException):
+                raise answer
+        outcomes[number] = _outcome(answer)
+    return outcomes
+
+
+def _payment(scorer: Scorer, row: Cells) -> Cells:
+    """A row as a payment, without empty columns that are not known yet and copies that a join named `NAME (2)`."""
+    schema, fields = scorer.reader.schema, scorer.reader.fields
+    unknown = schema.later | {schema.arrived_at}
+
+    def dropped(name: str) -> bool:
+        copy = _COPY.fullmatch(name)
+        return (row[name] is None and name in unknown) or (copy is not None and copy[1] in row and name not in fields)
+
+    return {name: cell for name, cell in row.items() if not dropped(name)}
+
+
+async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int, Outcome]:
+    if not rows:
+        return {}
+    # taken once: another model may be put in place while others have their turn
+    bundle, decider = scorer.bundle, scorer.decider
+    nominal = {one.name for one in bundle.preparation.nominal}
+    prepared = []
+    for number, row in rows:
+        with _numbered(number, f"a row without `{bundle.schema.id}` holds the model's inputs: "):
+            prepared.append(decider.prepare([ready_made(row, nominal)]))
+        if number % _TOGETHER == 0:
+            await asyncio.sleep(0)
+    ratings = await rate(decider, np.concatenate(prepared))
+    return {
+        number: Outcome(rating.action, rating.probability) for (number, _), rating in zip(rows, ratings, strict=True)
+    }
+
+
+def ready_made(row: Cells, nominal: Set[str]) -> Row:
+    """A row as the model's inputs, with the names among them as text.
+
+    >>> ready_made({"eur": 5.0, "mcc": 5411}, {"mcc"})
+    {'eur': 5.0, 'mcc': '5411'}
+    """
+    return {name: text_of(cell) if name in nominal and cell is not None else cell for name, cell in row.items()}
+
+
+@contextmanager
+def _numbered(number: int, why: str = "") -> Iterator[None]:
+    """Say in an error which row it is about."""
+    try:
+        yield
+    except ShroffError as error:
+        raise type(error)(f"row {number}: {why}{error}") from None

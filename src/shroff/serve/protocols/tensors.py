@@ -1,0 +1,117 @@
+"""Tensors of the Open Inference Protocol: JSON numbers and texts, or raw bytes behind the JSON, to Python and back."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from shroff.errors import BadPayment
+
+TYPES: Final = {
+    "BOOL": np.dtype("?"),
+    **{
+        f"{sign}INT{8 * size}": np.dtype(f"<{sign.lower() or 'i'}{size}") for sign in ("", "U") for size in (1, 2, 4, 8)
+    },
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+}
+"""NumPy's types for those of the protocol that are numbers; `BYTES` is text."""
+_LENGTH: Final = struct.Struct("<I")
+
+Scalar = float | str | None
+
+
+class Parameters(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known here of a tensor's parameters."""
+
+    binary_data_size: int | None = None
+    binary_data: bool | None = None
+
+
+class InputTensor(msgspec.Struct):
+    """An input: its values in `data` (row by row, nested or flat), or in bytes behind the JSON."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: Parameters = Parameters()
+    data: list[Any] | None = None
+
+
+def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
+    """The values of an input, whose name is known, in the order of its rows; not a number is missing.
+
+    Raises:
+        BadPayment: an unknown type, or values that are not as the shape and the type say.
+    """
+    if tensor.datatype != "BYTES" and tensor.datatype not in TYPES:
+        raise _bad(tensor, f"expected a datatype of {', '.join(TYPES)} or BYTES, got another one")
+    size = math.prod(tensor.shape)
+    if not tensor.shape or min(tensor.shape) < 0:
+        raise _bad(tensor, "expected a shape of one or two dimensions")
+    values = _from_json(tensor) if raw is None else _from_bytes(tensor, raw)
+    if len(values) != size:
+        raise _bad(tensor, f"expected {size:,} values as its shape says, got {len(values):,}")
+    return values
+
+
+def _from_json(tensor: InputTensor) -> list[Scalar]:
+    if tensor.data is None:
+        raise _bad(tensor, "expected `data`, or `binary_data_size` and the bytes, got neither")
+    flat = list(_flatten(tensor.data, len(tensor.shape)))
+    text = tensor.datatype == "BYTES"
+    wanted = (str,) if text else (int, float)
+    if any(value is not None and not isinstance(value, wanted) for value in flat):
+        raise _bad(tensor, f"expected {'texts' if text else 'numbers'} in `data`, got something else")
+    return flat
+
+
+def _flatten(data: Iterable[Any], depth: int) -> Iterable[Any]:
+    for value in data:
+        if isinstance(value, list) and depth > 1:
+            yield from _flatten(value, depth - 1)
+        else:
+            yield value
+
+
+def _from_bytes(tensor: InputTensor, raw: bytes) -> list[Scalar]:
+    if tensor.datatype == "BYTES":
+        return list(_texts(tensor, raw))
+    kind = TYPES[tensor.datatype]
+    if len(raw) % kind.itemsize:
+        raise _bad(tensor, f"expected values of {kind.itemsize} bytes, got {len(raw):,} bytes")
+    return [None if value != value else value for value in np.frombuffer(raw, kind).astype(np.float64).tolist()]
+
+
+def _texts(tensor: InputTensor, raw: bytes) -> Iterable[str]:
+    at = 0
+    while at < len(raw):
+        start = at + _LENGTH.size
+        end = start + _LENGTH.unpack_from(raw, at)[0] if start <= len(raw) else math.inf
+        if end > len(raw):
+            raise _bad(tensor, "expected texts, each behind its length in 4 bytes, got another length")
+        at = int(end)
+        try:
+            yield raw[start:at].decode()
+        except UnicodeDecodeError:
+            raise _bad(tensor, "expected texts in UTF-8, got other bytes") from None
+
+
+def binary(datatype: str, values: Sequence[Any]) -> bytes:
+    """Values as the protocol's raw bytes.
+
+    >>> binary("FP64", [0.5]), binary("BYTES", ["no"])
+    (b'\\x00\\x00\\x00\\x00\\x00\\x00\\xe0?', b'\\x02\\x00\\x00\\x00no')
+    """
+    if datatype != "BYTES":
+        return np.array([math.nan if value is None else value for value in values], dtype=TYPES[datatype]).tobytes()
+    texts = [str(value).encode() for value in values]
+    return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+
+
+def _bad(tensor: InputTensor, what: str) -> BadPayment:
+    return BadPayment(f"input `{tensor.name}`: {what}.")

@@ -1,0 +1,63 @@
+"""Reading tables: rows and columns are two views of one thing, and text reads as what it spells."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shroff.errors import BadPayment
+from shroff.serve.protocols.rows import from_text, table, transpose
+from shroff.serve.scorer import Scorer
+
+CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+TABLES = st.lists(st.text(), unique=True, min_size=1, max_size=5).flatmap(
+    lambda names: st.tuples(
+        st.just(names), st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), max_size=5)
+    )
+)
+
+
+@given(TABLES)
+def test_rows_and_columns_are_one_table(sent: tuple[list[str], list[list[Any]]]) -> None:
+    columns, values = sent
+    rows = table(columns, values)
+    assert [list(row.values()) for row in rows] == values
+    assert transpose({name: [row[name] for row in rows] for name in columns}) == rows
+
+
+@given(TABLES, st.integers(0, 4), st.data())
+def test_a_crooked_table_is_refused(sent: tuple[list[str], list[list[Any]]], at: int, data: st.DataObject) -> None:
+    columns, values = sent
+    if at < len(values):
+        crooked = [row[:-1] if number == at else row for number, row in enumerate(values)]
+        with pytest.raises(BadPayment, match=f"row {at + 1}: expected {len(columns)} values"):
+            table(columns, crooked)
+    with pytest.raises(BadPayment, match="every column once"):
+        table([*columns, data.draw(st.sampled_from(columns))], [])
+
+
+def number(scorer: Scorer, text: str) -> Any:
+    (row,) = from_text(scorer, [{"amount": text, "card_id": text}])
+    assert row["card_id"] == (text if text.strip() else None)
+    return row["amount"]
+
+
+def test_text_reads_as_the_number_it_spells(scorer: Scorer) -> None:
+    @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**15), 10**15))
+    def spelt(value: float) -> None:
+        assert number(scorer, repr(value)) == value
+
+    @given(st.text(alphabet="0123456789.eE+-_ naifxNI\u0660", max_size=8))
+    def whatever(text: str) -> None:
+        read = number(scorer, text)
+        assert read is None or read == text or math.isfinite(read)
+
+    spelt()
+    whatever()
+    for text in ("nan", "inf", "-Infinity", "1_0", "\u0661", "0x1", "1e999", "5,0"):
+        assert number(scorer, text) == text, "the reader will say what it expected"
+    assert number(scorer, " ") is None
