@@ -3,12 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint servers clean
 
 demo: .venv/installed
 	$(BIN)/shroff demo
 
-test: .venv/installed-dev
+test: .venv/installed-dev servers
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob=README.md src tests README.md
 
@@ -17,6 +17,13 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# what tests start that pip does not bring; RUNLEVEL=1: installed, not started
+servers:
+	@command -v redis-server > /dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq && \
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends redis-server; \
+	} || echo "redis-server is not installed: the tests of state in Redis are skipped"
 
 .venv/python:
 	$(PYTHON) -m venv .venv

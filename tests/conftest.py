@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from servers import postgres
+from servers import postgres, redis
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +23,19 @@ def postgres_server() -> Iterator[str]:
             url = stack.enter_context(postgres())
         except LookupError as error:
             pytest.skip(f"no PostgreSQL server: {error}")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis server: the one that SHROFF_TEST_REDIS names, or one started here."""
+    named = os.environ.get("SHROFF_TEST_REDIS")
+    if named:
+        yield named
+        return
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(redis())
+        except LookupError as error:
+            pytest.skip(f"no Redis server: {error}")
         yield url

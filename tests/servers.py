@@ -9,9 +9,10 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from time import sleep
 
 _UNPRIVILEGED = "nobody"
 
@@ -53,6 +54,41 @@ def postgres() -> Iterator[str]:
             _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop", user=user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def redis(*options: str, port: int | None = None) -> Iterator[str]:
+    """The URL of a fresh Redis server that keeps nothing on disk, unless the options say so.
+
+    Raises:
+        LookupError: there is none to start, and why.
+    """
+    program = shutil.which("redis-server")
+    if program is None:
+        raise LookupError("redis-server is not installed: apt-get install redis-server")
+    port = port or free_port()
+    with tempfile.TemporaryDirectory(prefix="shroff-redis-") as folder, tempfile.TemporaryFile() as output:
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", *options]
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            _wait(server, port)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+    """Until a server answers."""
+    for _ in range(500):
+        if server.poll() is not None:
+            raise LookupError("redis-server ended at its start")
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+            client.sendall(b"PING\r\n")
+            if client.recv(64).startswith(b"+PONG"):
+                return
+        sleep(0.01)
+    raise LookupError("redis-server does not answer")
 
 
 def _run(program: Path, *words: object, user: str | None) -> None:

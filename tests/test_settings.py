@@ -17,6 +17,7 @@ def test_nothing_is_needed() -> None:
     settings = Settings.read({})
     assert settings.home == Path(".shroff")
     assert settings.ledger == "sqlite:///.shroff/ledger.db"
+    assert settings.state == "memory"
 
 
 def test_each_variable_sets_its_field() -> None:
@@ -49,7 +50,8 @@ def test_variables_of_others_are_none_of_ours() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    shown = repr(Settings.read({"SHROFF_PERSONAL_KEY": "ab" * 32, "SHROFF_LEDGER": "postgresql://u:secret@h/d"}))
+    urls = {"SHROFF_LEDGER": "postgresql://u:secret@h/d", "SHROFF_STATE": "redis://u:secret@h/0"}
+    shown = repr(Settings.read({"SHROFF_PERSONAL_KEY": "ab" * 32} | urls))
     assert "abab" not in shown
     assert "secret" not in shown
 

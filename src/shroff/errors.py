@@ -19,6 +19,7 @@
     │   └── UnknownKey          no API key, or none of ours
     ├── Unavailable             something that is needed does not answer: try later    (ConnectionError)
     │   ├── LedgerUnavailable   a decision cannot be made durable
+    │   ├── StateUnavailable    the online state cannot be reached, or is being rebuilt
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
@@ -111,6 +112,10 @@ class Unavailable(ShroffError, ConnectionError):
 
 class LedgerUnavailable(Unavailable):
     """A decision cannot be made durable, so it must not be answered."""
+
+
+class StateUnavailable(Unavailable):
+    """The online state cannot be reached or is being rebuilt, so there are no features now."""
 
 
 class ControlUnavailable(Unavailable):

@@ -32,7 +32,8 @@ class Settings:
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
 Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, SHROFF_AZUREML_RESULT, \
-SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_STORE.
+SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, \
+SHROFF_STATE, SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
@@ -47,6 +48,8 @@ SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, 
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
+    state: str = field(default="memory", repr=False)
+    """Where the online engine's state is: `memory` (of each process), or `redis://host:6379/0` for all together."""
     store: str = ""
     """Root of the feature store: a folder, or `s3://…`, `abfss://…`, `gs://…`; default: a folder in `home`."""
     azureml_result: str = ""

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
+from contract.engines import Engine
 from contract.oracle import answer
 from contract.strategies import Ask, Log, cases
-from shroff import FeatureGroup, Schema
+from shroff import FeatureGroup
 from shroff.features.aggregates import RECIPES, Function
-from shroff.features.engines.batch import compute
-from shroff.features.engines.replay import replay
-
-Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
-ENGINES: dict[str, Engine] = {"batch": compute, "online": replay}
-
-
-@pytest.fixture(params=ENGINES, scope="module")
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
 
 
 def expected(log: Log, asks: list[Ask]) -> pl.DataFrame:

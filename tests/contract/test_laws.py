@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from contract.engines import Engine
 from contract.oracle import Row
 from contract.strategies import INSTANTS, Ask, Log, cases, table
-from contract.test_engines import ENGINES, Engine
 from shroff import FeatureGroup
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
-
-
-@pytest.fixture(params=ENGINES, scope="module")
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]
 
 
 def assert_same_past(engine: Engine, case: Case, rows: list[Row], kept: int) -> None:

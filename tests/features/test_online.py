@@ -9,23 +9,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from contract.strategies import Ask, Log, cases
-from shroff import Entity, FeatureGroup, Schema
-from shroff.collect.payment import Payment, Value, payments
+from features.online_world import DAY, MINUTE, SCHEMA, card, pay
+from shroff import FeatureGroup, Schema
+from shroff.collect.payment import Payment, payments
+from shroff.errors import BadFile
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.replay import feed, replay
 
-DAY = 86_400_000_000
-MINUTE = 60_000_000
-SCHEMA = Schema(id="id", time="time", amount="amount", label="fraud", labelled_at="fraud_at", keys=["card", "host"])
-card = Entity("card", "card")
-
 Case = tuple[Log, FeatureGroup, list[Ask]]
-
-
-def pay(place: int, time: int, *, who: str | None = "a", host: str | None = "h", units: int = 10_000) -> Payment:
-    values: dict[str, Value] = {"time": time, "amount": units / 10_000, "card": who, "host": host}
-    return Payment(id=f"p{place}", time=time, arrived=time, minor=units // 100, units=units, values=values)
 
 
 @settings(max_examples=150, deadline=None)
@@ -230,3 +222,63 @@ def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.Ca
     )
     engine = OnlineEngine([FeatureGroup("g", [card.total("amount", "1d")])], SCHEMA)
     assert list(feed(engine, frame)) == [{"card_total_amount_1d": 0.0}, {"card_total_amount_1d": 1.0}]
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases(), data=st.data())
+def test_a_state_is_restored_from_its_snapshot(case: Case, data: st.DataObject) -> None:
+    """Cut anywhere, the engine that was restored goes on as the one that the snapshot was taken of."""
+    log, group, _ = case
+    stream = list(payments(log.frame, log.schema))
+    cut = data.draw(st.integers(0, len(stream)))
+    one, other = (OnlineEngine([group], log.schema) for _ in range(2))
+    for payment in stream[:cut]:
+        one.observe(payment)
+        if data.draw(st.booleans()):
+            one.later(payment.id, "label", True)
+    other.restore(one.snapshot())
+    assert other.snapshot() == one.snapshot()
+    assert (other.keys, other.events, other.pending, other.newest) == (one.keys, one.events, one.pending, one.newest)
+    for payment in stream[cut:]:
+        assert other.observe(payment) == one.observe(payment)
+    for payment in stream:
+        for kind, value in (("label", False), ("result", "failed")):
+            assert other.later(payment.id, kind, value) == one.later(payment.id, kind, value)  # type: ignore[arg-type]
+    if cut < len(stream):
+        for engine in (one, other):
+            engine.forget(stream[-1])
+    probe = stream[0]
+    assert other.observe(probe) == one.observe(probe)
+
+
+def test_a_snapshot_holds_sums_beyond_64_bits() -> None:
+    group = FeatureGroup("g", [card.std("amount", "1h")])
+    one, other = OnlineEngine([group], SCHEMA), OnlineEngine([group], SCHEMA)
+    for place in range(3):
+        one.observe(pay(place, place * MINUTE, units=10**18))
+    other.restore(one.snapshot())
+    assert other.observe(pay(3, 3 * MINUTE)) == one.observe(pay(3, 3 * MINUTE))
+
+
+def test_a_snapshot_leaves_out_what_nothing_reaches() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.count("1h")])], SCHEMA, lateness="1h")
+    for place in range(10):
+        engine.observe(pay(place, place, who=f"c{place}"))
+    engine.observe(pay(10, DAY))
+    engine.restore(engine.snapshot())
+    assert (engine.keys, engine.events) == (1, 1)
+    assert engine.observe(pay(11, DAY))["card_count_1h"] == 1.0
+
+
+def test_a_snapshot_of_something_else_is_refused() -> None:
+    snapshot = OnlineEngine([FeatureGroup("g", [card.count("1h")])], SCHEMA).snapshot()
+    others = [
+        OnlineEngine([FeatureGroup("g", [card.count("2h")])], SCHEMA),
+        OnlineEngine([FeatureGroup("g", [card.count("1h")])], SCHEMA, lateness="2d"),
+    ]
+    for other in others:
+        with pytest.raises(BadFile, match="a snapshot of these features and this lateness, got one of others"):
+            other.restore(snapshot)
+    for damaged in (b"", b"\x00", snapshot[:-1], b"not one"):
+        with pytest.raises(BadFile, match="got other bytes: rebuild the state"):
+            others[0].restore(damaged)

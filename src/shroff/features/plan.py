@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal, NamedTuple
+
+import msgspec
 
 from shroff.collect import Schema
 from shroff.collect.schema import Kind, Scale
@@ -118,6 +121,25 @@ class Plan:
     def later(self) -> frozenset[Later]:
         """The later events that some feature needs."""
         return frozenset().union(*(stream.later for stream in self.streams)) if self.streams else frozenset()
+
+    @property
+    def digest(self) -> str:
+        """What state depends on, as 16 hexadecimal digits: two plans with the same one can share it.
+
+        >>> from shroff import Entity
+        >>> schema, card = Schema(id="id", time="at", amount="eur"), Entity("card", "card_id")
+        >>> one, other = (FeatureGroup(name, [card.count("1d", name=name)]) for name in ("one", "other"))
+        >>> Plan([one], schema).digest == Plan([other], schema).digest
+        True
+        """
+        streams = [
+            (stream.columns, stream.where and stream.where.sql, sorted(stream.later), stream.resolution, slots)
+            for stream in self.streams
+            for slots in [[(*slot.window, *slot.measures) for slot in stream.slots.values()]]
+        ]
+        schema = self.schema
+        roles = (schema.time, schema.amount, schema.result, schema.label, schema.scales)
+        return sha256(msgspec.json.encode((roles, streams))).hexdigest()[:16]
 
     def _add(self, feature: Feature) -> None:
         name = feature.name

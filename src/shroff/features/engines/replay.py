@@ -10,7 +10,7 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.payment import Value, payments
 from shroff.features.define import FeatureGroup
-from shroff.features.engines.online import OnlineEngine
+from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.plan import Later
 
 
@@ -18,9 +18,14 @@ def replay(
     groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema, *, lateness: str = "36500d"
 ) -> pl.DataFrame:
     """The features the online engine gives for a clean table, in the shape of `batch.compute`."""
-    engine = OnlineEngine(groups, schema, lateness=lateness)
+    return replay_with(OnlineEngine(groups, schema, lateness=lateness), frame)
+
+
+def replay_with(engine: Engine, frame: pl.DataFrame) -> pl.DataFrame:
+    """The features an engine gives for a clean table, whatever its state is and holds already."""
+    schema = engine.plan.schema
     rows = [features for features in feed(engine, frame) if features is not None]
-    order = _arrival_order(frame, engine.plan.schema)
+    order = _arrival_order(frame, schema)
     columns = [
         pl.Series(name, [row[name] for row in rows], dtype=pl.String if kind == "text" else pl.Float64)
         for name, kind in engine.plan.kinds.items()
@@ -29,7 +34,21 @@ def replay(
     return frame.select(schema.id).join(arrived, on=schema.id, how="left", maintain_order="left")
 
 
-def feed(engine: OnlineEngine, frame: pl.DataFrame) -> Iterator[dict[str, Value] | None]:
+def warmed(
+    groups: Sequence[FeatureGroup], history: pl.DataFrame, schema: Schema, *, lateness: str = "1d"
+) -> OnlineEngine:
+    """An engine that has seen a clean table, with the results and labels that came before its last payment.
+
+    With it new features begin as if they had always been there: build it while the old ones serve, let it see what
+    came since, and swap it in; or pour it into a state in Redis.
+    """
+    engine = OnlineEngine(groups, schema, lateness=lateness)
+    for _ in feed(engine, history):
+        pass
+    return engine
+
+
+def feed(engine: Engine, frame: pl.DataFrame) -> Iterator[dict[str, Value] | None]:
     """Observe a table's payments in order of arrival, with results and labels in between when they arrived.
 
     Yields the features of each payment, in order of arrival.
@@ -57,7 +76,7 @@ def _kinds(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
 
 
 def _later_events(
-    ordered: pl.DataFrame, engine: OnlineEngine, schema: Schema
+    ordered: pl.DataFrame, engine: Engine, schema: Schema
 ) -> Iterator[tuple[int, int, str, Literal["result", "label"], Value]]:
     """Results and labels with an arrival of their own, in its order; never before their payment's."""
     events: list[tuple[int, int, str, Later, Value]] = []

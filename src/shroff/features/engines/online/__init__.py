@@ -5,6 +5,8 @@ records and the times of each name. A window is then two binary searches, whatev
 needs no new state. Events that no window can reach are forgotten.
 """
 
+from shroff.features.engines.online.base import Engine, Observed
+from shroff.features.engines.online.choose import engine_at
 from shroff.features.engines.online.engine import OnlineEngine
 
-__all__ = ["OnlineEngine"]
+__all__ = ["Engine", "Observed", "OnlineEngine", "engine_at"]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from typing import Final, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
 
 Name = str | float | int | bool
 Cell = Name | None
 """What one event gives a column: a number, or a name (None for none)."""
+
+Packed = bytes | Sequence[Any]
+"""A column as bytes (numbers of 64 bits in the machine's order), or as a sequence of what MessagePack knows."""
 
 NOTHING: Final = 2**63 - 1
 """The record of no events, and the cell of an event without a value: larger than any number."""
@@ -32,6 +36,12 @@ class Column(Protocol[Given]):
 
     def cut(self, events: int, limit: int) -> None:
         """The first so many events are forgotten, all those until `limit`."""
+
+    def pack(self) -> Packed:
+        """All of it as what MessagePack knows."""
+
+    def unpack(self, packed: Packed) -> None:
+        """Become what was packed, beside the same times."""
 
 
 class JoiningColumn(Column[Given], Protocol[Given]):
@@ -79,6 +89,13 @@ class Running:
         self.sums = array("q", (0,))
         self._continue(1, [total - base for total in kept])
 
+    def pack(self) -> Packed:
+        # MessagePack's numbers end at 64 bits
+        return list(map(str, self.sums)) if isinstance(self.sums, list) else self.sums.tobytes()
+
+    def unpack(self, packed: Packed) -> None:
+        self.sums = array("q", packed) if isinstance(packed, bytes) else list(map(int, packed))
+
     def _continue(self, place: int, rest: list[int]) -> None:
         """Let the sums go on like this from a place."""
         if isinstance(self.sums, list):
@@ -111,9 +128,7 @@ class Records:
 
     def remove(self, at: int, time: int, cell: int) -> None:
         del self.numbers[self.numbers.index(cell, at)]
-        del self.times[:], self.records[:]
-        for then, number in zip(self._all, self.numbers, strict=True):
-            self._set(then, number)
+        self._set_all()
 
     def cut(self, events: int, limit: int) -> None:
         del self.numbers[:events]
@@ -126,6 +141,18 @@ class Records:
             return min(self.numbers[low:high], default=NOTHING)
         at = bisect_right(self.times, after)
         return self.records[at] if at < len(self.records) else NOTHING
+
+    def pack(self) -> Packed:
+        return self.numbers.tobytes()
+
+    def unpack(self, packed: Packed) -> None:
+        self.numbers = array("q", bytes(packed))
+        self._set_all()
+
+    def _set_all(self) -> None:
+        del self.times[:], self.records[:]
+        for time, number in zip(self._all, self.numbers, strict=True):
+            self._set(time, number)
 
     def _set(self, time: int, number: int) -> None:
         times, records = self.times, self.records
@@ -164,6 +191,13 @@ class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type
     def between(self, after: int, upto: int) -> int:
         return bisect_right(self, upto) - bisect_right(self, after)
 
+    def pack(self) -> bytes:
+        return self.tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Times:
+        return cls("q", packed)
+
 
 class Tally(dict[int, int]):
     """How often a name was seen at each time: bounded by the number of times, not of sightings."""
@@ -187,6 +221,14 @@ class Tally(dict[int, int]):
 
     def between(self, after: int, upto: int) -> int:
         return sum(times for time, times in self.items() if after < time <= upto)
+
+    def pack(self) -> bytes:
+        return array("q", [number for item in self.items() for number in item]).tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Tally:
+        numbers = array("q", packed)
+        return cls(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 class Names:
@@ -248,6 +290,14 @@ class Names:
     def counts(self, after: int, upto: int) -> list[int]:
         """How often each name was seen in a span."""
         return [seen.between(after, upto) for seen in self.seen.values()]
+
+    def pack(self) -> Packed:
+        return [(name, seen.pack()) for name, seen in self.seen.items()]
+
+    def unpack(self, packed: Packed) -> None:
+        kind = Tally if self._joins else Times
+        self.seen = {name: kind.unpack(seen) for name, seen in cast(Sequence[tuple[Name, bytes]], packed)}
+        self.newest = array("q", sorted(seen.last() for seen in self.seen.values()))
 
     def _forget_newest(self, time: int) -> None:
         del self.newest[bisect_left(self.newest, time)]

@@ -1,22 +1,22 @@
-"""The engine: one payment after the other, with their results and labels in between."""
+"""The engine with its state in memory: one payment after the other, with their results and labels in between."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.define import FeatureGroup
-from shroff.features.engines.online.track import Cells, Track
-from shroff.features.engines.rows import reader
-from shroff.features.plan import Later, Output, Plan
-from shroff.features.window import micros
+from shroff.features.engines.online.base import Observed
+from shroff.features.engines.online.snapshot import Snapshot
+from shroff.features.engines.online.tracks import Tracks, pack, unpack
+from shroff.features.plan import Later, Plan
 
 
-@dataclass
-class _Pending:
+@dataclass(slots=True, eq=False)
+class Pending:
     """A payment whose result or label may still come, and the later events that have."""
 
     payment: Payment
@@ -34,24 +34,10 @@ class OnlineEngine:
     """
 
     def __init__(self, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d") -> None:
-        plan = Plan(groups, schema)
-        self.plan = plan
-        slots = [slot for stream in plan.streams for slot in stream.slots.values()]
-        measures = [(slot, measure) for slot in slots for measure in slot.measures]
-        cells = {held: cell for cell, held in enumerate(measures)}
-        self._blank: Cells = [None] * len(cells)
-        self._tracks = [Track(stream, plan.schema, cells) for stream in plan.streams]
-        self._later = [track for track in self._tracks if track.later]
-        self._finish = [
-            (output.name, _finisher(output, [cells[item.slot, item.measure] for item in output.inputs]))
-            for output in plan.outputs
-        ]
-        self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
-        self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
-        self._lateness = micros(lateness)
-        self._watermark = 0
-        self._horizon = max((track.horizon for track in self._later), default=0)
-        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+        self.plan = Plan(groups, schema)
+        self.tracks = Tracks(self.plan, lateness=lateness)
+        self._horizon = max((track.horizon for track in self.tracks.later), default=0)
+        self._pending: OrderedDict[str, Pending] = OrderedDict()
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features, by name; from now on later payments see it.
@@ -59,18 +45,14 @@ class OnlineEngine:
         Returns:
             One value per feature: float, text, or None.
         """
-        self._watermark = max(self._watermark, payment.time - self._lateness)
-        cells = self._blank.copy()
-        for track in self._tracks:
-            track.visit(payment, cells, self._watermark)
-        if self._later:
+        features = self.tracks.observe(payment)
+        if self.tracks.later:
             self._remember(payment)
-        features: dict[str, Value] = {name: finish(cells) for name, finish in self._finish}
-        if self._rows:
-            seen = {**payment.values, **features}
-            for name, read in self._rows:
-                features[name] = seen[name] = read(seen)
         return features
+
+    def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
+        """`observe` for payments that wait together, in their order."""
+        return [Observed(payment.arrived, self.observe(payment)) for payment in payments]
 
     def later(self, payment_id: str, event: Later, value: Value) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
@@ -81,56 +63,66 @@ class OnlineEngine:
         if pending is None or event in pending.known or value is None:
             return pending is not None
         pending.known[event] = value
-        values = pending.payment.values | {self._columns[kind]: known for kind, known in pending.known.items()}
-        for track in self._later:
-            if event in track.later and track.later <= pending.known.keys():
-                track.add(pending.payment, values, self._watermark)
+        self.tracks.learn(pending.payment, event, pending.known, self.tracks.later)
         return True
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived)."""
-        for track in self._tracks:
-            if not track.later:
-                track.remove(payment)
+        self.tracks.forget(payment)
         self._pending.pop(payment.id, None)
+
+    def snapshot(self) -> bytes:
+        """The whole state, for `restore` in another process."""
+        tracks, watermark = self.tracks.tracks, self.tracks.watermark
+        return Snapshot(
+            definitions=self.plan.digest,
+            lateness=self.tracks.lateness,
+            watermark=watermark,
+            tracks=[[(key, pack([track], key, watermark)[0]) for key in list(track.timelines)] for track in tracks],
+            pending=[(pending.payment, dict(pending.known)) for pending in self.pendings()],
+        ).encode()
+
+    def restore(self, data: bytes) -> None:
+        """Become what `snapshot` was taken of.
+
+        Raises:
+            BadFile: it is no snapshot, or one of other features or another lateness.
+        """
+        snapshot = Snapshot.decode(data, definitions=self.plan.digest, lateness=self.tracks.lateness)
+        self.tracks.watermark = snapshot.watermark
+        for track, lines in zip(self.tracks.tracks, snapshot.tracks, strict=True):
+            track.timelines.clear()
+            for key, line in lines:
+                unpack([track], tuple(key) if isinstance(key, list) else key, [line])
+        self._pending = OrderedDict((payment.id, Pending(payment, known)) for payment, known in snapshot.pending)
 
     @property
     def newest(self) -> int:
         """The latest event time seen, in microseconds; windows are kept whole for `lateness` before it."""
-        return self._watermark + self._lateness
+        return self.tracks.watermark + self.tracks.lateness
 
     @property
     def keys(self) -> int:
         """How many timelines there are: one per stream and key."""
-        return sum(len(track.timelines) for track in self._tracks)
+        return sum(len(track.timelines) for track in self.tracks.tracks)
 
     @property
     def events(self) -> int:
         """How many events the timelines hold; those that a resolution has made one count once."""
-        return sum(len(line.times) for track in self._tracks for line in track.timelines.values())
+        return sum(len(line.times) for track in self.tracks.tracks for line in track.timelines.values())
 
     @property
     def pending(self) -> int:
         """How many payments may still get a result or a label that some window reaches."""
         return len(self._pending)
 
+    def pendings(self) -> Iterator[Pending]:
+        """The payments that may still get a result or a label, oldest first."""
+        return iter(self._pending.values())
+
     def _remember(self, payment: Payment) -> None:
         pending = self._pending
-        pending[payment.id] = _Pending(payment)
-        limit = self._watermark - self._horizon
+        pending[payment.id] = Pending(payment)
+        limit = self.tracks.watermark - self._horizon
         while pending and next(iter(pending.values())).payment.time <= limit:
             pending.popitem(last=False)
-
-
-def _finisher(output: Output, cells: Sequence[int]) -> Callable[[Cells], Value]:
-    """How a feature's value follows from the cells; None where the payment has no key."""
-    formula, constants = output.recipe.formula, output.constants
-    first = cells[0]
-
-    def finish(held: Cells) -> Value:
-        if held[first] is None:
-            return None
-        value = formula(*[held[cell] for cell in cells], *constants)
-        return value if value == value else None  # NaN is the one number that differs from itself
-
-    return finish

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from shroff.features.engines.online.columns import Cell, Column, JoiningColumn
+from shroff.features.engines.online.columns import Cell, Column, JoiningColumn, Packed
 
 
 class Timeline:
@@ -61,8 +61,25 @@ class Timeline:
         if not times or times[0] > limit:
             return
         old = bisect_right(times, limit)
-        if old < 16 or old * 2 < len(times):
-            return
-        del times[:old]
+        if old >= 16 and old * 2 >= len(times):
+            self._cut(old, limit)
+
+    def pack(self, limit: int) -> list[Packed]:
+        """The events after `limit` as what MessagePack knows; those before are dropped."""
+        old = bisect_right(self.times, limit)
+        if old:
+            self._cut(old, limit)
+        return [self.times.tobytes(), *[column.pack() for column in self.columns]]
+
+    def unpack(self, packed: Sequence[Packed]) -> None:
+        """Become what was packed, by a timeline with the same columns."""
+        times, *columns = packed
+        # the columns know these times as theirs
+        self.times[:] = array("q", bytes(times))
+        for column, cells in zip(self.columns, columns, strict=True):
+            column.unpack(cells)
+
+    def _cut(self, old: int, limit: int) -> None:
+        del self.times[:old]
         for column in self.columns:
             column.cut(old, limit)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
+from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.measures import Layout, Read
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Measure, Slot, Stream
@@ -46,6 +47,12 @@ class Track:
         self._before = [reading for reading in readings if not reading.window.include_current]
         self._current = [reading for reading in readings if reading.window.include_current]
         self._unseen = layout.timeline()
+
+    def timeline(self, packed: Sequence[Packed]) -> Timeline:
+        """The timeline that was packed."""
+        line = self._layout.timeline()
+        line.unpack(packed)
+        return line
 
     def visit(self, payment: Payment, cells: Cells, watermark: int) -> None:
         """Fill the cells of a payment; those after it see it, unless a result or label must arrive first."""

@@ -1,0 +1,238 @@
+"""The engine with its state in Redis, which any number of processes share.
+
+Redis holds the order of things: for each key of an entity a log of what happened, each with its arrival. A process
+keeps the timelines of the keys it touches, as the engine in memory does, and brings them up to date with what their
+logs have that it has not seen. So features follow from the same events, in the same order, by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from secrets import token_bytes
+from typing import Any, Final
+
+from shroff.collect import Payment, Schema
+from shroff.collect.payment import Value
+from shroff.errors import BadPayment, StateUnavailable
+from shroff.features.define import FeatureGroup
+from shroff.features.engines.online.base import Observed
+from shroff.features.engines.online.redis import scripts
+from shroff.features.engines.online.redis.link import Call, Link
+from shroff.features.engines.online.redis.log import PAYMENT, TAGS, UNDONE, Event, Log, logs, pack_value, unpack_value
+from shroff.features.engines.online.redis.replica import Place, Replica
+from shroff.features.plan import Later, Plan
+from shroff.features.window import micros
+
+_CLOCKS: Final = 300_000
+"""Milliseconds that keys are kept longer than windows reach, for clocks that differ."""
+
+_LATE, _AGAIN = 0, 2
+
+
+class RedisEngine:
+    """Features of payments as they come, from state that any number of processes share.
+
+    Args:
+        url: of the server, `redis://host:6379/0` (`rediss://` for TLS).
+        lateness: how much older than the newest payment one may be; an older one is refused.
+        space: what the names of all keys begin with, so that installations can share a server.
+        replica: keys whose timelines this process keeps at most.
+
+    Processes share a state when their definitions, lateness and space are the same. A new one is unavailable until
+    it was filled: see `filling`. Not thread-safe, and not to be taken across a fork.
+
+    Raises:
+        MissingExtra: the client library is not installed.
+        ConfigurationError: `url` is none.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[FeatureGroup],
+        schema: Schema,
+        *,
+        url: str,
+        lateness: str = "1d",
+        space: str = "shroff",
+        replica: int = 200_000,
+    ) -> None:
+        self.plan = Plan(groups, schema)
+        self.lateness = micros(lateness)
+        self.link = Link(url)
+        self.logs = logs(self.plan)
+        # one slot of a cluster: an order needs one owner
+        self.name = f"{space}:{{{self.plan.digest}-{lateness}}}:".encode()
+        awaited = [log for log in self.logs if log.later]
+        self.marked = Event({name for log in awaited for name in (*log.read, *log.columns)})
+        self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))
+        self._kept = {log: self._keep(log.horizon) for log in self.logs}
+        self._late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        self._owner = token_bytes(8)
+        self._replica = Replica(self.plan, lateness=lateness, most=replica)
+        self._epoch = b""
+        self._life = self._seen = self._newest = 0
+        self._snapshots: list[Call] = []
+
+    @property
+    def newest(self) -> int:
+        """The latest event time that this process knows of, in microseconds."""
+        return self._newest
+
+    def ready(self) -> bool:
+        """Whether there is a state, as far as it can be told.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        return self._meet()
+
+    def observe(self, payment: Payment) -> dict[str, Value]:
+        """The payment's features by name; from now on later payments see it.
+
+        Raises:
+            BadPayment: it is older than the lateness allows.
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+        features = self.observe_all([payment])[0].features
+        if features is None:
+            raise BadPayment(self._late)
+        return features
+
+    def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
+        """`observe` for payments that wait together, in one round trip and in their order.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may count, so observe
+                them again later, or forget them.
+        """
+        replies = self._run(lambda: [self._observe_call(payment) for payment in payments])
+        observed = [self._observed(payment, reply) for payment, reply in zip(payments, replies, strict=True)]
+        self._replica.shrink()
+        return observed
+
+    def later(self, payment_id: str, event: Later, value: Value) -> bool:
+        """A payment's result or label has arrived: payments observed from now on see it.
+
+        The first of each kind counts. Returns whether the payment is one that windows still reach.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+        if not self.plan.later:
+            return False
+        held = self._run(lambda: [(scripts.RECALL, self._keys(payment_id), (self._epoch,))])[0]
+        if held is None:
+            return False
+        if value is None or event not in self.plan.later:
+            return True
+        payment = self.marked.payment(unpack_value(held))
+        there = self._run(lambda: [self._later_call(payment_id, payment, event, value)])[0]
+        return bool(there)
+
+    def forget(self, payment: Payment) -> None:
+        """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived).
+
+        Nothing happens when it was another process that put it into the state.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+        self._run(lambda: [self._forget_call(payment)])
+
+    def close(self) -> None:
+        """Hang up."""
+        self.link.close()
+
+    def key(self, name: bytes) -> bytes:
+        """A key of the state as it is now, by its name."""
+        return self.name + self._epoch + b":" + name
+
+    def kept(self, log: Log) -> int:
+        """How long a log is kept after its last entry, in milliseconds."""
+        return self._kept[log]
+
+    def _keep(self, horizon: int) -> int:
+        return (horizon + self.lateness) // 1_000 + _CLOCKS
+
+    def _keys(self, payment_id: str, places: Sequence[Place] = ()) -> list[bytes]:
+        marker = self.key(b"p:" + payment_id.encode())
+        return [self.name + b"head", marker, *[self.key(place.name) for place in places]]
+
+    def _places(self, payment: Payment) -> list[Place]:
+        keyed = [(log, log.key(payment)) for log in self.logs]
+        return [Place(log, key, log.name(key)) for log, key in keyed if key is not None]
+
+    def _observe_call(self, payment: Payment) -> Call:
+        places = self._places(payment)
+        words: list[object] = [self._epoch, self._seen, self.lateness, self._owner, payment.time, self.marker_kept]
+        words.append(self.marked.pack(payment) if self.plan.later else b"")
+        for place in places:
+            event = PAYMENT + place.log.event.pack(payment)
+            words += (self._replica.position(place), self._kept[place.log], event)
+        return scripts.OBSERVE, self._keys(payment.id, places), words
+
+    def _later_call(self, payment_id: str, payment: Payment, event: Later, value: Value) -> Call:
+        places = [place for place in self._places(payment) if event in place.log.later]
+        words: list[object] = [self._epoch, event, pack_value(value), TAGS[event]]
+        for place in places:
+            words += (self._kept[place.log], place.log.event.pack(payment))
+        return scripts.LATER, self._keys(payment_id, places), words
+
+    def _forget_call(self, payment: Payment) -> Call:
+        places = self._places(payment)
+        words: list[object] = [self._epoch, self._owner]
+        for place in places:
+            words += (self._kept[place.log], UNDONE + place.log.event.pack(payment))
+        return scripts.FORGET, self._keys(payment.id, places), words
+
+    def _observed(self, payment: Payment, reply: Sequence[Any]) -> Observed:
+        outcome, arrival, newest, *rest = reply
+        self._seen = max(self._seen, arrival)
+        self._newest = newest
+        if outcome == _LATE:
+            return Observed(arrival, None)
+        entries, lengths = rest
+        places = self._places(payment)
+        if outcome == _AGAIN:
+            return Observed(arrival, self._replica.as_of(payment, places, entries, arrival), again=True)
+        for place, unseen in zip(places, entries, strict=True):
+            self._replica.take(place, unseen)
+        features = self._replica.observe(payment, places, arrival)
+        for place, length in zip(places, lengths, strict=True):
+            self._shorten(place, length)
+        return Observed(arrival, features)
+
+    def _shorten(self, place: Place, length: int) -> None:
+        """Let the next round trip replace a long log by a snapshot."""
+        snapshot = self._replica.snapshot(place, length)
+        if snapshot is not None:
+            call = (scripts.TRIM, (self.key(place.name),), (*snapshot, self._kept[place.log]))
+            self._snapshots.append(call)
+
+    def _run(self, calls: Callable[[], list[Call]]) -> list[Any]:
+        """The replies to calls, which are made for the state as it is; again if it became another meanwhile."""
+        for _ in range(3):
+            if (not self._epoch or self.link.lives != self._life) and not self._meet():
+                break
+            snapshots, self._snapshots = self._snapshots, []
+            replies = self.link.scripts([*snapshots, *calls()])[len(snapshots) :]
+            refusals = {str(reply) for reply in replies if isinstance(reply, Exception)}
+            if not refusals and self.link.lives == self._life:
+                return replies
+            self._epoch = b""
+        raise StateUnavailable("the state is not there: it is being rebuilt, or waits to be.")
+
+    def _meet(self) -> bool:
+        """Ask which state there is, and start to follow it; whether there is one.
+
+        Over a new connection everything is read anew: the server may have forgotten what it said over the old one.
+        """
+        epoch, newest = self.link.call([("HMGET", self.name + b"head", "epoch", "newest")])[0]
+        if self.link.lives != self._life or epoch != self._epoch:
+            self._replica.clear()
+            self._snapshots.clear()
+        if epoch != self._epoch and self._epoch:
+            self._seen = 0
+        self._life = self.link.lives
+        self._epoch, self._newest = epoch or b"", int(newest or 0)
+        return epoch is not None

@@ -1,0 +1,97 @@
+"""Filling a state in Redis from an engine in memory, while others serve from the state before it, or from none.
+
+    filling = claim(state)              # None: somebody else is at it
+    if filling is not None:
+        filling.pour(warmed)            # an `OnlineEngine` that has seen history, and then the ledger
+        filling.open()                  # from now on this is the state
+
+What is filled has keys of its own until it is opened, so payments can be served meanwhile, from the state there was.
+Results and labels of the payments that are poured find them. What came after the source had seen its last has to be
+observed afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from secrets import token_hex
+from typing import Final
+
+from shroff.errors import StateUnavailable
+from shroff.features.engines.online.engine import OnlineEngine
+from shroff.features.engines.online.redis import scripts
+from shroff.features.engines.online.redis.engine import RedisEngine
+from shroff.features.engines.online.redis.link import Command
+from shroff.features.engines.online.redis.log import PREFIX, pack_value
+
+_TOGETHER: Final = 500
+"""Keys written in one round trip."""
+
+
+def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
+    """The right to fill a state; None when another process has it.
+
+    It ends by itself so many seconds after the last key was written, for a process that died.
+
+    Raises:
+        StateUnavailable: the server cannot be reached.
+    """
+    epoch = token_hex(4).encode()
+    keys = (state.name + b"head", state.name + b"claim")
+    arrival = state.link.scripts([(scripts.CLAIM, keys, (epoch, seconds * 1_000))])[0]
+    return Filling(state, epoch, arrival, seconds * 1_000) if arrival else None
+
+
+class Filling:
+    """A state that is being filled. Made by `claim`."""
+
+    def __init__(self, state: RedisEngine, epoch: bytes, arrival: int, held: int) -> None:
+        self._state, self._epoch, self._arrival, self._held = state, epoch, arrival, held
+        self._newest = 0
+
+    def pour(self, source: OnlineEngine) -> None:
+        """Write all that an engine of the same definitions and lateness knows.
+
+        Raises:
+            StateUnavailable: the server cannot be reached, or another process has claimed the state since.
+            ValueError: the engine has other definitions or another lateness.
+        """
+        state = self._state
+        if (source.plan.digest, source.tracks.lateness) != (state.plan.digest, state.lateness):
+            raise ValueError("expected an engine of the state's own definitions and lateness, got another.")
+        self._newest = max(self._newest, source.newest)
+        commands = self._commands(source)
+        while batch := list(islice(commands, _TOGETHER)):
+            hold = ("EVALSHA", scripts.SCRIPTS[scripts.HOLD], 1, state.name + b"claim", self._epoch, self._held)
+            if not state.link.call([hold, *batch])[0]:
+                raise StateUnavailable("expected to fill the state alone, but another process has claimed it since.")
+
+    def open(self) -> bool:
+        """Let this be the state; False when another process has claimed it since.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        keys = (self._state.name + b"head", self._state.name + b"claim")
+        return bool(self._state.link.scripts([(scripts.OPEN, keys, (self._epoch, self._epoch, self._newest))])[0])
+
+    def _commands(self, source: OnlineEngine) -> Iterator[Command]:
+        for log in self._state.logs:
+            for key in dict.fromkeys(key for track in log.tracks(source.tracks) for key in list(track.timelines)):
+                name = self._key(log.name(key))
+                entry = log.snapshot(source.tracks, key, self._arrival)
+                yield "DEL", name
+                yield "ZADD", name, self._arrival, entry
+                yield "PEXPIRE", name, self._state.kept(log)
+        for pending in source.pendings():
+            name = self._key(b"p:" + pending.payment.id.encode())
+            fields: dict[str, object] = {"arrived": self._arrival, "event": self._state.marked.pack(pending.payment)}
+            fields |= {kind: self._said(value) for kind, value in pending.known.items()}
+            yield "HSET", name, *[word for field in fields.items() for word in field]
+            yield "PEXPIRE", name, self._state.marker_kept
+
+    def _said(self, value: object) -> bytes:
+        return self._arrival.to_bytes(PREFIX) + pack_value(value)
+
+    def _key(self, name: bytes) -> bytes:
+        return self._state.name + self._epoch + b":" + name

@@ -1,0 +1,133 @@
+"""The connection to Redis: pipelined calls of scripts in one round trip, and quick failure while it is away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from shroff.errors import ConfigurationError, MissingExtra, StateUnavailable
+from shroff.features.engines.online.redis.scripts import SCRIPTS
+
+if TYPE_CHECKING:
+    from redis import ConnectionPool
+
+Command = tuple[object, ...]
+Call = tuple[str, Sequence[object], Sequence[object]]
+"""A script, its keys and its arguments."""
+
+_PAUSE: Final = 1.0
+"""Seconds after a failure in which nothing is tried."""
+
+_CONNECT: Final = 0.5
+_ANSWER: Final = 2.0
+
+
+class Link:
+    """Speaks to one Redis server, or to the one of a Redis Cluster that has our slot.
+
+    `lives` counts connections: what was learnt over an older one may be about a server that forgot it since.
+
+    Raises:
+        MissingExtra: the client library is not installed.
+        ConfigurationError: the URL is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+        except ImportError as error:
+            raise MissingExtra("state in Redis needs its client: `pip install 'shroff[redis]'`.") from error
+        try:
+            self._pool: ConnectionPool = redis.ConnectionPool.from_url(
+                url, socket_connect_timeout=_CONNECT, socket_timeout=_ANSWER, retry=Retry(NoBackoff(), 0), protocol=2
+            )
+        except ValueError:
+            raise ConfigurationError(
+                "expected a state server such as `redis://host:6379/0` in SHROFF_STATE, got another URL."
+            ) from None
+        self._errors = redis.exceptions
+        # the client gives its connections no types
+        self._connection: Any = None
+        self._closed_until = 0.0
+        self.lives = 0
+
+    def call(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to these commands, sent together; a reply may be a `ResponseError`.
+
+        Safe for commands that can be run twice: when a connection turns out to be dead, they are sent once more.
+
+        Raises:
+            StateUnavailable: no answer, or none for a second now.
+        """
+        if monotonic() < self._closed_until:
+            raise StateUnavailable("the state server is away: it is tried again within a second.")
+        try:
+            replies = self._again(commands)
+        except (self._errors.RedisError, OSError) as error:
+            self._closed_until = monotonic() + _PAUSE
+            self.close()
+            raise StateUnavailable(
+                f"expected an answer of the state server, got {type(error).__name__}: see that it runs at SHROFF_STATE."
+            ) from None
+        for reply in replies:
+            if isinstance(reply, self._errors.ResponseError) and not str(reply).startswith(("NOSTATE", "EPOCH")):
+                # one that is out of memory, or a replica by now, is no state either
+                raise StateUnavailable(f"the state server refused a command: {type(reply).__name__}.")
+        return replies
+
+    def scripts(self, calls: Sequence[Call]) -> list[Any]:
+        """`call` for scripts."""
+        return self.call([("EVALSHA", SCRIPTS[name], len(keys), *keys, *words) for name, keys, words in calls])
+
+    def close(self) -> None:
+        """Hang up; the next call connects again."""
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._connection = None
+
+    def _again(self, commands: Sequence[Command]) -> list[Any]:
+        fresh = self._connection is None
+        try:
+            return self._follow(commands)
+        except (self._errors.ConnectionError, OSError):
+            if fresh:
+                raise
+            # the server restarted since the last call, or closed an idle connection
+            self.close()
+            return self._follow(commands)
+
+    def _follow(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies, from the server that has the slot, which has the scripts."""
+        replies = self._send(commands)
+        moved = next((reply for reply in replies if isinstance(reply, self._errors.MovedError)), None)
+        if moved is not None:
+            self._pool.connection_kwargs |= {"host": moved.host, "port": moved.port}
+            self.close()
+            replies = self._send(commands)
+        lacking = [at for at, reply in enumerate(replies) if isinstance(reply, self._errors.NoScriptError)]
+        if lacking:
+            self._load()
+            for at, reply in zip(lacking, self._send([commands[at] for at in lacking]), strict=True):
+                replies[at] = reply
+        return replies
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        if self._connection is None:
+            self._connection = self._pool.make_connection()
+            self._connection.connect()
+            self.lives += 1
+        connection = self._connection
+        connection.send_packed_command(connection.pack_commands(commands))
+        replies = []
+        for _ in commands:
+            try:
+                replies.append(connection.read_response())
+            except self._errors.ResponseError as error:
+                replies.append(error)
+        return replies
+
+    def _load(self) -> None:
+        self._send([("SCRIPT", "LOAD", script) for script in SCRIPTS])

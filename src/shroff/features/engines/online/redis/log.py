@@ -1,0 +1,128 @@
+"""One entity's logs: what happened to each of its keys, in bytes, and how the timelines of a replica take it in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+
+import msgspec
+
+from shroff.collect import Payment, Schema
+from shroff.collect.payment import Value
+from shroff.features.engines.online.track import Key, Track
+from shroff.features.engines.online.tracks import Tracks, pack, unpack
+from shroff.features.plan import Later, Plan, Stream
+
+PREFIX: Final = 8
+"""Bytes of the arrival that every entry begins with."""
+
+PAYMENT: Final = b"p"
+UNDONE: Final = b"u"
+SNAPSHOT: Final = b"s"
+TAGS: Final[dict[Later, bytes]] = {"result": b"r", "label": b"l"}
+_LATER: Final[dict[bytes, Later]] = {tag: kind for kind, tag in TAGS.items()}
+
+pack_value: Final = msgspec.msgpack.Encoder().encode
+unpack_value: Final = msgspec.msgpack.Decoder().decode
+
+
+class Event:
+    """What is kept of a payment: its time, its amount and these columns, as MessagePack."""
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._columns = tuple(sorted(columns))
+
+    def pack(self, payment: Payment) -> bytes:
+        """A payment in bytes."""
+        value = payment.values.get
+        return pack_value([payment.time, payment.units, *[value(name) for name in self._columns]])
+
+    def payment(self, held: Sequence[Value]) -> Payment:
+        """The payment, as far as it is kept, from what is in the bytes."""
+        time, units, *values = held
+        return Payment("", cast(int, time), 0, 0, cast(int, units), dict(zip(self._columns, values, strict=True)))
+
+
+class Log:
+    """The logs of one entity.
+
+    Args:
+        number: what tells its keys from those of other entities.
+        streams: those of this entity, by their place in the plan.
+    """
+
+    def __init__(self, number: int, streams: dict[int, Stream], schema: Schema) -> None:
+        each = list(streams.values())
+        self.columns = each[0].columns
+        self.horizon = max(stream.horizon for stream in each)
+        self.later = frozenset[Later]().union(*(stream.later for stream in each))
+        self.read = columns_read(each, schema) - set(self.columns)
+        self.event = Event(self.read)
+        self._number = b"%d:" % number
+        self._places = tuple(streams)
+
+    def key(self, payment: Payment) -> Key:
+        """The key of a payment; None when it has none."""
+        parts = tuple([payment.values.get(name) for name in self.columns])
+        if len(parts) == 1:
+            return parts[0]
+        return None if None in parts else parts
+
+    def name(self, key: Key) -> bytes:
+        """How a key's log is called, behind what is common to the state's keys."""
+        return self._number + (key.encode() if isinstance(key, str) else pack_value(key))
+
+    def tracks(self, replica: Tracks) -> list[Track]:
+        """The entity's timelines in a replica."""
+        return [replica.tracks[place] for place in self._places]
+
+    def apply(self, replica: Tracks, key: Key, entry: bytes) -> None:
+        """Let a replica know an entry of a key's log."""
+        kind, held = entry[PREFIX : PREFIX + 1], unpack_value(entry[PREFIX + 1 :])
+        tracks = self.tracks(replica)
+        if kind == SNAPSHOT:
+            unpack(tracks, key, held)
+        elif kind in _LATER:
+            result, label, event = held
+            said: dict[Later, Value] = {"result": result, "label": label}
+            known = {kind: value for kind, value in said.items() if value is not None}
+            replica.learn(self._payment(key, event), _LATER[kind], known, [track for track in tracks if track.later])
+        else:
+            payment = self._payment(key, held)
+            for track in tracks:
+                if track.later:
+                    continue
+                if kind == PAYMENT:
+                    track.add(payment, payment.values, replica.watermark)
+                else:
+                    track.remove(payment)
+
+    def snapshot(self, replica: Tracks, key: Key, upto: int) -> bytes:
+        """The entry that stands for all those up to an arrival, by what a replica knows."""
+        lines = pack(self.tracks(replica), key, replica.watermark)
+        return upto.to_bytes(PREFIX) + SNAPSHOT + pack_value(lines)
+
+    def drop(self, replica: Tracks, key: Key) -> None:
+        """Let a replica forget a key."""
+        for track in self.tracks(replica):
+            track.timelines.pop(key, None)
+
+    def _payment(self, key: Key, held: Sequence[Value]) -> Payment:
+        payment = self.event.payment(held)
+        payment.values |= zip(self.columns, key if isinstance(key, tuple) else (key,), strict=True)
+        return payment
+
+
+def logs(plan: Plan) -> list[Log]:
+    """One kind of log for each entity of a plan."""
+    entities: dict[tuple[str, ...], dict[int, Stream]] = {}
+    for place, stream in enumerate(plan.streams):
+        entities.setdefault(stream.columns, {})[place] = stream
+    return [Log(number, streams, plan.schema) for number, streams in enumerate(entities.values())]
+
+
+def columns_read(streams: Iterable[Stream], schema: Schema) -> set[str]:
+    """The columns of a payment that its timelines are extended by; amounts are summed from its units."""
+    conditions = {name for stream in streams if stream.where for name in stream.where.columns}
+    counted = {measure.column for stream in streams for measure in stream.measures if measure.column}
+    return (conditions | (counted - {schema.amount})) - schema.later

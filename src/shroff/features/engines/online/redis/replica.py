@@ -1,0 +1,116 @@
+"""What one process knows of the shared state: timelines of the keys it touches, each as of a place in its log."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.features.engines.online.redis.log import PREFIX, SNAPSHOT, Log
+from shroff.features.engines.online.track import Key
+from shroff.features.engines.online.tracks import Tracks
+from shroff.features.plan import Plan
+
+NOTHING: Final = -1
+"""Before every arrival."""
+
+_LONG: Final = 128
+"""Entries of a log that are never too many."""
+
+
+class Place(NamedTuple):
+    """A key of a payment, and its log."""
+
+    log: Log
+    key: Key
+    name: bytes
+
+
+class Replica:
+    """Timelines that follow the logs.
+
+    Args:
+        most: keys that are kept; those that were not touched for longest are dropped, and read again when needed.
+    """
+
+    def __init__(self, plan: Plan, *, lateness: str, most: int) -> None:
+        self._plan, self._lateness, self._most = plan, lateness, most
+        self.clear()
+
+    def clear(self) -> None:
+        """Know nothing."""
+        self.tracks = Tracks(self._plan, lateness=self._lateness)
+        self._known: OrderedDict[bytes, tuple[int, Place]] = OrderedDict()
+
+    def position(self, place: Place) -> int:
+        """The arrival of the last entry of a log that is known."""
+        known = self._known.get(place.name)
+        return NOTHING if known is None else known[0]
+
+    def take(self, place: Place, entries: Sequence[bytes]) -> None:
+        """Follow a log by these entries, some of which may be known already."""
+        position = self.position(place)
+        if position == NOTHING:
+            # timelines may have outlived their place
+            place.log.drop(self.tracks, place.key)
+        for entry in entries:
+            arrival = int.from_bytes(entry[:PREFIX])
+            if arrival > position:
+                place.log.apply(self.tracks, place.key, entry)
+                position = arrival
+        self._reach(place, position)
+
+    def observe(self, payment: Payment, places: Sequence[Place], arrival: int) -> dict[str, Value]:
+        """The features of a payment that arrives next, from now on known."""
+        features = self.tracks.observe(payment)
+        for place in places:
+            self._reach(place, arrival)
+        return features
+
+    def as_of(
+        self, payment: Payment, places: Sequence[Place], logs: Sequence[Sequence[bytes]], arrival: int
+    ) -> dict[str, Value]:
+        """The features of a payment that is in the logs since an arrival, given all of them.
+
+        They are as of then. Where a snapshot has replaced what was before, they are as of now but for the payment.
+        """
+        if all(_reaches(entries, arrival) for entries in logs):
+            then = Tracks(self._plan, lateness=self._lateness)
+            for place, entries in zip(places, logs, strict=True):
+                for entry in entries:
+                    if int.from_bytes(entry[:PREFIX]) < arrival:
+                        place.log.apply(then, place.key, entry)
+            return then.observe(payment)
+        for place, entries in zip(places, logs, strict=True):
+            self.take(place, entries)
+        self.tracks.forget(payment)
+        return self.tracks.observe(payment)
+
+    def snapshot(self, place: Place, length: int) -> tuple[int, bytes] | None:
+        """What can replace a log up to an arrival; None while the log, of this length, is short beside it."""
+        if length <= _LONG:
+            return None
+        lines = [track.timelines.get(place.key) for track in place.log.tracks(self.tracks)]
+        if length <= sum(len(line.times) for line in lines if line) // 4:
+            return None
+        upto = self.position(place)
+        return upto, place.log.snapshot(self.tracks, place.key, upto)
+
+    def shrink(self) -> None:
+        """Drop the keys that are too many."""
+        while len(self._known) > self._most:
+            _, (_, place) = self._known.popitem(last=False)
+            place.log.drop(self.tracks, place.key)
+
+    def _reach(self, place: Place, arrival: int) -> None:
+        self._known[place.name] = arrival, place
+        self._known.move_to_end(place.name)
+
+
+def _reaches(entries: Sequence[bytes], arrival: int) -> bool:
+    """Whether a log still says what was before an arrival."""
+    return not any(
+        entry[PREFIX : PREFIX + 1] == SNAPSHOT and int.from_bytes(entry[:PREFIX]) >= arrival for entry in entries[:1]
+    )

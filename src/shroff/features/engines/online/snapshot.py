@@ -1,0 +1,47 @@
+"""The state of an engine as bytes: MessagePack, with the definitions that it belongs to. Nothing in it is code."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.errors import BadFile
+from shroff.features.engines.online.tracks import Line
+from shroff.features.plan import Later
+
+_FORMAT: Final = 1
+
+
+class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
+    """All an engine in memory holds: `tracks` in the order of the plan's streams, by key; longest idle first."""
+
+    definitions: str
+    lateness: int
+    watermark: int
+    tracks: list[list[tuple[Any, Line]]]
+    pending: list[tuple[Payment, dict[Later, Value]]]
+    format: int = _FORMAT
+
+    def encode(self) -> bytes:
+        """As MessagePack."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes, *, definitions: str, lateness: int) -> Snapshot:
+        """The snapshot in these bytes.
+
+        Raises:
+            BadFile: there is none, or one of other definitions, another lateness or another format.
+        """
+        try:
+            snapshot = msgspec.msgpack.decode(data, type=cls)
+        except msgspec.MsgspecError:
+            raise BadFile("expected a snapshot of an online state, got other bytes: rebuild the state.") from None
+        if (snapshot.format, snapshot.definitions, snapshot.lateness) != (_FORMAT, definitions, lateness):
+            raise BadFile(
+                "expected a snapshot of these features and this lateness, got one of others: rebuild the state."
+            )
+        return snapshot

@@ -1,0 +1,99 @@
+"""The timelines of a plan, by stream and key: what a payment's features follow from, and what events add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.features.engines.online.columns import Packed
+from shroff.features.engines.online.track import Cells, Key, Track
+from shroff.features.engines.rows import reader
+from shroff.features.plan import Later, Output, Plan
+from shroff.features.window import micros
+
+Line = list[Packed] | None
+"""A packed timeline; None where a key has none."""
+
+
+class Tracks:
+    """Timelines that payments, results and labels extend, and the features that follow from them.
+
+    `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before the newest.
+    """
+
+    def __init__(self, plan: Plan, *, lateness: str) -> None:
+        self.plan = plan
+        self.lateness = micros(lateness)
+        self.watermark = 0
+        slots = [slot for stream in plan.streams for slot in stream.slots.values()]
+        measures = [(slot, measure) for slot in slots for measure in slot.measures]
+        cells = {held: cell for cell, held in enumerate(measures)}
+        self._blank: Cells = [None] * len(cells)
+        self.tracks = [Track(stream, plan.schema, cells) for stream in plan.streams]
+        self.later = [track for track in self.tracks if track.later]
+        self._finish = [
+            (output.name, _finisher(output, [cells[item.slot, item.measure] for item in output.inputs]))
+            for output in plan.outputs
+        ]
+        self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
+        self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
+
+    def observe(self, payment: Payment) -> dict[str, Value]:
+        """The payment's features by name; from now on later payments see it."""
+        self.watermark = max(self.watermark, payment.time - self.lateness)
+        cells = self._blank.copy()
+        for track in self.tracks:
+            track.visit(payment, cells, self.watermark)
+        features: dict[str, Value] = {name: finish(cells) for name, finish in self._finish}
+        if self._rows:
+            seen = {**payment.values, **features}
+            for name, read in self._rows:
+                features[name] = seen[name] = read(seen)
+        return features
+
+    def forget(self, payment: Payment) -> None:
+        """Undo `observe`."""
+        for track in self.tracks:
+            if not track.later:
+                track.remove(payment)
+
+    def learn(self, payment: Payment, event: Later, known: Mapping[Later, Value], tracks: Sequence[Track]) -> None:
+        """A payment's result or label has come, which is among what is `known` of it now; let these tracks see it."""
+        values = payment.values | {self._columns[kind]: value for kind, value in known.items()}
+        for track in tracks:
+            if event in track.later and track.later <= known.keys():
+                track.add(payment, values, self.watermark)
+
+
+def pack(tracks: Sequence[Track], key: Key, watermark: int) -> list[Line]:
+    """The timelines of one key as what MessagePack knows, without what nothing reaches any more."""
+    packed: list[Line] = []
+    for track in tracks:
+        line = track.timelines.get(key)
+        packed.append(None if line is None else line.pack(watermark - track.horizon))
+        if line is not None and not line.times:
+            del track.timelines[key]
+    return packed
+
+
+def unpack(tracks: Sequence[Track], key: Key, packed: Sequence[Line]) -> None:
+    """Let one key's timelines become what was packed."""
+    for track, line in zip(tracks, packed, strict=True):
+        track.timelines.pop(key, None)
+        if line is not None and line[0]:
+            track.timelines[key] = track.timeline(line)
+
+
+def _finisher(output: Output, cells: Sequence[int]) -> Callable[[Cells], Value]:
+    """How a feature's value follows from the cells; None where the payment has no key."""
+    formula, constants = output.recipe.formula, output.constants
+    first = cells[0]
+
+    def finish(held: Cells) -> Value:
+        if held[first] is None:
+            return None
+        value = formula(*[held[cell] for cell in cells], *constants)
+        return value if value == value else None  # NaN is the one number that differs from itself
+
+    return finish

@@ -1,0 +1,78 @@
+"""The engines that the contract is asked of, each as a function from a table to its features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from secrets import token_hex
+
+import polars as pl
+import pytest
+
+from shroff import FeatureGroup, Schema
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.features.engines.batch import compute
+from shroff.features.engines.online import Observed, OnlineEngine
+from shroff.features.engines.online.redis import RedisEngine, claim
+from shroff.features.engines.replay import replay, replay_with
+from shroff.features.plan import Later
+
+Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
+ENGINES = ("batch", "online", "redis")
+ALWAYS = "36500d"
+
+
+def engine_of(name: str, request: pytest.FixtureRequest) -> Engine:
+    """An engine by its name; a server that it needs is started."""
+    if name == "redis":
+        return over_redis(request.getfixturevalue("redis_server"))
+    return {"batch": compute, "online": replay}[name]
+
+
+def over_redis(url: str) -> Engine:
+    """Payments, results and labels come to two processes by turns, which share a state."""
+
+    def run(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+        space = token_hex(8)
+        both = [RedisEngine(groups, schema, url=url, lateness=ALWAYS, space=space) for _ in range(2)]
+        open_empty(both[0], groups, schema, lateness=ALWAYS)
+        try:
+            return replay_with(Turns(both), frame)
+        finally:
+            for engine in both:
+                engine.close()
+
+    return run
+
+
+def open_empty(state: RedisEngine, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d") -> None:
+    """Let a state begin without history."""
+    filling = claim(state)
+    assert filling is not None
+    filling.pour(OnlineEngine(groups, schema, lateness=lateness))
+    assert filling.open()
+
+
+class Turns:
+    """Engines that share a state, each asked in turn."""
+
+    def __init__(self, engines: Sequence[RedisEngine]) -> None:
+        self.plan = engines[0].plan
+        self._next: Iterator[RedisEngine] = cycle(engines)
+
+    @property
+    def newest(self) -> int:
+        return next(self._next).newest
+
+    def observe(self, payment: Payment) -> dict[str, Value]:
+        return next(self._next).observe(payment)
+
+    def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
+        return next(self._next).observe_all(payments)
+
+    def later(self, payment_id: str, event: Later, value: Value) -> bool:
+        return next(self._next).later(payment_id, event, value)
+
+    def forget(self, payment: Payment) -> None:
+        next(self._next).forget(payment)
