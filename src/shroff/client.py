@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -72,6 +73,10 @@ class Decision(msgspec.Struct, frozen=True):
     decided_at: str
 
 
+Outcome = Decision | ShroffError
+"""What became of one payment of many: its decision, or the error that `decide` would have raised."""
+
+
 class _Problem(msgspec.Struct):
     type: str
     detail: str
@@ -85,6 +90,7 @@ class _Call(Generic[T]):
     path: str
     content: bytes | None
     read: Callable[[bytes], T]
+    media: str = "application/json"
 
 
 _ERRORS: Final[dict[str, type[ShroffError]]] = {
@@ -100,6 +106,8 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
 }
 _LATER: Final = (429, 503)
 _CONNECTION: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+TOGETHER: Final = 256
+"""Payments sent in one batch at most; the service takes as many before it needs its answers to be read."""
 _FIRST_PAUSE: Final = 0.1  # seconds; doubled for each further attempt
 _LONGEST_PAUSE: Final = 10.0
 
@@ -113,11 +121,46 @@ def _nothing(_: bytes) -> None:
     """A success without content."""
 
 
-def _decide(payment: Mapping[str, Any]) -> _Call[Decision]:
+def _body(payment: Mapping[str, Any]) -> bytes:
     try:
-        return _Call("POST", "/v1/decisions", _encode(payment), _decision)
+        return _encode(payment)
     except TypeError as error:
         raise BadPayment(f"expected values that JSON can hold: {error}.") from None
+
+
+def _decide(payment: Mapping[str, Any]) -> _Call[Decision]:
+    return _Call("POST", "/v1/decisions", _body(payment), _decision)
+
+
+def _decide_some(payments: Sequence[Mapping[str, Any]]) -> _Call[list[Outcome]]:
+    def read(content: bytes) -> list[Outcome]:
+        outcomes = [_outcome(line) for line in content.splitlines()]
+        if len(outcomes) != len(payments):
+            raise ShroffError(f"expected {len(payments)} lines of answers, got {len(outcomes)}: send them again.")
+        return outcomes
+
+    content = b"\n".join([_body(payment) for payment in payments])
+    return _Call("POST", "/v1/decisions:batch", content, read, "application/x-ndjson")
+
+
+def _outcome(line: bytes) -> Outcome:
+    try:
+        return _decision(line)
+    except msgspec.ValidationError:
+        return _error(_problem(line))
+
+
+def _error(problem: _Problem) -> ShroffError:
+    return _ERRORS.get(problem.type, ShroffError)(problem.detail)
+
+
+def _parts(payments: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Payments, some at a time, taken as they are needed."""
+    if not 1 <= size <= TOGETHER:
+        raise ConfigurationError(f"expected together=1 to {TOGETHER}, got {size}.")
+    rest = iter(payments)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 def _stored(payment_id: str) -> _Call[Decision]:
@@ -146,10 +189,7 @@ class _Session:
         self.url = url.rstrip("/")
         self.retries = retries
         self.timeout = timeout
-        self.headers = {
-            "content-type": "application/json",
-            **({} if key is None else {"authorization": f"Bearer {key}"}),
-        }
+        self.headers = {} if key is None else {"authorization": f"Bearer {key}"}
 
     def outcome(self, call: _Call[T], response: httpx.Response) -> T:
         """What came back; raises the error that its problem details name."""
@@ -161,7 +201,7 @@ class _Session:
             raise ShroffError(
                 f"expected the answer of a Shroff service from {self.url}, got another (HTTP {response.status_code})."
             ) from None
-        raise _ERRORS.get(problem.type, ShroffError)(problem.detail)
+        raise _error(problem)
 
     def unreachable(self, error: httpx.TransportError) -> Unavailable:
         """The error of a service that does not answer."""
@@ -196,6 +236,15 @@ class Client:
         """The decision on a payment, a mapping from the schema's column names to values."""
         return self._send(_decide(payment))
 
+    def decide_many(self, payments: Iterable[Mapping[str, Any]], *, together: int = TOGETHER) -> Iterator[Outcome]:
+        """What becomes of each of many payments, in their order: a decision, or the error that it met.
+
+        Payments are taken from the iterable, sent and answered `together` at a time. One that is refused does not
+        stop the others; an error of the whole request is raised.
+        """
+        for part in _parts(payments, together):
+            yield from self._send(_decide_some(part))
+
     def decision(self, payment_id: str) -> Decision:
         """The stored decision on a payment."""
         return self._send(_stored(payment_id))
@@ -229,7 +278,9 @@ class Client:
         last = session.retries if retries is None else retries
         for attempt in range(last + 1):
             try:
-                response = self._http.request(call.method, session.url + call.path, content=call.content)
+                response = self._http.request(
+                    call.method, session.url + call.path, content=call.content, headers={"content-type": call.media}
+                )
             except httpx.TransportError as error:
                 if attempt == last or not isinstance(error, _CONNECTION):
                     raise session.unreachable(error) from error
@@ -259,6 +310,18 @@ class AsyncClient:
     async def decide(self, payment: Mapping[str, Any]) -> Decision:
         """The decision on a payment, a mapping from the schema's column names to values."""
         return await self._send(_decide(payment))
+
+    async def decide_many(
+        self, payments: Iterable[Mapping[str, Any]], *, together: int = TOGETHER
+    ) -> AsyncIterator[Outcome]:
+        """What becomes of each of many payments, in their order: a decision, or the error that it met.
+
+        Payments are taken from the iterable, sent and answered `together` at a time. One that is refused does not
+        stop the others; an error of the whole request is raised.
+        """
+        for part in _parts(payments, together):
+            for outcome in await self._send(_decide_some(part)):
+                yield outcome
 
     async def decision(self, payment_id: str) -> Decision:
         """The stored decision on a payment."""
@@ -293,7 +356,9 @@ class AsyncClient:
         last = session.retries if retries is None else retries
         for attempt in range(last + 1):
             try:
-                response = await self._http.request(call.method, session.url + call.path, content=call.content)
+                response = await self._http.request(
+                    call.method, session.url + call.path, content=call.content, headers={"content-type": call.media}
+                )
             except httpx.TransportError as error:
                 if attempt == last or not isinstance(error, _CONNECTION):
                     raise session.unreachable(error) from error
