@@ -29,7 +29,8 @@ from shroff.features.engines.batch import compute
 from shroff.features.engines.spark import Skew, compute_spark, features_job, read_clean
 from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, ranges
 from shroff.features.engines.spark.job import ORDER
-from shroff.features.engines.spark.parts import CHUNK, payment_columns, split
+from shroff.features.engines.spark.parts import CHUNK
+from shroff.features.parts import payment_columns, split
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:

@@ -46,10 +46,10 @@ def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     schema = plan.schema
     arrival = schema.arrived_at or schema.time
     if frame[arrival].is_sorted():
-        return _with_rows(plan, frame, aggregates(plan, frame))
+        return finished(plan, frame, aggregates(plan, frame))
     order = frame.select(pl.arg_sort_by(arrival, maintain_order=True)).to_series()
     ordered = frame[order]
-    return _with_rows(plan, ordered, aggregates(plan, ordered))[order.arg_sort()]
+    return finished(plan, ordered, aggregates(plan, ordered))[order.arg_sort()]
 
 
 def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
@@ -66,7 +66,7 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
         memory = [_numbers(len(frame) + 1) for _ in range(most)]
         parts = [
             _of_entity(table, keyed, asked, memory, pool)
-            for keyed, asked in zip(_one_ahead(pool, table.keyed, entities), entities.values(), strict=True)
+            for keyed, asked in zip(one_ahead(pool, table.keyed, entities), entities.values(), strict=True)
         ]
     return [column for part in parts for column in part]
 
@@ -98,7 +98,7 @@ def _of_entity(
     ]
 
 
-def _one_ahead(pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def one_ahead(pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """What is made of each item, the next one in the making."""
     waiting: deque[Future[Made]] = deque()
     for item in items:
@@ -128,7 +128,7 @@ def runs(keyed: Keyed) -> list[tuple[int, int]]:
     return list(pairwise(bounds)) or [(0, 0)]
 
 
-def _with_rows(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
+def finished(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
     """The id, these aggregates, and the features of a payment alone, in the order of the plan."""
     schema = plan.schema
     read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}

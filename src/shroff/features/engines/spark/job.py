@@ -14,10 +14,12 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
+from shroff.features import parts as plans
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.spark import hot, parts
 from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, USUAL, Skew
-from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, ROW, Compute, Part
+from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, ROW, Compute
+from shroff.features.parts import Part
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
@@ -61,9 +63,9 @@ def compute_spark(
     _functions()
     plan = Plan(groups, schema)
     _check(frame, plan.schema, order)
-    found = parts.split(plan)
+    found = plans.split(plan)
     result = _types(plan)
-    columns = parts.payment_columns(plan)
+    columns = plans.payment_columns(plan)
     if not found:
         return _map(
             frame.select(*map(_col, columns)), partial(parts.alone, groups=tuple(groups), schema=schema), result

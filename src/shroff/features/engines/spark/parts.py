@@ -8,18 +8,17 @@ over all rows of some keys gives those rows the values it gives them in the whol
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import polars as pl
 from polars import selectors as cs
 
 from shroff.collect import Schema, money
 from shroff.errors import DataError
-from shroff.features.define import Aggregate, Calendar, Entity, FeatureGroup
+from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.rows import column
+from shroff.features.parts import Part, payment_columns, split
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
@@ -38,66 +37,6 @@ OWNED: Final = "shroff owned"
 
 _SLICE: Final = 1 << 16
 """Rows of a record batch that goes back to Spark."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """The aggregates of one key: what they read and how far back.
-
-    `columns` are the table's columns they need; `horizon` is in microseconds.
-    """
-
-    number: int
-    key: tuple[str, ...]
-    features: tuple[Aggregate, ...]
-    columns: tuple[str, ...]
-    horizon: int
-
-    def plan(self, schema: Schema, *, chunked: bool) -> Plan:
-        """The plan of these aggregates alone; `chunked` takes the chunks of a key for keys of their own."""
-        features = self.features
-        if chunked:
-            features = tuple(
-                msgspec.structs.replace(feature, entity=Entity(feature.entity.name, (*self.key, CHUNK)))
-                for feature in features
-            )
-        return Plan([FeatureGroup("part", features)], schema)
-
-
-def split(plan: Plan) -> list[Part]:
-    """The aggregates of a plan by the columns of their key."""
-    by_key: dict[tuple[str, ...], list[Aggregate]] = {}
-    for group in plan.groups:
-        for feature in group.definitions:
-            if isinstance(feature, Aggregate):
-                by_key.setdefault(feature.entity.key, []).append(feature)
-    return [_part(number, key, tuple(found), plan.schema) for number, (key, found) in enumerate(by_key.items(), 1)]
-
-
-def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], schema: Schema) -> Part:
-    streams = Plan([FeatureGroup("part", features)], schema).streams
-    # any text of a definition that names a column is a column it may read
-    reads = {text for feature in features for text in msgspec.structs.astuple(feature) if isinstance(text, str)}
-    reads |= {schema.time, schema.arrived_at or schema.time, *key}
-    moments = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
-    for stream in streams:
-        reads |= stream.where.columns if stream.where else frozenset()
-        reads |= {str(name) for later in stream.later for name in moments[later]}
-    if schema.amount in reads:
-        reads.add(str(schema.currency))
-    columns = tuple(name for name in schema.scales if name in reads)
-    return Part(number, key, features, columns, max(stream.horizon for stream in streams))
-
-
-def payment_columns(plan: Plan) -> tuple[str, ...]:
-    """The table's columns that features of the payment alone need, the id first."""
-    schema = plan.schema
-    reads: set[str] = set()
-    for row in plan.rows:
-        reads |= {schema.time} if isinstance(row.source, Calendar) else row.source.columns
-    if schema.amount in reads:
-        reads.add(str(schema.currency))
-    return (schema.id, *(name for name in schema.scales if name in reads and name != schema.id))
 
 
 Compute = Callable[["Iterable[pa.RecordBatch]"], "Iterator[pa.RecordBatch]"]
@@ -128,7 +67,7 @@ def aggregates(
     missing = [pl.lit(None, kind).alias(name) for name, kind in filler.items() if name not in frame.columns]
     arrival = schema.arrived_at or schema.time
     frame = frame.sort(arrival, ROW).with_columns(*missing, pl.col(ROW).alias(schema.id))
-    features = compute_plan(part.plan(schema, chunked=chunked), frame)
+    features = compute_plan(part.plan(schema, *([CHUNK] if chunked else [])), frame)
     held = features.select(
         frame[ROW],
         pl.lit(part.number, pl.Int32).alias(PART),

@@ -1,0 +1,200 @@
+"""A table larger than memory, from Parquet to Parquet.
+
+Rows are spread over buckets on disk by the hash of a key, each bucket is computed in memory as a table of its own, and
+what comes out is put together again in row order, slice by slice. Each key asks for a spreading of its own; features of
+the payment alone for none. The values are those of the table in memory, to the bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from shroff.collect import Schema
+from shroff.collect.sources import written_whole
+from shroff.errors import BadFile
+from shroff.features.define import FeatureGroup
+from shroff.features.engines.batch.whole import aggregates, finished, one_ahead
+from shroff.features.folds import Floats
+from shroff.features.parts import Part, payment_columns, split
+from shroff.features.plan import Plan
+
+ROW: Final = "shroff row"
+_BUCKET: Final = "shroff bucket"
+_ITSELF: Final = 350 << 20
+"""Bytes of the process before it has read a row, about."""
+_MOST: Final = 256
+
+
+class Slice(NamedTuple):
+    """Rows `first` … `first + rows - 1` of a table on disk."""
+
+    table: pl.LazyFrame
+    first: int
+    rows: int
+
+
+def bytes_per_row(columns: int, features: int) -> int:
+    """What a payment takes while so many features are computed from so many columns, about."""
+    return 160 + 40 * columns + 24 * features
+
+
+def fits(plan: Plan, rows: int, memory: int) -> bool:
+    """Whether a clean table of so many rows can be computed at once within so many bytes."""
+    return rows * bytes_per_row(len(plan.schema.scales), len(plan.names)) + _ITSELF <= memory
+
+
+def slice_rows(plan: Plan, memory: int) -> int:
+    """Rows to read at a time within so many bytes."""
+    return max(1, min(1 << 20, _room(memory) // (8 * bytes_per_row(len(plan.schema.scales), len(plan.names)))))
+
+
+def compute_file(
+    groups: Sequence[FeatureGroup],
+    source: str | Path,
+    target: str | Path,
+    schema: Schema,
+    *,
+    memory: int,
+    scratch: str | Path | None = None,
+) -> int:
+    """The features of a clean Parquet table (`batch.compute`), written as Parquet, rows in the order of the file.
+
+    Args:
+        memory: bytes that the process may take, about; one key's payments must fit. Beyond some 400 MB for the process
+            itself, all of it is used by tables.
+        scratch: folder for what is in between, about as large as the table and its features; by default the target's.
+
+    Returns:
+        How many payments were written.
+
+    Raises:
+        BadFile: the source is no Parquet, or the target cannot be written.
+        DataError: totals that leave 64 bits.
+    """
+    plan = Plan(groups, schema)
+    try:
+        table = pl.scan_parquet(source, glob=False, hive_partitioning=False)
+        rows = int(table.select(pl.len()).collect().item())
+    except (pl.exceptions.PolarsError, OSError):
+        raise BadFile(f"{source}: expected a Parquet file.") from None
+    step = slice_rows(plan, memory)
+    slices = [Slice(table.slice(at, step), at, min(step, rows - at)) for at in range(0, max(rows, 1), step)]
+    return compute_slices(plan, slices, target, memory=memory, scratch=scratch)
+
+
+def compute_slices(
+    plan: Plan, slices: Sequence[Slice], target: str | Path, *, memory: int, scratch: str | Path | None = None
+) -> int:
+    """`compute_file` for a table that comes in slices (at least one), in row order."""
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    with (
+        TemporaryDirectory(prefix=".shroff-", dir=scratch or Path(target).parent) as folder,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        written_whole(target) as file,
+    ):
+        held = [_held(part, plan.schema, slices, Path(folder) / str(part.number), memory, pool) for part in split(plan)]
+
+        def together(number: int) -> pl.DataFrame:
+            return _together(plan, slices[number], [found for part in held for found in part.columns(number, slices)])
+
+        def batches(*_: object) -> Iterator[pl.DataFrame]:
+            # all columns and rows are asked for
+            return one_ahead(pool, together, range(len(slices)))
+
+        schema = _together(plan, Slice(slices[0].table.head(0), 0, 0), _nothing(plan)).schema
+        register_io_source(batches, schema=dict(schema)).sink_parquet(file, compression="zstd", compression_level=1)
+    return sum(piece.rows for piece in slices)
+
+
+def _room(memory: int) -> int:
+    """Bytes for tables."""
+    return max(memory - _ITSELF, memory // 2, 1)
+
+
+class _Held:
+    """One part's aggregates on disk: a file per bucket, in it one block per slice.
+
+    `blocks`: by slice, the file and place of its rows (their places in the slice) and values, and how many.
+    """
+
+    def __init__(self, part: Part, slices: int) -> None:
+        self.part = part
+        self.blocks: list[list[tuple[Path, int, int]]] = [[] for _ in range(slices)]
+
+    def write(self, path: Path, rows: pl.Series, values: Sequence[pl.Series], slices: Sequence[Slice]) -> None:
+        """Keep the values of these rows, which rise."""
+        numbers = np.stack([value.fill_null(float("nan")).to_numpy() for value in values])
+        places = rows.to_numpy()
+        cuts = np.searchsorted(places, [*(piece.first for piece in slices), np.iinfo(np.int64).max]).tolist()
+        with path.open("xb") as file:
+            for number, (start, stop) in enumerate(pairwise(cuts)):
+                if start < stop:
+                    self.blocks[number].append((path, file.tell(), stop - start))
+                    file.write((places[start:stop] - slices[number].first).astype(np.int64).tobytes())
+                    file.write(numbers[:, start:stop].tobytes())
+
+    def columns(self, number: int, slices: Sequence[Slice]) -> list[pl.Series]:
+        """The part's aggregates of one slice."""
+        names = [feature.name for feature in self.part.features]
+        values: Floats = np.full((len(names), slices[number].rows), np.nan)
+        for path, offset, rows in self.blocks[number]:
+            block = np.fromfile(path, np.int64, rows * (1 + len(names)), offset=offset)
+            values[:, block[:rows]] = block[rows:].view(np.float64).reshape(len(names), rows)
+        return [pl.Series(name, column, nan_to_null=True) for name, column in zip(names, values, strict=True)]
+
+
+def _held(part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, memory: int, pool: Executor) -> _Held:
+    """Compute one part, bucket by bucket."""
+    rows = sum(piece.rows for piece in slices)
+    each = bytes_per_row(len(part.columns), len(part.features))
+    buckets = min(_MOST, max(1, -(-rows * each * 2 // _room(memory))))
+    folder.mkdir()
+
+    def spread(number: int) -> None:
+        _spread(part, slices[number], folder, f"{number:06d}", buckets)
+
+    for _ in one_ahead(pool, spread, range(len(slices))):
+        pass
+    held = _Held(part, len(slices))
+    plan, arrival = part.plan(schema), schema.arrived_at or schema.time
+    for bucket in range(buckets):
+        files = sorted(folder.glob(f"{bucket:03d}-*"))
+        if not files:
+            continue
+        frame = pl.concat([pl.read_ipc(file) for file in files])
+        for file in files:
+            file.unlink()
+        if not frame[arrival].is_sorted():
+            frame = frame.sort(arrival, maintain_order=True)
+        found = pl.DataFrame([frame[ROW], *aggregates(plan, frame)])
+        del frame
+        found = found if found[ROW].is_sorted() else found.sort(ROW)
+        held.write(folder / f"{bucket:03d}", found[ROW], found.drop(ROW).get_columns(), slices)
+    return held
+
+
+def _spread(part: Part, piece: Slice, folder: Path, name: str, buckets: int) -> None:
+    """Write the rows of a slice that have the part's key, each to its bucket."""
+    frame = piece.table.select(part.columns).collect().with_row_index(ROW, offset=piece.first)
+    frame = frame.cast({ROW: pl.Int64}).drop_nulls(part.key)
+    frame = frame.with_columns((pl.struct(part.key).hash() % buckets).alias(_BUCKET))
+    for (place,), rows in frame.partition_by(_BUCKET, as_dict=True, include_key=False).items():
+        rows.write_ipc(folder / f"{place:03d}-{name}", compression="lz4")
+
+
+def _together(plan: Plan, piece: Slice, columns: list[pl.Series]) -> pl.DataFrame:
+    return finished(plan, piece.table.select(payment_columns(plan)).collect(), columns)
+
+
+def _nothing(plan: Plan) -> list[pl.Series]:
+    return [pl.Series(output.name, [], pl.Float64) for output in plan.outputs]

@@ -1,0 +1,73 @@
+"""The parts of a plan: the aggregates of one key each, for engines that move rows to where all of a key's are.
+
+Only events and payments of one key interact, and they do so through their order of arrival alone. So the batch engine
+over all rows of some keys gives those rows the values it gives them in the whole table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from shroff.collect import Schema
+from shroff.features.define import Aggregate, Calendar, Entity, FeatureGroup
+from shroff.features.plan import Plan
+
+
+@dataclass(frozen=True)
+class Part:
+    """The aggregates of one key: what they read and how far back.
+
+    `columns` are the table's columns they need; `horizon` is in microseconds.
+    """
+
+    number: int
+    key: tuple[str, ...]
+    features: tuple[Aggregate, ...]
+    columns: tuple[str, ...]
+    horizon: int
+
+    def plan(self, schema: Schema, *more: str) -> Plan:
+        """The plan of these aggregates alone, of a key that has these columns more."""
+        entity = (*self.key, *more)
+        features = (
+            msgspec.structs.replace(feature, entity=Entity(feature.entity.name, entity)) for feature in self.features
+        )
+        return Plan([FeatureGroup("part", tuple(features))], schema)
+
+
+def split(plan: Plan) -> list[Part]:
+    """The aggregates of a plan by the columns of their key."""
+    by_key: dict[tuple[str, ...], list[Aggregate]] = {}
+    for group in plan.groups:
+        for feature in group.definitions:
+            if isinstance(feature, Aggregate):
+                by_key.setdefault(feature.entity.key, []).append(feature)
+    return [_part(number, key, tuple(found), plan.schema) for number, (key, found) in enumerate(by_key.items(), 1)]
+
+
+def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], schema: Schema) -> Part:
+    streams = Plan([FeatureGroup("part", features)], schema).streams
+    # any text of a definition that names a column is a column it may read
+    reads = {text for feature in features for text in msgspec.structs.astuple(feature) if isinstance(text, str)}
+    reads |= {schema.time, schema.arrived_at or schema.time, *key}
+    moments = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
+    for stream in streams:
+        reads |= stream.where.columns if stream.where else frozenset()
+        reads |= {str(name) for later in stream.later for name in moments[later]}
+    if schema.amount in reads:
+        reads.add(str(schema.currency))
+    columns = tuple(name for name in schema.scales if name in reads)
+    return Part(number, key, features, columns, max(stream.horizon for stream in streams))
+
+
+def payment_columns(plan: Plan) -> tuple[str, ...]:
+    """The table's columns that features of the payment alone need, the id first."""
+    schema = plan.schema
+    reads: set[str] = set()
+    for row in plan.rows:
+        reads |= {schema.time} if isinstance(row.source, Calendar) else row.source.columns
+    if schema.amount in reads:
+        reads.add(str(schema.currency))
+    return (schema.id, *(name for name in schema.scales if name in reads and name != schema.id))
