@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, clean, read, read_joined, write_parquet
+from shroff.collect import Cleaned, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
 from shroff.detect import Detector
 from shroff.detect.base import Explaining
 from shroff.errors import CheckFailed, ConfigurationError
 from shroff.evaluate import LatestSplit, parse
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
+from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
 from shroff.package import Bundle, check_model, save
 from shroff.project import Project
 from shroff.store import FeatureStore
@@ -40,7 +42,7 @@ def collect_table(
     if (join is None) != (project.join is None):
         wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
         raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
-    raw = read(data) if join is None else read_joined(data, join, on=str(project.join))
+    raw = read(data) if join is None else read_joined(data, join, on=str(project.join), max_bad=max_bad)
     return clean(raw, project.plan.schema, key=key, max_bad=max_bad, source=str(data))
 
 
@@ -59,6 +61,48 @@ def keep_features(project: Project, table: pl.DataFrame, place: str | Path) -> l
         version = store.write(group, table.select(identifier, *(feature.name for feature in group.definitions)))
         written.append(f"{place}/{group.name}/v{group.version}, table version {version.number}")
     return written
+
+
+def is_large(project: Project, data: str | Path, *, memory: int) -> bool:
+    """Whether a Parquet file's features need more than so many bytes when they are computed at once."""
+    return str(data).lower().endswith(".parquet") and not fits(project.plan, parquet_rows(data), memory)
+
+
+def features_by_disk(
+    project: Project,
+    data: str | Path,
+    target: Path,
+    *,
+    key: bytes,
+    memory: int,
+    max_bad: float = 0.01,
+    progress: Progress = silent,
+) -> int:
+    """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
+
+    What it writes is what `collect_table`, `compute_plan` and `keep_features` write. What is in between goes to a
+    folder beside the target, which needs room for about the clean table and the features together, uncompressed.
+
+    Returns:
+        How many payments were written.
+
+    Raises:
+        ConfigurationError: the project joins a second table.
+        DataError: the file is unusable.
+    """
+    if project.join is not None:
+        raise ConfigurationError("the project joins a second table; that needs memory for both: raise SHROFF_MEMORY.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as folder:
+        progress(f"read and clean {data} by parts")
+        rows = slice_rows(project.plan, memory)
+        parts = clean_parts(data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad)
+        slices, first = [], 0
+        for path, many in parts.files:
+            slices.append(Slice(pl.scan_parquet(path, glob=False), first, many))
+            first += many
+        progress("compute features by disk")
+        return compute_slices(project.plan, slices, target, memory=memory)
 
 
 def train_models(

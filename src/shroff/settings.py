@@ -7,6 +7,7 @@ variable fails at start and lists the valid ones, so that a misspelt setting is 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,7 +33,7 @@ class Settings:
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
 Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, SHROFF_AZUREML_RESULT, \
-SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MODELS, SHROFF_PERSONAL_KEY, \
+SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, \
 SHROFF_STATE, SHROFF_STORE.
     """
 
@@ -44,6 +45,8 @@ SHROFF_STATE, SHROFF_STORE.
     """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the ledger's PostgreSQL."""
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
+    memory: str = ""
+    """What computing features may take, such as `8GB`; default: half of the machine's memory. More goes by disk."""
     models: Path = Path()
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
@@ -96,6 +99,23 @@ SHROFF_STATE, SHROFF_STORE.
             if getattr(self, name) in ("", Path()):
                 # the way of a frozen dataclass to complete itself
                 object.__setattr__(self, name, value)
+
+    def memory_bytes(self) -> int:
+        """`memory` in bytes.
+
+        Raises:
+            ConfigurationError: it is no size, or less than 512MB.
+
+        >>> Settings(memory="8GB").memory_bytes()
+        8000000000
+        """
+        if not self.memory:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        match = re.fullmatch(r"(\d{1,6})(MB|GB)", self.memory)
+        size = int(match[1]) * (10**6 if match[2] == "MB" else 10**9) if match else 0
+        if size < 512 * 10**6:
+            raise ConfigurationError(f"expected a size from 512MB on, such as `8GB`, got memory `{self.memory}`.")
+        return size
 
     def hmac_key(self) -> bytes:
         """The key of the HMAC over personal columns, made once and kept in `home` when none is set.

@@ -127,19 +127,24 @@ def features(
         typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."),
     ] = "batch",
     master: Annotated[str | None, typer.Option(help="Where Spark runs, such as local[2] or yarn.")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What it may take, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."),
+    ] = None,
     join: Join = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Compute a project's features over a raw table; each group becomes a version in the feature store."""
+    from dataclasses import replace
     from time import perf_counter
 
     from shroff.errors import ConfigurationError
     from shroff.features.engines.batch import compute_plan
-    from shroff.pipeline import collect_table, keep_features
+    from shroff.pipeline import collect_table, features_by_disk, is_large, keep_features
     from shroff.project import load_project
 
-    settings = Settings.read()
+    settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
     with steps(quiet=as_json) as step:
         plan = (loaded := load_project(project)).plan
         if engine == "spark":
@@ -150,6 +155,10 @@ def features(
             step("compute features on Spark")
             started = perf_counter()
             payments = features_job(plan, str(data), str(output), master=master)
+            seconds, places = perf_counter() - started, [str(output)]
+        elif output is not None and is_large(loaded, data, memory=settings.memory_bytes()):
+            started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
+            payments = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")

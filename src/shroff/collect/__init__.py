@@ -6,16 +6,20 @@ by reason. `clean` does it for a table, `PaymentReader` for one payment: the sam
 """
 
 from shroff.collect.clean import Cleaned, clean
+from shroff.collect.large import Parts, clean_parts
 from shroff.collect.payment import Payment, PaymentReader
 from shroff.collect.schema import Schema
-from shroff.collect.sources import read, read_joined, write_parquet
+from shroff.collect.sources import parquet_rows, read, read_joined, write_parquet
 
 __all__ = [
     "Cleaned",
+    "Parts",
     "Payment",
     "PaymentReader",
     "Schema",
     "clean",
+    "clean_parts",
+    "parquet_rows",
     "read",
     "read_joined",
     "write_parquet",

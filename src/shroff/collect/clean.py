@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
@@ -11,6 +12,8 @@ from shroff.collect.columns import Column, read_column
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.values import FINE, VALUE, expected, kind_of
 from shroff.errors import BadFile, ConfigurationError, TooManyBadRows, did_you_mean
+
+REPEATED: Final = "another id in every row"
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_Problem]) -> 
     order = pl.DataFrame({"id": frame[schema.id], "arrival": arrival, "row": range(len(frame))}).filter(usable)
     kept = order.sort("arrival", "row").unique("id", keep="first", maintain_order=True)["row"]
     repeated = usable.scatter(kept, values=False)
-    return [_Problem(schema.id, "another id in every row", repeated, got="one that came before")]
+    return [_Problem(schema.id, REPEATED, repeated, got="one that came before")]
 
 
 def _any(problems: list[_Problem], rows: int) -> pl.Series:

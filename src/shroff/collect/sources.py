@@ -59,6 +59,29 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         ) from None
 
 
+def scan(path: str | Path) -> pl.LazyFrame:
+    """A Parquet file to be read piece by piece.
+
+    Raises:
+        BadFile: it is missing or none.
+    """
+    try:
+        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        table.collect_schema()
+    except _UNREADABLE:
+        raise BadFile(f"{path}: expected a Parquet file, found none that can be read.") from None
+    return table
+
+
+def parquet_rows(path: str | Path) -> int:
+    """How many rows a Parquet file has, as its own end says.
+
+    Raises:
+        BadFile: it is missing or none.
+    """
+    return int(scan(path).select(pl.len()).collect().item())
+
+
 def _read_csv(file: Path) -> pl.DataFrame:
     check_header(file)
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final, cast
 
 import polars as pl
 
+from shroff.collect.sources import written_whole
 from shroff.errors import ConfigurationError
 
 _ISO_8601: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
@@ -32,17 +31,8 @@ def write(frame: pl.DataFrame, path: str | Path) -> None:
     """
     target = Path(path)
     writer = _writer(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
-    try:
-        with part.open("xb") as file:
-            writer(frame, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with written_whole(target) as file:
+        writer(frame, file)
 
 
 def _writer(path: Path) -> Callable[[pl.DataFrame, IO[bytes]], None]:

@@ -20,8 +20,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from shroff.collect import Schema
-from shroff.collect.sources import written_whole
-from shroff.errors import BadFile
+from shroff.collect.sources import parquet_rows, scan, written_whole
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch.whole import aggregates, finished, one_ahead
 from shroff.features.folds import Floats
@@ -82,11 +81,7 @@ def compute_file(
         DataError: totals that leave 64 bits.
     """
     plan = Plan(groups, schema)
-    try:
-        table = pl.scan_parquet(source, glob=False, hive_partitioning=False)
-        rows = int(table.select(pl.len()).collect().item())
-    except (pl.exceptions.PolarsError, OSError):
-        raise BadFile(f"{source}: expected a Parquet file.") from None
+    table, rows = scan(source), parquet_rows(source)
     step = slice_rows(plan, memory)
     slices = [Slice(table.slice(at, step), at, min(step, rows - at)) for at in range(0, max(rows, 1), step)]
     return compute_slices(plan, slices, target, memory=memory, scratch=scratch)

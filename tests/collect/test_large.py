@@ -1,0 +1,53 @@
+"""Cleaning a file by parts gives what cleaning it at once gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from shroff import Schema
+from shroff.collect import clean, clean_parts
+from shroff.collect.simulate import simulate
+from shroff.errors import BadFile, TooManyBadRows
+
+KEY = b"k" * 32
+SCHEMA = Schema(
+    id="transaction_id", time="created_at", amount="amount", currency="currency", personal=["email"], keys=["card_id"]
+)
+
+
+@pytest.fixture(scope="module")
+def raw() -> pl.DataFrame:
+    """Payments, some of them bad: no amount, an id that came before (nearby, far away, later in the file)."""
+    frame = simulate(2_000, days=30, seed=3)
+    amount = pl.when(pl.int_range(pl.len()) % 300 == 7).then(None).otherwise(pl.col("amount"))
+    return pl.concat([frame.with_columns(amount.alias("amount")), frame[5:9], frame[1_500:1_505], frame[1_500:1_502]])
+
+
+@pytest.mark.parametrize("rows", [100, 777, 5_000])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_parts_are_the_clean_table(tmp_path: Path, raw: pl.DataFrame, rows: int, shuffled: bool) -> None:
+    raw = raw.sample(fraction=1.0, shuffle=True, seed=2) if shuffled else raw
+    raw.write_parquet(tmp_path / "raw.parquet")
+    (tmp_path / "parts").mkdir()
+    parts = clean_parts(tmp_path / "raw.parquet", SCHEMA, tmp_path / "parts", key=KEY, rows=rows, max_bad=0.02)
+    whole = clean(raw, SCHEMA, key=KEY, max_bad=0.02)
+    found = pl.concat([pl.read_parquet(path) for path, _ in parts.files])
+    assert_frame_equal(found, whole.frame, check_exact=True)
+    assert [many for _, many in parts.files] == [len(pl.read_parquet(path)) for path, _ in parts.files]
+    assert (parts.rows, parts.dropped) == (whole.rows, whole.dropped)
+
+
+def test_too_many_bad_rows_are_refused_over_all_parts(tmp_path: Path, raw: pl.DataFrame) -> None:
+    raw.write_parquet(tmp_path / "raw.parquet")
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(TooManyBadRows, match=r"raw\.parquet: 17 of 2,011 rows are unusable"):
+        clean_parts(tmp_path / "raw.parquet", SCHEMA, tmp_path / "parts", key=KEY, rows=100, max_bad=0.001)
+
+
+def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="expected a Parquet file"):
+        clean_parts(tmp_path / "none.parquet", SCHEMA, tmp_path, key=KEY, rows=100)
