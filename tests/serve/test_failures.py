@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +94,22 @@ def test_results_that_cannot_be_kept_are_not_seen(
     assert_equal_to_batch(bundle, entries)
 
 
-def test_a_full_queue_refuses_the_last_and_keeps_the_first(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
-    scorer = Scorer(bundle, Ledger(ledger_url, max_queue=3), key=KEY)
+def test_a_full_queue_refuses_the_last_and_keeps_the_first(
+    bundle: Bundle, pay: Pay, file: Path, ledger_url: str
+) -> None:
+    scorer = Scorer(bundle, Ledger(ledger_url, max_queue=64), key=KEY)
     scorer.start()
-    sent = [pay(payment_id=f"q{n}") for n in range(50)]
-    done = run(outcomes(scorer, sent))
+    sent = [pay(payment_id=f"q{n}") for n in range(150)]
+
+    async def work() -> list[bytes | BaseException]:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(outcomes(scorer, sent))
+            # the writer waits for the lock with what it took, the rest for the writer
+            await asyncio.sleep(0.1)
+        return await waiting
+
+    done = run(work())
     assert {type(outcome) for outcome in done} == {bytes, LedgerUnavailable}
     assert run(outcomes(scorer, sent[:1])) == done[:1]
     scorer.close()
@@ -111,9 +124,9 @@ class OtherWriter(Ledger):
 
     rival: Callable[[Entry], Entry]
 
-    def append(self, entry: Entry, done: Done) -> None:
-        super().append(self.rival(entry), lambda _: None)
-        super().append(entry, done)
+    def append_all(self, entries: Sequence[tuple[Entry, Done]], loop: asyncio.AbstractEventLoop) -> None:
+        rivals = [(self.rival(entry), lambda _: None) for entry, _ in entries]
+        super().append_all([*rivals, *entries], loop)
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -14,6 +14,7 @@ import polars as pl
 from shroff.errors import LedgerUnavailable
 from shroff.serve import asgi, openapi
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
+from shroff.serve.connection import Short
 from shroff.serve.control import Gate
 from shroff.serve.control.gate import REFRESH
 from shroff.serve.follower import Follower
@@ -55,6 +56,9 @@ class App:
         self._gate = gate
         hot: Sequence[HotRoute] = (openapi.decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
+        admit = None if gate is None else partial(gate.admit, scope=hot[0].scope)
+        self.short = {hot[0].path.encode(): Short(partial(asgi.refuse, admit=admit), scorer.accept)}
+        """Hot routes without a task of their own, see `Connection`."""
         self._interfaces = interfaces(scorer, gate=gate, naming=naming)
         complete = partial(
             openapi.complete,

@@ -19,6 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Endpoint = Callable[[bytes], Awaitable[bytes]]
 """A hot route: from the body of a request to the body of its answer; raises errors of the domain."""
+Headers = list[tuple[bytes, bytes]]
 Refusal = tuple[Kind, str]
 Admit = Callable[[bytes | None], str]
 """Lets a request in by its `Authorization` header, or raises; gives the name of its key."""
@@ -55,7 +56,7 @@ async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send,
         await send_problem(send, body)
 
 
-def refuse(headers: list[tuple[bytes, bytes]], admit: Admit | None = None) -> Refusal | None:
+def refuse(headers: Headers, admit: Admit | None = None) -> Refusal | None:
     """Why a request cannot be used, as far as its headers tell."""
     if admit is not None:
         try:
@@ -109,10 +110,15 @@ def explain(error: BaseException) -> Refusal:
 
 async def send_problem(send: Send, refusal: Refusal, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
     """Send problem details."""
+    status, own, body = problem_response(refusal)
+    await send_bytes(send, status, body, (*own, *headers))
+
+
+def problem_response(refusal: Refusal) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
+    """Status, headers and body of problem details."""
     kind, detail = refusal
-    own = tuple((name.encode(), value.encode()) for name, value in kind.headers.items())
-    body = encode(kind.problem(detail))
-    await send_bytes(send, kind.status, body, ((b"content-type", problem.MEDIA_TYPE.encode()), *own, *headers))
+    own = ((name.encode(), value.encode()) for name, value in kind.headers.items())
+    return kind.status, ((b"content-type", problem.MEDIA_TYPE.encode()), *own), encode(kind.problem(detail))
 
 
 async def send_bytes(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:

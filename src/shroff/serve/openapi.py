@@ -53,7 +53,7 @@ def decide_route(endpoint: Endpoint) -> HotRoute:
         "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Payment")}}},
         "responses": {
             "200": {"description": "The decision.", "content": {"application/json": {"schema": _ref("Answer")}}},
-            **{str(status): _problem(_OF_STATUS[status]) for status in (400, 413, 415, 422, 500, 503)},
+            **{str(status): _problem(_OF_STATUS[status]) for status in (400, 408, 413, 415, 422, 500, 503)},
         },
     }
     return HotRoute("/v1/decisions", endpoint, operation)

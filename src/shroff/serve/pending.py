@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -11,6 +12,22 @@ from shroff.features.plan import Later
 from shroff.serve.answer import LaterRecord
 
 T = TypeVar("T")
+Told = Callable[[T | Exception], None]
+"""Is told an outcome once, or why there is none; in the event loop, and without raising."""
+
+
+def telling(future: asyncio.Future[T]) -> Told[T]:
+    """Who waits in a coroutine; it can give up meanwhile."""
+
+    def told(outcome: T | Exception) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    return told
 
 
 class Callers(Generic[T]):
@@ -19,25 +36,22 @@ class Callers(Generic[T]):
     __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._waiting: list[asyncio.Future[T]] = []
+        self._waiting: list[Told[T]] = []
+
+    def add(self, told: Told[T]) -> None:
+        """One more who is told."""
+        self._waiting.append(told)
 
     def join(self) -> asyncio.Future[T]:
         """One more who waits."""
         caller: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(caller)
+        self.add(telling(caller))
         return caller
 
-    def tell(self, outcome: T) -> None:
-        """It is done."""
-        for caller in self._waiting:
-            if not caller.done():
-                caller.set_result(outcome)
-
-    def fail(self, error: Exception) -> None:
-        """It came to nothing."""
-        for caller in self._waiting:
-            if not caller.done():
-                caller.set_exception(error)
+    def tell(self, outcome: T | Exception) -> None:
+        """It is done, or came to nothing."""
+        for told in self._waiting:
+            told(outcome)
 
 
 @dataclass(slots=True, eq=False)

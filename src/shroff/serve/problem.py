@@ -51,6 +51,7 @@ UNAUTHORIZED: Final = Kind("unauthorized", 401, "A valid API key is needed", {"w
 FORBIDDEN: Final = Kind("forbidden", 403, "The API key is not for this")
 NOT_FOUND: Final = Kind("not-found", 404, "There is no such thing")
 METHOD_NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "The method is not allowed here")
+TIMEOUT: Final = Kind("timeout", 408, "The request came too slowly")
 EVENT_CONFLICT: Final = Kind("event-conflict", 409, "The payment has another result or label already")
 TOO_LARGE: Final = Kind("too-large", 413, "The request is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind("unsupported-media-type", 415, "The content type is not JSON")
@@ -65,6 +66,7 @@ KINDS: Final = (
     FORBIDDEN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    TIMEOUT,
     EVENT_CONFLICT,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,

@@ -28,7 +28,7 @@ from shroff.serve.clock import AHEAD, Arrivals, Clock, system_time
 from shroff.serve.decider import Decider
 from shroff.serve.events import Events
 from shroff.serve.ledger import Ledger, StoredEntry
-from shroff.serve.pending import PendingEvent, PendingPayment
+from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
 
@@ -158,27 +158,45 @@ class Scorer:
             PaymentConflict: its id came before with another payload.
             LedgerUnavailable: the decision cannot be made durable: send it again later.
         """
-        self._require_ready()
-        return await self.judge(self.reader.read(body, arrived=0))
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._take(body, telling(answer))
+        return await answer
+
+    def accept(self, body: bytes, told: Told[bytes]) -> None:
+        """`decide` without a coroutine: `told` gets the answer or the error, perhaps before this returns."""
+        try:
+            self._take(body, told)
+        except Exception as error:  # noqa: BLE001  # an error is an outcome too
+            told(error)
 
     async def judge(self, payment: Payment) -> bytes:
         """`decide` for a payment that was read already."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._submit(payment, telling(answer))
+        return await answer
+
+    def _take(self, body: bytes, told: Told[bytes]) -> None:
+        self._require_ready()
+        self._submit(self.reader.read(body, arrived=0), told)
+
+    def _submit(self, payment: Payment, told: Told[bytes]) -> None:
         self._require_ready()
         encoded = encode(payment)
         digest = fingerprint(encoded)
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
             require_same(pending.digest, digest)
-            return await pending.callers.join()
+            pending.callers.add(told)
+            return
         stored = self._ledger.find(payment.id)
         if stored is not None:
             require_same(stored.digest, digest)
-            return stored_answer(stored)
+            told(stored_answer(stored))
+            return
         self._check_time(payment.time)
         pending = PendingPayment(payment, encoded, digest)
-        answer = pending.callers.join()
+        pending.callers.add(told)
         self._sequencer.submit(pending)
-        return await answer
 
     async def decision(self, payment_id: str) -> bytes:
         """The stored answer to a payment.

@@ -9,10 +9,10 @@ for it meanwhile: so a payment sees it just when it comes later in the ledger.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from msgspec import Raw
 
@@ -24,14 +24,12 @@ from shroff.serve.answer import Answer, DecisionRecord, ModelName, encode, requi
 from shroff.serve.clock import Arrivals
 from shroff.serve.decider import Assessment, Decider
 from shroff.serve.identity import decision_id
-from shroff.serve.ledger import Done, Entry, Ledger
+from shroff.serve.ledger import Entry, Ledger, Outcome
 from shroff.serve.pending import PendingEvent, PendingPayment
 from shroff.serve.shadow import Shadow
 
 _TOGETHER: Final = 64
 """Payments decided in one stretch: more would keep the event loop from everything else."""
-
-_Append = Callable[[Entry, Done | asyncio.Future[None]], None]
 
 
 class Sequencer:
@@ -47,8 +45,7 @@ class Sequencer:
         """Payments that were submitted and are not durable yet, by id, in order."""
         self._engine = engine
         self._decider = decider
-        # the queue takes futures as well as callbacks, and opens again after a failure when both were told
-        self._append = cast(_Append, ledger.append)
+        self._append = ledger.append_all
         self._find = ledger.find
         self._arrivals = arrivals
         self._model = model
@@ -119,18 +116,14 @@ class Sequencer:
         try:
             assessments = self._decider.assess(values)
             entries = [
-                self._entry(pending, features, assessment)
+                (self._entry(pending, features, assessment), partial(self._settle, pending))
                 for (pending, features), assessment in zip(observed, assessments, strict=True)
             ]
+            self._append(entries, asyncio.get_running_loop())
         except Exception as error:  # noqa: BLE001  # whatever it is, no payment may stay counted and unanswered
             self._withdraw([(pending, error) for pending, _ in observed])
             return
-        for at, ((pending, _), entry) in enumerate(zip(observed, entries, strict=True)):
-            try:
-                self._put(pending, entry)
-            except ShroffError as error:
-                self._withdraw([(rest, error) for rest, _ in observed[at:]])
-                return
+        self._unsettled += len(entries)
         if self.shadow is not None:
             self.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
 
@@ -141,7 +134,7 @@ class Sequencer:
             return self._engine.observe(pending.payment)
         except Exception as error:  # noqa: BLE001  # one payment must not take its neighbours with it
             del self.in_flight[pending.payment.id]
-            pending.callers.fail(error)
+            pending.callers.tell(error)
             return None
 
     def _entry(self, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
@@ -169,16 +162,9 @@ class Sequencer:
         )
         return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
 
-    def _put(self, pending: PendingPayment, entry: Entry) -> None:
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._append(entry, written)
-        self._unsettled += 1
-        written.add_done_callback(partial(self._settle, pending))
-
-    def _settle(self, pending: PendingPayment, written: asyncio.Future[None]) -> None:
+    def _settle(self, pending: PendingPayment, error: Outcome) -> None:
         """The ledger has spoken on one payment; it speaks in the order of its records."""
         self._one_settled()
-        error = written.exception()
         if error is None:
             del self.in_flight[pending.payment.id]
             pending.callers.tell(pending.answer)
@@ -186,13 +172,13 @@ class Sequencer:
             self._concede(pending)
         else:
             # the ledger takes nothing new until all that it refused were told
-            self._withdraw([(pending, cast(LedgerUnavailable, error))])
+            self._withdraw([(pending, error)])
 
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
         """Let the engine forget payments, last first, and tell their callers why."""
         for pending, error in refused:
             del self.in_flight[pending.payment.id]
-            pending.callers.fail(error)
+            pending.callers.tell(error)
         for pending, _ in reversed(refused):
             self._engine.forget(pending.payment)
 
@@ -207,34 +193,30 @@ class Sequencer:
             require_same(stored.digest, pending.digest)
             pending.callers.tell(stored_answer(stored))
         except ShroffError as error:
-            pending.callers.fail(error)
+            pending.callers.tell(error)
 
     def _put_event(self, event: PendingEvent) -> None:
         arrived = self._arrivals.next()
         time = arrived if event.record.at is None else event.record.at
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = Entry(event.kind, event.payment_id, arrived, time, event.digest, encode(event.record))
+        awaited = event.kind in self._awaited
         try:
-            self._append(
-                Entry(event.kind, event.payment_id, arrived, time, event.digest, encode(event.record)), written
-            )
+            self._append([(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop())
         except ShroffError as error:
-            event.callers.fail(error)
+            event.callers.tell(error)
             return
         self._unsettled += 1
-        awaited = event.kind in self._awaited
         self._holding += awaited
-        written.add_done_callback(partial(self._settle_event, event, awaited))
 
-    def _settle_event(self, event: PendingEvent, awaited: bool, written: asyncio.Future[None]) -> None:
+    def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
         self._one_settled()
-        error = written.exception()
         if error is None:
             self._engine.later(event.payment_id, event.kind, event.record.value)
             if self.shadow is not None and event.kind == "label":
                 self.shadow.label(event.payment_id, event.record.value is True)
             event.callers.tell(None)
         else:
-            event.callers.fail(cast(Exception, error))
+            event.callers.tell(error)
         self._holding -= awaited
         if self._payments or self._events:
             self._schedule()

@@ -20,6 +20,7 @@ from shroff.collect import clean, read
 from shroff.errors import ConfigurationError
 from shroff.package import Bundle, Models, load
 from shroff.serve.app import App
+from shroff.serve.connection import Connection
 from shroff.serve.control import Gate, Keys
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
@@ -114,7 +115,7 @@ def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,

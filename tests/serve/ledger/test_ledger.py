@@ -93,7 +93,7 @@ def test_only_payments_are_found(ledger: Ledger, entry: MakeEntry, written: Writ
 def test_finding_uses_the_index(file: Path, entry: MakeEntry, written: Write) -> None:
     with Ledger(f"sqlite:///{file}") as ledger, closing(sqlite3.connect(file)) as connection:
         written(ledger, [entry(1)])
-        plan = connection.execute("EXPLAIN QUERY PLAN " + ledger._finder._query, ("pay-1",)).fetchall()
+        plan = connection.execute("EXPLAIN QUERY PLAN " + ledger._finder._query.text, ("pay-1",)).fetchall()
     assert "shroff_ledger_payment (payment_id=?)" in plan[0][3]
 
 

@@ -66,6 +66,9 @@ HEAD = Table(
     Column("chain", LargeBinary, nullable=False),
 )
 
+# spelt out, so that it has no parameters
+HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {VERSION}"))
+
 
 class Head(NamedTuple):
     """The last record of the ledger: its number (0 before the first) and its chain value."""
@@ -78,6 +81,8 @@ class Backend(Protocol):
     """What the ledger asks of a database."""
 
     engine: Engine
+    alone: bool
+    """Whether who has claimed it is the only writer, in this or any other process."""
 
     def claim(self) -> None:
         """Become the only writer where the database allows only one, else raise `LedgerUnavailable`."""
@@ -122,12 +127,12 @@ def backend(url: str) -> Backend:
 
 
 @contextmanager
-def unavailable(doing: str) -> Iterator[None]:
-    """Turn every error of the database into one `LedgerUnavailable` that names only its kind."""
+def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterator[None]:
+    """Turn every error of the database, or of its driver, into one `LedgerUnavailable` that names only its kind."""
     try:
         yield
-    except SQLAlchemyError as error:
-        raise LedgerUnavailable(f"cannot {doing}: the ledger's database answered {reason(error)}.") from error
+    except (SQLAlchemyError, error) as caught:
+        raise LedgerUnavailable(f"cannot {doing}: the ledger's database answered {reason(caught)}.") from caught
 
 
 def reason(error: BaseException) -> str:
@@ -162,5 +167,5 @@ def prepare(database: Backend, connection: Connection) -> Head:
 
 def head(connection: Connection) -> Head:
     """The last record, as the database has it."""
-    row = connection.execute(select(HEAD.c.seq, HEAD.c.chain).where(HEAD.c.version == VERSION)).one()
+    row = connection.execute(HEAD_QUERY).one()
     return Head(*row)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 from shroff.errors import ConfigurationError
 from shroff.serve.ledger.database import Backend, backend
-from shroff.serve.ledger.queue import Done, Queue, Waiting
-from shroff.serve.ledger.reader import Finder, entries, verify
-from shroff.serve.ledger.record import Entry, StoredEntry, check_entry
+from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
+from shroff.serve.ledger.reader import Finder, entries, payment_ids, verify
+from shroff.serve.ledger.record import Entry, StoredEntry, check_entry, check_id
+from shroff.serve.ledger.seen import Seen
 from shroff.serve.ledger.writer import Writer
 
 
@@ -43,6 +44,8 @@ class Ledger:
         self._queue = Queue(max_queue)
         self._finder = Finder(self._database)
         self._writer: Writer | None = None
+        # with other writers, an id that nobody here has seen may be there all the same
+        self._seen: Seen | None = None
 
     def open(self) -> None:
         """Create the tables when they are missing and start writing.
@@ -62,6 +65,11 @@ class Ledger:
             self._database.release()
             raise
         self._writer = writer
+        try:
+            self._seen = Seen(payment_ids(self._database)) if self._database.alone else None
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, entry: Entry, done: Done) -> None:
         """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
@@ -77,8 +85,17 @@ class Ledger:
             LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.
             BadPayment: no database could keep the entry: its id, its digest or a number is out of bounds.
         """
-        check_entry(entry)
-        self._queue.put(Waiting(entry, done))
+        self._put([Waiting(entry, done)])
+
+    def append_all(self, entries: Sequence[tuple[Entry, Done]], loop: asyncio.AbstractEventLoop) -> None:
+        """Queue some entries, all of them or none; each `done` is called in the event loop, in their order.
+
+        For the rest as `append`; one wake-up of the event loop per commit.
+
+        Raises:
+            LedgerUnavailable, BadPayment: as `append`.
+        """
+        self._put([Waiting(entry, done, loop) for entry, done in entries])
 
     async def write(self, entry: Entry) -> None:
         """Append an entry and wait until it is durable; one wake-up of the event loop per commit.
@@ -89,18 +106,38 @@ class Ledger:
             LedgerUnavailable, BadPayment: as `append`, and when the entry could not be written.
             PaymentConflict: the ledger already has a payment with this id.
         """
-        check_entry(entry)
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put(Waiting(entry, written))
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+
+        def done(outcome: Outcome) -> None:
+            if written.done():
+                return  # its task was cancelled
+            if outcome is None:
+                written.set_result(None)
+            else:
+                written.set_exception(outcome)
+
+        self._put([Waiting(entry, done, loop)])
         await written
 
+    def _put(self, entries: Sequence[Waiting]) -> None:
+        for waiting in entries:
+            check_entry(waiting.entry)
+            if self._seen is not None and waiting.entry.kind == "payment":
+                # before it is written: what is refused after all only costs a look-up
+                self._seen.add(waiting.entry.payment_id)
+        self._queue.put(entries)
+
     def find(self, payment_id: str) -> StoredEntry | None:
-        """The payment with this id, or None when the ledger has none: an index look-up.
+        """The payment with this id, or None when the ledger has none: an index look-up, mostly not even that.
 
         Raises:
             LedgerUnavailable: the database does not answer.
             BadPayment: no payment can have this id.
         """
+        if self._seen is not None and not self._seen.may_have(payment_id):
+            check_id(payment_id)
+            return None
         return self._finder.find(payment_id)
 
     def entries(self, *, since: int | None = None) -> Iterator[StoredEntry]:
@@ -128,6 +165,7 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what waits, stop writing and let another process write."""
+        self._seen = None
         if self._writer is not None:
             self._writer.stop()
             self._writer = None

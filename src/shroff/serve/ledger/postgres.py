@@ -14,6 +14,7 @@ class Postgres:
     """The ledger's database as a PostgreSQL server, spoken to with psycopg 3."""
 
     engine: Engine
+    alone = False
 
     def __init__(self, url: URL) -> None:
         try:

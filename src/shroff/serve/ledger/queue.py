@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Condition
 from typing import NamedTuple
 
@@ -13,14 +13,15 @@ from shroff.serve.ledger.record import Entry
 
 Outcome = LedgerUnavailable | PaymentConflict | None
 Done = Callable[[Outcome], None]
-_Futures = list[tuple[asyncio.Future[None], Outcome]]
+_Told = list[tuple[Done, Outcome]]
 
 
 class Waiting(NamedTuple):
-    """An entry and whom to tell what became of it: a callback, or a future of some event loop."""
+    """An entry and whom to tell what became of it: in an event loop, or else in the writer's thread."""
 
     entry: Entry
-    caller: Done | asyncio.Future[None]
+    done: Done
+    loop: asyncio.AbstractEventLoop | None = None
 
 
 class Queue:
@@ -39,8 +40,8 @@ class Queue:
         with self._changed:
             self._open = True
 
-    def put(self, waiting: Waiting) -> None:
-        """Add at the end, without waiting.
+    def put(self, waiting: Sequence[Waiting]) -> None:
+        """Add all of them at the end, or none; without waiting.
 
         Raises:
             LedgerUnavailable: the queue is full, closed, or callers are still undoing a failed commit.
@@ -50,9 +51,9 @@ class Queue:
                 raise LedgerUnavailable("the ledger is not open for writing: call `open()` first.")
             if self._undoing:
                 raise LedgerUnavailable("the last commit failed and is being undone: send the payment again.")
-            if len(self._entries) >= self._limit:
-                raise LedgerUnavailable(f"{self._limit:,} entries already wait for the disk: send again later.")
-            self._entries.append(waiting)
+            if len(self._entries) + len(waiting) > self._limit:
+                raise LedgerUnavailable(f"{len(self._entries):,} entries already wait for the disk: send again later.")
+            self._entries.extend(waiting)
             self._changed.notify()
 
     def take(self, most: int) -> list[Waiting]:
@@ -95,35 +96,30 @@ class Queue:
 
 def tell(told: Iterable[tuple[Waiting, Outcome]], failed: Queue | None = None) -> None:
     """Tell every caller its outcome, in order, with one wake-up per event loop."""
-    callbacks: list[tuple[Done, Outcome]] = []
-    loops: dict[asyncio.AbstractEventLoop, _Futures] = {}
-    for waiting, outcome in told:
-        if isinstance(waiting.caller, asyncio.Future):
-            loops.setdefault(waiting.caller.get_loop(), []).append((waiting.caller, outcome))
-        else:
-            callbacks.append((waiting.caller, outcome))
-    for loop, futures in loops.items():
+    callbacks: _Told = []
+    loops: dict[asyncio.AbstractEventLoop, _Told] = {}
+    for (_, done, loop), outcome in told:
+        group = callbacks if loop is None else loops.setdefault(loop, [])
+        group.append((done, outcome))
+    for loop, group in loops.items():
         if failed is not None:
             failed.hold()
         try:
-            loop.call_soon_threadsafe(_deliver, loop, futures, failed)
+            loop.call_soon_threadsafe(_deliver, loop, group, failed)
         except RuntimeError:
             # the loop is closed, nobody waits there any more
             if failed is not None:
                 failed.resume()
-    # last: a callback that raises must not keep the news from the coroutines
+    # last: a callback that raises must not keep the news from the loops
     for done, outcome in callbacks:
         done(outcome)
 
 
-def _deliver(loop: asyncio.AbstractEventLoop, futures: _Futures, failed: Queue | None) -> None:
-    for future, outcome in futures:
-        if future.done():
-            continue  # its task was cancelled
-        if outcome is None:
-            future.set_result(None)
-        else:
-            future.set_exception(outcome)
-    if failed is not None:
-        # behind the coroutines that have just been woken
-        loop.call_soon(failed.resume)
+def _deliver(loop: asyncio.AbstractEventLoop, group: _Told, failed: Queue | None) -> None:
+    try:
+        for done, outcome in group:
+            done(outcome)
+    finally:
+        if failed is not None:
+            # behind the coroutines that have just been woken
+            loop.call_soon(failed.resume)

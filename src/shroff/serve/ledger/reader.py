@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import Protocol, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, column, func, select
 
 from shroff.errors import DataError, LedgerUnavailable
 from shroff.serve.ledger.database import HEAD, PAYMENTS, RECORDS, Backend, head, reason, unavailable
+from shroff.serve.ledger.driver import Cursor, Statement, cursor
 from shroff.serve.ledger.record import COLUMNS, GENESIS, StoredEntry, check_id, link, stored
 
 _PAGE = 1_000
@@ -17,16 +17,6 @@ _PAGE = 1_000
 _NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
 _EVERYTHING = select(*_NAMES).select_from(RECORDS)
 _seq = RECORDS.c.seq
-
-
-class _Cursor(Protocol):
-    def fetchone(self) -> Sequence[object] | None: ...
-
-
-class _Driver(Protocol):
-    """What the connections of sqlite3 and psycopg have in common."""
-
-    def execute(self, query: str, parameters: Sequence[str] | Mapping[str, str], /) -> _Cursor: ...
 
 
 class Finder:
@@ -39,11 +29,9 @@ class Finder:
         self._database = database
         self._lock = Lock()
         self._connection: Connection | None = None
-        self._driver: _Driver | None = None
+        self._cursor: Cursor | None = None
         query = _EVERYTHING.where(PAYMENTS, RECORDS.c.payment_id == bindparam("payment_id"))
-        compiled = query.compile(dialect=database.engine.dialect)
-        self._query = str(compiled)
-        self._positional = bool(compiled.positional)
+        self._query = Statement(database.engine, query, ("payment_id",))
         self._error: type[Exception] = database.engine.dialect.loaded_dbapi.Error
 
     def find(self, payment_id: str) -> StoredEntry | None:
@@ -51,9 +39,9 @@ class Finder:
         check_id(payment_id)
         try:
             with self._lock:
-                driver = self._driver or self._connect()
-                parameters = (payment_id,) if self._positional else {"payment_id": payment_id}
-                row = driver.execute(self._query, parameters).fetchone()
+                cursor = self._cursor or self._connect()
+                cursor.execute(self._query.text, self._query.bind((payment_id,)))
+                row = cursor.fetchone()
         except self._error as error:
             self.close()
             raise LedgerUnavailable(f"cannot look up a payment in the ledger: {reason(error)}.") from error
@@ -64,13 +52,19 @@ class Finder:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
-            self._connection = self._driver = None
+            self._connection = self._cursor = None
 
-    def _connect(self) -> _Driver:
+    def _connect(self) -> Cursor:
         with unavailable("look up a payment"):
             self._connection = reading(self._database)
-        self._driver = cast(_Driver, self._connection.connection.dbapi_connection)
-        return self._driver
+            self._cursor = cursor(self._connection)
+        return self._cursor
+
+
+def payment_ids(database: Backend) -> Iterator[str]:
+    """The ids of all payments, from the index alone."""
+    with unavailable("read the ledger"), reading(database) as connection:
+        yield from connection.execution_options(yield_per=_PAGE).scalars(select(RECORDS.c.payment_id).where(PAYMENTS))
 
 
 def reading(database: Backend) -> Connection:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, get_args
+
+import msgspec
 
 from shroff.errors import BadPayment, DataError
 
@@ -25,8 +26,7 @@ _LENGTHS = struct.Struct(">qqqIIII")
 _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event as the system saw it, ready to be made durable.
 
     `kind` says what it is, `payment_id` which payment it belongs to (unique among the payments of a
@@ -43,8 +43,7 @@ class Entry:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry(Entry):
+class StoredEntry(Entry, frozen=True, gc=False):
     """An entry as the ledger keeps it: numbered from 1 without gaps, and chained.
 
     `chain` is SHA-256 over the previous record's `chain` (32 zero bytes before the first) and the

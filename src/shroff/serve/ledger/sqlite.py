@@ -19,6 +19,7 @@ class SQLite:
     """The ledger's database as a SQLite file in WAL mode, synced at each commit."""
 
     engine: Engine
+    alone = True
 
     def __init__(self, url: URL) -> None:
         if url.query or url.database in (None, "", ":memory:"):

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from threading import Thread
-from typing import TypedDict
 
-from sqlalchemy import Connection, Transaction, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Transaction, bindparam, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shroff.errors import LedgerUnavailable, PaymentConflict
-from shroff.serve.ledger.database import HEAD, PAYMENTS, RECORDS, Backend, Head, head, prepare, unavailable
+from shroff.serve.ledger.database import HEAD, HEAD_QUERY, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
+from shroff.serve.ledger.driver import Cursor, Statement, cursor
 from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
-from shroff.serve.ledger.record import Entry, link
+from shroff.serve.ledger.record import COLUMNS, Entry, link
 
-_INSERT = RECORDS.insert()
-_MOVE_HEAD = HEAD.update()
+_LAST = ("seq", "chain")
 _STOPPED = "the ledger's writer has stopped: restart the service."
 
 
-class _Row(TypedDict):
-    seq: int
-    kind: str
-    payment_id: str
-    arrived: int
-    time: int
-    digest: bytes
-    body: bytes
-    chain: bytes
+_Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
 
 
 class Writer:
@@ -39,6 +30,13 @@ class Writer:
         self._max_group = max_group
         self._connection: Connection | None = None
         self._durable = Head(0, b"")
+        engine = database.engine
+        self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
+        self._move_head = Statement(engine, HEAD.update().values({name: bindparam(name) for name in _LAST}), _LAST)
+        self._read_head = Statement(engine, HEAD_QUERY)
+        driver = engine.dialect.loaded_dbapi
+        self._error: type[Exception] = driver.Error
+        self._integrity: type[Exception] = driver.IntegrityError
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
     def start(self) -> None:
@@ -73,7 +71,7 @@ class Writer:
 
     def _settle(self, group: list[Waiting]) -> None:
         try:
-            with unavailable(f"write {len(group):,} entries"):
+            with unavailable(f"write {len(group):,} entries", self._error):
                 outcomes = self._commit([waiting.entry for waiting in group])
         except LedgerUnavailable as error:
             self._disconnect()
@@ -88,11 +86,11 @@ class Writer:
     def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
         try:
             return self._transact(entries, sift=False)
-        except IntegrityError:
+        except self._integrity:
             self._connected().rollback()
         try:
             return self._transact(entries, sift=True)
-        except IntegrityError:
+        except self._integrity:
             # `from None`: PostgreSQL's text repeats the value
             raise LedgerUnavailable(
                 "another program wrote into the ledger's tables: check the ledger with `verify()`."
@@ -104,18 +102,21 @@ class Writer:
         connection = self._connected()
         transaction = connection.begin()
         self._database.begin(connection)
-        last = self._last(connection)
+        statements = cursor(connection)
+        last = self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
         if rows:
-            connection.execute(_INSERT, rows)
-            last = Head(rows[-1]["seq"], rows[-1]["chain"])
-            connection.execute(_MOVE_HEAD, last._asdict())
+            statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
+            last = Head(rows[-1][0], rows[-1][-1])
+            statements.execute(self._move_head.text, self._move_head.bind(last))
         self._finish(transaction, last)
         return outcomes
 
-    def _last(self, connection: Connection) -> Head:
-        last = head(connection)
+    def _last(self, statements: Cursor) -> Head:
+        statements.execute(self._read_head.text, self._read_head.bind(()))
+        row = statements.fetchone()
+        last = Head(0, b"") if row is None else Head(*row)
         if last.seq < self._durable.seq or (last.seq == self._durable.seq and last != self._durable):
             raise LedgerUnavailable(
                 f"record {self._durable.seq} was acknowledged and is gone from the ledger: its database was "
@@ -158,18 +159,7 @@ def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
     chain = last.chain
     for seq, entry in enumerate(entries, start=last.seq + 1):
         chain = link(chain, seq, entry)
-        rows.append(
-            _Row(
-                seq=seq,
-                kind=entry.kind,
-                payment_id=entry.payment_id,
-                arrived=entry.arrived,
-                time=entry.time,
-                digest=entry.digest,
-                body=entry.body,
-                chain=chain,
-            )
-        )
+        rows.append((seq, entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body, chain))
     return rows
 
 

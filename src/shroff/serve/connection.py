@@ -1,0 +1,206 @@
+"""One HTTP connection: uvicorn's own, with a short way for hot requests.
+
+Uvicorn starts a task for every request and talks to it in dictionaries, which costs more than deciding a payment.
+A plain POST to a hot route takes neither: its body goes to the route as soon as it is whole, and the answer leaves
+in one write. Everything else takes uvicorn's way, and so does what comes while an answer is still due, or while
+the client does not read: that keeps pipelined answers in order and buffers bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from shroff.serve import problem
+from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal, explain, problem_response
+from shroff.serve.pending import Told
+
+READ_LIMIT: Final = 20.0
+"""Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
+
+_TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request within {READ_LIMIT:.0f} seconds.")
+_JSON: Final = b"content-type: application/json\r\n"
+
+
+class Short(NamedTuple):
+    """A hot route: why a request cannot be used, by its headers, and what takes the body of one that can."""
+
+    refuse: Callable[[Headers], Refusal | None]
+    accept: Callable[[bytes, Told[bytes]], None]
+
+
+class HotApp(Protocol):
+    """The application behind the server."""
+
+    short: Mapping[bytes, Short]
+    """Hot routes by their path as it is sent."""
+
+
+class _Event:
+    """Uvicorn wakes its task by this; here is no task."""
+
+    def set(self) -> None: ...
+
+
+class _Exchange:
+    """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its own."""
+
+    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "response_complete", "route")
+
+    message_event = _Event()
+
+    def __init__(self, connection: Connection, route: Short, *, keep_alive: bool) -> None:
+        self._connection = connection
+        self.route = route
+        self.keep_alive = keep_alive
+        self.body: list[bytes] = []
+        self.response_complete = False
+        self.disconnected = False
+
+    def tell(self, outcome: bytes | Exception) -> None:
+        """Send the answer, or why there is none."""
+        if isinstance(outcome, bytes):
+            self._connection.respond(self, STATUS_LINE[200], _JSON, outcome)
+        else:
+            self.refuse(explain(outcome))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Send problem details."""
+        status, headers, body = problem_response(refusal)
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self._connection.respond(self, STATUS_LINE[status], lines, body)
+
+
+class Connection(HttpToolsProtocol):
+    """Speaks HTTP/1.1 with one client; made by uvicorn for a `HotApp`."""
+
+    read_limit = READ_LIMIT
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._short = cast(HotApp, self.app).short
+        # the hot request that is being received
+        self._receiving: _Exchange | None = None
+        self._size = 0
+        # since when a request is being received; None: the client owes nothing
+        self._since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._common: tuple[object, bytes] = None, b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has come."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._watch = self.loop.call_later(self.read_limit, self._check_reading)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._receiving = None
+        super().connection_lost(exc)
+
+    # what the parser finds
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request; what ASGI needs to know of it is made only when ASGI is asked."""
+        self._since = self.loop.time()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is there: which way it takes."""
+        route = self._short.get(self.url)
+        if route is not None and self._plain() and self._free() and route.refuse(self.headers) is None:
+            self._size = 0
+            keep_alive = self.parser.should_keep_alive()
+            self._receiving = self.cycle = _Exchange(self, route, keep_alive=keep_alive)  # type: ignore[assignment]
+            return
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body, or all of it."""
+        exchange = self._receiving
+        if exchange is None:
+            super().on_body(body)
+            return
+        self._size += len(body)
+        if self._size > LIMIT:
+            self._receiving = None
+            exchange.refuse(TOO_LARGE)
+        else:
+            exchange.body.append(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._since = None
+        exchange = self._receiving
+        if exchange is None:
+            super().on_message_complete()
+            return
+        self._receiving = None
+        parts = exchange.body
+        exchange.route.accept(parts[0] if len(parts) == 1 else b"".join(parts), exchange.tell)
+
+    # answers
+
+    def respond(self, exchange: _Exchange, status: bytes, lines: bytes, body: bytes) -> None:
+        """Send an answer in one write; the connection is then free for the next request.
+
+        Args:
+            lines: the headers of this answer, each with its line end.
+        """
+        exchange.response_complete = True
+        if self.transport.is_closing():
+            return
+        end = b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n"
+        head = b"%b%b%bcontent-length: %d\r\n%b" % (status, self._common_headers(), lines, len(body), end)
+        self.transport.write(head + body)
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _common_headers(self) -> bytes:
+        """The headers of every answer: uvicorn makes a new list of them each second."""
+        headers = self.server_state.default_headers
+        if headers is not self._common[0]:
+            self._common = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+        return self._common[1]
+
+    def _plain(self) -> bool:
+        parser = self.parser
+        return bool(
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not self.expect_100_continue
+            and not parser.should_upgrade()
+        )
+
+    def _free(self) -> bool:
+        """Whether nothing else is due on this connection, and its client reads."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and not self.pipeline and not self.flow.write_paused and not self.transport.is_closing()
+
+    # clients that are slow
+
+    def _check_reading(self) -> None:
+        now = self.loop.time()
+        # a client that we do not read from cannot be late
+        begun = now if self._since is None or self.flow.read_paused else self._since
+        left = begun + self.read_limit - now
+        if left > 0:
+            self._watch = self.loop.call_later(left, self._check_reading)
+        elif self._receiving is not None:
+            exchange, self._receiving = self._receiving, None
+            exchange.keep_alive = False
+            exchange.refuse(_TOO_SLOW)
+        else:
+            self.transport.close()

@@ -1,0 +1,46 @@
+"""Statements that go to the database's driver as they are: SQLAlchemy's own work would cost more than theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.sql import ClauseElement
+
+Parameters = Sequence[object] | Mapping[str, object]
+
+
+class Cursor(Protocol):
+    """What the cursors of sqlite3 and psycopg have in common."""
+
+    def execute(self, query: str, parameters: Parameters, /) -> Any: ...
+
+    def executemany(self, query: str, parameters: Iterable[Parameters], /) -> Any: ...
+
+    def fetchone(self) -> Sequence[Any] | None: ...
+
+
+class Statement:
+    """A statement in the words of a database, and the names of its parameters in the order of their values."""
+
+    def __init__(self, engine: Engine, statement: ClauseElement, names: Sequence[str] = ()) -> None:
+        compiled = statement.compile(dialect=engine.dialect)
+        self.text = str(compiled)
+        # where parameters have no names, their order is the statement's
+        self._order = [names.index(name) for name in compiled.positiontup] if compiled.positional else None  # type: ignore[attr-defined]
+        self._same = self._order == list(range(len(names)))
+        self._names = names
+
+    def bind(self, values: Sequence[object]) -> Parameters:
+        """The parameters of one execution."""
+        if self._same:
+            return values
+        if self._order is None:
+            return dict(zip(self._names, values, strict=True))
+        return [values[at] for at in self._order]
+
+
+def cursor(connection: Connection) -> Cursor:
+    """A cursor of the driver's connection behind SQLAlchemy's."""
+    return cast(Cursor, connection.connection.cursor())

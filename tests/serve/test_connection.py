@@ -1,0 +1,237 @@
+"""The short way answers byte for byte what uvicorn's own way answers, whatever comes and in whatever pieces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from shroff.errors import BadPayment
+from shroff.serve import asgi
+from shroff.serve.asgi import LIMIT, Receive, Scope, Send
+from shroff.serve.connection import Connection, Short
+from shroff.serve.pending import Told
+
+
+class Echo:
+    """Answers a hot route with what was sent, some turns of the loop later; everything else is not found."""
+
+    def __init__(self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)) -> None:
+        self.short = {b"/hot": Short(asgi.refuse, self.accept)}
+        self.answer = answer
+        self.accepted: list[bytes] = []
+        self.asked: list[bytes] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/hot":
+            await asgi.answer(self.endpoint, scope, receive, send)
+        else:
+            await asgi.send_bytes(send, 404, b"" if scope["method"] == "HEAD" else b"none", ())
+
+    async def endpoint(self, body: bytes) -> bytes:
+        self.asked.append(body)
+        for _ in range(len(body) % 3):
+            await asyncio.sleep(0)
+        return self.outcome(body)
+
+    def accept(self, body: bytes, told: Told[bytes]) -> None:
+        self.accepted.append(body)
+        try:
+            outcome: bytes | Exception = self.outcome(body)
+        except BadPayment as error:
+            outcome = error
+        if turns := len(body) % 3:
+            asyncio.get_running_loop().call_later(turns * 1e-4, told, outcome)
+        else:
+            told(outcome)
+
+    def outcome(self, body: bytes) -> bytes:
+        if body.startswith(b"bad"):
+            raise BadPayment("expected something else.")
+        return self.answer(body)
+
+
+@asynccontextmanager
+async def serving(
+    kind: type[HttpToolsProtocol], app: Any
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client's connection to a server that speaks through this protocol."""
+    config, state = Config(app, lifespan="off", log_config=None, access_log=False, proxy_headers=False), ServerState()
+    server = await asyncio.get_running_loop().create_server(lambda: kind(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 5))
+
+
+def post(body: bytes, *headers: bytes, target: bytes = b"/hot", version: bytes = b"1.1") -> bytes:
+    lines = [b"POST %b HTTP/%b" % (target, version), b"host: x", b"content-length: %d" % len(body), *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def chunked(parts: Sequence[bytes]) -> bytes:
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part)
+    return b"POST /hot HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+
+
+BODIES = st.binary(max_size=40) | st.just(b"bad") | st.just(b"bad!")
+JSON, TEXT = b"Content-Type: application/json; charset=utf-8", b"content-type: text/plain"
+REQUESTS = st.one_of(
+    BODIES.map(post),
+    BODIES.map(lambda body: post(body, JSON, b"x: y")),
+    BODIES.map(lambda body: post(body, TEXT)),
+    BODIES.map(lambda body: post(body, b"Expect: 100-continue")),
+    BODIES.map(lambda body: post(body, target=b"/hot?a=b")),
+    BODIES.map(lambda body: post(body, target=b"/%68ot")),
+    BODIES.map(lambda body: post(body, target=b"/cold")),
+    st.lists(BODIES, max_size=3).map(chunked),
+    st.sampled_from([b"GET", b"HEAD", b"PUT", b"OPTIONS"]).map(
+        lambda word: word + b" /hot HTTP/1.1\r\nhost: x\r\n\r\n"
+    ),
+)
+LAST = st.sampled_from(
+    [
+        post(b"last", b"connection: close"),
+        post(b"ba", b"Connection: Close", JSON) + post(b"never read"),
+        post(b"old", version=b"1.0"),
+        b"GET /cold HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        b"\x16\x03\x01 garbage\r\n\r\n",
+        b"POST /hot HTTP/1.1\r\ncontent-length: many\r\n\r\n",
+        b"POST /hot HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /hot HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ]
+)
+
+
+async def exchange(kind: type[HttpToolsProtocol], requests: Sequence[bytes], last: bytes, cuts: Sequence[int]) -> bytes:
+    """All that comes back for requests sent at once in these pieces, and then one that ends the connection."""
+    sent = b"".join(requests)
+    edges = [0, *sorted({cut % (len(sent) + 1) for cut in cuts}), len(sent)]
+    async with serving(kind, Echo()) as (reader, writer):
+        for start, end in pairwise(edges):
+            writer.write(sent[start:end])
+            await asyncio.sleep(0.0005)
+        received = b""
+        while received.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"").count(b"HTTP/1.1 ") < len(requests):
+            received += await reader.read(65536)
+        writer.write(last)
+        return received + await reader.read()
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests=st.lists(REQUESTS, max_size=6), last=LAST, cuts=st.lists(st.integers(0, 2000), max_size=8))
+def test_both_ways_answer_the_same(requests: list[bytes], last: bytes, cuts: list[int]) -> None:
+    assert run(exchange(Connection, requests, last, cuts)) == run(exchange(HttpToolsProtocol, requests, last, cuts))
+
+
+def test_a_plain_request_takes_the_short_way() -> None:
+    async def work() -> Echo:
+        app = Echo()
+        async with serving(Connection, app) as (reader, writer):
+            for body in (b"", b"a", b"bad"):
+                writer.write(post(body, JSON))
+                await reader.readuntil(b"}")
+            # one that comes while an answer is due waits for it on the other way
+            writer.write(post(b"ab") + post(b"c"))
+            await reader.readuntil(b"}")
+            await reader.readuntil(b"}")
+        return app
+
+    app = run(work())
+    assert (app.accepted, app.asked) == ([b"", b"a", b"bad", b"ab"], [b"c"])
+
+
+def test_a_body_without_end_is_refused_and_the_next_request_answered() -> None:
+    async def work() -> bytes:
+        async with serving(Connection, Echo()) as (reader, writer):
+            writer.write(chunked([bytes(LIMIT // 4)] * 5) + post(b"next", b"connection: close"))
+            return await reader.read()
+
+    first, _, second = run(work()).partition(b"}")
+    assert first.startswith(b"HTTP/1.1 413 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+
+
+class Impatient(Connection):
+    read_limit = 0.05
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"POST /hot HT", b""),
+        (post(b"long")[:-2], b"HTTP/1.1 408 "),
+        (post(b"quick") + post(b"long")[:-2], b"HTTP/1.1 200 "),
+        (post(b"cold", target=b"/hot?")[:-2], b""),
+    ],
+)
+def test_a_request_that_does_not_come_to_its_end_ends_the_connection(sent: bytes, answer: bytes) -> None:
+    async def work() -> tuple[bytes, Echo]:
+        app = Echo()
+        async with serving(Impatient, app) as (reader, writer):
+            writer.write(sent)
+            return await reader.read(), app
+
+    received, app = run(work())
+    assert received.startswith(answer)
+    assert bool(received) == bool(answer)
+    assert b"long" not in app.accepted
+
+
+def test_a_client_that_waits_between_requests_is_not_slow() -> None:
+    async def work() -> bytes:
+        async with serving(Impatient, Echo()) as (reader, writer):
+            for _ in range(3):
+                writer.write(post(b"abc"))
+                await reader.readuntil(b"}")
+                await asyncio.sleep(0.08)
+            writer.write(post(b"abc", b"connection: close"))
+            return await reader.read()
+
+    assert run(work()).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_does_not_read_is_not_answered_without_end() -> None:
+    async def work() -> Echo:
+        app = Echo(lambda body: bytes(1_000_000))
+        async with serving(Connection, app) as (_, writer):
+            writer.write(post(b"abc") * 200)
+            await asyncio.sleep(0.3)
+        return app
+
+    app = run(work())
+    assert len(app.accepted) + len(app.asked) < 50
+
+
+def test_a_client_that_leaves_before_its_answer_disturbs_nobody() -> None:
+    async def work() -> list[Told[bytes]]:
+        waiting: list[Told[bytes]] = []
+        app = Echo()
+        app.short = {b"/hot": Short(asgi.refuse, lambda body, told: waiting.append(told))}
+        async with serving(Connection, app) as (_, writer):
+            writer.write(post(b"abc"))
+            while not waiting:
+                await asyncio.sleep(0.001)
+        waiting[0](b"late")
+        return waiting
+
+    assert len(run(work())) == 1
