@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from shroff.collect.simulate import simulate, write
-from shroff.errors import ConfigurationError
+from shroff.errors import BadFile, ConfigurationError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 
@@ -78,7 +78,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
         raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(BadFile, match="cannot be written: no space left"):
         write(simulate(60), path)
     assert digest(path) == before
     assert list(tmp_path.iterdir()) == [path]

@@ -6,10 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 import polars as pl
 
-from shroff.collect import Schema
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.replay import feed
-from shroff.features.plan import Later
 from shroff.serve.answer import later_record, stored_payment
 from shroff.serve.ledger import StoredEntry
 
@@ -20,19 +18,8 @@ def warm(engine: OnlineEngine, history: pl.DataFrame, *, known: int) -> Iterator
     Results and labels that arrived after the table's last payment count too, up to `known` (microseconds
     since the epoch). Yields after each payment, so that it can be broken off.
     """
-    for _ in feed(engine, history):
+    for _ in feed(engine, history, known=known):
         yield
-    schema = engine.plan.schema
-    for kind, value, moment in _later_columns(schema):
-        if kind not in engine.plan.later or value is None:
-            continue
-        there = pl.col(value).is_not_null()
-        if moment is not None:
-            there &= pl.col(moment).dt.epoch("us") <= known
-        rows = history.filter(there)
-        for identifier, said in rows.sort(moment or schema.time).select(schema.id, value).iter_rows():
-            # the engine knows most of them from the feed; the first of each kind counts
-            engine.later(identifier, kind, said)
 
 
 def survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int]:
@@ -59,7 +46,3 @@ def replay(engine: OnlineEngine, entries: Iterable[StoredEntry], *, since: int) 
         elif entry.time >= since:
             engine.observe(stored_payment(entry))
     return arrived
-
-
-def _later_columns(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
-    return ("result", schema.result, schema.result_at), ("label", schema.label, schema.labelled_at)

@@ -12,6 +12,7 @@ from shroff.collect.payment import Value, payments
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.plan import Later
+from shroff.features.window import FOREVER
 
 
 def replay(
@@ -37,7 +38,7 @@ def replay_with(engine: Engine, frame: pl.DataFrame) -> pl.DataFrame:
 def warmed(
     groups: Sequence[FeatureGroup], history: pl.DataFrame, schema: Schema, *, lateness: str = "1d"
 ) -> OnlineEngine:
-    """An engine that has seen a clean table, with the results and labels that came before its last payment.
+    """An engine that has seen a clean table, with the results and labels it has.
 
     With it new features begin as if they had always been there: build it while the old ones serve, let it see what
     came since, and swap it in; or pour it into a state in Redis.
@@ -48,9 +49,10 @@ def warmed(
     return engine
 
 
-def feed(engine: Engine, frame: pl.DataFrame) -> Iterator[dict[str, Value] | None]:
+def feed(engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER) -> Iterator[dict[str, Value] | None]:
     """Observe a table's payments in order of arrival, with results and labels in between when they arrived.
 
+    Results and labels that arrived after the last payment come after it, up to `known` (microseconds since the epoch).
     Yields the features of each payment, in order of arrival.
     """
     schema = engine.plan.schema
@@ -67,8 +69,11 @@ def feed(engine: Engine, frame: pl.DataFrame) -> Iterator[dict[str, Value] | Non
             engine.later(*upcoming[2:])
             upcoming = next(later, None)
         yield engine.observe(payment)
-        for kind, known in at_once.items():
-            engine.later(payment.id, kind, known[row])
+        for kind, values in at_once.items():
+            engine.later(payment.id, kind, values[row])
+    while upcoming is not None and upcoming[0] <= known:
+        engine.later(*upcoming[2:])
+        upcoming = next(later, None)
 
 
 def _kinds(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
