@@ -28,6 +28,9 @@ Given = TypeVar("Given", contravariant=True)
 class Column(Protocol[Given]):
     """What is kept of one column beside a timeline's times."""
 
+    def push(self, time: int, cell: Given) -> None:
+        """An event has come behind all others."""
+
     def insert(self, at: int, time: int, cell: Given) -> None:
         """An event has come to place `at`."""
 
@@ -65,21 +68,29 @@ class Running:
     def __init__(self) -> None:
         self.sums: array[int] | list[int] = array("q", (0,))
 
-    def insert(self, at: int, time: int, cell: int) -> None:
+    def push(self, time: int, cell: int) -> None:
         sums = self.sums
-        if at + 1 < len(sums):
-            self._continue(at + 1, [sums[at] + cell, *[total + cell for total in sums[at + 1 :]]])
-            return
         try:
             sums.append(sums[-1] + cell)
         except OverflowError:
-            self._continue(at + 1, [sums[-1] + cell])
+            self._continue(len(sums), [sums[-1] + cell])
+
+    def insert(self, at: int, time: int, cell: int) -> None:
+        sums = self.sums
+        self._continue(at + 1, [sums[at] + cell, *[total + cell for total in sums[at + 1 :]]])
 
     def remove(self, at: int, time: int, cell: int) -> None:
         self._continue(at + 1, [total - cell for total in self.sums[at + 2 :]])
 
     def join(self, at: int, time: int, cell: int) -> None:
-        self._continue(at + 1, [total + cell for total in self.sums[at + 1 :]])
+        sums = self.sums
+        if at + 2 < len(sums):
+            self._continue(at + 1, [total + cell for total in sums[at + 1 :]])
+            return
+        try:
+            sums[-1] += cell
+        except OverflowError:
+            self._continue(at + 1, [sums[-1] + cell])
 
     def part(self, at: int, time: int, cell: int) -> None:
         self.join(at, time, -cell)
@@ -121,6 +132,17 @@ class Records:
         self.numbers = array("q")
         self.times = array("q")
         self.records = array("q")
+
+    def push(self, time: int, cell: int) -> None:
+        self.numbers.append(cell)
+        times, records = self.times, self.records
+        if cell == NOTHING or (times and times[-1] == time and records[-1] <= cell):
+            return
+        while records and records[-1] >= cell:
+            records.pop()
+            times.pop()
+        times.append(time)
+        records.append(cell)
 
     def insert(self, at: int, time: int, cell: int) -> None:
         self.numbers.insert(at, cell)
@@ -240,6 +262,17 @@ class Names:
         self._joins = joins
         self.newest = array("q")
         self.seen: dict[Name, Times | Tally] = {}
+
+    def push(self, time: int, cell: Cell) -> None:
+        if cell is None:
+            return
+        newest, seen = self.newest, self.seen.get(cell)
+        if seen is None:
+            seen = self.seen[cell] = Tally() if self._joins else Times("q")
+        else:
+            del newest[bisect_left(newest, seen.last())]
+        seen.see(time)
+        newest.append(time)
 
     def insert(self, at: int, time: int, cell: Cell) -> None:
         if cell is None:

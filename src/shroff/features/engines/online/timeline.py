@@ -30,9 +30,12 @@ class Timeline:
     def add(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
         """Put an event in its place in time."""
         times = self.times
-        at = len(times)
-        if at and times[-1] > time:
-            at = bisect_right(times, time)
+        if not times or times[-1] < time or (times[-1] == time and not joins):
+            times.append(time)
+            for column, cell in zip(self.columns, cells, strict=True):
+                column.push(time, cell)
+            return
+        at = bisect_right(times, time)
         if joins and at and times[at - 1] == time:
             for column, cell in zip(self.columns, cells, strict=True):
                 column.join(at - 1, time, cell)

@@ -1,52 +1,48 @@
-"""A stream's timelines by key: what a payment adds to them, and how windows are read from them."""
+"""A stream's timelines by key, and what extends them."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
-from shroff.features.engines.online.columns import Packed
-from shroff.features.engines.online.measures import Layout, Read
+from shroff.features.engines.online.columns import Cell, Packed
+from shroff.features.engines.online.measures import HELPERS, Layout
 from shroff.features.engines.online.timeline import Timeline
-from shroff.features.plan import Measure, Slot, Stream
-from shroff.features.window import FOREVER, Window, after, upto
+from shroff.features.plan import Stream
 
 Key = Value | tuple[Value, ...]
-Cells = list[int | float | None]
-
-
-class Reading(NamedTuple):
-    """A window of a stream, and how the measures that fill these cells are read."""
-
-    window: Window
-    measures: tuple[tuple[int, Read], ...]
 
 
 class Track:
     """The timelines of one stream, the longest idle first.
 
-    Args:
-        cells: where the measures of each slot are put, in a list that is filled for each payment.
+    Attributes:
+        later: the events that must arrive, besides the payment, before it counts.
+        horizon: how far back any window reaches, microseconds.
+        reads: how each measure of each window is read, as code.
+        event: the time at which a payment is kept and what it gives the columns, as code.
+        unseen: the timeline of a key without events.
     """
 
-    def __init__(self, stream: Stream, schema: Schema, cells: Mapping[tuple[Slot, Measure], int]) -> None:
+    def __init__(self, stream: Stream, schema: Schema) -> None:
         self.later = stream.later
         self.horizon = stream.horizon
         self.timelines: OrderedDict[Key, Timeline] = OrderedDict()
+        self.where = stream.where.closure() if stream.where else None
         self._columns = stream.columns
-        self._where = stream.where.closure() if stream.where else None
         self._layout = layout = Layout(stream, schema)
-        readings = [
-            Reading(slot.window, tuple((cells[slot, item], layout.read(item, slot.window)) for item in slot.measures))
+        self._joins = layout.grain > 0
+        self.reads = {
+            (slot, measure): layout.read(measure, slot.window)
             for slot in stream.slots.values()
-        ]
-        self._before = [reading for reading in readings if not reading.window.include_current]
-        self._current = [reading for reading in readings if reading.window.include_current]
-        self._unseen = layout.timeline()
+            for measure in slot.measures
+        }
+        self.event = layout.event
+        self.unseen = layout.timeline()
+        code = f"lambda payment, values, time: ({self.event})"
+        self._event: Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]] = eval(code, {**HELPERS})
 
     def timeline(self, packed: Sequence[Packed]) -> Timeline:
         """The timeline that was packed."""
@@ -54,72 +50,51 @@ class Track:
         line.unpack(packed)
         return line
 
-    def visit(self, payment: Payment, cells: Cells, watermark: int) -> None:
-        """Fill the cells of a payment; those after it see it, unless a result or label must arrive first."""
-        key = self.key(payment.values)
-        if key is None:
-            return
-        self._read(self._before, key, payment, cells)
-        if not self.later:
-            self.add(payment, payment.values, watermark)
-        if self._current:
-            self._read(self._current, key, payment, cells)
+    def extend(self, key: Key, time: int, cells: Sequence[Cell], watermark: int) -> None:
+        """Add an event to a key's timeline, and forget what lies beyond reach.
+
+        No window reaches further back from `watermark` than the horizon.
+        """
+        timelines, limit = self.timelines, watermark - self.horizon
+        line = timelines.get(key)
+        if line is None:
+            line = timelines[key] = self._layout.timeline()
+        else:
+            timelines.move_to_end(key)
+            if line.times[0] <= limit:
+                line.forget(limit)
+        line.add(time, cells, joins=self._joins)
+        if timelines[next(iter(timelines))].times[-1] <= limit:
+            self._drop_idle(limit)
 
     def add(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
-        """Add a payment to its key's timeline, if it meets the condition, and forget what lies beyond reach.
-
-        `values` are the payment's with what is known of it by now; no window reaches further back from
-        `watermark` than the horizon.
-        """
-        key = self._key_of_event(values)
-        if key is None:
-            return
-        limit = watermark - self.horizon
-        line = self.timelines.get(key)
-        if line is None:
-            line = self.timelines[key] = self._layout.timeline()
-        else:
-            self.timelines.move_to_end(key)
-            line.forget(limit)
-        grain = self._layout.grain
-        time = payment.time // grain * grain if grain else payment.time
-        line.add(time, [cell(payment) for cell in self._layout.cells], joins=grain > 0)
-        # each payment brings at most one key, so two at a time keep up
-        for _ in range(2):
-            idle, line = next(iter(self.timelines.items()))
-            if line.times[-1] > limit:
-                break
-            del self.timelines[idle]
+        """Add a payment, if it meets the condition; `values` are its own with what is known of it by now."""
+        key = self._key(values)
+        if key is not None:
+            self.extend(key, *self._event(payment, values, payment.time), watermark)
 
     def remove(self, payment: Payment) -> None:
         """Undo `add`."""
-        key = self._key_of_event(payment.values)
+        key = self._key(payment.values)
         line = self.timelines.get(key)
         if line is not None:
-            grain = self._layout.grain
-            time = payment.time // grain * grain if grain else payment.time
-            line.remove(time, [cell(payment) for cell in self._layout.cells], joins=grain > 0)
+            line.remove(*self._event(payment, payment.values, payment.time), joins=self._joins)
             if not line.times:
                 del self.timelines[key]
 
-    def key(self, values: Mapping[str, Value]) -> Key:
-        """The key of a payment; None when one of its columns is null."""
+    def _drop_idle(self, limit: int) -> None:
+        # each event brings at most one key, so two at a time keep up
+        for _ in range(2):
+            idle, line = next(iter(self.timelines.items()))
+            if line.times[-1] > limit:
+                return
+            del self.timelines[idle]
+
+    def _key(self, values: Mapping[str, Value]) -> Key:
+        """The key of an event; None when one of its columns is null, or the condition is not met."""
+        if self.where is not None and self.where(values) is not True:
+            return None
         if len(self._columns) == 1:
             return values.get(self._columns[0])
         parts = tuple([values.get(name) for name in self._columns])
         return None if None in parts else parts
-
-    def _key_of_event(self, values: Mapping[str, Value]) -> Key:
-        """The key, None also when the condition is not met."""
-        return self.key(values) if self._where is None or self._where(values) is True else None
-
-    def _read(self, readings: list[Reading], key: Key, payment: Payment, cells: Cells) -> None:
-        line = self.timelines.get(key, self._unseen)
-        times, time = line.times, payment.time
-        for (window, delay, resolution, _), measures in readings:
-            oldest = after(time, window, delay, resolution) if resolution else time - delay - window
-            newest = upto(time, delay, resolution) if delay else FOREVER
-            low = bisect_right(times, oldest)
-            high = bisect_right(times, newest) if delay else len(times)
-            for cell, read in measures:
-                cells[cell] = read(line, low, high, oldest, newest, payment)

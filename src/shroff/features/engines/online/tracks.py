@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Packed
-from shroff.features.engines.online.track import Cells, Key, Track
+from shroff.features.engines.online.reading import compile_observe
+from shroff.features.engines.online.track import Key, Track
 from shroff.features.engines.rows import reader
-from shroff.features.plan import Later, Output, Plan
+from shroff.features.plan import Later, Plan
 from shroff.features.window import micros
 
 Line = list[Packed] | None
@@ -26,26 +27,18 @@ class Tracks:
         self.plan = plan
         self.lateness = micros(lateness)
         self.watermark = 0
-        slots = [slot for stream in plan.streams for slot in stream.slots.values()]
-        measures = [(slot, measure) for slot in slots for measure in slot.measures]
-        cells = {held: cell for cell, held in enumerate(measures)}
-        self._blank: Cells = [None] * len(cells)
-        self.tracks = [Track(stream, plan.schema, cells) for stream in plan.streams]
+        self.tracks = [Track(stream, plan.schema) for stream in plan.streams]
         self.later = [track for track in self.tracks if track.later]
-        self._finish = [
-            (output.name, _finisher(output, [cells[item.slot, item.measure] for item in output.inputs]))
-            for output in plan.outputs
-        ]
+        self._observe = compile_observe(plan, self.tracks)
         self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
         self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features by name; from now on later payments see it."""
-        self.watermark = max(self.watermark, payment.time - self.lateness)
-        cells = self._blank.copy()
-        for track in self.tracks:
-            track.visit(payment, cells, self.watermark)
-        features: dict[str, Value] = {name: finish(cells) for name, finish in self._finish}
+        watermark = payment.time - self.lateness
+        if watermark > self.watermark:
+            self.watermark = watermark
+        features = self._observe(payment, self.watermark)
         if self._rows:
             seen = {**payment.values, **features}
             for name, read in self._rows:
@@ -83,17 +76,3 @@ def unpack(tracks: Sequence[Track], key: Key, packed: Sequence[Line]) -> None:
         track.timelines.pop(key, None)
         if line is not None and line[0]:
             track.timelines[key] = track.timeline(line)
-
-
-def _finisher(output: Output, cells: Sequence[int]) -> Callable[[Cells], Value]:
-    """How a feature's value follows from the cells; None where the payment has no key."""
-    formula, constants = output.recipe.formula, output.constants
-    first = cells[0]
-
-    def finish(held: Cells) -> Value:
-        if held[first] is None:
-            return None
-        value = formula(*[held[cell] for cell in cells], *constants)
-        return value if value == value else None  # NaN is the one number that differs from itself
-
-    return finish
