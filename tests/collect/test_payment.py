@@ -271,6 +271,7 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
         ({"id": ""}, "Expected a value, got none - at `$.id`"),
         ({"id": "SECRET" * 50}, "Expected an id of 1 to 200 printable characters, got text - at `$.id`"),
         ({"id": "SECRET\0"}, "Expected an id of 1 to 200 printable characters, got text - at `$.id`"),
+        ({"id": 10**400}, "Expected an id of 1 to 200 printable characters, got a larger number - at `$.id`"),
         ({"id": True}, "Expected `int | float | str`, got `bool` - at `$.id`"),
         ({"at": 1_714_816_800}, "Expected `str`, got `int` - at `$.at`"),
         ({"result": "SECRET"}, f"field `result` {LATER}"),

@@ -157,7 +157,7 @@ def test_the_interfaces_of_other_systems_answer_as_described(
     service: Service, document: Json, pay: Callable[..., Json]
 ) -> None:
     model, rows = "/v1/models/logistic_regression", [pay(payment_id=f"interface-{at}") for at in range(2)]
-    tensor = {"name": "X", "shape": [1, 10], "datatype": "FP32", "data": [0.5] * 10}
+    tensor = {"name": "X", "shape": [1, 10], "datatype": "FP32", "data": [1.0] * 10}
     table = {"ColumnNames": list(rows[0]), "Values": [list(row.values()) for row in rows]}
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     asked: list[tuple[str, str, Json | None]] = [

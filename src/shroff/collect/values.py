@@ -6,7 +6,7 @@ Both sides take the sentences of an error from here, and say of a refused value 
 from __future__ import annotations
 
 import re
-from math import isfinite, isnan
+from math import inf, isfinite
 from typing import Final
 
 from shroff.collect.schema import Scale
@@ -95,9 +95,10 @@ def kind_of(value: object) -> str:
 
 
 def _kind_of_number(value: float) -> str:
-    if isnan(value):
+    # an integer may be larger than any float, which `isnan` and `isfinite` do not take
+    if value != value:
         return "none"
-    if not isfinite(value):
+    if value in (inf, -inf):
         return "an infinite number"
     if value < 0:
         return "a negative number"

@@ -102,9 +102,13 @@ class Decider:
         Raises:
             Unavailable: the model cannot score now.
         """
-        scores = [score for score in self._scores(matrix) if score is not None]
-        if len(scores) < len(matrix):
+        if self._score is None:
             raise Unavailable(f"the model cannot score: {self.failure}")
+        try:
+            scores = self._score(matrix)
+        except BundleError as error:
+            # no `failure`: inputs that nobody's payment has say nothing about the model
+            raise Unavailable(f"the model cannot score these inputs: {error}") from None
         probabilities = [self._probability(score) for score in scores]
         return [
             Rating(score, probability, self._judge.threshold(probability))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from serve.conftest import PREPARATION, make_bundle
 from serve.protocols.conftest import SECRET, counted
 from serve.service import Service
-from shroff.errors import BadPayment, Unavailable
+from shroff.errors import BadPayment, BundleError, Unavailable
 from shroff.package import Bundle
 from shroff.serve.decider import Decider
 from shroff.serve.protocols.tensors import TYPES, InputTensor, binary, read
@@ -136,6 +136,7 @@ def test_the_models_own_matrix_is_taken_as_it_is(
     client: triton.InferenceServerClient, decider: Decider, rows_: int
 ) -> None:
     matrix = np.random.default_rng(1).normal(size=(rows_, len(NUMBERS) + len(NAMES))).astype(np.float32)
+    matrix[:, len(NUMBERS) :] = 1
     whole = triton.InferInput("X", list(matrix.shape), "FP32")
     whole.set_data_from_numpy(matrix)
     if rows_:
@@ -171,6 +172,9 @@ def whole(**changes: Any) -> dict[str, Any]:
         (whole(data=[SECRET] * 10), "expected numbers"),
         (whole(data=[[[0] * 10]]), "expected numbers"),
         (whole(data=[10**400] * 10), "one far too large"),
+        (whole(data=[0] * 8 + [4, 0]), "codes from 0 to 3 in column 8"),
+        (whole(data=[0] * 8 + [0.5, 0]), "codes from 0 to 3 in column 8"),
+        (whole(data=[0] * 9 + [None]), "codes from 0 to 2 in column 9"),
         (whole(data=None), "got neither"),
         (whole(parameters={"binary_data_size": 40}), "expected its bytes behind the JSON"),
         (whole(parameters={"binary_data_size": -1}), "expected its bytes behind the JSON"),
@@ -243,4 +247,15 @@ def test_a_model_that_cannot_score_refuses() -> None:
     decider = Decider(make_bundle(b"no model"))
     with pytest.raises(Unavailable, match="the model cannot score: ONNX Runtime"):
         decider.rate(np.zeros((1, 10), dtype=np.float32))
-    assert decider.rate(np.zeros((0, 10), dtype=np.float32)) == []
+
+
+def test_inputs_that_the_model_cannot_take_say_nothing_about_the_model(
+    decider: Decider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> list[float]:
+        raise BundleError("ONNX Runtime cannot run the model (Fail).")
+
+    monkeypatch.setattr(decider, "_score", fail)
+    with pytest.raises(Unavailable, match="these inputs: ONNX Runtime cannot run"):
+        decider.rate(np.zeros((1, 10), dtype=np.float32))
+    assert decider.failure is None

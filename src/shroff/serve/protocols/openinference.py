@@ -267,17 +267,22 @@ def _matrix(preparation: Preparation, decider: Decider, inputs: Sequence[InputTe
     if at < len(raw):
         raise BadPayment("expected the bytes of the inputs behind the JSON, got more.")
     if whole:
-        return _as_it_is(inputs[0], values[_WHOLE], len(columns))
+        return _as_it_is(inputs[0], values[_WHOLE], preparation)
     nominal = {one.name for one in preparation.nominal}
     rows = [ready_made(row, nominal) for row in transpose(values)]
     return decider.prepare(rows)
 
 
-def _as_it_is(tensor: InputTensor, values: Sequence[Any], width: int) -> Matrix:
+def _as_it_is(tensor: InputTensor, values: Sequence[Any], preparation: Preparation) -> Matrix:
+    width = len(preparation.names)
     if len(tensor.shape) != 2 or tensor.shape[1] != width or tensor.datatype == "BYTES":
         raise BadPayment(f"input `{_WHOLE}`: expected numbers of shape [n, {width}], got another shape or type.")
     try:
         with np.errstate(over="ignore"):
-            return np.array([np.nan if v is None else v for v in values], dtype=np.float32).reshape(tensor.shape)
+            matrix = np.array([np.nan if v is None else v for v in values], dtype=np.float32).reshape(tensor.shape)
     except OverflowError:
         raise BadPayment(f"input `{_WHOLE}`: expected ordinary numbers, got one far too large.") from None
+    for column, codes in preparation.nominal_codes.items():
+        if not np.isin(matrix[:, column], np.arange(codes)).all():
+            raise BadPayment(f"input `{_WHOLE}`: expected codes from 0 to {codes - 1} in column {column}, got another.")
+    return matrix
