@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 KEY = b"k" * 32
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None, reason="the example is a command of curl, which is missing"
+)
 PROGRAM = """
 import sys
 from pathlib import Path

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.audit import read_ledger
-from serve.service import Service
+from serve.service import Service, needs_curl
 from shroff.client import AsyncClient, Client, Decision
 from shroff.errors import BadPayment, PaymentConflict, ShroffError, Unavailable
 from shroff.serve.batch import LINES, Splitter
@@ -143,6 +143,7 @@ def test_a_sender_who_leaves_keeps_what_was_decided(service: Service, pay: Pay) 
     assert service.log.read_text() == ""
 
 
+@needs_curl
 def test_curl_streams_a_file(service: Service, pay: Pay, tmp_path: Path) -> None:
     file = tmp_path / "payments.ndjson"
     file.write_bytes(lines(*(pay(payment_id=f"curl-{at}") for at in range(5_000))))

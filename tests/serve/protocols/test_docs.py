@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from serve.conftest import make_bundle
-from serve.service import Service
+from serve.service import Service, needs_curl
 from shroff.detect import LogisticRegression, Preparation
 from shroff.detect.preparation import Nominal, Numeric
 from shroff.package import save
@@ -72,6 +72,7 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
+@needs_curl
 @pytest.mark.parametrize(("command", "shown"), EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example_answers_as_it_is_shown(documented: Service, command: str, shown: str) -> None:
     answered = list(documents(run(documented, ["bash", "-c"], command)))

@@ -12,7 +12,7 @@ import pytest
 
 from serve.conftest import PREPARATION
 from serve.protocols.conftest import SECRET, counted
-from serve.service import Service
+from serve.service import Service, needs_curl
 from shroff.package import Bundle
 from shroff.serve.decider import Decider
 
@@ -31,6 +31,7 @@ def ready_made(amount: float) -> Json:
     return row | {"amount": amount, "mcc": 5411, "part_of_day": "Morning"}
 
 
+@needs_curl
 def test_the_stock_call_is_answered(service: Service, pay: Pay) -> None:
     body = json.dumps({"instances": [pay(payment_id="tf-1"), pay(payment_id="tf-2", host_id="10.6.6.6")]})
     command = ["curl", "-sS", "-d", body, "-X", "POST", f"{service.url}{MODEL}:predict"]
