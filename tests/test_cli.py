@@ -153,6 +153,14 @@ def test_keys_are_made_listed_and_revoked(home: Path) -> None:
     assert "decide, label, read, admin" in wrong.stderr
 
 
+def test_a_ledger_that_is_not_there_is_one_sentence(home: Path) -> None:
+    for words in (("ledger", "verify"), ("replay", "p1")):
+        done = shroff(home, *words, kept=home / "empty")
+        assert done.returncode == 2
+        assert "ledger" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_the_demo_walks_the_whole_path(home: Path) -> None:
     document = answer(home, "demo", "--folder", home / "demo", "--payments", "20000", "--no-keep")
     decisions = document["decisions"]
@@ -161,6 +169,24 @@ def test_the_demo_walks_the_whole_path(home: Path) -> None:
     assert caught > decisions["approve/fraud"]
     assert decisions["decline/genuine"] < 25
     assert document["decision"]["reasons"]
+    kept, bundle = home / "demo" / "home", home / "demo" / "bundle"
+
+    def ask(*words: str | Path) -> dict[str, Any]:
+        done = shroff(home, *words, "--json", kept=kept)
+        assert done.returncode == 0, done.stdout + done.stderr
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    assert ask("ledger", "verify")["records"] == 500
+    version = ask("publish", bundle)["version"]
+    assert ask("models")["production"] == version
+    assert ask("lists", "add", "red_countries", "SE")["id"] == 1
+    assert "SE" in ask("lists", "show")["lists"]["red_countries"]
+    decided = document["decision"]["payment_id"]
+    assert ask("replay", decided, "--data", home / "demo" / "history.parquet")["holds"]
+    without_history = shroff(home, "replay", decided, kept=kept)
+    assert without_history.returncode == 1
+    assert "pass it with `--data`" in without_history.stdout
     assert not document["decision"]["degraded"]
     words = ("parity", home / "demo" / "bundle", "--ledger", "--json")
     told = shroff(home, *words, "--data", home / "demo" / "history.parquet", kept=home / "demo" / "home")

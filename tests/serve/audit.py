@@ -27,7 +27,7 @@ def read_ledger(url: str) -> list[StoredEntry]:
     """All records of a ledger, whose chain holds."""
     ledger = Ledger(url)
     records = list(ledger.entries())
-    assert ledger.verify() == len(records)
+    assert ledger.verify().seq == len(records)
     ledger.close()
     return records
 

@@ -93,6 +93,8 @@ def test_the_description_is_whole(document: Json) -> None:
         ("get", "/v1/models"),
         ("get", "/v1/features"),
         ("get", "/v1/shadow"),
+        ("get", "/v1/lists"),
+        ("post", "/v1/lists/{name}/edits"),
         ("get", "/health/live"),
         ("get", "/health/ready"),
         ("post", "/v1/decisions:batch"),

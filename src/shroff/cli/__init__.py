@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from shroff import __version__
-from shroff.cli import keys
+from shroff.cli import keys, ledger, lists
 from shroff.cli import models as published
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.errors import CheckFailed, ShroffError
@@ -31,7 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(keys.app, name="keys")
 
 ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
 Data = Annotated[Path, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)]
@@ -448,8 +447,11 @@ def demo(
         outcome.stop()
 
 
-for command in (published.publish, published.rollback, published.models):
+for command in (published.publish, published.rollback, published.models, ledger.replay):
     app.command()(command)
+app.add_typer(keys.app, name="keys")
+app.add_typer(lists.app, name="lists")
+app.add_typer(ledger.app, name="ledger")
 
 
 def _print_parity(found: Parity) -> None:

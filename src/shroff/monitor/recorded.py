@@ -29,7 +29,7 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
     plan = recorded_plan(bundle)
     identifier = plan.schema.id
     frame = recorded_payments(plan, kept)
-    table = frame if history is None else pl.concat([_arrived(history, frame, bundle.schema, plan.schema), frame])
+    table = frame if history is None else with_history(frame, history, bundle.schema, plan)
     logged = [msgspec.json.decode(entry.body)["features"] for entry in kept if entry.kind == "payment"]
     columns = [
         pl.Series(name, [row[name] for row in logged], dtype=pl.String if kind == "text" else pl.Float64)
@@ -40,8 +40,9 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
     return explain(compare(again, decided, "batch", "as decided"), table, plan)
 
 
-def _arrived(history: pl.DataFrame, frame: pl.DataFrame, schema: Schema, recorded: Schema) -> pl.DataFrame:
-    """A clean history with arrivals in the recorded columns, without the payments that the ledger has too."""
+def with_history(frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, plan: Plan) -> pl.DataFrame:
+    """Recorded payments after a clean history, without the payments in it that the ledger has too."""
+    recorded = plan.schema
     arrival = pl.col(schema.arrived_at or schema.time)
     moments = {
         recorded.arrived_at: arrival,
@@ -49,9 +50,8 @@ def _arrived(history: pl.DataFrame, frame: pl.DataFrame, schema: Schema, recorde
         recorded.labelled_at: pl.col(schema.labelled_at) if schema.labelled_at else arrival,
     }
     own = history.filter(~pl.col(schema.id).is_in(frame[schema.id].implode()))
-    return own.with_columns(moment.alias(name) for name, moment in moments.items() if name is not None).select(
-        frame.columns
-    )
+    arrived = own.with_columns(moment.alias(name) for name, moment in moments.items() if name is not None)
+    return pl.concat([arrived.select(frame.columns), frame])
 
 
 def recorded_plan(bundle: Bundle) -> Plan:

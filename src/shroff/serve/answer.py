@@ -47,6 +47,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     """The ledger's body of a payment: enough to compute the decision again to the bit.
 
     `payment` is the clean payment with `arrived` 0 (the entry itself knows), `answer` the very bytes answered.
+    `lists` tells the lists it was decided by: the last edit they knew and the moment for which they were made
+    (`control.effective`); None where they were the bundle's own.
     """
 
     payment: Raw
@@ -55,6 +57,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     action: Action
     model: str
     answer: Raw
+    lists: tuple[int, int] | None = None
 
 
 class LaterRecord(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from typing import cast
 
 import polars as pl
 
-from shroff.errors import LedgerUnavailable
+from shroff.errors import ControlUnavailable, LedgerUnavailable
 from shroff.serve import asgi, openapi
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
 from shroff.serve.connection import Short
@@ -88,8 +88,8 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         self._tasks = [asyncio.create_task(self._start())]
-        if self._gate is not None:
-            await asyncio.to_thread(self._gate.refresh)
+        await asyncio.to_thread(self._refresh)
+        self._scorer.follow_lists()
         self._tasks.append(asyncio.create_task(self._watch()))
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -98,12 +98,22 @@ class App:
         await asyncio.gather(*self._tasks)
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _refresh(self) -> None:
+        """Read keys and lists again; while their database is away they stay as they are."""
+        try:
+            if self._gate is not None:
+                self._gate.refresh()
+            if self._scorer.lists is not None:
+                self._scorer.lists.refresh()
+        except ControlUnavailable as error:
+            _log.warning("%s", error)
+
     async def _watch(self) -> None:
-        """Notice keys and models that change while the service runs."""
+        """Notice keys, lists and models that change while the service runs."""
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH)
-            if self._gate is not None:
-                await asyncio.to_thread(self._gate.refresh)
+            await asyncio.to_thread(self._refresh)
+            self._scorer.follow_lists()
             if self._follower is not None:
                 await self._follower.look()
 

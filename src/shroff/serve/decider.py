@@ -19,6 +19,7 @@ from shroff.errors import BundleError, DataError, Unavailable
 from shroff.expression import parse
 from shroff.features.plan import Plan
 from shroff.package import Bundle
+from shroff.serve.control.lists import Effective
 from shroff.serve.model import Contributions, Matrix, Model
 
 Values = Mapping[str, Value]
@@ -56,11 +57,13 @@ class Decider:
         known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
         kinds = {**known, **plan.kinds}
         self.policy = _policy(bundle)
-        self._judge = Judge(self.policy, kinds)
+        self._kinds = kinds
+        self._texts = bundle.conditions
+        self._hold(self.policy.lists)
+        self.lists_mark: tuple[int, int] | None = None
+        """Which lists it decides by: those of the bundle (None), or what `Effective.mark` tells."""
         self._vector = bundle.preparation.vector
         self._calibrate = bundle.calibration.one
-        lists = self.policy.lists
-        self._conditions = [(text, parse(text, kinds, list(lists)).closure(lists)) for text in bundle.conditions]
         for name in bundle.preparation.names:
             if name not in (bundle.conditions or kinds):
                 raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
@@ -68,6 +71,25 @@ class Decider:
         self._contributions = Contributions(bundle.contributions) if bundle.contributions else None
         self.failure: str | None = None
         self._score = self._load(bundle)
+
+    @property
+    def lists(self) -> Mapping[str, Sequence[str]]:
+        """The lists it decides by."""
+        return self._judge.policy.lists
+
+    def use_lists(self, lists: Effective) -> None:
+        """Decide by these lists from now on."""
+        if lists.values != self.lists:
+            self._hold(lists.values)
+            self.lists_mark = lists.mark
+
+    def without_model(self, values: Values) -> Verdict:
+        """What the policy decides while no model can score."""
+        return self._judge.decide(values, None)
+
+    def _hold(self, lists: Mapping[str, Sequence[str]]) -> None:
+        self._judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
+        self._conditions = [(text, parse(text, self._kinds, list(lists)).closure(lists)) for text in self._texts]
 
     def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
         """The decisions on payments, from their values and features by name; one model run for all of them.

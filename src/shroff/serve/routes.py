@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -25,22 +25,15 @@ from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
-from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
+from shroff.serve.list_routes import list_routes
+from shroff.serve.problem import MEDIA_TYPE
+from shroff.serve.routing import OPEN, needs, problems
 from shroff.serve.scorer import Scorer
 from shroff.serve.shadow import Comparison
 
 AnyRequest = Request[Any, Any, Any]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601.")]
-
-
-OPEN: Final = {"open": True}
-"""For a route that asks for no API key."""
-
-
-def needs(scope: Scope) -> dict[str, Scope]:
-    """For a route that asks for an API key of this scope."""
-    return {"scope": scope}
 
 
 class Result(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +68,8 @@ def routes(
         gate: who may ask; None lets everybody.
     """
     handlers = [*_payments(scorer), *_deployed(scorer), *_health(scorer)]
+    if scorer.lists is not None:
+        handlers += list_routes(scorer, scorer.lists)
     about = OpenAPIConfig(
         title="Shroff",
         version=__version__,
@@ -99,13 +94,6 @@ def routes(
     )
 
 
-def _problems(*kinds: Kind) -> dict[int, ResponseSpec]:
-    return {
-        kind.status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=kind.title, generate_examples=False)
-        for kind in kinds
-    }
-
-
 def _event(path: str, summary: str) -> post:
     return post(
         path,
@@ -116,7 +104,7 @@ def _event(path: str, summary: str) -> post:
         status_code=204,
         guards=[_json_only],
         exception_handlers={PaymentConflict: _conflict},
-        responses=_problems(
+        responses=problems(
             problem.BAD_PAYMENT,
             problem.NOT_FOUND,
             problem.EVENT_CONFLICT,
@@ -137,7 +125,7 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
         opt=needs("read"),
         operation_id="decision",
         summary="The stored decision on a payment",
-        responses=stored | _problems(problem.BAD_PAYMENT, problem.NOT_FOUND, problem.UNAVAILABLE),
+        responses=stored | problems(problem.BAD_PAYMENT, problem.NOT_FOUND, problem.UNAVAILABLE),
     )
     async def decision(payment_id: FromPath[str]) -> Response[bytes]:
         return Response(await scorer.decision(unquote(payment_id)), media_type="application/json")
@@ -176,7 +164,7 @@ def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
         opt=needs("read"),
         operation_id="shadow",
         summary="The candidate beside the model that decides",
-        responses=_problems(problem.NOT_FOUND),
+        responses=problems(problem.NOT_FOUND),
         sync_to_thread=False,
     )
     def shadow() -> Comparison:
@@ -199,7 +187,7 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
         opt=OPEN,
         operation_id="ready",
         summary="Whether all is well",
-        responses=_problems(problem.UNAVAILABLE),
+        responses=problems(problem.UNAVAILABLE),
         sync_to_thread=False,
     )
     def ready() -> Health:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Literal
 
@@ -25,6 +25,7 @@ from shroff.serve.answer import (
     stored_answer,
 )
 from shroff.serve.clock import AHEAD, Arrivals, Clock, system_time
+from shroff.serve.control import LiveLists
 from shroff.serve.decider import Decider
 from shroff.serve.events import Events
 from shroff.serve.ledger import Ledger, StoredEntry
@@ -39,6 +40,7 @@ class Scorer:
     Args:
         key: of the HMAC over personal columns.
         lateness: how much older than the newest payment one may be when it arrives.
+        lists: edits of the lists that the bundle's rules read.
         clock: microseconds since the epoch.
 
     `start` it first, in any thread; everything else belongs to one event loop.
@@ -49,10 +51,18 @@ class Scorer:
     """
 
     def __init__(
-        self, bundle: Bundle, ledger: Ledger, *, key: bytes, lateness: str = "1d", clock: Clock = system_time
+        self,
+        bundle: Bundle,
+        ledger: Ledger,
+        *,
+        key: bytes,
+        lateness: str = "1d",
+        lists: LiveLists | None = None,
+        clock: Clock = system_time,
     ) -> None:
         self.bundle = bundle
         self.decider = Decider(bundle)
+        self.lists = lists
         self._lateness = lateness
         self._oldest = micros(lateness)
         self._ledger = ledger
@@ -78,6 +88,17 @@ class Scorer:
     def shadow(self) -> Shadow | None:
         """The candidate that is compared with what decides."""
         return self._sequencer.shadow
+
+    @property
+    def list_values(self) -> Mapping[str, Sequence[str]]:
+        """The lists that payments are decided by now."""
+        return self.decider.lists
+
+    def follow_lists(self) -> None:
+        """Decide by the lists as they are now: edits take effect, and end."""
+        if self.lists is not None:
+            for decider in (self.decider, *([self.shadow.decider] if self.shadow else [])):
+                decider.use_lists(self.lists.now(decider.policy.lists))
 
     @property
     def unready(self) -> str | None:
@@ -142,6 +163,7 @@ class Scorer:
         """
         shadow = None if candidate is None else await asyncio.to_thread(Shadow, candidate, self.bundle)
         self._sequencer.shadow = shadow
+        self.follow_lists()
 
     def close(self) -> None:
         """Write what waits and close the ledger, for good; in any thread, when no caller waits any more."""
@@ -262,6 +284,7 @@ class Scorer:
         self._sequencer.use(engine, decider, _name(bundle))
         # it was compared with what does not decide any more
         self._sequencer.shadow = None
+        self.follow_lists()
 
     def _require_same_payments(self, schema: Schema) -> None:
         """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""

@@ -159,6 +159,7 @@ class Sequencer:
             action=verdict.action,
             model=self._model.version,
             answer=Raw(pending.answer),
+            lists=self._decider.lists_mark,
         )
         return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
 

@@ -21,7 +21,7 @@ from shroff.errors import ConfigurationError
 from shroff.package import Bundle, Models, load
 from shroff.serve.app import App
 from shroff.serve.connection import Connection
-from shroff.serve.control import Gate, Keys
+from shroff.serve.control import Gate, Keys, Lists, LiveLists
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
@@ -91,7 +91,8 @@ def serve(
     loaded = models.production() if models is not None else load(str(bundle))
     with _listen(host, port) as listener:
         key = chosen.hmac_key()
-        scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness)
+        lists = LiveLists(Lists(chosen.control))
+        scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness, lists=lists)
         recall = None if warm is None else partial(history_of, loaded, warm, key, max_bad)
         history = None if recall is None else recall()
         follower = None if models is None else Follower(models, scorer, history=recall)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Mapping
 from typing import Final
 
-from shroff.errors import AccessDenied, ControlUnavailable, TooManyRequests, UnknownKey
+from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
 from shroff.serve.clock import Clock, system_time
 from shroff.serve.control.keys import ApiKey, Keys, Scope, digest, parts
 
 REFRESH: Final = 1.0
 """Seconds after which a key that was made or revoked elsewhere is noticed."""
-
-_log = logging.getLogger("shroff.serve")
 
 
 class Gate:
@@ -30,11 +27,12 @@ class Gate:
         self._buckets: dict[str, _Bucket] = {}
 
     def refresh(self) -> None:
-        """Read the keys again; from any thread."""
-        try:
-            self._known = {key.id: key for key in self._keys.all()}
-        except ControlUnavailable as error:
-            _log.warning("%s", error)
+        """Read the keys again; from any thread.
+
+        Raises:
+            ControlUnavailable: the keys stay as they were read last.
+        """
+        self._known = {key.id: key for key in self._keys.all()}
 
     @property
     def empty(self) -> bool:

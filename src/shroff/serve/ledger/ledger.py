@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from shroff.errors import ConfigurationError
-from shroff.serve.ledger.database import Backend, backend
+from shroff.serve.ledger.database import Backend, Head, backend
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
 from shroff.serve.ledger.reader import Finder, entries, payment_ids, verify
 from shroff.serve.ledger.record import Entry, StoredEntry, check_entry, check_id
@@ -27,7 +27,7 @@ class Ledger:
     >>> entry = Entry("payment", "p1", 1_700_000_000_000_000, 1_700_000_000_000_000, bytes(32), b"{}")
     >>> with TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
     ...     asyncio.run(ledger.write(entry))
-    ...     ledger.find("p1").seq, ledger.find("p2"), ledger.verify()
+    ...     ledger.find("p1").seq, ledger.find("p2"), ledger.verify().seq
     (1, None, 1)
 
     Raises:
@@ -151,11 +151,11 @@ class Ledger:
         """
         return entries(self._database, since)
 
-    def verify(self) -> int:
-        """Recompute the chain; the number of records.
+    def verify(self) -> Head:
+        """Recompute the chain; the number of records, and the last chain value.
 
         It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger can
-        also compute a new chain: against that, keep the last `chain` value in another place.
+        also compute a new chain: against that, keep the last chain value in another place.
 
         Raises:
             DataError: the ledger was changed; names the first bad record.

@@ -8,7 +8,7 @@ from threading import Lock
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, column, func, select
 
 from shroff.errors import DataError, LedgerUnavailable
-from shroff.serve.ledger.database import HEAD, PAYMENTS, RECORDS, Backend, head, reason, unavailable
+from shroff.serve.ledger.database import HEAD, PAYMENTS, RECORDS, Backend, Head, head, reason, unavailable
 from shroff.serve.ledger.driver import Cursor, Statement, cursor
 from shroff.serve.ledger.record import COLUMNS, GENESIS, StoredEntry, check_id, link, stored
 
@@ -86,8 +86,8 @@ def entries(database: Backend, since: int | None) -> Iterator[StoredEntry]:
             yield stored(row)
 
 
-def verify(database: Backend) -> int:
-    """The number of records, after proving each from the one before it.
+def verify(database: Backend) -> Head:
+    """The last record, after proving each from the one before it.
 
     Raises:
         DataError: a record was changed, removed, added or moved; names the first.
@@ -109,7 +109,7 @@ def verify(database: Backend) -> int:
         raise _changed(last + 1, "was not written by the ledger")
     if chain != end:
         raise _changed(last, "is not the one that was written last")
-    return seq
+    return Head(seq, chain)
 
 
 def _rows(

@@ -1,0 +1,151 @@
+"""`shroff lists`: what rules read, edited while the service runs."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from shroff.cli.terminal import AsJson, out, show
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.package import Bundle
+    from shroff.serve.control import Edit, Lists
+    from shroff.serve.control.lists import Action
+
+app = typer.Typer(help="Show and edit the lists that rules read; services follow within seconds.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The list, as the policy names it.", show_default=False)]
+Value = Annotated[str, typer.Argument(help="The value, as payments have it.", show_default=False)]
+Since = Annotated[str | None, typer.Option(help="From when, ISO 8601; default: now.", show_default=False)]
+Until = Annotated[str | None, typer.Option(help="Until when, ISO 8601; default: for good.", show_default=False)]
+Note = Annotated[str | None, typer.Option(help="Why; kept with the edit.", show_default=False)]
+OfBundle = Annotated[
+    Path | None, typer.Option("--bundle", help="Whose lists; default: the model in production.", show_default=False)
+]
+
+
+@app.command("show")
+def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
+    """Show what the lists hold now."""
+    from shroff.serve.clock import system_time
+    from shroff.serve.control import effective
+
+    held = effective(_bundle(bundle).policy["lists"], _lists().edits(), system_time()).values
+    if as_json:
+        show({"lists": {name: list(values) for name, values in held.items()}})
+        return
+    for name, values in held.items():
+        out.print(f"{name}: {', '.join(values) or 'nothing'}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def add(
+    name: Name,
+    value: Value,
+    since: Since = None,
+    until: Until = None,
+    note: Note = None,
+    bundle: OfBundle = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a value to a list."""
+    _edit(name, value, "add", since, until, note, bundle, as_json)
+
+
+@app.command()
+def remove(
+    name: Name,
+    value: Value,
+    since: Since = None,
+    until: Until = None,
+    note: Note = None,
+    bundle: OfBundle = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a value out of a list."""
+    _edit(name, value, "remove", since, until, note, bundle, as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Show every edit there ever was, and who made it."""
+    rows = [_row(edit) for edit in _lists().edits()]
+    if as_json:
+        show({"edits": rows})
+        return
+    table = Table("id", "list", "value", "action", "since", "until", "note", "by", "at")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+    out.print(table)
+
+
+def _edit(
+    name: str,
+    value: str,
+    action: Action,
+    since: str | None,
+    until: str | None,
+    note: str | None,
+    bundle: Path | None,
+    as_json: bool,
+) -> None:
+    from shroff.errors import NotFound, did_you_mean
+
+    known = _bundle(bundle).policy["lists"]
+    if name not in known:
+        raise NotFound(f"there is no list `{name}`{did_you_mean(name, known) or '.'}")
+    made = _lists().edit(
+        name, value, action, by=getpass.getuser(), since=_moment(since), until=_moment(until), note=note
+    )
+    if as_json:
+        show(_row(made))
+    else:
+        out.print(f"{name}: {action} {value}, edit {made.id}.", soft_wrap=True, markup=False)
+
+
+def _moment(text: str | None) -> int | None:
+    from shroff.collect.times import parse_time
+    from shroff.errors import ConfigurationError
+
+    try:
+        return None if text is None else parse_time(text, None)
+    except ValueError:
+        raise ConfigurationError(
+            "expected an ISO 8601 date and time with its zone, such as 2026-01-31T00:00Z."
+        ) from None
+
+
+def _bundle(folder: Path | None) -> Bundle:
+    from shroff.package import Models, load
+
+    return Models(Settings.read().models).production() if folder is None else load(folder)
+
+
+def _lists() -> Lists:
+    from shroff.serve.control import Lists
+
+    return Lists(Settings.read().control)
+
+
+def _row(edit: Edit) -> dict[str, object]:
+    return {
+        "id": edit.id,
+        "list": edit.name,
+        "value": edit.value,
+        "action": edit.action,
+        "since": _iso(edit.since),
+        "until": None if edit.until is None else _iso(edit.until),
+        "note": edit.note,
+        "by": edit.made_by,
+        "at": _iso(edit.made_at),
+    }
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="seconds")

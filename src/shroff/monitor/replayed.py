@@ -1,0 +1,123 @@
+"""One decision made again from what the ledger kept, and compared with what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from shroff.errors import NotFound
+from shroff.features.engines.batch import compute_plan
+from shroff.features.plan import Plan
+from shroff.features.window import micros
+from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
+from shroff.package import Bundle
+from shroff.serve.answer import Answer, DecisionRecord
+from shroff.serve.clock import AHEAD
+from shroff.serve.control import Edit, effective
+from shroff.serve.decider import Assessment, Decider
+from shroff.serve.ledger import Ledger, StoredEntry
+
+_record = msgspec.json.Decoder(DecisionRecord).decode
+_answer = msgspec.json.Decoder(Answer).decode
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was decided on or said, as it was and as it is when made again."""
+
+    name: str
+    decided: Any
+    replayed: Any
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same; numbers when every bit is."""
+        return type(self.decided) is type(self.replayed) and bool(self.decided == self.replayed)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A decision and its replay, line by line: payload, features, probability, action, rules, reasons."""
+
+    payment: str
+    model: str
+    lines: tuple[Line, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of it is equal."""
+        return all(line.equal for line in self.lines)
+
+
+def replay_decision(
+    payment_id: str,
+    ledger: Ledger,
+    decided_by: Callable[[str], Bundle],
+    *,
+    edits: Callable[[], Sequence[Edit]] = list,
+    history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
+) -> Replayed:
+    """Make a decision again: features in batch over the ledger, score and action by the model of then.
+
+    Args:
+        decided_by: the bundle of a version.
+        edits: of lists, all there ever were.
+        history: the clean table that the service was started from, if it was.
+
+    Raises:
+        NotFound: the ledger has no such payment, or its model is not there any more.
+        LedgerUnavailable, ControlUnavailable: a database does not answer.
+    """
+    entry = ledger.find(payment_id)
+    if entry is None:
+        raise NotFound("the ledger has no payment with this id.")
+    record = _record(entry.body)
+    bundle = decided_by(record.model)
+    features = _features(bundle, entry, ledger, history(bundle))
+    values = msgspec.json.decode(record.payment)["values"]
+    decider = Decider(bundle)
+    if record.lists is not None:
+        last, moment = record.lists
+        known = [edit for edit in edits() if edit.id <= last]
+        decider.use_lists(effective(decider.policy.lists, known, moment))
+    (again,) = decider.assess([values | features])
+    answered = _answer(record.answer)
+    # without a model the policy decided: the model of a replay may be well again
+    if answered.degraded:
+        again = Assessment(None, decider.without_model(values | features), ())
+    return Replayed(
+        payment_id,
+        f"{bundle.name}, version {record.model}",
+        (
+            Line("payload (SHA-256)", entry.digest.hex(), sha256(record.payment).hexdigest()),
+            *(Line(name, record.features.get(name), value) for name, value in features.items()),
+            Line("probability", record.probability, again.probability),
+            Line("action", record.action, again.verdict.action),
+            Line("rules", answered.rules, again.verdict.rules),
+            Line("reasons", _texts(answered.reasons), _texts(again.reasons)),
+        ),
+    )
+
+
+def _texts(reasons: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(reason.text for reason in reasons)
+
+
+def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.DataFrame | None) -> dict[str, Any]:
+    plan = recorded_plan(bundle)
+    # no window reaches further back, and nothing happens long after it arrived
+    oldest = entry.time - _reach(plan) - AHEAD
+    before = [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
+    frame = recorded_payments(plan, before)
+    table = frame if history is None else with_history(frame, history, bundle.schema, plan)
+    (row,) = compute_plan(plan, table).filter(pl.col(plan.schema.id) == entry.payment_id).iter_rows(named=True)
+    return {name: row[name] for name in plan.names}
+
+
+def _reach(plan: Plan) -> int:
+    return max((stream.horizon for stream in plan.streams), default=micros("1s"))

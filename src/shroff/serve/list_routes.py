@@ -1,0 +1,129 @@
+"""The routes of the lists: what they hold, who edited them, and one more edit."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
+
+from shroff.collect.times import parse_time
+from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
+from shroff.serve import problem
+from shroff.serve.control import Edit, LiveLists
+from shroff.serve.routing import needs, problems
+from shroff.serve.scorer import Scorer
+
+_Value = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Moment = Annotated[str | None, msgspec.Meta(description="ISO 8601 with its zone.")]
+
+
+class NewEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """A value to add to a list or to take out, from now or `since` on, for good or `until` a moment."""
+
+    value: _Value
+    action: Literal["add", "remove"] = "add"
+    since: _Moment = None
+    until: _Moment = None
+    note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+
+
+class ListEdit(msgspec.Struct, frozen=True):
+    """An edit of a list: what, when it holds, who made it and when; times are ISO 8601."""
+
+    id: int
+    value: str
+    action: str
+    since: str
+    until: str | None
+    note: str | None
+    by: str
+    at: str
+
+
+class NamedList(msgspec.Struct, frozen=True):
+    """A list as it is now, and all its edits."""
+
+    name: str
+    values: tuple[str, ...]
+    edits: tuple[ListEdit, ...]
+
+
+def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
+    """GET /v1/lists, and POST /v1/lists/NAME/edits."""
+
+    @get(
+        "/v1/lists",
+        opt=needs("read"),
+        operation_id="lists",
+        summary="The lists that rules read",
+        responses=problems(problem.UNAVAILABLE),
+    )
+    async def all_lists() -> list[NamedList]:
+        edits = await asyncio.to_thread(lists.store.edits)
+        return [
+            NamedList(name, tuple(values), tuple(_shown(edit) for edit in edits if edit.name == name))
+            for name, values in scorer.list_values.items()
+        ]
+
+    @post(
+        "/v1/lists/{name:str}/edits",
+        opt=needs("admin"),
+        operation_id="edit_list",
+        summary="Edit a list",
+        description="Payments are decided by it when it is answered; other workers follow within seconds.",
+        responses=problems(
+            problem.BAD_PAYMENT,
+            problem.NOT_FOUND,
+            problem.TOO_LARGE,
+            problem.UNSUPPORTED_MEDIA_TYPE,
+            problem.UNAVAILABLE,
+        ),
+    )
+    async def edit(name: FromPath[str], data: JSONBody[NewEdit], request: Request[Any, Any, Any]) -> ListEdit:
+        if name not in scorer.list_values:
+            raise NotFound(f"there is no such list{did_you_mean(name, scorer.list_values) or '.'}")
+        since, until = _moment("since", data.since), _moment("until", data.until)
+        by = str(getattr(request.state, "key", None) or "anybody")
+        try:
+            made = await asyncio.to_thread(
+                lists.store.edit, name, data.value, data.action, by=by, since=since, until=until, note=data.note
+            )
+        except ConfigurationError as error:
+            raise BadPayment(str(error)) from None
+        await asyncio.to_thread(lists.refresh)
+        scorer.follow_lists()
+        return _shown(made)
+
+    return [all_lists, edit]
+
+
+def _moment(field: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(text, None)
+    except ValueError:
+        raise BadPayment(f"expected an ISO 8601 date and time with its zone - at `$.{field}`") from None
+
+
+def _shown(edit: Edit) -> ListEdit:
+    until = None if edit.until is None else _iso(edit.until)
+    return ListEdit(
+        id=edit.id,
+        value=edit.value,
+        action=edit.action,
+        since=_iso(edit.since),
+        until=until,
+        note=edit.note,
+        by=edit.made_by,
+        at=_iso(edit.made_at),
+    )
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,26 @@
+"""What route handlers share: who may ask, and which problems they answer with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar.openapi.datastructures import ResponseSpec
+
+from shroff.serve.control import Scope
+from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
+
+OPEN: Final = {"open": True}
+"""For a route that asks for no API key."""
+
+
+def needs(scope: Scope) -> dict[str, Scope]:
+    """For a route that asks for an API key of this scope."""
+    return {"scope": scope}
+
+
+def problems(*kinds: Kind) -> dict[int, ResponseSpec]:
+    """The problem details a route may answer with, for the OpenAPI document."""
+    return {
+        kind.status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=kind.title, generate_examples=False)
+        for kind in kinds
+    }

@@ -1,0 +1,5 @@
+"""Payments as the tests of the service make them."""
+
+from serve.conftest import pay
+
+__all__ = ["pay"]

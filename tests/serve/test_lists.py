@@ -1,0 +1,109 @@
+"""Lists edited while the service runs: from when, until when, by whom; and any moment told again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve.service import Service
+from shroff.client import Client
+from shroff.errors import ConfigurationError
+from shroff.serve.control import Edit, Keys, Lists, effective
+
+Pay = Callable[..., dict[str, Any]]
+MOMENTS = st.integers(0, 20)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> list[Edit]:
+    made = []
+    for number in range(draw(st.integers(0, 8))):
+        since = draw(MOMENTS)
+        made.append(
+            Edit(
+                id=number + 1,
+                name=draw(st.sampled_from(["hosts", "cards", "unknown"])),
+                value=draw(st.sampled_from("abc")),
+                action=draw(st.sampled_from(["add", "remove"])),
+                since=since,
+                until=draw(st.none() | st.integers(since + 1, 21)),
+                note=None,
+                made_by="ada",
+                made_at=number,
+            )
+        )
+    return made
+
+
+@given(edits(), MOMENTS)
+def test_the_last_edit_that_covers_a_moment_decides(made: list[Edit], moment: int) -> None:
+    seed = {"hosts": ("a",), "cards": ()}
+    found = effective(seed, made, moment)
+    for name, values in seed.items():
+        for value in "abc":
+            covering = [
+                edit.action
+                for edit in made
+                if (edit.name, edit.value) == (name, value) and edit.since <= moment and moment < (edit.until or 99)
+            ]
+            expected = covering[-1] == "add" if covering else value in values
+            assert (value in found.values[name]) == expected
+    assert found.values.keys() == seed.keys()
+    assert found.mark == (len(made), moment)
+
+
+def test_an_edit_must_make_sense(tmp_path: Path) -> None:
+    lists = Lists(f"sqlite:///{tmp_path / 'control.db'}", clock=lambda: 100)
+    with pytest.raises(ConfigurationError, match="1 to 500 characters"):
+        lists.edit("hosts", "", "add", by="ada")
+    with pytest.raises(ConfigurationError, match="ends after it begins"):
+        lists.edit("hosts", "h", "add", by="ada", since=200, until=200)
+    with pytest.raises(ConfigurationError, match="in the future"):
+        lists.edit("hosts", "h", "add", by="ada", since=1, until=100)
+    assert lists.edits() == []
+    made = lists.edit("hosts", "h", "add", by="ada", note="seen in ticket 7")
+    assert lists.edits() == [made]
+    assert lists.edits(after=made.id) == []
+
+
+def test_postgresql_keeps_edits_too(postgres_server: str) -> None:
+    lists = Lists(postgres_server)
+    made = [lists.edit("hosts", f"h{n}", "add", by="ada") for n in range(3)]
+    assert lists.edits()[-3:] == made
+
+
+def test_an_edit_decides_the_next_payment(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
+    keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
+    admin, shop = keys.create("ada", ["admin"]), keys.create("shop", ["decide", "read"])
+    with Service(bundle_folder, tmp_path, keys=True) as service, Client(service.url, key=shop) as client:
+
+        def edit(key: str, name: str = "blocked", **body: Any) -> Any:
+            headers = {"authorization": f"Bearer {key}"}
+            return service.request("POST", f"/v1/lists/{name}/edits", headers=headers, json=body)
+
+        assert client.decide(pay(host_id="10.7.7.7")).rules == ()
+        assert edit(shop, value="10.7.7.7").status_code == 403
+        made = edit(admin, value="10.7.7.7", note="card testing")
+        assert made.status_code == 201
+        assert (made.json()["by"], made.json()["note"]) == ("ada", "card testing")
+        decision = client.decide(pay(host_id="10.7.7.7"))
+        assert (decision.action, decision.rules) == ("decline", ("blocked_host",))
+        assert edit(admin, value="10.6.6.6", action="remove").status_code == 201
+        assert client.decide(pay(host_id="10.6.6.6")).rules == ()
+        assert edit(admin, "blokked", value="x").json()["detail"] == ("there is no such list: did you mean `blocked`?")
+        assert edit(admin, value="x", until="yesterday").status_code == 400
+        assert edit(admin, value="x", until="2020-01-01T00:00:00Z").status_code == 400
+        listed = service.request("GET", "/v1/lists", headers={"authorization": f"Bearer {shop}"}).json()
+        assert [(one["name"], one["values"], len(one["edits"])) for one in listed] == [("blocked", ["10.7.7.7"], 2)]
+
+
+def test_an_edit_made_elsewhere_is_noticed(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
+    with Service(bundle_folder, tmp_path) as service, Client(service.url) as client:
+        Lists(f"sqlite:///{tmp_path / 'control.db'}").edit("blocked", "10.8.8.8", "add", by="ops")
+        decided = (client.decide(pay(host_id="10.8.8.8")).rules for _ in range(5_000))
+        assert ("blocked_host",) in decided
