@@ -261,6 +261,15 @@ def test_a_claim_that_ran_out_fills_nothing(join: Join, client: redis.Redis) -> 
     assert not lost.open()
 
 
+def test_a_new_state_is_followed_though_its_clock_is_behind(join: Join, client: redis.Redis) -> None:
+    engine, other = join(), join()
+    engine.observe(pay(0, 0))
+    open_state(other, OnlineEngine([COUNTS], SCHEMA))
+    client.hset((engine.name + b"head").decode(), "last", "1")
+    assert engine.observe(pay(1, 1))["card_count_1d"] == 0.0
+    assert other.observe(pay(2, 2))["card_count_1d"] == 1.0
+
+
 def test_only_an_engine_of_the_same_definitions_is_poured(join: Join) -> None:
     filling = claim(join())
     assert filling is not None

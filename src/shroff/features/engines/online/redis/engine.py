@@ -27,6 +27,7 @@ _CLOCKS: Final = 300_000
 """Milliseconds that keys are kept longer than windows reach, for clocks that differ."""
 
 _LATE, _AGAIN = 0, 2
+_NEVER: Final = -1
 
 
 class RedisEngine:
@@ -219,7 +220,7 @@ class RedisEngine:
             refusals = {str(reply) for reply in replies if isinstance(reply, Exception)}
             if not refusals and self.link.lives == self._life:
                 return replies
-            self._epoch = b""
+            self._life = _NEVER
         raise StateUnavailable("the state is not there: it is being rebuilt, or waits to be.")
 
     def _meet(self) -> bool:
@@ -231,7 +232,8 @@ class RedisEngine:
         if self.link.lives != self._life or epoch != self._epoch:
             self._replica.clear()
             self._snapshots.clear()
-        if epoch != self._epoch and self._epoch:
+        if epoch != self._epoch:
+            # arrivals of another state say nothing about this one
             self._seen = 0
         self._life = self.link.lives
         self._epoch, self._newest = epoch or b"", int(newest or 0)
