@@ -3,12 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint servers clean
+.PHONY: demo test lint programs clean
 
 demo: .venv/installed
 	$(BIN)/shroff demo
 
-test: .venv/installed-dev servers
+test: .venv/installed-dev programs
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob=README.md src tests README.md
 
@@ -18,12 +18,16 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# what tests start that pip does not bring; RUNLEVEL=1: installed, not started
-servers:
-	@command -v redis-server > /dev/null || { \
+# what tests start that pip does not bring, as program:package; RUNLEVEL=1: installed, not started
+PROGRAMS := redis-server:redis-server chromium:chromium chromedriver:chromium-driver curl:curl
+
+programs:
+	@missing=; for program in $(PROGRAMS); do \
+		command -v "$${program%%:*}" > /dev/null || missing="$$missing $${program#*:}"; done; \
+	[ -z "$$missing" ] || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq && \
-		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends redis-server; \
-	} || echo "redis-server is not installed: the tests of state in Redis are skipped"
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $$missing; \
+	} || echo "not installed:$$missing: the tests that start them are skipped"
 
 .venv/python:
 	$(PYTHON) -m venv .venv

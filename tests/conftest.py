@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from browser import Browser, chromium
 from servers import postgres, redis
 
 
@@ -39,3 +40,14 @@ def redis_server() -> Iterator[str]:
         except LookupError as error:
             pytest.skip(f"no Redis server: {error}")
         yield url
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a window of its own, shared by the tests that ask for it."""
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(chromium(tmp_path_factory.mktemp("browser")))
+        except LookupError as error:
+            pytest.skip(f"no browser: {error}")
+        yield opened

@@ -89,6 +89,11 @@ def test_an_ignored_column_cannot_become_a_key() -> None:
         ({"nominal": [""]}, "Schema(nominal=…): expected the name of a column, got an empty text."),
         ({"keys": [None]}, "Schema(keys=…): expected the name of a column, got NoneType."),
         ({"id": None}, "Schema(id=…): expected the name of a column, got NoneType."),
+        (
+            {"keys": ['a"b']},
+            """Schema(keys=…): column 'a"b' has a quotation mark, a backslash or a control character, """
+            "which no field of a live payment can have in its name; rename the column.",
+        ),
         ({"label": 7}, "Schema(label=…): expected the name of a column, got int."),
         ({"result_at": "r"}, "Schema(result_at=…) says when the result arrived: name it with result=… too."),
         ({"labelled_at": "l"}, "Schema(labelled_at=…) says when the label arrived: name it with label=… too."),

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from serve.service import KEY, Service
+from serve.site import Site, hostile_schema
 from shroff import Entity, FeatureGroup, Policy, Rule, Schema, calendar, sql
 from shroff.detect import Calibration, LogisticRegression, Preparation
 from shroff.detect.preparation import Nominal, Numeric
 from shroff.package import Bundle, load, save
+from shroff.serve.control import Keys
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 
@@ -123,6 +125,17 @@ def service(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """A running service that tests share."""
     with Service(bundle_folder, tmp_path_factory.mktemp("home")) as running:
         yield running
+
+
+@pytest.fixture(scope="session", params=["plain", "hostile"])
+def site(request: pytest.FixtureRequest, model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    schema = (SCHEMA if request.param == "plain" else hostile_schema()).with_keys(VELOCITY.key_columns)
+    home = tmp_path_factory.mktemp(request.param)
+    save(make_bundle(model, schema=schema), home / "bundle")
+    token = Keys(f"sqlite:///{home / 'control.db'}").create("shop", ["decide", "label"])
+    with Service(home / "bundle", home, keys=True) as service:
+        yield Site(service, token)
+        assert service.log.read_text() == ""
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Final, Literal
@@ -89,6 +90,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if not (isinstance(name, str) and name) and not (name is None and role in _OPTIONAL):
                 got = "an empty text" if name == "" else type(name).__name__
                 raise ConfigurationError(f"Schema({role}=…): expected the name of a column, got {got}.")
+            if name is not None and _UNFIT_NAME.search(name):
+                raise ConfigurationError(
+                    f"Schema({role}=…): column {name!r} has a quotation mark, a backslash or a control character, "
+                    "which no field of a live payment can have in its name; rename the column."
+                )
 
     def _check_scales(self) -> None:
         seen: dict[str, str] = {}
@@ -164,6 +170,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 _OPTIONAL: Final = ("currency", "label", "result", "arrived_at", "result_at", "labelled_at")
+_UNFIT_NAME: Final = re.compile(r'["\\\x00-\x1f]')
 _ROLES: Final = ("id", "time", "amount", *_OPTIONAL)
 _LISTS: Final = ("nominal", "numeric", "personal", "ignored", "keys", "required")
 

@@ -9,10 +9,11 @@ lowers the score most are the reasons. Zeiler and Fergus, Visualizing and Unders
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from shroff.collect.payment import Value
@@ -29,18 +30,14 @@ MOST: Final = 4
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
-    """One input that raised the score.
+    """One input that raised the score."""
 
-    `code` is one of the stable `CATALOGUE` in `codes`; `direction` says how `value` lies to `typical`, the mean or the
-    most frequent value of the training rows; `text` is for people, and names the range of usual values.
-    """
-
-    code: str
-    feature: str
-    direction: Direction
-    value: float | str | None
-    typical: float | str
-    text: str
+    code: Annotated[str, Meta(description="Why, as one of a stable catalogue of codes.")]
+    feature: Annotated[str, Meta(description="The input: a feature or a field of the payment.")]
+    direction: Annotated[Direction, Meta(description="How `value` lies to `typical`.")]
+    value: Annotated[float | str | None, Meta(description="What it was for this payment; null if missing.")]
+    typical: Annotated[float | str, Meta(description="Its mean or most frequent value in the training data.")]
+    text: Annotated[str, Meta(description="The reason in words, for people, with the range of usual values.")]
 
 
 class Explainer:

@@ -21,26 +21,33 @@ encode: Final = msgspec.json.Encoder().encode
 class ModelName(msgspec.Struct, frozen=True, gc=False):
     """Which model decided: the bundle's name and version."""
 
-    name: str
-    version: str
+    name: Annotated[str, Meta(description="The detector, or what the bundle was called.")]
+    version: Annotated[str, Meta(description="Names this very bundle.")]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """The answer to one payment.
+    """The answer to one payment."""
 
-    `probability` of fraud is null while no model can score: then the answer is `degraded` and the action is the
-    policy's. `reasons` are given for what was not simply approved; `rules` are all whose condition held.
-    """
-
-    payment_id: str
-    decision_id: Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-    action: Action
-    probability: float | None
-    reasons: tuple[Reason, ...]
-    rules: tuple[str, ...]
-    model: ModelName
-    degraded: bool
-    decided_at: Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+    payment_id: Annotated[str, Meta(description="The id that was sent.")]
+    decision_id: Annotated[
+        str, Meta(description="Names the decision; later ones sort later.", extra_json_schema={"format": "uuid"})
+    ]
+    action: Annotated[Action, Meta(description="What to do: let it pass, let a person look at it, or refuse it.")]
+    probability: Annotated[
+        float | None, Meta(description="Of fraud, from 0 to 1; null while no model can score (`degraded`).")
+    ]
+    reasons: Annotated[
+        tuple[Reason, ...],
+        Meta(description="What made the payment suspicious, strongest first; empty for what was simply approved."),
+    ]
+    rules: Annotated[tuple[str, ...], Meta(description="The rules of the policy whose condition held.")]
+    model: Annotated[ModelName, Meta(description="Which model decided, by `name` and `version`.")]
+    degraded: Annotated[
+        bool, Meta(description="Whether a part was missing, so that the policy decided without a probability.")
+    ]
+    decided_at: Annotated[
+        str, Meta(description="When it was decided, ISO 8601 in UTC.", extra_json_schema={"format": "date-time"})
+    ]
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):

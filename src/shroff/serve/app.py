@@ -12,13 +12,14 @@ from typing import cast
 import polars as pl
 
 from shroff.errors import ControlUnavailable, LedgerUnavailable
-from shroff.serve import asgi, openapi
+from shroff.serve import asgi
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
 from shroff.serve.connection import Short
 from shroff.serve.control import Gate
 from shroff.serve.control.gate import REFRESH
+from shroff.serve.example import example_payment
 from shroff.serve.follower import Follower
-from shroff.serve.openapi import HotRoute
+from shroff.serve.openapi import HotRoute, complete, decide_route
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.protocols.describe import describe
 from shroff.serve.protocols.every import interfaces
@@ -54,19 +55,21 @@ class App:
         self._follower = follower
         self._history = history
         self._gate = gate
-        hot: Sequence[HotRoute] = (openapi.decide_route(scorer.decide),)
+        hot: Sequence[HotRoute] = (decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
         admit = None if gate is None else partial(gate.admit, scope=hot[0].scope)
         self.short = {hot[0].path.encode(): Short(partial(asgi.refuse, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
         self._interfaces = interfaces(scorer, gate=gate, naming=naming)
-        complete = partial(
-            openapi.complete,
+        schema = scorer.reader.schema
+        whole = partial(
+            complete,
             hot=hot,
-            schema=scorer.reader.schema,
+            schema=schema,
+            example=partial(example_payment, schema, scorer.bundle.preparation),
             add=partial(describe, interfaces=self._interfaces.all),
         )
-        self._rest = cast(Asgi, routes(scorer, complete, gate))
+        self._rest = cast(Asgi, routes(scorer, whole, gate))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from shroff.collect import Schema
+from shroff.collect.payment import Value
 from shroff.collect.schema import Scale
 from shroff.collect.wire import live_scales, wire_type
 from shroff.serve.answer import Answer
@@ -22,13 +23,13 @@ KEY: Final = "key"
 REF: Final = "#/components/schemas/{name}"
 _MEANING: Final[dict[Scale, str]] = {
     "id": "Names the payment: sent again, it gets the same answer and counts once.",
-    "time": "When the payment happened, ISO 8601.",
-    "amount": "What is paid, in major units.",
-    "currency": "ISO 4217 code, alphabetic or numeric.",
-    "numeric": "A quantity.",
-    "nominal": "A name.",
-    "key": "Identifies something that payments are told apart by.",
-    "personal": "Personal: kept as a keyed hash only.",
+    "time": "When the payment happened.",
+    "amount": "What is paid.",
+    "currency": "The currency of the amount.",
+    "numeric": "A quantity, which the model may read as a number.",
+    "nominal": "A category, which the model may read as a name.",
+    "key": "Identifies something whose past payments count, such as a card or a merchant.",
+    "personal": "Personal data: replaced by a keyed hash (HMAC-SHA256) before anything is stored.",
 }
 _LIMITS: Final[dict[Scale, Json]] = {"time": {"format": "date-time"}, "amount": {"minimum": 0}}
 _OF_STATUS: Final = {kind.status: kind for kind in KINDS}
@@ -65,13 +66,18 @@ def complete(
     *,
     hot: Iterable[HotRoute],
     schema: Schema,
+    example: Callable[[], Mapping[str, Value]],
     add: Callable[[Json], None],
-) -> bytes:
+) -> Callable[[], Json]:
     """An OpenAPI document of the other routes with the hot ones, the payment of this schema, and the keys, added.
 
     Args:
         scopes: the scope of an API key that each of the other operations asks for, by operation id.
+        example: makes a payment of now.
         add: adds to the document what describes itself.
+
+    Returns:
+        What gives the document, each time with an example payment of now: a service refuses old ones.
     """
     add(document)
     asked = dict(scopes)
@@ -91,7 +97,12 @@ def complete(
     for component in components.values():
         if "description" in component:  # a docstring: one paragraph without the margins of its source
             component["description"] = " ".join(component["description"].split())
-    return msgspec.json.encode(document)
+
+    def described() -> Json:
+        components["Payment"]["examples"] = [example()]
+        return document
+
+    return described
 
 
 def payment_schema(schema: Schema) -> Json:
@@ -101,10 +112,26 @@ def payment_schema(schema: Schema) -> Json:
     _, schemas = msgspec.json.schema_components((wire_type(scales, needed, ()),), ref_template=REF)
     payment: Json = schemas["Payment"]
     for name, scale in scales.items():
-        payment["properties"][name] |= {"description": _MEANING[scale], **_LIMITS.get(scale, {})}
+        about: Json = {"description": _MEANING[scale], **_LIMITS.get(scale, {}), "x-scale": scale}
+        payment["properties"][name] |= about | ({"x-unit": unit} if (unit := _unit(scale, schema)) else {})
     for name in schema.ignored:
         payment["properties"][name] = {"description": "Accepted and dropped."}
     return payment
+
+
+def _unit(scale: Scale, schema: Schema) -> str | None:
+    """The unit or form that values of a scale are given in, where they have one."""
+    match scale:
+        case "time":
+            zone = "with its zone" if schema.timezone is None else f"without a zone it is in {schema.timezone}"
+            return f"ISO 8601, {zone}"
+        case "amount":
+            currency = schema.default_currency if schema.currency is None else f"`{schema.currency}`"
+            return f"major units of {currency}"
+        case "currency":
+            return "ISO 4217 code, alphabetic or numeric"
+        case _:
+            return None
 
 
 def _ask_for_key(operation: Json, scope: Scope) -> None:
@@ -116,7 +143,7 @@ def _ask_for_key(operation: Json, scope: Scope) -> None:
 
 def _problem(kind: Kind) -> Json:
     response: Json = {
-        "description": f"{kind.title} (`/problems/{kind.slug}`).",
+        "description": kind.summary,
         "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
     }
     if kind.headers:

@@ -6,9 +6,10 @@ Errors of the domain know no HTTP. What is not in the table is a defect of ours:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from shroff.errors import (
     AccessDenied,
@@ -24,41 +25,95 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Problem details (RFC 9457): `type` is stable and names the kind, `detail` says what to do."""
+    """Problem details (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
+    type: Annotated[str, Meta(description="Stable: names the kind of problem.")]
+    title: Annotated[str, Meta(description="The kind in words.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="What is wrong with this very request, in one sentence.")]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: the end of its type URI, its HTTP status, and headers that go with it."""
+    """A kind of problem: the end of its type URI, its HTTP status, what a client does about it, and its headers."""
 
     slug: str
     status: int
     title: str
+    advice: str
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """What the OpenAPI description says of it."""
+        return f"{self.title} (`/problems/{self.slug}`)."
 
     def problem(self, detail: str) -> Problem:
         """A problem of this kind."""
         return Problem(f"/problems/{self.slug}", self.title, self.status, detail)
 
 
-BAD_PAYMENT: Final = Kind("bad-payment", 400, "What was sent cannot be used")
-UNAUTHORIZED: Final = Kind("unauthorized", 401, "A valid API key is needed", {"www-authenticate": "Bearer"})
-FORBIDDEN: Final = Kind("forbidden", 403, "The API key is not for this")
-NOT_FOUND: Final = Kind("not-found", 404, "There is no such thing")
-METHOD_NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "The method is not allowed here")
-TIMEOUT: Final = Kind("timeout", 408, "The request came too slowly")
-EVENT_CONFLICT: Final = Kind("event-conflict", 409, "The payment has another result or label already")
-TOO_LARGE: Final = Kind("too-large", 413, "The request is too large")
-UNSUPPORTED_MEDIA_TYPE: Final = Kind("unsupported-media-type", 415, "The content type is not JSON")
-PAYMENT_CONFLICT: Final = Kind("payment-conflict", 422, "The payment id was used for another payment")
-TOO_MANY_REQUESTS: Final = Kind("too-many-requests", 429, "The API key has had its share", {"retry-after": "1"})
-INTERNAL: Final = Kind("internal", 500, "Shroff failed")
-UNAVAILABLE: Final = Kind("unavailable", 503, "The service is not available now", {"retry-after": "1"})
+BAD_PAYMENT: Final = Kind(
+    "bad-payment",
+    400,
+    "What was sent cannot be used",
+    "Correct the field that `detail` names. Sent again as it is, it is refused again.",
+)
+UNAUTHORIZED: Final = Kind(
+    "unauthorized",
+    401,
+    "A valid API key is needed",
+    "Send `Authorization: Bearer KEY` with a key that is neither expired nor revoked.",
+    {"www-authenticate": "Bearer"},
+)
+FORBIDDEN: Final = Kind(
+    "forbidden", 403, "The API key is not for this", "Use a key with the scope that the operation asks for."
+)
+NOT_FOUND: Final = Kind(
+    "not-found", 404, "There is no such thing", "Check the address and the payment id; escape the id in the address."
+)
+METHOD_NOT_ALLOWED: Final = Kind(
+    "method-not-allowed", 405, "The method is not allowed here", "Use a method that the header `Allow` names."
+)
+TIMEOUT: Final = Kind(
+    "timeout", 408, "The request came too slowly", "Send the whole request at once, on a new connection."
+)
+EVENT_CONFLICT: Final = Kind(
+    "event-conflict",
+    409,
+    "The payment has another result or label already",
+    "Nothing: the first one counts. Find out which of your systems told the other.",
+)
+TOO_LARGE: Final = Kind("too-large", 413, "The request is too large", "Send at most 1 MiB in one request.")
+UNSUPPORTED_MEDIA_TYPE: Final = Kind(
+    "unsupported-media-type", 415, "The content type is not JSON", "Send `Content-Type: application/json`."
+)
+PAYMENT_CONFLICT: Final = Kind(
+    "payment-conflict",
+    422,
+    "The payment id was used for another payment",
+    "Give a new payment a new id. To try again, send exactly what was sent before.",
+)
+TOO_MANY_REQUESTS: Final = Kind(
+    "too-many-requests",
+    429,
+    "The API key has had its share",
+    "Wait for the seconds that `Retry-After` names, then send the same again.",
+    {"retry-after": "1"},
+)
+INTERNAL: Final = Kind(
+    "internal",
+    500,
+    "Shroff failed",
+    "Send the same again: a payment that was counted gets its first answer. Tell the operator if it stays.",
+)
+UNAVAILABLE: Final = Kind(
+    "unavailable",
+    503,
+    "The service is not available now",
+    "Wait for the seconds that `Retry-After` names, then send the same again; decide yourself when you cannot wait.",
+    {"retry-after": "1"},
+)
 
 KINDS: Final = (
     BAD_PAYMENT,

@@ -25,6 +25,7 @@ from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
+from shroff.serve.help import Page, help_routes
 from shroff.serve.list_routes import list_routes
 from shroff.serve.problem import MEDIA_TYPE
 from shroff.serve.routing import OPEN, needs, problems
@@ -32,22 +33,26 @@ from shroff.serve.scorer import Scorer
 from shroff.serve.shadow import Comparison
 
 AnyRequest = Request[Any, Any, Any]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601.")]
+Json = dict[str, Any]
+_name = partial(msgspec.Meta, min_length=1, max_length=200)
+_At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601; now if it is not told.")]
 
 
 class Result(msgspec.Struct, forbid_unknown_fields=True):
     """What became of a payment, such as `authorised` or `failed`."""
 
-    result: Name
+    result: Annotated[str, _name(description="Such as `authorised` or `failed`.", examples=["authorised"])]
     at: _At = None
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a payment was fraud, and who says so (such as `chargeback` or `analyst`)."""
 
-    fraud: bool
-    source: Name | None = None
+    fraud: Annotated[bool, msgspec.Meta(description="Whether it was fraud.", examples=[True])]
+    source: (
+        Annotated[str, _name(description="Who says so, such as `chargeback` or `analyst`.", examples=["chargeback"])]
+        | None
+    ) = None
     at: _At = None
 
 
@@ -58,13 +63,13 @@ class Health(msgspec.Struct):
 
 
 def routes(
-    scorer: Scorer, complete: Callable[[dict[str, Any], Mapping[str, Scope]], bytes], gate: Gate | None
+    scorer: Scorer, complete: Callable[[Json, Mapping[str, Scope]], Callable[[], Json]], gate: Gate | None
 ) -> Litestar:
     """The application of all these routes.
 
     Args:
-        complete: makes the OpenAPI description of the whole service from that of these routes, and the scope of a
-            key that each operation asks for.
+        complete: from the OpenAPI document of these routes, and the scope of a key that each operation asks for,
+            what gives the document of the whole service.
         gate: who may ask; None lets everybody.
     """
     handlers = [*_payments(scorer), *_deployed(scorer), *_health(scorer)]
@@ -78,14 +83,14 @@ def routes(
     # Litestar's own schema routes are an HTML site: only its description is wanted
     document = Litestar(handlers, openapi_config=about, logging_config=None).openapi_schema.to_schema()
     scopes = {str(handler.operation_id): handler.opt["scope"] for handler in handlers if "scope" in handler.opt}
-    description = complete(document, scopes)
+    described = complete(document, scopes)
 
     @get("/openapi.json", opt=OPEN, sync_to_thread=False)
     def openapi() -> Response[bytes]:
-        return Response(description, media_type="application/json")
+        return Response(encode(described()), media_type="application/json")
 
     return Litestar(
-        [*handlers, openapi],
+        [*handlers, openapi, *help_routes(Page(described))],
         guards=[] if gate is None else [partial(_admit, gate)],
         exception_handlers={Exception: _refuse},
         openapi_config=None,

@@ -21,6 +21,6 @@ def needs(scope: Scope) -> dict[str, Scope]:
 def problems(*kinds: Kind) -> dict[int, ResponseSpec]:
     """The problem details a route may answer with, for the OpenAPI document."""
     return {
-        kind.status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=kind.title, generate_examples=False)
+        kind.status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=kind.summary, generate_examples=False)
         for kind in kinds
     }

@@ -1,0 +1,153 @@
+"""A real browser for tests: Chromium through its driver, by the W3C WebDriver protocol over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from servers import free_port
+
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+class Browser:
+    """One window; elements are named by CSS selectors, where the first that fits is meant."""
+
+    def __init__(self, http: httpx.Client, session: str) -> None:
+        self._http = http
+        self._session = f"/session/{session}"
+
+    def call(self, method: str, path: str, **body: Any) -> Any:
+        """One WebDriver command; its value."""
+        content = json.dumps(body) if method == "POST" else None
+        answer = self._http.request(method, self._session + path, content=content).json()["value"]
+        assert not (isinstance(answer, dict) and "error" in answer), answer
+        return answer
+
+    def open(self, url: str) -> None:
+        """Go to a page and wait until it is loaded."""
+        self.call("POST", "/url", url=url)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a function body in JavaScript returns in the page."""
+        return self.call("POST", "/execute/sync", script=script, args=list(arguments))
+
+    def text(self, selector: str) -> str:
+        """The text of an element as it is rendered."""
+        return str(self.call("GET", f"/element/{self._find(selector)}/text"))
+
+    def click(self, selector: str) -> None:
+        """Scroll to an element and click on it."""
+        self.call("POST", f"/element/{self._find(selector)}/click")
+
+    def type(self, selector: str, text: str) -> None:
+        """Replace what is in a field, by the keyboard."""
+        element = self._find(selector)
+        self.call("POST", f"/element/{element}/clear")
+        self.call("POST", f"/element/{element}/value", text=text)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Until something is so; for at most 10 seconds."""
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "nothing happened"
+            time.sleep(0.02)
+
+    def console(self) -> list[str]:
+        """What the console was told since last asked: errors, refused content …"""
+        return [entry["message"] for entry in self.call("POST", "/se/log", type="browser")]
+
+    def requested(self) -> list[str]:
+        """The addresses that were asked for since last asked."""
+        events = [json.loads(entry["message"])["message"] for entry in self.call("POST", "/se/log", type="performance")]
+        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+
+    def emulate(self, width: int, height: int, *, scheme: str = "light") -> None:
+        """Another size of the window, and light or dark."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._devtools("Emulation.setDeviceMetricsOverride", **metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._devtools("Emulation.setEmulatedMedia", features=features)
+
+    def screenshot(self) -> bytes:
+        """The window as PNG."""
+        return base64.b64decode(self.call("GET", "/screenshot"))
+
+    def _devtools(self, command: str, **parameters: Any) -> Any:
+        return self.call("POST", "/goog/cdp/execute", cmd=command, params=parameters)
+
+    def _find(self, selector: str) -> str:
+        found = self.call("POST", "/element", using="css selector", value=selector)
+        return str(found[_ELEMENT])
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Browser]:
+    """A browser with an empty profile.
+
+    Raises:
+        LookupError: there is none to start, and why.
+    """
+    driver, program = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+    if driver is None or program is None:
+        raise LookupError("chromium and chromedriver are not installed: apt-get install chromium-driver")
+    port = free_port()
+    with (folder / "chromedriver.log").open("w") as log:
+        process = subprocess.Popen([driver, f"--port={port}"], stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+            _wait_until_ready(http)
+            wanted = {"alwaysMatch": _capabilities(program, folder)}
+            answer = http.post("/session", json={"capabilities": wanted}).json()["value"]
+            if "sessionId" not in answer:
+                raise LookupError(f"chromium does not start: {answer.get('message', '')[:200]}")
+            session = answer["sessionId"]
+            try:
+                yield Browser(http, session)
+            finally:
+                http.delete(f"/session/{session}")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _capabilities(program: str, folder: Path) -> dict[str, Any]:
+    # the sandbox does not work for root, and shared memory is small in containers
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    still = "--force-prefers-reduced-motion"  # what scrolls smoothly is not there yet when it is clicked on
+    options = [
+        "--headless=new",
+        still,
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--window-size=1440,900",
+        f"--user-data-dir={folder / 'profile'}",
+    ]
+    return {
+        "browserName": "chrome",
+        "goog:chromeOptions": {"binary": program, "args": [*options, *root]},
+        "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+    }
+
+
+def _wait_until_ready(http: httpx.Client) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if http.get("/status").json()["value"]["ready"]:
+                return
+        except httpx.TransportError:
+            pass
+        if time.monotonic() > deadline:
+            raise LookupError("chromedriver does not answer")
+        time.sleep(0.02)
