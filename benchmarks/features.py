@@ -1,13 +1,17 @@
-"""Feature building on one machine: our batch engine beside pandas, Polars and DuckDB, on the same features.
+"""Feature building on one machine: our engines beside pandas, Polars, DuckDB and Spark, on the same features.
 
     SHROFF_BENCH_DATA=handbook.parquet python benchmarks/features.py
-    python benchmarks/features.py --rows 10000000          # simulated payments instead
+    python benchmarks/features.py --rows 10000000          # simulated payments instead, and a tenth of them
+    python benchmarks/features.py --hundred-million        # 20 features by disk, within --memory
 
 The work: the 12 window features of the public handbook (count and mean amount per customer over 1, 7 and 30 days,
 the payment itself included; count and fraud share per terminal over the same windows, 7 days late) and its two
 calendar features. Each system runs in its own process, reads the same Parquet, and is timed from the table in memory
-to the features in memory; its result is compared with ours. They differ only where payments of one key share a
-second: our law counts them in row order, SQL counts peers together. Peak memory is the process's.
+to the features in memory, after a thousand rows for what is compiled at first use; the least of `--repeat` runs counts.
+Reading is timed apart. Spark goes from Parquet to Parquet, once, on two cores: our Spark engine, and SQL windows.
+Results are compared with ours: they differ only where payments of one key share a moment (our law counts them in row
+order, SQL counts peers together). Processor time bears a busy machine better than the clock. Peak memory is that of
+the process and its children together.
 
 pandas and duckdb are not dependencies of the project: install them beside it to see their rows.
 """
@@ -17,19 +21,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time, sleep
 
 import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
+
+from shroff import Entity, FeatureGroup, Schema, calendar, sql
+from shroff.features.engines.batch import compute
 
 DAYS = (1, 7, 30)
 DELAY = 7
@@ -60,27 +66,25 @@ def prepare(source: Path | None, rows: int | None, target: Path) -> int:
 
 
 def simulated(rows: int) -> pl.DataFrame:
-    """Random payments over half a year, as many per customer and terminal as in the handbook's table."""
-    rng = np.random.default_rng(0)
-    start = np.datetime64("2018-04-01T00:00:00", "us")
-    seconds = np.sort(rng.integers(0, 183 * 86_400, rows))
-    return pl.DataFrame(
-        {
-            "id": np.arange(rows),
-            "at": start + (seconds * 1_000_000).astype("timedelta64[us]"),
-            "customer": rng.integers(0, max(rows // 350, 1), rows).astype(str),
-            "terminal": rng.integers(0, max(rows // 175, 1), rows).astype(str),
-            "cents": rng.integers(100, 20_000, rows),
-            "fraud": rng.random(rows) < 0.008,
-        }
+    """Simulated payments over half a year: a card is a customer, a merchant a terminal."""
+    from shroff.collect.simulate import simulate
+
+    return (
+        simulate(rows, days=183)
+        .select(
+            at=pl.col("created_at").dt.replace_time_zone(None),
+            customer="card_id",
+            terminal="merchant_id",
+            cents=(pl.col("amount") * 100).round().cast(pl.Int64),
+            fraud=pl.col("is_fraud").cast(pl.Boolean),
+        )
+        .with_row_index("id")
+        .cast({"id": pl.Int64})
     )
 
 
-def with_shroff(frame: pl.DataFrame) -> pl.DataFrame:
-    """Our batch engine."""
-    from shroff import Entity, FeatureGroup, Schema, calendar, sql
-    from shroff.features.engines.batch import compute
-
+def definitions() -> tuple[FeatureGroup, Schema, list[pl.Expr]]:
+    """Our group and schema, and how its features are called here."""
     windows = [f"{days}d" for days in DAYS]
     customer, terminal = Entity("customer", "customer"), Entity("terminal", "terminal")
     schema = Schema(id="id", time="at", amount="cents", label="fraud", keys=["customer", "terminal"])
@@ -96,13 +100,18 @@ def with_shroff(frame: pl.DataFrame) -> pl.DataFrame:
             sql("night", "hour <= 6"),
         ],
     )
-    clean = frame.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
-    features = compute([group], clean, schema)
     named = {f"customer_count_{days}": f"customer_count_{days}d_with_current" for days in DAYS}
     named |= {f"customer_mean_{days}": f"customer_mean_cents_{days}d_with_current" for days in DAYS}
     for what in ("terminal_count", "terminal_risk"):
         named |= {f"{what}_{days}": f"{what}_{days}d_delay_{DELAY}d" for days in DAYS}
-    return features.select("id", *(pl.col(theirs).alias(ours) for ours, theirs in named.items()), "weekend", "night")
+    return group, schema, [pl.col("id"), *(pl.col(named.get(name, name)).alias(name) for name in COLUMNS)]
+
+
+def with_shroff(frame: pl.DataFrame) -> pl.DataFrame:
+    """Our batch engine."""
+    group, schema, named = definitions()
+    clean = frame.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
+    return compute([group], clean, schema).select(named)
 
 
 def with_polars(frame: pl.DataFrame) -> pl.DataFrame:
@@ -126,10 +135,20 @@ def with_polars(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_duckdb(frame: pl.DataFrame) -> pl.DataFrame:
-    """SQL window functions; times are whole seconds, so `w - 1` preceding seconds are the half-open window."""
+    """SQL window functions; `w - 1` preceding microseconds are the half-open window."""
     import duckdb
 
-    day = 86_400
+    connection = duckdb.connect()
+    connection.register("frame", frame.to_arrow())
+    seconds = """(SELECT *, epoch_us("at") AS s FROM frame)"""
+    calendar = """CAST(isodow("at") >= 6 AS DOUBLE) AS weekend, CAST(hour("at") <= 6 AS DOUBLE) AS night"""
+    result = pl.DataFrame(connection.execute(windows_in_sql(seconds, calendar)).to_arrow_table())
+    return result.sort("id").select("id", *COLUMNS)
+
+
+def windows_in_sql(source: str, calendar: str) -> str:
+    """The features as SQL windows over a table with microseconds `s`."""
+    day = 86_400_000_000
     windows, columns = [], []
     for days in DAYS:
         windows += [
@@ -143,13 +162,7 @@ def with_duckdb(frame: pl.DataFrame) -> pl.DataFrame:
             f"CAST(count(*) OVER t{days} AS DOUBLE) AS terminal_count_{days}",
             f"coalesce(avg(CAST(fraud AS INT)) OVER t{days}, 0) AS terminal_risk_{days}",
         ]
-    calendar = """CAST(isodow("at") >= 6 AS DOUBLE) AS weekend, CAST(hour("at") <= 6 AS DOUBLE) AS night"""
-    source = """(SELECT *, CAST(epoch("at") AS BIGINT) AS s FROM frame)"""
-    query = f"SELECT id, {', '.join(columns)}, {calendar} FROM {source} WINDOW {', '.join(windows)}"
-    connection = duckdb.connect()
-    connection.register("frame", frame.to_arrow())
-    result = pl.DataFrame(connection.execute(query).to_arrow_table())
-    return result.sort("id").select("id", *COLUMNS)
+    return f"SELECT id, {', '.join(columns)}, {calendar} FROM {source} WINDOW {', '.join(windows)}"
 
 
 def with_pandas(frame: pl.DataFrame) -> pl.DataFrame:
@@ -185,62 +198,142 @@ def with_pandas(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns).select("id", *COLUMNS)
 
 
+def with_spark(source: Path, target: Path, *, native: bool) -> None:
+    """Spark on two cores, from Parquet to Parquet: SQL windows, or our Spark engine."""
+    from pyspark.sql import SparkSession, functions
+
+    from shroff.features.engines.spark import compute_spark
+
+    builder = SparkSession.Builder().master("local[2]").config("spark.driver.memory", "8g")
+    spark = builder.config("spark.ui.enabled", "false").config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    spark.sparkContext.pythonExec = sys.executable
+    frame = spark.read.parquet(str(source)).withColumn("at", functions.col("at").cast("timestamp"))
+    if native:
+        frame.createOrReplaceTempView("frame")
+        seconds = "(SELECT *, unix_micros(`at`) AS s FROM frame)"
+        calendar = "double(weekday(`at`) >= 5) AS weekend, double(hour(`at`) <= 6) AS night"
+        found = spark.sql(windows_in_sql(seconds, calendar))
+    else:
+        group, schema, _ = definitions()
+        plain = frame.withColumn("place", functions.col("id")).withColumn("id", functions.col("id").cast("string"))
+        found = compute_spark([group], plain, schema, order="place")
+    found.write.parquet(str(target))
+    spark.stop()
+
+
 SYSTEMS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     "shroff": with_shroff,
     "polars": with_polars,
     "duckdb": with_duckdb,
     "pandas": with_pandas,
 }
+SPARKS = {"shroff on spark": False, "spark sql": True}
+NEEDS = {"shroff on spark": "pyspark", "spark sql": "pyspark"}
 
 
-def measure(system: str, source: Path, target: Path) -> None:
-    """Run one system in this process and print its seconds and peak memory as JSON."""
+def measure(system: str, source: Path, target: Path, repeat: int) -> None:
+    """Run one system in this process and print its seconds as JSON: reading, on the clock, of the processor."""
+    if system in SPARKS:
+        started = perf_counter()
+        with_spark(source, target.with_suffix(".spark"), native=SPARKS[system])
+        seconds, spent = perf_counter() - started, os.times()
+        features = pl.read_parquet(target.with_suffix(".spark"))
+        named = [pl.col("id"), *(pl.col(name) for name in COLUMNS)] if SPARKS[system] else definitions()[2]
+        features.select(named).cast({"id": pl.Int64}).sort("id").write_parquet(target)
+        print(json.dumps({"read": None, "seconds": seconds, "processor": sum(spent[:4])}))
+        return
+    started = perf_counter()
     frame = pl.read_parquet(source)
+    read = perf_counter() - started
     build = SYSTEMS[system]
     build(frame[:1000])  # compilation and imports are not the work
-    started = perf_counter()
-    features = build(frame)
-    seconds = perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    runs = []
+    for _ in range(repeat):
+        started, used = perf_counter(), process_time()
+        features = build(frame)
+        runs.append((perf_counter() - started, process_time() - used))
     features.write_parquet(target)
-    print(json.dumps({"seconds": seconds, "peak": peak}))
+    seconds, processor = (min(each) for each in zip(*runs, strict=True))
+    print(json.dumps({"read": read, "seconds": seconds, "processor": processor}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, help="simulated payments instead of SHROFF_BENCH_DATA")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which to run, comma-separated")
+    parser.add_argument("--systems", default=",".join([*SYSTEMS, *SPARKS]), help="which to run, comma-separated")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each, of which the least counts")
+    parser.add_argument("--hundred-million", action="store_true", help="by disk instead")
+    parser.add_argument("--memory", type=float, default=5.0, help="budget of --hundred-million, in GB")
     parser.add_argument("--one", nargs=3, metavar=("SYSTEM", "SOURCE", "TARGET"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        measure(options.one[0], Path(options.one[1]), Path(options.one[2]))
+        measure(options.one[0], Path(options.one[1]), Path(options.one[2]), options.repeat)
         return
+    with tempfile.TemporaryDirectory() as folder:
+        if options.hundred_million:
+            large(Path(folder), round(options.memory * 1e9))
+        else:
+            beside(Path(folder), options)
+
+
+def beside(folder: Path, options: argparse.Namespace) -> None:
+    """Every system on one table."""
     named = os.environ.get("SHROFF_BENCH_DATA")
     source = Path(named) if named and options.rows is None else None
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "payments.parquet"
-        rows = prepare(source, options.rows, table)
-        results = {name: run(name, table, Path(folder)) for name in options.systems.split(",")}
-        report(rows, source, results, Path(folder))
+    table = folder / "payments.parquet"
+    rows = prepare(source, options.rows, table)
+    more = ["--repeat", str(options.repeat)]
+    results = {name: run(name, table, folder, more) for name in options.systems.split(",")}
+    report(rows, source, results, folder)
+    if source is None and (ours := results.get("shroff")):
+        prepare(None, rows // 10, folder / "tenth.parquet")
+        tenth = run("shroff", folder / "tenth.parquet", folder, more) or ours
+        print(f"10 × the rows of {rows // 10:,} in {ours['processor'] / tenth['processor']:.1f} × the processor time.")
 
 
-def run(system: str, source: Path, folder: Path) -> dict[str, float] | None:
+def large(folder: Path, memory: int) -> None:
+    """A hundred million payments by disk."""
+    rows, script = 100_000_000, str(Path(__file__).with_name("features_large.py"))
+    watched([script, "make", str(folder), str(rows)])
+    result = watched([script, "build", str(folder / "many.parquet"), str(folder / "features.parquet"), str(memory)])
+    print(f"20 features of {rows:,} payments: {result['seconds']:,.0f} s, at most {result['peak'] / 1e9:.1f} GB.")
+
+
+def run(system: str, source: Path, folder: Path, more: list[str]) -> dict[str, float] | None:
     """One system in a process of its own; None where it is not installed."""
-    if find_spec(system) is None:
+    if find_spec(NEEDS.get(system, system)) is None:
         return None
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        __file__,
-        "--one",
-        system,
-        str(source),
-        str(folder / f"{system}.parquet"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
+    return watched([__file__, "--one", system, str(source), str(folder / f"{system}.parquet"), *more])
+
+
+def watched(arguments: list[str]) -> dict[str, float]:
+    """What a script prints as JSON, and its `peak` memory with its children's."""
+    command = [sys.executable, "-W", "ignore", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, resident(process.pid))
+            sleep(0.05)
+        printed, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    result: dict[str, float] = json.loads(printed)
+    return result | {"peak": peak}
+
+
+def resident(process: int) -> int:
+    """Bytes that a process and its children have in memory."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        children = [
+            child
+            for task in Path(f"/proc/{process}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except (OSError, IndexError):
+        # it has ended
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
 
 
 def report(rows: int, source: Path | None, results: dict[str, dict[str, float] | None], folder: Path) -> None:
@@ -250,28 +343,25 @@ def report(rows: int, source: Path | None, results: dict[str, dict[str, float] |
         raise SystemExit("shroff is not installed in this environment: pip install -e .")
     expected = pl.read_parquet(folder / "shroff.parquet").with_columns(pl.col("id").cast(pl.Int64))
     what = "payments of the handbook" if source else "simulated payments"
-    table = Table(
-        "system",
-        "seconds",
-        "× ours",
-        "peak memory",
-        "same values",
-        title=f"{len(COLUMNS)} features of {rows:,} {what}",
-    )
+    heads = ("system", "read", "seconds", "× ours", "processor", "× ours", "peak memory", "same values")
+    table = Table(*heads, title=f"{len(COLUMNS)} features of {rows:,} {what}")
     for name, result in results.items():
         if result is None:
-            table.add_row(name, "not installed", "", "", "")
+            table.add_row(name, "not installed")
             continue
         features = pl.read_parquet(folder / f"{name}.parquet").with_columns(pl.col("id").cast(pl.Int64))
         same = np.mean([np.isclose(expected[c], features[c], rtol=1e-9, atol=1e-9).mean() for c in COLUMNS])
         table.add_row(
             name,
+            f"{result['read']:.2f}" if result["read"] is not None else "with",
             f"{result['seconds']:.2f}",
             f"{result['seconds'] / ours['seconds']:.1f}",
+            f"{result['processor']:.2f}",
+            f"{result['processor'] / ours['processor']:.1f}",
             f"{result['peak'] / 2**30:.2f} GiB",
             f"{same:.4%}",
         )
-    Console(width=100).print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

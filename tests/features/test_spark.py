@@ -203,6 +203,25 @@ def test_all_kinds_of_features_equal_the_batch_engine(spark: SparkSession, skew:
     assert_frame_equal(got.sort("id"), want.sort("id"), check_exact=True)
 
 
+def test_what_arrives_later_changes_nothing_before_it(spark: SparkSession) -> None:
+    frame = payments(300).with_row_index("place")
+    now = frame["arrived_at"][200]
+    later, earlier = pl.col("arrived_at") >= now, pl.col("arrived_at") < now
+    changed = frame.with_columns(
+        pl.when(pl.col("labelled_at") >= now).then(~pl.col("fraud")).otherwise(pl.col("fraud")).alias("fraud"),
+        pl.when(later).then(pl.col("eur") + 5_000).otherwise(pl.col("eur")).alias("eur"),
+        pl.when(later).then(pl.lit("c1")).otherwise(pl.col("card")).alias("card"),
+        pl.when(later).then(pl.col("at") - pl.duration(hours=30)).otherwise(pl.col("at")).alias("at"),
+    )
+    assert not changed.equals(frame)
+    before, after = (
+        to_polars(compute_spark([GROUP], to_spark(spark, table), SCHEMA, order="place", skew=Skew(rows=60, sample=300)))
+        for table in (frame, changed)
+    )
+    past = frame.filter(earlier).select("id")
+    assert_frame_equal(past.join(after, on="id"), past.join(before, on="id"), check_exact=True, check_row_order=False)
+
+
 def test_without_an_order_payments_that_arrive_together_are_in_order_of_their_ids(spark: SparkSession) -> None:
     frame = payments(90)
     group = FeatureGroup("ties", [CARD.count("7d"), SHOP.count("7d")])
