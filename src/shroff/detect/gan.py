@@ -17,6 +17,9 @@ from shroff.detect.network import Arrays, Dense
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
+_MAX_STEPS = 20
+"""Of an epoch: where the network starts from distances, more training wins less than it costs."""
+
 LossType = Literal["cross_entropy", "least_squares", "wasserstein_gp", "fence"]
 
 
@@ -60,7 +63,7 @@ class GAN(NeuralDetector):
         "blur": Range(low=0.0, high=0.9),
         "n_centres": Choice((1, 16, 64, 256)),
         "guard": Range(low=0.3, high=30.0, log=True),
-        "epochs": Range(low=5, high=40),
+        "epochs": Range(low=2, high=40, log=True),
         "learning_rate": Range(low=1e-4, high=3e-3, log=True),
         "n_neurons": Choice((16, 64, 128)),
         "n_layers": Range(low=1, high=3),
@@ -84,9 +87,9 @@ class GAN(NeuralDetector):
         dropout_rate: float = 0.0,
         l1: float = 0.0,
         l2: float = 1e-6,
-        epochs: int = 20,
+        epochs: int = 5,
         batch_size: int = 128,
-        learning_rate: float = 3e-4,
+        learning_rate: float = 1e-3,
         optimizer: str = "adam",
         patience: int = 0,
         seed: int = 0,
@@ -140,7 +143,7 @@ class GAN(NeuralDetector):
             l1=self.l1,
             l2=self.l2,
         )
-        weights = study.learn(game, weights | game.initial(), self._training(self.epochs))
+        weights = study.learn(game, weights | game.initial(), self._training(self.epochs, max_steps=_MAX_STEPS))
         self.features_, self.generator_, self.encoder_ = features, generator, encoder
         self._keep(weights, centres, study.normal)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -26,6 +26,7 @@ from shroff.detect.base import (
 from shroff.detect.deep import library
 from shroff.detect.deep.inputs import Inputs
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor
+from shroff.detect.deep.stream import Parquet, Stream, Survey
 from shroff.detect.deep.training import Problem, Rows, Training
 from shroff.detect.graph import DOUBLE, INPUT, Graph
 from shroff.errors import ConfigurationError, DataError
@@ -59,6 +60,8 @@ class Study:
     held: Rows
     fraud: Rows
     folder: Path | None
+    stream: Stream | None = None
+    """Where `normal` is only a sample: all normal rows, batch by batch."""
 
     @property
     def tables(self) -> dict[str, Rows]:
@@ -73,12 +76,12 @@ class Study:
     def learn(self, problem: Problem, weights: library.Arrays, training: Training) -> library.Arrays:
         """The weights after training, from the finished phase's file if the run was killed after it."""
         if self.folder is None:
-            return library.learn(problem, weights, training)
+            return library.learn(problem, weights, training, stream=self.stream)
         done = self.folder / f"{problem.name}.npz"
         if done.exists():
             with np.load(done) as kept:
                 return {name.replace("|", "/"): kept[name] for name in kept.files}
-        learned = library.learn(problem, weights, training, self.folder)
+        learned = library.learn(problem, weights, training, self.folder, stream=self.stream)
         part = done.with_suffix(".part.npz")
         np.savez(part, **{name.replace("/", "|"): array for name, array in learned.items()})  # type: ignore[arg-type]
         part.replace(done)
@@ -103,25 +106,33 @@ class NeuralDetector(Detector):
 
     def train_and_evaluate(
         self,
-        train_input: Input,
-        eval_input: Input,
+        train_input: Input | Parquet | str | Path,
+        eval_input: Input | Parquet | str | Path,
         *,
         nominal: Mapping[int, int] = ALL_NUMERIC,
         folder: str | Path | None = None,
     ) -> Evaluation:
         """`fit` on the rows of one input, then judge the scores of the other's, which needs labels of both kinds.
 
+        An input is a function that reads rows, or a Parquet file (a path, or `Parquet` where its label column is not
+        called `label`) that may be larger than memory: it is streamed, and an epoch is one pass over it. Where
+        `TF_CONFIG` names several workers, each runs this call with the same arguments and learns from batches of its
+        own; all end with the same network (a folder is then one worker's own).
+
         With a folder the run is saved after every epoch: the same call after a kill goes on where it was, a call after
         the end learns nothing anew, and `tensorboard --logdir FOLDER/logs` shows the losses. Raises ConfigurationError
         for a folder that holds another run.
         """
-        X, y = train_input()
-        self._fit(X, y, nominal, None if folder is None else Path(folder))
-        rows, labels = eval_input()
-        fraud = _labels(labels, len(np.asarray(rows)))
-        if fraud is None or fraud.all() or not fraud.any():
+        place = None if folder is None else Path(folder)
+        if callable(train_input):
+            X, y = train_input()
+            self._fit(X, y, nominal, place)
+        else:
+            self._fit_stream(_parquet(train_input), nominal, place)
+        judged = [(self.score(rows), fraud) for rows, fraud in _judged(eval_input)]
+        scores, fraud = (np.concatenate(parts) for parts in zip(*judged, strict=True))
+        if fraud.all() or not fraud.any():
             raise DataError("expected eval_input to give labels of both fraud and genuine rows")
-        scores = self.score(np.asarray(rows, dtype=np.float32))
         return Evaluation(
             rows=len(scores),
             frauds=int(fraud.sum()),
@@ -149,6 +160,21 @@ class NeuralDetector(Detector):
         self.n_features_in_ = matrix.shape[1]
         return self
 
+    def _fit_stream(self, source: Parquet, nominal: Mapping[int, int], folder: Path | None) -> None:
+        found = Survey.of(source, nominal, seed=self.seed)
+        if found.normal_rows < 2:
+            raise DataError(f"expected at least 2 normal rows to learn from, got {found.normal_rows}")
+        if folder is not None:
+            _claim(folder, f"{self._described()} {found.digest}")
+        columns = found.normal.shape[1]
+        self.inputs_ = Inputs.over(lambda: (X[~y] for X, y in source.chunks()), columns, nominal)
+        normal, fraud = (self.inputs_.encode(rows).astype(np.float32) for rows in (found.normal, found.fraud))
+        learn, held = self._hold(normal)
+        stream = Stream(source, self.inputs_, found.normal_rows, self.seed)
+        self._learn(Study(learn, held, fraud, folder, stream))
+        self.nominal_ = dict(nominal)
+        self.n_features_in_ = columns
+
     def _hold(self, rows: Rows) -> tuple[Rows, Rows]:
         if not self.patience:
             return rows, rows[:0]
@@ -156,7 +182,7 @@ class NeuralDetector(Detector):
         held = max(1, int(len(rows) * _HELD))
         return rows[order[held:]], rows[order[:held]]
 
-    def _training(self, epochs: int) -> Training:
+    def _training(self, epochs: int, *, max_steps: int = 40) -> Training:
         return Training(
             epochs=epochs,
             batch_size=self.batch_size,
@@ -164,13 +190,17 @@ class NeuralDetector(Detector):
             optimizer=self.optimizer,
             patience=self.patience,
             seed=self.seed,
+            max_steps=max_steps,
         )
 
     def _fingerprint(self, matrix: Matrix, fraud: Labels | None) -> str:
-        digest = hashlib.sha256(f"{type(self).__name__} {sorted(self.get_params().items())}".encode())
+        digest = hashlib.sha256(self._described().encode())
         digest.update(matrix.tobytes())
         digest.update(b"" if fraud is None else fraud.tobytes())
         return digest.hexdigest()
+
+    def _described(self) -> str:
+        return f"{type(self).__name__} {sorted(self.get_params().items())}"
 
     @abstractmethod
     def _learn(self, study: Study) -> None:
@@ -205,6 +235,20 @@ class NeuralDetector(Detector):
         """
         columns = require_fitted(self)
         library.save(lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)), Path(folder), columns=columns)
+
+
+def _parquet(given: Parquet | str | Path) -> Parquet:
+    return given if isinstance(given, Parquet) else Parquet(given)
+
+
+def _judged(given: Input | Parquet | str | Path) -> Iterator[tuple[Matrix, Labels]]:
+    if not callable(given):
+        yield from _parquet(given).chunks()
+        return
+    rows, labels = given()
+    matrix = np.asarray(rows, dtype=np.float32)
+    fraud = _labels(labels, len(matrix))
+    yield matrix, np.zeros(len(matrix), dtype=np.bool_) if fraud is None else fraud
 
 
 def _labels(y: npt.ArrayLike | None, rows: int) -> Labels | None:

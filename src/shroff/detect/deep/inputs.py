@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,18 +36,34 @@ class Inputs:
     @classmethod
     def learn(cls, matrix: Matrix, nominal: Mapping[int, int]) -> Self:
         """The inputs of the rows of `matrix`, checked before by `training_matrix`."""
-        numeric = tuple(column for column in range(matrix.shape[1]) if column not in nominal)
-        values = matrix[:, list(numeric)].astype(np.float64)
-        missing = np.isnan(values)
-        count = np.maximum((~missing).sum(axis=0), 1)
-        mean = np.where(missing, 0.0, values).sum(axis=0) / count
-        std = np.sqrt((np.where(missing, 0.0, values - mean) ** 2).sum(axis=0) / count)
+        return cls.over(lambda: iter([matrix]), matrix.shape[1], nominal)
+
+    @classmethod
+    def over(cls, read: Callable[[], Iterator[Matrix]], columns: int, nominal: Mapping[int, int]) -> Self:
+        """The same from rows that come piece by piece, read twice: for the means, then for the deviations from them."""
+        numeric = tuple(column for column in range(columns) if column not in nominal)
+        count, total, square = (np.zeros(len(numeric)) for _ in range(3))
+        codes = {column: np.zeros(nominal[column]) for column in sorted(nominal)}
+        rows = 0
+        for matrix in read():
+            values = matrix[:, list(numeric)].astype(np.float64)
+            missing = np.isnan(values)
+            count += (~missing).sum(axis=0)
+            total += np.where(missing, 0.0, values).sum(axis=0)
+            rows += len(matrix)
+            for column in codes:
+                codes[column] += np.bincount(matrix[:, column].astype(np.int64), minlength=nominal[column])
+        mean = total / np.maximum(count, 1)
+        for matrix in read():
+            values = matrix[:, list(numeric)].astype(np.float64)
+            square += (np.where(np.isnan(values), 0.0, values - mean) ** 2).sum(axis=0)
+        std = np.sqrt(square / np.maximum(count, 1))
         return cls(
             numeric=numeric,
             mean=mean,
             inverse_std=1.0 / np.where(std > _CONSTANT * np.maximum(1.0, np.abs(mean)), std, 1.0),
-            gaps=tuple(int(at) for at in np.flatnonzero(missing.any(axis=0))),
-            tables={column: _one_hot(matrix[:, column], nominal[column]) for column in sorted(nominal)},
+            gaps=tuple(int(at) for at in np.flatnonzero(count < rows)),
+            tables={column: _one_hot(seen / rows) for column, seen in codes.items()},
         )
 
     @property
@@ -78,11 +94,10 @@ _CONSTANT = 1e-7
 """A float32 column that varies by less than this share of its mean is constant but for rounding."""
 
 
-def _one_hot(codes: Matrix, count: int) -> Floats:
-    shares = np.bincount(codes.astype(np.int64), minlength=count) / len(codes)
+def _one_hot(shares: Floats) -> Floats:
     spread = 1.0 - float((shares**2).sum())
     scale = float(np.sqrt(spread)) if spread > _SINGLE else 1.0
-    return np.eye(count, dtype=np.float64) / scale
+    return np.eye(len(shares), dtype=np.float64) / scale
 
 
 _SINGLE = 1e-3

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shroff.detect.deep.ops import Formula, Tensor
+from shroff.detect.deep.stream import Stream
 from shroff.detect.deep.training import Problem, Training
+from shroff.detect.deep.workers import Crew, batches, epoch_function, find_crew
 from shroff.errors import ConfigurationError, MissingExtra
 
 Arrays = dict[str, npt.NDArray[np.float32]]
@@ -137,33 +139,53 @@ class KerasOps:
         return self._keras.ops.take(table, at, axis=0)
 
 
-def _learner(problem: Problem, weights: Arrays, training: Training) -> Any:
-    """A Keras model whose every step draws a batch, so that a whole epoch runs without leaving the backend."""
+def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, *, streamed: bool) -> Any:
+    """A Keras model whose one step is a whole epoch: every batch is drawn inside it, so it never leaves the backend.
+
+    All that is learned lies in one variable: an optimizer's work for it is then one operation of each kind, not one for
+    each of a dozen small matrices, and building the graph takes a third of the time.
+    """
     keras = _keras()
+    learned = {name: array for name, array in weights.items() if problem.trains(name)}
 
     class Learner(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types
         def __init__(self) -> None:
             super().__init__(name=problem.name)
             self.seeds = keras.random.SeedGenerator(training.seed)
-            self.table = {name: self._weight(name, array) for name, array in weights.items()}
+            self.crew = _crew(keras)
+            self.flat = self._weight("learned", _flat(learned), trainable=True)
+            self.fixed = {
+                name: self._weight(name, array, trainable=False)
+                for name, array in weights.items()
+                if name not in learned
+            }
             self.built = True
 
-        def _weight(self, name: str, array: npt.NDArray[np.float32]) -> Any:
+        def _weight(self, name: str, array: npt.NDArray[np.float32], *, trainable: bool) -> Any:
             variable = self.add_weight(
-                shape=array.shape,
-                initializer="zeros",
-                trainable=problem.trains(name),
-                name=name.replace("/", "_"),
+                shape=array.shape, initializer="zeros", trainable=trainable, name=name.replace("/", "_")
             )
             variable.assign(array)
             return variable
 
-        def call(self, step: Tensor, training: bool = False) -> Tensor:
+        def table(self) -> dict[str, Tensor]:
+            return _unflat(keras, self.flat, learned) | self.fixed
+
+        def call(self, fed: Tensor, training: bool = False) -> Tensor:
             ops = KerasOps(seeds=self.seeds)
             tables = problem.tables if training or not problem.held else problem.held
-            batch = {name: ops.draw(constants[id(rows)], size(rows)) for name, rows in tables.items()}
-            self.add_loss(problem.loss(ops, self.table, batch))
-            return step
+            batch = {
+                name: fed if training and streamed and name == "normal" else ops.draw(constants[id(rows)], size(rows))
+                for name, rows in tables.items()
+            }
+            self.add_loss(problem.loss(ops, self.table(), batch))
+            return fed
+
+        def make_train_function(self, force: bool = False) -> None:
+            if keras.backend.backend() == "tensorflow":
+                self.train_function = epoch_function(self, steps, streamed=streamed)
+            else:
+                super().make_train_function(force)
 
     def size(rows: npt.NDArray[np.float32]) -> int:
         return min(training.batch_size, max(len(rows), 2))
@@ -176,8 +198,26 @@ def _learner(problem: Problem, weights: Arrays, training: Training) -> Any:
     return Learner()
 
 
-def learn(problem: Problem, weights: Arrays, training: Training, folder: Path | None = None) -> Arrays:
-    """The weights that minimise the problem's loss, from `weights` on.
+def _crew(keras: Any) -> Crew | None:
+    return find_crew() if keras.backend.backend() == "tensorflow" else None
+
+
+def _flat(arrays: Arrays) -> npt.NDArray[np.float32]:
+    return np.concatenate([array.ravel() for array in arrays.values()])
+
+
+def _unflat(keras: Any, flat: Tensor, shapes: Arrays) -> dict[str, Tensor]:
+    ends = np.cumsum([array.size for array in shapes.values()])
+    parts = keras.ops.split(flat, ends[:-1].tolist())
+    return {
+        name: keras.ops.reshape(part, array.shape) for (name, array), part in zip(shapes.items(), parts, strict=True)
+    }
+
+
+def learn(
+    problem: Problem, weights: Arrays, training: Training, folder: Path | None = None, *, stream: Stream | None = None
+) -> Arrays:
+    """The weights that minimise the problem's loss, from `weights` on; its normal rows come from `stream` if given.
 
     With a folder, every epoch is saved there and a killed run goes on where it was; the losses are written for
     TensorBoard. Raises MissingExtra without Keras, ConfigurationError for an optimizer that Keras does not have.
@@ -185,7 +225,7 @@ def learn(problem: Problem, weights: Arrays, training: Training, folder: Path | 
     if training.epochs == 0:
         return weights
     with _quiet():
-        return _learn(problem, weights, training, folder)
+        return _learn(problem, weights, training, folder, stream)
 
 
 @contextmanager
@@ -196,28 +236,38 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _learn(problem: Problem, weights: Arrays, training: Training, folder: Path | None) -> Arrays:
+def _learn(problem: Problem, weights: Arrays, training: Training, folder: Path | None, stream: Stream | None) -> Arrays:
     keras = _keras()
-    steps = training.steps(len(problem.tables["normal"]))
-    learner = _learner(problem, weights, training)
+    steps = _steps(problem, training, stream, _crew(keras))
+    learner = _learner(problem, weights, training, steps, streamed=stream is not None)
+    whole = keras.backend.backend() == "tensorflow"
     # PyTorch's backend knows single steps only
-    together = 1 if keras.backend.backend() == "torch" else steps
+    together = steps if keras.backend.backend() == "jax" and stream is None else 1
     learner.compile(
         optimizer=_optimizer(keras, training, steps), loss=None, steps_per_execution=together, jit_compile=False
     )
-    ticks = np.zeros((steps, 1), np.float32)
+    calls = 1 if whole else steps
+    ticks = np.zeros((calls, 1), np.float32)
     learner.fit(
-        ticks,
-        batch_size=1,
+        ticks if stream is None else batches(stream, training, learner.crew),
+        batch_size=1 if stream is None else None,
+        steps_per_epoch=calls,
         epochs=training.epochs,
         shuffle=False,
         verbose=0,
-        validation_data=(ticks[: max(1, steps // 5)],) if problem.held else None,
+        validation_data=(np.zeros((max(1, steps // 5), 1), np.float32),) if problem.held else None,
         validation_batch_size=1,
         callbacks=_callbacks(keras, learner, problem, training, folder),
     )
     read = keras.ops.convert_to_numpy
-    return {name: read(keras.ops.convert_to_tensor(value)) for name, value in learner.table.items()}
+    return {name: read(keras.ops.convert_to_tensor(value)) for name, value in learner.table().items()}
+
+
+def _steps(problem: Problem, training: Training, stream: Stream | None, crew: Crew | None) -> int:
+    """Steps of an epoch: enough of those in memory, one pass over a stream by all workers together."""
+    if stream is None:
+        return training.steps(len(problem.tables["normal"]))
+    return max(training.min_steps, stream.rows // (training.batch_size * (1 if crew is None else crew.size)))
 
 
 def _optimizer(keras: Any, training: Training, steps: int) -> Any:
@@ -261,13 +311,18 @@ def _logs(keras: Any, folder: Path) -> Any:
 def _reseed(keras: Any, learner: Any, seed: int) -> Any:
     # checkpoints leave out where the random draws are: an epoch's are counted from its number
     def begin(epoch: int, logs: object = None) -> None:
-        learner.seeds.state.assign(np.array([seed, epoch * _DRAWS], dtype=np.uint32))
+        mine = 0 if learner.crew is None else learner.crew.index
+        learner.seeds.state.assign(np.array([seed + mine * _APART, epoch * _DRAWS], dtype=np.uint32))
 
     return keras.callbacks.LambdaCallback(on_epoch_begin=begin)
 
 
 _DRAWS = 100_000
 """More random draws than an epoch makes."""
+
+
+_APART = 1_000_003
+"""Between the seeds of two workers: they draw other batches."""
 
 
 def save(formula: Formula, folder: Path, *, columns: int) -> None:

@@ -1,0 +1,94 @@
+"""TensorFlow's own parts: an epoch as one function, batches from a stream, workers that learn together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shroff.detect.deep.ops import Tensor
+from shroff.detect.deep.stream import Stream
+from shroff.detect.deep.training import Training
+
+
+class Crew:
+    """The workers that `TF_CONFIG` names, learning together.
+
+    Keras 3's `fit` does not run under TensorFlow's MultiWorkerMirroredStrategy, and its own distribution API has JAX
+    only for several hosts. So the strategy only averages gradients: every worker keeps variables of its own, which
+    start alike and take the same steps.
+    """
+
+    def __init__(self, tensorflow: Any, cluster: Any) -> None:
+        self._tensorflow = tensorflow
+        self._strategy = tensorflow.distribute.MultiWorkerMirroredStrategy()
+        self.index, self.size = int(cluster.task_id), len(cluster.cluster_spec().as_dict()["worker"])
+
+    def mean(self, gradient: Tensor) -> Tensor:
+        """The mean of all workers' gradients; waits for them."""
+        tf = self._tensorflow
+
+        def reduce(own: Tensor) -> Tensor:
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, own)
+
+        # a value without a device has no place to be reduced at
+        with tf.device(f"/job:worker/replica:0/task:{self.index}/device:CPU:0"):
+            return self._strategy.run(reduce, args=(tf.identity(gradient),))
+
+
+@cache
+def find_crew() -> Crew | None:
+    """The workers that `TF_CONFIG` names, None where it names fewer than two."""
+    tensorflow = import_module("tensorflow")
+    cluster = tensorflow.distribute.cluster_resolver.TFConfigClusterResolver()
+    return Crew(tensorflow, cluster) if len(cluster.cluster_spec().as_dict().get("worker", ())) > 1 else None
+
+
+def batches(stream: Stream, training: Training, crew: Crew | None) -> Any:
+    """The stream's rows in shuffled batches without end, a `tf.data.Dataset`; every worker has an order of its own."""
+    tensorflow = import_module("tensorflow")
+    mine = stream if crew is None else replace(stream, seed=stream.seed + crew.index)
+    signature = tensorflow.TensorSpec((None, stream.inputs.width), tensorflow.float32)
+
+    def pieces() -> Iterator[npt.NDArray[np.float32]]:
+        for epoch in count():
+            yield from mine.encoded(epoch)
+
+    data = tensorflow.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
+    return data.shuffle(stream.source.chunk, seed=training.seed).batch(training.batch_size).prefetch(2)
+
+
+def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
+    """All steps of an epoch as one TensorFlow function: Keras' own traces a step twice, and its loop costs as much."""
+    tensorflow = import_module("tensorflow")
+
+    crew = learner.crew
+
+    def step(fed: Tensor) -> Tensor:
+        with tensorflow.GradientTape() as tape:
+            learner(fed, training=True)
+            (loss,) = learner.losses
+        gradient = tape.gradient(loss, learner.flat.value)
+        learner.optimizer.apply([gradient if crew is None else crew.mean(gradient)], [learner.flat])
+        return loss
+
+    # else the function is traced twice: once to make the optimizer's variables
+    learner.optimizer.build([learner.flat])
+
+    @tensorflow.function(autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
+    def epoch(ticks: Any) -> dict[str, Tensor]:
+        tick = None if streamed else ticks.get_next()
+
+        def body(at: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+            return at + 1, total + step(ticks.get_next() if streamed else tick)
+
+        _, total = tensorflow.while_loop(lambda at, total: at < steps, body, (0, 0.0))
+        return {"loss": total / steps}
+
+    return epoch
