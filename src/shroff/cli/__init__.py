@@ -272,8 +272,10 @@ def report(
     out.print(comparison(figures))
     out.print(confusion(figures[loaded.name][1]))
     subjects = {"data": loaded.metrics} | loaded.metrics["detectors"]
-    out.print(findings({name: [Finding(**one) for one in entry["findings"]] for name, entry in subjects.items()}))
-    for name in loaded.metrics["accepted"]:
+    out.print(
+        findings({name: [Finding(**one) for one in entry.get("findings", ())] for name, entry in subjects.items()})
+    )
+    for name in loaded.metrics.get("accepted", ()):
         out.print(f"Packaged despite the check {name}.")
 
 
