@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from browser import Browser, chromium
-from servers import postgres, redis
+from servers import kafka, postgres, redis
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +51,18 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         except LookupError as error:
             pytest.skip(f"no browser: {error}")
         yield opened
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[str]:
+    """The address of a Kafka broker: the one that SHROFF_TEST_KAFKA names, or one started here."""
+    named = os.environ.get("SHROFF_TEST_KAFKA")
+    if named:
+        yield named
+        return
+    with ExitStack() as stack:
+        try:
+            port = stack.enter_context(kafka())
+        except LookupError as error:
+            pytest.skip(f"no Kafka broker: {error}")
+        yield f"127.0.0.1:{port}"

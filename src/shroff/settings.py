@@ -33,14 +33,16 @@ class Settings:
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
 Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, SHROFF_AZUREML_RESULT, \
-SHROFF_CONTROL, SHROFF_HOME, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, \
-SHROFF_STATE, SHROFF_STORE.
+SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, \
+SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
     """Folder of everything this installation keeps: key, ledger, tables, models."""
     ledger: str = field(default="", repr=False)
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
+    kafka: str = "localhost:9092"
+    """Kafka's servers, `host:port,host:port`, or a file of librdkafka options, `option=value` a line."""
     control: str = field(default="", repr=False)
     """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the ledger's PostgreSQL."""
     api_key: str = field(default="", repr=False)

@@ -17,6 +17,7 @@ from rich.table import Table
 from shroff import __version__
 from shroff.cli import keys, ledger, lists
 from shroff.cli import models as published
+from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.errors import CheckFailed, ShroffError
 from shroff.settings import Settings
@@ -454,6 +455,7 @@ for command in (published.publish, published.rollback, published.models, ledger.
 app.add_typer(keys.app, name="keys")
 app.add_typer(lists.app, name="lists")
 app.add_typer(ledger.app, name="ledger")
+app.command()(consume)
 
 
 def _print_parity(found: Parity) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -18,14 +18,14 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from shroff import __version__
-from shroff.collect.times import parse_time
-from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict
+from shroff.errors import LedgerUnavailable, NotFound, PaymentConflict
 from shroff.serve import catalogue, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
 from shroff.serve.help import Page, help_routes
+from shroff.serve.later import Label, Result, moment
 from shroff.serve.list_routes import list_routes
 from shroff.serve.problem import MEDIA_TYPE
 from shroff.serve.routing import OPEN, needs, problems
@@ -34,26 +34,6 @@ from shroff.serve.shadow import Comparison
 
 AnyRequest = Request[Any, Any, Any]
 Json = dict[str, Any]
-_name = partial(msgspec.Meta, min_length=1, max_length=200)
-_At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601; now if it is not told.")]
-
-
-class Result(msgspec.Struct, forbid_unknown_fields=True):
-    """What became of a payment, such as `authorised` or `failed`."""
-
-    result: Annotated[str, _name(description="Such as `authorised` or `failed`.", examples=["authorised"])]
-    at: _At = None
-
-
-class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """Whether a payment was fraud, and who says so (such as `chargeback` or `analyst`)."""
-
-    fraud: Annotated[bool, msgspec.Meta(description="Whether it was fraud.", examples=[True])]
-    source: (
-        Annotated[str, _name(description="Who says so, such as `chargeback` or `analyst`.", examples=["chargeback"])]
-        | None
-    ) = None
-    at: _At = None
 
 
 class Health(msgspec.Struct):
@@ -137,11 +117,11 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
 
     @_event("/v1/payments/{payment_id:str}/result", "Say what became of a payment")
     async def result(payment_id: FromPath[str], data: JSONBody[Result]) -> None:
-        await scorer.learn("result", unquote(payment_id), data.result, at=_moment(data.at, zone))
+        await scorer.learn("result", unquote(payment_id), data.result, at=moment(data.at, zone))
 
     @_event("/v1/payments/{payment_id:str}/label", "Say whether a payment was fraud")
     async def label(payment_id: FromPath[str], data: JSONBody[Label]) -> None:
-        at = _moment(data.at, zone)
+        at = moment(data.at, zone)
         await scorer.learn("label", unquote(payment_id), data.fraud, at=at, source=data.source)
 
     return [decision, result, label]
@@ -201,16 +181,6 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
         return Health("ready")
 
     return [live, ready]
-
-
-def _moment(text: str | None, zone: ZoneInfo | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text, zone)
-    except ValueError:
-        wanted = "" if zone else " that names its zone, such as `…Z`"
-        raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.at`") from None
 
 
 def _admit(gate: Gate, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -1,0 +1,72 @@
+"""`shroff consume`: payments from a Kafka topic, decisions to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shroff.cli.terminal import AsJson, err, out, show
+from shroff.settings import Settings
+
+
+def consume(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
+    payments: Annotated[
+        str, typer.Option("--from", metavar="TOPIC", help="Payments, one JSON object a message.", show_default=False)
+    ],
+    decisions: Annotated[
+        str, typer.Option("--to", metavar="TOPIC", help="Decisions, by payment id.", show_default=False)
+    ],
+    results: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Read what became of payments.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Read whether payments were fraud.", show_default=False)
+    ] = None,
+    rejected: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Write what cannot be used, and why.", show_default=False)
+    ] = None,
+    group: Annotated[str, typer.Option(help="Consumer group.")] = "shroff",
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop when all that is there was read.")] = False,
+    in_flight: Annotated[int, typer.Option(help="Messages of a topic on their way at once.", min=1)] = 512,
+    patience: Annotated[float, typer.Option(help="Seconds a result or label waits for its payment.", min=0)] = 60.0,
+    warm: Annotated[
+        Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
+    ] = None,
+    lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
+    max_bad: Annotated[
+        float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)
+    ] = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Decide the payments of a Kafka topic with a bundle; SHROFF_KAFKA says where Kafka is."""
+    from shroff.serve.kafka.messages import Topics
+    from shroff.serve.kafka.run import consume as run
+
+    def joined() -> None:
+        if not as_json:
+            err.print(f"shroff reads {payments} and writes {decisions}, until SIGTERM or Ctrl-C.", soft_wrap=True)
+
+    done = run(
+        bundle,
+        Topics(payments=payments, decisions=decisions, results=results, labels=labels, rejected=rejected),
+        group=group,
+        in_flight=in_flight,
+        until_end=until_end,
+        patience=patience,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        settings=Settings.read(),
+        joined=joined,
+    )
+    if as_json:
+        show(done)
+        return
+    rejections = ", ".join(f"{count:,} {reason}" for reason, count in dict(done["rejected"]).items()) or "0"  # type: ignore[call-overload]  # a mapping by construction
+    out.print(
+        f"{done['decided']:,} payments decided, {done['results']:,} results and {done['labels']:,} labels recorded, "
+        f"rejected: {rejections}; {done['decided_per_second']:,} payments a second."
+    )

@@ -1,0 +1,275 @@
+"""Kafka itself: the one file that knows confluent-kafka."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from shroff.errors import BrokerUnavailable, ConfigurationError, MissingExtra, ShroffError, did_you_mean
+from shroff.serve.kafka.messages import Header, Message, Place
+
+try:
+    from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+    from confluent_kafka import Message as Raw
+except ImportError as error:
+    raise MissingExtra("Kafka needs its client confluent-kafka: `pip install 'shroff[kafka]'`.") from error
+
+_log = logging.getLogger("shroff.serve")
+_POLL: Final = 0.1  # seconds to wait for a message
+_START: Final = 10.0  # seconds in which Kafka must answer at the start
+# 2: what librdkafka would say of every attempt to connect is told here, once
+_QUIET: Final = {"log_level": "2"}
+_FEED: Final = {"auto.offset.reset": "earliest"}
+# wait for Kafka however long it is away: what was decided must arrive
+_OUTLET: Final = {"acks": "all", "linger.ms": "5", "compression.type": "lz4", "message.timeout.ms": "0"}
+_REFUSALS: Final = (
+    KafkaError._AUTHENTICATION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._FATAL,
+)
+_SECURITY: Final = re.compile(r"\b(?:sasl|ssl)\.[a-z._]*[a-z]")
+Released = Callable[[Collection[Place]], Mapping[Place, int]]
+"""Finishes what was read of partitions that go to somebody else, and says up to where each is done."""
+
+
+class Health:
+    """Whether Kafka answers; told once when it stops and once when it is back.
+
+    `failure` is what cannot be helped by waiting; None while there is no such thing.
+    """
+
+    def __init__(self) -> None:
+        self.failure: ShroffError | None = None
+        self._away = False
+
+    def worse(self, error: KafkaError) -> None:
+        """Take note of an error."""
+        if error.fatal() or error.code() in _REFUSALS:
+            self.failure = self.failure or ConfigurationError(f"Kafka refuses: {error.name().strip('_')}.")
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
+            self._away = True
+            _log.warning("Kafka does not answer; waiting for it.")
+
+    def well(self) -> None:
+        """Take note that Kafka did something."""
+        if self._away:
+            self._away = False
+            _log.warning("Kafka answers again.")
+
+
+class Feed:
+    """Reads topics as a member of a consumer group. To be used by one thread at a time.
+
+    Raises:
+        ConfigurationError: an option that librdkafka does not know or take.
+    """
+
+    def __init__(
+        self, options: Mapping[str, str], topics: Sequence[str], *, group: str, released: Released, health: Health
+    ) -> None:
+        ours = {
+            "group.id": group,
+            "enable.auto.commit": "false",
+            "enable.auto.offset.store": "false",
+            "enable.partition.eof": "true",
+        }
+        self._consumer = _made(
+            Consumer, {**_QUIET, **_FEED, **options, **ours}, error_cb=health.worse, on_commit=self._committed_up_to
+        )
+        self._topics = list(topics)
+        self._released = released
+        self._health = health
+        self._mine: set[Place] | None = None
+        self._fresh: list[Message] = []
+        self._held: frozenset[str] | None = frozenset()
+        self._ended: set[Place] = set()
+        self._committed: dict[Place, int] = {}
+
+    def join(self, written: Sequence[str]) -> None:
+        """Make sure that all topics are there, those that will be written too, and join the group.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer.
+            ConfigurationError: a topic is missing, or Kafka refuses.
+        """
+        try:
+            there = self._consumer.list_topics(timeout=_START).topics
+        except KafkaException:
+            self._consumer.poll(0)  # says what it was, if there is more to say
+            raise self._health.failure or BrokerUnavailable(
+                f"Kafka did not answer within {_START:.0f} s: check servers, TLS and SASL in SHROFF_KAFKA."
+            ) from None
+        for name in (*self._topics, *written):
+            if name not in there:
+                hint = did_you_mean(name, [known for known in there if not known.startswith("__")]) or "; create it."
+                raise ConfigurationError(f"Kafka has no topic `{name}`{hint}")
+        self._consumer.subscribe(
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def read(self, most: int, *, held: frozenset[str] = frozenset()) -> list[Message]:
+        """Messages that are there, waiting for the first a moment; none of the topics that are `held` back.
+
+        Call it often, also when everything is held: a member that does not is taken for dead.
+        """
+        self._hold(held)
+        self._fresh = []
+        raw = self._consumer.poll(_POLL)
+        while raw is not None:
+            self._take(raw)
+            raw = self._consumer.poll(0) if len(self._fresh) < most else None
+        return self._fresh
+
+    def at_end(self, topics: Collection[str]) -> bool:
+        """Whether everything was read that this member is to read of these topics."""
+        return self._mine is not None and all(place in self._ended for place in self._mine if place.topic in topics)
+
+    def commit(self, positions: Mapping[Place, int]) -> None:
+        """Tell the group how far partitions are done, without waiting."""
+        moved = {place: at for place, at in positions.items() if self._committed.get(place) != at}
+        if moved:
+            self._consumer.commit(offsets=_partitions(moved), asynchronous=True)
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        self._consumer.close()
+
+    def _take(self, raw: Raw[Any, Any]) -> None:
+        place = Place(str(raw.topic()), raw.partition() or 0)
+        error = raw.error()
+        if error is None:
+            self._ended.discard(place)
+            self._fresh.append(Message(place, raw.offset() or 0, raw.key(), raw.value(), _headers(raw)))
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._ended.add(place)
+        else:
+            self._health.worse(error)
+            return
+        self._health.well()
+
+    def _hold(self, held: frozenset[str]) -> None:
+        if held != self._held:
+            mine = [TopicPartition(place.topic, place.partition) for place in self._mine or ()]
+            self._consumer.pause([each for each in mine if each.topic in held])
+            self._consumer.resume([each for each in mine if each.topic not in held])
+            self._held = held
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._mine = (self._mine or set()) | _places(partitions)
+        self._held = None  # new partitions are not held: the next read holds what must be
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = _places(partitions)
+        positions = self._released(places)
+        if positions:
+            try:
+                consumer.commit(offsets=_partitions(positions), asynchronous=False)
+            except KafkaException as error:
+                # they are read again, and answered from the ledger
+                _log.warning("cannot tell Kafka how far was read (%s); some is read again.", error.args[0].name())
+        self._forget(places)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._released(_places(partitions))
+        self._forget(_places(partitions))
+
+    def _forget(self, places: set[Place]) -> None:
+        # whoever reads these partitions next begins with what was not begun here
+        self._fresh = [message for message in self._fresh if message.place not in places]
+        self._mine = (self._mine or set()) - places
+        self._ended -= places
+        for place in places:
+            self._committed.pop(place, None)
+
+    def _committed_up_to(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        # what failed stays different from its position, so the next commit has it again
+        if error is None:
+            self._committed |= {
+                Place(each.topic, each.partition): each.offset for each in partitions if each.error is None
+            }
+
+
+class Outlet:
+    """Writes messages; belongs to one thread.
+
+    Raises:
+        ConfigurationError: an option that librdkafka does not know or take.
+    """
+
+    def __init__(self, options: Mapping[str, str], *, health: Health) -> None:
+        self._producer = _made(
+            Producer, {**_QUIET, **_OUTLET, **options, "enable.idempotence": "true"}, error_cb=health.worse
+        )
+        self._health = health
+
+    def __len__(self) -> int:
+        """How many messages Kafka has not taken yet."""
+        return len(self._producer)
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: list[Header], done: Callable[[], None]
+    ) -> None:
+        """Write a message; `poll` calls `done` when Kafka has taken it, however long Kafka is away."""
+
+        def delivered(error: KafkaError | None, _: Raw[Any, Any]) -> None:
+            if error is None:
+                self._health.well()
+                done()
+            else:
+                self._refused(topic, error)
+
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
+            except BufferError:
+                self._producer.poll(_POLL)
+            except KafkaException as error:
+                self._refused(topic, error.args[0])
+                return
+            else:
+                return
+
+    def poll(self) -> None:
+        """Call what waits for messages that Kafka has taken."""
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        """Give up what Kafka has not taken."""
+        self._producer.purge()
+        self._producer.flush(1)
+
+    def _refused(self, topic: str, error: KafkaError) -> None:
+        self._health.failure = self._health.failure or ConfigurationError(
+            f"Kafka does not take a message for the topic `{topic}`: {error.name().strip('_')}."
+        )
+
+
+def _made(kind: Callable[..., Any], options: Mapping[str, str], **callbacks: Callable[..., None]) -> Any:
+    try:
+        return kind({**options, **callbacks})
+    except KafkaException as error:
+        # librdkafka's own text may repeat a value
+        named = {name for name in options if name in str(error)} | set(_SECURITY.findall(str(error)))
+        raise ConfigurationError(
+            f"librdkafka does not take {', '.join(f'`{name}`' for name in sorted(named)) or 'an option'} "
+            "in SHROFF_KAFKA: an unknown name (those of Java clients differ), a wrong value, or something missing."
+        ) from None
+
+
+def _headers(raw: Raw[Any, Any]) -> tuple[Header, ...]:
+    given = raw.headers()
+    pairs = given.items() if isinstance(given, dict) else given or ()
+    return tuple((str(name), value.encode() if isinstance(value, str) else value) for name, value in pairs)
+
+
+def _places(partitions: list[TopicPartition]) -> set[Place]:
+    return {Place(each.topic, each.partition) for each in partitions}
+
+
+def _partitions(positions: Mapping[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(place.topic, place.partition, at) for place, at in positions.items()]

@@ -1,0 +1,285 @@
+"""The stream: messages in, durable decisions out, many on their way at once, offsets in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from time import perf_counter
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from shroff.errors import NotFound, Unavailable
+from shroff.serve import problem
+from shroff.serve.asgi import explain
+from shroff.serve.kafka.client import Feed, Health, Outlet
+from shroff.serve.kafka.messages import Message, Place, Topics, read_event, refused, traced
+from shroff.serve.kafka.progress import Progress
+from shroff.serve.later import Result, moment
+from shroff.serve.scorer import Scorer
+
+T = TypeVar("T")
+_PAUSE: Final = 1.0  # seconds between attempts when something is away, and between commits
+_DRAIN: Final = 20.0  # seconds that what was begun gets to finish
+_PUMP: Final = 0.005  # seconds between looks at what Kafka has taken
+_log = logging.getLogger("shroff.serve")
+
+
+class _Stopped(Exception):
+    """The stream ends before this message could be done: it is read again next time."""
+
+
+class Stream:
+    """Decides the payments of a topic, and learns the results and labels of others, by a started scorer.
+
+    Args:
+        group: the consumer group, under whose name Kafka keeps how far was read.
+        in_flight: how many messages of a topic may be on their way at once.
+        until_end: stop when everything was read that is there.
+        patience: seconds that a result or label waits for its payment.
+
+    Raises:
+        ConfigurationError: an option is wrong.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        topics: Topics,
+        options: Mapping[str, str],
+        *,
+        group: str,
+        in_flight: int,
+        until_end: bool = False,
+        patience: float = 60.0,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.seconds = 0.0
+        self._scorer = scorer
+        self._topics = topics
+        self._limit = in_flight
+        self._until_end = until_end
+        self._patience = 0.0 if until_end else patience
+        self._health = Health()
+        self._feed = Feed(options, topics.read, group=group, released=self._release, health=self._health)
+        self._outlet = Outlet(options, health=self._health)
+        zone = scorer.bundle.schema.timezone
+        self._zone = ZoneInfo(zone) if zone else None
+        self._progress: dict[Place, Progress] = {}
+        self._on_their_way: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed, self._stopping, self._there = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._pumping = False
+        self._started = 0.0
+        self._committed = 0.0
+
+    def join(self) -> None:
+        """Join the consumer group.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer.
+            ConfigurationError: a topic is missing, or Kafka refuses.
+        """
+        self._feed.join(self._topics.written)
+
+    async def run(self) -> None:
+        """Go on until `stop`, or the end of the topics; then finish what was begun.
+
+        Raises:
+            ConfigurationError: Kafka refuses what waiting cannot help.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._there.set()
+        try:
+            while not self._finished():
+                await self._turn()
+        finally:
+            await self._drain()
+        if self._health.failure is not None:
+            raise self._health.failure
+
+    def stop(self) -> None:
+        """Read no more; to be called in the event loop."""
+        self._stopping.set()
+        self._changed.set()
+
+    def _finished(self) -> bool:
+        if self._stopping.is_set() or self._health.failure is not None:
+            return True
+        return self._until_end and self._feed.at_end(self._topics.read) and not self._on_their_way.total()
+
+    async def _turn(self) -> None:
+        """Read once; topics of which too much is on its way are held back."""
+        payments = self._topics.payments
+        if self._full(payments):
+            await self._wait(lambda: 2 * self._on_their_way[payments] <= self._limit and self._there.is_set())
+        held = frozenset(filter(self._full, self._topics.read))
+        most = max(1, self._limit - self._on_their_way[payments])
+        for message in await asyncio.to_thread(self._feed.read, most, held=held):
+            self._begin(message)
+        if perf_counter() - self._committed > _PAUSE:
+            self._committed = perf_counter()
+            self._feed.commit(self._positions(self._progress))
+
+    def _full(self, topic: str) -> bool:
+        return not self._there.is_set() or self._on_their_way[topic] >= self._limit
+
+    async def _wait(self, condition: Callable[[], bool], *, seconds: float = _PAUSE) -> None:
+        """Wait until a condition holds, but not for ever."""
+        until = perf_counter() + seconds
+        while not condition() and (left := until - perf_counter()) > 0:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+    def _begin(self, message: Message) -> None:
+        self._started = self._started or perf_counter()
+        self._progress.setdefault(message.place, Progress()).begin(message.offset)
+        self._on_their_way[message.place.topic] += 1
+        task = self._loop.create_task(self._handle(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, message: Message) -> None:
+        try:
+            await (self._decide(message) if self._pays(message) else self._learn(message))
+        except _Stopped:
+            self._leave(message)
+        except Exception as error:  # noqa: BLE001  # whatever one message is, those behind it go on
+            self._reject(message, error)
+
+    def _pays(self, message: Message) -> bool:
+        return message.place.topic == self._topics.payments
+
+    async def _decide(self, message: Message) -> None:
+        payment = self._scorer.reader.read(message.value or b"", arrived=0)
+        answer = await self._insist(partial(self._scorer.judge, payment))
+        self._send("decided", message, self._topics.decisions, payment.id.encode(), answer)
+
+    async def _learn(self, message: Message) -> None:
+        label = message.place.topic == self._topics.labels
+        event = read_event(message.value or b"", label=label)
+        at = moment(event.at, self._zone)
+        learn = self._scorer.learn
+        if isinstance(event, Result):
+            attempt = partial(learn, "result", event.payment_id, event.result, at=at)
+        else:
+            attempt = partial(learn, "label", event.payment_id, event.fraud, at=at, source=event.source)
+        await self._when_known(attempt)
+        self._done("labels" if label else "results", message)
+
+    async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try again while the payment may still come: topics are not read in step with each other."""
+        until = perf_counter() + self._patience
+        while True:
+            try:
+                return await self._insist(attempt)
+            except NotFound:
+                payments = self._topics.payments
+                ended = self._feed.at_end([payments]) and not self._on_their_way[payments]
+                if ended and perf_counter() >= until:
+                    raise
+            await self._sleep()
+
+    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the ledger is there; one tries while all others wait behind it, in their order."""
+        while True:
+            while not self._there.is_set():
+                await self._there.wait()
+            try:
+                return await attempt()
+            except Unavailable as error:
+                if self._stopping.is_set():
+                    raise _Stopped from error
+                if self._there.is_set():
+                    self._there.clear()
+                    _log.warning("%s", error)
+                    self._loop.call_later(_PAUSE, self._try_again)
+
+    def _try_again(self) -> None:
+        self._there.set()
+        self._changed.set()
+
+    async def _sleep(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), _PAUSE)
+        except TimeoutError:
+            return
+        raise _Stopped
+
+    def _reject(self, message: Message, error: Exception) -> None:
+        kind, sentence = explain(error)
+        if kind is problem.PAYMENT_CONFLICT and not self._pays(message):
+            kind = problem.EVENT_CONFLICT
+        self.rejected[kind.slug] += 1
+        if self._topics.rejected is None:
+            place = message.place
+            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug)
+            self._done("rejected", message)
+        else:
+            self._send("rejected", message, self._topics.rejected, message.key, message.value, kind.slug, sentence)
+
+    def _send(
+        self, what: str, message: Message, topic: str, key: bytes | None, value: bytes | None, *reason: str
+    ) -> None:
+        headers = refused(message, *reason) if reason else traced(message)
+        self._outlet.send(topic, key, value, headers, partial(self._done, what, message))
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_later(_PUMP, self._pump)
+
+    def _pump(self) -> None:
+        self._outlet.poll()
+        self._pumping = len(self._outlet) > 0
+        if self._pumping:
+            self._loop.call_later(_PUMP, self._pump)
+
+    def _done(self, what: str, message: Message) -> None:
+        self.counts[what] += 1
+        self.seconds = perf_counter() - self._started
+        progress = self._progress.get(message.place)
+        if progress is not None:
+            progress.done(message.offset)
+        self._leave(message)
+
+    def _leave(self, message: Message) -> None:
+        self._on_their_way[message.place.topic] -= 1
+        self._changed.set()
+
+    def _positions(self, places: Collection[Place]) -> dict[Place, int]:
+        known = ((place, self._progress[place].position) for place in places if place in self._progress)
+        return {place: position for place, position in known if position is not None}
+
+    def _release(self, places: Collection[Place]) -> Mapping[Place, int]:
+        """Called in the reading thread, while the event loop goes on."""
+        return asyncio.run_coroutine_threadsafe(self._let_go(places), self._loop).result()
+
+    async def _let_go(self, places: Collection[Place]) -> Mapping[Place, int]:
+        mine = [self._progress[place] for place in places if place in self._progress]
+        await self._wait(
+            lambda: self._stopping.is_set() or not self._there.is_set() or all(each.idle for each in mine),
+            seconds=_DRAIN / 2,
+        )
+        positions = self._positions(places)
+        for place in places:
+            self._progress.pop(place, None)
+        return positions
+
+    async def _drain(self) -> None:
+        """Finish what was begun, as far as ledger and Kafka are there, and leave the group."""
+        self._stopping.set()
+        # who waits for the ledger tries once more, and then gives up
+        self._there.set()
+        if self._health.failure is None:
+            await self._wait(lambda: not self._on_their_way.total(), seconds=_DRAIN)
+        # leaving the group lets go of all partitions, which commits
+        await asyncio.to_thread(self._feed.close)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._outlet.close()

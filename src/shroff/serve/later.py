@@ -1,0 +1,52 @@
+"""What is told about a payment after it was decided: the JSON of results and labels."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from shroff.collect.times import parse_time
+from shroff.errors import BadPayment
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_name = partial(msgspec.Meta, min_length=1, max_length=200)
+_At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601; now if it is not told.")]
+
+
+class Result(msgspec.Struct, forbid_unknown_fields=True):
+    """What became of a payment, such as `authorised` or `failed`."""
+
+    result: Annotated[str, _name(description="Such as `authorised` or `failed`.", examples=["authorised"])]
+    at: _At = None
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether a payment was fraud, and who says so (such as `chargeback` or `analyst`)."""
+
+    fraud: Annotated[bool, msgspec.Meta(description="Whether it was fraud.", examples=[True])]
+    source: (
+        Annotated[str, _name(description="Who says so, such as `chargeback` or `analyst`.", examples=["chargeback"])]
+        | None
+    ) = None
+    at: _At = None
+
+
+def moment(text: str | None, zone: ZoneInfo | None) -> int | None:
+    """The microseconds since the epoch that an `at` names; a time without a zone is in `zone`.
+
+    >>> moment("1970-01-01T00:00:01Z", None)
+    1000000
+
+    Raises:
+        BadPayment: it is no time, or names no zone where one is needed.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_time(text, zone)
+    except ValueError:
+        wanted = "" if zone else " that names its zone, such as `…Z`"
+        raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.at`") from None

@@ -1,0 +1,137 @@
+"""Topics on a broker, and the command that consumes them in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from serve.service import KEY
+
+# a member that died is given up soon, and the broker of the tests lets a new one join after half of it
+IMPATIENT = {"session.timeout.ms": "600", "heartbeat.interval.ms": "200", "reconnect.backoff.max.ms": "300"}
+
+
+class Bus:
+    """Topics of one test, each with a name of its own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._options: dict[str, str | int | float | bool] = {"bootstrap.servers": address, "log_level": 2}
+        self._admin = AdminClient(self._options)
+        self._run = uuid4().hex[:8]
+
+    def topic(self, name: str, partitions: int = 1) -> str:
+        """A new topic."""
+        full = f"{name}-{self._run}"
+        self._admin.create_topics([NewTopic(full, num_partitions=partitions, replication_factor=1)])[full].result()
+        return full
+
+    def write(self, topic: str, messages: Iterable[tuple[str | None, bytes | None]], **options: Any) -> None:
+        """Keys and values; one key stays in one partition."""
+        producer = Producer({**self._options, "linger.ms": 5})
+        for key, value in messages:
+            producer.produce(topic, value, key, **options)
+            producer.poll(0)
+        assert producer.flush(20) == 0
+
+    def read(self, topic: str) -> list[Message[Any, Any]]:
+        """Everything that a topic has now."""
+        consumer = Consumer(
+            {**self._options, "group.id": "test", "enable.partition.eof": True, "fetch.wait.max.ms": 20}
+        )
+        partitions = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
+        messages, ended, deadline = [], 0, time.monotonic() + 20
+        while ended < partitions:
+            assert time.monotonic() < deadline
+            for message in consumer.consume(1_000, 0.05):
+                error = message.error()
+                if error is None:
+                    messages.append(message)
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    ended += 1
+        consumer.close()
+        return messages
+
+    def committed(self, topic: str, group: str = "shroff", partitions: int = 1) -> int:
+        """How many messages of a topic the group has done."""
+        consumer = Consumer({**self._options, "group.id": group})
+        places = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=10)
+        consumer.close()
+        return sum(max(0, place.offset) for place in places)
+
+
+@dataclass
+class Consuming:
+    """`shroff consume`, started on entry and, if it still runs, told to stop on exit."""
+
+    bundle: Path
+    home: Path
+    address: str
+    arguments: tuple[str, ...]
+    ledger: str = ""
+    process: subprocess.Popen[str] = field(init=False)
+    errors: str = field(init=False, default="")
+
+    def __enter__(self) -> Consuming:
+        self.home.mkdir(exist_ok=True)
+        options = self.home / "kafka.properties"
+        given = {"bootstrap.servers": self.address, **IMPATIENT}
+        options.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+        self.ledger = self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
+        environment = {
+            **os.environ,
+            "SHROFF_HOME": str(self.home),
+            "SHROFF_LEDGER": self.ledger,
+            "SHROFF_KAFKA": str(options),
+            "SHROFF_PERSONAL_KEY": KEY.hex(),
+        }
+        command = [sys.executable, "-W", "error", "-m", "shroff", "consume", str(self.bundle), *self.arguments]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=self.home
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    @property
+    def log(self) -> Path:
+        return self.home / "consume.log"
+
+    def stop(self) -> dict[str, Any]:
+        """SIGTERM, and what it says at its end."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for its end, and what it says then."""
+        said, _ = self.process.communicate(timeout=40)
+        assert self.process.returncode == 0, self.log.read_text()
+        document: dict[str, Any] = json.loads(said)
+        return document
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Wait for something that it does."""
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
