@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
+from uuid import uuid4
 
 import msgspec
+import pytest
+from sqlalchemy import create_engine, make_url
 
 from serve.audit import assert_equal_to_batch, assert_replays, body, payments, read_ledger
-from serve.kafka.bus import Bus, Consuming
+from serve.kafka.bus import Bus, Consuming, Gateway
+from servers import kafka
 from shroff.package import Bundle
 
 Pay = Callable[..., dict[str, Any]]
@@ -71,3 +76,162 @@ def test_a_kill_loses_nothing_and_counts_nothing_twice(bus: Bus, consuming: Cons
     }
     assert bus.committed(source, partitions=3) == len(mixed)
     assert second.log.read_text() == ""
+
+
+def test_results_and_labels_come_from_topics_of_their_own(
+    bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay
+) -> None:
+    topics = {name: bus.topic(name) for name in ("payments", "decisions", "results", "labels", "rejected")}
+    # they are there before their payments are
+    bus.write(topics["results"], [(None, b'{"payment_id": "n%d", "result": "failed"}' % n) for n in range(0, 40, 2)])
+    bus.write(topics["labels"], [(None, b'{"payment_id": "n%d", "fraud": true, "source": "bank"}' % n) for n in (3, 5)])
+    bad = [
+        (b'{"payment_id": "n0", "result": "authorised"}', b"event-conflict"),
+        (b'{"payment_id": "nobody", "result": "failed"}', b"not-found"),
+        (b'{"payment_id": "n0", "fraud": true}', b"bad-payment"),
+        (b'{"payment_id": "n1", "result": "failed", "at": "noon"}', b"bad-payment"),
+        (b"4111111111111111", b"bad-payment"),
+    ]
+    bus.write(topics["results"], [(None, value) for value, _ in bad])
+    trace = {"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "other": b"x"}
+    bus.write(topics["payments"], some(pay, 40), headers=trace)
+    words = ["--from", topics["payments"], "--to", topics["decisions"], "--rejected", topics["rejected"]]
+    with consuming(*words, "--results", topics["results"], "--labels", topics["labels"], "--until-end") as consumer:
+        done = consumer.result()
+    assert (done["decided"], done["results"], done["labels"]) == (40, 20, 2)
+    dead = [(message.value(), dict(message.headers() or [])) for message in bus.read(topics["rejected"])]
+    assert sorted((value, headers["shroff-reason"]) for value, headers in dead) == sorted(bad)
+    assert {headers["shroff-topic"] for _, headers in dead} == {topics["results"].encode()}
+    assert {headers["shroff-offset"] for _, headers in dead} == {b"20", b"21", b"22", b"23", b"24"}
+    assert not any("4111" in str(headers) for _, headers in dead)
+    for message in bus.read(topics["decisions"]):
+        assert message.headers() == [("traceparent", trace["traceparent"])]
+    entries = read_ledger(consumer.ledger)
+    later = sorted((entry.kind, entry.payment_id) for entry in entries if entry.kind != "payment")
+    assert later == sorted([*(("result", f"n{n}") for n in range(0, 40, 2)), ("label", "n3"), ("label", "n5")])
+    assert_equal_to_batch(bundle, entries)
+
+
+def test_it_stops_when_told_and_goes_on_where_it_was(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+    source, target = bus.topic("payments"), bus.topic("decisions")
+    sent = some(pay, 300)
+    words = ("--from", source, "--to", target)
+    bus.write(source, [*sent[:200], (None, b"no payment")])
+    with consuming(*words) as first:
+        first.wait_until(lambda: len(bus.read(target)) >= 100)
+        done = first.stop()
+    counted = bus.committed(source)
+    assert done["decided"] + sum(done["rejected"].values()) == counted
+    assert len(bus.read(target)) == done["decided"]
+    bus.write(source, sent[200:])
+    with consuming(*words, "--until-end") as second:
+        rest = second.result()
+    assert done["decided"] + rest["decided"] == len(bus.read(target)) == len(answers(bus, target)) == 300
+    assert f"rejected {source}, partition 0, offset 200: bad-payment\n" in second.log.read_text()
+
+
+def test_a_ledger_that_goes_away_is_waited_for(bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay) -> None:
+    source, target = bus.topic("payments"), bus.topic("decisions")
+    sent = some(pay, 400)
+    bus.write(source, sent[:100])
+    with consuming("--from", source, "--to", target) as consumer:
+        file, aside = consumer.home / "ledger.db", consumer.home / "aside.db"
+        consumer.wait_until(lambda: len(bus.read(target)) == 100)
+        file.rename(aside)
+        bus.write(source, sent[100:])
+        consumer.wait_until(lambda: "put the file back" in consumer.log.read_text())
+        assert len(bus.read(target)) == 100
+        aside.rename(file)
+        consumer.wait_until(lambda: len(bus.read(target)) >= 400)
+        done = consumer.stop()
+    assert (done["decided"], done["rejected"]) == (400, {})
+    entries = read_ledger(consumer.ledger)
+    assert [entry.payment_id for entry in entries] == [f"n{n}" for n in range(400)]
+    assert_equal_to_batch(bundle, entries)
+    assert bus.committed(source) == 400
+
+
+def test_a_broker_that_goes_away_is_waited_for(consuming: Consumes, bundle: Bundle, pay: Pay) -> None:
+    gateway = Gateway()
+    with ExitStack() as stack:
+        try:
+            gateway.target = stack.enter_context(kafka(advertised=gateway.port))
+        except LookupError as error:
+            pytest.skip(f"no Kafka broker: {error}")
+        gateway.open()
+        stack.callback(gateway.close)
+        bus = Bus(f"127.0.0.1:{gateway.port}")
+        source, target = bus.topic("payments"), bus.topic("decisions")
+        bus.write(source, some(pay, 3_000))
+        words = ("--from", source, "--to", target)
+        with consuming(*words, "--in-flight", "20", address=bus.address) as consumer:
+            consumer.wait_until(lambda: len(bus.read(target)) > 100)
+            gateway.close()
+            consumer.wait_until(lambda: "Kafka does not answer" in consumer.log.read_text())
+            gateway.open()
+            consumer.wait_until(lambda: bus.committed(source) == 3_000)
+            done = consumer.stop()
+        assert done["decided"] >= 3_000
+        entries = read_ledger(consumer.ledger)
+        assert [entry.payment_id for entry in entries] == [f"n{n}" for n in range(3_000)]
+        stored = {entry.payment_id: {msgspec.json.encode(body(entry)["answer"])} for entry in entries}
+        assert answers(bus, target) == stored
+        assert_equal_to_batch(bundle, entries)
+        assert "Kafka answers again" in consumer.log.read_text()
+
+
+def test_two_consumers_need_a_ledger_for_two(bus: Bus, consuming: Consumes) -> None:
+    words = ("--from", bus.topic("payments"), "--to", bus.topic("decisions"))
+    with consuming(*words) as first:
+        first.wait_until((first.home / "ledger.db").exists)
+        with consuming(*words, home="other", ledger=first.ledger) as second:
+            assert second.process.wait(30) == 2
+        assert "another process writes it, and a SQLite ledger has one writer" in second.log.read_text()
+        assert second.log.read_text().count("\n") == 1
+        assert first.stop()["decided"] == 0
+
+
+def test_what_is_missing_is_one_sentence(bus: Bus, consuming: Consumes) -> None:
+    source, target = bus.topic("payments"), bus.topic("decisions")
+    with consuming("--from", source[:-1], "--to", target) as missing:
+        assert missing.process.wait(30) == 2
+    assert missing.log.read_text() == f"shroff: Kafka has no topic `{source[:-1]}`: did you mean `{source}`?\n"
+
+
+def test_partitions_are_handed_over_with_nothing_lost(
+    bus: Bus, consuming: Consumes, postgres_server: str, pay: Pay
+) -> None:
+    source, target = bus.topic("payments", 4), bus.topic("decisions")
+    schema = f"shroff_kafka_{uuid4().hex[:8]}"
+    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    engine.dispose()
+    options = {"options": f"-csearch_path={schema}"}
+    ledger = make_url(postgres_server).update_query_dict(options).render_as_string(hide_password=False)
+    own = [bus.topic("rejected-by-first"), bus.topic("rejected-by-second")]
+    words = ("--from", source, "--to", target, "--in-flight", "50", "--rejected")
+    sent = some(pay, 3_000)
+
+    def second_reads() -> bool:
+        bus.write(source, [(f"c{n}", b"no payment") for n in range(7)])
+        return len(bus.read(own[1])) > 0
+
+    def all_done() -> bool:
+        return len(answers(bus, target)) == 3_000
+
+    bus.write(source, sent[:1_500])
+    with consuming(*words, own[0], ledger=ledger) as first:
+        first.wait_until(lambda: bus.committed(source, partitions=4) >= 100)
+        with consuming(*words, own[1], home="other", ledger=ledger) as second:
+            second.wait_until(second_reads)
+            bus.write(source, sent[1_500:2_500])
+            one = first.stop()
+            bus.write(source, sent[2_500:])
+            second.wait_until(all_done)
+            other = second.stop()
+    assert one["decided"] > 0 < other["decided"]
+    assert one["rejected"].keys() == other["rejected"].keys() == {"bad-payment"}
+    assert len(read_ledger(ledger)) == 3_000
+    assert all(len(each) == 1 for each in answers(bus, target).values())
+    assert (first.log.read_text(), second.log.read_text()) == ("", "")

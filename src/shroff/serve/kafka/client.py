@@ -40,18 +40,20 @@ Released = Callable[[Collection[Place]], Mapping[Place, int]]
 class Health:
     """Whether Kafka answers; told once when it stops and once when it is back.
 
-    `failure` is what cannot be helped by waiting; None while there is no such thing.
+    `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is whether Kafka
+    was there once, so that it can be missed.
     """
 
     def __init__(self) -> None:
         self.failure: ShroffError | None = None
+        self.joined = False
         self._away = False
 
     def worse(self, error: KafkaError) -> None:
         """Take note of an error."""
         if error.fatal() or error.code() in _REFUSALS:
             self.failure = self.failure or ConfigurationError(f"Kafka refuses: {error.name().strip('_')}.")
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and self.joined and not self._away:
             self._away = True
             _log.warning("Kafka does not answer; waiting for it.")
 
@@ -108,6 +110,7 @@ class Feed:
             if name not in there:
                 hint = did_you_mean(name, [known for known in there if not known.startswith("__")]) or "; create it."
                 raise ConfigurationError(f"Kafka has no topic `{name}`{hint}")
+        self._health.joined = True
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

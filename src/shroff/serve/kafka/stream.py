@@ -7,28 +7,25 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
+from itertools import count
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from shroff.errors import NotFound, Unavailable
+from shroff.errors import NotFound
 from shroff.serve import problem
 from shroff.serve.asgi import explain
 from shroff.serve.kafka.client import Feed, Health, Outlet
+from shroff.serve.kafka.gate import Gate, Stopped
 from shroff.serve.kafka.messages import Message, Place, Topics, read_event, refused, traced
 from shroff.serve.kafka.progress import Progress
 from shroff.serve.later import Result, moment
 from shroff.serve.scorer import Scorer
 
-T = TypeVar("T")
 _PAUSE: Final = 1.0  # seconds between attempts when something is away, and between commits
 _DRAIN: Final = 20.0  # seconds that what was begun gets to finish
 _PUMP: Final = 0.005  # seconds between looks at what Kafka has taken
 _log = logging.getLogger("shroff.serve")
-
-
-class _Stopped(Exception):
-    """The stream ends before this message could be done: it is read again next time."""
 
 
 class Stream:
@@ -71,7 +68,9 @@ class Stream:
         self._progress: dict[Place, Progress] = {}
         self._on_their_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changed, self._stopping, self._there = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._changed, self._stopping = asyncio.Event(), asyncio.Event()
+        self._gate = Gate(self._changed.set)
+        self._turns = count()
         self._pumping = False
         self._started = 0.0
         self._committed = 0.0
@@ -92,7 +91,6 @@ class Stream:
             ConfigurationError: Kafka refuses what waiting cannot help.
         """
         self._loop = asyncio.get_running_loop()
-        self._there.set()
         try:
             while not self._finished():
                 await self._turn()
@@ -115,7 +113,7 @@ class Stream:
         """Read once; topics of which too much is on its way are held back."""
         payments = self._topics.payments
         if self._full(payments):
-            await self._wait(lambda: 2 * self._on_their_way[payments] <= self._limit and self._there.is_set())
+            await self._wait(lambda: 2 * self._on_their_way[payments] <= self._limit and self._gate.open)
         held = frozenset(filter(self._full, self._topics.read))
         most = max(1, self._limit - self._on_their_way[payments])
         for message in await asyncio.to_thread(self._feed.read, most, held=held):
@@ -125,7 +123,7 @@ class Stream:
             self._feed.commit(self._positions(self._progress))
 
     def _full(self, topic: str) -> bool:
-        return not self._there.is_set() or self._on_their_way[topic] >= self._limit
+        return not self._gate.open or self._on_their_way[topic] >= self._limit
 
     async def _wait(self, condition: Callable[[], bool], *, seconds: float = _PAUSE) -> None:
         """Wait until a condition holds, but not for ever."""
@@ -141,14 +139,14 @@ class Stream:
         self._started = self._started or perf_counter()
         self._progress.setdefault(message.place, Progress()).begin(message.offset)
         self._on_their_way[message.place.topic] += 1
-        task = self._loop.create_task(self._handle(message))
+        task = self._loop.create_task(self._handle(message, next(self._turns)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _handle(self, message: Message) -> None:
+    async def _handle(self, message: Message, turn: int) -> None:
         try:
-            await (self._decide(message) if self._pays(message) else self._learn(message))
-        except _Stopped:
+            await (self._decide if self._pays(message) else self._learn)(message, turn)
+        except Stopped:
             self._leave(message)
         except Exception as error:  # noqa: BLE001  # whatever one message is, those behind it go on
             self._reject(message, error)
@@ -156,12 +154,12 @@ class Stream:
     def _pays(self, message: Message) -> bool:
         return message.place.topic == self._topics.payments
 
-    async def _decide(self, message: Message) -> None:
+    async def _decide(self, message: Message, turn: int) -> None:
         payment = self._scorer.reader.read(message.value or b"", arrived=0)
-        answer = await self._insist(partial(self._scorer.judge, payment))
+        answer = await self._gate.insist(turn, partial(self._scorer.judge, payment))
         self._send("decided", message, self._topics.decisions, payment.id.encode(), answer)
 
-    async def _learn(self, message: Message) -> None:
+    async def _learn(self, message: Message, turn: int) -> None:
         label = message.place.topic == self._topics.labels
         event = read_event(message.value or b"", label=label)
         at = moment(event.at, self._zone)
@@ -170,7 +168,7 @@ class Stream:
             attempt = partial(learn, "result", event.payment_id, event.result, at=at)
         else:
             attempt = partial(learn, "label", event.payment_id, event.fraud, at=at, source=event.source)
-        await self._when_known(attempt)
+        await self._when_known(partial(self._gate.insist, turn, attempt))
         self._done("labels" if label else "results", message)
 
     async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -178,7 +176,7 @@ class Stream:
         until = perf_counter() + self._patience
         while True:
             try:
-                return await self._insist(attempt)
+                return await attempt()
             except NotFound:
                 payments = self._topics.payments
                 ended = self._feed.at_end([payments]) and not self._on_their_way[payments]
@@ -186,31 +184,12 @@ class Stream:
                     raise
             await self._sleep()
 
-    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the ledger is there; one tries while all others wait behind it, in their order."""
-        while True:
-            while not self._there.is_set():
-                await self._there.wait()
-            try:
-                return await attempt()
-            except Unavailable as error:
-                if self._stopping.is_set():
-                    raise _Stopped from error
-                if self._there.is_set():
-                    self._there.clear()
-                    _log.warning("%s", error)
-                    self._loop.call_later(_PAUSE, self._try_again)
-
-    def _try_again(self) -> None:
-        self._there.set()
-        self._changed.set()
-
     async def _sleep(self) -> None:
         try:
             await asyncio.wait_for(self._stopping.wait(), _PAUSE)
         except TimeoutError:
             return
-        raise _Stopped
+        raise Stopped
 
     def _reject(self, message: Message, error: Exception) -> None:
         kind, sentence = explain(error)
@@ -262,7 +241,7 @@ class Stream:
     async def _let_go(self, places: Collection[Place]) -> Mapping[Place, int]:
         mine = [self._progress[place] for place in places if place in self._progress]
         await self._wait(
-            lambda: self._stopping.is_set() or not self._there.is_set() or all(each.idle for each in mine),
+            lambda: self._stopping.is_set() or not self._gate.open or all(each.idle for each in mine),
             seconds=_DRAIN / 2,
         )
         positions = self._positions(places)
@@ -273,8 +252,7 @@ class Stream:
     async def _drain(self) -> None:
         """Finish what was begun, as far as ledger and Kafka are there, and leave the group."""
         self._stopping.set()
-        # who waits for the ledger tries once more, and then gives up
-        self._there.set()
+        self._gate.stop()
         if self._health.failure is None:
             await self._wait(lambda: not self._on_their_way.total(), seconds=_DRAIN)
         # leaving the group lets go of all partitions, which commits
