@@ -104,7 +104,7 @@ def kafka(advertised: int | None = None) -> Iterator[int]:
     program = Path(spec.origin).parent / "bin" / "tansu"
     port = free_port()
     urls = (f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{advertised or port}")
-    command = [program, "broker", "--silent", "--listener-url", urls[0], "--advertised-listener-url", urls[1]]
+    command = [str(program), "broker", "--silent", "--listener-url", urls[0], "--advertised-listener-url", urls[1]]
     try:
         broker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except OSError as error:
