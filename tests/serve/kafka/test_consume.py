@@ -16,6 +16,7 @@ from serve.audit import assert_equal_to_batch, assert_replays, body, payments, r
 from serve.kafka.bus import Bus, Consuming, Gateway
 from servers import kafka
 from shroff.package import Bundle
+from shroff.serve.control import Lists
 
 Pay = Callable[..., dict[str, Any]]
 Consumes = Callable[..., Consuming]
@@ -124,9 +125,12 @@ def test_it_stops_when_told_and_goes_on_where_it_was(bus: Bus, consuming: Consum
     assert done["decided"] + sum(done["rejected"].values()) == counted
     assert len(bus.read(target)) == done["decided"]
     bus.write(source, sent[200:])
+    Lists(f"sqlite:///{first.home / 'control.db'}").edit("blocked", "h7", "add", by="analyst")
     with consuming(*words, "--until-end") as second:
         rest = second.result()
     assert done["decided"] + rest["decided"] == len(bus.read(target)) == len(answers(bus, target)) == 300
+    blocked = {name for name, found in answers(bus, target).items() if b"blocked_host" in min(found)}
+    assert blocked == {f"n{n}" for n in range(done["decided"], 300) if n % 11 == 7}
     assert f"rejected {source}, partition 0, offset 200: bad-payment\n" in second.log.read_text()
 
 

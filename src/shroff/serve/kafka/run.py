@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from shroff.errors import ControlUnavailable
 from shroff.package import load
+from shroff.serve.control import Lists, LiveLists
+from shroff.serve.control.gate import REFRESH
 from shroff.serve.kafka.messages import Topics
 from shroff.serve.kafka.options import client_options
 from shroff.serve.kafka.stream import Stream
@@ -18,6 +23,8 @@ from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 from shroff.serve.server import history_of
 from shroff.settings import Settings
+
+_log = logging.getLogger("shroff.serve")
 
 
 def consume(
@@ -61,7 +68,8 @@ def consume(
     chosen = settings or Settings.read()
     loaded = load(bundle)
     key = chosen.hmac_key()
-    scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness)
+    lists = LiveLists(Lists(chosen.control))
+    scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness, lists=lists)
     stream = Stream(
         scorer,
         topics,
@@ -74,25 +82,46 @@ def consume(
     try:
         scorer.start(history=None if warm is None else history_of(loaded, warm, key, max_bad))
         stream.join()
+        _refresh(lists)
+        scorer.follow_lists()
         joined()
         # the state lives as long as the process: later collections need not walk through it
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_run(stream))
+            runner.run(_run(stream, partial(_follow, scorer, lists)))
     finally:
         scorer.close()
     return _summary(stream)
 
 
-async def _run(stream: Stream) -> None:
-    running = asyncio.create_task(stream.run())
+def _refresh(lists: LiveLists) -> None:
+    """Read the lists again; while their database is away they stay as they are."""
+    try:
+        lists.refresh()
+    except ControlUnavailable as error:
+        _log.warning("%s", error)
+
+
+async def _follow(scorer: Scorer, lists: LiveLists) -> None:
+    """Notice lists that change while payments are decided."""
+    while True:
+        await asyncio.sleep(REFRESH)
+        await asyncio.to_thread(_refresh, lists)
+        scorer.follow_lists()
+
+
+async def _run(stream: Stream, follow: Callable[[], Coroutine[None, None, None]]) -> None:
+    running, following = asyncio.create_task(stream.run()), asyncio.create_task(follow())
     await asyncio.sleep(0)
     # a thread that is not the main one, or Windows, has no signals to handle
     with suppress(NotImplementedError, RuntimeError, ValueError):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stream.stop)
-    await running
+    try:
+        await running
+    finally:
+        following.cancel()
 
 
 def _loop() -> asyncio.AbstractEventLoop:
