@@ -11,8 +11,8 @@ import msgspec
 from shroff.collect.times import parse_time
 from shroff.errors import BadPayment
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _name = partial(msgspec.Meta, min_length=1, max_length=200)
+Name = Annotated[str, _name()]
 _At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601; now if it is not told.")]
 
 
