@@ -139,6 +139,16 @@ SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
             ) from None
 
 
+def opentelemetry(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The `OTEL_…` variables that are set; OpenTelemetry's SDK reads them itself, here is seen whether it is wanted.
+
+    >>> opentelemetry({"OTEL_SERVICE_NAME": "payments", "OTEL_TRACES_EXPORTER": "", "HOME": "/root"})
+    {'OTEL_SERVICE_NAME': 'payments'}
+    """
+    source = os.environ if environment is None else environment
+    return {name: text for name, text in source.items() if name.startswith("OTEL_") and text}
+
+
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")

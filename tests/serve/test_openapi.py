@@ -96,6 +96,7 @@ def test_the_description_is_whole(document: Json) -> None:
         ("get", "/v1/lists"),
         ("post", "/v1/lists/{name}/edits"),
         ("get", "/health/live"),
+        ("get", "/metrics"),
         ("get", "/health/ready"),
         ("post", "/v1/decisions:batch"),
         ("post", "/execute"),

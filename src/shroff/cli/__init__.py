@@ -300,17 +300,26 @@ def serve(
         Path | None, typer.Option(help="Certificate chain for TLS (.pem).", show_default=False)
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (.pem).", show_default=False)] = None,
+    log: Annotated[
+        Literal["text", "json"],
+        typer.Option(help="The log on standard error: readable, or one JSON object a line."),
+    ] = "text",
     as_json: AsJson = False,
 ) -> None:
     """Answer payments over HTTP with the decisions of a bundle."""
     from shroff.serve.server import Certificate
     from shroff.serve.server import serve as run
+    from shroff.serve.telemetry.log import say_listening, write_log
+
+    write_log(log)
 
     def listening(url: str) -> None:
         if as_json:
             show({"url": url, "ready": f"{url}/health/ready"})
             sys.stdout.flush()
-        else:
+        if log == "json":
+            say_listening(url)
+        elif not as_json:
             err.print(f"shroff listens on {url}; ready when {url}/health/ready says so.", soft_wrap=True)
 
     run(

@@ -13,7 +13,7 @@ import polars as pl
 
 from shroff.errors import ControlUnavailable, LedgerUnavailable
 from shroff.serve import asgi
-from shroff.serve.asgi import Asgi, Receive, Scope, Send
+from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
 from shroff.serve.connection import Short
 from shroff.serve.control import Gate
 from shroff.serve.control.gate import REFRESH
@@ -25,6 +25,10 @@ from shroff.serve.protocols.describe import describe
 from shroff.serve.protocols.every import interfaces
 from shroff.serve.routes import routes
 from shroff.serve.scorer import Scorer
+from shroff.serve.telemetry import log, metrics
+from shroff.serve.telemetry.metrics import Metrics
+from shroff.serve.telemetry.tracing import Tracer
+from shroff.serve.telemetry.watch import Telemetry
 
 _PAUSE = 1.0  # seconds between attempts to open the ledger
 _log = logging.getLogger("shroff.serve")
@@ -38,6 +42,7 @@ class App:
         follower: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
         naming: how Azure ML answers look where the request does not tell.
+        tracer: gives requests their traces; None gives back what came.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -50,6 +55,7 @@ class App:
         follower: Follower | None = None,
         gate: Gate | None = None,
         naming: Naming | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._scorer = scorer
         self._follower = follower
@@ -57,10 +63,14 @@ class App:
         self._gate = gate
         hot: Sequence[HotRoute] = (decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
-        admit = None if gate is None else partial(gate.admit, scope=hot[0].scope)
-        self.short = {hot[0].path.encode(): Short(partial(asgi.refuse, admit=admit), scorer.accept)}
+        self.telemetry = Telemetry(scorer.meter, tracer)
+        """Notices requests."""
+        # who is refused here is asked again by ASGI
+        admit = None if gate is None else partial(gate.admit, scope=hot[0].scope, counted=False)
+        self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.refuse, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
-        self._interfaces = interfaces(scorer, gate=gate, naming=naming)
+        figures = metrics.interface(Metrics(scorer, gate=gate, follower=follower))
+        self._interfaces = interfaces(scorer, figures, gate=gate, naming=naming)
         schema = scorer.reader.schema
         whole = partial(
             complete,
@@ -75,21 +85,27 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the life of the server."""
         if scope["type"] == "http":
-            hot = self._hot.get(scope["path"])
-            if hot is not None:
-                admit = None if self._gate is None else partial(self._gate.admit, scope=hot.scope)
-                await asgi.answer(hot.endpoint, scope, receive, send, admit=admit)
-            elif (interface := self._interfaces.find(scope)) is not None:
-                await interface(scope, receive, send)
-            else:
-                # as it was sent: a `/` in a payment id arrives as %2F and stays in its place
-                path = scope["raw_path"].decode("ascii")
-                await self._rest({**scope, "path": path}, receive, send)
+            await self.telemetry.watch(self._answer, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hot = self._hot.get(scope["path"])
+        if hot is not None:
+            scope[PATH_TEMPLATE] = hot.path
+            admit = None if self._gate is None else partial(self._gate.admit, scope=hot.scope)
+            await asgi.answer(hot.endpoint, scope, receive, send, admit=admit)
+        elif (interface := self._interfaces.find(scope)) is not None:
+            await interface(scope, receive, send)
+        else:
+            # as it was sent: a `/` in a payment id arrives as %2F and stays in its place
+            path = scope["raw_path"].decode("ascii")
+            scope["path"] = path
+            await self._rest(scope, receive, send)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        asyncio.get_running_loop().set_exception_handler(partial(log.lost, self._scorer.meter))
         self._tasks = [asyncio.create_task(self._start())]
         await asyncio.to_thread(self._refresh)
         self._scorer.follow_lists()
@@ -99,6 +115,7 @@ class App:
         # the scorer, once told to close, also breaks off its start
         await asyncio.to_thread(self._scorer.close)
         await asyncio.gather(*self._tasks)
+        await asyncio.to_thread(self.telemetry.tracer.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _refresh(self) -> None:
@@ -109,7 +126,7 @@ class App:
             if self._scorer.lists is not None:
                 self._scorer.lists.refresh()
         except ControlUnavailable as error:
-            _log.warning("%s", error)
+            _log.warning("%s", error, extra={"event": "control_unavailable"})
 
     async def _watch(self) -> None:
         """Notice keys, lists and models that change while the service runs."""
@@ -126,7 +143,7 @@ class App:
             try:
                 await asyncio.to_thread(self._scorer.start, history=self._history)
             except LedgerUnavailable as error:
-                _log.warning("%s", error)
+                _log.warning("%s", error, extra={"event": "ledger_unavailable"})
                 await asyncio.sleep(_PAUSE)
             except Exception as error:  # noqa: BLE001  # whatever it is: health tells it, and payments are refused
                 asgi.explain(error)

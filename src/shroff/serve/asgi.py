@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from shroff.errors import ShroffError
@@ -12,7 +12,7 @@ from shroff.serve import problem
 from shroff.serve.answer import encode
 from shroff.serve.problem import Kind
 
-Scope = Mapping[str, Any]
+Scope = MutableMapping[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -26,6 +26,9 @@ Admit = Callable[[bytes | None], str]
 
 LIMIT: Final = 1024 * 1024
 """Largest body of a request, in bytes."""
+
+PATH_TEMPLATE: Final = "path_template"
+"""Where whoever answers a request leaves the template of its path, in its scope; Litestar does too."""
 
 TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes, got more.")
 NOT_JSON: Final[Refusal] = (
@@ -104,7 +107,7 @@ def explain(error: BaseException) -> Refusal:
     kind, detail = problem.problem_of(error)
     if kind is problem.INTERNAL:
         where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("unexpected %s\n%s", type(error).__name__, where)
+        _log.error("unexpected %s\n%s", type(error).__name__, where, extra={"event": "unexpected"})
     return kind, detail
 
 

@@ -17,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from shroff.serve import problem
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal, explain, problem_response
 from shroff.serve.pending import Told
+from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Trace
+from shroff.serve.telemetry.watch import GONE, Telemetry
 
 READ_LIMIT: Final = 20.0
 """Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
@@ -28,6 +30,7 @@ _JSON: Final = b"content-type: application/json\r\n"
 class Short(NamedTuple):
     """A hot route: why a request cannot be used, by its headers, and what takes the body of one that can."""
 
+    path: str
     refuse: Callable[[Headers], Refusal | None]
     accept: Callable[[bytes, Told[bytes]], None]
 
@@ -37,6 +40,8 @@ class HotApp(Protocol):
 
     short: Mapping[bytes, Short]
     """Hot routes by their path as it is sent."""
+    telemetry: Telemetry
+    """Notices requests."""
 
 
 class _Event:
@@ -48,13 +53,14 @@ class _Event:
 class _Exchange:
     """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its own."""
 
-    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "response_complete", "route")
+    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "response_complete", "route", "trace")
 
     message_event = _Event()
 
-    def __init__(self, connection: Connection, route: Short, *, keep_alive: bool) -> None:
+    def __init__(self, connection: Connection, route: Short, trace: Trace | None, *, keep_alive: bool) -> None:
         self._connection = connection
         self.route = route
+        self.trace = trace
         self.keep_alive = keep_alive
         self.body: list[bytes] = []
         self.response_complete = False
@@ -63,7 +69,7 @@ class _Exchange:
     def tell(self, outcome: bytes | Exception) -> None:
         """Send the answer, or why there is none."""
         if isinstance(outcome, bytes):
-            self._connection.respond(self, STATUS_LINE[200], _JSON, outcome)
+            self._connection.respond(self, 200, _JSON, outcome)
         else:
             self.refuse(explain(outcome))
 
@@ -71,7 +77,7 @@ class _Exchange:
         """Send problem details."""
         status, headers, body = problem_response(refusal)
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self._connection.respond(self, STATUS_LINE[status], lines, body)
+        self._connection.respond(self, status, lines, body)
 
 
 class Connection(HttpToolsProtocol):
@@ -81,7 +87,9 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._short = cast(HotApp, self.app).short
+        app = cast(HotApp, self.app)
+        self._short = app.short
+        self._telemetry = app.telemetry
         # the hot request that is being received
         self._receiving: _Exchange | None = None
         self._size = 0
@@ -100,7 +108,9 @@ class Connection(HttpToolsProtocol):
         """The client has gone."""
         if self._watch is not None:
             self._watch.cancel()
-        self._receiving = None
+        if self._receiving is not None:
+            self._telemetry.answered(self._receiving.route.path, GONE, self._receiving.trace)
+            self._receiving = None
         super().connection_lost(exc)
 
     # what the parser finds
@@ -118,7 +128,8 @@ class Connection(HttpToolsProtocol):
         if route is not None and self._plain() and self._free() and route.refuse(self.headers) is None:
             self._size = 0
             keep_alive = self.parser.should_keep_alive()
-            self._receiving = self.cycle = _Exchange(self, route, keep_alive=keep_alive)  # type: ignore[assignment]
+            trace = self._telemetry.tracer.begin("POST", self.headers)
+            self._receiving = self.cycle = _Exchange(self, route, trace, keep_alive=keep_alive)  # type: ignore[assignment]
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -148,22 +159,34 @@ class Connection(HttpToolsProtocol):
             return
         self._receiving = None
         parts = exchange.body
-        exchange.route.accept(parts[0] if len(parts) == 1 else b"".join(parts), exchange.tell)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if exchange.trace is None:
+            exchange.route.accept(body, exchange.tell)
+        else:
+            # no task, so no context of its own
+            outside = CURRENT.set(exchange.trace)
+            exchange.route.accept(body, exchange.tell)
+            CURRENT.reset(outside)
 
     # answers
 
-    def respond(self, exchange: _Exchange, status: bytes, lines: bytes, body: bytes) -> None:
+    def respond(self, exchange: _Exchange, status: int, lines: bytes, body: bytes) -> None:
         """Send an answer in one write; the connection is then free for the next request.
 
         Args:
             lines: the headers of this answer, each with its line end.
         """
         exchange.response_complete = True
+        trace = exchange.trace
         if self.transport.is_closing():
+            self._telemetry.answered(exchange.route.path, GONE, trace)
             return
+        if trace is not None and trace.answer is not None:
+            lines += b"%b: %b\r\n" % (TRACEPARENT, trace.answer)
         end = b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n"
-        head = b"%b%b%bcontent-length: %d\r\n%b" % (status, self._common_headers(), lines, len(body), end)
+        head = b"%b%b%bcontent-length: %d\r\n%b" % (STATUS_LINE[status], self._common_headers(), lines, len(body), end)
         self.transport.write(head + body)
+        self._telemetry.answered(exchange.route.path, status, trace)
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 
 import msgspec
 import numpy as np
@@ -70,6 +71,7 @@ class Decider:
         self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
         self._contributions = Contributions(bundle.contributions) if bundle.contributions else None
         self.failure: str | None = None
+        self.scored = 0  # when the last scores were there, nanoseconds of `time.perf_counter_ns`
         self._score = self._load(bundle)
 
     @property
@@ -100,6 +102,7 @@ class Decider:
         inputs = [self._inputs(values) for values in payments]
         matrix = self.prepare(inputs)
         scores = self._scores(matrix)
+        self.scored = perf_counter_ns()
         probabilities = [self._probability(score) for score in scores]
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
         suspects = [

@@ -28,6 +28,7 @@ class Follower:
         self._history = history
         self._seen: Pointers | None = None
         self.failure: str | None = None
+        self.failed = self.adopted = 0
 
     async def look(self) -> None:
         """Adopt what was published since the last look."""
@@ -41,7 +42,8 @@ class Follower:
             await self._follow(pointers)
         except ShroffError as error:
             self.failure = str(error)
-            _log.warning("a published model is not used: %s", error)
+            self.failed += 1
+            _log.warning("a published model is not used: %s", error, extra={"event": "publish_failed"})
         else:
             self.failure = None
 
@@ -50,7 +52,10 @@ class Follower:
         if pointers.production not in (None, scorer.bundle.version):
             bundle = await asyncio.to_thread(self._models.load, pointers.production)
             await scorer.adopt(bundle, history=self._history)
-            _log.warning("decides by %s, version %s, from now on.", bundle.name, bundle.version)
+            self.adopted += 1
+            _log.info(
+                "decides by %s, version %s, from now on.", bundle.name, bundle.version, extra={"event": "model_adopted"}
+            )
         if pointers.shadow is None:
             await scorer.compare(None)
         elif scorer.shadow is None or scorer.shadow.bundle.version != pointers.shadow:

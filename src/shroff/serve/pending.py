@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from shroff.collect import Payment
 from shroff.features.plan import Later
 from shroff.serve.answer import LaterRecord
+from shroff.serve.telemetry.meter import Journey
 
 T = TypeVar("T")
 Told = Callable[[T | Exception], None]
@@ -58,12 +59,13 @@ class Callers(Generic[T]):
 class PendingPayment:
     """A payment between its arrival and its durable decision.
 
-    `encoded` is its canonical JSON and `digest` the SHA-256 of that.
+    `encoded` is its canonical JSON and `digest` the SHA-256 of that; `journey` is measured.
     """
 
     payment: Payment
     encoded: bytes
     digest: bytes
+    journey: Journey
     answer: bytes = b""
     callers: Callers[bytes] = field(default_factory=Callers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
 
@@ -28,10 +29,22 @@ from shroff.serve.clock import AHEAD, Arrivals, Clock, system_time
 from shroff.serve.control import LiveLists
 from shroff.serve.decider import Decider
 from shroff.serve.events import Events
-from shroff.serve.ledger import Ledger, StoredEntry
+from shroff.serve.ledger import Commits, Ledger, StoredEntry
 from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
+from shroff.serve.telemetry.meter import Journey, Meter
+from shroff.serve.telemetry.tracing import CURRENT
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Keys and payments that await a result or label in the state, payments in flight, entries that wait for disk."""
+
+    keys: int
+    pending: int
+    in_flight: int
+    queued: int
 
 
 class Scorer:
@@ -63,6 +76,7 @@ class Scorer:
         self.bundle = bundle
         self.decider = Decider(bundle)
         self.lists = lists
+        self.meter = Meter()
         self._lateness = lateness
         self._oldest = micros(lateness)
         self._ledger = ledger
@@ -78,7 +92,9 @@ class Scorer:
     def _forget(self) -> None:
         """Empty the state."""
         self._engine = self._empty_engine(self.bundle)
-        self._sequencer = Sequencer(self._engine, self.decider, self._ledger, self._arrivals, model=_name(self.bundle))
+        self._sequencer = Sequencer(
+            self._engine, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
+        )
         self._events = Events(self._sequencer)
 
     def _empty_engine(self, bundle: Bundle) -> OnlineEngine:
@@ -99,6 +115,26 @@ class Scorer:
         if self.lists is not None:
             for decider in (self.decider, *([self.shadow.decider] if self.shadow else [])):
                 decider.use_lists(self.lists.now(decider.policy.lists))
+
+    @property
+    def figures(self) -> Figures:
+        """How much of everything there is now."""
+        engine = self._engine
+        return Figures(
+            keys=engine.keys,
+            pending=engine.pending,
+            in_flight=len(self._sequencer.in_flight),
+            queued=self._ledger.queued,
+        )
+
+    @property
+    def commits(self) -> Commits:
+        """What became of the ledger's groups."""
+        return self._ledger.commits
+
+    def census(self) -> Iterator[int]:
+        """The events of the state, counted in parts."""
+        return self._engine.census()
 
     @property
     def unready(self) -> str | None:
@@ -194,29 +230,33 @@ class Scorer:
     async def judge(self, payment: Payment) -> bytes:
         """`decide` for a payment that was read already."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._submit(payment, telling(answer))
+        self._submit(payment, telling(answer), Journey(CURRENT.get()))
         return await answer
 
     def _take(self, body: bytes, told: Told[bytes]) -> None:
+        journey = Journey(CURRENT.get())
         self._require_ready()
-        self._submit(self.reader.read(body, arrived=0), told)
+        self._submit(self.reader.read(body, arrived=0), told, journey)
 
-    def _submit(self, payment: Payment, told: Told[bytes]) -> None:
+    def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
         self._require_ready()
         encoded = encode(payment)
         digest = fingerprint(encoded)
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
             require_same(pending.digest, digest)
+            self.meter.repeated += 1
             pending.callers.add(told)
             return
         stored = self._ledger.find(payment.id)
         if stored is not None:
             require_same(stored.digest, digest)
+            self.meter.repeated += 1
             told(stored_answer(stored))
             return
         self._check_time(payment.time)
-        pending = PendingPayment(payment, encoded, digest)
+        self.meter.parsed(journey)
+        pending = PendingPayment(payment, encoded, digest, journey)
         pending.callers.add(told)
         self._sequencer.submit(pending)
 

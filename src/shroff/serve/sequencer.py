@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from time import perf_counter_ns
 from typing import Final
 
 from msgspec import Raw
@@ -27,6 +28,7 @@ from shroff.serve.identity import decision_id
 from shroff.serve.ledger import Entry, Ledger, Outcome
 from shroff.serve.pending import PendingEvent, PendingPayment
 from shroff.serve.shadow import Shadow
+from shroff.serve.telemetry.meter import Decided, Meter, Turn
 
 _TOGETHER: Final = 64
 """Payments decided in one stretch: more would keep the event loop from everything else."""
@@ -39,7 +41,14 @@ class Sequencer:
     """
 
     def __init__(
-        self, engine: OnlineEngine, decider: Decider, ledger: Ledger, arrivals: Arrivals, *, model: ModelName
+        self,
+        engine: OnlineEngine,
+        decider: Decider,
+        ledger: Ledger,
+        arrivals: Arrivals,
+        *,
+        model: ModelName,
+        meter: Meter,
     ) -> None:
         self.in_flight: dict[str, PendingPayment] = {}
         """Payments that were submitted and are not durable yet, by id, in order."""
@@ -49,6 +58,7 @@ class Sequencer:
         self._find = ledger.find
         self._arrivals = arrivals
         self._model = model
+        self._meter = meter
         self._payments: list[PendingPayment] = []
         self._events: list[PendingEvent] = []
         # kinds of later events that features read: payments behind one wait until it is known
@@ -109,12 +119,16 @@ class Sequencer:
             self._schedule()
 
     def _decide(self, batch: Sequence[PendingPayment]) -> None:
+        began = perf_counter_ns()
         observed = [(pending, features) for pending in batch if (features := self._observe(pending)) is not None]
         if not observed:
             return
+        seen = perf_counter_ns()
         values = [pending.payment.values | features for pending, features in observed]
         try:
             assessments = self._decider.assess(values)
+            if self._decider.failure is not None:
+                self._meter.failures["model"] += len(observed)
             entries = [
                 (self._entry(pending, features, assessment), partial(self._settle, pending))
                 for (pending, features), assessment in zip(observed, assessments, strict=True)
@@ -124,6 +138,10 @@ class Sequencer:
             self._withdraw([(pending, error) for pending, _ in observed])
             return
         self._unsettled += len(entries)
+        turn = Turn(began, seen, self._decider.scored, perf_counter_ns(), len(observed))
+        for pending, _ in observed:
+            pending.journey.turn = turn
+        self._meter.took(turn)
         if self.shadow is not None:
             self.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
 
@@ -139,6 +157,9 @@ class Sequencer:
 
     def _entry(self, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
         payment, verdict = pending.payment, assessment.verdict
+        degraded = assessment.probability is None
+        pending.journey.decided = Decided(self._model.version, verdict.action, degraded)
+        pending.journey.probability = assessment.probability
         pending.answer = encode(
             Answer(
                 payment_id=payment.id,
@@ -148,7 +169,7 @@ class Sequencer:
                 reasons=assessment.reasons,
                 rules=verdict.rules,
                 model=self._model,
-                degraded=assessment.probability is None,
+                degraded=degraded,
                 decided_at=format_time(payment.arrived),
             )
         )
@@ -168,6 +189,8 @@ class Sequencer:
         self._one_settled()
         if error is None:
             del self.in_flight[pending.payment.id]
+            # before the answer, which ends the trace
+            self._meter.settled(pending.journey)
             pending.callers.tell(pending.answer)
         elif isinstance(error, PaymentConflict):
             self._concede(pending)

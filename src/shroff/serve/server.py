@@ -26,7 +26,8 @@ from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.scorer import Scorer
-from shroff.settings import Settings
+from shroff.serve.telemetry.configure import tracer
+from shroff.settings import Settings, opentelemetry
 
 _log = logging.getLogger("shroff.serve")
 _BACKLOG = 2_048
@@ -97,7 +98,8 @@ def serve(
         history = None if recall is None else recall()
         follower = None if models is None else Follower(models, scorer, history=recall)
         gate = _gate(chosen) if keys else None
-        app = App(scorer, history=history, follower=follower, gate=gate, naming=naming)
+        traces = tracer(opentelemetry())
+        app = App(scorer, history=history, follower=follower, gate=gate, naming=naming, tracer=traces)
         server = uvicorn.Server(_config(app, tls))
         listening(_url(listener, "http" if tls is None else "https"))
         with _signals_end_quietly():
@@ -108,7 +110,10 @@ def _gate(settings: Settings) -> Gate:
     gate = Gate(Keys(settings.control))
     gate.refresh()
     if gate.empty:
-        _log.warning("no API key is valid, so every payment is refused: make one with `shroff keys create`.")
+        _log.warning(
+            "no API key is valid, so every payment is refused: make one with `shroff keys create`.",
+            extra={"event": "no_keys"},
+        )
     return gate
 
 

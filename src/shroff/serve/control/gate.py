@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
 from shroff.serve.clock import Clock, system_time
@@ -12,6 +13,9 @@ from shroff.serve.control.keys import ApiKey, Keys, Scope, digest, parts
 
 REFRESH: Final = 1.0
 """Seconds after which a key that was made or revoked elsewhere is noticed."""
+
+Refused = Literal["none", "unknown", "valid", "expired", "revoked", "scope", "rate"]
+"""Why a key is refused: there is none, it is not (or no longer) good, not for this, or has had its share."""
 
 
 class Gate:
@@ -25,6 +29,8 @@ class Gate:
         self._clock = clock
         self._known: Mapping[str, ApiKey] = {}
         self._buckets: dict[str, _Bucket] = {}
+        self.refused: Counter[tuple[Refused, str]] = Counter()
+        """Requests refused, by why and by the name of the key: empty where it is not valid."""
 
     def refresh(self) -> None:
         """Read the keys again; from any thread.
@@ -40,30 +46,38 @@ class Gate:
         now = self._clock()
         return all(key.state(now) != "valid" for key in self._known.values())
 
-    def admit(self, authorization: bytes | None, scope: Scope) -> str:
+    def admit(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> str:
         """The name of the key that a request carries in its `Authorization` header.
+
+        Args:
+            counted: whether a refusal goes into `refused`.
 
         Raises:
             UnknownKey: there is none, or it is not (or no longer) one of ours.
             AccessDenied: the key is not for this.
             TooManyRequests: the key has had its share of this second.
         """
-        key = self._of(authorization)
+        key = self._of(authorization, counted)
         if scope not in key.scopes and "admin" not in key.scopes:
+            self.refused["scope", key.name] += counted
             raise AccessDenied(f"this key is not for this: expected one with the scope `{scope}`.")
         if key.rate is not None:
             bucket = self._buckets.get(key.id)
             if bucket is None:
                 bucket = self._buckets[key.id] = _Bucket(key.rate, self._clock())
             if not bucket.take(self._clock()):
+                self.refused["rate", key.name] += counted
                 raise TooManyRequests(f"this key is good for {key.rate:g} requests a second: send it again later.")
         return key.name
 
-    def _of(self, authorization: bytes | None) -> ApiKey:
+    def _of(self, authorization: bytes | None, counted: bool) -> ApiKey:
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
         key = self._known.get(parts(token)[0]) if scheme.lower() == "bearer" else None
         # the time a comparison takes must not say how much of a secret is right
-        if key is None or not hmac.compare_digest(digest(token), key.digest) or key.state(self._clock()) != "valid":
+        proved = key is not None and hmac.compare_digest(digest(token), key.digest)
+        state = key.state(self._clock()) if key is not None and proved else "unknown" if token else "none"
+        if key is None or state != "valid":
+            self.refused[state, ""] += counted
             raise UnknownKey(
                 "expected `Authorization: Bearer KEY` with a valid API key: `shroff keys create` makes one."
             )

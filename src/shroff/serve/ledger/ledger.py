@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from shroff.errors import ConfigurationError
+from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import Backend, Head, backend
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
 from shroff.serve.ledger.reader import Finder, entries, payment_ids, verify
@@ -43,6 +44,7 @@ class Ledger:
         self._max_queue = max_queue
         self._queue = Queue(max_queue)
         self._finder = Finder(self._database)
+        self.commits = Commits()
         self._writer: Writer | None = None
         # with other writers, an id that nobody here has seen may be there all the same
         self._seen: Seen | None = None
@@ -58,7 +60,7 @@ class Ledger:
             raise ConfigurationError("expected a closed ledger, this one is open already.")
         self._database.claim()
         self._queue = Queue(self._max_queue)
-        writer = Writer(self._database, self._queue, max_group=self._max_group)
+        writer = Writer(self._database, self._queue, self.commits, max_group=self._max_group)
         try:
             writer.start()
         except BaseException:
@@ -70,6 +72,11 @@ class Ledger:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def queued(self) -> int:
+        """How many entries wait for the disk."""
+        return len(self._queue)
 
     def append(self, entry: Entry, done: Done) -> None:
         """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.

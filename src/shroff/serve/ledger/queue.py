@@ -35,6 +35,9 @@ class Queue:
         # how many parties have yet to undo what a failed commit left behind
         self._undoing = 0
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def open(self) -> None:
         """Let entries in."""
         with self._changed:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from threading import Thread
+from time import perf_counter_ns
 
 from sqlalchemy import Connection, Transaction, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shroff.errors import LedgerUnavailable, PaymentConflict
+from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import HEAD, HEAD_QUERY, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
 from shroff.serve.ledger.driver import Cursor, Statement, cursor
 from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
@@ -24,9 +26,10 @@ _Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
 class Writer:
     """Takes groups from the queue and commits them in order, until the queue is closed and empty."""
 
-    def __init__(self, database: Backend, queue: Queue, *, max_group: int) -> None:
+    def __init__(self, database: Backend, queue: Queue, commits: Commits, *, max_group: int) -> None:
         self._database = database
         self._queue = queue
+        self._commits = commits
         self._max_group = max_group
         self._connection: Connection | None = None
         self._durable = Head(0, b"")
@@ -70,17 +73,20 @@ class Writer:
             self._queue.fail([], _STOPPED)
 
     def _settle(self, group: list[Waiting]) -> None:
+        began = perf_counter_ns()
         try:
             with unavailable(f"write {len(group):,} entries", self._error):
                 outcomes = self._commit([waiting.entry for waiting in group])
         except LedgerUnavailable as error:
             self._disconnect()
+            self._commits.failed += 1
             self._queue.fail(group, str(error))
         except BaseException:
             # not foreseen, so the thread ends; but not in silence
             self._queue.fail(group, _STOPPED)
             raise
         else:
+            self._commits.done(len(group), perf_counter_ns() - began)
             tell(zip(group, outcomes, strict=True))
 
     def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:

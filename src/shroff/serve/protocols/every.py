@@ -6,14 +6,17 @@ from shroff.serve import batch
 from shroff.serve.control import Gate
 from shroff.serve.protocols import azureml, mlflow, openinference, tfserving
 from shroff.serve.protocols.azureml import Naming
-from shroff.serve.protocols.http import Interfaces
+from shroff.serve.protocols.http import Interface, Interfaces
 from shroff.serve.scorer import Scorer
 
 
-def interfaces(scorer: Scorer, *, gate: Gate | None = None, naming: Naming | None = None) -> Interfaces:
+def interfaces(
+    scorer: Scorer, *others: Interface, gate: Gate | None = None, naming: Naming | None = None
+) -> Interfaces:
     """All interfaces over a scorer.
 
     Args:
+        others: what is answered beside the protocols.
         gate: who may ask; None lets everybody.
         naming: how Azure ML answers look where the request does not tell.
     """
@@ -24,6 +27,7 @@ def interfaces(scorer: Scorer, *, gate: Gate | None = None, naming: Naming | Non
             openinference.interface(scorer),
             tfserving.interface(scorer),
             mlflow.interface(scorer),
+            *others,
         ],
         gate,
     )

@@ -162,6 +162,7 @@ async def _answer(
     receive: Receive,
     send: Send,
 ) -> None:
+    scope[asgi.PATH_TEMPLATE] = route.path
     headers: dict[bytes, bytes] = dict(scope["headers"])
     refusal = _denied(route, gate, headers) or _refusal(route, headers)
     body = refusal or (b"" if route.streamed or not route.takes else await asgi.read_body(receive))

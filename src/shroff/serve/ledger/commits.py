@@ -1,0 +1,24 @@
+"""What becomes of the groups of entries, in figures; kept by the writer's thread."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shroff.serve.telemetry.histogram import Histogram
+from shroff.serve.telemetry.meter import SECONDS
+
+_ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Commits:
+    """Groups that were committed, by their number of entries and their time (nanoseconds), and those that failed."""
+
+    def __init__(self) -> None:
+        self.entries = Histogram(_ENTRIES)
+        self.seconds = Histogram(SECONDS)
+        self.failed = 0
+
+    def done(self, entries: int, nanoseconds: int) -> None:
+        """A group is durable."""
+        self.entries.add(entries)
+        self.seconds.add(nanoseconds)

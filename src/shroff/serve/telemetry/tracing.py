@@ -1,0 +1,90 @@
+"""W3C trace context: the trace that a request is part of, whoever records it.
+
+Without OpenTelemetry a request costs one look at its headers, and a `traceparent` that came is given back as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+Headers = Iterable[tuple[bytes, bytes]]
+Span = tuple[int, int]
+"""From and to, in nanoseconds of `time.perf_counter_ns`."""
+
+TRACEPARENT: Final = b"traceparent"
+_VALID: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Recording(Protocol):
+    """Keeps what a request did."""
+
+    def stages(self, spans: Mapping[str, Span]) -> None:
+        """The stages of one payment."""
+
+    def end(self, route: str, status: int) -> None:
+        """The request was answered."""
+
+
+class Trace:
+    """The part of a distributed trace that one request is.
+
+    Args:
+        id: of the trace, 32 hexadecimal digits.
+        answer: the `traceparent` to answer with.
+        recording: who keeps what the request does; None keeps nothing.
+    """
+
+    __slots__ = ("_recording", "answer", "id")
+
+    def __init__(self, id: str, answer: bytes | None, recording: Recording | None = None) -> None:  # noqa: A002  # the field's name
+        self.id = id
+        self.answer = answer
+        self._recording = recording
+
+    def stages(self, **spans: Span) -> None:
+        """What a payment of this request went through."""
+        if self._recording is not None:
+            self._recording.stages(spans)
+
+    def end(self, route: str, status: int) -> None:
+        """The request was answered with this status (0: its client left first)."""
+        if self._recording is not None:
+            self._recording.end(route, status)
+
+
+CURRENT: Final[ContextVar[Trace | None]] = ContextVar("trace", default=None)
+"""The trace of the request that is being answered."""
+
+
+class Tracer(Protocol):
+    """Gives requests their trace."""
+
+    def begin(self, method: str, headers: Headers) -> Trace | None:
+        """The trace of a request that begins now; None when there is nothing to keep or to give back."""
+
+    def close(self) -> None:
+        """Send what is still to be sent."""
+
+
+class Passing:
+    """Records nothing: what came with a request is in its logs and its answer.
+
+    >>> came = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    >>> trace = Passing().begin("POST", [(b"traceparent", came)])
+    >>> trace.id, trace.answer == came
+    ('0af7651916cd43dd8448eb211c80319c', True)
+    """
+
+    def begin(self, method: str, headers: Headers) -> Trace | None:
+        """The trace that came with a request, if one did."""
+        for name, value in headers:
+            if name == TRACEPARENT:
+                found = _VALID.fullmatch(value)
+                return None if found is None else Trace(found[1].decode("ascii"), value)
+        return None
+
+    def close(self) -> None:
+        """Nothing is left to send."""
