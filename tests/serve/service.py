@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ class Service:
     home: Path
     warm: Path | None = None
     keys: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
     url: str = field(init=False, default="")
     process: subprocess.Popen[str] = field(init=False)
 
@@ -46,7 +49,8 @@ class Service:
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            environment = os.environ | dict(self.environment)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         try:

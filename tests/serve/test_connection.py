@@ -20,13 +20,16 @@ from shroff.serve import asgi
 from shroff.serve.asgi import LIMIT, Receive, Scope, Send
 from shroff.serve.connection import Connection, Short
 from shroff.serve.pending import Told
+from shroff.serve.telemetry.meter import Meter
+from shroff.serve.telemetry.watch import Telemetry
 
 
 class Echo:
     """Answers a hot route with what was sent, some turns of the loop later; everything else is not found."""
 
     def __init__(self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)) -> None:
-        self.short = {b"/hot": Short(asgi.refuse, self.accept)}
+        self.short = {b"/hot": Short("/hot", asgi.refuse, self.accept)}
+        self.telemetry = Telemetry(Meter())
         self.answer = answer
         self.accepted: list[bytes] = []
         self.asked: list[bytes] = []
@@ -226,7 +229,7 @@ def test_a_client_that_leaves_before_its_answer_disturbs_nobody() -> None:
     async def work() -> list[Told[bytes]]:
         waiting: list[Told[bytes]] = []
         app = Echo()
-        app.short = {b"/hot": Short(asgi.refuse, lambda body, told: waiting.append(told))}
+        app.short = {b"/hot": Short("/hot", asgi.refuse, lambda body, told: waiting.append(told))}
         async with serving(Connection, app) as (_, writer):
             writer.write(post(b"abc"))
             while not waiting:

@@ -29,7 +29,7 @@ class Scrape:
             sample.name for family in self.families.values() for sample in family.samples
         }
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The sum of the samples of this name that have these labels."""
         return sum(
             sample.value

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from serve.conftest import make_bundle
-from serve.service import Service
+from serve.service import KEY, Service
 from serve.telemetry.scraped import Scrape
 from shroff.package import Models, save
 from shroff.serve.control import Keys
+from shroff.serve.ledger import Ledger
+from shroff.serve.scorer import Scorer
 from shroff.serve.telemetry.meter import STAGES
+from shroff.serve.telemetry.metrics import Metrics
 
 Pay = Callable[..., dict[str, Any]]
 
@@ -60,9 +65,9 @@ def test_state_ledger_and_model_are_told(quiet: Service, pay: Pay) -> None:
     for number in range(4):
         quiet.request("POST", "/v1/decisions", json=pay(card_id=f"c{number % 2}"))
     found = Scrape.of(quiet)
-    # streams: card (all payments), card (failed ones), merchant (labelled ones): only the first has events yet
-    assert found.value("shroff_state_keys") == 2
-    assert found.value("shroff_state_events") == 4
+    # two cards and a merchant; nothing is known of results and labels yet
+    assert found.value("shroff_state_keys") == 3
+    assert found.value("shroff_state_events") == 8
     assert found.value("shroff_state_pending_payments") == 4
     assert found.value("shroff_ledger_group_entries_sum") == 4
     assert found.value("shroff_ledger_commit_seconds_count") == found.value("shroff_ledger_group_entries_count")
@@ -98,11 +103,16 @@ def test_refusals_are_counted_by_kind_and_nothing_a_client_makes_up_becomes_a_na
     assert found.value("shroff_failures_total") == 0
 
 
-def test_decisions_without_a_score_are_degraded_and_their_failure_is_counted(tmp_path: Path, pay: Pay) -> None:
-    save(make_bundle(b"no model"), tmp_path / "bundle")
-    with Service(tmp_path / "bundle", tmp_path / "home", degraded=True) as service:
-        service.request("POST", "/v1/decisions", json=pay())
-        found = Scrape.of(service)
+def test_decisions_without_a_score_are_degraded_and_their_failure_is_counted(ledger_url: str, pay: Pay) -> None:
+    async def work() -> Scrape:
+        scorer = Scorer(make_bundle(b"no model"), Ledger(ledger_url), key=KEY)
+        await asyncio.to_thread(scorer.start)
+        await scorer.decide(json.dumps(pay()).encode())
+        _, text = await Metrics(scorer).exposition("")
+        scorer.close()
+        return Scrape(text.decode())
+
+    found = asyncio.run(work())
     assert found.value("shroff_decisions_total", degraded="true", action="review") == 1
     assert found.value("shroff_failures_total", kind="model") == 1
     assert found.value("shroff_fraud_probability_count") == 0
@@ -155,7 +165,7 @@ def test_what_is_published_and_how_the_shadow_agrees(model: bytes, tmp_path: Pat
     save(make_bundle(model, name="candidate"), second)
     models.publish(first)
     with Service(None, home) as service:
-        shadow = models.publish(second, role="shadow")
+        models.publish(second, role="shadow")
         wait_for(service, "shroff_model_info", 1, role="shadow")
         service.request("POST", "/v1/decisions", json=pay())
         wait_for(service, "shroff_shadow_payments_total", 1)
@@ -164,19 +174,19 @@ def test_what_is_published_and_how_the_shadow_agrees(model: bytes, tmp_path: Pat
         assert found.value("shroff_model_info", role="shadow", name="candidate") == 1
         models.publish(second)
         wait_for(service, "shroff_models_adopted_total", 1)
-    assert shadow
 
 
 def test_openmetrics_is_spoken_to_whoever_asks_for_it(quiet: Service, pay: Pay) -> None:
     quiet.request("POST", "/v1/decisions", json=pay())
     answer = quiet.request("GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert {family.name for family in openmetrics(answer.text)} >= {"shroff_requests", "shroff_stage_seconds"}
+    families = openmetrics(answer.text)  # type: ignore[no-untyped-call]
+    assert {family.name for family in families} >= {"shroff_requests", "shroff_stage_seconds"}
 
 
 def wait_for(service: Service, name: str, value: float, **labels: str) -> None:
     for _ in range(300):
         if Scrape.of(service).value(name, **labels) == value:
             return
-        __import__("time").sleep(0.02)
+        sleep(0.02)
     raise AssertionError(json.dumps([name, labels, Scrape.of(service).text]))

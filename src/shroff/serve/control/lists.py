@@ -7,6 +7,7 @@ of any moment in the past can be told again, which a replayed decision needs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -160,6 +161,11 @@ class LiveLists:
         # an edit is in the database when its transaction ended, and ids of PostgreSQL are drawn before that:
         # all are read again, they are few
         self._edits = self.store.edits()
+
+    @property
+    def edited(self) -> Counter[tuple[str, str]]:
+        """How many edits there are, by list and action."""
+        return Counter((edit.name, edit.action) for edit in self._edits)
 
     def now(self, seed: Values) -> Effective:
         """The lists of a bundle as they are now."""

@@ -168,6 +168,13 @@ class Metrics(Collector):
             ("kind", "key"),
             {} if self._gate is None else self._gate.refused,
         )
+        lists = self._scorer.lists
+        yield _counter(
+            "shroff_list_edits",
+            "Edits of the lists that rules read, since there are lists.",
+            ("list", "action"),
+            {} if lists is None else lists.edited,
+        )
 
 
 def interface(metrics: Metrics) -> Interface:

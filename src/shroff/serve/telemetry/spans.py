@@ -7,6 +7,7 @@ batches, resource, limits).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Timer
 from time import perf_counter_ns, time_ns
 from typing import Final
 
@@ -25,6 +26,7 @@ from shroff.serve.telemetry.tracing import Headers, Span, Trace
 
 SHARE: Final = 0.01
 """Of the requests without a `traceparent`, how many are recorded where no sampler is named."""
+_PATIENCE: Final = 3.0  # seconds
 _PAYMENTS: Final = 64
 """Payments of one request whose stages are recorded: a batch may have any number."""
 
@@ -76,7 +78,8 @@ class Recorder:
         self._provider = TracerProvider(
             sampler=sampler, resource=own.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("shroff", __version__)
         self._extract = TraceContextTextMapPropagator().extract
 
@@ -95,8 +98,11 @@ class Recorder:
         return Trace(f"{context.trace_id:032x}", answer, recording)
 
     def close(self) -> None:
-        """Send what waits; waits for it no longer than the exporter's own limit."""
+        """Send what waits, for no longer than three seconds: a collector that is away must not keep the service."""
+        patience = Timer(_PATIENCE, self._exporter.shutdown)
+        patience.start()
         self._provider.shutdown()
+        patience.cancel()
 
 
 def recorder(*, named: bool) -> Recorder:
