@@ -65,7 +65,7 @@ class PendingPayment:
     payment: Payment
     encoded: bytes
     digest: bytes
-    journey: Journey
+    journey: Journey = field(default_factory=Journey)
     answer: bytes = b""
     callers: Callers[bytes] = field(default_factory=Callers)
 
