@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
+from uuid import uuid4
+
+from sqlalchemy import create_engine, make_url
 
 _UNPRIVILEGED = "nobody"
 
@@ -54,6 +57,22 @@ def postgres() -> Iterator[str]:
             _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop", user=user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres_schema(server: str) -> Iterator[str]:
+    """The URL of an empty schema of its own in the database of a PostgreSQL server."""
+    schema = f"shroff_test_{uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        options = {"options": f"-csearch_path={schema}"}
+        yield make_url(server).update_query_dict(options).render_as_string(hide_password=False)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class Scorer:
         self._sequencer = Sequencer(
             self._engine, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
         )
-        self._events = Events(self._sequencer)
+        self._events = Events(self._sequencer, self._ledger)
 
     def _empty_engine(self, bundle: Bundle) -> OnlineEngine:
         return OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
@@ -155,7 +155,7 @@ class Scorer:
             self._require_open()
             try:
                 self._ledger.open()
-                last = self._fill(self._engine, history, self._events.reading(self._read_ledger()))
+                last = self._fill(self._engine, history, self._read_ledger())
             except Exception as error:
                 self._ledger.close()
                 self._forget()

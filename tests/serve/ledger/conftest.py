@@ -8,11 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, make_url
 
+from servers import postgres_schema
 from shroff.serve.ledger import Entry, Kind, Ledger, Outcome
 
 PATIENCE = 30.0
@@ -24,18 +23,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'ledger.db'}"
         return
-    server: str = request.getfixturevalue("postgres_server")
-    schema = f"shroff_test_{uuid4().hex}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-        options = {"options": f"-csearch_path={schema}"}
-        yield make_url(server).update_query_dict(options).render_as_string(hide_password=False)
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    finally:
-        engine.dispose()
+    with postgres_schema(request.getfixturevalue("postgres_server")) as schema:
+        yield schema
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, event
 
 from shroff.errors import BadPayment, ConfigurationError, DataError, MissingExtra, PaymentConflict
-from shroff.serve.ledger import Entry, Ledger, Outcome, StoredEntry
+from shroff.serve.ledger import Entry, Kind, Ledger, Outcome, StoredEntry
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -84,17 +84,43 @@ def test_an_empty_ledger(ledger: Ledger) -> None:
     assert ledger.verify().seq == 0
 
 
-def test_only_payments_are_found(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
-    written(ledger, [entry(1, kind="result"), entry(2, kind="label")])
+def test_each_kind_is_found_by_itself(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+    written(ledger, [entry(1, kind="result"), entry(2, kind="label", payment_id="pay-1")])
     assert ledger.find("pay-1") is None
-    assert ledger.find("pay-2") is None
+    result, label = ledger.find("pay-1", "result"), ledger.find("pay-1", "label")
+    assert result is not None
+    assert label is not None
+    assert (result.kind, result.time, label.kind, label.time) == ("result", 1, "label", 2)
+    assert ledger.find("pay-2", "result") is None
 
 
-def test_finding_uses_the_index(file: Path, entry: MakeEntry, written: Write) -> None:
+@pytest.mark.parametrize(
+    ("kind", "used"),
+    [
+        ("payment", "shroff_ledger_payment (payment_id=?)"),
+        ("result", "shroff_ledger_later (payment_id=? AND kind=?)"),
+        ("label", "shroff_ledger_later (payment_id=? AND kind=?)"),
+    ],
+)
+def test_finding_uses_the_index(file: Path, kind: Kind, used: str) -> None:
     with Ledger(f"sqlite:///{file}") as ledger, closing(sqlite3.connect(file)) as connection:
-        written(ledger, [entry(1)])
-        plan = connection.execute("EXPLAIN QUERY PLAN " + ledger._finder._query.text, ("pay-1",)).fetchall()
-    assert "shroff_ledger_payment (payment_id=?)" in plan[0][3]
+        query = ledger._finder._queries[kind].text
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", ("pay-1",)).fetchall()
+    assert used in plan[0][3]
+
+
+def test_finding_uses_the_index_of_a_server(url: str, ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("its plan is tested by itself")
+    written(ledger, [entry(n, kind=kind) for n in range(300) for kind in ("payment", "result", "label")])
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE shroff_ledger")
+        for kind, used in (("payment", "shroff_ledger_payment"), ("label", "shroff_ledger_later")):
+            query = f"EXPLAIN {ledger._finder._queries[kind].text}"  # type: ignore[index]
+            plan = connection.exec_driver_sql(query, {"payment_id": "pay-7"}).scalars().all()
+            assert f"Index Scan using {used}" in plan[0]
+    engine.dispose()
 
 
 def test_reading_needs_no_open_ledger(url: str, ledger: Ledger, entry: MakeEntry, written: Write) -> None:
@@ -191,7 +217,7 @@ def test_many_threads(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
 def test_any_entries_come_back(entries: list[Entry], max_group: int) -> None:
     kept: list[Entry] = []
     for entry in entries:
-        if entry.kind != "payment" or all(e.payment_id != entry.payment_id for e in kept if e.kind == "payment"):
+        if (entry.kind, entry.payment_id) not in [(one.kind, one.payment_id) for one in kept]:
             kept.append(entry)
     refused: list[Outcome] = []
     with TemporaryDirectory() as folder:
@@ -208,12 +234,14 @@ def test_any_entries_come_back(entries: list[Entry], max_group: int) -> None:
 def test_a_conflict_spares_its_group(ledger: Ledger, entry: MakeEntry, held: Hold) -> None:
     release = held(ledger)
     told: list[Outcome] = []
-    group = [entry(1), entry(0), entry(2), entry(3, payment_id="pay-1"), entry(4, kind="result", payment_id="pay-1")]
+    again = [entry(3, payment_id="pay-1"), entry(5, kind="result", payment_id="pay-1")]
+    group = [entry(1), entry(0), entry(2), again[0], entry(4, kind="result", payment_id="pay-1"), again[1]]
     for item in group:
         ledger.append(item, told.append)
     release()
     ledger.close()
-    assert [type(outcome) for outcome in told] == [type(None), PaymentConflict, type(None), PaymentConflict, type(None)]
+    assert [outcome is not None for outcome in told] == [False, True, False, True, False, True]
+    assert {type(told[at]) for at in (1, 3, 5)} == {PaymentConflict}
     assert [stored.time for stored in ledger.entries()] == [0, 1, 2, 4]
     assert ledger.verify().seq == 4
     assert "pay-" not in str(told[1])
@@ -223,6 +251,9 @@ def test_a_conflict_is_raised_to_the_coroutine(ledger: Ledger, entry: MakeEntry)
     asyncio.run(ledger.write(entry(1)))
     with pytest.raises(PaymentConflict, match="already has a payment with this id"):
         asyncio.run(ledger.write(entry(2, payment_id="pay-1")))
+    asyncio.run(ledger.write(entry(3, kind="label")))
+    with pytest.raises(PaymentConflict, match="already has a label with this id"):
+        asyncio.run(ledger.write(entry(3, kind="label")))
 
 
 @pytest.mark.parametrize(
@@ -311,13 +342,14 @@ def test_refuses_another_format(url: str) -> None:
         pass
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE shroff_ledger_head SET version = 2")
+        connection.exec_driver_sql("UPDATE shroff_ledger_head SET version = 1")
     engine.dispose()
     ledger = Ledger(url)
-    with pytest.raises(ConfigurationError, match="expected a ledger of format 1, got format 2"):
+    with pytest.raises(ConfigurationError, match="expected a ledger of format 2, got format 1"):
         ledger.open()
-    with pytest.raises(ConfigurationError, match="got format 2"):
-        ledger.open()
+    for use in (ledger.open, ledger.verify, lambda: next(ledger.entries()), lambda: ledger.find("pay-1", "label")):
+        with pytest.raises(ConfigurationError, match="got format 1"):
+            use()
 
 
 def test_is_opened_once(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff.serve.ledger import Entry, Ledger, Outcome, StoredEntry, seen
+from shroff.serve.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, seen
 from shroff.serve.ledger.seen import Seen
 
 MakeEntry = Callable[..., Entry]
@@ -31,20 +31,23 @@ def test_it_grows_and_stays_sure_of_most(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_new_payment_costs_no_look_up(
     ledger: Ledger, entry: MakeEntry, written: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, Kind]] = []
     find = ledger._finder.find
 
-    def noted(payment_id: str) -> StoredEntry | None:
-        asked.append(payment_id)
-        return find(payment_id)
+    def noted(payment_id: str, kind: Kind) -> StoredEntry | None:
+        asked.append((payment_id, kind))
+        return find(payment_id, kind)
 
     monkeypatch.setattr(ledger._finder, "find", noted)
     alone = ledger._database.alone
     assert ledger.find("pay-1") is None
     # another process may have written it where others can write
-    assert asked == ([] if alone else ["pay-1"])
-    written(ledger, [entry(1)])
-    assert ledger.find("pay-1") is not None
-    ledger.close()
-    ledger.open()
-    assert ledger.find("pay-1") is not None
+    assert ledger.find("pay-1", "label") is None
+    assert asked == ([] if alone else [("pay-1", "payment"), ("pay-1", "label")])
+    written(ledger, [entry(1), entry(1, kind="label")])
+    for _ in range(2):
+        assert ledger.find("pay-1") is not None
+        assert ledger.find("pay-1", "label") is not None
+        assert ledger.find("pay-1", "result") is None
+        ledger.close()
+        ledger.open()

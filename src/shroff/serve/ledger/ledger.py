@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from types import TracebackType
 from typing import Self
 
@@ -11,9 +12,9 @@ from shroff.errors import ConfigurationError
 from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import Backend, Head, backend
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
-from shroff.serve.ledger.reader import Finder, entries, payment_ids, verify
-from shroff.serve.ledger.record import Entry, StoredEntry, check_entry, check_id
-from shroff.serve.ledger.seen import Seen
+from shroff.serve.ledger.reader import Finder, entries, keys, verify
+from shroff.serve.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
+from shroff.serve.ledger.seen import Seen, seen_as
 from shroff.serve.ledger.writer import Writer
 
 
@@ -68,7 +69,7 @@ class Ledger:
             raise
         self._writer = writer
         try:
-            self._seen = Seen(payment_ids(self._database)) if self._database.alone else None
+            self._seen = Seen(starmap(seen_as, keys(self._database))) if self._database.alone else None
         except BaseException:
             self.close()
             raise
@@ -82,7 +83,7 @@ class Ledger:
         """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
 
         The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict`
-        when the ledger already has a payment with this id, with `LedgerUnavailable` when it could not be
+        when the ledger already has one of this kind for the payment, with `LedgerUnavailable` when it could not be
         written. In that case everything queued behind it is refused too, in order, and so is every new
         entry until all callers have been told and could undo. Only when a server is lost in the middle of
         a commit, and does not come back at once, can a refused entry be on disk all the same: sent again
@@ -111,7 +112,7 @@ class Ledger:
 
         Raises:
             LedgerUnavailable, BadPayment: as `append`, and when the entry could not be written.
-            PaymentConflict: the ledger already has a payment with this id.
+            PaymentConflict: the ledger already has an entry of this kind for the payment.
         """
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
@@ -130,22 +131,22 @@ class Ledger:
     def _put(self, entries: Sequence[Waiting]) -> None:
         for waiting in entries:
             check_entry(waiting.entry)
-            if self._seen is not None and waiting.entry.kind == "payment":
+            if self._seen is not None:
                 # before it is written: what is refused after all only costs a look-up
-                self._seen.add(waiting.entry.payment_id)
+                self._seen.add(seen_as(waiting.entry.payment_id, waiting.entry.kind))
         self._queue.put(entries)
 
-    def find(self, payment_id: str) -> StoredEntry | None:
-        """The payment with this id, or None when the ledger has none: an index look-up, mostly not even that.
+    def find(self, payment_id: str, kind: Kind = "payment") -> StoredEntry | None:
+        """The entry of this kind for a payment, or None: an index look-up, mostly not even that.
 
         Raises:
             LedgerUnavailable: the database does not answer.
             BadPayment: no payment can have this id.
         """
-        if self._seen is not None and not self._seen.may_have(payment_id):
+        if self._seen is not None and not self._seen.may_have(seen_as(payment_id, kind)):
             check_id(payment_id)
             return None
-        return self._finder.find(payment_id)
+        return self._finder.find(payment_id, kind)
 
     def entries(self, *, since: int | None = None) -> Iterator[StoredEntry]:
         """All records in ledger order, streamed; with `since` those that arrived then or later (µs).

@@ -1,16 +1,27 @@
-"""Reading the ledger: one payment, all in order, and the proof that nothing was changed."""
+"""Reading the ledger: one event, all in order, and the proof that nothing was changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, column, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TextClause,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from shroff.errors import DataError, LedgerUnavailable
-from shroff.serve.ledger.database import HEAD, PAYMENTS, RECORDS, Backend, Head, head, reason, unavailable
+from shroff.serve.ledger.database import HEAD, LATER, PAYMENTS, RECORDS, Backend, Head, head, reason, unavailable
 from shroff.serve.ledger.driver import Cursor, Statement, cursor
-from shroff.serve.ledger.record import COLUMNS, GENESIS, StoredEntry, check_id, link, stored
+from shroff.serve.ledger.record import COLUMNS, GENESIS, KINDS, Kind, StoredEntry, check_id, link, stored
 
 _PAGE = 1_000
 # plain columns: values come as the driver gives them, `stored` checks their types
@@ -20,7 +31,7 @@ _seq = RECORDS.c.seq
 
 
 class Finder:
-    """Looks up one payment over a connection of its own, past SQLAlchemy: the hot read.
+    """Looks up one event over a connection of its own, past SQLAlchemy: the hot read.
 
     Both drivers keep the statement prepared.
     """
@@ -30,21 +41,24 @@ class Finder:
         self._lock = Lock()
         self._connection: Connection | None = None
         self._cursor: Cursor | None = None
-        query = _EVERYTHING.where(PAYMENTS, RECORDS.c.payment_id == bindparam("payment_id"))
-        self._query = Statement(database.engine, query, ("payment_id",))
+        query = _EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"))
+        self._queries = {
+            kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",)) for kind in KINDS
+        }
         self._error: type[Exception] = database.engine.dialect.loaded_dbapi.Error
 
-    def find(self, payment_id: str) -> StoredEntry | None:
-        """The payment entry with this id, or None."""
+    def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
+        """The entry of this kind for a payment, or None."""
         check_id(payment_id)
+        query = self._queries[kind]
         try:
             with self._lock:
                 cursor = self._cursor or self._connect()
-                cursor.execute(self._query.text, self._query.bind((payment_id,)))
+                cursor.execute(query.text, query.bind((payment_id,)))
                 row = cursor.fetchone()
         except self._error as error:
             self.close()
-            raise LedgerUnavailable(f"cannot look up a payment in the ledger: {reason(error)}.") from error
+            raise LedgerUnavailable(f"cannot look up a {kind} in the ledger: {reason(error)}.") from error
         return None if row is None else stored(row)
 
     def close(self) -> None:
@@ -57,14 +71,27 @@ class Finder:
     def _connect(self) -> Cursor:
         with unavailable("look up a payment"):
             self._connection = reading(self._database)
+            head(self._connection)  # of a format that has the indexes
             self._cursor = cursor(self._connection)
         return self._cursor
 
 
-def payment_ids(database: Backend) -> Iterator[str]:
-    """The ids of all payments, from the index alone."""
+def _of_kind(kind: Kind) -> list[TextClause]:
+    """The condition for one kind, and that of the index which serves it."""
+    return [PAYMENTS] if kind == "payment" else [LATER, text(f"kind = '{kind}'")]
+
+
+def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
+    """Payment id and kind of all entries, from the indexes alone."""
+    kinds: list[tuple[TextClause, ColumnElement[str]]] = [
+        (PAYMENTS, literal_column("'payment'")),
+        (LATER, RECORDS.c.kind),
+    ]
     with unavailable("read the ledger"), reading(database) as connection:
-        yield from connection.execution_options(yield_per=_PAGE).scalars(select(RECORDS.c.payment_id).where(PAYMENTS))
+        streamed = connection.execution_options(yield_per=_PAGE)
+        for condition, kind in kinds:
+            rows = streamed.execute(select(RECORDS.c.payment_id, kind).where(condition))
+            yield from map(tuple, rows)
 
 
 def reading(database: Backend) -> Connection:
@@ -94,6 +121,7 @@ def verify(database: Backend) -> Head:
     """
     ends = select(HEAD.c.seq, HEAD.c.chain, select(func.max(_seq)).scalar_subquery())
     with unavailable("verify the ledger"), reading(database) as connection:
+        head(connection)  # of a format that is chained like this
         last, end, highest = connection.execute(ends).one()
         seq, chain = 0, GENESIS
         for row in _rows(connection, _EVERYTHING, 0, last):

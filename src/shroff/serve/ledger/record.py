@@ -29,8 +29,8 @@ _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event as the system saw it, ready to be made durable.
 
-    `kind` says what it is, `payment_id` which payment it belongs to (unique among the payments of a
-    ledger); `arrived` is when the system saw it and `time` the event time of the payment, both in
+    `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one of each kind for
+    a payment); `arrived` is when the system saw it and `time` the event time of the payment, both in
     microseconds since the epoch; `digest` is the SHA-256 of the payload (32 bytes: the same digest is
     the same payload); `body` is JSON, opaque to the ledger.
     """

@@ -1,9 +1,11 @@
-"""Which payment ids the ledger certainly has not: most look-ups are for payments that are new."""
+"""What the ledger certainly has not: most look-ups are for events that are new."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+
+from shroff.serve.ledger.record import Kind
 
 _BITS: Final = 16  # for each id
 _PROBES: Final = 4
@@ -38,6 +40,15 @@ class _Filter:
                 return False
             hashed += step
         return True
+
+
+def seen_as(payment_id: str, kind: Kind) -> str:
+    """What an event is known by: a payment by its id alone, which costs nothing.
+
+    >>> seen_as("p1", "payment"), seen_as("p1", "label")
+    ('p1', 'label p1')
+    """
+    return payment_id if kind == "payment" else f"{kind} {payment_id}"
 
 
 class Seen:

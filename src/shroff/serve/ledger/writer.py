@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shroff.errors import LedgerUnavailable, PaymentConflict
 from shroff.serve.ledger.commits import Commits
-from shroff.serve.ledger.database import HEAD, HEAD_QUERY, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
+from shroff.serve.ledger.database import HEAD, HEAD_QUERY, LATER, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
 from shroff.serve.ledger.driver import Cursor, Statement, cursor
 from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
 from shroff.serve.ledger.record import COLUMNS, Entry, link
@@ -170,14 +170,18 @@ def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
 
 
 def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:
-    """`PaymentConflict` for each payment whose id the ledger, or an entry before it, already has."""
-    ids = [entry.payment_id for entry in entries if entry.kind == "payment"]
-    known = select(RECORDS.c.payment_id).where(PAYMENTS, RECORDS.c.payment_id.in_(ids))
-    taken = set(connection.scalars(known))
+    """`PaymentConflict` for each entry of a kind and payment that the ledger, or an entry before it, already has."""
+    known = select(RECORDS.c.kind, RECORDS.c.payment_id).where(
+        RECORDS.c.payment_id.in_({entry.payment_id for entry in entries})
+    )
+    # one query for each index
+    taken = {
+        (kind, payment_id) for only in (PAYMENTS, LATER) for kind, payment_id in connection.execute(known.where(only))
+    }
     outcomes: list[Outcome] = []
     for entry in entries:
-        clash = entry.kind == "payment" and entry.payment_id in taken
-        outcomes.append(PaymentConflict("the ledger already has a payment with this id.") if clash else None)
-        if entry.kind == "payment":
-            taken.add(entry.payment_id)
+        key = (entry.kind, entry.payment_id)
+        sentence = f"the ledger already has a {entry.kind} with this id."
+        outcomes.append(PaymentConflict(sentence) if key in taken else None)
+        taken.add(key)
     return outcomes

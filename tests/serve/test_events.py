@@ -1,0 +1,67 @@
+"""Results and labels count once, also when several processes share a ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from serve.audit import read_ledger
+from serve.service import KEY
+from servers import postgres_schema
+from shroff.errors import PaymentConflict
+from shroff.package import Bundle
+from shroff.serve.ledger import Ledger
+from shroff.serve.scorer import Scorer
+
+Pay = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def url(postgres_server: str) -> Iterator[str]:
+    with postgres_schema(postgres_server) as schema:
+        yield schema
+
+
+@pytest.fixture
+def two(bundle: Bundle, url: str) -> Iterator[list[Scorer]]:
+    """What two processes have: each a scorer and a ledger of its own over one database."""
+    scorers = [Scorer(bundle, Ledger(url), key=KEY) for _ in range(2)]
+    for scorer in scorers:
+        scorer.start()
+    yield scorers
+    for scorer in scorers:
+        scorer.close()
+
+
+async def outcomes(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), 30)
+
+
+def test_the_same_event_sent_to_two_at_once_counts_once(two: list[Scorer], pay: Pay, url: str) -> None:
+    async def work() -> None:
+        await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
+        # all have looked before any has written: the database decides
+        assert await outcomes(*[one.learn("result", "a", "failed") for one in two * 5]) == [None] * 10
+        (error,) = await outcomes(two[1].learn("result", "a", "authorised"))
+        assert isinstance(error, PaymentConflict)
+
+    asyncio.run(work())
+    assert [entry.kind for entry in read_ledger(url)] == ["payment", "result"]
+
+
+def test_of_two_different_events_sent_at_once_the_first_counts(two: list[Scorer], pay: Pay, url: str) -> None:
+    async def work() -> list[Any]:
+        await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
+        return await outcomes(two[0].learn("label", "a", True), two[1].learn("label", "a", False))
+
+    said = asyncio.run(work())
+    assert sorted(map(type, said), key=repr) == [type(None), PaymentConflict]
+    (error,) = [one for one in said if one is not None]
+    assert "another label already" in str(error)
+    payment, label = read_ledger(url)
+    assert (payment.kind, label.kind) == ("payment", "label")
+    assert msgspec.json.decode(label.body)["value"] is (said[0] is None)
