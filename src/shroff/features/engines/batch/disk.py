@@ -112,8 +112,8 @@ def compute_slices(
 
 
 def _room(memory: int) -> int:
-    """Bytes for tables."""
-    return max(memory - _ITSELF, memory // 2, 1)
+    """Bytes for tables: half of what there is, since keys are uneven and what is freed is not given back at once."""
+    return max(memory - _ITSELF, memory // 2, 2) // 2
 
 
 class _Held:
