@@ -38,8 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=warm.parent) as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         loaded = load(bundle)
-        scorer = Scorer(loaded, ledger, key=_KEY)
-        scorer.start(history=history_of(loaded, warm, _KEY, 0.01))
+        scorer = Scorer(loaded, ledger, key=_KEY, history=lambda: history_of(loaded, warm, _KEY, 0.01))
+        scorer.start()
         print(json.dumps(stages(scorer, ledger, payments.read_bytes().splitlines())))
         scorer.close()
 
@@ -54,7 +54,7 @@ def stages(scorer: Scorer, ledger: Ledger, bodies: list[bytes]) -> dict[str, flo
         found[stage] = (time.process_time() - begun) / len(bodies) * 1e6
         return done
 
-    engine, decider, sequencer = scorer._engine, scorer.decider, scorer._sequencer
+    engine, decider, sequencer = scorer._state.engine, scorer.decider, scorer._sequencer
     read = timed("parse", lambda: [scorer.reader.read(body, arrived=0) for body in bodies])
     pending = timed("canonical form", lambda: [_pending(payment) for payment in read])
     timed("known already?", lambda: [ledger.find(payment.id) for payment in read])

@@ -18,6 +18,7 @@ from shroff.features.engines.online import OnlineEngine
 from shroff.package import Bundle
 from shroff.serve.decider import Decider
 from shroff.serve.ledger import Ledger, StoredEntry
+from shroff.serve.scorer import Scorer
 
 UTC = pl.Datetime("us", "UTC")
 SOON = time.time_ns() // 1_000 + 60_000_000
@@ -87,8 +88,10 @@ def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
     return frame.with_columns(pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC))
 
 
-def state(engine: OnlineEngine) -> tuple[object, ...]:
-    """What an engine remembers: how much, and what payments of many keys would see now and an hour ago."""
+def state(scorer: Scorer) -> tuple[object, ...]:
+    """What a scorer's engine remembers: how much, and what payments of many keys would see now and an hour ago."""
+    engine = scorer._state.engine
+    assert isinstance(engine, OnlineEngine)
     seen = []
     for card, host, merchant in product(range(6), range(3), range(2)):
         for age in (0, 3_600_000_000):

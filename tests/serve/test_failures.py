@@ -52,11 +52,11 @@ def test_a_lost_ledger_refuses_and_counts_nothing(
 
     async def work() -> None:
         await outcomes(scorer, kept)
-        before = state(scorer._engine)
+        before = state(scorer)
         file.rename(aside)
         refused = await outcomes(scorer, [*lost, lost[0], lost[1]])
         assert {type(outcome) for outcome in refused} == {LedgerUnavailable}
-        assert state(scorer._engine) == before
+        assert state(scorer) == before
         aside.rename(file)
         sent = lost[::-1]
         while any(isinstance(outcome, LedgerUnavailable) for outcome in await outcomes(scorer, sent)):
@@ -140,10 +140,10 @@ def test_another_process_that_was_faster_is_believed(bundle: Bundle, pay: Pay, l
     ledger.rival = rival
     scorer = Scorer(bundle, ledger, key=KEY)
     scorer.start()
-    before = state(scorer._engine)
+    before = state(scorer)
     (outcome,) = run(outcomes(scorer, [pay()]))
     assert outcome == b'{"from":"rival"}' if same else isinstance(outcome, PaymentConflict)
-    assert state(scorer._engine) == before
+    assert state(scorer) == before
     scorer.close()
 
 
@@ -170,12 +170,12 @@ def test_a_defect_while_deciding_leaves_nothing_behind(
     def broken(*_: object) -> list[Assessment]:
         raise ZeroDivisionError
 
-    before = state(scorer._engine)
+    before = state(scorer)
     with monkeypatch.context() as patch:
         patch.setattr(Decider, "assess", broken)
         payment = pay()
         assert {type(one) for one in run(outcomes(scorer, [payment, pay()]))} == {ZeroDivisionError}
-    assert state(scorer._engine) == before
+    assert state(scorer) == before
     (answer,) = run(outcomes(scorer, [payment]))
     assert isinstance(answer, bytes)
     assert len(read_ledger(ledger_url)) == 1

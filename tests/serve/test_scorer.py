@@ -157,9 +157,9 @@ def test_a_bad_payment_is_refused_and_counts_for_nothing(
     scorer: Scorer, pay: Pay, changes: Json, sentence: str, ledger_url: str
 ) -> None:
     async def work() -> ShroffError:
-        before = state(scorer._engine)
+        before = state(scorer)
         error = await refusal(decide(scorer, pay(**changes)))
-        assert state(scorer._engine) == before
+        assert state(scorer) == before
         return error
 
     error = run(work())
@@ -322,7 +322,7 @@ def test_a_restart_knows_all_that_was_known(scorer: Scorer, bundle: Bundle, pay:
     scorer.close()
     again = Scorer(bundle, Ledger(ledger_url), key=KEY)
     again.start()
-    assert state(again._engine) == state(scorer._engine)
+    assert state(again) == state(scorer)
 
     async def work() -> None:
         await again.learn("result", "t1", "failed")

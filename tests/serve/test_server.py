@@ -123,8 +123,8 @@ def test_history_warms_and_is_not_counted_twice(bundle_folder: Path, bundle: Bun
     with Service(bundle_folder, tmp_path / "home", warm=history) as service, Client(service.url) as client:
         client.decide({name: value for name, value in rows[0].items() if name not in bundle.schema.later})
         client.decide(sent[0])
-    again = Scorer(bundle, Ledger(service.ledger), key=KEY)
-    again.start(history=history_of(bundle, history, KEY, 0.0))
+    again = Scorer(bundle, Ledger(service.ledger), key=KEY, history=lambda: history_of(bundle, history, KEY, 0.0))
+    again.start()
     asyncio.run(again.decide(msgspec.json.encode(sent[1])))
     again.close()
     counts = [

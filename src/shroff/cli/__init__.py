@@ -304,6 +304,9 @@ def serve(
         Literal["text", "json"],
         typer.Option(help="The log on standard error: readable, or one JSON object a line."),
     ] = "text",
+    workers: Annotated[
+        int, typer.Option(help="Processes; several need SHROFF_STATE=redis://… and a PostgreSQL ledger.", min=1)
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Answer payments over HTTP with the decisions of a bundle."""
@@ -332,6 +335,8 @@ def serve(
         settings=Settings.read(),
         keys=not without_keys,
         tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
+        workers=workers,
+        log=log,
         listening=listening,
     )
 

@@ -16,7 +16,8 @@ from shroff.package import Bundle
 from shroff.serve.ledger import StoredEntry
 
 _MOMENT = pl.Datetime("us", "UTC")
-_ARRIVED = {"arrived_at": "\0arrived_at", "result_at": "\0result_at", "labelled_at": "\0labelled_at"}
+# names that no payment has
+_ARRIVED = {name: f"{name} (ledger)" for name in ("arrived_at", "result_at", "labelled_at")}
 
 
 def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl.DataFrame | None = None) -> Parity:
@@ -30,13 +31,18 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
     identifier = plan.schema.id
     frame = recorded_payments(plan, kept)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan)
-    logged = [msgspec.json.decode(entry.body)["features"] for entry in kept if entry.kind == "payment"]
+    features = {
+        entry.payment_id: msgspec.json.decode(entry.body)["features"] for entry in kept if entry.kind == "payment"
+    }
+    # without a state the policy decided, and no feature was computed
+    asked = frame[identifier].is_in([name for name, seen in features.items() if seen or not plan.names])
+    logged = [features[name] for name in frame[identifier].filter(asked)]
     columns = [
         pl.Series(name, [row[name] for row in logged], dtype=pl.String if kind == "text" else pl.Float64)
         for name, kind in plan.kinds.items()
     ]
-    decided = pl.DataFrame([frame[identifier], *columns])
-    again = compute_plan(plan, table)[len(table) - len(frame) :]
+    decided = pl.DataFrame([frame[identifier].filter(asked), *columns])
+    again = compute_plan(plan, table)[len(table) - len(frame) :].filter(asked)
     return explain(compare(again, decided, "batch", "as decided"), table, plan)
 
 

@@ -78,7 +78,8 @@ def replay_decision(
         raise NotFound("the ledger has no payment with this id.")
     record = _record(entry.body)
     bundle = decided_by(record.model)
-    features = _features(bundle, entry, ledger, history(bundle))
+    # without a state the policy decided, and no feature was computed
+    features = _features(bundle, entry, ledger, history(bundle)) if record.features else {}
     values = msgspec.json.decode(record.payment)["values"]
     decider = Decider(bundle)
     if record.lists is not None:
@@ -95,7 +96,7 @@ def replay_decision(
         f"{bundle.name}, version {record.model}",
         (
             Line("payload (SHA-256)", entry.digest.hex(), sha256(record.payment).hexdigest()),
-            *(Line(name, record.features.get(name), value) for name, value in features.items()),
+            *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
             Line("action", record.action, again.verdict.action),
             Line("rules", answered.rules, again.verdict.rules),

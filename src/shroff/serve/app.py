@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
-import polars as pl
-
-from shroff.errors import ControlUnavailable, LedgerUnavailable
+from shroff.errors import ControlUnavailable, Unavailable
 from shroff.serve import asgi
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
 from shroff.serve.connection import Short
@@ -38,7 +36,6 @@ class App:
     """Answers HTTP for a scorer, which it starts and closes with the server.
 
     Args:
-        history: a clean table that the scorer starts from.
         follower: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
         naming: how Azure ML answers look where the request does not tell.
@@ -51,7 +48,6 @@ class App:
         self,
         scorer: Scorer,
         *,
-        history: pl.DataFrame | None = None,
         follower: Follower | None = None,
         gate: Gate | None = None,
         naming: Naming | None = None,
@@ -59,7 +55,6 @@ class App:
     ) -> None:
         self._scorer = scorer
         self._follower = follower
-        self._history = history
         self._gate = gate
         hot: Sequence[HotRoute] = (decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
@@ -119,14 +114,13 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _refresh(self) -> None:
-        """Read keys and lists again; while their database is away they stay as they are."""
-        try:
-            if self._gate is not None:
+        """Read keys, lists and state anew; while a database is away they stay as they are."""
+        self._scorer.tend()
+        if self._gate is not None:
+            try:
                 self._gate.refresh()
-            if self._scorer.lists is not None:
-                self._scorer.lists.refresh()
-        except ControlUnavailable as error:
-            _log.warning("%s", error, extra={"event": "control_unavailable"})
+            except ControlUnavailable as error:
+                _log.warning("%s", error, extra={"event": "control_unavailable"})
 
     async def _watch(self) -> None:
         """Notice keys, lists and models that change while the service runs."""
@@ -138,18 +132,17 @@ class App:
                 await self._follower.look()
 
     async def _start(self) -> None:
-        """Start the scorer; again and again while the ledger is not there."""
+        """Start the scorer; again and again while the ledger or the state server is not there."""
         while not self._scorer.closed:
             try:
-                await asyncio.to_thread(self._scorer.start, history=self._history)
-            except LedgerUnavailable as error:
-                _log.warning("%s", error, extra={"event": "ledger_unavailable"})
+                await asyncio.to_thread(self._scorer.start)
+            except Unavailable as error:
+                _log.warning("%s", error, extra={"event": "not_started"})
                 await asyncio.sleep(_PAUSE)
             except Exception as error:  # noqa: BLE001  # whatever it is: health tells it, and payments are refused
                 asgi.explain(error)
                 return
             else:
-                self._history = None
                 # the state lives as long as the process: later collections need not walk through it
                 gc.collect()
                 gc.freeze()

@@ -89,6 +89,10 @@ class Decider:
         """What the policy decides while no model can score."""
         return self._judge.decide(values, None)
 
+    def assess_blindly(self, payments: Sequence[Values]) -> list[Assessment]:
+        """The policy's decisions on payments whose features are not known."""
+        return [Assessment(None, self.without_model(values), ()) for values in payments]
+
     def _hold(self, lists: Mapping[str, Sequence[str]]) -> None:
         self._judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
         self._conditions = [(text, parse(text, self._kinds, list(lists)).closure(lists)) for text in self._texts]

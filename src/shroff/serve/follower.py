@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-
-import polars as pl
 
 from shroff.errors import ShroffError
 from shroff.package import Models, Pointers
@@ -22,10 +19,9 @@ class Follower:
     the pointers is tried again.
     """
 
-    def __init__(self, models: Models, scorer: Scorer, *, history: Callable[[], pl.DataFrame] | None = None) -> None:
+    def __init__(self, models: Models, scorer: Scorer) -> None:
         self._models = models
         self._scorer = scorer
-        self._history = history
         self._seen: Pointers | None = None
         self.failure: str | None = None
         self.failed = self.adopted = 0
@@ -51,7 +47,7 @@ class Follower:
         scorer = self._scorer
         if pointers.production not in (None, scorer.bundle.version):
             bundle = await asyncio.to_thread(self._models.load, pointers.production)
-            await scorer.adopt(bundle, history=self._history)
+            await scorer.adopt(bundle)
             self.adopted += 1
             _log.info(
                 "decides by %s, version %s, from now on.", bundle.name, bundle.version, extra={"event": "model_adopted"}

@@ -2,27 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
 
 import polars as pl
 
-from shroff.features.engines.online import OnlineEngine
+from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.replay import feed
 from shroff.serve.answer import later_record, stored_payment
 from shroff.serve.ledger import StoredEntry
 
+Read = Callable[[int], Iterable[StoredEntry]]
+"""The records of the ledger after one, by its number."""
 
-def warm(engine: OnlineEngine, history: pl.DataFrame, *, known: int) -> Iterator[None]:
-    """Observe a clean table's payments in order of arrival, with the results and labels it has.
+_DISORDER: Final = 60_000_000
+"""By how much the records of several processes are out of the order of their arrivals at most, in microseconds."""
 
-    Results and labels that arrived after the table's last payment count too, up to `known` (microseconds
-    since the epoch). Yields after each payment, so that it can be broken off.
+
+class Mark(NamedTuple):
+    """How far the ledger was read: the number of the last record, and the latest arrival there was."""
+
+    seq: int
+    arrived: int
+
+
+def fill(
+    engine: OnlineEngine,
+    history: pl.DataFrame | None,
+    read: Read,
+    *,
+    lateness: int,
+    known: int,
+    tick: Callable[[], None],
+) -> Mark:
+    """Let an empty engine see history, and then the ledger.
+
+    Args:
+        history: a clean table to start from; payments that the ledger has too are not counted twice.
+        lateness: of payments, in microseconds.
+        known: results and labels of history count that arrived up to then, microseconds since the epoch.
+        tick: called for each payment and record; may raise, to break it off.
     """
-    for _ in feed(engine, history, known=known):
-        yield
+    column = engine.plan.schema.id
+    ids = frozenset[str]() if history is None else frozenset(history[column])
+    there, newest = _survey(read(0), ids)
+    if history is not None:
+        for _ in feed(engine, history.filter(~pl.col(column).is_in(there)), known=known):
+            tick()
+    # how much older than the newest payment one can be that features still see
+    reach = lateness + max((stream.horizon for stream in engine.plan.streams), default=0)
+    return replay(engine, by_arrival(read(0)), since=newest - reach, tick=tick)
 
 
-def survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int]:
+def replay(
+    engine: Engine, entries: Iterable[StoredEntry], *, since: int = 0, tick: Callable[[], None] = lambda: None
+) -> Mark:
+    """Let the engine see the ledger's records again, in their order.
+
+    Payments of an event time before `since` are passed over: no window reaches them any more.
+    """
+    seq = arrived = 0
+    for entry in entries:
+        tick()
+        seq, arrived = max(seq, entry.seq), max(arrived, entry.arrived)
+        if entry.kind != "payment":
+            engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
+        elif entry.time >= since:
+            engine.observe_all([stored_payment(entry)])
+    return Mark(seq, arrived)
+
+
+def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
+    """The same in the order of their arrivals: processes that share a ledger write in turns."""
+    waiting: list[tuple[int, int, StoredEntry]] = []
+    latest = 0
+    for entry in entries:
+        latest = max(latest, entry.arrived)
+        heappush(waiting, (entry.arrived, entry.seq, entry))
+        while waiting[0][0] < latest - _DISORDER:
+            yield heappop(waiting)[2]
+    while waiting:
+        yield heappop(waiting)[2]
+
+
+def _survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int]:
     """Which of these payments the ledger has, and the event time of the newest payment in it (0: it has none)."""
     known, newest = [], 0
     for entry in entries:
@@ -31,18 +95,3 @@ def survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[s
             if entry.payment_id in ids:
                 known.append(entry.payment_id)
     return known, newest
-
-
-def replay(engine: OnlineEngine, entries: Iterable[StoredEntry], *, since: int) -> int:
-    """Let the engine see the ledger's records again, in their order; when the last of them arrived (0: none did).
-
-    Payments of an event time before `since` are passed over: no window reaches them any more.
-    """
-    arrived = 0
-    for entry in entries:
-        arrived = entry.arrived
-        if entry.kind != "payment":
-            engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
-        elif entry.time >= since:
-            engine.observe(stored_payment(entry))
-    return arrived

@@ -40,6 +40,8 @@ class Health(msgspec.Struct):
     """The service does what it should."""
 
     status: Literal["live", "ready"]
+    degraded: str | None = None
+    """Why payments are decided without features now: then the policy decides."""
 
 
 def routes(
@@ -178,7 +180,7 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
     def ready() -> Health:
         if scorer.unready is not None:
             raise LedgerUnavailable(f"the service is not ready: {scorer.unready}.")
-        return Health("ready")
+        return Health("ready", scorer.degraded)
 
     return [live, ready]
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Literal
 
@@ -12,8 +15,16 @@ import polars as pl
 
 from shroff.collect import Payment, PaymentReader, Schema
 from shroff.collect.wire import live_scales
-from shroff.errors import BadPayment, BundleError, LedgerUnavailable, NotFound, ShroffError
-from shroff.features.engines.online import OnlineEngine
+from shroff.errors import (
+    BadPayment,
+    BundleError,
+    ControlUnavailable,
+    LedgerUnavailable,
+    NotFound,
+    ShroffError,
+    Unavailable,
+)
+from shroff.features.engines.online import OnlineEngine, engine_at
 from shroff.features.window import micros
 from shroff.package import Bundle
 from shroff.serve import rebuild
@@ -31,10 +42,14 @@ from shroff.serve.decider import Decider
 from shroff.serve.events import Events
 from shroff.serve.ledger import Commits, Ledger, StoredEntry
 from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
+from shroff.serve.rebuild import Mark
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
+from shroff.serve.state import LocalState, SharedState, State, ensure_filled
 from shroff.serve.telemetry.meter import Journey, Meter
 from shroff.serve.telemetry.tracing import CURRENT
+
+_log = logging.getLogger("shroff.serve")
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,8 @@ class Scorer:
         key: of the HMAC over personal columns.
         lateness: how much older than the newest payment one may be when it arrives.
         lists: edits of the lists that the bundle's rules read.
+        state: where what features are computed from is: `memory`, or the URL of a Redis server.
+        history: makes a clean table to start from; payments that the ledger has too are not counted twice.
         clock: microseconds since the epoch.
 
     `start` it first, in any thread; everything else belongs to one event loop.
@@ -71,6 +88,8 @@ class Scorer:
         key: bytes,
         lateness: str = "1d",
         lists: LiveLists | None = None,
+        state: str = "memory",
+        history: Callable[[], pl.DataFrame] | None = None,
         clock: Clock = system_time,
     ) -> None:
         self.bundle = bundle
@@ -82,23 +101,32 @@ class Scorer:
         self._ledger = ledger
         self._clock = clock
         self._arrivals = Arrivals(clock)
+        self._where = state
+        self._history = history
         self._forget()
         self._key = key
-        self.reader = PaymentReader(self._engine.plan.schema, key=key)
+        self.reader = PaymentReader(self._state.engine.plan.schema, key=key)
         self._missing: str | None = "its state is being rebuilt from the ledger"
         self._opening = Lock()
         self.closed = False
 
     def _forget(self) -> None:
-        """Empty the state."""
-        self._engine = self._empty_engine(self.bundle)
+        """Begin without a state."""
+        self._state = self._new_state(self.bundle)
         self._sequencer = Sequencer(
-            self._engine, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
+            self._state, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
         )
         self._events = Events(self._sequencer, self._ledger)
 
-    def _empty_engine(self, bundle: Bundle) -> OnlineEngine:
-        return OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
+    def _new_state(self, bundle: Bundle) -> State:
+        engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness)
+        if isinstance(engine, OnlineEngine):
+            return LocalState(engine, self._arrivals)
+        return SharedState(engine, self._arrivals, self._number)
+
+    def _number(self, payment_id: str) -> int | None:
+        stored = self._ledger.find(payment_id)
+        return None if stored is None else stored.seq
 
     @property
     def shadow(self) -> Shadow | None:
@@ -119,7 +147,7 @@ class Scorer:
     @property
     def figures(self) -> Figures:
         """How much of everything there is now."""
-        engine = self._engine
+        engine = self._state.engine
         return Figures(
             keys=engine.keys,
             pending=engine.pending,
@@ -134,62 +162,76 @@ class Scorer:
 
     def census(self) -> Iterator[int]:
         """The events of the state, counted in parts."""
-        return self._engine.census()
+        return self._state.engine.census()
 
     @property
     def unready(self) -> str | None:
         """Why payments are refused or decided without a model now; None when all is well."""
         return self._missing or self.decider.failure
 
-    def start(self, *, history: pl.DataFrame | None = None) -> None:
+    @property
+    def degraded(self) -> str | None:
+        """Why payments are decided without features now; None when they are not."""
+        return self._state.failure
+
+    def start(self) -> None:
         """Open the ledger and rebuild the state: history first, then the ledger's records in their order.
 
-        Args:
-            history: a clean table to start from; payments that the ledger has too are not counted twice.
+        A state in Redis that is there already is taken as it is.
 
         Raises:
             LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called; can be tried again.
+            StateUnavailable: the state server does not answer; can be tried again.
             DataError: the ledger was changed.
         """
         with self._opening:
             self._require_open()
             try:
                 self._ledger.open()
-                last = self._fill(self._engine, history, self._read_ledger())
+                mark = self._prepare(self.bundle, self._state)
             except Exception as error:
                 self._ledger.close()
                 self._forget()
                 self._missing = str(error) if isinstance(error, ShroffError) else f"{type(error).__name__} at its start"
                 raise
-            self._arrivals.after(last)
+            self._arrivals.after(mark.arrived)
             self._missing = None
 
-    async def adopt(self, bundle: Bundle, *, history: Callable[[], pl.DataFrame] | None = None) -> None:
+    def tend(self) -> None:
+        """What has to be done every second or so, in any thread: read the edits of lists, fill a lost state."""
+        try:
+            if self.lists is not None:
+                self.lists.refresh()
+        except ControlUnavailable as error:
+            _log.warning("%s", error)
+        if self._missing is None and self._state.failure is not None:
+            # while it still is away the service has said so already
+            with suppress(Unavailable):
+                self._prepare(self.bundle, self._new_state(self.bundle), only_empty=True)
+
+    async def adopt(self, bundle: Bundle) -> None:
         """Decide by another bundle from the next payment on; nothing is refused meanwhile.
 
         When its features are others, they are first computed over history and ledger beside those in use; payments
         then wait only while the few that came during the last step are added.
 
-        Args:
-            history: what `start` was given, if it was.
-
         Raises:
             BundleError: its parts do not fit together, or it expects other fields of a payment.
             LedgerUnavailable: the ledger cannot be read.
+            StateUnavailable: the state server does not answer.
         """
         self._require_ready()
         decider = await asyncio.to_thread(Decider, bundle)
         if (bundle.groups, bundle.schema) == (self.bundle.groups, self.bundle.schema):
-            self._use(bundle, decider, self._engine)
+            self._use(bundle, decider, self._state)
             return
-        engine = self._empty_engine(bundle)
-        self._require_same_payments(engine.plan.schema)
-        table = None if history is None else await asyncio.to_thread(history)
-        last = await asyncio.to_thread(self._fill, engine, table, self._read_ledger())
-        last = await asyncio.to_thread(self._catch_up, engine, last)
+        state = self._new_state(bundle)
+        self._require_same_payments(state.engine.plan.schema)
+        mark = await asyncio.to_thread(self._prepare, bundle, state)
+        last = await asyncio.to_thread(self._catch_up, state, mark.seq)
         async with self._sequencer.paused():
-            self._catch_up(engine, last)
-            self._use(bundle, decider, engine)
+            self._catch_up(state, last)
+            self._use(bundle, decider, state)
 
     async def compare(self, candidate: Bundle | None) -> None:
         """Let a candidate score in the shadow what is decided from now on; None ends it.
@@ -315,13 +357,14 @@ class Scorer:
             raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
         # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
         # and where no feature looks back, no payment is too late
-        if self._engine.plan.streams and time < self._engine.newest - self._oldest:
+        engine = self._state.engine
+        if engine.plan.streams and time < engine.newest - self._oldest:
             raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")
 
-    def _use(self, bundle: Bundle, decider: Decider, engine: OnlineEngine) -> None:
-        self.bundle, self.decider, self._engine = bundle, decider, engine
-        self.reader = PaymentReader(engine.plan.schema, key=self._key)
-        self._sequencer.use(engine, decider, _name(bundle))
+    def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
+        self.bundle, self.decider, self._state = bundle, decider, state
+        self.reader = PaymentReader(state.engine.plan.schema, key=self._key)
+        self._sequencer.use(state, decider, _name(bundle))
         # it was compared with what does not decide any more
         self._sequencer.shadow = None
         self.follow_lists()
@@ -332,25 +375,37 @@ class Scorer:
         if live_scales(schema) != live_scales(current) or schema.timezone != current.timezone:
             raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
 
-    def _fill(self, engine: OnlineEngine, history: pl.DataFrame | None, entries: Iterable[StoredEntry]) -> int:
-        """Bring an engine up to date; when the ledger's last record arrived (0: it has none)."""
-        column = self.bundle.schema.id
-        ids = frozenset[str]() if history is None else frozenset(history[column])
-        known, newest = rebuild.survey(self._read_ledger(), ids)
-        if history is not None:
-            unknown = history.filter(~pl.col(column).is_in(known))
-            for _ in rebuild.warm(engine, unknown, known=self._clock()):
-                self._require_open()
-        # how much older than the newest payment one can be that features still see
-        reach = self._oldest + max((stream.horizon for stream in engine.plan.streams), default=0)
-        return rebuild.replay(engine, entries, since=newest - reach)
+    def _prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
+        """Let a state know history and ledger; with `only_empty` not one in Redis that is there."""
+        engine = state.engine
+        if isinstance(engine, OnlineEngine):
+            return self._fill(engine, lambda: None)
 
-    def _catch_up(self, engine: OnlineEngine, last: int) -> int:
-        """Add what came since; arrivals only grow, so they tell what that is."""
-        return rebuild.replay(engine, self._read_ledger(since=last + 1), since=0) or last
+        def fill(tick: Callable[[], None]) -> tuple[OnlineEngine, Mark]:
+            source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
+            return source, self._fill(source, tick)
 
-    def _read_ledger(self, *, since: int | None = None) -> Iterator[StoredEntry]:
-        for entry in self._ledger.entries(since=since):
+        if only_empty and engine.ready():
+            return Mark(0, 0)
+        # what arrived longer ago came too late to count, had another process not told the state of it
+        recent = partial(self._read_ledger, since=self._clock() - self._oldest)
+        return Mark(ensure_filled(engine, fill, recent), 0)
+
+    def _fill(self, engine: OnlineEngine, tick: Callable[[], None]) -> Mark:
+        def step() -> None:
+            self._require_open()
+            tick()
+
+        history = None if self._history is None else self._history()
+        known = self._clock()
+        return rebuild.fill(engine, history, self._read_ledger, lateness=self._oldest, known=known, tick=step)
+
+    def _catch_up(self, state: State, last: int) -> int:
+        """Add what came since a record; the number of the last one."""
+        return max(last, rebuild.replay(state.engine, self._read_ledger(last)).seq)
+
+    def _read_ledger(self, after: int = 0, *, since: int | None = None) -> Iterator[StoredEntry]:
+        for entry in self._ledger.entries(since=since, after=after):
             self._require_open()
             yield entry
 

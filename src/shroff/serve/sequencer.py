@@ -20,7 +20,6 @@ from msgspec import Raw
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
-from shroff.features.engines.online import OnlineEngine
 from shroff.serve.answer import Answer, DecisionRecord, ModelName, encode, require_same, stored_answer
 from shroff.serve.clock import Arrivals
 from shroff.serve.decider import Assessment, Decider
@@ -28,6 +27,7 @@ from shroff.serve.identity import decision_id
 from shroff.serve.ledger import Entry, Ledger, Outcome
 from shroff.serve.pending import PendingEvent, PendingPayment
 from shroff.serve.shadow import Shadow
+from shroff.serve.state import State
 from shroff.serve.telemetry.meter import Decided, Meter, Turn
 
 _TOGETHER: Final = 64
@@ -42,7 +42,7 @@ class Sequencer:
 
     def __init__(
         self,
-        engine: OnlineEngine,
+        state: State,
         decider: Decider,
         ledger: Ledger,
         arrivals: Arrivals,
@@ -52,7 +52,7 @@ class Sequencer:
     ) -> None:
         self.in_flight: dict[str, PendingPayment] = {}
         """Payments that were submitted and are not durable yet, by id, in order."""
-        self._engine = engine
+        self._state = state
         self._decider = decider
         self._append = ledger.append_all
         self._find = ledger.find
@@ -62,7 +62,7 @@ class Sequencer:
         self._payments: list[PendingPayment] = []
         self._events: list[PendingEvent] = []
         # kinds of later events that features read: payments behind one wait until it is known
-        self._awaited = engine.plan.later
+        self._awaited = state.engine.plan.later
         self._holding = 0
         self._unsettled = 0
         self._settled = asyncio.Event()
@@ -70,10 +70,10 @@ class Sequencer:
         self.shadow: Shadow | None = None
         """Who is shown what was decided, once it was answered."""
 
-    def use(self, engine: OnlineEngine, decider: Decider, model: ModelName) -> None:
+    def use(self, state: State, decider: Decider, model: ModelName) -> None:
         """Decide by these from the next payment on."""
-        self._engine, self._decider, self._model = engine, decider, model
-        self._awaited = engine.plan.later
+        self._state, self._decider, self._model = state, decider, model
+        self._awaited = state.engine.plan.later
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -120,17 +120,18 @@ class Sequencer:
 
     def _decide(self, batch: Sequence[PendingPayment]) -> None:
         began = perf_counter_ns()
-        observed = [(pending, features) for pending in batch if (features := self._observe(pending)) is not None]
+        observed = self._observe(batch)
         if not observed:
             return
         seen = perf_counter_ns()
-        values = [pending.payment.values | features for pending, features in observed]
+        blind = observed[0][1] is None
+        values = [pending.payment.values | (features or {}) for pending, features in observed]
         try:
-            assessments = self._decider.assess(values)
+            assessments = self._decider.assess_blindly(values) if blind else self._decider.assess(values)
             if self._decider.failure is not None:
                 self._meter.failures["model"] += len(observed)
             entries = [
-                (self._entry(pending, features, assessment), partial(self._settle, pending))
+                (self._entry(pending, features or {}, assessment), partial(self._settle, pending))
                 for (pending, features), assessment in zip(observed, assessments, strict=True)
             ]
             self._append(entries, asyncio.get_running_loop())
@@ -142,18 +143,19 @@ class Sequencer:
         for pending, _ in observed:
             pending.journey.turn = turn
         self._meter.took(turn)
-        if self.shadow is not None:
+        if self.shadow is not None and not blind:
             self.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
 
-    def _observe(self, pending: PendingPayment) -> dict[str, Value] | None:
-        """The payment's features; None when the engine refuses it, which its callers are told."""
-        pending.payment.arrived = self._arrivals.next()
-        try:
-            return self._engine.observe(pending.payment)
-        except Exception as error:  # noqa: BLE001  # one payment must not take its neighbours with it
-            del self.in_flight[pending.payment.id]
-            pending.callers.tell(error)
-            return None
+    def _observe(self, batch: Sequence[PendingPayment]) -> list[tuple[PendingPayment, dict[str, Value] | None]]:
+        """The payments and their features (None while there is no state), without those that the state refuses."""
+        observed: list[tuple[PendingPayment, dict[str, Value] | None]] = []
+        for pending, seen in zip(batch, self._state.observe([one.payment for one in batch]), strict=True):
+            if isinstance(seen, Exception):
+                del self.in_flight[pending.payment.id]
+                pending.callers.tell(seen)
+            else:
+                observed.append((pending, seen))
+        return observed
 
     def _entry(self, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
         payment, verdict = pending.payment, assessment.verdict
@@ -204,11 +206,11 @@ class Sequencer:
             del self.in_flight[pending.payment.id]
             pending.callers.tell(error)
         for pending, _ in reversed(refused):
-            self._engine.forget(pending.payment)
+            self._state.forget(pending.payment)
 
     def _concede(self, pending: PendingPayment) -> None:
         """Another process decided this payment first: its decision stands."""
-        self._engine.forget(pending.payment)
+        self._state.forget(pending.payment)
         del self.in_flight[pending.payment.id]
         try:
             stored = self._find(pending.payment.id)
@@ -220,7 +222,7 @@ class Sequencer:
             pending.callers.tell(error)
 
     def _put_event(self, event: PendingEvent) -> None:
-        arrived = self._arrivals.next()
+        arrived = self._state.announce(event.payment_id, event.kind, event.record.value) or self._arrivals.next()
         time = arrived if event.record.at is None else event.record.at
         entry = Entry(event.kind, event.payment_id, arrived, time, event.digest, encode(event.record))
         awaited = event.kind in self._awaited
@@ -235,7 +237,7 @@ class Sequencer:
     def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
         self._one_settled()
         if error is None:
-            self._engine.later(event.payment_id, event.kind, event.record.value)
+            self._state.later(event.payment_id, event.kind, event.record.value)
             if self.shadow is not None and event.kind == "label":
                 self.shadow.label(event.payment_id, event.record.value is True)
             event.callers.tell(None)

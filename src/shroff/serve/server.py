@@ -27,6 +27,8 @@ from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.scorer import Scorer
 from shroff.serve.telemetry.configure import tracer
+from shroff.serve.telemetry.log import Style, write_log
+from shroff.serve.workers import Workers, require_shared
 from shroff.settings import Settings, opentelemetry
 
 _log = logging.getLogger("shroff.serve")
@@ -55,6 +57,84 @@ class Certificate:
             ) from None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What is served, and how.
+
+    Args:
+        bundle: the folder of a bundle; by default the published model in production is served, and what is
+            published later too.
+        warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
+        lateness: how much older than the newest payment one may be when it arrives.
+        keys: whether whoever asks needs an API key.
+        tls: speak HTTPS with this certificate.
+        log: how a worker writes its log.
+        settings: where ledger, state, models and keys are.
+    """
+
+    settings: Settings
+    bundle: str | Path | None = None
+    warm: str | Path | None = None
+    max_bad: float = 0.01
+    lateness: str = "1d"
+    keys: bool = True
+    tls: Certificate | None = None
+    log: Style = "text"
+
+    def app(self) -> App:
+        """The application.
+
+        Raises:
+            BundleError: the bundle is incomplete or altered.
+            ConfigurationError: a setting is wrong.
+            DataError: the table to start from is unusable.
+        """
+        models = Models(self.settings.models) if self.bundle is None else None
+        scorer = self.scorer(models.production() if models is not None else load(str(self.bundle)))
+        return App(
+            scorer,
+            follower=None if models is None else Follower(models, scorer),
+            gate=_gate(self.settings) if self.keys else None,
+            naming=Naming.read(self.settings),
+            tracer=tracer(opentelemetry()),
+        )
+
+    def scorer(self, bundle: Bundle) -> Scorer:
+        """What decides, not started yet.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+            DataError: the table to start from is unusable.
+        """
+        chosen, key = self.settings, self.settings.hmac_key()
+        make = None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
+        return Scorer(
+            bundle,
+            Ledger(chosen.ledger),
+            key=key,
+            lateness=self.lateness,
+            lists=LiveLists(Lists(chosen.control)),
+            state=chosen.state,
+            history=None if make is None else History(make),
+        )
+
+    def work(self, listener: socket.socket) -> None:
+        """`run` in a process of its own."""
+        write_log(self.log)
+        self.run(listener)
+
+    def run(self, listener: socket.socket, *, listening: Callable[[], None] = lambda: None) -> None:
+        """Answer on a listening socket until SIGTERM or SIGINT; then finish what is in flight and return.
+
+        Raises:
+            BundleError, ConfigurationError, DataError: as `app`, before `listening` is called.
+        """
+        server = uvicorn.Server(_config(self.app(), self.tls))
+        listening()
+        with _signals_end_quietly():
+            server.run(sockets=[listener])
+
+
 def serve(
     bundle: str | Path | None = None,
     *,
@@ -65,20 +145,18 @@ def serve(
     lateness: str = "1d",
     keys: bool = True,
     tls: Certificate | None = None,
+    workers: int = 1,
+    log: Style = "text",
     settings: Settings | None = None,
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
 
     Args:
-        bundle: the folder of a bundle; by default the published model in production is served, and what is
-            published later too.
+        bundle, warm, max_bad, lateness, keys, tls, log: see `Service`.
         port: 0 takes a free one.
-        warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
-        lateness: how much older than the newest payment one may be when it arrives.
-        keys: whether whoever asks needs an API key.
-        tls: speak HTTPS with this certificate.
-        settings: where ledger and keys are; by default from the environment.
+        workers: processes that answer; more than one share their state in Redis and their ledger in PostgreSQL.
+        settings: by default from the environment.
         listening: called with the URL once connections are accepted (not yet decided: see `/health/ready`).
 
     Raises:
@@ -87,23 +165,20 @@ def serve(
         DataError: the table to start from is unusable.
     """
     chosen = settings or Settings.read()
-    naming = Naming.read(chosen)
-    models = Models(chosen.models) if bundle is None else None
-    loaded = models.production() if models is not None else load(str(bundle))
+    service = Service(
+        settings=chosen, bundle=bundle, warm=warm, max_bad=max_bad, lateness=lateness, keys=keys, tls=tls, log=log
+    )
+    if workers > 1:
+        require_shared(chosen)
     with _listen(host, port) as listener:
-        key = chosen.hmac_key()
-        lists = LiveLists(Lists(chosen.control))
-        scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness, lists=lists)
-        recall = None if warm is None else partial(history_of, loaded, warm, key, max_bad)
-        history = None if recall is None else recall()
-        follower = None if models is None else Follower(models, scorer, history=recall)
-        gate = _gate(chosen) if keys else None
-        traces = tracer(opentelemetry())
-        app = App(scorer, history=history, follower=follower, gate=gate, naming=naming, tracer=traces)
-        server = uvicorn.Server(_config(app, tls))
-        listening(_url(listener, "http" if tls is None else "https"))
-        with _signals_end_quietly():
-            server.run(sockets=[listener])
+        url = _url(listener, "http" if tls is None else "https")
+        if workers > 1:
+            # what is wrong with the options is told once, not by each worker
+            service.app()
+            listening(url)
+            Workers(service.work, listener, workers).run()
+        else:
+            service.run(listener, listening=lambda: listening(url))
 
 
 def _gate(settings: Settings) -> Gate:
@@ -152,6 +227,22 @@ def _url(listener: socket.socket, scheme: str) -> str:
 def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:
     """The clean table that a service starts from."""
     return clean(read(path), bundle.schema, key=key, max_bad=max_bad, source=str(path)).frame
+
+
+class History:
+    """Makes the table that a service starts from: the first time at once, so that a bad one is told early.
+
+    Raises:
+        DataError: the table is unusable.
+    """
+
+    def __init__(self, make: Callable[[], pl.DataFrame]) -> None:
+        self._make = make
+        self._first: pl.DataFrame | None = make()
+
+    def __call__(self) -> pl.DataFrame:
+        table, self._first = self._first, None
+        return self._make() if table is None else table
 
 
 @contextmanager

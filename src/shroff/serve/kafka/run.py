@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -12,19 +11,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from shroff.errors import ControlUnavailable
 from shroff.package import load
-from shroff.serve.control import Lists, LiveLists
 from shroff.serve.control.gate import REFRESH
 from shroff.serve.kafka.messages import Topics
 from shroff.serve.kafka.options import client_options
 from shroff.serve.kafka.stream import Stream
-from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
-from shroff.serve.server import history_of
+from shroff.serve.server import Service
 from shroff.settings import Settings
-
-_log = logging.getLogger("shroff.serve")
 
 
 def consume(
@@ -66,10 +60,8 @@ def consume(
         MissingExtra: confluent-kafka is not installed.
     """
     chosen = settings or Settings.read()
-    loaded = load(bundle)
-    key = chosen.hmac_key()
-    lists = LiveLists(Lists(chosen.control))
-    scorer = Scorer(loaded, Ledger(chosen.ledger), key=key, lateness=lateness, lists=lists)
+    service = Service(settings=chosen, warm=warm, max_bad=max_bad, lateness=lateness)
+    scorer = service.scorer(load(bundle))
     stream = Stream(
         scorer,
         topics,
@@ -80,34 +72,26 @@ def consume(
         patience=patience,
     )
     try:
-        scorer.start(history=None if warm is None else history_of(loaded, warm, key, max_bad))
+        scorer.start()
         stream.join()
-        _refresh(lists)
+        scorer.tend()
         scorer.follow_lists()
         joined()
         # the state lives as long as the process: later collections need not walk through it
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_run(stream, partial(_follow, scorer, lists)))
+            runner.run(_run(stream, partial(_tend, scorer)))
     finally:
         scorer.close()
     return _summary(stream)
 
 
-def _refresh(lists: LiveLists) -> None:
-    """Read the lists again; while their database is away they stay as they are."""
-    try:
-        lists.refresh()
-    except ControlUnavailable as error:
-        _log.warning("%s", error)
-
-
-async def _follow(scorer: Scorer, lists: LiveLists) -> None:
-    """Notice lists that change while payments are decided."""
+async def _tend(scorer: Scorer) -> None:
+    """Notice lists that change, and a state that came back empty, while payments are decided."""
     while True:
         await asyncio.sleep(REFRESH)
-        await asyncio.to_thread(_refresh, lists)
+        await asyncio.to_thread(scorer.tend)
         scorer.follow_lists()
 
 

@@ -148,8 +148,10 @@ class Ledger:
             return None
         return self._finder.find(payment_id, kind)
 
-    def entries(self, *, since: int | None = None) -> Iterator[StoredEntry]:
+    def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
         """All records in ledger order, streamed; with `since` those that arrived then or later (µs).
+
+        With `after` only those behind the record of that number.
 
         Records written after the first step are not included.
 
@@ -157,7 +159,7 @@ class Ledger:
             LedgerUnavailable: the database does not answer.
             DataError: a record holds a value of the wrong type.
         """
-        return entries(self._database, since)
+        return entries(self._database, since, after)
 
     def verify(self) -> Head:
         """Recompute the chain; the number of records, and the last chain value.

@@ -99,16 +99,16 @@ def reading(database: Backend) -> Connection:
     return database.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
 
 
-def entries(database: Backend, since: int | None) -> Iterator[StoredEntry]:
+def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[StoredEntry]:
     """The records up to the last one there is now, in order; with `since`, those with `arrived >= since`."""
     with unavailable("read the ledger"), reading(database) as connection:
-        last, query, after = head(connection).seq, _EVERYTHING, 0
+        last, query = head(connection).seq, _EVERYTHING
         if since is not None:
             recent = RECORDS.c.arrived >= since
             query = _EVERYTHING.where(recent)
             # `+ 0`: or the smallest would be sought from the first record on, past years of them
             first = connection.scalar(select(func.min(_seq + 0)).where(recent))
-            after = last if first is None else first - 1
+            after = last if first is None else max(after, first - 1)
         for row in _rows(connection, query, after, last):
             yield stored(row)
 

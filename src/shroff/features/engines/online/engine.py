@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
@@ -15,7 +14,6 @@ from shroff.features.engines.online.snapshot import Snapshot
 from shroff.features.engines.online.tracks import Tracks, pack, unpack
 from shroff.features.plan import Later, Plan
 
-_PART: Final = 4_096
 """Timelines that are counted at once."""
 
 
@@ -108,7 +106,7 @@ class OnlineEngine:
     @property
     def keys(self) -> int:
         """How many timelines there are: one per stream and key."""
-        return sum(len(track.timelines) for track in self.tracks.tracks)
+        return self.tracks.keys
 
     @property
     def events(self) -> int:
@@ -117,10 +115,7 @@ class OnlineEngine:
 
     def census(self) -> Iterator[int]:
         """`events` in parts: whoever must not be kept from other work can pause between them."""
-        for track in self.tracks.tracks:
-            lines = list(track.timelines.values())
-            for start in range(0, len(lines), _PART):
-                yield sum(len(line.times) for line in lines[start : start + _PART])
+        return self.tracks.census()
 
     @property
     def pending(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -13,6 +14,7 @@ from shroff.features.engines.rows import reader
 from shroff.features.plan import Later, Plan
 from shroff.features.window import micros
 
+_PART: Final = 4_096
 Line = list[Packed] | None
 """A packed timeline; None where a key has none."""
 
@@ -32,6 +34,18 @@ class Tracks:
         self._observe = compile_observe(plan, self.tracks)
         self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
         self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
+
+    @property
+    def keys(self) -> int:
+        """How many timelines there are: one per stream and key."""
+        return sum(len(track.timelines) for track in self.tracks)
+
+    def census(self) -> Iterator[int]:
+        """How many events they hold, in parts: whoever must not be kept from other work can pause between them."""
+        for track in self.tracks:
+            lines = list(track.timelines.values())
+            for start in range(0, len(lines), _PART):
+                yield sum(len(line.times) for line in lines[start : start + _PART])
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features by name; from now on later payments see it."""

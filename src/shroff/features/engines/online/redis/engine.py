@@ -7,7 +7,7 @@ logs have that it has not seen. So features follow from the same events, in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from secrets import token_bytes
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ class RedisEngine:
         self.marked = Event({name for log in awaited for name in (*log.read, *log.columns)})
         self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))
         self._kept = {log: self._keep(log.horizon) for log in self.logs}
-        self._late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        self.too_late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
         self._owner = token_bytes(8)
         self._replica = Replica(self.plan, lateness=lateness, most=replica)
         self._epoch = b""
@@ -78,6 +78,33 @@ class RedisEngine:
     def newest(self) -> int:
         """The latest event time that this process knows of, in microseconds."""
         return self._newest
+
+    @property
+    def epoch(self) -> bytes:
+        """Which state this process follows; another one once it was filled anew."""
+        return self._epoch
+
+    @property
+    def keys(self) -> int:
+        """How many timelines this process follows."""
+        return self._replica.tracks.keys
+
+    @property
+    def pending(self) -> int:
+        """None: the server knows which payments await a result or label."""
+        return 0
+
+    def census(self) -> Iterator[int]:
+        """How many events the timelines that this process follows hold, in parts."""
+        return self._replica.tracks.census()
+
+    def mark(self) -> int:
+        """What was kept with the state when it was opened.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        return int(self.link.call([("HGET", self.name + b"head", "mark")])[0] or 0)
 
     def ready(self) -> bool:
         """Whether there is a state, as far as it can be told.
@@ -96,7 +123,7 @@ class RedisEngine:
         """
         features = self.observe_all([payment])[0].features
         if features is None:
-            raise BadPayment(self._late)
+            raise BadPayment(self.too_late)
         return features
 
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
@@ -119,16 +146,23 @@ class RedisEngine:
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
+        return self.announce(payment_id, event, value) != 0
+
+    def announce(self, payment_id: str, event: Later, value: Value) -> int:
+        """`later`; when the event arrived in the order of the state (1: it needs none, 0: no window reaches it).
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
         if not self.plan.later:
-            return False
+            return 0
         held = self._run(lambda: [(scripts.RECALL, self._keys(payment_id), (self._epoch,))])[0]
         if held is None:
-            return False
+            return 0
         if value is None or event not in self.plan.later:
-            return True
+            return 1
         payment = self.marked.payment(unpack_value(held))
-        there = self._run(lambda: [self._later_call(payment_id, payment, event, value)])[0]
-        return bool(there)
+        return int(self._run(lambda: [self._later_call(payment_id, payment, event, value)])[0])
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived).

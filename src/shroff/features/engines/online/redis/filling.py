@@ -62,18 +62,33 @@ class Filling:
         self._newest = max(self._newest, source.newest)
         commands = self._commands(source)
         while batch := list(islice(commands, _TOGETHER)):
-            hold = ("EVALSHA", scripts.SCRIPTS[scripts.HOLD], 1, state.name + b"claim", self._epoch, self._held)
-            if not state.link.call([hold, *batch])[0]:
-                raise StateUnavailable("expected to fill the state alone, but another process has claimed it since.")
+            self._write(batch)
 
-    def open(self) -> bool:
+    def hold(self) -> None:
+        """Renew the claim while the source is made.
+
+        Raises:
+            StateUnavailable: the server cannot be reached, or another process has claimed the state since.
+        """
+        self._write([])
+
+    def open(self, *, mark: int = 0) -> bool:
         """Let this be the state; False when another process has claimed it since.
+
+        Args:
+            mark: kept with it for whoever goes on from there, such as how far a ledger was read.
 
         Raises:
             StateUnavailable: the server cannot be reached.
         """
         keys = (self._state.name + b"head", self._state.name + b"claim")
-        return bool(self._state.link.scripts([(scripts.OPEN, keys, (self._epoch, self._epoch, self._newest))])[0])
+        return bool(self._state.link.scripts([(scripts.OPEN, keys, (self._epoch, self._epoch, self._newest, mark))])[0])
+
+    def _write(self, commands: list[Command]) -> None:
+        state = self._state
+        hold = ("EVALSHA", scripts.SCRIPTS[scripts.HOLD], 1, state.name + b"claim", self._epoch, self._held)
+        if not state.link.call([hold, *commands])[0]:
+            raise StateUnavailable("expected to fill the state alone, but another process has claimed it since.")
 
     def _commands(self, source: OnlineEngine) -> Iterator[Command]:
         for log in self._state.logs:

@@ -69,7 +69,8 @@ LATER: Final = (
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, and per log: kept, event
 if redis.call('HEXISTS', KEYS[2], 'arrived') == 0 then return 0 end
-if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then return 1 end
+local said = redis.call('HGET', KEYS[2], ARGV[2])
+if said then return (struct.unpack('>I8', said)) end
 local arrival, prefix = arrive(newest)
 redis.call('HSET', KEYS[2], ARGV[2], prefix .. ARGV[3])
 local known = redis.call('HMGET', KEYS[2], 'result', 'label')
@@ -78,7 +79,7 @@ local entry = prefix .. ARGV[4] .. '\\147' .. value(known[1]) .. value(known[2])
 for at = 3, #KEYS do
   append(KEYS[at], arrival, entry .. ARGV[at * 2], ARGV[at * 2 - 1])
 end
-return 1
+return arrival
 """
 )
 
@@ -131,9 +132,9 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 OPEN: Final = """
--- KEYS: head, claim; ARGV: token, epoch, newest
+-- KEYS: head, claim; ARGV: token, epoch, newest, mark
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', ARGV[3])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', ARGV[3], 'mark', ARGV[4])
 redis.call('DEL', KEYS[2])
 return 1
 """

@@ -1,0 +1,181 @@
+"""State in Redis: several workers as one, decisions without features while it is away, and what is owed paid."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import psycopg
+import pytest
+
+from serve.audit import body, payments, read_ledger
+from serve.service import KEY
+from servers import free_port, redis
+from shroff.client import Client, Decision
+from shroff.errors import ConfigurationError
+from shroff.monitor import ledger_parity
+from shroff.package import Bundle
+from shroff.serve.ledger import Ledger
+from shroff.serve.scorer import Scorer
+from shroff.serve.server import serve
+from shroff.settings import Settings
+
+Pay = Callable[..., dict[str, Any]]
+PROGRAM = """
+import sys
+from pathlib import Path
+from shroff.serve.server import serve
+from shroff.settings import Settings
+if __name__ == "__main__":
+    bundle, home, state, ledger, workers = sys.argv[1:]
+    settings = Settings(home=Path(home), ledger=ledger, state=state, personal_key=KEY)
+    tell = lambda url: print(url, flush=True)
+    serve(bundle, port=0, settings=settings, keys=False, workers=int(workers), listening=tell)
+""".replace("KEY", repr(KEY.hex()))
+
+
+@pytest.fixture
+def ledger_url(postgres_server: str) -> str:
+    """A PostgreSQL database of its own."""
+    name = f"shared_{uuid4().hex}"
+    with psycopg.connect(postgres_server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return postgres_server.rpartition("/")[0] + f"/{name}"
+
+
+@contextmanager
+def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+    home.mkdir(exist_ok=True)
+    program = home / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-W", "error", str(program), str(bundle), str(home), state, ledger, str(workers)]
+    with (home / "service.log").open("a") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        assert url, (home / "service.log").read_text()
+        deadline = time.monotonic() + 60
+        while not all(ready(url) for _ in range(workers * 3)):
+            assert time.monotonic() < deadline, (home / "service.log").read_text()
+            time.sleep(0.1)
+        yield url, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        process.stdout.close()
+
+
+def ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def assert_parity(bundle: Bundle, ledger: str) -> None:
+    found = ledger_parity(bundle, read_ledger(ledger))
+    assert found.holds, found
+
+
+def test_workers_answer_as_one(
+    bundle_folder: Path, bundle: Bundle, tmp_path: Path, redis_server: str, ledger_url: str, pay: Pay
+) -> None:
+    with service(bundle_folder, tmp_path, redis_server, ledger_url, 2) as (url, parent):
+        sent = [pay(payment_id=f"p{n}", card_id=f"c{n % 3}", host_id=f"h{n % 5}") for n in range(150)]
+
+        def decide(part: list[dict[str, Any]]) -> list[Decision]:
+            answers = []
+            for payment in part:
+                # a connection each: so that both workers get some
+                with Client(url, timeout=20) as client:
+                    answers.append(client.decide(payment))
+                    if len(answers) % 5 == 0:
+                        client.result(payment["payment_id"], "failed")
+            return answers
+
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(decide, [sent[at::6] for at in range(6)]))
+            twice = list(pool.map(decide, [sent[at::6] for at in range(6)]))
+        assert twice == answers
+        found = subprocess.run(["pgrep", "-P", str(parent.pid), "-f", "spawn_main"], stdout=subprocess.PIPE, check=True)
+        workers = [int(line) for line in found.stdout.split()]
+        assert len(workers) == 2
+        # one dies: another takes its place, and nobody who asks again notices
+        subprocess.run(["kill", "-9", str(workers[0])], check=True)
+        with Client(url, timeout=20, retries=5) as client:
+            for number in range(20):
+                client.decide(pay(payment_id=f"after{number}", card_id="c1"))
+    entries = payments(read_ledger(ledger_url))
+    assert len(entries) == 170
+    assert_parity(bundle, ledger_url)
+
+
+def test_without_its_server_the_policy_decides_and_later_all_is_counted(
+    bundle: Bundle, ledger_url: str, pay: Pay
+) -> None:
+    port = free_port()
+    with ExitStack() as first:
+        try:
+            scorer = Scorer(bundle, Ledger(ledger_url), key=KEY, state=first.enter_context(redis(port=port)))
+        except LookupError as error:
+            pytest.skip(f"no Redis server: {error}")
+        scorer.start()
+
+        async def decide(**fields: Any) -> dict[str, Any]:
+            answer: dict[str, Any] = msgspec.json.decode(await scorer.decide(msgspec.json.encode(pay(**fields))))
+            return answer
+
+        async def before() -> None:
+            for _ in range(3):
+                assert not (await decide())["degraded"]
+
+        asyncio.run(before())
+
+    async def away() -> None:
+        answer = await decide(payment_id="while-away")
+        assert (answer["degraded"], answer["action"], answer["probability"]) == (True, "review", None)
+        assert (await decide(host_id="10.6.6.6"))["rules"] == ["blocked_host"], "rules over payments still hold"
+        await scorer.learn("result", "while-away", "failed")
+        assert scorer.degraded is not None
+        assert scorer.unready is None
+
+    asyncio.run(away())
+
+    async def back() -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            while (answer := await decide())["degraded"]:
+                await asyncio.to_thread(scorer.tend)
+                await asyncio.sleep(0.2)
+        assert scorer.degraded is None
+        return answer
+
+    # it comes back empty: the ledger knows all that was decided
+    with redis(port=port):
+        last = asyncio.run(back())
+    scorer.close()
+    entries = {entry.payment_id: body(entry) for entry in payments(read_ledger(ledger_url))}
+    assert entries["while-away"]["features"] == {}
+    features = entries[last["payment_id"]]["features"]
+    assert features["card_count_1h"] == len(entries) - 1
+    assert features["card_failed_1d"] == 1.0
+    assert_parity(bundle, ledger_url)
+
+
+def test_several_workers_need_what_they_share(bundle_folder: Path, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with pytest.raises(ConfigurationError, match="set SHROFF_STATE to the URL of a Redis server"):
+        serve(bundle_folder, port=0, workers=2, settings=settings)
+    with pytest.raises(ConfigurationError, match="set SHROFF_LEDGER to a PostgreSQL database"):
+        serve(bundle_folder, port=0, workers=2, settings=Settings(home=tmp_path, state="redis://127.0.0.1:1"))
