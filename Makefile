@@ -19,7 +19,7 @@ lint: .venv/installed-dev
 	$(BIN)/lint-imports
 
 # what tests start that pip does not bring, as program:package; RUNLEVEL=1: installed, not started
-PROGRAMS := redis-server:redis-server chromium:chromium chromedriver:chromium-driver curl:curl
+PROGRAMS := redis-server:redis-server chromium:chromium chromedriver:chromium-driver curl:curl promtool:prometheus
 
 programs:
 	@missing=; for program in $(PROGRAMS); do \

@@ -24,7 +24,7 @@ class Scrape:
     @property
     def names(self) -> set[str]:
         """The names of all samples; of families without any, those that they would have."""
-        ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
+        ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
         return {family.name + end for family in self.families.values() for end in ends.get(family.type, ("",))} | {
             sample.name for family in self.families.values() for sample in family.samples
         }
