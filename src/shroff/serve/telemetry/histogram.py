@@ -14,7 +14,7 @@ class Histogram:
         bounds: in ascending order; values above the last are counted too.
 
     >>> histogram = Histogram([1, 5])
-    >>> histogram.add(1), histogram.add(4, times=2), histogram.add(9)
+    >>> histogram.add(1), histogram.add_all(4, 2), histogram.add(9)
     (None, None, None)
     >>> histogram.cumulative, histogram.count, histogram.total
     ([1, 3, 4], 4, 18)
@@ -27,8 +27,13 @@ class Histogram:
         self.total: float = 0
         self._counts = [0] * (len(self.bounds) + 1)
 
-    def add(self, value: float, *, times: int = 1) -> None:
-        """Count a value, once or several times."""
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add_all(self, value: float, times: int) -> None:
+        """Count a value several times."""
         self._counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 

@@ -78,8 +78,8 @@ class Meter:
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.repeated = 0
         self.stages: dict[Stage, Histogram] = {stage: Histogram(SECONDS) for stage in STAGES}
-        self._parse, self._wait, self._features, self._score, self._decide, self._ledger, self._whole = (
-            self.stages[stage].add for stage in STAGES
+        self._parse, self._wait, self._ledger, self._whole = (
+            self.stages[stage].add for stage in ("parse", "wait", "ledger", "whole")
         )
 
     def parsed(self, journey: Journey) -> None:
@@ -89,9 +89,9 @@ class Meter:
 
     def took(self, turn: Turn) -> None:
         """Payments were decided together, and handed to the ledger."""
-        self._features(turn.observed - turn.began, times=turn.payments)
-        self._score(turn.scored - turn.observed, times=turn.payments)
-        self._decide(turn.decided - turn.scored, times=turn.payments)
+        self.stages["features"].add_all(turn.observed - turn.began, turn.payments)
+        self.stages["score"].add_all(turn.scored - turn.observed, turn.payments)
+        self.stages["decide"].add_all(turn.decided - turn.scored, turn.payments)
 
     def settled(self, journey: Journey) -> None:
         """A decision is durable."""
