@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 
 from shroff import Entity, FeatureGroup, Schema
 from shroff.features.define import calendar
 from shroff.features.engines.batch import compute
+from shroff.features.engines.online.redis.link import Link
 from shroff.features.plan import Plan
-from shroff.monitor import compare, log_parity
+from shroff.monitor import compare, engine_parity
 from shroff.monitor.parity import explain
 
 schema = Schema(id="id", time="time", amount="amount", keys=["card"])
@@ -31,10 +33,14 @@ def log() -> pl.DataFrame:
     )
 
 
-def test_engines_are_equal_on_a_log() -> None:
-    parity = log_parity([group], log(), plan)
-    assert parity.holds
-    assert parity.different == {"card_count_1h": 0, "card_total_amount_1h_delay_10m": 0, "weekday": 0}
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+def test_engines_are_equal_on_a_log(redis_server: str) -> None:
+    found = engine_parity([group], log(), plan, redis=redis_server, spark="local[1]")
+    assert [parity.right for parity in found] == ["online", "online in Redis", "Spark"]
+    for parity in found:
+        assert parity.holds
+        assert parity.different == {"card_count_1h": 0, "card_total_amount_1h_delay_10m": 0, "weekday": 0}
+    assert not Link(redis_server).call([("KEYS", "parity-*")])[0], "nothing is left on the server"
 
 
 def test_a_difference_is_counted_and_its_window_shown() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from shroff.features.define import Aggregate, FeatureGroup
-from shroff.features.engines.batch import compute_plan
-from shroff.features.engines.replay import replay
+from shroff.features.define import Aggregate
 from shroff.features.plan import Plan
 from shroff.features.window import after, micros, upto
 
@@ -43,16 +40,6 @@ class Parity:
     def holds(self) -> bool:
         """Whether nothing differs."""
         return self.first is None
-
-
-def log_parity(groups: Sequence[FeatureGroup], frame: pl.DataFrame, plan: Plan) -> Parity:
-    """Compute a clean table's features in one go, and again one payment at a time, and compare.
-
-    Args:
-        frame: payments from the beginning of what windows should see.
-    """
-    result = compare(compute_plan(plan, frame), replay(groups, frame, plan.schema), "batch", "online")
-    return explain(result, frame, plan)
 
 
 def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name: str) -> Parity:

@@ -174,6 +174,21 @@ class RedisEngine:
         """
         self._run(lambda: [self._forget_call(payment)])
 
+    def drop(self) -> None:
+        """Remove the state from the server, whoever uses it.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        cursor = 0
+        while True:
+            page = ("SCAN", cursor, "MATCH", self.name + b"*", "COUNT", 1_000)
+            cursor, keys = self.link.call([page])[0]
+            if keys:
+                self.link.call([("UNLINK", *keys)])
+            if int(cursor) == 0:
+                return
+
     def close(self) -> None:
         """Hang up."""
         self.link.close()
