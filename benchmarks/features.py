@@ -309,7 +309,7 @@ def run(system: str, source: Path, folder: Path, more: list[str]) -> dict[str, f
 def watched(arguments: list[str]) -> dict[str, float]:
     """What a script prints as JSON, and its `peak` memory with its children's."""
     command = [sys.executable, "-W", "ignore", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         peak = 0
         while process.poll() is None:
             peak = max(peak, resident(process.pid))

@@ -61,7 +61,7 @@ GROUP = FeatureGroup(
 def make(folder: Path, rows: int) -> Path:
     """A clean table of so many payments."""
     once = folder / "once.parquet"
-    raw = simulate(rows // TIMES, days=DAYS).select(SCHEMA.scales)
+    raw = simulate(rows // TIMES, days=DAYS).select(list(SCHEMA.scales))
     clean(raw, SCHEMA, key=b"benchmark" * 4, max_bad=0.05).frame.write_parquet(once, compression="lz4")
     del raw
     table = pl.scan_parquet(once)
