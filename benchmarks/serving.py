@@ -28,12 +28,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import polars as pl
-from benchmarks.serving_load import Run, drive, request
-from benchmarks.serving_peers import PEERS, Peer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.serving_load import Run, drive, request
+from benchmarks.serving_peers import PEERS, Peer
 from shroff.detect import BoostedTrees
 
 PROJECT = Path(__file__).with_name("serving_project.py")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from shroff.errors import ShroffError
+import msgspec
+
+from shroff.errors import BadPayment, ShroffError
 from shroff.serve import problem
 from shroff.serve.answer import encode
 from shroff.serve.problem import Kind
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -100,6 +103,20 @@ async def read_body(receive: Receive) -> bytes | Refusal | None:
             return b"".join(parts)
         message = await receive()
     return None
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """A body as JSON of a type, strictly: no text is taken for a number, no number for a truth.
+
+    Raises:
+        BadPayment: it is something else; the sentence names no value.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise BadPayment(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadPayment("expected one JSON object in UTF-8, got something else.") from None
 
 
 def explain(error: BaseException) -> Refusal:

@@ -13,7 +13,12 @@ from shroff.errors import BadPayment
 
 _name = partial(msgspec.Meta, min_length=1, max_length=200)
 Name = Annotated[str, _name()]
-_At = Annotated[str | None, msgspec.Meta(description="When it happened, ISO 8601; now if it is not told.")]
+_At = Annotated[
+    str | None,
+    msgspec.Meta(
+        description="When it happened, ISO 8601; now if it is not told.", extra_json_schema={"format": "date-time"}
+    ),
+]
 
 
 class Result(msgspec.Struct, forbid_unknown_fields=True):

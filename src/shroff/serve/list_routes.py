@@ -19,7 +19,9 @@ from shroff.serve.routing import needs, problems
 from shroff.serve.scorer import Scorer
 
 _Value = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-_Moment = Annotated[str | None, msgspec.Meta(description="ISO 8601 with its zone.")]
+_Moment = Annotated[
+    str | None, msgspec.Meta(description="ISO 8601 with its zone.", extra_json_schema={"format": "date-time"})
+]
 
 
 class NewEdit(msgspec.Struct, forbid_unknown_fields=True):

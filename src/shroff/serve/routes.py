@@ -21,7 +21,7 @@ from shroff import __version__
 from shroff.errors import LedgerUnavailable, NotFound, PaymentConflict
 from shroff.serve import catalogue, problem
 from shroff.serve.answer import Answer, encode
-from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, explain, is_json
+from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
 from shroff.serve.help import Page, help_routes
@@ -34,6 +34,18 @@ from shroff.serve.shadow import Comparison
 
 AnyRequest = Request[Any, Any, Any]
 Json = dict[str, Any]
+
+
+class StrictRequest(AnyRequest):
+    """A request whose body is read as what its route takes.
+
+    Litestar itself would take 0 and "0" for false where the description says that only a boolean is.
+    """
+
+    async def json(self) -> Any:
+        """The body, decoded and checked."""
+        taken = self.route_handler.parsed_data_field
+        return await super().json() if taken is None else decode(await self.body(), taken.annotation)
 
 
 class Health(msgspec.Struct):
@@ -73,6 +85,7 @@ def routes(
 
     return Litestar(
         [*handlers, openapi, *help_routes(Page(described))],
+        request_class=StrictRequest,
         guards=[] if gate is None else [partial(_admit, gate)],
         exception_handlers={Exception: _refuse},
         openapi_config=None,
@@ -206,9 +219,6 @@ def _refuse(request: AnyRequest, error: Exception) -> Response[bytes]:
     """Problem details for whatever was raised: by the domain, by Litestar, or by a defect."""
     if isinstance(error, HTTPException):
         return _response(_refusal(request, error), error.headers)
-    if isinstance(error, UnicodeDecodeError | RecursionError):
-        # what Litestar lets pass of a body that is no JSON, or too deep
-        return _response((problem.BAD_PAYMENT, "expected one JSON object in UTF-8, got something else."))
     return _response(explain(error))
 
 

@@ -51,7 +51,7 @@ class ResultTable(msgspec.Struct):
     values: list[list[str | None]] = msgspec.field(name="Values")
 
 
-class Result(msgspec.Struct):
+class ScoredTable(msgspec.Struct):
     """A table and its type, which is always `table`."""
 
     type: Literal["table"]
@@ -61,7 +61,7 @@ class Result(msgspec.Struct):
 class AzureAnswer(msgspec.Struct):
     """Answered tables by name."""
 
-    results: dict[str, Result] = msgspec.field(name="Results")
+    results: dict[str, ScoredTable] = msgspec.field(name="Results")
 
 
 class AzureDetail(msgspec.Struct):
@@ -165,7 +165,7 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
     return Interface("Azure ML", (route,), _fail, AzureError)
 
 
-async def _answer(scorer: Scorer, naming: Naming, sent: InputTable) -> Result:
+async def _answer(scorer: Scorer, naming: Naming, sent: InputTable) -> ScoredTable:
     rows = table(sent.columns, sent.values)
     outcomes = await judge(scorer, from_text(scorer, rows))
     echoed = naming.echoed(sent.columns, scorer.bundle.schema.id)
@@ -173,7 +173,7 @@ async def _answer(scorer: Scorer, naming: Naming, sent: InputTable) -> Result:
         [*(_text(row[name]) for name in echoed), LABELS[outcome.action], naming.probability(outcome)]
         for row, outcome in zip(rows, outcomes, strict=True)
     ]
-    return Result("table", ResultTable([*echoed, "Scored Labels", "Scored Probabilities"], values))
+    return ScoredTable("table", ResultTable([*echoed, "Scored Labels", "Scored Probabilities"], values))
 
 
 def _text(cell: Cell) -> str | None:

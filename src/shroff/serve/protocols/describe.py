@@ -56,7 +56,7 @@ def _operation(interface: Interface, route: Route, of_type: Mapping[int, Json]) 
     if route.scope is not None:
         operation["security"] = [{KEY: [route.scope]}]
     if route.takes:
-        operation["requestBody"] = {"required": True, "content": content(route.takes)}
+        operation["requestBody"] = {"required": not route.streamed, "content": content(route.takes)}
     return operation
 
 

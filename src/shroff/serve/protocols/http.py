@@ -9,9 +9,7 @@ from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-import msgspec
-
-from shroff.errors import BadPayment, ShroffError
+from shroff.errors import ShroffError
 from shroff.serve import asgi, problem
 from shroff.serve.answer import encode
 from shroff.serve.asgi import Asgi, Receive, Refusal, Scope, Send
@@ -36,12 +34,7 @@ class Call:
 
     def json(self, kind: type[T], content: bytes | None = None) -> T:
         """The body (or `content`) as JSON of a type; raises BadPayment, which names no value."""
-        try:
-            return msgspec.json.decode(self.body if content is None else content, type=kind)
-        except msgspec.ValidationError as error:
-            raise BadPayment(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BadPayment("expected one JSON object in UTF-8, got something else.") from None
+        return asgi.decode(self.body if content is None else content, kind)
 
 
 Stream = Callable[[Receive, Send], Awaitable[None]]
@@ -93,9 +86,9 @@ class Route:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What matches the paths of the template."""
+        """What matches the paths of the template; a colon divides as a slash does, as in `{name}:predict`."""
         parts = re.split(r"\{(\w+)\}", self.path)
-        names = [f"(?P<{part}>[^/]+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts)]
+        names = [f"(?P<{part}>[^/:]+)" if at % 2 else re.escape(part) for at, part in enumerate(parts)]
         return re.compile("".join(names))
 
     @property

@@ -1,0 +1,141 @@
+"""Ask a service whatever its OpenAPI description allows, and what it does not, and check every answer.
+
+    python -m benchmarks.fuzz
+    python -m benchmarks.fuzz --examples 40 --seed 7
+
+Schemathesis makes requests from the whole description: its examples, the edges of every field, and random ones, valid
+and not. Each answer must be no server error, of a documented status, content type, headers and schema; wrong data must
+be refused, undocumented methods and missing keys too. Not checked is that valid data is always taken: JSON Schema
+cannot say that an id was used before, that a time lies ahead of the clock, or what a model reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from serve.fuzzable import NAMES, fuzzable
+
+_CHECKS_OFF = "positive_data_acceptance"
+_CURRENCIES = ("EUR", "USD", "JPY", "BHD")
+_FIELDS = {"payment_id": "ids", "created_at": "times", "currency": "currencies"}
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What became of one operation: requests sent, and the titles of the checks that failed, one a request."""
+
+    operation: str
+    cases: int
+    failures: tuple[str, ...]
+
+
+def fuzz(url: str, token: str, *, examples: int, seed: int, names: Sequence[str] = ()) -> list[Fuzzed]:
+    """Ask the service at a URL.
+
+    Args:
+        token: an API key of all scopes.
+        examples: random requests an operation, at most.
+        names: models and lists that the service has.
+
+    Raises:
+        RuntimeError: Schemathesis could not run.
+    """
+    with TemporaryDirectory(prefix="shroff-fuzz-") as name:
+        folder = Path(name)
+        config, events = folder / "schemathesis.toml", folder / "events.ndjson"
+        config.write_text(_config(names))
+        command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config)]
+        command += ["run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {token}"]
+        command += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", str(seed)]
+        command += ["--exclude-checks", _CHECKS_OFF, "--continue-on-failure", "--no-shrink", "--warnings", "off"]
+        command += ["--suppress-health-check", "all", "--report", "ndjson", "--report-ndjson-path", str(events)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+        if done.returncode not in (0, 1) or not events.exists():
+            raise RuntimeError(f"Schemathesis ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        with events.open() as lines:
+            return _read(map(json.loads, lines))
+
+
+def _config(names: Sequence[str]) -> str:
+    """Values that random ones would never hit: ids that come again, times of now, currencies, names there are."""
+    now = datetime.now(UTC)
+    values = {
+        "ids": [f"fuzz-{number}" for number in range(200)],
+        "times": [(now - timedelta(seconds=second)).isoformat() for second in range(0, 600, 7)],
+        "currencies": _CURRENCIES,
+        "names": names or ["x"],
+    }
+    lines = [f"hooks = {json.dumps(str(Path(__file__).with_name('fuzz_hooks.py')))}"]
+    for name, entries in values.items():
+        lines += [f"[dictionaries.{name}]", f"values = {json.dumps(list(entries))}"]
+    lines += ["[parameters]"]
+    for field, name in _FIELDS.items():
+        lines += [f'"body.{field}" = {{ dictionary = "{name}", probability = 0.8 }}']
+    for field, name in (("payment_id", "ids"), ("name", "names")):
+        lines += [f'"path.{field}" = {{ dictionary = "{name}", probability = 0.8 }}']
+    # every line of a batch has an answer of its own, so the whole is never refused for what is in it
+    lines += ["[[operations]]", 'include-name = "POST /v1/decisions:batch"']
+    lines += ["checks.negative_data_rejection.enabled = false"]
+    return "\n".join(lines)
+
+
+def _read(events: Iterable[dict[str, Any]]) -> list[Fuzzed]:
+    cases: Counter[str] = Counter()
+    failures: dict[str, list[str]] = {}
+    for event in events:
+        if (error := event.get("NonFatalError")) is not None:
+            raise RuntimeError(f"Schemathesis could not make requests: {json.dumps(error)}")
+        if (finished := event.get("ScenarioFinished")) is not None:
+            recorder = finished["recorder"]
+            cases[recorder["label"]] += len(recorder.get("interactions", {}))
+            failures.setdefault(recorder["label"], []).extend(_failed(recorder))
+    return [Fuzzed(name, cases[name], tuple(failed)) for name, failed in sorted(failures.items())]
+
+
+def _failed(recorder: dict[str, Any]) -> Iterator[str]:
+    for checks in recorder.get("checks", {}).values():
+        for check in checks:
+            if check["status"] != "success":
+                failure = check["failure_info"]["failure"]
+                yield f"{failure['title']}: {failure['message']}"
+
+
+def main() -> int:
+    """Start a service, ask it, print a table; 1 when a check failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=400, help="random requests an operation, at most")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with TemporaryDirectory(prefix="shroff-fuzz-") as folder, fuzzable(Path(folder)) as (service, token):
+        found = fuzz(service.url, token, examples=options.examples, seed=options.seed, names=NAMES)
+        log = service.log.read_text()
+    table = Table("operation", "requests", "failures")
+    for one in found:
+        table.add_row(one.operation, f"{one.cases:,}", str(len(one.failures)))
+    failures = [failure for one in found for failure in one.failures]
+    table.add_section()
+    table.add_row("all", f"{sum(one.cases for one in found):,}", str(len(failures)))
+    console = Console()
+    console.print(table)
+    for failure in sorted(set(failures)):
+        console.print(failure, markup=False)
+    if "unexpected" in log:
+        console.print(log, markup=False)
+    return 1 if failures or "unexpected" in log else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""A service for whoever asks it everything: with keys, a model, a list, and a model in the shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from serve.conftest import fitted_model, make_bundle
+from serve.service import Service
+from shroff.package import Models, save
+from shroff.package.models import Role
+from shroff.serve.control import Keys
+from shroff.serve.control.keys import SCOPES
+
+NAMES: Final = ("logistic_regression", "blocked")
+"""Its model and its list."""
+
+
+@contextmanager
+def fuzzable(home: Path) -> Iterator[tuple[Service, str]]:
+    """The service, and a key of all scopes."""
+    model, models = fitted_model(), Models(home / "models")
+    roles: tuple[Role, ...] = ("production", "shadow")
+    for role in roles:
+        # a version is the digest of what is in a bundle
+        save(make_bundle(model, fingerprint=sha256(role.encode()).hexdigest()), home / role)
+        models.publish(home / role, role=role)
+    token = Keys(f"sqlite:///{home / 'control.db'}").create("fuzz", SCOPES)
+    with Service(None, home, keys=True) as service:
+        yield service, token
