@@ -10,12 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
 from uuid import uuid4
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import NullPool, create_engine, make_url
 
 _UNPRIVILEGED = "nobody"
 
@@ -28,9 +29,42 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server that can be stopped and started again."""
+
+    url: str
+    programs: Path
+    folder: Path
+    options: str
+    user: str | None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._control("-w", "-l", self.folder / "log", "-o", self.options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: at once as if it crashed, or with the mode `fast`."""
+        self._control("-m", mode, "stop")
+
+    def _control(self, *words: object) -> None:
+        _run(self.programs / "pg_ctl", "-D", self.folder / "data", *words, user=self.user)
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """The URL of a fresh PostgreSQL server.
+
+    Raises:
+        LookupError: there is none to start, and why.
+    """
+    with stoppable_postgres() as server:
+        yield server.url
+
+
+@contextmanager
+def stoppable_postgres(*settings: str) -> Iterator[Postgres]:
+    """A fresh PostgreSQL server that runs; it must run at the end, too. `settings` are of the form `name=value`.
 
     Raises:
         LookupError: there is none to start, and why.
@@ -47,14 +81,16 @@ def postgres() -> Iterator[str]:
             owner = pwd.getpwnam(user)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         port = free_port()
-        data = folder / "data"
-        _run(programs / "initdb", "-D", data, "-U", "shroff", "-A", "trust", "--no-sync", user=user)
+        _run(programs / "initdb", "-D", folder / "data", "-U", "shroff", "-A", "trust", "--no-sync", user=user)
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
-        _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start", user=user)
+        options = " ".join([options, *(f"-c {setting}" for setting in settings)])
+        url = f"postgresql+psycopg://shroff@127.0.0.1:{port}/postgres"
+        server = Postgres(url, programs, folder, options, user)
+        server.start()
         try:
-            yield f"postgresql+psycopg://shroff@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop", user=user)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -63,7 +99,8 @@ def postgres() -> Iterator[str]:
 def postgres_schema(server: str) -> Iterator[str]:
     """The URL of an empty schema of its own in the database of a PostgreSQL server."""
     schema = f"shroff_test_{uuid4().hex}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    # no pool: a test may stop the server meanwhile
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"CREATE SCHEMA {schema}")

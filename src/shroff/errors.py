@@ -19,6 +19,7 @@
     │   └── UnknownKey          no API key, or none of ours
     ├── Unavailable             something that is needed does not answer: try later    (ConnectionError)
     │   ├── LedgerUnavailable   a decision cannot be made durable
+    │   │   └── LedgerAway      because the ledger's database does not answer
     │   ├── StateUnavailable    the online state cannot be reached, or is being rebuilt
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   ├── BrokerUnavailable   Kafka does not answer
@@ -113,6 +114,10 @@ class Unavailable(ShroffError, ConnectionError):
 
 class LedgerUnavailable(Unavailable):
     """A decision cannot be made durable, so it must not be answered."""
+
+
+class LedgerAway(LedgerUnavailable):
+    """The ledger's database does not answer, for no fault of what was asked."""
 
 
 class StateUnavailable(Unavailable):

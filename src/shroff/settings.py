@@ -34,7 +34,7 @@ class Settings:
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
 Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, SHROFF_AZUREML_RESULT, \
 SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, \
-SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
+SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
@@ -53,6 +53,10 @@ SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
     """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
+    spool: Path = Path()
+    """Folder on local disk for what is decided while a ledger in PostgreSQL is away; default: a folder in `home`."""
+    spool_size: str = "64MB"
+    """How much the spool of a process may take, such as `64MB`; `0MB` is no spool."""
     state: str = field(default="memory", repr=False)
     """Where the online engine's state is: `memory` (of each process), or `redis://host:6379/0` for all together."""
     store: str = ""
@@ -84,7 +88,7 @@ SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
         chosen: dict[str, Any] = {
             name.removeprefix(PREFIX).lower(): text for name, text in given.items() if name in valid and text
         }
-        for name in ("home", "models"):
+        for name in ("home", "models", "spool"):
             if name in chosen:
                 chosen[name] = Path(chosen[name])
         return cls(**chosen)
@@ -96,6 +100,7 @@ SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
             "control": shared or f"sqlite:///{self.home / 'control.db'}",
             "store": str(self.home / "store"),
             "models": self.home / "models",
+            "spool": self.home / "spool",
         }
         for name, value in usual.items():
             if getattr(self, name) in ("", Path()):
@@ -113,10 +118,23 @@ SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
         """
         if not self.memory:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        match = re.fullmatch(r"(\d{1,6})(MB|GB)", self.memory)
-        size = int(match[1]) * (10**6 if match[2] == "MB" else 10**9) if match else 0
-        if size < 512 * 10**6:
+        size = _size(self.memory)
+        if size is None or size < 512 * 10**6:
             raise ConfigurationError(f"expected a size from 512MB on, such as `8GB`, got memory `{self.memory}`.")
+        return size
+
+    def spool_bytes(self) -> int:
+        """`spool_size` in bytes.
+
+        Raises:
+            ConfigurationError: it is no size.
+
+        >>> Settings(spool_size="1GB").spool_bytes()
+        1000000000
+        """
+        size = _size(self.spool_size)
+        if size is None:
+            raise ConfigurationError(f"expected a size such as `64MB`, got spool_size `{self.spool_size}`.")
         return size
 
     def hmac_key(self) -> bytes:
@@ -137,6 +155,12 @@ SHROFF_PERSONAL_KEY, SHROFF_STATE, SHROFF_STORE.
                 f"expected a folder that can keep {path}, got: {error.strerror}; "
                 "set SHROFF_HOME to another, or SHROFF_PERSONAL_KEY."
             ) from None
+
+
+def _size(text: str) -> int | None:
+    """The bytes of a text such as `64MB` or `8GB`; None when it is not of this form."""
+    match = re.fullmatch(r"(\d{1,6})(MB|GB)", text)
+    return int(match[1]) * (10**6 if match[2] == "MB" else 10**9) if match else None
 
 
 def opentelemetry(environment: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Events:
 
     def _recorded(self, event: PendingEvent) -> bool:
         """Whether the ledger has this event; raises `PaymentConflict` when it has another one."""
-        stored = self._find(event.payment_id, event.kind)
+        stored = self._find(event.payment_id, event.kind, presume_new=True)
         if stored is not None:
             _require_same(event, stored.digest)
         return stored is not None

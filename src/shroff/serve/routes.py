@@ -49,11 +49,12 @@ class StrictRequest(AnyRequest):
 
 
 class Health(msgspec.Struct):
-    """The service does what it should."""
+    """The service does what it should; `notice` is what an operator should know all the same."""
 
     status: Literal["live", "ready"]
     degraded: str | None = None
     """Why payments are decided without features now: then the policy decides."""
+    notice: str | None = None
 
 
 def routes(
@@ -193,7 +194,7 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
     def ready() -> Health:
         if scorer.unready is not None:
             raise LedgerUnavailable(f"the service is not ready: {scorer.unready}.")
-        return Health("ready", scorer.degraded)
+        return Health("ready", scorer.degraded, scorer.notice)
 
     return [live, ready]
 

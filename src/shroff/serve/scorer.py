@@ -54,12 +54,17 @@ _log = logging.getLogger("shroff.serve")
 
 @dataclass(frozen=True)
 class Figures:
-    """Keys and payments that await a result or label in the state, payments in flight, entries that wait for disk."""
+    """Keys and payments that await a result or label in the state, payments in flight, entries that wait for disk.
+
+    Also entries in the spool and its bytes, while the ledger's database is away.
+    """
 
     keys: int
     pending: int
     in_flight: int
     queued: int
+    spooled: int
+    spool_bytes: int
 
 
 class Scorer:
@@ -126,7 +131,8 @@ class Scorer:
 
     def _number(self, payment_id: str) -> int | None:
         stored = self._ledger.find(payment_id)
-        return None if stored is None else stored.seq
+        # what waits in the spool has no number yet
+        return None if stored is None else stored.seq or None
 
     @property
     def shadow(self) -> Shadow | None:
@@ -147,12 +153,14 @@ class Scorer:
     @property
     def figures(self) -> Figures:
         """How much of everything there is now."""
-        engine = self._state.engine
+        engine, spooled = self._state.engine, self._ledger.spooled
         return Figures(
             keys=engine.keys,
             pending=engine.pending,
             in_flight=len(self._sequencer.in_flight),
             queued=self._ledger.queued,
+            spooled=0 if spooled is None else spooled.entries,
+            spool_bytes=0 if spooled is None else spooled.bytes,
         )
 
     @property
@@ -173,6 +181,14 @@ class Scorer:
     def degraded(self) -> str | None:
         """Why payments are decided without features now; None when they are not."""
         return self._state.failure
+
+    @property
+    def notice(self) -> str | None:
+        """What an operator should know although payments are decided: the ledger's database is away."""
+        spooled = self._ledger.spooled
+        if spooled is None:
+            return None
+        return f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} bytes) wait in the spool"
 
     def start(self) -> None:
         """Open the ledger and rebuild the state: history first, then the ledger's records in their order.
@@ -290,7 +306,7 @@ class Scorer:
             self.meter.repeated += 1
             pending.callers.add(told)
             return
-        stored = self._ledger.find(payment.id)
+        stored = self._ledger.find(payment.id, presume_new=True)
         if stored is not None:
             require_same(stored.digest, digest)
             self.meter.repeated += 1

@@ -110,7 +110,7 @@ class Service:
         make = None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
         return Scorer(
             bundle,
-            Ledger(chosen.ledger),
+            Ledger(chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes()),
             key=key,
             lateness=self.lateness,
             lists=LiveLists(Lists(chosen.control)),

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from shroff.errors import ConfigurationError, LedgerUnavailable
+from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
 from shroff.serve.ledger.postgres import Postgres
 from shroff.serve.ledger.record import GENESIS
 from shroff.serve.ledger.sqlite import SQLite
@@ -75,6 +75,8 @@ HEAD = Table(
     Column("seq", BigInteger, nullable=False),
     Column("chain", LargeBinary, nullable=False),
 )
+
+_OWN_FAULT = {"OperationalError", "InterfaceError", "InternalError"}
 
 # spelt out, so that it has no parameters
 HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {VERSION}"))
@@ -142,7 +144,18 @@ def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterato
     try:
         yield
     except (SQLAlchemyError, error) as caught:
-        raise LedgerUnavailable(f"cannot {doing}: the ledger's database answered {reason(caught)}.") from caught
+        raise failure(caught)(f"cannot {doing}: the ledger's database answered {reason(caught)}.") from caught
+
+
+def failure(error: BaseException) -> type[LedgerUnavailable]:
+    """`LedgerAway` where a database failed by itself, and not because of what it was asked.
+
+    >>> failure(ConnectionError()), failure(sqlite3.OperationalError())
+    (<class 'shroff.errors.LedgerUnavailable'>, <class 'shroff.errors.LedgerAway'>)
+    """
+    cause = getattr(error, "orig", None) or error
+    # the names that PEP 249 gives them in every driver
+    return LedgerAway if _OWN_FAULT.intersection(kind.__name__ for kind in type(cause).__mro__) else LedgerUnavailable
 
 
 def reason(error: BaseException) -> str:

@@ -44,3 +44,9 @@ class Statement:
 def cursor(connection: Connection) -> Cursor:
     """A cursor of the driver's connection behind SQLAlchemy's."""
     return cast(Cursor, connection.connection.cursor())
+
+
+def hang_up(connection: Connection) -> None:
+    """Close a connection, also one that is broken: SQLAlchemy, which was passed by, would try to roll it back."""
+    connection.invalidate()
+    connection.close()

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import starmap
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, LedgerAway
 from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import Backend, Head, backend
+from shroff.serve.ledger.detour import Detour
+from shroff.serve.ledger.detour import Waiting as Spooled
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
 from shroff.serve.ledger.reader import Finder, entries, keys, verify
 from shroff.serve.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.serve.ledger.seen import Seen, seen_as
+from shroff.serve.ledger.spool import Spool
 from shroff.serve.ledger.writer import Writer
+
+_log = logging.getLogger("shroff.serve")
 
 
 class Ledger:
@@ -24,6 +31,10 @@ class Ledger:
     `url` names a SQLite file or a PostgreSQL database. At most `max_queue` entries wait for the disk;
     up to `max_group` of them share one commit. A ledger that was not opened can be read, also while
     another process writes it.
+
+    While the database of a ledger in PostgreSQL is away, entries are made durable in the folder `spool`, at most
+    `spool_limit` bytes of them, and come to the ledger before anything newer when it is back. A SQLite ledger is
+    on this machine itself and has no use for it.
 
     >>> from tempfile import TemporaryDirectory
     >>> entry = Entry("payment", "p1", 1_700_000_000_000_000, 1_700_000_000_000_000, bytes(32), b"{}")
@@ -37,7 +48,15 @@ class Ledger:
         MissingExtra: the URL asks for PostgreSQL and its driver is not installed.
     """
 
-    def __init__(self, url: str, *, max_group: int = 512, max_queue: int = 10_000) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_group: int = 512,
+        max_queue: int = 10_000,
+        spool: Path | None = None,
+        spool_limit: int = 64_000_000,
+    ) -> None:
         if max_group < 1 or max_queue < 1:
             raise ConfigurationError(f"expected limits of at least 1, got {max_group=} and {max_queue=}.")
         self._database: Backend = backend(url)
@@ -49,6 +68,10 @@ class Ledger:
         self._writer: Writer | None = None
         # with other writers, an id that nobody here has seen may be there all the same
         self._seen: Seen | None = None
+        self._folder = None if self._database.alone or not spool_limit else spool
+        self._spool_limit = spool_limit
+        self._spool: Spool | None = None
+        self._detour: Detour | None = None
 
     def open(self) -> None:
         """Create the tables when they are missing and start writing.
@@ -61,18 +84,35 @@ class Ledger:
             raise ConfigurationError("expected a closed ledger, this one is open already.")
         self._database.claim()
         self._queue = Queue(self._max_queue)
-        writer = Writer(self._database, self._queue, self.commits, max_group=self._max_group)
+        self._open_spool()
+        writer = Writer(
+            self._database,
+            self._queue,
+            self.commits,
+            max_group=self._max_group,
+            spool=self._spool,
+            find=self._finder.find,
+        )
         try:
             writer.start()
         except BaseException:
-            self._database.release()
+            self._release()
             raise
-        self._writer = writer
+        self._writer, self._detour = writer, writer.detour
         try:
-            self._seen = Seen(starmap(seen_as, keys(self._database))) if self._database.alone else None
+            if self._database.alone:
+                self._seen = Seen(starmap(seen_as, keys(self._database)))
+            elif self._detour is not None:
+                self._detour.remember(keys(self._database))
         except BaseException:
             self.close()
             raise
+
+    @property
+    def spooled(self) -> Spooled | None:
+        """What waits in the spool; None while the database is there."""
+        detour = self._detour
+        return detour.waiting if detour is not None and detour.active else None
 
     @property
     def queued(self) -> int:
@@ -136,13 +176,35 @@ class Ledger:
                 self._seen.add(seen_as(waiting.entry.payment_id, waiting.entry.kind))
         self._queue.put(entries)
 
-    def find(self, payment_id: str, kind: Kind = "payment") -> StoredEntry | None:
+    def find(self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False) -> StoredEntry | None:
         """The entry of this kind for a payment, or None: an index look-up, mostly not even that.
+
+        What waits in the spool has the number 0.
+
+        Args:
+            presume_new: while the database is away, take for new what this process has not seen. If another has
+                written it, that will come out when the entry is written.
 
         Raises:
             LedgerUnavailable: the database does not answer.
             BadPayment: no payment can have this id.
         """
+        detour = self._detour
+        if detour is None:
+            return self._look_up(payment_id, kind)
+        if (spooled := detour.find(payment_id, kind)) is not None:
+            return spooled
+        try:
+            if detour.active:
+                raise LedgerAway("the ledger's database is away: send it again later.")
+            return self._look_up(payment_id, kind)
+        except LedgerAway:
+            check_id(payment_id)
+            if presume_new and not detour.may_have(payment_id, kind):
+                return None
+            raise
+
+    def _look_up(self, payment_id: str, kind: Kind) -> StoredEntry | None:
         if self._seen is not None and not self._seen.may_have(seen_as(payment_id, kind)):
             check_id(payment_id)
             return None
@@ -159,6 +221,8 @@ class Ledger:
             LedgerUnavailable: the database does not answer.
             DataError: a record holds a value of the wrong type.
         """
+        if self._detour is not None and self._detour.active:
+            raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
         return entries(self._database, since, after)
 
     def verify(self) -> Head:
@@ -178,9 +242,32 @@ class Ledger:
         self._seen = None
         if self._writer is not None:
             self._writer.stop()
-            self._writer = None
-            self._database.release()
+            self._writer = self._detour = None
+            self._release()
         self._finder.close()
+
+    def _open_spool(self) -> None:
+        """Without a spool the ledger works too, until its database is away: so a bad folder is no reason to stop."""
+        if self._folder is None:
+            return
+        self._spool = Spool(self._folder, limit=self._spool_limit)
+        try:
+            self._spool.open()
+        except OSError as error:
+            self._spool.close()
+            self._spool = None
+            _log.error(
+                "the spool in %s cannot be used (%s): payments will be refused while the ledger's database is away.",
+                self._folder,
+                error.strerror,
+                extra={"event": "no_spool"},
+            )
+
+    def _release(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+        self._database.release()
 
     def __enter__(self) -> Self:
         self.open()

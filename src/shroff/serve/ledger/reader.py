@@ -18,9 +18,20 @@ from sqlalchemy import (
     text,
 )
 
-from shroff.errors import DataError, LedgerUnavailable
-from shroff.serve.ledger.database import HEAD, LATER, PAYMENTS, RECORDS, Backend, Head, head, reason, unavailable
-from shroff.serve.ledger.driver import Cursor, Statement, cursor
+from shroff.errors import DataError
+from shroff.serve.ledger.database import (
+    HEAD,
+    LATER,
+    PAYMENTS,
+    RECORDS,
+    Backend,
+    Head,
+    failure,
+    head,
+    reason,
+    unavailable,
+)
+from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
 from shroff.serve.ledger.record import COLUMNS, GENESIS, KINDS, Kind, StoredEntry, check_id, link, stored
 
 _PAGE = 1_000
@@ -58,14 +69,14 @@ class Finder:
                 row = cursor.fetchone()
         except self._error as error:
             self.close()
-            raise LedgerUnavailable(f"cannot look up a {kind} in the ledger: {reason(error)}.") from error
+            raise failure(error)(f"cannot look up a {kind} in the ledger: {reason(error)}.") from error
         return None if row is None else stored(row)
 
     def close(self) -> None:
         """Close the connection; the next look-up opens another."""
         with self._lock:
             if self._connection is not None:
-                self._connection.close()
+                hang_up(self._connection)
             self._connection = self._cursor = None
 
     def _connect(self) -> Cursor:
@@ -87,7 +98,8 @@ def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
         (PAYMENTS, literal_column("'payment'")),
         (LATER, RECORDS.c.kind),
     ]
-    with unavailable("read the ledger"), reading(database) as connection:
+    # in a transaction: PostgreSQL streams only there
+    with unavailable("read the ledger"), database.engine.connect() as connection:
         streamed = connection.execution_options(yield_per=_PAGE)
         for condition, kind in kinds:
             rows = streamed.execute(select(RECORDS.c.payment_id, kind).where(condition))

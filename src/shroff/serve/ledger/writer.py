@@ -9,12 +9,14 @@ from time import perf_counter_ns
 from sqlalchemy import Connection, Transaction, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from shroff.errors import LedgerUnavailable, PaymentConflict
+from shroff.errors import LedgerAway, LedgerUnavailable, PaymentConflict
 from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import HEAD, HEAD_QUERY, LATER, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
-from shroff.serve.ledger.driver import Cursor, Statement, cursor
+from shroff.serve.ledger.detour import Detour, Find
+from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
 from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
 from shroff.serve.ledger.record import COLUMNS, Entry, link
+from shroff.serve.ledger.spool import Spool
 
 _LAST = ("seq", "chain")
 _STOPPED = "the ledger's writer has stopped: restart the service."
@@ -24,9 +26,14 @@ _Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
 
 
 class Writer:
-    """Takes groups from the queue and commits them in order, until the queue is closed and empty."""
+    """Takes groups from the queue and commits them in order, until the queue is closed and empty.
 
-    def __init__(self, database: Backend, queue: Queue, commits: Commits, *, max_group: int) -> None:
+    With a spool, a group goes there while the database is away; `find` looks into the ledger.
+    """
+
+    def __init__(
+        self, database: Backend, queue: Queue, commits: Commits, *, max_group: int, spool: Spool | None, find: Find
+    ) -> None:
         self._database = database
         self._queue = queue
         self._commits = commits
@@ -40,6 +47,7 @@ class Writer:
         driver = engine.dialect.loaded_dbapi
         self._error: type[Exception] = driver.Error
         self._integrity: type[Exception] = driver.IntegrityError
+        self.detour = Detour(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
     def start(self) -> None:
@@ -47,10 +55,13 @@ class Writer:
 
         Raises:
             LedgerUnavailable: the database does not answer.
+            ConfigurationError: its format is another, or the spool is of another ledger.
         """
         try:
             with unavailable("open the ledger"):
                 self._durable = prepare(self._database, self._connected())
+            if self.detour is not None:
+                self.detour.recover(self._has)
         except BaseException:
             self._disconnect()
             raise
@@ -61,6 +72,9 @@ class Writer:
         """Commit what waits and end the thread."""
         self._queue.close()
         self._thread.join()
+        if self.detour is not None:
+            self.detour.stop()
+        self._disconnect()
 
     def _run(self) -> None:
         try:
@@ -68,26 +82,50 @@ class Writer:
                 self._settle(group)
         finally:
             # also when a callback raised: nobody may go on waiting for a thread that has ended
-            self._disconnect()
             self._queue.close()
             self._queue.fail([], _STOPPED)
 
     def _settle(self, group: list[Waiting]) -> None:
-        began = perf_counter_ns()
+        entries = [waiting.entry for waiting in group]
         try:
-            with unavailable(f"write {len(group):,} entries", self._error):
-                outcomes = self._commit([waiting.entry for waiting in group])
+            outcomes = self._write(entries)
         except LedgerUnavailable as error:
-            self._disconnect()
-            self._commits.failed += 1
             self._queue.fail(group, str(error))
         except BaseException:
             # not foreseen, so the thread ends; but not in silence
             self._queue.fail(group, _STOPPED)
             raise
         else:
-            self._commits.done(len(group), perf_counter_ns() - began)
+            if self.detour is not None:
+                self.detour.note(entries)
             tell(zip(group, outcomes, strict=True))
+
+    def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Make entries durable: in the database, or in the spool while that is away."""
+        detour = self.detour
+        spooled = detour.take(entries) if detour is not None and detour.active else None
+        if spooled is not None:
+            return spooled
+        try:
+            return self._attempt(entries)
+        except LedgerAway as error:
+            if detour is None:
+                raise
+            detour.begin(self._durable, str(error))
+        return self._write(entries)
+
+    def _attempt(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Commit entries; after a failure the next attempt has a new connection."""
+        began = perf_counter_ns()
+        try:
+            with unavailable(f"write {len(entries):,} entries", self._error):
+                outcomes = self._commit(entries)
+        except LedgerUnavailable:
+            self._disconnect()
+            self._commits.failed += 1
+            raise
+        self._commits.done(len(entries), perf_counter_ns() - began)
+        return outcomes
 
     def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
         try:
@@ -141,13 +179,19 @@ class Writer:
 
     def _landed(self, last: Head) -> bool:
         """Whether a commit was done although its answer was lost on the way."""
-        chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
         try:
-            return self._connected().scalar(chain) == last.chain
+            return self._has(last)
         except SQLAlchemyError:
             return False
         finally:
             self._disconnect()
+
+    def _has(self, last: Head) -> bool:
+        """Whether a record is in the ledger as it was (0: the empty one, which all have been)."""
+        chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
+        connection = self._connected()
+        with connection.begin():
+            return not last.seq or connection.scalar(chain) == last.chain
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -156,7 +200,7 @@ class Writer:
 
     def _disconnect(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            hang_up(self._connection)
             self._connection = None
 
 

@@ -114,6 +114,10 @@ class Metrics(Collector):
         yield _gauge(
             "shroff_ledger_queue_entries", "Entries that wait for the ledger's writer.", self._scorer.figures.queued
         )
+        yield _gauge(
+            "shroff_spool_entries", "Entries that wait for the ledger's database.", self._scorer.figures.spooled
+        )
+        yield _gauge("shroff_spool_bytes", "Bytes of the spool on disk.", self._scorer.figures.spool_bytes)
         yield _histogram("shroff_ledger_group_entries", "Entries that shared a commit.", (), {(): commits.entries})
         yield _histogram("shroff_ledger_commit_seconds", "Time of a commit.", (), {(): commits.seconds}, _NANO)
 
