@@ -19,7 +19,7 @@ from serve.service import KEY, Service
 from shroff import FeatureGroup
 from shroff.client import Client
 from shroff.detect.preparation import Numeric
-from shroff.errors import BundleError
+from shroff.errors import BundleError, LedgerAway
 from shroff.package import Bundle, Models, save
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
@@ -182,6 +182,25 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     (models.folder / "pointers.json").write_bytes(b"{")
     assert look() == (first.version, False)
     scorer.close()
+
+
+def test_a_model_is_taken_when_the_ledger_is_back(
+    scorer: Scorer, candidate: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Models(tmp_path / "models")
+    models.publish(tmp_path / "candidate")
+    follower = Follower(models, scorer)
+
+    async def away(_: Bundle) -> None:
+        raise LedgerAway("the ledger cannot be read.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scorer, "adopt", away)
+        for _ in range(2):
+            asyncio.run(follower.look())
+            assert (follower.failure, follower.failed) == ("the ledger cannot be read.", 1)
+    asyncio.run(follower.look())
+    assert (scorer.bundle.version, follower.failure) == (candidate.version, None)
 
 
 def test_a_running_service_takes_what_is_published(bundle_folder: Path, candidate: Bundle, tmp_path: Path) -> None:

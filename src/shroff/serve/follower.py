@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from shroff.errors import ShroffError
+from shroff.errors import ShroffError, Unavailable
 from shroff.package import Models, Pointers
 from shroff.serve.scorer import Scorer
 
@@ -30,6 +30,7 @@ class Follower:
         """Adopt what was published since the last look."""
         if self._scorer.unready is not None and self._seen is None:
             return
+        before = self._seen
         try:
             pointers = await asyncio.to_thread(lambda: self._models.pointers)
             if pointers == self._seen:
@@ -37,6 +38,11 @@ class Follower:
             self._seen = pointers
             await self._follow(pointers)
         except ShroffError as error:
+            if isinstance(error, Unavailable):
+                # what is away comes back: the next look tries again, and says nothing twice
+                self._seen = before
+                if str(error) == self.failure:
+                    return
             self.failure = str(error)
             self.failed += 1
             _log.warning("a published model is not used: %s", error, extra={"event": "publish_failed"})

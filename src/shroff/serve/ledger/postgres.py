@@ -24,7 +24,7 @@ class Postgres:
                 hide_parameters=True,
                 # a snapshot taken before the turn came would show an outdated last record
                 isolation_level="READ COMMITTED",
-                connect_args={"connect_timeout": 2, "tcp_user_timeout": 5_000},
+                connect_args={"connect_timeout": 2, "tcp_user_timeout": 2_000},
             )
         except ImportError as error:
             raise MissingExtra(
