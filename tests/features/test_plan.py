@@ -140,7 +140,7 @@ def test_labels_need_a_label_column() -> None:
 
 
 def test_a_label_column_may_have_any_name() -> None:
-    log = schema(label='is "fraud"')
+    log = schema(label="is it fraud? (1 = yes)")
     assert plan(merchant.risk("7d", where="country = 'DK'"), of=log).later == {"label"}
 
 

@@ -48,7 +48,7 @@ class StrictRequest(AnyRequest):
         return await super().json() if taken is None else decode(await self.body(), taken.annotation)
 
 
-class Health(msgspec.Struct):
+class Health(msgspec.Struct, omit_defaults=True):
     """The service does what it should; `notice` is what an operator should know all the same."""
 
     status: Literal["live", "ready"]

@@ -16,6 +16,7 @@ GONE: Final = 0
 OTHER: Final = "other"
 """The route of addresses that there are none of: what clients make up must not become a name."""
 
+_READY: Final = "/health/ready"
 _LINES: Final = 10  # a second, for each outcome
 _OUTCOMES: Final = {GONE: "gone", **{kind.status: kind.slug for kind in problem.KINDS}}
 _log = logging.getLogger("shroff.serve")
@@ -70,7 +71,8 @@ class Telemetry:
         self.meter.requests[route, status] += 1
         if trace is not None:
             trace.end(route, status)
-        if status >= 400:
+        # whoever probes readiness is told why, again and again
+        if status >= 400 and route != _READY:
             self._tell(route, status)
 
     def _tell(self, route: str, status: int) -> None:
