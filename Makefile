@@ -10,7 +10,7 @@ demo: .venv/installed
 
 test: .venv/installed-dev programs
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --doctest-modules --doctest-glob=README.md src tests README.md
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --doctest-modules --doctest-glob=README.md src tests README.md
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
