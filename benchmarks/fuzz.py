@@ -116,7 +116,7 @@ def _failed(recorder: dict[str, Any]) -> Iterator[str]:
 def main() -> int:
     """Start a service, ask it, print a table; 1 when a check failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", type=int, default=400, help="random requests an operation, at most")
+    parser.add_argument("--examples", type=int, default=500, help="random requests an operation, at most")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with TemporaryDirectory(prefix="shroff-fuzz-") as folder, fuzzable(Path(folder)) as (service, token):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarks.fuzz import fuzz
@@ -46,3 +47,10 @@ class TestWhatItFound:
     def test_an_empty_batch_needs_no_body(self, service: Service) -> None:
         document = service.request("GET", "/openapi.json").json()
         assert document["paths"]["/v1/decisions:batch"]["post"]["requestBody"]["required"] is False
+
+    @pytest.mark.parametrize("version", ["", "1.0"])
+    def test_an_empty_version_is_another_one(self, service: Service, version: str) -> None:
+        tables: dict[str, Any] = {"Inputs": {"input1": {"ColumnNames": [], "Values": []}}}
+        refused = service.request("POST", f"/execute?api-version={version}&details=true", json=tables)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BadArgument")
+        assert "api-version=2.0" in refused.text

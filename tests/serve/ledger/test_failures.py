@@ -11,9 +11,10 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
+from servers import postgres_schema
 from shroff.errors import LedgerUnavailable
 from shroff.serve.ledger import Entry, Ledger, Outcome
 
@@ -340,3 +341,23 @@ def test_an_unforeseen_fault_leaves_nobody_waiting(ledger: Ledger, entry: MakeEn
     ledger.open()
     assert settled(ledger, entry(2)) is None
     assert [stored.time for stored in ledger.entries()] == [2]
+
+
+def test_a_look_up_over_a_lost_connection_is_refused_and_the_next_one_is_answered(
+    postgres_server: str, entry: MakeEntry, written: Write
+) -> None:
+    with postgres_schema(postgres_server) as schema:
+        url = make_url(schema).update_query_dict({"application_name": "lost"}).render_as_string(hide_password=False)
+        with Ledger(url) as ledger:
+            written(ledger, [entry(0)])
+            kept = ledger.find("pay-0")
+            other = create_engine(postgres_server)
+            with other.connect() as connection:
+                lost = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'lost'"
+                assert len(connection.exec_driver_sql(lost).all()) >= 2
+            other.dispose()
+            # closing what is lost raises too, unless it is done without a word to the server
+            with pytest.raises(LedgerUnavailable, match="cannot look up a payment"):
+                ledger.find("pay-0")
+            assert ledger.find("pay-0") == kept is not None
+            assert (written(ledger, [entry(1)]) + written(ledger, [entry(2)]))[1] is None

@@ -162,7 +162,7 @@ async def _answer(
     if body is None:
         return
     if isinstance(body, bytes):
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         try:
             reply = await route.handler(Call(body, names, query, headers))
         except Exception as error:  # noqa: BLE001  # the last line of defence: a client never meets a traceback

@@ -1,0 +1,1 @@
+"""The fault suite: a real service under load, one fault after another, and what became of every payment."""

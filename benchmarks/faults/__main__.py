@@ -1,0 +1,94 @@
+"""One fault after another, and a table of what became of every payment.
+
+    python -m benchmarks.faults
+    python -m benchmarks.faults --only kill --only clock
+
+Twelve clients send payments, results and labels over keep-alive connections, each again until it is answered, and now
+and then once more. After the fault the service must answer again. Then every answer is looked up in the ledger, the
+chain is verified, and the features of every decision are computed again by the batch engine over the ledger. A fault
+that cannot be made here is said to be not run, and why. Exit code 1 when something was lost, counted twice or wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.faults import clients, machine, servers, steps
+from benchmarks.faults.place import Place
+from benchmarks.faults.verdict import Verdict
+from serve.conftest import fitted_model, make_bundle
+from shroff.package import save
+
+FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {
+    "kill": machine.kills,
+    "steps": steps.steps,
+    "workers": servers.worker,
+    "disk": machine.full_disk,
+    "database": servers.database,
+    "redis-lost": servers.state_empty,
+    "redis-kept": servers.state_kept,
+    "clock": machine.clock,
+    "slow": clients.slow,
+    "many": clients.many,
+    "bundle": machine.damaged_bundle,
+    "publish": machine.publish,
+}
+
+
+_COLUMNS: Final = (
+    "fault",
+    "what was done",
+    "answered",
+    "broken off",
+    "refused",
+    "in ledger",
+    "twice",
+    "lost",
+    "verdict",
+)
+
+
+def main() -> int:
+    """Run the faults and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="this fault, and others named so")
+    chosen = parser.parse_args().only or list(FAULTS)
+    console = Console(width=160)
+    table = Table(*_COLUMNS)
+    wrong: list[str] = []
+    with TemporaryDirectory(prefix="shroff-faults-") as folder:
+        bundle = Path(folder) / "bundle"
+        save(make_bundle(fitted_model()), bundle)
+        for name in chosen:
+            try:
+                found = FAULTS[name](Place(folder=Path(folder) / name, bundle=bundle))
+            except LookupError as error:
+                table.add_row(name, f"not run: {error}", *[""] * 6, "not run")
+                continue
+            table.add_row(*_cells(found))
+            wrong += [f"{found.fault}: {sentence}" for sentence in found.wrong]
+            failed = not found.holds
+            console.print(f"{found.fault}: {'wrong' if failed else 'holds'}", style="red" if failed else "green")
+            if failed and not found.wrong:
+                wrong.append(f"{found.fault}: {found.lost} lost, {found.twice} twice")
+    console.print(table)
+    for sentence in wrong:
+        console.print(sentence, markup=False)
+    return 1 if wrong else 0
+
+
+def _cells(found: Verdict) -> list[str]:
+    figures = (found.answered, found.interrupted, found.refused, found.recorded, found.twice, found.lost)
+    return [found.fault, found.done, *(f"{figure:,}" for figure in figures), "holds" if found.holds else "wrong"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Faults of the machine: processes that are killed, a full disk, a clock that jumps, a damaged bundle."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from benchmarks.faults.load import Load
+from benchmarks.faults.place import Place
+from benchmarks.faults.service import Service
+from benchmarks.faults.verdict import Verdict
+from serve.conftest import fitted_model, make_bundle
+from shroff.detect import Calibration
+from shroff.package import Models, save
+
+_KILLS: Final = 8
+_FAKETIME: Final = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
+
+
+def kills(place: Place) -> Verdict:
+    """Kill it at random moments."""
+    random.seed(5)
+
+    def happen(service: Service, load: Load) -> str:
+        for _ in range(_KILLS):
+            load.wait(20)
+            time.sleep(random.uniform(0, 0.3))
+            service.kill()
+            service.start()
+        return f"{_KILLS} times at random moments under load, started again"
+
+    return place.suffer("kill -9", happen)
+
+
+def full_disk(place: Place) -> Verdict:
+    """Fill the disk that the ledger is on, and make room again."""
+    disk = place.folder / "disk"
+    ballast = disk / "ballast"
+
+    def happen(_: Service, load: Load) -> str:
+        refused = load.told.refused
+        with ballast.open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(65_536))
+                    file.flush()
+            except OSError:
+                pass
+        load.until(lambda: load.told.refused > refused + 50)
+        ballast.unlink()
+        return "the ledger's disk (tmpfs, 48 MB) filled until payments were refused, then room made"
+
+    with _tmpfs(disk):
+        return place.suffer("disk full", happen, ledger=f"sqlite:///{disk / 'ledger.db'}")
+
+
+@contextmanager
+def _tmpfs(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LookupError(f"no small disk can be mounted: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def clock(place: Place) -> Verdict:
+    """Let the machine's clock jump forward and back."""
+    library = next((path for path in _FAKETIME if Path(path).exists()), None)
+    if library is None:
+        raise LookupError("libfaketime is not installed: apt-get install faketime")
+    offset = place.folder / "offset"
+    place.folder.mkdir(parents=True, exist_ok=True)
+    offset.write_text("+0")
+
+    def happen(service: Service, load: Load) -> str:
+        for jump in ("+3600", "-3600", "+0"):
+            offset.write_text(jump)
+            load.wait(300)
+        offset.write_text("-7200")
+        service.kill()
+        service.start()
+        return "1 h forward, 2 h back, 1 h forward; then killed and started 2 h in the past"
+
+    environment = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    # the payments' own times lie behind every clock
+    return place.suffer("clock jumps", happen, age=4 * 3_600, environment=environment)
+
+
+def damaged_bundle(place: Place) -> Verdict:
+    """Damage the files that are served."""
+    copy = place.folder / "bundle"
+    shutil.copytree(place.bundle, copy)
+
+    def happen(service: Service, load: Load) -> str:
+        for file in copy.iterdir():
+            file.write_bytes(os.urandom(200))
+        load.wait(300)
+        service.end()
+        service.launch()
+        if service.process.wait(60) != 2:
+            raise RuntimeError("a damaged bundle was served after a restart")
+        shutil.copytree(place.bundle, copy, dirs_exist_ok=True)
+        service.start()
+        return "all files overwritten while served; refused at a restart (exit code 2); put back, started"
+
+    return place.suffer("damaged bundle", happen, served=copy)
+
+
+def publish(place: Place) -> Verdict:
+    """Publish models under load, one of them damaged."""
+    models = Models(place.folder / "models")
+    models.publish(place.bundle)
+
+    def happen(service: Service, load: Load) -> str:
+        model, refused = fitted_model(), load.told.refused
+        for number in range(4):
+            other = place.folder / f"bundle-{number}"
+            save(make_bundle(model, calibration=Calibration(1.0, -0.5 - number / 10)), other)
+            version = models.publish(other).version
+            load.wait(200)
+            while version.encode() not in load.told.last:
+                load.wait(50)
+        earlier = models.rollback()
+        load.until(lambda: earlier.encode() in load.told.last)
+        if load.told.refused > refused or load.told.interrupted:
+            raise RuntimeError("requests were refused or broken off while models were published")
+        return "4 models published and 1 taken back under load, no request refused or broken off"
+
+    return place.suffer("publish", happen, published=True)

@@ -1,0 +1,79 @@
+"""Faults of the servers behind the service: PostgreSQL and Redis stopped and started again."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from functools import partial
+
+from benchmarks.faults.load import Load
+from benchmarks.faults.place import Place
+from benchmarks.faults.service import Service
+from benchmarks.faults.verdict import Verdict
+from servers import free_port, postgres, redis, stoppable_postgres
+
+_AWAY = 2.0
+
+
+def database(place: Place) -> Verdict:
+    """Stop the ledger's PostgreSQL without a word to its clients, twice."""
+    with stoppable_postgres() as server:
+
+        def happen(_: Service, load: Load) -> str:
+            for _again in range(2):
+                refused = load.told.refused
+                server.stop()
+                load.until(partial(_refused, load, refused + 20))
+                time.sleep(_AWAY)
+                server.start()
+                load.wait(100)
+            return "twice: stopped at once under load, started after 2 s"
+
+        return place.suffer("PostgreSQL stopped", happen, ledger=server.url)
+
+
+def _refused(load: Load, least: int) -> bool:
+    return load.told.refused > least
+
+
+def state_empty(place: Place) -> Verdict:
+    """Stop the state's Redis, and start one that knows nothing."""
+    return _state(place, "Redis stopped, data lost", keeps=False)
+
+
+def state_kept(place: Place) -> Verdict:
+    """Stop the state's Redis, and start it again with what it had."""
+    return _state(place, "Redis stopped, data kept", keeps=True)
+
+
+def _state(place: Place, fault: str, *, keeps: bool) -> Verdict:
+    place.folder.mkdir(parents=True, exist_ok=True)
+    options = ("--dir", str(place.folder), "--appendonly", "yes", "--appendfsync", "always") if keeps else ()
+    port = free_port()
+    with postgres() as ledger, ExitStack() as servers:
+        url = servers.enter_context(redis(*options, port=port))
+
+        def happen(_: Service, load: Load) -> str:
+            servers.close()
+            load.until(lambda: load.told.degraded > 50)
+            time.sleep(_AWAY)
+            servers.enter_context(redis(*options, port=port))
+            # the rest is decided with features again
+            load.until(lambda: b'"degraded":false' in load.told.last)
+            return f"two workers; {load.told.degraded:,} decided by policy meanwhile; started again"
+
+        return place.suffer(fault, happen, ledger=ledger, state=url, workers=2)
+
+
+def worker(place: Place) -> Verdict:
+    """Kill everything while two workers share Redis and PostgreSQL."""
+    with postgres() as ledger, redis() as state:
+
+        def happen(service: Service, load: Load) -> str:
+            for _ in range(3):
+                load.wait(100)
+                service.kill()
+                service.start()
+            return "3 times both of two workers at once, started again"
+
+        return place.suffer("kill -9, two workers", happen, ledger=ledger, state=state, workers=2)
