@@ -33,6 +33,7 @@ FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {
     "workers": servers.worker,
     "disk": machine.full_disk,
     "database": servers.database,
+    "spool": servers.database_spooled,
     "redis-lost": servers.state_empty,
     "redis-kept": servers.state_kept,
     "clock": machine.clock,

@@ -16,24 +16,44 @@ _AWAY = 2.0
 
 
 def database(place: Place) -> Verdict:
-    """Stop the ledger's PostgreSQL without a word to its clients, twice."""
+    """Stop the ledger's PostgreSQL without a word to its clients, twice; there is no spool."""
     with stoppable_postgres() as server:
 
         def happen(_: Service, load: Load) -> str:
             for _again in range(2):
-                refused = load.told.refused
+                least = load.told.refused + 20
                 server.stop()
-                load.until(partial(_refused, load, refused + 20))
+                load.until(partial(_refused, load, least))
                 time.sleep(_AWAY)
                 server.start()
                 load.wait(100)
-            return "twice: stopped at once under load, started after 2 s"
+            return "twice: stopped at once under load, started after 2 s; no spool"
 
-        return place.suffer("PostgreSQL stopped", happen, ledger=server.url)
+        environment = {"SHROFF_SPOOL_SIZE": "0MB"}
+        return place.suffer("PostgreSQL stopped", happen, ledger=server.url, environment=environment)
 
 
 def _refused(load: Load, least: int) -> bool:
     return load.told.refused > least
+
+
+def database_spooled(place: Place) -> Verdict:
+    """Stop the ledger's PostgreSQL while the spool takes what is decided, and once kill the service meanwhile."""
+    with stoppable_postgres() as server:
+
+        def happen(service: Service, load: Load) -> str:
+            for kill in (False, True):
+                server.stop()
+                load.wait(200)
+                if kill:
+                    service.kill()
+                server.start()
+                if kill:
+                    service.start()
+                load.wait(100)
+            return "twice, decided on by the spool; the second time killed with what the spool held"
+
+        return place.suffer("PostgreSQL stopped, spool", happen, ledger=server.url)
 
 
 def state_empty(place: Place) -> Verdict:
