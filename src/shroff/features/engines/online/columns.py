@@ -211,7 +211,7 @@ class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type
         return latest
 
     def between(self, after: int, upto: int) -> int:
-        return bisect_right(self, upto) - bisect_right(self, after)
+        return (len(self) if self[-1] <= upto else bisect_right(self, upto)) - bisect_right(self, after)
 
     def pack(self) -> bytes:
         return self.tobytes()

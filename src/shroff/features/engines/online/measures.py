@@ -52,10 +52,14 @@ class Layout:
         self._parts: list[Part] = []
 
     @property
+    def time(self) -> Code:
+        """The time at which an event is kept."""
+        return f"time // {self.grain} * {self.grain}" if self.grain else "time"
+
+    @property
     def event(self) -> Code:
         """The time of an event, and what it gives the columns."""
-        time = f"time // {self.grain} * {self.grain}" if self.grain else "time"
-        return f"{time}, ({''.join(cell + ', ' for cell in self.cells)})"
+        return f"{self.time}, ({''.join(cell + ', ' for cell in self.cells)})"
 
     def timeline(self) -> Timeline:
         """A timeline without events."""

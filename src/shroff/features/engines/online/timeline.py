@@ -9,9 +9,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from shroff.features.engines.online.columns import Cell, Column, JoiningColumn, Packed
+
+FEW: Final = 32
+"""Events that are not worth to look through for what is beyond reach."""
 
 
 class Timeline:
@@ -64,7 +67,7 @@ class Timeline:
         if not times or times[0] > limit:
             return
         old = bisect_right(times, limit)
-        if old >= 16 and old * 2 >= len(times):
+        if 2 * old >= max(FEW, len(times)):
             self._cut(old, limit)
 
     def pack(self, limit: int) -> list[Packed]:

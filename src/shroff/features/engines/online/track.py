@@ -22,7 +22,7 @@ class Track:
         later: the events that must arrive, besides the payment, before it counts.
         horizon: how far back any window reaches, microseconds.
         reads: how each measure of each window is read, as code.
-        event: the time at which a payment is kept and what it gives the columns, as code.
+        layout: when an event is kept and what it gives the columns, as code.
         unseen: the timeline of a key without events.
     """
 
@@ -32,21 +32,20 @@ class Track:
         self.timelines: OrderedDict[Key, Timeline] = OrderedDict()
         self.where = stream.where.closure() if stream.where else None
         self._columns = stream.columns
-        self._layout = layout = Layout(stream, schema)
+        self.layout = layout = Layout(stream, schema)
         self._joins = layout.grain > 0
         self.reads = {
             (slot, measure): layout.read(measure, slot.window)
             for slot in stream.slots.values()
             for measure in slot.measures
         }
-        self.event = layout.event
         self.unseen = layout.timeline()
-        code = f"lambda payment, values, time: ({self.event})"
+        code = f"lambda payment, values, time: ({layout.event})"
         self._event: Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]] = eval(code, {**HELPERS})
 
     def timeline(self, packed: Sequence[Packed]) -> Timeline:
         """The timeline that was packed."""
-        line = self._layout.timeline()
+        line = self.layout.timeline()
         line.unpack(packed)
         return line
 
@@ -58,7 +57,7 @@ class Track:
         timelines, limit = self.timelines, watermark - self.horizon
         line = timelines.get(key)
         if line is None:
-            line = timelines[key] = self._layout.timeline()
+            line = timelines[key] = self.layout.timeline()
         else:
             timelines.move_to_end(key)
             if line.times[0] <= limit:
