@@ -66,7 +66,7 @@ def main() -> int:
     table = Table(*_COLUMNS)
     wrong: list[str] = []
     with TemporaryDirectory(prefix="shroff-faults-") as folder:
-        bundle = Path(folder) / "bundle"
+        bundle = Path(folder) / "served-by-all"
         save(make_bundle(fitted_model()), bundle)
         for name in chosen:
             try:
