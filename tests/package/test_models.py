@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_a_bundle_is_kept_byte_for_byte_and_once(bundles: list[Path], tmp_path: 
     assert models.publish(bundles[0]) == kept
     assert models.pointers == before
     assert models.production() == kept
+
+
+def test_a_folder_that_somebody_put_into_a_bundle_is_kept_with_it(bundles: list[Path], tmp_path: Path) -> None:
+    bundle, models = tmp_path / "bundle", Models(tmp_path / "models")
+    shutil.copytree(bundles[0], bundle)
+    (bundle / "notes").mkdir()
+    (bundle / "notes" / "why.md").write_text("because")
+    place = models.folder / "versions" / models.publish(bundle).version
+    assert (place / "notes" / "why.md").read_text() == "because"
 
 
 def test_rollback_goes_back_through_all_that_was_in_production(bundles: list[Path], tmp_path: Path) -> None:

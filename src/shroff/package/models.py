@@ -160,9 +160,10 @@ class Models:
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{version}."))
         try:
             shutil.copytree(bundle, draft, dirs_exist_ok=True)
-            for path in draft.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+            for path in draft.rglob("*"):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
             draft.rename(place)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
