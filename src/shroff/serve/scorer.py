@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import Literal
 
@@ -24,10 +23,8 @@ from shroff.errors import (
     ShroffError,
     Unavailable,
 )
-from shroff.features.engines.online import OnlineEngine, engine_at
 from shroff.features.window import micros
 from shroff.package import Bundle
-from shroff.serve import rebuild
 from shroff.serve.answer import (
     LaterRecord,
     ModelName,
@@ -42,10 +39,10 @@ from shroff.serve.decider import Decider
 from shroff.serve.events import Events
 from shroff.serve.ledger import Commits, Ledger, StoredEntry
 from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
-from shroff.serve.rebuild import Mark
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.state import LocalState, SharedState, State, ensure_filled
+from shroff.serve.state import State
+from shroff.serve.states import States
 from shroff.serve.telemetry.meter import Journey, Meter
 from shroff.serve.telemetry.tracing import CURRENT
 
@@ -106,33 +103,23 @@ class Scorer:
         self._ledger = ledger
         self._clock = clock
         self._arrivals = Arrivals(clock)
-        self._where = state
-        self._history = history
+        self._states = States(
+            state, ledger, self._arrivals, lateness=lateness, history=history, clock=clock, tick=self._require_open
+        )
+        self.closed = False
         self._forget()
         self._key = key
         self.reader = PaymentReader(self._state.engine.plan.schema, key=key)
         self._missing: str | None = "its state is being rebuilt from the ledger"
         self._opening = Lock()
-        self.closed = False
 
     def _forget(self) -> None:
         """Begin without a state."""
-        self._state = self._new_state(self.bundle)
+        self._state = self._states.new(self.bundle)
         self._sequencer = Sequencer(
             self._state, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
         )
         self._events = Events(self._sequencer, self._ledger)
-
-    def _new_state(self, bundle: Bundle) -> State:
-        engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness)
-        if isinstance(engine, OnlineEngine):
-            return LocalState(engine, self._arrivals)
-        return SharedState(engine, self._arrivals, self._number)
-
-    def _number(self, payment_id: str) -> int | None:
-        stored = self._ledger.find(payment_id)
-        # what waits in the spool has no number yet
-        return None if stored is None else stored.seq or None
 
     @property
     def shadow(self) -> Shadow | None:
@@ -204,7 +191,7 @@ class Scorer:
             self._require_open()
             try:
                 self._ledger.open()
-                mark = self._prepare(self.bundle, self._state)
+                mark = self._states.prepare(self.bundle, self._state)
             except Exception as error:
                 self._ledger.close()
                 self._forget()
@@ -223,7 +210,7 @@ class Scorer:
         if self._missing is None and self._state.failure is not None:
             # while it still is away the service has said so already
             with suppress(Unavailable):
-                self._prepare(self.bundle, self._new_state(self.bundle), only_empty=True)
+                self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)
 
     async def adopt(self, bundle: Bundle) -> None:
         """Decide by another bundle from the next payment on; nothing is refused meanwhile.
@@ -241,12 +228,12 @@ class Scorer:
         if (bundle.groups, bundle.schema) == (self.bundle.groups, self.bundle.schema):
             self._use(bundle, decider, self._state)
             return
-        state = self._new_state(bundle)
+        state = self._states.new(bundle)
         self._require_same_payments(state.engine.plan.schema)
-        mark = await asyncio.to_thread(self._prepare, bundle, state)
-        last = await asyncio.to_thread(self._catch_up, state, mark.seq)
+        mark = await asyncio.to_thread(self._states.prepare, bundle, state)
+        last = await asyncio.to_thread(self._states.catch_up, state, mark.seq)
         async with self._sequencer.paused():
-            self._catch_up(state, last)
+            self._states.catch_up(state, last)
             self._use(bundle, decider, state)
 
     async def compare(self, candidate: Bundle | None) -> None:
@@ -390,40 +377,6 @@ class Scorer:
         current = self.reader.schema
         if live_scales(schema) != live_scales(current) or schema.timezone != current.timezone:
             raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
-
-    def _prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
-        """Let a state know history and ledger; with `only_empty` not one in Redis that is there."""
-        engine = state.engine
-        if isinstance(engine, OnlineEngine):
-            return self._fill(engine, lambda: None)
-
-        def fill(tick: Callable[[], None]) -> tuple[OnlineEngine, Mark]:
-            source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
-            return source, self._fill(source, tick)
-
-        if only_empty and engine.ready():
-            return Mark(0, 0)
-        # what arrived longer ago came too late to count, had another process not told the state of it
-        recent = partial(self._read_ledger, since=self._clock() - self._oldest)
-        return Mark(ensure_filled(engine, fill, recent), 0)
-
-    def _fill(self, engine: OnlineEngine, tick: Callable[[], None]) -> Mark:
-        def step() -> None:
-            self._require_open()
-            tick()
-
-        history = None if self._history is None else self._history()
-        known = self._clock()
-        return rebuild.fill(engine, history, self._read_ledger, lateness=self._oldest, known=known, tick=step)
-
-    def _catch_up(self, state: State, last: int) -> int:
-        """Add what came since a record; the number of the last one."""
-        return max(last, rebuild.replay(state.engine, self._read_ledger(last)).seq)
-
-    def _read_ledger(self, after: int = 0, *, since: int | None = None) -> Iterator[StoredEntry]:
-        for entry in self._ledger.entries(since=since, after=after):
-            self._require_open()
-            yield entry
 
     def _require_open(self) -> None:
         if self.closed:

@@ -1,0 +1,100 @@
+"""Making states: empty ones, and what lets them know history and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import polars as pl
+
+from shroff.features.engines.online import OnlineEngine, engine_at
+from shroff.features.window import micros
+from shroff.package import Bundle
+from shroff.serve import rebuild
+from shroff.serve.clock import Arrivals, Clock
+from shroff.serve.ledger import Ledger, StoredEntry
+from shroff.serve.rebuild import Mark
+from shroff.serve.state import LocalState, SharedState, State, ensure_filled
+
+
+class States:
+    """The states of a scorer: the one it uses, and those it makes for other bundles or when one was lost.
+
+    Args:
+        where: `memory`, or the URL of a Redis server.
+        history: makes a clean table to start from; payments that the ledger has too are not counted twice.
+        tick: called all the while something is read; may raise, to break it off.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        ledger: Ledger,
+        arrivals: Arrivals,
+        *,
+        lateness: str,
+        history: Callable[[], pl.DataFrame] | None,
+        clock: Clock,
+        tick: Callable[[], None],
+    ) -> None:
+        self._where = where
+        self._ledger = ledger
+        self._arrivals = arrivals
+        self._lateness = lateness
+        self._history = history
+        self._clock = clock
+        self._tick = tick
+
+    def new(self, bundle: Bundle) -> State:
+        """A state for a bundle: an empty one, or the one there is in Redis.
+
+        Raises:
+            ConfigurationError: there is no such place.
+        """
+        engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness)
+        if isinstance(engine, OnlineEngine):
+            return LocalState(engine, self._arrivals)
+        return SharedState(engine, self._arrivals, self._number)
+
+    def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
+        """Let a state know history and ledger; with `only_empty` not one in Redis that is there.
+
+        Raises:
+            StateUnavailable, LedgerUnavailable: the server or the database does not answer.
+        """
+        engine = state.engine
+        if isinstance(engine, OnlineEngine):
+            return self._fill(engine, self._tick)
+
+        def fill(tick: Callable[[], None]) -> tuple[OnlineEngine, Mark]:
+            def both() -> None:
+                self._tick()
+                tick()
+
+            source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
+            return source, self._fill(source, both)
+
+        if only_empty and engine.ready():
+            return Mark(0, 0)
+        # what arrived longer ago came too late to count, had another process not told the state of it
+        recent = partial(self._read, since=self._clock() - micros(self._lateness))
+        return Mark(ensure_filled(engine, fill, recent), 0)
+
+    def catch_up(self, state: State, last: int) -> int:
+        """Add what came since a record; the number of the last one."""
+        return max(last, rebuild.replay(state.engine, self._read(last)).seq)
+
+    def _fill(self, engine: OnlineEngine, tick: Callable[[], None]) -> Mark:
+        history = None if self._history is None else self._history()
+        lateness, known = micros(self._lateness), self._clock()
+        return rebuild.fill(engine, history, self._read, lateness=lateness, known=known, tick=tick)
+
+    def _read(self, after: int = 0, *, since: int | None = None) -> Iterator[StoredEntry]:
+        for entry in self._ledger.entries(since=since, after=after):
+            self._tick()
+            yield entry
+
+    def _number(self, payment_id: str) -> int | None:
+        stored = self._ledger.find(payment_id)
+        # what waits in the spool has no number yet
+        return None if stored is None else stored.seq or None
