@@ -37,3 +37,9 @@ def steps(*, quiet: bool) -> Iterator[Any]:
 def show(document: dict[str, Any]) -> None:
     """Print one JSON document."""
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def print_dropped(dropped: dict[str, int]) -> None:
+    """Say how many rows were unusable, by reason, on standard error."""
+    for reason, count in dropped.items():
+        err.print(f"dropped {count:,} rows: {reason}")

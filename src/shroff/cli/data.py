@@ -1,0 +1,135 @@
+"""From a raw log to features: `shroff simulate`, `collect`, `features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
+from shroff.cli.terminal import AsJson, out, print_dropped, show, steps
+from shroff.settings import Settings
+
+
+def simulate(
+    file: Annotated[Path, typer.Argument(help=".csv, .csv.gz or .parquet; a folder with --two-tables.")],
+    payments: Annotated[int, typer.Option(help="How many payments, about.", min=1_000)] = 100_000,
+    days: Annotated[int, typer.Option(help="Over how many days.", min=1)] = 90,
+    fraud_rate: Annotated[float, typer.Option(help="Share of fraud, about.", min=0.001, max=0.2)] = 0.01,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    two_tables: Annotated[bool, typer.Option("--two-tables", help="Write facts.csv and statistics.csv.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a labelled payment log with five fraud patterns and what looks like fraud but is not."""
+    from shroff.collect.simulate import simulate as make
+    from shroff.collect.simulate import write
+
+    with steps(quiet=as_json) as step:
+        step(f"simulate {payments:,} payments")
+        frame = make(payments, days=days, fraud_rate=fraud_rate, seed=seed)
+        step(f"write {file}")
+        if two_tables:
+            from shroff.features.two_tables import write_two_tables
+
+            write_two_tables(frame, file, seed=seed)
+        else:
+            write(frame, file)
+    document = {"file": str(file), "payments": len(frame), "frauds": int(frame["is_fraud"].sum())}
+    if as_json:
+        show(document)
+    else:
+        out.print(f"{file}: {len(frame):,} payments, {document['frauds']:,} of them fraud.")
+
+
+def collect(
+    project: ProjectPath,
+    data: Data,
+    output: Annotated[Path, typer.Option("--out", help="The clean table (.parquet).", show_default=False)],
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Clean a raw table and write it as Parquet."""
+    from shroff.collect import write_parquet
+    from shroff.pipeline import collect_table
+    from shroff.project import load_project
+
+    with steps(quiet=as_json) as step:
+        step(f"read and clean {data}")
+        cleaned = collect_table(load_project(project), data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        step(f"write {output}")
+        write_parquet(cleaned.frame, output)
+    document = {
+        "file": str(output),
+        "rows": cleaned.rows,
+        "kept": len(cleaned.frame),
+        "dropped": cleaned.dropped,
+    }
+    if as_json:
+        show(document)
+    else:
+        out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows.")
+        print_dropped(cleaned.dropped)
+
+
+def features(
+    project: ProjectPath,
+    data: Data,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="Write one table (.parquet) instead of to the feature store.")
+    ] = None,
+    engine: Annotated[
+        Literal["batch", "spark"],
+        typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."),
+    ] = "batch",
+    master: Annotated[str | None, typer.Option(help="Where Spark runs, such as local[2] or yarn.")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What it may take, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."),
+    ] = None,
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a project's features over a raw table; each group becomes a version in the feature store."""
+    from dataclasses import replace
+    from time import perf_counter
+
+    from shroff.errors import ConfigurationError
+    from shroff.features.engines.batch import compute_plan
+    from shroff.pipeline import collect_table, features_by_disk, is_large, keep_features
+    from shroff.project import load_project
+
+    settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
+    with steps(quiet=as_json) as step:
+        plan = (loaded := load_project(project)).plan
+        if engine == "spark":
+            from shroff.features.engines.spark import features_job
+
+            if output is None:
+                raise ConfigurationError("expected a folder to write to with --engine spark: pass --out.")
+            step("compute features on Spark")
+            started = perf_counter()
+            payments = features_job(plan, str(data), str(output), master=master)
+            seconds, places = perf_counter() - started, [str(output)]
+        elif output is not None and is_large(loaded, data, memory=settings.memory_bytes()):
+            started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
+            payments = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
+            seconds, places = perf_counter() - started, [str(output)]
+        else:
+            step(f"read and clean {data}")
+            cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
+            step("compute features")
+            started = perf_counter()
+            table = compute_plan(plan, cleaned.frame)
+            payments, seconds = len(table), perf_counter() - started
+            step(f"write {output or settings.store}")
+            places = keep_features(loaded, table, output or settings.store)
+    document = {"written": places, "payments": payments, "features": plan.names, "seconds": seconds}
+    if as_json:
+        show(document)
+    else:
+        out.print(f"{len(plan.names)} features of {payments:,} payments in {seconds:.1f} s.")
+        for place in places:
+            out.print(f"written: {place}")

@@ -1,0 +1,88 @@
+"""`shroff parity`: the same features from every engine, compared to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from shroff.cli.arguments import Join, MaxBad
+from shroff.cli.terminal import AsJson, out, show, steps
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.monitor import Parity
+
+
+def parity(
+    project: Annotated[Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)
+    ] = None,
+    payments: Annotated[int | None, typer.Option(help="Only the first so many to arrive.", min=1)] = None,
+    spark: Annotated[
+        str | None, typer.Option(help="Ask Spark too, there: such as local[2].", show_default=False)
+    ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Recompute the ledger's decisions; --data is the --warm history.")
+    ] = False,
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Compute features in batch and by the other engines, and compare to the bit; exit code 1 on a difference.
+
+    Payments one at a time in memory, in Redis where SHROFF_STATE names a server, and on Spark where asked.
+    """
+    from dataclasses import asdict
+
+    from shroff.errors import ConfigurationError
+    from shroff.monitor import engine_parity, ledger_parity
+    from shroff.package import load
+    from shroff.pipeline import collect_table
+    from shroff.project import load_project
+    from shroff.serve.ledger import Ledger
+    from shroff.serve.server import history_of
+
+    settings = Settings.read()
+    if data is None and not ledger:
+        raise ConfigurationError("expected payments with --data FILE, or --ledger with a bundle.")
+    with steps(quiet=as_json) as step:
+        if ledger:
+            bundle = load(project)
+            step(f"recompute the decisions of {settings.ledger}")
+            history = None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
+            found = [ledger_parity(bundle, Ledger(settings.ledger).entries(), history=history)]
+        elif data is not None:
+            loaded = load_project(project)
+            step(f"read and clean {data}")
+            frame = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad).frame
+            step("compute features by every engine")
+            redis = None if settings.state == "memory" else settings.state
+            found = engine_parity(loaded.features, frame[:payments], loaded.plan, redis=redis, spark=spark)
+    holds = all(one.holds for one in found)
+    if as_json:
+        show({"holds": holds, "comparisons": [asdict(one) for one in found]})
+    else:
+        for one in found:
+            _print_parity(one)
+    raise typer.Exit(0 if holds else 1)
+
+
+def _print_parity(found: Parity) -> None:
+    table = Table("Feature", "equal", "different", title=f"{found.left} against {found.right}, to the bit")
+    for name, different in found.different.items():
+        table.add_row(name, f"{found.payments - different:,}", f"{different:,}")
+    out.print(table)
+    first = found.first
+    if first is None:
+        return
+    out.print(
+        f"First difference: payment {first.payment}, {first.feature} is {first.left} in {found.left} "
+        f"and {first.right} in {found.right}.",
+        soft_wrap=True,
+    )
+    if first.events is not None:
+        out.print(f"In its window by the law: {', '.join(first.events) or 'nothing'}.", soft_wrap=True)

@@ -1,0 +1,117 @@
+"""`shroff serve` and `loadtest`: payments decided over HTTP, and how fast."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from shroff.cli.arguments import MaxBad
+from shroff.cli.terminal import AsJson, err, out, show, steps
+from shroff.settings import Settings
+
+
+def serve(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(help="A bundle; by default what `shroff publish` put into production.", show_default=False),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
+    warm: Annotated[
+        Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
+    ] = None,
+    lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
+    max_bad: MaxBad = 0.01,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Answer anybody who can reach the port: for trying out only.")
+    ] = False,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate chain for TLS (.pem).", show_default=False)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (.pem).", show_default=False)] = None,
+    log: Annotated[
+        Literal["text", "json"],
+        typer.Option(help="The log on standard error: readable, or one JSON object a line."),
+    ] = "text",
+    workers: Annotated[
+        int, typer.Option(help="Processes; several need SHROFF_STATE=redis://… and a PostgreSQL ledger.", min=1)
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Answer payments over HTTP with the decisions of a bundle."""
+    from shroff.serve.server import Certificate
+    from shroff.serve.server import serve as run
+    from shroff.serve.telemetry.log import say_listening, write_log
+
+    write_log(log)
+
+    def listening(url: str) -> None:
+        if as_json:
+            show({"url": url, "ready": f"{url}/health/ready"})
+            sys.stdout.flush()
+        if log == "json":
+            say_listening(url)
+        elif not as_json:
+            err.print(f"shroff listens on {url}; ready when {url}/health/ready says so.", soft_wrap=True)
+
+    run(
+        bundle,
+        host=host,
+        port=port,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        settings=Settings.read(),
+        keys=not without_keys,
+        tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
+        workers=workers,
+        log=log,
+        listening=listening,
+    )
+
+
+def loadtest(
+    url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Payments to send: .csv, .csv.gz, .parquet; else simulated ones.", show_default=False
+        ),
+    ] = None,
+    requests: Annotated[int, typer.Option(help="How many payments.", min=1)] = 20_000,
+    parallel: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 22,
+    sequential: Annotated[bool, typer.Option("--sequential", help="One by one.")] = False,
+    rate: Annotated[float | None, typer.Option(help="Payments a second, due at fixed times (open loop).")] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Print a histogram.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send payments to a service and print how long its answers took; exit code 1 when any failed."""
+    from secrets import token_hex
+
+    from shroff.loadtest import payments_from, run_load
+
+    with steps(quiet=as_json) as step:
+        step(f"read {data or 'simulated payments'}")
+        bodies = payments_from(url, data, requests=requests, run=f"{token_hex(4)}-")
+        step(f"send {len(bodies):,} payments")
+        key = Settings.read().api_key or None
+        result = run_load(url, bodies, key=key, parallel=1 if sequential else parallel, rate=rate)
+    summary = result.summary()
+    if as_json:
+        show(summary | ({"histogram": result.histogram()} if plot else {}))
+    else:
+        table = Table(*(name.replace("_", " ") for name in summary if name != "failures"))
+        table.add_row(
+            *(f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in summary.values() if not isinstance(v, dict))
+        )
+        out.print(table)
+        for kind, failed in result.failures.items():
+            err.print(f"failed with {kind}: {failed:,}; first: {result.first.get(kind, 'no answer')}", markup=False)
+        for low, high, answers in result.histogram() if plot else ():
+            bar = "█" * round(60 * answers / len(result.milliseconds))
+            out.print(f"{low:9.2f} – {high:9.2f} ms {answers:8,} {bar}", highlight=False)
+    raise typer.Exit(1 if result.failed else 0)

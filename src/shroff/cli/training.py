@@ -1,0 +1,113 @@
+"""`shroff train` and `report`: detectors compared, the best packaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
+from shroff.cli.terminal import AsJson, out, print_dropped, show, steps
+from shroff.errors import CheckFailed
+from shroff.settings import Settings
+
+
+def train(
+    project: ProjectPath,
+    data: Data,
+    split: Annotated[
+        str | None,
+        typer.Option(help="time:70/30, time:START/TRAIN/DELAY/TEST in days, or random:70/30.", show_default=False),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
+    tune: Annotated[int, typer.Option(help="Parameters to try per detector; a stopped search goes on.", min=0)] = 0,
+    doctor: Annotated[
+        Literal["quick", "full"], typer.Option(help="full: fit each detector once more, with another seed.")
+    ] = "quick",
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Package despite what this check of the doctor found; repeatable.")
+    ] = None,
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Train, compare and examine a project's detectors; with --bundle, package the best one if it is sound.
+
+    Exit code 1 when the doctor's findings kept it from being packaged.
+    """
+    from shroff.evaluate.report import comparison, findings
+    from shroff.experiment.doctor import accepted
+    from shroff.pipeline import collect_table, package, summary, train_models
+    from shroff.project import load_project
+
+    refused: CheckFailed | None = None
+    with steps(quiet=as_json) as step:
+        allowed = accepted(accept or ())
+        loaded = load_project(project)
+        step(f"read and clean {data}")
+        settings = Settings.read()
+        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
+        storage = settings.home / "tuning.db" if tune else None
+        run = train_models(
+            loaded,
+            cleaned.frame,
+            split=split,
+            tune=tune,
+            storage=storage,
+            thorough=doctor == "full",
+            progress=step,
+        )
+        packaged = None
+        if bundle is not None:
+            step(f"package {run.best.name}")
+            try:
+                packaged = package(loaded, run, bundle, accept=allowed)
+            except CheckFailed as error:
+                refused = error
+    document = summary(run) | {"dropped": cleaned.dropped}
+    if packaged is not None:
+        document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
+    if as_json:
+        show(document)
+    else:
+        print_dropped(cleaned.dropped)
+        out.print(comparison({trained.name: (trained.train, trained.test) for trained in run.trained}))
+        for trained in run.trained:
+            if trained.tuning is not None:
+                out.print(f"Tuned {trained.name}: {trained.tuning.parameters}", soft_wrap=True)
+        out.print(findings({"data": run.findings} | {one.name: one.findings for one in run.trained}))
+        out.print(f"Best on held-out training rows: {run.best.name}.")
+        if packaged is not None:
+            out.print(f"Packaged as {packaged.folder}, version {packaged.bundle.version}.")
+    if refused is not None:
+        raise refused
+
+
+def report(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)], as_json: AsJson = False
+) -> None:
+    """Print what a bundle holds, how its detectors compared and what the doctor found."""
+    from shroff.detect.checks import Finding
+    from shroff.evaluate.metrics import Metrics
+    from shroff.evaluate.report import comparison, confusion, findings
+    from shroff.package import load
+
+    loaded = load(bundle)
+    document = {"name": loaded.name, "version": loaded.version, "fingerprint": loaded.fingerprint, **loaded.metrics}
+    if as_json:
+        show(document)
+        return
+    figures = {
+        name: (Metrics(**entry["train"]), Metrics(**entry["test"]))
+        for name, entry in loaded.metrics["detectors"].items()
+    }
+    out.print(f"{loaded.name}, version {loaded.version}, trained on data {loaded.fingerprint[:12]}")
+    out.print(comparison(figures))
+    out.print(confusion(figures[loaded.name][1]))
+    subjects = {"data": loaded.metrics} | loaded.metrics["detectors"]
+    out.print(
+        findings({name: [Finding(**one) for one in entry.get("findings", ())] for name, entry in subjects.items()})
+    )
+    for name in loaded.metrics.get("accepted", ()):
+        out.print(f"Packaged despite the check {name}.")
