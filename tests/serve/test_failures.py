@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import RootTransaction
+from sqlalchemy.exc import OperationalError
 
-from serve.audit import assert_equal_to_batch, read_ledger, state
+from serve.audit import assert_equal_to_batch, body, read_ledger, state
 from serve.service import KEY
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -21,6 +23,7 @@ from shroff.features.engines.online import OnlineEngine
 from shroff.package import Bundle
 from shroff.serve.decider import Assessment, Decider
 from shroff.serve.ledger import Done, Entry, Ledger
+from shroff.serve.ledger.writer import Writer
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -197,3 +200,48 @@ def test_a_model_that_fails_while_it_runs_degrades_until_it_works_again(scorer: 
     scorer.decider._score = working
     assert run(answer())["degraded"] is False
     assert str(scorer.unready) == "None"
+
+
+def test_what_was_refused_and_is_there_all_the_same_counts(
+    scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is lost in the middle of a commit, which is done, and stays away for a while."""
+    lost = OperationalError("COMMIT", None, sqlite3.OperationalError("lost"))
+    commit = RootTransaction.commit
+
+    def commit_and_lose(transaction: RootTransaction) -> None:
+        commit(transaction)
+        raise lost
+
+    def away(*_: object) -> bool:
+        raise lost
+
+    async def work() -> None:
+        await outcomes(scorer, [pay(payment_id="a"), pay(payment_id="b")])
+        with monkeypatch.context() as patch:
+            patch.setattr(RootTransaction, "commit", commit_and_lose)
+            patch.setattr(Writer, "_has", away)
+            refused = await outcomes(scorer, [pay(payment_id="doubted"), pay(payment_id="too")])
+            assert {type(one) for one in refused} == {LedgerUnavailable}
+        # still away for one more
+        with monkeypatch.context() as patch:
+            patch.setattr(Writer, "_has", away)
+            (still,) = await outcomes(scorer, [pay(payment_id="c")])
+            assert isinstance(still, LedgerUnavailable)
+        sent = [pay(payment_id=name) for name in ("d", "e")]
+        while any(isinstance(one, LedgerUnavailable) for one in await outcomes(scorer, sent)):
+            await asyncio.sleep(0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(RootTransaction, "commit", commit_and_lose)
+            patch.setattr(Writer, "_has", away)
+            with pytest.raises(LedgerUnavailable):
+                await scorer.learn("label", "a", True)
+        last = [pay(payment_id=name) for name in ("f", "g")]
+        while any(isinstance(one, LedgerUnavailable) for one in await outcomes(scorer, last)):
+            await asyncio.sleep(0.01)
+
+    run(work())
+    entries = read_ledger(ledger_url)
+    assert [entry.payment_id for entry in entries] == ["a", "b", "doubted", "too", "d", "e", "a", "f", "g"]
+    assert_equal_to_batch(bundle, entries)
+    assert body(entries[-1])["features"]["merchant_risk_30d"] > 0

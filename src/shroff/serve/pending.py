@@ -67,6 +67,7 @@ class PendingPayment:
     digest: bytes
     journey: Journey = field(default_factory=Journey)
     answer: bytes = b""
+    refused: bool = False
     callers: Callers[bytes] = field(default_factory=Callers)
 
 
@@ -78,4 +79,5 @@ class PendingEvent:
     payment_id: str
     record: LaterRecord
     digest: bytes
+    refused: bool = False
     callers: Callers[None] = field(default_factory=Callers)

@@ -188,6 +188,10 @@ class Sequencer:
 
     def _settle(self, pending: PendingPayment, error: Outcome) -> None:
         """The ledger has spoken on one payment; it speaks in the order of its records."""
+        if pending.refused:
+            # it was in the ledger all the same
+            self._state.recount(pending.payment)
+            return
         self._one_settled()
         if error is None:
             del self.in_flight[pending.payment.id]
@@ -203,6 +207,7 @@ class Sequencer:
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
         """Let the engine forget payments, last first, and tell their callers why."""
         for pending, error in refused:
+            pending.refused = True
             del self.in_flight[pending.payment.id]
             pending.callers.tell(error)
         for pending, _ in reversed(refused):
@@ -235,6 +240,9 @@ class Sequencer:
         self._holding += awaited
 
     def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
+        if event.refused:
+            self._state.later(event.payment_id, event.kind, event.record.value)
+            return
         self._one_settled()
         if error is None:
             self._state.later(event.payment_id, event.kind, event.record.value)
@@ -242,6 +250,7 @@ class Sequencer:
                 self.shadow.label(event.payment_id, event.record.value is True)
             event.callers.tell(None)
         else:
+            event.refused = True
             event.callers.tell(error)
         self._holding -= awaited
         if self._payments or self._events:

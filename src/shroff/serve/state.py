@@ -66,6 +66,9 @@ class State(Protocol):
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
 
+    def recount(self, payment: Payment) -> None:
+        """A payment that was to be forgotten is durable after all."""
+
 
 class LocalState:
     """State in the memory of this process: always there."""
@@ -98,6 +101,10 @@ class LocalState:
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
         self.engine.forget(payment)
+
+    def recount(self, payment: Payment) -> None:
+        """A payment that was to be forgotten is durable after all: it counts with the arrival it had."""
+        self.engine.observe(payment)
 
 
 class SharedState:
@@ -165,6 +172,16 @@ class SharedState:
         except Unavailable as error:
             self._lost(error)
             self._owe(owed)
+
+    def recount(self, payment: Payment) -> None:
+        """A payment that was to be forgotten is durable after all."""
+        again = partial(self.engine.observe_all, [payment])
+        try:
+            self._pay()
+            again()
+        except Unavailable as error:
+            self._lost(error)
+            self._owe(_Owed(payment.id, again, counts=True))
 
     def _pay(self) -> None:
         """Tell the state what it is owed."""

@@ -127,7 +127,8 @@ class Ledger:
         written. In that case everything queued behind it is refused too, in order, and so is every new
         entry until all callers have been told and could undo. Only when a server is lost in the middle of
         a commit, and does not come back at once, can a refused entry be on disk all the same: sent again
-        it is found. `done` must be quick and must not raise: that would stop the writer.
+        it is found, and before anything else is written `done` is called once more, with None.
+        `done` must be quick and must not raise: that would stop the writer.
 
         Raises:
             LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.

@@ -40,6 +40,9 @@ class Writer:
         self._max_group = max_group
         self._connection: Connection | None = None
         self._durable = Head(0, b"")
+        # the end of a commit of which nobody could say whether it was done, and what became of its entries if it was
+        self._undecided: tuple[Head, list[Outcome]] | None = None
+        self._doubted: tuple[Head, list[Waiting]] | None = None
         engine = database.engine
         self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
         self._move_head = Statement(engine, HEAD.update().values({name: bindparam(name) for name in _LAST}), _LAST)
@@ -88,17 +91,48 @@ class Writer:
     def _settle(self, group: list[Waiting]) -> None:
         entries = [waiting.entry for waiting in group]
         try:
-            outcomes = self._write(entries)
+            late = self._late()
+            outcomes = [] if late else self._write(entries)
         except LedgerUnavailable as error:
+            self._disconnect()
+            self._doubt(group)
             self._queue.fail(group, str(error))
         except BaseException:
             # not foreseen, so the thread ends; but not in silence
             self._queue.fail(group, _STOPPED)
             raise
         else:
+            if late:
+                self._tell_late(late, group)
+                return
             if self.detour is not None:
                 self.detour.note(entries)
             tell(zip(group, outcomes, strict=True))
+
+    def _doubt(self, group: list[Waiting]) -> None:
+        """Remember a group that is refused and may be in the ledger all the same; a spool needs none of this."""
+        if self._undecided is not None and self.detour is None:
+            last, outcomes = self._undecided
+            done = [waiting for waiting, outcome in zip(group, outcomes, strict=True) if outcome is None]
+            self._doubted = last, done
+        self._undecided = None
+
+    def _late(self) -> list[Waiting]:
+        """Entries that were refused and turn out to be in the ledger."""
+        if self._doubted is None:
+            return []
+        last, group = self._doubted
+        with unavailable("look for what was written last", self._error):
+            landed = self._has(last)
+        self._doubted = None
+        return group if landed else []
+
+    def _tell_late(self, late: list[Waiting], group: list[Waiting]) -> None:
+        """Refuse a group, which was computed without what is there after all; then tell that that is there."""
+        self._queue.hold()
+        self._queue.fail(group, "what was written before it has only now been found in the ledger: send it again.")
+        tell([(waiting, None) for waiting in late], self._queue)
+        self._queue.resume()
 
     def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Make entries durable: in the database, or in the spool while that is away."""
@@ -154,7 +188,7 @@ class Writer:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
             last = Head(rows[-1][0], rows[-1][-1])
             statements.execute(self._move_head.text, self._move_head.bind(last))
-        self._finish(transaction, last)
+        self._finish(transaction, last, outcomes)
         return outcomes
 
     def _last(self, statements: Cursor) -> Head:
@@ -168,20 +202,21 @@ class Writer:
             )
         return last
 
-    def _finish(self, transaction: Transaction, last: Head) -> None:
+    def _finish(self, transaction: Transaction, last: Head, outcomes: list[Outcome]) -> None:
         try:
             transaction.commit()
         except DBAPIError:
             self._disconnect()
-            if not self._landed(last):
+            if not self._landed(last, outcomes):
                 raise
         self._durable = last
 
-    def _landed(self, last: Head) -> bool:
+    def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
         """Whether a commit was done although its answer was lost on the way."""
         try:
             return self._has(last)
         except SQLAlchemyError:
+            self._undecided = last, outcomes
             return False
         finally:
             self._disconnect()
