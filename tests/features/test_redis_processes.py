@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from shroff.features.engines.batch import compute
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine
 
+TESTS = str(Path(__file__).parents[1])
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")])}
 PROCESSES = 8
 ROWS = 1_600
 UTC = pl.Datetime("us", "UTC")
@@ -122,6 +125,7 @@ def at_once(command: list[str]) -> list[tuple[str, int, dict[str, float | None]]
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", *command, str(first), str(PROCESSES)],
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -195,7 +199,7 @@ def test_a_payment_whose_process_was_killed_is_sent_again_and_counts_once(redis_
     space = token_hex(8)
     state = open_state(RedisEngine([COUNTS], SCHEMA, url=redis_server, space=space), OnlineEngine([COUNTS], SCHEMA))
     command = [sys.executable, "-c", OBSERVE_AND_HANG, redis_server, space]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "1.0\n"
         worker.send_signal(signal.SIGKILL)

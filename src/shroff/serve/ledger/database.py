@@ -150,7 +150,8 @@ def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterato
 def failure(error: BaseException) -> type[LedgerUnavailable]:
     """`LedgerAway` where a database failed by itself, and not because of what it was asked.
 
-    >>> failure(ConnectionError()), failure(sqlite3.OperationalError())
+    >>> from sqlite3 import OperationalError
+    >>> failure(ConnectionError()), failure(OperationalError())
     (<class 'shroff.errors.LedgerUnavailable'>, <class 'shroff.errors.LedgerAway'>)
     """
     cause = getattr(error, "orig", None) or error
