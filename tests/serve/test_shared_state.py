@@ -173,6 +173,33 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
     assert_parity(bundle, ledger_url)
 
 
+def test_a_payment_that_two_workers_decide_at_once_counts_once(
+    bundle: Bundle, redis_server: str, ledger_url: str, pay: Pay
+) -> None:
+    class Late(Ledger):
+        """Loses every race."""
+
+        def append_all(self, entries: Any, loop: asyncio.AbstractEventLoop) -> None:
+            loop.call_later(0.05, super().append_all, entries, loop)
+
+    first = Scorer(bundle, Late(ledger_url), key=KEY, state=redis_server)
+    second = Scorer(bundle, Ledger(ledger_url), key=KEY, state=redis_server)
+    first.start()
+    second.start()
+
+    async def decide() -> None:
+        both = msgspec.json.encode(pay(payment_id="both"))
+        assert len(set(await asyncio.gather(first.decide(both), second.decide(both)))) == 1
+        await second.decide(msgspec.json.encode(pay(payment_id="next")))
+
+    asyncio.run(decide())
+    first.close()
+    second.close()
+    seen = {entry.payment_id: body(entry)["features"] for entry in payments(read_ledger(ledger_url))}
+    assert {name: features["card_count_1h"] for name, features in seen.items()} == {"both": 0.0, "next": 1.0}
+    assert_parity(bundle, ledger_url)
+
+
 def test_several_workers_need_what_they_share(bundle_folder: Path, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     with pytest.raises(ConfigurationError, match="set SHROFF_STATE to the URL of a Redis server"):

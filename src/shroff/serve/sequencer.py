@@ -215,7 +215,7 @@ class Sequencer:
 
     def _concede(self, pending: PendingPayment) -> None:
         """Another process decided this payment first: its decision stands."""
-        self._state.forget(pending.payment)
+        self._state.concede(pending.payment)
         del self.in_flight[pending.payment.id]
         try:
             stored = self._find(pending.payment.id)

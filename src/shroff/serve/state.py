@@ -66,6 +66,9 @@ class State(Protocol):
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
 
+    def concede(self, payment: Payment) -> None:
+        """A payment was decided by another process first."""
+
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
 
@@ -101,6 +104,10 @@ class LocalState:
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
         self.engine.forget(payment)
+
+    def concede(self, payment: Payment) -> None:
+        """A payment was decided by another process first, whose state it is in."""
+        self.forget(payment)
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all: it counts with the arrival it had."""
@@ -172,6 +179,9 @@ class SharedState:
         except Unavailable as error:
             self._lost(error)
             self._owe(owed)
+
+    def concede(self, payment: Payment) -> None:
+        """Nothing: it counts once in the state they share, whoever told it first."""
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
