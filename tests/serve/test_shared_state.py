@@ -54,6 +54,17 @@ def ledger_url(postgres_server: str) -> str:
     return postgres_server.rpartition("/")[0] + f"/{name}"
 
 
+@pytest.fixture
+def state_url() -> Iterator[str]:
+    """A Redis server of its own: a state outlives the ledger of a test."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(redis())
+        except LookupError as error:
+            pytest.skip(f"no Redis server: {error}")
+        yield url
+
+
 @contextmanager
 def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
     home.mkdir(exist_ok=True)
@@ -90,9 +101,9 @@ def assert_parity(bundle: Bundle, ledger: str) -> None:
 
 
 def test_workers_answer_as_one(
-    bundle_folder: Path, bundle: Bundle, tmp_path: Path, redis_server: str, ledger_url: str, pay: Pay
+    bundle_folder: Path, bundle: Bundle, tmp_path: Path, state_url: str, ledger_url: str, pay: Pay
 ) -> None:
-    with service(bundle_folder, tmp_path, redis_server, ledger_url, 2) as (url, parent):
+    with service(bundle_folder, tmp_path, state_url, ledger_url, 2) as (url, parent):
         sent = [pay(payment_id=f"p{n}", card_id=f"c{n % 3}", host_id=f"h{n % 5}") for n in range(150)]
 
         def decide(part: list[dict[str, Any]]) -> list[Decision]:
@@ -174,7 +185,7 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
 
 
 def test_a_payment_that_two_workers_decide_at_once_counts_once(
-    bundle: Bundle, redis_server: str, ledger_url: str, pay: Pay
+    bundle: Bundle, state_url: str, ledger_url: str, pay: Pay
 ) -> None:
     class Late(Ledger):
         """Loses every race."""
@@ -182,8 +193,8 @@ def test_a_payment_that_two_workers_decide_at_once_counts_once(
         def append_all(self, entries: Any, loop: asyncio.AbstractEventLoop) -> None:
             loop.call_later(0.05, super().append_all, entries, loop)
 
-    first = Scorer(bundle, Late(ledger_url), key=KEY, state=redis_server)
-    second = Scorer(bundle, Ledger(ledger_url), key=KEY, state=redis_server)
+    first = Scorer(bundle, Late(ledger_url), key=KEY, state=state_url)
+    second = Scorer(bundle, Ledger(ledger_url), key=KEY, state=state_url)
     first.start()
     second.start()
 
