@@ -2,8 +2,9 @@
 
 Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of the event
 loop, for all payments that wait together. If the ledger then fails, the engine forgets exactly these payments
-before the ledger takes new ones. A result or label is durable before the engine knows it, and payments wait
-for it meanwhile: so a payment sees it just when it comes later in the ledger.
+before the ledger takes new ones. A result or label is durable before an engine in memory knows it, and payments
+wait for it meanwhile: so a payment sees it just when it comes later in the ledger. A state that several processes
+share is told of it first, because only that state can say where in its order the result or label comes.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class SharedState:
             self._lost(error)
             for payment in payments:
                 payment.arrived = self._arrivals.next()
-                self._owe(_Owed(payment.id, partial(self.engine.observe_all, [payment]), counts=True))
+                self._owe(self._counting(payment))
             return [None] * len(payments)
         self.failure, self._epoch = None, self.engine.epoch
         seen: list[Seen] = []
@@ -172,26 +172,26 @@ class SharedState:
 
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
-        owed = _Owed(payment.id, partial(self.engine.forget, payment))
-        try:
-            self._pay()
-            owed.call()
-        except Unavailable as error:
-            self._lost(error)
-            self._owe(owed)
+        self._tell(_Owed(payment.id, partial(self.engine.forget, payment)))
 
     def concede(self, payment: Payment) -> None:
         """Nothing: it counts once in the state they share, whoever told it first."""
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
-        again = partial(self.engine.observe_all, [payment])
+        self._tell(self._counting(payment))
+
+    def _counting(self, payment: Payment) -> _Owed:
+        return _Owed(payment.id, partial(self.engine.observe_all, [payment]), counts=True)
+
+    def _tell(self, owed: _Owed) -> None:
+        """Tell the state now, or as soon as it is there."""
         try:
             self._pay()
-            again()
+            owed.call()
         except Unavailable as error:
             self._lost(error)
-            self._owe(_Owed(payment.id, again, counts=True))
+            self._owe(owed)
 
     def _pay(self) -> None:
         """Tell the state what it is owed."""
