@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +69,7 @@ class Service:
         keys: whether whoever asks needs an API key.
         tls: speak HTTPS with this certificate.
         log: how a worker writes its log.
+        checked: whether another process has told what is wrong with all this; then history is read only when needed.
         settings: where ledger, state, models and keys are.
     """
 
@@ -80,6 +81,7 @@ class Service:
     keys: bool = True
     tls: Certificate | None = None
     log: Style = "text"
+    checked: bool = False
 
     def app(self) -> App:
         """The application.
@@ -115,7 +117,7 @@ class Service:
             lateness=self.lateness,
             lists=LiveLists(Lists(chosen.control)),
             state=chosen.state,
-            history=None if make is None else History(make),
+            history=make if make is None or self.checked else History(make),
         )
 
     def work(self, listener: socket.socket) -> None:
@@ -173,10 +175,9 @@ def serve(
     with _listen(host, port) as listener:
         url = _url(listener, "http" if tls is None else "https")
         if workers > 1:
-            # what is wrong with the options is told once, not by each worker
             service.app()
             listening(url)
-            Workers(service.work, listener, workers).run()
+            Workers(replace(service, checked=True).work, listener, workers).run()
         else:
             service.run(listener, listening=lambda: listening(url))
 
