@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from shroff.errors import ConfigurationError, ControlUnavailable, MissingExtra
+from shroff.errors import ConfigurationError, ControlUnavailable
+from shroff.serve.database import postgres_engine, read_url
 
 METADATA = MetaData()
 
@@ -42,25 +42,10 @@ class Control:
 
 
 def _engine(url: str) -> Engine:
-    forms = "expected a control database `sqlite:///file` or `postgresql+psycopg://user@host/database`"
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        # the text is not repeated: it may hold a password
-        raise ConfigurationError(f"{forms}, got a text that is not a URL.") from None
-    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5})
+    parsed = read_url(url, "a control database")
     if parsed.get_backend_name() == "postgresql":
-        try:
-            return create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
-                poolclass=NullPool,
-                hide_parameters=True,
-                connect_args={"connect_timeout": 2, "tcp_user_timeout": 5_000},
-            )
-        except ImportError as error:
-            raise MissingExtra(
-                "a control database in PostgreSQL needs psycopg 3: `pip install 'shroff[postgres]'`."
-            ) from error
-    raise ConfigurationError(f"{forms}, got one for `{parsed.drivername}`.")
+        return postgres_engine(parsed, "a control database", silence=5_000)
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigurationError("expected a control database in a file, `sqlite:///file`, got a URL without one.")
+    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5})

@@ -17,13 +17,13 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    make_url,
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
+from shroff.serve.database import read_url
 from shroff.serve.ledger.postgres import Postgres
 from shroff.serve.ledger.record import GENESIS
 from shroff.serve.ledger.sqlite import SQLite
@@ -125,17 +125,8 @@ def backend(url: str) -> Backend:
     shroff.errors.ConfigurationError: expected a ledger URL `sqlite:///file` or \
 `postgresql+psycopg://user@host/database`, got one for `mysql`.
     """
-    forms = "expected a ledger URL `sqlite:///file` or `postgresql+psycopg://user@host/database`"
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        # the text is not repeated: it may hold a password
-        raise ConfigurationError(f"{forms}, got a text that is not a URL.") from None
-    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        return SQLite(parsed)
-    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return Postgres(parsed)
-    raise ConfigurationError(f"{forms}, got one for `{parsed.drivername}`.")
+    parsed = read_url(url, "a ledger URL")
+    return SQLite(parsed) if parsed.get_backend_name() == "sqlite" else Postgres(parsed)
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+from sqlalchemy import URL, Connection, Engine
 
-from shroff.errors import MissingExtra
+from shroff.serve.database import postgres_engine
 
 # any fixed number: names the ledger's lock among the advisory locks of a database
 _LOCK = 0x5348524F
@@ -17,19 +17,7 @@ class Postgres:
     alone = False
 
     def __init__(self, url: URL) -> None:
-        try:
-            self.engine = create_engine(
-                url.set(drivername="postgresql+psycopg"),
-                poolclass=NullPool,
-                hide_parameters=True,
-                # a snapshot taken before the turn came would show an outdated last record
-                isolation_level="READ COMMITTED",
-                connect_args={"connect_timeout": 2, "tcp_user_timeout": 2_000},
-            )
-        except ImportError as error:
-            raise MissingExtra(
-                "a ledger in PostgreSQL needs the driver psycopg 3: `pip install 'shroff[postgres]'`."
-            ) from error
+        self.engine = postgres_engine(url, "a ledger", silence=2_000)
 
     def claim(self) -> None:
         """Nothing to do: processes take turns group by group, see `begin`."""
