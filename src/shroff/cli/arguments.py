@@ -10,4 +10,8 @@ import typer
 ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
 Data = Annotated[Path, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)]
 Join = Annotated[Path | None, typer.Option("--join", help="A second table of statistics, joined on the payment id.")]
+Warm = Annotated[
+    Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
+]
+Lateness = Annotated[str, typer.Option(help="How much older than the newest a payment may be.")]
 MaxBad = Annotated[float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from shroff.cli.arguments import Lateness, MaxBad, Warm
 from shroff.cli.terminal import AsJson, err, out, show
 from shroff.settings import Settings
 
@@ -32,13 +33,9 @@ def consume(
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop when all that is there was read.")] = False,
     in_flight: Annotated[int, typer.Option(help="Messages of a topic on their way at once.", min=1)] = 512,
     patience: Annotated[float, typer.Option(help="Seconds a result or label waits for its payment.", min=0)] = 60.0,
-    warm: Annotated[
-        Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
-    ] = None,
-    lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
-    max_bad: Annotated[
-        float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)
-    ] = 0.01,
+    warm: Warm = None,
+    lateness: Lateness = "1d",
+    max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Decide the payments of a Kafka topic with a bundle; SHROFF_KAFKA says where Kafka is."""

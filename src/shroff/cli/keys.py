@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from shroff.cli.terminal import AsJson, err, out, show
+from shroff.cli.terminal import AsJson, err, moment, out, print_rows, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,8 +49,8 @@ def show_all(as_json: AsJson = False) -> None:
             "name": key.name,
             "scopes": sorted(key.scopes),
             "state": key.state(now),
-            "created": _day(key.created),
-            "expires": None if key.expires is None else _day(key.expires),
+            "created": moment(key.created),
+            "expires": moment(key.expires),
             "rate": key.rate,
         }
         for key in _keys().all()
@@ -60,11 +58,7 @@ def show_all(as_json: AsJson = False) -> None:
     if as_json:
         show({"keys": rows})
         return
-    table = Table("id", "name", "scopes", "state", "created", "expires", "rate")
-    for row in rows:
-        cells = {**row, "scopes": ", ".join(sorted(row["scopes"]))}  # type: ignore[arg-type]  # a list by construction
-        table.add_row(*("" if cell is None else str(cell) for cell in cells.values()))
-    out.print(table)
+    print_rows(rows, "id", "name", "scopes", "state", "created", "expires", "rate")
 
 
 @app.command()
@@ -84,7 +78,3 @@ def _keys() -> Keys:
     from shroff.serve.control import Keys
 
     return Keys(Settings.read().control)
-
-
-def _day(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="seconds")

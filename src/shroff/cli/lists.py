@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from shroff.cli.terminal import AsJson, out, show
+from shroff.cli.terminal import AsJson, moment, out, print_rows, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,10 +77,7 @@ def history(as_json: AsJson = False) -> None:
     if as_json:
         show({"edits": rows})
         return
-    table = Table("id", "list", "value", "action", "since", "until", "note", "by", "at")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
-    out.print(table)
+    print_rows(rows, "id", "list", "value", "action", "since", "until", "note", "by", "at")
 
 
 def _edit(
@@ -139,13 +134,9 @@ def _row(edit: Edit) -> dict[str, object]:
         "list": edit.name,
         "value": edit.value,
         "action": edit.action,
-        "since": _iso(edit.since),
-        "until": None if edit.until is None else _iso(edit.until),
+        "since": moment(edit.since),
+        "until": moment(edit.until),
         "note": edit.note,
         "by": edit.made_by,
-        "at": _iso(edit.made_at),
+        "at": moment(edit.made_at),
     }
-
-
-def _iso(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="seconds")

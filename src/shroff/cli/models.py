@@ -13,6 +13,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.package import Models
+    from shroff.package.models import Role
 
 
 def publish(
@@ -21,11 +22,12 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Put a bundle into production; services that follow the models use it within seconds, without a restart."""
-    kept = _models().publish(bundle, role="shadow" if shadow else "production")
-    where = "the shadow" if shadow else "production"
+    role: Role = "shadow" if shadow else "production"
+    kept = _models().publish(bundle, role=role)
     if as_json:
-        show({"version": kept.version, "name": kept.name, "role": "shadow" if shadow else "production"})
+        show({"version": kept.version, "name": kept.name, "role": role})
     else:
+        where = "the shadow" if shadow else role
         out.print(f"{kept.name}, version {kept.version}, is in {where}.", soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import MaxBad
+from shroff.cli.arguments import Lateness, MaxBad, Warm
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.settings import Settings
 
@@ -21,10 +21,8 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
-    warm: Annotated[
-        Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
-    ] = None,
-    lateness: Annotated[str, typer.Option(help="How much older than the newest a payment may be.")] = "1d",
+    warm: Warm = None,
+    lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
     without_keys: Annotated[
         bool, typer.Option("--without-keys", help="Answer anybody who can reach the port: for trying out only.")

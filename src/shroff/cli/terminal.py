@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 # a pipe has no width of its own: do not squeeze tables into 80 columns
 out = Console(width=None if sys.stdout.isatty() else 120)
@@ -43,3 +44,24 @@ def print_dropped(dropped: dict[str, int]) -> None:
     """Say how many rows were unusable, by reason, on standard error."""
     for reason, count in dropped.items():
         err.print(f"dropped {count:,} rows: {reason}")
+
+
+def moment(micros: int | None) -> str | None:
+    """A time in ISO 8601 for people, if there is one."""
+    from shroff.collect.times import iso_time  # with it comes Polars, which most commands do without at first
+
+    return None if micros is None else iso_time(micros, "seconds")
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
+    """Print rows as a table; what is missing is blank, and lists are told one by one."""
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*map(_cell, row.values()))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -77,6 +77,15 @@ def format_time(micros: int) -> str:
     '2015-04-15T20:44:28.650857Z'
     """
     return (EPOCH + micros * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def iso_time(micros: int, precision: Literal["seconds", "milliseconds"]) -> str:
+    """ISO 8601 in UTC, for people: cut to this precision.
+
+    >>> iso_time(1429130668650857, "seconds"), iso_time(1429130668650857, "milliseconds")
+    ('2015-04-15T20:44:28+00:00', '2015-04-15T20:44:28.650+00:00')
+    """
+    return (EPOCH + micros * _MICROSECOND).isoformat(timespec=precision)
 
 
 def parse_times(column: pl.Series, zone: str | None) -> pl.Series:

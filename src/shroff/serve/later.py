@@ -39,8 +39,8 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     at: _At = None
 
 
-def moment(text: str | None, zone: ZoneInfo | None) -> int | None:
-    """The microseconds since the epoch that an `at` names; a time without a zone is in `zone`.
+def moment(text: str | None, zone: ZoneInfo | None, *, field: str = "at") -> int | None:
+    """The microseconds since the epoch that a field names; a time without a zone is in `zone`.
 
     >>> moment("1970-01-01T00:00:01Z", None)
     1000000
@@ -54,4 +54,4 @@ def moment(text: str | None, zone: ZoneInfo | None) -> int | None:
         return parse_time(text, zone)
     except ValueError:
         wanted = "" if zone else " that names its zone, such as `…Z`"
-        raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.at`") from None
+        raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.{field}`") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,13 +11,15 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from shroff.collect.times import parse_time
+from shroff.collect.times import iso_time
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.serve import problem
 from shroff.serve.control import Edit, LiveLists
+from shroff.serve.later import moment
 from shroff.serve.routing import needs, problems
 from shroff.serve.scorer import Scorer
 
+_iso = partial(iso_time, precision="milliseconds")
 _Value = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _Moment = Annotated[
     str | None, msgspec.Meta(description="ISO 8601 with its zone.", extra_json_schema={"format": "date-time"})
@@ -89,7 +91,8 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
     async def edit(name: FromPath[str], data: JSONBody[NewEdit], request: Request[Any, Any, Any]) -> ListEdit:
         if name not in scorer.list_values:
             raise NotFound(f"there is no such list{did_you_mean(name, scorer.list_values) or '.'}")
-        since, until = _moment("since", data.since), _moment("until", data.until)
+        since = moment(data.since, None, field="since")
+        until = moment(data.until, None, field="until")
         by = str(getattr(request.state, "key", None) or "anybody")
         try:
             made = await asyncio.to_thread(
@@ -104,15 +107,6 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
     return [all_lists, edit]
 
 
-def _moment(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text, None)
-    except ValueError:
-        raise BadPayment(f"expected an ISO 8601 date and time with its zone - at `$.{field}`") from None
-
-
 def _shown(edit: Edit) -> ListEdit:
     until = None if edit.until is None else _iso(edit.until)
     return ListEdit(
@@ -125,7 +119,3 @@ def _shown(edit: Edit) -> ListEdit:
         by=edit.made_by,
         at=_iso(edit.made_at),
     )
-
-
-def _iso(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="milliseconds")
