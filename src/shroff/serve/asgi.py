@@ -65,16 +65,24 @@ async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send,
 def refuse(headers: Headers, admit: Admit | None = None) -> Refusal | None:
     """Why a request cannot be used, as far as its headers tell."""
     if admit is not None:
-        try:
-            admit(next((value for name, value in headers if name == b"authorization"), None))
-        except ShroffError as error:
-            return problem.problem_of(error)
+        denied = deny(admit, next((value for name, value in headers if name == b"authorization"), None))
+        if denied is not None:
+            return denied
     for name, value in headers:
         if name == b"content-type":
             if not is_json(value):
                 return NOT_JSON
         elif name == b"content-length" and int(value) > LIMIT:
             return TOO_LARGE
+    return None
+
+
+def deny(admit: Admit, authorization: bytes | None) -> Refusal | None:
+    """Why a request may not pass, by its `Authorization` header."""
+    try:
+        admit(authorization)
+    except ShroffError as error:
+        return problem.problem_of(error)
     return None
 
 

@@ -18,7 +18,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from shroff import __version__
-from shroff.errors import LedgerUnavailable, NotFound, PaymentConflict
+from shroff.errors import NotFound, PaymentConflict
 from shroff.serve import catalogue, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json
@@ -192,8 +192,7 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
         sync_to_thread=False,
     )
     def ready() -> Health:
-        if scorer.unready is not None:
-            raise LedgerUnavailable(f"the service is not ready: {scorer.unready}.")
+        scorer.require_well()
         return Health("ready", scorer.degraded, scorer.notice)
 
     return [live, ready]

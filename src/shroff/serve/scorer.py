@@ -164,6 +164,11 @@ class Scorer:
         """Why payments are refused or decided without a model now; None when all is well."""
         return self._missing or self.decider.failure
 
+    def require_well(self) -> None:
+        """Raise `Unavailable` unless all is well; what health checks of all interfaces ask."""
+        if self.unready is not None:
+            raise Unavailable(f"the service is not ready: {self.unready}.")
+
     @property
     def degraded(self) -> str | None:
         """Why payments are decided without features now; None when they are not."""

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from shroff.errors import ShroffError
 from shroff.serve import asgi, problem
 from shroff.serve.answer import encode
 from shroff.serve.asgi import Asgi, Receive, Refusal, Scope, Send
@@ -157,7 +156,7 @@ async def _answer(
 ) -> None:
     scope[asgi.PATH_TEMPLATE] = route.path
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    refusal = _denied(route, gate, headers) or _refusal(route, headers)
+    refusal = _refusal(route, gate, headers)
     body = refusal or (b"" if route.streamed or not route.takes else await asgi.read_body(receive))
     if body is None:
         return
@@ -172,17 +171,12 @@ async def _answer(
     await _send(reply, receive, send)
 
 
-def _denied(route: Route, gate: Gate | None, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    if gate is not None and route.scope is not None:
-        try:
-            gate.admit(headers.get(b"authorization"), route.scope)
-        except ShroffError as error:
-            return problem.problem_of(error)
-    return None
-
-
-def _refusal(route: Route, headers: Mapping[bytes, bytes]) -> Refusal | None:
+def _refusal(route: Route, gate: Gate | None, headers: Mapping[bytes, bytes]) -> Refusal | None:
     """Why a request cannot be used, as far as its headers tell."""
+    if gate is not None and route.scope is not None:
+        denied = asgi.deny(partial(gate.admit, scope=route.scope), headers.get(b"authorization"))
+        if denied is not None:
+            return denied
     if not route.takes:
         return None
     if not route.streamed and int(headers.get(b"content-length", b"0")) > asgi.LIMIT:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from shroff import __version__
-from shroff.errors import BadPayment, Unavailable
+from shroff.errors import BadPayment
 from shroff.serve import problem
 from shroff.serve.problem import Kind
 from shroff.serve.protocols.http import JSON, TEXT, Call, Interface, Reply, Route, media
@@ -59,8 +59,7 @@ def interface(scorer: Scorer) -> Interface:
         return Reply.json(Predictions(await judge(scorer, rows)))
 
     async def ping(_: Call) -> Reply:
-        if scorer.unready is not None:
-            raise Unavailable(f"the service is not ready: {scorer.unready}.")
+        scorer.require_well()
         return Reply(b"\n", TEXT)
 
     async def version(_: Call) -> Reply:

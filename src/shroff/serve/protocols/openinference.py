@@ -15,7 +15,7 @@ import numpy as np
 
 from shroff import __version__
 from shroff.detect.preparation import Preparation
-from shroff.errors import BadPayment, NotFound, Unavailable
+from shroff.errors import BadPayment, NotFound
 from shroff.serve import problem
 from shroff.serve.answer import encode
 from shroff.serve.decider import Decider
@@ -134,7 +134,7 @@ def interface(scorer: Scorer) -> Interface:
         return Reply.json(Live())
 
     async def ready(_: Call) -> Reply:
-        _require_ready(scorer)
+        scorer.require_well()
         return Reply.json(Ready())
 
     async def model(call: Call) -> Reply:
@@ -143,7 +143,7 @@ def interface(scorer: Scorer) -> Interface:
 
     async def model_ready(call: Call) -> Reply:
         _require_model(scorer, call.names)
-        _require_ready(scorer)
+        scorer.require_well()
         return Reply.json(ModelReady(scorer.bundle.name))
 
     async def infer(call: Call) -> Reply:
@@ -196,11 +196,6 @@ def _fail(_: Kind, detail: str) -> InferError:
 def _require_model(scorer: Scorer, names: Mapping[str, str]) -> None:
     if names["name"] != scorer.bundle.name or names.get("version", scorer.bundle.version) != scorer.bundle.version:
         raise NotFound(f"there is no such model; deployed is `{scorer.bundle.name}`, {scorer.bundle.version}.")
-
-
-def _require_ready(scorer: Scorer) -> None:
-    if scorer.unready is not None:
-        raise Unavailable(f"the service is not ready: {scorer.unready}.")
 
 
 def _metadata(scorer: Scorer) -> ModelMetadata:
