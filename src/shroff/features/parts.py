@@ -7,12 +7,16 @@ over all rows of some keys gives those rows the values it gives them in the whol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from shroff.collect import Schema
 from shroff.features.define import Aggregate, Calendar, Entity, FeatureGroup
 from shroff.features.plan import Plan
+
+ROW: Final = "shroff row"
+"""The column that says which payment a row is, and which of two that arrived together was first."""
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ from shroff.collect.sources import parquet_rows, scan, written_whole
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch.whole import aggregates, finished, one_ahead
 from shroff.features.folds import Floats
-from shroff.features.parts import Part, payment_columns, split
+from shroff.features.parts import ROW, Part, payment_columns, split
 from shroff.features.plan import Plan
 
-ROW: Final = "shroff row"
 _BUCKET: Final = "shroff bucket"
 _ITSELF: Final = 350 << 20
 """Bytes of the process before it has read a row, about."""

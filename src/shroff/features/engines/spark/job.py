@@ -18,8 +18,8 @@ from shroff.features import parts as plans
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.spark import hot, parts
 from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, USUAL, Skew
-from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, ROW, Compute
-from shroff.features.parts import Part
+from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, Compute
+from shroff.features.parts import ROW, Part
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:

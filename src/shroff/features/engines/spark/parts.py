@@ -1,8 +1,5 @@
 """What runs inside Spark's Python workers, by table and without Spark: the aggregates of one entity over the rows of
-some of its keys, and the features of payments once all their aggregates are there.
-
-Only events and payments of one key interact, and they do so through their order of arrival alone. So the batch engine
-over all rows of some keys gives those rows the values it gives them in the whole table.
+some of its keys, and the features of payments once all their aggregates are there; see `features.parts`.
 """
 
 from __future__ import annotations
@@ -13,19 +10,18 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from polars import selectors as cs
 
-from shroff.collect import Schema, money
+from shroff.collect import Schema
 from shroff.errors import DataError
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
-from shroff.features.engines.rows import column
-from shroff.features.parts import Part, payment_columns, split
+from shroff.features.engines.batch.table import people
+from shroff.features.engines.rows import with_rows
+from shroff.features.parts import ROW, Part, payment_columns, split
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW: Final = "shroff row"
-"""The column that says which payment a row is, and which of two that arrived together was first."""
 PART: Final = "shroff part"
 """Which part a row holds the aggregates of; 0 for the payment itself."""
 HELD: Final = "shroff held "
@@ -119,12 +115,8 @@ def alone(
 def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Payments and their aggregates with the features that follow from them: id and features."""
     schema = plan.schema
-    if schema.amount in values.columns:
-        amount = money.major(schema.amount, schema.currency, schema.default_currency)
-        values = values.with_columns(amount.alias(schema.amount))
-    for row in plan.rows:
-        values = values.with_columns(column(row, schema.time, schema.timezone).alias(row.name))
-    return values.select(schema.id, *plan.names)
+    values = people(values, schema, values.columns)
+    return with_rows(values, plan.rows, schema.time, schema.timezone).select(schema.id, *plan.names)
 
 
 def _table(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
