@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -153,12 +155,18 @@ def _drop(
         got = problem.got or kind_of(raw[problem.column][row])
         sentences.append(f"{count:,} × {problem.reason}, got {got} (first in row {row + 1:,})")
         counted = counted | problem.where
-    if (unusable := int(counted.sum())) > max_bad * len(frame):
-        raise TooManyBadRows(
-            f"{source}: {unusable:,} of {len(frame):,} rows are unusable, more than the {100 * max_bad:g} % allowed "
-            f"(--max-bad): {'; '.join(sentences)}."
-        )
+    unusable = int(counted.sum())
+    require_enough(unusable, len(frame), max_bad, source, sentences)
     kept = frame.filter(~counted) if unusable else frame
     arrival = schema.arrived_at or schema.time
     kept = kept if kept[arrival].is_sorted() else kept.sort(arrival, maintain_order=True)
     return Cleaned(frame=kept, rows=len(frame), dropped=dropped, first=first)
+
+
+def require_enough(unusable: int, rows: int, max_bad: float, source: str | Path, reasons: Iterable[str]) -> None:
+    """Raise `TooManyBadRows` when more than the share `max_bad` of a table's rows cannot be used."""
+    if unusable > max_bad * rows:
+        raise TooManyBadRows(
+            f"{source}: {unusable:,} of {rows:,} rows are unusable, more than the {100 * max_bad:g} % allowed "
+            f"(--max-bad): {'; '.join(reasons)}."
+        )

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from shroff.collect.clean import REPEATED, clean
+from shroff.collect.clean import REPEATED, clean, require_enough
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, scan
-from shroff.errors import TooManyBadRows
 
 _SAMPLE = 1 << 10
 """Every so many-th arrival says where parts begin, where the file is not in order."""
@@ -53,12 +52,8 @@ def clean_parts(
         hashes.append(cleaned.frame[schema.id].hash())
     files, again = _without_repeats(files, hashes, schema)
     dropped.update({f"{schema.id}: expected {REPEATED}": again} if again else {})
-    if dropped.total() > max_bad * many:
-        reasons = "; ".join(f"{count:,} × {reason}" for reason, count in dropped.items())
-        raise TooManyBadRows(
-            f"{source}: {dropped.total():,} of {many:,} rows are unusable, more than the {100 * max_bad:g} % allowed "
-            f"(--max-bad): {reasons}."
-        )
+    reasons = (f"{count:,} × {reason}" for reason, count in dropped.items())
+    require_enough(dropped.total(), many, max_bad, source, reasons)
     return Parts(_in_order(files, schema, folder, rows), many, dict(dropped))
 
 

@@ -52,18 +52,18 @@ def split(plan: Plan) -> list[Part]:
 
 
 def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], schema: Schema) -> Part:
-    streams = Plan([FeatureGroup("part", features)], schema).streams
+    plan = Plan([FeatureGroup("part", features)], schema)
     # any text of a definition that names a column is a column it may read
     reads = {text for feature in features for text in msgspec.structs.astuple(feature) if isinstance(text, str)}
     reads |= {schema.time, schema.arrived_at or schema.time, *key}
     moments = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
-    for stream in streams:
+    for stream in plan.streams:
         reads |= stream.where.columns if stream.where else frozenset()
         reads |= {str(name) for later in stream.later for name in moments[later]}
     if schema.amount in reads:
         reads.add(str(schema.currency))
     columns = tuple(name for name in schema.scales if name in reads)
-    return Part(number, key, features, columns, max(stream.horizon for stream in streams))
+    return Part(number, key, features, columns, plan.horizon)
 
 
 def payment_columns(plan: Plan) -> tuple[str, ...]:

@@ -123,6 +123,11 @@ class Plan:
         return frozenset().union(*(stream.later for stream in self.streams)) if self.streams else frozenset()
 
     @property
+    def horizon(self) -> int:
+        """How far back any window reaches, in microseconds; 0 where none does."""
+        return max((stream.horizon for stream in self.streams), default=0)
+
+    @property
     def digest(self) -> str:
         """What state depends on, as 16 hexadecimal digits: two plans with the same one can share it.
 

@@ -12,8 +12,6 @@ import polars as pl
 
 from shroff.errors import NotFound
 from shroff.features.engines.batch import compute_plan
-from shroff.features.plan import Plan
-from shroff.features.window import micros
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
 from shroff.serve.answer import Answer, DecisionRecord
@@ -112,13 +110,9 @@ def _texts(reasons: Sequence[Any]) -> tuple[str, ...]:
 def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.DataFrame | None) -> dict[str, Any]:
     plan = recorded_plan(bundle)
     # no window reaches further back, and nothing happens long after it arrived
-    oldest = entry.time - _reach(plan) - AHEAD
+    oldest = entry.time - plan.horizon - AHEAD
     before = [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
     frame = recorded_payments(plan, before)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan)
     (row,) = compute_plan(plan, table).filter(pl.col(plan.schema.id) == entry.payment_id).iter_rows(named=True)
     return {name: row[name] for name in plan.names}
-
-
-def _reach(plan: Plan) -> int:
-    return max((stream.horizon for stream in plan.streams), default=micros("1s"))

@@ -51,7 +51,7 @@ def fill(
         for _ in feed(engine, history.filter(~pl.col(column).is_in(there)), known=known):
             tick()
     # how much older than the newest payment one can be that features still see
-    reach = lateness + max((stream.horizon for stream in engine.plan.streams), default=0)
+    reach = lateness + engine.plan.horizon
     return replay(engine, by_arrival(read(0)), since=newest - reach, tick=tick)
 
 
