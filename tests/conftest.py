@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from browser import Browser, chromium
-from servers import kafka, postgres, redis
+from servers import kafka, or_skip, postgres, redis
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +18,7 @@ def postgres_server() -> Iterator[str]:
     if named:
         yield named
         return
-    with ExitStack() as stack:
-        try:
-            url = stack.enter_context(postgres())
-        except LookupError as error:
-            pytest.skip(f"no PostgreSQL server: {error}")
+    with or_skip(postgres(), "PostgreSQL server") as url:
         yield url
 
 
@@ -34,22 +29,14 @@ def redis_server() -> Iterator[str]:
     if named:
         yield named
         return
-    with ExitStack() as stack:
-        try:
-            url = stack.enter_context(redis())
-        except LookupError as error:
-            pytest.skip(f"no Redis server: {error}")
+    with or_skip(redis(), "Redis server") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser with a window of its own, shared by the tests that ask for it."""
-    with ExitStack() as stack:
-        try:
-            opened = stack.enter_context(chromium(tmp_path_factory.mktemp("browser")))
-        except LookupError as error:
-            pytest.skip(f"no browser: {error}")
+    with or_skip(chromium(tmp_path_factory.mktemp("browser")), "browser") as opened:
         yield opened
 
 
@@ -60,9 +47,5 @@ def kafka_server() -> Iterator[str]:
     if named:
         yield named
         return
-    with ExitStack() as stack:
-        try:
-            port = stack.enter_context(kafka())
-        except LookupError as error:
-            pytest.skip(f"no Kafka broker: {error}")
+    with or_skip(kafka(), "Kafka broker") as port:
         yield f"127.0.0.1:{port}"

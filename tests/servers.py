@@ -9,16 +9,32 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
+from typing import TypeVar
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import NullPool, create_engine, make_url
 
 _UNPRIVILEGED = "nobody"
+
+
+Started = TypeVar("Started")
+
+
+@contextmanager
+def or_skip(server: AbstractContextManager[Started], what: str) -> Iterator[Started]:
+    """A server of the test, which is skipped with the reason where there is none to start."""
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(server)
+        except LookupError as error:
+            pytest.skip(f"no {what}: {error}")
+        yield started
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import pytest
 import redis as client_library
 
 from features.online_world import COUNTS, SCHEMA, open_state, pay
-from servers import free_port, redis
+from servers import free_port, or_skip, redis
 from shroff.errors import StateUnavailable
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, link
@@ -27,11 +27,8 @@ def start(tmp_path: Path) -> Start:
 
     @contextmanager
     def started() -> Iterator[str]:
-        try:
-            with redis("--dir", str(tmp_path), "--save", "3600 1", port=port) as url:
-                yield url
-        except LookupError as error:
-            pytest.skip(f"no Redis server: {error}")
+        with or_skip(redis("--dir", str(tmp_path), "--save", "3600 1", port=port), "Redis server") as url:
+            yield url
 
     return started
 
@@ -139,13 +136,8 @@ def test_a_server_without_room_is_no_state(start: Start) -> None:
 def cluster() -> Iterator[tuple[str, str]]:
     """A Redis Cluster of two nodes: one that has all slots, and one that has none."""
     with ExitStack() as stack:
-        try:
-            urls = [
-                stack.enter_context(redis("--cluster-enabled", "yes", "--cluster-port", str(free_port())))
-                for _ in range(2)
-            ]
-        except LookupError as error:
-            pytest.skip(f"no Redis server: {error}")
+        nodes = (redis("--cluster-enabled", "yes", "--cluster-port", str(free_port())) for _ in range(2))
+        urls = [stack.enter_context(or_skip(node, "Redis server")) for node in nodes]
         owner, other = (stack.enter_context(client_library.Redis.from_url(url)) for url in urls)
         owner.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         address = owner.get_connection_kwargs()

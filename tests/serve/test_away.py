@@ -12,7 +12,7 @@ import pytest
 
 from serve.audit import assert_equal_to_batch, assert_replays, payments, read_ledger
 from serve.service import KEY
-from servers import Postgres, postgres_schema, stoppable_postgres
+from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import LedgerUnavailable, PaymentConflict
 from shroff.package import Bundle
 from shroff.serve.answer import stored_answer
@@ -24,11 +24,8 @@ Pay = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def server() -> Iterator[Postgres]:
-    try:
-        with stoppable_postgres("fsync=off") as started:
-            yield started
-    except LookupError as error:
-        pytest.skip(f"no PostgreSQL server: {error}")
+    with or_skip(stoppable_postgres("fsync=off"), "PostgreSQL server") as started:
+        yield started
 
 
 @pytest.fixture

@@ -9,19 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import msgspec
-import psycopg
 import pytest
 
 from serve.audit import body, payments, read_ledger
 from serve.service import KEY
-from servers import free_port, redis
+from servers import free_port, or_skip, postgres_schema, redis
 from shroff.client import Client, Decision
 from shroff.errors import ConfigurationError
 from shroff.monitor import ledger_parity
@@ -46,22 +44,16 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def ledger_url(postgres_server: str) -> str:
-    """A PostgreSQL database of its own."""
-    name = f"shared_{uuid4().hex}"
-    with psycopg.connect(postgres_server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return postgres_server.rpartition("/")[0] + f"/{name}"
+def ledger_url(postgres_server: str) -> Iterator[str]:
+    """A ledger in PostgreSQL of its own."""
+    with postgres_schema(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture
 def state_url() -> Iterator[str]:
     """A Redis server of its own: a state outlives the ledger of a test."""
-    with ExitStack() as stack:
-        try:
-            url = stack.enter_context(redis())
-        except LookupError as error:
-            pytest.skip(f"no Redis server: {error}")
+    with or_skip(redis(), "Redis server") as url:
         yield url
 
 
@@ -137,11 +129,8 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
     bundle: Bundle, ledger_url: str, pay: Pay
 ) -> None:
     port = free_port()
-    with ExitStack() as first:
-        try:
-            scorer = Scorer(bundle, Ledger(ledger_url), key=KEY, state=first.enter_context(redis(port=port)))
-        except LookupError as error:
-            pytest.skip(f"no Redis server: {error}")
+    with or_skip(redis(port=port), "Redis server") as state:
+        scorer = Scorer(bundle, Ledger(ledger_url), key=KEY, state=state)
         scorer.start()
 
         async def decide(**fields: Any) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-import pytest
 from sqlalchemy import create_engine, make_url
 
 from serve.audit import assert_equal_to_batch, assert_replays, body, payments, read_ledger
 from serve.kafka.bus import Bus, Consuming, Gateway
-from servers import kafka
+from servers import kafka, or_skip
 from shroff.package import Bundle
 from shroff.serve.control import Lists
 
@@ -158,10 +157,7 @@ def test_a_ledger_that_goes_away_is_waited_for(bus: Bus, consuming: Consumes, bu
 def test_a_broker_that_goes_away_is_waited_for(consuming: Consumes, bundle: Bundle, pay: Pay) -> None:
     gateway = Gateway()
     with ExitStack() as stack:
-        try:
-            gateway.target = stack.enter_context(kafka(advertised=gateway.port))
-        except LookupError as error:
-            pytest.skip(f"no Kafka broker: {error}")
+        gateway.target = stack.enter_context(or_skip(kafka(advertised=gateway.port), "Kafka broker"))
         gateway.open()
         stack.callback(gateway.close)
         bus = Bus(f"127.0.0.1:{gateway.port}")

@@ -14,7 +14,7 @@ from time import sleep
 
 import pytest
 
-from servers import Postgres, postgres_schema, stoppable_postgres
+from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
 from shroff.serve.ledger import Entry, Ledger, Outcome, detour
 
@@ -45,12 +45,9 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    try:
-        # the machine goes on when the server is stopped, so nothing is lost without a sync
-        with stoppable_postgres("fsync=off") as started:
-            yield started
-    except LookupError as error:
-        pytest.skip(f"no PostgreSQL server: {error}")
+    # the machine goes on when the server is stopped, so nothing is lost without a sync
+    with or_skip(stoppable_postgres("fsync=off"), "PostgreSQL server") as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
