@@ -189,6 +189,22 @@ def test_a_service_asks_for_keys_and_notices_a_revocation(bundle_folder: Path, t
     assert "shroff_" not in log
 
 
+def test_a_request_counts_once_against_its_key_also_where_it_cannot_be_used(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
+    keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
+    # good for one request, and the next one in a quarter of an hour
+    tokens = [keys.create(name, ["decide"], rate=0.001) for name in ("good", "wrong")]
+    with Service(bundle_folder, tmp_path, keys=True) as service:
+
+        def statuses(token: str, media: str) -> list[int]:
+            headers = {"authorization": f"Bearer {token}", "content-type": media}
+            return [service.request("POST", "/v1/decisions", json=pay(), headers=headers).status_code for _ in range(2)]
+
+        assert statuses(tokens[0], "application/json") == [200, 429]
+        assert statuses(tokens[1], "text/plain") == [415, 429]
+
+
 def _decide_until_refused(client: Client, payment: dict[str, Any]) -> None:
     for _ in range(200):
         client.decide(payment)

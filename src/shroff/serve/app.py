@@ -62,7 +62,7 @@ class App:
         """Notices requests."""
         # who is refused here is asked again by ASGI
         admit = None if gate is None else partial(gate.admit, scope=hot[0].scope, counted=False)
-        self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.refuse, admit=admit), scorer.accept)}
+        self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.divert, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
         figures = metrics.interface(Metrics(scorer, gate=gate, follower=follower))
         self._interfaces = interfaces(scorer, figures, gate=gate, naming=naming)

@@ -64,10 +64,21 @@ async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send,
 
 def refuse(headers: Headers, admit: Admit | None = None) -> Refusal | None:
     """Why a request cannot be used, as far as its headers tell."""
-    if admit is not None:
-        denied = deny(admit, next((value for name, value in headers if name == b"authorization"), None))
-        if denied is not None:
-            return denied
+    return _denied(headers, admit) or _misfit(headers)
+
+
+def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
+    """`refuse` where what is refused is asked again: only what can be used takes from what its key is good for."""
+    return _misfit(headers) or _denied(headers, admit)
+
+
+def _denied(headers: Headers, admit: Admit | None) -> Refusal | None:
+    if admit is None:
+        return None
+    return deny(admit, next((value for name, value in headers if name == b"authorization"), None))
+
+
+def _misfit(headers: Headers) -> Refusal | None:
     for name, value in headers:
         if name == b"content-type":
             if not is_json(value):
