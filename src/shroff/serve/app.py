@@ -7,7 +7,7 @@ import gc
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from shroff.errors import ControlUnavailable, Unavailable
 from shroff.serve import asgi
@@ -29,6 +29,7 @@ from shroff.serve.telemetry.tracing import Tracer
 from shroff.serve.telemetry.watch import Telemetry
 
 _PAUSE = 1.0  # seconds between attempts to open the ledger
+BEAT: Final = 0.5  # seconds between signs of life to others that share the state
 _log = logging.getLogger("shroff.serve")
 
 
@@ -105,8 +106,10 @@ class App:
         await asyncio.to_thread(self._refresh)
         self._scorer.follow_lists()
         self._tasks.append(asyncio.create_task(self._watch()))
+        beating = asyncio.create_task(self._beat())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        beating.cancel()
         # the scorer, once told to close, also breaks off its start
         await asyncio.to_thread(self._scorer.close)
         await asyncio.gather(*self._tasks)
@@ -121,6 +124,11 @@ class App:
                 self._gate.refresh()
             except ControlUnavailable as error:
                 _log.warning("%s", error, extra={"event": "control_unavailable"})
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            self._scorer.beat()
 
     async def _watch(self) -> None:
         """Notice keys, lists and models that change while the service runs."""

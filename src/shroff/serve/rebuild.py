@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import count
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from shroff.features.engines.online import Engine, OnlineEngine
+from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import feed
 from shroff.serve.answer import later_record, stored_payment
 from shroff.serve.ledger import StoredEntry
@@ -18,6 +22,12 @@ Read = Callable[[int], Iterable[StoredEntry]]
 
 _DISORDER: Final = 60_000_000
 """By how much the records of several processes are out of the order of their arrivals at most, in microseconds."""
+
+_PATIENCE: Final = 0.2
+"""Seconds between two looks at a state that another process fills."""
+_HOLD: Final = 10_000
+"""Records after which a claim is renewed."""
+_log = logging.getLogger("shroff.serve")
 
 
 class Mark(NamedTuple):
@@ -95,3 +105,36 @@ def _survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[
             if entry.payment_id in ids:
                 known.append(entry.payment_id)
     return known, newest
+
+
+Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]
+"""Makes an engine in memory that knows history and ledger; is given what it should call all the while."""
+
+
+def ensure_filled(engine: RedisEngine, fill: Fill, read: Read) -> int:
+    """Let there be a state: fill it, or wait until another process has; how far it knows the ledger.
+
+    Args:
+        engine: used by nobody else meanwhile.
+
+    Raises:
+        StateUnavailable: the server cannot be reached.
+    """
+    while not engine.ready():
+        filling = claim(engine)
+        if filling is None:
+            time.sleep(_PATIENCE)
+        else:
+            source, mark = fill(_every(_HOLD, filling.hold))
+            filling.pour(source)
+            if filling.open(mark=mark.seq):
+                _log.warning("the state was filled from the ledger up to record %d.", mark.seq)
+    known = engine.mark()
+    # what came while it was filled; what is there already counts once
+    return max(known, replay(engine, read(known)).seq)
+
+
+def _every(times: int, call: Callable[[], None]) -> Callable[[], None]:
+    """A function that calls another every so many times."""
+    turns = count(1)
+    return lambda: call() if next(turns) % times == 0 else None

@@ -72,6 +72,7 @@ class Scorer:
         lateness: how much older than the newest payment one may be when it arrives.
         lists: edits of the lists that the bundle's rules read.
         state: where what features are computed from is: `memory`, or the URL of a Redis server.
+        member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
         clock: microseconds since the epoch.
 
@@ -91,6 +92,7 @@ class Scorer:
         lateness: str = "1d",
         lists: LiveLists | None = None,
         state: str = "memory",
+        member: str = "",
         history: Callable[[], pl.DataFrame] | None = None,
         clock: Clock = system_time,
     ) -> None:
@@ -104,7 +106,14 @@ class Scorer:
         self._clock = clock
         self._arrivals = Arrivals(clock)
         self._states = States(
-            state, ledger, self._arrivals, lateness=lateness, history=history, clock=clock, tick=self._require_open
+            state,
+            ledger,
+            self._arrivals,
+            member=member,
+            lateness=lateness,
+            history=history,
+            clock=clock,
+            tick=self._require_open,
         )
         self.closed = False
         self._forget()
@@ -217,6 +226,11 @@ class Scorer:
             with suppress(Unavailable):
                 self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)
 
+    def beat(self) -> None:
+        """What has to be done twice a second, between payments: tell a state that was away what it was not told."""
+        if self._missing is None:
+            self._state.beat()
+
     async def adopt(self, bundle: Bundle) -> None:
         """Decide by another bundle from the next payment on; nothing is refused meanwhile.
 
@@ -255,6 +269,8 @@ class Scorer:
         """Write what waits and close the ledger, for good; in any thread, when no caller waits any more."""
         self.closed = True
         with self._opening:
+            if self._missing is None:
+                self._state.leave()
             self._missing = "it is shutting down"
             self._ledger.close()
 
@@ -370,6 +386,8 @@ class Scorer:
             raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")
 
     def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
+        if state is not self._state:
+            self._state.leave()
         self.bundle, self.decider, self._state = bundle, decider, state
         self.reader = PaymentReader(state.engine.plan.schema, key=self._key)
         self._sequencer.use(state, decider, _name(bundle))

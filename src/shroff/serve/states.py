@@ -13,8 +13,9 @@ from shroff.package import Bundle
 from shroff.serve import rebuild
 from shroff.serve.clock import Arrivals, Clock
 from shroff.serve.ledger import Ledger, StoredEntry
-from shroff.serve.rebuild import Mark
-from shroff.serve.state import LocalState, SharedState, State, ensure_filled
+from shroff.serve.rebuild import Mark, ensure_filled
+from shroff.serve.shared import SharedState
+from shroff.serve.state import LocalState, State
 
 
 class States:
@@ -22,6 +23,7 @@ class States:
 
     Args:
         where: `memory`, or the URL of a Redis server.
+        member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
         tick: called all the while something is read; may raise, to break it off.
     """
@@ -32,6 +34,7 @@ class States:
         ledger: Ledger,
         arrivals: Arrivals,
         *,
+        member: str,
         lateness: str,
         history: Callable[[], pl.DataFrame] | None,
         clock: Clock,
@@ -40,6 +43,7 @@ class States:
         self._where = where
         self._ledger = ledger
         self._arrivals = arrivals
+        self._member = member
         self._lateness = lateness
         self._history = history
         self._clock = clock
@@ -54,10 +58,10 @@ class States:
         engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness)
         if isinstance(engine, OnlineEngine):
             return LocalState(engine, self._arrivals)
-        return SharedState(engine, self._arrivals, self._number)
+        return SharedState(engine, self._arrivals, self._ledger.numbers, member=self._member)
 
     def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
-        """Let a state know history and ledger; with `only_empty` not one in Redis that is there.
+        """Let a state know history and ledger, and all who share it; with `only_empty` only a Redis that has none.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
@@ -78,7 +82,10 @@ class States:
             return Mark(0, 0)
         # what arrived longer ago came too late to count, had another process not told the state of it
         recent = partial(self._read, since=self._clock() - micros(self._lateness))
-        return Mark(ensure_filled(engine, fill, recent), 0)
+        mark = Mark(ensure_filled(engine, fill, recent), 0)
+        if not only_empty:
+            state.join(self._tick)
+        return mark
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""
@@ -93,8 +100,3 @@ class States:
         for entry in self._ledger.entries(since=since, after=after):
             self._tick()
             yield entry
-
-    def _number(self, payment_id: str) -> int | None:
-        stored = self._ledger.find(payment_id)
-        # what waits in the spool has no number yet
-        return None if stored is None else stored.seq or None

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from shroff.package import load
+from shroff.serve.app import BEAT
 from shroff.serve.control.gate import REFRESH
 from shroff.serve.kafka.messages import Topics
 from shroff.serve.kafka.options import client_options
@@ -81,7 +82,7 @@ def consume(
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_run(stream, partial(_tend, scorer)))
+            runner.run(_run(stream, partial(_tend, scorer), partial(_beat, scorer)))
     finally:
         scorer.close()
     return _summary(stream)
@@ -95,8 +96,15 @@ async def _tend(scorer: Scorer) -> None:
         scorer.follow_lists()
 
 
-async def _run(stream: Stream, follow: Callable[[], Coroutine[None, None, None]]) -> None:
-    running, following = asyncio.create_task(stream.run()), asyncio.create_task(follow())
+async def _beat(scorer: Scorer) -> None:
+    """Show others that share the state that this process is there."""
+    while True:
+        await asyncio.sleep(BEAT)
+        scorer.beat()
+
+
+async def _run(stream: Stream, *others: Callable[[], Coroutine[None, None, None]]) -> None:
+    running, beside = asyncio.create_task(stream.run()), [asyncio.create_task(other()) for other in others]
     await asyncio.sleep(0)
     # a thread that is not the main one, or Windows, has no signals to handle
     with suppress(NotImplementedError, RuntimeError, ValueError):
@@ -105,7 +113,8 @@ async def _run(stream: Stream, follow: Callable[[], Coroutine[None, None, None]]
     try:
         await running
     finally:
-        following.cancel()
+        for task in beside:
+            task.cancel()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -16,7 +16,7 @@ from shroff.serve.ledger.database import Backend, Head, backend
 from shroff.serve.ledger.detour import Detour
 from shroff.serve.ledger.detour import Waiting as Spooled
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
-from shroff.serve.ledger.reader import Finder, entries, keys, verify
+from shroff.serve.ledger.reader import Finder, entries, keys, numbers, verify
 from shroff.serve.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.serve.ledger.seen import Seen, seen_as
 from shroff.serve.ledger.spool import Spool
@@ -210,6 +210,14 @@ class Ledger:
             check_id(payment_id)
             return None
         return self._finder.find(payment_id, kind)
+
+    def numbers(self, payment_ids: Sequence[str]) -> dict[str, int]:
+        """The numbers of payments' records, of those that are in the database by now.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        return numbers(self._database, payment_ids)
 
     def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
         """All records in ledger order, streamed; with `since` those that arrived then or later (µs).

@@ -125,6 +125,16 @@ def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[St
             yield stored(row)
 
 
+def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
+    """The numbers of the records of payments, of those that are there."""
+    query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS), dict[str, int]()
+    with unavailable("look for payments"), reading(database) as connection:
+        for start in range(0, len(payment_ids), _PAGE):
+            page = payment_ids[start : start + _PAGE]
+            found.update(map(tuple, connection.execute(query.where(RECORDS.c.payment_id.in_(page)))))
+    return found
+
+
 def verify(database: Backend) -> Head:
     """The last record, after proving each from the one before it.
 

@@ -26,6 +26,9 @@ from shroff.features.window import micros
 _CLOCKS: Final = 300_000
 """Milliseconds that keys are kept longer than windows reach, for clocks that differ."""
 
+_ROLL_KEPT: Final = 86_400_000
+"""Milliseconds that the roll is kept after the last answer."""
+
 _LATE, _AGAIN = 0, 2
 _NEVER: Final = -1
 
@@ -173,6 +176,38 @@ class RedisEngine:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
         self._run(lambda: [self._forget_call(payment)])
+
+    def answer(self, member: bytes, others: Sequence[bytes], *, clear: bool) -> dict[bytes, int]:
+        """Answer the roll of those who share the state: by whom it was answered last with which number.
+
+        Numbers grow with each answer, whoever gives it; they are negative where not `clear`, and 0 for those of the
+        `others` that have not answered.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+        keys = self.name + b"head", self.name + b"roll"
+        words = member, int(clear), _ROLL_KEPT, *others
+        reply = self._run(lambda: [(scripts.ANSWER, keys, (self._epoch, self._seen, *words))])[0]
+        numbers = dict(zip(reply[::2], map(int, reply[1::2]), strict=True))
+        del numbers[b""]
+        return numbers
+
+    def strike(self, members: Sequence[bytes]) -> None:
+        """Take these off the roll.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        self.link.call([("HDEL", self.name + b"roll", *members)])
+
+    def renounce(self) -> None:
+        """Let nobody use the state until it is filled anew.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        self.link.call([("HDEL", self.name + b"head", "epoch")])
 
     def drop(self) -> None:
         """Remove the state from the server, whoever uses it.

@@ -5,7 +5,8 @@ that it is another. All can be run again: the second time they find their own tr
 
 The *head* holds `epoch`, `newest` (event time) and `last` (arrival). A *marker*, one per payment, holds when it
 `arrived`, who put it there (`owner`), its `event`, and the result and label known of it. A *log*, one per key, holds
-what happened to it, as members that begin with their arrival (8 bytes, big-endian), which is also their score.
+what happened to it, as members that begin with their arrival (8 bytes, big-endian), which is also their score. The
+*roll* holds the number with which each process answered last, and under the empty name the highest.
 """
 
 from __future__ import annotations
@@ -30,15 +31,21 @@ local function append(log, arrival, member, kept)
 end
 """
 
-OBSERVE: Final = (
+_WHOLE: Final = (
     _STATE
     + """
--- KEYS: head, marker, logs; ARGV: epoch, seen, oldest, owner, time, kept, event, and per log: position, kept, event
--- a server that lost what somebody has seen is not the state any more
+-- ARGV: epoch, seen; a server that lost what somebody has seen is not the state any more
 if last < tonumber(ARGV[2]) then
   redis.call('HDEL', KEYS[1], 'epoch')
   return redis.error_reply('NOSTATE')
 end
+"""
+)
+
+OBSERVE: Final = (
+    _WHOLE
+    + """
+-- KEYS: head, marker, logs; ARGV: epoch, seen, oldest, owner, time, kept, event, and per log: position, kept, event
 local function unseen(again)
   local logs = {}
   for at = 3, #KEYS do
@@ -105,6 +112,18 @@ return 1
 """
 )
 
+ANSWER: Final = (
+    _WHOLE
+    + """
+-- KEYS: head, roll; ARGV: epoch, seen, member, clear, kept, others
+local number = redis.call('HINCRBY', KEYS[2], '', 1)
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4] == '1' and number or -number)
+for at = 6, #ARGV do redis.call('HSETNX', KEYS[2], ARGV[at], 0) end
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+return redis.call('HGETALL', KEYS[2])
+"""
+)
+
 TRIM: Final = """
 -- KEYS: log; ARGV: upto, snapshot, kept
 local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
@@ -142,5 +161,5 @@ return 1
 SCRIPTS: Final = {
     # Redis names a script by this hash; nothing is secured by it
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (OBSERVE, RECALL, LATER, FORGET, TRIM, CLAIM, HOLD, OPEN)
+    for script in (OBSERVE, RECALL, LATER, FORGET, ANSWER, TRIM, CLAIM, HOLD, OPEN)
 }

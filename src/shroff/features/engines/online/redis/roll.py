@@ -1,0 +1,88 @@
+"""The roll of the processes that share a state: whether all have told it what they did while it was away.
+
+A process that comes back to a state may come before others that owe it payments. So it tells what it owes, answers
+the roll, and gives no features until each of the others has answered after it with nothing owed. Everybody answers
+every now and then, and whoever has not for a while is taken for dead.
+"""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from time import monotonic
+from typing import Final, NamedTuple
+
+from shroff.features.engines.online.redis.engine import RedisEngine
+
+_PATIENCE: Final = 3.0
+"""Seconds without an answer after which a process is taken for dead."""
+_NEVER: Final = -1
+
+
+class _Heard(NamedTuple):
+    """The number of another process's last answer, and when it was first seen."""
+
+    number: int
+    at: float
+
+
+class Roll:
+    """One process's view of the roll of a state.
+
+    Args:
+        member: its name on the roll, which a process that takes its place inherits; by default one of its own.
+        patience: seconds without an answer after which another process is taken for dead.
+    """
+
+    def __init__(self, engine: RedisEngine, *, member: str = "", patience: float = _PATIENCE) -> None:
+        self._engine = engine
+        self._member = (member or token_hex(8)).encode()
+        self._patience = patience
+        self._others: dict[bytes, _Heard] = {}
+        self._life = _NEVER
+        self._since: int | None = None
+
+    @property
+    def current(self) -> bool:
+        """Whether it was answered with nothing owed, over the connection there is."""
+        return self._since is not None and self._life == self._engine.link.lives
+
+    def lost(self) -> None:
+        """The state is away: all have to answer anew."""
+        self._life, self._since = _NEVER, None
+
+    def answer(self, *, clear: bool) -> bool:
+        """Answer, `clear` when nothing is owed; whether all others have, clear, since this one did first.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+        # a server that came back empty knows nobody
+        missed = [] if self.current else list(self._others)
+        numbers = self._engine.answer(self._member, missed, clear=clear)
+        number = abs(numbers.pop(self._member))
+        again = self._life == self._engine.link.lives
+        if not again:
+            self._life, self._since = self._engine.link.lives, None
+        self._hear(numbers, again=again)
+        if clear and self._since is None:
+            self._since = number
+        since = self._since
+        return since is not None and all(other.number > since for other in self._others.values())
+
+    def leave(self) -> None:
+        """Nobody needs to wait for this one any more.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        self._engine.strike([self._member])
+
+    def _hear(self, numbers: dict[bytes, int], *, again: bool) -> None:
+        """Take note of the answers of others; those who were silent for long are taken off the roll."""
+        now, before = monotonic(), self._others if again else {}
+        heard = {name: _Heard(number, now) for name, number in numbers.items()}
+        heard |= {name: old for name, old in before.items() if name in heard and heard[name].number == old.number}
+        silent = [name for name, (_, at) in heard.items() if now - at >= self._patience]
+        if silent:
+            self._engine.strike(silent)
+        self._others = {name: other for name, other in heard.items() if name not in silent}

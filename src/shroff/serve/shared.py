@@ -1,0 +1,164 @@
+"""A state in Redis that several processes share, while it is there, while it is away, and when it comes back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.errors import BadPayment, Unavailable
+from shroff.features.engines.online.redis import RedisEngine, Roll
+from shroff.features.plan import Later
+from shroff.serve.clock import Arrivals
+from shroff.serve.debts import Debts, Numbers
+from shroff.serve.state import Seen
+
+_PATIENCE: Final = 0.1
+"""Seconds between two looks whether others have told what they owe."""
+_log = logging.getLogger("shroff.serve")
+
+
+class SharedState:
+    """State in Redis, whose order of arrivals is everybody's.
+
+    While it is away, payments are decided without features, and what it should have been told is owed to it. When it is
+    back it is told, and payments count again; but they have features only when all others have told it, too. If it came
+    back as another, it knows the payments that the ledger had when it was filled.
+
+    Args:
+        numbers: of payments' records in the ledger.
+        member: the name of this process among those that share the state; by default one of its own.
+    """
+
+    def __init__(self, engine: RedisEngine, arrivals: Arrivals, numbers: Numbers, *, member: str = "") -> None:
+        self.engine = engine
+        self.failure: str | None = None
+        self._arrivals = arrivals
+        self._roll = Roll(engine, member=member)
+        self._debts = Debts(engine, numbers)
+
+    def join(self, tick: Callable[[], None]) -> None:
+        """Wait until all who share the state have told it what they owe it.
+
+        Args:
+            tick: called meanwhile; may raise, to break it off.
+
+        Raises:
+            Unavailable: the server cannot be reached, or the ledger.
+        """
+        while True:
+            self._debts.pay()
+            if self._roll.answer(clear=True):
+                return
+            tick()
+            time.sleep(_PATIENCE)
+
+    def observe(self, payments: Sequence[Payment]) -> list[Seen]:
+        """What payments see, with the arrivals that the state gave them."""
+        try:
+            complete = self._complete()
+            observed = self.engine.observe_all(payments)
+            # over a new connection: others may have noticed more of what happened
+            complete = self._steady or (self._complete() and complete)
+        except Unavailable as error:
+            self._lost(error)
+            for payment in payments:
+                payment.arrived = self._arrivals.next()
+                self._debts.owe_payment(payment)
+            return [None] * len(payments)
+        seen: list[Seen] = []
+        for payment, one in zip(payments, observed, strict=True):
+            payment.arrived = one.arrived
+            self._arrivals.after(one.arrived)
+            if one.features is None:
+                seen.append(BadPayment(self.engine.too_late))
+            else:
+                self._debts.told_payment(payment)
+                seen.append(one.features if complete else None)
+        return seen
+
+    def announce(self, payment_id: str, event: Later, value: Value) -> int:
+        """Let payments see a result or label, and say when it arrived in the order that all processes share.
+
+        It counts before it is durable, because only the state can say what came before it. Should the ledger refuse
+        it, whoever sent it sends it again, and it counts once.
+        """
+        tell = partial(self.engine.later, payment_id, event, value)
+        arrived = 0
+        try:
+            self._complete()
+            if not self._debts:
+                arrived = self.engine.announce(payment_id, event, value)
+                self._arrivals.after(arrived)
+                self._debts.told(payment_id, event, tell)
+                return arrived if arrived > 1 else 0
+        except Unavailable as error:
+            self._lost(error)
+        # perhaps the state does not know the payment yet
+        self._debts.owe(payment_id, tell)
+        return 0
+
+    def later(self, payment_id: str, event: Later, value: Value) -> None:
+        """Nothing any more: the state was told before."""
+
+    def forget(self, payment: Payment) -> None:
+        """A payment came to nothing."""
+        self._debts.untold_payment(payment)
+        self._debts.owe(payment.id, partial(self.engine.forget, payment))
+        self.beat()
+
+    def concede(self, payment: Payment) -> None:
+        """Nothing: it counts once in the state they share, whoever told it first."""
+
+    def recount(self, payment: Payment) -> None:
+        """A payment that was to be forgotten is durable after all."""
+        self._debts.owe_payment(payment)
+        self.beat()
+
+    def beat(self) -> None:
+        """Tell the state what it is owed, and the others that this process is there."""
+        try:
+            if self._steady:
+                self._roll.answer(clear=True)
+            else:
+                self._complete()
+        except Unavailable as error:
+            self._lost(error)
+
+    def leave(self) -> None:
+        """Let nobody wait for this process."""
+        with suppress(Unavailable):
+            self._roll.leave()
+
+    @property
+    def _steady(self) -> bool:
+        """Whether all is told, over this connection and to this state."""
+        return self.failure is None and self._roll.current and self._debts.settled
+
+    def _complete(self) -> bool:
+        """Whether the state knows all that was decided by now; it is told first what this process owes it.
+
+        Raises:
+            Unavailable: it is away, or the ledger is, which says what a new one knows.
+        """
+        if self._steady:
+            return True
+        self._debts.pay()
+        if not self._roll.answer(clear=not self._debts):
+            self.failure = "the state has yet to be told what was decided while it was away"
+            return False
+        if self.failure is not None:
+            _log.warning("payments are decided with features again.", extra={"event": "state_back"})
+        self.failure = None
+        return True
+
+    def _lost(self, error: Unavailable) -> None:
+        if self.failure is None:
+            _log.warning("payments are decided without features: %s", error, extra={"event": "state_lost"})
+        self.failure = str(error)
+        self._roll.lost()
