@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
 import polars as pl
 import pytest
 from hypothesis import assume, given, settings
@@ -14,16 +18,36 @@ from shroff import FeatureGroup, Schema
 from shroff.collect.payment import Payment, payments
 from shroff.errors import BadFile
 from shroff.features.engines.batch import compute
-from shroff.features.engines.online import OnlineEngine
+from shroff.features.engines.online import OnlineEngine, columns, names, reading, timeline
 from shroff.features.engines.replay import feed, replay
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
 
 
-@settings(max_examples=150, deadline=None)
-@given(case=cases(), data=st.data())
-def test_forgetting_a_payment_undoes_it(case: Case, data: st.DataObject) -> None:
+@contextmanager
+def few(events: int) -> Iterator[None]:
+    """So many events are sooner looked through than kept in order for what may be asked of them."""
+    with (
+        patch.object(columns, "FEW", events),
+        patch.object(names, "FEW", events),
+        patch.object(reading, "FEW", events),
+        patch.object(timeline, "FEW", events),
+    ):
+        yield
+
+
+FEW = st.sampled_from([1, 3, columns.FEW])
+
+
+@settings(max_examples=200, deadline=None)
+@given(case=cases(), data=st.data(), events=FEW)
+def test_forgetting_a_payment_undoes_it(case: Case, data: st.DataObject, events: int) -> None:
     """Payments that came to nothing, with others observed in between, leave no trace."""
+    with few(events):
+        check_forgetting(case, data)
+
+
+def check_forgetting(case: Case, data: st.DataObject) -> None:
     log, group, _ = case
     stream = list(payments(log.frame, log.schema))
     dropped = data.draw(st.sets(st.sampled_from(range(len(stream))), max_size=3))
@@ -80,6 +104,31 @@ def test_a_label_that_no_window_reaches_is_told_so() -> None:
     assert not engine.later("never seen", "label", True)
 
 
+def test_a_label_that_only_the_longest_window_reaches_is_counted_there() -> None:
+    features = [card.risk("1d"), card.frauds("7d", name="week")]
+    engine = OnlineEngine([FeatureGroup("g", features)], SCHEMA, lateness="1h")
+    engine.observe(pay(0, 0))
+    engine.observe(pay(1, 3 * DAY))
+    assert engine.later("p0", "label", True)
+    assert engine.observe(pay(2, 3 * DAY)) == {"card_risk_1d": 0.0, "week": 1.0}
+
+
+def test_a_label_that_no_window_of_its_condition_reaches_changes_nothing() -> None:
+    features = [card.risk("1d"), card.count("7d", where="NOT fraud", name="good")]
+    engine = OnlineEngine([FeatureGroup("g", features)], SCHEMA, lateness="1h")
+    engine.observe(pay(0, 0))
+    engine.observe(pay(1, 3 * DAY))
+    assert engine.later("p0", "label", True)
+    assert engine.observe(pay(2, 3 * DAY)) == {"card_risk_1d": 0.0, "good": 0.0}
+
+
+def test_windows_in_steps_share_the_events_of_a_window_that_reaches_as_far() -> None:
+    engine = OnlineEngine([FeatureGroup("g", [card.count("7d"), card.total("amount", "7d", resolution="1d")])], SCHEMA)
+    for place in range(5):
+        engine.observe(pay(place, place * MINUTE))
+    assert (engine.keys, engine.events) == (1, 5)
+
+
 def test_a_payment_without_a_key_has_no_values_and_leaves_none() -> None:
     engine = OnlineEngine([FeatureGroup("g", [card.count("1d"), card.seconds_since_last("1d")])], SCHEMA)
     nothing = {"card_count_1d": None, "card_seconds_since_last_1d": None}
@@ -111,9 +160,9 @@ def test_payments_that_wait_for_labels_are_forgotten() -> None:
     assert engine.pending <= 25 * 6 + 1
 
 
-@settings(max_examples=150, deadline=None)
-@given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]))
-def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: str) -> None:
+@settings(max_examples=200, deadline=None)
+@given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]), events=FEW)
+def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: str, events: int) -> None:
     """Pruned as hard as the lateness allows, the values are those of an engine that keeps everything."""
     log, group, _ = case
     limit = {"1s": 1, "1m": 60, "7m": 420, "1h": 3_600}[lateness] * 1_000_000
@@ -121,11 +170,18 @@ def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: 
     for row in log.rows:
         newest = max(newest, row.time)
         assume(row.time >= newest - limit)
-    assert_frame_equal(
-        replay([group], log.frame, log.schema, lateness=lateness),
-        compute([group], log.frame, log.schema),
-        check_exact=True,
-    )
+    with few(events):
+        found = replay([group], log.frame, log.schema, lateness=lateness)
+    assert_frame_equal(found, compute([group], log.frame, log.schema), check_exact=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(case=cases(), events=st.sampled_from([1, 3]))
+def test_few_events_and_many_give_the_same_values(case: Case, events: int) -> None:
+    log, group, _ = case
+    with few(events):
+        found = replay([group], log.frame, log.schema)
+    assert_frame_equal(found, compute([group], log.frame, log.schema), check_exact=True)
 
 
 def test_long_streams_are_pruned_without_changing_a_value() -> None:
@@ -224,10 +280,15 @@ def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.Ca
     assert list(feed(engine, frame)) == [{"card_total_amount_1d": 0.0}, {"card_total_amount_1d": 1.0}]
 
 
-@settings(max_examples=150, deadline=None)
-@given(case=cases(), data=st.data())
-def test_a_state_is_restored_from_its_snapshot(case: Case, data: st.DataObject) -> None:
+@settings(max_examples=200, deadline=None)
+@given(case=cases(), data=st.data(), events=FEW)
+def test_a_state_is_restored_from_its_snapshot(case: Case, data: st.DataObject, events: int) -> None:
     """Cut anywhere, the engine that was restored goes on as the one that the snapshot was taken of."""
+    with few(events):
+        check_restoring(case, data)
+
+
+def check_restoring(case: Case, data: st.DataObject) -> None:
     log, group, _ = case
     stream = list(payments(log.frame, log.schema))
     cut = data.draw(st.integers(0, len(stream)))

@@ -3,26 +3,31 @@
 Both are Python expressions, of which `reading` makes one function for all features of a payment: a call for each
 measure would cost several times what the measure does. An expression knows these names:
 
-    payment, values, time   the payment that is judged, or added
-    times, c0, c1 …         the timeline's event times, and its columns
-    low, high               the places of the window's events: low … high - 1
-    after, upto             their times: later than `after` and not later than `upto`
+    payment, time   the payment that is judged, or added
+    v0, v1 …        what it says in the schema's columns
+    times, c0 …     the timeline's event times, and its columns
+    low, high       the places of the window's events: low … high - 1
+    after, upto     their times: later than `after` and not later than `upto`
 
 and those in `HELPERS`.
 """
 
 from __future__ import annotations
 
+import re
 from array import array
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from shroff.collect import Schema, money
+from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
+from shroff.collect.schema import Scale
 from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, term
-from shroff.features.engines.online.columns import NOTHING, Column, Names, Records, Running
+from shroff.features.engines.online.columns import NOTHING, Cell, Column, Records, Running
+from shroff.features.engines.online.names import Names, Sightings
 from shroff.features.engines.online.timeline import Timeline
-from shroff.features.plan import Measure, Stream
+from shroff.features.plan import Measure, Slot, Stream
 from shroff.features.window import Window
 
 Code = str
@@ -34,22 +39,41 @@ Part = Literal["one", "total", "present", "square", "min", "max", "names"]
 _SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max"})
 """Measures that need every event on its own."""
 
+_ALWAYS: Final = frozenset[Scale]({"amount", "nominal"})
+"""Columns in which every payment says something."""
+
+
+_VALUES: Final = re.compile(r"\bv(\d+)\b")
+
+
+def grain_of(streams: Sequence[Stream]) -> int:
+    """The step of time, microseconds, whose events timelines of these streams keep as one; 0: each on its own."""
+    single = any(measure.kind in _SINGLE for stream in streams for measure in stream.measures)
+    return 0 if single else min(stream.resolution for stream in streams)
+
 
 class Layout:
-    """Which columns the timelines of a stream have.
+    """Which columns the timelines of some streams have, and how their measures are read from them.
 
     Attributes:
         grain: events of one such step of time are kept as one, microseconds; 0 keeps every event on its own.
+        parts: what each column is made of.
         cells: what a payment gives each column.
+        reads: how each measure of each window is read.
     """
 
-    def __init__(self, stream: Stream, schema: Schema) -> None:
-        single = any(measure.kind in _SINGLE for measure in stream.measures)
-        self.grain = 0 if single else stream.resolution
+    def __init__(self, streams: Sequence[Stream], schema: Schema) -> None:
+        self.grain = grain_of(streams)
+        self.parts: list[Part] = []
         self.cells: list[Code] = []
-        self._schema = schema
+        self.schema = schema
         self._places: dict[tuple[Part, str | None], int] = {}
-        self._parts: list[Part] = []
+        self.reads: dict[tuple[Slot, Measure], Code] = {
+            (slot, measure): READERS[measure.kind](self, measure.column, slot.window)
+            for stream in streams
+            for slot in stream.slots.values()
+            for measure in slot.measures
+        }
 
     @property
     def time(self) -> Code:
@@ -64,30 +88,46 @@ class Layout:
     def timeline(self) -> Timeline:
         """A timeline without events."""
         times = array("q")
-        return Timeline(times, tuple([self._column(part, times) for part in self._parts]))
-
-    def read(self, measure: Measure, window: Window) -> Code:
-        """How a measure is read from a timeline."""
-        return READERS[measure.kind](self, measure.column, window)
+        return Timeline(times, tuple([self._column(part, times) for part in self.parts]))
 
     def place(self, part: Part, column: str | None) -> Code:
         """A column by its name among those of a timeline, which has it from now on."""
         if (part, column) not in self._places:
-            self._places[part, column] = len(self._parts)
-            self._parts.append(part)
-            self.cells.append(_cell(part, column, self._schema))
+            self._places[part, column] = len(self.parts)
+            self.parts.append(part)
+            self.cells.append(_cell(part, column, self.schema))
         return f"c{self._places[part, column]}"
 
     def _column(self, part: Part, times: array[int]) -> Column[Any]:
         if part == "names":
-            return Names(joins=self.grain > 0)
+            return Sightings(joins=True) if self.grain else Names(times)
         return Records(times) if part in ("min", "max") else Running()
+
+
+def value_of(column: str, schema: Schema) -> Code:
+    """What a payment says in a column."""
+    return f"v{list(schema.scales).index(column)}"
+
+
+def values_in(code: Code, schema: Schema) -> Iterator[Code]:
+    """The statements that must come before, where `values` are those of a payment."""
+    columns = list(schema.scales)
+    for number in sorted({int(found) for found in _VALUES.findall(code)}):
+        yield f"v{number} = values.get({columns[number]!r})"
+
+
+def compile_event(layout: Layout) -> Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]]:
+    """The function that gives an event: its time, and what it gives the columns."""
+    lines = ["def event(payment, values, time):", *values_in(layout.event, layout.schema), f"return {layout.event}"]
+    names = dict(HELPERS)
+    exec("\n ".join(lines), names)
+    return names["event"]  # type: ignore[return-value]  # it was just defined
 
 
 def _cell(part: Part, column: str | None, schema: Schema) -> Code:
     if column is None:
         return "1"
-    value = f"values.get({column!r})"
+    value = value_of(column, schema)
     if part == "names":
         return value
     if part == "present" and schema.scales[column] not in ("amount", "numeric"):
@@ -96,7 +136,7 @@ def _cell(part: Part, column: str | None, schema: Schema) -> Code:
     if column == schema.amount:
         return number.format("payment.units")
     nothing = "NOTHING" if part in ("min", "max") else "0"
-    return f"{nothing} if {value} is None else " + number.format(f"units({value})")
+    return f"({nothing} if {value} is None else {number.format(f'units({value})')})"
 
 
 def units(value: Value) -> int:
@@ -113,6 +153,8 @@ def _total(layout: Layout, column: str | None, window: Window) -> Code:
 
 
 def _present(layout: Layout, column: str | None, window: Window) -> Code:
+    if column is not None and layout.schema.scales[column] in _ALWAYS:
+        return _count(layout, None, window)
     return _sum(layout.place("present", column))
 
 
@@ -127,7 +169,7 @@ def _scatter(layout: Layout, column: str | None, window: Window) -> Code:
 
 def scatter(squares: int, total: int, count: int) -> float:
     """The sum of the squares of what values lie above the whole number below their mean."""
-    if not count:
+    if count < 2:
         return 0.0
     mean, rest = divmod(total, count)
     return float(squares - mean * (total + rest))
@@ -145,40 +187,34 @@ def largest(records: Records, low: int, high: int, after: int) -> int:
     return NONE if found == NOTHING else -found
 
 
-def own(names: Names, mine: Value, after: int, upto: int) -> int:
-    """How often the payment's own name was seen in a span."""
-    if mine is None:
-        return NONE
-    seen = names.seen.get(mine)
-    return seen.between(after, upto) if seen else 0
+def entropy(counts: Sequence[int]) -> int:
+    """n ln n − Σ c ln c over how often each name was seen."""
+    return term(sum(counts)) - sum(term(count) for count in counts if count > 1) if len(counts) > 1 else 0
 
 
-def entropy(names: Names, after: int, upto: int) -> int:
-    """n ln n − Σ c ln c over how often each name was seen in a span."""
-    counts = names.counts(after, upto)
-    return term(sum(counts)) - sum(map(term, counts))
-
-
-def decayed(times: array[int], sums: array[int], low: int, high: int, now: int, resolution: int) -> float:
-    """The sum of a span, each step of time weighted by its age at `now`, in steps."""
+def decayed(times: array[int], sums: Sequence[int] | None, low: int, high: int, now: int, resolution: int) -> float:
+    """The sum of a span (of ones, without sums), each step of time weighted by its age at `now`, in steps."""
     value, oldest = 0.0, len(DECAY) - 1
     while low < high:
         step = times[low] // resolution
-        start = sums[low]
-        while low < high and times[low] // resolution == step:
-            low += 1
-        value += (sums[low] - start) * DECAY[min(max(now - step, 0), oldest)]
+        after = bisect_left(times, (step + 1) * resolution, low + 1, high)
+        number = after - low if sums is None else sums[after] - sums[low]
+        value += number * DECAY[min(max(now - step, 0), oldest)]
+        low = after
     return value
 
 
 def _decayed(layout: Layout, column: str | None, window: Window) -> Code:
-    place = layout.place("total" if column else "one", column)
+    kept = column or layout.grain
+    sums = layout.place("total" if column else "one", column) + ".sums" if kept else "None"
     now = f"(time - {window.delay}) // {window.resolution}"
-    return f"decayed(times, {place}.sums, low, high, {now}, {window.resolution})"
+    return f"decayed(times, {sums}, low, high, {now}, {window.resolution})"
 
 
 def _names(code: Code) -> Callable[[Layout, str | None, Window], Code]:
-    return lambda layout, column, window: code.format(names=layout.place("names", column), own=repr(column))
+    return lambda layout, column, window: code.format(
+        names=layout.place("names", column), own=value_of(str(column), layout.schema), span="low, high, after, upto"
+    )
 
 
 def _extreme(part: Literal["min", "max"], helper: Code) -> Callable[[Layout, str | None, Window], Code]:
@@ -192,15 +228,25 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
     "scatter": _scatter,
     "min": _extreme("min", "smallest"),
     "max": _extreme("max", "largest"),
-    "distinct": _names("{names}.distinct(after, upto)"),
-    "own": _names("own({names}, values.get({own}), after, upto)"),
-    "entropy": _names("entropy({names}, after, upto)"),
-    "top": _names("max({names}.counts(after, upto), default=0)"),
+    "distinct": _names("{names}.distinct({span})"),
+    "own": _names("NONE if {own} is None else {names}.own({own}, {span})"),
+    "entropy": _names("entropy({names}.counts({span}))"),
+    "top": _names("max({names}.counts({span}), default=0)"),
     "decayed": _decayed,
     "time": lambda *_: "time",
     "first": lambda *_: "times[low] if low < high else NONE",
     "last": lambda *_: "times[high - 1] if low < high else NONE",
 }
+
+
+def nothing(measure: Measure, schema: Schema) -> Code:
+    """What a measure is over no events."""
+    if measure.kind in ("min", "max", "first", "last"):
+        return "NONE"
+    if measure.kind == "own":
+        return f"NONE if {value_of(str(measure.column), schema)} is None else 0"
+    return "time" if measure.kind == "time" else "0"
+
 
 HELPERS: Final[dict[str, object]] = {
     "NONE": NONE,
@@ -208,7 +254,6 @@ HELPERS: Final[dict[str, object]] = {
     "decayed": decayed,
     "entropy": entropy,
     "largest": largest,
-    "own": own,
     "scatter": scatter,
     "smallest": smallest,
     "units": units,

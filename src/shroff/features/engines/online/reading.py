@@ -6,18 +6,17 @@ named enters it as a literal, never as code.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
-from shroff.features.engines.online.measures import HELPERS, Code
-from shroff.features.engines.online.timeline import FEW
+from shroff.features.engines.online.columns import FEW
+from shroff.features.engines.online.measures import HELPERS, Code, nothing, value_of, values_in
 from shroff.features.engines.online.track import Track
-from shroff.features.plan import Measure, Plan, Slot, Stream
-from shroff.features.window import FOREVER, Window, after, upto
+from shroff.features.plan import Measure, Output, Plan, Slot
+from shroff.features.window import FOREVER, Window
 
 Observe = Callable[[Payment, int], dict[str, Value]]
 """The aggregates of a payment by name, given the watermark; later payments see it."""
@@ -26,84 +25,116 @@ Cells = dict[tuple[Slot, Measure], Code]
 """The variable that holds what was read."""
 
 
-_PLACES: Final = re.compile(r"\b(low|high)\b")
-
-
 def compile_observe(plan: Plan, tracks: Sequence[Track]) -> Observe:
-    """The function of a plan over these timelines, one track for each stream."""
-    names = HELPERS | {"bisect_right": bisect_right, "after_of": after, "upto_of": upto, "FOREVER": FOREVER}
-    cells: Cells = {}
-    lines = ["def observe(payment, watermark):", " values, time = payment.values, payment.time"]
-    for place, (stream, track) in enumerate(zip(plan.streams, tracks, strict=True)):
-        names |= {f"get{place}": track.timelines.get, f"unseen{place}": track.unseen}
-        names |= {f"extend{place}": track.extend, f"where{place}": track.where}
-        names[f"touch{place}"] = track.timelines.move_to_end
-        own: Cells = {read: f"m{place}_{at}" for at, read in enumerate(track.reads)}
-        lines += _stream(place, stream, track, own)
-        cells |= own
-    lines.append(" return {")
-    for place, output in enumerate(plan.outputs):
-        names[f"formula{place}"] = output.recipe.formula
-        measures = [cells[item.slot, item.measure] for item in output.inputs]
-        value = f"formula{place}({', '.join([*measures, *map(repr, output.constants)])})"
-        # no value without a key, nor where the formula gives NaN, the one number that differs from itself
-        lines.append(f"  {output.name!r}: None if {measures[0]} is None or (v := {value}) != v else v,")
-    lines.append(" }")
-    exec("\n".join(lines), names)
+    """The function of a plan over these timelines."""
+    names = HELPERS | {"bisect_right": bisect_right, "FOREVER": FOREVER}
+    for place, track in enumerate(tracks):
+        names |= {f"get{place}": track.timelines.get, f"touch{place}": track.timelines.move_to_end}
+        names |= {f"unseen{place}": track.unseen, f"extend{place}": track.extend, f"where{place}": track.where}
+    names |= {f"formula{place}": output.recipe.formula for place, output in enumerate(plan.outputs)}
+    entities = dict.fromkeys(track.columns for track in tracks)
+    lines = [line for columns in entities for line in _entity(columns, plan, tracks)]
+    start = ["values, time = payment.values, payment.time", *values_in("\n".join(lines), plan.schema)]
+    features = ", ".join(f"{output.name!r}: f{place}" for place, output in enumerate(plan.outputs))
+    exec("\n ".join(["def observe(payment, watermark):", *start, *lines, f"return {{{features}}}"]), names)
     observe: Observe = names["observe"]  # type: ignore[assignment]  # it was just defined
     return observe
 
 
-def _stream(place: int, stream: Stream, track: Track, cells: Cells) -> Iterator[str]:
-    """The lines that read the windows of one stream, and add the payment to it."""
-    parts = [f"values.get({column!r})" for column in stream.columns]
-    if len(parts) == 1:
-        yield f" key = {parts[0]}"
-        yield " if key is not None:"
-    else:
-        yield f" key = ({', '.join(parts)})"
-        yield " if None not in key:"
-    slots = stream.slots.values()
-    yield from _windows(place, track, cells, [slot for slot in slots if not slot.window.include_current])
-    if not stream.later:
-        yield f"  if where{place}(values) is True:" if stream.where else "  if True:"
-        yield from _extension(place, track, read=any(not slot.window.include_current for slot in slots))
+def _entity(columns: Sequence[str], plan: Plan, tracks: Sequence[Track]) -> Iterator[Code]:
+    """The lines for all timelines of an entity's key, and for the features that follow from them."""
+    keys = [value_of(column, plan.schema) for column in columns]
+    yield f"if {' and '.join(f'{key} is not None' for key in keys)}:"
+    yield f" key = {keys[0]}" if len(keys) == 1 else f" key = ({', '.join(keys)})"
+    cells: Cells = {}
+    for place, track in enumerate(tracks):
+        if track.columns == columns:
+            cells |= {read: f"m{place}_{at}" for at, read in enumerate(track.layout.reads)}
+            yield from _timeline(place, track, cells)
+    outputs = [place for place, output in enumerate(plan.outputs) if output.inputs[0].stream.columns == columns]
+    yield from (f" f{place} = {_feature(place, plan.outputs[place], cells)}" for place in outputs)
+    yield f"else: {' = '.join(f'f{place}' for place in outputs)} = None"
+
+
+def _feature(place: int, output: Output, cells: Cells) -> Code:
+    measures = [cells[item.slot, item.measure] for item in output.inputs]
+    value = f"formula{place}({', '.join([*measures, *map(repr, output.constants)])})"
+    # no value where the formula gives NaN, the one number that differs from itself
+    return f"None if (value := {value}) != value else value"
+
+
+def _timeline(place: int, track: Track, cells: Cells) -> Iterator[Code]:
+    """The lines that read the windows over a timeline, and add the payment to it."""
+    slots = dict.fromkeys(slot for slot, _ in track.layout.reads)
+    before = [slot for slot in slots if not slot.window.include_current]
+    yield from _windows(place, track, cells, before)
+    if not track.later:
+        yield f" if where{place}(values) is True:" if track.where else " if True:"
+        yield from _extension(place, track) if before else [f"  {_extend(place, track)}"]
     yield from _windows(place, track, cells, [slot for slot in slots if slot.window.include_current])
-    yield f" else: {' = '.join(cells.values())} = None"
 
 
-def _extension(place: int, track: Track, *, read: bool) -> Iterator[str]:
+def _extend(place: int, track: Track) -> Code:
+    return f"extend{place}(key, {track.layout.event}, watermark)"
+
+
+def _extension(place: int, track: Track) -> Iterator[Code]:
     """The lines that add the payment: at once where it is the latest of a timeline that was just read."""
-    extend = f"extend{place}(key, {track.layout.event}, watermark)"
-    if not read:
-        yield f"   {extend}"
-        return
-    yield f"   at = {track.layout.time}"
-    yield f"   if size and times[-1] < at and (size < {FEW} or times[0] > watermark - {track.horizon}):"
-    yield "    times.append(at)"
-    for column, cell in enumerate(track.layout.cells):
-        yield f"    c{column}.push(at, {cell})"
-    yield f"    touch{place}(key)"
-    yield f"   else: {extend}"
+    layout = track.layout
+    yield f"  at = {layout.time}"
+    nothing_to_forget = f"(size < {FEW} or watermark - {track.horizon} < line.kept)"
+    yield f"  if size and last {'<' if layout.grain else '<='} at and {nothing_to_forget}:"
+    yield "   times.append(at)"
+    for column, (part, cell) in enumerate(zip(layout.parts, layout.cells, strict=True)):
+        if part in ("min", "max", "names"):
+            yield f"   c{column}.push(at, {cell})"
+        else:
+            # what `Running.push` does, which a call would cost twice
+            yield f"   try: (sums := c{column}.sums).append(sums[-1] + {cell})"
+            yield f"   except OverflowError: c{column}.push(at, {cell})"
+    yield f"   touch{place}(key)"
+    if layout.grain:
+        yield "  elif last == at:"
+        yield from (f"   c{column}.join(size - 1, at, {cell})" for column, cell in enumerate(layout.cells))
+        yield f"   touch{place}(key)"
+    yield f"  else: {_extend(place, track)}"
 
 
-def _windows(place: int, track: Track, cells: Cells, slots: Sequence[Slot]) -> Iterator[str]:
+def _windows(place: int, track: Track, cells: Cells, slots: Sequence[Slot]) -> Iterator[Code]:
+    """The lines that read these windows, the shortest first."""
     if not slots:
         return
-    yield f"  line = get{place}(key, unseen{place})"
-    yield "  times, size = line.times, len(line.times)"
-    yield f"  ({''.join(f'c{column}, ' for column in range(len(track.unseen.columns)))}) = line.columns"
-    for slot in slots:
-        reads = [f"  {cells[slot, measure]} = {track.reads[slot, measure]}" for measure in slot.measures]
-        yield from _bounds(slot.window, by_place=any(_PLACES.search(read) for read in reads))
-        yield from reads
+    yield f" line = get{place}(key, unseen{place})"
+    yield " times, upto = line.times, FOREVER"
+    yield " size = high = len(times)"
+    yield " last = times[-1] if size else NONE"
+    if track.layout.parts:
+        yield f" {''.join(f'c{column}, ' for column in range(len(track.layout.parts)))} = line.columns"
+    shorter: Window | None = None
+    for slot in sorted(slots, key=attrgetter("window")):
+        yield from _bounds(slot.window, shorter)
+        yield " if low < high:"
+        yield from (f"  {cells[slot, measure]} = {track.layout.reads[slot, measure]}" for measure in slot.measures)
+        empty = [f"{cells[slot, measure]} = {nothing(measure, track.layout.schema)}" for measure in slot.measures]
+        yield f" else: {'; '.join(empty)}"
+        shorter = slot.window
 
 
-def _bounds(window: Window, *, by_place: bool) -> Iterable[str]:
-    """The lines that find where a window begins and ends: in time, and if need be among the events."""
+def _bounds(window: Window, shorter: Window | None) -> Iterator[Code]:
+    """The lines that find where a window begins and ends: in time, and among the events."""
     duration, delay, resolution, _ = window
-    oldest = f"after_of(time, {duration}, {delay}, {resolution})" if resolution else f"time - {duration + delay}"
-    newest = f"upto_of(time, {delay}, {resolution})" if delay else "FOREVER"
-    yield f"  after, upto = {oldest}, {newest}"
-    if by_place:
-        yield f"  low, high = bisect_right(times, after), {'bisect_right(times, upto)' if delay else 'size'}"
+    yield f" after = {_bound(duration + delay, resolution)}"
+    # of two windows until now the longer begins no later
+    within = shorter is not None and not delay and not shorter.delay and duration - resolution >= shorter.window
+    # most keys have been idle for longer than a short window
+    yield f" low = size if last <= after else bisect_right(times, after{', 0, low' if within else ''})"
+    if delay:
+        yield f" upto = {_bound(delay, resolution)}"
+        yield " high = size if last <= upto else bisect_right(times, upto)"
+    elif shorter is not None and shorter.delay:
+        yield " high, upto = size, FOREVER"
+
+
+def _bound(age: int, resolution: int) -> Code:
+    """`shroff.features.window.upto` of the payment's time, as code."""
+    return f"(time - {age}) // {resolution} * {resolution} + {resolution - 1}" if resolution else f"time - {age}"

@@ -12,7 +12,7 @@ from shroff.errors import BadFile
 from shroff.features.engines.online.tracks import Line
 from shroff.features.plan import Later
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class Snapshot(msgspec.Struct, array_like=True, kw_only=True):

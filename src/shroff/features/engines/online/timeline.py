@@ -9,26 +9,24 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-from shroff.features.engines.online.columns import Cell, Column, JoiningColumn, Packed
-
-FEW: Final = 32
-"""Events that are not worth to look through for what is beyond reach."""
+from shroff.features.engines.online.columns import FEW, Cell, Column, JoiningColumn, Packed
 
 
 class Timeline:
     """Events in order of time (ties in order of arrival), with columns beside them.
 
-    One that `joins` keeps events of one time as one.
+    One that `joins` keeps events of one time as one. There is nothing to `forget` until `kept` is beyond reach.
     """
 
-    __slots__ = ("columns", "times")
+    __slots__ = ("columns", "kept", "times")
 
     def __init__(self, times: array[int], columns: tuple[Column[Any] | JoiningColumn[Any], ...]) -> None:
         self.times = times
         # whoever laid out the columns knows which is what
         self.columns: tuple[Any, ...] = columns
+        self.kept = 0
 
     def add(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
         """Put an event in its place in time."""
@@ -64,11 +62,14 @@ class Timeline:
     def forget(self, limit: int) -> None:
         """Drop events at or before `limit`, once they are half of what is kept."""
         times = self.times
-        if not times or times[0] > limit:
+        if len(times) < FEW or limit < self.kept:
             return
         old = bisect_right(times, limit)
-        if 2 * old >= max(FEW, len(times)):
+        if 2 * old >= len(times):
             self._cut(old, limit)
+        if times:
+            # sooner they will not be half
+            self.kept = times[(len(times) - 1) // 2]
 
     def pack(self, limit: int) -> list[Packed]:
         """The events after `limit` as what MessagePack knows; those before are dropped."""

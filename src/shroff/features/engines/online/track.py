@@ -3,45 +3,61 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Cell, Packed
-from shroff.features.engines.online.measures import HELPERS, Layout
+from shroff.features.engines.online.measures import Layout, compile_event, grain_of
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Stream
 
 Key = Value | tuple[Value, ...]
 
 
+def together(streams: Sequence[Stream]) -> list[list[Stream]]:
+    """Which streams share their timelines.
+
+    One whose timelines keep every event on its own has all that others of the same events need, if they look no
+    further back: to them, a step of time is only where a window begins.
+    """
+    shared: list[list[Stream]] = []
+    for stream in sorted(streams, key=lambda stream: (grain_of([stream]) > 0, -stream.horizon)):
+        for others in shared:
+            reaches = not grain_of(others) and stream.horizon - stream.resolution <= others[0].horizon
+            if reaches and _events(stream) == _events(others[0]):
+                others.append(stream)
+                break
+        else:
+            shared.append([stream])
+    return shared
+
+
+def _events(stream: Stream) -> tuple[tuple[str, ...], str | None]:
+    return stream.columns, stream.where.sql if stream.where else None
+
+
 class Track:
-    """The timelines of one stream, the longest idle first.
+    """The timelines of some streams of the same events, the longest idle first.
 
     Attributes:
+        columns: those that the key is made of.
         later: the events that must arrive, besides the payment, before it counts.
         horizon: how far back any window reaches, microseconds.
-        reads: how each measure of each window is read, as code.
-        layout: when an event is kept and what it gives the columns, as code.
+        layout: when an event is kept, what it gives the columns and how they are read, as code.
         unseen: the timeline of a key without events.
     """
 
-    def __init__(self, stream: Stream, schema: Schema) -> None:
-        self.later = stream.later
-        self.horizon = stream.horizon
+    def __init__(self, streams: Sequence[Stream], schema: Schema) -> None:
+        self.columns = streams[0].columns
+        self.later = streams[0].later
+        self.horizon = max(stream.horizon for stream in streams)
         self.timelines: OrderedDict[Key, Timeline] = OrderedDict()
-        self.where = stream.where.closure() if stream.where else None
-        self._columns = stream.columns
-        self.layout = layout = Layout(stream, schema)
+        self.where = streams[0].where.closure() if streams[0].where else None
+        self.layout = layout = Layout(streams, schema)
         self._joins = layout.grain > 0
-        self.reads = {
-            (slot, measure): layout.read(measure, slot.window)
-            for slot in stream.slots.values()
-            for measure in slot.measures
-        }
         self.unseen = layout.timeline()
-        code = f"lambda payment, values, time: ({layout.event})"
-        self._event: Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]] = eval(code, {**HELPERS})
+        self._event = compile_event(layout)
 
     def timeline(self, packed: Sequence[Packed]) -> Timeline:
         """The timeline that was packed."""
@@ -55,13 +71,14 @@ class Track:
         No window reaches further back from `watermark` than the horizon.
         """
         timelines, limit = self.timelines, watermark - self.horizon
+        if time <= limit:
+            return
         line = timelines.get(key)
         if line is None:
             line = timelines[key] = self.layout.timeline()
         else:
             timelines.move_to_end(key)
-            if line.times[0] <= limit:
-                line.forget(limit)
+            line.forget(limit)
         line.add(time, cells, joins=self._joins)
         if timelines[next(iter(timelines))].times[-1] <= limit:
             self._drop_idle(limit)
@@ -93,7 +110,7 @@ class Track:
         """The key of an event; None when one of its columns is null, or the condition is not met."""
         if self.where is not None and self.where(values) is not True:
             return None
-        if len(self._columns) == 1:
-            return values.get(self._columns[0])
-        parts = tuple([values.get(name) for name in self._columns])
+        if len(self.columns) == 1:
+            return values.get(self.columns[0])
+        parts = tuple([values.get(name) for name in self.columns])
         return None if None in parts else parts

@@ -9,7 +9,7 @@ from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.reading import compile_observe
-from shroff.features.engines.online.track import Key, Track
+from shroff.features.engines.online.track import Key, Track, together
 from shroff.features.engines.rows import reader
 from shroff.features.plan import Later, Plan
 from shroff.features.window import micros
@@ -29,7 +29,7 @@ class Tracks:
         self.plan = plan
         self.lateness = micros(lateness)
         self.watermark = 0
-        self.tracks = [Track(stream, plan.schema) for stream in plan.streams]
+        self.tracks = [Track(streams, plan.schema) for streams in together(plan.streams)]
         self.later = [track for track in self.tracks if track.later]
         self._observe = compile_observe(plan, self.tracks)
         self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
@@ -37,7 +37,7 @@ class Tracks:
 
     @property
     def keys(self) -> int:
-        """How many timelines there are: one per stream and key."""
+        """How many timelines there are: one per key of an entity and condition, mostly."""
         return sum(len(track.timelines) for track in self.tracks)
 
     def census(self) -> Iterator[int]:

@@ -29,6 +29,9 @@ _CLOCKS: Final = 300_000
 _ROLL_KEPT: Final = 86_400_000
 """Milliseconds that the roll is kept after the last answer."""
 
+_FORMAT: Final = 2
+"""Of what is kept: a state of another one is not this state, which is filled anew beside it."""
+
 _LATE, _AGAIN = 0, 2
 _NEVER: Final = -1
 
@@ -65,7 +68,7 @@ class RedisEngine:
         self.link = Link(url)
         self.logs = logs(self.plan)
         # one slot of a cluster: an order needs one owner
-        self.name = f"{space}:{{{self.plan.digest}-{lateness}}}:".encode()
+        self.name = f"{space}:{{{self.plan.digest}-{lateness}-{_FORMAT}}}:".encode()
         awaited = [log for log in self.logs if log.later]
         self.marked = Event({name for log in awaited for name in (*log.read, *log.columns)})
         self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))

@@ -9,7 +9,7 @@ import msgspec
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
-from shroff.features.engines.online.track import Key, Track
+from shroff.features.engines.online.track import Key, Track, together
 from shroff.features.engines.online.tracks import Tracks, pack, unpack
 from shroff.features.plan import Later, Plan, Stream
 
@@ -48,11 +48,11 @@ class Log:
 
     Args:
         number: what tells its keys from those of other entities.
-        streams: those of this entity, by their place in the plan.
+        streams: those of this entity, by the place of their timelines in a replica.
     """
 
-    def __init__(self, number: int, streams: dict[int, Stream], schema: Schema) -> None:
-        each = list(streams.values())
+    def __init__(self, number: int, streams: dict[int, list[Stream]], schema: Schema) -> None:
+        each = [stream for shared in streams.values() for stream in shared]
         self.columns = each[0].columns
         self.horizon = max(stream.horizon for stream in each)
         self.later = frozenset[Later]().union(*(stream.later for stream in each))
@@ -115,9 +115,9 @@ class Log:
 
 def logs(plan: Plan) -> list[Log]:
     """One kind of log for each entity of a plan."""
-    entities: dict[tuple[str, ...], dict[int, Stream]] = {}
-    for place, stream in enumerate(plan.streams):
-        entities.setdefault(stream.columns, {})[place] = stream
+    entities: dict[tuple[str, ...], dict[int, list[Stream]]] = {}
+    for place, streams in enumerate(together(plan.streams)):
+        entities.setdefault(streams[0].columns, {})[place] = streams
     return [Log(number, streams, plan.schema) for number, streams in enumerate(entities.values())]
 
 

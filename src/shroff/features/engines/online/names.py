@@ -1,0 +1,248 @@
+"""Columns of names beside a timeline: which there were of a few events, and of many when each was seen."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from shroff.features.engines.online.columns import FEW, Cell, Name, Packed
+
+
+class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type checkers only until Python 3.12
+    """When a name was seen, in order."""
+
+    __slots__ = ()
+
+    def see(self, time: int) -> None:
+        if self and self[-1] > time:
+            insort(self, time)
+        else:
+            self.append(time)
+
+    def unsee(self, time: int) -> None:
+        del self[bisect_left(self, time)]
+
+    def cut(self, limit: int) -> None:
+        del self[: bisect_right(self, limit)]
+
+    def last(self) -> int:
+        latest: int = self[-1]
+        return latest
+
+    def between(self, after: int, upto: int) -> int:
+        latest = self[-1]
+        if latest <= after:
+            return 0
+        return (len(self) if latest <= upto else bisect_right(self, upto)) - bisect_right(self, after)
+
+    def pack(self) -> bytes:
+        return self.tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Times:
+        return cls("q", packed)
+
+
+class Tally(dict[int, int]):
+    """How often a name was seen at each time: bounded by the number of times, not of sightings."""
+
+    __slots__ = ()
+
+    def see(self, time: int) -> None:
+        self[time] = self.get(time, 0) + 1
+
+    def unsee(self, time: int) -> None:
+        self[time] -= 1
+        if not self[time]:
+            del self[time]
+
+    def cut(self, limit: int) -> None:
+        for time in [time for time in self if time <= limit]:
+            del self[time]
+
+    def last(self) -> int:
+        return max(self)
+
+    def between(self, after: int, upto: int) -> int:
+        return sum(times for time, times in self.items() if after < time <= upto)
+
+    def pack(self) -> bytes:
+        return array("q", [number for item in self.items() for number in item]).tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Tally:
+        numbers = array("q", packed)
+        return cls(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+class Sightings:
+    """When each name was seen, and `newest`: the latest time of each, in order.
+
+    One that `joins` is bounded by the steps of time and the names, whatever the events.
+    """
+
+    __slots__ = ("_joins", "newest", "seen")
+
+    def __init__(self, *, joins: bool) -> None:
+        self._joins = joins
+        self.newest = array("q")
+        self.seen: dict[Name, Times | Tally] = {}
+
+    def push(self, time: int, cell: Cell) -> None:
+        if cell is None:
+            return
+        newest, seen = self.newest, self.seen.get(cell)
+        if seen is None:
+            seen = self.seen[cell] = Tally() if self._joins else Times("q")
+        else:
+            del newest[bisect_left(newest, seen.last())]
+        seen.see(time)
+        newest.append(time)
+
+    def insert(self, at: int, time: int, cell: Cell) -> None:
+        if cell is None:
+            return
+        seen = self.seen.get(cell)
+        if seen is None:
+            seen = self.seen[cell] = Tally() if self._joins else Times("q")
+            seen.see(time)
+            insort(self.newest, time)
+        else:
+            before = seen.last()
+            seen.see(time)
+            if time > before:
+                self._forget_newest(before)
+                insort(self.newest, time)
+
+    join = insert
+
+    def remove(self, at: int, time: int, cell: Cell) -> None:
+        if cell is None:
+            return
+        seen = self.seen[cell]
+        before = seen.last()
+        seen.unsee(time)
+        if not seen:
+            del self.seen[cell]
+            self._forget_newest(before)
+        elif seen.last() < before:
+            self._forget_newest(before)
+            insort(self.newest, seen.last())
+
+    part = remove
+
+    def cut(self, events: int, limit: int) -> None:
+        del self.newest[: bisect_right(self.newest, limit)]
+        for name, seen in list(self.seen.items()):
+            seen.cut(limit)
+            if not seen:
+                del self.seen[name]
+
+    def distinct(self, low: int, high: int, after: int, upto: int) -> int:
+        """How many names were seen in a span."""
+        newest = self.newest
+        if not newest or newest[-1] <= upto:
+            return len(newest) - bisect_right(newest, after)
+        return sum(1 for seen in self.seen.values() if seen.between(after, upto))
+
+    def own(self, mine: Name, low: int, high: int, after: int, upto: int) -> int:
+        """How often a name was seen in a span."""
+        seen = self.seen.get(mine)
+        return seen.between(after, upto) if seen else 0
+
+    def counts(self, low: int, high: int, after: int, upto: int) -> list[int]:
+        """How often each name was seen in a span, of those that were."""
+        return [count for seen in self.seen.values() if (count := seen.between(after, upto))]
+
+    def pack(self) -> Packed:
+        return {name: seen.pack() for name, seen in self.seen.items()}
+
+    def unpack(self, packed: Packed) -> None:
+        kind = Tally if self._joins else Times
+        self.seen = {name: kind.unpack(seen) for name, seen in cast(Mapping[Name, bytes], packed).items()}
+        self.newest = array("q", sorted(seen.last() for seen in self.seen.values()))
+
+    def _forget_newest(self, time: int) -> None:
+        del self.newest[bisect_left(self.newest, time)]
+
+
+class Names:
+    """The name of each event while they are few; of more, their `Sightings`."""
+
+    __slots__ = ("_all", "cells", "seen")
+
+    def __init__(self, all_times: array[int]) -> None:
+        self._all = all_times
+        self.cells: list[Cell] = []
+        self.seen: Sightings | None = None
+
+    def push(self, time: int, cell: Cell) -> None:
+        if self.seen is not None:
+            self.seen.push(time, cell)
+            return
+        self.cells.append(cell)
+        if len(self.cells) > FEW:
+            self._see()
+
+    def insert(self, at: int, time: int, cell: Cell) -> None:
+        if self.seen is not None:
+            self.seen.insert(at, time, cell)
+            return
+        self.cells.insert(at, cell)
+        if len(self.cells) > FEW:
+            self._see()
+
+    def remove(self, at: int, time: int, cell: Cell) -> None:
+        if self.seen is not None:
+            self.seen.remove(at, time, cell)
+            return
+        del self.cells[self.cells.index(cell, at)]
+
+    def cut(self, events: int, limit: int) -> None:
+        if self.seen is not None:
+            self.seen.cut(events, limit)
+            return
+        # payments bring equal names as texts of their own: one of them is enough
+        same: dict[Cell, Cell] = {}
+        self.cells = [same.setdefault(cell, cell) for cell in self.cells[events:]]
+
+    def distinct(self, low: int, high: int, after: int, upto: int) -> int:
+        """How many names were seen in a span."""
+        if self.seen is not None:
+            return self.seen.distinct(low, high, after, upto)
+        names = set(self.cells[low:high])
+        return len(names) - (None in names)
+
+    def own(self, mine: Name, low: int, high: int, after: int, upto: int) -> int:
+        """How often a name was seen in a span."""
+        if self.seen is not None:
+            return self.seen.own(mine, low, high, after, upto)
+        return self.cells[low:high].count(mine)
+
+    def counts(self, low: int, high: int, after: int, upto: int) -> list[int]:
+        """How often each name was seen in a span, of those that were."""
+        if self.seen is not None:
+            return self.seen.counts(low, high, after, upto)
+        counts: dict[Cell, int] = {}
+        for name in self.cells[low:high]:
+            counts[name] = counts.get(name, 0) + 1
+        counts.pop(None, None)
+        return list(counts.values())
+
+    def pack(self) -> Packed:
+        return self.cells if self.seen is None else self.seen.pack()
+
+    def unpack(self, packed: Packed) -> None:
+        if isinstance(packed, Mapping):
+            self.cells, self.seen = [], Sightings(joins=False)
+            self.seen.unpack(packed)
+        else:
+            self.cells, self.seen = list(cast(Sequence[Cell], packed)), None
+
+    def _see(self) -> None:
+        self.seen = Sightings(joins=False)
+        for time, cell in zip(self._all, self.cells, strict=True):
+            self.seen.push(time, cell)
+        self.cells = []
