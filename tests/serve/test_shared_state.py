@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
 from serve.audit import body, payments, read_ledger
 from serve.service import KEY
-from servers import free_port, or_skip, postgres_schema, redis
+from serve.several import children, ledger_url, service, state_url
+from servers import free_port, or_skip, redis
 from shroff.client import Client, Decision
 from shroff.errors import ConfigurationError
 from shroff.monitor import ledger_parity
@@ -30,61 +26,7 @@ from shroff.serve.server import serve
 from shroff.settings import Settings
 
 Pay = Callable[..., dict[str, Any]]
-PROGRAM = """
-import sys
-from pathlib import Path
-from shroff.serve.server import serve
-from shroff.settings import Settings
-if __name__ == "__main__":
-    bundle, home, state, ledger, workers = sys.argv[1:]
-    settings = Settings(home=Path(home), ledger=ledger, state=state, personal_key=KEY)
-    tell = lambda url: print(url, flush=True)
-    serve(bundle, port=0, settings=settings, keys=False, workers=int(workers), listening=tell)
-""".replace("KEY", repr(KEY.hex()))
-
-
-@pytest.fixture
-def ledger_url(postgres_server: str) -> Iterator[str]:
-    """A ledger in PostgreSQL of its own."""
-    with postgres_schema(postgres_server) as url:
-        yield url
-
-
-@pytest.fixture
-def state_url() -> Iterator[str]:
-    """A Redis server of its own: a state outlives the ledger of a test."""
-    with or_skip(redis(), "Redis server") as url:
-        yield url
-
-
-@contextmanager
-def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
-    home.mkdir(exist_ok=True)
-    program = home / "program.py"
-    program.write_text(PROGRAM)
-    command = [sys.executable, "-W", "error", str(program), str(bundle), str(home), state, ledger, str(workers)]
-    with (home / "service.log").open("a") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout is not None
-    try:
-        url = process.stdout.readline().strip()
-        assert url, (home / "service.log").read_text()
-        deadline = time.monotonic() + 60
-        while not all(ready(url) for _ in range(workers * 3)):
-            assert time.monotonic() < deadline, (home / "service.log").read_text()
-            time.sleep(0.1)
-        yield url, process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        process.stdout.close()
-
-
-def ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
+__all__ = ["ledger_url", "state_url"]
 
 
 def assert_parity(bundle: Bundle, ledger: str) -> None:
@@ -112,8 +54,7 @@ def test_workers_answer_as_one(
             answers = list(pool.map(decide, [sent[at::6] for at in range(6)]))
             twice = list(pool.map(decide, [sent[at::6] for at in range(6)]))
         assert twice == answers
-        found = subprocess.run(["pgrep", "-P", str(parent.pid), "-f", "spawn_main"], stdout=subprocess.PIPE, check=True)
-        workers = [int(line) for line in found.stdout.split()]
+        workers = children(parent.pid)
         assert len(workers) == 2
         # one dies: another takes its place, and nobody who asks again notices
         subprocess.run(["kill", "-9", str(workers[0])], check=True)

@@ -24,6 +24,7 @@ from shroff.serve.protocols.every import interfaces
 from shroff.serve.routes import routes
 from shroff.serve.scorer import Scorer
 from shroff.serve.telemetry import log, metrics
+from shroff.serve.telemetry.fleet import Fleet
 from shroff.serve.telemetry.metrics import Metrics
 from shroff.serve.telemetry.tracing import Tracer
 from shroff.serve.telemetry.watch import Telemetry
@@ -41,6 +42,7 @@ class App:
         gate: who may ask; None lets everybody.
         naming: how Azure ML answers look where the request does not tell.
         tracer: gives requests their traces; None gives back what came.
+        fleet: the workers of which this is one.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -53,6 +55,7 @@ class App:
         gate: Gate | None = None,
         naming: Naming | None = None,
         tracer: Tracer | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         self._scorer = scorer
         self._follower = follower
@@ -65,8 +68,8 @@ class App:
         admit = None if gate is None else partial(gate.admit, scope=hot[0].scope, counted=False)
         self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.divert, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
-        figures = metrics.interface(Metrics(scorer, gate=gate, follower=follower))
-        self._interfaces = interfaces(scorer, figures, gate=gate, naming=naming)
+        self._metrics = Metrics(scorer, gate=gate, follower=follower, fleet=fleet)
+        self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)
         schema = scorer.reader.schema
         whole = partial(
             complete,
@@ -113,6 +116,7 @@ class App:
         # the scorer, once told to close, also breaks off its start
         await asyncio.to_thread(self._scorer.close)
         await asyncio.gather(*self._tasks)
+        await self._metrics.keep()
         await asyncio.to_thread(self.telemetry.tracer.close)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -136,6 +140,7 @@ class App:
             await asyncio.sleep(REFRESH)
             await asyncio.to_thread(self._refresh)
             self._scorer.follow_lists()
+            await self._metrics.keep()
             if self._follower is not None:
                 await self._follower.look()
 

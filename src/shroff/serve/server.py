@@ -27,8 +27,9 @@ from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.scorer import Scorer
 from shroff.serve.telemetry.configure import tracer
+from shroff.serve.telemetry.fleet import Fleet
 from shroff.serve.telemetry.log import Style, write_log
-from shroff.serve.workers import Workers, require_shared
+from shroff.serve.workers import Seat, Workers, require_shared
 from shroff.settings import Settings, opentelemetry
 
 _log = logging.getLogger("shroff.serve")
@@ -83,8 +84,8 @@ class Service:
     log: Style = "text"
     checked: bool = False
 
-    def app(self) -> App:
-        """The application.
+    def app(self, seat: Seat | None = None) -> App:
+        """The application; with a seat, as one of several workers.
 
         Raises:
             BundleError: the bundle is incomplete or altered.
@@ -92,17 +93,22 @@ class Service:
             DataError: the table to start from is unusable.
         """
         models = Models(self.settings.models) if self.bundle is None else None
-        scorer = self.scorer(models.production() if models is not None else load(str(self.bundle)))
+        bundle = models.production() if models is not None else load(str(self.bundle))
+        scorer = self.scorer(bundle, member="" if seat is None else seat.name)
         return App(
             scorer,
             follower=None if models is None else Follower(models, scorer),
             gate=_gate(self.settings) if self.keys else None,
             naming=Naming.read(self.settings),
             tracer=tracer(opentelemetry()),
+            fleet=None if seat is None else Fleet(seat.folder, seat.number),
         )
 
-    def scorer(self, bundle: Bundle) -> Scorer:
+    def scorer(self, bundle: Bundle, *, member: str = "") -> Scorer:
         """What decides, not started yet.
+
+        Args:
+            member: the name of this process among those that share a state.
 
         Raises:
             ConfigurationError: a setting is wrong.
@@ -117,21 +123,24 @@ class Service:
             lateness=self.lateness,
             lists=LiveLists(Lists(chosen.control)),
             state=chosen.state,
+            member=member,
             history=make if make is None or self.checked else History(make),
         )
 
-    def work(self, listener: socket.socket) -> None:
+    def work(self, listener: socket.socket, seat: Seat) -> None:
         """`run` in a process of its own."""
         write_log(self.log)
-        self.run(listener)
+        self.run(listener, seat=seat)
 
-    def run(self, listener: socket.socket, *, listening: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, listener: socket.socket, *, seat: Seat | None = None, listening: Callable[[], None] = lambda: None
+    ) -> None:
         """Answer on a listening socket until SIGTERM or SIGINT; then finish what is in flight and return.
 
         Raises:
             BundleError, ConfigurationError, DataError: as `app`, before `listening` is called.
         """
-        server = uvicorn.Server(_config(self.app(), self.tls))
+        server = uvicorn.Server(_config(self.app(seat), self.tls))
         listening()
         with _signals_end_quietly():
             server.run(sockets=[listener])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
-from multiprocessing import get_context
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from types import FrameType
 from typing import Final
@@ -18,7 +22,7 @@ from shroff.errors import ConfigurationError, ShroffError
 from shroff.settings import Settings
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
-Work = Callable[[socket.socket], None]
+Work = Callable[[socket.socket, "Seat"], None]
 """Answers on a listening socket until SIGTERM; importable and picklable."""
 
 _DRAIN: Final = 40.0
@@ -27,6 +31,26 @@ _YOUNG: Final = 10.0
 """A worker that dies within so many seconds of its start is not started for ever."""
 _TRIES: Final = 5
 _log = logging.getLogger("shroff.serve")
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One of several workers: a worker that dies is replaced by one that takes its seat.
+
+    `folder` is theirs alone as long as there are any of them.
+    """
+
+    folder: Path
+    number: int
+
+    @property
+    def name(self) -> str:
+        """What tells this seat from all others, also of other services.
+
+        >>> Seat(Path("/tmp/shroff-x7"), 1).name
+        'shroff-x7-1'
+        """
+        return f"{self.folder.name}-{self.number}"
 
 
 def require_shared(settings: Settings) -> None:
@@ -44,7 +68,8 @@ def require_shared(settings: Settings) -> None:
 class Workers:
     """`number` processes that do `work` on one listening socket.
 
-    A worker that dies is replaced. SIGTERM and SIGINT end all of them, each after what it has in flight.
+    A worker that dies is replaced. SIGTERM and SIGINT end all of them, each after what it has in flight; so does the
+    death of the process that started them.
     """
 
     def __init__(self, work: Work, listener: socket.socket, number: int) -> None:
@@ -52,7 +77,7 @@ class Workers:
         self._work = work
         self._listener = listener
         self._number = number
-        self._running: dict[int, tuple[BaseProcess, float]] = {}
+        self._running: dict[int, tuple[BaseProcess, float, Seat]] = {}
         self._stop_reader, self._stop_writer = self._context.Pipe(duplex=False)
         self._early_deaths = 0
 
@@ -64,12 +89,9 @@ class Workers:
         """
         before = self._catch_signals()
         try:
-            for _ in range(self._number):
-                self._start()
-            while self._watch():
-                pass
+            with TemporaryDirectory(prefix="shroff-", ignore_cleanup_errors=True) as folder:
+                self._live(Path(folder))
         finally:
-            self._end()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -81,10 +103,19 @@ class Workers:
             for number in (signal.SIGTERM, signal.SIGINT)
         }
 
-    def _start(self) -> None:
-        process = self._context.Process(target=self._work, args=(self._listener,), daemon=False)
+    def _live(self, folder: Path) -> None:
+        try:
+            for number in range(self._number):
+                self._start(Seat(folder, number))
+            while self._watch():
+                pass
+        finally:
+            self._end()
+
+    def _start(self, seat: Seat) -> None:
+        process = self._context.Process(target=_sit, args=(self._work, self._listener, seat), daemon=False)
         process.start()
-        self._running[process.sentinel] = process, monotonic()
+        self._running[process.sentinel] = process, monotonic(), seat
 
     def _watch(self) -> bool:
         """Wait until a worker dies, and replace it; False when told to stop."""
@@ -93,21 +124,34 @@ class Workers:
                 return False
             if not isinstance(ready, int):
                 continue
-            process, started = self._running.pop(ready)
+            process, started, seat = self._running.pop(ready)
             process.join()
             _log.warning("a worker ended with code %s; another takes its place.", process.exitcode)
             self._early_deaths = self._early_deaths + 1 if monotonic() - started < _YOUNG else 0
             if self._early_deaths >= _TRIES:
                 raise ShroffError("workers end as soon as they are started: see what they logged.")
-            self._start()
+            self._start(seat)
         return True
 
     def _end(self) -> None:
-        for process, _ in self._running.values():
+        for process, *_ in self._running.values():
             process.terminate()
         deadline = monotonic() + _DRAIN
-        for process, _ in self._running.values():
+        for process, *_ in self._running.values():
             process.join(max(0.0, deadline - monotonic()))
             if process.is_alive():
                 process.kill()
                 process.join()
+
+
+def _sit(work: Work, listener: socket.socket, seat: Seat) -> None:
+    """Work on a seat, for as long as there is somebody to end or replace the worker."""
+    threading.Thread(target=_outlive, name="shroff-parent", daemon=True).start()
+    work(listener, seat)
+
+
+def _outlive() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

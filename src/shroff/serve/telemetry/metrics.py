@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -23,38 +24,65 @@ from shroff.serve.control import Gate
 from shroff.serve.follower import Follower
 from shroff.serve.protocols.http import Call, Interface, Reply, Route
 from shroff.serve.scorer import Scorer
+from shroff.serve.telemetry.fleet import Fleet
 from shroff.serve.telemetry.histogram import Histogram
 from shroff.serve.telemetry.watch import outcome
 
 _NANO: Final = 1e-9
+_CENSUS: Final = 15.0
+"""Seconds after which the events of the state are counted again for other workers."""
 Labels = tuple[str, ...]
 
 
 class Metrics(Collector):
-    """All figures of a service; without a gate or a follower, those of keys or publishing stay without values."""
+    """All figures of a service; without a gate or a follower, those of keys or publishing stay without values.
 
-    def __init__(self, scorer: Scorer, *, gate: Gate | None = None, follower: Follower | None = None) -> None:
+    Args:
+        fleet: the workers whose figures are told together.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        *,
+        gate: Gate | None = None,
+        follower: Follower | None = None,
+        fleet: Fleet | None = None,
+    ) -> None:
         self._scorer = scorer
         self._gate = gate
         self._follower = follower
+        self._fleet = fleet
         self._events = 0
+        self._counted = 0.0
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
     async def exposition(self, accept: str) -> tuple[str, bytes]:
         """Media type and text, in the format that whoever asks likes best."""
-        self._events = await self._count_events()
+        await self._count_events()
         encoder, media = choose_encoder(accept)
-        return media, encoder(self._registry)
+        return media, encoder(self._registry if self._fleet is None else _Told(self._fleet.together(self._collect())))
 
-    async def _count_events(self) -> int:
+    async def keep(self) -> None:
+        """Write down where the figures stand, for the other workers: to be called once a second."""
+        if self._fleet is None:
+            return
+        if monotonic() - self._counted > _CENSUS:
+            await self._count_events()
+        self._fleet.keep(self._collect())
+
+    def _collect(self) -> list[Metric]:
+        return list(self._registry.collect())
+
+    async def _count_events(self) -> None:
         """Count in steps: payments must not wait for all of it."""
         events = 0
         for part in self._scorer.census():
             events += part
             await asyncio.sleep(0)
-        return events
+        self._events, self._counted = events, monotonic()
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus is told."""
@@ -179,6 +207,18 @@ class Metrics(Collector):
             ("list", "action"),
             {} if lists is None else lists.edited,
         )
+
+
+class _Told(CollectorRegistry):
+    """Metrics that were collected before."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        super().__init__(auto_describe=False)
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """What was collected."""
+        return iter(self._metrics)
 
 
 def interface(metrics: Metrics) -> Interface:
