@@ -13,13 +13,16 @@ from shroff.settings import Settings
 
 
 def consume(
-    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
     payments: Annotated[
         str, typer.Option("--from", metavar="TOPIC", help="Payments, one JSON object a message.", show_default=False)
     ],
     decisions: Annotated[
         str, typer.Option("--to", metavar="TOPIC", help="Decisions, by payment id.", show_default=False)
     ],
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(help="A bundle; by default what `shroff publish` put into production.", show_default=False),
+    ] = None,
     results: Annotated[
         str | None, typer.Option(metavar="TOPIC", help="Read what became of payments.", show_default=False)
     ] = None,
@@ -33,18 +36,30 @@ def consume(
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop when all that is there was read.")] = False,
     in_flight: Annotated[int, typer.Option(help="Messages of a topic on their way at once.", min=1)] = 512,
     patience: Annotated[float, typer.Option(help="Seconds a result or label waits for its payment.", min=0)] = 60.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Port for /metrics and /health; 0 takes a free one.", min=0, max=65535, show_default=False),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address for them.")] = "127.0.0.1",
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Show /metrics to anybody who can reach the port.")
+    ] = False,
     warm: Warm = None,
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Decide the payments of a Kafka topic with a bundle; SHROFF_KAFKA says where Kafka is."""
+    """Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is."""
     from shroff.serve.kafka.messages import Topics
+    from shroff.serve.kafka.run import Shown
     from shroff.serve.kafka.run import consume as run
 
-    def joined() -> None:
+    def joined(url: str | None) -> None:
+        shows = "" if url is None else f"; {url}/metrics shows how it does"
         if not as_json:
-            err.print(f"shroff reads {payments} and writes {decisions}, until SIGTERM or Ctrl-C.", soft_wrap=True)
+            err.print(
+                f"shroff reads {payments} and writes {decisions}, until SIGTERM or Ctrl-C{shows}.", soft_wrap=True
+            )
 
     done = run(
         bundle,
@@ -56,6 +71,7 @@ def consume(
         warm=warm,
         max_bad=max_bad,
         lateness=lateness,
+        shown=None if metrics_port is None else Shown(port=metrics_port, host=metrics_host, keys=not without_keys),
         settings=Settings.read(),
         joined=joined,
     )

@@ -7,14 +7,13 @@ import gc
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, cast
+from typing import cast
 
-from shroff.errors import ControlUnavailable, Unavailable
+from shroff.errors import Unavailable
 from shroff.serve import asgi
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
 from shroff.serve.connection import Short
 from shroff.serve.control import Gate
-from shroff.serve.control.gate import REFRESH
 from shroff.serve.example import example_payment
 from shroff.serve.follower import Follower
 from shroff.serve.openapi import HotRoute, complete, decide_route
@@ -28,9 +27,9 @@ from shroff.serve.telemetry.fleet import Fleet
 from shroff.serve.telemetry.metrics import Metrics
 from shroff.serve.telemetry.tracing import Tracer
 from shroff.serve.telemetry.watch import Telemetry
+from shroff.serve.upkeep import Upkeep
 
 _PAUSE = 1.0  # seconds between attempts to open the ledger
-BEAT: Final = 0.5  # seconds between signs of life to others that share the state
 _log = logging.getLogger("shroff.serve")
 
 
@@ -58,7 +57,6 @@ class App:
         fleet: Fleet | None = None,
     ) -> None:
         self._scorer = scorer
-        self._follower = follower
         self._gate = gate
         hot: Sequence[HotRoute] = (decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
@@ -69,6 +67,7 @@ class App:
         self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.divert, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
         self._metrics = Metrics(scorer, gate=gate, follower=follower, fleet=fleet)
+        self._upkeep = Upkeep(scorer, self._metrics, gate=gate, follower=follower)
         self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)
         schema = scorer.reader.schema
         whole = partial(
@@ -106,10 +105,9 @@ class App:
         await receive()
         asyncio.get_running_loop().set_exception_handler(partial(log.lost, self._scorer.meter))
         self._tasks = [asyncio.create_task(self._start())]
-        await asyncio.to_thread(self._refresh)
-        self._scorer.follow_lists()
-        self._tasks.append(asyncio.create_task(self._watch()))
-        beating = asyncio.create_task(self._beat())
+        await self._upkeep.refresh()
+        self._tasks.append(asyncio.create_task(self._upkeep.watch()))
+        beating = asyncio.create_task(self._upkeep.beat())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         beating.cancel()
@@ -119,30 +117,6 @@ class App:
         await self._metrics.keep()
         await asyncio.to_thread(self.telemetry.tracer.close)
         await send({"type": "lifespan.shutdown.complete"})
-
-    def _refresh(self) -> None:
-        """Read keys, lists and state anew; while a database is away they stay as they are."""
-        self._scorer.tend()
-        if self._gate is not None:
-            try:
-                self._gate.refresh()
-            except ControlUnavailable as error:
-                _log.warning("%s", error, extra={"event": "control_unavailable"})
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT)
-            self._scorer.beat()
-
-    async def _watch(self) -> None:
-        """Notice keys, lists and models that change while the service runs."""
-        while not self._scorer.closed:
-            await asyncio.sleep(REFRESH)
-            await asyncio.to_thread(self._refresh)
-            self._scorer.follow_lists()
-            await self._metrics.keep()
-            if self._follower is not None:
-                await self._follower.look()
 
     async def _start(self) -> None:
         """Start the scorer; again and again while the ledger or the state server is not there."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
-import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
@@ -19,11 +18,12 @@ from litestar.params import FromPath, JSONBody
 
 from shroff import __version__
 from shroff.errors import NotFound, PaymentConflict
-from shroff.serve import catalogue, problem
+from shroff.serve import catalogue, health, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
+from shroff.serve.health import Health
 from shroff.serve.help import Page, help_routes
 from shroff.serve.later import Label, Result, moment
 from shroff.serve.list_routes import list_routes
@@ -46,15 +46,6 @@ class StrictRequest(AnyRequest):
         """The body, decoded and checked."""
         taken = self.route_handler.parsed_data_field
         return await super().json() if taken is None else decode(await self.body(), taken.annotation)
-
-
-class Health(msgspec.Struct, omit_defaults=True):
-    """The service does what it should; `notice` is what an operator should know all the same."""
-
-    status: Literal["live", "ready"]
-    degraded: str | None = None
-    """Why payments are decided without features now: then the policy decides."""
-    notice: str | None = None
 
 
 def routes(
@@ -192,8 +183,7 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
         sync_to_thread=False,
     )
     def ready() -> Health:
-        scorer.require_well()
-        return Health("ready", scorer.degraded, scorer.notice)
+        return health.ready(scorer)
 
     return [live, ready]
 

@@ -92,20 +92,22 @@ class Service:
             ConfigurationError: a setting is wrong.
             DataError: the table to start from is unusable.
         """
-        models = Models(self.settings.models) if self.bundle is None else None
-        bundle = models.production() if models is not None else load(str(self.bundle))
-        scorer = self.scorer(bundle, member="" if seat is None else seat.name)
+        scorer, follower = self.scorer(member="" if seat is None else seat.name)
         return App(
             scorer,
-            follower=None if models is None else Follower(models, scorer),
-            gate=_gate(self.settings) if self.keys else None,
+            follower=follower,
+            gate=self.gate(),
             naming=Naming.read(self.settings),
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
         )
 
-    def scorer(self, bundle: Bundle, *, member: str = "") -> Scorer:
-        """What decides, not started yet.
+    def gate(self) -> Gate | None:
+        """Who may ask; None lets everybody."""
+        return _gate(self.settings) if self.keys else None
+
+    def scorer(self, *, member: str = "") -> tuple[Scorer, Follower | None]:
+        """What decides, not started yet, and what lets it follow what is published.
 
         Args:
             member: the name of this process among those that share a state.
@@ -114,9 +116,11 @@ class Service:
             ConfigurationError: a setting is wrong.
             DataError: the table to start from is unusable.
         """
+        models = Models(self.settings.models) if self.bundle is None else None
+        bundle = models.production() if models is not None else load(str(self.bundle))
         chosen, key = self.settings, self.settings.hmac_key()
         make = None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
-        return Scorer(
+        scorer = Scorer(
             bundle,
             Ledger(chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes()),
             key=key,
@@ -126,6 +130,7 @@ class Service:
             member=member,
             history=make if make is None or self.checked else History(make),
         )
+        return scorer, None if models is None else Follower(models, scorer)
 
     def work(self, listener: socket.socket, seat: Seat) -> None:
         """`run` in a process of its own."""
@@ -181,8 +186,8 @@ def serve(
     )
     if workers > 1:
         require_shared(chosen)
-    with _listen(host, port) as listener:
-        url = _url(listener, "http" if tls is None else "https")
+    with listen(host, port) as listener:
+        url = url_of(listener, "http" if tls is None else "https")
         if workers > 1:
             service.app()
             listening(url)
@@ -196,7 +201,7 @@ def _gate(settings: Settings) -> Gate:
     gate.refresh()
     if gate.empty:
         _log.warning(
-            "no API key is valid, so every payment is refused: make one with `shroff keys create`.",
+            "no API key is valid, so every request is refused: make one with `shroff keys create`.",
             extra={"event": "no_keys"},
         )
     return gate
@@ -219,17 +224,23 @@ def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
+    """Listen on an address, whose port is given by this option.
+
+    Raises:
+        ConfigurationError: it cannot be listened on.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with `--port`."
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with `{option}`."
         ) from None
 
 
-def _url(listener: socket.socket, scheme: str) -> str:
+def url_of(listener: socket.socket, scheme: str) -> str:
+    """The URL at which a socket is listened on."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

@@ -83,11 +83,12 @@ class Bus:
 class Consuming:
     """`shroff consume`, started on entry and, if it still runs, told to stop on exit."""
 
-    bundle: Path
+    bundle: Path | None
     home: Path
     address: str
     arguments: tuple[str, ...]
     ledger: str = ""
+    state: str = "memory"
     process: subprocess.Popen[str] = field(init=False)
     errors: str = field(init=False, default="")
 
@@ -101,10 +102,12 @@ class Consuming:
             **os.environ,
             "SHROFF_HOME": str(self.home),
             "SHROFF_LEDGER": self.ledger,
+            "SHROFF_STATE": self.state,
             "SHROFF_KAFKA": str(options),
             "SHROFF_PERSONAL_KEY": KEY.hex(),
         }
-        command = [sys.executable, "-W", "error", "-m", "shroff", "consume", str(self.bundle), *self.arguments]
+        bundle = [] if self.bundle is None else [str(self.bundle)]
+        command = [sys.executable, "-W", "error", "-m", "shroff", "consume", *bundle, *self.arguments]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=self.home

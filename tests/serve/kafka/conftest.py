@@ -19,7 +19,15 @@ def bus(kafka_server: str) -> Bus:
 def consuming(bundle_folder: Path, tmp_path: Path, bus: Bus) -> Callable[..., Consuming]:
     """Makes `shroff consume`, each time over the same ledger unless told otherwise."""
 
-    def make(*arguments: str, home: str = "home", address: str = "", ledger: str = "") -> Consuming:
-        return Consuming(bundle_folder, tmp_path / home, address or bus.address, (*arguments, "--json"), ledger)
+    def make(
+        *arguments: str,
+        home: str = "home",
+        address: str = "",
+        ledger: str = "",
+        state: str = "memory",
+        published: bool = False,
+    ) -> Consuming:
+        bundle = None if published else bundle_folder
+        return Consuming(bundle, tmp_path / home, address or bus.address, (*arguments, "--json"), ledger, state)
 
     return make

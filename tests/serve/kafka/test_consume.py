@@ -6,14 +6,13 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
-from uuid import uuid4
 
 import msgspec
-from sqlalchemy import create_engine, make_url
 
 from serve.audit import assert_equal_to_batch, assert_replays, body, payments, read_ledger
 from serve.kafka.bus import Bus, Consuming, Gateway
-from servers import kafka, or_skip
+from servers import kafka, or_skip, postgres_schema, redis
+from shroff.monitor import ledger_parity
 from shroff.package import Bundle
 from shroff.serve.control import Lists
 
@@ -198,17 +197,10 @@ def test_what_is_missing_is_one_sentence(bus: Bus, consuming: Consumes) -> None:
     assert missing.log.read_text() == f"shroff: Kafka has no topic `{source[:-1]}`: did you mean `{source}`?\n"
 
 
-def test_partitions_are_handed_over_with_nothing_lost(
-    bus: Bus, consuming: Consumes, postgres_server: str, pay: Pay
+def test_partitions_are_handed_over_with_nothing_lost_and_one_state_for_both(
+    bus: Bus, consuming: Consumes, bundle: Bundle, postgres_server: str, pay: Pay
 ) -> None:
     source, target = bus.topic("payments", 4), bus.topic("decisions")
-    schema = f"shroff_kafka_{uuid4().hex[:8]}"
-    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    engine.dispose()
-    options = {"options": f"-csearch_path={schema}"}
-    ledger = make_url(postgres_server).update_query_dict(options).render_as_string(hide_password=False)
     own = [bus.topic("rejected-by-first"), bus.topic("rejected-by-second")]
     words = ("--from", source, "--to", target, "--in-flight", "50", "--rejected")
     sent = some(pay, 3_000)
@@ -221,17 +213,23 @@ def test_partitions_are_handed_over_with_nothing_lost(
         return len(answers(bus, target)) == 3_000
 
     bus.write(source, sent[:1_500])
-    with consuming(*words, own[0], ledger=ledger) as first:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(postgres_schema(postgres_server))
+        shared = {"ledger": ledger, "state": stack.enter_context(or_skip(redis(), "Redis server"))}
+        first = stack.enter_context(consuming(*words, own[0], **shared))
         first.wait_until(lambda: bus.committed(source, partitions=4) >= 100)
-        with consuming(*words, own[1], home="other", ledger=ledger) as second:
+        with consuming(*words, own[1], home="other", **shared) as second:
             second.wait_until(second_reads)
             bus.write(source, sent[1_500:2_500])
             one = first.stop()
             bus.write(source, sent[2_500:])
             second.wait_until(all_done)
             other = second.stop()
+        entries = read_ledger(ledger)
     assert one["decided"] > 0 < other["decided"]
     assert one["rejected"].keys() == other["rejected"].keys() == {"bad-payment"}
-    assert len(read_ledger(ledger)) == 3_000
+    assert len(entries) == 3_000
+    assert ledger_parity(bundle, entries).holds
     assert all(len(each) == 1 for each in answers(bus, target).values())
-    assert (first.log.read_text(), second.log.read_text()) == ("", "")
+    assert first.log.read_text() == "the state was filled from the ledger up to record 0.\n"
+    assert second.log.read_text() == ""

@@ -23,7 +23,16 @@ ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = ROOT / "deploy" / "grafana" / "shroff.json"
 NAME = re.compile(r"\b(?:shroff|process)_[a-z_]+\b")
-ROWS = ["Traffic", "Latency by stage", "Decisions", "Ledger", "State and models", "Shadow", "Errors and control"]
+ROWS = [
+    "Traffic",
+    "Latency by stage",
+    "Decisions",
+    "Ledger",
+    "State and models",
+    "Shadow",
+    "Errors and control",
+    "Kafka",
+]
 
 
 def promtool() -> str:

@@ -138,6 +138,21 @@ class Feed:
         if moved:
             self._consumer.commit(offsets=_partitions(moved), asynchronous=True)
 
+    def lag(self, done: Mapping[Place, int]) -> dict[Place, int]:
+        """How many messages of this member's partitions are not done yet, as far as Kafka has told.
+
+        Args:
+            done: up to where each is done; a partition that is not named is where Kafka says that it was read.
+        """
+        waiting = {}
+        for place in self._mine or ():
+            partition = TopicPartition(place.topic, place.partition)
+            ends = self._consumer.get_watermark_offsets(partition, cached=True)
+            at = done[place] if place in done else self._consumer.position([partition])[0].offset
+            if ends is not None and ends[1] >= 0 and (at >= 0 or place in self._ended):
+                waiting[place] = max(0, ends[1] - at) if at >= 0 else 0
+        return waiting
+
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
         self._consumer.close()

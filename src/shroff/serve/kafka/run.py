@@ -6,24 +6,33 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from shroff.package import load
-from shroff.serve.app import BEAT
-from shroff.serve.control.gate import REFRESH
 from shroff.serve.kafka.messages import Topics
 from shroff.serve.kafka.options import client_options
+from shroff.serve.kafka.page import Page, answered
 from shroff.serve.kafka.stream import Stream
-from shroff.serve.scorer import Scorer
-from shroff.serve.server import Service
+from shroff.serve.server import Service, listen, url_of
+from shroff.serve.telemetry.metrics import Metrics
+from shroff.serve.upkeep import Upkeep
 from shroff.settings import Settings
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Where figures and health are shown over HTTP; port 0 takes a free one. `keys`: figures ask for an API key."""
+
+    port: int
+    host: str = "127.0.0.1"
+    keys: bool = True
+
+
 def consume(
-    bundle: str | Path,
+    bundle: str | Path | None,
     topics: Topics,
     *,
     group: str = "shroff",
@@ -33,21 +42,24 @@ def consume(
     warm: str | Path | None = None,
     max_bad: float = 0.01,
     lateness: str = "1d",
+    shown: Shown | None = None,
     settings: Settings | None = None,
-    joined: Callable[[], None] = lambda: None,
+    joined: Callable[[str | None], None] = lambda url: None,
 ) -> dict[str, object]:
     """Decide the payments of a topic until SIGTERM or SIGINT; then finish what was begun.
 
     Args:
-        bundle: the folder of a bundle.
+        bundle: the folder of a bundle; by default the published model in production decides, and what is published
+            later too.
         group: the consumer group, under whose name Kafka keeps how far was read.
         in_flight: how many messages of a topic may be on their way at once.
         until_end: stop when everything was read that is there.
         patience: seconds that a result or label waits for its payment.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
-        settings: where Kafka and the ledger are; by default from the environment.
-        joined: called once payments are about to be read.
+        shown: where figures and health are shown; by default nowhere.
+        settings: where Kafka, the ledger and published models are; by default from the environment.
+        joined: called once payments are about to be read, with the URL of what is shown.
 
     Returns:
         What was done, in numbers, and how fast.
@@ -61,8 +73,9 @@ def consume(
         MissingExtra: confluent-kafka is not installed.
     """
     chosen = settings or Settings.read()
-    service = Service(settings=chosen, warm=warm, max_bad=max_bad, lateness=lateness)
-    scorer = service.scorer(load(bundle))
+    keys = shown is not None and shown.keys
+    service = Service(settings=chosen, bundle=bundle, warm=warm, max_bad=max_bad, lateness=lateness, keys=keys)
+    scorer, follower = service.scorer()
     stream = Stream(
         scorer,
         topics,
@@ -72,49 +85,48 @@ def consume(
         until_end=until_end,
         patience=patience,
     )
-    try:
+    gate = service.gate()
+    figures = Metrics(scorer, gate=gate, follower=follower, consumer=stream)
+    upkeep = Upkeep(scorer, figures, gate=gate, follower=follower)
+    with ExitStack() as stack:
+        page, said = _page(shown, Page(scorer, figures, gate), stack)
+        stack.callback(scorer.close)
         scorer.start()
         stream.join()
-        scorer.tend()
-        scorer.follow_lists()
-        joined()
         # the state lives as long as the process: later collections need not walk through it
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_run(stream, partial(_tend, scorer), partial(_beat, scorer)))
-    finally:
-        scorer.close()
+            runner.run(_run(stream, upkeep, page, partial(joined, said)))
     return _summary(stream)
 
 
-async def _tend(scorer: Scorer) -> None:
-    """Notice lists that change, and a state that came back empty, while payments are decided."""
-    while True:
-        await asyncio.sleep(REFRESH)
-        await asyncio.to_thread(scorer.tend)
-        scorer.follow_lists()
+def _page(shown: Shown | None, page: Page, stack: ExitStack) -> tuple[AbstractAsyncContextManager[None], str | None]:
+    """What shows the page, and where."""
+    if shown is None:
+        return nullcontext(), None
+    listener = stack.enter_context(listen(shown.host, shown.port, option="--metrics-port"))
+    return answered(page, listener), url_of(listener, "http")
 
 
-async def _beat(scorer: Scorer) -> None:
-    """Show others that share the state that this process is there."""
-    while True:
-        await asyncio.sleep(BEAT)
-        scorer.beat()
-
-
-async def _run(stream: Stream, *others: Callable[[], Coroutine[None, None, None]]) -> None:
-    running, beside = asyncio.create_task(stream.run()), [asyncio.create_task(other()) for other in others]
-    await asyncio.sleep(0)
-    # a thread that is not the main one, or Windows, has no signals to handle
-    with suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stream.stop)
-    try:
-        await running
-    finally:
-        for task in beside:
-            task.cancel()
+async def _run(
+    stream: Stream, upkeep: Upkeep, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
+) -> None:
+    async with page:
+        await upkeep.refresh()
+        joined()
+        running = asyncio.create_task(stream.run())
+        beside = [asyncio.create_task(upkeep.watch()), asyncio.create_task(upkeep.beat())]
+        await asyncio.sleep(0)
+        # a thread that is not the main one, or Windows, has no signals to handle
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stream.stop)
+        try:
+            await running
+        finally:
+            for task in beside:
+                task.cancel()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -55,6 +55,8 @@ class Stream:
         self.counts: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.seconds = 0.0
+        self.lag: Mapping[Place, int] = {}
+        """How many messages of each partition are not done yet."""
         self._scorer = scorer
         self._topics = topics
         self._limit = in_flight
@@ -74,6 +76,11 @@ class Stream:
         self._pumping = False
         self._started = 0.0
         self._committed = 0.0
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """What became of messages: `decided`, `results`, `labels`, or why they were rejected."""
+        return {name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected
 
     def join(self) -> None:
         """Join the consumer group.
@@ -120,7 +127,9 @@ class Stream:
             self._begin(message)
         if perf_counter() - self._committed > _PAUSE:
             self._committed = perf_counter()
-            self._feed.commit(self._positions(self._progress))
+            positions = self._positions(self._progress)
+            self._feed.commit(positions)
+            self.lag = self._feed.lag(positions)
 
     def _full(self, topic: str) -> bool:
         return not self._gate.open or self._on_their_way[topic] >= self._limit

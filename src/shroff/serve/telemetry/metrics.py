@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from shroff.serve import problem
 from shroff.serve.control import Gate
 from shroff.serve.follower import Follower
+from shroff.serve.kafka.messages import Place
 from shroff.serve.protocols.http import Call, Interface, Reply, Route
 from shroff.serve.scorer import Scorer
 from shroff.serve.telemetry.fleet import Fleet
@@ -34,11 +35,24 @@ _CENSUS: Final = 15.0
 Labels = tuple[str, ...]
 
 
+class Consumer(Protocol):
+    """What tells how far messages of Kafka are done."""
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """What became of messages, and of how many."""
+
+    @property
+    def lag(self) -> Mapping[Place, int]:
+        """How many messages of each topic and partition are not done yet."""
+
+
 class Metrics(Collector):
     """All figures of a service; without a gate or a follower, those of keys or publishing stay without values.
 
     Args:
         fleet: the workers whose figures are told together.
+        consumer: what reads payments from Kafka.
     """
 
     def __init__(
@@ -48,11 +62,13 @@ class Metrics(Collector):
         gate: Gate | None = None,
         follower: Follower | None = None,
         fleet: Fleet | None = None,
+        consumer: Consumer | None = None,
     ) -> None:
         self._scorer = scorer
         self._gate = gate
         self._follower = follower
         self._fleet = fleet
+        self._consumer = consumer
         self._events = 0
         self._counted = 0.0
         self._registry = CollectorRegistry(auto_describe=False)
@@ -91,6 +107,7 @@ class Metrics(Collector):
         yield from self._state()
         yield from self._models()
         yield from self._control()
+        yield from self._kafka()
 
     def _traffic(self) -> Iterator[Metric]:
         meter = self._scorer.meter
@@ -207,6 +224,21 @@ class Metrics(Collector):
             ("list", "action"),
             {} if lists is None else lists.edited,
         )
+
+    def _kafka(self) -> Iterator[Metric]:
+        consumer = self._consumer
+        yield _counter(
+            "shroff_consumed_messages",
+            "Messages of Kafka that are done: `decided`, `results`, `labels`, or why they were rejected.",
+            ("outcome",),
+            {} if consumer is None else {(outcome,): number for outcome, number in consumer.outcomes.items()},
+        )
+        lag = GaugeMetricFamily(
+            "shroff_consumer_lag_messages", "Messages of Kafka that are not done yet.", labels=("topic", "partition")
+        )
+        for place, waiting in () if consumer is None else consumer.lag.items():
+            lag.add_metric((place.topic, str(place.partition)), waiting)
+        yield lag
 
 
 class _Told(CollectorRegistry):

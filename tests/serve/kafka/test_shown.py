@@ -1,0 +1,119 @@
+"""What `shroff consume` shows over HTTP, and what it follows, against a real broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from serve.conftest import make_bundle
+from serve.kafka.bus import Bus, Consuming
+from serve.telemetry.scraped import Scrape
+from servers import free_port
+from shroff.detect import Calibration
+from shroff.package import Models, save
+from shroff.serve.control import Keys
+
+Pay = Callable[..., dict[str, Any]]
+Consumes = Callable[..., Consuming]
+CONSUMED = "shroff_consumed_messages_total"
+
+
+def some(pay: Pay, numbers: range) -> list[tuple[str, bytes]]:
+    return [(f"c{n % 7}", msgspec.json.encode(pay(payment_id=f"n{n}", card_id=f"c{n % 7}"))) for n in numbers]
+
+
+def test_figures_tell_what_is_done_and_what_waits(bus: Bus, consuming: Consumes, pay: Pay, tmp_path: Path) -> None:
+    source, target, port = bus.topic("payments", 2), bus.topic("decisions"), free_port()
+    bus.write(source, [*some(pay, range(60)), (None, b"no payment")])
+    keys = Keys(f"sqlite:///{tmp_path / 'home' / 'control.db'}")
+    headers = {"authorization": f"Bearer {keys.create('prometheus', ['read'])}"}
+    words = ("--from", source, "--to", target, "--metrics-port", str(port))
+    with consuming(*words) as consumer, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+
+        def scrape() -> Scrape:
+            try:
+                return Scrape(client.get("/metrics", headers=headers).text)
+            except httpx.TransportError:
+                return Scrape("")
+
+        def done() -> bool:
+            found = scrape()
+            lag = found.families.get("shroff_consumer_lag_messages")
+            all_told = lag is not None and len(lag.samples) == 2
+            return all_told and found.value("shroff_consumer_lag_messages") == 0 and found.value(CONSUMED) == 61
+
+        consumer.wait_until(done)
+        found = scrape()
+        assert found.value(CONSUMED, outcome="decided") == found.value("shroff_decisions_total") == 60
+        assert found.value(CONSUMED, outcome="bad-payment") == 1
+        assert client.get("/health/ready").json() == {"status": "ready"}
+        assert client.get("/health/live").json() == {"status": "live"}
+        assert client.get("/metrics").status_code == 401
+        assert client.get("/v1/models").status_code == 404
+        assert client.post("/metrics").status_code == 405
+        assert consumer.stop()["decided"] == 60
+
+
+def test_a_port_that_is_taken_is_one_sentence(bus: Bus, consuming: Consumes) -> None:
+    words = ("--from", bus.topic("payments"), "--to", bus.topic("decisions"), "--without-keys")
+    port = str(free_port())
+    with consuming(*words, "--metrics-port", port) as first:
+        first.wait_until(lambda: reached(port))
+        with consuming(*words, "--metrics-port", port, home="other") as second:
+            assert second.process.wait(30) == 2
+        assert second.log.read_text().splitlines()[-1].endswith("choose another with `--metrics-port`.")
+        first.stop()
+
+
+def reached(port: str) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_what_is_published_decides_from_then_on(
+    bus: Bus, consuming: Consumes, pay: Pay, tmp_path: Path, model: bytes
+) -> None:
+    source, target = bus.topic("payments"), bus.topic("decisions")
+    models = Models(tmp_path / "home" / "models")
+
+    def publish(intercept: float, role: Any = "production") -> str:
+        folder = tmp_path / f"bundle{intercept}"
+        save(make_bundle(model, calibration=Calibration(1.0, intercept)), folder)
+        return models.publish(folder, role=role).version
+
+    def versions() -> list[str]:
+        answers = [msgspec.json.decode(message.value() or b"") for message in bus.read(target)]
+        return [answer["model"]["version"] for answer in answers]
+
+    first, port = publish(-0.5), free_port()
+    words = ("--from", source, "--to", target, "--metrics-port", str(port), "--without-keys")
+    with consuming(*words, published=True) as consumer:
+
+        def value(name: str, **labels: str) -> float:
+            try:
+                return Scrape(httpx.get(f"http://127.0.0.1:{port}/metrics").text).value(name, **labels)
+            except httpx.TransportError:
+                return 0.0
+
+        bus.write(source, some(pay, range(50)))
+        consumer.wait_until(lambda: versions() == [first] * 50)
+        second = publish(-0.9)
+        consumer.wait_until(lambda: value("shroff_models_adopted_total") == 1)
+        shadow = publish(-1.5, role="shadow")
+        consumer.wait_until(lambda: value("shroff_model_info", role="shadow", version=shadow) == 1)
+        bus.write(source, some(pay, range(50, 90)))
+        consumer.wait_until(lambda: versions() == [first] * 50 + [second] * 40)
+        consumer.wait_until(lambda: value("shroff_shadow_payments_total", version=shadow) == 40)
+        assert consumer.stop()["decided"] == 90
+
+
+def test_without_a_bundle_something_must_be_published(bus: Bus, consuming: Consumes) -> None:
+    with consuming("--from", bus.topic("payments"), "--to", bus.topic("decisions"), published=True) as consumer:
+        assert consumer.process.wait(30) == 2
+    assert "shroff publish" in consumer.log.read_text()
