@@ -27,9 +27,9 @@ class _Rebuild(Problem):
 
     def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         x = batch["normal"]
-        read = x + self.noise * ops.normal(x) if self.noise else x
+        read = x + self.noise * ops.normal(x, x.shape[1]) if self.noise else x
         rebuilt = self.decoder.train(ops, weights, self.encoder.train(ops, weights, read))
-        return ops.mean((rebuilt - x) ** 2) + self.penalty(ops, weights)
+        return ops.mean(ops.square(rebuilt - x))
 
 
 class Autoencoder(NeuralDetector):
@@ -139,7 +139,7 @@ class Autoencoder(NeuralDetector):
     def _errors(self, ops: Ops, z: Tensor) -> Tensor:
         weights = {name: ops.constant(array) for name, array in self.weights_.items()}
         rebuilt = self.decoder_.formula(ops, weights, self.encoder_.formula(ops, weights, z))
-        gap = ops.add(rebuilt, ops.multiply(z, ops.constant(-1.0)))
+        gap = ops.subtract(rebuilt, z)
         return ops.row_sum(ops.multiply(gap, gap))
 
     def _formula(self, ops: Ops, z: Tensor) -> Tensor:

@@ -183,7 +183,7 @@ class GAN(NeuralDetector):
 
     def _errors(self, ops: Ops, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:
         rebuilt = self.generator_.formula(ops, weights, self.encoder_.formula(ops, weights, z))
-        gap = ops.add(rebuilt, ops.multiply(z, ops.constant(-1.0)))
+        gap = ops.subtract(rebuilt, z)
         return ops.row_sum(ops.multiply(gap, gap))
 
     def _formula(self, ops: Ops, z: Tensor) -> Tensor:

@@ -87,8 +87,7 @@ class Dense:
             if self.batch_norm:
                 variance = ops.add(weights[self._named(at, "variance")], ops.constant(_EPSILON))
                 scale = ops.exp(ops.multiply(ops.log(variance), ops.constant(-0.5)))
-                shift = ops.multiply(weights[self._named(at, "mean")], ops.constant(-1.0))
-                h = ops.multiply(ops.add(h, shift), scale)
+                h = ops.multiply(ops.subtract(h, weights[self._named(at, "mean")]), scale)
             return ACTIVATIONS[self.activation].formula(ops, h)
 
         return self._through(ops, weights, x, after)
@@ -98,7 +97,8 @@ class Dense:
 
         def after(at: int, h: Tensor) -> Tensor:
             if self.batch_norm:
-                mean, variance = ops.moments(h)
+                mean = ops.column_mean(h)
+                variance = ops.column_mean(ops.square(h - mean))
                 if keep:
                     ops.drift(weights[self._named(at, "mean")], mean, _MOMENTUM)
                     ops.drift(weights[self._named(at, "variance")], variance, _MOMENTUM)

@@ -31,7 +31,7 @@ class _Reconstruct(Problem):
     def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         x = batch["normal"]
         rebuilt = self.decoder.train(ops, weights, self.embedding.train(ops, weights, x))
-        return ops.mean((rebuilt - x) ** 2) + self.penalty(ops, weights)
+        return ops.mean(ops.square(rebuilt - x))
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class _Gather(Problem):
         if "fraud" in batch:
             far = self.centres.distance(ops, self.embedding.train(ops, weights, batch["fraud"], keep=False))
             loss = loss + self.eta * ops.mean(1.0 / (far * (1.0 / self.centres.typical) + _TINY))
-        return loss + self.penalty(ops, weights)
+        return loss
 
     def _outside(self, ops: TrainingOps, near: Tensor) -> Tensor:
         # the radius that leaves a share nu outside is the best one for the network as it is
         radius = ops.stop_gradient(ops.quantile(near, 1.0 - self.nu))
-        return ops.mean(ops.maximum(near - radius, 0.0)) / self.nu
+        return ops.mean(ops.relu(near - radius)) / self.nu
 
 
 _TINY = 1e-3

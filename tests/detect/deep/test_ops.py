@@ -22,7 +22,7 @@ FORMULAS: dict[str, Callable[[Ops, Tensor], Tensor]] = {
     "columns": lambda ops, x: ops.known(ops.columns(x, [2, 0])),
     "concat": lambda ops, x: ops.concat([ops.known(x), ops.missing(x)]),
     "matmul": lambda ops, x: ops.matmul(ops.known(x), ops.constant(np.arange(6.0).reshape(3, 2))),
-    "extremes": lambda ops, x: ops.maximum(ops.minimum(ops.known(x), ops.constant(1.0)), ops.constant(-1.0)),
+    "extremes": lambda ops, x: ops.subtract(ops.relu(ops.known(x)), ops.minimum(ops.known(x), ops.constant(1.0))),
     "tamed": lambda ops, x: log_ratio(ops, ops.row_sum(ops.multiply(ops.known(x), ops.known(x))), 2.0),
     "highest": lambda ops, x: ops.row_max(ops.known(x)),
 } | {

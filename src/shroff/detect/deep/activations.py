@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 
-LEAK = 0.1
-"""Slope of `leaky_relu` below 0."""
+LEAK = float(np.float32(0.1))
+"""Slope of `leaky_relu` below 0, as TensorFlow keeps it."""
 
 
 class Activation(NamedTuple):
@@ -19,17 +21,16 @@ class Activation(NamedTuple):
 
 
 def _relu(ops: Ops, x: Tensor) -> Tensor:
-    return ops.maximum(x, ops.constant(0.0))
+    return ops.relu(x)
 
 
 def _leaky_relu(ops: Ops, x: Tensor) -> Tensor:
-    return ops.maximum(x, ops.multiply(x, ops.constant(LEAK)))
+    return ops.leaky_relu(x, LEAK)
 
 
 def _elu(ops: Ops, x: Tensor) -> Tensor:
-    zero = ops.constant(0.0)
-    below = ops.add(ops.exp(ops.minimum(x, zero)), ops.constant(-1.0))
-    return ops.add(ops.maximum(x, zero), below)
+    below = ops.add(ops.exp(ops.minimum(x, ops.constant(0.0))), ops.constant(-1.0))
+    return ops.add(ops.relu(x), below)
 
 
 def _silu(ops: Ops, x: Tensor) -> Tensor:
@@ -46,5 +47,5 @@ ACTIVATIONS = {
     "relu": Activation(_relu, lambda ops, x: ops.positive(x)),
     "elu": Activation(_elu, lambda ops, x: ops.exp(ops.minimum(x, 0.0))),
     "silu": Activation(_silu, _silu_slope),
-    "tanh": Activation(lambda ops, x: ops.tanh(x), lambda ops, x: 1.0 - ops.tanh(x) ** 2),
+    "tanh": Activation(lambda ops, x: ops.tanh(x), lambda ops, x: 1.0 - ops.square(ops.tanh(x))),
 }

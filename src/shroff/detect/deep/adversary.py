@@ -27,16 +27,16 @@ def _entropy(ops: TrainingOps, real: Tensor, unreal: Tensor) -> Tensor:
 
 
 def _squares(ops: TrainingOps, real: Tensor, unreal: Tensor) -> Tensor:
-    return ops.mean((real - 1.0) ** 2) + ops.mean((unreal + 1.0) ** 2)
+    return ops.mean(ops.square(real - 1.0)) + ops.mean(ops.square(unreal + 1.0))
 
 
 LOSSES = {
     "cross_entropy": Loss(_entropy, lambda ops, unreal: ops.mean(ops.softplus(-unreal))),
-    "least_squares": Loss(_squares, lambda ops, unreal: ops.mean((unreal - 1.0) ** 2)),
+    "least_squares": Loss(_squares, lambda ops, unreal: ops.mean(ops.square(unreal - 1.0))),
     "wasserstein_gp": Loss(
         lambda ops, real, unreal: ops.mean(unreal) - ops.mean(real), lambda ops, unreal: -ops.mean(unreal)
     ),
-    "fence": Loss(_entropy, lambda ops, unreal: ops.mean((ops.sigmoid(unreal) - _FENCE) ** 2)),
+    "fence": Loss(_entropy, lambda ops, unreal: ops.mean(ops.square(ops.sigmoid(unreal) - _FENCE))),
 }
 """Goodfellow et al., 2014; Mao et al., 2017; Gulrajani et al., 2017; Ngo et al., 2019."""
 
@@ -75,65 +75,64 @@ class Adversaries(Problem):
 
     def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         real = batch["normal"]
-        frozen = {name: ops.stop_gradient(value) for name, value in weights.items()}
-        made = self.generator.train(ops, weights, _noise(ops, real, self.generator.inputs))
-        unreal = self._unreal(ops, real, ops.stop_gradient(made), batch.get("fraud"))
-        loss = self._discriminate(ops, weights, real, unreal) + self._generate(ops, frozen, made)
-        if self.rebuild:
-            loss = loss + self._rebuild(ops, weights, frozen, real)
-        return loss + self.penalty(ops, weights)
+        width = self.generator.outputs
+        noise, shock = ops.split(ops.normal(real, self.generator.inputs + width), self.generator.inputs)
+        made = self.generator.train(ops, weights, noise)
+        unreal = self._unreal(ops, real, ops.stop_gradient(made), shock)
+        if "fraud" in batch:
+            unreal = ops.stack([unreal, batch["fraud"]])
+        loss = self._discriminate(ops, weights, real, unreal) + self._generate(ops, weights, made)
+        return loss + self._rebuild(ops, weights, real) if self.rebuild else loss
 
-    def _unreal(self, ops: TrainingOps, real: Tensor, made: Tensor, fraud: Tensor | None) -> Tensor:
-        column = ops.row_sum(real)
-        if self.blur:
-            span = np.log(_LARGEST_BLUR / _SMALLEST_BLUR)
-            size = ops.exp(ops.uniform(column) * span + np.log(_SMALLEST_BLUR))
-            blurred = real + size * ops.normal(real)
-            chosen = ops.positive(self.blur - ops.uniform(column))
-            made = chosen * blurred + (1.0 - chosen) * made
-        return made if fraud is None else ops.stack([made, fraud])
+    def _unreal(self, ops: TrainingOps, real: Tensor, made: Tensor, shock: Tensor) -> Tensor:
+        """Rows of the generator, or in their place real ones with noise on them."""
+        if not self.blur:
+            return made
+        log_size, choice = ops.split(ops.uniform(real, 2), 1)
+        span = float(np.log(_LARGEST_BLUR / _SMALLEST_BLUR))
+        blurred = real + ops.exp(log_size * span + float(np.log(_SMALLEST_BLUR))) * shock
+        return made + ops.positive(self.blur - choice) * (blurred - made)
 
     def _logit(self, ops: TrainingOps, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:
-        return self.centres.suspicion(ops, z) * weights["head/kernel"] + weights["head/bias"]
+        return ops.matmul(self.centres.suspicion(ops, z), weights["head/kernel"]) + weights["head/bias"]
 
     def _discriminate(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
-        z = self.features.train(ops, weights, real)
-        z_unreal = self.features.train(ops, weights, unreal, keep=False)
-        loss = LOSSES[self.loss_type].discriminator(
-            ops, self._logit(ops, weights, z), self._logit(ops, weights, z_unreal)
-        )
-        loss = loss + self.guard * shrinkage(ops, z, self.spread)
+        rows = real.shape[0]
+        both = self.features.train_both(ops, weights, real, unreal)
+        logits = ops.unstack(self._logit(ops, weights, both), rows)
+        z, _ = ops.unstack(both, rows)
+        loss = LOSSES[self.loss_type].discriminator(ops, *logits) + self.guard * shrinkage(ops, z, self.spread)
         if self.loss_type == "wasserstein_gp":
             loss = loss + _PENALTY * self._steepness(ops, weights, real, unreal)
         return loss
 
     def _steepness(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
         """(gradient's length - 1)^2 at points between real and unreal rows."""
-        share = ops.uniform(ops.row_sum(real))
+        share = ops.uniform(real, 1)
         between = share * real + (1.0 - share) * unreal[: real.shape[0]]
         z = self.features.train(ops, weights, between, keep=False)
         ratio = self.centres.distance(ops, z) / self.centres.typical
         above = self.centres.distance_slope(ops, z) / (self.centres.typical * (1.0 + ratio))
         gradient = self.features.slope(ops, weights, between, above) * weights["head/kernel"]
-        length = ops.sqrt(ops.row_sum(gradient**2) + _TINY**2)
-        return ops.mean((length - 1.0) ** 2)
+        length = ops.sqrt(ops.row_sum(ops.square(gradient)) + _TINY**2)
+        return ops.mean(ops.square(length - 1.0))
 
-    def _generate(self, ops: TrainingOps, frozen: Mapping[str, Tensor], made: Tensor) -> Tensor:
-        z = self.features.train(ops, frozen, made, keep=False)
-        loss = LOSSES[self.loss_type].generator(ops, self._logit(ops, frozen, z))
+    def _generate(self, ops: TrainingOps, weights: Mapping[str, Tensor], made: Tensor) -> Tensor:
+        judge = _frozen(ops, weights, "features/", "head/")
+        logit = self._logit(ops, judge, self.features.train(ops, judge, made, keep=False))
+        loss = LOSSES[self.loss_type].generator(ops, logit)
         if self.loss_type == "fence":
-            middle, _ = ops.moments(made)
-            apart = ops.mean(ops.sqrt(ops.row_sum((made - middle) ** 2) + _TINY))
+            off = made - ops.column_mean(made)
+            apart = ops.mean(ops.sqrt(ops.row_sum(ops.square(off)) + _TINY))
             loss = loss + _DISPERSION / (apart + _TINY)
         return loss
 
-    def _rebuild(
-        self, ops: TrainingOps, weights: Mapping[str, Tensor], frozen: Mapping[str, Tensor], real: Tensor
-    ) -> Tensor:
+    def _rebuild(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor) -> Tensor:
         noise = self.encoder.train(ops, weights, real)
-        return ops.mean((self.generator.train(ops, frozen, noise, keep=False) - real) ** 2)
+        rebuilt = self.generator.train(ops, _frozen(ops, weights, "generator/"), noise, keep=False)
+        return ops.mean(ops.square(rebuilt - real))
 
 
-def _noise(ops: TrainingOps, like: Tensor, width: int) -> Tensor:
-    """Standard normal noise [rows, width], a row for each row of `like`."""
-    return ops.normal(ops.matmul(ops.row_sum(like), ops.constant(np.ones((1, width)))))
+def _frozen(ops: TrainingOps, weights: Mapping[str, Tensor], *networks: str) -> dict[str, Tensor]:
+    """The weights of some networks as the others see them."""
+    return {name: ops.stop_gradient(value) for name, value in weights.items() if name.startswith(networks)}

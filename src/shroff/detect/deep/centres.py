@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from shroff.detect.deep.training import Rows
 _BANDWIDTH = 16.0
 _WIDEST = 2.0
 _MAX_ROWS = 20_000
+_SCALE_ROWS = 4_096
+"""Rows, evenly spaced, of which a median is taken."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Centres:
     @classmethod
     def around(cls, latent: Rows, points: Floats, shares: Floats) -> Self:
         """Given centres, with the scales that fit the rows `latent`."""
-        gaps = _squared(latent.astype(np.float64), points).min(axis=1)
+        rows = latent[:: ceil(len(latent) / _SCALE_ROWS)].astype(np.float64)
+        gaps = _squared(rows, points).min(axis=1)
         typical = max(float(np.median(gaps)), FLOOR)
         temperature = typical * min(_BANDWIDTH / points.shape[1], _WIDEST)
         return cls(points, np.log(shares)[None, :], temperature, typical)
@@ -61,16 +65,16 @@ class Centres:
         """[rows, width] to the soft squared distance [rows, 1], at least 0."""
         near, highest = self._nearness(ops, z)
         total = ops.add(highest, ops.log(ops.row_sum(ops.exp(near))))
-        return ops.maximum(ops.multiply(total, ops.constant(-self.temperature)), ops.constant(0.0))
+        own = ops.row_sum(ops.multiply(z, z))
+        return ops.relu(ops.subtract(own, ops.multiply(total, ops.constant(self.temperature))))
 
     def _nearness(self, ops: Ops, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The log of each centre's term, less the largest, and the largest."""
-        cross = ops.matmul(z, ops.constant(-2.0 * self.points.T))
-        own = ops.row_sum(ops.multiply(z, z))
-        squared = ops.add(ops.add(own, cross), ops.constant((self.points**2).sum(axis=1)[None, :]))
-        near = ops.add(ops.multiply(squared, ops.constant(-1.0 / self.temperature)), ops.constant(self.log_share))
+        """The log of each centre's term but for the row's own length, less the largest, and the largest."""
+        toward = (2.0 / self.temperature) * self.points.T
+        level = self.log_share - (self.points**2).sum(axis=1)[None, :] / self.temperature
+        near = ops.add(ops.matmul(z, ops.constant(toward)), ops.constant(level))
         highest = ops.row_max(near)
-        return ops.add(near, ops.multiply(highest, ops.constant(-1.0))), highest
+        return ops.subtract(near, highest), highest
 
     def distance_slope(self, ops: TrainingOps, z: Tensor) -> Tensor:
         """The gradient of each row's distance by `z`, [rows, width]."""

@@ -37,6 +37,12 @@ class Embedding:
         """The same in a training step."""
         return self._with(ops, weights, x, self.network.train(ops, weights, x, keep=keep))
 
+    def train_both(self, ops: TrainingOps, weights: Weights, kept: Tensor, other: Tensor) -> Tensor:
+        """The same for two batches, one above the other; statistics are each batch's own, and only `kept`'s remain."""
+        if not self.network.batch_norm:
+            return self.train(ops, weights, ops.stack([kept, other]))
+        return ops.stack([self.train(ops, weights, kept), self.train(ops, weights, other, keep=False)])
+
     def slope(self, ops: TrainingOps, weights: Weights, x: Tensor, above: Tensor) -> Tensor:
         """The gradient by `x` of a sum whose gradient by the embedding is `above`."""
         through = self.network.slope(ops, weights, x, above)
@@ -75,8 +81,8 @@ def shrinkage(ops: TrainingOps, z: Tensor, first: Rows) -> Tensor:
     Variance against collapse: Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class
     Classification, 2020.
     """
-    _, variance = ops.moments(z)
-    return ops.mean(ops.maximum(1.0 - ops.sqrt(variance + _TINY**2) / ops.constant(first), 0.0))
+    variance = ops.column_mean(ops.square(z - ops.column_mean(z)))
+    return ops.mean(ops.relu(1.0 - ops.sqrt(variance + _TINY**2) * ops.constant(1.0 / first)))
 
 
 _TINY = 1e-3

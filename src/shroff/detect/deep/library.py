@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from shroff.detect.deep.ops import Formula, Tensor
 from shroff.detect.deep.stream import Stream
 from shroff.detect.deep.training import Problem, Training
-from shroff.detect.deep.workers import Crew, batches, epoch_function, find_crew
+from shroff.detect.deep.workers import Crew, batches, epoch_function, find_crew, plainly_built, ticks
 from shroff.errors import ConfigurationError, MissingExtra
 
 Arrays = dict[str, npt.NDArray[np.float32]]
@@ -65,8 +65,14 @@ class KerasOps:
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         return self._keras.ops.multiply(a, b)
 
-    def maximum(self, a: Tensor, b: Tensor) -> Tensor:
-        return self._keras.ops.maximum(a, b)
+    def subtract(self, a: Tensor, b: Tensor) -> Tensor:
+        return self._keras.ops.convert_to_tensor(a) - self._keras.ops.convert_to_tensor(b)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return self._keras.ops.relu(x)
+
+    def leaky_relu(self, x: Tensor, leak: float) -> Tensor:
+        return self._keras.ops.leaky_relu(x, leak)
 
     def minimum(self, a: Tensor, b: Tensor) -> Tensor:
         return self._keras.ops.minimum(a, b)
@@ -84,7 +90,8 @@ class KerasOps:
         return self._keras.ops.sigmoid(x)
 
     def row_sum(self, x: Tensor) -> Tensor:
-        return self._keras.ops.sum(x, axis=1, keepdims=True)
+        # TensorFlow's gradient of a sum is nine nodes to build, that of a product one
+        return self._keras.ops.matmul(x, self.constant(np.ones((x.shape[1], 1))))
 
     def row_max(self, x: Tensor) -> Tensor:
         return self._keras.ops.stop_gradient(self._keras.ops.max(x, axis=1, keepdims=True))
@@ -93,12 +100,14 @@ class KerasOps:
         return self._keras.ops.stop_gradient(x)
 
     def mean(self, x: Tensor) -> Tensor:
-        return self._keras.ops.mean(x)
+        mean = self.column_mean(x)
+        return mean if x.shape[1] == 1 else self.row_sum(mean) * (1.0 / x.shape[1])
 
-    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        # in two passes: Keras' moments can give a variance below 0
-        mean = self._keras.ops.mean(x, axis=0, keepdims=True)
-        return mean, self._keras.ops.mean((x - mean) ** 2, axis=0, keepdims=True)
+    def column_mean(self, x: Tensor) -> Tensor:
+        return self._keras.ops.matmul(self.constant(np.full((1, x.shape[0]), 1.0 / x.shape[0])), x)
+
+    def square(self, x: Tensor) -> Tensor:
+        return self._keras.ops.square(x)
 
     def quantile(self, x: Tensor, share: float) -> Tensor:
         return self._keras.ops.quantile(x, share)
@@ -118,14 +127,23 @@ class KerasOps:
     def stack(self, parts: Sequence[Tensor]) -> Tensor:
         return self._keras.ops.concatenate(list(parts), axis=0)
 
+    def unstack(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+        if x.shape[0] == 2 * rows:
+            first, others = self._keras.ops.split(x, 2, axis=0)
+            return first, others
+        return x[:rows], x[rows:]
+
+    def split(self, x: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        return x[:, :width], x[:, width:]
+
     def transpose(self, x: Tensor) -> Tensor:
         return self._keras.ops.transpose(x)
 
-    def normal(self, like: Tensor) -> Tensor:
-        return self._keras.random.normal(self._keras.ops.shape(like), seed=self._seeds)
+    def normal(self, like: Tensor, width: int) -> Tensor:
+        return self._keras.random.normal((self._keras.ops.shape(like)[0], width), seed=self._seeds)
 
-    def uniform(self, like: Tensor) -> Tensor:
-        return self._keras.random.uniform(self._keras.ops.shape(like), seed=self._seeds)
+    def uniform(self, like: Tensor, width: int) -> Tensor:
+        return self._keras.random.uniform((self._keras.ops.shape(like)[0], width), seed=self._seeds)
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
         return self._keras.random.dropout(x, rate, seed=self._seeds)
@@ -146,7 +164,13 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
     each of a dozen small matrices, and building the graph takes a third of the time.
     """
     keras = _keras()
-    learned = {name: array for name, array in weights.items() if problem.trains(name)}
+    learned = {
+        name: array
+        for kind in ("/kernel", "/bias")
+        for name, array in weights.items()
+        if name.endswith(kind) and problem.trains(name)
+    }
+    kernels = sum(array.size for name, array in learned.items() if name.endswith("/kernel"))
 
     class Learner(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types
         def __init__(self) -> None:
@@ -168,8 +192,8 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
             variable.assign(array)
             return variable
 
-        def table(self) -> dict[str, Tensor]:
-            return _unflat(keras, self.flat, learned) | self.fixed
+        def table(self, flat: Tensor) -> dict[str, Tensor]:
+            return _unflat(keras, flat, learned) | self.fixed
 
         def call(self, fed: Tensor, training: bool = False) -> Tensor:
             ops = KerasOps(seeds=self.seeds)
@@ -178,7 +202,9 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
                 name: fed if training and streamed and name == "normal" else ops.draw(constants[id(rows)], size(rows))
                 for name, rows in tables.items()
             }
-            self.add_loss(problem.loss(ops, self.table(), batch))
+            flat = keras.ops.convert_to_tensor(self.flat)
+            loss = problem.loss(ops, self.table(flat), batch) + problem.penalty(ops, flat[None, :kernels])
+            self.add_loss(loss[0, 0])
             return fed
 
         def make_train_function(self, force: bool = False) -> None:
@@ -247,20 +273,25 @@ def _learn(problem: Problem, weights: Arrays, training: Training, folder: Path |
         optimizer=_optimizer(keras, training, steps), loss=None, steps_per_execution=together, jit_compile=False
     )
     calls = 1 if whole else steps
-    ticks = np.zeros((calls, 1), np.float32)
-    learner.fit(
-        ticks if stream is None else batches(stream, training, learner.crew),
-        batch_size=1 if stream is None else None,
-        steps_per_epoch=calls,
-        epochs=training.epochs,
-        shuffle=False,
-        verbose=0,
-        validation_data=(np.zeros((max(1, steps // 5), 1), np.float32),) if problem.held else None,
-        validation_batch_size=1,
-        callbacks=_callbacks(keras, learner, problem, training, folder),
-    )
+    fed = _ticks(calls, whole) if stream is None else batches(stream, training, learner.crew)
+    with plainly_built() if whole else nullcontext():
+        learner.fit(
+            fed,
+            batch_size=None if whole or stream is not None else 1,
+            steps_per_epoch=calls,
+            epochs=training.epochs,
+            shuffle=False,
+            verbose=0,
+            validation_data=(np.zeros((max(1, steps // 5), 1), np.float32),) if problem.held else None,
+            validation_batch_size=1,
+            callbacks=_callbacks(keras, learner, problem, training, folder),
+        )
     read = keras.ops.convert_to_numpy
-    return {name: read(keras.ops.convert_to_tensor(value)) for name, value in learner.table().items()}
+    return {name: read(keras.ops.convert_to_tensor(value)) for name, value in learner.table(learner.flat).items()}
+
+
+def _ticks(calls: int, whole: bool) -> Any:
+    return ticks() if whole else np.zeros((calls, 1), np.float32)
 
 
 def _steps(problem: Problem, training: Training, stream: Stream | None, crew: Crew | None) -> int:

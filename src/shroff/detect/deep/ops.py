@@ -53,8 +53,14 @@ class Ops(Protocol):
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         """Product, with broadcasting."""
 
-    def maximum(self, a: Tensor, b: Tensor) -> Tensor:
-        """The larger, with broadcasting."""
+    def subtract(self, a: Tensor, b: Tensor) -> Tensor:
+        """Difference, with broadcasting."""
+
+    def relu(self, x: Tensor) -> Tensor:
+        """`x` where it is above 0, else 0."""
+
+    def leaky_relu(self, x: Tensor, leak: float) -> Tensor:
+        """`x` where it is above 0, else `leak` times it; `leak` is below 1."""
 
     def minimum(self, a: Tensor, b: Tensor) -> Tensor:
         """The smaller, with broadcasting."""
@@ -85,10 +91,13 @@ class TrainingOps(Ops, Protocol):
         """`x` as if it were a constant."""
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean of all values."""
+        """The mean of all values, [1, 1]."""
 
-    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each column, [1, width]."""
+    def column_mean(self, x: Tensor) -> Tensor:
+        """The mean of each column, [1, width]."""
+
+    def square(self, x: Tensor) -> Tensor:
+        """`x` times itself."""
 
     def quantile(self, x: Tensor, share: float) -> Tensor:
         """The value that a share of all values lies below."""
@@ -108,14 +117,20 @@ class TrainingOps(Ops, Protocol):
     def stack(self, parts: Sequence[Tensor]) -> Tensor:
         """Parts one above the other."""
 
+    def unstack(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+        """The first `rows` rows, and the others."""
+
+    def split(self, x: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        """The first `width` columns, and the others."""
+
     def transpose(self, x: Tensor) -> Tensor:
         """Rows and columns exchanged."""
 
-    def normal(self, like: Tensor) -> Tensor:
-        """Standard normal draws of the shape of `like`."""
+    def normal(self, like: Tensor, width: int) -> Tensor:
+        """Standard normal draws [rows of `like`, width]."""
 
-    def uniform(self, like: Tensor) -> Tensor:
-        """Draws from [0, 1) of the shape of `like`."""
+    def uniform(self, like: Tensor, width: int) -> Tensor:
+        """Draws from [0, 1) [rows of `like`, width]."""
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
         """`x` with a share `rate` of its values at 0, the others scaled up."""
@@ -161,8 +176,14 @@ class NumpyOps:
     def multiply(self, a: Floats, b: Floats) -> Floats:
         return a * b
 
-    def maximum(self, a: Floats, b: Floats) -> Floats:
-        return np.maximum(a, b)
+    def subtract(self, a: Floats, b: Floats) -> Floats:
+        return a - b
+
+    def relu(self, x: Floats) -> Floats:
+        return np.maximum(x, 0.0)
+
+    def leaky_relu(self, x: Floats, leak: float) -> Floats:
+        return np.maximum(x, leak * x)
 
     def minimum(self, a: Floats, b: Floats) -> Floats:
         return np.minimum(a, b)
@@ -222,8 +243,15 @@ class GraphOps:
     def multiply(self, a: str, b: str) -> str:
         return self._graph.add("Mul", a, b)
 
-    def maximum(self, a: str, b: str) -> str:
-        return self._graph.add("Max", a, b)
+    def subtract(self, a: str, b: str) -> str:
+        return self._graph.add("Sub", a, b)
+
+    def relu(self, x: str) -> str:
+        return self._graph.add("Max", x, self.constant(0.0))
+
+    def leaky_relu(self, x: str, leak: float) -> str:
+        # ONNX Runtime has its own LeakyRelu in single precision only
+        return self._graph.add("Max", x, self.multiply(x, self.constant(leak)))
 
     def minimum(self, a: str, b: str) -> str:
         return self._graph.add("Min", a, b)

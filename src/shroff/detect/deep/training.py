@@ -62,19 +62,17 @@ class Problem(ABC):
 
     @abstractmethod
     def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
-        """The loss of one batch, a scalar."""
+        """The loss of one batch, [1, 1], without the penalty of the kernels."""
 
     def trains(self, name: str) -> bool:
         """Whether the weight of that name is learned by gradient."""
         return name.endswith(("/kernel", "/bias"))
 
-    def penalty(self, ops: TrainingOps, weights: Mapping[str, Tensor]) -> Tensor:
-        """The regulariser of the kernels."""
+    def penalty(self, ops: TrainingOps, kernels: Tensor) -> Tensor:
+        """The regulariser of the kernels, all their numbers in one row [1, numbers]: [1, 1], or 0."""
         total: Tensor = 0.0
-        for name, value in weights.items():
-            if name.endswith("/kernel") and self.trains(name):
-                if self.l1:
-                    total = total + self.l1 * ops.mean(ops.absolute(value)) * value.shape[0] * value.shape[1]
-                if self.l2:
-                    total = total + self.l2 * ops.mean(value**2) * value.shape[0] * value.shape[1]
+        if self.l1:
+            total = total + self.l1 * ops.row_sum(ops.absolute(kernels))
+        if self.l2:
+            total = total + self.l2 * ops.row_sum(ops.square(kernels))
         return total

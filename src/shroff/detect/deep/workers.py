@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -61,7 +62,35 @@ def batches(stream: Stream, training: Training, crew: Crew | None) -> Any:
             yield from mine.encoded(epoch)
 
     data = tensorflow.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
-    return data.shuffle(stream.source.chunk, seed=training.seed).batch(training.batch_size).prefetch(2)
+    return (
+        data.shuffle(stream.source.chunk, seed=training.seed)
+        .batch(training.batch_size, drop_remainder=True)
+        .prefetch(2)
+    )
+
+
+def ticks() -> Any:
+    """One number, again and again: what drives epochs whose batches are drawn inside them.
+
+    Handing Keras an array instead makes it build a pipeline of indices, shuffles and slices that costs a second epoch.
+    """
+    tensorflow = import_module("tensorflow")
+    return tensorflow.data.Dataset.from_tensors(tensorflow.zeros((1, 1))).repeat()
+
+
+@contextmanager
+def plainly_built() -> Iterator[None]:
+    """Functions run as they were traced: rewriting a graph takes TensorFlow longer than an epoch, and wins none."""
+    options = import_module("tensorflow").config.optimizer
+    before = options.get_experimental_options().get(_REWRITES_OFF, False)
+    options.set_experimental_options({_REWRITES_OFF: True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({_REWRITES_OFF: before})
+
+
+_REWRITES_OFF = "disable_meta_optimizer"
 
 
 def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
