@@ -91,3 +91,26 @@ def test_the_gradient_penalty_uses_the_true_gradient(activation: str) -> None:
         moved = np.eye(3)[column] * step
         up, down = (embedding.formula(NumpyOps(), weights, x + sign * moved) for sign in (1, -1))
         assert found[:, column] == pytest.approx(((up - down) * above).sum(axis=1) / (2 * step), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_two_batches_at_once_are_embedded_as_one_by_one(batch_norm: bool) -> None:
+    rng = np.random.default_rng(0)
+    embedding = Embedding(Dense("net", 3, 2, n_neurons=5, batch_norm=batch_norm), residual=True)
+    initial = embedding.initial(rng)
+    tables = [{name: keras.Variable(array) for name, array in initial.items()} for _ in range(2)]
+    ops, kept, other = KerasOps(), rng.normal(size=(6, 3)), 3.0 + rng.normal(size=(4, 3))
+    x, y = ops.constant(kept), ops.constant(other)
+    both = np.array(embedding.train_both(ops, tables[0], x, y))
+    apart = [np.array(embedding.train(ops, tables[1], rows, keep=rows is x)) for rows in (x, y)]
+    assert both == pytest.approx(np.concatenate(apart), rel=1e-5, abs=1e-6)
+    assert all(np.allclose(tables[0][name], tables[1][name]) for name in initial)
+
+
+def test_learning_leaves_tensorflows_settings_as_they_were() -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    options = tensorflow.config.optimizer
+    options.set_experimental_options({"disable_meta_optimizer": False, "constant_folding": True})
+    before = options.get_experimental_options()
+    quick().fit(payments(60)[0])
+    assert options.get_experimental_options() == before
