@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
+from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from shroff import FeatureGroup, Schema
 from shroff.collect import Payment
 from shroff.collect.payment import Value
-from shroff.features.engines.batch import compute
+from shroff.features.engines.batch import compute, compute_file
 from shroff.features.engines.online import Observed, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import replay, replay_with
@@ -21,13 +23,24 @@ from shroff.features.plan import Later
 Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
 ENGINES = ("batch", "online", "redis")
 ALWAYS = "36500d"
+LITTLE = 20_000
+"""Bytes that leave room for slices of one payment, and two buckets for a log."""
 
 
 def engine_of(name: str, request: pytest.FixtureRequest) -> Engine:
     """An engine by its name; a server that it needs is started."""
     if name == "redis":
         return over_redis(request.getfixturevalue("redis_server"))
-    return {"batch": compute, "online": replay}[name]
+    return {"batch": compute, "disk": by_disk, "online": replay}[name]
+
+
+def by_disk(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """From Parquet to Parquet, in slices and buckets."""
+    with TemporaryDirectory() as folder:
+        source, target = Path(folder, "clean.parquet"), Path(folder, "features.parquet")
+        frame.write_parquet(source)
+        compute_file(groups, source, target, schema, memory=LITTLE)
+        return pl.read_parquet(target)
 
 
 def over_redis(url: str) -> Engine:

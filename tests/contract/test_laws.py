@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from contract.engines import Engine
+from contract.engines import ENGINES, Engine, engine_of
 from contract.oracle import Row
 from contract.strategies import INSTANTS, Ask, Log, cases, table
 from shroff import FeatureGroup
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
+
+
+@pytest.fixture(params=[*ENGINES, "disk"], scope="module")
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Also by disk, whose values are otherwise judged by those of the table in memory."""
+    return engine_of(request.param, request)
 
 
 def assert_same_past(engine: Engine, case: Case, rows: list[Row], kept: int) -> None:
