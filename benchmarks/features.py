@@ -8,7 +8,8 @@ The work: the 12 window features of the public handbook (count and mean amount p
 the payment itself included; count and fraud share per terminal over the same windows, 7 days late) and its two
 calendar features. Each system runs in its own process, reads the same Parquet, and is timed from the table in memory
 to the features in memory, after a thousand rows for what is compiled at first use; the least of `--repeat` runs counts.
-Reading is timed apart. Spark goes from Parquet to Parquet, once, on two cores: our Spark engine, and SQL windows.
+Reading is timed apart. Spark goes from Parquet to Parquet, once, on two cores, from its start on: our Spark engine,
+and SQL windows. What takes longer than `--limit` is stopped.
 Results are compared with ours: they differ only where payments of one key share a moment (our law counts them in row
 order, SQL counts peers together). Processor time bears a busy machine better than the clock. Peak memory is that of
 the process and its children together.
@@ -26,6 +27,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from time import perf_counter, process_time, sleep
 
@@ -198,8 +200,8 @@ def with_pandas(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns).select("id", *COLUMNS)
 
 
-def with_spark(source: Path, target: Path, *, native: bool) -> None:
-    """Spark on two cores, from Parquet to Parquet: SQL windows, or our Spark engine."""
+def with_spark(source: Path, target: Path, *, native: bool) -> float:
+    """Spark on two cores, from Parquet to Parquet: SQL windows, or our Spark engine; gives its processor seconds."""
     from pyspark.sql import SparkSession, functions
 
     from shroff.features.engines.spark import compute_spark
@@ -218,7 +220,9 @@ def with_spark(source: Path, target: Path, *, native: bool) -> None:
         plain = frame.withColumn("place", functions.col("id")).withColumn("id", functions.col("id").cast("string"))
         found = compute_spark([group], plain, schema, order="place")
     found.write.parquet(str(target))
+    spent = processor(os.getpid())
     spark.stop()
+    return spent
 
 
 SYSTEMS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
@@ -234,13 +238,13 @@ NEEDS = {"shroff on spark": "pyspark", "spark sql": "pyspark"}
 def measure(system: str, source: Path, target: Path, repeat: int) -> None:
     """Run one system in this process and print its seconds as JSON: reading, on the clock, of the processor."""
     if system in SPARKS:
-        started = perf_counter()
-        with_spark(source, target.with_suffix(".spark"), native=SPARKS[system])
-        seconds, spent = perf_counter() - started, os.times()
-        features = pl.read_parquet(target.with_suffix(".spark"))
+        folder, started = target.with_suffix(".spark"), perf_counter()
+        spent = with_spark(source, folder, native=SPARKS[system])
+        seconds = perf_counter() - started
+        features = pl.read_parquet(folder / "*.parquet")
         named = [pl.col("id"), *(pl.col(name) for name in COLUMNS)] if SPARKS[system] else definitions()[2]
         features.select(named).cast({"id": pl.Int64}).sort("id").write_parquet(target)
-        print(json.dumps({"read": None, "seconds": seconds, "processor": sum(spent[:4])}))
+        print(json.dumps({"read": None, "seconds": seconds, "processor": spent}))
         return
     started = perf_counter()
     frame = pl.read_parquet(source)
@@ -262,6 +266,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="simulated payments instead of SHROFF_BENCH_DATA")
     parser.add_argument("--systems", default=",".join([*SYSTEMS, *SPARKS]), help="which to run, comma-separated")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, of which the least counts")
+    parser.add_argument("--limit", type=float, default=900, help="seconds after which a system is stopped")
     parser.add_argument("--hundred-million", action="store_true", help="by disk instead")
     parser.add_argument("--memory", type=float, default=5.0, help="budget of --hundred-million, in GB")
     parser.add_argument("--one", nargs=3, metavar=("SYSTEM", "SOURCE", "TARGET"), help=argparse.SUPPRESS)
@@ -282,13 +287,14 @@ def beside(folder: Path, options: argparse.Namespace) -> None:
     source = Path(named) if named and options.rows is None else None
     table = folder / "payments.parquet"
     rows = prepare(source, options.rows, table)
-    more = ["--repeat", str(options.repeat)]
-    results = {name: run(name, table, folder, more) for name in options.systems.split(",")}
+    results = {name: run(name, table, folder, options) for name in options.systems.split(",")}
     report(rows, source, results, folder)
-    if source is None and (ours := results.get("shroff")):
+    if source is None:
         prepare(None, rows // 10, folder / "tenth.parquet")
-        tenth = run("shroff", folder / "tenth.parquet", folder, more) or ours
-        print(f"10 × the rows of {rows // 10:,} in {ours['processor'] / tenth['processor']:.1f} × the processor time.")
+        ours, tenth = results["shroff"], run("shroff", folder / "tenth.parquet", folder, options)
+        if not isinstance(ours, str) and not isinstance(tenth, str):
+            clock, used = (ours[name] / tenth[name] for name in ("seconds", "processor"))
+            print(f"shroff: 10 × the rows of {rows // 10:,} in {clock:.1f} × the time, {used:.1f} × the processor's.")
 
 
 def large(folder: Path, memory: int) -> None:
@@ -299,20 +305,31 @@ def large(folder: Path, memory: int) -> None:
     print(f"20 features of {rows:,} payments: {result['seconds']:,.0f} s, at most {result['peak'] / 1e9:.1f} GB.")
 
 
-def run(system: str, source: Path, folder: Path, more: list[str]) -> dict[str, float] | None:
-    """One system in a process of its own; None where it is not installed."""
+def run(system: str, source: Path, folder: Path, options: argparse.Namespace) -> dict[str, float] | str:
+    """One system in a process of its own; why there is no result where there is none."""
     if find_spec(NEEDS.get(system, system)) is None:
-        return None
-    return watched([__file__, "--one", system, str(source), str(folder / f"{system}.parquet"), *more])
+        return "not installed"
+    arguments = ["--one", system, str(source), str(folder / f"{system}.parquet"), "--repeat", str(options.repeat)]
+    try:
+        return watched([__file__, *arguments], options.limit)
+    except TimeoutError:
+        return f"stopped after {options.limit:,.0f} s"
 
 
-def watched(arguments: list[str]) -> dict[str, float]:
-    """What a script prints as JSON, and its `peak` memory with its children's."""
+def watched(arguments: list[str], limit: float = inf) -> dict[str, float]:
+    """What a script prints as JSON, and its `peak` memory with its children's.
+
+    Raises:
+        TimeoutError: it is not done within so many seconds.
+    """
     command = [sys.executable, "-W", "ignore", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        peak = 0
+        peak, started = 0, perf_counter()
         while process.poll() is None:
             peak = max(peak, resident(process.pid))
+            if perf_counter() - started > limit:
+                process.kill()
+                raise TimeoutError
             sleep(0.05)
         printed, _ = process.communicate()
     if process.returncode:
@@ -323,31 +340,39 @@ def watched(arguments: list[str]) -> dict[str, float]:
 
 def resident(process: int) -> int:
     """Bytes that a process and its children have in memory."""
+    return sum(int(text.split()[1]) for text in told(process, "statm")) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor(process: int) -> float:
+    """Seconds of the processor that a process and its children took, with those that have ended."""
+    # behind the name in brackets, from the twelfth on: its own, the system's for it, and both of children
+    ticks = sum(sum(map(int, text.rpartition(")")[2].split()[11:15])) for text in told(process, "stat"))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def told(process: int, name: str) -> list[str]:
+    """What /proc tells under this name of a process and of its children."""
     try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        children = [
-            child
-            for task in Path(f"/proc/{process}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
-    except (OSError, IndexError):
+        own = Path(f"/proc/{process}/{name}").read_text()
+        tasks = [(task / "children").read_text() for task in Path(f"/proc/{process}/task").iterdir()]
+    except OSError:
         # it has ended
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
+        return []
+    return [own, *(text for task in tasks for child in task.split() for text in told(int(child), name))]
 
 
-def report(rows: int, source: Path | None, results: dict[str, dict[str, float] | None], folder: Path) -> None:
+def report(rows: int, source: Path | None, results: dict[str, dict[str, float] | str], folder: Path) -> None:
     """Print one table: time and memory beside ours, and how much of the result is the same."""
     ours = results["shroff"]
-    if ours is None:
-        raise SystemExit("shroff is not installed in this environment: pip install -e .")
+    if isinstance(ours, str):
+        raise SystemExit(f"shroff: {ours}")
     expected = pl.read_parquet(folder / "shroff.parquet").with_columns(pl.col("id").cast(pl.Int64))
     what = "payments of the handbook" if source else "simulated payments"
     heads = ("system", "read", "seconds", "× ours", "processor", "× ours", "peak memory", "same values")
     table = Table(*heads, title=f"{len(COLUMNS)} features of {rows:,} {what}")
     for name, result in results.items():
-        if result is None:
-            table.add_row(name, "not installed")
+        if isinstance(result, str):
+            table.add_row(name, "", result)
             continue
         features = pl.read_parquet(folder / f"{name}.parquet").with_columns(pl.col("id").cast(pl.Int64))
         same = np.mean([np.isclose(expected[c], features[c], rtol=1e-9, atol=1e-9).mean() for c in COLUMNS])
