@@ -97,7 +97,8 @@ def test_a_row_feature_without_a_column_has_a_value_in_each_row() -> None:
 
 
 def test_values_that_share_a_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = table(300)
+    # a short text is told apart without a hash
+    frame = table(300).with_columns(("a customer's card: " + pl.col("card")).alias("card"))
     expected = features(frame)
 
     def length(values: pl.Series) -> pl.Series:
@@ -105,6 +106,13 @@ def test_values_that_share_a_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(pl.Series, "hash", length)
     assert_frame_equal(features(frame), expected, check_exact=True)
+
+
+def test_a_window_may_begin_where_one_over_other_events_does() -> None:
+    frame = table(50)
+    late = card.count("5m", delay="10m", where="amount > 5", name="late")
+    found = features(frame, card.count("15m"), late)
+    assert_frame_equal(found.select("late"), features(frame, late).select("late"), check_exact=True)
 
 
 def test_totals_that_leave_64_bits_are_refused() -> None:

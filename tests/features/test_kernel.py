@@ -14,14 +14,15 @@ from shroff.features.engines.batch.past import Past
 from shroff.features.kernel import Events, Queries, Span, Trace
 from shroff.features.window import FOREVER, Window, after, upto
 
+NUMBERS = st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32])
 CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(codes, np.int32))
 
 
 @settings(deadline=None)
-@given(keys=st.lists(st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32]), max_size=40), data=st.data())
-def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataObject) -> None:
+@given(keys=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=40), data=st.data())
+def test_codes_come_in_order_of_first_appearance(keys: list[tuple[int, int]], data: st.DataObject) -> None:
     valid = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
-    numbers, flags = np.array(keys, np.uint64), np.array(valid, np.bool_)
+    numbers, flags = np.array(keys, np.uint64).reshape(-1, 2), np.array(valid, np.bool_)
     # in two parts, the second of which goes on with the code of the first
     cut = data.draw(st.integers(0, len(keys)))
     codes = np.empty(len(keys), np.int32)
@@ -35,7 +36,7 @@ def test_codes_come_in_order_of_first_appearance(keys: list[int], data: st.DataO
 def test_many_different_keys_outgrow_the_first_table() -> None:
     keys = np.random.default_rng(0).integers(0, 2**63, 300_000).astype(np.uint64)
     twice = np.concatenate([keys, keys])
-    codes, many = grouping.factorise(twice, np.ones(len(twice), np.bool_))
+    codes, many = grouping.factorise(grouping.pairs(twice), np.ones(len(twice), np.bool_))
     assert many == len(np.unique(keys))
     assert (codes[: len(keys)] == codes[len(keys) :]).all()
     assert len(np.unique(codes)) == many

@@ -65,6 +65,15 @@ def running(column: Int, keep: Flags, none: int) -> Int:
 
 
 @njit(cache=True, nogil=True)
+def width(span: Span) -> Int:
+    """How many events a window has."""
+    out = np.empty(len(span.low), np.int64)
+    for query in range(len(out)):
+        out[query] = span.high[query] - span.low[query]
+    return out
+
+
+@njit(cache=True, nogil=True)
 def between(span: Span, totals: Int) -> Int:
     """What `running` totals grew by over the events of a window."""
     out = np.empty(len(span.low), np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Flags = NDArray[np.bool_]
+Pairs = NDArray[np.uint64]
+"""Two numbers by row."""
+
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Codes(NamedTuple):
-    """Growing codes: a hash table of (key, code + 1), zero where it is free; and the row where each code came first."""
+    """Growing codes: a hash table of (key, code + 1), zero where it is free; and the row where each code came first.
+
+    A key is two numbers of 64 bits.
+    """
 
     slots: NDArray[np.uint64]
     firsts: Int32
@@ -23,12 +30,12 @@ class Codes(NamedTuple):
 
 def no_codes() -> Codes:
     """A code of nothing yet."""
-    return Codes(np.zeros((1 << 10, 2), np.uint64), np.empty(1 << 9, np.int32), 0)
+    return Codes(np.zeros((1 << 10, 3), np.uint64), np.empty(1 << 9, np.int32), 0)
 
 
 @njit(cache=True, nogil=True)
-def encode(keys: NDArray[np.uint64], valid: Flags, known: Codes, start: int, out: Int32) -> Codes:
-    """Codes of 64-bit keys by first appearance, -1 where not valid, for the rows from `start` on."""
+def encode(keys: Pairs, valid: Flags, known: Codes, start: int, out: Int32) -> Codes:
+    """Codes of keys by first appearance, -1 where not valid, for the rows from `start` on."""
     slots, firsts, many = known.slots, known.firsts, known.many
     row = 0
     while True:
@@ -41,7 +48,7 @@ def encode(keys: NDArray[np.uint64], valid: Flags, known: Codes, start: int, out
 
 @njit(cache=True, nogil=True)
 def _encode(
-    keys: NDArray[np.uint64],
+    keys: Pairs,
     valid: Flags,
     row: int,
     slots: NDArray[np.uint64],
@@ -53,44 +60,51 @@ def _encode(
     """Encode rows from this one on, until the table is half full; gives the next row and how many codes there are."""
     while row < len(keys):
         if valid[row]:
-            at = _slot(slots, keys[row])
-            if slots[at, 1] == 0:
+            at = _slot(slots, keys[row, 0], keys[row, 1])
+            if slots[at, 2] == 0:
                 if many == len(firsts):
                     break
                 firsts[many] = start + row
                 many += 1
-                slots[at, 0] = keys[row]
-                slots[at, 1] = many
-            out[row] = np.int32(slots[at, 1]) - 1
+                slots[at, 0], slots[at, 1], slots[at, 2] = keys[row, 0], keys[row, 1], many
+            out[row] = np.int32(slots[at, 2]) - 1
         else:
             out[row] = -1
         row += 1
     return row, many
 
 
-def factorise(keys: NDArray[np.uint64], valid: Flags) -> tuple[Int32, int]:
-    """Codes of 64-bit keys by first appearance, -1 where not valid, and how many there are."""
+def factorise(keys: Pairs, valid: Flags) -> tuple[Int32, int]:
+    """Codes of keys by first appearance, -1 where not valid, and how many there are."""
     codes = np.empty(len(keys), np.int32)
     return codes, encode(keys, valid, no_codes(), 0, codes).many
 
 
+def pairs(first: NDArray[Any], second: NDArray[Any] | int = 0) -> Pairs:
+    """Keys of two columns of whole numbers, or of one."""
+    found = np.empty((len(first), 2), np.uint64)
+    found[:, 0], found[:, 1] = first, second
+    return found
+
+
 @njit(inline="always")
-def _slot(slots: NDArray[np.uint64], key: np.uint64) -> np.uint64:
+def _slot(slots: NDArray[np.uint64], first: np.uint64, second: np.uint64) -> np.uint64:
     """Where a key is in a hash table, or would go."""
-    mask = np.uint64(len(slots) - 1)
-    # the multiplier is 2**64 over the golden ratio, so that consecutive keys spread
-    at = ((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
-    while slots[at, 1] != 0 and slots[at, 0] != key:
+    mask, half = np.uint64(len(slots) - 1), np.uint64(32)
+    # 2**64 over the golden ratio, so that consecutive keys spread; twice, as texts differ in their high bits
+    mixed = (first + (second ^ (second >> half)) * _GOLDEN) * _GOLDEN
+    at = (((mixed ^ (mixed >> half)) * _GOLDEN) >> half) & mask
+    while slots[at, 2] != 0 and (slots[at, 0] != first or slots[at, 1] != second):
         at = (at + np.uint64(1)) & mask
     return at
 
 
 @njit(cache=True, nogil=True)
 def _grown(slots: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    larger = np.zeros((4 * len(slots), 2), np.uint64)
+    larger = np.zeros((4 * len(slots), 3), np.uint64)
     for slot in range(len(slots)):
-        if slots[slot, 1] != 0:
-            larger[_slot(larger, slots[slot, 0])] = slots[slot]
+        if slots[slot, 2] != 0:
+            larger[_slot(larger, slots[slot, 0], slots[slot, 1])] = slots[slot]
     return larger
 
 
@@ -134,12 +148,14 @@ def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: Int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def gather(values: NDArray[np.float64], places: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Each row's value from its place."""
-    out = np.empty(len(places), np.float64)
+def gather(values: NDArray[np.float64], places: NDArray[np.uint32], out: NDArray[np.float64]) -> bool:
+    """Put each row's value from its place; gives whether all are numbers."""
+    numbers = True
     for row in range(len(places)):
-        out[row] = values[places[row]]
-    return out
+        value = values[places[row]]
+        out[row] = value
+        numbers &= value == value
+    return numbers
 
 
 @njit(cache=True, nogil=True)

@@ -35,6 +35,15 @@ def size(values: Int, none: int) -> float:
 
 
 @njit(cache=True, nogil=True)
+def largest(values: Int) -> int:
+    """The largest absolute value, 0 without values; that of -2**63 is negative here."""
+    most = 0
+    for value in values:
+        most = max(most, abs(value))
+    return most
+
+
+@njit(cache=True, nogil=True)
 def take(values: Int, places: Int32) -> Int:
     """The values at these places."""
     taken = np.empty(len(places), np.int64)
@@ -82,7 +91,7 @@ def settle(queries: Queries, keep: Flags, known: Int) -> Events:
     ordered = np.empty(keys, np.bool_)
     for key in range(keys):
         ordered[key] = _rising(queries.times[queries.starts[key] : queries.starts[key + 1]])
-    everything = np.arange(len(keep)).astype(np.int32)
+    everything = np.arange(len(keep), dtype=np.int32)
     if ordered.all() and _plain(queries, keep, known):
         return Events(queries.starts, everything, queries.times, known, everything, ordered, True)
     places = everything[keep]

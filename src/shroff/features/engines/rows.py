@@ -27,13 +27,13 @@ _FIRST_WEEKDAY: Final = 3
 
 def with_rows(frame: pl.DataFrame, features: Iterable[RowFeature], time: str, zone: str | None) -> pl.DataFrame:
     """A table with these features as further columns, those that do not read each other at once."""
-    together: dict[str, pl.Expr] = {}
+    # what several of them need is found once
+    table, together = frame.lazy(), dict[str, pl.Expr]()
     for feature in features:
         if isinstance(feature.source, Expression) and feature.source.columns & together.keys():
-            frame = frame.with_columns(**together)
-            together = {}
+            table, together = table.with_columns(**together), {}
         together[feature.name] = column(feature, time, zone)
-    return frame.with_columns(**together)
+    return table.with_columns(**together).collect()
 
 
 def column(feature: RowFeature, time: str, zone: str | None) -> pl.Expr:
@@ -65,7 +65,7 @@ def _calendar_column(part: CalendarPart, time: pl.Expr, zone: str | None) -> pl.
         hour, weekday = local.dt.hour().cast(pl.Int64), local.dt.weekday().cast(pl.Int64) - 1
     else:
         # hours fit into half the bits, which halves the work
-        hours = (time.to_physical() // _HOUR).cast(pl.Int32)
+        hours = (time.to_physical() // _HOUR).cast(pl.Int32, wrap_numerical=True)
         hour, weekday = hours % 24, (hours // 24 + _FIRST_WEEKDAY) % 7
     if part == "hour":
         return hour.cast(pl.Float64)

@@ -35,12 +35,16 @@ class Past:
 
     def span(self, window: Window, beside: Iterable[Window] = ()) -> Span:
         """Where the events of a window lie, of keys in order; edges are found for those `beside` it too."""
-        if (window.delay + window.window, window.resolution) not in self._edges:
+        if any((shift, window.resolution) not in self._edges for shift in _shifts(window)):
             self._find_edges(window.resolution, {window, *beside})
+        low = self._edges[window.delay + window.window, window.resolution]
+        upper = self._edges[window.delay, window.resolution] if window.delay else None
+        if self.events.plain and not window.resolution:
+            # what happened earlier has been seen
+            return Span(low, self._seen_by(window.include_current) if upper is None else upper)
         high = self._seen_by(window.include_current)
-        if window.delay:
-            high = np.minimum(high, self._edges[window.delay, window.resolution])
-        return Span(np.minimum(self._edges[window.delay + window.window, window.resolution], high), high)
+        high = high if upper is None else np.minimum(high, upper)
+        return Span(np.minimum(low, high), high)
 
     def running(self, kind: aggregates.Kind, name: str, column: Callable[[], tuple[Int, int]]) -> Int:
         """`folds.running` of a column and its value for none, made once."""
@@ -50,8 +54,9 @@ class Past:
         return self._running[kind, name]
 
     def _find_edges(self, resolution: int, windows: Collection[Window]) -> None:
-        shifts = {window.delay + window.window for window in windows} | {window.delay for window in windows}
-        needed = sorted(shifts - {0})
+        # windows over other events may have needed some of them before
+        shifts = set[int]().union(*map(_shifts, windows))
+        needed = sorted(shift for shift in shifts if (shift, resolution) not in self._edges)
         found = kernel.edges(self.queries, self.events, np.array(needed), resolution)
         self._edges.update(((shift, resolution), places) for shift, places in zip(needed, found, strict=True))
 
@@ -59,3 +64,8 @@ class Past:
         if current not in self._seen:
             self._seen[current] = kernel.seen(self.queries, self.events, int(current))
         return self._seen[current]
+
+
+def _shifts(window: Window) -> set[int]:
+    """How far before a payment the window begins and ends, unless it ends with it."""
+    return {window.delay + window.window, window.delay} - {0}

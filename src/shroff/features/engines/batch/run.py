@@ -47,17 +47,25 @@ class Run:
         self.queries = Queries(starts, keyed.rows[self.places], times)
         self._pasts: dict[tuple[str, bool], Past] = {}
         self._held: dict[Slot, Held] = {}
+        self._constants: dict[float, Floats] = {}
         for name in table.names.keys() & self.columns.keys():
             if table.names[name] > _MANY_NAMES:
-                codes, _ = grouping.factorise(self.columns[name].astype(np.uint64), self.columns[name] >= 0)
+                codes, _ = grouping.factorise(grouping.pairs(self.columns[name]), self.columns[name] >= 0)
                 self.columns[name] = codes.astype(np.int64)
 
     def write(self, output: Output, out: Floats) -> None:
         """Compute a feature of the payments of these keys into their places, key by key; NaN for no value."""
         measures = [self._measure(item) for item in output.inputs]
+        constants = [self._column_of(constant) for constant in output.constants]
         # vectorised code divides before it asks whether it may
         with np.errstate(divide="ignore", invalid="ignore"):
-            compiled(output.recipe)(*measures, *output.constants, out=out[self.places])
+            compiled(output.recipe)(*measures, *constants, out=out[self.places])
+
+    def _column_of(self, constant: float) -> Floats:
+        """A constant as a column, so that the processor takes several payments at a time."""
+        if constant not in self._constants:
+            self._constants[constant] = np.full(len(self.queries.rows), constant)
+        return self._constants[constant]
 
     def _measure(self, item: Input) -> Numbers:
         held = self._held.get(item.slot)
@@ -162,7 +170,7 @@ def _count(run: Run, held: Held, name: str) -> Int:
     if not past.ordered:
         return held.trace.held
     if past.keep.all():
-        return np.subtract(held.span.high, held.span.low, dtype=np.int64)
+        return folds.width(held.span)
     return folds.between(held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), NONE)))
 
 

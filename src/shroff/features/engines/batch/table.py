@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import closing
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from shroff.collect import Schema, money
 from shroff.features import grouping, kernel
 from shroff.features.aggregates import LARGEST, NONE
+from shroff.features.engines.batch import texts
 from shroff.features.grouping import Flags, Int, Int32
 from shroff.features.plan import Output, Plan, Stream
 
@@ -68,7 +70,8 @@ class Table:
         for found in pool.map(self._kept, streams.values()):
             self.columns.update(found)
         for name, column in zip(numbers, units, strict=True):
-            self.columns[name], self.summable[name] = column, kernel.size(column, NONE) < HIGHEST
+            few = len(column) * kernel.largest(column) < HIGHEST
+            self.columns[name], self.summable[name] = column, few or kernel.size(column, NONE) < HIGHEST
         for name, (coded, many) in zip(names, codes, strict=True):
             self.columns[name], self.names[name] = coded, many
 
@@ -84,24 +87,33 @@ class Table:
         codes, many = self.columns[columns[0]], self.names[columns[0]]
         for name in columns[1:]:
             more = self.columns[name]
-            pairs = codes.astype(np.uint64) * np.uint64(self.names[name] + 1) + more.astype(np.uint64)
-            codes, many = grouping.factorise(pairs, (codes >= 0) & (more >= 0))
+            codes, many = grouping.factorise(grouping.pairs(codes, more), (codes >= 0) & (more >= 0))
         return Keyed(*grouping.group(codes, many))
 
     def _codes(self, name: str) -> tuple[Int32, int]:
         """Codes of a column's values by first appearance, and how many there are."""
         values = self.frame[name]
+        codes, known, done = np.empty(len(values), np.int32), grouping.no_codes(), 0
+        with closing(texts.short(values)) as chunks:
+            for keys in chunks:
+                at = slice(done, done + len(keys))
+                known = grouping.encode(keys, values[at].is_not_null().to_numpy(), known, done, codes[at])
+                done = at.stop
+        return (codes, known.many) if done == len(values) else self._codes_by_hash(values)
+
+    def _codes_by_hash(self, values: pl.Series) -> tuple[Int32, int]:
         codes, known = np.empty(len(values), np.int32), grouping.no_codes()
         for at in _slices(len(values)):
             part = values[at]
-            known = grouping.encode(part.hash().to_numpy(), part.is_not_null().to_numpy(), known, at.start, codes[at])
+            hashes, there = grouping.pairs(part.hash().to_numpy()), part.is_not_null().to_numpy()
+            known = grouping.encode(hashes, there, known, at.start, codes[at])
         names = values.gather(known.firsts[: known.many])
         for at in _slices(len(values)):
             part, coded = values[at], codes[at]
             if not (names.gather(coded[coded >= 0]) == part.drop_nulls()).all():
                 # two values share a hash: their codes are no good
                 places = values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
-                return grouping.factorise(places.to_numpy().astype(np.uint64), values.is_not_null().to_numpy())
+                return grouping.factorise(grouping.pairs(places.to_numpy()), values.is_not_null().to_numpy())
         return codes, known.many
 
     def _units(self, name: str) -> Int:

@@ -92,10 +92,13 @@ def _of_entity(
     for found in values.values():
         # what rows without a key have
         found[-1] = np.nan
-    columns_by_row = pool.map(lambda found: grouping.gather(found, keyed.places), values.values())
-    return [
-        pl.Series(output.name, column, nan_to_null=True) for output, column in zip(outputs, columns_by_row, strict=True)
-    ]
+
+    def by_row(output: Output) -> pl.Series:
+        column = np.empty(len(keyed.places))
+        numbers = grouping.gather(values[output], keyed.places, column)
+        return pl.Series(output.name, column, nan_to_null=not numbers)
+
+    return list(pool.map(by_row, outputs))
 
 
 def one_ahead(pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:

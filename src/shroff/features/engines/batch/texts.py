@@ -1,0 +1,104 @@
+"""Short texts as the numbers that they are in memory.
+
+Arrow keeps a text of up to twelve bytes in sixteen: its length and itself, filled up with zeros. So short texts are
+equal where two numbers of 64 bits are, and are told apart without a hash. They are read in place, through Arrow's C
+stream interface, as numpy cannot read texts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Generator
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from shroff.features.grouping import Pairs
+
+SHORT: Final = 12
+"""Bytes of the longest text that is kept in place."""
+
+_IN_PLACE: Final = b"vu"
+"""Arrow's name for texts that are kept so."""
+_Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Next = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class _Schema(ctypes.Structure):
+    """ArrowSchema, of which only this is read."""
+
+    _fields_ = (
+        ("format", ctypes.c_char_p),
+        ("unread", ctypes.c_void_p * 6),
+        ("release", _Release),
+        ("private", ctypes.c_void_p),
+    )
+
+
+class _Array(ctypes.Structure):
+    """ArrowArray."""
+
+    _fields_ = (
+        ("length", ctypes.c_int64),
+        ("nulls", ctypes.c_int64),
+        ("offset", ctypes.c_int64),
+        ("unread", ctypes.c_int64 * 2),
+        ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+        ("more", ctypes.c_void_p * 2),
+        ("release", _Release),
+        ("private", ctypes.c_void_p),
+    )
+
+
+class _Stream(ctypes.Structure):
+    """ArrowArrayStream."""
+
+    _fields_ = (
+        ("schema", _Next),
+        ("next", _Next),
+        ("unread", ctypes.c_void_p),
+        ("release", _Release),
+        ("private", ctypes.c_void_p),
+    )
+
+
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype = ctypes.c_void_p
+_pointer.argtypes = (ctypes.py_object, ctypes.c_char_p)
+
+
+def short(values: pl.Series) -> Generator[Pairs]:
+    """The texts as two numbers each, chunk by chunk; it ends before a chunk with a longer one.
+
+    What is given is there until the next is asked for; it says nothing where there is no text.
+    """
+    capsule = values.__arrow_c_stream__()
+    stream = _Stream.from_address(_pointer(capsule, b"arrow_array_stream"))
+    if not _in_place(stream):
+        return
+    while (array := _next(stream)) is not None:
+        try:
+            numbers = ctypes.cast(array.buffers[1], ctypes.POINTER(ctypes.c_uint64))
+            pairs = np.ctypeslib.as_array(numbers, (array.offset + array.length, 2))[array.offset :]
+            if pairs.view(np.uint32)[:, 0].max(initial=0) > SHORT:
+                return
+            yield pairs
+        finally:
+            array.release(ctypes.addressof(array))
+
+
+def _in_place(stream: _Stream) -> bool:
+    schema = _Schema()
+    if stream.schema(ctypes.addressof(stream), ctypes.addressof(schema)):
+        return False
+    try:
+        return bool(schema.format == _IN_PLACE)
+    finally:
+        schema.release(ctypes.addressof(schema))
+
+
+def _next(stream: _Stream) -> _Array | None:
+    array = _Array()
+    failed = stream.next(ctypes.addressof(stream), ctypes.addressof(array))
+    return None if failed or not array.release else array
