@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -62,6 +63,23 @@ class Postgres:
     def stop(self, mode: str = "immediate") -> None:
         """Stop it: at once as if it crashed, or with the mode `fast`."""
         self._control("-m", mode, "stop")
+
+    def suspend(self) -> None:
+        """Let it say nothing more: its connections stay, and new ones are made by the system, but nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        # the first one first: it must not replace the others meanwhile
+        children = Path(f"/proc/{first}/task/{first}/children")
+        os.kill(first, number)
+        for child in map(int, children.read_text().split()):
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
 
     def _control(self, *words: object) -> None:
         _run(self.programs / "pg_ctl", "-D", self.folder / "data", *words, user=self.user)

@@ -34,6 +34,7 @@ FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {
     "disk": machine.full_disk,
     "database": servers.database,
     "spool": servers.database_spooled,
+    "silent": servers.database_silent,
     "redis-lost": servers.state_empty,
     "redis-kept": servers.state_kept,
     "clock": machine.clock,

@@ -56,6 +56,25 @@ def database_spooled(place: Place) -> Verdict:
         return place.suffer("PostgreSQL stopped, spool", happen, ledger=server.url)
 
 
+def database_silent(place: Place) -> Verdict:
+    """Suspend the ledger's PostgreSQL, which keeps connections and says nothing; once kill the service meanwhile."""
+    with stoppable_postgres() as server:
+
+        def happen(service: Service, load: Load) -> str:
+            for kill in (False, True):
+                server.suspend()
+                load.wait(200)
+                if kill:
+                    service.kill()
+                server.resume()
+                if kill:
+                    service.start()
+                load.wait(100)
+            return "twice, decided on by the spool; the second time killed with what the spool held"
+
+        return place.suffer("PostgreSQL suspended, spool", happen, ledger=server.url)
+
+
 def state_empty(place: Place) -> Verdict:
     """Stop the state's Redis, and start one that knows nothing."""
     return _state(place, "Redis stopped, data lost", keeps=False)

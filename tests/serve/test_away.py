@@ -16,7 +16,7 @@ from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import LedgerUnavailable, PaymentConflict
 from shroff.package import Bundle
 from shroff.serve.answer import stored_answer
-from shroff.serve.ledger import Ledger, detour
+from shroff.serve.ledger import Ledger, detour, postgres, reader
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -99,3 +99,46 @@ def test_it_decides_on_and_all_of_it_is_kept(
     assert [entry.arrived for entry in entries] == sorted({entry.arrived for entry in entries})
     assert_equal_to_batch(bundle, entries)
     assert_replays(bundle, entries)
+
+
+def test_a_server_that_is_suspended_is_taken_for_gone_and_missed_nothing(
+    bundle: Bundle, pay: Pay, url: str, server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detour, "_PAUSE", 0.05)
+    monkeypatch.setattr(postgres, "_WRITE", 0.5)
+    monkeypatch.setattr(reader, "_LOOK_UP", 0.5)
+    scorer = Scorer(bundle, Ledger(url, spool=tmp_path / "spool"), key=KEY)
+    scorer.start()
+    answers: dict[str, bytes] = {}
+
+    async def several(name: str, number: int) -> None:
+        made = [pay(payment_id=f"{name}{n}", card_id=f"c{n % 3}") for n in range(number)]
+        got = await asyncio.gather(*[scorer.decide(msgspec.json.encode(one)) for one in made])
+        answers.update((one["payment_id"], answer) for one, answer in zip(made, got, strict=True))
+
+    async def work() -> None:
+        await several("before", 20)
+        server.suspend()
+        try:
+            await several("meanwhile", 20)
+            assert "wait in the spool" in str(scorer.notice)
+            await several("spooled", 20)
+            assert issubclass(await refused(scorer.decision("before1")), LedgerUnavailable)
+        finally:
+            server.resume()
+        while scorer.notice is not None:
+            await several(f"again{len(answers)}-", 5)
+            await asyncio.sleep(0.05)
+        await several("after", 20)
+        # a look-up that waited in vain lets a second pass before the next one
+        await asyncio.sleep(1)
+        assert await scorer.decision("before1") == answers["before1"]
+
+    try:
+        asyncio.run(asyncio.wait_for(work(), 60))
+    finally:
+        scorer.close()
+    entries = read_ledger(url)
+    assert {entry.payment_id: stored_answer(entry) for entry in payments(entries)} == answers
+    assert len(payments(entries)) == len(answers)
+    assert_equal_to_batch(bundle, entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shroff.errors import ConfigurationError, MissingExtra
@@ -37,13 +37,16 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
 
     Args:
         what: is kept there, in words.
-        silence: milliseconds after which a server that says nothing is gone.
+        silence: milliseconds after which a server that does not take what it is sent is gone; one that takes it and
+            says nothing is after half a minute, see `Impatient`.
 
     Raises:
         MissingExtra: the driver is not installed.
     """
     try:
-        return create_engine(
+        from shroff.serve.silence import Impatient
+
+        engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             poolclass=NullPool,
             hide_parameters=True,
@@ -55,3 +58,5 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
         raise MissingExtra(
             f"{what} in PostgreSQL needs the driver psycopg 3: `pip install 'shroff[postgres]'`."
         ) from error
+    event.listen(engine, "do_connect", lambda dialect, record, words, options: Impatient.connect(*words, **options))
+    return engine

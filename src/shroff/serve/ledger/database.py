@@ -108,6 +108,9 @@ class Backend(Protocol):
     def writable(self) -> Connection:
         """A connection whose commit returns only when the disk has the data."""
 
+    def hurry(self, connection: Connection, seconds: float) -> None:
+        """Let the connection break when the database says nothing for so long."""
+
     def begin(self, connection: Connection) -> None:
         """Shut out every other writer until this transaction ends."""
 

@@ -6,6 +6,8 @@ from sqlalchemy import URL, Connection, Engine
 
 from shroff.serve.database import postgres_engine
 
+# seconds; longer than the server itself takes to give up
+_WRITE = 3.0
 # any fixed number: names the ledger's lock among the advisory locks of a database
 _LOCK = 0x5348524F
 
@@ -29,13 +31,20 @@ class Postgres:
         """Nothing to do: a server that is gone says so at the next statement."""
 
     def writable(self) -> Connection:
-        """A connection that waits for the server's disk at each commit, and never for long for a lock."""
+        """A connection that waits for the server's disk at each commit, and never for long for it or for a lock."""
         connection = self.engine.connect()
+        self.hurry(connection, _WRITE)
         connection.exec_driver_sql("SET synchronous_commit = on")
         connection.exec_driver_sql("SET lock_timeout = '2s'")
-        connection.exec_driver_sql("SET statement_timeout = '5s'")
+        connection.exec_driver_sql("SET statement_timeout = '2500ms'")
         connection.commit()
         return connection
+
+    def hurry(self, connection: Connection, seconds: float) -> None:
+        """Let the connection break when the server says nothing for so long."""
+        driver = connection.connection.driver_connection
+        if driver is not None:
+            driver.patience = seconds
 
     def begin(self, connection: Connection) -> None:
         """Wait for the turn: one writer at a time per schema, so the chain cannot fork."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
+from time import monotonic
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from shroff.errors import DataError
+from shroff.errors import DataError, LedgerAway
 from shroff.serve.ledger.database import (
     HEAD,
     LATER,
@@ -35,6 +36,9 @@ from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
 from shroff.serve.ledger.record import COLUMNS, GENESIS, KINDS, Kind, StoredEntry, check_id, link, stored
 
 _PAGE = 1_000
+_SILENCE = 1.0  # seconds from which a failure is one of a database that says nothing
+_REST = 1.0  # seconds in which such a database is not asked again
+_LOOK_UP = 2.0  # seconds that a look-up waits for the database: payments wait meanwhile
 # plain columns: values come as the driver gives them, `stored` checks their types
 _NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
 _EVERYTHING = select(*_NAMES).select_from(RECORDS)
@@ -52,6 +56,7 @@ class Finder:
         self._lock = Lock()
         self._connection: Connection | None = None
         self._cursor: Cursor | None = None
+        self._silent_until = 0.0
         query = _EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"))
         self._queries = {
             kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",)) for kind in KINDS
@@ -61,7 +66,9 @@ class Finder:
     def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
         """The entry of this kind for a payment, or None."""
         check_id(payment_id)
-        query = self._queries[kind]
+        query, began = self._queries[kind], monotonic()
+        if began < self._silent_until:
+            raise LedgerAway("the ledger's database says nothing: it is asked again within a second.")
         try:
             with self._lock:
                 cursor = self._cursor or self._connect()
@@ -69,8 +76,18 @@ class Finder:
                 row = cursor.fetchone()
         except self._error as error:
             self.close()
+            self._rest(began)
             raise failure(error)(f"cannot look up a {kind} in the ledger: {reason(error)}.") from error
+        except LedgerAway:
+            self.close()
+            self._rest(began)
+            raise
         return None if row is None else stored(row)
+
+    def _rest(self, began: float) -> None:
+        """After a failure that took long, those who wait must not pay for it one after another."""
+        if monotonic() - began > _SILENCE:
+            self._silent_until = monotonic() + _REST
 
     def close(self) -> None:
         """Close the connection; the next look-up opens another."""
@@ -82,6 +99,7 @@ class Finder:
     def _connect(self) -> Cursor:
         with unavailable("look up a payment"):
             self._connection = reading(self._database)
+            self._database.hurry(self._connection, _LOOK_UP)
             head(self._connection)  # of a format that has the indexes
             self._cursor = cursor(self._connection)
         return self._cursor
@@ -129,6 +147,7 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
     """The numbers of the records of payments, of those that are there."""
     query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS), dict[str, int]()
     with unavailable("look for payments"), reading(database) as connection:
+        database.hurry(connection, _LOOK_UP)
         for start in range(0, len(payment_ids), _PAGE):
             page = payment_ids[start : start + _PAGE]
             found.update(map(tuple, connection.execute(query.where(RECORDS.c.payment_id.in_(page)))))

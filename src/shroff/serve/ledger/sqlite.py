@@ -87,6 +87,9 @@ class SQLite:
         connection.rollback()
         return connection
 
+    def hurry(self, connection: Connection, seconds: float) -> None:
+        """Nothing to do: a file is never silent."""
+
     def begin(self, connection: Connection) -> None:
         """Take SQLite's write lock now: a lock taken later could find the last record outdated."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,77 @@
+"""Connections to PostgreSQL that do not wait for ever.
+
+A server that is suspended, or a network that swallows what it is given, keeps a connection open and says nothing; the
+driver then waits as long. Here a thread looks at who waits, and hangs up for whoever has waited too long: the driver
+takes it for a server that is gone.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Lock, Thread
+from time import monotonic, sleep
+from typing import Any, Final, TypeVar
+
+from psycopg import Connection
+from psycopg.abc import PQGen
+from psycopg.rows import TupleRow
+
+T = TypeVar("T")
+_LOOK: Final = 0.25
+"""Seconds between two looks."""
+
+
+class _Watch:
+    """Shuts down sockets whose time is up."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._ends: dict[int, float] = {}
+        self._thread: Thread | None = None
+
+    def begin(self, fd: int, seconds: float) -> None:
+        """Somebody waits for this socket, and for so long at most."""
+        with self._lock:
+            self._ends[fd] = monotonic() + seconds
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="shroff-silence", daemon=True)
+                self._thread.start()
+
+    def end(self, fd: int) -> None:
+        """Nobody waits for it any more."""
+        with self._lock:
+            self._ends.pop(fd, None)
+
+    def _run(self) -> None:
+        while True:
+            sleep(_LOOK)
+            # under the lock: a number that is given back may name another socket at once
+            with self._lock:
+                now = monotonic()
+                for fd in [fd for fd, end in self._ends.items() if end < now]:
+                    del self._ends[fd]
+                    _shut(fd)
+
+
+class Impatient(Connection[TupleRow]):
+    """A connection of psycopg that breaks when the server says nothing for `patience` seconds."""
+
+    patience = 30.0
+
+    def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
+        """What psycopg does to wait for an answer."""
+        fd = self.pgconn.socket
+        _WATCH.begin(fd, self.patience)
+        try:
+            return super().wait(gen, *arguments, **options)
+        finally:
+            _WATCH.end(fd)
+
+
+def _shut(fd: int) -> None:
+    with suppress(OSError), socket.socket(fileno=socket.dup(fd)) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+_WATCH: Final = _Watch()
