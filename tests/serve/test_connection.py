@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from shroff.errors import BadPayment
 from shroff.serve import asgi
 from shroff.serve.asgi import LIMIT, Receive, Scope, Send
-from shroff.serve.connection import Connection, Short
+from shroff.serve.connection import Connection, Head, Short
 from shroff.serve.pending import Told
 from shroff.serve.telemetry.meter import Meter
 from shroff.serve.telemetry.watch import Telemetry
@@ -29,6 +29,7 @@ class Echo:
 
     def __init__(self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)) -> None:
         self.short = {b"/hot": Short("/hot", asgi.refuse, self.accept)}
+        self.heads: dict[bytes, Head] = {}
         self.telemetry = Telemetry(Meter())
         self.answer = answer
         self.accepted: list[bytes] = []

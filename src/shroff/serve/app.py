@@ -12,7 +12,7 @@ from typing import cast
 from shroff.errors import Unavailable
 from shroff.serve import asgi
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
-from shroff.serve.connection import Short
+from shroff.serve.connection import Head, Short
 from shroff.serve.control import Gate
 from shroff.serve.example import example_payment
 from shroff.serve.follower import Follower
@@ -66,6 +66,7 @@ class App:
         admit = None if gate is None else partial(gate.admit, scope=hot[0].scope, counted=False)
         self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.divert, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
+        self.heads: dict[bytes, Head] = {}
         self._metrics = Metrics(scorer, gate=gate, follower=follower, fleet=fleet)
         self._upkeep = Upkeep(scorer, self._metrics, gate=gate, follower=follower)
         self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)

@@ -4,6 +4,9 @@ Uvicorn starts a task for every request and talks to it in dictionaries, which c
 A plain POST to a hot route takes neither: its body goes to the route as soon as it is whole, and the answer leaves
 in one write. Everything else takes uvicorn's way, and so does what comes while an answer is still due, or while
 the client does not read: that keeps pipelined answers in order and buffers bounded.
+
+Clients send the same head again and again. One that was parsed and took the short way is remembered by its bytes:
+when they come again with a whole body and nothing else, nothing is parsed.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from shroff.serve.telemetry.watch import GONE, Telemetry
 READ_LIMIT: Final = 20.0
 """Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
 
+_HEADS: Final = 1_024  # remembered at most, and so long
+_END: Final = b"\r\n\r\n"
 _TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request within {READ_LIMIT:.0f} seconds.")
 _JSON: Final = b"content-type: application/json\r\n"
 
@@ -35,11 +40,22 @@ class Short(NamedTuple):
     accept: Callable[[bytes, Told[bytes]], None]
 
 
+class Head(NamedTuple):
+    """The head of a plain POST to a hot route on a connection that stays open: its bytes, and those of the request."""
+
+    route: Short
+    headers: Headers
+    size: int
+    whole: int
+
+
 class HotApp(Protocol):
     """The application behind the server."""
 
     short: Mapping[bytes, Short]
     """Hot routes by their path as it is sent."""
+    heads: dict[bytes, Head]
+    """Heads by their bytes; belongs to the connections."""
     telemetry: Telemetry
     """Notices requests."""
 
@@ -89,20 +105,26 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         app = cast(HotApp, self.app)
         self._short = app.short
+        self._heads = app.heads
         self._telemetry = app.telemetry
-        # the hot request that is being received
+        # the hot request that is being received, and the one that was received last
         self._receiving: _Exchange | None = None
+        self._received: _Exchange | None = None
         self._size = 0
+        self._between = True
         # since when a request is being received; None: the client owes nothing
         self._since: float | None = None
+        # since when the last answer on the short way is away
+        self._idle: float | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._pause = min(self.read_limit, self.timeout_keep_alive)
         self._common: tuple[object, bytes] = None, b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
         self._since = self.loop.time()
-        self._watch = self.loop.call_later(self.read_limit, self._check_reading)
+        self._watch = self.loop.call_later(self._pause, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
@@ -113,11 +135,44 @@ class Connection(HttpToolsProtocol):
             self._receiving = None
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come: mostly one whole request, with a head that is known."""
+        between = self._between
+        size = data.find(_END) + len(_END)
+        head = self._heads.get(data[:size]) if between else None
+        if (
+            head is not None
+            and head.whole == len(data)
+            and self._free()
+            and head.route.refuse(head.headers) is None
+        ):
+            self._unset_keepalive_if_required()
+            self._since = self._idle = None
+            trace = self._telemetry.tracer.begin("POST", head.headers)
+            self.cycle = exchange = _Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]
+            self._accept(exchange, data[size:])
+            return
+        self._received = None
+        super().data_received(data)
+        received = self._received
+        if between and received is not None and len(data) == size + self._size:
+            self._remember(data[:size], received)
+
+    def _remember(self, head: bytes, exchange: _Exchange) -> None:
+        """Remember the head of a request that came in one piece: its bytes, and nothing else, led to this exchange."""
+        unique = any(name == TRACEPARENT for name, _ in self.headers)
+        if exchange.keep_alive and not unique and len(head) <= _HEADS:
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            self._heads[head] = Head(exchange.route, self.headers, len(head), len(head) + self._size)
+
     # what the parser finds
 
     def on_message_begin(self) -> None:
         """The first byte of a request; what ASGI needs to know of it is made only when ASGI is asked."""
         self._since = self.loop.time()
+        self._idle = None
+        self._between = False
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -153,13 +208,17 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         self._since = None
+        self._between = True
         exchange = self._receiving
         if exchange is None:
             super().on_message_complete()
             return
         self._receiving = None
+        self._received = exchange
         parts = exchange.body
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._accept(exchange, parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _accept(self, exchange: _Exchange, body: bytes) -> None:
         if exchange.trace is None:
             exchange.route.accept(body, exchange.tell)
         else:
@@ -189,7 +248,13 @@ class Connection(HttpToolsProtocol):
         self._telemetry.answered(exchange.route.path, status, trace)
         if not exchange.keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        if self.pipeline or not exchange.keep_alive:
+            self.on_response_complete()
+        else:
+            # as uvicorn does, without a timer for every request
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            self._idle = self.loop.time()
 
     def _common_headers(self) -> bytes:
         """The headers of every answer: uvicorn makes a new list of them each second."""
@@ -214,13 +279,17 @@ class Connection(HttpToolsProtocol):
 
     # clients that are slow
 
-    def _check_reading(self) -> None:
+    def _look(self) -> None:
+        """Look whether the client has been slow, or idle, for too long; again when it could be next."""
         now = self.loop.time()
-        # a client that we do not read from cannot be late
-        begun = now if self._since is None or self.flow.read_paused else self._since
-        left = begun + self.read_limit - now
+        left = self._pause
+        if self._since is not None and not self.flow.read_paused:
+            # a client that we do not read from cannot be late
+            left = self._since + self.read_limit - now
+        elif self._idle is not None:
+            left = self._idle + self.timeout_keep_alive - now
         if left > 0:
-            self._watch = self.loop.call_later(left, self._check_reading)
+            self._watch = self.loop.call_later(min(left, self._pause), self._look)
         elif self._receiving is not None:
             exchange, self._receiving = self._receiving, None
             exchange.keep_alive = False
