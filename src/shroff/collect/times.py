@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -76,7 +77,14 @@ def format_time(micros: int) -> str:
     >>> format_time(1429130668650857)
     '2015-04-15T20:44:28.650857Z'
     """
-    return (EPOCH + micros * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, rest = divmod(micros, _SECOND)
+    return f"{_format_second(second)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=1_000)
+def _format_second(second: int) -> str:
+    """A time in whole seconds; what is formatted is mostly now, and so mostly the same second."""
+    return (EPOCH + timedelta(seconds=second)).strftime(_LOCAL)
 
 
 def iso_time(micros: int, precision: Literal["seconds", "milliseconds"]) -> str:

@@ -77,6 +77,8 @@ def check_id(payment_id: str) -> None:
 
     >>> check_id("p-1")
     """
+    if payment_id.isascii() and 0 < len(payment_id) <= _ID_BYTES and "\0" not in payment_id:
+        return
     try:
         size = len(payment_id.encode())
     except UnicodeEncodeError:
