@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from shroff.errors import BadPayment
-from shroff.serve import asgi
-from shroff.serve.asgi import LIMIT, Receive, Scope, Send
+from shroff.serve import asgi, connection
+from shroff.serve.asgi import LIMIT, TOO_LARGE, Receive, Scope, Send
 from shroff.serve.connection import Connection, Head, Short
 from shroff.serve.pending import Told
 from shroff.serve.telemetry.meter import Meter
@@ -97,6 +97,7 @@ def chunked(parts: Sequence[bytes]) -> bytes:
 
 
 BODIES = st.binary(max_size=40) | st.just(b"bad") | st.just(b"bad!")
+CLOSE = b"connection: close"
 JSON, TEXT = b"Content-Type: application/json; charset=utf-8", b"content-type: text/plain"
 REQUESTS = st.one_of(
     BODIES.map(post),
@@ -144,6 +145,58 @@ async def exchange(kind: type[HttpToolsProtocol], requests: Sequence[bytes], las
 @given(requests=st.lists(REQUESTS, max_size=6), last=LAST, cuts=st.lists(st.integers(0, 2000), max_size=8))
 def test_both_ways_answer_the_same(requests: list[bytes], last: bytes, cuts: list[int]) -> None:
     assert run(exchange(Connection, requests, last, cuts)) == run(exchange(HttpToolsProtocol, requests, last, cuts))
+
+
+async def one_by_one(app: Echo, kind: type[HttpToolsProtocol], requests: Sequence[bytes], last: bytes) -> bytes:
+    """All that comes back for requests each of which is sent by itself, whether the one before was answered or not."""
+    async with serving(kind, app) as (reader, writer):
+        for one in requests:
+            writer.write(one)
+            await asyncio.sleep(0.0005)
+        writer.write(last)
+        return await reader.read()
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests=st.lists(REQUESTS, min_size=1, max_size=3), order=st.lists(st.integers(0, 2), max_size=8), last=LAST)
+def test_a_head_that_comes_again_changes_nothing(requests: list[bytes], order: list[int], last: bytes) -> None:
+    again = [requests[at % len(requests)] for at in order]
+    assert run(one_by_one(Echo(), Connection, again, last)) == run(one_by_one(Echo(), HttpToolsProtocol, again, last))
+
+
+def test_a_head_that_comes_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bytes] = []
+    begin = Connection.on_message_begin
+
+    def noted(self: Connection) -> None:
+        begun.append(b"")
+        begin(self)
+
+    monkeypatch.setattr(Connection, "on_message_begin", noted)
+    app = Echo()
+    received = run(one_by_one(app, Connection, [post(b"abc"), post(b"bcd"), post(b"abcd")], post(b"cde", CLOSE)))
+    assert received.count(b"HTTP/1.1 200 ") == 4
+    assert app.accepted == [b"abc", b"bcd", b"abcd", b"cde"]
+    assert len(begun) == 3
+
+
+def test_a_head_that_comes_again_is_asked_for_its_key_again() -> None:
+    app = Echo()
+    refusals = iter([None, None, *[TOO_LARGE] * 9])
+    app.short = {b"/hot": Short("/hot", lambda headers: next(refusals), app.accept)}
+    received = run(one_by_one(app, Connection, [post(b"abc")] * 3, post(b"abc", b"connection: close")))
+    assert received.count(b"HTTP/1.1 200 ") == 4
+    assert (len(app.accepted), len(app.asked)) == (2, 2)
+
+
+def test_few_heads_are_remembered_and_none_that_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEADS", 100)
+    app = Echo()
+    trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    run(one_by_one(app, Connection, [post(b"abc", trace), post(b"abc", b"x: " + b"y" * 100)], post(b"abc", CLOSE)))
+    assert not app.heads
+    run(one_by_one(app, Connection, [post(b"abc", b"x: %d" % at) for at in range(150)], post(b"abc", CLOSE)))
+    assert len(app.heads) == 50
 
 
 def test_a_plain_request_takes_the_short_way() -> None:
@@ -212,6 +265,24 @@ def test_a_client_that_waits_between_requests_is_not_slow() -> None:
             return await reader.read()
 
     assert run(work()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_a_connection_that_is_idle_for_long_is_closed(requests: int) -> None:
+    class Brief(Connection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.timeout_keep_alive = self._pause = 0.1  # type: ignore[assignment]  # uvicorn knows whole seconds
+
+    async def work() -> bytes:
+        async with serving(Brief, Echo()) as (reader, writer):
+            for _ in range(requests):
+                await asyncio.sleep(0.06)
+                writer.write(post(b"abc"))
+                await reader.readuntil(b"}")
+            return await reader.read()
+
+    assert run(work()) == b""
 
 
 def test_a_client_that_does_not_read_is_not_answered_without_end() -> None:

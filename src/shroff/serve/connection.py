@@ -41,11 +41,10 @@ class Short(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The head of a plain POST to a hot route on a connection that stays open: its bytes, and those of the request."""
+    """The head of a plain POST to a hot route on a connection that stays open; the `whole` request has these bytes."""
 
     route: Short
     headers: Headers
-    size: int
     whole: int
 
 
@@ -140,23 +139,22 @@ class Connection(HttpToolsProtocol):
         between = self._between
         size = data.find(_END) + len(_END)
         head = self._heads.get(data[:size]) if between else None
-        if (
-            head is not None
-            and head.whole == len(data)
-            and self._free()
-            and head.route.refuse(head.headers) is None
-        ):
+        if head is not None and head.whole == len(data) and self._free() and head.route.refuse(head.headers) is None:
             self._unset_keepalive_if_required()
             self._since = self._idle = None
             trace = self._telemetry.tracer.begin("POST", head.headers)
             self.cycle = exchange = _Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]
             self._accept(exchange, data[size:])
             return
-        self._received = None
-        super().data_received(data)
-        received = self._received
+        received = self._parse(data)
         if between and received is not None and len(data) == size + self._size:
             self._remember(data[:size], received)
+
+    def _parse(self, data: bytes) -> _Exchange | None:
+        """The request on the short way that these bytes completed, the last if there are several."""
+        self._received = None
+        super().data_received(data)
+        return self._received
 
     def _remember(self, head: bytes, exchange: _Exchange) -> None:
         """Remember the head of a request that came in one piece: its bytes, and nothing else, led to this exchange."""
@@ -164,7 +162,7 @@ class Connection(HttpToolsProtocol):
         if exchange.keep_alive and not unique and len(head) <= _HEADS:
             if len(self._heads) >= _HEADS:
                 self._heads.clear()
-            self._heads[head] = Head(exchange.route, self.headers, len(head), len(head) + self._size)
+            self._heads[head] = Head(exchange.route, self.headers, len(head) + self._size)
 
     # what the parser finds
 
