@@ -25,6 +25,7 @@ NOTHING: Final = 2**63 - 1
 """The record of no events, and the cell of an event without a value: larger than any number."""
 
 _ROOMY: Final = 2**62
+_NOUGHT: Final = array("q", (0,))
 
 Given = TypeVar("Given", contravariant=True)
 
@@ -70,7 +71,7 @@ class Running:
     __slots__ = ("sums",)
 
     def __init__(self) -> None:
-        self.sums: array[int] | list[int] = array("q", (0,))
+        self.sums: array[int] | list[int] = _NOUGHT[:]
 
     def push(self, time: int, cell: int) -> None:
         sums = self.sums
@@ -105,7 +106,7 @@ class Running:
             return
         # they may fit again when they begin at nothing
         base, kept = self.sums[events], self.sums[events + 1 :]
-        self.sums = array("q", (0,))
+        self.sums = _NOUGHT[:]
         self._continue(1, [total - base for total in kept])
 
     def pack(self) -> Packed:
@@ -145,7 +146,8 @@ class Records:
         self.numbers.append(cell)
         times, records = self.times, self.records
         if times is None:
-            self._keep_records()
+            if len(self.numbers) > FEW:
+                self._keep_records()
             return
         if cell == NOTHING:
             return
@@ -183,7 +185,7 @@ class Records:
     def smallest(self, low: int, high: int, after: int) -> int:
         """The smallest number of a span; `NOTHING` when there is none."""
         if self.times is None or high < len(self.numbers):
-            return min(self.numbers[low:high], default=NOTHING)
+            return min(self.numbers[low:high]) if low < high else NOTHING
         at = bisect_right(self.times, after)
         return self.records[at] if at < len(self.records) else NOTHING
 

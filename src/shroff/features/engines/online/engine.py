@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
@@ -14,15 +15,15 @@ from shroff.features.engines.online.snapshot import Snapshot
 from shroff.features.engines.online.tracks import Tracks, pack, unpack
 from shroff.features.plan import Later, Plan
 
-"""Timelines that are counted at once."""
 
-
-@dataclass(slots=True, eq=False)
-class Pending:
+class Pending(NamedTuple):
     """A payment whose result or label may still come, and the later events that have."""
 
     payment: Payment
-    known: dict[Later, Value] = field(default_factory=dict)
+    known: Mapping[Later, Value]
+
+
+_NOTHING: Final[Mapping[Later, Value]] = MappingProxyType({})
 
 
 class OnlineEngine:
@@ -39,7 +40,8 @@ class OnlineEngine:
         self.plan = Plan(groups, schema)
         self.tracks = Tracks(self.plan, lateness=lateness)
         self._horizon = max((track.horizon for track in self.tracks.later), default=0)
-        self._pending: OrderedDict[str, Pending] = OrderedDict()
+        self._pending: OrderedDict[str, Payment] = OrderedDict()
+        self._known: dict[str, dict[Later, Value]] = {}
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features, by name; from now on later payments see it.
@@ -61,17 +63,20 @@ class OnlineEngine:
 
         The first of each kind counts. Returns whether the payment is one that windows still reach.
         """
-        pending = self._pending.get(payment_id)
-        if pending is None or event in pending.known or value is None:
-            return pending is not None
-        pending.known[event] = value
-        self.tracks.learn(pending.payment, event, pending.known, self.tracks.later)
+        payment = self._pending.get(payment_id)
+        if payment is None or value is None:
+            return payment is not None
+        known = self._known.setdefault(payment_id, {})
+        if event not in known:
+            known[event] = value
+            self.tracks.learn(payment, event, known, self.tracks.later)
         return True
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived)."""
         self.tracks.forget(payment)
         self._pending.pop(payment.id, None)
+        self._known.pop(payment.id, None)
 
     def snapshot(self) -> bytes:
         """The whole state, for `restore` in another process."""
@@ -96,7 +101,8 @@ class OnlineEngine:
             track.timelines.clear()
             for key, line in lines:
                 unpack([track], tuple(key) if isinstance(key, list) else key, [line])
-        self._pending = OrderedDict((payment.id, Pending(payment, known)) for payment, known in snapshot.pending)
+        self._pending = OrderedDict((payment.id, payment) for payment, _ in snapshot.pending)
+        self._known = {payment.id: known for payment, known in snapshot.pending if known}
 
     @property
     def newest(self) -> int:
@@ -124,11 +130,12 @@ class OnlineEngine:
 
     def pendings(self) -> Iterator[Pending]:
         """The payments that may still get a result or a label, oldest first."""
-        return iter(self._pending.values())
+        return (Pending(payment, self._known.get(name, _NOTHING)) for name, payment in self._pending.items())
 
     def _remember(self, payment: Payment) -> None:
         pending = self._pending
-        pending[payment.id] = Pending(payment)
+        pending[payment.id] = payment
         limit = self.tracks.watermark - self._horizon
-        while pending and next(iter(pending.values())).payment.time <= limit:
-            pending.popitem(last=False)
+        while pending and next(iter(pending.values())).time <= limit:
+            name, _ = pending.popitem(last=False)
+            self._known.pop(name, None)

@@ -17,14 +17,14 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
 
 from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
 from shroff.collect.schema import Scale
 from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, term
-from shroff.features.engines.online.columns import NOTHING, Cell, Column, Records, Running
+from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
 from shroff.features.engines.online.names import Names, Sightings
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Measure, Slot, Stream
@@ -85,11 +85,6 @@ class Layout:
         """The time of an event, and what it gives the columns."""
         return f"{self.time}, ({''.join(cell + ', ' for cell in self.cells)})"
 
-    def timeline(self) -> Timeline:
-        """A timeline without events."""
-        times = array("q")
-        return Timeline(times, tuple([self._column(part, times) for part in self.parts]))
-
     def place(self, part: Part, column: str | None) -> Code:
         """A column by its name among those of a timeline, which has it from now on."""
         if (part, column) not in self._places:
@@ -98,10 +93,12 @@ class Layout:
             self.cells.append(_cell(part, column, self.schema))
         return f"c{self._places[part, column]}"
 
-    def _column(self, part: Part, times: array[int]) -> Column[Any]:
-        if part == "names":
-            return Sightings(joins=True) if self.grain else Names(times)
-        return Records(times) if part in ("min", "max") else Running()
+    @property
+    def timeline(self) -> Code:
+        """A timeline without events."""
+        names = "Sightings(joins=True)" if self.grain else "Names(times)"
+        kinds = {"names": names, "min": "Records(times)", "max": "Records(times)"}
+        return f"Timeline(times := array('q'), ({''.join(kinds.get(part, 'Running()') + ', ' for part in self.parts)}))"
 
 
 def value_of(column: str, schema: Schema) -> Code:
@@ -114,6 +111,11 @@ def values_in(code: Code, schema: Schema) -> Iterator[Code]:
     columns = list(schema.scales)
     for number in sorted({int(found) for found in _VALUES.findall(code)}):
         yield f"v{number} = values.get({columns[number]!r})"
+
+
+def compile_timeline(layout: Layout) -> Callable[[], Timeline]:
+    """The function that gives a timeline without events."""
+    return eval(f"lambda: {layout.timeline}", dict(HELPERS))  # type: ignore[no-any-return]  # it is just defined
 
 
 def compile_event(layout: Layout) -> Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]]:
@@ -175,21 +177,14 @@ def scatter(squares: int, total: int, count: int) -> float:
     return float(squares - mean * (total + rest))
 
 
-def smallest(records: Records, low: int, high: int, after: int) -> int:
-    """The smallest number of a span."""
-    found = records.smallest(low, high, after)
-    return NONE if found == NOTHING else found
-
-
-def largest(records: Records, low: int, high: int, after: int) -> int:
-    """The largest number of a span, whose records are of negatives."""
-    found = records.smallest(low, high, after)
-    return NONE if found == NOTHING else -found
-
-
-def entropy(counts: Sequence[int]) -> int:
+def entropy(counts: Iterable[int]) -> int:
     """n ln n − Σ c ln c over how often each name was seen."""
-    return term(sum(counts)) - sum(term(count) for count in counts if count > 1) if len(counts) > 1 else 0
+    events = known = 0
+    for count in counts:
+        events += count
+        if count > 1:
+            known += term(count)
+    return term(events) - known
 
 
 def decayed(times: array[int], sums: Sequence[int] | None, low: int, high: int, now: int, resolution: int) -> float:
@@ -217,8 +212,10 @@ def _names(code: Code) -> Callable[[Layout, str | None, Window], Code]:
     )
 
 
-def _extreme(part: Literal["min", "max"], helper: Code) -> Callable[[Layout, str | None, Window], Code]:
-    return lambda layout, column, window: f"{helper}({layout.place(part, column)}, low, high, after)"
+def _extreme(part: Literal["min", "max"], found: Code) -> Callable[[Layout, str | None, Window], Code]:
+    return lambda layout, column, window: (
+        f"NONE if (found := {layout.place(part, column)}.smallest(low, high, after)) == NOTHING else {found}"
+    )
 
 
 READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
@@ -226,8 +223,8 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
     "present": _present,
     "total": _total,
     "scatter": _scatter,
-    "min": _extreme("min", "smallest"),
-    "max": _extreme("max", "largest"),
+    "min": _extreme("min", "found"),
+    "max": _extreme("max", "-found"),
     "distinct": _names("{names}.distinct({span})"),
     "own": _names("NONE if {own} is None else {names}.own({own}, {span})"),
     "entropy": _names("entropy({names}.counts({span}))"),
@@ -249,12 +246,16 @@ def nothing(measure: Measure, schema: Schema) -> Code:
 
 
 HELPERS: Final[dict[str, object]] = {
+    "Names": Names,
     "NONE": NONE,
     "NOTHING": NOTHING,
+    "Records": Records,
+    "Running": Running,
+    "Sightings": Sightings,
+    "Timeline": Timeline,
+    "array": array,
     "decayed": decayed,
     "entropy": entropy,
-    "largest": largest,
     "scatter": scatter,
-    "smallest": smallest,
     "units": units,
 }

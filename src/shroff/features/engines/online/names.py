@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from shroff.features.engines.online.columns import FEW, Cell, Name, Packed
@@ -221,7 +221,7 @@ class Names:
             return self.seen.own(mine, low, high, after, upto)
         return self.cells[low:high].count(mine)
 
-    def counts(self, low: int, high: int, after: int, upto: int) -> list[int]:
+    def counts(self, low: int, high: int, after: int, upto: int) -> Iterable[int]:
         """How often each name was seen in a span, of those that were."""
         if self.seen is not None:
             return self.seen.counts(low, high, after, upto)
@@ -229,7 +229,7 @@ class Names:
         for name in self.cells[low:high]:
             counts[name] = counts.get(name, 0) + 1
         counts.pop(None, None)
-        return list(counts.values())
+        return counts.values()
 
     def pack(self) -> Packed:
         return self.cells if self.seen is None else self.seen.pack()

@@ -30,7 +30,12 @@ def compile_observe(plan: Plan, tracks: Sequence[Track]) -> Observe:
     names = HELPERS | {"bisect_right": bisect_right, "FOREVER": FOREVER}
     for place, track in enumerate(tracks):
         names |= {f"get{place}": track.timelines.get, f"touch{place}": track.timelines.move_to_end}
-        names |= {f"unseen{place}": track.unseen, f"extend{place}": track.extend, f"where{place}": track.where}
+        names |= {
+            f"unseen{place}": track.unseen,
+            f"begin{place}": track.begin,
+            f"extend{place}": track.extend,
+            f"where{place}": track.where,
+        }
     names |= {f"formula{place}": output.recipe.formula for place, output in enumerate(plan.outputs)}
     entities = dict.fromkeys(track.columns for track in tracks)
     lines = [line for columns in entities for line in _entity(columns, plan, tracks)]
@@ -79,11 +84,15 @@ def _extend(place: int, track: Track) -> Code:
 
 
 def _extension(place: int, track: Track) -> Iterator[Code]:
-    """The lines that add the payment: at once where it is the latest of a timeline that was just read."""
+    """The lines that add the payment: at once where it is the first or the latest of a timeline that was just read."""
     layout = track.layout
-    yield f"  at = {layout.time}"
-    nothing_to_forget = f"(size < {FEW} or watermark - {track.horizon} < line.kept)"
-    yield f"  if size and last {'<' if layout.grain else '<='} at and {nothing_to_forget}:"
+    yield f"  at, limit = {layout.time}, watermark - {track.horizon}"
+    latest = f"last {'<' if layout.grain else '<='} at and (size < {FEW} or limit < line.kept)"
+    yield f"  if {latest} if size else at > limit:"
+    yield f"   if size: touch{place}(key)"
+    yield "   else:"
+    yield f"    line = begin{place}(key, limit)"
+    yield from (f"   {code}" for code in _parts(track))
     yield "   times.append(at)"
     for column, (part, cell) in enumerate(zip(layout.parts, layout.cells, strict=True)):
         if part in ("min", "max", "names"):
@@ -92,9 +101,8 @@ def _extension(place: int, track: Track) -> Iterator[Code]:
             # what `Running.push` does, which a call would cost twice
             yield f"   try: (sums := c{column}.sums).append(sums[-1] + {cell})"
             yield f"   except OverflowError: c{column}.push(at, {cell})"
-    yield f"   touch{place}(key)"
     if layout.grain:
-        yield "  elif last == at:"
+        yield "  elif size and last == at:"
         yield from (f"   c{column}.join(size - 1, at, {cell})" for column, cell in enumerate(layout.cells))
         yield f"   touch{place}(key)"
     yield f"  else: {_extend(place, track)}"
@@ -105,11 +113,9 @@ def _windows(place: int, track: Track, cells: Cells, slots: Sequence[Slot]) -> I
     if not slots:
         return
     yield f" line = get{place}(key, unseen{place})"
-    yield " times, upto = line.times, FOREVER"
+    yield from _parts(track)
     yield " size = high = len(times)"
-    yield " last = times[-1] if size else NONE"
-    if track.layout.parts:
-        yield f" {''.join(f'c{column}, ' for column in range(len(track.layout.parts)))} = line.columns"
+    yield " last, upto = times[-1] if size else NONE, FOREVER"
     shorter: Window | None = None
     for slot in sorted(slots, key=attrgetter("window")):
         yield from _bounds(slot.window, shorter)
@@ -118,6 +124,13 @@ def _windows(place: int, track: Track, cells: Cells, slots: Sequence[Slot]) -> I
         empty = [f"{cells[slot, measure]} = {nothing(measure, track.layout.schema)}" for measure in slot.measures]
         yield f" else: {'; '.join(empty)}"
         shorter = slot.window
+
+
+def _parts(track: Track) -> Iterator[Code]:
+    """The lines that give the times and columns of a timeline names."""
+    yield " times = line.times"
+    if track.layout.parts:
+        yield f" {''.join(f'c{column}, ' for column in range(len(track.layout.parts)))} = line.columns"
 
 
 def _bounds(window: Window, shorter: Window | None) -> Iterator[Code]:

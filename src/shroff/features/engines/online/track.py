@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Cell, Packed
-from shroff.features.engines.online.measures import Layout, compile_event, grain_of
+from shroff.features.engines.online.measures import Layout, compile_event, compile_timeline, grain_of
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Stream
 
@@ -56,12 +56,13 @@ class Track:
         self.where = streams[0].where.closure() if streams[0].where else None
         self.layout = layout = Layout(streams, schema)
         self._joins = layout.grain > 0
-        self.unseen = layout.timeline()
+        self._empty = compile_timeline(layout)
+        self.unseen = self._empty()
         self._event = compile_event(layout)
 
     def timeline(self, packed: Sequence[Packed]) -> Timeline:
         """The timeline that was packed."""
-        line = self.layout.timeline()
+        line = self._empty()
         line.unpack(packed)
         return line
 
@@ -70,18 +71,28 @@ class Track:
 
         No window reaches further back from `watermark` than the horizon.
         """
-        timelines, limit = self.timelines, watermark - self.horizon
+        limit = watermark - self.horizon
         if time <= limit:
             return
-        line = timelines.get(key)
+        line = self.timelines.get(key)
         if line is None:
-            line = timelines[key] = self.layout.timeline()
+            line = self.begin(key, limit)
         else:
-            timelines.move_to_end(key)
+            self.timelines.move_to_end(key)
             line.forget(limit)
         line.add(time, cells, joins=self._joins)
-        if timelines[next(iter(timelines))].times[-1] <= limit:
-            self._drop_idle(limit)
+
+    def begin(self, key: Key, limit: int) -> Timeline:
+        """A key's timeline, which is to get its first event; idle ones make room for it."""
+        timelines = self.timelines
+        # each event brings at most one key, so two at a time keep up
+        for _ in range(2):
+            idle = next(iter(timelines), None)
+            if idle is None or timelines[idle].times[-1] > limit:
+                break
+            del timelines[idle]
+        line = timelines[key] = self._empty()
+        return line
 
     def add(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
         """Add a payment, if it meets the condition; `values` are its own with what is known of it by now."""
@@ -97,14 +108,6 @@ class Track:
             line.remove(*self._event(payment, payment.values, payment.time), joins=self._joins)
             if not line.times:
                 del self.timelines[key]
-
-    def _drop_idle(self, limit: int) -> None:
-        # each event brings at most one key, so two at a time keep up
-        for _ in range(2):
-            idle, line = next(iter(self.timelines.items()))
-            if line.times[-1] > limit:
-                return
-            del self.timelines[idle]
 
     def _key(self, values: Mapping[str, Value]) -> Key:
         """The key of an event; None when one of its columns is null, or the condition is not met."""
