@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
+from shroff.features.engines.online.pending import Pending, Pendings
 from shroff.features.engines.online.snapshot import Snapshot
-from shroff.features.engines.online.tracks import Tracks, pack, unpack
+from shroff.features.engines.online.tracks import Tracks, columns_awaited, pack, unpack
 from shroff.features.plan import Later, Plan
-
-
-class Pending(NamedTuple):
-    """A payment whose result or label may still come, and the later events that have."""
-
-    payment: Payment
-    known: Mapping[Later, Value]
-
-
-_NOTHING: Final[Mapping[Later, Value]] = MappingProxyType({})
 
 
 class OnlineEngine:
@@ -40,8 +28,7 @@ class OnlineEngine:
         self.plan = Plan(groups, schema)
         self.tracks = Tracks(self.plan, lateness=lateness)
         self._horizon = max((track.horizon for track in self.tracks.later), default=0)
-        self._pending: OrderedDict[str, Payment] = OrderedDict()
-        self._known: dict[str, dict[Later, Value]] = {}
+        self._pending = Pendings(sorted(columns_awaited(self.plan)))
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features, by name; from now on later payments see it.
@@ -51,7 +38,7 @@ class OnlineEngine:
         """
         features = self.tracks.observe(payment)
         if self.tracks.later:
-            self._remember(payment)
+            self._pending.put(payment, self.tracks.watermark - self._horizon)
         return features
 
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
@@ -63,20 +50,17 @@ class OnlineEngine:
 
         The first of each kind counts. Returns whether the payment is one that windows still reach.
         """
-        payment = self._pending.get(payment_id)
-        if payment is None or value is None:
-            return payment is not None
-        known = self._known.setdefault(payment_id, {})
-        if event not in known:
-            known[event] = value
-            self.tracks.learn(payment, event, known, self.tracks.later)
+        if payment_id not in self._pending:
+            return False
+        news = None if value is None else self._pending.tell(payment_id, event, value)
+        if news is not None:
+            self.tracks.learn(news.payment, event, news.known, self.tracks.later)
         return True
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived)."""
         self.tracks.forget(payment)
-        self._pending.pop(payment.id, None)
-        self._known.pop(payment.id, None)
+        self._pending.drop(payment.id)
 
     def snapshot(self) -> bytes:
         """The whole state, for `restore` in another process."""
@@ -86,7 +70,7 @@ class OnlineEngine:
             lateness=self.tracks.lateness,
             watermark=watermark,
             tracks=[[(key, pack([track], key, watermark)[0]) for key in list(track.timelines)] for track in tracks],
-            pending=[(pending.payment, dict(pending.known)) for pending in self.pendings()],
+            pending=self._pending.pack(),
         ).encode()
 
     def restore(self, data: bytes) -> None:
@@ -101,8 +85,7 @@ class OnlineEngine:
             track.timelines.clear()
             for key, line in lines:
                 unpack([track], tuple(key) if isinstance(key, list) else key, [line])
-        self._pending = OrderedDict((payment.id, payment) for payment, _ in snapshot.pending)
-        self._known = {payment.id: known for payment, known in snapshot.pending if known}
+        self._pending.unpack(snapshot.pending)
 
     @property
     def newest(self) -> int:
@@ -129,13 +112,5 @@ class OnlineEngine:
         return len(self._pending)
 
     def pendings(self) -> Iterator[Pending]:
-        """The payments that may still get a result or a label, oldest first."""
-        return (Pending(payment, self._known.get(name, _NOTHING)) for name, payment in self._pending.items())
-
-    def _remember(self, payment: Payment) -> None:
-        pending = self._pending
-        pending[payment.id] = payment
-        limit = self.tracks.watermark - self._horizon
-        while pending and next(iter(pending.values())).time <= limit:
-            name, _ = pending.popitem(last=False)
-            self._known.pop(name, None)
+        """The payments that may still get a result or a label, oldest first, as far as that concerns them."""
+        return iter(self._pending)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
 
-from shroff.features.engines.online.columns import FEW, Cell, Name, Packed
+from shroff.features.engines.online.columns import Cell, Name, Packed
+
+FEW: Final = 128
+"""Events whose names are sooner looked through than kept in order of when each was seen."""
+
+_NAMELESS: Final = 255
+"""The place of the name of an event without one."""
 
 
 class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type checkers only until Python 3.12
@@ -169,80 +175,90 @@ class Sightings:
 
 
 class Names:
-    """The name of each event while they are few; of more, their `Sightings`."""
+    """Which name each event gave, as its place among those there are, while they are few; of more, their `Sightings`.
 
-    __slots__ = ("_all", "cells", "seen")
+    Every payment brings its names as texts of its own, so what is kept of them is one of each.
+    """
+
+    __slots__ = ("_all", "cells", "names", "seen")
 
     def __init__(self, all_times: array[int]) -> None:
         self._all = all_times
-        self.cells: list[Cell] = []
+        self.names: dict[Cell, int] = {}
+        self.cells = bytearray()
         self.seen: Sightings | None = None
 
     def push(self, time: int, cell: Cell) -> None:
-        if self.seen is not None:
+        place, cells = self.names.get(cell), self.cells
+        if place is not None and len(cells) < FEW:
+            cells.append(place)
+        elif self.seen is not None:
             self.seen.push(time, cell)
-            return
-        self.cells.append(cell)
-        if len(self.cells) > FEW:
-            self._see()
+        else:
+            self.insert(len(cells), time, cell)
 
     def insert(self, at: int, time: int, cell: Cell) -> None:
         if self.seen is not None:
             self.seen.insert(at, time, cell)
             return
-        self.cells.insert(at, cell)
-        if len(self.cells) > FEW:
+        place = _NAMELESS if cell is None else self.names.setdefault(cell, len(self.names))
+        self.cells.insert(at, place)
+        if len(self.cells) > FEW or len(self.names) == _NAMELESS:
             self._see()
 
     def remove(self, at: int, time: int, cell: Cell) -> None:
         if self.seen is not None:
             self.seen.remove(at, time, cell)
             return
-        del self.cells[self.cells.index(cell, at)]
+        place = _NAMELESS if cell is None else self.names[cell]
+        del self.cells[self.cells.index(place, at)]
 
     def cut(self, events: int, limit: int) -> None:
         if self.seen is not None:
             self.seen.cut(events, limit)
             return
-        # payments bring equal names as texts of their own: one of them is enough
-        same: dict[Cell, Cell] = {}
-        self.cells = [same.setdefault(cell, cell) for cell in self.cells[events:]]
+        del self.cells[:events]
+        left = {*self.cells}
+        names = [(name, place) for name, place in self.names.items() if place in left]
+        self.names = {name: place for place, (name, _) in enumerate(names)}
+        self.cells = self.cells.translate(bytes.maketrans(bytes([old for _, old in names]), bytes(range(len(names)))))
 
     def distinct(self, low: int, high: int, after: int, upto: int) -> int:
         """How many names were seen in a span."""
         if self.seen is not None:
             return self.seen.distinct(low, high, after, upto)
-        names = set(self.cells[low:high])
-        return len(names) - (None in names)
+        places = {*self.cells[low:high]}
+        return len(places) - (_NAMELESS in places)
 
     def own(self, mine: Name, low: int, high: int, after: int, upto: int) -> int:
         """How often a name was seen in a span."""
         if self.seen is not None:
             return self.seen.own(mine, low, high, after, upto)
-        return self.cells[low:high].count(mine)
+        place = self.names.get(mine)
+        return 0 if place is None else self.cells.count(place, low, high)
 
     def counts(self, low: int, high: int, after: int, upto: int) -> Iterable[int]:
         """How often each name was seen in a span, of those that were."""
         if self.seen is not None:
             return self.seen.counts(low, high, after, upto)
-        counts: dict[Cell, int] = {}
-        for name in self.cells[low:high]:
-            counts[name] = counts.get(name, 0) + 1
-        counts.pop(None, None)
-        return counts.values()
+        cells = self.cells[low:high]
+        return [cells.count(place) for place in {*cells} if place != _NAMELESS]
 
     def pack(self) -> Packed:
-        return self.cells if self.seen is None else self.seen.pack()
+        return [list(self.names), bytes(self.cells)] if self.seen is None else self.seen.pack()
 
     def unpack(self, packed: Packed) -> None:
         if isinstance(packed, Mapping):
-            self.cells, self.seen = [], Sightings(joins=False)
+            self.seen = Sightings(joins=False)
             self.seen.unpack(packed)
         else:
-            self.cells, self.seen = list(cast(Sequence[Cell], packed)), None
+            names, cells = cast(tuple[list[Name], bytes], packed)
+            self.names, self.cells = {name: place for place, name in enumerate(names)}, bytearray(cells)
+            self.seen = None
 
     def _see(self) -> None:
+        names: dict[int, Cell] = {place: name for name, place in self.names.items()}
         self.seen = Sightings(joins=False)
-        for time, cell in zip(self._all, self.cells, strict=True):
-            self.seen.push(time, cell)
-        self.cells = []
+        for time, place in zip(self._all, self.cells, strict=True):
+            self.seen.push(time, names.get(place))
+        self.names, self.cells = {}, bytearray()

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.errors import BadFile
 from shroff.features.engines.online.tracks import Line
@@ -22,7 +21,7 @@ class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
     lateness: int
     watermark: int
     tracks: list[list[tuple[Any, Line]]]
-    pending: list[tuple[Payment, dict[Later, Value]]]
+    pending: list[tuple[str, Any, dict[Later, Value]]]
     format: int = _FORMAT
 
     def encode(self) -> bytes:

@@ -100,14 +100,16 @@ class Track:
         if key is not None:
             self.extend(key, *self._event(payment, values, payment.time), watermark)
 
-    def remove(self, payment: Payment) -> None:
-        """Undo `add`."""
+    def remove(self, payment: Payment, watermark: int) -> None:
+        """Undo `add`, unless the payment is beyond reach by now: then it may never have been added."""
         key = self._key(payment.values)
         line = self.timelines.get(key)
-        if line is not None:
-            line.remove(*self._event(payment, payment.values, payment.time), joins=self._joins)
-            if not line.times:
-                del self.timelines[key]
+        time, cells = self._event(payment, payment.values, payment.time)
+        if line is None or time <= watermark - self.horizon:
+            return
+        line.remove(time, cells, joins=self._joins)
+        if not line.times:
+            del self.timelines[key]
 
     def _key(self, values: Mapping[str, Value]) -> Key:
         """The key of an event; None when one of its columns is null, or the condition is not met."""

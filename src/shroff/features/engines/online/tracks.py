@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from shroff.collect import Payment
+from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.reading import compile_observe
 from shroff.features.engines.online.track import Key, Track, together
 from shroff.features.engines.rows import reader
-from shroff.features.plan import Later, Plan
+from shroff.features.plan import Later, Plan, Stream
 from shroff.features.window import micros
 
 _PART: Final = 4_096
@@ -63,7 +63,7 @@ class Tracks:
         """Undo `observe`."""
         for track in self.tracks:
             if not track.later:
-                track.remove(payment)
+                track.remove(payment, self.watermark)
 
     def learn(self, payment: Payment, event: Later, known: Mapping[Later, Value], tracks: Sequence[Track]) -> None:
         """A payment's result or label has come, which is among what is `known` of it now; let these tracks see it."""
@@ -90,3 +90,17 @@ def unpack(tracks: Sequence[Track], key: Key, packed: Sequence[Line]) -> None:
         track.timelines.pop(key, None)
         if line is not None and line[0]:
             track.timelines[key] = track.timeline(line)
+
+
+def columns_read(streams: Iterable[Stream], schema: Schema) -> set[str]:
+    """The columns of a payment that its timelines are extended by; amounts are summed from its units."""
+    conditions = {name for stream in streams if stream.where for name in stream.where.columns}
+    counted = {measure.column for stream in streams for measure in stream.measures if measure.column}
+    return (conditions | (counted - {schema.amount})) - schema.later
+
+
+def columns_awaited(plan: Plan) -> set[str]:
+    """The columns of a payment that tell the timelines of an entity of it, where they await its result or label."""
+    keys = {stream.columns for stream in plan.streams if stream.later}
+    streams = [stream for stream in plan.streams if stream.columns in keys]
+    return columns_read(streams, plan.schema).union(*keys)

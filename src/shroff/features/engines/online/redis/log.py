@@ -10,7 +10,7 @@ import msgspec
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.track import Key, Track, together
-from shroff.features.engines.online.tracks import Tracks, pack, unpack
+from shroff.features.engines.online.tracks import Tracks, columns_read, pack, unpack
 from shroff.features.plan import Later, Plan, Stream
 
 PREFIX: Final = 8
@@ -95,7 +95,7 @@ class Log:
                 if kind == PAYMENT:
                     track.add(payment, payment.values, replica.watermark)
                 else:
-                    track.remove(payment)
+                    track.remove(payment, replica.watermark)
 
     def snapshot(self, replica: Tracks, key: Key, upto: int) -> bytes:
         """The entry that stands for all those up to an arrival, by what a replica knows."""
@@ -119,10 +119,3 @@ def logs(plan: Plan) -> list[Log]:
     for place, streams in enumerate(together(plan.streams)):
         entities.setdefault(streams[0].columns, {})[place] = streams
     return [Log(number, streams, plan.schema) for number, streams in enumerate(entities.values())]
-
-
-def columns_read(streams: Iterable[Stream], schema: Schema) -> set[str]:
-    """The columns of a payment that its timelines are extended by; amounts are summed from its units."""
-    conditions = {name for stream in streams if stream.where for name in stream.where.columns}
-    counted = {measure.column for stream in streams for measure in stream.measures if measure.column}
-    return (conditions | (counted - {schema.amount})) - schema.later

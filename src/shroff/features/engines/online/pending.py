@@ -1,0 +1,74 @@
+"""Payments whose result or label may still come."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.features.plan import Later
+
+Held = tuple[int, int, *tuple[Value, ...]]
+"""What is kept of a payment: its time, its amount in units, and what it says in some columns."""
+
+
+class Pending(NamedTuple):
+    """A payment, as far as it is kept, and the later events of it that have come."""
+
+    payment: Payment
+    known: Mapping[Later, Value]
+
+
+class Pendings:
+    """Payments by their id, oldest first, each with what it says in these columns."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._known: dict[str, dict[Later, Value]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Pending]:
+        return (Pending(self._payment(*item), self._known.get(item[0], {})) for item in self._held.items())
+
+    def put(self, payment: Payment, limit: int) -> None:
+        """Keep a payment, and let those go that are not later than `limit`."""
+        held = self._held
+        held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self._columns))
+        while next(iter(held.values()))[0] <= limit:
+            self._known.pop(held.popitem(last=False)[0], None)
+            if not held:
+                return
+
+    def drop(self, payment_id: str) -> None:
+        """Let a payment go."""
+        self._held.pop(payment_id, None)
+        self._known.pop(payment_id, None)
+
+    def tell(self, payment_id: str, event: Later, value: Value) -> Pending | None:
+        """Keep what a payment's result or label is, unless it is known; the payment, where it is news."""
+        known = self._known.setdefault(payment_id, {})
+        if event in known:
+            return None
+        known[event] = value
+        return Pending(self._payment(payment_id, self._held[payment_id]), known)
+
+    def __contains__(self, payment_id: str) -> bool:
+        return payment_id in self._held
+
+    def pack(self) -> list[tuple[str, Held, dict[Later, Value]]]:
+        """All of them as what MessagePack knows."""
+        return [(name, held, self._known.get(name, {})) for name, held in self._held.items()]
+
+    def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Value]]]) -> None:
+        """Become what was packed."""
+        self._held = OrderedDict((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
+        self._known = {name: known for name, _, known in packed if known}
+
+    def _payment(self, payment_id: str, held: Held) -> Payment:
+        time, units, *values = held
+        return Payment(payment_id, time, 0, 0, units, dict(zip(self._columns, values, strict=True)))
