@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.errors import DataError
 from shroff.features.define import Feature
 from shroff.features.engines.batch import compute, whole
+from shroff.features.engines.batch.run import Run
 from shroff.features.engines.batch.table import Keyed
 
 card = Entity("card", "card")
@@ -113,6 +115,17 @@ def test_a_window_may_begin_where_one_over_other_events_does() -> None:
     late = card.count("5m", delay="10m", where="amount > 5", name="late")
     found = features(frame, card.count("15m"), late)
     assert_frame_equal(found.select("late"), features(frame, late).select("late"), check_exact=True)
+
+
+def test_what_a_run_found_goes_with_it() -> None:
+    """Not when the garbage collector comes by: it may be more than the features."""
+    gc.collect()
+    gc.disable()
+    try:
+        features(table(50))
+        assert not [found for found in gc.get_objects() if type(found) is Run]
+    finally:
+        gc.enable()
 
 
 def test_totals_that_leave_64_bits_are_refused() -> None:

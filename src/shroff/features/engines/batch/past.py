@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 
 from shroff.features import aggregates, folds, kernel
+from shroff.features.engines.batch.table import KEPT, KNOWN, Name
 from shroff.features.grouping import Flags, Int, Int32
 from shroff.features.kernel import Events, Queries, Span
+from shroff.features.plan import Stream
 from shroff.features.window import Window
 
 
@@ -64,6 +66,43 @@ class Past:
         if current not in self._seen:
             self._seen[current] = kernel.seen(self.queries, self.events, int(current))
         return self._seen[current]
+
+
+class Pasts:
+    """The events of a run by the condition that they meet, found once each.
+
+    It knows nothing of the run itself: what is found must go when the run goes.
+    """
+
+    def __init__(self, queries: Queries, columns: Mapping[Name, Int]) -> None:
+        self.queries = queries
+        self._columns = columns
+        self._found: dict[tuple[str, bool], Past] = {}
+
+    def of(self, stream: Stream | None) -> Past:
+        """The payments that are events of a stream; all payments without one."""
+        where = stream.where.sql if stream and stream.where else ""
+        if (where, False) not in self._found:
+            own = self.queries.rows.astype(np.int64)
+            events = kernel.settle(self.queries, self._kept(where), self._columns.get((KNOWN, where), own))
+            self._found[where, False] = Past(self.queries, events, np.ones(len(events.places), np.bool_))
+        return self._found[where, False]
+
+    def summed(self, stream: Stream) -> Past:
+        """`of`, for sums: where it is known at once what is an event, all payments, of which some do not count.
+
+        So streams of an entity share the edges of their windows.
+        """
+        where = stream.where.sql if stream.where else ""
+        everything = self.of(None)
+        if not where or (KNOWN, where) in self._columns or not everything.events.plain:
+            return self.of(stream)
+        if (where, True) not in self._found:
+            self._found[where, True] = everything.only(self._kept(where))
+        return self._found[where, True]
+
+    def _kept(self, where: str) -> Flags:
+        return self._columns[KEPT, where] != 0 if where else np.ones(len(self.queries.rows), np.bool_)
 
 
 def _shifts(window: Window) -> set[int]:

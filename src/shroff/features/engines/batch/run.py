@@ -14,10 +14,10 @@ from shroff.collect import money
 from shroff.errors import DataError
 from shroff.features import aggregates, folds, grouping, kernel
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
-from shroff.features.engines.batch.past import Past
-from shroff.features.engines.batch.table import HIGHEST, KEPT, KNOWN, Keyed, Name, Table
+from shroff.features.engines.batch.past import Past, Pasts
+from shroff.features.engines.batch.table import HIGHEST, Keyed, Name, Table
 from shroff.features.folds import Floats
-from shroff.features.grouping import Flags, Int, Int32
+from shroff.features.grouping import Int, Int32
 from shroff.features.kernel import Events, Queries, Span, Trace
 from shroff.features.plan import Input, Measure, Output, Slot, Stream
 from shroff.features.window import Window
@@ -45,7 +45,7 @@ class Run:
         times = self.columns.pop(table.schema.time)
         starts = keyed.starts[first : last + 1] - start
         self.queries = Queries(starts, keyed.rows[self.places], times)
-        self._pasts: dict[tuple[str, bool], Past] = {}
+        self.pasts = Pasts(self.queries, self.columns)
         self._held: dict[Slot, Held] = {}
         self._constants: dict[float, Floats] = {}
         for name in table.names.keys() & self.columns.keys():
@@ -70,7 +70,7 @@ class Run:
     def _measure(self, item: Input) -> Numbers:
         held = self._held.get(item.slot)
         if held is None:
-            held = self._held[item.slot] = Held(self, item.stream, item.slot.window)
+            held = self._held[item.slot] = Held(self.pasts, item.stream, item.slot.window)
         if item.measure not in held.measures:
             held.measures[item.measure] = FOLDS[item.measure.kind](self, held, str(item.measure.column))
         return held.measures[item.measure]
@@ -90,47 +90,21 @@ class Run:
                 "exact totals; give the column in a larger unit."
             )
 
-    def past(self, stream: Stream | None) -> Past:
-        """The payments that are events of a stream; of all payments without one."""
-        where = stream.where.sql if stream and stream.where else ""
-        if (where, False) not in self._pasts:
-            own = self.queries.rows.astype(np.int64)
-            keep = self._kept(where)
-            events = kernel.settle(self.queries, keep, self.columns.get((KNOWN, where), own))
-            self._pasts[where, False] = Past(self.queries, events, np.ones(len(events.places), np.bool_))
-        return self._pasts[where, False]
-
-    def summed(self, stream: Stream) -> Past:
-        """`past`, for sums: where it is known at once what is an event, all payments, of which some do not count.
-
-        So streams of an entity share the edges of their windows.
-        """
-        where = stream.where.sql if stream.where else ""
-        everything = self.past(None)
-        if not where or (KNOWN, where) in self.columns or not everything.events.plain:
-            return self.past(stream)
-        if (where, True) not in self._pasts:
-            self._pasts[where, True] = everything.only(self._kept(where))
-        return self._pasts[where, True]
-
-    def _kept(self, where: str) -> Flags:
-        return self.columns[KEPT, where] != 0 if where else np.ones(len(self.queries.rows), np.bool_)
-
 
 class Held:
     """What one window of a run holds before each payment, found once and folded for each measure."""
 
-    def __init__(self, run: Run, stream: Stream, window: Window) -> None:
-        self._run = run
+    def __init__(self, pasts: Pasts, stream: Stream, window: Window) -> None:
+        self._pasts = pasts
         self._stream = stream
         self.window = window
-        self.queries = run.queries
+        self.queries = pasts.queries
         self.measures: dict[Measure, Numbers] = {}
 
     @cached_property
     def summed(self) -> Past:
         """What sums are over."""
-        return self._run.summed(self._stream)
+        return self._pasts.summed(self._stream)
 
     @cached_property
     def span(self) -> Span:
@@ -140,12 +114,12 @@ class Held:
     @property
     def events(self) -> Events:
         """What the window moves over."""
-        return self._run.past(self._stream).events
+        return self._pasts.of(self._stream).events
 
     @cached_property
     def trace(self) -> Trace:
         """How the window moves."""
-        span = self._run.past(self._stream).span(self.window, self._stream.slots)
+        span = self._pasts.of(self._stream).span(self.window, self._stream.slots)
         return kernel.trace(self.queries, self.events, self.window, span)
 
     @cached_property
