@@ -42,6 +42,7 @@ FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {
     "many": clients.many,
     "bundle": machine.damaged_bundle,
     "publish": machine.publish,
+    "features": servers.features,
 }
 
 

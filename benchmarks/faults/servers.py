@@ -10,7 +10,10 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
+from serve.conftest import VELOCITY, card, fitted_model, make_bundle
 from servers import free_port, postgres, redis, stoppable_postgres
+from shroff import FeatureGroup
+from shroff.package import Models, save
 
 _AWAY = 2.0
 
@@ -116,3 +119,24 @@ def worker(place: Place) -> Verdict:
             return "3 times both of two workers at once, started again"
 
         return place.suffer("kill -9, two workers", happen, ledger=ledger, state=state, workers=2)
+
+
+def features(place: Place) -> Verdict:
+    """Publish models with more features, and with fewer again, while two workers share Redis and PostgreSQL."""
+    models = Models(place.folder / "models")
+    models.publish(place.bundle)
+    more = FeatureGroup("velocity", [*VELOCITY.definitions, card.count("2d")], version=2)
+    save(make_bundle(fitted_model(), groups=(more,)), place.folder / "more")
+
+    def happen(service: Service, load: Load) -> str:
+        refused = load.told.refused
+        for bundle in (place.folder / "more", place.bundle, place.folder / "more"):
+            version = models.publish(bundle).version.encode()
+            load.until(lambda version=version: version in load.told.last)  # type: ignore[misc]  # bound now
+            load.wait(200)
+        if load.told.refused > refused or load.told.interrupted or load.told.degraded:
+            raise RuntimeError("requests were refused, broken off or decided without features meanwhile")
+        return "two workers; published a model with more features, the one before, and again; no request refused"
+
+    with postgres() as ledger, redis() as state:
+        return place.suffer("publish features", happen, published=True, ledger=ledger, state=state, workers=2)

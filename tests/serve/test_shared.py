@@ -41,7 +41,7 @@ class World:
         return RedisEngine([COUNTS], SCHEMA, url=self.url, space=self._space)
 
     def join(self, *others: SharedState) -> SharedState:
-        state = SharedState(self.engine(), Arrivals(system_time), self.numbers)
+        state = SharedState(self.engine(), Arrivals(system_time), self.numbers, member=token_hex(4))
 
         def beat() -> None:
             for other in others:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import msgspec
 import pytest
 
 from serve.audit import body, payments, read_ledger
+from serve.conftest import VELOCITY, card, make_bundle
 from serve.service import KEY
 from serve.several import children, ledger_url, service, state_url
 from servers import free_port, or_skip, redis
+from shroff import FeatureGroup
 from shroff.client import Client, Decision
 from shroff.errors import ConfigurationError
 from shroff.monitor import ledger_parity
-from shroff.package import Bundle
+from shroff.package import Bundle, save
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 from shroff.serve.server import serve
@@ -138,6 +141,53 @@ def test_a_payment_that_two_workers_decide_at_once_counts_once(
     second.close()
     seen = {entry.payment_id: body(entry)["features"] for entry in payments(read_ledger(ledger_url))}
     assert {name: features["card_count_1h"] for name, features in seen.items()} == {"both": 0.0, "next": 1.0}
+    assert_parity(bundle, ledger_url)
+
+
+def test_workers_change_over_to_other_features_together(
+    bundle: Bundle, model: bytes, state_url: str, ledger_url: str, pay: Pay, tmp_path: Path
+) -> None:
+    more = FeatureGroup("velocity", [*VELOCITY.definitions, card.count("2d")], version=2)
+    other = save(make_bundle(model, groups=(more,)), tmp_path / "more")
+    both = [Scorer(bundle, Ledger(ledger_url), key=KEY, state=state_url) for _ in range(2)]
+    answers: list[dict[str, Any]] = []
+
+    async def send(scorer: Scorer, lane: int) -> None:
+        for number in count():
+            sent = pay(payment_id=f"{lane}-{number}", card_id=f"c{number % 3}")
+            answers.append(msgspec.json.decode(await scorer.decide(msgspec.json.encode(sent))))
+            if number % 5 == 0:
+                await scorer.learn("result", sent["payment_id"], "failed")
+
+    async def beat() -> None:
+        while True:
+            for scorer in both:
+                scorer.beat()
+            await asyncio.sleep(0.1)
+
+    async def work() -> None:
+        beside = [asyncio.create_task(beat())]
+        for scorer in both:
+            await asyncio.to_thread(scorer.start)
+        beside += [asyncio.create_task(send(both[lane % 2], lane)) for lane in range(6)]
+        for target in (other, bundle, other):
+            first = asyncio.create_task(both[0].adopt(target))
+            # the second one notices later
+            await asyncio.sleep(0.5)
+            assert not first.done(), "nobody gives features of a state that others do not tell"
+            await both[1].adopt(target)
+            await first
+            assert {scorer.bundle.version for scorer in both} == {target.version}
+        for task in beside:
+            task.cancel()
+        found = await asyncio.gather(*beside, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in found), found
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    for scorer in both:
+        scorer.close()
+    assert not any(answer["degraded"] for answer in answers)
+    assert {answer["model"]["version"] for answer in answers} == {bundle.version, other.version}
     assert_parity(bundle, ledger_url)
 
 

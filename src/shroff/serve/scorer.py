@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import Literal
+from typing import Final, Literal
 
 import polars as pl
 
@@ -46,6 +46,10 @@ from shroff.serve.states import States
 from shroff.serve.telemetry.meter import Journey, Meter
 from shroff.serve.telemetry.tracing import CURRENT
 
+_TOGETHER: Final = 10_000_000
+"""Microseconds that processes that share a state wait for each other before they change over to another."""
+_LOOK: Final = 0.02
+"""Seconds between two looks whether others are there."""
 _log = logging.getLogger("shroff.serve")
 
 
@@ -206,6 +210,7 @@ class Scorer:
             try:
                 self._ledger.open()
                 mark = self._states.prepare(self.bundle, self._state)
+                self._state.join(self._require_open)
             except Exception as error:
                 self._ledger.close()
                 self._forget()
@@ -235,7 +240,8 @@ class Scorer:
         """Decide by another bundle from the next payment on; nothing is refused meanwhile.
 
         When its features are others, they are first computed over history and ledger beside those in use; payments
-        then wait only while the few that came during the last step are added.
+        then wait only while the few that came during the last step are added. Processes that share a state change over
+        together: none may give features of the new one while another still decides by the one before.
 
         Raises:
             BundleError: its parts do not fit together, or it expects other fields of a payment.
@@ -251,8 +257,14 @@ class Scorer:
         self._require_same_payments(state.engine.plan.schema)
         mark = await asyncio.to_thread(self._states.prepare, bundle, state)
         last = await asyncio.to_thread(self._states.catch_up, state, mark.seq)
+        patience = self._clock() + _TOGETHER
+        while not state.assembled(self._state) and self._clock() < patience:
+            last = await asyncio.to_thread(self._states.catch_up, state, last)
+            await asyncio.sleep(_LOOK)
         async with self._sequencer.paused():
             self._states.catch_up(state, last)
+            while not state.entered():
+                await asyncio.sleep(_LOOK)
             self._use(bundle, decider, state)
 
     async def compare(self, candidate: Bundle | None) -> None:

@@ -16,7 +16,7 @@ from shroff.features.engines.online.redis import RedisEngine, Roll
 from shroff.features.plan import Later
 from shroff.serve.clock import Arrivals
 from shroff.serve.debts import Debts, Numbers
-from shroff.serve.state import Seen
+from shroff.serve.state import Seen, State
 
 _PATIENCE: Final = 0.1
 """Seconds between two looks whether others have told what they owe."""
@@ -32,10 +32,10 @@ class SharedState:
 
     Args:
         numbers: of payments' records in the ledger.
-        member: the name of this process among those that share the state; by default one of its own.
+        member: the name of this process among those that share states.
     """
 
-    def __init__(self, engine: RedisEngine, arrivals: Arrivals, numbers: Numbers, *, member: str = "") -> None:
+    def __init__(self, engine: RedisEngine, arrivals: Arrivals, numbers: Numbers, *, member: str) -> None:
         self.engine = engine
         self.failure: str | None = None
         self._arrivals = arrivals
@@ -57,6 +57,30 @@ class SharedState:
                 return
             tick()
             time.sleep(_PATIENCE)
+
+    def assembled(self, before: State) -> bool:
+        """Whether all who share the state before are about to change over to this one, as this process is from now on.
+
+        Raises:
+            Unavailable: the server cannot be reached, or the ledger.
+        """
+        before.beat()
+        self._debts.pay()
+        self._roll.answer(clear=False)
+        return not isinstance(before, SharedState) or before.sharers <= self.sharers
+
+    def entered(self) -> bool:
+        """Whether all who are about to use this state have told it what they decided before, as this process has.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        return self._roll.answer(clear=not self._debts)
+
+    @property
+    def sharers(self) -> frozenset[bytes]:
+        """The others that share it."""
+        return self._roll.others
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
         """What payments see, with the arrivals that the state gave them."""

@@ -30,6 +30,12 @@ class State(Protocol):
     def join(self, tick: Callable[[], None]) -> None:
         """Wait, calling `tick`, until it knows what all processes that share it know; before the first `observe`."""
 
+    def assembled(self, before: State) -> bool:
+        """Whether all who share the state before are about to change over to this one, which nobody has used yet."""
+
+    def entered(self) -> bool:
+        """Whether all of them have let it know what they decided by the state before."""
+
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
         """What payments that wait together see, and their arrivals set; from now on later payments see them.
 
@@ -69,6 +75,14 @@ class LocalState:
 
     def join(self, tick: Callable[[], None]) -> None:
         """Nothing: nobody shares it."""
+
+    def assembled(self, before: State) -> bool:
+        """Yes: there is nobody else."""
+        return True
+
+    def entered(self) -> bool:
+        """Yes: there is nobody else."""
+        return True
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
         """What payments see, each with the arrival that comes next."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from secrets import token_hex
 
 import polars as pl
 
@@ -23,7 +24,7 @@ class States:
 
     Args:
         where: `memory`, or the URL of a Redis server.
-        member: the name of this process among those that share a state; by default one of its own.
+        member: the name of this process among those that share states; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
         tick: called all the while something is read; may raise, to break it off.
     """
@@ -43,7 +44,7 @@ class States:
         self._where = where
         self._ledger = ledger
         self._arrivals = arrivals
-        self._member = member
+        self._member = member or token_hex(8)
         self._lateness = lateness
         self._history = history
         self._clock = clock
@@ -61,7 +62,7 @@ class States:
         return SharedState(engine, self._arrivals, self._ledger.numbers, member=self._member)
 
     def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
-        """Let a state know history and ledger, and all who share it; with `only_empty` only a Redis that has none.
+        """Let a state know history and ledger; with `only_empty` only a Redis that has none.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
@@ -82,10 +83,7 @@ class States:
             return Mark(0, 0)
         # what arrived longer ago came too late to count, had another process not told the state of it
         recent = partial(self._read, since=self._clock() - micros(self._lateness))
-        mark = Mark(ensure_filled(engine, fill, recent), 0)
-        if not only_empty:
-            state.join(self._tick)
-        return mark
+        return Mark(ensure_filled(engine, fill, recent), 0)
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""

@@ -7,7 +7,6 @@ every now and then, and whoever has not for a while is taken for dead.
 
 from __future__ import annotations
 
-from secrets import token_hex
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -29,13 +28,14 @@ class Roll:
     """One process's view of the roll of a state.
 
     Args:
-        member: its name on the roll, which a process that takes its place inherits; by default one of its own.
+        member: its name on the roll: the same on the rolls of all states that it uses, and that of the process whose
+            place it takes.
         patience: seconds without an answer after which another process is taken for dead.
     """
 
-    def __init__(self, engine: RedisEngine, *, member: str = "", patience: float = _PATIENCE) -> None:
+    def __init__(self, engine: RedisEngine, *, member: str, patience: float = _PATIENCE) -> None:
         self._engine = engine
-        self._member = (member or token_hex(8)).encode()
+        self._member = member.encode()
         self._patience = patience
         self._others: dict[bytes, _Heard] = {}
         self._life = _NEVER
@@ -45,6 +45,11 @@ class Roll:
     def current(self) -> bool:
         """Whether it was answered with nothing owed, over the connection there is."""
         return self._since is not None and self._life == self._engine.link.lives
+
+    @property
+    def others(self) -> frozenset[bytes]:
+        """Those on it beside this one, as of its last answer."""
+        return frozenset(self._others)
 
     def lost(self) -> None:
         """The state is away: all have to answer anew."""
