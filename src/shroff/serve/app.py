@@ -112,6 +112,7 @@ class App:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         beating.cancel()
+        self._scorer.leave()
         # the scorer, once told to close, also breaks off its start
         await asyncio.to_thread(self._scorer.close)
         await asyncio.gather(*self._tasks)

@@ -236,6 +236,11 @@ class Scorer:
         if self._missing is None:
             self._state.beat()
 
+    def leave(self) -> None:
+        """Let nobody who shares the state wait for this process, which decides no more; `close` it then."""
+        if self._missing is None:
+            self._state.leave()
+
     async def adopt(self, bundle: Bundle) -> None:
         """Decide by another bundle from the next payment on; nothing is refused meanwhile.
 
@@ -260,12 +265,16 @@ class Scorer:
         patience = self._clock() + _TOGETHER
         while not state.assembled(self._state) and self._clock() < patience:
             last = await asyncio.to_thread(self._states.catch_up, state, last)
-            await asyncio.sleep(_LOOK)
+            await self._look_again()
         async with self._sequencer.paused():
             self._states.catch_up(state, last)
             while not state.entered():
-                await asyncio.sleep(_LOOK)
+                await self._look_again()
             self._use(bundle, decider, state)
+
+    async def _look_again(self) -> None:
+        self._require_open()
+        await asyncio.sleep(_LOOK)
 
     async def compare(self, candidate: Bundle | None) -> None:
         """Let a candidate score in the shadow what is decided from now on; None ends it.
@@ -281,8 +290,6 @@ class Scorer:
         """Write what waits and close the ledger, for good; in any thread, when no caller waits any more."""
         self.closed = True
         with self._opening:
-            if self._missing is None:
-                self._state.leave()
             self._missing = "it is shutting down"
             self._ledger.close()
 

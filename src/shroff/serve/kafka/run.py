@@ -91,6 +91,7 @@ def consume(
     with ExitStack() as stack:
         page, said = _page(shown, Page(scorer, figures, gate), stack)
         stack.callback(scorer.close)
+        stack.callback(scorer.leave)
         scorer.start()
         stream.join()
         # the state lives as long as the process: later collections need not walk through it
