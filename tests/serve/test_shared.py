@@ -218,3 +218,18 @@ def test_much_that_is_owed_is_paid_in_parts(lasting: World, monkeypatch: pytest.
     seen = one.observe([pay(15, 15)])[0]
     assert isinstance(seen, dict)
     assert seen["card_risk_7d"] == 2 / 15
+
+
+def test_a_state_that_was_filled_anew_unnoticed_is_told_by_all_first(lasting: World) -> None:
+    one = lasting.join()
+    other = lasting.join(one)
+    assert lasting.decide(one, 0) == 0
+    assert lasting.decide(other, 1, durable=False) == 1
+    stranger = lasting.engine()
+    stranger.renounce()
+    lasting.refill(upto=1)
+    stranger.close()
+    assert lasting.decide(one, 2) is None, "the other knows of a payment that the ledger had not"
+    assert lasting.decide(other, 3) is None
+    assert lasting.decide(one, 4) == 4
+    assert lasting.decide(other, 5) == 5

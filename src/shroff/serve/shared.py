@@ -134,7 +134,7 @@ class SharedState:
         """A payment came to nothing."""
         self._debts.untold_payment(payment)
         self._debts.owe(payment.id, partial(self.engine.forget, payment))
-        self.beat()
+        self._pay()
 
     def concede(self, payment: Payment) -> None:
         """Nothing: it counts once in the state they share, whoever told it first."""
@@ -142,7 +142,7 @@ class SharedState:
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
         self._debts.owe_payment(payment)
-        self.beat()
+        self._pay()
 
     def beat(self) -> None:
         """Tell the state what it is owed, and the others that this process is there."""
@@ -180,6 +180,14 @@ class SharedState:
             _log.warning("payments are decided with features again.", extra={"event": "state_back"})
         self.failure = None
         return True
+
+    def _pay(self) -> None:
+        """Tell the state at once what it is owed, where it is there."""
+        if self.failure is None:
+            try:
+                self._debts.pay()
+            except Unavailable as error:
+                self._lost(error)
 
     def _lost(self, error: Unavailable) -> None:
         if self.failure is None:

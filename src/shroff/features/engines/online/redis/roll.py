@@ -14,7 +14,7 @@ from shroff.features.engines.online.redis.engine import RedisEngine
 
 _PATIENCE: Final = 3.0
 """Seconds without an answer after which a process is taken for dead."""
-_NEVER: Final = -1
+_Met = tuple[int, bytes]
 
 
 class _Heard(NamedTuple):
@@ -38,13 +38,14 @@ class Roll:
         self._member = member.encode()
         self._patience = patience
         self._others: dict[bytes, _Heard] = {}
-        self._life = _NEVER
+        # over which connection it was answered last, and to which state
+        self._met: _Met | None = None
         self._since: int | None = None
 
     @property
     def current(self) -> bool:
-        """Whether it was answered with nothing owed, over the connection there is."""
-        return self._since is not None and self._life == self._engine.link.lives
+        """Whether it was answered with nothing owed, over the connection and to the state there are."""
+        return self._since is not None and self._met == self._there
 
     @property
     def others(self) -> frozenset[bytes]:
@@ -53,7 +54,7 @@ class Roll:
 
     def lost(self) -> None:
         """The state is away: all have to answer anew."""
-        self._life, self._since = _NEVER, None
+        self._met = self._since = None
 
     def answer(self, *, clear: bool) -> bool:
         """Answer, `clear` when nothing is owed; whether all others have, clear, since this one did first.
@@ -65,14 +66,18 @@ class Roll:
         missed = [] if self.current else list(self._others)
         numbers = self._engine.answer(self._member, missed, clear=clear)
         number = abs(numbers.pop(self._member))
-        again = self._life == self._engine.link.lives
+        again = self._met == self._there
         if not again:
-            self._life, self._since = self._engine.link.lives, None
+            self._met, self._since = self._there, None
         self._hear(numbers, again=again)
         if clear and self._since is None:
             self._since = number
         since = self._since
         return since is not None and all(other.number > since for other in self._others.values())
+
+    @property
+    def _there(self) -> _Met:
+        return self._engine.link.lives, self._engine.epoch
 
     def leave(self) -> None:
         """Nobody needs to wait for this one any more.
