@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import closing
 from typing import Any, Final, NamedTuple
 
@@ -58,22 +58,19 @@ class Table:
         self.names: dict[str, int] = {}
         self.summable: dict[str, bool] = {}
 
-    def prepare(self, plan: Plan, pool: Executor) -> None:
-        """Make all that the plan's aggregates read."""
+    def prepare(self, plan: Plan, pool: Executor) -> list[Future[None]]:
+        """Make all that the plan's aggregates read; gives what is still in the making when names have their codes."""
         read = {name for stream in plan.streams for name in stream.columns}
         read |= {measure.column for stream in plan.streams for measure in stream.measures if measure.column}
         numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
         names = sorted(read.difference(numbers))
         streams = {stream.where.sql: stream for stream in plan.streams if stream.where is not None}
         codes = pool.map(self._codes, names)
-        units = pool.map(self._units, numbers)
-        for found in pool.map(self._kept, streams.values()):
-            self.columns.update(found)
-        for name, column in zip(numbers, units, strict=True):
-            few = len(column) * kernel.largest(column) < HIGHEST
-            self.columns[name], self.summable[name] = column, few or kernel.size(column, NONE) < HIGHEST
+        rest = [pool.submit(self._measured, name) for name in numbers]
+        rest += [pool.submit(self._meeting, stream) for stream in streams.values()]
         for name, (coded, many) in zip(names, codes, strict=True):
             self.columns[name], self.names[name] = coded, many
+        return rest
 
     def read_by(self, outputs: Iterable[Output]) -> list[Name]:
         """The columns that these aggregates read, the time first."""
@@ -115,6 +112,14 @@ class Table:
                 places = values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
                 return grouping.factorise(grouping.pairs(places.to_numpy()), values.is_not_null().to_numpy())
         return codes, known.many
+
+    def _measured(self, name: str) -> None:
+        column = self.columns[name] = self._units(name)
+        few = len(column) * kernel.largest(column) < HIGHEST
+        self.summable[name] = few or kernel.size(column, NONE) < HIGHEST
+
+    def _meeting(self, stream: Stream) -> None:
+        self.columns.update(self._kept(stream))
 
     def _units(self, name: str) -> Int:
         schema, frame = self.schema, self.frame
@@ -173,4 +178,5 @@ def _slices(rows: int) -> Iterator[slice]:
 
 
 def _epoch(column: pl.Series) -> Int:
-    return column.to_physical().fill_null(NONE).to_numpy()
+    numbers = column.to_physical()
+    return (numbers.fill_null(NONE) if numbers.null_count() else numbers).to_numpy()

@@ -61,24 +61,25 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
     for output in plan.outputs:
         entities.setdefault(output.inputs[0].stream.columns, []).append(output)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        table.prepare(plan, pool)
-        most = max((max(len(table.read_by(asked)), len(asked)) for asked in entities.values()), default=0)
-        memory = [_numbers(len(frame) + 1) for _ in range(most)]
-        parts = [
-            _of_entity(table, keyed, asked, memory, pool)
-            for keyed, asked in zip(one_ahead(pool, table.keyed, entities), entities.values(), strict=True)
-        ]
-    return [column for part in parts for column in part]
+        rest = table.prepare(plan, pool)
+        memory: list[Floats] = []
+        columns: list[pl.Series] = []
+        for keyed, asked in zip(one_ahead(pool, table.keyed, entities), entities.values(), strict=True):
+            _all(future.result() for future in rest)
+            columns += _of_entity(table, keyed, asked, memory, pool)
+    return columns
 
 
 def _of_entity(
-    table: Table, keyed: Keyed, outputs: Sequence[Output], memory: Sequence[Floats], pool: Executor
+    table: Table, keyed: Keyed, outputs: Sequence[Output], memory: list[Floats], pool: Executor
 ) -> list[pl.Series]:
     """An entity's features by row.
 
     The memory holds, key by key, first the columns that are read, and then, run by run, the features written over them.
+    It grows where an entity needs more.
     """
     names = table.read_by(outputs)
+    memory += [np.empty(len(keyed.places) + 1) for _ in range(len(memory), max(len(names), len(outputs)))]
     columns = {name: numbers.view(np.int64) for name, numbers in zip(names, memory, strict=False)}
     values = {output: numbers[: len(keyed.rows) + 1] for output, numbers in zip(outputs, memory, strict=False)}
 
@@ -116,11 +117,6 @@ def _all(work: Iterable[None]) -> None:
     """Wait for all of it; what goes wrong in it is raised here."""
     for _ in work:
         pass
-
-
-def _numbers(many: int) -> Floats:
-    # of anonymous memory: numpy would ask for huge pages, whose zeroing can cost more than the sweep
-    return np.empty(many)
 
 
 def runs(keyed: Keyed) -> list[tuple[int, int]]:
