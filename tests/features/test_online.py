@@ -139,7 +139,7 @@ def test_of_a_payment_that_waits_only_what_features_read_is_kept() -> None:
     engine.observe(payment)
     (waiting,) = engine.pendings()
     assert (waiting.payment.id, waiting.payment.time, waiting.payment.units) == ("p0", 0, 10_000)
-    assert (waiting.payment.values, waiting.known) == ({"card": "a", "host": "h"}, {})
+    assert (waiting.payment.values, waiting.known) == ({"card": "a"}, {})
 
 
 def test_a_payment_that_came_too_late_to_count_is_forgotten_all_the_same() -> None:

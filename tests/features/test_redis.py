@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from contract.engines import ALWAYS, open_empty
 from contract.strategies import Ask, Log, cases
 from features.online_world import COUNTS, DAY, MINUTE, SCHEMA, Join, card, open_state, pay
-from shroff import FeatureGroup, Schema
+from shroff import Entity, FeatureGroup, Schema
 from shroff.collect.payment import Payment, payments
 from shroff.errors import BadPayment, ConfigurationError, StateUnavailable
 from shroff.features.engines.online import Observed, OnlineEngine, engine_at
 from shroff.features.engines.online.redis import RedisEngine, claim
+from shroff.features.engines.online.redis.log import logs, unpack_value
+from shroff.features.plan import Plan
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
 
@@ -167,6 +169,38 @@ def test_a_payment_that_is_too_old_is_refused(join: Join) -> None:
     assert other.newest == DAY
 
 
+def test_a_log_keeps_of_a_payment_what_its_key_needs() -> None:
+    """Tokens are kept in half their digits, what looks like none as it is, and amounts where they are summed."""
+    schema = Schema(id="id", time="time", amount="amount", keys=["card", "host"], personal=["email"])
+    host = Entity("host", "host")
+    group = FeatureGroup("g", [card.total("amount", "1d"), host.distinct("email", "1d", name="emails")])
+    by_card, by_host = logs(Plan([group], schema))
+    for email in ("0123456789abcdef" * 4, "0123456789ABCDEF" * 4, "ab cd", "ab", "", None):
+        payment = pay(0, 1_700_000_000_000_000)
+        payment.values["email"] = email
+        summed = by_card.event.payment(unpack_value(by_card.event.pack(payment)))
+        assert (summed.time, summed.units, summed.values) == (payment.time, payment.units, {})
+        packed = by_host.event.pack(payment)
+        told = by_host.event.payment(unpack_value(packed))
+        assert (told.time, told.units, told.values) == (payment.time, 0, {"email": email})
+        if email == "0123456789abcdef" * 4:
+            assert len(packed) == 44
+
+
+def test_a_process_reads_what_others_added_however_much(join: Join) -> None:
+    one, other = join(), join()
+    memory = OnlineEngine([COUNTS], SCHEMA)
+    place = 0
+    for together in (1, 2, 3, 5, 8, 13, 40):
+        for _ in range(together):
+            payment = pay(place, place, host=f"h{place}")
+            assert one.observe(payment) == memory.observe(payment)
+            place += 1
+        payment = pay(place, place)
+        assert other.observe(payment) == memory.observe(payment)
+        place += 1
+
+
 def test_long_logs_become_snapshots(join: Join, client: redis.Redis) -> None:
     """The log stays short, and one who joins late sees all that others have seen."""
     group = FeatureGroup(
@@ -180,7 +214,7 @@ def test_long_logs_become_snapshots(join: Join, client: redis.Redis) -> None:
         if place % 11 == 0:
             assert one.later(payment.id, "label", True) == memory.later(payment.id, "label", True)
     (log,) = keys(client, one, b"0:")
-    assert client.zcard(log) <= 400
+    assert client.llen(log) <= 400
     late = pay(1_500, 1_500 * MINUTE // 4)
     assert join(group, lateness="1h").observe(late) == memory.observe(late)
 

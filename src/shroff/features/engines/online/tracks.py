@@ -100,7 +100,6 @@ def columns_read(streams: Iterable[Stream], schema: Schema) -> set[str]:
 
 
 def columns_awaited(plan: Plan) -> set[str]:
-    """The columns of a payment that tell the timelines of an entity of it, where they await its result or label."""
-    keys = {stream.columns for stream in plan.streams if stream.later}
-    streams = [stream for stream in plan.streams if stream.columns in keys]
-    return columns_read(streams, plan.schema).union(*keys)
+    """The columns of a payment that timelines are extended by when its result or label comes."""
+    streams = [stream for stream in plan.streams if stream.later]
+    return columns_read(streams, plan.schema).union(*[stream.columns for stream in streams])

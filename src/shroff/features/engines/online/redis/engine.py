@@ -70,10 +70,11 @@ class RedisEngine:
         # one slot of a cluster: an order needs one owner
         self.name = f"{space}:{{{self.plan.digest}-{lateness}-{_FORMAT}}}:".encode()
         awaited = [log for log in self.logs if log.later]
-        self.marked = Event({name for log in awaited for name in (*log.read, *log.columns)})
+        self.marked = Event([stream for stream in self.plan.streams if stream.later], (), self.plan.schema)
         self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))
         self._kept = {log: self._keep(log.horizon) for log in self.logs}
         self.too_late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        self._awaits = bool(self.plan.later)
         self._owner = token_bytes(8)
         self._replica = Replica(self.plan, lateness=lateness, most=replica)
         self._epoch = b""
@@ -139,8 +140,9 @@ class RedisEngine:
             StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may count, so observe
                 them again later, or forget them.
         """
-        replies = self._run(lambda: [self._observe_call(payment) for payment in payments])
-        observed = [self._observed(payment, reply) for payment, reply in zip(payments, replies, strict=True)]
+        placed = [(payment, self._places(payment)) for payment in payments]
+        replies = self._run(lambda: [self._observe_call(*one) for one in placed])
+        observed = [self._observed(*one, reply) for one, reply in zip(placed, replies, strict=True)]
         self._replica.shrink()
         return observed
 
@@ -250,10 +252,9 @@ class RedisEngine:
         keyed = [(log, log.key(payment)) for log in self.logs]
         return [Place(log, key, log.name(key)) for log, key in keyed if key is not None]
 
-    def _observe_call(self, payment: Payment) -> Call:
-        places = self._places(payment)
+    def _observe_call(self, payment: Payment, places: Sequence[Place]) -> Call:
         words: list[object] = [self._epoch, self._seen, self.lateness, self._owner, payment.time, self.marker_kept]
-        words.append(self.marked.pack(payment) if self.plan.later else b"")
+        words.append(self.marked.pack(payment) if self._awaits else b"")
         for place in places:
             event = PAYMENT + place.log.event.pack(payment)
             words += (self._replica.position(place), self._kept[place.log], event)
@@ -263,7 +264,7 @@ class RedisEngine:
         places = [place for place in self._places(payment) if event in place.log.later]
         words: list[object] = [self._epoch, event, pack_value(value), TAGS[event]]
         for place in places:
-            words += (self._kept[place.log], place.log.event.pack(payment))
+            words += (self._kept[place.log], place.log.told.pack(payment))
         return scripts.LATER, self._keys(payment_id, places), words
 
     def _forget_call(self, payment: Payment) -> Call:
@@ -273,14 +274,13 @@ class RedisEngine:
             words += (self._kept[place.log], UNDONE + place.log.event.pack(payment))
         return scripts.FORGET, self._keys(payment.id, places), words
 
-    def _observed(self, payment: Payment, reply: Sequence[Any]) -> Observed:
+    def _observed(self, payment: Payment, places: Sequence[Place], reply: Sequence[Any]) -> Observed:
         outcome, arrival, newest, *rest = reply
         self._seen = max(self._seen, arrival)
         self._newest = newest
         if outcome == _LATE:
             return Observed(arrival, None)
         entries, lengths = rest
-        places = self._places(payment)
         if outcome == _AGAIN:
             return Observed(arrival, self._replica.as_of(payment, places, entries, arrival), again=True)
         for place, unseen in zip(places, entries, strict=True):

@@ -96,11 +96,11 @@ class Filling:
                 name = self._key(log.name(key))
                 entry = log.snapshot(source.tracks, key, self._arrival)
                 yield "DEL", name
-                yield "ZADD", name, self._arrival, entry
+                yield "RPUSH", name, entry
                 yield "PEXPIRE", name, self._state.kept(log)
         for pending in source.pendings():
             name = self._key(b"p:" + pending.payment.id.encode())
-            fields: dict[str, object] = {"arrived": self._arrival, "event": self._state.marked.pack(pending.payment)}
+            fields: dict[str, object] = {"a": self._arrival, "e": self._state.marked.pack(pending.payment)}
             fields |= {kind: self._said(value) for kind, value in pending.known.items()}
             yield "HSET", name, *[word for field in fields.items() for word in field]
             yield "PEXPIRE", name, self._state.marker_kept

@@ -120,7 +120,8 @@ class Link:
             self._connection.connect()
             self.lives += 1
         connection = self._connection
-        connection.send_packed_command(connection.pack_commands(commands))
+        # the client would send them by parts
+        connection.send_packed_command([b"".join(connection.pack_commands(commands))])
         replies = []
         for _ in commands:
             try:

@@ -27,20 +27,42 @@ unpack_value: Final = msgspec.msgpack.Decoder().decode
 
 
 class Event:
-    """What is kept of a payment: its time, its amount and these columns, as MessagePack."""
+    """What is kept of a payment for some streams, as MessagePack: its time, its units if need be, what they read.
 
-    def __init__(self, columns: Iterable[str]) -> None:
-        self._columns = tuple(sorted(columns))
+    Args:
+        known: columns that are known without.
+    """
+
+    def __init__(self, streams: Sequence[Stream], known: Iterable[str], schema: Schema) -> None:
+        self._amount = any(measure.column == schema.amount for stream in streams for measure in stream.measures)
+        keys = {column for stream in streams for column in stream.columns}
+        self._columns = tuple(sorted((columns_read(streams, schema) | keys).difference(known)))
+        self._tokens = [place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"]
 
     def pack(self, payment: Payment) -> bytes:
         """A payment in bytes."""
-        value = payment.values.get
-        return pack_value([payment.time, payment.units, *[value(name) for name in self._columns]])
+        values: list[Value | bytes] = list(map(payment.values.get, self._columns))
+        for place in self._tokens:
+            values[place] = _halved(values[place])
+        return pack_value([payment.time, payment.units, *values] if self._amount else [payment.time, *values])
 
-    def payment(self, held: Sequence[Value]) -> Payment:
+    def payment(self, held: Sequence[Value | bytes]) -> Payment:
         """The payment, as far as it is kept, from what is in the bytes."""
-        time, units, *values = held
-        return Payment("", cast(int, time), 0, 0, cast(int, units), dict(zip(self._columns, values, strict=True)))
+        time, units, *values = held if self._amount else (held[0], 0, *held[1:])
+        told = {
+            name: value.hex() if isinstance(value, bytes) else value
+            for name, value in zip(self._columns, values, strict=True)
+        }
+        return Payment("", cast(int, time), 0, 0, cast(int, units), told)
+
+
+def _halved(token: Value | bytes) -> Value | bytes:
+    """A token as the bytes that its digits stand for; anything else as it is."""
+    try:
+        digits = bytes.fromhex(str(token))
+    except ValueError:
+        return token
+    return digits if digits.hex() == token else token
 
 
 class Log:
@@ -56,8 +78,8 @@ class Log:
         self.columns = each[0].columns
         self.horizon = max(stream.horizon for stream in each)
         self.later = frozenset[Later]().union(*(stream.later for stream in each))
-        self.read = columns_read(each, schema) - set(self.columns)
-        self.event = Event(self.read)
+        self.event = Event(each, self.columns, schema)
+        self.told = Event([stream for stream in each if stream.later], self.columns, schema)
         self._number = b"%d:" % number
         self._places = tuple(streams)
 
@@ -86,9 +108,11 @@ class Log:
             result, label, event = held
             said: dict[Later, Value] = {"result": result, "label": label}
             known = {kind: value for kind, value in said.items() if value is not None}
-            replica.learn(self._payment(key, event), _LATER[kind], known, [track for track in tracks if track.later])
+            replica.learn(
+                self._payment(key, self.told, event), _LATER[kind], known, [track for track in tracks if track.later]
+            )
         else:
-            payment = self._payment(key, held)
+            payment = self._payment(key, self.event, held)
             for track in tracks:
                 if track.later:
                     continue
@@ -107,8 +131,8 @@ class Log:
         for track in self.tracks(replica):
             track.timelines.pop(key, None)
 
-    def _payment(self, key: Key, held: Sequence[Value]) -> Payment:
-        payment = self.event.payment(held)
+    def _payment(self, key: Key, event: Event, held: Sequence[Value]) -> Payment:
+        payment = event.payment(held)
         payment.values |= zip(self.columns, key if isinstance(key, tuple) else (key,), strict=True)
         return payment
 

@@ -3,10 +3,10 @@
 Those that touch the state are given the epoch that their caller believes in: `NOSTATE` says that there is none, `EPOCH`
 that it is another. All can be run again: the second time they find their own trace.
 
-The *head* holds `epoch`, `newest` (event time) and `last` (arrival). A *marker*, one per payment, holds when it
-`arrived`, who put it there (`owner`), its `event`, and the result and label known of it. A *log*, one per key, holds
-what happened to it, as members that begin with their arrival (8 bytes, big-endian), which is also their score. The
-*roll* holds the number with which each process answered last, and under the empty name the highest.
+The *head* holds `epoch`, `newest` (event time) and `last` (arrival). A *marker*, one per payment and so in short, holds
+when it arrived (`a`), who put it there (`o`), its event (`e`), and the result and label known of it. A *log*, one per
+key, lists what happened to it in order of arrival, with which each entry begins (8 bytes, big-endian). The *roll* holds
+the number with which each process answered last, and under the empty name the highest.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ local function arrive(newest)
   redis.call('HSET', KEYS[1], 'newest', newest, 'last', arrival)
   return arrival, struct.pack('>I8', arrival)
 end
-local function append(log, arrival, member, kept)
-  redis.call('ZADD', log, arrival, member)
+local function arrived(entry) return (struct.unpack('>I8', entry)) end
+local function append(log, entry, kept)
+  local length = redis.call('RPUSH', log, entry)
   redis.call('PEXPIRE', log, kept)
+  return length
 end
 """
 
@@ -46,26 +48,37 @@ OBSERVE: Final = (
     _WHOLE
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, seen, oldest, owner, time, kept, event, and per log: position, kept, event
-local function unseen(again)
-  local logs = {}
-  for at = 3, #KEYS do
-    logs[at - 2] = redis.call('ZRANGEBYSCORE', KEYS[at], again and '-inf' or '(' .. ARGV[at * 3 - 1], '+inf')
+local function unseen(log, position)
+  if position < 0 then return redis.call('LRANGE', log, 0, -1) end
+  local last = redis.call('LINDEX', log, -1)
+  if not last or arrived(last) <= position then return {} end
+  -- not from the beginning, where a large snapshot may be that is known
+  local entries, take = {last}, 1
+  while #entries == take and arrived(entries[1]) > position do
+    take = take * 2
+    entries = redis.call('LRANGE', log, -take, -1)
   end
-  return logs
+  local fresh = {}
+  for _, entry in ipairs(entries) do
+    if arrived(entry) > position then fresh[#fresh + 1] = entry end
+  end
+  return fresh
 end
-local first = redis.call('HGET', KEYS[2], 'arrived')
-if first then return {2, tonumber(first), newest, unseen(true), {}} end
+local logs, lengths = {}, {}
+local first = redis.call('HGET', KEYS[2], 'a')
+if first then
+  for at = 3, #KEYS do logs[at - 2] = unseen(KEYS[at], -1) end
+  return {2, tonumber(first), newest, logs, lengths}
+end
 local time = tonumber(ARGV[5])
 if time < newest - tonumber(ARGV[3]) then return {0, last, newest} end
 newest = math.max(newest, time)
-local logs = unseen(false)
 local arrival, prefix = arrive(newest)
-redis.call('HSET', KEYS[2], 'arrived', arrival, 'owner', ARGV[4], 'event', ARGV[7])
+redis.call('HSET', KEYS[2], 'a', arrival, 'o', ARGV[4], 'e', ARGV[7])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
-local lengths = {}
 for at = 3, #KEYS do
-  append(KEYS[at], arrival, prefix .. ARGV[at * 3 + 1], ARGV[at * 3])
-  lengths[at - 2] = redis.call('ZCARD', KEYS[at])
+  logs[at - 2] = unseen(KEYS[at], tonumber(ARGV[at * 3 - 1]))
+  lengths[at - 2] = append(KEYS[at], prefix .. ARGV[at * 3 + 1], ARGV[at * 3])
 end
 return {1, arrival, newest, logs, lengths}
 """
@@ -75,7 +88,7 @@ LATER: Final = (
     _STATE
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, and per log: kept, event
-if redis.call('HEXISTS', KEYS[2], 'arrived') == 0 then return 0 end
+if redis.call('HEXISTS', KEYS[2], 'a') == 0 then return 0 end
 local said = redis.call('HGET', KEYS[2], ARGV[2])
 if said then return (struct.unpack('>I8', said)) end
 local arrival, prefix = arrive(newest)
@@ -84,7 +97,7 @@ local known = redis.call('HMGET', KEYS[2], 'result', 'label')
 local function value(held) return held and string.sub(held, 9) or '\\192' end
 local entry = prefix .. ARGV[4] .. '\\147' .. value(known[1]) .. value(known[2])
 for at = 3, #KEYS do
-  append(KEYS[at], arrival, entry .. ARGV[at * 2], ARGV[at * 2 - 1])
+  append(KEYS[at], entry .. ARGV[at * 2], ARGV[at * 2 - 1])
 end
 return arrival
 """
@@ -94,7 +107,7 @@ RECALL: Final = (
     _STATE
     + """
 -- KEYS: head, marker; ARGV: epoch
-return redis.call('HGET', KEYS[2], 'event')
+return redis.call('HGET', KEYS[2], 'e')
 """
 )
 
@@ -102,11 +115,11 @@ FORGET: Final = (
     _STATE
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, owner, and per log: kept, event
-if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[2], 'o') ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[2])
 local arrival, prefix = arrive(newest)
 for at = 3, #KEYS do
-  append(KEYS[at], arrival, prefix .. ARGV[at * 2 - 2], ARGV[at * 2 - 3])
+  append(KEYS[at], prefix .. ARGV[at * 2 - 2], ARGV[at * 2 - 3])
 end
 return 1
 """
@@ -126,10 +139,12 @@ return redis.call('HGETALL', KEYS[2])
 
 TRIM: Final = """
 -- KEYS: log; ARGV: upto, snapshot, kept
-local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if not first[1] or tonumber(first[2]) >= tonumber(ARGV[1]) then return 0 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+local upto, old = tonumber(ARGV[1]), 0
+local entries = redis.call('LRANGE', KEYS[1], 0, -1)
+if not entries[1] or struct.unpack('>I8', entries[1]) >= upto then return 0 end
+while entries[old + 1] and struct.unpack('>I8', entries[old + 1]) <= upto do old = old + 1 end
+redis.call('LTRIM', KEYS[1], old, -1)
+redis.call('LPUSH', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
