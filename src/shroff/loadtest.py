@@ -52,23 +52,19 @@ class LoadReport:
         """Payments without a decision."""
         return sum(self.failures.values())
 
-    def summary(self) -> dict[str, float | int | dict[str, int]]:
-        """The figures by name: milliseconds, requests a second, failures."""
-        ms = self.milliseconds if len(self.milliseconds) else np.array([np.nan])
-        p50, p95, p99 = (float(q) for q in np.percentile(ms, [50, 95, 99]))
-        total = len(self.milliseconds) + self.failed
+    def summary(self) -> dict[str, float | int | dict[str, int] | None]:
+        """The figures by name: milliseconds (None where nothing was answered), requests a second, failures."""
+        names = ("min_ms", "average_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")
+        ms = self.milliseconds
+        times = (ms.min(), ms.mean(), *np.percentile(ms, [50, 95, 99]), ms.max()) if len(ms) else ()
+        total = len(ms) + self.failed
         return {
             "requests": total,
             "failed": self.failed,
             "failures": self.failures,
             "seconds": self.seconds,
             "per_second": total / self.seconds,
-            "min_ms": float(ms.min()),
-            "average_ms": float(ms.mean()),
-            "p50_ms": p50,
-            "p95_ms": p95,
-            "p99_ms": p99,
-            "max_ms": float(ms.max()),
+            **(dict(zip(names, map(float, times), strict=True)) if times else dict.fromkeys(names)),
         }
 
     def histogram(self, bins: int = 20) -> list[tuple[float, float, int]]:

@@ -104,7 +104,11 @@ def loadtest(
     else:
         table = Table(*(name.replace("_", " ") for name in summary if name != "failures"))
         table.add_row(
-            *(f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in summary.values() if not isinstance(v, dict))
+            *(
+                "–" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+                for value in summary.values()
+                if not isinstance(value, dict)
+            )
         )
         out.print(table)
         for kind, failed in result.failures.items():
