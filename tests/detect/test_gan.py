@@ -29,6 +29,23 @@ def test_it_keeps_the_contract() -> None:
     check_detector(quick())
 
 
+def test_ranks_and_one_side_score_alike_in_every_engine(tmp_path: Path) -> None:
+    X, _ = payments()
+    gan = quick(scaling="quantile", side="upper", contamination=0.05).fit(X, nominal=NOMINAL)
+    same_everywhere(gan, X, tmp_path / "model")
+    high, usual, low = gan.score(np.array([[30, 30, 9, 1], [0, 0, 0, 1], [-30, -30, -9, 1]], dtype=np.float32))
+    assert high > usual == pytest.approx(low)
+
+
+def test_what_lies_farthest_out_is_not_learned_from() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2)).astype(np.float32)
+    X[:12] = 8.0 + 0.1 * rng.normal(size=(12, 2))
+    dirty, clean = (quick(contamination=share).fit(X).score(X) for share in (0.0, 0.05))
+    assert np.median(clean[:12]) > np.quantile(clean[12:], 0.99)
+    assert np.median(clean[:12]) > 2 * np.median(dirty[:12])
+
+
 @pytest.mark.parametrize("loss_type", ["fence", "cross_entropy", "least_squares", "wasserstein_gp"])
 def test_every_game_trains_all_its_networks(loss_type: str) -> None:
     X, fraud = payments(200)
@@ -71,6 +88,7 @@ def test_the_same_seed_gives_the_same_gan() -> None:
         ({"loss_type": "luck"}, "expected a loss_type out of cross_entropy, least_squares, wasserstein_gp, fence"),
         ({"blur": 1.0}, "expected blur"),
         ({"n_noise": 0}, "n_noise"),
+        ({"contamination": 0.5}, "expected contamination from 0 to below 0.5, got 0.5"),
         ({"loss_type": "wasserstein_gp", "batch_norm": True}, "gradient penalty needs a network without batch_norm"),
     ],
 )

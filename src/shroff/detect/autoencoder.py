@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from shroff.detect.deep.detector import NeuralDetector, Study
+from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
 from shroff.detect.deep.training import Problem
 from shroff.detect.network import Dense
+from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
@@ -41,7 +43,10 @@ class Autoencoder(NeuralDetector):
     the inputs in training, in those of a column (Vincent et al., 2008). n_neurons, n_layers, activation, batch_norm,
     dropout_rate: hidden layers of encoder and decoder. l1, l2: penalties of the kernels. epochs: passes over the normal
     rows. batch_size: rows a step. learning_rate: the first, falling along a cosine. optimizer: Keras' name. patience:
-    epochs without a better loss on a tenth held out before training stops, 0 for never. seed: of weights and batches.
+    epochs without a better loss on a tenth held out before training stops, 0 for never. scaling: of numeric columns,
+    `"z-score"` or `"quantile"` (normal scores of their ranks). side: `"upper"` where only much of an input is
+    suspicious. contamination: share of the training rows, those farthest out, that nothing is learned from: frauds that
+    nobody has found. seed: of weights and batches.
 
     Sakurada and Yairi, Anomaly Detection Using Autoencoders with Nonlinear Dimensionality Reduction, 2014.
 
@@ -82,6 +87,9 @@ class Autoencoder(NeuralDetector):
         learning_rate: float = 3e-3,
         optimizer: str = "adam",
         patience: int = 0,
+        scaling: Scaling = "z-score",
+        side: Side = "both",
+        contamination: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.n_outputs = n_outputs
@@ -98,6 +106,9 @@ class Autoencoder(NeuralDetector):
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.patience = patience
+        self.scaling = scaling
+        self.side = side
+        self.contamination = contamination
         self.seed = seed
 
     def _learn(self, study: Study) -> None:

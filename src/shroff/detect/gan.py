@@ -11,9 +11,11 @@ from shroff.detect.deep.adversary import LOSSES, Adversaries
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, spread
+from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, log_ratio
 from shroff.detect.deep.training import Rows
 from shroff.detect.network import Arrays, Dense
+from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
@@ -44,8 +46,10 @@ class GAN(NeuralDetector):
     hidden layers of each network. n_outputs: width of the feature space, at most that of the inputs. l1, l2: penalties
     of the kernels. epochs: passes over the normal rows. batch_size: rows a step, of each kind. learning_rate: the
     first, falling along a cosine. optimizer: Keras' name. patience: epochs without a better loss on a tenth held out
-    before training stops, 0 for never. seed: of weights, centres, noise and batches. Known frauds, where `y` tells
-    them, are shown as not real.
+    before training stops, 0 for never. scaling: of numeric columns, `"z-score"` or `"quantile"` (normal scores of their
+    ranks). side: `"upper"` where only much of an input is suspicious. contamination: share of the training rows, those
+    farthest out, that nothing is learned from: frauds that nobody has found. seed: of weights, centres, noise and
+    batches. Known frauds, where `y` tells them, are shown as not real.
 
     Goodfellow et al., Generative Adversarial Nets, 2014.
 
@@ -92,6 +96,9 @@ class GAN(NeuralDetector):
         learning_rate: float = 1e-3,
         optimizer: str = "adam",
         patience: int = 0,
+        scaling: Scaling = "z-score",
+        side: Side = "both",
+        contamination: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.loss_type = loss_type
@@ -114,6 +121,9 @@ class GAN(NeuralDetector):
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.patience = patience
+        self.scaling = scaling
+        self.side = side
+        self.contamination = contamination
         self.seed = seed
 
     def _learn(self, study: Study) -> None:

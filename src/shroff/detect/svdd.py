@@ -11,9 +11,11 @@ import numpy as np
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, shrinkage, spread
+from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.detect.deep.training import Problem, Rows
 from shroff.detect.network import Dense
+from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
@@ -85,7 +87,9 @@ class DeepSVDD(NeuralDetector):
     n_outputs: width of the space, at most that of the inputs. l1, l2: penalties of the kernels. epochs,
     pretrain_epochs: passes over the normal rows, 0 for none. batch_size: rows a step. learning_rate: the first, falling
     along a cosine. optimizer: Keras' name. patience: epochs without a better loss on a tenth held out before training
-    stops, 0 for never. seed: of weights, centres and batches.
+    stops, 0 for never. scaling: of numeric columns, `"z-score"` or `"quantile"` (normal scores of their ranks). side:
+    `"upper"` where only much of an input is suspicious. contamination: share of the training rows, those farthest out,
+    that nothing is learned from: frauds that nobody has found. seed: of weights, centres and batches.
 
     Ruff et al., Deep One-Class Classification, 2018. Ruff et al., Deep Semi-Supervised Anomaly Detection, 2020.
 
@@ -130,6 +134,9 @@ class DeepSVDD(NeuralDetector):
         learning_rate: float = 3e-4,
         optimizer: str = "adam",
         patience: int = 0,
+        scaling: Scaling = "z-score",
+        side: Side = "both",
+        contamination: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.objective = objective
@@ -152,6 +159,9 @@ class DeepSVDD(NeuralDetector):
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.patience = patience
+        self.scaling = scaling
+        self.side = side
+        self.contamination = contamination
         self.seed = seed
 
     def _learn(self, study: Study) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shroff.detect.deep.inputs import Inputs
+from shroff.errors import ConfigurationError
 
 NAN = float("nan")
 
@@ -42,3 +43,16 @@ def test_a_code_that_training_rows_lack_is_like_no_other() -> None:
     unseen, one = inputs.encode(matrix([0.0], [1.0]))
     assert unseen @ one == 0.0
     assert np.abs(unseen).sum() > 0
+
+
+def test_one_side_counts_only_what_is_above_the_usual() -> None:
+    X = matrix([1.0], [3.0], [5.0])
+    upper = Inputs.learn(X, {}).read_as("z-score", "upper", X)
+    assert upper.encode(X)[:, 0] == pytest.approx([0.0, 0.0, np.sqrt(1.5)])
+
+
+@pytest.mark.parametrize(("scaling", "side"), [("rank", "both"), ("z-score", "lower")])
+def test_an_unknown_reading_is_told(scaling: str, side: str) -> None:
+    X = matrix([1.0], [2.0])
+    with pytest.raises(ConfigurationError, match="expected scaling 'z-score' or 'quantile' and side"):
+        Inputs.learn(X, {}).read_as(scaling, side, X)  # type: ignore[arg-type]

@@ -24,11 +24,12 @@ from shroff.detect.base import (
     training_matrix,
 )
 from shroff.detect.deep import library
-from shroff.detect.deep.inputs import Inputs
+from shroff.detect.deep.inputs import Inputs, Scaling
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor
 from shroff.detect.deep.stream import Parquet, Stream, Survey
 from shroff.detect.deep.training import Problem, Rows, Training
 from shroff.detect.graph import DOUBLE, INPUT, Graph
+from shroff.detect.outlying import Side
 from shroff.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ class NeuralDetector(Detector):
     optimizer: str
     patience: int
     seed: int
+    scaling: Scaling
+    side: Side
+    contamination: float
 
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
         """Learn the normal rows."""
@@ -149,8 +153,9 @@ class NeuralDetector(Detector):
             raise DataError(f"expected at least 2 normal rows to learn from, got {len(normal)}")
         if folder is not None:
             _claim(folder, self._fingerprint(matrix, fraud))
-        self.inputs_ = Inputs.learn(normal, nominal)
+        self.inputs_ = Inputs.learn(normal, nominal).read_as(self.scaling, self.side, normal)
         encoded = self.inputs_.encode(normal).astype(np.float32)
+        encoded = encoded[_length(encoded) <= self._farthest(encoded)]
         frauds = np.empty((0, encoded.shape[1]), np.float32)
         if fraud is not None and fraud.any():
             frauds = self.inputs_.encode(matrix[fraud]).astype(np.float32)
@@ -167,13 +172,21 @@ class NeuralDetector(Detector):
         if folder is not None:
             _claim(folder, f"{self._described()} {found.digest}")
         columns = found.normal.shape[1]
-        self.inputs_ = Inputs.over(lambda: (X[~y] for X, y in source.chunks()), columns, nominal)
+        learned = Inputs.over(lambda: (X[~y] for X, y in source.chunks()), columns, nominal)
+        self.inputs_ = learned.read_as(self.scaling, self.side, found.normal)
         normal, fraud = (self.inputs_.encode(rows).astype(np.float32) for rows in (found.normal, found.fraud))
-        learn, held = self._hold(normal)
-        stream = Stream(source, self.inputs_, found.normal_rows, self.seed)
+        limit = self._farthest(normal)
+        learn, held = self._hold(normal[_length(normal) <= limit])
+        stream = Stream(source, self.inputs_, found.normal_rows, self.seed, limit)
         self._learn(Study(learn, held, fraud, folder, stream))
         self.nominal_ = dict(nominal)
         self.n_features_in_ = columns
+
+    def _farthest(self, rows: Rows) -> float:
+        """The squared length of encoded rows beyond which they are taken for frauds that nobody has found."""
+        if not 0.0 <= self.contamination < 0.5:
+            raise ConfigurationError(f"expected contamination from 0 to below 0.5, got {self.contamination}")
+        return float(np.quantile(_length(rows), 1.0 - self.contamination)) if self.contamination else np.inf
 
     def _hold(self, rows: Rows) -> tuple[Rows, Rows]:
         if not self.patience:
@@ -235,6 +248,11 @@ class NeuralDetector(Detector):
         """
         columns = require_fitted(self)
         library.save(lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)), Path(folder), columns=columns)
+
+
+def _length(rows: Rows) -> Rows:
+    squared: Rows = np.square(rows).sum(axis=1)
+    return squared
 
 
 def _parquet(given: Parquet | str | Path) -> Parquet:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 
 from shroff.detect.base import Matrix
 from shroff.detect.deep.ops import Floats, NumpyOps, Ops, Tensor
+from shroff.detect.deep.quantiles import Quantiles
+from shroff.detect.outlying import Side
+from shroff.errors import ConfigurationError
+
+Scaling = Literal["z-score", "quantile"]
 
 
 @dataclass(frozen=True)
 class Inputs:
     """How each column of `X` enters, learned from normal rows.
 
-    A numeric column is standardised by its mean and standard deviation, a missing value becomes its mean, and a column
-    that had missing values gets an indicator beside it. A nominal column becomes one-hot codes, scaled so that two rows
+    A numeric column is standardised by its mean and standard deviation, or scored by its quantiles; with
+    `side="upper"` all below 0 is then 0. A missing value becomes 0, and a column that had missing values gets an
+    indicator beside it. A nominal column becomes one-hot codes, scaled so that two rows
     drawn at random differ by it as much as by a numeric column: the network's first layer learns the embedding.
 
     >>> inputs = Inputs.learn(np.array([[1.0, 0], [3.0, 1]], dtype=np.float32), {1: 2})
@@ -32,11 +38,23 @@ class Inputs:
     """Positions in `numeric` of the columns that had missing values."""
     tables: Mapping[int, Floats]
     """Nominal column to its scaled one-hot codes [codes, codes]."""
+    quantiles: Quantiles | None = None
+    """In place of mean and deviation."""
+    side: Side = "both"
 
     @classmethod
     def learn(cls, matrix: Matrix, nominal: Mapping[int, int]) -> Self:
         """The inputs of the rows of `matrix`, checked before by `training_matrix`."""
         return cls.over(lambda: iter([matrix]), matrix.shape[1], nominal)
+
+    def read_as(self, scaling: Scaling, side: Side, rows: Matrix) -> Self:
+        """The same with another scaling, its quantiles those of `rows`; raises ConfigurationError for unknown ones."""
+        if scaling not in ("z-score", "quantile") or side not in ("both", "upper"):
+            raise ConfigurationError(
+                f"expected scaling 'z-score' or 'quantile' and side 'both' or 'upper', got `{scaling}` and `{side}`"
+            )
+        found = Quantiles.learn(rows[:, list(self.numeric)]) if scaling == "quantile" and self.numeric else None
+        return replace(self, quantiles=found, side=side)
 
     @classmethod
     def over(cls, read: Callable[[], Iterator[Matrix]], columns: int, nominal: Mapping[int, int]) -> Self:
@@ -76,13 +94,18 @@ class Inputs:
         parts = []
         if self.numeric:
             values = ops.columns(x, self.numeric)
-            shifted = ops.multiply(ops.add(values, ops.constant(-self.mean)), ops.constant(self.inverse_std))
-            parts.append(ops.known(shifted))
+            scaled = ops.known(self._scaled(ops, values))
+            parts.append(ops.relu(scaled) if self.side == "upper" else scaled)
             if self.gaps:
                 parts.append(ops.missing(ops.columns(values, self.gaps)))
         for column, table in self.tables.items():
             parts.append(ops.lookup(ops.constant(table), ops.columns(x, [column])))
         return ops.concat(parts)
+
+    def _scaled(self, ops: Ops, values: Tensor) -> Tensor:
+        if self.quantiles is not None:
+            return self.quantiles.formula(ops, values)
+        return ops.multiply(ops.add(values, ops.constant(-self.mean)), ops.constant(self.inverse_std))
 
     def encode(self, matrix: Matrix) -> Floats:
         """`formula` in NumPy."""

@@ -127,8 +127,11 @@ class Stream:
     inputs: Inputs
     rows: int
     seed: int
+    limit: float = np.inf
+    """Squared length of an encoded row beyond which it is left out."""
 
     def encoded(self, epoch: int) -> Iterator[Rows]:
         """All normal rows once, piece by piece, in an order of pieces that the epoch decides."""
         for X, y in self.source.chunks(order=np.random.default_rng([self.seed, epoch])):
-            yield self.inputs.encode(X[~y]).astype(np.float32)
+            rows = self.inputs.encode(X[~y]).astype(np.float32)
+            yield rows[np.square(rows).sum(axis=1) <= self.limit]

@@ -1,0 +1,60 @@
+"""Numbers by their place among the training rows, not by their size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.stats import norm
+
+from shroff.detect.base import Matrix
+from shroff.detect.deep.ops import Floats, Ops, Tensor
+
+_KNOTS = 65
+
+
+@dataclass(frozen=True, eq=False)
+class Quantiles:
+    """A broken line per column from a value to the normal score of its rank among training rows.
+
+    Equal values share the middle of their ranks, so of a flag that is seldom set 0 is about 0 and 1 is what its share
+    says: 2.3 where 2 % of the rows have it. The lines go on beyond the smallest and largest value as they came.
+
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [100.0]], dtype=np.float32)
+    >>> from shroff.detect.deep.ops import NumpyOps
+    >>> Quantiles.learn(X).formula(NumpyOps(), X.astype(float)).round(2).ravel().tolist()
+    [-1.28, -0.52, 0.0, 0.52, 1.28]
+    """
+
+    bends: Sequence[tuple[Floats, Floats, float, float]]
+    """By column: where its line bends [1, bends], how much its slope grows there [bends, 1], first height and slope."""
+
+    @classmethod
+    def learn(cls, values: Matrix) -> Self:
+        """From training rows [rows, columns]; missing values do not count."""
+        return cls([_line(column[~np.isnan(column)].astype(np.float64)) for column in values.T])
+
+    def formula(self, ops: Ops, values: Tensor) -> Tensor:
+        """[rows, columns] to scores of the same shape; missing values stay missing."""
+        return ops.concat([self._column(ops, ops.columns(values, [at]), line) for at, line in enumerate(self.bends)])
+
+    def _column(self, ops: Ops, x: Tensor, line: tuple[Floats, Floats, float, float]) -> Tensor:
+        at, growth, height, slope = line
+        past = ops.matmul(ops.relu(ops.subtract(x, ops.constant(at))), ops.constant(growth))
+        first = ops.multiply(ops.subtract(x, ops.constant(at[:, :1])), ops.constant(slope))
+        return ops.add(ops.add(past, first), ops.constant(height))
+
+
+def _line(values: Floats) -> tuple[Floats, Floats, float, float]:
+    rows = np.sort(values)
+    widest = norm.ppf(1.0 - 0.5 / max(len(rows), 1)) if len(rows) > 1 else 0.0
+    places = norm.cdf(np.linspace(-widest, widest, _KNOTS))
+    knots = np.unique(np.quantile(rows, places, method="nearest")) if len(rows) else np.zeros(1)
+    if len(knots) == 1:
+        return knots[None, :], np.zeros((1, 1)), 0.0, 1.0
+    ranks = (np.searchsorted(rows, knots, "left") + np.searchsorted(rows, knots, "right")) / 2.0
+    scores = norm.ppf(ranks / len(rows))
+    slopes = np.diff(scores) / np.diff(knots)
+    return knots[None, :-1], np.diff(slopes, prepend=slopes[0])[:, None], float(scores[0]), float(slopes[0])
