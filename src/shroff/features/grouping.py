@@ -18,32 +18,34 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Codes(NamedTuple):
-    """Growing codes: a hash table of (key, code + 1), zero where it is free; and the row where each code came first.
+    """Growing codes.
 
-    A key is two numbers of 64 bits.
+    `slots`: a hash table of code + 1, zero where it is free; it holds codes alone, so that it stays in the processor's
+    cache. `keys`: the key of each code, two numbers of 64 bits. `firsts`: the row where each came first.
     """
 
-    slots: NDArray[np.uint64]
+    slots: Int32
+    keys: Pairs
     firsts: Int32
     many: int
 
 
 def no_codes() -> Codes:
     """A code of nothing yet."""
-    return Codes(np.zeros((1 << 10, 3), np.uint64), np.empty(1 << 9, np.int32), 0)
+    return Codes(np.zeros(1 << 10, np.int32), np.empty((1 << 9, 2), np.uint64), np.empty(1 << 9, np.int32), 0)
 
 
 @njit(cache=True, nogil=True)
 def encode(keys: Pairs, valid: Flags, known: Codes, start: int, out: Int32) -> Codes:
     """Codes of keys by first appearance, -1 where not valid, for the rows from `start` on."""
-    slots, firsts, many = known.slots, known.firsts, known.many
     row = 0
     while True:
-        row, many = _encode(keys, valid, row, slots, firsts, many, start, out)
+        # arrays by themselves: in a tuple each look would count how many hold them
+        row, many = _encode(keys, valid, row, known.slots, known.keys, known.firsts, known.many, start, out)
+        known = Codes(known.slots, known.keys, known.firsts, many)
         if row == len(keys):
-            return Codes(slots, firsts, many)
-        slots = _grown(slots)
-        firsts = with_room(firsts, len(slots) // 2)
+            return known
+        known = _grown(known)
 
 
 @njit(cache=True, nogil=True)
@@ -51,7 +53,8 @@ def _encode(
     keys: Pairs,
     valid: Flags,
     row: int,
-    slots: NDArray[np.uint64],
+    slots: Int32,
+    names: Pairs,
     firsts: Int32,
     many: int,
     start: int,
@@ -60,14 +63,14 @@ def _encode(
     """Encode rows from this one on, until the table is half full; gives the next row and how many codes there are."""
     while row < len(keys):
         if valid[row]:
-            at = _slot(slots, keys[row, 0], keys[row, 1])
-            if slots[at, 2] == 0:
+            at = _slot(slots, names, keys[row, 0], keys[row, 1])
+            if slots[at] == 0:
                 if many == len(firsts):
                     break
-                firsts[many] = start + row
+                names[many, 0], names[many, 1], firsts[many] = keys[row, 0], keys[row, 1], start + row
                 many += 1
-                slots[at, 0], slots[at, 1], slots[at, 2] = keys[row, 0], keys[row, 1], many
-            out[row] = np.int32(slots[at, 2]) - 1
+                slots[at] = many
+            out[row] = slots[at] - 1
         else:
             out[row] = -1
         row += 1
@@ -88,27 +91,32 @@ def pairs(first: NDArray[Any], second: NDArray[Any] | int = 0) -> Pairs:
 
 
 @njit(inline="always")
-def _slot(slots: NDArray[np.uint64], first: np.uint64, second: np.uint64) -> np.uint64:
-    """Where a key is in a hash table, or would go."""
+def _slot(slots: Int32, keys: Pairs, first: np.uint64, second: np.uint64) -> np.uint64:
+    """Where the code of a key is in a hash table, or would go."""
     mask, half = np.uint64(len(slots) - 1), np.uint64(32)
     # 2**64 over the golden ratio, so that consecutive keys spread; twice, as texts differ in their high bits
     mixed = (first + (second ^ (second >> half)) * _GOLDEN) * _GOLDEN
     at = (((mixed ^ (mixed >> half)) * _GOLDEN) >> half) & mask
-    while slots[at, 2] != 0 and (slots[at, 0] != first or slots[at, 1] != second):
+    while slots[at] != 0 and _differs(keys, np.uint32(slots[at] - 1), first, second):
         at = (at + np.uint64(1)) & mask
     return at
 
 
-@njit(cache=True, nogil=True)
-def _grown(slots: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    larger = np.zeros((4 * len(slots), 3), np.uint64)
-    for slot in range(len(slots)):
-        if slots[slot, 2] != 0:
-            larger[_slot(larger, slots[slot, 0], slots[slot, 1])] = slots[slot]
-    return larger
+@njit(inline="always")
+def _differs(keys: Pairs, code: np.uint32, first: np.uint64, second: np.uint64) -> bool:
+    return bool((keys[code, 0] != first) | (keys[code, 1] != second))
 
 
 @njit(cache=True, nogil=True)
+def _grown(known: Codes) -> Codes:
+    slots = np.zeros(4 * len(known.slots), np.int32)
+    keys, firsts = np.empty((len(slots) // 2, 2), np.uint64), np.empty(len(slots) // 2, np.int32)
+    keys[: known.many], firsts[: known.many] = known.keys[: known.many], known.firsts[: known.many]
+    for code in range(known.many):
+        slots[_slot(slots, keys, keys[code, 0], keys[code, 1])] = code + 1
+    return Codes(slots, keys, firsts, known.many)
+
+
 def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
     """Rows grouped by key, in row order within a key: a stable counting sort.
 
@@ -119,14 +127,20 @@ def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
         starts [keys + 1] and rows: the rows of key `k` are `rows[starts[k]:starts[k + 1]]`; and the place of each row
         in `rows`, just behind them for a row without a key.
     """
+    # numpy's memory comes in large pages
+    rows, places = np.empty(len(codes), np.int32), np.empty(len(codes), np.uint32)
+    starts = _group(codes, keys, rows, places)
+    return starts, rows[: starts[-1]], places
+
+
+@njit(cache=True, nogil=True)
+def _group(codes: Int32, keys: int, rows: Int32, places: NDArray[np.uint32]) -> Int:
     starts = np.zeros(keys + 1, np.int64)
     for code in codes:
         if code >= 0:
             starts[code + 1] += 1
     for key in range(keys):
         starts[key + 1] += starts[key]
-    rows = np.empty(starts[keys], np.int32)
-    places = np.empty(len(codes), np.uint32)
     free = starts.copy()
     for row in range(len(codes)):
         code = codes[row]
@@ -136,8 +150,8 @@ def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
             rows[place] = row
             places[row] = place
         else:
-            places[row] = len(rows)
-    return starts, rows, places
+            places[row] = starts[keys]
+    return starts
 
 
 @njit(cache=True, nogil=True)
