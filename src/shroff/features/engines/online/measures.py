@@ -192,7 +192,9 @@ def decayed(times: array[int], sums: Sequence[int] | None, low: int, high: int, 
     value, oldest = 0.0, len(DECAY) - 1
     while low < high:
         step = times[low] // resolution
-        after = bisect_left(times, (step + 1) * resolution, low + 1, high)
+        after, end = low + 1, (step + 1) * resolution
+        if after < high and times[after] < end:
+            after = bisect_left(times, end, after, high)
         number = after - low if sums is None else sums[after] - sums[low]
         value += number * DECAY[min(max(now - step, 0), oldest)]
         low = after
