@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -109,21 +108,24 @@ def _extension(place: int, track: Track) -> Iterator[Code]:
 
 
 def _windows(place: int, track: Track, cells: Cells, slots: Sequence[Slot]) -> Iterator[Code]:
-    """The lines that read these windows, the shortest first."""
+    """The lines that read these windows: by their delay, the shortest first."""
     if not slots:
         return
     yield f" line = get{place}(key, unseen{place})"
     yield from _parts(track)
-    yield " size = high = len(times)"
-    yield " last, upto = times[-1] if size else NONE, FOREVER"
-    shorter: Window | None = None
-    for slot in sorted(slots, key=attrgetter("window")):
-        yield from _bounds(slot.window, shorter)
-        yield " if low < high:"
-        yield from (f"  {cells[slot, measure]} = {track.layout.reads[slot, measure]}" for measure in slot.measures)
-        empty = [f"{cells[slot, measure]} = {nothing(measure, track.layout.schema)}" for measure in slot.measures]
-        yield f" else: {'; '.join(empty)}"
-        shorter = slot.window
+    yield " size = len(times)"
+    yield " if size:"
+    yield "  last = times[-1]"
+    schema, before, every = track.layout.schema, None, list[Code]()
+    for slot in sorted(slots, key=lambda slot: (slot.window.delay, slot.window)):
+        empty = [f"{cells[slot, measure]} = {nothing(measure, schema)}" for measure in slot.measures]
+        yield from _bounds(slot.window, before)
+        yield "  if low < high:"
+        yield from (f"   {cells[slot, measure]} = {track.layout.reads[slot, measure]}" for measure in slot.measures)
+        yield f"  else: {'; '.join(empty)}"
+        every += empty
+        before = slot.window
+    yield f" else: {'; '.join(every)}"
 
 
 def _parts(track: Track) -> Iterator[Code]:
@@ -133,19 +135,19 @@ def _parts(track: Track) -> Iterator[Code]:
         yield f" {''.join(f'c{column}, ' for column in range(len(track.layout.parts)))} = line.columns"
 
 
-def _bounds(window: Window, shorter: Window | None) -> Iterator[Code]:
-    """The lines that find where a window begins and ends: in time, and among the events."""
+def _bounds(window: Window, before: Window | None) -> Iterator[Code]:
+    """The lines that find where a window begins and ends, in time and among the events, after the one `before` it."""
     duration, delay, resolution, _ = window
-    yield f" after = {_bound(duration + delay, resolution)}"
-    # of two windows until now the longer begins no later
-    within = shorter is not None and not delay and not shorter.delay and duration - resolution >= shorter.window
+    within = "high"
+    if before is None or (delay, resolution * bool(delay)) != (before.delay, before.resolution * bool(delay)):
+        yield f"  upto = {_bound(delay, resolution) if delay else 'FOREVER'}"
+        yield f"  high = {'size if last <= upto else bisect_right(times, upto)' if delay else 'size'}"
+    elif duration - resolution >= before.window:
+        # of two windows that end together the longer begins no later
+        within = "low"
+    yield f"  after = {_bound(duration + delay, resolution)}"
     # most keys have been idle for longer than a short window
-    yield f" low = size if last <= after else bisect_right(times, after{', 0, low' if within else ''})"
-    if delay:
-        yield f" upto = {_bound(delay, resolution)}"
-        yield " high = size if last <= upto else bisect_right(times, upto)"
-    elif shorter is not None and shorter.delay:
-        yield " high, upto = size, FOREVER"
+    yield f"  low = size if last <= after else bisect_right(times, after, 0, {within})"
 
 
 def _bound(age: int, resolution: int) -> Code:
