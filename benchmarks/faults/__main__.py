@@ -37,6 +37,7 @@ FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {
     "silent": servers.database_silent,
     "redis-lost": servers.state_empty,
     "redis-kept": servers.state_kept,
+    "redis-silent": servers.state_silent,
     "clock": machine.clock,
     "slow": clients.slow,
     "many": clients.many,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from contextlib import ExitStack
 from functools import partial
+
+from redis import Redis
 
 from benchmarks.faults.load import Load
 from benchmarks.faults.place import Place
@@ -105,6 +109,23 @@ def _state(place: Place, fault: str, *, keeps: bool) -> Verdict:
             return f"two workers; {load.told.degraded:,} decided by policy meanwhile; started again"
 
         return place.suffer(fault, happen, ledger=ledger, state=url, workers=2)
+
+
+def state_silent(place: Place) -> Verdict:
+    """Suspend the state's Redis three times: it keeps its connections and says nothing."""
+    with postgres() as ledger, redis() as state, Redis.from_url(state) as client:
+        server = int(client.info("server")["process_id"])
+
+        def happen(_: Service, load: Load) -> str:
+            for seconds in (1.0, 5.0, 2.5):
+                os.kill(server, signal.SIGSTOP)
+                time.sleep(seconds)
+                os.kill(server, signal.SIGCONT)
+                load.wait(200)
+                load.until(lambda: b'"degraded":false' in load.told.last)
+            return f"two workers; for 1, 5 and 2.5 s; {load.told.degraded:,} decided by policy meanwhile"
+
+        return place.suffer("Redis suspended", happen, ledger=ledger, state=state, workers=2)
 
 
 def worker(place: Place) -> Verdict:

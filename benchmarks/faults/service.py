@@ -62,7 +62,8 @@ class Service:
         """
         self.launch()
         deadline = time.monotonic() + _PATIENCE
-        while not self.ready():
+        # any worker may answer
+        while not all(self.ready() for _ in range(1 if self.workers == 1 else 4 * self.workers)):
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise RuntimeError(f"the service is not ready:\n{self.log[-2000:]}")
             time.sleep(0.05)

@@ -20,9 +20,9 @@ Numbers = Callable[[Sequence[str]], Mapping[str, int]]
 _MOST: Final = 100_000
 _TOLD: Final = 10_000
 """What is remembered of what was told: as much as waits for the ledger at most."""
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 200
 """How much is paid before new payments have their turn."""
-_TOGETHER: Final = 200
+_TOGETHER: Final = 100
 """Payments told in one round trip."""
 _log = logging.getLogger("shroff.serve")
 

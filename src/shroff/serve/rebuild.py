@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final, NamedTuple
@@ -83,13 +83,20 @@ def replay(
         if entry.kind == "payment" and entry.time >= since:
             together.append(stored_payment(entry))
         if together and (len(together) == _TOGETHER or entry.kind != "payment"):
-            engine.observe_all(together)
+            _observe(engine, together)
             together = []
         if entry.kind != "payment":
             engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
     if together:
-        engine.observe_all(together)
+        _observe(engine, together)
     return Mark(seq, arrived)
+
+
+def _observe(engine: Engine, payments: Sequence[Payment]) -> None:
+    # to see what a known payment saw would cost more than all the rest
+    new = engine.lacking(payments) if isinstance(engine, RedisEngine) else payments
+    if new:
+        engine.observe_all(new)
 
 
 def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:

@@ -266,8 +266,9 @@ class Scorer:
         while not state.assembled(self._state) and self._clock() < patience:
             last = await asyncio.to_thread(self._states.catch_up, state, last)
             await self._look_again()
+        last = await asyncio.to_thread(self._states.catch_up, state, last)
         async with self._sequencer.paused():
-            self._states.catch_up(state, last)
+            await asyncio.to_thread(self._states.catch_up, state, last)
             while not state.entered():
                 await self._look_again()
             self._use(bundle, decider, state)

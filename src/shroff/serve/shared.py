@@ -20,6 +20,8 @@ from shroff.serve.state import Seen, State
 
 _PATIENCE: Final = 0.1
 """Seconds between two looks whether others have told what they owe."""
+_START: Final = 3.0
+"""Seconds without an answer after which a process that starts takes another for dead: mostly those before it are."""
 _log = logging.getLogger("shroff.serve")
 
 
@@ -53,7 +55,7 @@ class SharedState:
         """
         while True:
             self._debts.pay()
-            if self._roll.answer(clear=True):
+            if self._roll.answer(clear=not self._debts, patience=_START):
                 return
             tick()
             time.sleep(_PATIENCE)
@@ -75,7 +77,7 @@ class SharedState:
         Raises:
             StateUnavailable: the server cannot be reached.
         """
-        return self._roll.answer(clear=not self._debts)
+        return self._roll.answer(clear=not self._debts, times=1)
 
     @property
     def sharers(self) -> frozenset[bytes]:

@@ -182,6 +182,17 @@ class RedisEngine:
         """
         self._run(lambda: [self._forget_call(payment)])
 
+    def lacking(self, payments: Sequence[Payment]) -> list[Payment]:
+        """Those of the payments that the state does not know, for whoever brings it up to date.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+        if not self.ready():
+            raise StateUnavailable("the state is not there: it is being rebuilt, or waits to be.")
+        known = self.link.call([("EXISTS", self.key(b"p:" + payment.id.encode())) for payment in payments])
+        return [payment for payment, there in zip(payments, known, strict=True) if not there]
+
     def answer(self, member: bytes, others: Sequence[bytes], *, clear: bool) -> dict[bytes, int]:
         """Answer the roll of those who share the state: by whom it was answered last with which number.
 

@@ -12,16 +12,17 @@ from typing import Final, NamedTuple
 
 from shroff.features.engines.online.redis.engine import RedisEngine
 
-_PATIENCE: Final = 3.0
+_PATIENCE: Final = 10.0
 """Seconds without an answer after which a process is taken for dead."""
 _Met = tuple[int, bytes]
 
 
 class _Heard(NamedTuple):
-    """The number of another process's last answer, and when it was first seen."""
+    """The number of another process's last answer, when it was first seen, and how many were since this one's first."""
 
     number: int
     at: float
+    answers: int
 
 
 class Roll:
@@ -30,13 +31,11 @@ class Roll:
     Args:
         member: its name on the roll: the same on the rolls of all states that it uses, and that of the process whose
             place it takes.
-        patience: seconds without an answer after which another process is taken for dead.
     """
 
-    def __init__(self, engine: RedisEngine, *, member: str, patience: float = _PATIENCE) -> None:
+    def __init__(self, engine: RedisEngine, *, member: str) -> None:
         self._engine = engine
         self._member = member.encode()
-        self._patience = patience
         self._others: dict[bytes, _Heard] = {}
         # over which connection it was answered last, and to which state
         self._met: _Met | None = None
@@ -56,8 +55,13 @@ class Roll:
         """The state is away: all have to answer anew."""
         self._met = self._since = None
 
-    def answer(self, *, clear: bool) -> bool:
+    def answer(self, *, clear: bool, times: int = 2, patience: float = _PATIENCE) -> bool:
         """Answer, `clear` when nothing is owed; whether all others have, clear, since this one did first.
+
+        Args:
+            times: how often they have. One answer may have been on its way since before the state was lost; who gives
+                another has had the reply to that one.
+            patience: seconds without an answer after which another process is taken for dead.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
@@ -69,11 +73,13 @@ class Roll:
         again = self._met == self._there
         if not again:
             self._met, self._since = self._there, None
-        self._hear(numbers, again=again)
+        self._hear(numbers, again=again, patience=patience)
         if clear and self._since is None:
             self._since = number
         since = self._since
-        return since is not None and all(other.number > since for other in self._others.values())
+        return since is not None and all(
+            other.number > since and other.answers >= times for other in self._others.values()
+        )
 
     @property
     def _there(self) -> _Met:
@@ -87,12 +93,17 @@ class Roll:
         """
         self._engine.strike([self._member])
 
-    def _hear(self, numbers: dict[bytes, int], *, again: bool) -> None:
+    def _hear(self, numbers: dict[bytes, int], *, again: bool, patience: float) -> None:
         """Take note of the answers of others; those who were silent for long are taken off the roll."""
-        now, before = monotonic(), self._others if again else {}
-        heard = {name: _Heard(number, now) for name, number in numbers.items()}
-        heard |= {name: old for name, old in before.items() if name in heard and heard[name].number == old.number}
-        silent = [name for name, (_, at) in heard.items() if now - at >= self._patience]
+        now, heard = monotonic(), dict[bytes, _Heard]()
+        for name, number in numbers.items():
+            old = self._others.get(name) if again else None
+            if old is not None and old.number == number:
+                heard[name] = old
+            else:
+                known = 0 if old is None or self._since is None else old.answers
+                heard[name] = _Heard(number, now, known + (self._since is not None))
+        silent = [name for name, other in heard.items() if now - other.at >= patience]
         if silent:
             self._engine.strike(silent)
         self._others = {name: other for name, other in heard.items() if name not in silent}
