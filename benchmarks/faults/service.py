@@ -41,7 +41,11 @@ class Service:
         self.ledger = self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(

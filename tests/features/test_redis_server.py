@@ -167,3 +167,13 @@ def test_a_cluster_holds_a_state_in_one_slot(cluster: tuple[str, str], node: int
         slots = {owner.execute_command("CLUSTER", "KEYSLOT", name) for name in owner.scan_iter()}
     assert len(slots) == 1
     engine.close()
+
+
+def test_a_long_outage_does_not_use_up_what_connects(start: Start) -> None:
+    with start() as url:
+        engine = engine_on(url)
+        open_state(engine, OnlineEngine([COUNTS], SCHEMA))
+        for place in range(250):
+            engine.close()
+            assert engine.observe(pay(place, place))["card_count_1d"] == place
+        engine.close()

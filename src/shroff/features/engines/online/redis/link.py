@@ -116,7 +116,8 @@ class Link:
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         if self._connection is None:
-            self._connection = self._pool.make_connection()
+            # by itself: the pool counts what it makes, and makes no more after a hundred outages of a second
+            self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
             self._connection.connect()
             self.lives += 1
         connection = self._connection
