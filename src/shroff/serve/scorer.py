@@ -8,43 +8,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final, Literal
+from typing import Final
 
 import polars as pl
 
-from shroff.collect import Payment, PaymentReader, Schema
+from shroff.collect import PaymentReader, Schema
 from shroff.collect.wire import live_scales
-from shroff.errors import (
-    BadPayment,
-    BundleError,
-    ControlUnavailable,
-    LedgerUnavailable,
-    NotFound,
-    ShroffError,
-    Unavailable,
-)
-from shroff.features.window import micros
+from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.package import Bundle
-from shroff.serve.answer import (
-    LaterRecord,
-    ModelName,
-    encode,
-    fingerprint,
-    require_same,
-    stored_answer,
-)
-from shroff.serve.clock import AHEAD, Arrivals, Clock, system_time
+from shroff.serve.answer import ModelName
+from shroff.serve.clock import Arrivals, Clock, system_time
 from shroff.serve.control import LiveLists
 from shroff.serve.decider import Decider
 from shroff.serve.events import Events
-from shroff.serve.ledger import Commits, Ledger, StoredEntry
-from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
+from shroff.serve.intake import Intake
+from shroff.serve.ledger import Commits, Ledger
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.state import State
-from shroff.serve.states import States
-from shroff.serve.telemetry.meter import Journey, Meter
-from shroff.serve.telemetry.tracing import CURRENT
+from shroff.serve.state import State, States
 
 _TOGETHER: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
@@ -68,7 +49,7 @@ class Figures:
     spool_bytes: int
 
 
-class Scorer:
+class Scorer(Intake):
     """Decides payments by a bundle and keeps every decision in a ledger.
 
     Args:
@@ -100,14 +81,10 @@ class Scorer:
         history: Callable[[], pl.DataFrame] | None = None,
         clock: Clock = system_time,
     ) -> None:
+        super().__init__(ledger, lateness=lateness, clock=clock, missing="its state is being rebuilt from the ledger")
         self.bundle = bundle
         self.decider = Decider(bundle)
         self.lists = lists
-        self.meter = Meter()
-        self._lateness = lateness
-        self._oldest = micros(lateness)
-        self._ledger = ledger
-        self._clock = clock
         self._arrivals = Arrivals(clock)
         self._states = States(
             state,
@@ -123,7 +100,6 @@ class Scorer:
         self._forget()
         self._key = key
         self.reader = PaymentReader(self._state.engine.plan.schema, key=key)
-        self._missing: str | None = "its state is being rebuilt from the ledger"
         self._opening = Lock()
 
     def _forget(self) -> None:
@@ -293,117 +269,6 @@ class Scorer:
         with self._opening:
             self._missing = "it is shutting down"
             self._ledger.close()
-
-    async def decide(self, body: bytes) -> bytes:
-        """The answer to one payment, both JSON; durable when it is returned.
-
-        Raises:
-            BadPayment: it is no payment of this schema, or its time is out of bounds.
-            PaymentConflict: its id came before with another payload.
-            LedgerUnavailable: the decision cannot be made durable: send it again later.
-        """
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._take(body, telling(answer))
-        return await answer
-
-    def accept(self, body: bytes, told: Told[bytes]) -> None:
-        """`decide` without a coroutine: `told` gets the answer or the error, perhaps before this returns."""
-        try:
-            self._take(body, told)
-        except Exception as error:  # noqa: BLE001  # an error is an outcome too
-            told(error)
-
-    async def judge(self, payment: Payment) -> bytes:
-        """`decide` for a payment that was read already."""
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._submit(payment, telling(answer), Journey(CURRENT.get()))
-        return await answer
-
-    def _take(self, body: bytes, told: Told[bytes]) -> None:
-        journey = Journey(CURRENT.get())
-        self._require_ready()
-        self._submit(self.reader.read(body, arrived=0), told, journey)
-
-    def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
-        self._require_ready()
-        encoded = encode(payment)
-        digest = fingerprint(encoded)
-        pending = self._sequencer.in_flight.get(payment.id)
-        if pending is not None:
-            require_same(pending.digest, digest)
-            self.meter.repeated += 1
-            pending.callers.add(told)
-            return
-        stored = self._ledger.find(payment.id, presume_new=True)
-        if stored is not None:
-            require_same(stored.digest, digest)
-            self.meter.repeated += 1
-            told(stored_answer(stored))
-            return
-        self._check_time(payment.time)
-        self.meter.parsed(journey)
-        pending = PendingPayment(payment, encoded, digest, journey)
-        pending.callers.add(told)
-        self._sequencer.submit(pending)
-
-    async def decision(self, payment_id: str) -> bytes:
-        """The stored answer to a payment.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return stored_answer(await self._stored(payment_id))
-
-    async def learn(
-        self,
-        kind: Literal["result", "label"],
-        payment_id: str,
-        value: str | bool,
-        *,
-        at: int | None = None,
-        source: str | None = None,
-    ) -> None:
-        """Record a payment's result (its name) or label (whether it was fraud); the same one again is ignored.
-
-        Args:
-            at: when it happened, microseconds since the epoch.
-
-        Raises:
-            NotFound: there is no such payment.
-            PaymentConflict: the payment has a different one already.
-            BadPayment: `at` lies in the future.
-            LedgerUnavailable: it cannot be made durable: send it again later.
-        """
-        self._require_ready()
-        if at is not None and at > self._clock() + AHEAD:
-            raise BadPayment("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
-        await self._stored(payment_id)
-        record = LaterRecord(value, at, source)
-        await self._events.record(PendingEvent(kind, payment_id, record, fingerprint(encode(record))))
-
-    async def _stored(self, payment_id: str) -> StoredEntry:
-        self._require_ready()
-        pending = self._sequencer.in_flight.get(payment_id)
-        if pending is not None:
-            await pending.callers.join()
-        stored = self._ledger.find(payment_id)
-        if stored is None:
-            raise NotFound("there is no payment with this id.")
-        return stored
-
-    def _require_ready(self) -> None:
-        if self._missing is not None:
-            raise LedgerUnavailable(f"the service is not ready: {self._missing}. Send it again later.")
-
-    def _check_time(self, time: int) -> None:
-        now, column = self._clock(), self.bundle.schema.time
-        if time > now + AHEAD:
-            raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
-        # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
-        # and where no feature looks back, no payment is too late
-        engine = self._state.engine
-        if engine.plan.streams and time < engine.newest - self._oldest:
-            raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")
 
     def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
         if state is not self._state:

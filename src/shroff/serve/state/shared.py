@@ -15,8 +15,8 @@ from shroff.errors import BadPayment, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
 from shroff.features.plan import Later
 from shroff.serve.clock import Arrivals
-from shroff.serve.debts import Debts, Numbers
-from shroff.serve.state import Seen, State
+from shroff.serve.state.base import Seen, State
+from shroff.serve.state.debts import Debts, Numbers
 
 _PATIENCE: Final = 0.1
 """Seconds between two looks whether others have told what they owe."""

@@ -15,9 +15,9 @@ from servers import free_port, or_skip, redis
 from shroff.collect import Payment
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim, link, roll
-from shroff.serve import debts
 from shroff.serve.clock import Arrivals, system_time
-from shroff.serve.shared import SharedState
+from shroff.serve.state import debts
+from shroff.serve.state.shared import SharedState
 
 
 def all_answer(*states: SharedState) -> None:

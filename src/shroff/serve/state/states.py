@@ -11,12 +11,12 @@ import polars as pl
 from shroff.features.engines.online import OnlineEngine, engine_at
 from shroff.features.window import micros
 from shroff.package import Bundle
-from shroff.serve import rebuild
 from shroff.serve.clock import Arrivals, Clock
 from shroff.serve.ledger import Ledger, StoredEntry
-from shroff.serve.rebuild import Mark, ensure_filled
-from shroff.serve.shared import SharedState
-from shroff.serve.state import LocalState, State
+from shroff.serve.state import rebuild
+from shroff.serve.state.base import LocalState, State
+from shroff.serve.state.rebuild import Mark, ensure_filled
+from shroff.serve.state.shared import SharedState
 
 
 class States:

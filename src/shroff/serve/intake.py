@@ -1,0 +1,162 @@
+"""The intake: payments, and what is learned of them later, are read, checked and looked up before they take their turn.
+
+It answers at once what was decided before; the rest goes to the sequencer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from shroff.collect import Payment, PaymentReader
+from shroff.errors import BadPayment, LedgerUnavailable, NotFound
+from shroff.features.window import micros
+from shroff.serve.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
+from shroff.serve.clock import AHEAD, Clock
+from shroff.serve.events import Events
+from shroff.serve.ledger import Ledger, StoredEntry
+from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
+from shroff.serve.sequencer import Sequencer
+from shroff.serve.state import State
+from shroff.serve.telemetry.meter import Journey, Meter
+from shroff.serve.telemetry.tracing import CURRENT
+
+
+class Intake:
+    """What is asked of a scorer, on one event loop.
+
+    Whoever extends it gives it, before anything is asked: `reader` for payments, the `_sequencer` that decides them,
+    the `_events` that record what is learned, and the `_state` that tells how late a payment may be.
+
+    Args:
+        lateness: how much older than the newest payment one may be when it arrives.
+        clock: microseconds since the epoch.
+        missing: why nothing is taken yet.
+
+    Raises:
+        ConfigurationError: `lateness` is no duration.
+    """
+
+    reader: PaymentReader
+    _sequencer: Sequencer
+    _events: Events
+    _state: State
+
+    def __init__(self, ledger: Ledger, *, lateness: str, clock: Clock, missing: str) -> None:
+        self.meter = Meter()
+        self._lateness = lateness
+        self._oldest = micros(lateness)
+        self._ledger = ledger
+        self._clock = clock
+        self._missing: str | None = missing
+
+    async def decide(self, body: bytes) -> bytes:
+        """The answer to one payment, both JSON; durable when it is returned.
+
+        Raises:
+            BadPayment: it is no payment of this schema, or its time is out of bounds.
+            PaymentConflict: its id came before with another payload.
+            LedgerUnavailable: the decision cannot be made durable: send it again later.
+        """
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._take(body, telling(answer))
+        return await answer
+
+    def accept(self, body: bytes, told: Told[bytes]) -> None:
+        """`decide` without a coroutine: `told` gets the answer or the error, perhaps before this returns."""
+        try:
+            self._take(body, told)
+        except Exception as error:  # noqa: BLE001  # an error is an outcome too
+            told(error)
+
+    async def judge(self, payment: Payment) -> bytes:
+        """`decide` for a payment that was read already."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._submit(payment, telling(answer), Journey(CURRENT.get()))
+        return await answer
+
+    def _take(self, body: bytes, told: Told[bytes]) -> None:
+        journey = Journey(CURRENT.get())
+        self._require_ready()
+        self._submit(self.reader.read(body, arrived=0), told, journey)
+
+    def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
+        self._require_ready()
+        encoded = encode(payment)
+        digest = fingerprint(encoded)
+        pending = self._sequencer.in_flight.get(payment.id)
+        if pending is not None:
+            require_same(pending.digest, digest)
+            self.meter.repeated += 1
+            pending.callers.add(told)
+            return
+        stored = self._ledger.find(payment.id, presume_new=True)
+        if stored is not None:
+            require_same(stored.digest, digest)
+            self.meter.repeated += 1
+            told(stored_answer(stored))
+            return
+        self._check_time(payment.time)
+        self.meter.parsed(journey)
+        pending = PendingPayment(payment, encoded, digest, journey)
+        pending.callers.add(told)
+        self._sequencer.submit(pending)
+
+    async def decision(self, payment_id: str) -> bytes:
+        """The stored answer to a payment.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return stored_answer(await self._stored(payment_id))
+
+    async def learn(
+        self,
+        kind: Literal["result", "label"],
+        payment_id: str,
+        value: str | bool,
+        *,
+        at: int | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Record a payment's result (its name) or label (whether it was fraud); the same one again is ignored.
+
+        Args:
+            at: when it happened, microseconds since the epoch.
+
+        Raises:
+            NotFound: there is no such payment.
+            PaymentConflict: the payment has a different one already.
+            BadPayment: `at` lies in the future.
+            LedgerUnavailable: it cannot be made durable: send it again later.
+        """
+        self._require_ready()
+        if at is not None and at > self._clock() + AHEAD:
+            raise BadPayment("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
+        await self._stored(payment_id)
+        record = LaterRecord(value, at, source)
+        await self._events.record(PendingEvent(kind, payment_id, record, fingerprint(encode(record))))
+
+    async def _stored(self, payment_id: str) -> StoredEntry:
+        self._require_ready()
+        pending = self._sequencer.in_flight.get(payment_id)
+        if pending is not None:
+            await pending.callers.join()
+        stored = self._ledger.find(payment_id)
+        if stored is None:
+            raise NotFound("there is no payment with this id.")
+        return stored
+
+    def _require_ready(self) -> None:
+        if self._missing is not None:
+            raise LedgerUnavailable(f"the service is not ready: {self._missing}. Send it again later.")
+
+    def _check_time(self, time: int) -> None:
+        now, column = self._clock(), self.reader.schema.time
+        if time > now + AHEAD:
+            raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
+        # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
+        # and where no feature looks back, no payment is too late
+        engine = self._state.engine
+        if engine.plan.streams and time < engine.newest - self._oldest:
+            raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")

@@ -1,0 +1,6 @@
+"""The state that payments are judged by and extend, in this process or shared: see `State`."""
+
+from shroff.serve.state.base import State
+from shroff.serve.state.states import States
+
+__all__ = ["State", "States"]
