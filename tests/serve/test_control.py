@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import inspect
 
 from serve.service import Service
+from servers import postgres_schema
 from shroff.client import Client
 from shroff.errors import AccessDenied, ConfigurationError, ControlUnavailable, NotFound, TooManyRequests, UnknownKey
 from shroff.serve.control import SCOPES, Gate, Keys
+from shroff.serve.control.database import Control
 
 Pay = Callable[..., dict[str, Any]]
 SECOND = 1_000_000
@@ -151,6 +155,21 @@ def test_what_makes_no_key(keys: Keys) -> None:
         keys.revoke("0a0a")
     with pytest.raises(ConfigurationError, match="got one for `mysql`"):
         Keys("mysql://somewhere/keys")
+
+
+def test_several_processes_may_make_the_tables_at_once(postgres_server: str) -> None:
+    for _ in range(5):
+        with postgres_schema(postgres_server) as url, ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(lambda url: list(Keys(url).all()), [url] * 8)) == [[]] * 8
+
+
+def test_tables_whose_making_was_undone_are_made_later(postgres_server: str) -> None:
+    with postgres_schema(postgres_server) as url:
+        control = Control(url)
+        with pytest.raises(ControlUnavailable), control.transaction("try") as connection:
+            connection.exec_driver_sql("no SQL")
+        with control.transaction("read") as connection:
+            assert inspect(connection).get_table_names()
 
 
 def test_postgresql_keeps_keys_too(postgres_server: str) -> None:

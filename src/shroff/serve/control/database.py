@@ -13,6 +13,8 @@ from shroff.errors import ConfigurationError, ControlUnavailable
 from shroff.serve.database import postgres_engine, read_url
 
 METADATA = MetaData()
+# any fixed number: names the lock of these tables among the advisory locks of a database
+_LOCK = 0x43545254
 
 
 class Control:
@@ -33,12 +35,20 @@ class Control:
         try:
             with self._engine.begin() as connection:
                 if not self._made:
-                    METADATA.create_all(connection)
-                    self._made = True
+                    _make(connection)
                 yield connection
+            self._made = True
         except SQLAlchemyError as error:
             cause = type(getattr(error, "orig", None) or error).__name__
             raise ControlUnavailable(f"cannot {doing}: the control database answered {cause}.") from error
+
+
+def _make(connection: Connection) -> None:
+    """Make the tables that are missing."""
+    if connection.dialect.name == "postgresql":
+        # of two processes that miss a table at once, one would fail
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))")
+    METADATA.create_all(connection)
 
 
 def _engine(url: str) -> Engine:
