@@ -9,6 +9,7 @@ others wait for the disk). `serving.py` runs it in a process of its own.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -40,6 +41,9 @@ def main() -> None:
         loaded = load(bundle)
         scorer = Scorer(loaded, ledger, key=_KEY, history=lambda: history_of(loaded, warm, _KEY, 0.01))
         scorer.start()
+        # as the service does: the state is not looked through again and again
+        gc.collect()
+        gc.freeze()
         print(json.dumps(stages(scorer, ledger, payments.read_bytes().splitlines())))
         scorer.close()
 
