@@ -168,14 +168,17 @@ def test_a_broker_that_goes_away_is_waited_for(consuming: Consumes, bundle: Bund
             gateway.close()
             consumer.wait_until(lambda: "Kafka does not answer" in consumer.log.read_text())
             gateway.open()
-            consumer.wait_until(lambda: bus.committed(source) == 3_000)
+            # that it is back is told when there is something to read or to write
+            bus.write(source, some(pay, 3_001)[-1:])
+            consumer.wait_until(lambda: bus.committed(source) == 3_001)
             done = consumer.stop()
-        assert done["decided"] >= 3_000
+        assert done["decided"] >= 3_001
         entries = read_ledger(consumer.ledger)
-        assert [entry.payment_id for entry in entries] == [f"n{n}" for n in range(3_000)]
+        assert [entry.payment_id for entry in entries] == [f"n{n}" for n in range(3_001)]
         stored = {entry.payment_id: {msgspec.json.encode(body(entry)["answer"])} for entry in entries}
         assert answers(bus, target) == stored
         assert_equal_to_batch(bundle, entries)
+        assert "Kafka answers again" in consumer.log.read_text()
 
 
 def test_two_consumers_need_a_ledger_for_two(bus: Bus, consuming: Consumes) -> None:
