@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
@@ -47,39 +48,29 @@ def _refused(load: Load, least: int) -> bool:
 def database_spooled(place: Place) -> Verdict:
     """Stop the ledger's PostgreSQL while the spool takes what is decided, and once kill the service meanwhile."""
     with stoppable_postgres() as server:
-
-        def happen(service: Service, load: Load) -> str:
-            for kill in (False, True):
-                server.stop()
-                load.wait(200)
-                if kill:
-                    service.kill()
-                server.start()
-                if kill:
-                    service.start()
-                load.wait(100)
-            return "twice, decided on by the spool; the second time killed with what the spool held"
-
-        return place.suffer("PostgreSQL stopped, spool", happen, ledger=server.url)
+        return _spooled(place, "PostgreSQL stopped, spool", server.url, server.stop, server.start)
 
 
 def database_silent(place: Place) -> Verdict:
     """Suspend the ledger's PostgreSQL, which keeps connections and says nothing; once kill the service meanwhile."""
     with stoppable_postgres() as server:
+        return _spooled(place, "PostgreSQL suspended, spool", server.url, server.suspend, server.resume)
 
-        def happen(service: Service, load: Load) -> str:
-            for kill in (False, True):
-                server.suspend()
-                load.wait(200)
-                if kill:
-                    service.kill()
-                server.resume()
-                if kill:
-                    service.start()
-                load.wait(100)
-            return "twice, decided on by the spool; the second time killed with what the spool held"
 
-        return place.suffer("PostgreSQL suspended, spool", happen, ledger=server.url)
+def _spooled(place: Place, fault: str, ledger: str, away: Callable[[], None], back: Callable[[], None]) -> Verdict:
+    def happen(service: Service, load: Load) -> str:
+        for kill in (False, True):
+            away()
+            load.wait(200)
+            if kill:
+                service.kill()
+            back()
+            if kill:
+                service.start()
+            load.wait(100)
+        return "twice, decided on by the spool; the second time killed with what the spool held"
+
+    return place.suffer(fault, happen, ledger=ledger)
 
 
 def state_empty(place: Place) -> Verdict:

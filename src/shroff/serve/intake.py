@@ -71,6 +71,7 @@ class Intake:
 
     async def judge(self, payment: Payment) -> bytes:
         """`decide` for a payment that was read already."""
+        self._require_ready()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._submit(payment, telling(answer), Journey(CURRENT.get()))
         return await answer
@@ -81,7 +82,6 @@ class Intake:
         self._submit(self.reader.read(body, arrived=0), told, journey)
 
     def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
-        self._require_ready()
         encoded = encode(payment)
         digest = fingerprint(encoded)
         pending = self._sequencer.in_flight.get(payment.id)

@@ -10,10 +10,9 @@ from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.errors import ConfigurationError, ControlUnavailable
-from shroff.serve.database import postgres_engine, read_url
+from shroff.serve.database import postgres_engine, read_url, take_turn
 
 METADATA = MetaData()
-# any fixed number: names the lock of these tables among the advisory locks of a database
 _LOCK = 0x43545254
 
 
@@ -47,7 +46,7 @@ def _make(connection: Connection) -> None:
     """Make the tables that are missing."""
     if connection.dialect.name == "postgresql":
         # of two processes that miss a table at once, one would fail
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))")
+        take_turn(connection, _LOCK)
     METADATA.create_all(connection)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import URL, Connection, Engine
 
-from shroff.serve.database import postgres_engine
+from shroff.serve.database import postgres_engine, take_turn
 
 # seconds; longer than the server itself takes to give up
 _WRITE = 3.0
-# any fixed number: names the ledger's lock among the advisory locks of a database
 _LOCK = 0x5348524F
 
 
@@ -48,4 +47,4 @@ class Postgres:
 
     def begin(self, connection: Connection) -> None:
         """Wait for the turn: one writer at a time per schema, so the chain cannot fork."""
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))")
+        take_turn(connection, _LOCK)

@@ -71,15 +71,11 @@ class Debts:
 
     def told(self, payment_id: str, what: str, tell: Callable[[], object]) -> None:
         """The state was told something of a payment, before the ledger has it."""
-        self._told[payment_id, what] = _Owed(payment_id, tell)
-        if len(self._told) > _TOLD:
-            self._told.popitem(last=False)
+        self._remember(what, _Owed(payment_id, tell))
 
     def told_payment(self, payment: Payment) -> None:
         """The state was told that a payment counts, before the ledger has it."""
-        self._told[payment.id, ""] = self._counting(payment)
-        if len(self._told) > _TOLD:
-            self._told.popitem(last=False)
+        self._remember("", self._counting(payment))
 
     def untold_payment(self, payment: Payment) -> None:
         """A payment is not to count."""
@@ -92,8 +88,7 @@ class Debts:
             StateUnavailable: it is away.
             LedgerUnavailable: the state is another one, and the ledger cannot say what it was filled with.
         """
-        if not self._engine.ready():
-            raise StateUnavailable("the state is not there: it is being rebuilt, or waits to be.")
+        self._engine.require_ready()
         if self._engine.epoch != self._epoch:
             self._owe_another()
         if self._forgone:
@@ -126,6 +121,11 @@ class Debts:
         self._told.clear()
         self._forgone = False
         self._epoch = self._engine.epoch
+
+    def _remember(self, what: str, told: _Owed) -> None:
+        self._told[told.id, what] = told
+        if len(self._told) > _TOLD:
+            self._told.popitem(last=False)
 
     def _counting(self, payment: Payment) -> _Owed:
         return _Owed(payment.id, partial(self._engine.observe_all, [payment]), payment)

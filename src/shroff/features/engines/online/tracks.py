@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from shroff.collect import Payment, Schema
@@ -92,14 +92,14 @@ def unpack(tracks: Sequence[Track], key: Key, packed: Sequence[Line]) -> None:
             track.timelines[key] = track.timeline(line)
 
 
-def columns_read(streams: Iterable[Stream], schema: Schema) -> set[str]:
-    """The columns of a payment that its timelines are extended by; amounts are summed from its units."""
+def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:
+    """The columns of a payment that its timelines are found and extended by; amounts are summed from its units."""
+    keys = {name for stream in streams for name in stream.columns}
     conditions = {name for stream in streams if stream.where for name in stream.where.columns}
     counted = {measure.column for stream in streams for measure in stream.measures if measure.column}
-    return (conditions | (counted - {schema.amount})) - schema.later
+    return keys | ((conditions | (counted - {schema.amount})) - schema.later)
 
 
 def columns_awaited(plan: Plan) -> set[str]:
-    """The columns of a payment that timelines are extended by when its result or label comes."""
-    streams = [stream for stream in plan.streams if stream.later]
-    return columns_read(streams, plan.schema).union(*[stream.columns for stream in streams])
+    """The same of timelines that wait for its result or label."""
+    return columns_read([stream for stream in plan.streams if stream.later], plan.schema)

@@ -32,6 +32,7 @@ _ROLL_KEPT: Final = 86_400_000
 _FORMAT: Final = 2
 """Of what is kept: a state of another one is not this state, which is filled anew beside it."""
 
+_NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE, _AGAIN = 0, 2
 _NEVER: Final = -1
 
@@ -113,6 +114,11 @@ class RedisEngine:
         """
         return int(self.link.call([("HGET", self.name + b"head", "mark")])[0] or 0)
 
+    def require_ready(self) -> None:
+        """Raise `StateUnavailable` unless there is a state to ask."""
+        if not self.ready():
+            raise StateUnavailable(_NOT_THERE)
+
     def ready(self) -> bool:
         """Whether there is a state, as far as it can be told.
 
@@ -188,8 +194,7 @@ class RedisEngine:
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
-        if not self.ready():
-            raise StateUnavailable("the state is not there: it is being rebuilt, or waits to be.")
+        self.require_ready()
         known = self.link.call([("EXISTS", self.key(b"p:" + payment.id.encode())) for payment in payments])
         return [payment for payment, there in zip(payments, known, strict=True) if not there]
 
@@ -319,7 +324,7 @@ class RedisEngine:
             if not refusals and self.link.lives == self._life:
                 return replies
             self._life = _NEVER
-        raise StateUnavailable("the state is not there: it is being rebuilt, or waits to be.")
+        raise StateUnavailable(_NOT_THERE)
 
     def _meet(self) -> bool:
         """Ask which state there is, and start to follow it; whether there is one.

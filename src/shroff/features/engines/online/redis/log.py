@@ -35,8 +35,7 @@ class Event:
 
     def __init__(self, streams: Sequence[Stream], known: Iterable[str], schema: Schema) -> None:
         self._amount = any(measure.column == schema.amount for stream in streams for measure in stream.measures)
-        keys = {column for stream in streams for column in stream.columns}
-        self._columns = tuple(sorted((columns_read(streams, schema) | keys).difference(known)))
+        self._columns = tuple(sorted(columns_read(streams, schema).difference(known)))
         self._tokens = [place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"]
 
     def pack(self, payment: Payment) -> bytes:
