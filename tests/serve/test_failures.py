@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import RootTransaction
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from serve.audit import assert_equal_to_batch, body, read_ledger, state
@@ -22,7 +22,8 @@ from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict
 from shroff.features.engines.online import OnlineEngine
 from shroff.package import Bundle
 from shroff.serve.decider import Assessment, Decider
-from shroff.serve.ledger import Done, Entry, Ledger
+from shroff.serve.ledger import Done, Entry, Ledger, writer
+from shroff.serve.ledger.driver import commit
 from shroff.serve.ledger.writer import Writer
 from shroff.serve.scorer import Scorer
 
@@ -207,10 +208,9 @@ def test_what_was_refused_and_is_there_all_the_same_counts(
 ) -> None:
     """The database is lost in the middle of a commit, which is done, and stays away for a while."""
     lost = OperationalError("COMMIT", None, sqlite3.OperationalError("lost"))
-    commit = RootTransaction.commit
 
-    def commit_and_lose(transaction: RootTransaction) -> None:
-        commit(transaction)
+    def commit_and_lose(connection: Connection) -> None:
+        commit(connection)
         raise lost
 
     def away(*_: object) -> bool:
@@ -219,7 +219,7 @@ def test_what_was_refused_and_is_there_all_the_same_counts(
     async def work() -> None:
         await outcomes(scorer, [pay(payment_id="a"), pay(payment_id="b")])
         with monkeypatch.context() as patch:
-            patch.setattr(RootTransaction, "commit", commit_and_lose)
+            patch.setattr(writer, "commit", commit_and_lose)
             patch.setattr(Writer, "_has", away)
             refused = await outcomes(scorer, [pay(payment_id="doubted"), pay(payment_id="too")])
             assert {type(one) for one in refused} == {LedgerUnavailable}
@@ -232,7 +232,7 @@ def test_what_was_refused_and_is_there_all_the_same_counts(
         while any(isinstance(one, LedgerUnavailable) for one in await outcomes(scorer, sent)):
             await asyncio.sleep(0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(RootTransaction, "commit", commit_and_lose)
+            patch.setattr(writer, "commit", commit_and_lose)
             patch.setattr(Writer, "_has", away)
             with pytest.raises(LedgerUnavailable):
                 await scorer.learn("label", "a", True)

@@ -113,6 +113,18 @@ def test_more_than_fit_one_stretch_are_all_decided(scorer: Scorer, bundle: Bundl
     assert_equal_to_batch(bundle, entries)
 
 
+def test_what_comes_turn_by_turn_is_decided_together(scorer: Scorer, pay: Pay) -> None:
+    async def work() -> None:
+        sent = []
+        for number in range(5):
+            sent.append(asyncio.create_task(decide(scorer, pay(payment_id=f"t{number}"))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*sent)
+        assert (scorer.commits.entries.count, scorer.commits.entries.total) == (1, 5)
+
+    run(work())
+
+
 @pytest.mark.parametrize("flying", [True, False], ids=["in flight", "stored"])
 def test_the_same_id_with_another_payload_is_refused(scorer: Scorer, pay: Pay, flying: bool, ledger_url: str) -> None:
     first, second = pay(payment_id="p"), pay(payment_id="p", amount=81.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shroff.errors import ConfigurationError, MissingExtra
@@ -62,10 +62,10 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
     return engine
 
 
-def take_turn(connection: Connection, lock: int) -> None:
-    """Let one transaction at a time go on in a schema of PostgreSQL, of those that take this lock.
+def turn_at(lock: int) -> str:
+    """The statement that lets one transaction at a time go on in a schema of PostgreSQL, of those that take this lock.
 
     Args:
         lock: any fixed number, that names it among the advisory locks of a database.
     """
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock}, hashtext(current_schema()))")
+    return f"SELECT pg_advisory_xact_lock({lock}, hashtext(current_schema()))"

@@ -68,6 +68,7 @@ class Sequencer:
         self._unsettled = 0
         self._settled = asyncio.Event()
         self._scheduled = False
+        self._looked = 0
         self.shadow: Shadow | None = None
         """Who is shown what was decided, once it was answered."""
 
@@ -91,7 +92,7 @@ class Sequencer:
                 self._schedule()
 
     def submit(self, pending: PendingPayment) -> None:
-        """Decide a payment together with all others of this turn of the event loop."""
+        """Decide a payment together with all others that are there when no more come in a turn of the event loop."""
         self.in_flight[pending.payment.id] = pending
         self._payments.append(pending)
         self._schedule()
@@ -110,6 +111,13 @@ class Sequencer:
         self._scheduled = False
         if self._holding:
             return
+        waiting = len(self._payments)
+        if self._looked < waiting < _TOGETHER:
+            # while more are coming: what is decided together also shares one commit, which costs as much as many
+            self._looked = waiting
+            self._schedule()
+            return
+        self._looked = 0
         batch, self._payments = self._payments[:_TOGETHER], self._payments[_TOGETHER:]
         events, self._events = self._events, []
         if batch:

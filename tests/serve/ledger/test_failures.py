@@ -11,12 +11,13 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from servers import postgres_schema
 from shroff.errors import LedgerUnavailable
-from shroff.serve.ledger import Entry, Ledger, Outcome
+from shroff.serve.ledger import Entry, Ledger, Outcome, writer
+from shroff.serve.ledger.driver import commit
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -41,18 +42,15 @@ def broken_commit(*, done: bool, error: Exception = DEAD) -> Iterator[None]:
     armed = [True]
 
     def fail(connection: Connection) -> None:
-        if not armed:
-            return
-        armed.clear()
-        if done:
-            connection.connection.commit()
-        raise error
+        if done or not armed:
+            commit(connection)
+        if armed:
+            armed.clear()
+            raise error
 
-    event.listen(Engine, "commit", fail)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "commit", fail)
         yield
-    finally:
-        event.remove(Engine, "commit", fail)
     assert not armed
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.errors import ConfigurationError, ControlUnavailable
-from shroff.serve.database import postgres_engine, read_url, take_turn
+from shroff.serve.database import postgres_engine, read_url, turn_at
 
 METADATA = MetaData()
 _LOCK = 0x43545254
@@ -46,7 +46,7 @@ def _make(connection: Connection) -> None:
     """Make the tables that are missing."""
     if connection.dialect.name == "postgresql":
         # of two processes that miss a table at once, one would fail
-        take_turn(connection, _LOCK)
+        connection.exec_driver_sql(turn_at(_LOCK))
     METADATA.create_all(connection)
 
 

@@ -95,6 +95,8 @@ class Backend(Protocol):
     engine: Engine
     alone: bool
     """Whether who has claimed it is the only writer, in this or any other process."""
+    turn: str
+    """The statement at the start of a transaction that shuts out every other writer until it ends."""
 
     def claim(self) -> None:
         """Become the only writer where the database allows only one, else raise `LedgerUnavailable`."""
@@ -110,9 +112,6 @@ class Backend(Protocol):
 
     def hurry(self, connection: Connection, seconds: float) -> None:
         """Let the connection break when the database says nothing for so long."""
-
-    def begin(self, connection: Connection) -> None:
-        """Shut out every other writer until this transaction ends."""
 
 
 def backend(url: str) -> Backend:
@@ -171,7 +170,7 @@ def prepare(database: Backend, connection: Connection) -> Head:
         ConfigurationError: the ledger has a format that this release does not know.
     """
     with connection.begin():
-        database.begin(connection)
+        connection.exec_driver_sql(database.turn)
         _METADATA.create_all(connection)
         if connection.scalar(select(HEAD.c.version)) is None:
             connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})

@@ -14,7 +14,7 @@ Parameters = Sequence[object] | Mapping[str, object]
 class Cursor(Protocol):
     """What the cursors of sqlite3 and psycopg have in common."""
 
-    def execute(self, query: str, parameters: Parameters, /) -> Any: ...
+    def execute(self, query: str, parameters: Parameters = ..., /) -> Any: ...
 
     def executemany(self, query: str, parameters: Iterable[Parameters], /) -> Any: ...
 
@@ -44,6 +44,20 @@ class Statement:
 def cursor(connection: Connection) -> Cursor:
     """A cursor of the driver's connection behind SQLAlchemy's."""
     return cast(Cursor, connection.connection.cursor())
+
+
+def commit(connection: Connection) -> None:
+    """End a transaction, whether SQLAlchemy knows of it or was passed by."""
+    if connection.in_transaction():
+        connection.commit()
+    else:
+        connection.connection.commit()
+
+
+def rollback(connection: Connection) -> None:
+    """Undo a transaction, whether SQLAlchemy knows of it or was passed by."""
+    connection.rollback()
+    connection.connection.rollback()
 
 
 def hang_up(connection: Connection) -> None:

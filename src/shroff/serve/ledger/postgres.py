@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import URL, Connection, Engine
 
-from shroff.serve.database import postgres_engine, take_turn
+from shroff.serve.database import postgres_engine, turn_at
 
 # seconds; longer than the server itself takes to give up
 _WRITE = 3.0
@@ -16,12 +16,13 @@ class Postgres:
 
     engine: Engine
     alone = False
+    turn = turn_at(_LOCK)  # one writer at a time per schema, so the chain cannot fork
 
     def __init__(self, url: URL) -> None:
         self.engine = postgres_engine(url, "a ledger", silence=2_000)
 
     def claim(self) -> None:
-        """Nothing to do: processes take turns group by group, see `begin`."""
+        """Nothing to do: processes take turns group by group, see `turn`."""
 
     def release(self) -> None:
         """Nothing to do: the lock ends with each transaction."""
@@ -44,7 +45,3 @@ class Postgres:
         driver = connection.connection.driver_connection
         if driver is not None:
             driver.patience = seconds
-
-    def begin(self, connection: Connection) -> None:
-        """Wait for the turn: one writer at a time per schema, so the chain cannot fork."""
-        take_turn(connection, _LOCK)

@@ -20,6 +20,7 @@ class SQLite:
 
     engine: Engine
     alone = True
+    turn = "BEGIN IMMEDIATE"  # a write lock taken later could find the last record outdated
 
     def __init__(self, url: URL) -> None:
         if url.query or url.database in (None, "", ":memory:"):
@@ -89,10 +90,6 @@ class SQLite:
 
     def hurry(self, connection: Connection, seconds: float) -> None:
         """Nothing to do: a file is never silent."""
-
-    def begin(self, connection: Connection) -> None:
-        """Take SQLite's write lock now: a lock taken later could find the last record outdated."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _take_lock(self) -> bool:
         # a second, empty database locked for good: the one file lock that every system has,

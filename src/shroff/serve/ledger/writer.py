@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from threading import Thread
 from time import perf_counter_ns
 
-from sqlalchemy import Connection, Transaction, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shroff.errors import LedgerAway, LedgerUnavailable, PaymentConflict
 from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import HEAD, HEAD_QUERY, LATER, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
 from shroff.serve.ledger.detour import Detour, Find
-from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
+from shroff.serve.ledger.driver import Cursor, Statement, commit, cursor, hang_up, rollback
 from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
 from shroff.serve.ledger.record import COLUMNS, Entry, link
 from shroff.serve.ledger.spool import Spool
@@ -165,7 +165,7 @@ class Writer:
         try:
             return self._transact(entries, sift=False)
         except self._integrity:
-            self._connected().rollback()
+            rollback(self._connected())
         try:
             return self._transact(entries, sift=True)
         except self._integrity:
@@ -178,9 +178,8 @@ class Writer:
         """Write the entries after the last durable record; with `sift`, without those already there."""
         self._database.present()
         connection = self._connected()
-        transaction = connection.begin()
-        self._database.begin(connection)
         statements = cursor(connection)
+        statements.execute(self._database.turn)
         last = self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
@@ -188,7 +187,7 @@ class Writer:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
             last = Head(rows[-1][0], rows[-1][-1])
             statements.execute(self._move_head.text, self._move_head.bind(last))
-        self._finish(transaction, last, outcomes)
+        self._finish(connection, last, outcomes)
         return outcomes
 
     def _last(self, statements: Cursor) -> Head:
@@ -202,10 +201,10 @@ class Writer:
             )
         return last
 
-    def _finish(self, transaction: Transaction, last: Head, outcomes: list[Outcome]) -> None:
+    def _finish(self, connection: Connection, last: Head, outcomes: list[Outcome]) -> None:
         try:
-            transaction.commit()
-        except DBAPIError:
+            commit(connection)
+        except (DBAPIError, self._error):
             self._disconnect()
             if not self._landed(last, outcomes):
                 raise
