@@ -2,8 +2,8 @@
 
 python -m benchmarks.serving_stages BUNDLE WARM PAYMENTS
 
-Prints one JSON object: microseconds a payment by stage, when 11 payments wait together (half of 22 at a time: the
-others wait for the disk). `serving.py` runs it in a process of its own.
+Prints one JSON object: microseconds a payment by stage, when 22 payments are decided together. `serving.py` runs it
+in a process of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shroff.serve.pending import PendingPayment
 from shroff.serve.scorer import Scorer
 from shroff.serve.server import history_of
 
-TOGETHER = 11
+TOGETHER = 22
 _KEY = bytes(32)
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from servers import postgres_schema
 from shroff.client import Client
 from shroff.errors import AccessDenied, ConfigurationError, ControlUnavailable, NotFound, TooManyRequests, UnknownKey
 from shroff.serve.control import SCOPES, Gate, Keys
+from shroff.serve.control.bucket import Bucket
 from shroff.serve.control.database import Control
 
 Pay = Callable[..., dict[str, Any]]
@@ -110,15 +112,18 @@ def test_a_key_ends_when_it_expires_or_is_revoked(keys: Keys, gate: Gate, clock:
     assert [key.state(clock.now) for key in keys.all()] == ["expired", "revoked"]
 
 
-def test_a_key_has_its_share_of_requests(keys: Keys, gate: Gate, clock: Clock) -> None:
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_key_has_its_share_of_requests(keys: Keys, clock: Clock, tmp_path: Path, together: int) -> None:
     token = keys.create("shop", ["decide"], rate=5)
-    gate.refresh()
+    gates = [Gate(keys, folder=tmp_path if together > 1 else None, clock=clock) for _ in range(together)]
+    for gate in gates:
+        gate.refresh()
 
     def admitted(tries: int) -> int:
         done = 0
-        for _ in range(tries):
+        for number in range(tries):
             try:
-                gate.admit(bearer(token), "decide")
+                gates[number % together].admit(bearer(token), "decide")
             except TooManyRequests:
                 continue
             done += 1
@@ -133,6 +138,34 @@ def test_a_key_has_its_share_of_requests(keys: Keys, gate: Gate, clock: Clock) -
     assert admitted(20) == 0
     clock.now += SECOND
     assert admitted(20) == 5, "a clock set back stops nobody for longer than it takes to fill up again"
+
+
+def test_processes_that_share_a_limit_never_let_more_in(tmp_path: Path) -> None:
+    def taken(_: int) -> int:
+        bucket = Bucket(1_000, 0, file=tmp_path / "bucket")
+        return sum(bucket.take(0) for _ in range(900))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(taken, range(4))) == 1_000
+
+
+def test_a_process_that_was_suspended_with_the_lock_stops_nobody(tmp_path: Path) -> None:
+    bucket = Bucket(2, 0, file=tmp_path / "bucket")
+    with (tmp_path / "bucket").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert [bucket.take(0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_limit_holds_also_where_it_cannot_be_shared(
+    keys: Keys, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = keys.create("shop", ["decide"], rate=1)
+    gate = Gate(keys, folder=tmp_path / "missing", clock=clock)
+    gate.refresh()
+    assert gate.admit(bearer(token), "decide") == "shop"
+    with pytest.raises(TooManyRequests):
+        gate.admit(bearer(token), "decide")
+    assert "No such file or directory" in caplog.text
 
 
 def test_keys_known_last_stay_valid_while_their_database_is_away(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def create(
         list[str], typer.Option(help="decide, label, read or admin; may be given again.", show_default=False)
     ],
     expires: Annotated[str | None, typer.Option(help="How long it is valid, such as 90d.", show_default=False)] = None,
-    rate: Annotated[float | None, typer.Option(help="Most requests a second, per worker.", show_default=False)] = None,
+    rate: Annotated[float | None, typer.Option(help="Most requests a second.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, once: only its hash is kept."""

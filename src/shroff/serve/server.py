@@ -96,15 +96,15 @@ class Service:
         return App(
             scorer,
             follower=follower,
-            gate=self.gate(),
+            gate=self.gate(seat),
             naming=Naming.read(self.settings),
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
         )
 
-    def gate(self) -> Gate | None:
-        """Who may ask; None lets everybody."""
-        return _gate(self.settings) if self.keys else None
+    def gate(self, seat: Seat | None = None) -> Gate | None:
+        """Who may ask; None lets everybody. With a seat, a key has one limit for all workers."""
+        return _gate(self.settings, None if seat is None else seat.folder) if self.keys else None
 
     def scorer(self, *, member: str = "") -> tuple[Scorer, Follower | None]:
         """What decides, not started yet, and what lets it follow what is published.
@@ -196,8 +196,8 @@ def serve(
             service.run(listener, listening=lambda: listening(url))
 
 
-def _gate(settings: Settings) -> Gate:
-    gate = Gate(Keys(settings.control))
+def _gate(settings: Settings, folder: Path | None) -> Gate:
+    gate = Gate(Keys(settings.control), folder=folder)
     gate.refresh()
     if gate.empty:
         _log.warning(

@@ -122,8 +122,9 @@ def test_prometheus_scrapes_by_the_example_and_every_panel_can_be_asked(
 
 
 def ask(url: str, query: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": query}).json()
-    assert answer["status"] == "success", (query, answer)
+    response = httpx.get(f"{url}/api/v1/query", params={"query": query})
+    assert response.status_code != 400, (query, response.text)
+    answer = response.raise_for_status().json()
     result: list[dict[str, Any]] = answer["data"]["result"]
     return result
 
@@ -133,8 +134,8 @@ def until(holds: Callable[[], Any]) -> Any:
         try:
             if found := holds():
                 return found
-        except httpx.TransportError:
-            pass
+        except httpx.HTTPError:
+            pass  # it does not listen yet, or is not ready
         time.sleep(0.1)
     return None
 

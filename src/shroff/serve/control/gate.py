@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
 from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
 from shroff.serve.clock import Clock, system_time
+from shroff.serve.control.bucket import Bucket
 from shroff.serve.control.keys import ApiKey, Keys, Scope, digest, parts
 
 REFRESH: Final = 1.0
@@ -16,19 +19,24 @@ REFRESH: Final = 1.0
 
 Refused = Literal["none", "unknown", "valid", "expired", "revoked", "scope", "rate"]
 """Why a key is refused: there is none, it is not (or no longer) good, not for this, or has had its share."""
+_log = logging.getLogger("shroff.serve")
 
 
 class Gate:
     """Admits requests by their bearer key, from the keys as they were when last refreshed.
 
     A database that does not answer changes nothing: the keys known last stay valid until they expire.
+
+    Args:
+        folder: where gates of several processes on this machine keep together how often keys were used.
     """
 
-    def __init__(self, keys: Keys, *, clock: Clock = system_time) -> None:
+    def __init__(self, keys: Keys, *, folder: Path | None = None, clock: Clock = system_time) -> None:
         self._keys = keys
+        self._folder = folder
         self._clock = clock
         self._known: Mapping[str, ApiKey] = {}
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
         self.refused: Counter[tuple[Refused, str]] = Counter()
         """Requests refused, by why and by the name of the key: empty where it is not valid."""
 
@@ -64,11 +72,25 @@ class Gate:
         if key.rate is not None:
             bucket = self._buckets.get(key.id)
             if bucket is None:
-                bucket = self._buckets[key.id] = _Bucket(key.rate, self._clock())
+                bucket = self._buckets[key.id] = self._bucket(key.id, key.rate)
             if not bucket.take(self._clock()):
                 self.refused["rate", key.name] += counted
                 raise TooManyRequests(f"this key is good for {key.rate:g} requests a second: send it again later.")
         return key.name
+
+    def _bucket(self, identifier: str, rate: float) -> Bucket:
+        now = self._clock()
+        if self._folder is None:
+            return Bucket(rate, now)
+        try:
+            return Bucket(rate, now, file=self._folder / f"{identifier}.bucket")
+        except OSError as error:
+            _log.warning(
+                "how often a key is used cannot be kept in %s (%s): its limit holds for each worker by itself.",
+                self._folder,
+                error.strerror,
+            )
+            return Bucket(rate, now)
 
     def _of(self, authorization: bytes | None, counted: bool) -> ApiKey:
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
@@ -82,24 +104,3 @@ class Gate:
                 "expected `Authorization: Bearer KEY` with a valid API key: `shroff keys create` makes one."
             )
         return key
-
-
-class _Bucket:
-    """A token bucket: `rate` requests a second, and as many at once (at least one)."""
-
-    __slots__ = ("_left", "_most", "_rate", "_then")
-
-    def __init__(self, rate: float, now: int) -> None:
-        self._rate = rate
-        self._most = self._left = max(rate, 1.0)
-        self._then = now
-
-    def take(self, now: int) -> bool:
-        # a clock that is set back gives nothing and takes nothing
-        passed = max(now - self._then, 0) / 1e6
-        self._left = min(self._most, self._left + passed * self._rate)
-        self._then = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
