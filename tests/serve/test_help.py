@@ -24,6 +24,11 @@ from shroff.serve.help.samples import KEY, LANGUAGES, samples
 from shroff.serve.problem import KINDS
 
 Json = dict[str, Any]
+CSPROJ = """<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup>
+  <OutputType>Exe</OutputType><TargetFramework>{framework}</TargetFramework>
+  <ImplicitUsings>enable</ImplicitUsings><Nullable>enable</Nullable><TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+</PropertyGroup></Project>
+"""
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +176,7 @@ def test_names_are_quoted_as_each_language_wants_it() -> None:
     payment: Json = {"id": "a", "at": "b", "if": 'say "1"', "card id": 5.5}
     made = samples(payment, id="id", time="at", origin="http://host")
     assert '    "if" = "say \\"1\\"",\n    "card id" = 5.5\n' in made["r"].decision
-    assert '["if"] = "say \\"1\\"",\n        ["card id"] = 5.5,\n' in made["csharp"].decision
+    assert '["if"] = "say \\"1\\"",\n    ["card id"] = 5.5,\n' in made["csharp"].decision
     assert '"if": "say \\\\"1\\\\"",' in made["curl"].decision
 
 
@@ -189,6 +194,39 @@ def test_the_r_example_runs_as_it_is(site: Site, page: Element, tmp_path: Path) 
     decided, *_, payment_id = done.stdout.splitlines()
     assert re.fullmatch(r"(approve|review|decline) 0\.\d+ ", decided)
     told_of(site, payment_id)
+
+
+def test_the_csharp_example_runs_as_it_is(site: Site, page: Element, tmp_path: Path) -> None:
+    if shutil.which("dotnet") is None:
+        pytest.skip("the .NET SDK is not installed: https://dotnet.microsoft.com/download")
+    variables = {**os.environ, "DOTNET_CLI_HOME": str(tmp_path), "DOTNET_CLI_TELEMETRY_OPTOUT": "1"}
+    variables["DOTNET_SYSTEM_GLOBALIZATION_INVARIANT"] = "1"  # no ICU is needed
+    version = subprocess.run(["dotnet", "--version"], capture_output=True, text=True, check=True, env=variables).stdout
+    major = int(version.partition(".")[0])
+    code = example(page, "csharp").replace(KEY, site.token) + "\nConsole.WriteLine(id);\n"
+    (tmp_path / "Program.cs").write_text(code if major > 5 else _before_net_6(code))
+    framework = f"net{major}.0" if major > 4 else "netcoreapp3.1"
+    (tmp_path / "example.csproj").write_text(CSPROJ.format(framework=framework))
+    # nothing but the SDK itself
+    (tmp_path / "nuget.config").write_text("<configuration><packageSources><clear/></packageSources></configuration>")
+    build, run = (
+        ["dotnet", "build", str(tmp_path), "-o", str(tmp_path / "out")],
+        ["dotnet", f"{tmp_path}/out/example.dll"],
+    )
+    for command in (build, run):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=variables, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    decided, *reasons, payment_id = done.stdout.splitlines()
+    assert re.fullmatch(r"(approve|review|decline) 0\.\d+", decided)
+    assert all(reason.startswith("- ") for reason in reasons)
+    told_of(site, payment_id)
+
+
+def _before_net_6(code: str) -> str:
+    """The same with what a project of .NET 6 says by itself: its usual namespaces, and statements without a class."""
+    usings, statements = code.split("\n\n", 1)
+    usual = "".join(f"using System{name};\n" for name in ("", ".Collections.Generic", ".Net.Http", ".Threading.Tasks"))
+    return f"#nullable enable\n{usual}{usings}\nclass Example {{ static async Task Main() {{\n{statements}}} }}\n"
 
 
 @pytest.mark.parametrize("host", ['x"><i>', "$(exit)", "a b"])

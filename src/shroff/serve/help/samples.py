@@ -132,32 +132,35 @@ for (reason in decision$reasons) cat("-", reason$text, "\\n")""",
 
 
 def _csharp(fields: list[tuple[str, str]], origin: str) -> Sample:
-    def event(kind: str, variable: str, body: str) -> str:
-        return f"""using var {variable} = await http.PostAsJsonAsync(
-    $"/v1/payments/{{id}}/{kind}", new {{ {body} }});
-{variable}.EnsureSuccessStatusCode();"""
+    def event(kind: str, body: str) -> str:
+        return f"""await Post($"/v1/payments/{{id}}/{kind}", new {{ {body} }});"""
 
     return Sample(
         decision=f"""using System.Net.Http.Headers;
-using System.Net.Http.Json;
-using System.Text.Json.Nodes;
+using System.Text;
+using System.Text.Json;
 
 using var http = new HttpClient {{ BaseAddress = new Uri("{origin}") }};
 http.DefaultRequestHeaders.Authorization =
     new AuthenticationHeaderValue("Bearer", "{KEY}");
 
-var id = $"example-{{Guid.NewGuid()}}";
-using var answer = await http.PostAsJsonAsync("/v1/decisions",
-    new Dictionary<string, object?>
-    {{
-{_lines(fields, lambda name, value: f"[{quoted(name)}] = {value}", "        ")},
-    }});
-answer.EnsureSuccessStatusCode();
+async Task<string> Post(string path, object body)
+{{
+    var json = new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json");
+    using var answer = await http.PostAsync(path, json);
+    answer.EnsureSuccessStatusCode();
+    return await answer.Content.ReadAsStringAsync();
+}}
 
-var decision = (await answer.Content.ReadFromJsonAsync<JsonObject>())!;
-Console.WriteLine($"{{decision["action"]}} {{decision["probability"]}}");
-foreach (var reason in decision["reasons"]!.AsArray())
-    Console.WriteLine($"- {{reason!["text"]}}");""",
-        result=event("result", "told", 'result = "authorised"'),
-        label=event("label", "labelled", 'fraud = true, source = "chargeback"'),
+var id = $"example-{{Guid.NewGuid()}}";
+var decided = await Post("/v1/decisions", new Dictionary<string, object?>
+{{
+{_lines(fields, lambda name, value: f"[{quoted(name)}] = {value}", "    ")},
+}});
+var decision = JsonDocument.Parse(decided).RootElement;
+Console.WriteLine($"{{decision.GetProperty("action")}} {{decision.GetProperty("probability")}}");
+foreach (var reason in decision.GetProperty("reasons").EnumerateArray())
+    Console.WriteLine($"- {{reason.GetProperty("text")}}");""",
+        result=event("result", 'result = "authorised"'),
+        label=event("label", 'fraud = true, source = "chargeback"'),
     )
