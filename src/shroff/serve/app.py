@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from shroff.serve.connection import Head, Short
 from shroff.serve.control import Gate
 from shroff.serve.example import example_payment
 from shroff.serve.follower import Follower
+from shroff.serve.memory import settle
 from shroff.serve.openapi import HotRoute, complete, decide_route
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.protocols.describe import describe
@@ -132,7 +132,5 @@ class App:
                 asgi.explain(error)
                 return
             else:
-                # the state lives as long as the process: later collections need not walk through it
-                gc.collect()
-                gc.freeze()
+                await asyncio.to_thread(settle)
                 return

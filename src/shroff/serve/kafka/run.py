@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from shroff.serve.kafka.messages import Topics
 from shroff.serve.kafka.options import client_options
 from shroff.serve.kafka.page import Page, answered
 from shroff.serve.kafka.stream import Stream
+from shroff.serve.memory import settle
 from shroff.serve.server import Service, listen, url_of
 from shroff.serve.telemetry.metrics import Metrics
 from shroff.serve.upkeep import Upkeep
@@ -94,9 +94,7 @@ def consume(
         stack.callback(scorer.leave)
         scorer.start()
         stream.join()
-        # the state lives as long as the process: later collections need not walk through it
-        gc.collect()
-        gc.freeze()
+        settle()
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_run(stream, upkeep, page, partial(joined, said)))
     return _summary(stream)
