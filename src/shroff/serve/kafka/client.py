@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from shroff.errors import BrokerUnavailable, ConfigurationError, MissingExtra, ShroffError, did_you_mean
@@ -41,26 +42,26 @@ class Health:
     """Whether Kafka answers; told once when it stops and once when it is back.
 
     `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is whether Kafka
-    was there once, so that it can be missed.
+    was there once, so that it can be missed; `away` is whether it is missed now.
     """
 
     def __init__(self) -> None:
         self.failure: ShroffError | None = None
         self.joined = False
-        self._away = False
+        self.away = False
 
     def worse(self, error: KafkaError) -> None:
         """Take note of an error."""
         if error.fatal() or error.code() in _REFUSALS:
             self.failure = self.failure or ConfigurationError(f"Kafka refuses: {error.name().strip('_')}.")
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and self.joined and not self._away:
-            self._away = True
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and self.joined and not self.away:
+            self.away = True
             _log.warning("Kafka does not answer; waiting for it.")
 
     def well(self) -> None:
         """Take note that Kafka did something."""
-        if self._away:
-            self._away = False
+        if self.away:
+            self.away = False
             _log.warning("Kafka answers again.")
 
 
@@ -126,6 +127,8 @@ class Feed:
         while raw is not None:
             self._take(raw)
             raw = self._consumer.poll(0) if len(self._fresh) < most else None
+        if self._health.away and not self._fresh:
+            self._ask()
         return self._fresh
 
     def at_end(self, topics: Collection[str]) -> bool:
@@ -169,6 +172,12 @@ class Feed:
             self._health.worse(error)
             return
         self._health.well()
+
+    def _ask(self) -> None:
+        """Ask whether Kafka is back: where there is nothing to read, nothing else would tell."""
+        with suppress(KafkaException):
+            self._consumer.list_topics(self._topics[0], timeout=_POLL)
+            self._health.well()
 
     def _hold(self, held: frozenset[str]) -> None:
         if held != self._held:
