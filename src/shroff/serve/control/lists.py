@@ -137,9 +137,9 @@ class Lists:
             (number,) = connection.execute(_EDITS.insert(), made).inserted_primary_key or (0,)
         return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
 
-    def edits(self, *, after: int = 0) -> list[Edit]:
-        """All edits in the order in which they were made; with `after` those that came after that one."""
-        query = select(_EDITS).where(_EDITS.c.id > after).order_by(_EDITS.c.id)
+    def edits(self) -> list[Edit]:
+        """All edits, in the order in which they were made."""
+        query = select(_EDITS).order_by(_EDITS.c.id)
         with self._control.transaction("read the edits of lists") as connection:
             return [Edit(**row) for row in connection.execute(query).mappings().all()]
 
