@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from time import sleep
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import OperationalError
@@ -17,7 +18,9 @@ from sqlalchemy.exc import OperationalError
 from servers import postgres_schema
 from shroff.errors import LedgerUnavailable
 from shroff.serve.ledger import Entry, Ledger, Outcome, writer
+from shroff.serve.ledger.database import HEAD, RECORDS
 from shroff.serve.ledger.driver import commit
+from shroff.serve.ledger.record import link
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -216,6 +219,23 @@ def test_a_foreign_record_in_the_way_is_refused(url: str, ledger: Ledger, entry:
         connection.exec_driver_sql(f"INSERT INTO shroff_ledger SELECT {columns} FROM shroff_ledger")
     engine.dispose()
     assert "another program wrote into the ledger's tables" in str(settled(ledger, entry(1)))
+
+
+def test_what_another_program_wrote_as_it_should_be_is_gone_on_from(
+    url: str, ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
+    written(ledger, [entry(0)])
+    (first,) = ledger.entries()
+    other = entry(1)
+    chain = link(first.chain, 2, other)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(RECORDS.insert(), {**msgspec.structs.asdict(other), "seq": 2, "chain": chain})
+        connection.execute(HEAD.update().values(seq=2, chain=chain))
+    engine.dispose()
+    assert written(ledger, [entry(2), entry(3)]) == [None, None]
+    assert [stored.time for stored in ledger.entries()] == [0, 1, 2, 3]
+    assert ledger.verify().seq == 4
 
 
 def test_a_full_queue_refuses_at_once(url: str, entry: MakeEntry, held: Hold) -> None:

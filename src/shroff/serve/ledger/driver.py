@@ -14,6 +14,8 @@ Parameters = Sequence[object] | Mapping[str, object]
 class Cursor(Protocol):
     """What the cursors of sqlite3 and psycopg have in common."""
 
+    rowcount: int
+
     def execute(self, query: str, parameters: Parameters = ..., /) -> Any: ...
 
     def executemany(self, query: str, parameters: Iterable[Parameters], /) -> Any: ...

@@ -19,10 +19,15 @@ from shroff.serve.ledger.record import COLUMNS, Entry, link
 from shroff.serve.ledger.spool import Spool
 
 _LAST = ("seq", "chain")
+_BEFORE = ("seq_before", "chain_before")
 _STOPPED = "the ledger's writer has stopped: restart the service."
 
 
 _Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
+
+
+class _Moved(Exception):
+    """The last record is not the one that this process wrote."""
 
 
 class Writer:
@@ -45,7 +50,9 @@ class Writer:
         self._doubted: tuple[Head, list[Waiting]] | None = None
         engine = database.engine
         self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
-        self._move_head = Statement(engine, HEAD.update().values({name: bindparam(name) for name in _LAST}), _LAST)
+        moved = HEAD.update().values({name: bindparam(name) for name in _LAST})
+        known = [HEAD.c[name] == bindparam(before) for name, before in zip(_LAST, _BEFORE, strict=True)]
+        self._move_head = Statement(engine, moved.where(*known), (*_LAST, *_BEFORE))
         self._read_head = Statement(engine, HEAD_QUERY)
         driver = engine.dialect.loaded_dbapi
         self._error: type[Exception] = driver.Error
@@ -164,29 +171,36 @@ class Writer:
     def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
         try:
             return self._transact(entries, sift=False)
-        except self._integrity:
+        except (self._integrity, _Moved):
             rollback(self._connected())
         try:
             return self._transact(entries, sift=True)
-        except self._integrity:
+        except (self._integrity, _Moved):
             # `from None`: PostgreSQL's text repeats the value
             raise LedgerUnavailable(
                 "another program wrote into the ledger's tables: check the ledger with `verify()`."
             ) from None
 
     def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
-        """Write the entries after the last durable record; with `sift`, without those already there."""
+        """Write the entries after the last durable record; with `sift`, without those already there.
+
+        Raises:
+            _Moved: without `sift`, when it is not the one that is known.
+        """
         self._database.present()
         connection = self._connected()
         statements = cursor(connection)
         statements.execute(self._database.turn)
-        last = self._last(statements)
+        # whoever writes alone knows it; that it is so is seen when it is replaced
+        last = self._durable if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
         if rows:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
-            last = Head(rows[-1][0], rows[-1][-1])
-            statements.execute(self._move_head.text, self._move_head.bind(last))
+            before, last = last, Head(rows[-1][0], rows[-1][-1])
+            statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
+            if statements.rowcount != 1:
+                raise _Moved
         self._finish(connection, last, outcomes)
         return outcomes
 
