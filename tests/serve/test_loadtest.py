@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import polars as pl
@@ -42,6 +44,19 @@ def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path
     report = run_load(service.url, bodies, parallel=5, rate=100.0)
     assert report.failed == 0
     assert report.seconds >= 0.19  # the last of 20 is due after 19 hundredths of a second
+
+
+def test_a_stall_counts_for_all_that_had_to_wait_behind_it(service: Service, pay: Pay, tmp_path: Path) -> None:
+    path = log(pay, tmp_path / "log.csv", 100)
+    bodies = payments_from(service.url, path, requests=100, run="stalled-")
+    service.process.send_signal(signal.SIGSTOP)
+    going_on = Timer(1.0, service.process.send_signal, [signal.SIGCONT])
+    going_on.start()
+    report = run_load(service.url, bodies, parallel=2, rate=100.0)
+    going_on.join()
+    # only two were on their way, the others were due meanwhile
+    assert report.failed == 0
+    assert (report.milliseconds > 500).sum() > 20
 
 
 def test_failures_are_named_by_kind_and_what_was_said(service: Service, pay: Pay) -> None:
