@@ -14,6 +14,7 @@ _PAGE: Final = 2 << 20  # bytes of a large page
 _LEAST: Final = 8 * _PAGE
 """Smaller areas are mostly stacks of threads, which are mostly empty."""
 _ADVISE, _COLLAPSE = 14, 25  # MADV_HUGEPAGE and MADV_COLLAPSE, see madvise(2)
+_MAPS: Final = Path("/proc/self/maps")
 _ANONYMOUS: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *(?:\[heap\])?\n")
 
 
@@ -34,7 +35,11 @@ def enlarge_pages() -> None:
     """
     advise = ctypes.CDLL(None).madvise
     advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    for start, end in _areas(Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")):
+    try:
+        maps = _MAPS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return  # a container without /proc
+    for start, end in _areas(maps):
         advise(start, end - start, _ADVISE)
         advise(start, end - start, _COLLAPSE)
 
