@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from serve.asking import run
 from serve.audit import assert_equal_to_batch, body, read_ledger, state
 from serve.service import KEY
 from shroff.collect import Payment
@@ -28,10 +29,6 @@ from shroff.serve.ledger.writer import Writer
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 30))
 
 
 def encode(payment: dict[str, Any]) -> bytes:
