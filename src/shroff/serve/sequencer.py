@@ -68,6 +68,7 @@ class Sequencer:
         self._unsettled = 0
         self._settled = asyncio.Event()
         self._scheduled = False
+        # how many payments waited when it was last looked whether more come; 0 when it has not been
         self._looked = 0
         self.shadow: Shadow | None = None
         """Who is shown what was decided, once it was answered."""

@@ -79,11 +79,9 @@ class Gate:
         return key.name
 
     def _bucket(self, identifier: str, rate: float) -> Bucket:
-        now = self._clock()
-        if self._folder is None:
-            return Bucket(rate, now)
+        now, file = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"
         try:
-            return Bucket(rate, now, file=self._folder / f"{identifier}.bucket")
+            return Bucket(rate, now, file=file)
         except OSError as error:
             _log.warning(
                 "how often a key is used cannot be kept in %s (%s): its limit holds for each worker by itself.",

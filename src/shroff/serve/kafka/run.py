@@ -93,8 +93,8 @@ def consume(
         stack.callback(scorer.close)
         stack.callback(scorer.leave)
         scorer.start()
+        settle()  # a member of the group that is busy would keep the others waiting
         stream.join()
-        settle()
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_run(stream, upkeep, page, partial(joined, said)))
     return _summary(stream)
