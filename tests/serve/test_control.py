@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -154,6 +156,15 @@ def test_a_process_that_was_suspended_with_the_lock_stops_nobody(tmp_path: Path)
     with (tmp_path / "bucket").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert [bucket.take(0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_limit_holds_also_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bucket = Bucket(2, 0, file=tmp_path / "bucket")
+    monkeypatch.setattr(os, "pwrite", full)
+    assert [bucket.take(0) for _ in range(3)] == [True, True, False]
 
 
 def test_a_limit_holds_also_where_it_cannot_be_shared(

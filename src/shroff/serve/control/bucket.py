@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +46,8 @@ class Bucket:
             if kept:
                 self._left, self._then = _KEPT.unpack(kept)
             taken = self._take(now)
-            os.pwrite(self._file, _KEPT.pack(self._left, self._then), 0)
+            with suppress(OSError):  # on a full disk each goes on with its own
+                os.pwrite(self._file, _KEPT.pack(self._left, self._then), 0)
         return taken
 
     def _take(self, now: int) -> bool:
