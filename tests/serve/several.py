@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from patience import PATIENCE, until
 from serve.service import KEY
 from servers import or_skip, postgres_schema, redis
 
@@ -45,7 +45,8 @@ def state_url() -> Iterator[str]:
 
 
 @contextmanager
-def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+def starting(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+    """A service that listens, and is about to start its workers."""
     home.mkdir(exist_ok=True)
     program = home / "program.py"
     program.write_text(PROGRAM)
@@ -56,20 +57,24 @@ def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> 
     try:
         url = process.stdout.readline().strip()
         assert url, (home / "service.log").read_text()
-        deadline = time.monotonic() + 60
-        while not all(ready(url) for _ in range(workers * 3)):
-            assert time.monotonic() < deadline, (home / "service.log").read_text()
-            time.sleep(0.1)
         yield url, process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
         process.stdout.close()
+
+
+@contextmanager
+def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+    """A service whose workers are all ready."""
+    with starting(bundle, home, state, ledger, workers) as (url, process):
+        until(lambda: all(ready(url) for _ in range(workers * 3)), said=(home / "service.log").read_text)
+        yield url, process
 
 
 def ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
+        return httpx.get(f"{url}/health/ready", timeout=PATIENCE).status_code == 200
     except httpx.TransportError:
         return False
 

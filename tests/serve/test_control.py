@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +18,6 @@ from servers import postgres_schema
 from shroff.client import Client
 from shroff.errors import AccessDenied, ConfigurationError, ControlUnavailable, NotFound, TooManyRequests, UnknownKey
 from shroff.serve.control import SCOPES, Gate, Keys
-from shroff.serve.control.bucket import Bucket
 from shroff.serve.control.database import Control
 
 Pay = Callable[..., dict[str, Any]]
@@ -140,31 +136,6 @@ def test_a_key_has_its_share_of_requests(keys: Keys, clock: Clock, tmp_path: Pat
     assert admitted(20) == 0
     clock.now += SECOND
     assert admitted(20) == 5, "a clock set back stops nobody for longer than it takes to fill up again"
-
-
-def test_processes_that_share_a_limit_never_let_more_in(tmp_path: Path) -> None:
-    def taken(_: int) -> int:
-        bucket = Bucket(1_000, 0, file=tmp_path / "bucket")
-        return sum(bucket.take(0) for _ in range(900))
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(taken, range(4))) == 1_000
-
-
-def test_a_process_that_was_suspended_with_the_lock_stops_nobody(tmp_path: Path) -> None:
-    bucket = Bucket(2, 0, file=tmp_path / "bucket")
-    with (tmp_path / "bucket").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        assert [bucket.take(0) for _ in range(3)] == [True, True, False]
-
-
-def test_a_limit_holds_also_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    bucket = Bucket(2, 0, file=tmp_path / "bucket")
-    monkeypatch.setattr(os, "pwrite", full)
-    assert [bucket.take(0) for _ in range(3)] == [True, True, False]
 
 
 def test_a_limit_holds_also_where_it_cannot_be_shared(

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
-from serve.several import children, ledger_url, service, state_url
+from patience import PATIENCE, until
+from serve.several import children, ledger_url, ready, service, starting, state_url
 from serve.telemetry.scraped import Scrape
+from shroff.serve import workers
+from shroff.serve.server import Service, listen
+from shroff.serve.workers import Seat, Workers
+from shroff.settings import Settings
 
 __all__ = ["ledger_url", "state_url"]
 
@@ -62,21 +72,61 @@ def send(url: str, payments: list[dict[str, Any]]) -> None:
         until(lambda payment=payment: answered(payment))  # type: ignore[misc]  # bound now
 
 
-def test_workers_end_with_the_process_that_started_them(
-    bundle_folder: Path, tmp_path: Path, state_url: str, ledger_url: str
+@pytest.mark.parametrize("moment", range(6))
+def test_workers_end_with_the_process_that_started_them_at_any_moment(
+    bundle_folder: Path, tmp_path: Path, state_url: str, ledger_url: str, moment: int
 ) -> None:
-    with service(bundle_folder, tmp_path, state_url, ledger_url, 2) as (url, parent):
+    with starting(bundle_folder, tmp_path, state_url, ledger_url, 2) as (url, parent):
+        begun = time.monotonic()
+        until(lambda: len(children(parent.pid)) == 2)
+        # five moments of the first two seconds, in which a worker imports, starts and begins to listen to signals
+        until(lambda: ready(url) if moment == 5 else time.monotonic() - begun > 0.4 * moment)
         workers = children(parent.pid)
-        assert len(workers) == 2
         parent.kill()
         parent.wait()
         until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{url}/health/live", timeout=1)
+            httpx.get(f"{url}/health/live", timeout=PATIENCE)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def stubborn(listener: socket.socket, seat: Seat, *, asked: int) -> None:
+    """A worker that ends only when it was asked to so many times."""
+    workers._DRAIN = 5.0
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+    (seat.folder / "started").touch()
+    while len(signals) < asked:
+        time.sleep(0.01)
+
+
+def work_in(folder: Path, asked: int) -> None:
+    """What a service does, with stubborn workers."""
+    tempfile.tempdir = str(folder)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Workers(partial(stubborn, asked=asked), listener, 1).run()
+
+
+@pytest.mark.parametrize(("asked", "how"), [(3, "asked again"), (1_000, "killed after the drain")])
+def test_an_orphan_ends_whatever_it_does_with_signals(tmp_path: Path, asked: int, how: str) -> None:
+    parent = get_context("spawn").Process(target=work_in, args=(tmp_path, asked))
+    parent.start()
+    until(lambda: list(tmp_path.glob("shroff-*/started")))
+    assert parent.pid is not None
+    (orphan,) = children(parent.pid)
+    parent.kill()
+    parent.join()
+    until(lambda: not Path(f"/proc/{orphan}").exists(), said=lambda: how)
+
+
+def test_a_signal_before_the_server_listens_to_signals_is_not_lost(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        uvicorn_run(self, sockets)
+
+    uvicorn_run = uvicorn.Server.run
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    settings = Settings(home=tmp_path, ledger=f"sqlite:///{tmp_path}/ledger.db", personal_key="6b" * 32)
+    with listen("127.0.0.1", 0) as listener:
+        Service(settings=settings, bundle=bundle_folder, keys=False).run(listener)

@@ -147,7 +147,7 @@ class Service:
         """
         server = uvicorn.Server(_config(self.app(seat), self.tls))
         listening()
-        with _signals_end_quietly():
+        with _signals_end(server):
             server.run(sockets=[listener])
 
 
@@ -267,12 +267,19 @@ class History:
 
 
 @contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """Let a signal that stopped the server be the end of it: uvicorn raises it again when it is done."""
+def _signals_end(server: uvicorn.Server) -> Iterator[None]:
+    """Let a signal stop the server also before uvicorn listens to signals, and be the end of it afterwards.
+
+    uvicorn raises the signal that stopped it again when it is done; by then the server has nothing left to stop.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 from typing import Final
 
@@ -27,6 +27,8 @@ Work = Callable[[socket.socket, "Seat"], None]
 
 _DRAIN: Final = 40.0
 """Seconds that workers get to finish what is in flight."""
+_AGAIN: Final = 0.5
+"""Seconds between two signals that ask an orphan to end."""
 _YOUNG: Final = 10.0
 """A worker that dies within so many seconds of its start is not started for ever."""
 _TRIES: Final = 5
@@ -146,12 +148,21 @@ class Workers:
 
 def _sit(work: Work, listener: socket.socket, seat: Seat) -> None:
     """Work on a seat, for as long as there is somebody to end or replace the worker."""
-    threading.Thread(target=_outlive, name="shroff-parent", daemon=True).start()
+    threading.Thread(target=_end_with_parent, name="shroff-parent", daemon=True).start()
     work(listener, seat)
 
 
-def _outlive() -> None:
+def _end_with_parent() -> None:
+    """End this process once its parent is dead: gracefully, and by force when that takes too long.
+
+    SIGTERM is sent again until it has worked: while a worker starts or ends, nobody may be listening to it.
+    """
     parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    deadline = monotonic() + _DRAIN
+    while monotonic() < deadline:
         os.kill(os.getpid(), signal.SIGTERM)
+        sleep(_AGAIN)
+    os.kill(os.getpid(), signal.SIGKILL)

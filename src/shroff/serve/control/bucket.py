@@ -1,17 +1,27 @@
-"""How often a key may be used: by one process, or by several that share one limit."""
+"""How often a key may be used: by one process, or by several that share one limit.
+
+Processes that share a limit append the moment of each request to one log. Appending is atomic, so all of them see the
+requests in one order; each replays that order through the same bucket and so knows what became of its own request.
+There is no lock: a process that is descheduled, suspended or killed at any point delays nobody, and the processes
+together never let more in than the limit.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
-_KEPT: Final = struct.Struct("<dq")  # what is left, and since when
-_TRIES: Final = 1_000  # for a lock that is held for some microseconds: less than a millisecond
+_HEAD: Final = struct.Struct("<dq")
+"""A log begins with the bucket as it was: tokens left, and when (microseconds since the epoch)."""
+_MOMENT: Final = struct.Struct("<q")
+_DISORDER_US: Final = 1_000_000
+"""Processes append a moment a little after they read the clock, so moments may run back by less than this."""
+_MAX_REQUESTS: Final = 1 << 16
+"""Requests in one log: then the next one is begun, so that a log takes half a megabyte at most."""
 
 
 class Bucket:
@@ -19,58 +29,135 @@ class Bucket:
 
     Args:
         now: microseconds since the epoch.
-        file: where processes of one machine keep a bucket together; None: this one has it alone.
+        folder: where processes of one machine keep the bucket together, made when it is not there; None: this process
+            has it alone.
 
     Raises:
-        OSError: the file cannot be had.
+        OSError: the folder or its log cannot be had.
 
     >>> bucket = Bucket(2, 0)
     >>> [bucket.take(0), bucket.take(0), bucket.take(0), bucket.take(500_000)]
     [True, True, False, True]
     """
 
-    __slots__ = ("_file", "_left", "_most", "_rate", "_then")
+    __slots__ = ("_left", "_log", "_most", "_rate", "_then")
 
-    def __init__(self, rate: float, now: int, *, file: Path | None = None) -> None:
+    def __init__(self, rate: float, now: int, *, folder: Path | None = None) -> None:
         self._rate = rate
         self._most = self._left = max(rate, 1.0)
         self._then = now
-        self._file = None if file is None else os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._log = None if folder is None else _Log(folder)
+        if self._log is not None:
+            self._begin(self._log)
 
     def take(self, now: int) -> bool:
-        """Whether there is one for a request now; then it is taken."""
-        if self._file is None:
+        """Whether there is a token for a request now; then it is taken."""
+        if self._log is None:
             return self._take(now)
-        with _lock(self._file):
-            kept = os.pread(self._file, _KEPT.size, 0)
-            if kept:
-                self._left, self._then = _KEPT.unpack(kept)
-            taken = self._take(now)
-            with suppress(OSError):  # on a full disk each goes on with its own
-                os.pwrite(self._file, _KEPT.pack(self._left, self._then), 0)
+        try:
+            moments = self._log.append(now)
+            while moments is None:
+                self._turn(self._log)
+                moments = self._log.append(now)
+        except OSError:
+            # on a full disk each process goes on with the bucket as it knows it
+            return self._take(now)
+        taken = False
+        for moment in moments:
+            taken = self._take(moment)
         return taken
 
     def _take(self, now: int) -> bool:
-        # a clock that is set back gives nothing and takes nothing
-        passed = max(now - self._then, 0) / 1e6
-        self._left = min(self._most, self._left + passed * self._rate)
-        self._then = now
+        if now < self._then - _DISORDER_US:
+            # a clock that is set back gives nothing and takes nothing
+            self._then = now
+        elif now > self._then:
+            self._left = min(self._most, self._left + (now - self._then) / 1e6 * self._rate)
+            self._then = now
         if self._left < 1:
             return False
         self._left -= 1
         return True
 
+    def _begin(self, log: _Log) -> None:
+        """Take up the newest log, or the first one."""
+        self._left, self._then = log.newest() or log.create(1, (self._left, self._then))
 
-@contextmanager
-def _lock(file: int) -> Iterator[None]:
-    """Keep the others out, if that takes no time: one that was suspended with the lock must not stop all of them."""
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        break
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+    def _turn(self, log: _Log) -> None:
+        """Leave a full log for the next one, which begins with what the full one leaves in the bucket."""
+        for moment in log.rest():
+            self._take(moment)
+        self._left, self._then = log.create(log.number + 1, (self._left, self._then))
+
+
+class _Log:
+    """The requests of one bucket in the order in which they came, in a folder: one file after another."""
+
+    __slots__ = ("_file", "_folder", "_read", "number")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = -1
+        self._read = 0
+        self.number = 0
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def append(self, now: int) -> tuple[int, ...] | None:
+        """The moments not read yet, up to this one, which is the last; None when the log is full.
+
+        Raises:
+            OSError: nothing can be appended.
+        """
+        if os.write(self._file, _MOMENT.pack(now)) != _MOMENT.size:
+            raise OSError("the log took a part of a request")
+        end = os.lseek(self._file, 0, os.SEEK_CUR)
+        return self._moments(end) if end <= _END else None
+
+    def rest(self) -> tuple[int, ...]:
+        """The moments of a full log that are not read yet."""
+        return self._moments(_END)
+
+    def _moments(self, end: int) -> tuple[int, ...]:
+        found = os.pread(self._file, end - self._read, self._read)
+        self._read = end
+        return struct.unpack(f"<{len(found) // _MOMENT.size}q", found)
+
+    def create(self, number: int, bucket: tuple[float, int]) -> tuple[float, int]:
+        """Begin a log, or take up the one that another process began; returns the bucket at its beginning.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        with NamedTemporaryFile(dir=self._folder, prefix=".") as draft:
+            draft.write(_HEAD.pack(*bucket))
+            draft.flush()
+            with suppress(FileExistsError):
+                # a link appears with all that is in it, and only once
+                os.link(draft.name, self._path(number))
+        return self.newest() or bucket
+
+    def newest(self) -> tuple[float, int] | None:
+        """Take up the newest log, and return the bucket at its beginning; None when there is none yet."""
+        while numbers := sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit()):
+            try:
+                file = os.open(self._path(numbers[-1]), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # removed by a process that is ahead
+            if self._file >= 0:
+                os.close(self._file)
+            self._file, self._read, self.number = file, _HEAD.size, numbers[-1]
+            for number in numbers[:-1]:
+                self._path(number).unlink(missing_ok=True)
+            left, then = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+            return left, then
+        return None
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:012d}"
+
+
+_END: Final = _HEAD.size + _MAX_REQUESTS * _MOMENT.size

@@ -79,9 +79,9 @@ class Gate:
         return key.name
 
     def _bucket(self, identifier: str, rate: float) -> Bucket:
-        now, file = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"
+        now, folder = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"
         try:
-            return Bucket(rate, now, file=file)
+            return Bucket(rate, now, folder=folder)
         except OSError as error:
             _log.warning(
                 "how often a key is used cannot be kept in %s (%s): its limit holds for each worker by itself.",
