@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from patience import PATIENCE, until
 from servers import free_port
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -57,11 +58,8 @@ class Browser:
         self.call("POST", f"/element/{element}/value", text=text)
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        """Until something is so; for at most 10 seconds."""
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, "nothing happened"
-            time.sleep(0.02)
+        """Until something is so."""
+        until(condition, said=lambda: "nothing happened")
 
     def console(self) -> list[str]:
         """What the console was told since last asked: errors, refused content …"""
@@ -105,7 +103,7 @@ def chromium(folder: Path) -> Iterator[Browser]:
     with (folder / "chromedriver.log").open("w") as log:
         process = subprocess.Popen([driver, f"--port={port}"], stdout=log, stderr=log)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
             _wait_until_ready(http)
             wanted = {"alwaysMatch": _capabilities(program, folder)}
             answer = http.post("/session", json={"capabilities": wanted}).json()["value"]
@@ -118,7 +116,7 @@ def chromium(folder: Path) -> Iterator[Browser]:
                 http.delete(f"/session/{session}")
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def _capabilities(program: str, folder: Path) -> dict[str, Any]:
@@ -141,7 +139,7 @@ def _capabilities(program: str, folder: Path) -> dict[str, Any]:
 
 
 def _wait_until_ready(http: httpx.Client) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             if http.get("/status").json()["value"]["ready"]:

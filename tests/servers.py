@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from time import sleep
 from typing import TypeVar
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url
+
+from patience import PATIENCE, until
 
 _UNPRIVILEGED = "nobody"
 
@@ -165,20 +166,21 @@ def redis(*options: str, port: int | None = None) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE)
 
 
 def _wait(server: subprocess.Popen[bytes], port: int) -> None:
     """Until a server answers."""
-    for _ in range(500):
+
+    def answers() -> bool:
         if server.poll() is not None:
             raise LookupError("redis-server ended at its start")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             client.sendall(b"PING\r\n")
-            if client.recv(64).startswith(b"+PONG"):
-                return
-        sleep(0.01)
-    raise LookupError("redis-server does not answer")
+            return client.recv(64).startswith(b"+PONG")
+        return False
+
+    until(answers, said=lambda: "redis-server does not answer")
 
 
 @contextmanager
@@ -208,13 +210,14 @@ def kafka(advertised: int | None = None) -> Iterator[int]:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(1_000):
+    def listens() -> bool:
         if server.poll() is not None:
-            break
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        sleep(0.01)
-    raise LookupError("the broker did not start")
+            raise LookupError("the broker did not start")
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+            return True
+        return False
+
+    until(listens, said=lambda: "the broker does not listen")
 
 
 def _run(program: Path, *words: object, user: str | None) -> None:
@@ -222,7 +225,9 @@ def _run(program: Path, *words: object, user: str | None) -> None:
     # its output must not be a pipe: the server inherits it and would keep the pipe open
     with tempfile.TemporaryFile() as output:
         try:
-            done = subprocess.run(command, stdout=output, stderr=output, user=user, cwd="/", timeout=120, check=False)
+            done = subprocess.run(
+                command, stdout=output, stderr=output, user=user, cwd="/", timeout=PATIENCE, check=False
+            )
         except OSError as error:
             raise LookupError(f"{program.name} cannot be run: {error.strerror}") from None
         if done.returncode:

@@ -19,6 +19,7 @@ from polars.testing import assert_frame_equal
 from contract.engines import ALWAYS, open_empty
 from contract.oracle import Condition, Question, Row, answer
 from features.online_world import COUNTS, SCHEMA, open_state, pay
+from patience import PATIENCE
 from shroff import Entity, FeatureGroup, Schema
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
@@ -139,7 +140,7 @@ def at_once(command: list[str]) -> list[tuple[str, int, dict[str, float | None]]
         assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    printed = [worker.communicate(timeout=60)[0] for worker in workers]
+    printed = [worker.communicate(timeout=PATIENCE)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * PROCESSES
     return [tuple(json.loads(line)) for text in printed for line in text.splitlines()]
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from patience import PATIENCE
 from shroff.errors import ShroffError
 from shroff.serve.scorer import Scorer
 
@@ -21,7 +22,7 @@ async def decide(scorer: Scorer, payment: Json) -> Json:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 30))
+    return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 
 async def refusal(work: Coroutine[Any, Any, Any]) -> ShroffError:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from patience import PATIENCE, until
 
 KEY = b"k" * 32
 needs_curl = pytest.mark.skipif(
@@ -62,15 +63,12 @@ class Service:
         return self
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while self.request("GET", "/health/ready").status_code != 200:
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
+        until(lambda: self.request("GET", "/health/ready").status_code == 200, said=self.log.read_text)
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -88,10 +86,10 @@ class Service:
         return url.host, url.port or 80
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return httpx.request(method, self.url + path, timeout=10, **options)
+        return httpx.request(method, self.url + path, timeout=PATIENCE, **options)
 
     def raw(self, sent: bytes) -> bytes:
         """What comes back for bytes as they are, until the service closes the connection."""
-        with socket.create_connection(self.address, timeout=10) as connection:
+        with socket.create_connection(self.address, timeout=PATIENCE) as connection:
             connection.sendall(sent)
             return b"".join(iter(lambda: connection.recv(65536), b""))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from patience import PATIENCE
 from serve.audit import assert_equal_to_batch, assert_replays, payments, read_ledger
 from serve.service import KEY
 from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
@@ -93,7 +94,7 @@ def test_it_decides_on_and_all_of_it_is_kept(
         await several("e", 10)
         await away.learn("label", "twice", True)
 
-    asyncio.run(asyncio.wait_for(work(), 60))
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
     entries = read_ledger(url)
     assert {entry.payment_id: stored_answer(entry) for entry in payments(entries)} == answers
     assert [entry.arrived for entry in entries] == sorted({entry.arrived for entry in entries})
@@ -135,7 +136,7 @@ def test_a_server_that_is_suspended_is_taken_for_gone_and_missed_nothing(
         assert await scorer.decision("before1") == answers["before1"]
 
     try:
-        asyncio.run(asyncio.wait_for(work(), 60))
+        asyncio.run(asyncio.wait_for(work(), PATIENCE))
     finally:
         scorer.close()
     entries = read_ledger(url)

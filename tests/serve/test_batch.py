@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patience import PATIENCE
 from serve.audit import read_ledger
 from serve.service import Service, needs_curl
 from shroff.client import AsyncClient, Client, Decision
@@ -80,7 +81,7 @@ def test_the_same_batch_again_counts_nothing(service: Service, pay: Pay) -> None
 @contextmanager
 def chunked(service: Service) -> Iterator[socket.socket]:
     """A batch that is open: pieces can be sent, answers read, in any order."""
-    with socket.create_connection(service.address, timeout=10) as connection:
+    with socket.create_connection(service.address, timeout=PATIENCE) as connection:
         head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
         connection.sendall((head + "transfer-encoding: chunked\r\nconnection: close\r\n\r\n").encode())
         yield connection

@@ -15,6 +15,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from patience import PATIENCE
 from shroff.errors import BadPayment
 from shroff.serve import asgi, connection
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Receive, Scope, Send
@@ -83,7 +84,7 @@ async def serving(
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 5))
+    return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 
 def post(body: bytes, *headers: bytes, target: bytes = b"/hot", version: bytes = b"1.1") -> bytes:
@@ -272,12 +273,12 @@ def test_a_connection_that_is_idle_for_long_is_closed(requests: int) -> None:
     class Brief(Connection):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.timeout_keep_alive = self._pause = 0.1  # type: ignore[assignment]  # uvicorn knows whole seconds
+            self.timeout_keep_alive = self._pause = 1.0  # type: ignore[assignment]  # uvicorn knows whole seconds
 
     async def work() -> bytes:
         async with serving(Brief, Echo()) as (reader, writer):
             for _ in range(requests):
-                await asyncio.sleep(0.06)
+                await asyncio.sleep(0.4)
                 writer.write(post(b"abc"))
                 await reader.readuntil(b"}")
             return await reader.read()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from patience import PATIENCE
 from serve.audit import read_ledger
 from serve.service import KEY
 from servers import postgres_schema
@@ -38,7 +39,7 @@ def two(bundle: Bundle, url: str) -> Iterator[list[Scorer]]:
 
 
 async def outcomes(*work: Coroutine[Any, Any, Any]) -> list[Any]:
-    return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), 30)
+    return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), PATIENCE)
 
 
 def test_the_same_event_sent_to_two_at_once_counts_once(two: list[Scorer], pay: Pay, url: str) -> None:

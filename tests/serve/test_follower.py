@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import msgspec
 import pytest
 
+import patience
 from serve.audit import assert_equal_to_batch, body, read_ledger
 from serve.conftest import POLICY, VELOCITY, card, make_bundle, merchant
 from serve.service import KEY, Service
@@ -75,7 +75,7 @@ async def under_load(scorer: Scorer, pay: Pay) -> AsyncIterator[list[dict[str, A
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.PATIENCE):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -209,8 +209,5 @@ def test_a_running_service_takes_what_is_published(bundle_folder: Path, candidat
     with Service(None, tmp_path / "home") as service, Client(service.url) as client:
         (before,) = client.models()
         models.publish(tmp_path / "candidate")
-        deadline = monotonic() + 20
-        while client.models()[0] == before:
-            assert monotonic() < deadline, service.log.read_text()
-            sleep(0.1)
+        patience.until(lambda: client.models()[0] != before, said=service.log.read_text)
         assert client.models()[0].version == candidate.version

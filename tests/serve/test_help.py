@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE
 from serve.audit import read_ledger
 from serve.html import Element, parse
 from serve.service import Service
@@ -140,7 +141,7 @@ def test_the_curl_example_runs_as_it_is(site: Site, page: Element) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed: apt-get install curl")
     script = example(page, "curl").replace(KEY, site.token)
-    done = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
     assert fits(answer, site.document["components"]["schemas"]["Answer"], site.document)
@@ -151,7 +152,7 @@ def test_the_python_example_runs_as_it_is(site: Site, page: Element, tmp_path: P
     program = tmp_path / "example.py"
     program.write_text(example(page, "python").replace(KEY, site.token) + "\nprint(payment_id)\n")
     command = [sys.executable, "-W", "error::DeprecationWarning", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     decided, *reasons, payment_id = done.stdout.splitlines()
     assert re.fullmatch(r"(approve|review|decline) 0\.\d+", decided)
@@ -189,7 +190,7 @@ def test_the_r_example_runs_as_it_is(site: Site, page: Element, tmp_path: Path) 
     # R reads a program in the encoding of its locale
     variables = {**os.environ, "LC_ALL": "C.UTF-8"}
     command = ["Rscript", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=variables, check=False)
     assert done.returncode == 0, done.stderr
     decided, *_, payment_id = done.stdout.splitlines()
     assert re.fullmatch(r"(approve|review|decline) 0\.\d+ ", decided)
@@ -214,7 +215,7 @@ def test_the_csharp_example_runs_as_it_is(site: Site, page: Element, tmp_path: P
         ["dotnet", f"{tmp_path}/out/example.dll"],
     )
     for command in (build, run):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=variables, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=variables, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     decided, *reasons, payment_id = done.stdout.splitlines()
     assert re.fullmatch(r"(approve|review|decline) 0\.\d+", decided)

@@ -19,6 +19,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from patience import PATIENCE, until
 from serve.audit import assert_equal_to_batch, assert_replays, body, payments, read_ledger
 from serve.conftest import iso
 from serve.service import KEY, Service
@@ -51,7 +52,7 @@ async def load(service: Service, pay: Pay, enough: threading.Event) -> dict[str,
             if len(answered) >= 100:
                 enough.set()
 
-    async with AsyncClient(service.url, retries=0, timeout=20) as client:
+    async with AsyncClient(service.url, retries=0, timeout=PATIENCE) as client:
         await asyncio.gather(*[send(client) for _ in range(12)])
     return answered
 
@@ -61,14 +62,14 @@ def test_whatever_was_answered_survives_a_kill(bundle_folder: Path, bundle: Bund
     with Service(bundle_folder, tmp_path) as service:
 
         def kill() -> None:
-            enough.wait(20)
+            enough.wait(PATIENCE)
             service.process.send_signal(signal.SIGKILL)
 
         killer = threading.Thread(target=kill)
         killer.start()
         answered = asyncio.run(load(service, pay, enough))
         killer.join()
-        service.process.wait(10)
+        service.process.wait(PATIENCE)
     assert len(answered) >= 100
     with Service(bundle_folder, tmp_path) as service, Client(service.url) as client:
         for payment_id, decision in answered.items():
@@ -85,14 +86,14 @@ def test_a_request_in_flight_is_finished_before_the_end(bundle_folder: Path, tmp
     content = msgspec.json.encode(pay(payment_id="last"))
     head = b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(content)
     with Service(bundle_folder, tmp_path) as service:
-        with socket.create_connection(service.address, timeout=10) as connection:
+        with socket.create_connection(service.address, timeout=PATIENCE) as connection:
             connection.sendall(head + content[:10])
             time.sleep(0.1)
             service.process.send_signal(signal.SIGTERM)
             wait_until_closed(service)
             connection.sendall(content[10:])
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert service.process.wait(10) == 0
+        assert service.process.wait(PATIENCE) == 0
     assert answer.startswith(b"HTTP/1.1 200 ")
     (entry,) = read_ledger(service.ledger)
     assert answer.endswith(msgspec.json.encode(body(entry)["answer"]))
@@ -100,14 +101,14 @@ def test_a_request_in_flight_is_finished_before_the_end(bundle_folder: Path, tmp
 
 
 def wait_until_closed(service: Service) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    def refused() -> bool:
         try:
-            socket.create_connection(service.address, timeout=1).close()
+            socket.create_connection(service.address, timeout=PATIENCE).close()
         except ConnectionRefusedError:
-            return
-        time.sleep(0.02)
-    raise AssertionError
+            return True
+        return False
+
+    until(refused)
 
 
 def test_history_warms_and_is_not_counted_twice(bundle_folder: Path, bundle: Bundle, tmp_path: Path, pay: Pay) -> None:
@@ -147,16 +148,13 @@ def test_a_ledger_that_another_process_writes_is_waited_for(bundle_folder: Path,
     starting = threading.Thread(target=service.__enter__)
     with Ledger(service.ledger):
         starting.start()
-        deadline = time.monotonic() + 15
-        while not service.log.exists() or "another process writes it" not in service.log.read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: service.log.exists() and "another process writes it" in service.log.read_text())
         refused = service.request("GET", "/health/ready")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "another process writes it" in refused.json()["detail"]
         assert service.request("POST", "/v1/decisions", json={}).status_code == 503
         assert service.request("GET", "/health/live").status_code == 200
-    starting.join(20)
+    starting.join(PATIENCE)
     assert service.request("GET", "/health/ready").status_code == 200
     service.__exit__()
 
@@ -182,5 +180,5 @@ forbidden = {"sklearn", "lightgbm", "scipy", "mlflow", "keras", "tensorflow", "t
 print(sorted(forbidden & {name.partition(".")[0] for name in sys.modules}))
 """
     command = [sys.executable, "-c", program, str(bundle_folder), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ}, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ}, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

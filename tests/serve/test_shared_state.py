@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from patience import PATIENCE
 from serve.audit import body, payments, read_ledger
 from serve.conftest import VELOCITY, card, make_bundle
 from serve.service import KEY
@@ -47,7 +48,7 @@ def test_workers_answer_as_one(
             answers = []
             for payment in part:
                 # a connection each: so that both workers get some
-                with Client(url, timeout=20) as client:
+                with Client(url, timeout=PATIENCE) as client:
                     answers.append(client.decide(payment))
                     if len(answers) % 5 == 0:
                         client.result(payment["payment_id"], "failed")
@@ -61,7 +62,7 @@ def test_workers_answer_as_one(
         assert len(workers) == 2
         # one dies: another takes its place, and nobody who asks again notices
         subprocess.run(["kill", "-9", str(workers[0])], check=True)
-        with Client(url, timeout=20, retries=5) as client:
+        with Client(url, timeout=PATIENCE, retries=5) as client:
             for number in range(20):
                 client.decide(pay(payment_id=f"after{number}", card_id="c1"))
     entries = payments(read_ledger(ledger_url))
@@ -98,7 +99,7 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
     asyncio.run(away())
 
     async def back() -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (answer := await decide())["degraded"]:
                 await asyncio.to_thread(scorer.tend)
                 await asyncio.sleep(0.2)
@@ -183,7 +184,7 @@ def test_workers_change_over_to_other_features_together(
         found = await asyncio.gather(*beside, return_exceptions=True)
         assert all(isinstance(end, asyncio.CancelledError) for end in found), found
 
-    asyncio.run(asyncio.wait_for(work(), 60))
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
     for scorer in both:
         scorer.close()
     assert not any(answer["degraded"] for answer in answers)

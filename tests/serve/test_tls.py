@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trustme
 
+from patience import PATIENCE
 from shroff.errors import ConfigurationError
 from shroff.serve.server import Certificate
 
@@ -33,14 +34,14 @@ def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
         told = "".join(iter(service.stdout.readline, "}\n"))
         url = json.loads(told + "}")["url"]
         assert url.startswith("https://127.0.0.1:")
-        with httpx.Client(verify=trusted, timeout=20) as client:
+        with httpx.Client(verify=trusted, timeout=PATIENCE) as client:
             assert client.get(f"{url}/health/live").json() == {"status": "live"}
             assert client.post(f"{url}/v1/decisions", json={}).status_code == 401
         with pytest.raises(httpx.TransportError):
             httpx.get(url.replace("https", "http") + "/health/live")
     finally:
         service.terminate()
-        _, said = service.communicate(timeout=30)
+        _, said = service.communicate(timeout=PATIENCE)
     assert "no API key is valid" in said
 
 

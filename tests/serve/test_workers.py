@@ -20,7 +20,6 @@ import uvicorn
 from patience import PATIENCE, until
 from serve.several import children, ledger_url, ready, service, starting, state_url
 from serve.telemetry.scraped import Scrape
-from shroff.serve import workers
 from shroff.serve.server import Service, listen
 from shroff.serve.workers import Seat, Workers
 from shroff.settings import Settings
@@ -40,7 +39,7 @@ def test_any_worker_tells_the_figures_of_all(
             """What any worker tells, if one answers."""
             try:
                 # a connection each: another worker may answer
-                answer = httpx.get(f"{url}/metrics", timeout=10)
+                answer = httpx.get(f"{url}/metrics", timeout=PATIENCE)
             except httpx.TransportError:
                 return seen[-1]
             seen.append(Scrape(answer.text).value("shroff_decisions_total"))
@@ -48,7 +47,7 @@ def test_any_worker_tells_the_figures_of_all(
 
         send(url, [pay() for _ in range(40)])
         until(lambda: all(decided() == 40 for _ in range(6)))
-        found = Scrape(httpx.get(f"{url}/metrics", timeout=10).text)
+        found = Scrape(httpx.get(f"{url}/metrics", timeout=PATIENCE).text)
         assert found.value("shroff_stage_seconds_count", stage="whole") == 40
         assert found.value("shroff_requests_total", route="/v1/decisions", outcome="ok") == 40
         assert found.value("shroff_ready") == 1
@@ -64,7 +63,7 @@ def send(url: str, payments: list[dict[str, Any]]) -> None:
 
     def answered(payment: dict[str, Any]) -> bool:
         try:
-            return httpx.post(f"{url}/v1/decisions", json=payment, timeout=10).status_code == 200
+            return httpx.post(f"{url}/v1/decisions", json=payment, timeout=PATIENCE).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -91,7 +90,6 @@ def test_workers_end_with_the_process_that_started_them_at_any_moment(
 
 def stubborn(listener: socket.socket, seat: Seat, *, asked: int) -> None:
     """A worker that ends only when it was asked to so many times."""
-    workers._DRAIN = 5.0
     signals: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     (seat.folder / "started").touch()
@@ -103,7 +101,7 @@ def work_in(folder: Path, asked: int) -> None:
     """What a service does, with stubborn workers."""
     tempfile.tempdir = str(folder)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        Workers(partial(stubborn, asked=asked), listener, 1).run()
+        Workers(partial(stubborn, asked=asked), listener, 1, drain=5.0).run()
 
 
 @pytest.mark.parametrize(("asked", "how"), [(3, "asked again"), (1_000, "killed after the drain")])

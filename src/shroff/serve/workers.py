@@ -25,8 +25,6 @@ Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | No
 Work = Callable[[socket.socket, "Seat"], None]
 """Answers on a listening socket until SIGTERM; importable and picklable."""
 
-_DRAIN: Final = 40.0
-"""Seconds that workers get to finish what is in flight."""
 _AGAIN: Final = 0.5
 """Seconds between two signals that ask an orphan to end."""
 _YOUNG: Final = 10.0
@@ -71,14 +69,15 @@ class Workers:
     """`number` processes that do `work` on one listening socket.
 
     A worker that dies is replaced. SIGTERM and SIGINT end all of them, each after what it has in flight; so does the
-    death of the process that started them.
+    death of the process that started them. `drain`: the seconds that a worker gets to finish what is in flight.
     """
 
-    def __init__(self, work: Work, listener: socket.socket, number: int) -> None:
+    def __init__(self, work: Work, listener: socket.socket, number: int, *, drain: float = 40.0) -> None:
         self._context = get_context("spawn")
         self._work = work
         self._listener = listener
         self._number = number
+        self._drain = drain
         self._running: dict[int, tuple[BaseProcess, float, Seat]] = {}
         self._stop_reader, self._stop_writer = self._context.Pipe(duplex=False)
         self._early_deaths = 0
@@ -115,7 +114,7 @@ class Workers:
             self._end()
 
     def _start(self, seat: Seat) -> None:
-        process = self._context.Process(target=_sit, args=(self._work, self._listener, seat), daemon=False)
+        process = self._context.Process(target=_sit, args=(self._work, self._listener, seat, self._drain), daemon=False)
         process.start()
         self._running[process.sentinel] = process, monotonic(), seat
 
@@ -138,7 +137,7 @@ class Workers:
     def _end(self) -> None:
         for process, *_ in self._running.values():
             process.terminate()
-        deadline = monotonic() + _DRAIN
+        deadline = monotonic() + self._drain
         for process, *_ in self._running.values():
             process.join(max(0.0, deadline - monotonic()))
             if process.is_alive():
@@ -146,13 +145,13 @@ class Workers:
                 process.join()
 
 
-def _sit(work: Work, listener: socket.socket, seat: Seat) -> None:
+def _sit(work: Work, listener: socket.socket, seat: Seat, drain: float) -> None:
     """Work on a seat, for as long as there is somebody to end or replace the worker."""
-    threading.Thread(target=_end_with_parent, name="shroff-parent", daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(drain,), name="shroff-parent", daemon=True).start()
     work(listener, seat)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(drain: float) -> None:
     """End this process once its parent is dead: gracefully, and by force when that takes too long.
 
     SIGTERM is sent again until it has worked: while a worker starts or ends, nobody may be listening to it.
@@ -161,7 +160,7 @@ def _end_with_parent() -> None:
     if parent is None:
         return
     wait([parent.sentinel])
-    deadline = monotonic() + _DRAIN
+    deadline = monotonic() + drain
     while monotonic() < deadline:
         os.kill(os.getpid(), signal.SIGTERM)
         sleep(_AGAIN)

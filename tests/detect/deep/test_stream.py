@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from patience import PATIENCE
 from servers import free_port
 from shroff.detect import GAN, DeepSVDD
 from shroff.detect.base import Labels, Matrix
@@ -142,7 +143,7 @@ def test_two_workers_learn_one_network(file: Path) -> None:
         words, pipe = [sys.executable, "-c", WORKER, str(file)], subprocess.PIPE
         workers.append(subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True))
     try:
-        ends = [worker.communicate(timeout=300) for worker in workers]
+        ends = [worker.communicate(timeout=PATIENCE) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

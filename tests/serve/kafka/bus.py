@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from patience import PATIENCE, until
 from serve.service import KEY
 from servers import free_port
 
@@ -49,16 +50,16 @@ class Bus:
         for key, value in messages:
             producer.produce(topic, value, key, **options)
             producer.poll(0)
-        assert producer.flush(20) == 0
+        assert producer.flush(PATIENCE) == 0
 
     def read(self, topic: str) -> list[Message[Any, Any]]:
         """Everything that a topic has now."""
         consumer = Consumer(
             {**self._options, "group.id": "test", "enable.partition.eof": True, "fetch.wait.max.ms": 20}
         )
-        partitions = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        partitions = len(consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
-        messages, ended, deadline = [], 0, time.monotonic() + 20
+        messages, ended, deadline = [], 0, time.monotonic() + PATIENCE
         while ended < partitions:
             assert time.monotonic() < deadline
             for message in consumer.consume(1_000, 0.05):
@@ -74,7 +75,7 @@ class Bus:
     def committed(self, topic: str, group: str = "shroff", partitions: int = 1) -> int:
         """How many messages of a topic the group has done."""
         consumer = Consumer({**self._options, "group.id": group})
-        places = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=10)
+        places = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=PATIENCE)
         consumer.close()
         return sum(max(0, place.offset) for place in places)
 
@@ -130,18 +131,19 @@ class Consuming:
 
     def result(self) -> dict[str, Any]:
         """Wait for its end, and what it says then."""
-        said, _ = self.process.communicate(timeout=40)
+        said, _ = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, self.log.read_text()
         document: dict[str, Any] = json.loads(said)
         return document
 
     def wait_until(self, condition: Callable[[], object]) -> None:
         """Wait for something that it does."""
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, self.log.read_text()
+
+        def held() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.02)
+            return bool(condition())
+
+        until(held, said=self.log.read_text)
 
 
 class Gateway:

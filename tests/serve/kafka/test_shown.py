@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from patience import PATIENCE
 from serve.conftest import make_bundle
 from serve.kafka.bus import Bus, Consuming
 from serve.telemetry.scraped import Scrape
@@ -64,7 +65,7 @@ def test_a_port_that_is_taken_is_one_sentence(bus: Bus, consuming: Consumes) -> 
     with consuming(*words, "--metrics-port", port) as first:
         first.wait_until(lambda: reached(port))
         with consuming(*words, "--metrics-port", port, home="other") as second:
-            assert second.process.wait(30) == 2
+            assert second.process.wait(PATIENCE) == 2
         assert second.log.read_text().splitlines()[-1].endswith("choose another with `--metrics-port`.")
         first.stop()
 
@@ -115,5 +116,5 @@ def test_what_is_published_decides_from_then_on(
 
 def test_without_a_bundle_something_must_be_published(bus: Bus, consuming: Consumes) -> None:
     with consuming("--from", bus.topic("payments"), "--to", bus.topic("decisions"), published=True) as consumer:
-        assert consumer.process.wait(30) == 2
+        assert consumer.process.wait(PATIENCE) == 2
     assert "shroff publish" in consumer.log.read_text()

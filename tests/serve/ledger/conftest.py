@@ -11,10 +11,9 @@ from threading import Event
 
 import pytest
 
+from patience import PATIENCE
 from servers import postgres_schema
 from shroff.serve.ledger import Entry, Kind, Ledger, Outcome
-
-PATIENCE = 30.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,6 +14,7 @@ from time import sleep
 
 import pytest
 
+from patience import until
 from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
 from shroff.serve.ledger import Entry, Ledger, Outcome, detour
@@ -82,17 +83,9 @@ def open_ledger(url: str, spool: Path) -> Iterator[Callable[..., Ledger]]:
         ledger.close()
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
-    for _ in range(3_000):
-        if reached():
-            return
-        sleep(0.01)
-    raise AssertionError("it never came")
-
-
 def back(ledger: Ledger) -> None:
     """Wait until the ledger's database is there again and the spool empty."""
-    wait_until(lambda: ledger.spooled is None)
+    until(lambda: ledger.spooled is None)
 
 
 def times(ledger: Ledger) -> list[int]:
@@ -117,7 +110,7 @@ def test_a_server_stopped_under_load_loses_nothing_and_no_order(
 
     def more() -> None:
         before = len(told)
-        wait_until(lambda: len(told) > before + 1_000)
+        until(lambda: len(told) > before + 1_000)
 
     sender = Thread(target=send)
     sender.start()
@@ -126,7 +119,7 @@ def test_a_server_stopped_under_load_loses_nothing_and_no_order(
             more()
             server.stop(mode)
             try:
-                wait_until(lambda: ledger.spooled is not None)
+                until(lambda: ledger.spooled is not None)
                 more()
             finally:
                 server.start()

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
+from patience import PATIENCE, until
 from servers import postgres_schema
 from shroff.errors import LedgerUnavailable
 from shroff.serve.ledger import Entry, Ledger, Outcome, writer
@@ -70,11 +71,7 @@ def kinds(outcomes: Sequence[Outcome]) -> set[type]:
 
 def wait_until(reached: Callable[[], bool]) -> None:
     """Let the writer's thread get there."""
-    for _ in range(30_000):
-        if reached():
-            return
-        sleep(0.001)
-    raise AssertionError("the writer never got there")
+    until(reached, said=lambda: "the writer never got there")
 
 
 def settled(ledger: Ledger, entry: Entry) -> Outcome:
@@ -340,7 +337,7 @@ def test_a_callback_that_raises_leaves_nobody_waiting(ledger: Ledger, entry: Mak
         task = asyncio.create_task(ledger.write(entry(2)))
         await asyncio.sleep(0)
         release()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, PATIENCE)
 
     asyncio.run(main())
     assert kinds([settled(ledger, entry(3))]) == {LedgerUnavailable}

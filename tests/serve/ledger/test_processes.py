@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE
 from shroff.errors import LedgerUnavailable
 from shroff.serve.ledger import Entry, Ledger, Outcome
 
@@ -41,13 +42,13 @@ from shroff.serve.ledger import Entry, Ledger
 def write(first, count):
     told, all_queued = queue.SimpleQueue(), threading.Event()
     def done(number, outcome):
-        all_queued.wait(30)
+        all_queued.wait(240)
         told.put((number, outcome))
     for number in range(first, first + count):
         entry = Entry("payment", f"pay-{number}", number, number, bytes(32), bytes(4_000))
         ledger.append(entry, functools.partial(done, number))
     all_queued.set()
-    return [told.get(timeout=30) for _ in range(count)]
+    return [told.get(timeout=240) for _ in range(count)]
 
 ledger = Ledger(sys.argv[1], max_group=16)
 ledger.open()
@@ -93,7 +94,7 @@ def test_kill_9_loses_nothing_acknowledged(url: str) -> None:
 
 
 def test_disk_full(file: Path) -> None:
-    subprocess.run([sys.executable, "-c", FILL_THE_DISK, f"sqlite:///{file}"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", FILL_THE_DISK, f"sqlite:///{file}"], check=True, timeout=PATIENCE)
 
 
 def test_a_second_writer_is_refused(file: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_second_writer_is_refused(file: Path) -> None:
     first = Ledger(url)
     first.open()
     told = subprocess.run(
-        [sys.executable, "-c", OPEN_AS_SECOND, url], check=True, timeout=60, capture_output=True, text=True
+        [sys.executable, "-c", OPEN_AS_SECOND, url], check=True, timeout=PATIENCE, capture_output=True, text=True
     )
     assert "another process writes it" in told.stdout
     second = Ledger(url)

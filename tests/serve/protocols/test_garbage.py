@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from patience import PATIENCE
 from serve.conftest import PREPARATION, iso
 from serve.service import Service
 
@@ -73,7 +74,7 @@ def spoilt(document: Json, place: tuple[Any, ...], value: Any) -> Json:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=10) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         yield client
 
 

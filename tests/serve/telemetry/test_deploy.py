@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+import patience
+from patience import PATIENCE
 from serve.service import Service
 from serve.telemetry.scraped import Scrape
 from servers import free_port
@@ -107,7 +108,7 @@ def prometheus(bundle_folder: Path, tmp_path: Path) -> Iterator[tuple[Service, s
             yield service, f"http://{url}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE)
 
 
 def test_prometheus_scrapes_by_the_example_and_every_panel_can_be_asked(
@@ -132,14 +133,17 @@ def ask(url: str, query: str) -> list[dict[str, Any]]:
 
 
 def until(holds: Callable[[], Any]) -> Any:
-    for _ in range(200):
+    found: list[Any] = []
+
+    def held() -> bool:
         try:
-            if found := holds():
-                return found
+            found.append(holds())
         except httpx.HTTPError:
-            pass  # it does not listen yet, or is not ready
-        time.sleep(0.1)
-    return None
+            return False  # it does not listen yet, or is not ready
+        return bool(found[-1])
+
+    patience.until(held)
+    return found[-1]
 
 
 def test_the_documentation_lists_every_metric_as_it_is(found: Scrape) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from patience import PATIENCE
 from shroff.serve.control import Keys
 from shroff.serve.telemetry import log
 from shroff.serve.telemetry.meter import Meter
@@ -39,14 +40,14 @@ def running(bundle: Path, home: Path, *options: str) -> Iterator[tuple[str, Path
     try:
         lines = [process.stdout.readline() for _ in range(4)]
         url = json.loads("".join(lines))["url"]
-        client = httpx.Client(base_url=url, transport=httpx.HTTPTransport(retries=3), timeout=10)
+        client = httpx.Client(base_url=url, transport=httpx.HTTPTransport(retries=3), timeout=PATIENCE)
         while client.get("/health/ready").status_code != 200:
             pass
         client.close()
         yield url, told
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 
@@ -81,7 +82,7 @@ def test_no_line_holds_a_value_that_was_sent(bundle_folder: Path, tmp_path: Path
     ]
     raw = [b"\xff\xfe-not-utf8-4000001234567899", b'{"card_id": "unended-4012888888881881', b"{" * 5000]
     with running(bundle_folder, tmp_path, "--log", "json") as (url, told):
-        with httpx.Client(base_url=url, timeout=10) as client:
+        with httpx.Client(base_url=url, timeout=PATIENCE) as client:
             bodies = [json.dumps(body).encode() for body in sent] + raw
             for token in tokens:
                 headers = {"authorization": f"Bearer {token}", "traceparent": PARENT}

@@ -6,12 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
+from patience import until
 from serve.conftest import make_bundle
 from serve.service import KEY, Service
 from serve.telemetry.scraped import Scrape
@@ -185,8 +185,7 @@ def test_openmetrics_is_spoken_to_whoever_asks_for_it(quiet: Service, pay: Pay) 
 
 
 def wait_for(service: Service, name: str, value: float, **labels: str) -> None:
-    for _ in range(300):
-        if Scrape.of(service).value(name, **labels) == value:
-            return
-        sleep(0.02)
-    raise AssertionError(json.dumps([name, labels, Scrape.of(service).text]))
+    until(
+        lambda: Scrape.of(service).value(name, **labels) == value,
+        said=lambda: json.dumps([name, labels, Scrape.of(service).text]),
+    )

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
-from time import sleep
 from typing import Any
 
 import httpx
@@ -20,6 +19,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from patience import until
 from serve.service import Service
 from shroff.errors import ConfigurationError
 from shroff.serve.telemetry.configure import tracer
@@ -46,10 +46,7 @@ class Collector(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def until(self, number: int) -> list[Span]:
-        for _ in range(500):
-            if len(self.spans) >= number:
-                break
-            sleep(0.02)
+        until(lambda: len(self.spans) >= number)
         return self.spans
 
 
