@@ -326,7 +326,7 @@ def test_a_missing_field_is_named() -> None:
         (b'{"id": "\xffSECRET"}', "Expected one JSON object in UTF-8, got other bytes."),
         (b'{"age": 1e999}', "Expected a finite number, got a larger one - at `$.age`"),
         (b'{"mcc": ' + b"9" * 5_000 + b"}", "Expected a finite number, got a larger one - at `$.mcc`"),
-        (b'{"age": NaN}', "Expected one JSON object, got text that is none: invalid character (byte 8)."),
+        (b'{"age": NaN}', "NaN is not JSON: send null where there is no value."),
         (
             b'{"note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
             "Expected one JSON object, got one that is nested too deeply.",
@@ -336,6 +336,50 @@ def test_a_missing_field_is_named() -> None:
 )
 def test_what_is_no_payment_is_told_in_one_sentence(body: bytes, sentence: str) -> None:
     assert _refused(body) == sentence
+
+
+FIELDS = st.fixed_dictionaries(
+    {
+        "id": st.just("p1"),
+        "at": st.sampled_from(["2024-05-04T10:00:00Z", "2024-05-04T10:00:00.5+02:00"]),
+        "amount": st.just(5.0),
+        "currency": st.just("EUR"),
+        "card_id": st.sampled_from(["c1", "fe80::1", ":", "é"]),
+    },
+    optional={
+        "mcc": st.sampled_from(["5411", None]),
+        "age": st.sampled_from([36, None]),
+        "name": st.sampled_from(["Ada", '\\":', None]),
+        "note": st.sampled_from([None, ":", {"a": {"b": ":"}}, [{}]]),
+    },
+)
+
+
+@given(FIELDS, st.data())
+def test_no_field_counts_that_came_twice(fields: dict[str, Any], data: st.DataObject) -> None:
+    escaped = data.draw(st.sampled_from(["", ":", "a:"]), "escaped characters")
+
+    def text(value: Any) -> str:
+        return "".join(rf"\u{ord(one):04x}" if one in escaped else one for one in json.dumps(value))
+
+    pairs = [
+        text(name) + " :" + (text(value) if isinstance(value, str) else json.dumps(value))
+        for name, value in fields.items()
+    ]
+    assert READER.read(_object(pairs), arrived=0).id == "p1"
+    name = data.draw(st.sampled_from([*fields]), "name")
+    twice = [*pairs, f"{text(name)}: {json.dumps(fields[name])}"]
+    sentence = _refused(_object(data.draw(st.permutations(twice))))
+    assert sentence == f"expected each key once in an object, got `{name}` twice: send it once."
+
+
+def _object(pairs: Sequence[str]) -> bytes:
+    return ("{" + ", ".join(pairs) + "}").encode()
+
+
+def test_a_payment_may_stand_behind_a_byte_order_mark() -> None:
+    assert READER.read(b"\xef\xbb\xbf" + _with(), arrived=0) == READER.read(_with(), arrived=0)
+    assert "text that is none" in _refused(b"\xef\xbb\xbf" * 2 + _with())
 
 
 def test_ignored_fields_are_accepted_and_dropped() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
 
 from shroff.collect import money
+from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once
 from shroff.collect.personal import tokenizer
 from shroff.collect.schema import UNDEFINED, Schema
 from shroff.collect.times import parse_time
@@ -28,6 +31,8 @@ from shroff.collect.wire import explain, live_scales, wire_type
 from shroff.errors import BadPayment
 
 Value = str | float | int | bool | None
+_BACKSLASH: Final = ord("\\")
+_ESCAPED_COLON: Final = b"\\u003"
 
 
 class Payment(msgspec.Struct):
@@ -66,8 +71,14 @@ class PaymentReader:
         self.schema = schema
         scales = live_scales(schema)
         self.fields = tuple(scales)
+        self._absent: dict[str, Value] = dict.fromkeys(scales)
         self._required = frozenset(scales) & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
         self._decode = msgspec.json.Decoder(wire_type(scales, self._required, schema.ignored)).decode
+        self._ignored = schema.ignored
+        # the fields that came; what an ignored one holds is not looked at
+        self._fields_of: Callable[[msgspec.Struct], dict[str, Value]] = (
+            partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,)) if schema.ignored else msgspec.to_builtins
+        )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
         self._token = tokenizer(key)
         self._nominal, self._keys, self._personal = (
@@ -84,10 +95,15 @@ class PaymentReader:
         """
         try:
             wire = self._decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadPayment(explain(error, self.schema, self.fields)) from None
-        # the ignored fields come last, where no name is left for them
-        values: dict[str, Value] = dict(zip(self.fields, msgspec.structs.astuple(wire), strict=False))
+        except UNREADABLE:
+            wire = self._decode_again(body)
+        given = self._fields_of(wire)
+        # each key has a colon, and the time has some: where there are others, a key may have come twice
+        if body.count(b":") != len(given) + str(given[self.schema.time]).count(":") or _BACKSLASH in body:
+            self._require_keys_once(body, given)
+        for name in self._ignored:
+            given.pop(name, None)
+        values = self._absent | given
         # most texts are texts with something in them: only the others cost a call
         for name in self._nominal:
             value = values[name]
@@ -101,6 +117,19 @@ class PaymentReader:
             text = self._text(name, values[name])
             values[name] = None if text is None else self._token(text)
         return self._payment(values, arrived)
+
+    def _decode_again(self, body: bytes) -> msgspec.Struct:
+        """A payment behind a byte order mark, or what is wrong."""
+        try:
+            return lenient(self._decode, body)
+        except UNREADABLE as error:
+            raise BadPayment(explain(error, body, self.schema, self.fields)) from None
+
+    def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
+        """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are counted first."""
+        colons = sum([value.count(":") for value in given.values() if isinstance(value, str)])  # faster than one by one
+        if body.count(b":") != len(given) + colons or _ESCAPED_COLON in body:
+            require_keys_once(body)
 
     def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
         schema = self.schema

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from shroff.collect.json_text import IDENTIFIER, unreadable
 from shroff.collect.schema import Scale, Schema
 from shroff.errors import did_you_mean
 
@@ -23,7 +24,6 @@ _TYPES: Final[dict[Scale, Any]] = {
     "key": _NAME | bool,
     "personal": _NAME,
 }
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 _RANGES: Final = {
     "Number out of range": "Expected a finite number, got a larger one",
     "Integer value out of range": "Expected a finite number, got a larger one",
@@ -39,31 +39,29 @@ def live_scales(schema: Schema) -> dict[str, Scale]:
 def wire_type(scales: Mapping[str, Scale], needed: Collection[str], ignored: Collection[str]) -> type[msgspec.Struct]:
     """The wire type of a payment, its fields in the order of `scales` and then the ignored ones.
 
-    Unknown fields are refused, ignored ones accepted and dropped; `needed` ones may be neither absent nor null.
+    Unknown fields are refused, ignored ones accepted and dropped; `needed` ones may be neither absent nor null. What is
+    absent is `UNSET`, so that it is known how many fields came.
     """
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     names: dict[str, str] = {}
     for at, (name, scale) in enumerate(scales.items()):
         names[f"f{at}"] = name
         kind = _TYPES[scale]
-        fields.append((f"f{at}", kind) if name in needed else (f"f{at}", kind | None, None))
+        fields.append((f"f{at}", kind) if name in needed else (f"f{at}", kind | None | UnsetType, UNSET))
     for at, name in enumerate(ignored):
         names[f"i{at}"] = name
-        fields.append((f"i{at}", msgspec.Raw, msgspec.Raw()))
+        fields.append((f"i{at}", msgspec.Raw | UnsetType, UNSET))
     return msgspec.defstruct(
         "Payment", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
     )
 
 
-def explain(error: Exception, schema: Schema, fields: Collection[str]) -> str:
+def explain(error: Exception, body: bytes, schema: Schema, fields: Collection[str]) -> str:
     """What is wrong with a payment that did not fit its wire type; never a value of it."""
+    message = unreadable(error, body)
+    if message is not None:
+        return message
     message = str(error)
-    if isinstance(error, UnicodeDecodeError):
-        return "Expected one JSON object in UTF-8, got other bytes."
-    if isinstance(error, RecursionError):
-        return "Expected one JSON object, got one that is nested too deeply."
-    if not isinstance(error, msgspec.ValidationError):
-        return f"Expected one JSON object, got text that is none: {message.removeprefix('JSON is malformed: ')}."
     if "contains unknown field" in message:
         return _unknown(message.partition("`")[2].rpartition("`")[0], schema, fields)
     if "missing required field" in message:
@@ -80,7 +78,7 @@ def _unknown(name: str, schema: Schema, fields: Collection[str]) -> str:
         return f"field `{name}` is not the sender's to say: a payment arrives when the system gets it."
     hint = did_you_mean(name, fields) or f"; a payment has {_listed(fields)}."
     # a key that is neither like a field nor like an identifier may be a value in the wrong place
-    shown = f" `{name}`" if hint.startswith(":") or _IDENTIFIER.fullmatch(name) else ""
+    shown = f" `{name}`" if hint.startswith(":") or IDENTIFIER.fullmatch(name) else ""
     return f"unknown field{shown}{hint}"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once, unreadable
 from shroff.errors import BadPayment, ShroffError
 from shroff.serve import problem
 from shroff.serve.answer import encode
@@ -124,18 +126,21 @@ async def read_body(receive: Receive) -> bytes | Refusal | None:
     return None
 
 
-def decode(body: bytes, kind: type[T]) -> T:
-    """A body as JSON of a type, strictly: no text is taken for a number, no number for a truth.
+def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
+    """A body as JSON of a type, strictly: no text is taken for a number, no number for a truth, no key twice.
+
+    Args:
+        nan_is_null: a bare `NaN`, which Python's `json` writes, is a value that is missing.
 
     Raises:
         BadPayment: it is something else; the sentence names no value.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise BadPayment(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadPayment("expected one JSON object in UTF-8, got something else.") from None
+        decoded: T = lenient(partial(msgspec.json.decode, type=kind), body, nan_is_null=nan_is_null)
+    except UNREADABLE as error:
+        raise BadPayment(unreadable(error, body) or str(error)) from None
+    require_keys_once(body)
+    return decoded
 
 
 def explain(error: BaseException) -> Refusal:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import msgspec
-
-from shroff.errors import BadPayment, ConfigurationError
+from shroff.errors import ConfigurationError
+from shroff.serve.asgi import decode
 from shroff.serve.later import Label, Name, Result
 
 Header = tuple[str, bytes | None]
@@ -70,10 +69,6 @@ class _Label(Label, forbid_unknown_fields=True, kw_only=True):
     payment_id: Name
 
 
-_result: Final = msgspec.json.Decoder(_Result).decode
-_label: Final = msgspec.json.Decoder(_Label).decode
-
-
 def read_event(value: bytes, *, label: bool) -> _Result | _Label:
     """A result, or a label, from its JSON: as over HTTP, with the payment's id in `payment_id`.
 
@@ -83,11 +78,7 @@ def read_event(value: bytes, *, label: bool) -> _Result | _Label:
     Raises:
         BadPayment: it is none.
     """
-    try:
-        return _label(value) if label else _result(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        told = str(error) if isinstance(error, msgspec.ValidationError) else "expected one JSON object"
-        raise BadPayment(f"{told}.") from None
+    return decode(value, _Label) if label else decode(value, _Result)
 
 
 def traced(message: Message) -> list[Header]:

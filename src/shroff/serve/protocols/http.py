@@ -32,8 +32,11 @@ class Call:
     headers: Mapping[bytes, bytes]
 
     def json(self, kind: type[T], content: bytes | None = None) -> T:
-        """The body (or `content`) as JSON of a type; raises BadPayment, which names no value."""
-        return asgi.decode(self.body if content is None else content, kind)
+        """The body (or `content`) as JSON of a type, where `NaN` is missing; raises BadPayment, which names no value.
+
+        The protocols' own clients write `NaN` for a gap in a table.
+        """
+        return asgi.decode(self.body if content is None else content, kind, nan_is_null=True)
 
 
 Stream = Callable[[Receive, Send], Awaitable[None]]

@@ -1,0 +1,103 @@
+"""JSON texts as senders write them, where strict JSON is silent or too strict.
+
+RFC 8259 lets a reader choose what a key that comes twice means, whether to skip a byte order mark, and what it takes
+beside JSON. Shroff refuses a key that comes twice, skips one mark, and takes `NaN` only where a protocol says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from shroff.errors import BadPayment
+
+T = TypeVar("T")
+
+BOM: Final = b"\xef\xbb\xbf"
+"""The byte order mark that Windows programs write in front of UTF-8."""
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises of a text."""
+IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+"""What a key looks like that is no value in the wrong place, so that an error may name it."""
+
+# a text that is never closed ends where the document does, so that nothing is read twice
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN|-?Infinity', re.DOTALL)
+
+
+def lenient(decode: Callable[[bytes], T], body: bytes, *, nan_is_null: bool = False) -> T:
+    """What a strict decoder makes of a text, or of the text without its byte order mark and its bare `NaN`.
+
+    >>> lenient(msgspec.json.decode, b'{"amount": NaN, "name": "NaN"}', nan_is_null=True)
+    {'amount': None, 'name': 'NaN'}
+
+    Raises:
+        DecodeError, UnicodeDecodeError, RecursionError: neither is JSON of the decoder's type.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        text = body.removeprefix(BOM)
+        if nan_is_null and b"NaN" in text:
+            text = _TOKEN.sub(_null, text)
+        if text == body:
+            raise
+        return decode(text)
+
+
+def unreadable(error: Exception, body: bytes) -> str | None:
+    """What is wrong with a text that is no JSON; None where it is JSON of another type.
+
+    >>> unreadable(msgspec.DecodeError("JSON is malformed: invalid character (byte 6)"), b'{"a": NaN}')
+    'NaN is not JSON: send null where there is no value.'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return "Expected one JSON object in UTF-8, got other bytes."
+    if isinstance(error, RecursionError):
+        return "Expected one JSON object, got one that is nested too deeply."
+    if isinstance(error, msgspec.ValidationError):
+        return None
+    bare = {match[0] for match in _TOKEN.finditer(body)} if b"NaN" in body or b"Infinity" in body else set()
+    if bare & {b"Infinity", b"-Infinity"}:
+        return "Infinity is not JSON: send a finite number, or null where there is no value."
+    if b"NaN" in bare:
+        return "NaN is not JSON: send null where there is no value."
+    return f"Expected one JSON object, got text that is none: {str(error).removeprefix('JSON is malformed: ')}."
+
+
+def require_keys_once(body: bytes) -> None:
+    """Make sure that no object of a JSON text has a key twice: of two readers one would take the first, one the last.
+
+    >>> require_keys_once(b'{"amount": 9000, "amo\\\\u0075nt": 1}')
+    Traceback (most recent call last):
+    ...
+    shroff.errors.BadPayment: expected each key once in an object, got `amount` twice: send it once.
+
+    Raises:
+        BadPayment: one has.
+    """
+    try:
+        _scan(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadPayment(str(unreadable(error, body))) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        named = f"`{twice}`" if IDENTIFIER.fullmatch(twice) else "one"
+        raise BadPayment(f"expected each key once in an object, got {named} twice: send it once.")
+
+
+def _null(token: re.Match[bytes]) -> bytes:
+    return b"null" if token[0] == b"NaN" else token[0]
+
+
+# values are of no interest: a number is not made, however long it is
+_scan: Final = json.JSONDecoder(object_pairs_hook=_once, parse_float=len, parse_int=len, strict=False).decode
