@@ -199,7 +199,7 @@ def test_payments_of_a_table_come_in_its_order_with_their_arrival() -> None:
         values={"at": at, "amount": 1.5, "mcc": "32", "card": None},
     )
     assert (early.id, early.arrived) == ("early", at + 2_000_000)
-    assert early.values == {"at": at + 1_000_000, "amount": 2.0, "mcc": "undefined", "card": "c1"}
+    assert early.values == {"at": at + 1_000_000, "amount": 2.0, "mcc": None, "card": "c1"}
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------

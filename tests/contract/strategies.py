@@ -81,7 +81,7 @@ def logs(draw: st.DrawFn, *, max_rows: int = 14) -> Log:
                 values={
                     "card": draw(KEYS),
                     "host": draw(KEYS),
-                    "country": draw(st.sampled_from(["DK", "SE", "undefined"])),
+                    "country": draw(st.sampled_from(["DK", "SE", None])),
                     "currency": draw(st.sampled_from(["EUR", "978"])),
                 },
                 quantity=draw(st.none() | QUANTITIES),
@@ -127,7 +127,11 @@ def _unless_null(test: Callable[[Row], bool], read: Callable[[Row], object]) -> 
 
 CONDITIONS = [
     Condition("amount > 5000", lambda row: row.amount > 5000),
-    Condition("country = 'DK'", lambda row: row.values["country"] == "DK"),
+    Condition(
+        "country = 'DK'", _unless_null(lambda row: row.values["country"] == "DK", lambda row: row.values["country"])
+    ),
+    Condition("country IS NULL", lambda row: row.values["country"] is None),
+    Condition("COALESCE(country, host) = 'DK'", lambda row: (row.values["country"] or row.values["host"]) == "DK"),
     Condition("host <> 'a'", _unless_null(lambda row: row.values["host"] != "a", lambda row: row.values["host"])),
     Condition("quantity IS NULL OR quantity < 0", lambda row: row.quantity is None or row.quantity < 0),
     Condition("result = 'failed'", lambda row: row.result == "failed", ("result",)),

@@ -39,7 +39,7 @@ def table(rows: int, *, cards: int = 3, seed: int = 0) -> pl.DataFrame:
             "id": [f"p{row}" for row in range(rows)],
             "time": pl.Series(np.sort(rng.integers(0, 10**10, rows))).cast(UTC),
             "amount": rng.integers(0, 10**5, rows),
-            "country": pl.Series(["DK", "SE", "undefined"])[rng.integers(0, 3, rows)],
+            "country": pl.Series(["DK", "SE", None])[rng.integers(0, 3, rows)],
             "card": pl.Series([f"c{card}" for card in range(cards)])[rng.integers(0, cards, rows)],
             "host": pl.Series([None, "h1", "h2"])[rng.integers(0, 3, rows)],
         },

@@ -81,7 +81,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected JSON"):
         load(tmp_path)
     (tmp_path / "manifest.json").write_text('{"format": 99}')
-    with pytest.raises(BundleError, match="expected a bundle of format 1, got 99"):
+    with pytest.raises(BundleError, match="expected a bundle of format 2, got 99; train it again"):
         load(tmp_path)
 
 

@@ -1,8 +1,8 @@
 """Collect: turn a raw payment log into the one clean table every later stage reads.
 
-Times become UTC microseconds, money becomes integer minor units, missing nominal values become
-`undefined`, personal columns become keyed hashes, and rows that cannot be used are dropped and counted
-by reason. `clean` does it for a table, `PaymentReader` for one payment: the same rules, the same values.
+Times become UTC microseconds, money becomes integer minor units, a missing value is null, personal columns
+become keyed hashes, and rows that cannot be used are dropped and counted by reason. `clean` does it for a
+table, `PaymentReader` for one payment: the same rules, the same values.
 """
 
 from shroff.collect.clean import Cleaned, clean

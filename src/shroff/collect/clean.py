@@ -65,7 +65,7 @@ def clean(
     >>> raw = pl.DataFrame({"id": ["p1"], "at": ["2024-05-04T10:00:00+02:00"], "eur": ["136.69"], "mcc": [None]})
     >>> cleaned = clean(raw, Schema(id="id", time="at", amount="eur", nominal=["mcc"]), key=b"k" * 32)
     >>> cleaned.frame["eur"].item(), cleaned.frame["mcc"].item(), cleaned.frame["at"].item().isoformat()
-    (13669, 'undefined', '2024-05-04T08:00:00+00:00')
+    (13669, None, '2024-05-04T08:00:00+00:00')
     """
     if not 0.0 <= max_bad <= 1.0:
         raise ConfigurationError(f"expected max_bad, a share of the rows, from 0 to 1, got {max_bad}.")

@@ -10,7 +10,7 @@ import polars as pl
 
 from shroff.collect import money
 from shroff.collect.personal import looks_like_card_numbers, tokens
-from shroff.collect.schema import UNDEFINED, Scale, Schema
+from shroff.collect.schema import Scale, Schema
 from shroff.collect.times import parse_times
 from shroff.collect.values import BLANK, CONTROL, LARGEST_AMOUNT, LONGEST_ID, NO_BLANK, code_of, expected, text_of
 from shroff.errors import BadFile
@@ -71,10 +71,10 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
             f"{source}: the values of column `{raw.name}` look like card numbers; "
             f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
         )
-    return _judged(_named(texts, scale, missing, key), missing)
+    return _judged(_named(texts, scale, key), missing)
 
 
-def _named(texts: pl.Series, scale: Scale, missing: pl.Series, key: bytes) -> pl.Series:
+def _named(texts: pl.Series, scale: Scale, key: bytes) -> pl.Series:
     """The values of a column of names, null where one is missing or cannot be read."""
     if scale == "label":
         return _mapped(texts, _flag, pl.Boolean())
@@ -84,7 +84,7 @@ def _named(texts: pl.Series, scale: Scale, missing: pl.Series, key: bytes) -> pl
         return _fit_ids(texts)
     if scale == "currency":
         return _currencies(texts)
-    return texts.set(missing, UNDEFINED) if scale == "nominal" and missing.any() else texts
+    return texts
 
 
 def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 from shroff.collect import money
 from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once
 from shroff.collect.personal import tokenizer
-from shroff.collect.schema import UNDEFINED, Schema
+from shroff.collect.schema import Schema
 from shroff.collect.times import parse_time
 from shroff.collect.values import (
     FINE,
@@ -81,9 +81,9 @@ class PaymentReader:
         )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
         self._token = tokenizer(key)
-        self._nominal, self._keys, self._personal = (
-            tuple(name for name, scale in scales.items() if scale == wanted)
-            for wanted in ("nominal", "key", "personal")
+        self._names, self._personal = (
+            tuple(name for name, scale in scales.items() if scale in wanted)
+            for wanted in (("nominal", "key"), ("personal",))
         )
         self._fixed = money.EXPONENT[schema.default_currency]
 
@@ -105,11 +105,7 @@ class PaymentReader:
             given.pop(name, None)
         values = self._absent | given
         # most texts are texts with something in them: only the others cost a call
-        for name in self._nominal:
-            value = values[name]
-            if value.__class__ is not str or value < NO_BLANK:
-                values[name] = self._text(name, value) or UNDEFINED
-        for name in self._keys:
+        for name in self._names:
             value = values[name]
             if value.__class__ is not str or value < NO_BLANK:
                 values[name] = self._text(name, value)

@@ -17,9 +17,6 @@ from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 Scale = Literal["id", "time", "amount", "currency", "label", "result", "key", "nominal", "numeric", "personal"]
 Kind = Literal["number", "text", "boolean", "time"]
 
-UNDEFINED = "undefined"
-"""What a missing nominal value becomes: absence is information, and a model should see it."""
-
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which column of a payment log is what. A column that is not named here is left out.
@@ -30,7 +27,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     its result and its label reached the system; without them the payment arrived when it happened and
     result and label came with it.
 
-    Scales: `nominal` values are names (missing ones become `undefined`), `numeric` ones quantities,
+    Scales: `nominal` values are names, `numeric` ones quantities,
     `personal` ones are replaced by a keyed hash before anything is stored, `ignored` ones are accepted
     and dropped. `keys` are columns that only identify something; a project adds the keys its features use.
     `required`: a row without a value there is unusable; a column that is named nowhere else is a key.

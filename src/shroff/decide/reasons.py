@@ -17,10 +17,10 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from shroff.collect.payment import Value
-from shroff.collect.schema import UNDEFINED, Schema
+from shroff.collect.schema import Schema
 from shroff.decide.codes import RULE, Direction, Subject, code, of_column, subjects
 from shroff.decide.words import Typical, Usual, Words, column, condition, sentences
-from shroff.detect.preparation import Numeric, Preparation
+from shroff.detect.preparation import MISSING, Numeric, Preparation
 from shroff.features.define import FeatureGroup
 
 Matrix = NDArray[np.float32]
@@ -126,7 +126,7 @@ def _usual(number: Numeric, subject: Subject) -> Usual:
 
 
 def _direction(value: Value, typical: Typical) -> Direction:
-    if value is None or value == UNDEFINED:
+    if value is None or value == MISSING:
         return "missing"
     if isinstance(value, str) or isinstance(typical, str):
         return "differs"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from shroff.collect.payment import Value
-from shroff.collect.schema import UNDEFINED, Schema
+from shroff.collect.schema import Schema
+from shroff.detect.preparation import MISSING
 from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate, Calendar, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
@@ -209,4 +210,4 @@ def _plainly(what: str) -> Words:
 
 
 def _named(value: Value) -> str:
-    return "missing" if value in (None, UNDEFINED) else str(value)
+    return "missing" if value in (None, MISSING) else str(value)

@@ -31,7 +31,7 @@ Row = Mapping[str, float | str | None]
 """One payment's features by name; `None` is missing."""
 
 MISSING = "undefined"
-"""How a missing nominal value is written: an ordinary value of the vocabulary."""
+"""What a missing name is to a model, and only there: a category like any other, for absence is information."""
 
 
 class NumericJson(TypedDict):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from shroff.collect import Schema
-from shroff.collect.schema import UNDEFINED
 from shroff.detect.checks import Finding
 from shroff.experiment.dataset import Dataset
 
@@ -102,7 +101,7 @@ def _perfect(data: Dataset, learned: NDArray[np.int64], name: str) -> Finding | 
 
 def _readings(column: pl.Series, fraud: NDArray[np.bool_], numeric: bool) -> list[NDArray[np.float64]]:
     """What a column may say: its size, and whether it is there; the fraud share of its name among other rows."""
-    there = _known(column).to_numpy().astype(np.float64)
+    there = column.is_not_null().to_numpy().astype(np.float64)
     if numeric:
         values = column.cast(pl.Float64).to_numpy()
         return [there, np.where(np.isnan(values), np.nanmean(values) if there.any() else 0.0, values)]
@@ -127,17 +126,13 @@ def _area(fraud: NDArray[np.bool_], reading: NDArray[np.float64]) -> float:
     return max(area, 1.0 - area)
 
 
-def _known(column: pl.Series) -> pl.Series:
-    return column.is_not_null() if column.dtype != pl.String else column.fill_null(UNDEFINED) != UNDEFINED
-
-
 def _beside_label(frame: pl.DataFrame, label: str, names: Sequence[str]) -> list[Finding]:
     unlabelled = frame[label].is_null().to_numpy()
     if unlabelled.sum() < _FEW or unlabelled.all():
         return []
     found = []
     for name in names:
-        present = _known(frame[name]).to_numpy()
+        present = frame[name].is_not_null().to_numpy()
         if present[~unlabelled].mean() >= _BESIDE and present[unlabelled].mean() <= 1.0 - _BESIDE:
             sentence = (
                 f"expected `{name}` to be known when a payment comes in, got it only for payments with a label: it "

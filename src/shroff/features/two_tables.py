@@ -27,7 +27,6 @@ LOG: Final = Schema(
     result="result",
     result_at="result_at",
     personal=["cardholder_name", "account_name", "email", "phone"],
-    # keys, not nominal values: a missing country is then unknown, not a country called `undefined`
     keys=["mcc", "merchant_id", "request_country", "account_country"],
     timezone="Europe/Copenhagen",
 )

@@ -35,7 +35,7 @@ from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
 from shroff.features.define import FeatureGroup
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
 
 

@@ -7,10 +7,10 @@ from typing import Final
 from shroff.collect import Schema
 from shroff.collect.money import EXPONENT
 from shroff.collect.payment import Value
-from shroff.collect.schema import UNDEFINED, Scale
+from shroff.collect.schema import Scale
 from shroff.collect.times import format_time
 from shroff.collect.wire import live_scales
-from shroff.detect.preparation import Preparation
+from shroff.detect.preparation import MISSING, Preparation
 from shroff.serve.clock import Clock, system_time
 
 _AMOUNT: Final = 136.69
@@ -48,7 +48,7 @@ def example_payment(schema: Schema, preparation: Preparation, *, clock: Clock = 
             case "numeric":
                 return float(f"{means.get(name, 1.0):.3g}")
             case "nominal":
-                return next((known for known in vocabulary.get(name, ()) if known != UNDEFINED), _made_up(name))
+                return next((known for known in vocabulary.get(name, ()) if known != MISSING), _made_up(name))
             case "personal":
                 return _made_up(name)
             case _:

@@ -22,7 +22,6 @@ from typing import Final, Literal
 
 from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
-from shroff.collect.schema import Scale
 from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, term
 from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
 from shroff.features.engines.online.names import Names, Sightings
@@ -38,9 +37,6 @@ Part = Literal["one", "total", "present", "square", "min", "max", "names"]
 
 _SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max"})
 """Measures that need every event on its own."""
-
-_ALWAYS: Final = frozenset[Scale]({"amount", "nominal"})
-"""Columns in which every payment says something."""
 
 
 _VALUES: Final = re.compile(r"\bv(\d+)\b")
@@ -155,7 +151,8 @@ def _total(layout: Layout, column: str | None, window: Window) -> Code:
 
 
 def _present(layout: Layout, column: str | None, window: Window) -> Code:
-    if column is not None and layout.schema.scales[column] in _ALWAYS:
+    # every payment has an amount
+    if column == layout.schema.amount:
         return _count(layout, None, window)
     return _sum(layout.place("present", column))
 
