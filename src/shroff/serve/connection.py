@@ -15,13 +15,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from shroff.serve import problem
+from shroff.serve import heads, problem
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal, explain, problem_response
 from shroff.serve.pending import Told
 from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Trace
-from shroff.serve.telemetry.watch import GONE, Telemetry
+from shroff.serve.telemetry.watch import GONE, OTHER, Telemetry
 
 READ_LIMIT: Final = 20.0
 """Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
@@ -63,6 +64,10 @@ class _Event:
     """Uvicorn wakes its task by this; here is no task."""
 
     def set(self) -> None: ...
+
+
+_NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, told: None)
+"""The route of a request that is refused for its head."""
 
 
 class _Exchange:
@@ -110,6 +115,11 @@ class Connection(HttpToolsProtocol):
         self._receiving: _Exchange | None = None
         self._received: _Exchange | None = None
         self._size = 0
+        # bytes that came since the last that was of a body, or since the last request
+        self._loose = 0
+        self._headed = False
+        # whether what is being received takes uvicorn's way, and whether it is for nobody
+        self._cold = self._ignored = False
         self._between = True
         # since when a request is being received; None: the client owes nothing
         self._since: float | None = None
@@ -133,6 +143,18 @@ class Connection(HttpToolsProtocol):
             self._telemetry.answered(self._receiving.route.path, GONE, self._receiving.trace)
             self._receiving = None
         super().connection_lost(exc)
+        if isinstance(cast(object, self.cycle), _Exchange):
+            # it knows this connection: what both hold must not wait for the garbage collector
+            self.cycle = cast(Any, None)
+        self._received = None
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps the other half open
+        """The client sends nothing more; whether it still gets an answer that is due."""
+        if self._free() or not self._between:
+            return False
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        last.keep_alive = False
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: mostly one whole request, with a head that is known."""
@@ -153,8 +175,42 @@ class Connection(HttpToolsProtocol):
     def _parse(self, data: bytes) -> _Exchange | None:
         """The request on the short way that these bytes completed, the last if there are several."""
         self._received = None
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._loose += len(data)
+        self._feed(data)
+        if self._loose > heads.HEAD_LIMIT and not self.transport.is_closing():
+            self._reject(heads.TOO_LARGE)
         return self._received
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            if self.transport.is_closing():
+                return
+            parser = self.parser
+            head = heads.without_upgrade(parser.get_method(), self.url, parser.get_http_version(), self.headers)
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(head + data[stop.args[0] :])
+        except httptools.HttpParserError:
+            if not self.transport.is_closing():
+                self._reject(heads.MALFORMED)
+
+    def _reject(self, refusal: Refusal) -> None:
+        """Refuse what is being received, which is no request, and hang up: what follows it means nothing."""
+        current, self._receiving = self._receiving, None
+        self._ignored = True
+        if self._cold and not self.pipeline:
+            # its task is told what it is told of a client that has left
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        elif current is None and not self._free():
+            # an answer that is due to another request must not be taken for this one's
+            self.transport.close()
+            return
+        self.cycle = exchange = current or _Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]
+        exchange.keep_alive = False
+        exchange.refuse(refusal)
 
     def _remember(self, head: bytes, exchange: _Exchange) -> None:
         """Remember the head of a request that came in one piece: its bytes, and nothing else, led to this exchange."""
@@ -170,13 +226,35 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request; what ASGI needs to know of it is made only when ASGI is asked."""
         self._since = self.loop.time()
         self._idle = None
-        self._between = False
+        self._between = self._headed = self._cold = self._ignored = False
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; trailers are not kept, nobody reads them."""
+        if not self._headed:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head of a request is there: which way it takes."""
+        self._headed = True
+        refusal = heads.misfit(self.parser.get_http_version(), self.headers)
+        if self._loose > heads.HEAD_LIMIT and heads.size(self.url, self.headers) > heads.HEAD_LIMIT:
+            refusal = heads.TOO_LARGE
+        if self.transport.is_closing():
+            self._ignored = True
+        elif self.parser.get_method() == b"CONNECT":
+            self._reject(heads.MALFORMED)
+        elif refusal is not None:
+            self._reject(refusal)
+        elif self.parser.should_upgrade():
+            self._ignored = True  # it comes again, without `Upgrade`
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Let a request take its way."""
         route = self._short.get(self.url)
         if route is not None and self._plain() and self._free() and route.refuse(self.headers) is None:
             self._size = 0
@@ -189,12 +267,15 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+        self._cold = True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, or all of it."""
+        self._loose = 0
         exchange = self._receiving
         if exchange is None:
-            super().on_body(body)
+            if not self._ignored:
+                super().on_body(body)
             return
         self._size += len(body)
         if self._size > LIMIT:
@@ -207,9 +288,12 @@ class Connection(HttpToolsProtocol):
         """A request is whole."""
         self._since = None
         self._between = True
+        self._cold = False
+        self._loose = 0
         exchange = self._receiving
         if exchange is None:
-            super().on_message_complete()
+            if not self._ignored:
+                super().on_message_complete()
             return
         self._receiving = None
         self._received = exchange
@@ -264,10 +348,7 @@ class Connection(HttpToolsProtocol):
     def _plain(self) -> bool:
         parser = self.parser
         return bool(
-            parser.get_method() == b"POST"
-            and parser.get_http_version() == "1.1"
-            and not self.expect_100_continue
-            and not parser.should_upgrade()
+            parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and not self.expect_100_continue
         )
 
     def _free(self) -> bool:

@@ -101,6 +101,9 @@ TOO_MANY_REQUESTS: Final = Kind(
     "Wait for the seconds that `Retry-After` names, then send the same again.",
     {"retry-after": "1"},
 )
+HEAD_TOO_LARGE: Final = Kind(
+    "head-too-large", 431, "The head of the request is too large", "Send at most 64 KiB of headers and trailers."
+)
 INTERNAL: Final = Kind(
     "internal",
     500,
@@ -127,6 +130,7 @@ KINDS: Final = (
     UNSUPPORTED_MEDIA_TYPE,
     PAYMENT_CONFLICT,
     TOO_MANY_REQUESTS,
+    HEAD_TOO_LARGE,
     INTERNAL,
     UNAVAILABLE,
 )

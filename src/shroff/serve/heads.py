@@ -1,0 +1,56 @@
+"""What the head of a request must be, beyond what the parser asks: RFC 9110 and 9112, and a limit to its size."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shroff.serve import problem
+from shroff.serve.asgi import Headers, Refusal
+
+HEAD_LIMIT: Final = 64 * 1024
+"""Largest head of a request in bytes, and most bytes between two pieces of its body or behind them."""
+
+TOO_LARGE: Final[Refusal] = (
+    problem.HEAD_TOO_LARGE,
+    f"expected at most {HEAD_LIMIT:,} bytes of headers or trailers, got more.",
+)
+MALFORMED: Final[Refusal] = (problem.BAD_PAYMENT, "expected a request of HTTP/1.1, got bytes that are none.")
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_ONCE: Final = (b"host", b"authorization", b"content-type")
+"""Headers of which two readers would each believe another one."""
+
+
+def misfit(version: str, headers: Headers) -> Refusal | None:
+    """Why no request with this head is answered, whatever it asks for; header names are in lower case.
+
+    >>> misfit("1.1", [(b"host", b"a"), (b"host", b"b")])[1]
+    'expected the header `host` once, got it again.'
+    >>> misfit("1.1", [(b"host", b"a")])
+    """
+    if version not in _VERSIONS:
+        return problem.BAD_PAYMENT, "expected HTTP/1.0 or HTTP/1.1, got another version."
+    found = [name for name, _ in headers if name in _ONCE]
+    if version == "1.1" and b"host" not in found:
+        return problem.BAD_PAYMENT, "expected the header `host`, got a request of HTTP/1.1 without it."
+    for name in _ONCE:
+        if found.count(name) > 1:
+            return problem.BAD_PAYMENT, f"expected the header `{name.decode()}` once, got it again."
+    return None
+
+
+def size(url: bytes, headers: Headers) -> int:
+    """Bytes of a head, but for a few."""
+    return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
+
+
+def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """The head of the same request by a client that asks for no other protocol.
+
+    A server may ignore `Upgrade` (RFC 9110, 7.8) and answer in the protocol there is; Java's HTTP client asks for
+    HTTP/2 in this way with its first request.
+
+    >>> without_upgrade(b"POST", b"/", "1.1", [(b"host", b"x"), (b"upgrade", b"h2c")])
+    b'POST / HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n'
+    """
+    lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade"]
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(lines))
