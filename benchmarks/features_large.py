@@ -19,7 +19,7 @@ import polars as pl
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean
-from shroff.collect.simulate import simulate
+from shroff.collect.simulate import RATES, simulate
 from shroff.features.engines.batch import compute_file
 
 TIMES = 10
@@ -29,6 +29,7 @@ SCHEMA = Schema(
     time="created_at",
     amount="amount",
     currency="currency",
+    rates=RATES,
     label="is_fraud",
     labelled_at="labelled_at",
     result="result",
@@ -61,7 +62,7 @@ GROUP = FeatureGroup(
 def make(folder: Path, rows: int) -> Path:
     """A clean table of so many payments."""
     once = folder / "once.parquet"
-    raw = simulate(rows // TIMES, days=DAYS).select(list(SCHEMA.scales))
+    raw = simulate(rows // TIMES, days=DAYS).select([name for name in SCHEMA.scales if name != SCHEMA.original])
     clean(raw, SCHEMA, key=b"benchmark" * 4, max_bad=0.05).frame.write_parquet(once, compression="lz4")
     del raw
     table = pl.scan_parquet(once)

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean, write_parquet
-from shroff.collect.simulate import simulate
+from shroff.collect.simulate import RATES, simulate
 from shroff.features.engines.batch import compute
 from shroff.features.engines.spark import Skew, compute_spark, read_clean
 from shroff.features.engines.spark.job import ORDER
@@ -26,6 +26,7 @@ SCHEMA = Schema(
     time="created_at",
     amount="amount",
     currency="currency",
+    rates=RATES,
     label="is_fraud",
     labelled_at="labelled_at",
     result="result",

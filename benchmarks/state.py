@@ -33,7 +33,7 @@ from rich.table import Table
 from shroff import Entity, FeatureGroup, Schema
 from shroff.collect import clean
 from shroff.collect.payment import Payment, payments
-from shroff.collect.simulate import simulate
+from shroff.collect.simulate import RATES, simulate
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 
@@ -42,6 +42,7 @@ SCHEMA = Schema(
     time="created_at",
     amount="amount",
     currency="currency",
+    rates=RATES,
     label="is_fraud",
     labelled_at="labelled_at",
     result="result",

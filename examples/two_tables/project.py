@@ -8,6 +8,7 @@ The statistics are columns like any other: nothing is computed over history here
 """
 
 from shroff import Cost, Policy, Project, Schema
+from shroff.collect.simulate import RATES
 from shroff.detect import BoostedTrees, LogisticRegression, Rules
 
 COUNTS = [
@@ -34,6 +35,7 @@ transactions = Schema(
     time="TransactionCreatedTime",
     amount="TransactionAmount",
     currency="TransactionCurrency",  # ISO 4217 numbers: names, not quantities
+    rates=RATES,
     label="IsFraud",
     result="TransactionResult",
     nominal=["MCC", "TransactionCurrency", *FLAGS, "TransactionDayOfWeek", "TransactionLocalTimeOfDay"],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shroff.client import AsyncClient, Client
+    from shroff.collect.rates import Rate, Rates
     from shroff.collect.schema import Schema
     from shroff.decide.policy import Policy, Rule
     from shroff.errors import ShroffError
@@ -27,6 +28,8 @@ _HOME = {
     "FeatureGroup": "features.define",
     "Policy": "decide.policy",
     "Project": "project",
+    "Rate": "collect.rates",
+    "Rates": "collect.rates",
     "Rule": "decide.policy",
     "Schema": "collect.schema",
     "ShroffError": "errors",
@@ -44,6 +47,8 @@ __all__ = [
     "FeatureGroup",
     "Policy",
     "Project",
+    "Rate",
+    "Rates",
     "Rule",
     "Schema",
     "ShroffError",

@@ -9,6 +9,7 @@
     ├── DataError               what came from outside is unusable                     (ValueError)
     │   ├── BadFile             a file as a whole: missing, unreadable, wrong columns
     │   ├── TooManyBadRows      more unusable rows than allowed
+    │   ├── MixedCurrencies     amounts of several currencies would be added or compared
     │   ├── BadPayment          one payment: a missing, unknown or ill-typed value
     │   └── PaymentConflict     a payment id that was seen with another payload
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
@@ -74,6 +75,10 @@ class BadFile(DataError):
 
 class TooManyBadRows(DataError):
     """A file has more unusable rows than allowed."""
+
+
+class MixedCurrencies(DataError):
+    """Amounts of several currencies would be added, compared or priced as if they were one."""
 
 
 class BadPayment(DataError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import polars as pl
 
 from shroff.collect import Cleaned, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
+from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.detect import Detector
 from shroff.detect.base import Explaining
 from shroff.errors import CheckFailed, ConfigurationError
@@ -124,7 +126,10 @@ def train_models(
 
     Raises:
         ConfigurationError: no detectors, no label, or a split that does not fit the data.
+        MixedCurrencies: something reads amounts that are in several currencies.
     """
+    schema = project.plan.schema
+    require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
     progress("compute features")
     dataset = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
     chosen = parse(split or project.split)
@@ -143,6 +148,18 @@ def train_models(
     )
     progress("examine the data")
     return replace(run, findings=tuple(examine_data(dataset, frame, project.plan, days, run.rows)))
+
+
+def _reader_of_amounts(project: Project) -> str | None:
+    """What reads amounts besides features and inputs, in words."""
+    amount, policy = project.schema.amount, project.policy
+    for rule in policy.rules:
+        if amount in project.columns_of(rule.condition):
+            return f"the rule `{rule.name}`"
+    for detector in project.detectors:
+        if any(amount in project.columns_of(condition) for condition in detector.conditions):
+            return f"the detector `{detector.name}`"
+    return 'the cost of a missed fraud (`missed="amount"`)' if policy.cost.missed == "amount" else None
 
 
 @dataclass(frozen=True)
@@ -196,6 +213,7 @@ def package(
         policy=msgspec.to_builtins(policy),
         metrics=summary(run) | {"accepted": accept},
         fingerprint=run.dataset.fingerprint(),
+        currency=run.dataset.currency,
         model=model,
         contributions=_contributions(chosen.detector),
     )
@@ -214,6 +232,8 @@ def summary(run: Run) -> dict[str, Any]:
         "train_rows": len(run.rows.train),
         "test_rows": len(run.rows.test),
         "inputs": [*run.dataset.numeric, *run.dataset.nominal],
+        "currencies": payments_by_currency(run.dataset.table, run.dataset.schema),
+        "base_currency": run.dataset.schema.base,
         "best": run.best.name,
         "findings": [finding.to_dict() for finding in run.findings],
         "detectors": {

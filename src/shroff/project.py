@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shroff.collect.schema import Schema
+from shroff.collect.schema import Kind, Schema
 from shroff.decide.policy import Judge, Policy
 from shroff.errors import BadFile, ConfigurationError, UnknownColumn, did_you_mean
+from shroff.expression import parse
 from shroff.features.define import Aggregate, FeatureGroup
 from shroff.features.plan import Plan
 
@@ -53,8 +54,7 @@ class Project:
             if group.of is not None and group.of != self.schema:
                 raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
         plan = self.plan
-        known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
-        Judge(self.policy, {**known, **plan.kinds})
+        Judge(self.policy, self._known)
         if self.card is not None and self.card not in plan.schema.scales:
             hint = did_you_mean(self.card, plan.schema.scales) or "."
             raise UnknownColumn(f"Project(card=…): unknown column `{self.card}`{hint}")
@@ -63,6 +63,17 @@ class Project:
     def plan(self) -> Plan:
         """The features checked against the schema, ready to be computed."""
         return Plan(self.features, self.schema)
+
+    @property
+    def _known(self) -> dict[str, Kind]:
+        """The columns and features that are known when a payment is judged."""
+        plan = self.plan
+        known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
+        return {**known, **plan.kinds}
+
+    def columns_of(self, condition: str) -> frozenset[str]:
+        """The columns and features that a SQL condition of a rule or a detector reads."""
+        return parse(condition, self._known, list(self.policy.lists)).columns
 
     @property
     def card_column(self) -> str | None:

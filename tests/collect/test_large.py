@@ -10,12 +10,18 @@ from polars.testing import assert_frame_equal
 
 from shroff import Schema
 from shroff.collect import clean, clean_parts
-from shroff.collect.simulate import simulate
+from shroff.collect.simulate import RATES, simulate
 from shroff.errors import BadFile, TooManyBadRows
 
 KEY = b"k" * 32
 SCHEMA = Schema(
-    id="transaction_id", time="created_at", amount="amount", currency="currency", personal=["email"], keys=["card_id"]
+    id="transaction_id",
+    time="created_at",
+    amount="amount",
+    currency="currency",
+    rates=RATES,
+    personal=["email"],
+    keys=["card_id"],
 )
 
 

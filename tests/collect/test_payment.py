@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from shroff.collect import Payment, PaymentReader, Schema, clean
 from shroff.collect.payment import payments
+from shroff.collect.rates import Rate, Rates
 from shroff.errors import BadPayment
 
 KEY = b"k" * 32
@@ -66,6 +67,16 @@ CODES = st.sampled_from(
 )
 IDS = st.sampled_from(["", " ", "x" * 201, "tab\tbed", "nul\0", "\x7f", "ø" * 200])
 
+RATES = st.sampled_from(
+    [
+        Rates.constant("EUR", {"JPY": "0.00625", "KWD": "3.0303", "AUD": "0.61"}),
+        Rates(
+            "JPY", [Rate("EUR", "160"), Rate("EUR", "161.5", "2024-03-31T01:00:00Z", "2024-10-27"), Rate("KWD", "500")]
+        ),
+        Rates("CLF", [Rate("EUR", "0.0261", "2024-01-01"), Rate("KWD", "0.08", until="2024-02-29T02:15:00Z")]),
+    ]
+)
+
 COLUMNS: dict[str, list[tuple[pl.DataType, st.SearchStrategy[Any]]]] = {
     "at": [(pl.String(), TIMES)],
     "amount": [(pl.Float64(), AMOUNTS), (pl.Int64(), st.integers(-2, 10**15)), (pl.String(), AMOUNTS)],
@@ -103,13 +114,15 @@ def _cell(value: object, dtype: pl.DataType) -> object:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     rows = draw(st.integers(1, 8))
+    currency = draw(st.sampled_from(["currency", None]))
     optional = ["nominal", "key", "person", "numeric"]
     schema = Schema(
         id="id",
         time="at",
         amount="amount",
-        currency=draw(st.sampled_from(["currency", None])),
+        currency=currency,
         default_currency=draw(st.sampled_from(["EUR", "JPY", "KWD", "CLF"])),
+        rates=draw(st.none() | RATES) if currency else None,
         nominal=["nominal", *draw(st.sampled_from([[], ["currency"]]))],
         numeric=["numeric"],
         personal=["person"],

@@ -22,7 +22,7 @@ from contract.strategies import Ask, Log, cases
 from contract.test_engines import expected
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean
-from shroff.collect.simulate import simulate
+from shroff.collect.simulate import RATES, simulate
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
@@ -262,6 +262,7 @@ def test_a_simulated_log_in_a_file_equals_the_batch_engine(spark: SparkSession, 
         time="created_at",
         amount="amount",
         currency="currency",
+        rates=RATES,
         label="is_fraud",
         labelled_at="labelled_at",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from shroff.collect import PaymentReader
 from shroff.detect.preparation import Nominal, Numeric, Preparation
 from shroff.serve.example import example_payment
 
-NAMES = {"id": "id", "time": "at", "amount": "eur"}
+NAMES: dict[str, Any] = {"id": "id", "time": "at", "amount": "eur"}
 PREPARATION = Preparation((Numeric("items", 2.3456),), (Nominal("code", ("undefined", "978x", "JPY", "EUR")),))
 
 

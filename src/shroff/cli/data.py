@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, out, print_dropped, show, steps
+from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, show, steps
 from shroff.settings import Settings
 
 
@@ -55,9 +55,10 @@ def collect(
     from shroff.pipeline import collect_table
     from shroff.project import load_project
 
+    loaded = load_project(project)
     with steps(quiet=as_json) as step:
         step(f"read and clean {data}")
-        cleaned = collect_table(load_project(project), data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
         step(f"write {output}")
         write_parquet(cleaned.frame, output)
     document = {
@@ -65,12 +66,15 @@ def collect(
         "rows": cleaned.rows,
         "kept": len(cleaned.frame),
         "dropped": cleaned.dropped,
+        "currencies": cleaned.currencies,
+        "base_currency": loaded.schema.base,
     }
     if as_json:
         show(document)
     else:
         out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows.")
         print_dropped(cleaned.dropped)
+        print_currencies(cleaned.currencies, loaded.schema.base)
 
 
 def features(

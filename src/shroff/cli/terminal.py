@@ -46,6 +46,15 @@ def print_dropped(dropped: dict[str, int]) -> None:
         err.print(f"dropped {count:,} rows: {reason}")
 
 
+def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:
+    """Say how many payments were converted from which currency, on standard error."""
+    from shroff.collect.currencies import told  # with it comes Polars
+
+    sentence = told(currencies, base)
+    if sentence is not None:
+        err.print(sentence, soft_wrap=True)
+
+
 def moment(micros: int | None) -> str | None:
     """A time in ISO 8601 for people, if there is one."""
     from shroff.collect.times import iso_time  # with it comes Polars, which most commands do without at first

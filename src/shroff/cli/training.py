@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, out, print_dropped, show, steps
+from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, show, steps
 from shroff.errors import CheckFailed
 from shroff.settings import Settings
 
@@ -72,6 +72,7 @@ def train(
         show(document)
     else:
         print_dropped(cleaned.dropped)
+        print_currencies(document["currencies"], document["base_currency"])
         out.print(comparison({trained.name: (trained.train, trained.test) for trained in run.trained}))
         for trained in run.trained:
             if trained.tuning is not None:
@@ -109,5 +110,6 @@ def report(
     out.print(
         findings({name: [Finding(**one) for one in entry.get("findings", ())] for name, entry in subjects.items()})
     )
+    print_currencies(loaded.metrics.get("currencies", {}), loaded.metrics.get("base_currency"))
     for name in loaded.metrics.get("accepted", ()):
         out.print(f"Packaged despite the check {name}.")

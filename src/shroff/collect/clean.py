@@ -11,8 +11,10 @@ import polars as pl
 
 from shroff.collect import money
 from shroff.collect.columns import Column, read_column
+from shroff.collect.conversion import Converter
+from shroff.collect.currencies import payments_by_currency
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.values import FINE, VALUE, expected, kind_of
+from shroff.collect.values import FINE, NO_RATE, VALUE, expected, fits_in, kind_of
 from shroff.errors import BadFile, ConfigurationError, TooManyBadRows, did_you_mean
 
 REPEATED: Final = "another id in every row"
@@ -24,12 +26,14 @@ class Cleaned:
 
     `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
     `dropped`: how many rows were dropped for which reason; `first`: the first such row (1 = first data row).
+    `currencies`: how many payments that were kept are in which currency, where the schema names its column.
     """
 
     frame: pl.DataFrame
     rows: int
     dropped: dict[str, int] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
+    currencies: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,18 +76,27 @@ def clean(
     _check_columns(raw, schema, source)
     problems: list[_Problem] = []
     columns: list[pl.Series] = []
-    for name, scale in schema.scales.items():
+    for name, scale in _sent(schema):
         column = read_column(raw[name], scale, schema, key=key, source=source)
         columns.append(column.values.alias(name))
         problems += _problems(name, scale, column, schema)
-    frame, finer = _to_minor(pl.DataFrame(columns), schema)
-    problems += [*finer, *_repeated(frame, schema, problems)]
+    frame, unfit = _to_minor(pl.DataFrame(columns), schema)
+    problems += unfit
+    if schema.rates is not None:
+        frame, unfit = _converted(frame, schema, Converter(schema.rates))
+        problems += unfit
+    problems += _repeated(frame, schema, problems)
     return _drop(frame, problems, raw, schema, max_bad=max_bad, source=source)
+
+
+def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
+    """The columns that a raw table has, and their scales."""
+    return ((name, scale) for name, scale in schema.scales.items() if scale != "original")
 
 
 def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
     known = [name for name in raw.columns if name in schema.scales]
-    for name, scale in schema.scales.items():
+    for name, scale in _sent(schema):
         if name in raw.columns:
             continue
         hint = did_you_mean(name, raw.columns)
@@ -116,6 +129,20 @@ def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_
     finer = frame["\0known"] & frame["\0minor"].is_null()
     problems = [_Problem(schema.amount, FINE, finer, got="another number")] if finer.any() else []
     return frame.with_columns(pl.col("\0minor").alias(schema.amount)).drop("\0minor", "\0known"), problems
+
+
+def _converted(frame: pl.DataFrame, schema: Schema, converter: Converter) -> tuple[pl.DataFrame, list[_Problem]]:
+    """Amounts in the base currency, those that were paid beside them, and where there is no rate or not enough room."""
+    currency, paid = str(schema.currency), frame[schema.amount]
+    base, without = converter.column(frame[currency], frame[schema.time], paid)
+    large = (base > converter.most).fill_null(value=False)
+    found = [
+        _Problem(currency, NO_RATE, without, got="one without"),
+        _Problem(schema.amount, fits_in(converter.rates.base), large, got="a larger amount"),
+    ]
+    kept = base.set(large, None).cast(pl.Int64).alias(schema.amount)
+    both = frame.with_columns(kept, paid.alias(str(schema.original))).select(*schema.scales)
+    return both, [problem for problem in found if problem.where.any()]
 
 
 def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_Problem]) -> list[_Problem]:
@@ -160,7 +187,8 @@ def _drop(
     kept = frame.filter(~counted) if unusable else frame
     arrival = schema.arrived_at or schema.time
     kept = kept if kept[arrival].is_sorted() else kept.sort(arrival, maintain_order=True)
-    return Cleaned(frame=kept, rows=len(frame), dropped=dropped, first=first)
+    counts = payments_by_currency(kept, schema)
+    return Cleaned(frame=kept, rows=len(frame), dropped=dropped, first=first, currencies=counts)
 
 
 def require_enough(unusable: int, rows: int, max_bad: float, source: str | Path, reasons: Iterable[str]) -> None:

@@ -42,6 +42,11 @@ _EXPONENTS: Final = {
 NUMERIC: Final[dict[str, str]] = dict(zip(_CODES[::2], _CODES[1::2], strict=True))
 """The numeric code of each currency, by its alphabetic one: `978` for `EUR`."""
 
+ALPHABETIC: Final[dict[str, str]] = {
+    code: alphabetic for alphabetic, numeric in NUMERIC.items() for code in (alphabetic, numeric)
+}
+"""The alphabetic code of each currency, by either code."""
+
 EXPONENT: Final[dict[str, int]] = {
     code: _EXPONENTS.get(alphabetic, 2) for alphabetic, numeric in NUMERIC.items() for code in (alphabetic, numeric)
 }
@@ -56,6 +61,16 @@ _DIGITS: Final = 1e15
 # is less than a quarter, so the nearest integer is the right one
 _RELATIVE: Final = 4e-16
 _ABSOLUTE: Final = 1e-9
+
+
+def most(currency: str) -> int:
+    """The largest amount in minor units of a currency that is taken: 15 digits, and 100,000,000,000,000 major units.
+
+    >>> most("EUR"), most("JPY")
+    (999999999999999, 100000000000000)
+    """
+    largest: int = 10 ** (14 + EXPONENT[currency])
+    return min(int(_DIGITS) - 1, largest)
 
 
 def minor_units(amount: float, exponent: int) -> int | None:

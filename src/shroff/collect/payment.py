@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
 
 from shroff.collect import money
+from shroff.collect.conversion import Converter
+from shroff.collect.currencies import in_major
 from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once
 from shroff.collect.personal import tokenizer
+from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
 from shroff.collect.times import parse_time
 from shroff.collect.values import (
@@ -20,10 +23,12 @@ from shroff.collect.values import (
     LARGEST_AMOUNT,
     LONGEST_ID,
     NO_BLANK,
+    NO_RATE,
     UNFIT,
     VALUE,
     code_of,
     expected,
+    fits_in,
     kind_of,
     text_of,
 )
@@ -35,12 +40,14 @@ _BACKSLASH: Final = ord("\\")
 _ESCAPED_COLON: Final = b"\\u003"
 
 
-class Payment(msgspec.Struct):
+class Payment(msgspec.Struct, omit_defaults=True):
     """A clean payment.
 
     `time` and `arrived` are microseconds since the epoch; `minor` is the amount in minor units, `units` in
     ten-thousandths of a major unit (the scale of sums); `values` holds what expressions and models read:
-    the amount in major units, nominal and numeric values, keys and tokens, by column name.
+    the amount in major units, nominal and numeric values, keys and tokens, by column name. `rates` says by which
+    exchange rates all amounts were converted to the base currency (`Rates.mark`); then `Schema.original` among the
+    values is the amount in the payment's own currency. It is empty for a payment as it was sent.
     """
 
     id: str
@@ -49,12 +56,17 @@ class Payment(msgspec.Struct):
     minor: int
     units: int
     values: dict[str, Value]
+    rates: str = ""
 
 
 class PaymentReader:
     """Reads payments as JSON objects whose fields are the schema's columns.
 
     Result and label are not fields of a payment: they come later, as events of their own.
+
+    Args:
+        key: of the HMAC over personal columns.
+        currency: the only one that payments may be in, of a schema without exchange rates; None takes any.
 
     >>> schema = Schema(id="id", time="at", amount="eur", nominal=["mcc"])
     >>> reader = PaymentReader(schema, key=b"k" * 32)
@@ -67,7 +79,7 @@ class PaymentReader:
     shroff.errors.BadPayment: unknown field `euro`: did you mean `eur`?
     """
 
-    def __init__(self, schema: Schema, *, key: bytes) -> None:
+    def __init__(self, schema: Schema, *, key: bytes, currency: str | None = None) -> None:
         self.schema = schema
         scales = live_scales(schema)
         self.fields = tuple(scales)
@@ -86,13 +98,57 @@ class PaymentReader:
             for wanted in (("nominal", "key"), ("personal",))
         )
         self._fixed = money.EXPONENT[schema.default_currency]
+        self._only = currency if schema.rates is None else None
+        self._exponents = {
+            code: exponent
+            for code, exponent in money.EXPONENT.items()
+            if self._only in (None, code, money.ALPHABETIC[code])
+        }
+        self._converter = None if schema.rates is None else Converter(schema.rates)
+
+    @property
+    def rates(self) -> Rates | None:
+        """The exchange rates that payments are converted by now."""
+        return None if self._converter is None else self._converter.rates
+
+    def use_rates(self, rates: Rates) -> None:
+        """Convert payments by these exchange rates from now on."""
+        if rates != self.rates:
+            self._converter = Converter(rates)
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
         """One payment from its JSON text, seen by the system at `arrived` (microseconds since the epoch).
 
         Raises:
-            BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown currency.
+            BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown currency, or one
+                without an exchange rate.
         """
+        payment = self.parse(body, arrived=arrived)
+        self.convert(payment)
+        return payment
+
+    def convert(self, payment: Payment) -> None:
+        """Give a payment its amount in the base currency, where the schema has exchange rates.
+
+        Raises:
+            BadPayment: its currency has none at its time, or the amount is too large in the base currency.
+        """
+        converter, schema = self._converter, self.schema
+        if converter is None or payment.rates:
+            return
+        values = payment.values
+        minor = converter.minor(str(values[str(schema.currency)]), payment.time, payment.minor)
+        if minor is None:
+            raise BadPayment(f"Expected {NO_RATE}, got one without - at `$.{schema.currency}`")
+        base = converter.rates.base
+        if minor > converter.most:
+            raise BadPayment(f"Expected {fits_in(base)}, got a larger one - at `$.{schema.amount}`")
+        values[str(schema.original)] = values[schema.amount]
+        _set_amount(payment, schema, minor, base)
+        payment.rates = converter.mark
+
+    def parse(self, body: bytes, *, arrived: int) -> Payment:
+        """`read` without `convert`: the payment as it was sent, its amount in its own currency."""
         try:
             wire = self._decode(body)
         except UNREADABLE:
@@ -160,13 +216,18 @@ class PaymentReader:
 
     def _exponent(self, name: str, values: dict[str, Value]) -> int:
         code = values[name]
-        if code not in money.EXPONENT:
+        if code not in self._exponents:
             text = self._text(name, code)
             code = None if text is None else code_of(text)
-            if code not in money.EXPONENT:
+            if code in money.EXPONENT and code not in self._exponents:
+                raise BadPayment(
+                    f"Expected a payment in {self._only}, the one currency that the model was trained on without "
+                    f"exchange rates, got one in another - at `$.{name}`"
+                )
+            if code not in self._exponents:
                 raise self._bad(name, expected("currency", zoned=True), values[name])
             values[name] = code
-        return money.EXPONENT[code]
+        return self._exponents[code]
 
     def _minor(self, value: Value, exponent: int) -> int:
         amount: float = value  # type: ignore[assignment]  # the wire type says so
@@ -181,21 +242,47 @@ class PaymentReader:
         return BadPayment(f"Expected {wanted}, got {kind_of(value)} - at `$.{name}`")
 
 
+def counted_in(payment: Payment, schema: Schema) -> str:
+    """The currency in which a payment's amount enters sums: the base of its exchange rates, or else its own."""
+    if payment.rates:
+        return payment.rates.partition(" ")[0]
+    code = schema.default_currency if schema.currency is None else payment.values[schema.currency]
+    return money.ALPHABETIC[str(code)]
+
+
+def as_sent(payment: Payment, schema: Schema) -> Payment:
+    """A payment with the amount that was sent, in its own currency: `PaymentReader.convert` undone."""
+    if not payment.rates:
+        return payment
+    values = dict(payment.values)
+    paid = cast(float, values.pop(str(schema.original)))
+    currency = str(values[str(schema.currency)])
+    sent = msgspec.structs.replace(payment, values=values, rates="")
+    _set_amount(sent, schema, cast(int, money.minor_units(paid, money.EXPONENT[currency])), currency)
+    return sent
+
+
+def _set_amount(payment: Payment, schema: Schema, minor: int, currency: str) -> None:
+    exponent = money.EXPONENT[currency]
+    payment.minor, payment.units = minor, minor * 10 ** (4 - exponent)
+    payment.values[schema.amount] = minor / 10**exponent
+
+
 def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:
     """The rows of a clean table as payments, in its order."""
     arrival = schema.arrived_at or schema.time
-    scale = (schema.currency, schema.default_currency)
     kept = [name for name in live_scales(schema) if name != schema.id]
     table = frame.select(
         pl.col(schema.id).alias("\0id"),
         pl.col(arrival).dt.epoch("us").alias("\0arrived"),
         pl.col(schema.amount).alias("\0minor"),
-        money.units(schema.amount, *scale).alias("\0units"),
+        money.units(schema.amount, *schema.amounts_in).alias("\0units"),
         *(pl.col(name).dt.epoch("us") for name in kept if name == schema.time),
         *(pl.col(name) for name in kept if name not in (schema.time, schema.amount)),
-        money.major(schema.amount, *scale).alias(schema.amount),
+        *in_major(schema, schema.scales),
     )
     names = table.columns[4:]
+    mark = "" if schema.rates is None else schema.rates.mark
     for identifier, arrived, minor, units, *values in table.iter_rows():
         row = dict(zip(names, values, strict=True))
-        yield Payment(id=identifier, time=row[schema.time], arrived=arrived, minor=minor, units=units, values=row)
+        yield Payment(identifier, row[schema.time], arrived, minor, units, row, mark)

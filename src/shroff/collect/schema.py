@@ -12,9 +12,12 @@ import msgspec
 import polars as pl
 
 from shroff.collect.money import EXPONENT
+from shroff.collect.rates import Rates
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 
-Scale = Literal["id", "time", "amount", "currency", "label", "result", "key", "nominal", "numeric", "personal"]
+Scale = Literal[
+    "id", "time", "amount", "original", "currency", "label", "result", "key", "nominal", "numeric", "personal"
+]
 Kind = Literal["number", "text", "boolean", "time"]
 
 
@@ -32,6 +35,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     and dropped. `keys` are columns that only identify something; a project adds the keys its features use.
     `required`: a row without a value there is unusable; a column that is named nowhere else is a key.
 
+    `rates` are the exchange rates by which amounts in other currencies become amounts in one, that of the rates. The
+    column `amount` then holds the amount in this base currency, and `original_amount` (after the column's name) what
+    was paid in the currency of the payment. Without rates, amounts of several currencies are not added or compared.
+
     `timezone` is the zone of times written without one, and the zone in which calendar features are read;
     without it a time that names no zone is refused, and calendars are UTC.
 
@@ -45,6 +52,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     amount: str
     currency: str | None = None
     default_currency: str = "EUR"
+    rates: Rates | None = None
     label: str | None = None
     result: str | None = None
     arrived_at: str | None = None
@@ -78,6 +86,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"Schema(default_currency=…): `{self.default_currency}` is no ISO 4217 code"
                 f"{did_you_mean(self.default_currency, EXPONENT) or '.'}"
             )
+        if self.rates is not None and self.currency is None:
+            raise ConfigurationError(
+                "Schema(rates=…) converts payments by their currency: name its column with currency=…."
+            )
         if self.timezone is not None:
             _check_zone(self.timezone)
 
@@ -110,6 +122,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if name in self.ignored:
                 raise ConfigurationError(f"column `{name}` is ignored, so it can be neither a key nor required.")
         known = {*seen, *self.keys}
+        if self.original in {*known, *self.ignored, *self.required}:
+            raise ConfigurationError(
+                f"column `{self.original}`: this is what the amount in the currency of the payment is called, where "
+                "rates convert it; rename the column."
+            )
         for name in self.required:
             if name not in known and get_close_matches(name, known, n=1, cutoff=_MISSPELT):
                 raise UnknownColumn(
@@ -130,6 +147,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (self.labelled_at, "time"),
         ]
         scales |= {name: scale for name, scale in optional if name is not None}
+        if self.original is not None:
+            scales[self.original] = "original"
         for names, scale in (
             (self.nominal, "nominal"),
             (self.numeric, "numeric"),
@@ -138,6 +157,26 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             scales |= {name: scale for name in names if name not in scales}  # type: ignore[misc]  # literal pairs
         scales |= dict.fromkeys((name for name in (*self.keys, *self.required) if name not in scales), "key")
         return scales
+
+    @property
+    def original(self) -> str | None:
+        """The column of amounts as they were paid, in the currency of the payment; None where nothing is converted.
+
+        >>> rates = Rates.constant("EUR", {"JPY": "0.00625"})
+        >>> Schema(id="id", time="t", amount="amount", currency="currency", rates=rates).original
+        'original_amount'
+        """
+        return None if self.rates is None else f"original_{self.amount}"
+
+    @property
+    def base(self) -> str | None:
+        """The currency that amounts are converted to; None where they stay as they were paid."""
+        return None if self.rates is None else self.rates.base
+
+    @property
+    def amounts_in(self) -> tuple[str | None, str]:
+        """The column that says in which currency amounts are; None where all are in one, which comes second."""
+        return (self.currency, self.default_currency) if self.rates is None else (None, self.rates.base)
 
     @property
     def later(self) -> frozenset[str]:
@@ -151,6 +190,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         kind: dict[Scale, Kind] = {
             "time": "time",
             "amount": "number",
+            "original": "number",
             "numeric": "number",
             "label": "boolean",
         }

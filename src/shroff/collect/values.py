@@ -24,7 +24,14 @@ CONTROL: Final = r"[\x00-\x1f\x7f]"
 UNFIT: Final = re.compile(CONTROL)
 
 VALUE: Final = "a value"
+NO_RATE: Final = "a currency that has an exchange rate at the time of the payment"
 FINE: Final = "an amount no finer than its currency's smallest unit and of at most 15 digits"
+
+
+def fits_in(currency: str) -> str:
+    """What an amount must be once it is converted."""
+    return f"an amount of at most 15 digits in {currency}"
+
 
 _EXPECTED: Final[dict[Scale, str]] = {
     "id": f"an id of 1 to {LONGEST_ID} printable characters",

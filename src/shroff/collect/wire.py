@@ -32,7 +32,7 @@ _RANGES: Final = {
 
 def live_scales(schema: Schema) -> dict[str, Scale]:
     """The columns that a live payment has: result and label come later, and the system knows when it arrived."""
-    absent = schema.later | {schema.arrived_at}
+    absent = schema.later | {schema.arrived_at, schema.original}
     return {name: scale for name, scale in schema.scales.items() if name not in absent}
 
 

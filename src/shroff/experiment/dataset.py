@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shroff.collect import Schema, money
+from shroff.collect import Schema
+from shroff.collect.currencies import codes_of, in_major, one_currency, require_one_currency
 from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
@@ -42,7 +44,8 @@ class Dataset:
         Without `inputs`, detectors learn from the amount, the schema's numeric and nominal columns, and all features.
 
         Raises:
-            ConfigurationError: the schema has no label.
+            ConfigurationError: the schema has no label, or an input is an amount that is in several currencies.
+            MixedCurrencies: a feature or an input reads amounts that are in several currencies.
             UnknownColumn: an input that is neither a column nor a feature.
         """
         schema = plan.schema
@@ -50,13 +53,16 @@ class Dataset:
             raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
         labelled = frame.filter(pl.col(schema.label).is_not_null())
         features = compute_plan(plan, frame).filter(frame[schema.label].is_not_null())
-        amount = money.major(schema.amount, schema.currency, schema.default_currency)
-        table = labelled.with_columns(amount.alias(schema.amount), *features.drop(schema.id).get_columns())
+        table = labelled.with_columns(*in_major(schema, schema.scales), *features.drop(schema.id).get_columns())
         known = {**schema.kinds, **plan.kinds}
         chosen = tuple(inputs) if inputs is not None else _default_inputs(plan)
         for name in chosen:
             if name not in known or name in schema.later:
                 raise UnknownColumn(f"unknown input `{name}`{did_you_mean(name, known) or '.'}")
+            if name == schema.original:
+                raise ConfigurationError(f"the input `{name}` is in many currencies: learn from `{schema.amount}`.")
+        read = f"the input `{schema.amount}`" if schema.amount in chosen else None
+        require_one_currency(partial(codes_of, frame, schema), schema, read)
         return cls(
             table=table,
             schema=schema,
@@ -70,6 +76,12 @@ class Dataset:
     def y(self) -> NDArray[np.bool_]:
         """Fraud or not, by row."""
         return self.table[str(self.schema.label)].to_numpy()
+
+    @property
+    def currency(self) -> str | None:
+        """The one currency that amounts are in; None where there are several, and nothing reads them."""
+        column, currency = self.schema.amounts_in
+        return currency if column is None else one_currency(codes_of(self.table, self.schema), self.schema)
 
     @property
     def time(self) -> NDArray[np.datetime64]:

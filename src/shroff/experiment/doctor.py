@@ -49,14 +49,14 @@ def examine(
     held: Rows,
     scores: Scores,
     *,
-    amount: NDArray[np.float64],
+    amount: NDArray[np.float64] | None,
     nominal: Mapping[int, int],
     thorough: bool = False,
 ) -> list[Finding]:
     """What is wrong with a fitted detector, by its `scores` [rows] of held-out rows and its calibration.
 
     Args:
-        amount: of the held-out payments [rows], in major units.
+        amount: of the held-out payments [rows], in major units; None where they are in several currencies.
         thorough: fit it once more, with another seed.
     """
     X, fraud = held
@@ -64,7 +64,8 @@ def examine(
     if any(finding.check == "not_a_number" for finding in found) or not fraud.any():
         return found
     found += doctor.check_calibration(detector.name, fraud, calibration.probability(scores))
-    found += doctor.check_lift(detector.name, fraud, scores, amount)
+    if amount is not None:
+        found += doctor.check_lift(detector.name, fraud, scores, amount)
     if thorough:
         found += seed_variance(detector, *learned, X, scores, nominal=nominal)
     return found

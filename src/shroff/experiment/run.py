@@ -205,7 +205,7 @@ class _Training:
             (X, y),
             (held, self.dataset.y[judge]),
             scores,
-            amount=self.dataset.amount[judge],
+            amount=None if self.dataset.currency is None else self.dataset.amount[judge],
             nominal=nominal,
             thorough=self.thorough,
         )

@@ -60,7 +60,7 @@ def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], sc
     for stream in plan.streams:
         reads |= stream.where.columns if stream.where else frozenset()
         reads |= {str(name) for later in stream.later for name in moments[later]}
-    if schema.amount in reads:
+    if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     columns = tuple(name for name in schema.scales if name in reads)
     return Part(number, key, features, columns, plan.horizon)
@@ -72,6 +72,6 @@ def payment_columns(plan: Plan) -> tuple[str, ...]:
     reads: set[str] = set()
     for row in plan.rows:
         reads |= {schema.time} if isinstance(row.source, Calendar) else row.source.columns
-    if schema.amount in reads:
+    if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     return (schema.id, *(name for name in schema.scales if name in reads and name != schema.id))

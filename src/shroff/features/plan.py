@@ -7,7 +7,7 @@ the same window of it share a `Slot`, so that each event is added once per strea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, NamedTuple
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from shroff.collect import Schema
+from shroff.collect.currencies import require_one_currency
 from shroff.collect.schema import Kind, Scale
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
@@ -123,6 +124,17 @@ class Plan:
         return frozenset().union(*(stream.later for stream in self.streams)) if self.streams else frozenset()
 
     @property
+    def reader_of_amounts(self) -> str | None:
+        """A feature that adds or compares amounts; None where none does."""
+        amount = self.schema.amount
+        for output in self.outputs:
+            for stream, _, measure in output.inputs:
+                if measure.column == amount or (stream.where is not None and amount in stream.where.columns):
+                    return output.name
+        rows = [row for row in self.rows if isinstance(row.source, Expression) and amount in row.source.columns]
+        return rows[0].name if rows else None
+
+    @property
     def horizon(self) -> int:
         """How far back any window reaches, in microseconds; 0 where none does."""
         return max((stream.horizon for stream in self.streams), default=0)
@@ -143,8 +155,13 @@ class Plan:
             for slots in [[(*slot.window, *slot.measures) for slot in stream.slots.values()]]
         ]
         schema = self.schema
-        roles = (schema.time, schema.amount, schema.result, schema.label, schema.scales)
+        roles = (schema.time, schema.amount, schema.base, schema.result, schema.label, schema.scales)
         return sha256(msgspec.json.encode((roles, streams))).hexdigest()[:16]
+
+    def require_one_currency(self, codes: Callable[[], Iterable[str]]) -> None:
+        """Raise `MixedCurrencies` when a feature reads amounts of payments with different ones of these codes."""
+        reader = self.reader_of_amounts
+        require_one_currency(codes, self.schema, None if reader is None else f"the feature `{reader}`")
 
     def _add(self, feature: Feature) -> None:
         name = feature.name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 import polars as pl
 
 from shroff.collect import Schema
+from shroff.collect.money import EXPONENT, minor_units
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.monitor.parity import Parity, compare, explain
@@ -85,6 +86,8 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
                 schema.amount: payment["minor"],
                 schema.arrived_at: entry.arrived,
             }
+            if schema.original is not None:
+                own[schema.original] = _paid(payment["values"], schema)
             rows[entry.payment_id] = payment["values"] | own
             continue
         value, moment = columns[entry.kind]
@@ -94,6 +97,7 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
     types: dict[str, type[pl.DataType]] = {
         "time": pl.Int64,
         "amount": pl.Int64,
+        "original": pl.Int64,
         "label": pl.Boolean,
         "numeric": pl.Float64,
     }
@@ -102,3 +106,9 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
     )
     times = [name for name, scale in schema.scales.items() if scale == "time"]
     return frame.with_columns(pl.col(times).cast(_MOMENT))
+
+
+def _paid(values: Mapping[str, Any], schema: Schema) -> int | None:
+    """What was paid, in minor units of the payment's own currency; it was in the base where nothing was converted."""
+    paid = values.get(str(schema.original), values[schema.amount])
+    return minor_units(paid, EXPONENT[values[str(schema.currency)]])

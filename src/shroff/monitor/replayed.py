@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 import polars as pl
 
+from shroff.collect import Payment, Schema
+from shroff.collect.payment import as_sent
 from shroff.errors import NotFound
 from shroff.features.engines.batch import compute_plan
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
-from shroff.serve.answer import Answer, DecisionRecord
+from shroff.serve.answer import Answer, DecisionRecord, encode, fingerprint
 from shroff.serve.clock import AHEAD
 from shroff.serve.control import Edit, effective
 from shroff.serve.decider import Assessment, Decider
 from shroff.serve.ledger import Ledger, StoredEntry
 
 _record = msgspec.json.Decoder(DecisionRecord).decode
+_payment = msgspec.json.Decoder(Payment).decode
 _answer = msgspec.json.Decoder(Answer).decode
 
 
@@ -93,7 +95,7 @@ def replay_decision(
         payment_id,
         f"{bundle.name}, version {record.model}",
         (
-            Line("payload (SHA-256)", entry.digest.hex(), sha256(record.payment).hexdigest()),
+            Line("payload (SHA-256)", entry.digest.hex(), _digest(record, bundle.schema).hex()),
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
             Line("action", record.action, again.verdict.action),
@@ -116,3 +118,9 @@ def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.Da
     table = frame if history is None else with_history(frame, history, bundle.schema, plan)
     (row,) = compute_plan(plan, table).filter(pl.col(plan.schema.id) == entry.payment_id).iter_rows(named=True)
     return {name: row[name] for name in plan.names}
+
+
+def _digest(record: DecisionRecord, schema: Schema) -> bytes:
+    """The fingerprint of the payment as it was sent, before its amount was converted."""
+    payment = _payment(record.payment)
+    return fingerprint(encode(as_sent(payment, schema)) if payment.rates else bytes(record.payment))

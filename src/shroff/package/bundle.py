@@ -45,6 +45,8 @@ class Bundle:
 
     `conditions`: SQL conditions that are the model's inputs, for a model of rules; otherwise the inputs are
     columns and features by the names of `preparation`. `policy` is plain JSON, read by the stage that decides.
+    `currency` is the one that amounts are in: the base of the schema's exchange rates or else that of the payments it
+    was trained on; None where they were in several, and nothing reads amounts.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Bundle:
     metrics: Mapping[str, Any]
     fingerprint: str
     model: bytes
+    currency: str | None = None
     contributions: bytes | None = None
     """A graph of what each input adds to the score; None where reasons are found by trying other values."""
     created: str = ""
@@ -85,6 +88,7 @@ def save(bundle: Bundle, folder: str | Path) -> Bundle:
         "name": bundle.name,
         "created": bundle.created or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "fingerprint": bundle.fingerprint,
+        "currency": bundle.currency,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -131,6 +135,7 @@ def load(folder: str | Path) -> Bundle:
             policy=_decode(content["policy.json"], source / "policy.json"),
             metrics=_decode(content["metrics.json"], source / "metrics.json"),
             fingerprint=manifest["fingerprint"],
+            currency=manifest["currency"],
             model=content["model.onnx"],
             contributions=content.get("reasons.onnx"),
             created=manifest["created"],

@@ -53,7 +53,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     """The ledger's body of a payment: enough to compute the decision again to the bit.
 
-    `payment` is the clean payment with `arrived` 0 (the entry itself knows), `answer` the very bytes answered.
+    `payment` is the clean payment with `arrived` 0 (the entry itself knows), its amount converted where it has a
+    currency of its own (`Payment.rates` tells by which rates), `answer` the very bytes answered.
     `lists` tells the lists it was decided by: the last edit they knew and the moment for which they were made
     (`control.effective`); None where they were the bundle's own.
     """

@@ -75,7 +75,7 @@ class App:
             complete,
             hot=hot,
             schema=schema,
-            example=partial(example_payment, schema, scorer.bundle.preparation),
+            example=partial(example_payment, schema, scorer.bundle.preparation, currency=scorer.bundle.currency),
             add=partial(describe, interfaces=self._interfaces.all),
         )
         self._rest = cast(Asgi, routes(scorer, whole, gate))

@@ -19,10 +19,13 @@ _MADE_UP: Final = {"mail": "ada@example.org", "phone": "+45 00 00 00 00", "name"
 """Texts that are nobody's, by what is in the name of their column."""
 
 
-def example_payment(schema: Schema, preparation: Preparation, *, clock: Clock = system_time) -> dict[str, Value]:
+def example_payment(
+    schema: Schema, preparation: Preparation, *, currency: str | None = None, clock: Clock = system_time
+) -> dict[str, Value]:
     """A payment made this second, its nominal and numeric values typical of the training data.
 
-    Its id carries the second, so the same id is never sent with another time.
+    Without a `currency`, it is in the most frequent one. Its id carries the second, so the same id is never sent with
+    another time.
 
     >>> from shroff.detect.preparation import Nominal, Numeric
     >>> schema = Schema(id="id", time="at", amount="yen", default_currency="JPY", nominal=["mcc"], keys=["card_id"])
@@ -33,7 +36,7 @@ def example_payment(schema: Schema, preparation: Preparation, *, clock: Clock = 
     vocabulary = {one.name: one.values for one in preparation.nominal}
     means = {one.name: one.mean for one in preparation.numeric}
     seconds = clock() // _SECOND
-    currency = _currency(schema, vocabulary)
+    code = currency or _currency(schema, vocabulary)
 
     def value(name: str, scale: Scale) -> Value:
         match scale:
@@ -42,9 +45,9 @@ def example_payment(schema: Schema, preparation: Preparation, *, clock: Clock = 
             case "time":
                 return format_time(seconds * _SECOND).replace(".000000", "")
             case "amount":
-                return round(_AMOUNT, EXPONENT[currency])
+                return round(_AMOUNT, EXPONENT[code])
             case "currency":
-                return currency
+                return code
             case "numeric":
                 return float(f"{means.get(name, 1.0):.3g}")
             case "nominal":

@@ -54,7 +54,7 @@ class Intake:
         """The answer to one payment, both JSON; durable when it is returned.
 
         Raises:
-            BadPayment: it is no payment of this schema, or its time is out of bounds.
+            BadPayment: it is no payment of this schema, its time is out of bounds, or its currency has no rate.
             PaymentConflict: its id came before with another payload.
             LedgerUnavailable: the decision cannot be made durable: send it again later.
         """
@@ -70,7 +70,7 @@ class Intake:
             told(error)
 
     async def judge(self, payment: Payment) -> bytes:
-        """`decide` for a payment that was read already."""
+        """`decide` for a payment that was parsed already."""
         self._require_ready()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._submit(payment, telling(answer), Journey(CURRENT.get()))
@@ -79,7 +79,7 @@ class Intake:
     def _take(self, body: bytes, told: Told[bytes]) -> None:
         journey = Journey(CURRENT.get())
         self._require_ready()
-        self._submit(self.reader.read(body, arrived=0), told, journey)
+        self._submit(self.reader.parse(body, arrived=0), told, journey)
 
     def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
         encoded = encode(payment)
@@ -97,6 +97,10 @@ class Intake:
             told(stored_answer(stored))
             return
         self._check_time(payment.time)
+        if self.reader.rates is not None:
+            # by rates that may change: what was sent again is known by what was sent
+            self.reader.convert(payment)
+            encoded = encode(payment)
         self.meter.parsed(journey)
         pending = PendingPayment(payment, encoded, digest, journey)
         pending.callers.add(told)

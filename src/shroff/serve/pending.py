@@ -59,7 +59,8 @@ class Callers(Generic[T]):
 class PendingPayment:
     """A payment between its arrival and its durable decision.
 
-    `encoded` is its canonical JSON and `digest` the SHA-256 of that; `journey` is measured.
+    `encoded` is its canonical JSON and `digest` the SHA-256 of that, before its amount was converted; `journey` is
+    measured.
     """
 
     payment: Payment

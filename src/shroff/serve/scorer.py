@@ -13,10 +13,11 @@ from typing import Final
 import polars as pl
 
 from shroff.collect import PaymentReader, Schema
+from shroff.collect.payment import counted_in
 from shroff.collect.wire import live_scales
 from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.package import Bundle
-from shroff.serve.answer import ModelName
+from shroff.serve.answer import ModelName, stored_payment
 from shroff.serve.clock import Arrivals, Clock, system_time
 from shroff.serve.control import LiveLists
 from shroff.serve.decider import Decider
@@ -99,7 +100,7 @@ class Scorer(Intake):
         self.closed = False
         self._forget()
         self._key = key
-        self.reader = PaymentReader(self._state.engine.plan.schema, key=key)
+        self.reader = self._reader(bundle)
         self._opening = Lock()
 
     def _forget(self) -> None:
@@ -180,11 +181,13 @@ class Scorer(Intake):
             LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called; can be tried again.
             StateUnavailable: the state server does not answer; can be tried again.
             DataError: the ledger was changed.
+            BundleError: the ledger's payments are counted in another currency than the bundle's.
         """
         with self._opening:
             self._require_open()
             try:
                 self._ledger.open()
+                _require_currency(self.bundle, self._recorded_in())
                 mark = self._states.prepare(self.bundle, self._state)
                 self._state.join(self._require_open)
             except Exception as error:
@@ -225,11 +228,12 @@ class Scorer(Intake):
         together: none may give features of the new one while another still decides by the one before.
 
         Raises:
-            BundleError: its parts do not fit together, or it expects other fields of a payment.
+            BundleError: its parts do not fit together, or it expects other fields of a payment or another currency.
             LedgerUnavailable: the ledger cannot be read.
             StateUnavailable: the state server does not answer.
         """
         self._require_ready()
+        _require_currency(bundle, self.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle)
         if (bundle.groups, bundle.schema) == (self.bundle.groups, self.bundle.schema):
             self._use(bundle, decider, self._state)
@@ -274,11 +278,14 @@ class Scorer(Intake):
         if state is not self._state:
             self._state.leave()
         self.bundle, self.decider, self._state = bundle, decider, state
-        self.reader = PaymentReader(state.engine.plan.schema, key=self._key)
+        self.reader = self._reader(bundle)
         self._sequencer.use(state, decider, _name(bundle))
         # it was compared with what does not decide any more
         self._sequencer.shadow = None
         self.follow_lists()
+
+    def _reader(self, bundle: Bundle) -> PaymentReader:
+        return PaymentReader(self._state.engine.plan.schema, key=self._key, currency=bundle.currency)
 
     def _require_same_payments(self, schema: Schema) -> None:
         """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""
@@ -286,9 +293,23 @@ class Scorer(Intake):
         if live_scales(schema) != live_scales(current) or schema.timezone != current.timezone:
             raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
 
+    def _recorded_in(self) -> str | None:
+        """The currency in which the ledger has amounts; the bundle's where it has no payment yet."""
+        first = next((entry for entry in self._ledger.entries() if entry.kind == "payment"), None)
+        return self.bundle.currency if first is None else counted_in(stored_payment(first), self.bundle.schema)
+
     def _require_open(self) -> None:
         if self.closed:
             raise LedgerUnavailable("the service is shutting down.")
+
+
+def _require_currency(bundle: Bundle, counted: str | None) -> None:
+    """Raise `BundleError` when a bundle reads amounts in another currency than payments were counted in."""
+    if bundle.currency not in (None, counted):
+        raise BundleError(
+            f"the bundle reads amounts in {bundle.currency}, but payments were counted in "
+            f"{counted or 'several currencies'}: train it in that one, or begin another ledger (SHROFF_LEDGER)."
+        )
 
 
 def _name(bundle: Bundle) -> ModelName:

@@ -17,6 +17,7 @@ import polars as pl
 import uvicorn
 
 from shroff.collect import clean, read
+from shroff.collect.currencies import require_only
 from shroff.errors import ConfigurationError
 from shroff.package import Bundle, Models, load
 from shroff.serve.app import App
@@ -246,8 +247,15 @@ def url_of(listener: socket.socket, scheme: str) -> str:
 
 
 def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:
-    """The clean table that a service starts from."""
-    return clean(read(path), bundle.schema, key=key, max_bad=max_bad, source=str(path)).frame
+    """The clean table that a service starts from.
+
+    Raises:
+        DataError: the table is unusable.
+        MixedCurrencies: its payments are in another currency than those that the bundle was trained on.
+    """
+    cleaned = clean(read(path), bundle.schema, key=key, max_bad=max_bad, source=str(path))
+    require_only(bundle.currency, cleaned.currencies, bundle.schema, str(path))
+    return cleaned.frame
 
 
 class History:

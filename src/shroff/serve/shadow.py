@@ -129,6 +129,10 @@ class Shadow:
             self._acted.popitem(last=False)
 
     def _require_same_inputs(self, candidate: Bundle, production: Bundle) -> None:
+        if candidate.currency not in (None, production.currency):
+            raise BundleError(
+                f"the shadow reads amounts in {candidate.currency}, which payments do not have in production."
+            )
         there = {feature.name: feature for group in production.groups for feature in group.definitions}
         columns = Plan(production.groups, production.schema).schema.kinds
         for group in candidate.groups:

@@ -5,14 +5,30 @@ shroff train examples/payments --data payments.csv.gz --bundle bundle
 shroff serve bundle --warm payments.csv.gz
 """
 
-from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql
+from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rates, Rule, Schema, calendar, sql
 from shroff.detect import BoostedTrees, LogisticRegression, Rules
+
+rates = Rates.constant(
+    "EUR",
+    {
+        "CHF": "1.05",
+        "DKK": "0.134",
+        "GBP": "1.18",
+        "JPY": "0.00625",
+        "KWD": "3.03",
+        "NOK": "0.087",
+        "PLN": "0.233",
+        "SEK": "0.091",
+        "USD": "0.91",
+    },
+)
 
 payments = Schema(
     id="transaction_id",
     time="created_at",
     amount="amount",
     currency="currency",
+    rates=rates,
     label="is_fraud",
     labelled_at="labelled_at",
     result="result",

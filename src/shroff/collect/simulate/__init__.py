@@ -27,10 +27,11 @@ from shroff.collect.simulate.frauds import account_takeover, card_testing, slow_
 from shroff.collect.simulate.identity import describe
 from shroff.collect.simulate.log import tabulate
 from shroff.collect.simulate.population import Population, build
+from shroff.collect.simulate.reference import RATES
 from shroff.collect.simulate.scene import Scene
 from shroff.errors import ConfigurationError
 
-__all__ = ["PATTERNS", "simulate", "write"]
+__all__ = ["PATTERNS", "RATES", "simulate", "write"]
 
 _PATTERN_SHARES = (0.25, 0.25, 0.25, 0.15, 0.1)
 _SUBSCRIBED = 0.05

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shroff.collect.money import EXPONENT
+from shroff.collect.rates import Rates
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -60,6 +61,11 @@ CURRENCIES: Final = (
     Currency("JPY", 160.0, 100),
     Currency("KWD", 0.33, 1),
 )
+
+RATES: Final = Rates.constant(
+    "EUR", {currency.code: f"{1 / currency.per_euro:.6g}" for currency in CURRENCIES if currency.code != "EUR"}
+)
+"""What the currencies of a simulated log are worth."""
 
 COUNTRIES: Final = (
     Country("DE", "EUR", "Europe/Berlin", "49", 16, "german"),

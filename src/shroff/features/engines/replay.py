@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 
 from shroff.collect import Schema
+from shroff.collect.currencies import codes_of
 from shroff.collect.payment import Value, payments
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online import Engine, OnlineEngine
@@ -54,8 +55,12 @@ def feed(engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER) -> Iterat
 
     Results and labels that arrived after the last payment come after it, up to `known` (microseconds since the epoch).
     Yields the features of each payment, in order of arrival.
+
+    Raises:
+        MixedCurrencies: a feature reads amounts that are in several currencies.
     """
     schema = engine.plan.schema
+    engine.plan.require_one_currency(lambda: codes_of(frame, schema))
     ordered = frame[_arrival_order(frame, schema)]
     later = _later_events(ordered, engine, schema)
     upcoming = next(later, None)

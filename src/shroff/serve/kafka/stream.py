@@ -164,7 +164,7 @@ class Stream:
         return message.place.topic == self._topics.payments
 
     async def _decide(self, message: Message, turn: int) -> None:
-        payment = self._scorer.reader.read(message.value or b"", arrived=0)
+        payment = self._scorer.reader.parse(message.value or b"", arrived=0)
         answer = await self._gate.insist(turn, partial(self._scorer.judge, payment))
         self._send("decided", message, self._topics.decisions, payment.id.encode(), answer)
 

@@ -130,7 +130,7 @@ async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int
     payments = []
     for number, row in rows:
         with _numbered(number):
-            payments.append(scorer.reader.read(encode(_payment(scorer, row)), arrived=0))
+            payments.append(scorer.reader.parse(encode(_payment(scorer, row)), arrived=0))
         if number % _TOGETHER == 0:
             await asyncio.sleep(0)
     answers = await asyncio.gather(*map(scorer.judge, payments), return_exceptions=True)

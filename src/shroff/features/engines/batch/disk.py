@@ -77,6 +77,7 @@ def compute_file(
 
     Raises:
         BadFile: the source is no Parquet, or the target cannot be written.
+        MixedCurrencies: a feature reads amounts that are in several currencies.
         DataError: totals that leave 64 bits.
     """
     plan = Plan(groups, schema)
@@ -90,6 +91,8 @@ def compute_slices(
     plan: Plan, slices: Sequence[Slice], target: str | Path, *, memory: int, scratch: str | Path | None = None
 ) -> int:
     """`compute_file` for a table that comes in slices (at least one), in row order."""
+    currency = str(plan.schema.currency)
+    plan.require_one_currency(lambda: {code for piece in slices for code in _distinct(piece, currency)})
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory(prefix=".shroff-", dir=scratch or Path(target).parent) as folder,
@@ -108,6 +111,10 @@ def compute_slices(
         schema = _together(plan, Slice(slices[0].table.head(0), 0, 0), _nothing(plan)).schema
         register_io_source(batches, schema=dict(schema)).sink_parquet(file, compression="zstd", compression_level=1)
     return sum(piece.rows for piece in slices)
+
+
+def _distinct(piece: Slice, name: str) -> pl.Series:
+    return piece.table.select(pl.col(name).unique()).collect().to_series()
 
 
 def _room(memory: int) -> int:

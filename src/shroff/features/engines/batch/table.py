@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shroff.collect import Schema, money
+from shroff.collect.currencies import in_major
 from shroff.features import grouping, kernel
 from shroff.features.aggregates import LARGEST, NONE
 from shroff.features.engines.batch import texts
@@ -124,7 +125,7 @@ class Table:
     def _units(self, name: str) -> Int:
         schema, frame = self.schema, self.frame
         if name == schema.amount:
-            units = money.units(name, schema.currency, schema.default_currency)
+            units = money.units(name, *schema.amounts_in)
         else:
             units = (pl.col(name) * money.UNITS).clip(-LARGEST, LARGEST).round(mode="half_to_even").cast(pl.Int64)
         found = np.empty(len(frame), np.int64)
@@ -165,10 +166,8 @@ class Table:
 
 def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.DataFrame:
     """A table as an expression over these columns reads it: amounts in major units, as people write them."""
-    if schema.amount not in read:
-        return frame
-    amount = money.major(schema.amount, schema.currency, schema.default_currency)
-    return frame.with_columns(amount.alias(schema.amount))
+    amounts = in_major(schema, read)
+    return frame.with_columns(amounts) if amounts else frame
 
 
 def _slices(rows: int) -> Iterator[slice]:

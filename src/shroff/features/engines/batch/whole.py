@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from shroff.collect import Schema
+from shroff.collect.currencies import codes_of
 from shroff.expression import Expression
 from shroff.features import grouping
 from shroff.features.define import FeatureGroup
@@ -37,6 +38,10 @@ def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
 
     Returns:
         The id column and one column per feature (Float64 or String, nullable), rows as in `frame`.
+
+    Raises:
+        MixedCurrencies: a feature reads amounts that are in several currencies.
+        DataError: totals that leave 64 bits.
     """
     return compute_plan(Plan(groups, schema), frame)
 
@@ -44,6 +49,7 @@ def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
 def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     """`compute` for a plan that is there already."""
     schema = plan.schema
+    plan.require_one_currency(lambda: codes_of(frame, schema))
     arrival = schema.arrived_at or schema.time
     if frame[arrival].is_sorted():
         return finished(plan, frame, aggregates(plan, frame))

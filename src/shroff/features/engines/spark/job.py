@@ -32,7 +32,13 @@ _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
 _FILE_BITS: Final = 40
 _BATCH: Final = 50_000
-_TYPES: Final[dict[Scale, str]] = {"time": "timestamp", "amount": "bigint", "label": "boolean", "numeric": "double"}
+_TYPES: Final[dict[Scale, str]] = {
+    "time": "timestamp",
+    "amount": "bigint",
+    "original": "bigint",
+    "label": "boolean",
+    "numeric": "double",
+}
 
 
 def compute_spark(
@@ -54,15 +60,17 @@ def compute_spark(
 
     Returns:
         The id column and one column per feature (double or string, nullable). Nothing but what finds
-        hot keys (a count, a sample, how early their payments are) is computed until it is used.
+        hot keys (a count, a sample, how early their payments are) and several currencies is computed until it is used.
 
     Raises:
         MissingExtra: PySpark is not installed.
         DataError: the table lacks a column or has it in another type.
+        MixedCurrencies: a feature reads amounts that are in several currencies.
     """
     _functions()
     plan = Plan(groups, schema)
     _check(frame, plan.schema, order)
+    plan.require_one_currency(partial(_codes, frame, plan.schema))
     found = plans.split(plan)
     result = _types(plan)
     columns = plans.payment_columns(plan)
@@ -168,6 +176,11 @@ def _check(frame: DataFrame, schema: Schema, order: str | None) -> None:
             raise DataError(
                 f"column `{name}`: expected {wanted}, as cleaning leaves it, got {have[name]}: clean the table first."
             )
+
+
+def _codes(frame: DataFrame, schema: Schema) -> list[str]:
+    """The different currency codes of a table."""
+    return [row[0] for row in frame.select(_col(str(schema.currency))).distinct().collect()]
 
 
 def _types(plan: Plan) -> str:

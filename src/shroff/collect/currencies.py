@@ -1,0 +1,93 @@
+"""In which currencies a clean table's payments are: what is added or compared must be in one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import polars as pl
+
+from shroff.collect import money
+from shroff.collect.schema import Schema
+from shroff.errors import MixedCurrencies
+
+
+def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
+    """How many payments of a clean table are in which currency, most first; empty where no column says so."""
+    if schema.currency is None:
+        return {}
+    counts: Counter[str] = Counter()
+    for code, many in frame[schema.currency].value_counts(name="\0count").iter_rows():
+        counts[money.ALPHABETIC[code]] += many
+    return dict(counts.most_common())
+
+
+def told(currencies: Mapping[str, int], base: str | None) -> str | None:
+    """What became of payments by currency, in a sentence; None where all are in one and nothing was converted.
+
+    >>> told({"EUR": 3_000, "JPY": 1_200, "USD": 1}, "EUR")
+    '1,201 of 4,201 payments converted to EUR: 1,200 in JPY, 1 in USD.'
+    >>> told({"EUR": 2, "JPY": 1}, None)
+    'payments in 2 currencies, not converted without exchange rates: 2 in EUR, 1 in JPY.'
+    """
+    others = {code: many for code, many in currencies.items() if code != base}
+    parts = ", ".join(f"{many:,} in {code}" for code, many in others.items())
+    if base is not None and others:
+        return f"{sum(others.values()):,} of {sum(currencies.values()):,} payments converted to {base}: {parts}."
+    if len(others) > 1:
+        return f"payments in {len(others)} currencies, not converted without exchange rates: {parts}."
+    return None
+
+
+def in_major(schema: Schema, read: Collection[str]) -> list[pl.Expr]:
+    """The amounts of a clean table in major units, as people write them: those of the columns that are read."""
+    columns = [(schema.amount, schema.amounts_in), (schema.original, (schema.currency, schema.default_currency))]
+    return [money.major(name, *unit).alias(name) for name, unit in columns if name is not None and name in read]
+
+
+def one_currency(codes: Iterable[str], schema: Schema) -> str | None:
+    """The one currency of these codes, the schema's where there are none; None for several.
+
+    >>> schema = Schema(id="id", time="t", amount="amount", currency="currency")
+    >>> one_currency(["USD", "840"], schema), one_currency(["EUR", "JPY"], schema)
+    ('USD', None)
+    """
+    found = {money.ALPHABETIC[code] for code in codes} or {schema.default_currency}
+    return found.pop() if len(found) == 1 else None
+
+
+def require_one_currency(codes: Callable[[], Iterable[str]], schema: Schema, reader: str | None) -> None:
+    """Raise `MixedCurrencies` when something reads the amounts of payments that are in several currencies.
+
+    Args:
+        codes: gives the table's different currency codes; asked only where amounts are read as they were paid.
+        reader: what reads amounts, in words; None where nothing does.
+    """
+    column, _ = schema.amounts_in
+    if reader is None or column is None:
+        return
+    many = len({money.ALPHABETIC[code] for code in codes()})
+    if many > 1:
+        raise MixedCurrencies(
+            f"{reader} adds or compares amounts, and the payments are in {many} currencies (column `{column}`): "
+            "declare exchange rates with Schema(rates=Rates.read('rates.csv', base='EUR')), or keep one currency."
+        )
+
+
+def require_only(currency: str | None, codes: Iterable[str], schema: Schema, source: str) -> None:
+    """Raise `MixedCurrencies` when amounts as they were paid are in others than the one that a model knows.
+
+    Args:
+        currency: the one; None where the model reads no amounts.
+    """
+    column, _ = schema.amounts_in
+    if currency is not None and column is not None and {money.ALPHABETIC[code] for code in codes} - {currency}:
+        raise MixedCurrencies(
+            f"{source}: expected payments in {currency} only, as the model was trained without exchange rates, got "
+            f"some in another currency (column `{column}`): leave them out, or declare rates and train again."
+        )
+
+
+def codes_of(frame: pl.DataFrame, schema: Schema) -> pl.Series:
+    """The different currency codes of a clean table."""
+    return frame[str(schema.currency)].drop_nulls().unique()

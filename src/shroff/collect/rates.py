@@ -1,0 +1,212 @@
+"""Exchange rates: what one unit of a currency was worth in the base currency, and from when until when.
+
+>>> rates = Rates("EUR", [Rate("JPY", "0.0065", "2023-01-01"), Rate("JPY", "0.00625", "2024-01-01")])
+>>> rates.currencies, rates.mark
+(('JPY',), 'EUR 013bf8ed825f6f14')
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from shroff.collect import money
+from shroff.errors import BadFile, ConfigurationError, did_you_mean
+
+COLUMNS: Final = ("currency", "rate", "since", "until")
+ALWAYS: Final = "1970-01-01"
+_DIGITS: Final = 18
+"""Of a rate, and decimals of it: so that an amount times a rate fits into 128 bits."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Payments are from 1970 to 2099."""
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one unit of a currency is worth in the base currency, from `since` on and, if given, before `until`.
+
+    The rate is a decimal number written as text, of at most 18 digits. The moments are ISO 8601: a date means midnight
+    UTC. Without `until` a rate is valid until the currency's next one.
+
+    Raises:
+        ConfigurationError: no ISO 4217 code, no such number, no such moment.
+
+    >>> Rate("jpy", "6.25e-3", "2024-01-01")
+    Rate(currency='JPY', rate='0.00625', since='2024-01-01T00:00:00Z', until=None)
+    """
+
+    currency: str
+    rate: str
+    since: str = ALWAYS
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "currency", currency_of(self.currency, "a rate"))
+        force_setattr(self, "rate", _plain(self.rate, self.currency))
+        force_setattr(self, "since", _moment(self.since, self.currency))
+        if self.until is not None:
+            force_setattr(self, "until", _moment(self.until, self.currency))
+            if self.end <= self.start:
+                raise ConfigurationError(f"the rate of {self.currency}: expected `until` after `since`.")
+
+    @property
+    def start(self) -> int:
+        """The first microsecond since the epoch at which it is valid."""
+        return _micros(self.since)
+
+    @property
+    def end(self) -> int:
+        """The first microsecond at which it is not valid any more."""
+        return _micros(_text(_NEVER) if self.until is None else self.until)
+
+
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reference table of exchange rates to one base currency.
+
+    Raises:
+        ConfigurationError: an unknown currency, a rate of the base currency, or two rates valid at one moment.
+
+    >>> Rates.constant("EUR", {"USD": "0.91", "JPY": "0.00625"}).currencies
+    ('JPY', 'USD')
+    """
+
+    base: str
+    rates: Sequence[Rate]
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "base", currency_of(self.base, "the base currency"))
+        ordered = tuple(sorted(self.rates, key=lambda rate: (rate.currency, rate.start)))
+        force_setattr(self, "rates", ordered)
+        for rate in ordered:
+            if rate.currency == self.base:
+                raise ConfigurationError(f"expected rates of other currencies than the base, {self.base}, got one.")
+        for one, following in pairwise(ordered):
+            two = one.start == following.start or (one.until is not None and one.end > following.start)
+            if one.currency == following.currency and two:
+                raise ConfigurationError(
+                    f"the rates of {one.currency}: expected one at a time, got two that are valid from "
+                    f"{following.since} on."
+                )
+
+    @classmethod
+    def constant(cls, base: str, rates: Mapping[str, str]) -> Rates:
+        """Rates that never change, by currency."""
+        return cls(base, [Rate(currency, rate) for currency, rate in rates.items()])
+
+    @classmethod
+    def read(cls, path: str | Path, *, base: str = "EUR") -> Rates:
+        """Rates from a CSV file with the columns `currency`, `rate`, `since` and, if need be, `until`.
+
+        Raises:
+            BadFile: the file cannot be read, lacks a column, or has a line that is no rate.
+        """
+        try:
+            with Path(path).open(encoding="utf-8-sig", newline="") as file:
+                lines = csv.DictReader(file, skipinitialspace=True)
+                _check_header(path, lines.fieldnames or ())
+                found = [_of_line(path, number, line) for number, line in enumerate(lines, start=2)]
+            return cls(base, found)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise BadFile(f"{path}: expected a CSV file of exchange rates in UTF-8, cannot read it: {why}.") from None
+        except ConfigurationError as error:
+            raise BadFile(f"{path}: {error}") from None
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """The currencies that have a rate at some time, without the base."""
+        return tuple(dict.fromkeys(rate.currency for rate in self.rates))
+
+    @property
+    def mark(self) -> str:
+        """Which rates these are: the base currency and the first digits of the table's SHA-256."""
+        return f"{self.base} {sha256(msgspec.json.encode(self)).hexdigest()[:16]}"
+
+
+def currency_of(code: str, what: str) -> str:
+    """The alphabetic ISO 4217 code of a currency, however it is written.
+
+    >>> currency_of("392", "it"), currency_of("usd", "it")
+    ('JPY', 'USD')
+    """
+    written = str(code).strip().upper()
+    found = money.ALPHABETIC.get(written)
+    if found is None:
+        hint = did_you_mean(written, money.NUMERIC) or ", got another text."
+        raise ConfigurationError(f"expected {what} with an ISO 4217 currency code such as `EUR`{hint}")
+    return found
+
+
+def _plain(rate: str, currency: str) -> str:
+    """A rate as its shortest decimal text."""
+    try:
+        number = Decimal(rate) if isinstance(rate, str) else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number <= 0:
+        raise ConfigurationError(
+            f'the rate of {currency}: expected a number above 0 written as text, such as "0.00625", got another value.'
+        )
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    whole, _, decimals = text.partition(".")
+    if len((whole + decimals).lstrip("0")) > _DIGITS or len(decimals) > _DIGITS:
+        raise ConfigurationError(f"the rate of {currency}: expected at most {_DIGITS} digits, got more.")
+    return text
+
+
+def _moment(text: str, currency: str) -> str:
+    """A moment as ISO 8601 in UTC; a date is its midnight."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None and _is_date(text):
+            moment = moment.replace(tzinfo=UTC)
+        if moment.tzinfo is not None and _EPOCH <= moment <= _NEVER:
+            return _text(moment.astimezone(UTC))
+    except (TypeError, ValueError):
+        pass
+    raise ConfigurationError(
+        f"the rate of {currency}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its zone, "
+        "from 1970 to 2099."
+    )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _micros(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _check_header(path: str | Path, names: Iterable[str]) -> None:
+    present = [name.strip() for name in names]
+    for name in COLUMNS[:3]:
+        if name not in present:
+            hint = did_you_mean(name, present) or f"; expected {', '.join(f'`{column}`' for column in COLUMNS)}."
+            raise BadFile(f"{path}: expected a column `{name}`, found none{hint}")
+
+
+def _of_line(path: str | Path, number: int, line: Mapping[str, str | None]) -> Rate:
+    cells = {str(name).strip(): (cell or "").strip() for name, cell in line.items() if isinstance(cell, str | None)}
+    try:
+        return Rate(cells["currency"], cells["rate"], cells["since"] or ALWAYS, cells.get("until") or None)
+    except ConfigurationError as error:
+        raise BadFile(f"{path}, line {number}: {error}") from None

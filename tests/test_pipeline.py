@@ -1,0 +1,118 @@
+"""From a clean table to a bundle: a log in several currencies trains a model of one, or none that reads amounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rates, Rule, Schema
+from shroff.collect import clean
+from shroff.detect import LogisticRegression, Rules
+from shroff.errors import ConfigurationError, MixedCurrencies
+from shroff.package import load
+from shroff.pipeline import package, summary, train_models
+
+ROWS = 1_200
+card = Entity("card", "card")
+SCHEMA = Schema(
+    id="id", time="time", amount="amount", currency="currency", label="fraud", nominal=["mcc"], keys=["card"]
+)
+RATES = Rates.constant("EUR", {"JPY": "0.00625"})
+
+
+def log(*, yen: bool) -> pl.DataFrame:
+    """The same payments, half of them in yen where asked: whole multiples of 10 cents, so that both sides are exact."""
+    rng = np.random.default_rng(0)
+    euros = np.round(rng.lognormal(3, 1, ROWS), 1)
+    fraud = (euros > 60) & (rng.random(ROWS) < 0.7)
+    second = np.arange(ROWS) % 2 == 0 if yen else np.zeros(ROWS, bool)
+    return pl.DataFrame(
+        {
+            "id": [f"p{n}" for n in range(ROWS)],
+            "time": [f"2024-03-{1 + n // 60:02}T{n % 24:02}:{n % 60:02}Z" for n in range(ROWS)],
+            "amount": np.where(second, np.round(euros * 160), euros),
+            "currency": np.where(second, "JPY", "EUR"),
+            "fraud": fraud.astype(int),
+            "mcc": rng.choice(["5411", "7995"], ROWS),
+            "card": rng.choice([f"c{n}" for n in range(40)], ROWS),
+        }
+    )
+
+
+def project(schema: Schema = SCHEMA, **changes: Any) -> Project:
+    usual: dict[str, Any] = {
+        "features": [FeatureGroup("velocity", [card.count("1d"), card.total("amount", "1d")])],
+        "detectors": [LogisticRegression()],
+        "policy": Policy(cost=Cost(review=4.0, missed="amount")),
+    }
+    return Project(schema=schema, **(usual | changes))
+
+
+def cleaned(raw: pl.DataFrame, of: Project) -> pl.DataFrame:
+    return clean(raw, of.plan.schema, key=b"k" * 32).frame
+
+
+BLIND: dict[str, Any] = {
+    "features": [FeatureGroup("velocity", [card.count("1d")])],
+    "inputs": ["mcc", "card_count_1d"],
+    "policy": Policy(cost=Cost(missed=50.0)),
+}
+"""What reads no amount."""
+
+
+def test_payments_in_two_currencies_train_what_they_train_in_one(tmp_path: Path) -> None:
+    rated = msgspec.structs.replace(SCHEMA, rates=RATES)
+    bundles = []
+    for yen in (False, True):
+        made = project(rated)
+        run = train_models(made, cleaned(log(yen=yen), made))
+        bundles.append(package(made, run, tmp_path / str(yen), accept=["no_lift", "calibration"]).bundle)
+        assert summary(run)["currencies"] == ({"JPY": 600, "EUR": 600} if yen else {"EUR": 1_200})
+    one, two = bundles
+    assert one.model == two.model
+    assert one.policy == two.policy
+    assert one.currency == two.currency == "EUR"
+    assert load(tmp_path / "True").schema.rates == RATES
+
+
+@pytest.mark.parametrize(
+    ("changes", "reader"),
+    [
+        ({}, "the cost of a missed fraud"),
+        ({"policy": BLIND["policy"]}, "the feature `card_total_amount_1d`"),
+        ({**BLIND, "inputs": None}, "the input `amount`"),
+        ({**BLIND, "policy": Policy(rules=[Rule("large", "amount > 5")], cost=Cost(missed=50.0))}, "the rule `large`"),
+        ({**BLIND, "detectors": [Rules(["card_count_1d > 3", "amount > 5"])]}, "the detector `rules`"),
+    ],
+    ids=["cost", "feature", "input", "rule", "detector"],
+)
+def test_without_rates_a_log_in_two_currencies_is_refused(changes: dict[str, Any], reader: str) -> None:
+    made = project(**changes)
+    mixed = cleaned(log(yen=True), made)
+    with pytest.raises(MixedCurrencies, match=f"{reader}.* 2 currencies .*Schema\\(rates="):
+        train_models(made, mixed)
+
+
+def test_what_reads_no_amount_is_trained(tmp_path: Path) -> None:
+    made = project(**BLIND)
+    run = train_models(made, cleaned(log(yen=True), made))
+    packaged = package(made, run, tmp_path / "bundle", accept=["no_lift", "calibration"])
+    assert packaged.bundle.currency is None
+
+
+def test_a_bundle_knows_the_currency_it_was_trained_in(tmp_path: Path) -> None:
+    made = project()
+    run = train_models(made, cleaned(log(yen=False).with_columns(currency=pl.lit("840")), made))
+    assert package(made, run, tmp_path / "bundle", accept=["no_lift", "calibration"]).bundle.currency == "USD"
+    assert load(tmp_path / "bundle").currency == "USD"
+
+
+def test_no_model_learns_from_amounts_as_they_were_paid() -> None:
+    made = project(msgspec.structs.replace(SCHEMA, rates=RATES), inputs=["original_amount"])
+    with pytest.raises(ConfigurationError, match="learn from `amount`"):
+        train_models(made, cleaned(log(yen=True), made))
