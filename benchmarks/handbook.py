@@ -166,7 +166,8 @@ class Bench:
     def split(self, start: date, days: int) -> Split:
         """The fold whose last 7 learning days begin at `start`, learning from the last `days` days of them."""
         data = self.data
-        fold = TemporalSplit(start, train_days=7, delay_days=7, test_days=7).rows(data.time, data.y, data.cards)
+        protocol = TemporalSplit(start, train_days=7, delay_days=7, test_days=7, known_cards="drop")
+        fold = protocol.rows(data.time, data.y, data.cards)
         if days == 7:
             return fold
         end = np.datetime64(start + timedelta(days=7))

@@ -68,7 +68,11 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert report["version"] == trained["bundle"]["version"]
     assert report["detectors"] == trained["detectors"]
     assert report["findings"] == trained["findings"]
+    assert report["parts"] == trained["parts"]
+    assert set(trained["parts"]) == {"train", "test", "delay"}
+    assert sum(part["payments"] for part in trained["parts"].values()) == collected["kept"]
     printed = shroff(home, "report", home / "bundle").stdout
+    assert "judged by" in printed
     assert all(name in printed for name in trained["detectors"])
     assert "doctor found" in printed
 
@@ -84,6 +88,18 @@ def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
     accepted = answer(home, *words, "--accept", "random_split")
     assert [finding["check"] for finding in accepted["findings"]] == ["random_split"]
     assert "despite the check random_split" in shroff(home, "report", home / "random").stdout
+
+
+def test_known_cards_are_left_out_of_the_test_where_asked_and_said_so(home: Path, log: Path) -> None:
+    words = ("train", PAYMENTS, "--data", log, "--split", "time:70/30,known_cards=drop")
+    document = answer(home, *words)
+    dropped = document["parts"]["known_cards"]["payments"]
+    assert dropped > 0
+    for figures in document["detectors"].values():
+        assert figures["test_with_known_cards"]["n"] == figures["test"]["n"] + dropped
+    printed = shroff(home, *words).stdout
+    assert "cards with an earlier known fraud (known_cards=drop)" in printed
+    assert "The same with the test payments of known cards" in printed
 
 
 def test_two_tables_are_joined_and_trained(home: Path) -> None:

@@ -1,6 +1,6 @@
 """The handbook's payments with features that know more: what is known of a terminal, and what is usual for a customer.
 
-    shroff train examples/handbook/informed.py --data handbook.parquet --split time:2018-07-25/7/7/7
+    shroff train examples/handbook/informed.py --data handbook.parquet
 
 Labels are known after 7 days (`delay="7d"`); nothing here sees a younger one.
 """
@@ -101,6 +101,6 @@ project = Project(
     features=[classic, terminals, customers],
     inputs=informed,
     card="CUSTOMER_ID",
-    split="time:2018-07-25/7/7/7",
+    split=known.split,
     detectors=[BoostedTrees(), IsolationForest(side="upper")],
 )

@@ -24,7 +24,7 @@ from rich.table import Table
 from shroff.client import Client, Decision
 from shroff.collect.simulate import simulate, write
 from shroff.errors import ShroffError
-from shroff.evaluate.report import comparison
+from shroff.evaluate.report import comparison, payment_parts
 from shroff.pipeline import Progress, collect_table, package, summary, train_models
 from shroff.project import load_project
 from shroff.serve.control import Keys
@@ -110,6 +110,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         "serve": command,
     }
     parts: list[RenderableType] = [
+        payment_parts({part.name: (part.payments, part.frauds) for part in run.parts}),
         comparison({one.name: (one.train, one.test) for one in run.trained}),
         f"Packaged {run.best.name} as {packaged.folder}; sent {SENT} held-out payments one by one, "
         f"{1000 * seconds / SENT:.1f} ms each with features and a synced ledger.",

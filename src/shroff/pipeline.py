@@ -17,7 +17,7 @@ from shroff.collect.currencies import codes_of, payments_by_currency, require_on
 from shroff.detect import Detector
 from shroff.detect.base import Explaining
 from shroff.errors import CheckFailed, ConfigurationError
-from shroff.evaluate import LatestSplit, parse
+from shroff.evaluate import LatestSplit, Metrics, parse
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
@@ -128,11 +128,12 @@ def train_models(
         ConfigurationError: no detectors, no label, or a split that does not fit the data.
         MixedCurrencies: something reads amounts that are in several currencies.
     """
+    asked = split or project.split
+    chosen = parse(asked) if isinstance(asked, str) else asked
     schema = project.plan.schema
     require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
     progress("compute features")
     dataset = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
-    chosen = parse(split or project.split)
     days = chosen.over(dataset.time) if isinstance(chosen, LatestSplit) else chosen
     run = train(
         dataset,
@@ -229,8 +230,7 @@ def summary(run: Run) -> dict[str, Any]:
     """A run as plain JSON: the split, its sizes, and every detector's figures."""
     return {
         "split": run.split,
-        "train_rows": len(run.rows.train),
-        "test_rows": len(run.rows.test),
+        "parts": {part.name: {"payments": part.payments, "frauds": part.frauds} for part in run.parts},
         "inputs": [*run.dataset.numeric, *run.dataset.nominal],
         "currencies": payments_by_currency(run.dataset.table, run.dataset.schema),
         "base_currency": run.dataset.schema.base,
@@ -241,6 +241,7 @@ def summary(run: Run) -> dict[str, Any]:
                 "held_out_average_precision": trained.held_out,
                 "train": trained.train.to_dict(),
                 "test": trained.test.to_dict(),
+                "test_with_known_cards": _figures(trained.test_with_known_cards),
                 "thresholds": {
                     "review_at": trained.thresholds.review_at,
                     "decline_at": trained.thresholds.decline_at,
@@ -252,3 +253,7 @@ def summary(run: Run) -> dict[str, Any]:
             for trained in run.trained
         },
     }
+
+
+def _figures(metrics: Metrics | None) -> dict[str, int | float | None] | None:
+    return None if metrics is None else metrics.to_dict()

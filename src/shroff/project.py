@@ -19,6 +19,7 @@ from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
     from shroff.detect import Detector
+    from shroff.evaluate.split import AnySplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class Project:
         card: the column that cards are told apart by in Card Precision@k; by default the key of an entity
             called `card`.
         join: the payment id on which a second table of pre-computed statistics is joined.
-        split: how to split when the command line does not say.
+        split: how to split when the command line does not say, as the text that `--split` takes or as a split of
+            `shroff.evaluate`. Every test payment is judged unless it says `known_cards=drop`.
 
     Raises:
         ConfigurationError: definitions that do not fit together.
@@ -47,7 +49,7 @@ class Project:
     inputs: Sequence[str] | None = None
     card: str | None = None
     join: str | None = None
-    split: str = "time:70/30"
+    split: str | AnySplit = "time:70/30"
 
     def __post_init__(self) -> None:
         for group in self.features:

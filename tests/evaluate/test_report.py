@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shroff.evaluate import Cost, Metrics, cost_by_threshold, measure
-from shroff.evaluate.report import comparison, confusion, costs, to_json
+from shroff.evaluate.report import comparison, confusion, costs, payment_parts, to_json
 
 Y = np.array([0, 0, 0, 0, 1, 1])
 GOOD = measure(Y, np.array([0.1, 0.1, 0.2, 0.3, 0.8, 0.9]), threshold=0.5)
@@ -48,6 +48,16 @@ def test_comparison_fits_120_columns_with_long_names_and_card_precision() -> Non
     for title in ("Accuracy", "Precision", "Recall", "F1", "ROC AUC", "Avg. prec.", "CP@100"):
         assert title in shown
     assert shown.count("train  test") == 7
+
+
+def test_parts_say_what_was_left_out_and_why() -> None:
+    counts = {"train": (9000, 80), "test": (1000, 9), "known_cards": (1_200, 70), "unlabelled": (40, None)}
+    shown = text(payment_parts(counts))
+    assert line(shown, "judged")[-2:] == ["1,000", "9"]
+    assert "cards with an earlier known fraud (known_cards=drop)" in shown
+    assert "without a label" in shown
+    assert line(shown, "left")[-2:] == ["1,200", "70"]
+    assert "40  unknown" in shown
 
 
 def test_comparison_of_nothing_is_an_empty_table() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -83,7 +84,7 @@ def payments(draw: st.DrawFn) -> tuple[TemporalSplit, list[tuple[int, int, int]]
     rows = draw(st.lists(st.tuples(day, st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=60))
     last = train + delay + test - 1
     anchors = [(0, 90, 0), (0, 91, 1), (last, 92, 0), (last, 93, 1)]  # so that neither part lacks a class
-    return TemporalSplit(START, train, delay, test), draw(st.permutations(rows + anchors))
+    return TemporalSplit(START, train, delay, test, known_cards="drop"), draw(st.permutations(rows + anchors))
 
 
 def slow_split(split: TemporalSplit, rows: list[tuple[int, int, int]]) -> tuple[list[int], list[int]]:
@@ -131,13 +132,38 @@ def test_a_known_card_is_dropped_and_an_unknown_one_and_a_missing_one_stay() -> 
     day = [0, 0, 0, 2, 2, 2, 2]
     card = np.array(["known", "other", None, "known", "other", "other", None], dtype=object)
     y = np.array([1, 0, 1, 1, 0, 1, 0])
-    split = TemporalSplit(START, train_days=1, delay_days=1, test_days=1)
-    assert split.rows(noons(day), y, card).test.tolist() == [4, 5, 6]
-    assert split.rows(noons(day), y).test.tolist() == [3, 4, 5, 6]
+    split = TemporalSplit(START, train_days=1, delay_days=1, test_days=1, known_cards="drop")
+    found = split.rows(noons(day), y, card)
+    assert (found.test.tolist(), found.known_cards.tolist()) == ([4, 5, 6], [3])
+    with pytest.raises(ConfigurationError, match=r"got none: set Project\(card=…\)"):
+        split.rows(noons(day), y)
+    kept = replace(split, known_cards="keep").rows(noons(day), y, card)
+    assert (kept.test.tolist(), kept.known_cards.tolist()) == ([3, 4, 5, 6], [])
+
+
+@given(payments(), st.booleans())
+@settings(deadline=None)
+def test_every_payment_is_in_one_part_or_left_out_for_one_reason(
+    case: tuple[TemporalSplit, list[tuple[int, int, int]]], drop: bool
+) -> None:
+    split, rows = case
+    day, card, y = (np.array(column) for column in zip(*rows, strict=True))
+    found = replace(split, known_cards="drop" if drop else "keep").rows(noons(day), y, card)
+    everywhere = [found.train, found.test, *found.left_out.values()]
+    assert sorted(np.concatenate(everywhere).tolist()) == list(range(len(rows)))
+    assert all(part.size for part in everywhere)
+    assert set(found.left_out) <= {"before", "delay", "after", *(["known_cards"] if drop else [])}
+    first = split.train_days + split.delay_days
+    inside = {"before": (-9, 0), "delay": (split.train_days, first), "after": (split._days, 99)}
+    for reason, (start, stop) in inside.items():
+        assert (
+            found.left_out.get(reason, np.array([], int)).tolist()
+            == np.flatnonzero((day >= start) & (day < stop)).tolist()
+        )
 
 
 def test_a_card_becomes_known_once_its_label_could_have_come_in() -> None:
-    split = TemporalSplit(START, train_days=1, delay_days=1, test_days=3)
+    split = TemporalSplit(START, train_days=1, delay_days=1, test_days=3, known_cards="drop")
     day, y = [0, 0, 1, 2, 2, 2, 3, 4], np.array([1, 0, 1, 0, 0, 1, 0, 0])
     card = np.array([9, 9, 1, 1, 2, 2, 1, 2])
     # the fraud of day 1 is known from day 3 on, the one of day 2 from day 4 on
@@ -183,10 +209,11 @@ def test_unusable_arrays_are_refused() -> None:
     split, y = TemporalSplit(START, 1, 0, 1), np.array([0, 1])
     with pytest.raises(DataError, match="`time` with one value"):
         split.rows(noons([0]), y)
+    drop = replace(split, known_cards="drop")
     with pytest.raises(DataError, match="`card` with one value"):
-        split.rows(noons([0, 1]), y, np.array([1]))
+        drop.rows(noons([0, 1]), y, np.array([1]))
     with pytest.raises(DataError, match="text or None"):
-        split.rows(noons([0, 1]), y, np.array([1, None], dtype=object))
+        drop.rows(noons([0, 1]), y, np.array([1, None], dtype=object))
     with pytest.raises(DataError, match="none in 1 row"):
         split.rows(np.array([START, "NaT"], "datetime64[us]"), y)
     with pytest.raises(DataError, match="datetime64 in UTC"):
@@ -225,6 +252,11 @@ def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int,
         ("random:66.5/33.5,seed=3", RandomSplit(test=0.335, seed=3)),
         ("time:2018-07-25/7/7/7", TemporalSplit(START, 7, 7, 7)),
         ("time:2018-07-25/28/0/7,zone=Asia/Kolkata", TemporalSplit(START, 28, 0, 7, "Asia/Kolkata")),
+        ("time:80/20,known_cards=drop", LatestSplit(test=0.2, known_cards="drop")),
+        (
+            "time:2018-07-25/7/7/7,zone=Asia/Kolkata,known_cards=drop",
+            TemporalSplit(START, 7, 7, 7, "Asia/Kolkata", known_cards="drop"),
+        ),
     ],
 )
 def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalSplit) -> None:
@@ -242,6 +274,11 @@ def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalS
         ("random:70/20", "add up to 100"),
         ("time:70/20", "add up to 100"),
         ("random:100/0", "between 0 and 1"),
+        ("random:70/30,known_cards=drop", "unknown option `known_cards` of the split .*: expected seed"),
+        ("time:70/30,known_card=drop", "unknown option `known_card`.*did you mean `known_cards`"),
+        ("time:70/30,known_cards=dropped", "got `dropped`: did you mean `drop`"),
+        ("time:70/30,delay=0,delay=1", "expected a split such as"),
+        ("time:70/30,delay=soon", "expected a split such as"),
         ("time:2018-07-25/7/7", "expected a split such as"),
         ("time:2018-02-30/7/7/7", "day of the calendar"),
         ("time:2018-07-25/0/7/7", "at least one training day"),
@@ -268,6 +305,8 @@ def test_the_latest_days_are_judged() -> None:
     days = np.datetime64("2024-01-01", "us") + np.arange(100) * np.timedelta64(1, "D")
     split = LatestSplit(test=0.2, delay_days=3).over(days)
     assert str(split) == "time:2024-01-01/77/3/20"
+    dropping = LatestSplit(test=0.2, delay_days=3, known_cards="drop").over(days)
+    assert str(dropping) == "time:2024-01-01/77/3/20,known_cards=drop"
     rows = split.rows(days, np.arange(100) % 2)
     assert (rows.train[0], rows.train[-1], rows.test[0], rows.test[-1]) == (0, 76, 80, 99)
     with pytest.raises(ConfigurationError, match="expected more than 9 days"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from shroff.detect import BoostedTrees, Calibration, LogisticRegression, Rules
 from shroff.errors import ConfigurationError, UnknownColumn
 from shroff.evaluate import RandomSplit, TemporalSplit, average_precision
 from shroff.experiment import Dataset, Run, train
+from shroff.experiment.run import Part
 from shroff.features.plan import Plan
 
 N = 3000
@@ -90,6 +92,34 @@ def test_a_temporal_split_trains_on_the_past(dataset: Dataset) -> None:
     run = train(dataset, [LogisticRegression()], split, cost=Cost(), k=3)
     assert dataset.time[run.rows.train].max() < dataset.time[run.rows.test].min()
     assert isinstance(run.best.calibration, Calibration)
+
+
+def test_every_test_payment_is_judged_unless_known_cards_are_to_be_dropped(dataset: Dataset) -> None:
+    """A project that merely names its cards is judged on all of the test days."""
+    split = TemporalSplit(START.date(), 7, 2, 7)
+    run = train(dataset, [LogisticRegression()], split, cost=Cost(), k=3)
+    day = ((dataset.time - np.datetime64(START.date())) / np.timedelta64(1, "D")).astype(int)
+    assert run.best.test.n == ((day >= 9) & (day < 16)).sum()
+    assert run.best.test_with_known_cards is None
+    assert [part.name for part in run.parts] == ["train", "test", "delay", "after"]
+
+
+def test_known_cards_that_are_dropped_are_counted_and_both_figures_given(dataset: Dataset) -> None:
+    split = TemporalSplit(START.date(), 7, 2, 7)
+    whole = train(dataset, [LogisticRegression()], split, cost=Cost(), k=3)
+    run = train(dataset, [LogisticRegression()], replace(split, known_cards="drop"), cost=Cost(), k=3)
+    parts = {part.name: part for part in run.parts}
+    assert parts["known_cards"].payments == whole.best.test.n - run.best.test.n > 0
+    assert parts["known_cards"].frauds == whole.best.test.frauds - run.best.test.frauds
+    assert run.best.test_with_known_cards == whole.best.test
+    assert sum(part.payments for part in run.parts) == N
+
+
+def test_payments_without_a_label_are_counted() -> None:
+    frame = log().with_columns(pl.when(pl.int_range(pl.len()) % 100 > 0).then("fraud").alias("fraud"))
+    run = train(Dataset.build(frame, plan), [LogisticRegression()], RandomSplit(), cost=Cost())
+    assert run.parts[-1] == Part("unlabelled", N // 100, None)
+    assert sum(part.payments for part in run.parts) == N
 
 
 def test_two_detectors_of_a_kind_are_told_apart(dataset: Dataset) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,7 +19,11 @@ def train(
     data: Data,
     split: Annotated[
         str | None,
-        typer.Option(help="time:70/30, time:START/TRAIN/DELAY/TEST in days, or random:70/30.", show_default=False),
+        typer.Option(
+            help="time:70/30[,delay=DAYS], time:START/TRAIN/DELAY/TEST in days, or random:70/30; the first two take"
+            " ,known_cards=drop, which leaves cards with an earlier known fraud out of the test.",
+            show_default=False,
+        ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
     tune: Annotated[int, typer.Option(help="Parameters to try per detector; a stopped search goes on.", min=0)] = 0,
@@ -36,7 +41,7 @@ def train(
 
     Exit code 1 when the doctor's findings kept it from being packaged.
     """
-    from shroff.evaluate.report import comparison, findings
+    from shroff.evaluate.report import findings
     from shroff.experiment.doctor import accepted
     from shroff.pipeline import collect_table, package, summary, train_models
     from shroff.project import load_project
@@ -73,7 +78,7 @@ def train(
     else:
         print_dropped(cleaned.dropped)
         print_currencies(document["currencies"], document["base_currency"])
-        out.print(comparison({trained.name: (trained.train, trained.test) for trained in run.trained}))
+        _print_figures(document)
         for trained in run.trained:
             if trained.tuning is not None:
                 out.print(f"Tuned {trained.name}: {trained.tuning.parameters}", soft_wrap=True)
@@ -91,7 +96,7 @@ def report(
     """Print what a bundle holds, how its detectors compared and what the doctor found."""
     from shroff.detect.checks import Finding
     from shroff.evaluate.metrics import Metrics
-    from shroff.evaluate.report import comparison, confusion, findings
+    from shroff.evaluate.report import confusion, findings
     from shroff.package import load
 
     loaded = load(bundle)
@@ -99,13 +104,9 @@ def report(
     if as_json:
         show(document)
         return
-    figures = {
-        name: (Metrics(**entry["train"]), Metrics(**entry["test"]))
-        for name, entry in loaded.metrics["detectors"].items()
-    }
     out.print(f"{loaded.name}, version {loaded.version}, trained on data {loaded.fingerprint[:12]}")
-    out.print(comparison(figures))
-    out.print(confusion(figures[loaded.name][1]))
+    _print_figures(loaded.metrics)
+    out.print(confusion(Metrics(**loaded.metrics["detectors"][loaded.name]["test"])))
     subjects = {"data": loaded.metrics} | loaded.metrics["detectors"]
     out.print(
         findings({name: [Finding(**one) for one in entry.get("findings", ())] for name, entry in subjects.items()})
@@ -113,3 +114,21 @@ def report(
     print_currencies(loaded.metrics.get("currencies", {}), loaded.metrics.get("base_currency"))
     for name in loaded.metrics.get("accepted", ()):
         out.print(f"Packaged despite the check {name}.")
+
+
+def _print_figures(summary: Mapping[str, Any]) -> None:
+    """Print which payments a run learned from and was judged by, and its figures, from its summary."""
+    from shroff.evaluate.metrics import Metrics
+    from shroff.evaluate.report import comparison, payment_parts
+
+    out.print(payment_parts({name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}))
+    detectors = summary["detectors"]
+    for title, test in (
+        ("Training and test payments", "test"),
+        ("The same with the test payments of known cards", "test_with_known_cards"),
+    ):
+        runs = {
+            name: (Metrics(**one["train"]), Metrics(**one[test])) for name, one in detectors.items() if one.get(test)
+        }
+        if runs:
+            out.print(comparison(runs, title=title))

@@ -25,10 +25,12 @@ from shroff.evaluate.metrics import (
     measure,
     roc_auc,
 )
-from shroff.evaluate.split import LatestSplit, RandomSplit, Split, TemporalSplit, parse
+from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
+from shroff.evaluate.split_text import parse
 
 __all__ = [
     "NEVER",
+    "AnySplit",
     "Cost",
     "Curve",
     "LatestSplit",

@@ -22,7 +22,29 @@ _SHOWN = {
 }
 
 
-def comparison(runs: Mapping[str, tuple[Metrics, Metrics]]) -> Table:
+_PARTS = {
+    "train": "learned from",
+    "test": "judged by",
+    "before": "left out: before the training days",
+    "delay": "left out: in the delay, in which labels of the training days come in",
+    "after": "left out: after the test days",
+    "known_cards": "left out of the test days: cards with an earlier known fraud (known_cards=drop)",
+    "unlabelled": "left out: without a label",
+}
+
+
+def payment_parts(counts: Mapping[str, tuple[int, int | None]]) -> Table:
+    """Which payments were learned from, judged by and left out, and why: `counts` are payments and frauds by part."""
+    table = Table(title="Payments", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for title in ("payments", "frauds"):
+        table.add_column(title, justify="right")
+    for name, (payments, frauds) in counts.items():
+        table.add_row(_PARTS.get(name, name), f"{payments:,}", "unknown" if frauds is None else f"{frauds:,}")
+    return table
+
+
+def comparison(runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Training and test payments") -> Table:
     """One row per detector, in the order given: each figure on the training and on the test payments.
 
     `runs` maps a detector's name to its training and test figures. Card precision appears when it was
@@ -31,7 +53,7 @@ def comparison(runs: Mapping[str, tuple[Metrics, Metrics]]) -> Table:
     with_cards = any(test.card_precision_at_k is not None for _, test in runs.values())
     k = max((test.k for _, test in runs.values()), default=0)
     shown = _SHOWN | ({f"CP@{k}": "card_precision_at_k"} if with_cards else {})
-    table = Table(title="Training and test payments", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Detector\n", overflow="fold")
     for title in shown:
         table.add_column(f"{title}\ntrain  test", justify="center", no_wrap=True)

@@ -1,17 +1,18 @@
 """Which payments to learn from and which to be judged on.
 
 At random, stratified by label, or in time as it happens in a bank: some days to learn from, a delay in
-which the labels of those days come in, some days to be judged on. The protocol in time, with the removal
-of cards already known to be compromised, is that of Le Borgne et al., *Reproducible Machine Learning for
-Credit Card Fraud Detection* (2022), chapters 3 and 5.
+which the labels of those days come in, some days to be judged on. With `known_cards="drop"` the protocol is
+that of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud Detection* (2022), chapters 3
+and 5: cards already known to be compromised are not judged.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
@@ -20,13 +21,28 @@ from numpy.typing import NDArray
 from shroff.errors import ConfigurationError, DataError, did_you_mean
 from shroff.evaluate._arrays import Bools, Ints, codes, labels, same_length
 
+KnownCards: TypeAlias = Literal["keep", "drop"]
+"""Whether test payments of cards with an earlier known fraud are judged (`keep`) or left out (`drop`)."""
+
+_KNOWN_CARDS = ("keep", "drop")
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Row numbers of the training and of the test payments, each ascending; no row is in both."""
+    """Row numbers of the training and of the test payments, each ascending; no row is in both.
+
+    `left_out` holds the rows of neither part by reason: `before` the training days, in the label `delay`,
+    `after` the test days, and of `known_cards`; a reason without rows is absent.
+    """
 
     train: Ints
     test: Ints
+    left_out: Mapping[str, Ints] = field(default_factory=dict)
+
+    @property
+    def known_cards(self) -> Ints:
+        """The rows of the test days that were left out because their cards had an earlier known fraud."""
+        return self.left_out.get("known_cards", np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,8 @@ class TemporalSplit:
     """Days to learn from, a delay for their labels to come in, and days to be judged on.
 
     Days are calendar days in `zone`. Training takes the `train_days` from `start`, the test takes the
-    `test_days` that follow the `delay_days` after those.
+    `test_days` that follow the `delay_days` after those. `known_cards="drop"` leaves cards with an earlier
+    known fraud out of the test, as the handbook's protocol does; by default every payment is judged.
 
     >>> split = TemporalSplit(date(2018, 7, 25), train_days=1, delay_days=1, test_days=1)
     >>> day = ["2018-07-25", "2018-07-25", "2018-07-26", "2018-07-27", "2018-07-27"]
@@ -93,8 +110,10 @@ class TemporalSplit:
     delay_days: int
     test_days: int
     zone: str = "UTC"
+    known_cards: KnownCards = "keep"
 
     def __post_init__(self) -> None:
+        _check_known_cards(self.known_cards)
         if self.train_days < 1 or self.test_days < 1 or self.delay_days < 0:
             raise ConfigurationError(
                 "expected at least one training day, no negative delay and at least one test day, got"
@@ -112,19 +131,20 @@ class TemporalSplit:
 
     def __str__(self) -> str:
         zone = "" if self.zone == "UTC" else f",zone={self.zone}"
-        return f"time:{self.start.isoformat()}/{self.train_days}/{self.delay_days}/{self.test_days}{zone}"
+        days = f"{self.start.isoformat()}/{self.train_days}/{self.delay_days}/{self.test_days}"
+        return f"time:{days}{zone}{_known_cards_text(self.known_cards)}"
 
     def rows(
         self, time: NDArray[np.datetime64], y: NDArray[np.generic], card: NDArray[np.generic] | None = None
     ) -> Split:
         """Split the payments made at `time` [n] (datetime64, UTC) and labelled `y` [n], 0 or 1.
 
-        With `card` [n], the cards known to be compromised are not judged again: a test day drops every
-        payment of a card that had a fraud on a training day, or later but more than `delay_days` before that
-        test day. A payment with no card (None) always stays.
+        With `known_cards="drop"`, which needs `card` [n], a test day drops every payment of a card that had a
+        fraud on a training day, or later but more than `delay_days` before that test day. A payment with no
+        card (None) always stays.
 
-        Raises `ConfigurationError` when a part holds no fraud or no genuine payment, `DataError` when the
-        arrays differ in length or a time is missing.
+        Raises `ConfigurationError` when a part holds no fraud or no genuine payment, or known cards are to be
+        dropped without `card`; `DataError` when the arrays differ in length or a time is missing.
         """
         fraud = labels(y)
         same_length("time", time, fraud.size)
@@ -136,13 +156,18 @@ class TemporalSplit:
         test_from = self.train_days + self.delay_days
         train = (day >= 0) & (day < self.train_days)
         test = (day >= test_from) & (day < self._days)
-        if card is not None:
-            same_length("card", card, fraud.size)
-            near = np.flatnonzero((day >= 0) & (day < self._days))
-            test[near] &= ~self._known(day[near], fraud[near], card[near])
+        dropped = test & self._known(day, fraud, card)
+        test &= ~dropped
         self._check("training", train, fraud, time, first=0, days=self.train_days)
         self._check("test", test, fraud, time, first=test_from, days=self.test_days)
-        return Split(train=np.flatnonzero(train), test=np.flatnonzero(test))
+        why = {
+            "before": day < 0,
+            "delay": (day >= self.train_days) & (day < test_from),
+            "after": day >= self._days,
+            "known_cards": dropped,
+        }
+        left_out = {reason: np.flatnonzero(rows) for reason, rows in why.items() if rows.any()}
+        return Split(train=np.flatnonzero(train), test=np.flatnonzero(test), left_out=left_out)
 
     @property
     def _days(self) -> int:
@@ -158,13 +183,22 @@ class TemporalSplit:
         seconds = [int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days]
         return np.array(seconds, dtype="datetime64[s]").astype("datetime64[us]")
 
-    def _known(self, day: Ints, fraud: Bools, card: NDArray[np.generic]) -> Bools:
-        code = codes(card)
+    def _known(self, day: Ints, fraud: Bools, card: NDArray[np.generic] | None) -> Bools:
+        """Which payments are of cards whose earlier fraud was known on their day; none unless those are dropped."""
+        known = np.zeros(fraud.size, dtype=np.bool_)
+        if self.known_cards == "keep":
+            return known
+        if card is None:
+            raise ConfigurationError(f"expected a card of each payment for {self}, got none: set Project(card=…)")
+        same_length("card", card, fraud.size)
+        near = np.flatnonzero((day >= 0) & (day < self._days))
+        code = codes(card[near])
         never = self._days
         first_fraud = np.full(int(code.max(initial=-1)) + 2, never)
-        np.minimum.at(first_fraud, code[fraud], day[fraud])
+        np.minimum.at(first_fraud, code[fraud[near]], day[near][fraud[near]])
         first_fraud[-1] = never  # where code -1, a missing card, points
-        return first_fraud[code] < day - self.delay_days
+        known[near] = first_fraud[code] < day[near] - self.delay_days
+        return known
 
     def _check(
         self, part: str, rows: Bools, fraud: Bools, time: NDArray[np.datetime64], *, first: int, days: int
@@ -193,8 +227,10 @@ class LatestSplit:
 
     test: float = 0.3
     delay_days: int = 7
+    known_cards: KnownCards = "keep"
 
     def __post_init__(self) -> None:
+        _check_known_cards(self.known_cards)
         if not 0 < self.test < 1 or self.delay_days < 0:
             raise ConfigurationError(
                 "expected a share of test days between 0 and 1 and no negative delay, got"
@@ -204,7 +240,7 @@ class LatestSplit:
     def __str__(self) -> str:
         test = Decimal(str(self.test)) * 100
         delay = f",delay={self.delay_days}" if self.delay_days != type(self)().delay_days else ""
-        return f"time:{_plain(100 - test)}/{_plain(test)}{delay}"
+        return f"time:{_plain(100 - test)}/{_plain(test)}{delay}{_known_cards_text(self.known_cards)}"
 
     def over(self, time: NDArray[np.datetime64]) -> TemporalSplit:
         """The split of payments made at `time` [n]; raises `ConfigurationError` for too few days."""
@@ -218,56 +254,24 @@ class LatestSplit:
             raise ConfigurationError(
                 f"expected more than {test_days + self.delay_days} days of payments to split by {self}, got {days}"
             )
-        return TemporalSplit(first.astype(object), train_days, self.delay_days, test_days)
+        days_of = (first.astype(object), train_days, self.delay_days, test_days)
+        return TemporalSplit(*days_of, known_cards=self.known_cards)
 
 
-_SHARE = r"(\d{1,3}(?:\.\d+)?)"
-_RANDOM = re.compile(rf"random:{_SHARE}/{_SHARE}(?:,seed=(\d+))?")
-_LATEST = re.compile(rf"time:{_SHARE}/{_SHARE}(?:,delay=(\d{{1,5}}))?")
-_TIME = re.compile(r"time:(\d{4}-\d\d-\d\d)/(\d{1,5})/(\d{1,5})/(\d{1,5})(?:,zone=(\S+))?")
+AnySplit: TypeAlias = RandomSplit | LatestSplit | TemporalSplit
+"""Any definition of a split; `shroff.evaluate.parse` reads one from its text."""
 
 
-def parse(text: str) -> RandomSplit | LatestSplit | TemporalSplit:
-    """The split that a text describes; `str()` of a split gives the text back.
-
-    `random:TRAIN/TEST[,seed=N]` in percent, `time:TRAIN/TEST[,delay=DAYS]` in percent of the days, or
-    `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days.
-    Raises `ConfigurationError` for any other text.
-
-    >>> parse("random:70/30,seed=3")
-    RandomSplit(test=0.3, seed=3)
-    >>> parse("time:2018-07-25/7/7/7")
-    TemporalSplit(start=datetime.date(2018, 7, 25), train_days=7, delay_days=7, test_days=7, zone='UTC')
-    >>> parse("random:70/20")
-    Traceback (most recent call last):
-    shroff.errors.ConfigurationError: expected two shares that add up to 100 percent, got `random:70/20`
-    """
-    if found := _RANDOM.fullmatch(text):
-        train, test, seed = found.groups()
-        return RandomSplit(test=_test_share(train, test, text), seed=int(seed or 0))
-    if found := _LATEST.fullmatch(text):
-        train, test, delay = found.groups()
-        return LatestSplit(test=_test_share(train, test, text), delay_days=7 if delay is None else int(delay))
-    if found := _TIME.fullmatch(text):
-        start, train, delay, test, zone = found.groups()
-        return TemporalSplit(_start(start), int(train), int(delay), int(test), zone or "UTC")
-    raise ConfigurationError(
-        "expected a split such as `time:70/30`, `time:2018-07-25/7/7/7`,"
-        f" `time:2018-07-25/7/7/7,zone=Europe/Zurich`, `random:70/30` or `random:70/30,seed=3`, got `{text}`"
-    )
+def _check_known_cards(known_cards: str) -> None:
+    if known_cards not in _KNOWN_CARDS:
+        raise ConfigurationError(
+            f'expected known_cards="keep" or known_cards="drop", got `{known_cards}`'
+            f"{did_you_mean(known_cards, _KNOWN_CARDS)}"
+        )
 
 
-def _test_share(train: str, test: str, text: str) -> float:
-    if Decimal(train) + Decimal(test) != 100:
-        raise ConfigurationError(f"expected two shares that add up to 100 percent, got `{text}`")
-    return float(Decimal(test) / 100)
-
-
-def _start(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"expected a day of the calendar to start from, got `{text}`") from None
+def _known_cards_text(known_cards: KnownCards) -> str:
+    return "" if known_cards == "keep" else f",known_cards={known_cards}"
 
 
 def _plain(number: Decimal) -> str:

@@ -25,7 +25,8 @@ class Dataset:
     """Payments ready to learn from.
 
     `table`: the clean table with amounts in major units and one column per feature; `y` bool [n]; `numeric`
-    and `nominal`: the names of the inputs; `card`: the column that cards are told apart by, if any.
+    and `nominal`: the names of the inputs; `card`: the column that cards are told apart by, if any;
+    `unlabelled`: how many payments of the clean table were left out because they have no label.
     """
 
     table: pl.DataFrame
@@ -34,6 +35,7 @@ class Dataset:
     numeric: tuple[str, ...]
     nominal: tuple[str, ...]
     card: str | None
+    unlabelled: int = 0
 
     @classmethod
     def build(
@@ -70,6 +72,7 @@ class Dataset:
             numeric=tuple(name for name in chosen if known[name] == "number"),
             nominal=tuple(name for name in chosen if known[name] == "text"),
             card=card,
+            unlabelled=frame.height - labelled.height,
         )
 
     @property

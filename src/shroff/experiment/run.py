@@ -42,7 +42,8 @@ class Trained:
 
     `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked;
     `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores;
-    `findings` are the doctor's.
+    `test_with_known_cards` are those on the test payments and the known cards' that the split dropped, None where it
+    dropped none; `findings` are the doctor's.
     """
 
     name: str
@@ -54,8 +55,18 @@ class Trained:
     train: Metrics
     test: Metrics
     seconds: float
+    test_with_known_cards: Metrics | None = None
     tuning: Tuning | None = None
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Payments that a run learned from, judged by or left out, and how many of them are frauds (None: unknown)."""
+
+    name: str
+    payments: int
+    frauds: int | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,15 @@ class Run:
         """What keeps a detector of this run from being packaged, but for the checks named in `accept`."""
         found = (*self.findings, *trained.findings)
         return [finding for finding in found if finding.severity == "failure" and finding.check not in accept]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Every labelled and unlabelled payment once: `train`, `test`, then those left out, by the split's reasons."""
+        y, rows = self.dataset.y, {"train": self.rows.train, "test": self.rows.test} | dict(self.rows.left_out)
+        parts = [Part(name, len(part), int(y[part].sum())) for name, part in rows.items()]
+        if self.dataset.unlabelled:
+            parts.append(Part("unlabelled", self.dataset.unlabelled, None))
+        return tuple(parts)
 
     @property
     def best(self) -> Trained:
@@ -218,6 +238,9 @@ class _Training:
             held_out=average_precision(y, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
             test=self._measure(judge, calibration.probability(scores), threshold),
+            test_with_known_cards=self._with_known_cards(
+                lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))), threshold
+            ),
             seconds=seconds,
             tuning=self.tuning,
             findings=tuple(found),
@@ -246,6 +269,12 @@ class _Training:
 
     def _days(self) -> NDArray[np.datetime64]:
         return self.dataset.time.astype("datetime64[D]")
+
+    def _with_known_cards(self, probability: Callable[[NDArray[np.int64]], Floats], threshold: float) -> Metrics | None:
+        if not len(self.rows.known_cards):
+            return None
+        rows = np.sort(np.append(self.rows.test, self.rows.known_cards))
+        return self._measure(rows, probability(rows), threshold)
 
     def _measure(self, rows: NDArray[np.int64], probability: Floats, threshold: float) -> Metrics:
         cards = self.dataset.cards
