@@ -97,10 +97,16 @@ def test_disk_full(file: Path) -> None:
     subprocess.run([sys.executable, "-c", FILL_THE_DISK, f"sqlite:///{file}"], check=True, timeout=PATIENCE)
 
 
-def test_a_second_writer_is_refused(file: Path) -> None:
-    url = f"sqlite:///{file}"
-    first = Ledger(url)
+@pytest.mark.parametrize("other", ["ledger.db", "linked.db", "folder/ledger.db", "hard.db"])
+def test_a_second_writer_is_refused_by_whatever_name_it_knows_the_file(file: Path, other: str) -> None:
+    first = Ledger(f"sqlite:///{file}")
     first.open()
+    (file.parent / "linked.db").symlink_to(file)
+    (file.parent / "hard.db").hardlink_to(file)
+    (file.parent / "folder").symlink_to(file.parent)
+    for stray in file.parent.glob("*.lock"):
+        stray.unlink()
+    url = f"sqlite:///{file.parent / other}"
     told = subprocess.run(
         [sys.executable, "-c", OPEN_AS_SECOND, url], check=True, timeout=PATIENCE, capture_output=True, text=True
     )

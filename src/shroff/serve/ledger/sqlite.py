@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -27,9 +29,10 @@ class SQLite:
             raise ConfigurationError(
                 "expected the ledger in a file, `sqlite:///folder/ledger.db`, got a URL without a file name."
             )
-        self._path = Path(str(url.database)).absolute()
+        # two names of one file are one ledger
+        self._path = Path(str(url.database)).resolve()
         self._file: tuple[int, int] | None = None
-        self._lock: sqlite3.Connection | None = None
+        self._lock: int | None = None
         self.engine = create_engine(
             "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
         )
@@ -64,8 +67,7 @@ class SQLite:
     def release(self) -> None:
         """Let another process write."""
         if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def present(self) -> None:
         """Raise `LedgerUnavailable` when the file was moved, removed or replaced.
@@ -94,15 +96,18 @@ class SQLite:
         """Nothing to do: a file is never silent."""
 
     def _take_lock(self) -> bool:
-        # a second, empty database locked for good: the one file lock that every system has,
-        # gone with the process however it ends
-        self._lock = sqlite3.connect(f"{self._path}.lock", timeout=0, isolation_level=None, check_same_thread=False)
+        # on the file itself, whatever it is called, and gone with the process however it ends; it is not of the kind
+        # that SQLite takes (flock(2), not fcntl(2)), whose locks would go if this file were ever closed: it never is
+        if (
+            self._lock is None
+            or not self._path.exists()
+            or not os.path.samestat(os.fstat(self._lock), self._path.stat())
+        ):
+            self._lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                return False
-            raise
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
         return True
 
     def _create(self) -> bool:

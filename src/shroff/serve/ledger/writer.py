@@ -132,6 +132,8 @@ class Writer:
         with unavailable("look for what was written last", self._error):
             landed = self._has(last)
         self._doubted = None
+        if landed:
+            self._durable = last
         return group if landed else []
 
     def _tell_late(self, late: list[Waiting], group: list[Waiting]) -> None:
@@ -212,6 +214,12 @@ class Writer:
             raise LedgerUnavailable(
                 f"record {self._durable.seq} was acknowledged and is gone from the ledger: its database was "
                 "replaced while in use; restore it, or restart to go on from what is there."
+            )
+        if self._database.alone and last != self._durable:
+            # what this process has not seen is missing in its features, too
+            raise LedgerUnavailable(
+                f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has one writer: "
+                "stop that process, and restart this one."
             )
         return last
 
