@@ -70,7 +70,7 @@ def answered(response: httpx.Response) -> str | None:
 @pytest.fixture
 def sent(service: Service, pay: Pay, request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Makes what a door takes, as JSON."""
-    service.request("POST", "/v1/decisions", json=pay(payment_id="known", created_at="2024-05-04T10:00:00Z"))
+    service.request("POST", "/v1/decisions", json=pay(payment_id="known"))
     return lambda door: json.dumps(DOORS[door][1](pay(payment_id=request.node.name[:190])))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -12,9 +12,9 @@ import msgspec
 
 from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once, unreadable
 from shroff.errors import BadPayment, ShroffError
-from shroff.serve import problem
+from shroff.serve import encoding, problem
 from shroff.serve.answer import encode
-from shroff.serve.problem import Kind
+from shroff.serve.problem import Kind, Refused
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
@@ -36,10 +36,12 @@ PATH_TEMPLATE: Final = "path_template"
 """Where whoever answers a request leaves the template of its path, in its scope; Litestar does too."""
 
 TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes, got more.")
+BOMB: Final = Refused(problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes when it is inflated, got more.")
 NOT_JSON: Final[Refusal] = (
     problem.UNSUPPORTED_MEDIA_TYPE,
     "expected the header `Content-Type: application/json`, got another one.",
 )
+ENCODED: Final[Refusal] = (problem.UNSUPPORTED_MEDIA_TYPE, "expected a body that is not compressed, got another one.")
 _JSON_HEADER: Final = (b"content-type", b"application/json")
 _log = logging.getLogger("shroff.serve")
 
@@ -50,7 +52,8 @@ async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send,
         refusal = (problem.METHOD_NOT_ALLOWED, f"expected POST, got {scope['method']}.")
         await send_problem(send, refusal, ((b"allow", b"POST"),))
         return
-    body = refuse(scope["headers"], admit) or await read_body(receive)
+    headers = scope["headers"]
+    body = refuse(headers, admit) or await read_body(receive, headers)
     if body is None:
         return
     if isinstance(body, bytes):
@@ -71,7 +74,7 @@ def refuse(headers: Headers, admit: Admit | None = None) -> Refusal | None:
 
 def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
     """`refuse` where what is refused is asked again: only what can be used takes from what its key is good for."""
-    return _misfit(headers) or _denied(headers, admit)
+    return _misfit(headers, encoded=False) or _denied(headers, admit)
 
 
 def _denied(headers: Headers, admit: Admit | None) -> Refusal | None:
@@ -80,13 +83,27 @@ def _denied(headers: Headers, admit: Admit | None) -> Refusal | None:
     return deny(admit, next((value for name, value in headers if name == b"authorization"), None))
 
 
-def _misfit(headers: Headers) -> Refusal | None:
+def _misfit(headers: Headers, *, encoded: bool = True) -> Refusal | None:
+    """What is wrong with the headers; `encoded`: whether the body may be compressed."""
     for name, value in headers:
         if name == b"content-type":
             if not is_json(value):
                 return NOT_JSON
         elif name == b"content-length" and int(value) > LIMIT:
             return TOO_LARGE
+        elif name == encoding.HEADER:
+            misfit = unknown_coding(headers) if encoded else ENCODED
+            if misfit is not None:
+                return misfit
+    return None
+
+
+def unknown_coding(headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
+    """Why the body of a request cannot be inflated, as far as its headers tell."""
+    try:
+        encoding.coding(headers)
+    except Refused as error:
+        return problem.problem_of(error)
     return None
 
 
@@ -108,8 +125,53 @@ def is_json(content_type: bytes) -> bool:
     return content_type == b"application/json" or content_type.split(b";")[0].strip().lower() == b"application/json"
 
 
-async def read_body(receive: Receive) -> bytes | Refusal | None:
+def addressed(scope: Scope) -> Scope:
+    """A request as routes know it: HEAD asks for what GET asks for, and a slash at the end of a path says nothing.
+
+    The server leaves out the body of an answer to HEAD.
+    """
+    path: bytes = scope["raw_path"]
+    slash = path.endswith(b"/") and len(path) > 1
+    if scope["method"] != "HEAD" and not slash:
+        return scope
+    asked = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+    return asked | {"path": scope["path"][:-1], "raw_path": path[:-1]} if slash else asked
+
+
+async def read_body(receive: Receive, headers: Iterable[tuple[bytes, bytes]]) -> bytes | Refusal | None:
     """The body of a request; a refusal as soon as it is too large, None when the client leaves before its end."""
+    body = await _read(receive)
+    if not isinstance(body, bytes):
+        return body
+    try:
+        return plain(body, headers)
+    except (BadPayment, Refused) as error:
+        return problem.problem_of(error)
+
+
+def plain(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A whole body without the coding that the headers name.
+
+    Raises:
+        BadPayment: it is not compressed like that.
+        Refused: another coding than ours, or too large a body.
+    """
+    named = encoding.coding(headers)
+    return encoding.inflate(body, named, BOMB, limit=LIMIT) if named else body
+
+
+def plain_stream(receive: Receive, headers: Mapping[bytes, bytes]) -> Receive:
+    """A body in pieces without the coding that the headers name; one of known length is looked into before it is used.
+
+    Raises:
+        Refused: another coding than ours.
+    """
+    named = encoding.coding(headers.items())
+    ahead = LIMIT if b"content-length" in headers else 0
+    return encoding.inflated(receive, named, BOMB, ahead=ahead) if named else receive
+
+
+async def _read(receive: Receive) -> bytes | Refusal | None:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message["body"]

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from shroff.errors import BadPayment
 from shroff.serve import asgi, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, Receive, Refusal, Send
-from shroff.serve.problem import Kind, Problem
+from shroff.serve.problem import Kind, Problem, Refused
 from shroff.serve.protocols.http import Call, Interface, Reply, Route
 from shroff.serve.scorer import Scorer
 
@@ -25,6 +26,7 @@ LINES: Final = 1_024
 
 _UNIT: Final = 4_096
 _TOGETHER: Final = 64
+_EMPTY: Final = Refused(problem.TOO_LARGE, f"expected payments, got more than {LIMIT:,} blank lines.")
 _TOO_LONG: Final[Refusal] = (problem.TOO_LARGE, f"expected a line of at most {LIMIT:,} bytes, got a longer one.")
 
 
@@ -117,13 +119,17 @@ _Waiting = asyncio.Queue[tuple[int, asyncio.Task[bytes]] | None]
 
 async def _stream(scorer: Scorer, receive: Receive, send: Send) -> None:
     # the first piece before the first byte of the answer: who asked for `100 Continue` waits for it
-    first = await receive()
+    try:
+        first = await receive()
+    except (BadPayment, Refused) as error:
+        await asgi.send_problem(send, asgi.explain(error))
+        return
     headers = [(b"content-type", NDJSON.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     waiting, window = _Waiting(), _Window(LINES)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_write(waiting, window, send))
-        splitter, message, number = Splitter(), first, 0
+        splitter, message, number, blank = Splitter(), first, 0, 0
         while message["type"] == "http.request":
             more = message.get("more_body", False)
             lines = [*splitter.feed(message.get("body", b"")), *(() if more else splitter.end())]
@@ -133,9 +139,19 @@ async def _stream(scorer: Scorer, receive: Receive, send: Send) -> None:
                     units = 1 + len(line or b"") // _UNIT
                     await window.take(units)
                     waiting.put_nowait((units, tasks.create_task(_decide(scorer, line, number))))
+                else:
+                    blank += 1
             if not more:
                 break
-            message = await receive()
+            try:
+                # a line that is not answered holds nobody back, and a thousand of them are a byte when compressed
+                if blank > LIMIT:
+                    raise _EMPTY
+                message = await receive()
+            except (BadPayment, Refused) as error:
+                # what is behind these lines is not read
+                waiting.put_nowait((0, tasks.create_task(_refused(error, number + 1))))
+                break
         waiting.put_nowait(None)
 
 
@@ -144,6 +160,10 @@ async def _decide(scorer: Scorer, line: bytes | None, number: int) -> bytes:
         return _ended(_problem(_TOO_LONG, number) if line is None else await scorer.decide(line))
     except Exception as error:  # noqa: BLE001  # one line must not take its neighbours with it
         return _ended(_problem(asgi.explain(error), number))
+
+
+async def _refused(error: Exception, number: int) -> bytes:
+    return _ended(_problem(asgi.explain(error), number))
 
 
 def _problem(refusal: Refusal, number: int) -> bytes:

@@ -73,15 +73,19 @@ _NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, tol
 class _Exchange:
     """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its own."""
 
-    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "response_complete", "route", "trace")
+    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "old", "response_complete", "route", "trace")
 
     message_event = _Event()
 
-    def __init__(self, connection: Connection, route: Short, trace: Trace | None, *, keep_alive: bool) -> None:
+    def __init__(
+        self, connection: Connection, route: Short, trace: Trace | None, *, keep_alive: bool, old: bool = False
+    ) -> None:
         self._connection = connection
         self.route = route
         self.trace = trace
         self.keep_alive = keep_alive
+        # whether it came over HTTP/1.0, where a connection stays open only if both sides say so
+        self.old = old
         self.body: list[bytes] = []
         self.response_complete = False
         self.disconnected = False
@@ -215,7 +219,7 @@ class Connection(HttpToolsProtocol):
     def _remember(self, head: bytes, exchange: _Exchange) -> None:
         """Remember the head of a request that came in one piece: its bytes, and nothing else, led to this exchange."""
         unique = any(name == TRACEPARENT for name, _ in self.headers)
-        if exchange.keep_alive and not unique and len(head) <= _HEADS:
+        if exchange.keep_alive and not exchange.old and not unique and len(head) <= _HEADS:
             if len(self._heads) >= _HEADS:
                 self._heads.clear()
             self._heads[head] = Head(exchange.route, self.headers, len(head) + self._size)
@@ -260,7 +264,8 @@ class Connection(HttpToolsProtocol):
             self._size = 0
             keep_alive = self.parser.should_keep_alive()
             trace = self._telemetry.tracer.begin("POST", self.headers)
-            self._receiving = self.cycle = _Exchange(self, route, trace, keep_alive=keep_alive)  # type: ignore[assignment]
+            old = self.parser.get_http_version() == "1.0"
+            self._receiving = self.cycle = _Exchange(self, route, trace, keep_alive=keep_alive, old=old)  # type: ignore[assignment]
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -324,7 +329,9 @@ class Connection(HttpToolsProtocol):
             return
         if trace is not None and trace.answer is not None:
             lines += b"%b: %b\r\n" % (TRACEPARENT, trace.answer)
-        end = b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n"
+        end = b"connection: close\r\n\r\n"
+        if exchange.keep_alive:
+            end = b"connection: keep-alive\r\n\r\n" if exchange.old else b"\r\n"
         head = b"%b%b%bcontent-length: %d\r\n%b" % (STATUS_LINE[status], self._common_headers(), lines, len(body), end)
         self.transport.write(head + body)
         self._telemetry.answered(exchange.route.path, status, trace)
@@ -348,7 +355,9 @@ class Connection(HttpToolsProtocol):
     def _plain(self) -> bool:
         parser = self.parser
         return bool(
-            parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and not self.expect_100_continue
+            parser.get_method() == b"POST"
+            and parser.get_http_version() in ("1.1", "1.0")
+            and not self.expect_100_continue
         )
 
     def _free(self) -> bool:

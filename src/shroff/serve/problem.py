@@ -86,7 +86,10 @@ EVENT_CONFLICT: Final = Kind(
 )
 TOO_LARGE: Final = Kind("too-large", 413, "The request is too large", "Send at most 1 MiB in one request.")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(
-    "unsupported-media-type", 415, "The content type is not JSON", "Send `Content-Type: application/json`."
+    "unsupported-media-type",
+    415,
+    "The content type or encoding is not taken",
+    "Send `Content-Type: application/json`, and compress it with gzip, deflate or not at all.",
 )
 PAYMENT_CONFLICT: Final = Kind(
     "payment-conflict",
@@ -136,6 +139,15 @@ KINDS: Final = (
 )
 """All kinds, one per HTTP status."""
 
+
+class Refused(Exception):
+    """A request that is refused by the rules of HTTP: a kind of problem, and the sentence for it."""
+
+    def __init__(self, kind: Kind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
 _OF_ERROR: Final[dict[type[BaseException], Kind]] = {
     BadPayment: BAD_PAYMENT,
     PaymentConflict: PAYMENT_CONFLICT,
@@ -155,6 +167,8 @@ def problem_of(error: BaseException) -> tuple[Kind, str]:
     >>> problem_of(KeyError("4111111111111111"))[1]
     'an unexpected error; nothing was counted. It is in the log of the service.'
     """
+    if isinstance(error, Refused):
+        return error.kind, str(error)
     for kind in type(error).__mro__:
         if kind in _OF_ERROR:
             return _OF_ERROR[kind], str(error)

@@ -20,7 +20,7 @@ from shroff import __version__
 from shroff.errors import NotFound, PaymentConflict
 from shroff.serve import catalogue, health, problem
 from shroff.serve.answer import Answer, encode
-from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json
+from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json, plain
 from shroff.serve.catalogue import DeployedGroup, DeployedModel
 from shroff.serve.control import Gate, Scope
 from shroff.serve.health import Health
@@ -45,7 +45,11 @@ class StrictRequest(AnyRequest):
     async def json(self) -> Any:
         """The body, decoded and checked."""
         taken = self.route_handler.parsed_data_field
-        return await super().json() if taken is None else decode(await self.body(), taken.annotation)
+        return (
+            await super().json()
+            if taken is None
+            else decode(plain(await self.body(), self.scope["headers"]), taken.annotation)
+        )
 
 
 def routes(

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from shroff.serve import health, problem
-from shroff.serve.asgi import Receive, Scope, Send, send_problem
+from shroff.serve.asgi import Receive, Scope, Send, addressed, send_problem
 from shroff.serve.control import Gate
 from shroff.serve.health import Health
 from shroff.serve.protocols.http import JSON, Call, Interface, Interfaces, Reply, Route
@@ -33,6 +33,7 @@ class Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
+        scope = addressed(scope)
         answer = self._interfaces.find(scope)
         if answer is None:
             await send_problem(send, _NOWHERE)

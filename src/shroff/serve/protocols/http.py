@@ -135,7 +135,8 @@ class Interfaces:
                 if route.method == scope["method"]:
                     return partial(_answer, interface, route, found.groupdict(), self._gate)
             if matches:
-                allowed = ", ".join(sorted({route.method for route, _ in matches}))
+                methods = {route.method for route, _ in matches}
+                allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
                 refusal = (problem.METHOD_NOT_ALLOWED, f"expected {allowed}, got another method.")
                 return partial(_refuse, interface.failure(*refusal, ((b"allow", allowed.encode()),)))
             if interface.prefix is not None and path.startswith(interface.prefix):
@@ -160,7 +161,10 @@ async def _answer(
     scope[asgi.PATH_TEMPLATE] = route.path
     headers: dict[bytes, bytes] = dict(scope["headers"])
     refusal = _refusal(route, gate, headers)
-    body = refusal or (b"" if route.streamed or not route.takes else await asgi.read_body(receive))
+    if route.streamed and refusal is None:
+        receive = asgi.plain_stream(receive, headers)
+    unread = route.streamed or not route.takes
+    body = refusal or (b"" if unread else await asgi.read_body(receive, scope["headers"]))
     if body is None:
         return
     if isinstance(body, bytes):
@@ -184,6 +188,8 @@ def _refusal(route: Route, gate: Gate | None, headers: Mapping[bytes, bytes]) ->
         return None
     if not route.streamed and int(headers.get(b"content-length", b"0")) > asgi.LIMIT:
         return asgi.TOO_LARGE
+    if unknown := asgi.unknown_coding(headers.items()):
+        return unknown
     given = media(headers)
     if given and not route.any_media and given not in route.takes:
         wanted = " or ".join(route.takes)

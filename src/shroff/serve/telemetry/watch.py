@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from shroff.serve import problem
-from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Message, Receive, Scope, Send
+from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Message, Receive, Scope, Send, addressed
 from shroff.serve.telemetry.meter import Meter
 from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Passing, Trace, Tracer
 
@@ -49,6 +49,7 @@ class Telemetry:
         trace = self.tracer.begin(scope["method"], scope["headers"])
         CURRENT.set(trace)  # a request is a task of its own, and so is its context
         status = GONE
+        asked = addressed(scope)
 
         async def told(message: Message) -> None:
             nonlocal status
@@ -59,12 +60,12 @@ class Telemetry:
             await send(message)
 
         try:
-            await app(scope, receive, told)
+            await app(asked, receive, told)
         except BaseException:
             status = status or problem.INTERNAL.status
             raise
         finally:
-            self.answered(scope.get(PATH_TEMPLATE, OTHER), status, trace)
+            self.answered(asked.get(PATH_TEMPLATE, OTHER), status, trace)
 
     def answered(self, route: str, status: int, trace: Trace | None = None) -> None:
         """A request got its answer; its status, or `GONE`."""
