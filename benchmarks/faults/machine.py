@@ -17,8 +17,9 @@ from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
 from serve.conftest import fitted_model, make_bundle
+from shroff.decide.models import Models
 from shroff.detect import Calibration
-from shroff.package import Models, save
+from shroff.package import save
 
 _KILLS: Final = 8
 _FAKETIME: Final = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")

@@ -18,7 +18,8 @@ from benchmarks.faults.verdict import Verdict
 from serve.conftest import VELOCITY, card, fitted_model, make_bundle
 from servers import free_port, postgres, redis, stoppable_postgres
 from shroff import FeatureGroup
-from shroff.package import Models, save
+from shroff.decide.models import Models
+from shroff.package import save
 
 _AWAY = 2.0
 

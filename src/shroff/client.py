@@ -60,7 +60,10 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The decision on a payment; `probability` of fraud is None when it is `degraded`."""
+    """The decision on a payment; `probability` of fraud is None when it is `degraded`.
+
+    `policy` is the version of the policy that decided: a published one, or the model's own, which has its version.
+    """
 
     payment_id: str
     decision_id: str
@@ -71,6 +74,7 @@ class Decision(msgspec.Struct, frozen=True):
     model: Model
     degraded: bool
     decided_at: str
+    policy: str = ""
 
 
 Outcome = Decision | ShroffError

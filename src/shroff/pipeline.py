@@ -203,7 +203,8 @@ def package(
     )
     X = chosen.preparation.matrix(table[run.rows.test[:2_000]])
     check_model(model, X, chosen.detector.score(X))
-    policy = project.policy.with_thresholds(chosen.thresholds.review_at, chosen.thresholds.decline_at)
+    given = project.policy
+    policy = given.with_thresholds(chosen.thresholds.review_at, chosen.thresholds.decline_at)
     bundle = Bundle(
         name=chosen.name,
         schema=project.plan.schema,
@@ -217,6 +218,8 @@ def package(
         currency=run.dataset.currency,
         model=model,
         contributions=_contributions(chosen.detector),
+        held_out=chosen.kept,
+        chosen=given.open,
     )
     return Packaged(save(bundle, folder), Path(folder))
 

@@ -10,8 +10,9 @@ from typing import Final
 
 from serve.conftest import fitted_model, make_bundle
 from serve.service import Service
-from shroff.package import Models, save
-from shroff.package.models import Role
+from shroff.decide.models import Models
+from shroff.decide.pointers import Role
+from shroff.package import save
 from shroff.serve.control import Keys
 from shroff.serve.control.keys import SCOPES
 

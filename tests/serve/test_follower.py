@@ -18,9 +18,10 @@ from serve.conftest import POLICY, VELOCITY, card, make_bundle, merchant
 from serve.service import KEY, Service
 from shroff import FeatureGroup
 from shroff.client import Client
+from shroff.decide.models import Models
 from shroff.detect.preparation import Numeric
 from shroff.errors import BundleError, LedgerAway
-from shroff.package import Bundle, Models, save
+from shroff.package import Bundle, save
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
@@ -178,7 +179,7 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     (models.folder / "pointers.json").write_bytes(msgspec.json.encode({"production": candidate.version}))
     assert look() == (first.version, False)
     assert "SHA-256 differs" in str(follower.failure)
-    assert "a published model is not used" in caplog.text
+    assert "what was published is not used" in caplog.text
     (models.folder / "pointers.json").write_bytes(b"{")
     assert look() == (first.version, False)
     scorer.close()
@@ -191,7 +192,7 @@ def test_a_model_is_taken_when_the_ledger_is_back(
     models.publish(tmp_path / "candidate")
     follower = Follower(models, scorer)
 
-    async def away(_: Bundle) -> None:
+    async def away(*_: object) -> None:
         raise LedgerAway("the ledger cannot be read.")
 
     with monkeypatch.context() as patch:

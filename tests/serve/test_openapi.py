@@ -91,6 +91,7 @@ def test_the_description_is_whole(document: Json) -> None:
         ("post", "/v1/payments/{payment_id}/result"),
         ("post", "/v1/payments/{payment_id}/label"),
         ("get", "/v1/models"),
+        ("get", "/v1/policy"),
         ("get", "/v1/features"),
         ("get", "/v1/shadow"),
         ("get", "/v1/lists"),
@@ -151,7 +152,7 @@ def test_answers_are_as_described(service: Service, document: Json, pay: Callabl
     assert set(answer["reasons"][0]) == set(schemas["Reason"]["properties"])
     refused = service.request("POST", "/v1/decisions", json=approved | {"amount": 1}).json()
     assert fits(refused, schemas["Problem"], document)
-    for path in ("/v1/models", "/v1/features", "/health/live", "/health/ready"):
+    for path in ("/v1/models", "/v1/policy", "/v1/features", "/health/live", "/health/ready"):
         described = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         assert fits(service.request("GET", path).json(), described, document)
 

@@ -14,4 +14,5 @@ Warm = Annotated[
     Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
 ]
 Lateness = Annotated[str, typer.Option(help="How much older than the newest a payment may be.")]
+Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
 MaxBad = Annotated[float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)]

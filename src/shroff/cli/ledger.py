@@ -61,16 +61,18 @@ def replay(
     """Make a decision again from the ledger and compare it to the bit; exit code 1 on a difference."""
     from dataclasses import asdict
 
+    from shroff.decide.models import Models
     from shroff.monitor import replay_decision
-    from shroff.package import Models, load
+    from shroff.package import load
     from shroff.serve.control import Lists
     from shroff.serve.ledger import Ledger
     from shroff.serve.server import history_of
 
     settings = Settings.read()
+    models = Models(settings.models)
 
     def decided_by(version: str) -> Bundle:
-        return Models(settings.models).load(version) if bundle is None else load(bundle)
+        return models.load(version) if bundle is None else load(bundle)
 
     with steps(quiet=as_json) as step:
         step(f"replay {payment}")
@@ -78,13 +80,16 @@ def replay(
             payment,
             Ledger(settings.ledger),
             decided_by,
+            policies=models.policy,
             edits=Lists(settings.control).edits,
             history=lambda used: None if data is None else history_of(used, data, settings.hmac_key(), max_bad),
         )
     if as_json:
         show(asdict(found) | {"holds": found.holds})
     else:
-        table = Table("", "as decided", "replayed", title=f"Payment {payment}, decided by {found.model}")
+        table = Table(
+            "", "as decided", "replayed", title=f"Payment {payment}, decided by {found.model}, policy {found.policy}"
+        )
         for line in found.lines:
             mark = "" if line.equal else "  ← differs"
             table.add_row(line.name, _cell(line.decided), _cell(line.replayed) + mark)

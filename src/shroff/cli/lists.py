@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.terminal import AsJson, moment, out, print_rows, show
+from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.package import Bundle
     from shroff.serve.control import Edit, Lists
-    from shroff.serve.control.lists import Action
+    from shroff.serve.control.lists import Action, Values
 
 app = typer.Typer(help="Show and edit the lists that rules read; services follow within seconds.", no_args_is_help=True)
 
@@ -24,7 +22,8 @@ Since = Annotated[str | None, typer.Option(help="From when, ISO 8601; default: n
 Until = Annotated[str | None, typer.Option(help="Until when, ISO 8601; default: for good.", show_default=False)]
 Note = Annotated[str | None, typer.Option(help="Why; kept with the edit.", show_default=False)]
 OfBundle = Annotated[
-    Path | None, typer.Option("--bundle", help="Whose lists; default: the model in production.", show_default=False)
+    Path | None,
+    typer.Option("--bundle", help="Whose lists; default: those of the policy in production.", show_default=False),
 ]
 
 
@@ -34,7 +33,7 @@ def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     from shroff.serve.clock import system_time
     from shroff.serve.control import effective
 
-    held = effective(_bundle(bundle).policy["lists"], _lists().edits(), system_time()).values
+    held = effective(_seed(bundle), _lists().edits(), system_time()).values
     if as_json:
         show({"lists": {name: list(values) for name, values in held.items()}})
         return
@@ -92,12 +91,10 @@ def _edit(
 ) -> None:
     from shroff.errors import NotFound, did_you_mean
 
-    known = _bundle(bundle).policy["lists"]
+    known = _seed(bundle)
     if name not in known:
         raise NotFound(f"there is no list `{name}`{did_you_mean(name, known) or '.'}")
-    made = _lists().edit(
-        name, value, action, by=getpass.getuser(), since=_moment(since), until=_moment(until), note=note
-    )
+    made = _lists().edit(name, value, action, by=operator(), since=_moment(since), until=_moment(until), note=note)
     if as_json:
         show(_row(made))
     else:
@@ -116,10 +113,14 @@ def _moment(text: str | None) -> int | None:
         ) from None
 
 
-def _bundle(folder: Path | None) -> Bundle:
-    from shroff.package import Models, load
+def _seed(bundle: Path | None) -> Values:
+    """The lists as a policy gives them: that of a bundle, or the one in production."""
+    from shroff.decide.models import Models
+    from shroff.decide.standing import own
+    from shroff.package import load
 
-    return Models(Settings.read().models).production() if folder is None else load(folder)
+    standing = Models(Settings.read().models).in_production()[1] if bundle is None else own(load(bundle))
+    return standing.policy.lists
 
 
 def _lists() -> Lists:

@@ -2,78 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from shroff.cli.terminal import AsJson, out, show
+from shroff.cli.arguments import Note
+from shroff.cli.terminal import AsJson, operator, out, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.package import Models
-    from shroff.package.models import Role
+    from shroff.decide.models import Models
+    from shroff.decide.pointers import Change, Role
+
+app = typer.Typer(help="List the published models; `history` says who put which into production, and why.")
+
+AcceptSchema = Annotated[
+    bool, typer.Option("--accept-schema", help="Although its payments differ from those of the model in production.")
+]
 
 
 def publish(
     bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
     shadow: Annotated[bool, typer.Option("--shadow", help="Only compare it with the model in production.")] = False,
+    own_policy: Annotated[
+        bool, typer.Option("--own-policy", help="With the policy it was packaged with, not the published one.")
+    ] = False,
+    accept_schema: AcceptSchema = False,
+    note: Note = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a bundle into production; services that follow the models use it within seconds, without a restart."""
+    """Put a bundle into production; services that follow the models use it within seconds, without a restart.
+
+    A published policy stays in force beside it: thresholds that it left open are chosen again.
+    """
     role: Role = "shadow" if shadow else "production"
-    kept = _models().publish(bundle, role=role)
+    models = _models()
+    kept = models.publish(
+        bundle, role=role, by=operator(), note=note, accept_schema=accept_schema, own_policy=own_policy
+    )
+    policy = models.pointers.policy
     if as_json:
-        show({"version": kept.version, "name": kept.name, "role": role})
+        show({"version": kept.version, "name": kept.name, "role": role, "policy": policy})
     else:
-        where = "the shadow" if shadow else role
-        out.print(f"{kept.name}, version {kept.version}, is in {where}.", soft_wrap=True)
+        out.print(f"{kept.name}, version {kept.version}, is in {'the shadow' if shadow else role}.", soft_wrap=True)
+        if policy is not None and not shadow:
+            out.print(f"The published policy {policy} decides beside it.", soft_wrap=True)
 
 
 def rollback(
     shadow: Annotated[bool, typer.Option("--shadow", help="Take the shadow away instead.")] = False,
+    accept_schema: AcceptSchema = False,
+    note: Note = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the model into production that was there before."""
+    """Put the model into production that was there before.
+
+    A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
+    """
     models = _models()
     if shadow:
-        models.withdraw()
-    version = None if shadow else models.rollback()
-    if as_json:
-        show({"production": models.pointers.production, "shadow": models.pointers.shadow})
+        models.withdraw(by=operator(), note=note)
     else:
-        out.print("There is no shadow now." if version is None else f"Version {version} is in production again.")
+        models.rollback(by=operator(), note=note, accept_schema=accept_schema)
+    now = models.pointers
+    if as_json:
+        show({"production": now.production, "shadow": now.shadow, "policy": now.policy})
+    elif shadow:
+        out.print("There is no shadow now.")
+    else:
+        beside = "its own policy" if now.policy is None else f"the published policy {now.policy}"
+        out.print(f"Version {now.production} is in production again, with {beside}.", soft_wrap=True)
 
 
-def models(as_json: AsJson = False) -> None:
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List the published models, and every change of what decides."""
+    if context.invoked_subcommand is not None:
+        return
     kept = _models()
     pointers = kept.pointers
-    roles = {pointers.production: "production", pointers.shadow: "shadow"}
     if as_json:
-        changes = [
-            {"at": change.at, "role": change.role, "action": change.action, "version": change.version}
-            for change in pointers.changes
-        ]
         show(
             {
                 "production": pointers.production,
                 "shadow": pointers.shadow,
+                "policy": pointers.policy,
                 "versions": kept.versions,
-                "changes": changes,
+                "changes": _changes(kept),
             }
         )
         return
+    roles = {pointers.production: "production", pointers.shadow: "shadow"}
     table = Table("version", "model", "role")
     for version in kept.versions:
         table.add_row(version, kept.load(version).name, roles.get(version, ""))
     out.print(table)
-    for change in pointers.changes:
-        out.print(f"{change.at}  {change.action} {change.role}: {change.version or 'none'}", soft_wrap=True)
+    _print_changes(pointers.changes)
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Show every change of what decides: what, when, by whom and why."""
+    kept = _models()
+    if as_json:
+        show({"changes": _changes(kept)})
+    else:
+        _print_changes(kept.pointers.changes)
+
+
+def _print_changes(changes: Sequence[Change]) -> None:
+    for change in changes:
+        what = f"{change.action} {change.role} {change.version or 'none'}"
+        beside = f" with policy {change.policy}" if change.role == "production" and change.policy else ""
+        why = "" if change.note is None else f": {change.note}"
+        out.print(f"{change.at}  {what}{beside}, by {change.by or 'unknown'}{why}", soft_wrap=True, markup=False)
+
+
+def _changes(kept: Models) -> list[dict[str, object]]:
+    from msgspec.structs import asdict
+
+    return [asdict(change) for change in kept.pointers.changes]
 
 
 def _models() -> Models:
-    from shroff.package import Models
+    from shroff.decide.models import Models
 
     return Models(Settings.read().models)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +62,14 @@ def moment(micros: int | None) -> str | None:
     from shroff.collect.times import iso_time  # with it comes Polars, which most commands do without at first
 
     return None if micros is None else iso_time(micros, "seconds")
+
+
+def operator() -> str:
+    """Who runs this command: the user's name, or number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:

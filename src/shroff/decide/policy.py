@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,12 +11,13 @@ from msgspec.structs import force_setattr
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import Cost
-from shroff.expression import parse
+from shroff.expression import Expression, parse
 
 Action = Literal["approve", "review", "decline"]
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "review", "decline")
+THRESHOLDS: Final = ("review_at", "decline_at")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,9 +54,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     degraded: Action = "review"
 
     def __post_init__(self) -> None:
+        for name, values in self.lists.items():
+            if isinstance(values, str):
+                raise ConfigurationError(f"Policy(lists=…): expected a list of texts in `{name}`, got one text.")
         force_setattr(self, "rules", tuple(self.rules))
         force_setattr(self, "lists", {name: tuple(values) for name, values in self.lists.items()})
-        for name in ("review_at", "decline_at"):
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigurationError(f"Policy: expected a name of its own for each rule, got `{twice}` twice.")
+        if self.degraded not in ACTIONS:
+            raise ConfigurationError(f"Policy(degraded=…): expected an action of {', '.join(ACTIONS)}.")
+        if self.reviews_per_day is not None and self.reviews_per_day < 0:
+            raise ConfigurationError(
+                f"Policy(reviews_per_day=…): expected 0 or more reviews a day, got {self.reviews_per_day}."
+            )
+        for name in THRESHOLDS:
             threshold: Any = getattr(self, name)
             # 2.0 is how a training run says "never"
             if threshold is not None and not 0 <= threshold <= 2:
@@ -64,6 +78,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError(
                 f"Policy: expected review_at not above decline_at, got {self.review_at} and {self.decline_at}."
             )
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The thresholds that it does not give, by the names of their fields."""
+        return tuple(name for name in THRESHOLDS if getattr(self, name) is None)
+
+    def without(self, thresholds: Iterable[str]) -> Policy:
+        """The same policy that does not give these thresholds.
+
+        >>> Policy(review_at=0.2, decline_at=0.7).without(["review_at"]).open
+        ('review_at',)
+        """
+        return msgspec.structs.replace(self, **dict.fromkeys(thresholds, None))
 
     def with_thresholds(self, review_at: float, decline_at: float) -> Policy:
         """The same policy with these thresholds where it gives none of its own.
@@ -98,9 +125,7 @@ class Judge:
         self.policy = policy
         self._review = 2.0 if policy.review_at is None else policy.review_at
         self._decline = 2.0 if policy.decline_at is None else policy.decline_at
-        self._rules = [
-            (rule, parse(rule.condition, kinds, list(policy.lists)).closure(policy.lists)) for rule in policy.rules
-        ]
+        self._rules = [(rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules]
 
     def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
         """The verdict on a payment from its values and features; `probability` is None while no model scores."""
@@ -116,3 +141,15 @@ class Judge:
         if probability >= self._decline:
             return "decline"
         return "review" if probability >= self._review else "approve"
+
+
+def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:
+    try:
+        condition = parse(rule.condition, kinds, list(policy.lists))
+    except (InvalidExpression, UnknownColumn) as error:
+        raise type(error)(f"rule `{rule.name}`: {error}") from None
+    if condition.kind != "boolean":
+        raise InvalidExpression(
+            f"rule `{rule.name}`: expected a condition that is true or false, got a {condition.kind}."
+        )
+    return condition

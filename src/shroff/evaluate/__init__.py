@@ -13,6 +13,7 @@ are NumPy, one value per payment. The tables for people are in `shroff.evaluate.
 """
 
 from shroff.evaluate.cost import NEVER, Cost, Thresholds, choose_thresholds, cost_by_threshold, total_cost
+from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import (
     Curve,
     Metrics,
@@ -33,6 +34,7 @@ __all__ = [
     "AnySplit",
     "Cost",
     "Curve",
+    "HeldOut",
     "LatestSplit",
     "Metrics",
     "RandomSplit",

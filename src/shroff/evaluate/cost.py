@@ -133,9 +133,20 @@ def choose_thresholds(
     >>> choose_thresholds(y, p, amount, cost=Cost(review=4.0, declined=15.0), reviews_per_day=1)
     Thresholds(review_at=0.3, decline_at=0.3, total_cost=15.0, reviewed=0, declined=4)
     """
-    fraud, p, missed = _usable(y, probability, amount, cost)
-    limit = _capacity(reviews_per_day, days, fraud.size)
-    value, flagged, caught, saved = _from_the_top(fraud, p, missed)
+    fraud, p, missed = usable(y, probability, amount, cost)
+    value, flagged, caught, saved = from_the_top(fraud, p, missed)
+    limit = capacity(reviews_per_day, days, fraud.size)
+    return cheapest(value[1:], flagged[1:], caught[1:], saved[1:], cost=cost, limit=limit)
+
+
+def cheapest(value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost: Cost, limit: int) -> Thresholds:
+    """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments reviewed.
+
+    `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the losses of those frauds
+    at or above each, so that the last of them are the totals.
+    """
+    value, saved = np.append(NEVER, value), np.append(0.0, saved)
+    flagged, caught = np.append(0, flagged), np.append(0, caught)
     decline_term = cost.declined * (flagged - caught) - cost.review * flagged
     review_term = cost.review * flagged + (saved[-1] - saved)
     lowest = np.searchsorted(flagged, flagged - limit)
@@ -172,8 +183,8 @@ def cost_by_threshold(
     """
     if points < 2:
         raise ConfigurationError(f"expected 2 or more thresholds to compare, got {points}")
-    fraud, p, missed = _usable(y, probability, amount, cost)
-    value, flagged, caught, saved = _from_the_top(fraud, p, missed)
+    fraud, p, missed = usable(y, probability, amount, cost)
+    value, flagged, caught, saved = from_the_top(fraud, p, missed)
     wanted = np.append(0, np.geomspace(fraud.size, 1, points - 1))
     kept = np.unique(np.searchsorted(flagged, wanted))
     value, flagged, caught, saved = value[kept], flagged[kept], caught[kept], saved[kept]
@@ -189,9 +200,10 @@ def cost_by_threshold(
     )
 
 
-def _usable(
+def usable(
     y: NDArray[np.generic], probability: NDArray[np.generic], amount: NDArray[np.generic], cost: Cost
 ) -> tuple[Bools, Floats, Floats]:
+    """Labels, probabilities and what each payment costs as an approved fraud, checked; raises `DataError`."""
     fraud = labels(y)
     if not fraud.size:
         raise DataError("expected at least one payment to weigh costs by, got none")
@@ -206,7 +218,8 @@ def _amounts(amount: NDArray[np.generic], n: int) -> Floats:
     return major
 
 
-def _capacity(reviews_per_day: float | None, days: float, n: int) -> int:
+def capacity(reviews_per_day: float | None, days: float, n: int) -> int:
+    """How many of `n` payments can be reviewed in these days; raises `ConfigurationError` for a negative capacity."""
     if reviews_per_day is None:
         return n
     if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
@@ -216,7 +229,7 @@ def _capacity(reviews_per_day: float | None, days: float, n: int) -> int:
     return min(math.floor(reviews_per_day * days), n)
 
 
-def _from_the_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
+def from_the_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
     """Each candidate threshold from `NEVER` down, with the payments, frauds and losses at or above it."""
     value, flagged, caught = descending(y, p)
     order = np.argsort(-p, kind="stable")

@@ -17,6 +17,7 @@ from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
 from shroff.evaluate import (
     Cost,
+    HeldOut,
     Metrics,
     RandomSplit,
     Split,
@@ -24,7 +25,6 @@ from shroff.evaluate import (
     Thresholds,
     average_precision,
     best_f1_threshold,
-    choose_thresholds,
     measure,
 )
 from shroff.experiment.dataset import Dataset
@@ -40,7 +40,8 @@ Floats = NDArray[np.float64]
 class Trained:
     """One detector after its run.
 
-    `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked;
+    `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked, and
+    `kept` those scores in bins, from which its `thresholds` were chosen;
     `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores;
     `test_with_known_cards` are those on the test payments and the known cards' that the split dropped, None where it
     dropped none; `findings` are the doctor's.
@@ -51,6 +52,7 @@ class Trained:
     preparation: Preparation
     calibration: Calibration
     thresholds: Thresholds
+    kept: HeldOut
     held_out: float
     train: Metrics
     test: Metrics
@@ -219,6 +221,7 @@ class _Training:
         threshold = best_f1_threshold(y, unseen)
         held = preparation.matrix(table[judge])
         scores = fitted.score(held)
+        kept = self._kept(y, unseen)
         found = examine(
             fitted,
             calibration,
@@ -234,7 +237,8 @@ class _Training:
             detector=fitted,
             preparation=preparation,
             calibration=calibration,
-            thresholds=self._thresholds(y, unseen),
+            thresholds=kept.thresholds(self.cost, self.reviews_per_day),
+            kept=kept,
             held_out=average_precision(y, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
             test=self._measure(judge, calibration.probability(scores), threshold),
@@ -256,16 +260,15 @@ class _Training:
             return Preparation.plain(self.detector.conditions)
         return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
 
-    def _thresholds(self, y: NDArray[np.bool_], probability: Floats) -> Thresholds:
+    def _kept(self, y: NDArray[np.bool_], probability: Floats) -> HeldOut:
         learn = self.rows.train
         time = self.dataset.time[learn]
         # a random split spreads a share of the payments over all days: reviews per day shrink with it
         share = len(learn) / max(int(np.isin(self._days(), self._days()[learn]).sum()), 1)
         days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
-        capacity = None if self.reviews_per_day is None else self.reviews_per_day * share
-        return choose_thresholds(
-            y, probability, self.dataset.amount[learn], cost=self.cost, reviews_per_day=capacity, days=days
-        )
+        # amounts in several currencies are not added: nothing that is chosen by them is chosen again
+        amount = np.zeros(len(learn)) if self.dataset.currency is None else self.dataset.amount[learn]
+        return HeldOut.of(y, probability, amount, days=share * days)
 
     def _days(self) -> NDArray[np.datetime64]:
         return self.dataset.time.astype("datetime64[D]")

@@ -11,19 +11,32 @@ import polars as pl
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import as_sent
+from shroff.decide.reasons import Reason
+from shroff.decide.standing import Standing
 from shroff.errors import NotFound
 from shroff.features.engines.batch import compute_plan
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
-from shroff.serve.answer import Answer, DecisionRecord, encode, fingerprint
+from shroff.serve.answer import DecisionRecord, encode, fingerprint
 from shroff.serve.clock import AHEAD
 from shroff.serve.control import Edit, effective
 from shroff.serve.decider import Assessment, Decider
 from shroff.serve.ledger import Ledger, StoredEntry
 
+
+class _Answered(msgspec.Struct):
+    rules: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    degraded: bool
+
+
 _record = msgspec.json.Decoder(DecisionRecord).decode
 _payment = msgspec.json.Decoder(Payment).decode
-_answer = msgspec.json.Decoder(Answer).decode
+_answer = msgspec.json.Decoder(_Answered).decode
+
+
+def _unpublished(version: str) -> Standing:
+    raise NotFound(f"it was decided by the published policy {version}: expected a folder of published policies.")
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class Replayed:
 
     payment: str
     model: str
+    policy: str
     lines: tuple[Line, ...]
 
     @property
@@ -59,18 +73,20 @@ def replay_decision(
     ledger: Ledger,
     decided_by: Callable[[str], Bundle],
     *,
+    policies: Callable[[str], Standing] = _unpublished,
     edits: Callable[[], Sequence[Edit]] = list,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
 ) -> Replayed:
-    """Make a decision again: features in batch over the ledger, score and action by the model of then.
+    """Make a decision again: features in batch over the ledger, score and action by the model and policy of then.
 
     Args:
         decided_by: the bundle of a version.
+        policies: the published policy of a version.
         edits: of lists, all there ever were.
         history: the clean table that the service was started from, if it was.
 
     Raises:
-        NotFound: the ledger has no such payment, or its model is not there any more.
+        NotFound: the ledger has no such payment, or its model or policy is not there any more.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
     """
     entry = ledger.find(payment_id)
@@ -81,7 +97,7 @@ def replay_decision(
     # without a state the policy decided, and no feature was computed
     features = _features(bundle, entry, ledger, history(bundle)) if record.features else {}
     values = msgspec.json.decode(record.payment)["values"]
-    decider = Decider(bundle)
+    decider = Decider(bundle, None if record.policy in (None, record.model) else policies(record.policy))
     if record.lists is not None:
         last, moment = record.lists
         known = [edit for edit in edits() if edit.id <= last]
@@ -94,6 +110,7 @@ def replay_decision(
     return Replayed(
         payment_id,
         f"{bundle.name}, version {record.model}",
+        record.policy or record.model,
         (
             Line("payload (SHA-256)", entry.digest.hex(), _digest(record, bundle.schema).hex()),
             *(Line(name, record.features[name], value) for name, value in features.items()),

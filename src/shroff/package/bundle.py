@@ -7,6 +7,7 @@
     features.json       the feature groups
     inputs.json         means, scales and vocabularies (the preparation), calibration, conditions
     policy.json         rules, lists, thresholds
+    thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were chosen
     metrics.json        figures on the training and the test part
 
 Nothing in it is executable: it is read as data, never unpickled. A bundle is written beside its place and
@@ -33,10 +34,16 @@ from shroff.collect import Schema
 from shroff.detect.calibration import Calibration
 from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
+from shroff.evaluate import HeldOut
 from shroff.features.define import FeatureGroup
 
 FORMAT: Final = 2
 _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
+
+
+class _Thresholds(msgspec.Struct, frozen=True):
+    held_out: HeldOut | None = None
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +69,10 @@ class Bundle:
     currency: str | None = None
     contributions: bytes | None = None
     """A graph of what each input adds to the score; None where reasons are found by trying other values."""
+    held_out: HeldOut | None = None
+    """Held-out scores, from which another policy's thresholds are chosen; None in bundles that were made without."""
+    chosen: tuple[str, ...] = ()
+    """The thresholds of the policy that were chosen from them, by the names of its fields; the others were given."""
     created: str = ""
     digest: str = ""
     """SHA-256 of the manifest: names this very bundle."""
@@ -125,6 +136,7 @@ def load(folder: str | Path) -> Bundle:
     content = {name: _checked(source, name, digest) for name, digest in manifest["files"].items()}
     try:
         inputs = _decode(content["inputs.json"], source / "inputs.json")
+        thresholds = msgspec.json.decode(content.get("thresholds.json", b"{}"), type=_Thresholds)
         return Bundle(
             name=manifest["name"],
             schema=msgspec.json.decode(content["schema.json"], type=Schema),
@@ -138,6 +150,8 @@ def load(folder: str | Path) -> Bundle:
             currency=manifest["currency"],
             model=content["model.onnx"],
             contributions=content.get("reasons.onnx"),
+            held_out=thresholds.held_out,
+            chosen=thresholds.chosen,
             created=manifest["created"],
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
         )
@@ -159,6 +173,7 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
             }
         ),
         "policy.json": _json(bundle.policy),
+        "thresholds.json": _json(_Thresholds(bundle.held_out, bundle.chosen)),
         "metrics.json": _json(bundle.metrics),
     }
 

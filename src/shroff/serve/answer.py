@@ -42,6 +42,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     ]
     rules: Annotated[tuple[str, ...], Meta(description="The rules of the policy whose condition held.")]
     model: Annotated[ModelName, Meta(description="Which model decided, by `name` and `version`.")]
+    policy: Annotated[
+        str, Meta(description="Which policy decided, by version: a published one, or the model's own, which has its.")
+    ]
     degraded: Annotated[
         bool, Meta(description="Whether a part was missing, so that the policy decided without a probability.")
     ]
@@ -56,7 +59,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     `payment` is the clean payment with `arrived` 0 (the entry itself knows), its amount converted where it has a
     currency of its own (`Payment.rates` tells by which rates), `answer` the very bytes answered.
     `lists` tells the lists it was decided by: the last edit they knew and the moment for which they were made
-    (`control.effective`); None where they were the bundle's own.
+    (`control.effective`); None where they were the policy's own. `policy` is its version, that of the model where it
+    is the model's own (in older records None).
     """
 
     payment: Raw
@@ -66,6 +70,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     model: str
     answer: Raw
     lists: tuple[int, int] | None = None
+    policy: str | None = None
 
 
 class LaterRecord(msgspec.Struct, frozen=True, gc=False):

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from shroff.decide import Action, Rule
+from shroff.decide.pointers import Role
+from shroff.evaluate import Cost
 from shroff.features.define import Feature, FeatureGroup
 from shroff.features.plan import Plan
 from shroff.package import Bundle
-from shroff.package.models import Role
 from shroff.serve.decider import Decider
 from shroff.serve.scorer import Scorer
 
@@ -23,11 +25,27 @@ class DeployedModel(msgspec.Struct, frozen=True):
     created: str
     inputs: tuple[str, ...]
     conditions: tuple[str, ...]
+    policy: str
+    """Version of the policy beside it; that of the model where it is the model's own."""
     review_at: float | None
     decline_at: float | None
     data: str
     """Fingerprint of the data it was trained on."""
     failure: str | None
+
+
+class DeployedPolicy(msgspec.Struct, frozen=True):
+    """The policy that decides: rules in their order, then thresholds. `/v1/lists` shows what its lists hold now."""
+
+    version: str
+    """That of the model where it is the model's own."""
+    review_at: float | None
+    decline_at: float | None
+    rules: tuple[Rule, ...]
+    lists: tuple[str, ...]
+    cost: Cost
+    reviews_per_day: int | None
+    degraded: Action
 
 
 class DeployedFeature(msgspec.Struct, frozen=True):
@@ -63,10 +81,27 @@ def _model(role: Role, bundle: Bundle, decider: Decider) -> DeployedModel:
         created=bundle.created,
         inputs=bundle.preparation.names,
         conditions=bundle.conditions,
+        policy=decider.policy_version,
         review_at=decider.policy.review_at,
         decline_at=decider.policy.decline_at,
         data=bundle.fingerprint,
         failure=decider.failure,
+    )
+
+
+def policy(scorer: Scorer) -> DeployedPolicy:
+    """The policy that decides."""
+    decider = scorer.decider
+    held = decider.policy
+    return DeployedPolicy(
+        version=decider.policy_version,
+        review_at=held.review_at,
+        decline_at=held.decline_at,
+        rules=tuple(held.rules),
+        lists=tuple(held.lists),
+        cost=held.cost,
+        reviews_per_day=held.reviews_per_day,
+        degraded=held.degraded,
     )
 
 

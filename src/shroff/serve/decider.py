@@ -6,6 +6,7 @@ No ledger and no clock in it: the same values give the same decision, so it also
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter_ns
 
@@ -13,12 +14,11 @@ import msgspec
 import numpy as np
 
 from shroff.collect.payment import Value
-from shroff.decide import Action, Judge, Policy, Verdict
+from shroff.decide import Action, Judge, Verdict
 from shroff.decide.reasons import Explainer, Reason
+from shroff.decide.standing import Standing, conditions, kinds_of, own
 from shroff.detect.preparation import Row
 from shroff.errors import BundleError, DataError, Unavailable
-from shroff.expression import parse
-from shroff.features.plan import Plan
 from shroff.package import Bundle
 from shroff.serve.control.lists import Effective
 from shroff.serve.model import Contributions, Matrix, Model
@@ -49,20 +49,20 @@ class Decider:
 
     `failure` says why the model cannot score (None while it can): then the policy decides without it.
 
+    Args:
+        standing: the policy by which it decides; by default the one that the bundle was packaged with.
+
     Raises:
         BundleError: the parts of the bundle do not fit together.
+        ConfigurationError: the policy does not fit the bundle.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        plan = Plan(bundle.groups, bundle.schema)
-        known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
-        kinds = {**known, **plan.kinds}
-        self.policy = _policy(bundle)
-        self._kinds = kinds
-        self._texts = bundle.conditions
-        self._hold(self.policy.lists)
+    def __init__(self, bundle: Bundle, standing: Standing | None = None) -> None:
+        self._bundle = bundle
+        self._kinds = kinds = kinds_of(bundle)
         self.lists_mark: tuple[int, int] | None = None
-        """Which lists it decides by: those of the bundle (None), or what `Effective.mark` tells."""
+        """Which lists it decides by: those of the policy (None), or what `Effective.mark` tells."""
+        self._govern(standing or own(bundle))
         self._vector = bundle.preparation.vector
         self._calibrate = bundle.calibration.one
         for name in bundle.preparation.names:
@@ -85,6 +85,16 @@ class Decider:
             self._hold(lists.values)
             self.lists_mark = lists.mark
 
+    def under(self, standing: Standing) -> Decider:
+        """The same model under another policy.
+
+        Raises:
+            ConfigurationError: the policy does not fit the bundle.
+        """
+        other = copy(self)
+        other._govern(standing)
+        return other
+
     def without_model(self, values: Values) -> Verdict:
         """What the policy decides while no model can score."""
         return self._judge.decide(values, None)
@@ -93,9 +103,14 @@ class Decider:
         """The policy's decisions on payments whose features are not known."""
         return [Assessment(None, self.without_model(values), ()) for values in payments]
 
+    def _govern(self, standing: Standing) -> None:
+        self.policy, self.policy_version = standing.policy, standing.version
+        self.lists_mark = None
+        self._hold(self.policy.lists)
+
     def _hold(self, lists: Mapping[str, Sequence[str]]) -> None:
         self._judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
-        self._conditions = [(text, parse(text, self._kinds, list(lists)).closure(lists)) for text in self._texts]
+        self._conditions = conditions(self._bundle, lists, self._kinds)
 
     def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
         """The decisions on payments, from their values and features by name; one model run for all of them.
@@ -194,10 +209,3 @@ class Decider:
             if len(known) == len(rows) + 1:
                 reasons[at] = self._explainer.reasons(inputs[at], known[0], replaced, known[1:])
         return reasons
-
-
-def _policy(bundle: Bundle) -> Policy:
-    try:
-        return msgspec.convert(bundle.policy, Policy)
-    except msgspec.ValidationError as error:
-        raise BundleError(f"the policy of the bundle is not as this release writes it ({error}).") from None

@@ -1,22 +1,23 @@
-"""Following the pointers of published models: what is put into production decides, without a restart."""
+"""Following the pointers of published models and policies: what is in production decides, without a restart."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
+from shroff.decide.models import Models
+from shroff.decide.pointers import Pointers
 from shroff.errors import ShroffError, Unavailable
-from shroff.package import Models, Pointers
 from shroff.serve.scorer import Scorer
 
 _log = logging.getLogger("shroff.serve")
 
 
 class Follower:
-    """Keeps a scorer at the models that a folder points to.
+    """Keeps a scorer at the model and policy that a folder points to.
 
-    A model that cannot be used changes nothing: the one before goes on, `failure` says why, and the next change of
-    the pointers is tried again.
+    A model or policy that cannot be used changes nothing: the one before goes on, `failure` says why, and the next
+    change of the pointers is tried again.
     """
 
     def __init__(self, models: Models, scorer: Scorer) -> None:
@@ -24,7 +25,7 @@ class Follower:
         self._scorer = scorer
         self._seen: Pointers | None = None
         self.failure: str | None = None
-        self.failed = self.adopted = 0
+        self.failed = self.adopted = self.policies = 0
 
     async def look(self) -> None:
         """Adopt what was published since the last look."""
@@ -45,20 +46,32 @@ class Follower:
                     return
             self.failure = str(error)
             self.failed += 1
-            _log.warning("a published model is not used: %s", error, extra={"event": "publish_failed"})
+            _log.warning("what was published is not used: %s", error, extra={"event": "publish_failed"})
         else:
             self.failure = None
 
     async def _follow(self, pointers: Pointers) -> None:
         scorer = self._scorer
-        if pointers.production not in (None, scorer.bundle.version):
-            bundle = await asyncio.to_thread(self._models.load, pointers.production)
-            await scorer.adopt(bundle)
+        if pointers.production is not None:
+            await self._decide_by(pointers.production, str(pointers.standing))
+        if pointers.shadow is None:
+            await scorer.compare(None)
+        elif scorer.shadow is None or scorer.shadow.bundle.version != pointers.shadow:
+            candidate = await asyncio.to_thread(self._models.load, pointers.shadow)
+            await scorer.compare(candidate, await asyncio.to_thread(self._models.policy_beside, candidate, pointers))
+
+    async def _decide_by(self, model: str, policy: str) -> None:
+        scorer = self._scorer
+        before = scorer.bundle.version, scorer.decider.policy_version
+        if before == (model, policy):
+            return
+        bundle = scorer.bundle if before[0] == model else await asyncio.to_thread(self._models.load, model)
+        await scorer.adopt(bundle, await asyncio.to_thread(self._models.policy, policy))
+        if before[0] != model:
             self.adopted += 1
             _log.info(
                 "decides by %s, version %s, from now on.", bundle.name, bundle.version, extra={"event": "model_adopted"}
             )
-        if pointers.shadow is None:
-            await scorer.compare(None)
-        elif scorer.shadow is None or scorer.shadow.bundle.version != pointers.shadow:
-            await scorer.compare(await asyncio.to_thread(self._models.load, pointers.shadow))
+        if before[1] != policy:
+            self.policies += 1
+            _log.info("decides by policy %s from now on.", policy, extra={"event": "policy_adopted"})

@@ -21,7 +21,7 @@ from shroff.errors import NotFound, PaymentConflict
 from shroff.serve import catalogue, health, problem
 from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json, plain
-from shroff.serve.catalogue import DeployedGroup, DeployedModel
+from shroff.serve.catalogue import DeployedGroup, DeployedModel, DeployedPolicy
 from shroff.serve.control import Gate, Scope
 from shroff.serve.health import Health
 from shroff.serve.help import Page, help_routes
@@ -146,6 +146,12 @@ def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
         return catalogue.models(scorer)
 
     @get(
+        "/v1/policy", opt=needs("read"), operation_id="policy", summary="The policy that decides", sync_to_thread=False
+    )
+    def policy() -> DeployedPolicy:
+        return catalogue.policy(scorer)
+
+    @get(
         "/v1/features",
         opt=needs("read"),
         operation_id="features",
@@ -168,7 +174,7 @@ def _deployed(scorer: Scorer) -> list[HTTPRouteHandler]:
             raise NotFound("no model is in the shadow; `shroff publish BUNDLE --shadow` puts one there.")
         return scorer.shadow.comparison
 
-    return [models, features, shadow]
+    return [models, policy, features, shadow]
 
 
 def _health(scorer: Scorer) -> list[HTTPRouteHandler]:

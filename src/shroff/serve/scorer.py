@@ -15,6 +15,7 @@ import polars as pl
 from shroff.collect import PaymentReader, Schema
 from shroff.collect.payment import counted_in
 from shroff.collect.wire import live_scales
+from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.package import Bundle
 from shroff.serve.answer import ModelName, stored_payment
@@ -56,7 +57,8 @@ class Scorer(Intake):
     Args:
         key: of the HMAC over personal columns.
         lateness: how much older than the newest payment one may be when it arrives.
-        lists: edits of the lists that the bundle's rules read.
+        standing: the policy by which it decides; by default the one that the bundle was packaged with.
+        lists: edits of the lists that rules read.
         state: where what features are computed from is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
@@ -66,7 +68,7 @@ class Scorer(Intake):
 
     Raises:
         BundleError: the parts of the bundle do not fit together.
-        ConfigurationError: `lateness` is no duration.
+        ConfigurationError: the policy does not fit the bundle, or `lateness` is no duration.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Scorer(Intake):
         *,
         key: bytes,
         lateness: str = "1d",
+        standing: Standing | None = None,
         lists: LiveLists | None = None,
         state: str = "memory",
         member: str = "",
@@ -84,7 +87,7 @@ class Scorer(Intake):
     ) -> None:
         super().__init__(ledger, lateness=lateness, clock=clock, missing="its state is being rebuilt from the ledger")
         self.bundle = bundle
-        self.decider = Decider(bundle)
+        self.decider = Decider(bundle, standing)
         self.lists = lists
         self._arrivals = Arrivals(clock)
         self._states = States(
@@ -220,8 +223,8 @@ class Scorer(Intake):
         if self._missing is None:
             self._state.leave()
 
-    async def adopt(self, bundle: Bundle) -> None:
-        """Decide by another bundle from the next payment on; nothing is refused meanwhile.
+    async def adopt(self, bundle: Bundle, standing: Standing | None = None) -> None:
+        """Decide by another bundle or policy from the next payment on; nothing is refused meanwhile.
 
         When its features are others, they are first computed over history and ledger beside those in use; payments
         then wait only while the few that came during the last step are added. Processes that share a state change over
@@ -229,12 +232,17 @@ class Scorer(Intake):
 
         Raises:
             BundleError: its parts do not fit together, or it expects other fields of a payment or another currency.
+            ConfigurationError: the policy does not fit the bundle.
             LedgerUnavailable: the ledger cannot be read.
             StateUnavailable: the state server does not answer.
         """
         self._require_ready()
+        if bundle is self.bundle:
+            policy = standing or own(bundle)
+            self._use(self.bundle, await asyncio.to_thread(self.decider.under, policy), self._state)
+            return
         _require_currency(bundle, self.bundle.currency)
-        decider = await asyncio.to_thread(Decider, bundle)
+        decider = await asyncio.to_thread(Decider, bundle, standing)
         if (bundle.groups, bundle.schema) == (self.bundle.groups, self.bundle.schema):
             self._use(bundle, decider, self._state)
             return
@@ -257,13 +265,14 @@ class Scorer(Intake):
         self._require_open()
         await asyncio.sleep(_LOOK)
 
-    async def compare(self, candidate: Bundle | None) -> None:
-        """Let a candidate score in the shadow what is decided from now on; None ends it.
+    async def compare(self, candidate: Bundle | None, standing: Standing | None = None) -> None:
+        """Let a candidate score in the shadow what is decided from now on, under a policy; None ends it.
 
         Raises:
             BundleError: it reads what is not computed.
+            ConfigurationError: the policy does not fit it.
         """
-        shadow = None if candidate is None else await asyncio.to_thread(Shadow, candidate, self.bundle)
+        shadow = None if candidate is None else await asyncio.to_thread(Shadow, candidate, self.bundle, standing)
         self._sequencer.shadow = shadow
         self.follow_lists()
 

@@ -181,6 +181,7 @@ class Sequencer:
                 reasons=assessment.reasons,
                 rules=verdict.rules,
                 model=self._model,
+                policy=self._decider.policy_version,
                 degraded=degraded,
                 decided_at=format_time(payment.arrived),
             )
@@ -193,6 +194,7 @@ class Sequencer:
             model=self._model.version,
             answer=Raw(pending.answer),
             lists=self._decider.lists_mark,
+            policy=self._decider.policy_version,
         )
         return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
 

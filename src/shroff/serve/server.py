@@ -18,8 +18,9 @@ import uvicorn
 
 from shroff.collect import clean, read
 from shroff.collect.currencies import require_only
+from shroff.decide.models import Models
 from shroff.errors import ConfigurationError
-from shroff.package import Bundle, Models, load
+from shroff.package import Bundle, load
 from shroff.serve.app import App
 from shroff.serve.connection import Connection
 from shroff.serve.control import Gate, Keys, Lists, LiveLists
@@ -64,8 +65,8 @@ class Service:
     """What is served, and how.
 
     Args:
-        bundle: the folder of a bundle; by default the published model in production is served, and what is
-            published later too.
+        bundle: the folder of a bundle, with the policy it was packaged with; by default the published model and
+            policy in production are served, and what is published later too.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether whoever asks needs an API key.
@@ -118,7 +119,7 @@ class Service:
             DataError: the table to start from is unusable.
         """
         models = Models(self.settings.models) if self.bundle is None else None
-        bundle = models.production() if models is not None else load(str(self.bundle))
+        bundle, standing = models.in_production() if models is not None else (load(str(self.bundle)), None)
         chosen, key = self.settings, self.settings.hmac_key()
         make = None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
         scorer = Scorer(
@@ -126,6 +127,7 @@ class Service:
             Ledger(chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes()),
             key=key,
             lateness=self.lateness,
+            standing=standing,
             lists=LiveLists(Lists(chosen.control)),
             state=chosen.state,
             member=member,

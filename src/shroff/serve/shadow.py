@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from shroff.decide import Action
+from shroff.decide.standing import Standing
 from shroff.errors import BundleError
 from shroff.features.plan import Plan
 from shroff.package import Bundle
@@ -56,13 +57,17 @@ class Comparison(msgspec.Struct):
 class Shadow:
     """Compares a candidate with the model in production.
 
+    Args:
+        standing: the policy by which the candidate would decide; by default the one that it was packaged with.
+
     Raises:
         BundleError: it reads what the model in production does not compute.
+        ConfigurationError: the policy does not fit the candidate.
     """
 
-    def __init__(self, candidate: Bundle, production: Bundle) -> None:
+    def __init__(self, candidate: Bundle, production: Bundle, standing: Standing | None = None) -> None:
         self.bundle = candidate
-        self.decider = Decider(candidate)
+        self.decider = Decider(candidate, standing)
         self._require_same_inputs(candidate, production)
         self._waiting: deque[tuple[str, Values, Assessment]] = deque()
         self._acted: OrderedDict[str, tuple[Action, Action]] = OrderedDict()

@@ -14,8 +14,9 @@ from serve.conftest import make_bundle
 from serve.kafka.bus import Bus, Consuming
 from serve.telemetry.scraped import Scrape
 from servers import free_port
+from shroff.decide.models import Models
 from shroff.detect import Calibration
-from shroff.package import Models, save
+from shroff.package import save
 from shroff.serve.control import Keys
 
 Pay = Callable[..., dict[str, Any]]

@@ -15,7 +15,8 @@ from patience import until
 from serve.conftest import make_bundle
 from serve.service import KEY, Service
 from serve.telemetry.scraped import Scrape
-from shroff.package import Models, save
+from shroff.decide.models import Models
+from shroff.package import save
 from shroff.serve.control import Keys
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer

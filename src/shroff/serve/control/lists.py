@@ -1,7 +1,7 @@
 """Lists edited while the service runs: every edit is kept, with who made it, and none is ever changed.
 
-A bundle's policy names its lists and gives them values. An edit adds a value or takes one out, from some moment
-until another. What holds for a value at a moment is the last edit that covers it, or else the bundle. So the lists
+A policy names its lists and gives them values. An edit adds a value or takes one out, from some moment
+until another. What holds for a value at a moment is the last edit that covers it, or else the policy. So the lists
 of any moment in the past can be told again, which a replayed decision needs.
 """
 
@@ -66,7 +66,7 @@ class Effective:
 
 
 def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
-    """The lists of a bundle after its edits, as they are at a moment (microseconds since the epoch).
+    """The lists of a policy after its edits, as they are at a moment (microseconds since the epoch).
 
     >>> def edit(id, action, since, until=None):
     ...     return Edit(id=id, name="hosts", value="h1", action=action, since=since, until=until,
@@ -168,5 +168,5 @@ class LiveLists:
         return Counter((edit.name, edit.action) for edit in self._edits)
 
     def now(self, seed: Values) -> Effective:
-        """The lists of a bundle as they are now."""
+        """The lists of a policy as they are now."""
         return effective(seed, self._edits, self._clock())

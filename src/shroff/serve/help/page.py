@@ -190,6 +190,7 @@ def _answer(example: Json, roles: Mapping[str, str]) -> Json:
         "reasons": [reason],
         "rules": [],
         "model": {"name": "boosted_trees", "version": "20240504T081500Z-95ee610e"},
+        "policy": "20240504T081500Z-95ee610e",
         "degraded": False,
         "decided_at": "2024-05-04T10:00:00.012345Z",
     }

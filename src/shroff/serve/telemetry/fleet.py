@@ -21,7 +21,9 @@ _FRESH: Final = 5.0
 """Seconds after which what a worker wrote says nothing about now."""
 _COUNTED: Final = frozenset({"counter", "histogram"})
 # every worker knows all of these by itself, or they say that something is so
-_MOST: Final = frozenset({"shroff_list_edits", "shroff_models_adopted", "shroff_model"})
+_MOST: Final = frozenset(
+    {"shroff_list_edits", "shroff_models_adopted", "shroff_policies_adopted", "shroff_model", "shroff_policy"}
+)
 _LEAST: Final = frozenset({"shroff_ready", "process_start_time_seconds", "process_max_fds"})
 _SHADOW: Final = "shroff_shadow_"
 _COMPARED: Final = "shroff_shadow_payments"

@@ -183,6 +183,11 @@ class Metrics(Collector):
         if shadow is not None:
             info.add_metric(("shadow",), {"name": shadow.bundle.name, "version": shadow.bundle.version})
         yield info
+        policy = InfoMetricFamily("shroff_policy", "The policies in use, by the role of the model.", labels=("role",))
+        policy.add_metric(("production",), {"version": scorer.decider.policy_version})
+        if shadow is not None:
+            policy.add_metric(("shadow",), {"version": shadow.decider.policy_version})
+        yield policy
         found = None if shadow is None else shadow.comparison
         of = "" if found is None else found.shadow
         yield _counter(
@@ -208,6 +213,12 @@ class Metrics(Collector):
             "Published models that were put into use while running.",
             (),
             {(): 0 if follower is None else follower.adopted},
+        )
+        yield _counter(
+            "shroff_policies_adopted",
+            "Published policies that were put into use while running.",
+            (),
+            {(): 0 if follower is None else follower.policies},
         )
 
     def _control(self) -> Iterator[Metric]:

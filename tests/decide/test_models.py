@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_schema
 
 from serve.conftest import fitted_model, make_bundle
+from shroff.decide.models import Models
+from shroff.decide.pointers import Role
 from shroff.errors import BundleError, ConfigurationError, NotFound
-from shroff.package import Models, save
+from shroff.package import save
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +107,60 @@ def test_what_cannot_be_used_is_refused(bundles: list[Path], tmp_path: Path) -> 
     (models.folder / "pointers.json").write_text(json.dumps({"production": 3}))
     with pytest.raises(BundleError, match="damaged"):
         models.production()
+
+
+def test_the_history_says_who_and_why(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    models.publish(bundles[0], by="ada", note="the first")
+    models.publish(bundles[1], by="bob")
+    models.rollback(by="eve", note="too many reviews")
+    models.publish(bundles[1], role="shadow", by="bob")
+    models.withdraw(by="ada", note="done")
+    assert [(change.role, change.action, change.by, change.note) for change in models.pointers.changes] == [
+        ("production", "publish", "ada", "the first"),
+        ("production", "publish", "bob", None),
+        ("production", "rollback", "eve", "too many reviews"),
+        ("shadow", "publish", "bob", None),
+        ("shadow", "withdraw", "ada", "done"),
+    ]
+    for note in ("", "x" * 501):
+        with pytest.raises(ConfigurationError, match="a note of 1 to 500"):
+            models.publish(bundles[2], note=note)
+
+
+def test_pointers_of_an_earlier_release_are_read(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    version = models.publish(bundles[0]).version
+    old = {"at": "2026-01-01T00:00:00+00:00", "role": "production", "action": "publish", "version": version}
+    pointers = {"production": version, "shadow": None, "earlier": [], "changes": [old]}
+    (tmp_path / "pointers.json").write_text(json.dumps(pointers))
+    models.publish(bundles[1], by="ada")
+    assert [change.by for change in models.pointers.changes] == [None, "ada"]
+    assert models.rollback() == version
+
+
+def test_a_bundle_of_another_schema_is_published_only_when_that_is_accepted(
+    bundles: list[Path], tmp_path: Path
+) -> None:
+    models, other = Models(tmp_path / "models"), tmp_path / "other"
+    made = make_bundle(fitted_model())
+    save(replace(made, schema=replace_schema(made.schema, numeric=["points"], timezone="Europe/Paris")), other)
+    first = models.publish(bundles[0]).version
+    sentence = "numeric gains `points`; numeric loses `items`; timezone becomes `Europe/Paris`, was none"
+    roles: tuple[Role, ...] = ("production", "shadow")
+    for role in roles:
+        with pytest.raises(ConfigurationError, match=sentence):
+            models.publish(other, role=role)
+    assert models.pointers.production == first
+    assert models.versions == [first], "what is refused is not kept"
+    models.publish(other, accept_schema=True)
+    with pytest.raises(ConfigurationError, match="numeric gains `items`"):
+        models.rollback()
+    assert models.rollback(accept_schema=True) == first
+
+
+def test_a_damaged_model_in_production_can_be_replaced(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    first = models.publish(bundles[0]).version
+    (tmp_path / "versions" / first / "schema.json").write_bytes(b"{}")
+    assert models.publish(bundles[1]).version == models.pointers.production

@@ -1,0 +1,161 @@
+"""`shroff policy`: rules, costs, thresholds and capacity, changed without a new fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shroff.cli.arguments import Note
+from shroff.cli.terminal import AsJson, operator, out, print_rows, show
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.decide import Policy
+    from shroff.decide.models import Models
+    from shroff.decide.standing import Standing
+
+app = typer.Typer(
+    help="Show, check, publish and roll back the policy; services follow within seconds, without a restart.",
+    no_args_is_help=True,
+)
+
+Source = Annotated[
+    Path,
+    typer.Argument(help="A project, or a JSON file as `shroff policy show --json` prints it.", show_default=False),
+]
+Version = Annotated[
+    str | None, typer.Argument(help="A published policy; default: the one in force.", show_default=False)
+]
+
+
+@app.command("show")
+def show_one(version: Version = None, as_json: AsJson = False) -> None:
+    """Show the policy that decides, or an earlier one."""
+    models = _models()
+    _print(models.in_production()[1] if version is None else models.policy(version), as_json)
+
+
+@app.command()
+def check(source: Source, as_json: AsJson = False) -> None:
+    """Check a policy against the model in production, and show the thresholds it would have; nothing is changed."""
+    _print(_fitting(source), as_json)
+
+
+@app.command()
+def diff(source: Source, as_json: AsJson = False) -> None:
+    """Show what would change if a policy were published."""
+    before, after = (_told(one) for one in (_models().in_production()[1], _fitting(source)))
+    rows: list[dict[str, object]] = [
+        {"field": name, "before": before.get(name), "after": after.get(name)}
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+    if as_json:
+        show({"changes": rows})
+    elif rows:
+        print_rows(rows, "", "in force", "then")
+    else:
+        out.print("Nothing would change.")
+
+
+@app.command()
+def publish(source: Source, note: Note = None, as_json: AsJson = False) -> None:
+    """Put a policy in force beside the model in production; refused if it does not fit."""
+    _print(_models().publish_policy(_policy(source), by=operator(), note=note), as_json)
+
+
+@app.command()
+def rollback(note: Note = None, as_json: AsJson = False) -> None:
+    """Put the policy in force that was in force before; before the first, that is the model's own."""
+    _print(_models().rollback_policy(by=operator(), note=note), as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Show every change of the policy in force: which, when, by whom and why."""
+    from msgspec.structs import asdict
+
+    rows: list[dict[str, object]] = []
+    stood = None
+    for change in _models().pointers.changes:
+        if change.policy != stood:
+            told = asdict(change)
+            rows.append({name: told[name] for name in ("at", "role", "action", "policy", "by", "note")})
+        stood = change.policy
+    if as_json:
+        show({"changes": rows})
+    else:
+        print_rows(rows, "at", "role", "action", "policy", "by", "note")
+
+
+def _print(standing: Standing, as_json: bool) -> None:
+    if as_json:
+        show(_document(standing))
+        return
+    named = f"Policy {standing.version}" if standing.version else "The policy fits"
+    own = ", the one that the model was packaged with" if standing.version in _models() else ""
+    out.print(f"{named}{own}:", soft_wrap=True)
+    for name, value in _told(standing).items():
+        out.print(f"  {name}: {value}", soft_wrap=True, markup=False)
+
+
+def _document(standing: Standing) -> dict[str, Any]:
+    """The policy as it was given, which can be published again, and the thresholds that decide."""
+    import msgspec
+
+    return {
+        "version": standing.version or None,
+        "policy": msgspec.to_builtins(standing.given),
+        "review_at": standing.policy.review_at,
+        "decline_at": standing.policy.decline_at,
+        "chosen": list(standing.chosen),
+    }
+
+
+def _told(standing: Standing) -> dict[str, str]:
+    """What a policy says, a line each."""
+    from shroff.decide.policy import THRESHOLDS
+
+    policy = standing.policy
+    lines = {name: _threshold(getattr(policy, name), name in standing.chosen) for name in THRESHOLDS}
+    lines |= {
+        "cost of a review": f"{policy.cost.review:g}",
+        "cost of a missed fraud": str(policy.cost.missed),
+        "cost of a wrong decline": f"{policy.cost.declined:g}",
+        "reviews a day": "no limit" if policy.reviews_per_day is None else str(policy.reviews_per_day),
+        "without a model": policy.degraded,
+        "order of rules": ", ".join(rule.name for rule in policy.rules) or "no rules",
+    }
+    lines |= {f"rule {rule.name}": f"{rule.action} where {rule.condition}" for rule in policy.rules}
+    return lines | {f"list {name}": ", ".join(values) or "nothing" for name, values in policy.lists.items()}
+
+
+def _threshold(value: float | None, chosen: bool) -> str:
+    from shroff.evaluate import NEVER
+
+    how = " (chosen by cost)" if chosen else ""
+    return f"{'never' if value is None or value >= NEVER else f'{value:.6g}'}{how}"
+
+
+def _fitting(source: Path) -> Standing:
+    from shroff.decide.standing import fit
+
+    return fit(_policy(source), _models().production())
+
+
+def _policy(source: Path) -> Policy:
+    if source.suffix == ".json":
+        from shroff.decide.standing import read_file
+
+        return read_file(source)
+    from shroff.project import load_project
+
+    return load_project(source).policy
+
+
+def _models() -> Models:
+    from shroff.decide.models import Models
+
+    return Models(Settings.read().models)

@@ -1,0 +1,92 @@
+"""Which model and policy are in production, and every change of that: what, when, by whom and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Role = Literal["production", "shadow"]
+Pointer = Literal["production", "shadow", "policy"]
+Action = Literal["publish", "rollback", "withdraw"]
+
+
+class Signature(NamedTuple):
+    """Who changes something, and why."""
+
+    by: str | None = None
+    note: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A pointer that was moved: when (ISO 8601), which, by what, to which version (None: to none).
+
+    A policy moved to none is the one that the model was packaged with. `policy` is the published policy that stood
+    after the change (None: the model's own); `by` is who made it and `note` why, where they said so.
+    """
+
+    at: str
+    role: Pointer
+    action: Action
+    version: str | None
+    policy: str | None = None
+    by: str | None = None
+    note: str | None = None
+
+
+class Pointers(msgspec.Struct, frozen=True):
+    """Which versions do what; `policy` is None while the model in production decides by its own.
+
+    `earlier` are the models that were in production before, the last one first, and `earlier_policies` the policies.
+    """
+
+    production: str | None = None
+    shadow: str | None = None
+    policy: str | None = None
+    earlier: tuple[str, ...] = ()
+    earlier_policies: tuple[str | None, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def standing(self) -> str | None:
+        """The version of the policy that decides: the published one, or the model's own."""
+        return self.policy or self.production
+
+    def policy_beside(self, model: str) -> str | None:
+        """The published policy by which a model decided last; None: its own."""
+        production = found = None
+        for change in self.changes:
+            if change.role == "production":
+                production = change.version
+            if production == model and change.role != "shadow":
+                found = change.policy
+        return found
+
+    def with_model(self, action: Action, version: str, policy: str | None, made: Signature) -> Pointers:
+        """The same with another model in production, and the policy that goes with it."""
+        earlier = self.earlier[1:] if action == "rollback" else self.earlier
+        if action == "publish" and self.production is not None:
+            earlier = (self.production, *earlier)
+        # what decides is not compared with itself
+        shadow = None if self.shadow == version else self.shadow
+        moved = msgspec.structs.replace(self, production=version, shadow=shadow, policy=policy, earlier=earlier)
+        return moved._after("production", action, version, made)
+
+    def with_shadow(self, action: Action, version: str | None, made: Signature) -> Pointers:
+        """The same with another model in the shadow, or none."""
+        return msgspec.structs.replace(self, shadow=version)._after("shadow", action, version, made)
+
+    def with_policy(self, action: Action, version: str | None, made: Signature) -> Pointers:
+        """The same with another policy; None is the model's own."""
+        earlier = (self.policy, *self.earlier_policies)
+        if action == "rollback":
+            earlier = self.earlier_policies[1:]
+        return msgspec.structs.replace(self, policy=version, earlier_policies=earlier)._after(
+            "policy", action, version, made
+        )
+
+    def _after(self, role: Pointer, action: Action, version: str | None, made: Signature) -> Pointers:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        change = Change(now, role, action, version, policy=self.policy, by=made.by, note=made.note)
+        return msgspec.structs.replace(self, changes=(*self.changes, change))

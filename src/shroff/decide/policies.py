@@ -1,0 +1,60 @@
+"""Policies in a folder, each a file that is never changed and that its name proves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from shroff.collect.sources import written_whole
+from shroff.decide.standing import Standing
+from shroff.errors import BundleError, NotFound
+
+
+class Policies:
+    """The policies in a folder, by version: when each was first kept, and the first digits of its SHA-256."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def versions(self) -> list[str]:
+        """All versions, oldest first."""
+        return sorted(path.stem for path in self._folder.glob("*.json"))
+
+    def keep(self, standing: Standing) -> str:
+        """Keep a policy, if it is not there yet; returns its version."""
+        content = standing.content
+        digest = _digest(content)
+        for path in self._folder.glob(f"*-{digest}.json"):
+            if path.read_bytes() == content:
+                return path.stem
+        version = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+        with written_whole(self._folder / f"{version}.json") as file:
+            file.write(content)
+        return version
+
+    def load(self, version: str) -> Standing:
+        """The policy of a version.
+
+        Raises:
+            NotFound: there is none.
+            BundleError: it was altered.
+        """
+        if version not in self.versions:
+            raise NotFound(f"{self._folder}: there is no published policy of version {version}.")
+        path = self._folder / f"{version}.json"
+        try:
+            content = path.read_bytes()
+            standing = msgspec.json.decode(content, type=Standing)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise BundleError(f"{path}: expected a policy; the file is damaged ({type(error).__name__}).") from None
+        if not version.endswith(f"-{_digest(content)}"):
+            raise BundleError(f"{path}: it is not the policy that was published (SHA-256 differs).")
+        return msgspec.structs.replace(standing, version=version)
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()[:8]

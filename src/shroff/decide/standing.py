@@ -1,0 +1,165 @@
+"""A policy held against a bundle: whether it fits, and the thresholds that it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from shroff.collect.payment import Value
+from shroff.collect.schema import Kind
+from shroff.decide.policy import Judge, Policy
+from shroff.errors import BadFile, BundleError, ConfigurationError, InvalidExpression, UnknownColumn
+from shroff.expression import parse
+from shroff.features.plan import Plan
+from shroff.package import Bundle
+
+Condition = Callable[[Mapping[str, Value]], Value]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A policy that decides beside a model, with both thresholds.
+
+    `version` names it: when it was published and the first digits of its digest, or the version of the bundle that it
+    was packaged in; it is empty before it is published. `chosen` are the thresholds that it did not give: they were
+    chosen from the held-out scores of the bundle whose version is `model` (None where both were given).
+    """
+
+    policy: Policy
+    chosen: tuple[str, ...] = ()
+    model: str | None = None
+    version: str = ""
+
+    @property
+    def given(self) -> Policy:
+        """The policy as it was given, without the thresholds that were chosen."""
+        return self.policy.without(self.chosen)
+
+    @property
+    def content(self) -> bytes:
+        """The policy as it is kept, JSON: all but the version, which is made of it."""
+        fields = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "version"}
+        return msgspec.json.format(msgspec.json.encode(fields), indent=1)
+
+
+def own(bundle: Bundle) -> Standing:
+    """The policy that a bundle was packaged with.
+
+    Raises:
+        BundleError: it is not as this release writes it.
+    """
+    try:
+        policy = msgspec.convert(bundle.policy, Policy)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"the policy of the bundle is not as this release writes it ({error}).") from None
+    model = bundle.version if bundle.chosen else None
+    return Standing(policy=policy, chosen=bundle.chosen, model=model, version=bundle.version)
+
+
+def read(content: bytes, where: str) -> Policy:
+    """A policy from its JSON.
+
+    Raises:
+        ConfigurationError: it is no JSON, or no policy.
+    """
+    try:
+        return msgspec.json.decode(content, type=Policy)
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"{where}: expected a policy as JSON, got another: {error}.") from None
+
+
+def read_file(path: Path) -> Policy:
+    """A policy from a JSON file: the policy itself, or a document with a `policy` as `shroff policy show` prints it.
+
+    Raises:
+        BadFile: there is no such file.
+        ConfigurationError: it holds no policy.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"{path}: expected a policy as JSON; the file cannot be read: {error.strerror}.") from None
+    try:
+        document = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"{path}: expected a policy as one JSON object, got another: {error}.") from None
+    return read(bytes(document.get("policy", content)), str(path))
+
+
+def fit(policy: Policy, bundle: Bundle) -> Standing:
+    """A policy with the thresholds it leaves open, chosen by its costs and capacity for the model of a bundle.
+
+    Raises:
+        ConfigurationError: a value is of a wrong type, a rule reads what the bundle has not, the policy lacks a list
+            that the model reads, or it leaves a threshold open and the bundle keeps no scores to choose it from;
+            something reads amounts, and they are in several currencies.
+    """
+    # as it will be read again: `Cost(review=4)` is kept as 4.0, so equal policies have equal bytes
+    policy = read(msgspec.json.encode(policy), "the policy")
+    kinds = kinds_of(bundle)
+    try:
+        Judge(policy, kinds)
+        conditions(bundle, policy.lists, kinds)
+    except (InvalidExpression, UnknownColumn) as error:
+        raise type(error)(f"the policy does not fit {bundle.name}, version {bundle.version}: {error}") from None
+    _require_one_currency(policy, bundle, kinds)
+    if not policy.open:
+        return Standing(policy=policy)
+    if bundle.held_out is None:
+        raise ConfigurationError(
+            f"the policy gives no {' and no '.join(f'`{name}`' for name in policy.open)}, and the bundle keeps no "
+            "held-out scores to choose by: give both thresholds, or train and package it again."
+        )
+    found = bundle.held_out.thresholds(policy.cost, policy.reviews_per_day)
+    return Standing(
+        policy=policy.with_thresholds(found.review_at, found.decline_at), chosen=policy.open, model=bundle.version
+    )
+
+
+def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Kind]) -> None:
+    """Raise `ConfigurationError` when something reads amounts that are in several currencies."""
+    if bundle.currency is not None:
+        return
+    amount, lists = bundle.schema.amount, list(policy.lists)
+    readers = [
+        f"the rule `{rule.name}`" for rule in policy.rules if amount in parse(rule.condition, kinds, lists).columns
+    ]
+    if policy.open and policy.cost.missed == "amount":
+        readers.append('the cost of a missed fraud (`missed="amount"`)')
+    if readers:
+        raise ConfigurationError(
+            f"{readers[0]} reads amounts, and {bundle.name} was trained on payments in several currencies: leave "
+            "amounts out, or train with exchange rates (`Schema(rates=…)`) and publish that model first."
+        )
+
+
+def refit(standing: Standing, bundle: Bundle) -> Standing:
+    """The same policy beside another model: what was chosen is chosen again, what was given stays.
+
+    Raises:
+        ConfigurationError: as `fit`.
+    """
+    found = fit(standing.given, bundle) if standing.model != bundle.version else standing
+    return standing if found.content == standing.content else found
+
+
+def kinds_of(bundle: Bundle) -> dict[str, Kind]:
+    """The columns and features that rules may read: all that is known when a payment is decided."""
+    plan = Plan(bundle.groups, bundle.schema)
+    known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
+    return {**known, **plan.kinds}
+
+
+def conditions(
+    bundle: Bundle, lists: Mapping[str, Sequence[str]], kinds: Mapping[str, Kind]
+) -> list[tuple[str, Condition]]:
+    """The SQL conditions that are the model's inputs, ready to be asked, with these lists.
+
+    Raises:
+        InvalidExpression: one reads a list that is not there.
+    """
+    try:
+        return [(text, parse(text, kinds, list(lists)).closure(lists)) for text in bundle.conditions]
+    except (InvalidExpression, UnknownColumn) as error:
+        raise type(error)(f"the model itself asks conditions, and one does not fit: {error}") from None

@@ -1,0 +1,87 @@
+"""Held-out scores in bins: all that choosing thresholds needs, so that they can be chosen again without a fit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shroff.errors import DataError
+from shroff.evaluate.cost import Cost, Thresholds, capacity, cheapest, from_the_top, usable
+
+BINS: Final = 2_000
+"""Bins at most: of a million payments each holds no more than a hundredth of those at or above it."""
+
+
+class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calibrated probabilities of labelled payments that a detector did not learn from, the highest first.
+
+    Each bin has its `lowest` probability, its `payments`, its `frauds` and what the frauds amounted to (`lost`, in
+    major units). They are the payments of `days` days, as far as a capacity of reviews per day is concerned. Bins
+    are narrower where the probability is higher; no bin divides payments of equal probability, and none says which
+    payments it holds.
+
+    Raises:
+        DataError: bins that do not fit together.
+    """
+
+    days: float
+    lowest: tuple[float, ...]
+    payments: tuple[int, ...]
+    frauds: tuple[int, ...]
+    lost: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.lowest), len(self.payments), len(self.frauds), len(self.lost)}
+        if lengths != {len(self.lowest)} or 0 in lengths:
+            raise DataError("expected held-out scores in bins of four values each.")
+
+    @classmethod
+    def of(
+        cls,
+        y: NDArray[np.generic],
+        probability: NDArray[np.generic],
+        amount: NDArray[np.generic],
+        *,
+        days: float = 1.0,
+        bins: int = BINS,
+    ) -> HeldOut:
+        """The bins of labels `y` [n], calibrated probabilities [n] and amounts [n] in major units.
+
+        Raises:
+            DataError: unusable arrays.
+
+        >>> y, p = np.array([0, 1, 1]), np.array([0.2, 0.2, 0.9])
+        >>> HeldOut.of(y, p, np.array([5.0, 50.0, 70.0])).frauds
+        (1, 1)
+        """
+        value, flagged, caught, saved = from_the_top(*usable(y, probability, amount, Cost()))
+        ends = np.unique(np.searchsorted(flagged, np.geomspace(1, flagged[-1], bins)))
+        # what lies above the first bin is nothing
+        kept = np.append(0, ends[ends > 0])
+        return cls(
+            days=days,
+            lowest=tuple(value[kept[1:]].tolist()),
+            payments=tuple(np.diff(flagged[kept]).tolist()),
+            frauds=tuple(np.diff(caught[kept]).tolist()),
+            lost=tuple(np.diff(saved[kept]).tolist()),
+        )
+
+    def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:
+        """The thresholds that cost least on these payments, among the bins' lowest probabilities.
+
+        Raises:
+            ConfigurationError: a negative capacity.
+        """
+        payments, frauds = np.array(self.payments), np.array(self.frauds)
+        lost = np.array(self.lost) if cost.missed == "amount" else cost.missed * frauds
+        return cheapest(
+            np.array(self.lowest),
+            np.cumsum(payments),
+            np.cumsum(frauds),
+            np.cumsum(lost),
+            cost=cost,
+            limit=capacity(reviews_per_day, self.days, int(payments.sum())),
+        )

@@ -1,0 +1,211 @@
+"""A published policy while the service runs: no failed request, its version in every record, decisions made again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from decide.test_standing import OPEN, held_out
+from patience import until
+from serve.asking import decide
+from serve.audit import assert_equal_to_batch, body, read_ledger
+from serve.conftest import POLICY, make_bundle
+from serve.service import KEY, Service
+from serve.telemetry.scraped import Scrape
+from serve.test_follower import under_load
+from serve.test_follower import until as until_async
+from shroff import Policy, Rule
+from shroff.client import Client
+from shroff.decide.models import Models
+from shroff.decide.standing import fit
+from shroff.errors import ConfigurationError
+from shroff.monitor import replay_decision
+from shroff.package import save
+from shroff.serve.control import Keys, Lists, LiveLists
+from shroff.serve.follower import Follower
+from shroff.serve.ledger import Ledger
+from shroff.serve.scorer import Scorer
+
+Pay = Callable[..., dict[str, Any]]
+EAGER: Policy = msgspec.structs.replace(POLICY, review_at=0.0, decline_at=0.99)
+SHOPS: Policy = msgspec.structs.replace(
+    POLICY, rules=[Rule("cash", "mcc IN codes", action="decline")], lists={"codes": ["6011"]}
+)
+
+
+@pytest.fixture
+def models(model: bytes, tmp_path: Path) -> Models:
+    made = Models(tmp_path / "home" / "models")
+    save(make_bundle(model, currency="EUR", held_out=held_out()), tmp_path / "bundle")
+    made.publish(tmp_path / "bundle")
+    return made
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Lists:
+    return Lists(f"sqlite:///{tmp_path / 'home' / 'control.db'}")
+
+
+@pytest.fixture
+def following(models: Models, lists: Lists, ledger_url: str) -> Any:
+    """A scorer of what is in production, and what keeps it there."""
+    bundle, standing = models.in_production()
+    scorer = Scorer(bundle, Ledger(ledger_url), key=KEY, standing=standing, lists=LiveLists(lists))
+    scorer.start()
+    yield scorer, Follower(models, scorer)
+    scorer.close()
+
+
+def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
+    following: tuple[Scorer, Follower], models: Models, lists: Lists, pay: Pay, ledger_url: str
+) -> None:
+    scorer, follower = following
+
+    async def change() -> list[dict[str, Any]]:
+        async with under_load(scorer, pay) as answered:
+            for step in (
+                lambda: models.publish_policy(EAGER),
+                lambda: models.publish_policy(SHOPS),
+                lambda: lists.edit("codes", "5411", "add", by="ada"),
+                lambda: models.publish_policy(OPEN),
+                models.rollback_policy,
+                models.rollback_policy,
+            ):
+                await asyncio.to_thread(step)
+                await follower.look()
+                await asyncio.to_thread(scorer.tend)
+                scorer.follow_lists()
+                then = len(answered)
+                await until_async(lambda then=then: len(answered) > then + 30)  # type: ignore[misc]  # bound now
+        return answered
+
+    answered = asyncio.run(change())
+    assert follower.failure is None
+    assert (follower.policies, follower.adopted) == (5, 0)
+    scorer.close()
+    entries = read_ledger(ledger_url)
+    records = [body(entry) for entry in entries if entry.kind == "payment"]
+    versions = list(dict.fromkeys(record["policy"] for record in records))
+    assert len(versions) == 4
+    assert versions[0] == models.pointers.production, "the model's own"
+    assert {record["answer"]["policy"] == record["policy"] for record in records} == {True}
+    assert {answer["policy"] for answer in answered} == set(versions)
+    assert "approve" not in {record["action"] for record in records if record["policy"] == versions[1]}
+    assert_equal_to_batch(scorer.bundle, entries)
+    for record in [next(one for one in records if one["policy"] == version) for version in versions] + records[-9:]:
+        payment = record["payment"]["id"]
+        found = replay_decision(payment, Ledger(ledger_url), models.load, policies=models.policy, edits=lists.edits)
+        assert found.holds, [line for line in found.lines if not line.equal]
+        assert found.policy == record["policy"]
+
+
+def test_another_policy_does_not_replay_to_the_same(
+    following: tuple[Scorer, Follower], models: Models, pay: Pay, ledger_url: str
+) -> None:
+    scorer, follower = following
+    eager = models.publish_policy(EAGER)
+
+    async def one() -> None:
+        await follower.look()
+        await decide(scorer, pay(payment_id="p"))
+
+    asyncio.run(one())
+    lenient = msgspec.structs.replace(eager, policy=POLICY)
+    found = replay_decision("p", Ledger(ledger_url), models.load, policies=lambda version: lenient)
+    assert "action" in {line.name for line in found.lines if not line.equal}
+    assert replay_decision("p", Ledger(ledger_url), models.load, policies=models.policy).holds
+
+
+def test_lists_come_and_go_with_the_policy(
+    following: tuple[Scorer, Follower], models: Models, lists: Lists, pay: Pay
+) -> None:
+    scorer, follower = following
+
+    async def rules(**fields: Any) -> list[str]:
+        await follower.look()
+        await asyncio.to_thread(scorer.tend)
+        scorer.follow_lists()
+        return list((await decide(scorer, pay(**fields)))["rules"])
+
+    async def walk() -> None:
+        lists.edit("blocked", "10.9.9.9", "add", by="ada")
+        assert await rules(host_id="10.9.9.9") == ["blocked_host"]
+        models.publish_policy(SHOPS)
+        assert await rules(host_id="10.9.9.9") == []
+        assert await rules(mcc="6011") == ["cash"]
+        assert scorer.list_values.keys() == {"codes"}
+        models.rollback_policy()
+        assert await rules(host_id="10.9.9.9") == ["blocked_host"], "edits of a list that is back hold again"
+
+    asyncio.run(walk())
+
+
+def test_the_shadow_is_compared_under_the_policy_it_would_have(
+    following: tuple[Scorer, Follower], models: Models, model: bytes, tmp_path: Path
+) -> None:
+    scorer, follower = following
+    candidate = save(
+        make_bundle(model, name="candidate", currency="EUR", held_out=held_out(0.2)), tmp_path / "candidate"
+    )
+    models.publish(tmp_path / "candidate", role="shadow")
+    shown = []
+    for policy in (None, SHOPS, OPEN):
+        if policy is not None:
+            models.publish_policy(policy)
+        asyncio.run(follower.look())
+        assert scorer.shadow is not None
+        shown.append(scorer.shadow.decider.policy)
+    assert shown == [POLICY, SHOPS, fit(OPEN, candidate).policy]
+
+
+def test_a_policy_that_cannot_be_used_changes_nothing(
+    following: tuple[Scorer, Follower], models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    scorer, follower = following
+    asyncio.run(follower.look())
+    version = models.publish_policy(EAGER).version
+    (models.folder / "policies" / f"{version}.json").write_bytes(b"{}")
+    asyncio.run(follower.look())
+    assert (scorer.decider.policy, follower.policies, follower.failed) == (POLICY, 0, 1)
+    assert "what was published is not used" in caplog.text
+    models.publish_policy(SHOPS)
+    asyncio.run(follower.look())
+    assert (scorer.decider.policy, follower.failure) == (SHOPS, None)
+    misfit = msgspec.structs.replace(fit(POLICY, scorer.bundle), policy=Policy(rules=[Rule("r", "nothing > 1")]))
+    with pytest.raises(ConfigurationError, match="unknown column `nothing`"):
+        asyncio.run(scorer.adopt(scorer.bundle, misfit))
+    assert scorer.decider.policy == SHOPS
+
+
+def test_a_running_service_takes_and_shows_what_is_published(models: Models, tmp_path: Path, pay: Pay) -> None:
+    home = tmp_path / "home"
+    key = Keys(f"sqlite:///{home / 'control.db'}").create("shop", ["decide", "read"])
+    headers = {"authorization": f"Bearer {key}"}
+    with Service(None, home, keys=True) as service, Client(service.url, key=key) as client:
+
+        def shown() -> dict[str, Any]:
+            answer: dict[str, Any] = service.request("GET", "/v1/policy", headers=headers).json()
+            return answer
+
+        own = client.decide(pay())
+        assert own.policy == own.model.version == shown()["version"]
+        published = models.publish_policy(EAGER, by="ada")
+        until(lambda: shown()["version"] == published.version, said=service.log.read_text)
+        assert (shown()["review_at"], shown()["lists"]) == (0.0, ["blocked"])
+        assert [rule["name"] for rule in shown()["rules"]] == ["blocked_host"]
+        decided = client.decide(pay())
+        assert (decided.action, decided.policy) == ("review", published.version)
+        assert client.decision(decided.payment_id) == decided
+        (deployed,) = service.request("GET", "/v1/models", headers=headers).json()
+        assert (deployed["policy"], deployed["review_at"]) == (published.version, 0.0)
+        found = Scrape.of(service, **headers)
+        assert found.value("shroff_policy_info", role="production", version=published.version) == 1
+        assert found.value("shroff_policies_adopted_total") == 1
+        assert service.request("GET", "/v1/policy").status_code == 401
+    with Service(None, home) as service, Client(service.url) as client:
+        assert client.decide(pay()).policy == published.version, "a service that starts takes it up too"

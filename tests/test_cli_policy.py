@@ -1,0 +1,135 @@
+"""`shroff policy`, `publish`, `rollback`, `models`: what decides, changed by hand, and who did it and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from decide.test_standing import OPEN, held_out
+from serve.conftest import POLICY, fitted_model, make_bundle
+from shroff import Policy, Rule
+from shroff.cli import app
+from shroff.errors import ConfigurationError, ShroffError
+from shroff.package import save
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Runs a command with `--json`: its document, or the error it raised."""
+    for name, value in {"SHROFF_HOME": str(tmp_path / "home"), "LOGNAME": "ada"}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str | Path) -> Any:
+        done = CliRunner().invoke(app, [*map(str, words), "--json"])
+        if isinstance(done.exception, ShroffError):
+            return done.exception
+        assert done.exit_code == 0, done.output
+        plain = CliRunner().invoke(app, [*map(str, words)]) if words[-1] in ("show", "history", "models") else None
+        assert plain is None or plain.exit_code == 0
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    chosen = held_out().thresholds(POLICY.cost, POLICY.reviews_per_day)
+    own = OPEN.with_thresholds(chosen.review_at, chosen.decline_at)
+    policy = msgspec.to_builtins(own)
+    save(
+        make_bundle(fitted_model(), currency="EUR", held_out=held_out(), policy=policy, chosen=OPEN.open),
+        tmp_path / "bundle",
+    )
+    return tmp_path / "bundle"
+
+
+def written(path: Path, policy: Policy | dict[str, Any]) -> Path:
+    path.write_bytes(msgspec.json.encode(policy))
+    return path
+
+
+def test_a_policy_goes_out_and_comes_back_as_it_is_shown(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+    assert "no model is in production" in str(ask("policy", "show"))
+    version = ask("publish", bundle, "--note", "the first")["version"]
+    shown = ask("policy", "show")
+    assert (shown["version"], shown["chosen"]) == (version, ["review_at", "decline_at"])
+    assert shown["policy"]["review_at"] is None, "it is chosen again when a cost changes"
+    same = written(tmp_path / "same.json", shown)
+    assert ask("policy", "diff", same) == {"changes": []}
+    assert ask("policy", "publish", same)["version"] == version
+    shown["policy"]["reviews_per_day"] = 1
+    changed = written(tmp_path / "changed.json", shown)
+    fields = [change["field"] for change in ask("policy", "diff", changed)["changes"]]
+    assert "reviews a day" in fields
+    assert {"review_at", "decline_at"} & set(fields)
+    checked = ask("policy", "check", changed)
+    assert ask("policy", "show")["version"] == version, "a check changes nothing"
+    published = ask("policy", "publish", changed, "--note", "holidays")
+    assert published == checked | {"version": published["version"]}
+    assert ask("policy", "show", version)["policy"]["reviews_per_day"] is None
+    assert ask("policy", "rollback", "--note", "back at work")["version"] == version
+    told = [(row["action"], row["policy"], row["by"], row["note"]) for row in ask("policy", "history")["changes"]]
+    assert told == [
+        ("publish", published["version"], "ada", "holidays"),
+        ("rollback", None, "ada", "back at work"),
+    ]
+    assert ask("models")["changes"] == ask("models", "history")["changes"]
+    assert [change["note"] for change in ask("models")["changes"]] == ["the first", "holidays", "back at work"]
+
+
+def test_a_policy_comes_from_a_project_and_brings_its_lists(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+    ask("publish", bundle)
+    (tmp_path / "project.py").write_text(
+        "from shroff import Policy, Project, Rule, Schema\n"
+        "schema = Schema(id='payment_id', time='created_at', amount='amount', nominal=['mcc'])\n"
+        "policy = Policy(rules=[Rule('cash', 'mcc IN codes')], lists={'codes': ['6011']}, review_at=0.4)\n"
+        "project = Project(schema=schema, policy=policy)\n"
+    )
+    assert ask("policy", "publish", tmp_path)["chosen"] == ["decline_at"]
+    assert ask("lists", "show") == {"lists": {"codes": ["6011"]}}
+    assert ask("lists", "add", "codes", "5411")["by"] == "ada"
+    assert "no list `blocked`" in str(ask("lists", "add", "blocked", "10.0.0.1"))
+    assert ask("lists", "show", "--bundle", bundle) == {"lists": {"blocked": ["10.6.6.6"]}}
+    ask("policy", "rollback")
+    assert ask("lists", "show") == {"lists": {"blocked": ["10.6.6.6"]}}
+
+
+def test_what_does_not_fit_is_refused_with_a_sentence(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+    ask("publish", bundle)
+    misfit = written(tmp_path / "misfit.json", msgspec.structs.replace(OPEN, rules=[Rule("r", "card_cont_1d > 3")]))
+    for verb in ("check", "diff", "publish"):
+        refused = ask("policy", verb, misfit)
+        assert isinstance(refused, ConfigurationError)
+        assert "did you mean `card_count_1d`?" in str(refused)
+    assert "cannot be read" in str(ask("policy", "check", tmp_path / "none.json"))
+    assert "no published policy" in str(ask("policy", "show", "20240101T000000Z-00000000"))
+    assert "no earlier policy" in str(ask("policy", "rollback"))
+
+
+def test_a_model_of_another_schema_or_beside_an_unfit_policy_needs_a_word(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
+    ask("publish", bundle)
+    rules = [Rule("many", "items > 9")]
+    own = msgspec.to_builtins(POLICY)
+    published = ask("policy", "publish", written(tmp_path / "items.json", msgspec.structs.replace(POLICY, rules=rules)))
+    made = make_bundle(fitted_model(), policy=own)
+    schema = msgspec.structs.replace(made.schema, numeric=["points"])
+    save(make_bundle(fitted_model(), policy=own, schema=schema), tmp_path / "other")
+    assert "numeric loses `items`" in str(ask("publish", tmp_path / "other"))
+    unfit = str(ask("publish", tmp_path / "other", "--accept-schema"))
+    assert "unknown column `items`" in unfit
+    assert "--own-policy" in unfit
+    after = ask("publish", tmp_path / "other", "--accept-schema", "--own-policy", "--note", "new fields")
+    assert after["policy"] != published["version"]
+    assert "numeric gains `items`" in str(ask("rollback"))
+    assert ask("rollback", "--accept-schema", "--note", "not yet")["policy"] == after["policy"]
+    assert ask("models", "history")["changes"][-1]["note"] == "not yet"
