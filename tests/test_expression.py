@@ -310,14 +310,14 @@ def read_random(sql: str) -> Expression:
         raise
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.one_of(*conditions(FINITE, 3)), rows(ANY_NUMBER, A_TEXT))
 def test_polars_equals_the_closure(sql: str, table: list[Row]) -> None:
     expression = read_random(sql)
     assert same(by_closure(expression, table), by_polars(expression, table))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.one_of(*conditions(SMALL, 2, portable=True)),
     rows(SMALL, st.text("abAB%_'\\.\n", max_size=4)),
@@ -342,7 +342,7 @@ PRECEDENCE = [
 
 
 @pytest.mark.parametrize("sql", PRECEDENCE)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows(st.sampled_from([0.0, 1.0, 2.0]), st.sampled_from(["a", "b"])))
 def test_operators_bind_as_in_sql(sql: str, table: list[Row]) -> None:
     assert by_closure(read(sql), table) == by_sqlite(sql, table)

@@ -388,7 +388,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(*[VALUES | st.none()] * len(SCHEMA.scales)), max_size=12))
 def test_no_table_breaks_it_and_every_row_is_kept_or_counted(rows: list[tuple[str | None, ...]]) -> None:
     raw = pl.DataFrame(rows, schema=dict.fromkeys(SCHEMA.scales, pl.String), orient="row")
@@ -404,7 +404,7 @@ def test_no_table_breaks_it_and_every_row_is_kept_or_counted(rows: list[tuple[st
     assert not frame["age"].is_nan().any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.permutations(range(8)), st.sampled_from([1, 3, 8]))
 def test_the_order_of_the_file_does_not_matter_where_arrivals_differ(order: list[int], ids: int) -> None:
     seconds = pl.Series([f"2024-05-04T10:00:0{row}Z" for row in range(8)])

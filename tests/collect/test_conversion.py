@@ -68,7 +68,7 @@ payments = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rates=tables(), paid=st.lists(payments, min_size=1, max_size=12))
 @example(rates=Rates("CLF", [Rate("JPY", "9" * 18)]), paid=[("JPY", 0, MOST_MINOR)])
 @example(rates=Rates("JPY", [Rate("CLF", "0.000000000000000001")]), paid=[("CLF", 0, MOST_MINOR)])

@@ -62,7 +62,7 @@ def test_minor_units(amount: float, exponent: int, minor: int | None) -> None:
     assert _column([amount], {0: "JPY", 2: "EUR", 3: "KWD"}[exponent]) == [minor]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.floats(0, 1e15) | st.floats(0, 1e4), min_size=1, max_size=30),
     st.sampled_from(["JPY", "EUR", "KWD", "CLF"]),

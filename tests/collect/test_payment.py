@@ -154,7 +154,7 @@ def _typed(payment: Payment) -> dict[str, object]:
     return {name: (type(value), value) for name, value in fields.items()}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(cases())
 def test_a_table_and_its_payments_have_the_same_values(case: Case) -> None:
     reader = PaymentReader(case.schema, key=KEY)
@@ -170,7 +170,7 @@ def test_a_table_and_its_payments_have_the_same_values(case: Case) -> None:
     assert cleaned.rows == len(cleaned.frame) + sum(cleaned.dropped.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(AMOUNTS.filter(lambda amount: not isnan(amount)), min_size=1, max_size=20),
     st.sampled_from(["JPY", "EUR", "KWD", "CLF"]),
@@ -410,7 +410,7 @@ def test_personal_values_leave_no_trace() -> None:
     assert "Ada" not in repr(payment)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.binary(max_size=60)
     | st.recursive(

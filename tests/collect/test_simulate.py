@@ -57,7 +57,7 @@ def test_it_has_the_columns_of_the_contract(log: pl.DataFrame) -> None:
     fraud_rate=st.floats(0.0, 0.5),
     seed=st.integers(0, 2**64),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_log_is_well_formed(payments: int, days: int, fraud_rate: float, seed: int) -> None:
     log = simulate(payments, days=days, start="2023-10-20", fraud_rate=fraud_rate, seed=seed)
     assert log.schema == SCHEMA

@@ -139,7 +139,7 @@ def test_a_gzip_file_that_is_damaged_is_told(tmp_path: Path) -> None:
     assert _refused(_file(tmp_path, bytes(content), "log.csv.gz")) == sentence
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=80) | st.text(st.sampled_from('ab1,"\n\r\x00é;'), max_size=40).map(str.encode))
 def test_any_bytes_are_a_table_or_one_sentence(tmp_path: Path, content: bytes) -> None:
     for name in ("log.csv", "log.csv.gz"):

@@ -126,7 +126,7 @@ def test_what_is_written_is_read(micros: int) -> None:
     assert _column([format_time(micros)], None) == [micros]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(INSTANTS, min_size=1, max_size=20), ZONES)
 def test_local_times_are_read_alike(moments: list[datetime], zone: str) -> None:
     texts = [moment.isoformat() for moment in moments]

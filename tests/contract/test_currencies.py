@@ -79,7 +79,7 @@ def mixed(draw: st.DrawFn) -> tuple[Schema, pl.DataFrame, list[Row], FeatureGrou
     return schema, raw, rows, group, asks
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=mixed())
 def test_every_engine_adds_amounts_in_the_base_currency(
     engine: Engine, case: tuple[Schema, pl.DataFrame, list[Row], FeatureGroup, list[Ask]]

@@ -22,7 +22,7 @@ def expected(log: Log, asks: list[Ask]) -> pl.DataFrame:
     return pl.DataFrame([log.frame["id"], *columns])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(case=cases())
 def test_engine_equals_the_oracle(engine: Engine, case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
     log, group, asks = case
@@ -31,7 +31,7 @@ def test_engine_equals_the_oracle(engine: Engine, case: tuple[Log, FeatureGroup,
 
 @pytest.mark.parametrize("function", RECIPES)
 def test_each_aggregate_equals_the_oracle(engine: Engine, function: Function) -> None:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(case=cases([function]))
     def check(case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
         log, group, asks = case

@@ -31,7 +31,7 @@ def assert_same_past(engine: Engine, case: Case, rows: list[Row], kept: int) -> 
     assert_frame_equal(after, before, check_exact=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), time=INSTANTS, data=st.data())
 def test_a_payment_that_arrives_later_changes_nothing(
     engine: Engine, case: Case, time: int, data: st.DataObject
@@ -46,7 +46,7 @@ def test_a_payment_that_arrives_later_changes_nothing(
     assert_same_past(engine, case, [*rows, late], len(rows))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), data=st.data())
 def test_later_labels_and_results_change_nothing(engine: Engine, case: Case, data: st.DataObject) -> None:
     log = case[0]
@@ -63,7 +63,7 @@ def test_later_labels_and_results_change_nothing(engine: Engine, case: Case, dat
     assert_same_past(engine, case, rows, at + 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), data=st.data())
 def test_the_order_of_the_rows_of_a_table_does_not_matter(engine: Engine, case: Case, data: st.DataObject) -> None:
     log, group, _ = case

@@ -49,7 +49,6 @@ def test_costs_of_each_decision() -> None:
 
 
 @given(cases(), costs, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_total_cost_agrees_with_its_definition(case: Case, cost: Cost, random: Random) -> None:
     y, _, amount = case
     action = [random.choice(["approve", "review", "decline"]) for _ in y]
@@ -57,7 +56,7 @@ def test_total_cost_agrees_with_its_definition(case: Case, cost: Cost, random: R
 
 
 @given(cases(), costs, st.one_of(st.none(), st.integers(0, 12)), st.sampled_from([0.5, 1.0, 2.0]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_other_pair_within_the_capacity_costs_less(
     case: Case, cost: Cost, reviews_per_day: int | None, days: float
 ) -> None:
@@ -115,7 +114,6 @@ def test_equal_probabilities_share_one_action() -> None:
 
 
 @given(cases(), costs, st.integers(2, 30))
-@settings(deadline=None)
 def test_the_table_tells_what_one_threshold_costs(case: Case, cost: Cost, points: int) -> None:
     y, p, amount = case
     table = cost_by_threshold(y, p, amount, cost=cost, points=points)

@@ -52,7 +52,6 @@ def test_figures_computed_by_hand() -> None:
 
 
 @given(labelled, st.sampled_from([0.0, 0.25, 0.3, 0.75, 1.0]))
-@settings(deadline=None)
 def test_figures_agree_with_scikit_learn(rows: list[tuple[bool, float]], threshold: float) -> None:
     y, p = arrays([*rows, (True, 0.5), (False, 0.25)])
     said = p >= threshold
@@ -95,7 +94,6 @@ def test_calibration_error_is_nought_for_true_shares_and_the_gap_otherwise() -> 
 
 
 @given(labelled, st.sampled_from([1, 2, 4, 8]))
-@settings(deadline=None)
 def test_calibration_error_agrees_with_its_definition(rows: list[tuple[bool, float]], bins: int) -> None:
     y, p = arrays(rows)
     error = 0.0
@@ -137,7 +135,7 @@ card_rows = st.sampled_from([3, 9]).flatmap(
 
 
 @given(card_rows, st.integers(1, 6), st.integers(0, 99))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_card_precision_follows_the_protocol_in_any_order_of_rows(
     rows: list[tuple[int, int, bool, float]], k: int, seed: int
 ) -> None:
@@ -189,7 +187,6 @@ def test_days_may_be_dates() -> None:
 
 
 @given(labelled)
-@settings(deadline=None)
 def test_short_curves_agree_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
     y, p = arrays([*rows, (True, 0.5), (False, 0.25)])
     x, up, at = sklearn.metrics.roc_curve(y, p, drop_intermediate=False)
@@ -225,7 +222,6 @@ def test_curves_of_one_class_are_finite(curve: Callable[..., Curve], y: list[int
 
 
 @given(labelled)
-@settings(deadline=None)
 def test_the_best_threshold_is_the_highest_with_the_best_f1(rows: list[tuple[bool, float]]) -> None:
     y, p = arrays([*rows, (True, 0.5)])
     f1 = {t: measure(y, p, threshold=t).f1 for t in p.tolist()}

@@ -34,7 +34,6 @@ def noons(days: Sequence[int] | np.ndarray) -> np.ndarray:
     share=st.floats(0.01, 0.99),
     seed=st.integers(0, 5),
 )
-@settings(deadline=None)
 def test_random_parts_partition_the_rows_and_keep_the_share_of_each_class(
     frauds: int, genuine: int, share: float, seed: int
 ) -> None:
@@ -107,7 +106,7 @@ def split_or_none(split: TemporalSplit, *arrays: np.ndarray) -> Split | None:
 
 
 @given(payments())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_days_and_known_cards_follow_the_protocol(
     case: tuple[TemporalSplit, list[tuple[int, int, int]]],
 ) -> None:
@@ -119,7 +118,6 @@ def test_days_and_known_cards_follow_the_protocol(
 
 
 @given(payments())
-@settings(deadline=None)
 def test_names_of_cards_do_not_matter(case: tuple[TemporalSplit, list[tuple[int, int, int]]]) -> None:
     split, rows = case
     day, card, y = (np.array(column) for column in zip(*rows, strict=True))
@@ -142,7 +140,6 @@ def test_a_known_card_is_dropped_and_an_unknown_one_and_a_missing_one_stay() -> 
 
 
 @given(payments(), st.booleans())
-@settings(deadline=None)
 def test_every_payment_is_in_one_part_or_left_out_for_one_reason(
     case: tuple[TemporalSplit, list[tuple[int, int, int]]], drop: bool
 ) -> None:
@@ -172,7 +169,7 @@ def test_a_card_becomes_known_once_its_label_could_have_come_in() -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Zurich", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Apia", "UTC"])
 @given(minutes=st.lists(st.integers(0, 40 * 1440), min_size=1, max_size=50), april=st.booleans())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_days_are_calendar_days_of_the_zone(zone: str, minutes: list[int], april: bool) -> None:
     start = date(2018, 3, 5) if april else date(2018, 10, 8)
     utc = datetime(start.year, start.month, start.day, tzinfo=ZoneInfo("UTC"))
@@ -224,7 +221,6 @@ def test_unusable_arrays_are_refused() -> None:
 
 
 @given(st.decimals(Decimal("0.0001"), Decimal("0.9999"), places=4), st.integers(0, 10**9))
-@settings(deadline=None)
 def test_a_random_split_survives_its_text(share: Decimal, seed: int) -> None:
     split = RandomSplit(test=float(share), seed=seed)
     assert parse(str(split)) == split
@@ -237,7 +233,6 @@ def test_a_random_split_survives_its_text(share: Decimal, seed: int) -> None:
     st.integers(1, 999),
     st.sampled_from(["UTC", "Europe/Zurich"]),
 )
-@settings(deadline=None)
 def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int, test: int, zone: str) -> None:
     split = TemporalSplit(start, train, delay, test, zone)
     assert parse(str(split)) == split

@@ -38,7 +38,7 @@ def last(feature: tuple[Aggregate, ...], **columns: list[object]) -> float | Non
     return value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(minor=st.lists(st.integers(0, 10**7), min_size=1, max_size=30))
 def test_std_is_that_of_the_population(minor: list[int]) -> None:
     value = last(card.std("amount", "30d", include_current=True), amount=list(minor))
@@ -52,7 +52,7 @@ def test_std_does_not_cancel() -> None:
     assert value == pytest.approx(math.sqrt(2 / 3) / 100, rel=1e-15)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names=st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40))
 def test_entropy_is_shannons(names: list[str]) -> None:
     shares = [count / len(names) for count in Counter(names).values()]

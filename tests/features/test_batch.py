@@ -51,7 +51,7 @@ def features(frame: pl.DataFrame, *asked: Feature | Sequence[Feature]) -> pl.Dat
     return compute([FeatureGroup("g", asked or EVERYTHING)], frame, SCHEMA)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), run=st.integers(1, 8))
 def test_runs_of_any_size_give_the_same(case: tuple[Log, FeatureGroup, list[Ask]], run: int) -> None:
     log, group, _ = case

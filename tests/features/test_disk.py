@@ -20,7 +20,7 @@ from shroff.features.engines.batch import compute, compute_file
 GROUP = FeatureGroup("g", [*EVERYTHING, calendar("weekday"), sql("large", "card_count_1h > 3 AND amount > 5")])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(case=cases(), memory=st.sampled_from([1, 20_000, 40_000, 10**9]))
 def test_a_file_gives_what_the_table_gives(case: tuple[Log, FeatureGroup, list[Ask]], memory: int) -> None:
     log, group, _ = case

@@ -18,7 +18,6 @@ NUMBERS = st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32])
 CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(codes, np.int32))
 
 
-@settings(deadline=None)
 @given(keys=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=40), data=st.data())
 def test_codes_come_in_order_of_first_appearance(keys: list[tuple[int, int]], data: st.DataObject) -> None:
     valid = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
@@ -42,7 +41,6 @@ def test_many_different_keys_outgrow_the_first_table() -> None:
     assert len(np.unique(codes)) == many
 
 
-@settings(deadline=None)
 @given(codes=CODES)
 def test_rows_are_grouped_in_order(codes: grouping.Int32) -> None:
     starts, rows, places = grouping.group(codes, 5)
@@ -109,7 +107,7 @@ def windows(trace: Trace) -> list[set[int]]:
     return seen
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(walk=walks())
 def test_the_moves_of_a_window_keep_its_law(walk: tuple[Queries, Events, Window]) -> None:
     queries, events, bounds = walk
@@ -119,7 +117,7 @@ def test_the_moves_of_a_window_keep_its_law(walk: tuple[Queries, Events, Window]
     assert trace.held.tolist() == [len(inside) for inside in expected]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(walk=walks(), data=st.data())
 def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
     queries, events, bounds = walk
@@ -133,7 +131,7 @@ def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Wind
         assert found == float(sum((number - mean) ** 2 for number in there))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(walk=walks(), data=st.data())
 def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
     queries, events, bounds = walk
@@ -145,7 +143,7 @@ def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.Dat
     assert folds.least(trace, column, trace.spread).tolist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(walk=walks(), data=st.data())
 def test_sums_over_a_span_are_those_of_its_window(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
     queries, events, bounds = walk

@@ -39,7 +39,7 @@ def few(events: int) -> Iterator[None]:
 FEW = st.sampled_from([1, 3, columns.FEW])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=cases(), data=st.data(), events=FEW)
 def test_forgetting_a_payment_undoes_it(case: Case, data: st.DataObject, events: int) -> None:
     """Payments that came to nothing, with others observed in between, leave no trace."""
@@ -192,7 +192,7 @@ def test_payments_that_wait_for_labels_are_forgotten() -> None:
     assert engine.pending <= 25 * 6 + 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]), events=FEW)
 def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: str, events: int) -> None:
     """Pruned as hard as the lateness allows, the values are those of an engine that keeps everything."""
@@ -207,7 +207,7 @@ def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: 
     assert_frame_equal(found, compute([group], log.frame, log.schema), check_exact=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=cases(), events=st.sampled_from([1, 3]))
 def test_few_events_and_many_give_the_same_values(case: Case, events: int) -> None:
     log, group, _ = case
@@ -312,7 +312,7 @@ def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.Ca
     assert list(feed(engine, frame)) == [{"card_total_amount_1d": 0.0}, {"card_total_amount_1d": 1.0}]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=cases(), data=st.data(), events=FEW)
 def test_a_state_is_restored_from_its_snapshot(case: Case, data: st.DataObject, events: int) -> None:
     """Cut anywhere, the engine that was restored goes on as the one that the snapshot was taken of."""

@@ -59,7 +59,7 @@ def workers(url: str, group: FeatureGroup, schema: Schema) -> list[RedisEngine]:
     return both
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), data=st.data())
 def test_payments_that_wait_together_see_each_other(redis_server: str, case: Case, data: st.DataObject) -> None:
     """Batches of any size, to either of two processes, are one order."""
@@ -76,7 +76,7 @@ def test_payments_that_wait_together_see_each_other(redis_server: str, case: Cas
         engine.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), data=st.data())
 def test_forgetting_a_payment_undoes_it_for_all(redis_server: str, case: Case, data: st.DataObject) -> None:
     log, group, _ = case

@@ -98,7 +98,6 @@ def random_cases() -> dict[Arrivals, list[Case]]:
 
     @settings(
         max_examples=200,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],

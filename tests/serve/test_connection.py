@@ -160,7 +160,7 @@ async def exchange(kind: type[HttpToolsProtocol], requests: Sequence[bytes], las
         return alike(received + await reader.read())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests=st.lists(REQUESTS, max_size=6), last=LAST, cuts=st.lists(st.integers(0, 2000), max_size=8))
 def test_both_ways_answer_the_same(requests: list[bytes], last: bytes, cuts: list[int]) -> None:
     assert run(exchange(Connection, requests, last, cuts)) == run(exchange(HttpToolsProtocol, requests, last, cuts))
@@ -177,7 +177,7 @@ async def one_by_one(app: Echo, kind: type[HttpToolsProtocol], requests: Sequenc
         return alike(received + await reader.read())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=3), order=st.lists(st.integers(0, 2), max_size=8), last=LAST)
 def test_a_head_that_comes_again_changes_nothing(requests: list[bytes], order: list[int], last: bytes) -> None:
     again = [requests[at % len(requests)] for at in order]

@@ -42,7 +42,7 @@ def in_onnx(formula: Callable[[Ops, Tensor], Tensor], X: Floats) -> Floats:
 
 @pytest.mark.parametrize("name", FORMULAS)
 @given(X=arrays(np.float32, (4, 3), elements=st.floats(-50, 50, width=32) | st.just(float("nan"))))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_onnx_computes_what_numpy_does(name: str, X: Floats) -> None:
     ops = NumpyOps()
     expected = ops.row_sum(FORMULAS[name](ops, X.astype(np.float64)))[:, 0]

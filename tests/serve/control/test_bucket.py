@@ -75,7 +75,7 @@ def test_a_process_suspended_or_killed_at_any_moment_delays_nobody(tmp_path: Pat
     assert mine + let_in.stat().st_size <= 1_000
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400_000)), max_size=80),
     size=st.integers(1, 9),

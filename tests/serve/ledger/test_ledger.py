@@ -206,7 +206,7 @@ def test_many_threads(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
         assert [time for time in times if time // 100 == part] == list(range(100 * part, 100 * part + 100))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ENTRIES, max_size=20), st.integers(1, 5))
 def test_any_entries_come_back(entries: list[Entry], max_group: int) -> None:
     kept: list[Entry] = []

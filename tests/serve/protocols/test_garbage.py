@@ -79,7 +79,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize(("path", "body", "error"), SENT)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_one_wrong_value_is_no_failure(
     service: Service, client: httpx.Client, path: str, body: Json, error: set[str], data: st.DataObject
@@ -90,7 +90,7 @@ def test_one_wrong_value_is_no_failure(
 
 
 @pytest.mark.parametrize(("path", "error"), {path: error for path, _, error in SENT}.items())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=99), kind=st.sampled_from(["application/json", "text/csv", "x", ""]))
 def test_bytes_of_any_kind_are_no_failure(
     service: Service, client: httpx.Client, path: str, error: set[str], content: bytes, kind: str
