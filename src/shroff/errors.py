@@ -11,7 +11,8 @@
     │   ├── TooManyBadRows      more unusable rows than allowed
     │   ├── MixedCurrencies     amounts of several currencies would be added or compared
     │   ├── BadPayment          one payment: a missing, unknown or ill-typed value
-    │   └── PaymentConflict     a payment id that was seen with another payload
+    │   ├── PaymentConflict     a payment id that was seen with another payload
+    │   └── BrokenChain         a ledger whose records do not follow from each other
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
     ├── NotFitted               a detector asked to score before it learned
     ├── CheckFailed             the doctor found a fault that nobody accepted
@@ -87,6 +88,10 @@ class BadPayment(DataError):
 
 class PaymentConflict(DataError):
     """A payment id came again with another payload."""
+
+
+class BrokenChain(DataError):
+    """Records of the ledger do not follow from each other: one was changed, removed, added or moved."""
 
 
 class NotFound(ShroffError, KeyError):

@@ -14,6 +14,7 @@ import polars as pl
 
 from shroff.collect import Cleaned, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
+from shroff.collect.extent import extent
 from shroff.detect import Detector
 from shroff.detect.base import Explaining
 from shroff.errors import CheckFailed, ConfigurationError
@@ -216,6 +217,7 @@ def package(
         metrics=summary(run) | {"accepted": accept},
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
+        history=extent(run.dataset.table, run.dataset.schema),
         model=model,
         contributions=_contributions(chosen.detector),
         held_out=chosen.kept,

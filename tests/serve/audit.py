@@ -25,12 +25,12 @@ SOON = time.time_ns() // 1_000 + 60_000_000
 
 
 def read_ledger(url: str) -> list[StoredEntry]:
-    """All records of a ledger, whose chain holds."""
+    """All records of a ledger but those of starts; its chain holds."""
     ledger = Ledger(url)
     records = list(ledger.entries())
     assert ledger.verify().seq == len(records)
     ledger.close()
-    return records
+    return [record for record in records if record.kind != "start"]
 
 
 def body(entry: StoredEntry) -> dict[str, Any]:

@@ -15,4 +15,8 @@ Warm = Annotated[
 ]
 Lateness = Annotated[str, typer.Option(help="How much older than the newest a payment may be.")]
 Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
+AcceptBroken = Annotated[
+    bool,
+    typer.Option("--accept-broken-chain", help="Start also where the ledger was changed; the start's record says so."),
+]
 MaxBad = Annotated[float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shroff.cli.arguments import Lateness, MaxBad, Warm
+from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
 from shroff.cli.terminal import AsJson, err, out, show
 from shroff.settings import Settings
 
@@ -47,6 +47,7 @@ def consume(
     warm: Warm = None,
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
+    accept_broken_chain: AcceptBroken = False,
     as_json: AsJson = False,
 ) -> None:
     """Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is."""
@@ -71,6 +72,7 @@ def consume(
         warm=warm,
         max_bad=max_bad,
         lateness=lateness,
+        accept_broken_chain=accept_broken_chain,
         shown=None if metrics_port is None else Shown(port=metrics_port, host=metrics_host, keys=not without_keys),
         settings=Settings.read(),
         joined=joined,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import Lateness, MaxBad, Warm
+from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.settings import Settings
 
@@ -24,6 +24,7 @@ def serve(
     warm: Warm = None,
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
+    accept_broken_chain: AcceptBroken = False,
     without_keys: Annotated[
         bool, typer.Option("--without-keys", help="Answer anybody who can reach the port: for trying out only.")
     ] = False,
@@ -65,6 +66,7 @@ def serve(
         lateness=lateness,
         settings=Settings.read(),
         keys=not without_keys,
+        accept_broken_chain=accept_broken_chain,
         tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         workers=workers,
         log=log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of, in_major, one_currency, require_one_currency
+from shroff.collect.extent import fingerprint
 from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
@@ -114,9 +114,7 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """SHA-256 over the column names and every value's hash, whatever the order of the rows."""
-        digest = hashlib.sha256(",".join(self.table.columns).encode())
-        digest.update(np.sort(self.table.hash_rows(seed=0).to_numpy()).tobytes())
-        return digest.hexdigest()
+        return fingerprint(self.table)
 
 
 def _default_inputs(plan: Plan) -> tuple[str, ...]:

@@ -90,6 +90,8 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
                 own[schema.original] = _paid(payment["values"], schema)
             rows[entry.payment_id] = payment["values"] | own
             continue
+        if entry.kind == "start":
+            continue
         value, moment = columns[entry.kind]
         row = rows.get(entry.payment_id)
         if row is not None and row.get(moment) is None:

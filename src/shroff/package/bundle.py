@@ -1,6 +1,6 @@
 """The bundle: a folder with an ONNX model and JSON beside it, complete and checked, or refused.
 
-    manifest.json       format, name, when, versions, data fingerprint, SHA-256 of every other file
+    manifest.json       format, name, when, versions, data fingerprint and extent, SHA-256 of every other file
     model.onnx          input X float32 [N, inputs], output score float32 [N]
     reasons.onnx        input X, output contributions float32 [N, inputs]; only for models that know them
     schema.json         what the columns of a payment are
@@ -31,6 +31,7 @@ from typing import Any, Final
 import msgspec
 
 from shroff.collect import Schema
+from shroff.collect.extent import Extent
 from shroff.detect.calibration import Calibration
 from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
@@ -67,6 +68,8 @@ class Bundle:
     fingerprint: str
     model: bytes
     currency: str | None = None
+    history: Extent | None = None
+    """The payments over which the features of training were computed; None where that is not known."""
     contributions: bytes | None = None
     """A graph of what each input adds to the score; None where reasons are found by trying other values."""
     held_out: HeldOut | None = None
@@ -100,6 +103,7 @@ def save(bundle: Bundle, folder: str | Path) -> Bundle:
         "created": bundle.created or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "fingerprint": bundle.fingerprint,
         "currency": bundle.currency,
+        "history": bundle.history,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -148,6 +152,7 @@ def load(folder: str | Path) -> Bundle:
             metrics=_decode(content["metrics.json"], source / "metrics.json"),
             fingerprint=manifest["fingerprint"],
             currency=manifest["currency"],
+            history=msgspec.convert(manifest.get("history"), Extent | None),
             model=content["model.onnx"],
             contributions=content.get("reasons.onnx"),
             held_out=thresholds.held_out,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
-from shroff.errors import Unavailable
+from shroff.errors import BrokenChain, Unavailable
 from shroff.serve import asgi
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
 from shroff.serve.connection import Head, Short
@@ -80,6 +80,10 @@ class App:
         )
         self._rest = cast(Asgi, routes(scorer, whole, gate))
         self._tasks: list[asyncio.Task[None]] = []
+        self.failure: BrokenChain | None = None
+        """Why the service must not run at all."""
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the server; called when it must not run."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the life of the server."""
@@ -128,6 +132,10 @@ class App:
             except Unavailable as error:
                 _log.warning("%s", error, extra={"event": "not_started"})
                 await asyncio.sleep(_PAUSE)
+            except BrokenChain as error:
+                self.failure = error
+                self.stop()
+                return
             except Exception as error:  # noqa: BLE001  # whatever it is: health tells it, and payments are refused
                 asgi.explain(error)
                 return

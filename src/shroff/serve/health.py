@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from shroff.serve.scorer import Scorer
+from shroff.serve.start import Start
 
 
 class Health(msgspec.Struct, omit_defaults=True):
@@ -16,9 +17,11 @@ class Health(msgspec.Struct, omit_defaults=True):
     degraded: str | None = None
     """Why payments are decided without features now: then the policy decides."""
     notice: str | None = None
+    start: Start | None = None
+    """What the service started from."""
 
 
 def ready(scorer: Scorer) -> Health:
     """That all is well; raises `Unavailable` where it is not."""
     scorer.require_well()
-    return Health("ready", scorer.degraded, scorer.notice)
+    return Health("ready", scorer.degraded, scorer.notice, scorer.started)

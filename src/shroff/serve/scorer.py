@@ -14,9 +14,11 @@ import polars as pl
 
 from shroff.collect import PaymentReader, Schema
 from shroff.collect.payment import counted_in
+from shroff.collect.times import format_time
 from shroff.collect.wire import live_scales
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
+from shroff.features.window import micros
 from shroff.package import Bundle
 from shroff.serve.answer import ModelName, stored_payment
 from shroff.serve.clock import Arrivals, Clock, system_time
@@ -27,7 +29,8 @@ from shroff.serve.intake import Intake
 from shroff.serve.ledger import Commits, Ledger
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.state import State, States
+from shroff.serve.start import Checked, Start, check_chain, missing_past, stored_start
+from shroff.serve.state import Mark, State, States
 
 _TOGETHER: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
@@ -62,6 +65,7 @@ class Scorer(Intake):
         state: where what features are computed from is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
+        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         clock: microseconds since the epoch.
 
     `start` it first, in any thread; everything else belongs to one event loop.
@@ -83,6 +87,7 @@ class Scorer(Intake):
         state: str = "memory",
         member: str = "",
         history: Callable[[], pl.DataFrame] | None = None,
+        accept_broken_chain: bool = False,
         clock: Clock = system_time,
     ) -> None:
         super().__init__(ledger, lateness=lateness, clock=clock, missing="its state is being rebuilt from the ledger")
@@ -101,6 +106,10 @@ class Scorer(Intake):
             tick=self._require_open,
         )
         self.closed = False
+        self.started: Start | None = None
+        """What the state was built from."""
+        self._accept = accept_broken_chain
+        self._missing_past: str | None = None
         self._forget()
         self._key = key
         self.reader = self._reader(bundle)
@@ -169,37 +178,60 @@ class Scorer(Intake):
 
     @property
     def notice(self) -> str | None:
-        """What an operator should know although payments are decided: the ledger's database is away."""
+        """What an operator should know although payments are decided: the ledger is away, or the past is not known."""
         spooled = self._ledger.spooled
         if spooled is None:
-            return None
+            return self._missing_past
         return f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} bytes) wait in the spool"
 
     def start(self) -> None:
-        """Open the ledger and rebuild the state: history first, then the ledger's records in their order.
+        """Open the ledger, prove its chain and rebuild the state: history first, then the ledger's records in order.
 
-        A state in Redis that is there already is taken as it is.
+        A state in Redis that is there already is taken as it is. What the state was built from is recorded.
 
         Raises:
             LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called; can be tried again.
             StateUnavailable: the state server does not answer; can be tried again.
-            DataError: the ledger was changed.
             BundleError: the ledger's payments are counted in another currency than the bundle's.
+            BrokenChain: the ledger was changed.
         """
         with self._opening:
             self._require_open()
             try:
                 self._ledger.open()
                 _require_currency(self.bundle, self._recorded_in())
+                checked = check_chain(self._ledger, accept=self._accept)
+                before = stored_start(self._ledger.last_start())
                 mark = self._states.prepare(self.bundle, self._state)
                 self._state.join(self._require_open)
+                self._arrivals.after(mark.arrived)
+                self._record(self._start_of(mark, checked), before)
             except Exception as error:
                 self._ledger.close()
                 self._forget()
                 self._missing = str(error) if isinstance(error, ShroffError) else f"{type(error).__name__} at its start"
                 raise
-            self._arrivals.after(mark.arrived)
             self._missing = None
+
+    def _start_of(self, mark: Mark, checked: Checked) -> Start:
+        # an engine that has seen nothing is as new as its lateness
+        newest, seen = self._state.engine.newest, micros(self._lateness)
+        return Start(
+            bundle=self.bundle.version,
+            history=mark.history,
+            records=mark.seq,
+            newest=format_time(newest) if newest > seen else None,
+            shared=mark.shared,
+            checked=checked,
+        )
+
+    def _record(self, start: Start, before: Start | None) -> None:
+        """Keep in the ledger what the service starts from, and say it."""
+        self._ledger.write_now(start.entry(self._arrivals.next()))
+        self.started, self._missing_past = start, missing_past(start, self.bundle, before)
+        _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
+        if self._missing_past is not None:
+            _log.warning("%s", self._missing_past, extra={"event": "missing_past"})
 
     def tend(self) -> None:
         """What has to be done every second or so, in any thread: read the edits of lists, fill a lost state."""

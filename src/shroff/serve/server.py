@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import uvicorn
 from shroff.collect import clean, read
 from shroff.collect.currencies import require_only
 from shroff.decide.models import Models
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, Unavailable
 from shroff.package import Bundle, load
 from shroff.serve.app import App
 from shroff.serve.connection import Connection
@@ -28,6 +28,7 @@ from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.scorer import Scorer
+from shroff.serve.start import check_chain
 from shroff.serve.telemetry.configure import tracer
 from shroff.serve.telemetry.fleet import Fleet
 from shroff.serve.telemetry.log import Style, write_log
@@ -70,6 +71,7 @@ class Service:
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether whoever asks needs an API key.
+        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         tls: speak HTTPS with this certificate.
         log: how a worker writes its log.
         checked: whether another process has told what is wrong with all this; then history is read only when needed.
@@ -82,6 +84,7 @@ class Service:
     max_bad: float = 0.01
     lateness: str = "1d"
     keys: bool = True
+    accept_broken_chain: bool = False
     tls: Certificate | None = None
     log: Style = "text"
     checked: bool = False
@@ -132,6 +135,7 @@ class Service:
             state=chosen.state,
             member=member,
             history=make if make is None or self.checked else History(make),
+            accept_broken_chain=self.accept_broken_chain,
         )
         return scorer, None if models is None else Follower(models, scorer)
 
@@ -147,11 +151,23 @@ class Service:
 
         Raises:
             BundleError, ConfigurationError, DataError: as `app`, before `listening` is called.
+            BrokenChain: the ledger was changed.
         """
-        server = uvicorn.Server(_config(self.app(seat), self.tls))
+        app = self.app(seat)
+        server = uvicorn.Server(_config(app, self.tls))
+        app.stop = partial(setattr, server, "should_exit", True)
         listening()
         with _signals_end(server):
             server.run(sockets=[listener])
+        if app.failure is not None:
+            raise app.failure
+
+    def check_chain(self) -> None:
+        """Raise `BrokenChain` where the ledger was changed, so that no worker is started in vain."""
+        if not self.accept_broken_chain:
+            # what else is wrong with it the workers say
+            with suppress(Unavailable, ConfigurationError):
+                check_chain(Ledger(self.settings.ledger), accept=False)
 
 
 def serve(
@@ -163,6 +179,7 @@ def serve(
     max_bad: float = 0.01,
     lateness: str = "1d",
     keys: bool = True,
+    accept_broken_chain: bool = False,
     tls: Certificate | None = None,
     workers: int = 1,
     log: Style = "text",
@@ -172,7 +189,7 @@ def serve(
     """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
 
     Args:
-        bundle, warm, max_bad, lateness, keys, tls, log: see `Service`.
+        bundle, warm, max_bad, lateness, keys, accept_broken_chain, tls, log: see `Service`.
         port: 0 takes a free one.
         workers: processes that answer; more than one share their state in Redis and their ledger in PostgreSQL.
         settings: by default from the environment.
@@ -182,10 +199,19 @@ def serve(
         BundleError: the bundle is incomplete or altered.
         ConfigurationError: the address cannot be listened on, or a setting is wrong.
         DataError: the table to start from is unusable.
+        BrokenChain: the ledger was changed.
     """
     chosen = settings or Settings.read()
     service = Service(
-        settings=chosen, bundle=bundle, warm=warm, max_bad=max_bad, lateness=lateness, keys=keys, tls=tls, log=log
+        settings=chosen,
+        bundle=bundle,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        keys=keys,
+        accept_broken_chain=accept_broken_chain,
+        tls=tls,
+        log=log,
     )
     if workers > 1:
         require_shared(chosen)
@@ -193,6 +219,7 @@ def serve(
         url = url_of(listener, "http" if tls is None else "https")
         if workers > 1:
             service.app()
+            service.check_chain()
             listening(url)
             Workers(replace(service, checked=True).work, listener, workers).run()
         else:

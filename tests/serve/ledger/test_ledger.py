@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine
 
-from shroff.errors import BadPayment, ConfigurationError, DataError, MissingExtra, PaymentConflict
+from shroff.errors import BadPayment, BrokenChain, ConfigurationError, DataError, MissingExtra, PaymentConflict
 from shroff.serve.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, writer
 from shroff.serve.ledger.driver import commit
 
@@ -339,11 +339,40 @@ def test_refuses_another_format(url: str) -> None:
         connection.exec_driver_sql("UPDATE shroff_ledger_head SET version = 1")
     engine.dispose()
     ledger = Ledger(url)
-    with pytest.raises(ConfigurationError, match="expected a ledger of format 2, got format 1"):
+    with pytest.raises(ConfigurationError, match="expected a ledger of format 3, got format 1"):
         ledger.open()
     for use in (ledger.open, ledger.verify, lambda: next(ledger.entries()), lambda: ledger.find("pay-1", "label")):
         with pytest.raises(ConfigurationError, match="got format 1"):
             use()
+
+
+def test_the_format_before_is_converted_where_it_is(url: str, entry: MakeEntry, written: Write) -> None:
+    with Ledger(url) as ledger:
+        written(ledger, [entry(number) for number in range(3)])
+        before = ledger.verify()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE shroff_ledger_head SET version = 2")
+        connection.exec_driver_sql("DROP INDEX shroff_ledger_start")
+    engine.dispose()
+    with pytest.raises(ConfigurationError, match="got format 2: `shroff serve` and `shroff consume` convert it"):
+        Ledger(url).verify()
+    with Ledger(url) as ledger:
+        assert ledger.verify() == before
+        written(ledger, [entry(3)])
+    assert Ledger(url).verify().seq == 4
+
+
+def test_a_proof_can_begin_behind_what_was_proved(file: Path, entry: MakeEntry, written: Write) -> None:
+    with Ledger(f"sqlite:///{file}") as ledger:
+        written(ledger, [entry(number) for number in range(5)])
+        proved = ledger.verify()
+        written(ledger, [entry(number) for number in range(5, 8)])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE shroff_ledger SET body = x'00' WHERE seq = 2")
+    assert ledger.verify(after=proved).seq == 8
+    with pytest.raises(BrokenChain, match="record 6 does not follow"):
+        ledger.verify(after=proved._replace(chain=bytes(32)))
 
 
 def test_is_opened_once(ledger: Ledger) -> None:

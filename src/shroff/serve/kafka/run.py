@@ -42,6 +42,7 @@ def consume(
     warm: str | Path | None = None,
     max_bad: float = 0.01,
     lateness: str = "1d",
+    accept_broken_chain: bool = False,
     shown: Shown | None = None,
     settings: Settings | None = None,
     joined: Callable[[str | None], None] = lambda url: None,
@@ -57,6 +58,7 @@ def consume(
         patience: seconds that a result or label waits for its payment.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
+        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         shown: where figures and health are shown; by default nowhere.
         settings: where Kafka, the ledger and published models are; by default from the environment.
         joined: called once payments are about to be read, with the URL of what is shown.
@@ -68,13 +70,22 @@ def consume(
         BundleError: the bundle is incomplete or altered.
         BrokerUnavailable: Kafka does not answer at the start.
         LedgerUnavailable: the ledger does not open, or another process writes it.
+        BrokenChain: the ledger was changed.
         ConfigurationError: a setting is wrong, a topic is missing, or Kafka refuses.
         DataError: the table to start from is unusable.
         MissingExtra: confluent-kafka is not installed.
     """
     chosen = settings or Settings.read()
     keys = shown is not None and shown.keys
-    service = Service(settings=chosen, bundle=bundle, warm=warm, max_bad=max_bad, lateness=lateness, keys=keys)
+    service = Service(
+        settings=chosen,
+        bundle=bundle,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        keys=keys,
+        accept_broken_chain=accept_broken_chain,
+    )
     scorer, follower = service.scorer()
     stream = Stream(
         scorer,

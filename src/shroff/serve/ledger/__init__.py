@@ -8,8 +8,9 @@ change is seen. What cannot be made durable is refused, together with everything
 from __future__ import annotations
 
 from shroff.serve.ledger.commits import Commits
+from shroff.serve.ledger.database import Head
 from shroff.serve.ledger.ledger import Ledger
 from shroff.serve.ledger.queue import Done, Outcome
-from shroff.serve.ledger.record import Entry, Kind, StoredEntry
+from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry
 
-__all__ = ["Commits", "Done", "Entry", "Kind", "Ledger", "Outcome", "StoredEntry"]
+__all__ = ["GENESIS", "Commits", "Done", "Entry", "Head", "Kind", "Ledger", "Outcome", "StoredEntry"]

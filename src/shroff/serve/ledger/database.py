@@ -28,12 +28,15 @@ from shroff.serve.ledger.postgres import Postgres
 from shroff.serve.ledger.record import GENESIS
 from shroff.serve.ledger.sqlite import SQLite
 
-VERSION = 2
+VERSION = 3
+_BEFORE = 2
+"""A format that is brought to this one where it is."""
 
 _METADATA = MetaData()
 # spelt out, not bound: a partial index serves only a query that repeats its condition
 PAYMENTS = text("kind = 'payment'")
 LATER = text("kind <> 'payment'")
+STARTS = text("kind = 'start'")
 
 RECORDS = Table(
     "shroff_ledger",
@@ -64,6 +67,8 @@ Index(
     sqlite_where=LATER,
     postgresql_where=LATER,
 )
+# the last start is looked for among millions of others
+_STARTS = Index("shroff_ledger_start", RECORDS.c.seq, sqlite_where=STARTS, postgresql_where=STARTS)
 
 # one row: the last record, written in the transaction that writes the record, so that a record
 # missing from the end is seen too
@@ -76,6 +81,8 @@ HEAD = Table(
     Column("chain", LargeBinary, nullable=False),
 )
 
+_ADVICE = {_BEFORE: "`shroff serve` and `shroff consume` convert it when they start."}
+_OTHER = "use the release that wrote it."
 _OWN_FAULT = {"OperationalError", "InterfaceError", "InternalError"}
 
 # spelt out, so that it has no parameters
@@ -164,7 +171,7 @@ def reason(error: BaseException) -> str:
 
 
 def prepare(database: Backend, connection: Connection) -> Head:
-    """Create what is missing and return the last record.
+    """Create what is missing, bring the format before to this one, and return the last record.
 
     Raises:
         ConfigurationError: the ledger has a format that this release does not know.
@@ -172,9 +179,21 @@ def prepare(database: Backend, connection: Connection) -> Head:
     with connection.begin():
         connection.exec_driver_sql(database.turn)
         _METADATA.create_all(connection)
-        if connection.scalar(select(HEAD.c.version)) is None:
+        version = connection.scalar(select(HEAD.c.version))
+        if version is None:
             connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})
+        elif version == _BEFORE:
+            _convert(connection)
         return head(connection)
+
+
+def _convert(connection: Connection) -> None:
+    """Give a ledger of the format before the indexes of this one; its records stay as they are."""
+    if connection.dialect.name == "postgresql":
+        # a long ledger takes longer than a payment may wait
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    _STARTS.create(connection)
+    connection.execute(HEAD.update().values(version=VERSION))
 
 
 def head(connection: Connection) -> Head:
@@ -186,6 +205,6 @@ def head(connection: Connection) -> Head:
     version, *last = connection.execute(select(HEAD.c.version, HEAD.c.seq, HEAD.c.chain)).one()
     if version != VERSION:
         raise ConfigurationError(
-            f"expected a ledger of format {VERSION}, got format {version}: use the release that wrote it."
+            f"expected a ledger of format {VERSION}, got format {version}: {_ADVICE.get(version, _OTHER)}"
         )
     return Head(*last)

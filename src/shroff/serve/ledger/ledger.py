@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from itertools import starmap
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,13 @@ from shroff.serve.ledger.database import Backend, Head, backend
 from shroff.serve.ledger.detour import Detour
 from shroff.serve.ledger.detour import Waiting as Spooled
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
-from shroff.serve.ledger.reader import Finder, entries, keys, numbers, verify
-from shroff.serve.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
+from shroff.serve.ledger.reader import Finder, entries, keys, last_record, last_start, numbers, verify
+from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.serve.ledger.seen import Seen, seen_as
 from shroff.serve.ledger.spool import Spool
 from shroff.serve.ledger.writer import Writer
 
+_FIRST = Head(0, GENESIS)
 _log = logging.getLogger("shroff.serve")
 
 
@@ -169,6 +171,23 @@ class Ledger:
         self._put([Waiting(entry, done, loop)])
         await written
 
+    def write_now(self, entry: Entry) -> None:
+        """`write` in a thread that may wait.
+
+        Raises:
+            LedgerUnavailable, BadPayment, PaymentConflict: as `write`.
+        """
+        written: Future[Outcome] = Future()
+
+        def done(outcome: Outcome) -> None:
+            if not written.done():
+                written.set_result(outcome)
+
+        self.append(entry, done)
+        outcome = written.result()
+        if outcome is not None:
+            raise outcome
+
     def _put(self, entries: Sequence[Waiting]) -> None:
         for waiting in entries:
             check_entry(waiting.entry)
@@ -234,17 +253,36 @@ class Ledger:
             raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
         return entries(self._database, since, after)
 
-    def verify(self) -> Head:
+    def last_start(self) -> StoredEntry | None:
+        """The record of the last start of a service; None where there is none.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        return last_start(self._database)
+
+    def head(self) -> Head:
+        """The number of records, and the last chain value, as they were written last.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        return last_record(self._database)
+
+    def verify(self, *, after: Head = _FIRST) -> Head:
         """Recompute the chain; the number of records, and the last chain value.
+
+        Args:
+            after: a record that is taken for proved; by default none is.
 
         It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger can
         also compute a new chain: against that, keep the last chain value in another place.
 
         Raises:
-            DataError: the ledger was changed; names the first bad record.
+            BrokenChain: the ledger was changed; names the first bad record.
             LedgerUnavailable: the database does not answer.
         """
-        return verify(self._database)
+        return verify(self._database, after)
 
     def close(self) -> None:
         """Commit what waits, stop writing and let another process write."""

@@ -19,12 +19,13 @@ from sqlalchemy import (
     text,
 )
 
-from shroff.errors import DataError, LedgerAway
+from shroff.errors import BrokenChain, LedgerAway
 from shroff.serve.ledger.database import (
     HEAD,
     LATER,
     PAYMENTS,
     RECORDS,
+    STARTS,
     Backend,
     Head,
     failure,
@@ -33,7 +34,7 @@ from shroff.serve.ledger.database import (
     unavailable,
 )
 from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
-from shroff.serve.ledger.record import COLUMNS, GENESIS, KINDS, Kind, StoredEntry, check_id, link, stored
+from shroff.serve.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, link, stored
 
 _PAGE = 1_000
 _SILENCE = 1.0  # seconds from which a failure is one of a database that says nothing
@@ -154,18 +155,31 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def verify(database: Backend) -> Head:
-    """The last record, after proving each from the one before it.
+def last_start(database: Backend) -> StoredEntry | None:
+    """The last record of a start."""
+    with unavailable("look for the last start"), reading(database) as connection:
+        row = connection.execute(_EVERYTHING.where(STARTS).order_by(_seq.desc()).limit(1)).one_or_none()
+    return None if row is None else stored(row)
+
+
+def last_record(database: Backend) -> Head:
+    """The last record there is."""
+    with unavailable("read the ledger"), reading(database) as connection:
+        return head(connection)
+
+
+def verify(database: Backend, after: Head) -> Head:
+    """The last record, after proving each from the one before it, behind one that is taken for proved.
 
     Raises:
-        DataError: a record was changed, removed, added or moved; names the first.
+        BrokenChain: a record was changed, removed, added or moved; names the first.
     """
     ends = select(HEAD.c.seq, HEAD.c.chain, select(func.max(_seq)).scalar_subquery())
     with unavailable("verify the ledger"), reading(database) as connection:
         head(connection)  # of a format that is chained like this
         last, end, highest = connection.execute(ends).one()
-        seq, chain = 0, GENESIS
-        for row in _rows(connection, _EVERYTHING, 0, last):
+        seq, chain = after
+        for row in _rows(connection, _EVERYTHING, seq, last):
             seq += 1
             if row[0] != seq:
                 raise _changed(seq, "is missing")
@@ -195,5 +209,5 @@ def _rows(
         after = page[-1].seq
 
 
-def _changed(seq: int, how: str) -> DataError:
-    return DataError(f"the ledger was changed: record {seq} {how}.")
+def _changed(seq: int, how: str) -> BrokenChain:
+    return BrokenChain(f"the ledger was changed: record {seq} {how}.")

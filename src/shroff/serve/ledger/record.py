@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 import msgspec
 
-from shroff.errors import BadPayment, DataError
+from shroff.errors import BadPayment, BrokenChain
 
-Kind = Literal["payment", "result", "label"]
+Kind = Literal["payment", "result", "label", "start"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = ("seq", "kind", "payment_id", "arrived", "time", "digest", "body", "chain")
@@ -30,9 +30,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event as the system saw it, ready to be made durable.
 
     `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one of each kind for
-    a payment); `arrived` is when the system saw it and `time` the event time of the payment, both in
-    microseconds since the epoch; `digest` is the SHA-256 of the payload (32 bytes: the same digest is
-    the same payload); `body` is JSON, opaque to the ledger.
+    a payment; the `start` of a service has an id of its own); `arrived` is when the system saw it and `time`
+    the event time of the payment, both in microseconds since the epoch; `digest` is the SHA-256 of the
+    payload (32 bytes: the same digest is the same payload); `body` is JSON, opaque to the ledger.
     """
 
     kind: Kind
@@ -112,11 +112,11 @@ def check_entry(entry: Entry) -> None:
 
 
 def stored(row: Sequence[object]) -> StoredEntry:
-    """The record in a row of the columns `COLUMNS`; `DataError` when a value has another type.
+    """The record in a row of the columns `COLUMNS`; `BrokenChain` when a value has another type.
 
     SQLite lets anybody put a text where a number was, so the types are checked on the way in.
     """
     seq, kind, payment_id, arrived, time, digest, body, chain = row
     if tuple(map(type, row)) != _TYPES:
-        raise DataError(f"the ledger was changed: record {seq} holds a value of another type")
+        raise BrokenChain(f"the ledger was changed: record {seq} holds a value of another type.")
     return StoredEntry(kind, payment_id, arrived, time, digest, body, seq, chain)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from shroff.collect import Payment
+from shroff.collect.extent import Extent, extent
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import feed
@@ -34,10 +35,15 @@ _log = logging.getLogger("shroff.serve")
 
 
 class Mark(NamedTuple):
-    """How far the ledger was read: the number of the last record, and the latest arrival there was."""
+    """How far the ledger was read: the number of the last record, and the latest arrival there was.
+
+    `history` is the extent of the table that was read before it; `shared` says that the state was there already.
+    """
 
     seq: int
     arrived: int
+    history: Extent | None = None
+    shared: bool = False
 
 
 def fill(
@@ -65,7 +71,8 @@ def fill(
             tick()
     # how much older than the newest payment one can be that features still see
     reach = lateness + engine.plan.horizon
-    return replay(engine, by_arrival(read(0)), since=newest - reach, tick=tick)
+    mark = replay(engine, by_arrival(read(0)), since=newest - reach, tick=tick)
+    return mark if history is None else mark._replace(history=extent(history, engine.plan.schema))
 
 
 def replay(
@@ -85,7 +92,7 @@ def replay(
         if together and (len(together) == _TOGETHER or entry.kind != "payment"):
             _observe(engine, together)
             together = []
-        if entry.kind != "payment":
+        if entry.kind == "result" or entry.kind == "label":
             engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
     if together:
         _observe(engine, together)

@@ -71,19 +71,24 @@ class States:
         if isinstance(engine, OnlineEngine):
             return self._fill(engine, self._tick)
 
+        # what comes of it where another process fills the state
+        filled = [Mark(0, 0, shared=True)]
+
         def fill(tick: Callable[[], None]) -> tuple[OnlineEngine, Mark]:
             def both() -> None:
                 self._tick()
                 tick()
 
             source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
-            return source, self._fill(source, both)
+            filled.append(self._fill(source, both))
+            return source, filled[-1]
 
         if only_empty and engine.ready():
-            return Mark(0, 0)
+            return filled[-1]
         # what arrived longer ago came too late to count, had another process not told the state of it
         recent = partial(self._read, since=self._clock() - micros(self._lateness))
-        return Mark(ensure_filled(engine, fill, recent), 0)
+        known = ensure_filled(engine, fill, recent)
+        return filled[-1]._replace(seq=known, arrived=0)
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""

@@ -1,0 +1,152 @@
+"""What a service starts from: which history, how much of the ledger, and how far the ledger's chain was proved.
+
+Features follow from what came before, so two starts that know another past decide otherwise. Each start leaves a record
+of its past in the ledger, writes it to the log, and shows it in the health check.
+"""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from shroff.collect.extent import Extent
+from shroff.errors import BrokenChain
+from shroff.package import Bundle
+from shroff.serve.answer import encode
+from shroff.serve.identity import decision_id
+from shroff.serve.ledger import GENESIS, Entry, Head, Ledger, StoredEntry
+
+_WHOLE: Final = 100_000
+"""Records that are all proved at a start, within seconds; of more, only those since the last start."""
+_SHOWN: Final = 12
+_log = logging.getLogger("shroff.serve")
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the ledger's chain was proved: from behind record `after` up to record `last`.
+
+    `anchor` and `chain` are the chain values of these two records. `broken` says what was wrong where the service was
+    told to start all the same.
+    """
+
+    after: int
+    anchor: str
+    last: int
+    chain: str
+    broken: str | None = None
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger's body of a start: which bundle decides, and what the state was built from.
+
+    `history` is the table that came first, `records` the number of the ledger's last record that came after it,
+    `newest` the time of the newest payment among them. `shared`: the state was there already, kept by other processes.
+    """
+
+    bundle: str
+    history: Extent | None
+    records: int
+    newest: str | None
+    shared: bool
+    checked: Checked
+
+    def sentence(self) -> str:
+        """What features start from."""
+        parts = []
+        if self.history is not None:
+            parts.append(f"{self.history.rows:,} payments of history (digest {self.history.digest[:_SHOWN]})")
+        if self.shared:
+            parts = ["the state that other processes keep"]
+        elif self.newest is not None and self.records:
+            parts.append(f"the ledger's records up to {self.records:,}")
+        newest = "" if self.newest is None else f"; their newest payment is of {self.newest}"
+        return f"features start from {' and '.join(parts) or 'nothing'}{newest}"
+
+    def said(self) -> dict[str, str | int | None]:
+        """The same in fields of the log; of digests only the beginning, for a long run of digits looks like a card."""
+        history = self.history
+        return {
+            "bundle": self.bundle,
+            "history_rows": None if history is None else history.rows,
+            "history_digest": None if history is None else history.digest[:_SHOWN],
+            "records": self.records,
+            "newest": self.newest,
+            "checked_up_to": self.checked.last,
+            "chain": self.checked.chain[:_SHOWN],
+        }
+
+    def entry(self, arrived: int) -> Entry:
+        """The start as an entry of the ledger, with an id of its own."""
+        body = encode(self)
+        return Entry("start", decision_id(arrived), arrived, arrived, sha256(body).digest(), body)
+
+
+_decode: Final = msgspec.json.Decoder(Start).decode
+
+
+def stored_start(entry: StoredEntry | None) -> Start | None:
+    """The start in a record; None where it holds none."""
+    try:
+        return None if entry is None else _decode(entry.body)
+    except msgspec.MsgspecError:
+        return None
+
+
+def check_chain(ledger: Ledger, *, accept: bool) -> Checked:
+    """Prove the ledger's chain: all of it, or where that is long what came since the last start.
+
+    Args:
+        accept: go on where it is broken, and say so in what is returned.
+
+    Raises:
+        BrokenChain: the ledger was changed.
+        LedgerUnavailable: the database does not answer.
+    """
+    anchor, broken = _anchor(ledger), None
+    try:
+        end = ledger.verify(after=anchor)
+    except BrokenChain as error:
+        if not accept:
+            raise BrokenChain(
+                f"{error} Find out what changed it; to start all the same, and keep a record of that, "
+                "pass --accept-broken-chain."
+            ) from None
+        end, broken = ledger.head(), str(error)
+        _log.warning("the service starts with a broken ledger: %s", broken, extra={"event": "broken_chain"})
+    return Checked(after=anchor.seq, anchor=anchor.chain.hex(), last=end.seq, chain=end.chain.hex(), broken=broken)
+
+
+def _anchor(ledger: Ledger) -> Head:
+    """The record behind which the chain is to be proved."""
+    entry = ledger.last_start()
+    start = stored_start(entry)
+    if entry is None or start is None:
+        return Head(0, GENESIS)
+    checked = start.checked
+    if checked.broken is not None:
+        # it was accepted, and stays broken
+        return Head(entry.seq, entry.chain)
+    if ledger.head().seq - checked.after > _WHOLE:
+        return Head(checked.last, bytes.fromhex(checked.chain))
+    return Head(checked.after, bytes.fromhex(checked.anchor))
+
+
+def missing_past(start: Start, bundle: Bundle, before: Start | None) -> str | None:
+    """What an operator should know of a start that knows less than the model, or the start before, did."""
+    if start.shared or not any(group.key_columns for group in bundle.groups):
+        return None
+    if before is not None and before.history is not None and before.history != start.history:
+        has = "none" if start.history is None else f"another of {start.history.rows:,}"
+        return (
+            f"the start before knew a history of {before.history.rows:,} payments, this one knows {has}: "
+            "features differ; pass the same table with --warm."
+        )
+    if start.newest is None and bundle.history is not None:
+        return (
+            f"features start from nothing, but the model was trained with history until {bundle.history.newest}: "
+            "pass the history with --warm, or decisions differ from those it was judged by."
+        )
+    return None
