@@ -15,9 +15,10 @@ from serve.audit import body, read_ledger, state
 from serve.conftest import SCHEMA, VELOCITY, make_bundle
 from serve.service import KEY
 from shroff import Rates
-from shroff.errors import BadPayment, BundleError, MixedCurrencies
+from shroff.errors import BadPayment, BundleError, MixedCurrencies, NotFound
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle, save
+from shroff.serve.control import StoredRates
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 from shroff.serve.server import history_of
@@ -25,6 +26,7 @@ from shroff.serve.server import history_of
 Pay = Callable[..., dict[str, Any]]
 Start = Callable[[Bundle], Scorer]
 RATES = Rates.constant("EUR", {"JPY": "0.00625", "KWD": "3.0303"})
+OTHERS = Rates.constant("EUR", {"JPY": "0.01", "KWD": "3"})
 RATED = msgspec.structs.replace(SCHEMA, rates=RATES).with_keys(VELOCITY.key_columns)
 
 
@@ -91,7 +93,7 @@ def test_without_rates_a_record_is_as_it_was(plain: Bundle, start: Start, pay: P
 
 
 def test_what_was_decided_is_batch_replays_and_survives_other_rates(
-    rated: Bundle, start: Start, pay: Pay, ledger_url: str
+    rated: Bundle, start: Start, pay: Pay, ledger_url: str, tmp_path: Path
 ) -> None:
     scorer = start(rated)
     sent = [
@@ -107,7 +109,7 @@ def test_what_was_decided_is_batch_replays_and_survives_other_rates(
     async def work() -> None:
         for number, one in enumerate(sent):
             if number == 12:
-                scorer.reader.use_rates(Rates.constant("EUR", {"JPY": "0.01", "KWD": "3"}))
+                scorer.reader.use_rates(OTHERS)
             await decide(scorer, one)
         # known by what was sent, whatever the rates are now, and where there are none any more
         first = await scorer.decision("p1")
@@ -123,9 +125,14 @@ def test_what_was_decided_is_batch_replays_and_survives_other_rates(
     assert state(again) == known
     assert ledger_parity(rated, read_ledger(ledger_url)).holds
     again.close()
+    (store := StoredRates(f"sqlite:///{tmp_path / 'control.db'}")).replace(OTHERS, by="ada")
     for payment_id in ("p0", "p1", "p2", "p13", "p23"):
-        replayed = replay_decision(payment_id, Ledger(ledger_url), lambda version: rated)
+        replayed = replay_decision(
+            payment_id, Ledger(ledger_url), lambda version: rated, replacements=store.replacements
+        )
         assert replayed.holds, replayed.lines
+    with pytest.raises(NotFound, match="exchange rates"):
+        replay_decision("p23", Ledger(ledger_url), lambda version: rated)
 
 
 def test_a_payment_without_a_rate_is_refused_and_counts_for_nothing(

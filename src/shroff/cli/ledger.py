@@ -64,7 +64,7 @@ def replay(
     from shroff.decide.models import Models
     from shroff.monitor import replay_decision
     from shroff.package import load
-    from shroff.serve.control import Lists
+    from shroff.serve.control import Lists, StoredRates
     from shroff.serve.ledger import Ledger
     from shroff.serve.server import history_of
 
@@ -82,6 +82,7 @@ def replay(
             decided_by,
             policies=models.policy,
             edits=Lists(settings.control).edits,
+            replacements=StoredRates(settings.control).replacements,
             history=lambda used: None if data is None else history_of(used, data, settings.hmac_key(), max_bad),
         )
     if as_json:

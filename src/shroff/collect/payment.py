@@ -33,7 +33,7 @@ from shroff.collect.values import (
     text_of,
 )
 from shroff.collect.wire import explain, live_scales, wire_type
-from shroff.errors import BadPayment
+from shroff.errors import BadPayment, ConfigurationError
 
 Value = str | float | int | bool | None
 _BACKSLASH: Final = ord("\\")
@@ -112,7 +112,13 @@ class PaymentReader:
         return None if self._converter is None else self._converter.rates
 
     def use_rates(self, rates: Rates) -> None:
-        """Convert payments by these exchange rates from now on."""
+        """Convert payments by these exchange rates, to the schema's base currency, from now on.
+
+        Raises:
+            ConfigurationError: they are to another currency.
+        """
+        if rates.base != self.schema.base:
+            raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got some to {rates.base}.")
         if rates != self.rates:
             self._converter = Converter(rates)
 

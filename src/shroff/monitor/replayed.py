@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from shroff.collect import Payment, Schema
+from shroff.collect.conversion import Converter
 from shroff.collect.payment import as_sent
 from shroff.decide.reasons import Reason
 from shroff.decide.standing import Standing
@@ -19,7 +20,7 @@ from shroff.monitor.recorded import recorded_payments, recorded_plan, with_histo
 from shroff.package import Bundle
 from shroff.serve.answer import DecisionRecord, encode, fingerprint
 from shroff.serve.clock import AHEAD
-from shroff.serve.control import Edit, effective
+from shroff.serve.control import Edit, Replacement, effective
 from shroff.serve.decider import Assessment, Decider
 from shroff.serve.ledger import Ledger, StoredEntry
 
@@ -75,6 +76,7 @@ def replay_decision(
     *,
     policies: Callable[[str], Standing] = _unpublished,
     edits: Callable[[], Sequence[Edit]] = list,
+    replacements: Callable[[], Sequence[Replacement]] = list,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
 ) -> Replayed:
     """Make a decision again: features in batch over the ledger, score and action by the model and policy of then.
@@ -83,10 +85,11 @@ def replay_decision(
         decided_by: the bundle of a version.
         policies: the published policy of a version.
         edits: of lists, all there ever were.
+        replacements: of exchange rates, all there ever were.
         history: the clean table that the service was started from, if it was.
 
     Raises:
-        NotFound: the ledger has no such payment, or its model or policy is not there any more.
+        NotFound: the ledger has no such payment, or its model, policy or exchange rates are not there any more.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
     """
     entry = ledger.find(payment_id)
@@ -113,6 +116,7 @@ def replay_decision(
         record.policy or record.model,
         (
             Line("payload (SHA-256)", entry.digest.hex(), _digest(record, bundle.schema).hex()),
+            *_converted(record, bundle.schema, replacements),
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
             Line("action", record.action, again.verdict.action),
@@ -141,3 +145,19 @@ def _digest(record: DecisionRecord, schema: Schema) -> bytes:
     """The fingerprint of the payment as it was sent, before its amount was converted."""
     payment = _payment(record.payment)
     return fingerprint(encode(as_sent(payment, schema)) if payment.rates else bytes(record.payment))
+
+
+def _converted(
+    record: DecisionRecord, schema: Schema, replacements: Callable[[], Sequence[Replacement]]
+) -> Iterator[Line]:
+    """The amount in the base currency, converted again by the rates of then."""
+    payment = _payment(record.payment)
+    if not payment.rates or schema.rates is None:
+        return
+    known = [schema.rates, *(one.rates for one in replacements() if one.rates is not None)]
+    rates = next((one for one in known if one.mark == payment.rates), None)
+    if rates is None:
+        raise NotFound("it was converted by exchange rates that are neither the model's nor were ever put in place.")
+    sent = as_sent(payment, schema)
+    again = Converter(rates).minor(str(sent.values[str(schema.currency)]), sent.time, sent.minor)
+    yield Line(f"amount (minor units of {rates.base})", payment.minor, again)

@@ -22,7 +22,7 @@ from shroff.features.window import micros
 from shroff.package import Bundle
 from shroff.serve.answer import ModelName, stored_payment
 from shroff.serve.clock import Arrivals, Clock, system_time
-from shroff.serve.control import LiveLists
+from shroff.serve.control import LiveLists, LiveRates
 from shroff.serve.decider import Decider
 from shroff.serve.events import Events
 from shroff.serve.intake import Intake
@@ -62,6 +62,7 @@ class Scorer(Intake):
         lateness: how much older than the newest payment one may be when it arrives.
         standing: the policy by which it decides; by default the one that the bundle was packaged with.
         lists: edits of the lists that rules read.
+        rates: what was put in the place of the bundle's exchange rates.
         state: where what features are computed from is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
@@ -84,6 +85,7 @@ class Scorer(Intake):
         lateness: str = "1d",
         standing: Standing | None = None,
         lists: LiveLists | None = None,
+        rates: LiveRates | None = None,
         state: str = "memory",
         member: str = "",
         history: Callable[[], pl.DataFrame] | None = None,
@@ -94,6 +96,7 @@ class Scorer(Intake):
         self.bundle = bundle
         self.decider = Decider(bundle, standing)
         self.lists = lists
+        self.rates = rates
         self._arrivals = Arrivals(clock)
         self._states = States(
             state,
@@ -138,6 +141,14 @@ class Scorer(Intake):
         if self.lists is not None:
             for decider in (self.decider, *([self.shadow.decider] if self.shadow else [])):
                 decider.use_lists(self.lists.now(decider.policy.lists))
+
+    def follow_rates(self) -> None:
+        """Convert payments by the exchange rates as they are now."""
+        own, used = self.bundle.schema.rates, self.reader.rates
+        if self.rates is not None and own is not None:
+            self.reader.use_rates(self.rates.now(own))
+            if self.reader.rates != used:
+                _log.info("payments are converted by other exchange rates from now on.", extra={"event": "rates"})
 
     @property
     def figures(self) -> Figures:
@@ -234,10 +245,11 @@ class Scorer(Intake):
             _log.warning("%s", self._missing_past, extra={"event": "missing_past"})
 
     def tend(self) -> None:
-        """What has to be done every second or so, in any thread: read the edits of lists, fill a lost state."""
+        """What has to be done every second or so, in any thread: read lists and rates anew, fill a lost state."""
         try:
-            if self.lists is not None:
-                self.lists.refresh()
+            for live in (self.lists, self.rates):
+                if live is not None:
+                    live.refresh()
         except ControlUnavailable as error:
             _log.warning("%s", error)
         if self._missing is None and self._state.failure is not None:
@@ -320,6 +332,7 @@ class Scorer(Intake):
             self._state.leave()
         self.bundle, self.decider, self._state = bundle, decider, state
         self.reader = self._reader(bundle)
+        self.follow_rates()
         self._sequencer.use(state, decider, _name(bundle))
         # it was compared with what does not decide any more
         self._sequencer.shadow = None

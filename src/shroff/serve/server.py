@@ -23,7 +23,7 @@ from shroff.errors import ConfigurationError, Unavailable
 from shroff.package import Bundle, load
 from shroff.serve.app import App
 from shroff.serve.connection import Connection
-from shroff.serve.control import Gate, Keys, Lists, LiveLists
+from shroff.serve.control import Gate, Keys, Lists, LiveLists, LiveRates, StoredRates
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
@@ -132,6 +132,7 @@ class Service:
             lateness=self.lateness,
             standing=standing,
             lists=LiveLists(Lists(chosen.control)),
+            rates=LiveRates(StoredRates(chosen.control)),
             state=chosen.state,
             member=member,
             history=make if make is None or self.checked else History(make),

@@ -28,12 +28,13 @@ class Upkeep:
         self._follower = follower
 
     async def refresh(self) -> None:
-        """Read keys, lists and state anew."""
+        """Read keys, lists, rates and state anew."""
         await asyncio.to_thread(self._read)
         self._scorer.follow_lists()
+        self._scorer.follow_rates()
 
     async def watch(self) -> None:
-        """Notice keys, lists and models that change, until the scorer is closed."""
+        """Notice keys, lists, rates and models that change, until the scorer is closed."""
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH)
             await self.refresh()

@@ -1,0 +1,135 @@
+"""Exchange rates replaced while the service runs: by whom and why, noticed within seconds, told again by a replay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from patience import until
+from serve.audit import body, payments, read_ledger
+from serve.conftest import SCHEMA, VELOCITY, make_bundle
+from serve.service import Service
+from shroff import Rates
+from shroff.cli import app
+from shroff.client import Client
+from shroff.errors import ConfigurationError
+from shroff.package import save
+from shroff.serve.control import LiveRates, StoredRates
+
+Pay = Callable[..., dict[str, Any]]
+OWN = Rates.constant("EUR", {"JPY": "0.00625"})
+OTHER = Rates.constant("EUR", {"JPY": "0.01"})
+DANISH = Rates.constant("DKK", {"EUR": "7.46"})
+RATED = msgspec.structs.replace(SCHEMA, rates=OWN).with_keys(VELOCITY.key_columns)
+
+
+@pytest.fixture
+def bundle(model: bytes, tmp_path: Path) -> Path:
+    save(make_bundle(model, schema=RATED, currency="EUR"), tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def shroff(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs `shroff rates …` over the control database of a service at home in `tmp_path`."""
+
+    def run(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(
+            app, ["rates", *words, "--json"], env={"SHROFF_HOME": str(tmp_path)}, catch_exceptions=False
+        )
+        assert done.exit_code == 0
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
+    return run
+
+
+def written(folder: Path, jpy: str) -> str:
+    (folder / "rates.csv").write_text(f"currency,rate,since\nJPY,{jpy},2020-01-01\n")
+    return str(folder / "rates.csv")
+
+
+def check_kept(store: StoredRates) -> None:
+    """The last replacement holds, for bundles that count in its currency; all are kept."""
+    live = LiveRates(store)
+    before = len(store.replacements())
+    made = [
+        store.replace(OTHER, by="ada", note="the bank's rates of May"),
+        store.replace(None, by="ada"),
+        store.replace(DANISH, by="bo"),
+    ]
+    assert store.replacements()[before:] == made
+    live.refresh()
+    assert (live.now(OWN), live.now(Rates("DKK", []))) == (OWN, DANISH)
+    store.replace(OTHER, by="ada")
+    live.refresh()
+    live.refresh()
+    assert live.now(OWN) == OTHER
+    store.replace(None, by="ada")
+    live.refresh()
+    assert live.now(OWN) == OWN
+
+
+def test_the_last_replacement_holds(tmp_path: Path) -> None:
+    store = StoredRates(f"sqlite:///{tmp_path / 'control.db'}")
+    assert store.last() is None
+    check_kept(store)
+    with pytest.raises(ConfigurationError, match="500 characters"):
+        store.replace(OTHER, by="ada", note="x" * 501)
+
+
+def test_postgresql_keeps_them_too(postgres_server: str) -> None:
+    check_kept(StoredRates(postgres_server))
+
+
+def test_rates_are_replaced_while_the_service_runs(
+    bundle: Path, tmp_path: Path, pay: Pay, shroff: Callable[..., dict[str, Any]]
+) -> None:
+    assert shroff("show", "--bundle", str(bundle)) == {
+        "base": "EUR",
+        "mark": OWN.mark,
+        "replaced": False,
+        "rates": [{"currency": "JPY", "rate": "0.00625", "since": "1970-01-01T00:00:00Z", "until": None}],
+    }
+    sent = iter(range(100_000))
+
+    def amount(service: Service, client: Client) -> int:
+        """What a payment of 10,000 yen is worth to the service now, in cents."""
+        client.decide(pay(payment_id=f"yen-{next(sent)}", amount=10_000, currency="JPY", card_id="c9"))
+        cents: int = body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"]
+        return cents
+
+    with Service(bundle, tmp_path) as service, Client(service.url) as client:
+        assert amount(service, client) == 6_250
+        made = shroff("replace", written(tmp_path, "0.01"), "--note", "May", "--bundle", str(bundle))
+        assert (made["id"], made["note"], made["rates"]) == (1, "May", 1)
+        until(lambda: amount(service, client) == 10_000)
+        shown = shroff("show", "--bundle", str(bundle))
+        assert (shown["mark"], shown["replaced"]) == (made["mark"], True)
+        shroff("reset")
+        until(lambda: amount(service, client) == 6_250)
+    assert [one["mark"] for one in shroff("history")["replacements"]] == [made["mark"], None]
+    marks = [body(one)["payment"]["rates"] for one in payments(read_ledger(service.ledger))]
+    assert (marks[0], marks[-1]) == (OWN.mark, OWN.mark)
+    assert made["mark"] in marks
+    # a service that starts anew begins with what was put in place
+    shroff("replace", written(tmp_path, "0.02"), "--bundle", str(bundle))
+    with Service(bundle, tmp_path) as service, Client(service.url) as client:
+        assert amount(service, client) == 20_000
+
+
+def test_a_model_that_converts_nothing_has_no_rates(model: bytes, tmp_path: Path) -> None:
+    save(make_bundle(model), tmp_path / "bundle")
+    with pytest.raises(ConfigurationError, match="converts nothing"):
+        CliRunner().invoke(
+            app,
+            ["rates", "replace", written(tmp_path, "1"), "--bundle", str(tmp_path / "bundle")],
+            env={"SHROFF_HOME": str(tmp_path)},
+            catch_exceptions=False,
+        )
