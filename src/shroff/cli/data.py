@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, show, steps
+from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, print_notices, show, steps
 from shroff.settings import Settings
 
 
@@ -68,6 +68,7 @@ def collect(
         "dropped": cleaned.dropped,
         "currencies": cleaned.currencies,
         "base_currency": loaded.schema.base,
+        "notices": cleaned.notices(loaded.schema),
     }
     if as_json:
         show(document)
@@ -75,6 +76,7 @@ def collect(
         out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows.")
         print_dropped(cleaned.dropped)
         print_currencies(cleaned.currencies, loaded.schema.base)
+        print_notices(cleaned.notices(loaded.schema))
 
 
 def features(

@@ -57,6 +57,12 @@ def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:
         err.print(sentence, soft_wrap=True)
 
 
+def print_notices(notices: Sequence[str]) -> None:
+    """Say what may not be as it was meant, on standard error."""
+    for notice in notices:
+        err.print(f"notice: {notice}", soft_wrap=True, markup=False)
+
+
 def moment(micros: int | None) -> str | None:
     """A time in ISO 8601 for people, if there is one."""
     from shroff.collect.times import iso_time  # with it comes Polars, which most commands do without at first

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, show, steps
+from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, print_notices, show, steps
 from shroff.errors import CheckFailed
 from shroff.settings import Settings
 
@@ -70,7 +70,7 @@ def train(
                 packaged = package(loaded, run, bundle, accept=allowed)
             except CheckFailed as error:
                 refused = error
-    document = summary(run) | {"dropped": cleaned.dropped}
+    document = summary(run) | {"dropped": cleaned.dropped, "notices": cleaned.notices(loaded.schema)}
     if packaged is not None:
         document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
     if as_json:
@@ -78,6 +78,7 @@ def train(
     else:
         print_dropped(cleaned.dropped)
         print_currencies(document["currencies"], document["base_currency"])
+        print_notices(document["notices"])
         _print_figures(document)
         for trained in run.trained:
             if trained.tuning is not None:

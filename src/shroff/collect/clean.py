@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from shroff.collect import money
 from shroff.collect.columns import Column, read_column
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
+from shroff.collect.nulls import Alike, notices
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.values import FINE, NO_RATE, VALUE, expected, fits_in, kind_of
 from shroff.errors import BadFile, ConfigurationError, TooManyBadRows, did_you_mean
@@ -27,6 +28,7 @@ class Cleaned:
     `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
     `dropped`: how many rows were dropped for which reason; `first`: the first such row (1 = first data row).
     `currencies`: how many payments that were kept are in which currency, where the schema names its column.
+    `alike`: words that read like a missing value, taken for values.
     """
 
     frame: pl.DataFrame
@@ -34,6 +36,11 @@ class Cleaned:
     dropped: dict[str, int] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
     currencies: dict[str, int] = field(default_factory=dict)
+    alike: Alike = field(default_factory=dict)
+
+    def notices(self, schema: Schema) -> list[str]:
+        """What may not be as it was meant, in sentences."""
+        return notices(self.alike, self.rows, schema.nulls)
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,11 @@ def clean(
     _check_columns(raw, schema, source)
     problems: list[_Problem] = []
     columns: list[pl.Series] = []
+    words: Alike = {}
     for name, scale in _sent(schema):
         column = read_column(raw[name], scale, schema, key=key, source=source)
         columns.append(column.values.alias(name))
+        words |= column.alike
         problems += _problems(name, scale, column, schema)
     frame, unfit = _to_minor(pl.DataFrame(columns), schema)
     problems += unfit
@@ -86,7 +95,7 @@ def clean(
         frame, unfit = _converted(frame, schema, Converter(schema.rates))
         problems += unfit
     problems += _repeated(frame, schema, problems)
-    return _drop(frame, problems, raw, schema, max_bad=max_bad, source=source)
+    return replace(_drop(frame, problems, raw, schema, max_bad=max_bad, source=source), alike=words)
 
 
 def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
@@ -179,7 +188,7 @@ def _drop(
             continue
         row = int(fresh.arg_max() or 0)
         dropped[problem.reason], first[problem.reason] = count, row + 1
-        got = problem.got or kind_of(raw[problem.column][row])
+        got = problem.got or kind_of(raw[problem.column][row], schema.scales[problem.column])
         sentences.append(f"{count:,} × {problem.reason}, got {got} (first in row {row + 1:,})")
         counted = counted | problem.where
     unusable = int(counted.sum())

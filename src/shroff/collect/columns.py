@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import polars as pl
 
+from shroff.canonical import ODD, canonical
 from shroff.collect import money
+from shroff.collect.nulls import Alike, alike
+from shroff.collect.numbers import numbers_of
 from shroff.collect.personal import looks_like_card_numbers, tokens
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.times import parse_times
-from shroff.collect.values import BLANK, CONTROL, LARGEST_AMOUNT, LONGEST_ID, NO_BLANK, code_of, expected, text_of
+from shroff.collect.values import (
+    BLANK,
+    CONTROL,
+    LARGEST_AMOUNT,
+    LONGEST_ID,
+    NO_BLANK,
+    code_of,
+    expected,
+    null_numbers,
+    text_of,
+)
 from shroff.errors import BadFile
 
 Family = Literal["text", "boolean", "whole", "real", "date", "moment", "none", "other"]
@@ -35,6 +48,8 @@ _FLAGS: Final = {
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
 }
 _EXACT: Final = 2.0**53
+_KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
+"""What a key of a feature may be."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,8 @@ class Column:
     values: pl.Series
     missing: pl.Series | None
     wrong: pl.Series | None = None
+    alike: Alike = field(default_factory=dict)
+    """Words that read like nothing and are taken for values."""
 
 
 def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, source: str) -> Column:
@@ -57,11 +74,11 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
     """
     _check_type(raw, scale, schema, source)
     if scale == "time":
-        texts = raw if isinstance(raw.dtype, pl.Datetime) else texts_of(raw)
+        texts = raw if isinstance(raw.dtype, pl.Datetime) else _without(texts_of(raw), schema.nulls, blanks=False)
         return _judged(parse_times(texts, schema.timezone), texts.is_null())
     if scale in ("amount", "numeric"):
-        return _numbers(raw, scale)
-    texts = texts_of(raw)
+        return _numbers(raw, scale, schema)
+    texts = _without(texts_of(raw), schema.nulls, blanks=scale not in ("currency", "label"))
     missing = texts.is_null()
     if raw.dtype.is_float():
         # a number that is not finite is no name either, but somebody sent it
@@ -71,7 +88,8 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
             f"{source}: the values of column `{raw.name}` look like card numbers; "
             f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
         )
-    return _judged(_named(texts, scale, key), missing)
+    column = _judged(_named(texts, scale, key), missing)
+    return replace(column, alike=alike(texts)) if scale in _KEYS else column
 
 
 def _named(texts: pl.Series, scale: Scale, key: bytes) -> pl.Series:
@@ -131,11 +149,37 @@ def _mapped(column: pl.Series, function: Callable[..., object], dtype: pl.DataTy
 
 def texts_of(column: pl.Series) -> pl.Series:
     """`text_of` a column: String, null where there is no value."""
-    if _family(column.dtype) == "real":
+    if column.dtype.is_decimal():
+        return _texts_of_decimals(column)
+    if column.dtype.is_float():
         return _texts_of_reals(_reals(column))
     texts = column.cast(pl.String)
+    if _family(column.dtype) != "text":
+        return texts
     suspects = texts < NO_BLANK
-    return texts.set(texts.str.strip_chars(BLANK) == "", None) if suspects.any() else texts
+    texts = texts.set(texts.str.strip_chars(BLANK) == "", None) if suspects.any() else texts
+    odd = texts.str.contains(ODD).fill_null(value=False)
+    return texts.zip_with(~odd, _mapped(texts.set(~odd, None), canonical, pl.String())) if odd.any() else texts
+
+
+def _without(texts: pl.Series, nulls: Sequence[str], *, blanks: bool) -> pl.Series:
+    """Texts without the words for nothing; `blanks`: those around a text are part of it."""
+    words = texts if blanks else texts.str.strip_chars(BLANK)
+    none = words.is_in(list(nulls)).fill_null(value=False)
+    return texts.set(none, None) if none.any() else texts
+
+
+def _texts_of_decimals(column: pl.Series) -> pl.Series:
+    # digit for digit: a float would keep 15 of an id's 30
+    texts = column.cast(pl.String).str.replace(r"\.0+$", "")
+    broken = texts.str.contains(".", literal=True).fill_null(value=False)
+    if not broken.any():
+        return texts
+    return texts.zip_with(~broken, _mapped(texts.set(~broken, None), _shortest, pl.String()))
+
+
+def _shortest(text: str) -> str | None:
+    return text_of(float(text))
 
 
 def _texts_of_reals(column: pl.Series) -> pl.Series:
@@ -152,19 +196,19 @@ def _reals(column: pl.Series) -> pl.Series:
     return column.cast(pl.Float64) if exact else column.cast(pl.String).cast(pl.Float64)
 
 
-def _numbers(raw: pl.Series, scale: Scale) -> Column:
+def _numbers(raw: pl.Series, scale: Scale, schema: Schema) -> Column:
     family = _family(raw.dtype)
     if family == "text":
-        texts = texts_of(raw)
-        numbers = texts.cast(pl.Float64, strict=False)
-        if numbers.null_count() > texts.null_count():
-            numbers = texts.str.strip_chars(BLANK).cast(pl.Float64, strict=False)
-        missing = texts.is_null() | numbers.is_nan().fill_null(value=False)
+        texts = _without(texts_of(raw), schema.nulls, blanks=False)
+        numbers, missing = numbers_of(texts, schema.number_format), texts.is_null()
     else:
         numbers = _reals(raw) if family == "real" else raw.cast(pl.Float64)
-        missing = numbers.is_null() | numbers.is_nan().fill_null(value=False)
+        missing = numbers.is_null()
+    missing = missing | numbers.is_nan().fill_null(value=False)
+    if none := null_numbers(schema.nulls):
+        missing = missing | numbers.is_in(none).fill_null(value=False)
     usable = numbers.is_finite() if scale == "numeric" else numbers.is_between(0.0, LARGEST_AMOUNT)
-    unusable = ~usable.fill_null(value=False)
+    unusable = ~usable.fill_null(value=False) | missing
     return _judged(numbers.set(unusable, None) if unusable.any() else numbers, missing)
 
 

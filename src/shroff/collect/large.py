@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from shroff.collect.clean import REPEATED, clean, require_enough
+from shroff.collect.nulls import Alike
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, scan
 
@@ -26,6 +27,7 @@ class Parts:
     files: list[tuple[Path, int]]
     rows: int
     dropped: dict[str, int] = field(default_factory=dict)
+    alike: Alike = field(default_factory=dict)
 
 
 def clean_parts(
@@ -43,18 +45,20 @@ def clean_parts(
     """
     table, many = scan(source), parquet_rows(source)
     dropped: Counter[str] = Counter()
+    words: Counter[tuple[str, str]] = Counter()
     files: list[tuple[Path, int]] = []
     hashes: list[pl.Series] = []
     for at in range(0, max(many, 1), rows):
         cleaned = clean(table.slice(at, rows).collect(), schema, key=key, max_bad=1.0, source=str(source))
         dropped.update(cleaned.dropped)
+        words.update(cleaned.alike)
         files.append((_write(cleaned.frame, folder / f"clean-{at:012d}"), len(cleaned.frame)))
         hashes.append(cleaned.frame[schema.id].hash())
     files, again = _without_repeats(files, hashes, schema)
     dropped.update({f"{schema.id}: expected {REPEATED}": again} if again else {})
     reasons = (f"{count:,} × {reason}" for reason, count in dropped.items())
     require_enough(dropped.total(), many, max_bad, source, reasons)
-    return Parts(_in_order(files, schema, folder, rows), many, dict(dropped))
+    return Parts(_in_order(files, schema, folder, rows), many, dict(dropped), dict(words))
 
 
 def _write(frame: pl.DataFrame, path: Path) -> Path:

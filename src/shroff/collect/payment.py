@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
+from shroff.canonical import AFTER_DIGITS, FLAGS
 from shroff.collect import money
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import in_major
@@ -19,10 +20,10 @@ from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
 from shroff.collect.times import parse_time
 from shroff.collect.values import (
+    BLANK,
     FINE,
     LARGEST_AMOUNT,
     LONGEST_ID,
-    NO_BLANK,
     NO_RATE,
     UNFIT,
     VALUE,
@@ -30,6 +31,7 @@ from shroff.collect.values import (
     expected,
     fits_in,
     kind_of,
+    null_numbers,
     text_of,
 )
 from shroff.collect.wire import explain, live_scales, wire_type
@@ -93,10 +95,14 @@ class PaymentReader:
         )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
         self._token = tokenizer(key)
-        self._names, self._personal = (
+        self._names, self._personal, numbers = (
             tuple(name for name, scale in scales.items() if scale in wanted)
-            for wanted in (("nominal", "key"), ("personal",))
+            for wanted in (("nominal", "key"), ("personal",), ("amount", "numeric"))
         )
+        self._nulls = frozenset(schema.nulls)
+        self._null_numbers = frozenset(null_numbers(schema.nulls))
+        self._gapped = numbers if self._null_numbers else ()
+        self._odd = self._nulls | FLAGS.keys()
         self._fixed = money.EXPONENT[schema.default_currency]
         self._only = currency if schema.rates is None else None
         self._exponents = {
@@ -166,11 +172,15 @@ class PaymentReader:
         for name in self._ignored:
             given.pop(name, None)
         values = self._absent | given
-        # most texts are texts with something in them: only the others cost a call
+        # most texts are the one text of what they say: only the others cost a call
         for name in self._names:
             value = values[name]
-            if value.__class__ is not str or value < NO_BLANK:
+            if value.__class__ is not str or (value < AFTER_DIGITS and not value.isdigit()) or value in self._odd:
                 values[name] = self._text(name, value)
+        for name in self._gapped:
+            if values[name] in self._null_numbers:
+                self._allow_none(name)
+                values[name] = None
         for name in self._personal:
             text = self._text(name, values[name])
             values[name] = None if text is None else self._token(text)
@@ -189,6 +199,17 @@ class PaymentReader:
         if body.count(b":") != len(given) + colons or _ESCAPED_COLON in body:
             require_keys_once(body)
 
+    def name(self, text: str, *, field: str) -> str:
+        """The one text of a name that came by itself, such as a payment's id or its result.
+
+        Raises:
+            BadPayment: it is no value.
+        """
+        found = text_of(text)
+        if found is None or found in self._nulls:
+            raise BadPayment(f"Expected {VALUE}, got none - at `$.{field}`")
+        return found
+
     def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
         schema = self.schema
         identifier, time = self._identifier(values.pop(schema.id)), self._moment(values[schema.time])
@@ -202,9 +223,14 @@ class PaymentReader:
 
     def _text(self, name: str, value: Value) -> str | None:
         text = None if value is None else text_of(value)
-        if text is None and name in self._required:
-            raise self._bad(name, VALUE, None)
+        if text is None or text in self._nulls:
+            self._allow_none(name)
+            return None
         return text
+
+    def _allow_none(self, name: str) -> None:
+        if name in self._required:
+            raise self._bad(name, VALUE, None)
 
     def _identifier(self, value: Value) -> str:
         text = str(self._text(self.schema.id, value))
@@ -217,13 +243,15 @@ class PaymentReader:
         try:
             return parse_time(str(value), self._zone)
         except ValueError:
+            if str(value).strip(BLANK) in self._nulls:
+                self._allow_none(self.schema.time)
             wanted = expected("time", zoned=self._zone is not None)
             raise self._bad(self.schema.time, wanted, value) from None
 
     def _exponent(self, name: str, values: dict[str, Value]) -> int:
         code = values[name]
         if code not in self._exponents:
-            text = self._text(name, code)
+            text = self._text(name, code.strip(BLANK) if isinstance(code, str) else code)
             code = None if text is None else code_of(text)
             if code in money.EXPONENT and code not in self._exponents:
                 raise BadPayment(
@@ -245,7 +273,7 @@ class PaymentReader:
         return minor
 
     def _bad(self, name: str, wanted: str, value: Value) -> BadPayment:
-        return BadPayment(f"Expected {wanted}, got {kind_of(value)} - at `$.{name}`")
+        return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
 
 
 def counted_in(payment: Payment, schema: Schema) -> str:

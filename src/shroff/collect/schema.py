@@ -12,6 +12,8 @@ import msgspec
 import polars as pl
 
 from shroff.collect.money import EXPONENT
+from shroff.collect.nulls import NULLS
+from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat
 from shroff.collect.rates import Rates
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 
@@ -38,12 +40,16 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `rates` are the exchange rates by which amounts in other currencies become amounts in one, that of the rates. The
     column `amount` then holds the amount in this base currency, and `original_amount` (after the column's name) what
     was paid in the currency of the payment. Without rates, amounts of several currencies are not added or compared.
+    `nulls`: texts that are no value, in every column, such as `NULL` (see `shroff.collect.nulls`); a number among them
+    is no value in a column of numbers either. `number_format`: how amounts and numeric columns are written where they
+    come as text, by one of the examples `1234.56`, `1,234.56`, `1.234,56`, `1 234,56`, `1'234.56`.
 
     `timezone` is the zone of times written without one, and the zone in which calendar features are read;
     without it a time that names no zone is refused, and calendars are UTC.
 
     Raises:
-        ConfigurationError: a column in two scales, an arrival of nothing, an unknown currency or time zone.
+        ConfigurationError: a column in two scales, an arrival of nothing, an unknown currency, time zone or way to
+            write numbers.
         UnknownColumn: `required` misspells a column of the schema.
     """
 
@@ -64,16 +70,23 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ignored: Sequence[str] = ()
     keys: Sequence[str] = ()
     required: Sequence[str] = ()
+    nulls: Sequence[str] = NULLS
+    number_format: NumberFormat = PLAIN
     timezone: str | None = None
 
     def __post_init__(self) -> None:
-        for field in _LISTS:
+        for field in (*_LISTS, "nulls"):
             names = getattr(self, field)
             if isinstance(names, str):
-                raise ConfigurationError(
-                    f"Schema({field}=…): expected a list of column names, got one text: [`{names}`]?"
-                )
+                what = "texts" if field == "nulls" else "column names"
+                raise ConfigurationError(f"Schema({field}=…): expected a list of {what}, got one text: [`{names}`]?")
             msgspec.structs.force_setattr(self, field, tuple(names))
+        if not all(isinstance(word, str) and word.strip() for word in self.nulls):
+            raise ConfigurationError("Schema(nulls=…): expected texts such as 'NULL'; a blank one is no value anyway.")
+        if self.number_format not in FORMATS:
+            raise ConfigurationError(
+                f"Schema(number_format=…): expected one of {', '.join(map(repr, FORMATS))}, got another."
+            )
         self._check_names()
         self._check_scales()
         for role, arrival in (("result", "result_at"), ("label", "labelled_at")):

@@ -6,9 +6,12 @@ Both sides take the sentences of an error from here, and say of a refused value 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from math import inf, isfinite
 from typing import Final
 
+from shroff.canonical import canonical
+from shroff.collect.numbers import number_of, styles_of
 from shroff.collect.schema import Scale
 
 BLANK: Final = " \t\n\v\f\r"
@@ -45,10 +48,22 @@ _TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
 _TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_COMMA: Final = re.compile(r"[+-]?[0-9][0-9.,' ]*,[0-9]+")
+_LEDGER: Final = re.compile(r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*")
+"""A negative number as ledgers write it: in brackets, with its sign behind, with the sign of typesetters."""
+_CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"
+_PRICED: Final = re.compile(rf"{_CURRENCY} ?[0-9][0-9.,' ]*|[0-9][0-9.,' ]*{_CURRENCY}")
+_WITH_CURRENCY: Final = "a number with a currency"
+_NEGATIVE: Final = "a negative number"
+_MARKED: Final = "a number with other marks than 1234.56"
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 _ZONED: Final = re.compile(r"[0-9]{4}-.*[0-9:](?:Z|[+-][0-9:]{2,5})")
+
+
+_ADVICE: Final = {
+    _NEGATIVE: "a refund is no payment: leave it out",
+    _WITH_CURRENCY: "write the number alone: its currency has a column, or is the schema's default_currency",
+}
 
 
 def expected(scale: Scale, *, zoned: bool) -> str:
@@ -59,15 +74,22 @@ def expected(scale: Scale, *, zoned: bool) -> str:
 
 
 def text_of(value: str | int | float | bool) -> str | None:
-    """A value of a text column as text: whole numbers without decimals, so that `32`, `32.0` and `"32"` are equal.
+    """A value of a column of names as its one text, through every door.
+
+    - A whole number is its digits, and so is a text that a program wrote for one: `555`, `555.0`, `555.00` and the
+      JSON number `5.55e2` are `555`; `-0.0` is `0`; `1e+22`, as Python and JavaScript write a large float, and the JSON
+      number `1e22` are `1` and 22 zeros.
+    - Another number is its shortest decimal text, as Python writes it: `0.5`, `1e-07`.
+    - `True`, `TRUE` and true are `true`; the same for false.
+    - Every other text is itself to the last character: `007`, `007.0`, `+5.0`, `1e3`, `1.50`, ` x`, 30 digits.
 
     None where there is no value: a blank text, a number that is not finite.
 
-    >>> text_of(32.0), text_of("32"), text_of(0.5), text_of(True), text_of("  ")
-    ('32', '32', '0.5', 'true', None)
+    >>> text_of(32.0), text_of("32.0"), text_of(0.5), text_of(True), text_of("007"), text_of("  ")
+    ('32', '32', '0.5', 'true', '007', None)
     """
     if isinstance(value, str):
-        return value if value >= NO_BLANK or value.strip(BLANK) else None
+        return canonical(value) if value >= NO_BLANK or value.strip(BLANK) else None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -77,21 +99,44 @@ def text_of(value: str | int | float | bool) -> str | None:
     return str(value)
 
 
-def code_of(code: str) -> str:
-    """A currency code as ISO 4217 writes it: numeric ones have three digits.
+def null_numbers(nulls: Iterable[str]) -> list[float]:
+    """The numbers among the words for nothing.
 
-    >>> code_of("36"), code_of("EUR")
-    ('036', 'EUR')
+    >>> null_numbers(["NULL", "NaN", "-999"])
+    [-999.0]
     """
+    return [number for word in nulls if (number := number_of(word)) is not None]
+
+
+def code_of(code: str) -> str:
+    """A currency code as ISO 4217 writes it: in capitals, without blanks around it, numeric ones with three digits.
+
+    >>> code_of("36"), code_of("EUR"), code_of(" usd "), code_of("840.0")
+    ('036', 'EUR', 'USD', '840')
+    """
+    code = canonical(code.strip(BLANK)).upper()
     return code if len(code) > 2 else code.zfill(3)
 
 
-def kind_of(value: object) -> str:
-    """What kind of value it is, in words that give nothing of it away.
+def kind_of(value: object, scale: Scale | None = None) -> str:
+    """What kind of value it is, in words that give nothing of it away, and what to do where that is known.
 
     >>> kind_of("-12.5"), kind_of("4 May"), kind_of("2024-05-04"), kind_of("2024-05-04T10:00"), kind_of(None)
     ('a negative number', 'text', 'a date without a time', 'a time without a zone', 'none')
+    >>> kind_of("(12.00)", "amount")
+    'a negative number (a refund is no payment: leave it out)'
+    >>> kind_of("1,234.56", "amount")
+    "a number with other marks than 1234.56 (declare '1,234.56' with Schema(number_format=…))"
     """
+    kind = _kind_of(value)
+    if scale == "amount" and kind in _ADVICE:
+        return f"{kind} ({_ADVICE[kind]})"
+    if scale in ("amount", "numeric") and kind == _MARKED:
+        return f"{kind} (declare {' or '.join(map(repr, styles_of(str(value))))} with Schema(number_format=…))"
+    return kind
+
+
+def _kind_of(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -108,7 +153,7 @@ def _kind_of_number(value: float) -> str:
     if value in (inf, -inf):
         return "an infinite number"
     if value < 0:
-        return "a negative number"
+        return _NEGATIVE
     return "a larger number" if value > LARGEST_AMOUNT else "a number"
 
 
@@ -119,8 +164,12 @@ def _kind_of_text(text: str) -> str:
         return "a date without a time"
     if _NUMBER.fullmatch(text):
         return _kind_of_number(float(text))
-    if _COMMA.fullmatch(text):
-        return "a number with a comma"
+    if _LEDGER.fullmatch(text):
+        return _NEGATIVE
+    if styles_of(text):
+        return _MARKED
+    if _PRICED.fullmatch(text):
+        return _WITH_CURRENCY
     if _MOMENT.fullmatch(text):
         return "another time" if _ZONED.fullmatch(text) else "a time without a zone"
     return "text"

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
+from shroff.collect.values import text_of
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import Cost
 from shroff.expression import Expression, parse
@@ -58,7 +59,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if isinstance(values, str):
                 raise ConfigurationError(f"Policy(lists=…): expected a list of texts in `{name}`, got one text.")
         force_setattr(self, "rules", tuple(self.rules))
-        force_setattr(self, "lists", {name: tuple(values) for name, values in self.lists.items()})
+        force_setattr(self, "lists", {name: _entries(name, values) for name, values in self.lists.items()})
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -101,6 +102,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         decline = self.decline_at if self.decline_at is not None else decline_at
         review = self.review_at if self.review_at is not None else min(review_at, decline)
         return msgspec.structs.replace(self, review_at=review, decline_at=max(decline, review))
+
+
+def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
+    """The values of a list as payments have them: the one text of each, once."""
+    texts = [text_of(value) if isinstance(value, str | int | float) else None for value in values]
+    if None in texts:
+        raise ConfigurationError(f"Policy(lists=…): expected a value in each place of `{name}`, got none.")
+    return tuple(text for text in dict.fromkeys(texts) if text is not None)
 
 
 @dataclass(frozen=True, slots=True)

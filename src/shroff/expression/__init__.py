@@ -16,6 +16,8 @@ What it means, in all three engines:
   is null: division by zero, an overflow, SQRT of a negative, LN of zero, a NaN in the row.
 - `%` has the sign of the dividend and is exact. Text compares by code point; LENGTH counts code points.
 - `x IN empty_list` is FALSE for every `x`, null included.
+- A text that is compared with a column is taken as columns have it (`shroff.canonical`): `mcc = '5411.0'` asks for
+  `5411`.
 - Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
   column compares with another one, and knows IS NULL.
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from shroff.canonical import canonical
 from shroff.errors import InvalidExpression, UnknownColumn, did_you_mean
 from shroff.expression.grammar import (
     ALLOWED,
@@ -50,6 +51,16 @@ def read(sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> tuple
 def _typed(node: Node, kind: AnyKind) -> Node:
     """A node that is always null takes its kind from its neighbours."""
     return Constant(None, kind) if node.kind == "null" else node
+
+
+def _as_payments_have_them(args: list[Node]) -> list[Node]:
+    """Texts that are compared with a column, each as the one text that a column has of it."""
+    if not any(isinstance(arg, Column) for arg in args):
+        return args
+    return [
+        Constant(canonical(arg.value), "text") if isinstance(arg, Constant) and isinstance(arg.value, str) else arg
+        for arg in args
+    ]
 
 
 class _Reader:
@@ -133,7 +144,10 @@ class _Reader:
         if not known and rule.gives is None:
             return (), "null"
         kind = next(iter(known), rule.takes[0])
-        return tuple(_typed(arg, kind) for arg in args), kind
+        args = [_typed(arg, kind) for arg in args]
+        if kind == "text" and (rule.gives == "boolean" or rule.op == "NULLIF"):
+            args = _as_payments_have_them(args)
+        return tuple(args), kind
 
     # ---- operators with a grammar of their own
 

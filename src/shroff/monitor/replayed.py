@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from shroff.canonical import canonical
 from shroff.collect import Payment, Schema
 from shroff.collect.conversion import Converter
 from shroff.collect.payment import as_sent
@@ -92,7 +93,7 @@ def replay_decision(
         NotFound: the ledger has no such payment, or its model, policy or exchange rates are not there any more.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
     """
-    entry = ledger.find(payment_id)
+    entry = ledger.find(canonical(payment_id))
     if entry is None:
         raise NotFound("the ledger has no payment with this id.")
     record = _record(entry.body)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+from shroff.canonical import canonical
 from shroff.collect import Payment, PaymentReader
 from shroff.errors import BadPayment, LedgerUnavailable, NotFound
 from shroff.features.window import micros
@@ -112,7 +113,7 @@ class Intake:
         Raises:
             NotFound: there is none.
         """
-        return stored_answer(await self._stored(payment_id))
+        return stored_answer(await self._stored(canonical(payment_id)))
 
     async def learn(
         self,
@@ -137,7 +138,10 @@ class Intake:
         self._require_ready()
         if at is not None and at > self._clock() + AHEAD:
             raise BadPayment("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
+        payment_id = canonical(payment_id)
         await self._stored(payment_id)
+        if isinstance(value, str):
+            value = self.reader.name(value, field="result")
         record = LaterRecord(value, at, source)
         await self._events.record(PendingEvent(kind, payment_id, record, fingerprint(encode(record))))
 

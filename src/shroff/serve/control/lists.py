@@ -14,6 +14,7 @@ from typing import Final, Literal, get_args
 
 from sqlalchemy import BigInteger, Column, Integer, String, Table, select
 
+from shroff.canonical import canonical
 from shroff.errors import ConfigurationError
 from shroff.serve.clock import Clock, system_time
 from shroff.serve.control.database import METADATA, Control
@@ -115,7 +116,7 @@ class Lists:
         Raises:
             ConfigurationError: no value, or one that is too long, or an end that is not after the beginning.
         """
-        now = self._clock()
+        now, value = self._clock(), canonical(value)
         start = now if since is None else since
         if action not in get_args(Action):
             raise ConfigurationError("expected an edit that is `add` or `remove`.")

@@ -16,6 +16,7 @@ import numpy as np
 from shroff import __version__
 from shroff.detect.preparation import Preparation
 from shroff.errors import BadPayment, NotFound
+from shroff.package import Bundle
 from shroff.serve import problem
 from shroff.serve.answer import encode
 from shroff.serve.decider import Decider
@@ -215,7 +216,7 @@ async def _infer(scorer: Scorer, call: Call) -> Reply:
         raise BadPayment(f"unknown output; the model has {', '.join(_OUTPUTS)}.")
     # taken once: another model may be put in place while others have their turn
     bundle, decider = scorer.bundle, scorer.decider
-    ratings = await rate(decider, _matrix(bundle.preparation, decider, request.inputs, call.body[length:]))
+    ratings = await rate(decider, _matrix(bundle, decider, request.inputs, call.body[length:]))
     blobs: list[bytes] = []
     outputs = []
     for name, as_bytes in wanted.items():
@@ -241,8 +242,9 @@ def _length(header: bytes, size: int) -> int:
     return int(header)
 
 
-def _matrix(preparation: Preparation, decider: Decider, inputs: Sequence[InputTensor], raw: bytes) -> Matrix:
+def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes) -> Matrix:
     """The model's inputs, float32 [n, inputs], from tensors and the bytes behind the JSON."""
+    preparation, nulls = bundle.preparation, bundle.schema.nulls
     columns = preparation.names
     names = [tensor.name for tensor in inputs]
     whole = names == [_WHOLE] and _WHOLE not in columns
@@ -264,7 +266,7 @@ def _matrix(preparation: Preparation, decider: Decider, inputs: Sequence[InputTe
     if whole:
         return _as_it_is(inputs[0], values[_WHOLE], preparation)
     nominal = {one.name for one in preparation.nominal}
-    rows = [ready_made(row, nominal) for row in transpose(values)]
+    rows = [ready_made(row, nominal, nulls) for row in transpose(values)]
     return decider.prepare(rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -12,7 +11,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from shroff.collect.values import text_of
+from shroff.collect.numbers import number_of
+from shroff.collect.schema import Scale, Schema
+from shroff.collect.values import expected, kind_of, text_of
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
 from shroff.detect.preparation import Row
@@ -28,7 +29,6 @@ Cells = Mapping[str, Cell]
 _TOGETHER: Final = 64
 """Rows read or scored in one stretch: more would keep the event loop from everything else."""
 _COPY: Final = re.compile(r"(.+) \([0-9]+\)")
-_NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -80,20 +80,34 @@ def transpose(columns: Mapping[str, Sequence[Cell]]) -> list[dict[str, Cell]]:
 
 
 def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
-    """Rows whose values came as text: nothing becomes missing, and a number where one belongs becomes a number."""
-    scales = live_scales(scorer.reader.schema)
-    numbers = {name for name, scale in scales.items() if scale in ("amount", "numeric")}
-    numbers.update(one.name for one in scorer.bundle.preparation.numeric)
-    return [{name: _typed(cell, name in numbers) for name, cell in row.items()} for row in rows]
+    """Rows whose values came as text: nothing becomes missing, and a number where one belongs becomes a number.
+
+    Raises:
+        BadPayment: something else where a number belongs, with the row's number.
+    """
+    schema = scorer.reader.schema
+    scales: dict[str, Scale] = dict.fromkeys((one.name for one in scorer.bundle.preparation.numeric), "numeric")
+    scales |= live_scales(schema)
+    numbers = {name: scale for name, scale in scales.items() if scale in ("amount", "numeric")}
+    typed = []
+    for number, row in enumerate(rows, start=1):
+        with _numbered(number):
+            typed.append({name: _typed(name, cell, numbers.get(name), schema) for name, cell in row.items()})
+    return typed
 
 
-def _typed(cell: Cell, number: bool) -> Cell:
+def _typed(name: str, cell: Cell, scale: Scale | None, schema: Schema) -> Cell:
     if not isinstance(cell, str):
         return cell
-    if not cell.strip():
+    text = cell.strip()
+    if not text or (scale is not None and text in schema.nulls):
         return None
-    # what is no number stays text: the reader says what it expected, and where
-    return float(cell) if number and _NUMBER.fullmatch(cell) and math.isfinite(float(cell)) else cell
+    if scale is None:
+        return cell
+    number = number_of(text, schema.number_format)
+    if number is None:
+        raise BadPayment(f"Expected {expected(scale, zoned=True)}, got {kind_of(cell, scale)} - at `$.{name}`")
+    return number
 
 
 async def judge(scorer: Scorer, rows: Sequence[Cells]) -> list[Outcome]:
@@ -160,11 +174,11 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
         return {}
     # taken once: another model may be put in place while others have their turn
     bundle, decider = scorer.bundle, scorer.decider
-    nominal = {one.name for one in bundle.preparation.nominal}
+    nominal, nulls = {one.name for one in bundle.preparation.nominal}, bundle.schema.nulls
     prepared = []
     for number, row in rows:
         with _numbered(number, f"a row without `{bundle.schema.id}` holds the model's inputs: "):
-            prepared.append(decider.prepare([ready_made(row, nominal)]))
+            prepared.append(decider.prepare([ready_made(row, nominal, nulls)]))
         if number % _TOGETHER == 0:
             await asyncio.sleep(0)
     ratings = await rate(decider, np.concatenate(prepared))
@@ -173,13 +187,18 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
     }
 
 
-def ready_made(row: Cells, nominal: Set[str]) -> Row:
+def ready_made(row: Cells, nominal: Set[str], nulls: Sequence[str]) -> Row:
     """A row as the model's inputs, with the names among them as text.
 
-    >>> ready_made({"eur": 5.0, "mcc": 5411}, {"mcc"})
-    {'eur': 5.0, 'mcc': '5411'}
+    >>> ready_made({"eur": 5.0, "mcc": 5411, "country": "NULL"}, {"mcc", "country"}, ["NULL"])
+    {'eur': 5.0, 'mcc': '5411', 'country': None}
     """
-    return {name: text_of(cell) if name in nominal and cell is not None else cell for name, cell in row.items()}
+
+    def name_of(cell: Cell) -> str | None:
+        text = None if cell is None else text_of(cell)
+        return None if text in nulls else text
+
+    return {name: name_of(cell) if name in nominal else cell for name, cell in row.items()}
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def _from_bytes(tensor: InputTensor, raw: bytes) -> list[Scalar]:
     kind = TYPES[tensor.datatype]
     if len(raw) % kind.itemsize:
         raise _bad(tensor, f"expected values of {kind.itemsize} bytes, got {len(raw):,} bytes")
-    return [None if value != value else value for value in np.frombuffer(raw, kind).astype(np.float64).tolist()]
+    # a whole number may be a code of more digits than a float keeps
+    return [None if value != value else value for value in np.frombuffer(raw, kind).tolist()]
 
 
 def _texts(tensor: InputTensor, raw: bytes) -> Iterable[str]:
