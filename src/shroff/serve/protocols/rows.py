@@ -13,7 +13,7 @@ import numpy as np
 
 from shroff.collect.numbers import number_of
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.values import expected, kind_of, text_of
+from shroff.collect.values import BLANK, expected, kind_of, text_of
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
 from shroff.detect.preparation import Row
@@ -99,7 +99,7 @@ def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
 def _typed(name: str, cell: Cell, scale: Scale | None, schema: Schema) -> Cell:
     if not isinstance(cell, str):
         return cell
-    text = cell.strip()
+    text = cell.strip(BLANK)
     if not text or (scale is not None and text in schema.nulls):
         return None
     if scale is None:
