@@ -39,7 +39,26 @@ ANSWER = {
     "action": "review",
     "probability": 0.5,
     "reasons": [
-        {"code": "A", "feature": "a", "direction": "above", "value": 2.0, "typical": 1.0, "text": "a is 2; typical 1"}
+        {
+            "code": "A",
+            "feature": "a",
+            "direction": "above",
+            "value": 2.0,
+            "typical": 1.0,
+            "share": 0.01,
+            "values": {},
+            "text": "a is 2; usual 1",
+        },
+        {
+            "code": "B",
+            "feature": None,
+            "direction": "together",
+            "value": None,
+            "typical": None,
+            "share": None,
+            "values": {"b": 1.0, "c": "x", "d": None},
+            "text": "b, c and d",
+        },
     ],
     "rules": [],
     "model": {"name": "m", "version": "1"},
@@ -126,7 +145,8 @@ def test_a_decision_is_typed(ask: Ask, script: Script) -> None:
     payment = {"amount": Decimal("136.69"), "created_at": datetime(2024, 5, 4, 10, tzinfo=UTC), "card_id": None}
     decision = ask(script.url, "decide", payment, options={"key": "secret"})
     assert (decision.action, decision.probability, decision.model.name) == ("review", 0.5, "m")
-    assert decision.reasons[0].text == "a is 2; typical 1"
+    assert [reason.text for reason in decision.reasons] == ["a is 2; usual 1", "b, c and d"]
+    assert decision.reasons[1].values == {"b": 1.0, "c": "x", "d": None}
     ((method, path, headers, body),) = script.asked
     assert (method, path) == ("POST", "/v1/decisions")
     assert body == b'{"amount":136.69,"created_at":"2024-05-04T10:00:00Z","card_id":null}'

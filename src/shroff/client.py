@@ -42,13 +42,18 @@ Moment = str | datetime
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """One input that raised the score; `code` is stable, `text` is for people."""
+    """Why a payment was not approved; `code` is stable, `text` is for people.
+
+    `feature` is the input, or a rule's name, or None where several inputs, those in `values`, are the reason together.
+    """
 
     code: str
-    feature: str
+    feature: str | None
     direction: str
     value: float | str | None
-    typical: float | str
+    typical: float | str | None
+    share: float | None
+    values: dict[str, float | str | None]
     text: str
 
 

@@ -15,8 +15,6 @@ import polars as pl
 from shroff.collect import Cleaned, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
-from shroff.detect import Detector
-from shroff.detect.base import Explaining
 from shroff.errors import CheckFailed, ConfigurationError
 from shroff.evaluate import LatestSplit, Metrics, parse
 from shroff.experiment import Dataset, Run, Trained, train
@@ -219,16 +217,10 @@ def package(
         currency=run.dataset.currency,
         history=extent(run.dataset.table, run.dataset.schema),
         model=model,
-        contributions=_contributions(chosen.detector),
         held_out=chosen.kept,
         chosen=given.open,
     )
     return Packaged(save(bundle, folder), Path(folder))
-
-
-def _contributions(detector: Detector) -> bytes | None:
-    graph = detector.contributions_to_onnx() if isinstance(detector, Explaining) else None
-    return None if graph is None else bytes(graph.SerializeToString())
 
 
 def summary(run: Run) -> dict[str, Any]:

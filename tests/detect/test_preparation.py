@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.detect.preparation import Nominal, Numeric, Preparation
+from shroff.detect.spread import Spread
 from shroff.errors import (
     BadPayment,
     BundleError,
@@ -63,7 +64,10 @@ def test_json_keeps_every_bit(
 def test_numbers_are_scaled_by_the_training_rows() -> None:
     train = pl.DataFrame({"x": [1.0, 3.0, None, 5.0]})
     preparation = Preparation.learn(train, numeric=["x"], nominal=[])
-    assert preparation.numeric == (Numeric("x", 3.0, math.sqrt(8 / 3), had_missing=True, low=1.0, high=5.0),)
+    spread = Spread.of(train["x"].to_numpy())
+    assert preparation.numeric == (Numeric("x", 3.0, math.sqrt(8 / 3), spread),)
+    assert spread is not None
+    assert (spread.mean, spread.median, spread.missing, spread.usual) == (3.0, 3.0, 0.25, (1.0, 5.0))
     z = preparation.matrix(pl.DataFrame({"x": [3.0, 3.0 + math.sqrt(8 / 3), None]}))[:, 0]
     assert z[:2].tolist() == [0.0, 1.0]
     assert np.isnan(z[2])
@@ -74,20 +78,21 @@ def test_a_constant_column_is_only_shifted(value: float) -> None:
     (column,) = Preparation.learn(pl.DataFrame({"x": [value] * 1001}), numeric=["x"], nominal=[]).numeric
     assert column.std == 1.0
     assert column.mean == pytest.approx(value)
-    assert not column.had_missing
+    assert column.spread is not None
+    assert column.spread.missing == 0.0
 
 
 def test_a_column_without_values_stays_as_it_is() -> None:
     frame = pl.DataFrame({"x": [None, None], "y": [None, None]}, schema={"x": pl.Float64, "y": pl.Null})
     preparation = Preparation.learn(frame, numeric=["x", "y"], nominal=[])
-    assert preparation.numeric == (Numeric("x", had_missing=True), Numeric("y", had_missing=True))
+    assert preparation.numeric == (Numeric("x"), Numeric("y"))
     assert preparation.vector({"x": 2.5, "y": 1}) == [2.5, 1.0]
 
 
 def test_the_vocabulary_goes_by_frequency_then_text() -> None:
     frame = pl.DataFrame({"mcc": ["b", "a", "c", "c", None, "d", None, None]})
     preparation = Preparation.learn(frame, numeric=[], nominal=["mcc"], max_values=3)
-    assert preparation.nominal == (Nominal("mcc", ("undefined", "c", "a")),)
+    assert preparation.nominal == (Nominal("mcc", ("undefined", "c", "a"), (3 / 8, 2 / 8, 1 / 8, 2 / 8)),)
     codes = preparation.matrix(pl.DataFrame({"mcc": ["undefined", None, "c", "a", "b", "never seen"]}))
     assert codes[:, 0].tolist() == [1, 1, 2, 3, 0, 0]
     assert preparation.nominal_codes == {0: 4}
@@ -111,6 +116,14 @@ def test_plain_inputs_are_not_scaled() -> None:
     preparation = Preparation.plain(["a > 1", "b"])
     assert preparation.matrix(pl.DataFrame({"a > 1": [True, None], "b": [7.5, -3.0]})).tolist()[0] == [1, 7.5]
     assert preparation.vector({"a > 1": False, "b": -3.0}) == [0.0, -3.0]
+
+
+def test_plain_inputs_know_how_they_are_spread_too() -> None:
+    rows = pl.DataFrame({"a > 1": [1.0, 0.0, 0.0, None]})
+    (column,) = Preparation.plain(["a > 1"], rows).numeric
+    assert (column.mean, column.std) == (0.0, 1.0)
+    assert column.spread is not None
+    assert (column.spread.mean, column.spread.missing) == (1 / 3, 0.25)
 
 
 def test_an_empty_table_gives_an_empty_matrix() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from serve.site import Site, hostile_schema
 from shroff import Entity, FeatureGroup, Policy, Rule, Schema, calendar, sql
 from shroff.detect import Calibration, LogisticRegression, Preparation
 from shroff.detect.preparation import Nominal, Numeric
+from shroff.detect.spread import Spread
 from shroff.package import Bundle, load, save
 from shroff.serve.control import Keys
 from shroff.serve.ledger import Ledger
@@ -54,18 +56,28 @@ VELOCITY = FeatureGroup(
         calendar("part_of_day"),
     ],
 )
+
+
+def spread(*values: float, rows: tuple[int, ...]) -> Spread | None:
+    """How a number is spread that has each of these values in so many training rows."""
+    return Spread.of(np.repeat(np.array(values, dtype=np.float64), rows))
+
+
 PREPARATION = Preparation(
     numeric=(
-        Numeric("amount", 80.2, 60.0),
-        Numeric("card_count_1h", 0.8, 1.2),
-        Numeric("card_failed_1d", 0.05, 0.3),
-        Numeric("card_total_amount_1h", 60.0, 90.0),
-        Numeric("card_distinct_host_id_1d", 1.1, 0.7),
-        Numeric("card_seconds_since_last_1d", 20_000.0, 15_000.0, had_missing=True),
-        Numeric("merchant_risk_30d", 0.01, 0.05),
-        Numeric("same_country", 0.9, 0.3),
+        Numeric("amount", 80.2, 60.0, Spread.of(np.geomspace(5.0, 300.0, 1_001))),
+        Numeric("card_count_1h", 0.8, 1.2, spread(0, 1, 2, 3, rows=(600, 330, 60, 10))),
+        Numeric("card_failed_1d", 0.05, 0.3, spread(0, 1, rows=(970, 30))),
+        Numeric("card_total_amount_1h", 60.0, 90.0, Spread.of(np.linspace(0.0, 240.0, 1_001))),
+        Numeric("card_distinct_host_id_1d", 1.1, 0.7, spread(0, 1, 2, rows=(100, 800, 100))),
+        Numeric("card_seconds_since_last_1d", 20_000.0, 15_000.0, spread(60, 20_000, math.nan, rows=(300, 400, 300))),
+        Numeric("merchant_risk_30d", 0.01, 0.05, spread(0, 0.1, rows=(960, 40))),
+        Numeric("same_country", 0.9, 0.3, spread(0, 1, rows=(40, 960))),
     ),
-    nominal=(Nominal("mcc", ("5411", "6011", "undefined")), Nominal("part_of_day", ("Morning", "Evening"))),
+    nominal=(
+        Nominal("mcc", ("5411", "6011", "undefined"), (0.94, 0.04, 0.02, 0.0)),
+        Nominal("part_of_day", ("Morning", "Evening"), (0.6, 0.4, 0.0)),
+    ),
 )
 POLICY = Policy(
     review_at=0.3,

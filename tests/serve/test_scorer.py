@@ -37,13 +37,22 @@ def test_a_suspicious_one_is_not_and_says_why(scorer: Scorer, pay: Pay) -> None:
     assert answer["action"] == "decline"
     assert answer["probability"] > 0.9
     assert [reason["code"] for reason in answer["reasons"][:2]] == ["AMOUNT_HIGH", "NAME_UNUSUAL"]
-    assert answer["reasons"][0]["text"] == "amount 400.00; typical 80.20"
+    assert [reason["text"] for reason in answer["reasons"][:2]] == [
+        "amount 400.00; higher than in all training payments; usual 6.14–244.46",
+        "`mcc` is 6011; as in 4 % of payments",
+    ]
 
 
 def test_a_rule_decides_before_the_probability(scorer: Scorer, pay: Pay) -> None:
     answer = run(decide(scorer, pay(host_id="10.6.6.6")))
     assert (answer["action"], answer["rules"]) == ("decline", ["blocked_host"])
     assert answer["probability"] < 0.3
+    (reason,) = answer["reasons"]
+    assert (reason["code"], reason["feature"], reason["values"]) == (
+        "POLICY_RULE_HOLDS",
+        "blocked_host",
+        {"host_id": "10.6.6.6"},
+    )
 
 
 def test_what_is_stored_is_what_was_answered(scorer: Scorer, pay: Pay, ledger_url: str) -> None:

@@ -14,8 +14,8 @@ from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate, Calendar, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
 
-Direction = Literal["above", "below", "differs", "missing"]
-Kind = Literal["quantity", "truth", "name"]
+Direction = Literal["above", "below", "differs", "missing", "together", "holds"]
+Kind = Literal["quantity", "truth", "name", "several", "rule", "model"]
 
 
 class Subject(NamedTuple):
@@ -28,8 +28,8 @@ class Subject(NamedTuple):
 
 _ENDS: Final[Mapping[Kind, Mapping[Direction, tuple[str, str]]]] = {
     "quantity": {
-        "above": ("HIGH", "above what is typical"),
-        "below": ("LOW", "below what is typical"),
+        "above": ("HIGH", "above what is usual"),
+        "below": ("LOW", "below what is usual"),
         "missing": ("MISSING", "there is none"),
     },
     "truth": {
@@ -37,7 +37,10 @@ _ENDS: Final[Mapping[Kind, Mapping[Direction, tuple[str, str]]]] = {
         "below": ("FAILS", "it does not hold"),
         "missing": ("UNKNOWN", "it cannot be told"),
     },
-    "name": {"differs": ("UNUSUAL", "not the most frequent one"), "missing": ("MISSING", "there is none")},
+    "name": {"differs": ("UNUSUAL", "a rare one"), "missing": ("MISSING", "there is none")},
+    "several": {"together": ("TOGETHER", "together they raised the score, and no unusual value did")},
+    "rule": {"holds": ("HOLDS", "it holds")},
+    "model": {"missing": ("MISSING", "there is none, the policy decides without")},
 }
 
 AMOUNT: Final = Subject("AMOUNT", "quantity", "the amount of the payment")
@@ -50,6 +53,9 @@ TEXT: Final = Subject("TEXT", "name", "a text worked out from columns and featur
 MOMENT: Final = Subject("MOMENT", "truth", "whether it was paid at night or at a weekend")
 HOUR: Final = Subject("HOUR", "quantity", "the hour of the day")
 PART: Final = Subject("PART", "name", "the weekday or the part of the day")
+VALUES: Final = Subject("VALUES", "several", "several values, each of them usual")
+POLICY_RULE: Final = Subject("POLICY_RULE", "rule", "a rule of the policy, which decides by itself")
+MODEL: Final = Subject("MODEL", "model", "a model that can score the payment")
 
 _SAYS: Final[Mapping[Function, str]] = {
     "count": "how many payments an entity had in a window",
@@ -76,6 +82,7 @@ _AGGREGATES: Final[Mapping[Function, Subject]] = {
 }
 
 SUBJECTS: Final = (
+    *(POLICY_RULE, VALUES, MODEL),
     *(AMOUNT, NUMBER, NAME, RULE, CONDITION, EXPRESSION, TEXT, MOMENT, HOUR, PART),
     *_AGGREGATES.values(),
 )
@@ -96,7 +103,8 @@ def code(subject: Subject, direction: Direction) -> str:
     """
     ends = _ENDS[subject.kind]
     # a name has no direction but being another one; a quantity that differs is not what was expected of it
-    return f"{subject.code}_{ends.get(direction, ends['missing'])[0]}"
+    end, _ = ends.get(direction) or list(ends.values())[-1]
+    return f"{subject.code}_{end}"
 
 
 def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subject]:

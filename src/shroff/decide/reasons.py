@@ -1,15 +1,17 @@
-"""Reasons: which inputs of the model made a payment suspicious, in words.
+"""Reasons: why a payment was not approved, in words that hold.
 
-Trees and linear models know what each input adds to a score: a bundle has a graph of it, and `Explainer.strongest`
-reads what the graph says. For the others by occlusion: each input in turn is replaced by its typical value (a number
-by its training mean, a name by the most frequent one) and the payment is scored again; the inputs whose replacement
+The model's reasons are values that are unusual *and* raised the score. Each unusual input in turn is replaced by its
+typical value (the median, or the most frequent name) and the payment is scored again: the inputs whose replacement
 lowers the score most are the reasons. Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
+Where no unusual value raised the score, one reason names the inputs that raised it together.
+
+What a rule of the policy decided is explained by the rule: `ruled`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,36 +20,59 @@ from numpy.typing import NDArray
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Schema
-from shroff.decide.codes import RULE, Direction, Subject, code, of_column, subjects
-from shroff.decide.words import Typical, Usual, Words, column, condition, sentences
-from shroff.detect.preparation import MISSING, Numeric, Preparation
+from shroff.decide.codes import RULE, VALUES, Direction, code, of_column, subjects
+from shroff.decide.unusual import Unusual, of_name, of_number
+from shroff.decide.words import Words, column, condition, sentences
+from shroff.detect.preparation import Numeric, Preparation
 from shroff.features.define import FeatureGroup
 
 Matrix = NDArray[np.float32]
+Score = Callable[[Matrix], Sequence[float | None]]
+"""Scores rows of inputs, float32 [n, f]; None for a row that it cannot score."""
 
 MOST: Final = 4
-"""How many reasons a decision gives at most."""
+"""How many reasons a decision gives at most, and how many inputs one reason names."""
 
 
-class Reason(msgspec.Struct, frozen=True, gc=False):
-    """One input that raised the score."""
+class Reason(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Why a payment was not approved: an unusual value, values that raised the score together, or a rule."""
 
     code: Annotated[str, Meta(description="Why, as one of a stable catalogue of codes.")]
-    feature: Annotated[str, Meta(description="The input: a feature or a field of the payment.")]
-    direction: Annotated[Direction, Meta(description="How `value` lies to `typical`.")]
-    value: Annotated[float | str | None, Meta(description="What it was for this payment; null if missing.")]
-    typical: Annotated[float | str, Meta(description="Its mean or most frequent value in the training data.")]
-    text: Annotated[str, Meta(description="The reason in words, for people, with the range of usual values.")]
+    feature: Annotated[
+        str | None,
+        Meta(description="The input, a feature or a field of the payment; a rule's name; null for several inputs."),
+    ]
+    direction: Annotated[Direction, Meta(description="How it was: against what is usual, or that a rule holds.")]
+    value: Annotated[
+        float | str | None, Meta(description="What the input was for this payment; null if missing, or see `values`.")
+    ] = None
+    typical: Annotated[
+        float | str | None, Meta(description="Its median or most frequent value in the training data.")
+    ] = None
+    share: Annotated[
+        float | None,
+        Meta(description="The share of training payments, at most, with this value or one as far out, from 0 to 1."),
+    ] = None
+    values: Annotated[
+        dict[str, float | str | None],
+        Meta(description="What a rule read, or the inputs that raised the score together, by name; otherwise empty."),
+    ] = {}
+    text: Annotated[str, Meta(description="The reason in words, for people.")]
+
+
+class Suspect(NamedTuple):
+    """A payment that the model flagged: its inputs by name, the same as the model reads them, and its score."""
+
+    values: Mapping[str, Value]
+    inputs: Matrix
+    score: float
 
 
 class Explainer:
-    """Finds the reasons of a score.
+    """Finds why a model scored payments as it did.
 
     Args:
         conditions: the SQL conditions that are the inputs, for a model of rules.
-
-    `occlude` gives the rows to score, `reasons` reads their scores: so that a caller can score the rows of
-    many payments at once.
     """
 
     def __init__(
@@ -60,74 +85,108 @@ class Explainer:
     ) -> None:
         says: dict[str, Words] = {text: condition(text) for text in conditions} or sentences(groups, schema)
         about = dict.fromkeys(conditions, RULE) or subjects(groups, schema)
-        numeric = [(one.name, one.mean) for one in preparation.numeric]
-        # a vocabulary starts with its most frequent value, whose code is 1
-        nominal = [(one.name, one.values[0] if one.values else "") for one in preparation.nominal]
         self._names = preparation.names
-        self._typical: tuple[Typical, ...] = (*(mean for _, mean in numeric), *(name for _, name in nominal))
-        self._codes = np.array([0.0] * len(numeric) + [1.0] * len(nominal), dtype=np.float32)
         self._says = [says.get(name) or column(name, schema) for name in self._names]
         self._about = [about.get(name) or of_column(name, schema) for name in self._names]
-        ranges = [_usual(one, subject) for one, subject in zip(preparation.numeric, self._about, strict=False)]
-        self._usual: tuple[Usual, ...] = (*ranges, *(name for _, name in nominal))
+        numeric, nominal = preparation.numeric, preparation.nominal
+        medians = [one.mean if one.spread is None else one.spread.median for one in numeric]
+        # a vocabulary starts with its most frequent value, whose code is 1
+        self._typical: tuple[float | str, ...] = (*medians, *(one.values[0] if one.values else "" for one in nominal))
+        self._codes = np.array([*map(_scaled, numeric, medians), *[1.0] * len(nominal)], dtype=np.float32)
+        self._judges = (
+            *map(of_number, numeric, self._about, self._says),
+            *map(of_name, nominal),
+        )
 
-    def occlude(self, inputs: Matrix) -> tuple[NDArray[np.int64], Matrix]:
-        """The inputs [f] once for each of them that is not typical, with that one replaced.
+    def explain(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
+        """The reasons of each payment, strongest first; `score` is asked at most three times, for all of them.
 
-        Returns:
-            Which input each row replaces, int64 [n], and the rows, float32 [n, f].
+        The same payment has the same reasons, alone or among others, if `score` is as steady.
         """
-        replaced = np.flatnonzero(inputs != self._codes)
-        rows = np.empty((len(replaced), len(inputs)), dtype=np.float32)
-        rows[:] = inputs
-        rows[np.arange(len(replaced)), replaced] = self._codes[replaced]
-        return replaced, rows
+        unusual = [self._unusual(one) for one in suspects]
+        drops = self._drops(suspects, [list(found) for found in unusual], score)
+        reasons = [
+            tuple([self._reason(at, one.values, found[at]) for at in strongest[:MOST]])
+            for one, found, strongest in zip(suspects, unusual, drops, strict=True)
+        ]
+        bare = [at for at, found in enumerate(reasons) if not found]
+        if bare:
+            for at, found in zip(bare, self._together([suspects[at] for at in bare], score), strict=True):
+                reasons[at] = found
+        return reasons
 
-    def reasons(
-        self, values: Mapping[str, Value], score: float, replaced: NDArray[np.int64], scores: Sequence[float]
-    ) -> tuple[Reason, ...]:
-        """The reasons of a payment that scored `score`, strongest first.
+    def _unusual(self, suspect: Suspect) -> dict[int, Unusual]:
+        """The unusual inputs that differ from the typical one, by position."""
+        found: dict[int, Unusual] = {}
+        for at in self._atypical(suspect):
+            unusual = self._judges[at](suspect.values.get(self._names[at]))
+            if unusual is not None:
+                found[at] = unusual
+        return found
 
-        Args:
-            values: the payment's inputs by name, as they were before preparation.
-            scores: what the rows of `occlude` scored.
-        """
+    def _atypical(self, suspect: Suspect) -> list[int]:
+        atypical: list[int] = (suspect.inputs != self._codes).nonzero()[0].tolist()
+        return atypical
+
+    def _drops(self, suspects: Sequence[Suspect], which: Sequence[Sequence[int]], score: Score) -> list[list[int]]:
+        """Those of some inputs of each payment whose replacement lowers its score, the largest drop first."""
+        counts = [len(inputs) for inputs in which]
+        rows = np.repeat([one.inputs for one in suspects], counts, axis=0)
+        replaced = [at for inputs in which for at in inputs]
+        if not replaced:
+            return [[] for _ in suspects]
+        rows[np.arange(len(rows)), replaced] = self._codes[replaced]
         with np.errstate(invalid="ignore"):  # both infinite: that input made no difference
-            drops = score - np.asarray(scores, dtype=np.float64)
-        added = np.zeros(len(self._names))
-        added[replaced] = drops
-        return self.strongest(values, added.tolist())
+            drops = np.repeat([one.score for one in suspects], counts) - np.array(score(rows), dtype=np.float64)
+        found, start = [], 0
+        for inputs, count in zip(which, counts, strict=True):
+            dropped = dict(zip(inputs, drops[start : start + count].tolist(), strict=True))
+            start += count
+            found.append(sorted((at for at in inputs if dropped[at] > 0), key=dropped.__getitem__, reverse=True))
+        return found
 
-    def strongest(self, values: Mapping[str, Value], added: Sequence[float]) -> tuple[Reason, ...]:
-        """The reasons of a payment, strongest first, from what each input [f] added to its score."""
-        raised = [at for at, part in enumerate(added) if part > 0]
-        raised.sort(key=added.__getitem__, reverse=True)
-        return tuple([self._reason(at, values) for at in raised[:MOST]])
+    def _together(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
+        """One reason for each payment, that names usual inputs; none where no input raised the score."""
+        drops = self._drops(suspects, [self._atypical(one) for one in suspects], score)
+        strongest = [raised[:MOST] for raised in drops]
+        rows = np.array([one.inputs for one in suspects])
+        for row, raised in zip(rows, strongest, strict=True):
+            row[raised] = self._codes[raised]
+        # without all of them a payment may score higher than without the strongest alone
+        scores = np.array(score(rows), dtype=np.float64)
+        return [
+            (self._several(raised if lower < one.score else raised[:1], one.values),) if raised else ()
+            for one, raised, lower in zip(suspects, strongest, scores, strict=True)
+        ]
 
-    def _reason(self, at: int, values: Mapping[str, Value]) -> Reason:
-        name, typical = self._names[at], self._typical[at]
-        value = values.get(name)
-        direction = _direction(value, typical)
+    def _reason(self, at: int, values: Mapping[str, Value], unusual: Unusual) -> Reason:
+        value, words = values.get(self._names[at]), self._says[at]
+        text = f"{words.tells(value)}; {unusual.text}"
+        # rounded, a value may read as the end of the range that it is beyond
+        if unusual.usual and words.end(value) != unusual.end:
+            text += f"; {unusual.usual}"
         return Reason(
-            code=code(self._about[at], direction),
-            feature=name,
-            direction=direction,
+            code=code(self._about[at], unusual.direction),
+            feature=self._names[at],
+            direction=unusual.direction,
             value=value,
-            typical=typical,
-            text=self._says[at](value, self._usual[at]),
+            typical=self._typical[at],
+            share=unusual.share,
+            text=text,
+        )
+
+    def _several(self, which: Sequence[int], values: Mapping[str, Value]) -> Reason:
+        named = {self._names[at]: values.get(self._names[at]) for at in which}
+        told = "; ".join(self._says[at].tells(values.get(self._names[at])) for at in which)
+        what = "these did together" if len(which) > 1 else "this one did"
+        return Reason(
+            code=code(VALUES, "together"),
+            feature=None,
+            direction="together",
+            values=named,
+            text=f"no unusual value raised the score, but {what}: {told}",
         )
 
 
-def _usual(number: Numeric, subject: Subject) -> Usual:
-    # of what holds or not, how often it does says more than from 0 to 1
-    if subject.kind == "truth" or number.low is None or number.high is None:
-        return number.mean
-    return number.low, number.high
-
-
-def _direction(value: Value, typical: Typical) -> Direction:
-    if value is None or value == MISSING:
-        return "missing"
-    if isinstance(value, str) or isinstance(typical, str):
-        return "differs"
-    return "above" if value > typical else "below"
+def _scaled(number: Numeric, value: float) -> float:
+    return (value - number.mean) / number.std

@@ -1,9 +1,9 @@
-"""Features in words that an analyst reads: what was seen, and what is typical."""
+"""Columns and features in words that an analyst reads: what was seen, and in which unit a usual value is said."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Schema
@@ -12,11 +12,7 @@ from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate, Calendar, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
 
-Typical = float | str
-Usual = Typical | tuple[float, float]
-"""What a value is compared with: a mean or the most frequent name, or the range of most training rows."""
-Words = Callable[[Value, Usual], str]
-"""The sentence for a value beside the usual one."""
+Say = Callable[[Value], str]
 
 _UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _SECONDS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"), (1.0, "second"))
@@ -24,14 +20,26 @@ _MOMENTS: Final = {"weekend": "at a weekend", "night": "at night"}
 _PARTS: Final = {"hour": "hour of the day", "weekday": "weekday", "part_of_day": "part of the day"}
 
 
+class Words(NamedTuple):
+    """How to speak of one input: the sentence that tells its value, and how an end of its usual range is said."""
+
+    tells: Say
+    end: Say
+
+    def between(self, usual: tuple[float, float]) -> str:
+        """The usual range in words."""
+        low, high = self.end(usual[0]), self.end(usual[1])
+        return f"usual {low}" if low == high else f"usual {low}–{high}"
+
+
 def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words]:
-    """How to say a value of each feature, by name.
+    """How to speak of each feature, by name.
 
     >>> from shroff import Entity
     >>> group = FeatureGroup("g", [Entity("card", "card_id").count("1h")])
-    >>> says = sentences([group], Schema(id="id", time="t", amount="amount"))
-    >>> says["card_count_1h"](9.0, (0.0, 1.0))
-    '9 payments by this card in 1 hour; usual 0–1'
+    >>> count = sentences([group], Schema(id="id", time="t", amount="amount"))["card_count_1h"]
+    >>> count.tells(9.0), count.between((0.0, 1.0))
+    ('9 payments by this card in 1 hour', 'usual 0–1')
     """
     plan = Plan(groups, schema)
     aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
@@ -40,21 +48,21 @@ def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words
 
 
 def column(name: str, schema: Schema) -> Words:
-    """How to say a value of a column of the payment.
+    """How to speak of a column of the payment.
 
-    >>> column("amount", Schema(id="id", time="t", amount="amount"))(1240.5, 80.2)
-    'amount 1,240.50; typical 80.20'
+    >>> column("amount", Schema(id="id", time="t", amount="amount")).tells(1240.5)
+    'amount 1,240.50'
     """
-    if name == schema.amount:
-        return lambda value, usual: f"{name} {money(value)}; {_beside(usual, money)}"
-    return _plainly(f"`{name}`")
+    if name != schema.amount:
+        return _plainly(f"`{name}`")
+    return Words(lambda value: f"{name} is missing" if value is None else f"{name} {money(value)}", money)
 
 
 def condition(sql: str) -> Words:
-    """How to say whether a condition holds; typical is the share of payments for which it does.
+    """How to say whether a condition holds.
 
-    >>> condition("amount > 50000")(1.0, 0.0)
-    '`amount > 50000` holds; typically for 0 %'
+    >>> condition("amount > 50000").tells(1.0)
+    '`amount > 50000` holds'
     """
     return _whether(f"`{sql}` holds", f"`{sql}` does not hold", f"it cannot be said whether `{sql}` holds")
 
@@ -111,14 +119,6 @@ def span(value: Value) -> str:
     return _counted(value / size, unit)
 
 
-def _beside(usual: Usual, say: Callable[[Value], str]) -> str:
-    """How the usual value is said after the payment's own."""
-    if not isinstance(usual, tuple):
-        return f"typical {say(usual)}"
-    low, high = say(usual[0]), say(usual[1])
-    return f"usual {low}" if low == high else f"usual {low}–{high}"
-
-
 def _counted(n: Value, unit: str) -> str:
     return f"{number(n)} {unit}" if n == 1 else f"{number(n)} {unit}s"
 
@@ -131,9 +131,8 @@ def _frauds(value: Value) -> str:
     return _counted(value, "known fraud")
 
 
-# what is said of a value, how the value is said in it, and how the typical one is said; None: as the column is
-_Say = Callable[[Value], str] | None
-_SAID: Final[Mapping[Function, tuple[str, _Say, _Say]]] = {
+# what is said of a value, how the value is said in it, and how an end of the usual range is; None: as the column is
+_SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "count": ("{value} by {this} in {over}", _payments, number),
     "share": ("{value} of payments by {this} in {over} meet `{condition}`", share, share),
     "frauds": ("{value} at {this} in {over}", _frauds, number),
@@ -160,17 +159,16 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     if feature.function == "is_new":
         return _whether(f"new{column} of {this} in {over}", f"known{column} of {this} in {over}", f"no{column}")
     own = money if feature.column == schema.amount else number
-    text, say, say_typical = _SAID[feature.function]
+    text, say, end = _SAID[feature.function]
     fading = duration(feature.half_life) if feature.half_life else ""
     parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
 
-    def words(value: Value, usual: Usual) -> str:
-        beside = _beside(usual, say_typical or own)
+    def tells(value: Value) -> str:
         if value is None:
-            return f"no other payment by {this} in {over} to compare with; {beside}"
-        return f"{text.format(value=(say or own)(value), **parts)}; {beside}"
+            return f"no other payment by {this} in {over} to compare with"
+        return text.format(value=(say or own)(value), **parts)
 
-    return words
+    return Words(tells, end or own)
 
 
 def _limits(feature: Aggregate) -> str:
@@ -191,23 +189,11 @@ def _row(feature: RowFeature) -> Words:
 
 
 def _whether(holds: str, fails: str, unknown: str) -> Words:
-    def words(value: Value, usual: Usual) -> str:
-        often = share(usual if isinstance(usual, float) else None)
-        if value is None:
-            return f"{unknown}; typically it does for {often}"
-        return f"{holds}; typically for {often}" if value else f"{fails}; typically it does for {often}"
-
-    return words
+    return Words(lambda value: unknown if value is None else holds if value else fails, share)
 
 
 def _plainly(what: str) -> Words:
-    def words(value: Value, usual: Usual) -> str:
-        if isinstance(usual, str):
-            return f"{what} is {_named(value)}; most often {_named(usual)}"
-        return f"{what} is {'missing' if value is None else number(value)}; {_beside(usual, number)}"
+    def tells(value: Value) -> str:
+        return f"{what} is {'missing' if value in (None, MISSING) else number(value)}"
 
-    return words
-
-
-def _named(value: Value) -> str:
-    return "missing" if value in (None, MISSING) else str(value)
+    return Words(tells, number)

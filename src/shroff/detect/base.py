@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,18 +69,6 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships 
         """The same score as a graph: input `X` float32 [N, columns], output `score` float32 [N].
 
         Raises NotFitted before `fit`.
-        """
-
-
-@runtime_checkable
-class Explaining(Protocol):
-    """A detector that knows by itself what each input adds to a score, cheaper than by trying other values."""
-
-    def contributions_to_onnx(self) -> onnx.ModelProto | None:
-        """A graph from `X` float32 [N, columns] to `contributions` float32 [N, columns], in the score's unit.
-
-        Positive raised the score over that of usual rows. None where the parameters do not allow it. Raises NotFitted
-        before `fit`.
         """
 
 

@@ -51,81 +51,20 @@ def ensemble_model(trees: Sequence[Node], *, columns: int, nominal: Mapping[int,
     must be off.
     """
     grown = [_preorder(tree["tree_structure"]) for tree in trees]
+    sets = sorted({_code_set(node) for nodes in grown for node in nodes if _is_nominal(node)})
+    places = {code_set: columns + at for at, code_set in enumerate(sets)}
     graph = Graph()
-    inputs, places = _inputs(graph, grown, columns, nominal)
+    inputs = graph.add("Cast", INPUT, to=DOUBLE)
+    if sets:
+        inputs = graph.add("Concat", inputs, _outside(graph, sets, nominal), axis=1)
     score = graph.add("TreeEnsembleRegressor", inputs, domain=ML, **_attributes(grown, places))
     return graph.model(score, columns=columns)
-
-
-def contributions_model(trees: Sequence[Node], *, columns: int, nominal: Mapping[int, int]) -> onnx.ModelProto:
-    """What each column adds to the sum of `trees`, over `X` [N, columns]; with the trees' means it is the score.
-
-    A row's way down a tree moves the mean of the training rows it could still be; each step is credited to the column
-    that is asked (Saabas, Interpreting Random Forests, 2014). The way, and so the credit, is the leaf's: the same trees
-    with a vector in place of each leaf's value.
-    """
-    grown = [_preorder(tree["tree_structure"]) for tree in trees]
-    graph = Graph()
-    inputs, places = _inputs(graph, grown, columns, nominal)
-    targets = [
-        (tree, leaf, column, credit)
-        for tree, nodes in enumerate(grown)
-        for leaf, by_column in _credits(nodes)
-        for column, credit in by_column.items()
-    ]
-    table = _attributes(grown, places) | {
-        "target_treeids": [tree for tree, _, _, _ in targets],
-        "target_nodeids": [leaf for _, leaf, _, _ in targets],
-        "target_ids": [column for _, _, column, _ in targets],
-        "target_weights_as_tensor": _doubles("credits", [credit for _, _, _, credit in targets]),
-        "n_targets": columns,
-    }
-    return graph.contributions(graph.add("TreeEnsembleRegressor", inputs, domain=ML, **table), columns=columns)
-
-
-def _credits(nodes: Sequence[Node]) -> Iterator[tuple[int, dict[int, float]]]:
-    """Each leaf of a tree by number, with what each column on the way to it added."""
-    means, waiting = _means(nodes[0]), [(nodes[0], dict[int, float]())]
-    numbers = {id(node): number for number, node in enumerate(nodes)}
-    while waiting:
-        node, so_far = waiting.pop()
-        if "left_child" not in node:
-            # a tree that is one leaf credits nobody; ONNX wants every leaf to have a target
-            yield numbers[id(node)], so_far or {0: 0.0}
-            continue
-        column = node["split_feature"]
-        for child in (node["left_child"], node["right_child"]):
-            step = means[id(child)][0] - means[id(node)][0]
-            waiting.append((child, so_far | {column: so_far.get(column, 0.0) + step}))
-
-
-def _means(root: Node) -> dict[int, tuple[float, float]]:
-    """The mean leaf value below each node over the training rows, and how many they were."""
-    found: dict[int, tuple[float, float]] = {}
-    for node in reversed(_preorder(root)):
-        if "left_child" not in node:
-            found[id(node)] = float(node["leaf_value"]), float(node.get("leaf_count", 0))
-            continue
-        (left, n_left), (right, n_right) = found[id(node["left_child"])], found[id(node["right_child"])]
-        rows = max(n_left + n_right, 1.0)
-        found[id(node)] = (left * n_left + right * n_right) / rows, n_left + n_right
-    return found
 
 
 def add_ensemble(graph: Graph, inputs: str, trees: Sequence[Node]) -> str:
     """The sum of `trees` without nominal splits over `inputs`, a double [N, columns] of `graph`."""
     grown = [_preorder(tree["tree_structure"]) for tree in trees]
     return graph.add("TreeEnsembleRegressor", inputs, domain=ML, **_attributes(grown, {}))
-
-
-def _inputs(
-    graph: Graph, grown: Sequence[Sequence[Node]], columns: int, nominal: Mapping[int, int]
-) -> tuple[str, dict[CodeSet, int]]:
-    """What the ensemble compares, a double [N, columns and sets of codes], and where each set is."""
-    sets = sorted({_code_set(node) for nodes in grown for node in nodes if _is_nominal(node)})
-    places = {code_set: columns + at for at, code_set in enumerate(sets)}
-    inputs = graph.add("Cast", INPUT, to=DOUBLE)
-    return graph.add("Concat", inputs, _outside(graph, sets, nominal), axis=1) if sets else inputs, places
 
 
 def _preorder(root: Node) -> list[Node]:

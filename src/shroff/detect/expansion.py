@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from scipy import sparse
 
 from shroff.detect.base import Matrix
 from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
-
-if TYPE_CHECKING:
-    import onnx
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -77,24 +74,6 @@ class Expansion:
         if self.nominal:
             terms.append(self._nominal_term(graph, codes))
         return graph.total(*terms)
-
-    def means(self, matrix: Matrix) -> Floats:
-        """The mean of each column of the design, float64 [width]."""
-        return np.asarray(self.design(matrix).mean(axis=0), dtype=np.float64).ravel()
-
-    def contributions(self, weights: Floats, means: Floats) -> onnx.ModelProto:
-        """A graph of what each column of `X` adds to the weighted sum: weight x deviation from the mean, [width]."""
-        columns = len(self.numeric) + len(self.nominal)
-        spread = np.zeros((self.width, columns))
-        spread[np.arange(self.width), self._sources()] = weights
-        graph = Graph()
-        usual = graph.constant(-(means @ spread)[None, :])
-        return graph.contributions(graph.add("Add", self.dot_graph(graph, spread), usual), columns=columns)
-
-    def _sources(self) -> Indices:
-        """Which column of `X` each column of the design comes from."""
-        codes = [np.full(count, column) for column, count in self.nominal.items()]
-        return np.concatenate([self.numeric, self.numeric[self.gaps], *codes]).astype(np.int64)
 
     def _numbers(self, matrix: Matrix) -> tuple[Floats, Floats]:
         values = matrix[:, self.numeric].astype(np.float64)

@@ -26,7 +26,6 @@ _VERSIONS = {"": OPSET, ML: ML_OPSET}
 
 INPUT = "X"
 OUTPUT = "score"
-CONTRIBUTIONS = "contributions"
 
 
 class Graph:
@@ -87,19 +86,12 @@ class Graph:
     def model(self, score: str, *, columns: int) -> onnx.ModelProto:
         """The finished graph: `X` float32 [N, columns] to `score` float32 [N]; checked by `onnx.checker`."""
         flat = self.add("Reshape", score, self.constant(np.array([-1], dtype=np.int64)))
-        return self._finished(flat, OUTPUT, ["N"], columns)
-
-    def contributions(self, parts: str, *, columns: int) -> onnx.ModelProto:
-        """The finished graph of what each input adds to the score: `X` to `contributions` float32 [N, columns]."""
-        return self._finished(parts, CONTRIBUTIONS, ["N", columns], columns)
-
-    def _finished(self, result: str, name: str, shape: list[str | int], columns: int) -> onnx.ModelProto:
-        self._nodes.append(helper.make_node("Cast", [result], [name], to=TensorProto.FLOAT))
+        self._nodes.append(helper.make_node("Cast", [flat], [OUTPUT], to=TensorProto.FLOAT))
         graph = helper.make_graph(
             self._nodes,
             "detector",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", columns])],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N"])],
             self._constants,
         )
         model = helper.make_model(

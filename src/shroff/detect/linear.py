@@ -64,7 +64,6 @@ class LogisticRegression(Detector):
         )
         self.weights_ = model.coef_.T
         self.intercept_ = float(model.intercept_[0])
-        self.means_ = self.expansion_.means(matrix)
         self.nominal_ = self.expansion_.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
@@ -81,8 +80,3 @@ class LogisticRegression(Detector):
         graph = Graph()
         total = self.expansion_.dot_graph(graph, self.weights_)
         return graph.model(graph.add("Add", total, graph.constant(self.intercept_)), columns=columns)
-
-    def contributions_to_onnx(self) -> onnx.ModelProto:
-        """Weight x deviation from the training rows' mean, summed by column."""
-        require_fitted(self)
-        return self.expansion_.contributions(self.weights_[:, 0], self.means_)

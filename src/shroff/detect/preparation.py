@@ -10,11 +10,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NotRequired, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from shroff.detect.spread import Spread
 from shroff.errors import (
     BadPayment,
     BundleError,
@@ -40,9 +41,7 @@ class NumericJson(TypedDict):
     name: str
     mean: float
     std: float
-    had_missing: bool
-    low: NotRequired[float | None]
-    high: NotRequired[float | None]
+    spread: NotRequired[dict[str, Any] | None]
 
 
 class NominalJson(TypedDict):
@@ -50,6 +49,7 @@ class NominalJson(TypedDict):
 
     name: str
     values: list[str]
+    shares: NotRequired[list[float]]
 
 
 class PreparationJson(TypedDict):
@@ -66,11 +66,8 @@ class Numeric:
     name: str
     mean: float = 0.0
     std: float = 1.0
-    had_missing: bool = False
-    """Whether training rows lacked it."""
-    low: float | None = None
-    high: float | None = None
-    """Where the middle 90 % of the training rows' values lie, None where it was not learned; for reasons."""
+    spread: Spread | None = None
+    """Where the training rows' values lie, None where it was not learned or there are none; for reasons."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,8 @@ class Nominal:
 
     name: str
     values: tuple[str, ...]
+    shares: tuple[float, ...] = ()
+    """The share of the training rows that has each value, then that of all other texts; for reasons."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +128,14 @@ class Preparation:
         )
 
     @classmethod
-    def plain(cls, names: Sequence[str]) -> Self:
-        """Numbers as they are, for detectors that want them unscaled.
+    def plain(cls, names: Sequence[str], frame: pl.DataFrame | None = None) -> Self:
+        """Numbers as they are, for detectors that want them unscaled; of the training rows in `frame`, if any.
 
         >>> Preparation.plain(["amount > 50000"]).vector({"amount > 50000": 1.0})
         [1.0]
         """
-        return cls(numeric=tuple(Numeric(name) for name in names))
+        spread = {} if frame is None else {name: Spread.of(_numbers(frame, name)) for name in names}
+        return cls(numeric=tuple(Numeric(name, spread=spread.get(name)) for name in names))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -200,13 +200,13 @@ class Preparation:
                     "name": one.name,
                     "mean": one.mean,
                     "std": one.std,
-                    "had_missing": one.had_missing,
-                    "low": one.low,
-                    "high": one.high,
+                    "spread": None if one.spread is None else one.spread.to_json(),
                 }
                 for one in self.numeric
             ],
-            "nominal": [{"name": one.name, "values": list(one.values)} for one in self.nominal],
+            "nominal": [
+                {"name": one.name, "values": list(one.values), "shares": list(one.shares)} for one in self.nominal
+            ],
         }
 
     @classmethod
@@ -214,11 +214,18 @@ class Preparation:
         """The preparation that `to_json` wrote; raises BundleError for anything else."""
         try:
             return cls(
-                numeric=tuple(Numeric(**one) for one in data["numeric"]),
-                nominal=tuple(Nominal(one["name"], tuple(one["values"])) for one in data["nominal"]),
+                numeric=tuple(_numeric(one) for one in data["numeric"]),
+                nominal=tuple(
+                    Nominal(one["name"], tuple(one["values"]), tuple(one.get("shares", ()))) for one in data["nominal"]
+                ),
             )
         except (KeyError, TypeError, ConfigurationError) as error:
             raise BundleError("expected a preparation as Preparation.to_json writes it") from error
+
+
+def _numeric(data: NumericJson) -> Numeric:
+    spread = data.get("spread")
+    return Numeric(data["name"], data["mean"], data["std"], None if spread is None else Spread.from_json(spread))
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -247,23 +254,24 @@ def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
 
 def _learn_numeric(name: str, values: npt.NDArray[np.float64]) -> Numeric:
     known = values[~np.isnan(values)]
-    had_missing = known.size < values.size
     if known.size == 0:
-        return Numeric(name, had_missing=had_missing)
+        return Numeric(name)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std = float(known.mean()), float(known.std())
     if not math.isfinite(mean + std):
         raise DataError(f"column `{name}` holds infinite or far too large values: expected ordinary numbers")
     # rounding gives a constant column a tiny std that is not 0
     constant = std == 0.0 or known.min() == known.max()
-    low, high = np.quantile(known, (0.05, 0.95), method="nearest")
-    return Numeric(name, mean, 1.0 if constant else std, had_missing, float(low), float(high))
+    return Numeric(name, mean, 1.0 if constant else std, Spread.of(values))
 
 
 def _learn_nominal(name: str, texts: pl.Series, max_values: int) -> Nominal:
     counts = texts.value_counts(name=" count")
     ranked = sorted(counts.iter_rows(), key=lambda pair: (-pair[1], pair[0]))
-    return Nominal(name, tuple(value for value, _ in ranked[:max_values]))
+    kept = ranked[:max_values]
+    shares = [count / len(texts) for _, count in kept]
+    others = sum(count for _, count in ranked[max_values:]) / len(texts)
+    return Nominal(name, tuple(value for value, _ in kept), (*shares, others))
 
 
 def _codes(texts: pl.Series, values: Sequence[str]) -> npt.NDArray[np.float32]:

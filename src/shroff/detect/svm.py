@@ -102,7 +102,6 @@ class LinearSVM(Detector):
         ).fit(self.features_.design(matrix), fraud)
         self.weights_ = np.asarray(plane.coef_[0], dtype=np.float64)
         self.intercept_ = float(plane.intercept_[0])
-        self.means_ = expansion.means(matrix)
         self.nominal_ = expansion.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
@@ -142,10 +141,3 @@ class LinearSVM(Detector):
         graph = Graph()
         total = self.features_.dot_graph(graph, self.weights_)
         return graph.model(graph.add("Add", total, graph.constant(self.intercept_)), columns=columns)
-
-    def contributions_to_onnx(self) -> onnx.ModelProto | None:
-        """Weight x deviation from the training rows' mean, summed by column; None on an approximated kernel."""
-        require_fitted(self)
-        if not isinstance(self.features_, Identity):
-            return None
-        return self.features_.expansion.contributions(self.weights_, self.means_)

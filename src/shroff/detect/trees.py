@@ -19,7 +19,7 @@ from shroff.detect.base import (
     training_labels,
     training_matrix,
 )
-from shroff.detect.ensemble import contributions_model, ensemble_model
+from shroff.detect.ensemble import ensemble_model
 from shroff.detect.space import Range, Space
 
 if TYPE_CHECKING:
@@ -133,9 +133,3 @@ class BoostedTrees(Detector):
         columns = require_fitted(self)
         trees = self.booster_.dump_model()["tree_info"]
         return ensemble_model(trees, columns=columns, nominal=self.nominal_)
-
-    def contributions_to_onnx(self) -> onnx.ModelProto:
-        """What each column adds to the log-odds on a row's ways down the trees."""
-        columns = require_fitted(self)
-        trees = self.booster_.dump_model()["tree_info"]
-        return contributions_model(trees, columns=columns, nominal=self.nominal_)

@@ -257,7 +257,7 @@ class _Training:
 
     def _prepare(self, table: pl.DataFrame) -> Preparation:
         if self.detector.conditions:
-            return Preparation.plain(self.detector.conditions)
+            return Preparation.plain(self.detector.conditions, table)
         return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
 
     def _kept(self, y: NDArray[np.bool_], probability: Floats) -> HeldOut:

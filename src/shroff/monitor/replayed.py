@@ -22,7 +22,7 @@ from shroff.package import Bundle
 from shroff.serve.answer import DecisionRecord, encode, fingerprint
 from shroff.serve.clock import AHEAD
 from shroff.serve.control import Edit, Replacement, effective
-from shroff.serve.decider import Assessment, Decider
+from shroff.serve.decider import Decider
 from shroff.serve.ledger import Ledger, StoredEntry
 
 
@@ -110,7 +110,7 @@ def replay_decision(
     answered = _answer(record.answer)
     # without a model the policy decided: the model of a replay may be well again
     if answered.degraded:
-        again = Assessment(None, decider.without_model(values | features), ())
+        (again,) = decider.assess_blindly([values | features])
     return Replayed(
         payment_id,
         f"{bundle.name}, version {record.model}",

@@ -2,10 +2,9 @@
 
     manifest.json       format, name, when, versions, data fingerprint and extent, SHA-256 of every other file
     model.onnx          input X float32 [N, inputs], output score float32 [N]
-    reasons.onnx        input X, output contributions float32 [N, inputs]; only for models that know them
     schema.json         what the columns of a payment are
     features.json       the feature groups
-    inputs.json         means, scales and vocabularies (the preparation), calibration, conditions
+    inputs.json         means, scales, vocabularies and how usual values are (the preparation), calibration, conditions
     policy.json         rules, lists, thresholds
     thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were chosen
     metrics.json        figures on the training and the test part
@@ -70,8 +69,6 @@ class Bundle:
     currency: str | None = None
     history: Extent | None = None
     """The payments over which the features of training were computed; None where that is not known."""
-    contributions: bytes | None = None
-    """A graph of what each input adds to the score; None where reasons are found by trying other values."""
     held_out: HeldOut | None = None
     """Held-out scores, from which another policy's thresholds are chosen; None in bundles that were made without."""
     chosen: tuple[str, ...] = ()
@@ -154,7 +151,6 @@ def load(folder: str | Path) -> Bundle:
             currency=manifest["currency"],
             history=msgspec.convert(manifest.get("history"), Extent | None),
             model=content["model.onnx"],
-            contributions=content.get("reasons.onnx"),
             held_out=thresholds.held_out,
             chosen=thresholds.chosen,
             created=manifest["created"],
@@ -165,8 +161,7 @@ def load(folder: str | Path) -> Bundle:
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
-    reasons = {} if bundle.contributions is None else {"reasons.onnx": bundle.contributions}
-    return reasons | {
+    return {
         "model.onnx": bundle.model,
         "schema.json": _json(bundle.schema),
         "features.json": _json([msgspec.structs.replace(group, of=None) for group in bundle.groups]),

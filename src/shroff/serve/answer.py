@@ -38,7 +38,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     ]
     reasons: Annotated[
         tuple[Reason, ...],
-        Meta(description="What made the payment suspicious, strongest first; empty for what was simply approved."),
+        Meta(description="Why: a rule, or what raised the score, strongest first; empty for what was simply approved."),
     ]
     rules: Annotated[tuple[str, ...], Meta(description="The rules of the policy whose condition held.")]
     model: Annotated[ModelName, Meta(description="Which model decided, by `name` and `version`.")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 
 import msgspec
@@ -15,13 +15,14 @@ import numpy as np
 
 from shroff.collect.payment import Value
 from shroff.decide import Action, Judge, Verdict
-from shroff.decide.reasons import Explainer, Reason
+from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
+from shroff.decide.ruled import UNSCORED, RuleReasons
 from shroff.decide.standing import Standing, conditions, kinds_of, own
 from shroff.detect.preparation import Row
 from shroff.errors import BundleError, DataError, Unavailable
 from shroff.package import Bundle
 from shroff.serve.control.lists import Effective
-from shroff.serve.model import Contributions, Matrix, Model
+from shroff.serve.model import Matrix, Model
 
 Values = Mapping[str, Value]
 
@@ -69,7 +70,6 @@ class Decider:
             if name not in (bundle.conditions or kinds):
                 raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
         self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
-        self._contributions = Contributions(bundle.contributions) if bundle.contributions else None
         self.failure: str | None = None
         self.scored = 0  # when the last scores were there, nanoseconds of `time.perf_counter_ns`
         self._score = self._load(bundle)
@@ -95,18 +95,15 @@ class Decider:
         other._govern(standing)
         return other
 
-    def without_model(self, values: Values) -> Verdict:
-        """What the policy decides while no model can score."""
-        return self._judge.decide(values, None)
-
     def assess_blindly(self, payments: Sequence[Values]) -> list[Assessment]:
-        """The policy's decisions on payments whose features are not known."""
-        return [Assessment(None, self.without_model(values), ()) for values in payments]
+        """The policy's decisions on payments that no model can score, or whose features are not known."""
+        return [self._explained(one, Assessment(None, self._judge.decide(one, None), ())) for one in payments]
 
     def _govern(self, standing: Standing) -> None:
         self.policy, self.policy_version = standing.policy, standing.version
         self.lists_mark = None
         self._hold(self.policy.lists)
+        self._ruled = RuleReasons(self.policy, self._kinds, self._bundle.groups, self._bundle.schema)
 
     def _hold(self, lists: Mapping[str, Sequence[str]]) -> None:
         self._judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
@@ -124,16 +121,16 @@ class Decider:
         self.scored = perf_counter_ns()
         probabilities = [self._probability(score) for score in scores]
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
-        suspects = [
-            at
-            for at, verdict in enumerate(verdicts)
-            if explain and (verdict.action != "approve" or verdict.rules) and probabilities[at] is not None
-        ]
-        reasons = self._reasons(suspects, inputs, matrix, scores) if suspects else {}
-        return [
-            Assessment(probability, verdict, reasons.get(at, ()))
-            for at, (probability, verdict) in enumerate(zip(probabilities, verdicts, strict=True))
-        ]
+        assessed = [Assessment(*pair, ()) for pair in zip(probabilities, verdicts, strict=True)]
+        # what is simply approved costs nothing more
+        told = [at for at, verdict in enumerate(verdicts) if explain and (verdict.action != "approve" or verdict.rules)]
+        if told:
+            flagged = [at for at in told if self._flags(assessed[at])]
+            suspects = [Suspect(inputs[at], matrix[at], scores[at] or 0.0) for at in flagged]
+            found = dict(zip(flagged, self._explainer.explain(suspects, self._scores), strict=True))
+            for at in told:
+                assessed[at] = self._explained(payments[at], assessed[at], found.get(at, ()))
+        return assessed
 
     def prepare(self, rows: Sequence[Row]) -> Matrix:
         """The matrix that the model reads, float32 [n, inputs], from its inputs by name; raises BadPayment."""
@@ -192,20 +189,15 @@ class Decider:
             # not a number: no probability is better than a wrong one
             return None
 
-    def _reasons(
-        self, suspects: Sequence[int], inputs: Sequence[Row], matrix: Matrix, scores: Sequence[float | None]
-    ) -> dict[int, tuple[Reason, ...]]:
-        """The reasons of some of the payments, by position; where the model is occluded, one run for all of them."""
-        if self._contributions is not None:
-            of, strongest = self._contributions.of, self._explainer.strongest
-            return {at: strongest(inputs[at], of(matrix[at])) for at in suspects}
-        occluded = [self._explainer.occlude(matrix[at]) for at in suspects]
-        rescored = self._scores(np.concatenate([rows for _, rows in occluded]))
-        reasons: dict[int, tuple[Reason, ...]] = {}
-        start = 0
-        for at, (replaced, rows) in zip(suspects, occluded, strict=True):
-            part, start = rescored[start : start + len(rows)], start + len(rows)
-            known = [score for score in (scores[at], *part) if score is not None]
-            if len(known) == len(rows) + 1:
-                reasons[at] = self._explainer.reasons(inputs[at], known[0], replaced, known[1:])
-        return reasons
+    def _flags(self, assessment: Assessment) -> bool:
+        """Whether the model by itself would not have approved what is not approved."""
+        if assessment.probability is None or assessment.verdict.action == "approve":
+            return False
+        return self._judge.threshold(assessment.probability) != "approve"
+
+    def _explained(self, values: Values, assessed: Assessment, by_model: tuple[Reason, ...] = ()) -> Assessment:
+        """The same with its reasons: a rule's first."""
+        reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MOST]
+        if not reasons and assessed.probability is None and assessed.verdict.action != "approve":
+            reasons = (UNSCORED,)
+        return replace(assessed, reasons=reasons)

@@ -34,29 +34,6 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
         raise BundleError(f"ONNX Runtime cannot load the model ({type(error).__name__}); train it again.") from None
 
 
-class Contributions:
-    """What each input adds to a score, by the graph that a bundle has for it.
-
-    Raises:
-        BundleError: ONNX Runtime cannot load the graph.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self._run = _session(content).run
-
-    def of(self, row: Matrix) -> list[float]:
-        """The contributions of one row of inputs, float32 [inputs]; alone, so that they are the same every time.
-
-        Raises:
-            BundleError: ONNX Runtime fails.
-        """
-        try:
-            added: list[float] = self._run(["contributions"], {"X": row[None, :]})[0][0].tolist()
-        except _ERRORS as error:
-            raise BundleError(f"ONNX Runtime cannot explain the model ({type(error).__name__}).") from None
-        return added
-
-
 class Model:
     """Scores prepared inputs; the score of a row does not depend on the rows beside it.
 

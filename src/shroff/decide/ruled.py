@@ -1,0 +1,75 @@
+"""Why the policy decided without the model: by a rule, or because no model could score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from shroff.collect.payment import Value
+from shroff.collect.schema import Kind, Schema
+from shroff.decide.codes import MODEL, POLICY_RULE, code
+from shroff.decide.policy import Action, Policy, Rule, Verdict
+from shroff.decide.reasons import Reason
+from shroff.decide.words import Words, column, sentences
+from shroff.expression import parse
+from shroff.features.define import FeatureGroup
+
+_DOES: Final[Mapping[Action, str]] = {"approve": "approves", "review": "asks for a review", "decline": "declines"}
+
+UNSCORED: Final = Reason(
+    code=code(MODEL, "missing"),
+    feature=None,
+    direction="missing",
+    text="no model could score this payment; the policy says what to do then",
+)
+
+
+class _Read(NamedTuple):
+    """A rule and what it reads, in words; personal columns and times are left out."""
+
+    rule: Rule
+    columns: Mapping[str, Words]
+
+
+class RuleReasons:
+    """Explains what rules of a policy decided.
+
+    Args:
+        kinds: kinds of the columns and features that rules may read.
+
+    Raises:
+        InvalidExpression, UnknownColumn: a rule does not fit them.
+    """
+
+    def __init__(
+        self, policy: Policy, kinds: Mapping[str, Kind], groups: Sequence[FeatureGroup], schema: Schema
+    ) -> None:
+        says = sentences(groups, schema)
+        hidden = {name for name, kind in kinds.items() if kind == "time"} | set(schema.personal)
+        self._rules = []
+        for rule in policy.rules:
+            read = parse(rule.condition, kinds, list(policy.lists)).columns - hidden
+            ordered = sorted(read, key=lambda name: (rule.condition.find(name), name))
+            self._rules.append(_Read(rule, {name: says.get(name) or column(name, schema) for name in ordered}))
+
+    def reasons(self, values: Mapping[str, Value], verdict: Verdict) -> tuple[Reason, ...]:
+        """One reason for each rule that held and asks for what was decided; none where no rule decided."""
+        return tuple(
+            [
+                _reason(read, values)
+                for read in self._rules
+                if read.rule.name in verdict.rules and read.rule.action == verdict.action
+            ]
+        )
+
+
+def _reason(read: _Read, values: Mapping[str, Value]) -> Reason:
+    told = ", ".join(words.tells(values.get(name)) for name, words in read.columns.items())
+    holds = f"rule `{read.rule.name}` {_DOES[read.rule.action]}: `{read.rule.condition}` holds"
+    return Reason(
+        code=code(POLICY_RULE, "holds"),
+        feature=read.rule.name,
+        direction="holds",
+        values={name: values.get(name) for name in read.columns},
+        text=f"{holds}; {told}" if told else holds,
+    )

@@ -1,0 +1,127 @@
+"""What is unusual: what at most one of twenty training payments had, and how to say how unusual it is.
+
+A number is unusual where at most 5 % of the training rows had one as high, or as low: outside the range of the middle
+90 %. A name, a truth or a missing value is where at most 5 % had it. The most frequent name is never unusual, however
+many names there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from shroff.collect.payment import Value
+from shroff.decide.codes import Direction, Subject
+from shroff.decide.words import Words
+from shroff.detect.preparation import MISSING, Nominal, Numeric
+from shroff.detect.spread import TAILS, Spread
+
+RARE: Final = TAILS[0]
+"""The largest share of the training rows that may have an unusual value."""
+
+
+class Unusual(NamedTuple):
+    """How a value is unusual, and in words; `share` of the training rows, at most, had it or went as far.
+
+    Of a number, `usual` is the range that it is outside of, and `end` which end of that it is beyond.
+    """
+
+    direction: Direction
+    share: float
+    text: str
+    usual: str = ""
+    end: str = ""
+
+
+Judges = Callable[[Value], Unusual | None]
+
+
+def of_number(number: Numeric, subject: Subject, words: Words) -> Judges:
+    """Judges a number, or a truth as 1 or 0; nothing is unusual where the training rows had no value.
+
+    >>> from shroff.decide.codes import AMOUNT
+    >>> from shroff.decide.words import money
+    >>> spread = Spread(mean=2.0, median=2.0, missing=0.0, low=(1.0,) * len(TAILS), high=(5.0,) * len(TAILS))
+    >>> judges = of_number(Numeric("amount", spread=spread), AMOUNT, Words(money, money))
+    >>> judges(7.0).text, judges(3.0)
+    ('higher than in all training payments', None)
+    """
+    spread = number.spread
+    if spread is None:
+        return lambda value: None
+    present = _truth(spread) if subject.kind == "truth" else _quantity(spread, words)
+
+    def judges(value: Value) -> Unusual | None:
+        if isinstance(value, int | float) and value == value:
+            return present(value)
+        return _rare("missing", spread.missing)
+
+    return judges
+
+
+def of_name(nominal: Nominal) -> Judges:
+    """Judges a name; None is the missing one.
+
+    >>> judges = of_name(Nominal("mcc", ("5411", "7995"), (0.997, 0.003, 0.0)))
+    >>> judges("7995").text, judges("6011").text, judges("5411")
+    ('as in 0.3 % of payments', 'never in training', None)
+    """
+    if len(nominal.shares) < 2:
+        return lambda value: None
+    *shares, others = nominal.shares
+    most = max(shares)
+    known = {
+        name: None if share == most else _rare("missing" if name == MISSING else "differs", share)
+        for name, share in zip(nominal.values, shares, strict=True)
+    }
+    # what the vocabulary left out is no more frequent than what it holds, and no more than all that was left out
+    rest = min(others, *shares)
+    absent, other = _rare("missing", rest, at_most=True), _rare("differs", rest, at_most=True)
+
+    def judges(value: Value) -> Unusual | None:
+        name = MISSING if value is None else value
+        return known[name] if name in known else absent if name == MISSING else other  # noqa: SIM401  # `get` takes text
+
+    return judges
+
+
+def percent(share: float) -> str:
+    """A share with the digits that tell it from none and from all.
+
+    >>> percent(0.003), percent(1 - 0.0005)
+    ('0.3 %', '99.95 %')
+    """
+    return f"{100 * share:.2g} %" if share < 0.5 else f"{100 * share:.6g} %"
+
+
+def _truth(spread: Spread) -> Callable[[float], Unusual | None]:
+    known = 1 - spread.missing
+    holds, fails = _rare("above", spread.mean * known), _rare("below", (1 - spread.mean) * known)
+    return lambda value: holds if value else fails
+
+
+def _quantity(spread: Spread, words: Words) -> Callable[[float], Unusual | None]:
+    low, high = spread.usual
+    usual = words.between(spread.usual)
+    among = "payments that have one" if spread.missing else "payments"
+
+    def beyond(direction: Direction, how: str, end: float) -> dict[float, Unusual]:
+        texts = {tail: f"{how} than {percent(1 - tail)} of {among}" for tail in TAILS}
+        texts[0.0] = f"{how} than in all training payments"
+        return {tail: Unusual(direction, tail, text, usual, words.end(end)) for tail, text in texts.items()}
+
+    lower, higher = beyond("below", "lower", low), beyond("above", "higher", high)
+
+    def judges(value: float) -> Unusual | None:
+        if low <= value <= high:
+            return None
+        return lower[spread.below(value)] if value < low else higher[spread.above(value)]
+
+    return judges
+
+
+def _rare(direction: Direction, share: float, *, at_most: bool = False) -> Unusual | None:
+    if share > RARE:
+        return None
+    bound = "at most " if at_most else ""
+    return Unusual(direction, share, f"as in {bound}{percent(share)} of payments" if share else "never in training")

@@ -1,0 +1,77 @@
+"""How a number was spread over the training rows: enough to say how unusual a value is, and no more.
+
+Every share is a bound that holds for the training rows, not an estimate: "higher than 99.6 %" is said only where at
+least so many rows had a lower value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+TAILS: Final = (0.05, 0.04, 0.03, 0.02, *(thousandths / 1000 for thousandths in range(10, 0, -1)), 0.0005, 0.0001, 0.0)
+"""The shares of rows beyond the values that a spread keeps, on either side."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where the values of the training rows lie; `mean` and `median` are of those that have one.
+
+    At most `TAILS[i]` of them are below `low[i]`, and at most as many above `high[i]`.
+
+    >>> spread = Spread.of(np.array([0.0] * 97 + [1.0, 2.0, 9.0]))
+    >>> spread.usual, spread.median
+    ((0.0, 0.0), 0.0)
+    >>> spread.above(1.0), spread.above(5.0), spread.above(10.0), spread.below(0.0)
+    (0.03, 0.01, 0.0, 1.0)
+    """
+
+    mean: float
+    median: float
+    missing: float
+    """The share of rows without a value."""
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64]) -> Self | None:
+        """The spread of values [rows], NaN where there is none; None without any value."""
+        known = values[~np.isnan(values)]
+        if not known.size:
+            return None
+        rising = [1 - tail for tail in TAILS]
+        return cls(
+            mean=float(known.mean()),
+            median=float(np.quantile(known, 0.5, method="inverted_cdf")),
+            missing=(values.size - known.size) / values.size,
+            low=tuple((-np.quantile(-known, rising, method="inverted_cdf") + 0.0).tolist()),
+            high=tuple(np.quantile(known, rising, method="inverted_cdf").tolist()),
+        )
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The spread that `to_json` wrote; raises KeyError, TypeError for anything else."""
+        return cls(**data | {"low": tuple(data["low"]), "high": tuple(data["high"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that JSON keeps to the bit."""
+        return asdict(self)
+
+    @property
+    def usual(self) -> tuple[float, float]:
+        """The range in which at least 90 % of the values lie."""
+        return self.low[0], self.high[0]
+
+    def above(self, value: float) -> float:
+        """The share of values, at most, that are as high as this one or higher; 1 for one that is not above `usual`."""
+        beyond = bisect_left(self.high, value)
+        return TAILS[beyond - 1] if beyond else 1.0
+
+    def below(self, value: float) -> float:
+        """The share of values, at most, that are as low as this one or lower; 1 for one that is not below `usual`."""
+        beyond = bisect_left(self.low, -value, key=lambda end: -end)
+        return TAILS[beyond - 1] if beyond else 1.0
