@@ -26,6 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shroff.collect import read
+from shroff.collect.csv_walk import Dialect
 from shroff.collect.simulate import simulate
 from shroff.errors import BadFile, ConfigurationError
 
@@ -76,19 +77,22 @@ class LoadReport:
         return [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
 
 
-def payments_from(url: str, path: str | Path | None, *, requests: int, run: str) -> list[bytes]:
+def payments_from(
+    url: str, path: str | Path | None, *, requests: int, run: str, dialect: Dialect | None = None
+) -> list[bytes]:
     """Payments for a service from a raw log, in its order, with the fields that the service asks for.
 
     Args:
         path: the log; None simulates one that ends now.
         run: put before each payment id, so that a second run is not answered from the ledger.
+        dialect: of a log in CSV, where two fit it.
 
     Raises:
         BadFile: the log lacks a required field, or has too few payments.
         ConfigurationError: no Shroff service answers at the URL.
     """
     payment = _wanted(url)
-    table = _simulated(requests) if path is None else read(path)
+    table = _simulated(requests) if path is None else read(path, dialect=dialect)
     source = path or "simulated payments"
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
     if missing:

@@ -43,8 +43,14 @@ def collect_table(
     if (join is None) != (project.join is None):
         wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
         raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
-    raw = read(data) if join is None else read_joined(data, join, on=str(project.join), max_bad=max_bad)
-    return clean(raw, project.plan.schema, key=key, max_bad=max_bad, source=str(data))
+    schema = project.plan.schema
+    dialect = schema.csv_dialect
+    raw = (
+        read(data, dialect=dialect)
+        if join is None
+        else read_joined(data, join, on=str(project.join), max_bad=max_bad, dialect=dialect)
+    )
+    return clean(raw, schema, key=key, max_bad=max_bad, source=str(data))
 
 
 def keep_features(project: Project, table: pl.DataFrame, place: str | Path) -> list[str]:

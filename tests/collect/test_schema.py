@@ -99,6 +99,7 @@ def test_an_ignored_column_cannot_become_a_key() -> None:
         ({"labelled_at": "l"}, "Schema(labelled_at=…) says when the label arrived: name it with label=… too."),
         ({"default_currency": "EURO"}, "Schema(default_currency=…): `EURO` is no ISO 4217 code: did you mean `EUR`?"),
         ({"default_currency": "?"}, "Schema(default_currency=…): `?` is no ISO 4217 code."),
+        ({"csv_dialect": "excel"}, "Schema(csv_dialect=…): expected one of rfc4180, spark, mysql."),
         ({"ignored": ["x"], "required": ["x"]}, "column `x` is ignored, so it can be neither a key nor required."),
     ],
 )

@@ -82,6 +82,10 @@ def loadtest(
             "--data", help="Payments to send: .csv, .csv.gz, .parquet; else simulated ones.", show_default=False
         ),
     ] = None,
+    dialect: Annotated[
+        Literal["rfc4180", "spark", "mysql"] | None,
+        typer.Option(help="How the CSV writes quotes, where two ways fit it.", show_default=False),
+    ] = None,
     requests: Annotated[int, typer.Option(help="How many payments.", min=1)] = 20_000,
     parallel: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 22,
     sequential: Annotated[bool, typer.Option("--sequential", help="One by one.")] = False,
@@ -96,7 +100,7 @@ def loadtest(
 
     with steps(quiet=as_json) as step:
         step(f"read {data or 'simulated payments'}")
-        bodies = payments_from(url, data, requests=requests, run=f"{token_hex(4)}-")
+        bodies = payments_from(url, data, requests=requests, run=f"{token_hex(4)}-", dialect=dialect)
         step(f"send {len(bodies):,} payments")
         key = Settings.read().api_key or None
         result = run_load(url, bodies, key=key, parallel=1 if sequential else parallel, rate=rate)

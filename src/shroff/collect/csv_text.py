@@ -1,13 +1,10 @@
-"""CSV as text: is its header one, and where is the first row that is wrong.
-
-Polars reads the tables; this module is asked before, about the header, and after a failure, for the row:
-a parser's own message may quote the line it failed on.
-"""
+"""CSV as text: the bytes of a file, and whether its first line is a header."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import mmap
 import re
 import zlib
 from collections import Counter
@@ -33,7 +30,7 @@ def check_header(file: Path) -> None:
     """
     try:
         with _open(file) as stream:
-            names = next(_records(stream, []), None)
+            names = next(filter(None, csv.reader(_lines(stream), strict=True)), None)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise BadFile(f"{file}: {_CUT_OFF}.") from None
     except UnicodeDecodeError:
@@ -55,27 +52,21 @@ def check_header(file: Path) -> None:
             raise BadFile(f"{file}: expected each column once, got {count} columns `{name}` in the header.")
 
 
-def complaint(file: Path) -> str:
-    """What is wrong with a CSV file that could not be read: the first bad row (1 = first data row) and why."""
-    row = 0
-    raw: list[str] = []
-    try:
-        with _open(file) as stream:
-            records = _records(stream, raw)
-            width = len(next(records, []))
-            for row, values in enumerate(records, start=1):
-                if len(values) > width:
-                    return f"row {row:,}: expected {width} values, got {len(values)}"
-                if any('"' in value for value in values) and '""' not in "".join(raw):
-                    return f"row {row:,}: expected a text with quotes in it to be quoted, got quotes in an open text"
-                raw.clear()
-    except UnicodeDecodeError:
-        return f"row {row + 1:,}: expected text in UTF-8, got other bytes"
-    except csv.Error:
-        return f"row {row + 1:,}: expected quotes that are closed, and doubled inside a text, got others"
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        return _CUT_OFF
-    return "expected comma-separated text with quotes that are closed, got something else"
+def content(file: Path) -> bytes | mmap.mmap:
+    """The bytes of a file, unpacked where they are packed.
+
+    Raises:
+        BadFile: a gzip file that is damaged or cut off.
+    """
+    with file.open("rb") as stream:
+        packed = stream.read(2) == _GZIP
+        if not packed:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        stream.seek(0)
+        try:
+            return gzip.decompress(stream.read())
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise BadFile(f"{file}: {_CUT_OFF}.") from None
 
 
 _CUT_OFF: Final = "expected a whole gzip file, got one that is damaged or cut off"
@@ -87,16 +78,7 @@ def _open(file: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(file, "rb")) if packed else file.open("rb")
 
 
-def _records(stream: IO[bytes], raw: list[str]) -> Iterator[list[str]]:
-    """The rows of a CSV file, without blank lines; `raw` gets the lines as they are read."""
-    return filter(None, csv.reader(_lines(stream, raw), strict=True))
-
-
-def _lines(stream: IO[bytes], raw: list[str]) -> Iterator[str]:
+def _lines(stream: IO[bytes]) -> Iterator[str]:
     lines = iter(lambda: stream.readline(_LONGEST_LINE), b"")
-    for first in islice(lines, 1):
-        raw.append(first.decode("utf-8-sig"))
-        yield raw[-1]
-    for line in lines:
-        raw.append(line.decode())
-        yield raw[-1]
+    yield from (first.decode("utf-8-sig") for first in islice(lines, 1))
+    yield from map(bytes.decode, lines)

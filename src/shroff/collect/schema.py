@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import polars as pl
 
+from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.collect.money import EXPONENT
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat
@@ -44,6 +45,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     is no value in a column of numbers either. `number_format`: how amounts and numeric columns are written where they
     come as text, by one of the examples `1234.56`, `1,234.56`, `1.234,56`, `1 234,56`, `1'234.56`.
 
+    `csv_dialect` is how CSV files of the log write quotes and backslashes, where two dialects fit them.
+
     `timezone` is the zone of times written without one, and the zone in which calendar features are read;
     without it a time that names no zone is refused, and calendars are UTC.
 
@@ -73,6 +76,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     nulls: Sequence[str] = NULLS
     number_format: NumberFormat = PLAIN
     timezone: str | None = None
+    csv_dialect: Dialect | None = None
 
     def __post_init__(self) -> None:
         for field in (*_LISTS, "nulls"):
@@ -103,6 +107,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError(
                 "Schema(rates=…) converts payments by their currency: name its column with currency=…."
             )
+        if self.csv_dialect not in (None, *DIALECTS):
+            raise ConfigurationError(f"Schema(csv_dialect=…): expected one of {', '.join(DIALECTS)}.")
         if self.timezone is not None:
             _check_zone(self.timezone)
 

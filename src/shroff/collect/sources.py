@@ -12,8 +12,10 @@ from typing import IO, Final, Literal
 import polars as pl
 
 from shroff.collect.columns import texts_of
-from shroff.collect.csv_text import check_header, complaint
-from shroff.errors import BadFile, did_you_mean
+from shroff.collect.csv_dialect import undecodable, understand
+from shroff.collect.csv_text import check_header, content
+from shroff.collect.csv_walk import DIALECTS, Dialect
+from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 SECOND: Final = " (2)"
 """Behind the name of a column of the second table that the first one has too."""
@@ -22,14 +24,21 @@ SECOND: Final = " (2)"
 _UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
-def read(path: str | Path) -> pl.DataFrame:
+def read(path: str | Path, *, dialect: Dialect | None = None) -> pl.DataFrame:
     """A raw table from a `.csv`, `.csv.gz` or `.parquet` file; CSV values stay text for `clean` to judge.
 
-    Blank lines of a CSV file are no rows; a row that is too short lacks its last values.
+    A CSV file is read in the dialect that fits all of it, and its rows are counted a second way. Lines without any
+    value are no rows; a row that is too short lacks its last values.
+
+    Args:
+        dialect: how a CSV file writes quotes and backslashes; needed only where two dialects fit it.
 
     Raises:
+        ConfigurationError: no such dialect.
         BadFile: the file is missing, of another kind, or damaged; with its row where that is known.
     """
+    if dialect not in (None, *DIALECTS):
+        raise ConfigurationError(f"read(dialect=…): expected one of {', '.join(DIALECTS)}.")
     file = Path(path)
     name = file.name.lower()
     wanted = "expected a .csv, .csv.gz or .parquet file"
@@ -41,7 +50,7 @@ def read(path: str | Path) -> pl.DataFrame:
         if name.endswith(".parquet"):
             return _read_parquet(file)
         if name.endswith((".csv", ".csv.gz")):
-            return _read_csv(file)
+            return _read_csv(file, dialect)
     except OSError as error:
         raise BadFile(f"{file}: {wanted} that can be opened, got: {error.strerror}.") from None
     raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`.")
@@ -82,14 +91,26 @@ def parquet_rows(path: str | Path) -> int:
     return int(scan(path).select(pl.len()).collect().item())
 
 
-def _read_csv(file: Path) -> pl.DataFrame:
+def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
     check_header(file)
+    data = content(file)
     try:
-        frame = pl.read_csv(file, infer_schema=False, glob=False)
+        text = understand(data, dialect)
+    except ValueError as error:
+        raise BadFile(f"{file}: {error}.") from None
+    unpacked = text.rewritten or data
+    try:
+        frame = pl.read_csv(unpacked if isinstance(unpacked, bytes) else file, infer_schema=False, glob=False)
     except _UNREADABLE:
-        raise BadFile(f"{file}: {complaint(file)}.") from None
+        raise BadFile(f"{file}: {undecodable(data)}.") from None
     # a blank line is read as a row of nulls
-    return frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[:, 0].null_count() else frame
+    table = frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[:, 0].null_count() else frame
+    if len(table) != text.rows:
+        raise BadFile(
+            f"{file}: expected {text.rows:,} rows, as its quotes and line ends say, but the reader found "
+            f"{len(table):,}; write it as Parquet instead."
+        )
+    return table
 
 
 def read_joined(
@@ -99,6 +120,7 @@ def read_joined(
     on: str,
     how: Literal["inner", "left"] = "inner",
     max_bad: float = 0.01,
+    dialect: Dialect | None = None,
 ) -> pl.DataFrame:
     """Payment facts joined with their pre-computed statistics on the payment id, in the order of the facts.
 
@@ -110,7 +132,7 @@ def read_joined(
         BadFile: one of the files is unreadable, lacks the id, the statistics have two rows for one id, or too many
             payments have no statistics.
     """
-    left, right = _keyed(facts, on), _keyed(statistics, on)
+    left, right = (_keyed(path, on, dialect) for path in (facts, statistics))
     repeated = right[on].is_duplicated() & right[on].is_not_null()
     if repeated.any():
         row = int(repeated.arg_max() or 0) + 1
@@ -134,8 +156,8 @@ def read_joined(
     return joined.filter(~alone) if count else joined
 
 
-def _keyed(path: str | Path, on: str) -> pl.DataFrame:
-    table = read(path)
+def _keyed(path: str | Path, on: str, dialect: Dialect | None) -> pl.DataFrame:
+    table = read(path, dialect=dialect)
     if on not in table.columns:
         hint = did_you_mean(on, table.columns) or "."
         raise BadFile(f"{path}: expected the payment id in a column `{on}`, found none{hint}")

@@ -283,7 +283,9 @@ def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> 
         DataError: the table is unusable.
         MixedCurrencies: its payments are in another currency than those that the bundle was trained on.
     """
-    cleaned = clean(read(path), bundle.schema, key=key, max_bad=max_bad, source=str(path))
+    cleaned = clean(
+        read(path, dialect=bundle.schema.csv_dialect), bundle.schema, key=key, max_bad=max_bad, source=str(path)
+    )
     require_only(bundle.currency, cleaned.currencies, bundle.schema, str(path))
     return cleaned.frame
 

@@ -59,6 +59,20 @@ def test_a_csv_with_copies_of_columns_and_empty_cells_is_read(tables: Service) -
     assert float(azure[-1]) == prediction["probability"]
 
 
+def test_quotes_behind_backslashes_are_read_as_meant_or_refused_with_their_row(service: Service, pay: Pay) -> None:
+    def sent(name: str, merchants: list[str]) -> Any:
+        rows = [pay(payment_id=f"{name}-{at}", merchant_id="M") for at in range(len(merchants))]
+        text = as_csv(list(rows[0]), *(list(row.values()) for row in rows)).decode()
+        for merchant in merchants:
+            text = text.replace(",M,", f",{merchant},", 1)
+        return post_csv(service, text.encode())
+
+    read = sent("spark", ['"TV 42\\" Set"', "B", '"TV 55\\" Set"', "C"]).json()["predictions"]
+    assert [one["payment_id"] for one in read] == [f"spark-{at}" for at in range(4)]
+    message = refused(sent("torn", ["B", '"TV" 42']), 400, "BAD_PAYMENT")
+    assert message == "row 2: expected quotes that are closed, and doubled inside a text, got others."
+
+
 def test_ping_and_version(service: Service) -> None:
     ping = service.request("GET", "/ping")
     assert (ping.status_code, ping.content, ping.headers["content-type"]) == (200, b"\n", "text/plain")

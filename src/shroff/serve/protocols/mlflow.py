@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any, Final
 
 import msgspec
 
 from shroff import __version__
+from shroff.collect.csv_dialect import records
 from shroff.errors import BadPayment
 from shroff.serve import problem
 from shroff.serve.problem import Kind
@@ -122,7 +121,7 @@ def _rows(sent: Invocation) -> Records:
 def _csv(body: bytes) -> list[Cells]:
     """The rows of a CSV table with its header first, all text."""
     try:
-        header, *rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-    except (ValueError, csv.Error):
-        raise BadPayment("expected CSV in UTF-8 with a header, got something else.") from None
-    return [*table(header, [row for row in rows if row])]
+        header, *rows = records(body)
+    except ValueError as error:
+        raise BadPayment(f"{error}.") from None
+    return [*table(header, rows)]

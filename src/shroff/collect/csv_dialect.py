@@ -1,0 +1,167 @@
+"""Which dialect of CSV a text is in: the one that fits all of it, or, where two do and differ, none.
+
+Polars reads the tables, always as RFC 4180; this module is asked before. It counts the rows without a parser, names the
+first bad one (a parser's own message may quote it), and writes anew what another dialect means.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from mmap import mmap
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shroff.collect import csv_walk
+from shroff.collect.csv_walk import Dialect, Walked
+
+Bytes = NDArray[np.uint8]
+
+_MARK: Final = b"\xef\xbb\xbf"
+_BACKSLASH: Final = b"\\"
+_FEW: Final = 1 << 16
+"""Bytes that are walked over before a compiled loop would be loaded."""
+_NAMED: Final[dict[Dialect, str]] = {"rfc4180": "RFC 4180", "spark": "Spark's export", "mysql": "MySQL's export"}
+_DECLARE: Final = "declare how it was written, rfc4180, spark or mysql, with Schema(csv_dialect=…)"
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a CSV text means: its dialect, how many rows follow its header, and, if it is another, its RFC 4180."""
+
+    dialect: Dialect
+    rows: int
+    rewritten: bytes | None = None
+
+
+def understand(raw: bytes | mmap, dialect: Dialect | None = None) -> Text:
+    """The one reading of a CSV text.
+
+    Without a declared dialect, the one in which all rows have the header's width and no quote is out of place; where
+    two such read different values, neither is chosen.
+
+    Raises:
+        ValueError: with the first row (1 = first data row) at which no dialect can go on, or two differ.
+    """
+    data = _marked_off(raw)
+    found = {one: _walked(data, one) for one in ((dialect,) if dialect else ("rfc4180",))}
+    if dialect is None and raw.find(_BACKSLASH) >= 0:
+        found |= {one: _walked(data, one) for one in ("spark", "mysql")}
+    chosen = max(found, key=lambda one: _fitness(found[one]))
+    walked = found[chosen]
+    if not _fitness(walked):
+        raise ValueError(_complaint(found[next(iter(found))]))
+    if dialect is None:
+        _require_one_reading(chosen, found)
+    if chosen == "rfc4180" and walked.stray < 0:
+        return Text(chosen, walked.rows - 1)
+    return Text(chosen, walked.rows - 1, _rewritten(data, chosen))
+
+
+def _marked_off(raw: bytes | mmap) -> Bytes:
+    data = np.frombuffer(raw, np.uint8)
+    return data[len(_MARK) :] if raw[: len(_MARK)] == _MARK else data
+
+
+def records(body: bytes) -> list[list[str]]:
+    """The rows of a small CSV text, its header first, all text; as `understand` reads it.
+
+    Raises:
+        ValueError: no CSV in UTF-8, or none with one meaning.
+    """
+    # where there are neither, all dialects agree
+    quiet = b'"' not in body and _BACKSLASH not in body
+    text = body if quiet else understand(body).rewritten or body
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True) if row]
+    except (UnicodeDecodeError, csv.Error):
+        rows = []
+    if not rows:
+        raise ValueError("expected CSV in UTF-8 with a header, got something else")
+    return rows
+
+
+def undecodable(raw: bytes | mmap) -> str:
+    """What is wrong with a text that was understood and yet could not be read: bytes that are no UTF-8, by row."""
+    data = _marked_off(raw)
+    try:
+        data.tobytes().decode()
+    except UnicodeDecodeError as error:
+        row = max(_walked(data[: error.start], "rfc4180").rows, 1)
+        return f"row {row:,}: expected text in UTF-8, got other bytes"
+    return "expected comma-separated text with quotes that are closed, got something else"
+
+
+def _fitness(walked: Walked) -> int:
+    """How well a dialect fits: 0 not at all, 1 with short rows, 2 with characters out of place, 3 without fault."""
+    if walked.fault >= 0 or (walked.short >= 0 and walked.stray >= 0):
+        return 0
+    return 1 if walked.short >= 0 else 2 if walked.stray >= 0 else 3
+
+
+def _require_one_reading(chosen: Dialect, found: Mapping[Dialect, Walked]) -> None:
+    walked = found[chosen]
+    if walked.folded >= 0:
+        raise ValueError(
+            f"row {walked.folded:,}: expected a quoted text that ends in its line, got several lines that look like "
+            f"rows; if no quote is missing, {_DECLARE}"
+        )
+    for other, theirs in found.items():
+        rows = {theirs.escape} if "rfc4180" in (chosen, other) else set()
+        rows |= {theirs.plain} if "mysql" in (chosen, other) else set()
+        rows -= {-1}
+        if other != chosen and rows and _fitness(theirs) == _fitness(walked):
+            raise ValueError(
+                f"row {min(rows):,}: expected one meaning of its backslashes, got two: as in {_NAMED[chosen]} or as in "
+                f"{_NAMED[other]}; {_DECLARE}"
+            )
+
+
+def _complaint(walked: Walked) -> str:
+    row = f"row {walked.bad if walked.fault >= 0 else walked.short:,}"
+    match walked.fault:
+        case csv_walk.LONG:
+            return f"{row}: expected {walked.width} values, got {walked.values}"
+        case csv_walk.LONE_RETURN:
+            return f"{row}: expected lines that end in a line feed, got a carriage return without one"
+        case csv_walk.UNCLOSED | csv_walk.BEHIND_QUOTE:
+            return f"{row}: expected quotes that are closed, and doubled inside a text, got others"
+    return f"{row}: expected {walked.width} values, got {walked.short_values} in a file with quotes out of place"
+
+
+def _walked(data: Bytes, dialect: Dialect) -> Walked:
+    found = [0] * len(Walked._fields)
+    if len(data) < _FEW:
+        csv_walk.walk(data.tobytes(), csv_walk.CLASSES, csv_walk.steps_of(dialect), found)
+        return Walked(*found)
+    numbers = np.zeros(len(found), np.int64)
+    compiled(csv_walk.walk)(data, _array(csv_walk.CLASSES), np.array(csv_walk.steps_of(dialect)), numbers)
+    return Walked(*numbers.tolist())
+
+
+def _rewritten(data: Bytes, dialect: Dialect) -> bytes:
+    out = np.empty(3 * len(data) + 8, np.uint8)
+    tables = csv_walk.CLASSES, csv_walk.steps_of(dialect), csv_walk.TEXTS, csv_walk.LENGTHS
+    if len(data) < _FEW:
+        return out[: csv_walk.rewrite(data.tobytes(), *tables, out)].tobytes()
+    classes, steps, texts, lengths = tables
+    size = compiled(csv_walk.rewrite)(data, _array(classes), np.array(steps), _array(texts), _array(lengths), out)
+    return out[:size].tobytes()
+
+
+def _array(data: bytes) -> Bytes:
+    return np.frombuffer(data, np.uint8)
+
+
+@cache
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A loop over bytes as machine code, for arrays."""
+    from numba import njit
+
+    made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+    return made
