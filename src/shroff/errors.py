@@ -5,6 +5,7 @@
     │   ├── UnknownColumn       a name that the schema does not have                   (KeyError)
     │   ├── UnknownFeature      a name that no feature group has                       (KeyError)
     │   ├── UnknownSetting      a `SHROFF_…` variable that no setting has              (KeyError)
+    │   ├── UnsuitableSplit     a split that the payment log does not allow
     │   └── InvalidExpression   a SQL condition that does not parse or does not fit
     ├── DataError               what came from outside is unusable                     (ValueError)
     │   ├── BadFile             a file as a whole: missing, unreadable, wrong columns
@@ -48,6 +49,10 @@ class ShroffError(Exception):
 
 class ConfigurationError(ShroffError, ValueError):
     """A definition, a setting or an option is wrong."""
+
+
+class UnsuitableSplit(ConfigurationError):
+    """A split that the payment log does not allow."""
 
 
 class UnknownColumn(ConfigurationError, KeyError):

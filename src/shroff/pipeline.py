@@ -16,7 +16,7 @@ from shroff.collect import Cleaned, clean, clean_parts, parquet_rows, read, read
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
 from shroff.errors import CheckFailed, ConfigurationError
-from shroff.evaluate import LatestSplit, Metrics, parse
+from shroff.evaluate import Metrics, parse
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
@@ -121,6 +121,7 @@ def train_models(
     storage: Path | None = None,
     thorough: bool = False,
     progress: Progress = silent,
+    say: Progress = silent,
 ) -> Run:
     """Compute features over a clean table, then train and compare the project's detectors.
 
@@ -128,9 +129,11 @@ def train_models(
         tune: parameters to try per detector, on validation folds inside the training part.
         storage: SQLite file in which a search goes on where it stopped.
         thorough: whether the doctor also fits each detector with another seed.
+        say: called before the first fit with a sentence about what the log and its split allow.
 
     Raises:
-        ConfigurationError: no detectors, no label, or a split that does not fit the data.
+        ConfigurationError: no detectors, or no label.
+        UnsuitableSplit: a split that the log does not allow; it names one that the log allows, if there is one.
         MixedCurrencies: something reads amounts that are in several currencies.
     """
     asked = split or project.split
@@ -139,11 +142,10 @@ def train_models(
     require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
     progress("compute features")
     dataset = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
-    days = chosen.over(dataset.time) if isinstance(chosen, LatestSplit) else chosen
     run = train(
         dataset,
         project.detectors,
-        days,
+        chosen,
         cost=project.policy.cost,
         reviews_per_day=project.policy.reviews_per_day,
         lists=project.policy.lists,
@@ -151,9 +153,10 @@ def train_models(
         storage=storage,
         thorough=thorough,
         progress=progress,
+        say=say,
     )
     progress("examine the data")
-    return replace(run, findings=tuple(examine_data(dataset, frame, project.plan, days, run.rows)))
+    return replace(run, findings=tuple(examine_data(dataset, frame, project.plan, parse(run.split), run.rows)))
 
 
 def _reader_of_amounts(project: Project) -> str | None:
@@ -233,6 +236,7 @@ def summary(run: Run) -> dict[str, Any]:
     """A run as plain JSON: the split, its sizes, and every detector's figures."""
     return {
         "split": run.split,
+        "outlook": run.outlook,
         "parts": {part.name: {"payments": part.payments, "frauds": part.frauds} for part in run.parts},
         "inputs": [*run.dataset.numeric, *run.dataset.nominal],
         "currencies": payments_by_currency(run.dataset.table, run.dataset.schema),

@@ -8,8 +8,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff.evaluate import RandomSplit, Split, TemporalSplit, expected_calibration_error
-from shroff.evaluate.doctor import calibration_bound, check_calibration, check_lift, check_prevalence, check_split
+from shroff.evaluate import RandomSplit, Split, TemporalSplit, expected_calibration_error, measure
+from shroff.evaluate.doctor import (
+    calibration_bound,
+    check_calibration,
+    check_frauds,
+    check_lift,
+    check_prevalence,
+    check_recall,
+    check_split,
+)
 
 N = 20_000
 RNG = np.random.default_rng(0)
@@ -20,10 +28,36 @@ HALVES = Split(train=np.arange(N // 2), test=np.arange(N // 2, N))
 
 
 def test_a_random_split_of_several_days_is_found() -> None:
-    (found,) = check_split(RandomSplit(), TIME)
+    (found,) = check_split(RandomSplit(), TIME, Y)
     assert (found.check, "random:70/30" in found.sentence) == ("random_split", True)
-    assert check_split(RandomSplit(), TIME[:100]) == []
-    assert check_split(TemporalSplit(date(2024, 1, 1), 30, 7, 20), TIME) == []
+    assert found.sentence.endswith("use `time:70/30`")
+    assert check_split(RandomSplit(), TIME[:100], Y[:100]) == []
+    assert check_split(TemporalSplit(date(2024, 1, 1), 30, 7, 20), TIME, Y) == []
+
+
+def test_the_split_that_is_advised_is_one_that_the_log_allows() -> None:
+    short = np.datetime64("2024-01-03") > TIME
+    (found,) = check_split(RandomSplit(), TIME[short], Y[short])
+    assert found.sentence.endswith("use `time:70/30,delay=0`")
+    early = Y & (np.datetime64("2024-01-02") > TIME)
+    (found,) = check_split(RandomSplit(), TIME, early)
+    assert "allows no split in time" in found.sentence
+
+
+def test_few_frauds_are_a_warning_that_says_what_figures_are_worth() -> None:
+    y = np.arange(100) % 7 == 0
+    assert check_frauds(Y, HALVES) == []
+    (found,) = check_frauds(y, Split(train=np.arange(80), test=np.arange(80, 100)))
+    assert (found.check, found.severity) == ("few_frauds", "warning")
+    assert "got 12 and 3: a recall measured on 3 frauds is uncertain by 37 points either way" in found.sentence
+
+
+def test_a_detector_that_catches_no_fraud_is_found_with_its_numbers() -> None:
+    y, p = np.array([0] * 96 + [1] * 4), np.linspace(1, 0, 100)
+    (found,) = check_recall("trees", measure(y, p, threshold=0.95))
+    assert (found.check, found.severity) == ("no_recall", "failure")
+    assert "among 100 test payments, got none of 4 (recall 0) at a probability of 0.95 or more" in found.sentence
+    assert check_recall("trees", measure(y, p, threshold=0.0)) == []
 
 
 def test_a_resampled_part_is_found() -> None:

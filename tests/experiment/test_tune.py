@@ -201,5 +201,6 @@ def test_stratified_folds_judge_every_row_once() -> None:
     assert [int(FRAUD[fold.test].sum()) for fold in folds] == [10, 10, 10]
     with pytest.raises(ConfigurationError, match="at least 2 folds"):
         stratified(FRAUD, 1)
-    with pytest.raises(DataError, match="at least 40 fraud"):
-        stratified(FRAUD, 40)
+    assert len(stratified(np.arange(40) < 2, 3)) == 2
+    with pytest.raises(DataError, match="at least 2 frauds"):
+        stratified(np.arange(40) < 1, 3)

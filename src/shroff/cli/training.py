@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, print_notices, show, steps
+from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
 from shroff.errors import CheckFailed
 from shroff.settings import Settings
 
@@ -43,7 +43,7 @@ def train(
     """
     from shroff.evaluate.report import findings
     from shroff.experiment.doctor import accepted
-    from shroff.pipeline import collect_table, package, summary, train_models
+    from shroff.pipeline import collect_table, package, silent, summary, train_models
     from shroff.project import load_project
 
     refused: CheckFailed | None = None
@@ -62,6 +62,7 @@ def train(
             storage=storage,
             thorough=doctor == "full",
             progress=step,
+            say=silent if as_json else _say,
         )
         packaged = None
         if bundle is not None:
@@ -81,8 +82,8 @@ def train(
         print_notices(document["notices"])
         _print_figures(document)
         for trained in run.trained:
-            if trained.tuning is not None:
-                out.print(f"Tuned {trained.name}: {trained.tuning.parameters}", soft_wrap=True)
+            if (found := trained.tuning) is not None:
+                out.print(f"Tuned {trained.name} on {found.judged}: {found.parameters}", soft_wrap=True)
         out.print(findings({"data": run.findings} | {one.name: one.findings for one in run.trained}))
         out.print(f"Best on held-out training rows: {run.best.name}.")
         if packaged is not None:
@@ -115,6 +116,10 @@ def report(
     print_currencies(loaded.metrics.get("currencies", {}), loaded.metrics.get("base_currency"))
     for name in loaded.metrics.get("accepted", ()):
         out.print(f"Packaged despite the check {name}.")
+
+
+def _say(sentence: str) -> None:
+    err.print(sentence, soft_wrap=True, markup=False)
 
 
 def _print_figures(summary: Mapping[str, Any]) -> None:

@@ -42,6 +42,9 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships 
     needs_labels: ClassVar[bool]
     """Whether `fit` refuses `y=None`."""
 
+    least_frauds: int = 1
+    """Fewest frauds, and genuine rows, that `fit` learns from where it needs labels."""
+
     conditions: Sequence[str] = ()
     """SQL conditions wanted as the columns of `X`, in place of the shared preparation; most want none."""
 

@@ -70,6 +70,11 @@ class Blend(Detector):
         """Whether `fit` refuses `y=None`."""
         return self.how == "stack" or any(detector.needs_labels for detector in self.detectors)
 
+    @property
+    def least_frauds(self) -> int:  # type: ignore[override]  # a blend scores its detectors out of fold
+        """Fewest frauds, and genuine rows, that `fit` learns from where it needs labels."""
+        return 1 + max((detector.least_frauds for detector in self.detectors), default=0) if self.needs_labels else 1
+
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
         """Train every detector, and learn how to put their scores together."""
         self._check()

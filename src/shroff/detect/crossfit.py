@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
-from shroff.detect.base import ALL_NUMERIC, Detector, Matrix, Scores, training_labels, training_matrix
+from shroff.detect.base import ALL_NUMERIC, Detector, Labels, Matrix, Scores, training_labels, training_matrix
 from shroff.errors import ConfigurationError, DataError
 
 
@@ -24,9 +24,9 @@ def out_of_fold_scores(
 ) -> Scores:
     """Score each row of `X` [rows, columns] with a clone of `detector` that did not learn from it.
 
-    Rows are dealt to `folds` parts of equal fraud share, shuffled by `seed`; float64 [rows] comes back, in
+    Rows are dealt to `folds_of` parts of equal fraud share, shuffled by `seed`; float64 [rows] comes back, in
     the order of `X`. `detector` itself stays as it was. Raises ConfigurationError for fewer than 2 folds,
-    DataError for labels of one class, fewer frauds or genuine rows than folds, or scores that are not finite.
+    DataError for labels of one class, fewer than 2 frauds or genuine rows, or scores that are not finite.
 
     As `CalibratedClassifierCV(ensemble=False)` of scikit-learn does before it calibrates.
 
@@ -38,9 +38,11 @@ def out_of_fold_scores(
         raise ConfigurationError(f"expected at least 2 folds, got {folds}")
     matrix = training_matrix(X, nominal)
     fraud = training_labels(y, len(matrix))
-    fewest = min(np.count_nonzero(fraud), np.count_nonzero(~fraud))
-    if fewest < folds:
-        raise DataError(f"expected at least {folds} fraud and {folds} genuine rows, got {fewest} of one")
+    folds = folds_of(fraud, folds)
+    if folds < 2:
+        raise DataError(
+            "expected at least 2 frauds and 2 genuine rows to learn from, got 1 of one: learn from more payments"
+        )
     scores = np.empty(len(matrix))
     for learn, hold in StratifiedKFold(folds, shuffle=True, random_state=seed).split(matrix, fraud):
         fitted = clone(detector).fit(matrix[learn], fraud[learn], nominal=nominal)
@@ -48,3 +50,12 @@ def out_of_fold_scores(
     if not np.isfinite(scores).all():
         raise DataError(f"expected finite scores, got others from {type(detector).__name__}")
     return scores
+
+
+def folds_of(fraud: Labels, folds: int) -> int:
+    """How many parts rows are dealt to: `folds`, or as many as there are frauds or genuine rows where those are fewer.
+
+    >>> folds_of(np.array([True, True, False, False, False]), 3)
+    2
+    """
+    return min(folds, int(np.count_nonzero(fraud)), int(np.count_nonzero(~fraud)))

@@ -28,6 +28,7 @@ from shroff.evaluate.metrics import (
 )
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
 from shroff.evaluate.split_text import parse
+from shroff.evaluate.survey import allowed, fit_split, outlook
 
 __all__ = [
     "NEVER",
@@ -41,6 +42,7 @@ __all__ = [
     "Split",
     "TemporalSplit",
     "Thresholds",
+    "allowed",
     "average_precision",
     "best_f1_threshold",
     "card_precision_at_k",
@@ -49,7 +51,9 @@ __all__ = [
     "curve_precision_recall",
     "curve_roc",
     "expected_calibration_error",
+    "fit_split",
     "measure",
+    "outlook",
     "parse",
     "roc_auc",
     "total_cost",

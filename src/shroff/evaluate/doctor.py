@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from shroff.detect.checks import Finding
 from shroff.evaluate._arrays import Bools, Floats, labels
-from shroff.evaluate.metrics import average_precision, bin_of, expected_calibration_error, roc_auc
-from shroff.evaluate.split import RandomSplit, Split, TemporalSplit
+from shroff.evaluate.metrics import Metrics, average_precision, bin_of, expected_calibration_error, roc_auc
+from shroff.evaluate.split import AnySplit, RandomSplit, Split
+from shroff.evaluate.survey import FEW, allowed, caveat
 
-CHECKS = ("random_split", "prevalence", "calibration", "no_lift")
+CHECKS = ("random_split", "few_frauds", "prevalence", "calibration", "no_lift", "no_recall")
 """What is checked here."""
 
 _DAY = np.timedelta64(1, "D")
@@ -23,19 +24,50 @@ _UNLIKELY = 0.2
 _DRAWS = 2_000
 
 
-def check_split(split: RandomSplit | TemporalSplit, time: NDArray[np.datetime64]) -> list[Finding]:
-    """Whether payments made at `time` [n] on several days were split at random.
+def check_split(split: AnySplit, time: NDArray[np.datetime64], y: NDArray[np.generic]) -> list[Finding]:
+    """Whether payments made at `time` [n] on several days, labelled `y` [n], were split at random.
 
-    >>> check_split(RandomSplit(), np.array(["2024-01-01", "2024-01-09"], "datetime64[us]"))[0].check
+    >>> check_split(RandomSplit(), np.array(["2024-01-01", "2024-01-09"], "datetime64[us]"), np.array([0, 1]))[0].check
     'random_split'
     """
     if not isinstance(split, RandomSplit) or len(time) == 0 or time.max() - time.min() < _DAY:
         return []
+    instead = allowed(time, y)
+    advice = f"use `{instead}`" if instead else "this log allows no split in time, so wait for frauds on more days"
     sentence = (
         f"expected payments of several days to be split in time, got `{split}`, which learns from the future and "
-        "flatters every figure: use `time:70/30`"
+        f"flatters every figure: {advice}"
     )
     return [Finding("random_split", sentence)]
+
+
+def check_frauds(y: NDArray[np.generic], rows: Split) -> list[Finding]:
+    """Whether a part has too few frauds (of `y` [n]) for its figures to tell anything.
+
+    >>> check_frauds(np.array([0, 1] * 50), Split(train=np.arange(90), test=np.arange(90, 100)))[0].sentence
+    'expected 20 frauds or more to learn from and to be judged by, got 45 and 5: a recall measured on 5 frauds is ...
+    """
+    fraud = labels(y)
+    learned, judged = int(fraud[rows.train].sum()), int(fraud[rows.test].sum())
+    if min(learned, judged) >= FEW:
+        return []
+    sentence = (
+        f"expected {FEW} frauds or more to learn from and to be judged by, got {learned} and {judged}: "
+        f"{caveat(judged)}, so wait for more before you believe a figure"
+    )
+    return [Finding("few_frauds", sentence, "warning")]
+
+
+def check_recall(name: str, test: Metrics) -> list[Finding]:
+    """Whether a detector catches no fraud at all among the test payments that it was measured on."""
+    if test.tp:
+        return []
+    sentence = (
+        f"expected {name} to catch fraud among {test.n:,} test payments, got none of {test.frauds:,} (recall 0) at a "
+        f"probability of {test.threshold:.3g} or more, which flags {test.fp:,} genuine payments: give it more frauds "
+        "to learn from, or features that tell them"
+    )
+    return [Finding("no_recall", sentence)]
 
 
 def check_prevalence(y: NDArray[np.generic], time: NDArray[np.datetime64], rows: Split) -> list[Finding]:

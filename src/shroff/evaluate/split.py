@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import numpy as np
 from numpy.typing import NDArray
 
-from shroff.errors import ConfigurationError, DataError, did_you_mean
+from shroff.errors import ConfigurationError, DataError, UnsuitableSplit, did_you_mean
 from shroff.evaluate._arrays import Bools, Ints, codes, labels, same_length
 
 KnownCards: TypeAlias = Literal["keep", "drop"]
@@ -75,14 +75,14 @@ class RandomSplit:
     def rows(self, y: NDArray[np.generic]) -> Split:
         """Split the payments labelled `y` [n], 0 or 1.
 
-        Raises `ConfigurationError` with fewer than two frauds or two genuine payments.
+        Raises `UnsuitableSplit` with fewer than two frauds or two genuine payments.
         """
         fraud = labels(y)
         generator = np.random.default_rng(self.seed)
         test = np.zeros(fraud.size, dtype=np.bool_)
         for name, members in (("genuine", np.flatnonzero(~fraud)), ("fraudulent", np.flatnonzero(fraud))):
             if members.size < 2:
-                raise ConfigurationError(
+                raise UnsuitableSplit(
                     f"expected at least two {name} payments, one for each part of {self},"
                     f" got {members.size} among {fraud.size}"
                 )
@@ -143,8 +143,8 @@ class TemporalSplit:
         fraud on a training day, or later but more than `delay_days` before that test day. A payment with no
         card (None) always stays.
 
-        Raises `ConfigurationError` when a part holds no fraud or no genuine payment, or known cards are to be
-        dropped without `card`; `DataError` when the arrays differ in length or a time is missing.
+        Raises `UnsuitableSplit` when a part holds no fraud or no genuine payment, `ConfigurationError` when known
+        cards are to be dropped without `card`, `DataError` when the arrays differ in length or a time is missing.
         """
         fraud = labels(y)
         same_length("time", time, fraud.size)
@@ -207,7 +207,7 @@ class TemporalSplit:
         if not missing:
             return
         covered = f"covers {_date(time.min())} to {_date(time.max())}" if time.size else "is empty"
-        raise ConfigurationError(
+        raise UnsuitableSplit(
             f"expected frauds and genuine payments in the {part} days {self._day(first)} to"
             f" {self._day(first + days - 1)} of {self}, got no {' and no '.join(missing)};"
             f" the data {covered} (UTC)"
@@ -243,15 +243,15 @@ class LatestSplit:
         return f"time:{_plain(100 - test)}/{_plain(test)}{delay}{_known_cards_text(self.known_cards)}"
 
     def over(self, time: NDArray[np.datetime64]) -> TemporalSplit:
-        """The split of payments made at `time` [n]; raises `ConfigurationError` for too few days."""
+        """The split of payments made at `time` [n]; raises `UnsuitableSplit` for too few days."""
         if not time.size:
-            raise ConfigurationError(f"expected payments to split by {self}, got none")
+            raise UnsuitableSplit(f"expected payments to split by {self}, got none")
         first, last = time.min().astype("datetime64[D]"), time.max().astype("datetime64[D]")
         days = int((last - first).astype(int)) + 1
         test_days = max(round(days * self.test), 1)
         train_days = days - test_days - self.delay_days
         if train_days < 1:
-            raise ConfigurationError(
+            raise UnsuitableSplit(
                 f"expected more than {test_days + self.delay_days} days of payments to split by {self}, got {days}"
             )
         days_of = (first.astype(object), train_days, self.delay_days, test_days)

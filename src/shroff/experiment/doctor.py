@@ -17,7 +17,7 @@ from shroff.detect import Calibration, Detector
 from shroff.detect.base import Labels, Matrix, Scores
 from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
 from shroff.errors import ConfigurationError, did_you_mean
-from shroff.evaluate import RandomSplit, Split, TemporalSplit, doctor
+from shroff.evaluate import AnySplit, Split, doctor
 from shroff.experiment import leak
 from shroff.experiment.dataset import Dataset
 from shroff.features.engines.batch import compute_plan
@@ -71,13 +71,12 @@ def examine(
     return found
 
 
-def examine_data(
-    data: Dataset, frame: pl.DataFrame, plan: Plan, split: RandomSplit | TemporalSplit, rows: Split
-) -> list[Finding]:
+def examine_data(data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit, rows: Split) -> list[Finding]:
     """What is wrong with the data and its split, whatever learns from it; `frame` is the clean table."""
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
         *leak.check_columns(data, frame, rows.train),
-        *doctor.check_split(split, data.time),
+        *doctor.check_split(split, data.time, data.y),
+        *doctor.check_frauds(data.y, rows),
         *doctor.check_prevalence(data.y, data.time, rows),
     ]

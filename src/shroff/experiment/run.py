@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from shroff.detect import Calibration, Detector, Preparation, out_of_fold_scores
 from shroff.detect.checks import Finding
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, UnsuitableSplit
 from shroff.evaluate import (
+    AnySplit,
     Cost,
     HeldOut,
     Metrics,
@@ -25,8 +26,11 @@ from shroff.evaluate import (
     Thresholds,
     average_precision,
     best_f1_threshold,
+    fit_split,
     measure,
+    outlook,
 )
+from shroff.evaluate.doctor import check_recall
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.doctor import examine
 
@@ -73,12 +77,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Run:
-    """All detectors of one run on one split; `findings` are the doctor's about the data and the split."""
+    """All detectors of one run on one split.
+
+    `outlook` says what the log and the split allow; `findings` are the doctor's about the data and the split.
+    """
 
     dataset: Dataset
     split: str
     rows: Split
     trained: tuple[Trained, ...]
+    outlook: str = ""
     findings: tuple[Finding, ...] = ()
 
     def failures(self, trained: Trained, *, accept: Collection[str] = ()) -> list[Finding]:
@@ -104,7 +112,7 @@ class Run:
 def train(
     dataset: Dataset,
     detectors: Sequence[Detector],
-    split: RandomSplit | TemporalSplit,
+    split: AnySplit,
     *,
     cost: Cost,
     reviews_per_day: int | None = None,
@@ -114,6 +122,7 @@ def train(
     storage: Path | None = None,
     thorough: bool = False,
     progress: Callable[[str], None] = lambda step: None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Run:
     """Train, calibrate and measure each detector on the same rows.
 
@@ -126,22 +135,27 @@ def train(
         storage: SQLite file in which a search goes on where it stopped.
         thorough: whether the doctor also fits each detector with another seed.
         progress: called with a few words before each step.
+        say: called before the first fit with a sentence about what the log and its split allow.
 
     Raises:
-        ConfigurationError: no detectors, or two of one name.
+        ConfigurationError: no detectors.
+        UnsuitableSplit: a split that the log does not allow; it names one that the log allows, if there is one.
     """
     if not detectors:
         raise ConfigurationError("expected at least one detector to train, got none.")
     y = dataset.y
-    rows = split.rows(dataset.time, y, dataset.cards) if isinstance(split, TemporalSplit) else split.rows(y)
+    least = 1 + max(detector.least_frauds for detector in detectors)  # each learns from all folds but one
+    within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
+    said = outlook(within, rows, dataset.time, y)
+    say(said)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
         one = _Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
         if tune and detector.search_space:
-            one = one.tuned(split, trials=tune, storage=storage, progress=progress)
+            one = one.tuned(within, trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
         trained.append(one.run(name))
-    return Run(dataset, str(split), rows, tuple(trained))
+    return Run(dataset, str(within), rows, tuple(trained), said)
 
 
 def _names(detectors: Sequence[Detector]) -> list[str]:
@@ -152,16 +166,18 @@ def _names(detectors: Sequence[Detector]) -> list[str]:
     return names
 
 
-def _folds_within(split: TemporalSplit, dataset: Dataset, learn: NDArray[np.int64]) -> list[Split]:
-    """Validation folds in time among the training rows; a training part that is too short gives random ones."""
+def _folds_within(split: AnySplit, dataset: Dataset, learn: NDArray[np.int64]) -> tuple[Sequence[Split], bool]:
+    """Validation folds among the training rows, and whether they are in time: not where days or frauds are too few."""
     from shroff.experiment.tune import stratified, within
 
     y, cards = dataset.y[learn], dataset.cards
-    try:
-        inner = within(split)
-    except ConfigurationError:
-        return list(stratified(y, 3))
-    return [fold.rows(dataset.time[learn], y, None if cards is None else cards[learn]) for fold in inner]
+    if isinstance(split, TemporalSplit):
+        try:
+            card = None if cards is None else cards[learn]
+            return [fold.rows(dataset.time[learn], y, card) for fold in within(split)], True
+        except UnsuitableSplit:
+            pass
+    return stratified(y, 3), False
 
 
 @dataclass(frozen=True)
@@ -187,13 +203,13 @@ class _Training:
         progress: Callable[[str], None],
     ) -> _Training:
         """The same with the best parameters found on validation folds inside the training part."""
-        from shroff.experiment.tune import stratified, tune  # Optuna is loaded by those who tune
+        from shroff.experiment.tune import tune  # Optuna is loaded by those who tune
 
         learn = self.rows.train
         table = self._inputs()[learn]
         preparation = self._prepare(table)
         y = self.dataset.y[learn]
-        folds = _folds_within(split, self.dataset, learn) if isinstance(split, TemporalSplit) else stratified(y, 3)
+        folds, in_time = _folds_within(split, self.dataset, learn)
         best, found = tune(
             self.detector,
             preparation.matrix(table),
@@ -204,7 +220,7 @@ class _Training:
             storage=storage,
             progress=progress,
         )
-        return replace(self, detector=best, tuning=found)
+        return replace(self, detector=best, tuning=replace(found, in_time=in_time))
 
     def run(self, name: str) -> Trained:
         started = time.perf_counter()
@@ -232,6 +248,7 @@ class _Training:
             nominal=nominal,
             thorough=self.thorough,
         )
+        test = self._measure(judge, calibration.probability(scores), threshold)
         return Trained(
             name=name,
             detector=fitted,
@@ -241,13 +258,13 @@ class _Training:
             kept=kept,
             held_out=average_precision(y, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
-            test=self._measure(judge, calibration.probability(scores), threshold),
+            test=test,
             test_with_known_cards=self._with_known_cards(
                 lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))), threshold
             ),
             seconds=seconds,
             tuning=self.tuning,
-            findings=tuple(found),
+            findings=(*found, *check_recall(self.detector.name, test)),
         )
 
     def _inputs(self) -> pl.DataFrame:

@@ -22,8 +22,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from shroff.detect import Detector
 from shroff.detect.base import ALL_NUMERIC, Labels, Matrix, Scores, training_labels, training_matrix
+from shroff.detect.crossfit import folds_of
 from shroff.detect.space import Choice, Range
-from shroff.errors import ConfigurationError, DataError, ShroffError
+from shroff.errors import ConfigurationError, DataError, ShroffError, UnsuitableSplit
 from shroff.evaluate import Split, TemporalSplit, average_precision, roc_auc
 
 D = TypeVar("D", bound=Detector)
@@ -33,7 +34,7 @@ Metric = Literal["average_precision", "roc_auc"] | Callable[[NDArray[np.int64], 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """What a search found.
+    """What a search found on `folds` validation folds, `in_time` or, where the days or frauds were too few, at random.
 
     `before` and `best` are the mean of the metric over the folds, with the parameters given and with the best ones;
     `parameters` are the best ones. `trials` counts all that were tried, of which `pruned` were stopped after a bad
@@ -41,12 +42,19 @@ class Tuning:
     """
 
     study: str
+    folds: int
     trials: int
     pruned: int
     failed: int
     before: float | None
     best: float
     parameters: dict[str, object]
+    in_time: bool = False
+
+    @property
+    def judged(self) -> str:
+        """What the trials were judged on, in words."""
+        return f"{self.folds} validation folds {'in time' if self.in_time else 'at random'}"
 
     def to_dict(self) -> dict[str, object]:
         """The findings by name, ready for JSON."""
@@ -112,7 +120,7 @@ def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
     part that lie before its own delay. Half of the days at least are never judged.
 
     Raises:
-        ConfigurationError: the training part is too short.
+        UnsuitableSplit: the training part is too short.
 
     >>> from shroff.evaluate import parse
     >>> [str(fold) for fold in within(parse("time:2024-01-01/60/7/22"), 3)]
@@ -120,9 +128,9 @@ def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
     """
     stretch = (split.train_days - split.delay_days) // (2 * folds) if folds > 0 else 0
     if stretch < 1:
-        raise ConfigurationError(
+        raise UnsuitableSplit(
             f"expected training days for {folds} validation folds and a delay of {split.delay_days} days, "
-            f"got {split.train_days}: tune on fewer folds, or at random."
+            f"got {split.train_days}: tune on fewer folds, or on `stratified` ones."
         )
     learned = [split.train_days - split.delay_days - stretch * left for left in range(folds, 0, -1)]
     return tuple(replace(split, train_days=days, test_days=stretch) for days in learned)
@@ -146,9 +154,11 @@ def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
 def stratified(y: NDArray[np.generic], folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
     """Validation folds at random, with the same share of fraud; every row is judged once.
 
+    There are fewer folds where there are fewer frauds or genuine rows.
+
     Raises:
         ConfigurationError: fewer than 2 folds.
-        DataError: not as many frauds and genuine rows as folds.
+        DataError: fewer than 2 frauds or genuine rows.
 
     >>> [fold.test.tolist() for fold in stratified(np.array([0, 0, 1, 1]), 2)]
     [[1, 2], [0, 3]]
@@ -156,9 +166,9 @@ def stratified(y: NDArray[np.generic], folds: int = 3, *, seed: int = 0) -> tupl
     if folds < 2:
         raise ConfigurationError(f"expected at least 2 folds, got {folds}")
     fraud = training_labels(y, len(y))
-    fewest = min(np.count_nonzero(fraud), np.count_nonzero(~fraud))
-    if fewest < folds:
-        raise DataError(f"expected at least {folds} fraud and {folds} genuine rows, got {fewest} of one")
+    folds = folds_of(fraud, folds)
+    if folds < 2:
+        raise DataError("expected at least 2 frauds and 2 genuine rows to tune on, got 1 of one: use more payments")
     dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty((len(fraud), 0)), fraud)
     return tuple(Split(train=learn, test=judge) for learn, judge in dealt)
 
@@ -277,6 +287,7 @@ def _summary(study: optuna.Study, search: _Search) -> Tuning:
         raise ConfigurationError(f"none of the {len(states)} trials of {search.detector.name} could be trained.")
     return Tuning(
         study=study.study_name,
+        folds=len(search.folds),
         trials=len(states),
         pruned=states.count(optuna.trial.TrialState.PRUNED),
         failed=states.count(optuna.trial.TrialState.FAIL),
