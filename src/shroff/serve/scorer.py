@@ -175,7 +175,7 @@ class Scorer(Intake):
     @property
     def unready(self) -> str | None:
         """Why payments are refused or decided without a model now; None when all is well."""
-        return self._missing or self.decider.failure
+        return self._missing or self._ledger.failure or self.decider.failure
 
     def require_well(self) -> None:
         """Raise `Unavailable` unless all is well; what health checks of all interfaces ask."""

@@ -117,6 +117,14 @@ class Ledger:
         return detour.waiting if detour is not None and detour.active else None
 
     @property
+    def failure(self) -> str | None:
+        """Why entries are refused now; None when they are taken."""
+        if self._queue.full:
+            return f"{len(self._queue):,} entries already wait for the disk"
+        failure = None if self._writer is None else self._writer.failure
+        return failure and failure.rstrip(".")
+
+    @property
     def queued(self) -> int:
         """How many entries wait for the disk."""
         return len(self._queue)

@@ -38,6 +38,11 @@ class Queue:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing more can wait."""
+        return len(self._entries) >= self._limit
+
     def open(self) -> None:
         """Let entries in."""
         with self._changed:
@@ -59,11 +64,15 @@ class Queue:
             self._entries.extend(waiting)
             self._changed.notify()
 
-    def take(self, most: int) -> list[Waiting]:
-        """Whatever waits, oldest first, at most `most`; empty only when closed and drained."""
+    def take(self, most: int, *, patience: float | None = None) -> list[Waiting] | None:
+        """Whatever waits, oldest first, at most `most`; empty only when closed and drained.
+
+        None where nothing has come for `patience` seconds.
+        """
         with self._changed:
             while not self._entries and self._open:
-                self._changed.wait()
+                if not self._changed.wait(patience):
+                    return None
             return [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from shroff.serve.ledger.spool import Spool
 
 _LAST = ("seq", "chain")
 _BEFORE = ("seq_before", "chain_before")
+_PAUSE = 1.0  # seconds between attempts while nothing can be written
 _STOPPED = "the ledger's writer has stopped: restart the service."
 
 
@@ -45,6 +46,8 @@ class Writer:
         self._max_group = max_group
         self._connection: Connection | None = None
         self._durable = Head(0, b"")
+        self.failure: str | None = None
+        """Why the last group could not be made durable; None when it was, or when the next one can be."""
         # the end of a commit of which nobody could say whether it was done, and what became of its entries if it was
         self._undecided: tuple[Head, list[Outcome]] | None = None
         self._doubted: tuple[Head, list[Waiting]] | None = None
@@ -88,8 +91,17 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while group := self._queue.take(self._max_group):
-                self._settle(group)
+            while True:
+                group = self._queue.take(self._max_group, patience=self.failure and _PAUSE)
+                if group is None:
+                    self._prove()
+                elif group:
+                    self._settle(group)
+                else:
+                    return
+        except BaseException:
+            self.failure = _STOPPED
+            raise
         finally:
             # also when a callback raised: nobody may go on waiting for a thread that has ended
             self._queue.close()
@@ -103,6 +115,7 @@ class Writer:
         except LedgerUnavailable as error:
             self._disconnect()
             self._doubt(group)
+            self.failure = str(error)
             self._queue.fail(group, str(error))
         except BaseException:
             # not foreseen, so the thread ends; but not in silence
@@ -114,7 +127,27 @@ class Writer:
                 return
             if self.detour is not None:
                 self.detour.note(entries)
+            self.failure = None
             tell(zip(group, outcomes, strict=True))
+
+    def _prove(self) -> None:
+        """Find out whether a group could be made durable again: where payments go elsewhere meanwhile, none will tell.
+
+        While the detour has the database, it goes on being tried there.
+        """
+        if self.detour is not None and self.detour.active:
+            return
+        try:
+            late = self._late()
+            if late:
+                self._tell_late(late, [])
+            with unavailable("write the ledger", self._error):
+                self._commit([])
+        except LedgerUnavailable:
+            self._disconnect()
+            self._undecided = None
+        else:
+            self.failure = None
 
     def _doubt(self, group: list[Waiting]) -> None:
         """Remember a group that is refused and may be in the ledger all the same; a spool needs none of this."""
@@ -197,12 +230,14 @@ class Writer:
         last = self._durable if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
+        before = last
         if rows:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
-            before, last = last, Head(rows[-1][0], rows[-1][-1])
-            statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
-            if statements.rowcount != 1:
-                raise _Moved
+            last = Head(rows[-1][0], rows[-1][-1])
+        # also where there is nothing new: that it can be written is to be seen
+        statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
+        if statements.rowcount != 1:
+            raise _Moved
         self._finish(connection, last, outcomes)
         return outcomes
 

@@ -1,0 +1,67 @@
+"""Whether the service says that it is ready while it refuses every payment, at every address that is asked for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patience import until
+from serve.asking import decide, refusal, run
+from serve.service import Service
+from shroff.errors import LedgerUnavailable
+from shroff.serve.scorer import Scorer
+
+Pay = Callable[..., dict[str, Any]]
+READY = ["/health/ready", "/ping", "/v2/health/ready", "/v2/models/logistic_regression/ready"]
+
+
+@contextmanager
+def locked(file: Path, how: str = "IMMEDIATE") -> Iterator[None]:
+    """Another program holds the ledger's write lock, as a backup does."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute(f"BEGIN {how}")
+        yield
+
+
+def test_a_ledger_that_cannot_be_written_is_told_wherever_readiness_is_asked(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
+    sent = pay()
+    with Service(bundle_folder, tmp_path / "home") as service:
+
+        def statuses() -> set[int]:
+            return {service.request("GET", path).status_code for path in READY}
+
+        assert statuses() == {200}
+        with locked(tmp_path / "home" / "ledger.db"):
+            assert service.request("POST", "/v1/decisions", json=sent).status_code == 503
+            assert statuses() == {503}
+            told = service.request("GET", "/health/ready").json()["detail"]
+            assert "the ledger's database answered OperationalError SQLITE_BUSY" in told
+            status = service.request("GET", "/v1/models/logistic_regression").json()["model_version_status"][0]
+            assert (status["state"], status["status"]["error_code"]) == ("LOADING", "UNAVAILABLE")
+            assert service.request("GET", "/health/live").status_code == 200
+        # nobody sends payments to a service that is not ready
+        until(lambda: statuses() == {200})
+        assert service.request("POST", "/v1/decisions", json=sent).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["locked", "moved"])
+def test_a_payment_that_is_decided_tells_it_too(scorer: Scorer, pay: Pay, tmp_path: Path, how: str) -> None:
+    file, sent = tmp_path / "ledger.db", pay()
+    if how == "locked":
+        with locked(file):
+            assert isinstance(run(refusal(decide(scorer, sent))), LedgerUnavailable)
+            assert "SQLITE_BUSY" in str(scorer.unready)
+    else:
+        file.rename(tmp_path / "elsewhere.db")
+        assert isinstance(run(refusal(decide(scorer, sent))), LedgerUnavailable)
+        assert "moved or replaced" in str(scorer.unready)
+        (tmp_path / "elsewhere.db").rename(file)
+    until(lambda: scorer.unready is None)
+    assert run(decide(scorer, sent))["payment_id"] == sent["payment_id"]
