@@ -52,6 +52,23 @@ class Bus:
             producer.poll(0)
         assert producer.flush(PATIENCE) == 0
 
+    def transact(self, topic: str, values: Iterable[bytes], *, commit: bool = True) -> None:
+        """Values in a transaction: behind them the partition has a marker, which is no message."""
+        producer = Producer({**self._options, "transactional.id": uuid4().hex})
+        producer.init_transactions(PATIENCE)
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(topic, value)
+        producer.flush(PATIENCE)
+        (producer.commit_transaction if commit else producer.abort_transaction)(PATIENCE)
+
+    def end(self, topic: str) -> int:
+        """The offset behind everything in a topic of one partition."""
+        consumer = Consumer({**self._options, "group.id": "test"})
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=PATIENCE)
+        consumer.close()
+        return int(end)
+
     def read(self, topic: str) -> list[Message[Any, Any]]:
         """Everything that a topic has now."""
         consumer = Consumer(

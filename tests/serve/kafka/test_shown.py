@@ -13,6 +13,7 @@ from patience import PATIENCE
 from serve.conftest import make_bundle
 from serve.kafka.bus import Bus, Consuming
 from serve.telemetry.scraped import Scrape
+from serve.test_readiness import locked
 from servers import free_port
 from shroff.decide.models import Models
 from shroff.detect import Calibration
@@ -58,6 +59,59 @@ def test_figures_tell_what_is_done_and_what_waits(bus: Bus, consuming: Consumes,
         assert client.get("/v1/models").status_code == 404
         assert client.post("/metrics").status_code == 405
         assert consumer.stop()["decided"] == 60
+
+
+def test_nothing_waits_where_only_the_end_of_a_transaction_is_left(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+    source, target, port = bus.topic("payments"), bus.topic("decisions"), free_port()
+    bus.transact(source, [value for _, value in some(pay, range(5))])
+    bus.transact(source, [value for _, value in some(pay, range(5, 9))])
+    bus.transact(source, [b"given up"], commit=False)
+    end = bus.end(source)
+    assert end > 10, "the broker writes no markers"
+    words = ("--from", source, "--to", target, "--metrics-port", str(port), "--without-keys")
+    with consuming(*words) as consumer, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+
+        def lag() -> float | None:
+            try:
+                found = Scrape(client.get("/metrics").text)
+            except httpx.TransportError:
+                return None
+            told = found.families.get("shroff_consumer_lag_messages")
+            done = found.value(CONSUMED) >= 9 and told is not None and len(told.samples) == 1
+            return found.value("shroff_consumer_lag_messages") if done else None
+
+        consumer.wait_until(lambda: lag() == 0)
+        consumer.wait_until(lambda: bus.committed(source) == end)
+        for path in ("/metrics", "/health/ready", "/health/live", "/nowhere"):
+            whole, head = client.get(path), client.head(path)
+            assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert client.get("/health/ready/").json()["status"] == "ready"
+        bus.write(source, some(pay, range(9, 12)))
+        consumer.wait_until(lambda: len(bus.read(target)) == 12)
+        assert consumer.stop()["decided"] == 12
+    assert bus.committed(source) == end + 3
+
+
+def test_a_ledger_that_cannot_be_written_is_told_there_too(
+    bus: Bus, consuming: Consumes, pay: Pay, tmp_path: Path
+) -> None:
+    source, target, port = bus.topic("payments"), bus.topic("decisions"), free_port()
+    words = ("--from", source, "--to", target, "--metrics-port", str(port), "--without-keys")
+    with consuming(*words) as consumer:
+
+        def ready() -> int:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code
+            except httpx.TransportError:
+                return 0
+
+        consumer.wait_until(lambda: ready() == 200)
+        with locked(tmp_path / "home" / "ledger.db"):
+            bus.write(source, some(pay, range(3)))
+            consumer.wait_until(lambda: ready() == 503)
+        consumer.wait_until(lambda: ready() == 200)
+        consumer.wait_until(lambda: len(bus.read(target)) == 3)
+        consumer.stop()
 
 
 def test_a_port_that_is_taken_is_one_sentence(bus: Bus, consuming: Consumes) -> None:

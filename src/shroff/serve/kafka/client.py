@@ -90,7 +90,9 @@ class Feed:
         self._mine: set[Place] | None = None
         self._fresh: list[Message] = []
         self._held: frozenset[str] | None = frozenset()
-        self._ended: set[Place] = set()
+        self.ends: dict[Place, int] = {}
+        """The offsets at which partitions ended when everything before them had been read: also behind what is no
+        message, such as the end of a transaction."""
         self._committed: dict[Place, int] = {}
 
     def join(self, written: Sequence[str]) -> None:
@@ -133,7 +135,7 @@ class Feed:
 
     def at_end(self, topics: Collection[str]) -> bool:
         """Whether everything was read that this member is to read of these topics."""
-        return self._mine is not None and all(place in self._ended for place in self._mine if place.topic in topics)
+        return self._mine is not None and all(place in self.ends for place in self._mine if place.topic in topics)
 
     def commit(self, positions: Mapping[Place, int]) -> None:
         """Tell the group how far partitions are done, without waiting."""
@@ -152,7 +154,7 @@ class Feed:
             partition = TopicPartition(place.topic, place.partition)
             ends = self._consumer.get_watermark_offsets(partition, cached=True)
             at = done[place] if place in done else self._consumer.position([partition])[0].offset
-            if ends is not None and ends[1] >= 0 and (at >= 0 or place in self._ended):
+            if ends is not None and ends[1] >= 0 and (at >= 0 or place in self.ends):
                 waiting[place] = max(0, ends[1] - at) if at >= 0 else 0
         return waiting
 
@@ -164,10 +166,10 @@ class Feed:
         place = Place(str(raw.topic()), raw.partition() or 0)
         error = raw.error()
         if error is None:
-            self._ended.discard(place)
+            self.ends.pop(place, None)
             self._fresh.append(Message(place, raw.offset() or 0, raw.key(), raw.value(), _headers(raw)))
         elif error.code() == KafkaError._PARTITION_EOF:
-            self._ended.add(place)
+            self.ends[place] = raw.offset() or 0
         else:
             self._health.worse(error)
             return
@@ -209,8 +211,8 @@ class Feed:
         # whoever reads these partitions next begins with what was not begun here
         self._fresh = [message for message in self._fresh if message.place not in places]
         self._mine = (self._mine or set()) - places
-        self._ended -= places
         for place in places:
+            self.ends.pop(place, None)
             self._committed.pop(place, None)
 
     def _committed_up_to(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:

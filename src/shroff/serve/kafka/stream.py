@@ -127,7 +127,7 @@ class Stream:
             self._begin(message)
         if perf_counter() - self._committed > _PAUSE:
             self._committed = perf_counter()
-            positions = self._positions(self._progress)
+            positions = self._positions({*self._progress, *self._feed.ends})
             self._feed.commit(positions)
             self.lag = self._feed.lag(positions)
 
@@ -240,8 +240,15 @@ class Stream:
         self._changed.set()
 
     def _positions(self, places: Collection[Place]) -> dict[Place, int]:
-        known = ((place, self._progress[place].position) for place in places if place in self._progress)
+        known = ((place, self._position(place)) for place in places)
         return {place: position for place, position in known if position is not None}
+
+    def _position(self, place: Place) -> int | None:
+        """Up to where a partition is done: where everything was read and is done, up to its end."""
+        progress, end = self._progress.get(place), self._feed.ends.get(place)
+        if progress is None:
+            return end
+        return end if end is not None and progress.idle else progress.position
 
     def _release(self, places: Collection[Place]) -> Mapping[Place, int]:
         """Called in the reading thread, while the event loop goes on."""

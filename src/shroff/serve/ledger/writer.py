@@ -92,7 +92,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                group = self._queue.take(self._max_group, patience=self.failure and _PAUSE)
+                group = self._queue.take(self._max_group, patience=_PAUSE if self.failure else None)
                 if group is None:
                     self._prove()
                 elif group:
