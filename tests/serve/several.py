@@ -26,7 +26,7 @@ if __name__ == "__main__":
     bundle, home, state, ledger, workers = sys.argv[1:]
     settings = Settings(home=Path(home), ledger=ledger, state=state, personal_key=KEY)
     tell = lambda url: print(url, flush=True)
-    serve(bundle, port=0, settings=settings, keys=False, workers=int(workers), listening=tell)
+    serve(bundle or None, port=0, settings=settings, keys=False, workers=int(workers), listening=tell)
 """.replace("KEY", repr(KEY.hex()))
 
 
@@ -45,12 +45,12 @@ def state_url() -> Iterator[str]:
 
 
 @contextmanager
-def starting(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
-    """A service that listens, and is about to start its workers."""
+def starting(bundle: Path | None, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+    """A service that listens, and is about to start its workers; without a bundle it follows what is published."""
     home.mkdir(exist_ok=True)
     program = home / "program.py"
     program.write_text(PROGRAM)
-    command = [sys.executable, "-W", "error", str(program), str(bundle), str(home), state, ledger, str(workers)]
+    command = [sys.executable, "-W", "error", str(program), str(bundle or ""), str(home), state, ledger, str(workers)]
     with (home / "service.log").open("a") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
@@ -65,7 +65,7 @@ def starting(bundle: Path, home: Path, state: str, ledger: str, workers: int) ->
 
 
 @contextmanager
-def service(bundle: Path, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+def service(bundle: Path | None, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
     """A service whose workers are all ready."""
     with starting(bundle, home, state, ledger, workers) as (url, process):
         until(lambda: all(ready(url) for _ in range(workers * 3)), said=(home / "service.log").read_text)

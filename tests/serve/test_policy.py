@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from decide.test_standing import OPEN, held_out
-from patience import until
+from patience import PATIENCE, until
 from serve.asking import decide
 from serve.audit import assert_equal_to_batch, body, read_ledger
 from serve.conftest import POLICY, make_bundle
 from serve.service import KEY, Service
+from serve.several import ledger_url as shared_ledger
+from serve.several import service as several
+from serve.several import state_url
 from serve.telemetry.scraped import Scrape
 from serve.test_follower import under_load
 from serve.test_follower import until as until_async
@@ -30,6 +35,8 @@ from shroff.serve.control import Keys, Lists, LiveLists
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
+
+__all__ = ["shared_ledger", "state_url"]
 
 Pay = Callable[..., dict[str, Any]]
 EAGER: Policy = msgspec.structs.replace(POLICY, review_at=0.0, decline_at=0.99)
@@ -209,3 +216,21 @@ def test_a_running_service_takes_and_shows_what_is_published(models: Models, tmp
         assert service.request("GET", "/v1/policy").status_code == 401
     with Service(None, home) as service, Client(service.url) as client:
         assert client.decide(pay()).policy == published.version, "a service that starts takes it up too"
+
+
+def test_all_workers_take_a_policy_up_and_no_request_fails(
+    models: Models, tmp_path: Path, state_url: str, shared_ledger: str, pay: Pay
+) -> None:
+    with several(None, tmp_path / "home", state_url, shared_ledger, 2) as (url, _):
+
+        def policies(payments: int) -> set[str]:
+            """Which decided so many payments, each over a connection of its own."""
+            answers = [httpx.post(f"{url}/v1/decisions", json=pay(), timeout=PATIENCE) for _ in range(payments)]
+            assert {answer.status_code for answer in answers} == {200}
+            return {answer.json()["policy"] for answer in answers}
+
+        assert policies(8) == {models.pointers.standing}
+        changes = (partial(models.publish_policy, EAGER), partial(models.publish_policy, SHOPS), models.rollback_policy)
+        for change in changes:
+            version = change().version
+            until(lambda version=version: policies(12) == {version})  # type: ignore[misc]  # bound now

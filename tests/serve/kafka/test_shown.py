@@ -10,11 +10,12 @@ import httpx
 import msgspec
 
 from patience import PATIENCE
-from serve.conftest import make_bundle
+from serve.conftest import POLICY, make_bundle
 from serve.kafka.bus import Bus, Consuming
 from serve.telemetry.scraped import Scrape
 from serve.test_readiness import locked
 from servers import free_port
+from shroff import Rule
 from shroff.decide.models import Models
 from shroff.detect import Calibration
 from shroff.package import save
@@ -166,7 +167,15 @@ def test_what_is_published_decides_from_then_on(
         bus.write(source, some(pay, range(50, 90)))
         consumer.wait_until(lambda: versions() == [first] * 50 + [second] * 40)
         consumer.wait_until(lambda: value("shroff_shadow_payments_total", version=shadow) == 40)
-        assert consumer.stop()["decided"] == 90
+        policy = msgspec.structs.replace(POLICY, rules=[Rule("all", "mcc = '5411'", action="review")])
+        published = models.publish_policy(policy).version
+        consumer.wait_until(lambda: value("shroff_policy_info", role="production", version=published) == 1)
+        bus.write(source, some(pay, range(90, 100)))
+        consumer.wait_until(lambda: len(versions()) == 100)
+        answers = [msgspec.json.decode(message.value() or b"") for message in bus.read(target)]
+        assert [answer["policy"] for answer in answers] == [first] * 50 + [second] * 40 + [published] * 10
+        assert [answer["rules"] for answer in answers[90:]] == [["all"]] * 10
+        assert consumer.stop()["decided"] == 100
 
 
 def test_without_a_bundle_something_must_be_published(bus: Bus, consuming: Consumes) -> None:
