@@ -21,6 +21,7 @@ GET = [
     "/v1/models",
     "/v1/features",
     "/v1/lists",
+    "/v1/rates",
     "/v1/shadow",
     "/v1/decisions/asked",
     "/v1/decisions/unknown",

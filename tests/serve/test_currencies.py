@@ -13,7 +13,7 @@ import pytest
 from serve.asking import decide, refusal, run
 from serve.audit import body, read_ledger, state
 from serve.conftest import SCHEMA, VELOCITY, make_bundle
-from serve.service import KEY
+from serve.service import KEY, Service
 from shroff import Rates
 from shroff.errors import BadPayment, BundleError, MixedCurrencies, NotFound
 from shroff.monitor import ledger_parity, replay_decision
@@ -194,3 +194,22 @@ def test_history_is_in_the_currency_of_the_bundle(plain: Bundle, rated: Bundle, 
     with pytest.raises(MixedCurrencies, match="payments in EUR only"):
         history_of(plain, tmp_path / "history.parquet", KEY, 0.0)
     assert history_of(rated, tmp_path / "history.parquet", KEY, 0.0)["amount"].item() == 8_000
+
+
+def test_every_door_refuses_with_a_sentence(rated: Bundle, tmp_path: Path, pay: Pay) -> None:
+    yen, dollars = pay(currency="JPY", amount=12_800), pay(currency="USD")
+    with Service(tmp_path / "bundle", tmp_path / "home") as service:
+        refused = service.request("POST", "/v1/decisions", json=dollars)
+        assert (refused.status_code, refused.json()["type"]) == (400, "/problems/bad-payment")
+        assert "exchange rate" in refused.json()["detail"]
+        lines = b"\n".join(map(msgspec.json.encode, (yen, dollars)))
+        headers = {"content-type": "application/x-ndjson"}
+        batch = service.request("POST", "/v1/decisions:batch", content=lines, headers=headers).text.splitlines()
+        first, second = map(msgspec.json.decode, batch)
+        assert (first["payment_id"], second["line"], second["status"]) == (yen["payment_id"], 2, 400)
+        for rows, status in (([yen], 200), ([yen, dollars], 400)):
+            asked = service.request("POST", "/invocations", json={"dataframe_records": rows})
+            assert asked.status_code == status, asked.text
+        assert "row 2" in asked.text
+        assert "exchange rate" in asked.text
+    assert [entry.payment_id for entry in read_ledger(service.ledger)] == [yen["payment_id"]]

@@ -96,6 +96,8 @@ def test_the_description_is_whole(document: Json) -> None:
         ("get", "/v1/shadow"),
         ("get", "/v1/lists"),
         ("post", "/v1/lists/{name}/edits"),
+        ("get", "/v1/rates"),
+        ("post", "/v1/rates"),
         ("get", "/health/live"),
         ("get", "/metrics"),
         ("get", "/health/ready"),

@@ -20,7 +20,7 @@ from shroff.cli import app
 from shroff.client import Client
 from shroff.errors import ConfigurationError
 from shroff.package import save
-from shroff.serve.control import LiveRates, StoredRates
+from shroff.serve.control import Keys, LiveRates, StoredRates
 
 Pay = Callable[..., dict[str, Any]]
 OWN = Rates.constant("EUR", {"JPY": "0.00625"})
@@ -122,6 +122,42 @@ def test_rates_are_replaced_while_the_service_runs(
     shroff("replace", written(tmp_path, "0.02"), "--bundle", str(bundle))
     with Service(bundle, tmp_path) as service, Client(service.url) as client:
         assert amount(service, client) == 20_000
+
+
+def test_rates_are_replaced_over_http(bundle: Path, tmp_path: Path, pay: Pay) -> None:
+    keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
+    admin, shop = keys.create("ada", ["admin"]), keys.create("shop", ["decide", "read"])
+    with Service(bundle, tmp_path, keys=True) as service, Client(service.url, key=shop) as client:
+
+        def ask(method: str, key: str, **body: Any) -> Any:
+            headers = {"authorization": f"Bearer {key}"}
+            return service.request(method, "/v1/rates", headers=headers, **({"json": body} if body else {}))
+
+        assert ask("GET", shop).json() == {
+            "base": "EUR",
+            "mark": OWN.mark,
+            "rates": [{"currency": "JPY", "rate": "0.00625", "since": "1970-01-01T00:00:00Z", "until": None}],
+        }
+        rates = [{"currency": "jpy", "rate": "0.01", "since": "2020-01-01"}]
+        assert ask("POST", shop, rates=rates).status_code == 403
+        assert ask("POST", admin, rates=rates, note="May").json()["mark"] == ask("GET", shop).json()["mark"] != OWN.mark
+        client.decide(pay(amount=10_000, currency="JPY"))
+        assert body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"] == 10_000
+        (made,) = StoredRates(f"sqlite:///{tmp_path / 'control.db'}").replacements()
+        assert (made.made_by, made.note) == ("ada", "May")
+        for wrong, words in (
+            ([{"currency": "JPY", "rate": "-1"}], "above 0"),
+            ([{"currency": "JPY", "rate": 0.01}], "Expected `str`"),
+            ([{"currency": "EUR", "rate": "1"}], "base, EUR"),
+        ):
+            refused = ask("POST", admin, rates=wrong)
+            assert refused.status_code == 400
+            assert words in refused.json()["detail"]
+
+
+def test_without_rates_there_are_none_to_replace(service: Service) -> None:
+    refused = service.request("GET", "/v1/rates")
+    assert (refused.status_code, refused.json()["type"]) == (404, "/problems/not-found")
 
 
 def test_a_model_that_converts_nothing_has_no_rates(model: bytes, tmp_path: Path) -> None:

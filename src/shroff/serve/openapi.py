@@ -129,7 +129,8 @@ def _unit(scale: Scale, schema: Schema) -> str | None:
             currency = schema.default_currency if schema.currency is None else f"`{schema.currency}`"
             return f"major units of {currency}"
         case "currency":
-            return "ISO 4217 code, alphabetic or numeric"
+            needs = "" if schema.base is None else f"; other than {schema.base} one with an exchange rate"
+            return f"ISO 4217 code, alphabetic or numeric{needs}"
         case _:
             return None
 

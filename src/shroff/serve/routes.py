@@ -28,6 +28,7 @@ from shroff.serve.help import Page, help_routes
 from shroff.serve.later import Label, Result, moment
 from shroff.serve.list_routes import list_routes
 from shroff.serve.problem import MEDIA_TYPE
+from shroff.serve.rate_routes import rate_routes
 from shroff.serve.routing import OPEN, needs, problems
 from shroff.serve.scorer import Scorer
 from shroff.serve.shadow import Comparison
@@ -65,6 +66,8 @@ def routes(
     handlers = [*_payments(scorer), *_deployed(scorer), *_health(scorer)]
     if scorer.lists is not None:
         handlers += list_routes(scorer, scorer.lists)
+    if scorer.rates is not None:
+        handlers += rate_routes(scorer, scorer.rates)
     about = OpenAPIConfig(
         title="Shroff",
         version=__version__,
