@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff import Entity, FeatureGroup, Schema, calendar, sql
+from shroff import Entity, FeatureGroup, Rates, Schema, calendar, sql
 from shroff.collect.payment import Value
 from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
 from shroff.decide.words import column, condition, sentences
@@ -127,6 +128,16 @@ def test_columns_and_conditions_in_words() -> None:
     assert column("items", SCHEMA).tells(7.0) == "`items` is 7"
     assert column("amount", SCHEMA).tells(None) == "amount is missing"
     assert condition("amount > 5").tells(None) == "it cannot be said whether `amount > 5` holds"
+
+
+def test_amounts_name_their_currency_where_payments_may_be_in_others() -> None:
+    rates = Rates.constant("EUR", {"JPY": "0.00625"})
+    rated = msgspec.structs.replace(SCHEMA, currency="currency", rates=rates)
+    assert column("amount", rated).tells(1240.5) == "amount 1,240.50 EUR"
+    assert column("amount", rated).between((9.0, 80.0)) == "usual 9.00 EUR–80.00 EUR"
+    assert sentences([GROUP], rated)["card_max_amount_7d"].tells(80.0) == (
+        SAYS["card_max_amount_7d"].tells(80.0).replace("80.00", "80.00 EUR")
+    )
 
 
 TRAINING = pl.DataFrame(

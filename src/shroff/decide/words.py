@@ -55,7 +55,8 @@ def column(name: str, schema: Schema) -> Words:
     """
     if name != schema.amount:
         return _plainly(f"`{name}`")
-    return Words(lambda value: f"{name} is missing" if value is None else f"{name} {money(value)}", money)
+    own = _money_of(schema)
+    return Words(lambda value: f"{name} is missing" if value is None else f"{name} {own(value)}", own)
 
 
 def condition(sql: str) -> Words:
@@ -96,6 +97,11 @@ def money(value: Value) -> str:
     '1,240.50'
     """
     return f"{value:,.2f}" if isinstance(value, int | float) else number(value)
+
+
+def _money_of(schema: Schema) -> Say:
+    """`money`, with its currency where a payment may be in another one."""
+    return money if schema.base is None else lambda value: f"{money(value)} {schema.base}"
 
 
 def share(value: Value) -> str:
@@ -158,7 +164,7 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     column = "" if feature.column in (None, schema.amount) else f" `{feature.column}`"
     if feature.function == "is_new":
         return _whether(f"new{column} of {this} in {over}", f"known{column} of {this} in {over}", f"no{column}")
-    own = money if feature.column == schema.amount else number
+    own = _money_of(schema) if feature.column == schema.amount else number
     text, say, end = _SAID[feature.function]
     fading = duration(feature.half_life) if feature.half_life else ""
     parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
