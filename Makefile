@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint programs clean
+.PHONY: demo test lint reference programs clean
 
 demo: .venv/installed
 	$(BIN)/shroff demo
@@ -17,6 +17,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+reference: .venv/installed-dev
+	$(BIN)/python -m docs.generate
 
 # what tests start that pip does not bring, as program:package; RUNLEVEL=1: installed, not started
 PROGRAMS := redis-server:redis-server chromium:chromium chromedriver:chromium-driver curl:curl promtool:prometheus

@@ -30,6 +30,7 @@ class Project:
         schema: what the columns of the payment log are.
         features: feature groups; their definitions are checked here, against the schema.
         detectors: what `train` trains and compares.
+        policy: what is done about a payment; by default thresholds of the least `Cost()`, and no rules.
         inputs: names of the columns and features that detectors learn from; by default the amount, the numeric and
             nominal columns, and all features.
         card: the column that cards are told apart by in Card Precision@k; by default the key of an entity
@@ -39,7 +40,19 @@ class Project:
             `shroff.evaluate`. Every test payment is judged unless it says `known_cards=drop`.
 
     Raises:
-        ConfigurationError: definitions that do not fit together.
+        ConfigurationError: definitions that do not fit together; InvalidExpression, an expression that does not parse
+            or fit.
+        UnknownColumn: an expression, a feature or `card` names a column or feature that there is not.
+
+    >>> from shroff import Entity, FeatureGroup, Policy, Project, Rule, Schema
+    >>> payments = Schema(id="id", time="at", amount="amount", label="is_fraud")
+    >>> velocity = FeatureGroup("velocity", [Entity("card", "card_id").count("1h")])
+    >>> busy = Rule("busy", "card_count_1h > 20", action="decline")
+    >>> Project(schema=payments, features=[velocity], policy=Policy(rules=[busy])).card_column
+    'card_id'
+    >>> Project(schema=payments, policy=Policy(rules=[busy]))
+    Traceback (most recent call last):
+    shroff.errors.UnknownColumn: rule `busy`: unknown column `card_count_1h` in `card_count_1h > 20`
     """
 
     schema: Schema

@@ -27,33 +27,47 @@ Kind = Literal["number", "text", "boolean", "time"]
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which column of a payment log is what. A column that is not named here is left out.
 
-    Roles: `id` (unique), `time` (when the payment happened), `amount` (major units), `currency` (ISO 4217
-    alphabetic or numeric code; without the column every payment is in `default_currency`), `label` (fraud
-    or not), `result` (authorised, failed …). `arrived_at`, `result_at` and `labelled_at` say when the payment,
-    its result and its label reached the system; without them the payment arrived when it happened and
-    result and label came with it.
-
-    Scales: `nominal` values are names, `numeric` ones quantities,
-    `personal` ones are replaced by a keyed hash before anything is stored, `ignored` ones are accepted
-    and dropped. `keys` are columns that only identify something; a project adds the keys its features use.
-    `required`: a row without a value there is unusable; a column that is named nowhere else is a key.
-
-    `rates` are the exchange rates by which amounts in other currencies become amounts in one, that of the rates. The
-    column `amount` then holds the amount in this base currency, and `original_amount` (after the column's name) what
-    was paid in the currency of the payment. Without rates, amounts of several currencies are not added or compared.
-    `nulls`: texts that are no value, in every column, such as `NULL` (see `shroff.collect.nulls`); a number among them
-    is no value in a column of numbers either. `number_format`: how amounts and numeric columns are written where they
-    come as text, by one of the examples `1234.56`, `1,234.56`, `1.234,56`, `1 234,56`, `1'234.56`.
-
-    `csv_dialect` is how CSV files of the log write quotes and backslashes, where two dialects fit them.
-
-    `timezone` is the zone of times written without one, and the zone in which calendar features are read;
-    without it a time that names no zone is refused, and calendars are UTC.
+    Args:
+        id: the column that names a payment; no two payments share a value.
+        time: when the payment happened.
+        amount: what was paid, in major units (136.69, not 13669).
+        currency: its ISO 4217 code, alphabetic or numeric; without the column all are in `default_currency`.
+        default_currency: the currency of payments that name none.
+        rates: exchange rates by which amounts become amounts in one currency, that of the rates. `amount` then holds
+            these, and `original_amount` (after the column's name) what was paid. Without rates, amounts of several
+            currencies are neither added nor compared.
+        label: whether a payment was fraud: true or false, 1 or 0; missing while nobody knows.
+        result: what became of a payment: `authorised`, `failed`, or another text.
+        arrived_at: when the payment reached the system; by default when it happened.
+        result_at: when its result did; by default with the payment.
+        labelled_at: when its label did; by default with the payment.
+        nominal: columns of names, such as a merchant category.
+        numeric: columns of quantities besides the amount.
+        personal: columns that are replaced by a keyed hash before anything is stored.
+        ignored: columns that are accepted and dropped.
+        keys: columns that only identify something; a project adds those that its features use.
+        required: columns without a value in which a payment is unusable; one that is named nowhere else is a key.
+        nulls: texts that are no value, in every column, such as `NULL` (see `shroff.collect.nulls`); a number among
+            them is no value in a column of numbers either.
+        number_format: how amounts and numeric columns are written where they come as text, by one of the examples
+            `1234.56`, `1,234.56`, `1.234,56`, `1 234,56`, `1'234.56`.
+        csv_dialect: how CSV files of the log write quotes and backslashes, needed where two dialects fit them:
+            `rfc4180` doubles a quote within a quoted text, `spark` writes a backslash before it, `mysql` before commas
+            too.
+        timezone: the zone, such as `Europe/Copenhagen`, of times that name none, and in which calendar features are
+            read; without it a time that names no zone is refused, and calendars are UTC.
 
     Raises:
-        ConfigurationError: a column in two scales, an arrival of nothing, an unknown currency, time zone or way to
+        ConfigurationError: a column in two roles, an arrival of nothing, an unknown currency, time zone or way to
             write numbers.
         UnknownColumn: `required` misspells a column of the schema.
+
+    >>> payments = Schema(id="id", time="at", amount="amount", nominal=["mcc"], personal=["email"], keys=["card_id"])
+    >>> payments.scales["mcc"], payments.kinds["amount"]
+    ('nominal', 'number')
+    >>> Schema(id="id", time="at", amount="amount", default_currency="EURO")
+    Traceback (most recent call last):
+    shroff.errors.ConfigurationError: Schema(default_currency=…): `EURO` is no ISO 4217 code: did you mean `EUR`?
     """
 
     id: str

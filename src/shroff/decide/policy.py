@@ -24,6 +24,17 @@ THRESHOLDS: Final = ("review_at", "decline_at")
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A named SQL condition over a payment and its features that decides by itself when it is true.
 
+    A condition that does not fit the schema raises InvalidExpression or UnknownColumn where the project is defined.
+
+    Args:
+        name: what answers call it; each rule of a policy has its own.
+        condition: over the columns of the payment, amounts in major units, and all features; `column IN name` reads a
+            list of the policy.
+        action: what is done when it is true: `approve`, `review` or `decline`.
+
+    Raises:
+        ConfigurationError: another action.
+
     >>> Rule("red_country", "request_country IN red_countries", action="review").action
     'review'
     """
@@ -40,10 +51,29 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do about a payment.
 
-    Rules are read in their order: the first whose condition is true decides. Otherwise the probability does:
-    review from `review_at`, decline from `decline_at`. Thresholds that are not given are chosen when a model
-    is trained: those of the least `cost` with at most `reviews_per_day`. `lists` are named values that rules
-    read (`country IN red_countries`). `degraded` is the action while no model can score.
+    Rules are read in their order: the first whose condition is true decides. Otherwise the probability does: review
+    from `review_at`, decline from `decline_at`.
+
+    Args:
+        cost: what wrong and laborious decisions cost; thresholds that are not given are those of the least cost.
+        reviews_per_day: how many payments people can review a day, so that thresholds leave them no more; by default
+            any number.
+        rules: what decides before the probability.
+        lists: named values that conditions read, as in `country IN red_countries`; numbers are read as texts.
+        review_at: the probability of fraud, 0 to 1, from which a payment is reviewed; by default chosen in training.
+        decline_at: the probability from which it is declined, not below `review_at`; by default chosen in training.
+        degraded: the action while no model can score.
+
+    Raises:
+        ConfigurationError: two rules of one name, a threshold that is no probability, `review_at` above `decline_at`.
+
+    >>> blocked = Rule("blocked", "host_id IN blocked_hosts", action="decline")
+    >>> policy = Policy(cost=Cost(review=4.0), reviews_per_day=200, rules=[blocked], lists={"blocked_hosts": ["h7"]})
+    >>> policy.open
+    ('review_at', 'decline_at')
+    >>> Policy(review_at=0.9, decline_at=0.5)
+    Traceback (most recent call last):
+    shroff.errors.ConfigurationError: Policy: expected review_at not above decline_at, got 0.9 and 0.5.
     """
 
     cost: Cost = Cost()

@@ -36,9 +36,19 @@ NEVER: Final = 2.0
 class Cost:
     """What one wrong or laborious decision costs, in major units of the project's currency.
 
-    `review` is a person's time for one payment, `missed` an approved fraud ("amount": what was paid),
-    `declined` a genuine payment that was declined.
+    A reviewed fraud is stopped and a reviewed genuine payment goes through, so a review costs the same for both.
 
+    Args:
+        review: a person's time for one payment.
+        missed: an approved fraud; `"amount"`: what was paid.
+        declined: a genuine payment that was declined.
+
+    Raises:
+        ConfigurationError: a cost that is negative, infinite or no number.
+
+    >>> import numpy as np
+    >>> Cost(review=4.0, missed=50.0).of_missed(np.array([12.5, 900.0])).tolist()
+    [50.0, 50.0]
     >>> Cost(missed="payment")
     Traceback (most recent call last):
     shroff.errors.ConfigurationError: expected `missed` as a cost of 0 or more or as "amount", got a text

@@ -43,6 +43,13 @@ class Entity(msgspec.Struct, frozen=True):
     Every method gives one feature per window. A feature is null for a payment without the key, and where its
     description says so.
 
+    Args:
+        name: what it is called in the names of its features, such as `card`.
+        columns: the key column, or several: a card at a merchant is `["card_id", "merchant_id"]`.
+
+    Raises:
+        ConfigurationError: a name that is no identifier, or no column.
+
     >>> Entity("card", "card_id").count(["1h", "1d"])[1].name
     'card_count_1d'
     """
@@ -187,13 +194,32 @@ class Entity(msgspec.Struct, frozen=True):
 class Aggregate(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="aggregate", forbid_unknown_fields=True
 ):
-    """One aggregate of one entity over one window; see `shroff.features.window` for what the options mean.
+    """One aggregate of one entity over one window, as the methods of `Entity` make it.
 
-    `where` keeps the events for which a SQL condition is true; `include_current` counts the payment itself too;
-    `condition` is what `share` is the share of.
+    Args:
+        entity: whose payments are looked at: those with the same key as this payment.
+        function: what is made of them.
+        window: how far back it looks, up to this payment: a whole number with `s`, `m`, `h` or `d`, such as `30m` or
+            `7d`. The methods take one window or a list of them, and give one feature for each.
+        column: the column that is added up, counted or compared.
+        where: a SQL condition; only payments for which it is true are counted. It reads the columns of the payment that
+            is counted; one on its result or label is true only once that has arrived.
+        delay: shifts the window back by a duration: of `7d` with a delay of `7d`, the week before last counts. What
+            reads labels waits so until they are known.
+        resolution: rounds times down to a duration on both sides of the window, so that less must be kept of a busy
+            key: over `30d` with a resolution of `1d` whole days count.
+        include_current: whether the payment itself counts too; not together with `delay`.
+        condition: the SQL condition that `share` is the share of.
+        half_life: the age at which a payment counts half, a duration; a sixteenth of it is the resolution.
+        prior: the share of fraud, 0 to 1, that `risk` starts from.
+        weight: how many payments the prior counts as, 0 or more.
+        name: the feature's name; by default it is computed from all of the above. For several windows, `{window}` in it
+            stands for each.
 
     Raises:
         ConfigurationError: options that do not fit the function or each other.
+        UnknownColumn: where the project is defined, the schema has no such column.
+        InvalidExpression: where the project is defined, a condition does not parse or fit.
     """
 
     entity: Entity
@@ -276,11 +302,7 @@ class Sql(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=True):
 
 
 class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_fields=True):
-    """A part of the payment's local time, in the schema's time zone.
-
-    `hour` 0–23; `weekday` Monday … Sunday; `part_of_day` Night (0–5), Morning (6–11), Afternoon (12–17),
-    Evening (18–23); `weekend` 1 on Saturday and Sunday; `night` 1 from 0 to 5 o'clock.
-    """
+    """A part of the payment's local time, in the schema's time zone; see `calendar`."""
 
     part: CalendarPart
     name: str = ""
@@ -298,6 +320,13 @@ Feature = Aggregate | Sql | Calendar
 def sql(name: str, expression: str) -> Sql:
     """A feature from a SQL expression: a number, a text, or a condition (1.0 true, 0.0 false, null unknown).
 
+    It is checked against the schema where the project is defined: an expression that does not parse or fit raises
+    InvalidExpression there, a name that is no column or earlier feature UnknownColumn.
+
+    Args:
+        name: the feature's name.
+        expression: over the columns of the payment, amounts in major units, and the features before it.
+
     >>> sql("same_country", "request_country = account_country").name
     'same_country'
     """
@@ -305,7 +334,15 @@ def sql(name: str, expression: str) -> Sql:
 
 
 def calendar(part: CalendarPart, *, name: str = "") -> Calendar:
-    """A feature from the payment's local time.
+    """A feature from the payment's local time, in the schema's `timezone` or else UTC.
+
+    Args:
+        part: `hour` is 0–23; `weekday` Monday … Sunday; `part_of_day` Night (0–5), Morning (6–11), Afternoon (12–17),
+            Evening (18–23); `weekend` 1 on Saturday and Sunday, else 0; `night` 1 from 0 to 5 o'clock, else 0.
+        name: the feature's name; by default that of the part.
+
+    Raises:
+        ConfigurationError: a part that there is not.
 
     >>> calendar("weekday").name
     'weekday'
@@ -316,10 +353,20 @@ def calendar(part: CalendarPart, *, name: str = "") -> Calendar:
 class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A named, versioned list of features of one payment log.
 
-    `of` is the schema of that log; it may be left out where a project gives it.
+    Args:
+        name: what it is called in the feature store.
+        features: what `Entity`, `sql` and `calendar` make; lists of them, as for several windows, may stand among them.
+        version: 1 or more; raise it when a feature changes its meaning.
+        of: the schema of the log; it may be left out where a project gives it.
+        description: for people.
 
     Raises:
         ConfigurationError: two features with one name.
+
+    >>> card = Entity("card", "card_id")
+    >>> group = FeatureGroup("velocity", [card.count(["1h", "1d"]), sql("big", "amount > 500"), calendar("night")])
+    >>> [feature.name for feature in group.definitions]
+    ['card_count_1h', 'card_count_1d', 'big', 'night']
     """
 
     name: str

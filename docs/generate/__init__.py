@@ -1,0 +1,69 @@
+"""The reference for authors of projects, generated from docstrings, settings, grammar and commands.
+
+    python -m docs.generate        writes docs/reference; `make reference` does the same
+
+`pages()` gives every page by its path; a test compares them with what is committed. A parameter without a line in its
+docstring is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from docs.generate import commands, features, language, settings
+from docs.generate.docstrings import page, table
+
+from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql
+
+_DEFINITIONS: dict[str, Callable[..., Any]] = {
+    "project": Project,
+    "schema": Schema,
+    "entity": Entity,
+    "feature_group": FeatureGroup,
+    "sql": sql,
+    "calendar": calendar,
+    "policy": Policy,
+    "rule": Rule,
+    "cost": Cost,
+}
+
+
+def pages() -> dict[str, str]:
+    """Every page of the reference, as Markdown, by its path below `docs/reference`."""
+    definitions = {f"{name}.md": page(thing) for name, thing in _DEFINITIONS.items()}
+    aggregates = features.pages()
+    definitions["entity.md"] += "\n## Aggregates\n\n" + _links(aggregates) + "\n"
+    found = definitions | aggregates | language.pages() | settings.pages() | commands.pages()
+    return found | {"README.md": _contents(found)}
+
+
+def _contents(found: dict[str, str]) -> str:
+    def links(folder: str) -> str:
+        return _links({name: text for name, text in found.items() if name.rpartition("/")[0] == folder})
+
+    parts = [
+        "# Reference",
+        "What a project is written with, one page each. `make reference` generates these pages from the code.",
+        "## Definitions, language, settings",
+        links(""),
+        "## Aggregates: the methods of `Entity`",
+        links("aggregates"),
+        "## Commands",
+        links("commands"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _links(found: dict[str, str]) -> str:
+    return table(["page", "what"], [[f"[{_title(text)}]({name})", _summary(text)] for name, text in found.items()])
+
+
+def _title(text: str) -> str:
+    return text.splitlines()[0].removeprefix("# ")
+
+
+def _summary(text: str) -> str:
+    """The first sentence after the title and the signature."""
+    paragraphs = [part for part in text.split("\n\n")[1:] if not part.startswith(("```", "|"))]
+    return " ".join(paragraphs[0].split()).split(". ")[0].removesuffix(".")

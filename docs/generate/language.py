@@ -1,0 +1,85 @@
+"""The page of the expression language, from its grammar and with values worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from docs.generate.docstrings import read, rendered, table
+
+import shroff.expression
+from shroff.expression import Kind, parse
+from shroff.expression.grammar import FUNCTIONS, OPERATORS, Rule
+
+_ROW: dict[str, float | str | bool | None] = {
+    "amount": 136.69, "items": 3.0, "country": "DK", "name": "Ada Lovelace", "phone": None, "is_new": True,
+}  # fmt: skip
+_KINDS: dict[str, Kind] = {
+    "amount": "number", "items": "number", "country": "text", "name": "text", "phone": "text", "is_new": "boolean",
+}  # fmt: skip
+_SYMBOLS = {"NEG": "- (before a number)", "CONCAT": "||"}
+_LISTS = {"nordic": ["DK", "NO", "SE"]}
+_EXAMPLES = (
+    *("amount > 100 AND country = 'DK'", "NOT is_new", "phone = '1'", "phone IS NULL", "amount BETWEEN 100 AND 200"),
+    *("country IN ('DK', 'SE')", "country IN nordic", "name LIKE 'Ada%'", "amount / items", "amount % items"),
+    *(
+        "amount / 0",
+        "-amount + 2 * items",
+        "ABS(items - 5)",
+        "SQRT(16)",
+        "LN(1)",
+        "ROUND(amount)",
+        "LEAST(amount, items)",
+    ),
+    *("GREATEST(amount, items)", "LOWER(country)", "UPPER(name)", "LENGTH(name)"),
+    *("CONCAT(country, ':', name)", "country || phone", "COALESCE(phone, 'none')", "NULLIF(items, 3)"),
+    "CASE WHEN amount > 100 THEN 'large' ELSE 'small' END",
+)
+
+
+def pages() -> dict[str, str]:
+    """One page: what there is, what it takes and gives, and what it means."""
+    parts = [
+        "# SQL: operators and functions",
+        rendered(read(shroff.expression).prose),
+        "## Operators",
+        _rules([rule._replace(op=_SYMBOLS.get(rule.op, rule.op)) for rule in OPERATORS.values()]),
+        "## Functions",
+        _rules(sorted(FUNCTIONS.values())),
+        "## Examples",
+        f"For a payment with {_said(_ROW)}, and the list `nordic` of DK, NO and SE:",
+        table(["expression", "value"], [[f"`{text}`", _value(text)] for text in _EXAMPLES]),
+        "## Errors",
+        table(
+            ["error", "when"],
+            [
+                ["`InvalidExpression`", "it does not parse, uses more than the language, or mixes kinds"],
+                ["`UnknownColumn`", "it names a column or feature that there is not"],
+            ],
+        ),
+    ]
+    return {"sql_language.md": "\n\n".join(parts) + "\n"}
+
+
+def _rules(rules: Sequence[Rule]) -> str:
+    rows = [[f"`{one.op}`", " or ".join(one.takes), one.gives or "what it takes", _how_many(one)] for one in rules]
+    return table(["", "takes", "gives", "arguments"], rows)
+
+
+def _how_many(rule: Rule) -> str:
+    if rule.most == rule.fewest:
+        return str(rule.fewest)
+    return f"{rule.fewest} or more" if rule.most is None else f"{rule.fewest} to {rule.most}"
+
+
+def _said(row: dict[str, float | str | bool | None]) -> str:
+    return ", ".join(f"`{name}` {_written(value)}" for name, value in row.items())
+
+
+def _value(text: str) -> str:
+    return _written(parse(text, _KINDS, list(_LISTS)).closure(_LISTS)(_ROW))
+
+
+def _written(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "NULL", True: "TRUE", False: "FALSE"}[value]
+    return f"`{value!r}`" if isinstance(value, str) else f"{value:.12g}"

@@ -1,0 +1,55 @@
+"""The reference is what the code says now, and its examples run as they are copied."""
+
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+
+import pytest
+from docs.generate import pages
+from docs.generate.docstrings import page, read
+
+from shroff import Cost
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+PAGES = pages()
+
+
+def test_the_committed_pages_are_those_that_are_generated() -> None:
+    committed = {str(path.relative_to(FOLDER)): path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.md")}
+    assert committed.keys() == PAGES.keys()
+    for name, text in PAGES.items():
+        assert committed[name] == text, f"{name} is not what the code says now: run `make reference`"
+
+
+@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if ">>>" in text])
+def test_examples_run_as_they_are_copied(name: str) -> None:
+    examples = PAGES[name].replace("```", "\n")
+    test = doctest.DocTestParser().get_doctest(examples, {}, name, name, 0)
+    runner = doctest.DocTestRunner()
+    assert runner.run(test).failed == 0
+
+
+def test_every_page_is_in_the_contents() -> None:
+    for name in PAGES.keys() - {"README.md"}:
+        assert f"]({name})" in PAGES["README.md"]
+
+
+def test_a_parameter_without_a_line_is_refused() -> None:
+    def undocumented(first: int, second: int) -> None:
+        """Do nothing.
+
+        Args:
+            first: is described.
+        """
+
+    with pytest.raises(ValueError, match="expected a line on `second`"):
+        page(undocumented)
+
+
+def test_a_docstring_is_read_in_parts() -> None:
+    parts = read(Cost)
+    assert parts.entries("Args")["review"] == "a person's time for one payment."
+    assert parts.entries("Raises").keys() == {"ConfigurationError"}
+    assert parts.examples.startswith(">>> ")
+    assert "Args" not in parts.prose
