@@ -112,6 +112,14 @@ def test_a_bundle_knows_the_currency_it_was_trained_in(tmp_path: Path) -> None:
     assert load(tmp_path / "bundle").currency == "USD"
 
 
+def test_a_bundle_knows_which_columns_hold_long_numbers(tmp_path: Path) -> None:
+    made = project()
+    digits = np.random.default_rng(4).integers(10**15, 10**16, ROWS).astype(str)
+    run = train_models(made, cleaned(log(yen=False).with_columns(id=pl.Series(digits)), made))
+    package(made, run, tmp_path / "bundle", accept=["no_lift", "calibration"])
+    assert load(tmp_path / "bundle").numbers == ("id",)
+
+
 def test_no_model_learns_from_amounts_as_they_were_paid() -> None:
     made = project(msgspec.structs.replace(SCHEMA, rates=RATES), inputs=["original_amount"])
     with pytest.raises(ConfigurationError, match="learn from `amount`"):

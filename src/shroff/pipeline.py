@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
+from shroff.collect import Cleaned, Schema, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
+from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
+from shroff.collect.wire import live_scales
 from shroff.errors import CheckFailed, ConfigurationError
 from shroff.evaluate import Metrics, parse
 from shroff.experiment import Dataset, Run, Trained, train
@@ -224,12 +226,18 @@ def package(
         metrics=summary(run) | {"accepted": accept},
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
+        numbers=long_numbers(run.dataset.table, _open_columns(project.plan.schema)),
         history=extent(run.dataset.table, run.dataset.schema),
         model=model,
         held_out=chosen.kept,
         chosen=given.open,
     )
     return Packaged(save(bundle, folder), Path(folder))
+
+
+def _open_columns(schema: Schema) -> list[str]:
+    """The columns of a live payment whose texts anybody can read."""
+    return [name for name, scale in live_scales(schema).items() if scale in ("id", "nominal", "key")]
 
 
 def summary(run: Run) -> dict[str, Any]:

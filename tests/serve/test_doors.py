@@ -142,6 +142,21 @@ def test_nan_is_missing_in_the_protocols_whose_clients_write_it(
     assert "Infinity is not JSON" in str(answered(post(service, door, text(-math.inf))))
 
 
+@pytest.mark.parametrize("door", [door for door in DOORS if door != "open inference"])
+def test_a_card_number_in_the_clear_is_refused(service: Service, pay: Pay, door: str) -> None:
+    service.request("POST", "/v1/decisions", json=pay(payment_id="known"))
+    sent = DOORS[door][1](pay(payment_id=f"card {door}", card_id="4111 1111 1111 1111"))
+    if door == "result":
+        sent = {"result": "4111111111111111"}
+    elif door == "label":
+        sent |= {"source": "4111-1111-1111-1111"}
+    told = answered(post(service, door, json.dumps(sent).encode()))
+    assert "card number" in str(told)
+    assert "4111" not in str(told)
+    for file in service.home.glob("ledger.db*"):
+        assert b"4111" not in file.read_bytes()
+
+
 def test_nan_in_a_tensor_is_missing(service: Service) -> None:
     def probability(value: float | None) -> object:
         sent = tensors()

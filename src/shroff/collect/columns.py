@@ -10,9 +10,10 @@ import polars as pl
 
 from shroff.canonical import ODD, canonical
 from shroff.collect import money
+from shroff.collect.cards import looks_like_card_numbers
 from shroff.collect.nulls import Alike, alike
 from shroff.collect.numbers import numbers_of
-from shroff.collect.personal import looks_like_card_numbers, tokens
+from shroff.collect.personal import tokens
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.times import parse_times
 from shroff.collect.values import (

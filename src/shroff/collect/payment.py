@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final, cast
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ import polars as pl
 
 from shroff.canonical import AFTER_DIGITS, FLAGS
 from shroff.collect import money
+from shroff.collect.cards import is_card_number
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import in_major
 from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once
@@ -39,6 +40,8 @@ from shroff.errors import BadPayment, ConfigurationError
 
 Value = str | float | int | bool | None
 _BACKSLASH: Final = ord("\\")
+_SHORT: Final = 12
+"""A text of so many characters is no card number."""
 _ESCAPED_COLON: Final = b"\\u003"
 
 
@@ -69,6 +72,7 @@ class PaymentReader:
     Args:
         key: of the HMAC over personal columns.
         currency: the only one that payments may be in, of a schema without exchange rates; None takes any.
+        numbers: columns of long numbers that are no card numbers, see `long_numbers`; elsewhere one is refused.
 
     >>> schema = Schema(id="id", time="at", amount="eur", nominal=["mcc"])
     >>> reader = PaymentReader(schema, key=b"k" * 32)
@@ -81,7 +85,7 @@ class PaymentReader:
     shroff.errors.BadPayment: unknown field `euro`: did you mean `eur`?
     """
 
-    def __init__(self, schema: Schema, *, key: bytes, currency: str | None = None) -> None:
+    def __init__(self, schema: Schema, *, key: bytes, currency: str | None = None, numbers: Iterable[str] = ()) -> None:
         self.schema = schema
         scales = live_scales(schema)
         self.fields = tuple(scales)
@@ -95,13 +99,15 @@ class PaymentReader:
         )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
         self._token = tokenizer(key)
-        self._names, self._personal, numbers = (
+        self._names, self._personal, quantities = (
             tuple(name for name, scale in scales.items() if scale in wanted)
             for wanted in (("nominal", "key"), ("personal",), ("amount", "numeric"))
         )
+        open_scales = ("id", "nominal", "key", "currency")
+        self._guarded = frozenset(name for name, scale in scales.items() if scale in open_scales) - {*numbers}
         self._nulls = frozenset(schema.nulls)
         self._null_numbers = frozenset(null_numbers(schema.nulls))
-        self._gapped = numbers if self._null_numbers else ()
+        self._gapped = quantities if self._null_numbers else ()
         self._odd = self._nulls | FLAGS.keys()
         self._fixed = money.EXPONENT[schema.default_currency]
         self._only = currency if schema.rates is None else None
@@ -175,7 +181,12 @@ class PaymentReader:
         # most texts are the one text of what they say: only the others cost a call
         for name in self._names:
             value = values[name]
-            if value.__class__ is not str or (value < AFTER_DIGITS and not value.isdigit()) or value in self._odd:
+            if (
+                value.__class__ is not str
+                # long ones may be card numbers
+                or (value < AFTER_DIGITS and (len(value) > _SHORT or not value.isdigit()))
+                or value in self._odd
+            ):
                 values[name] = self._text(name, value)
         for name in self._gapped:
             if values[name] in self._null_numbers:
@@ -208,6 +219,8 @@ class PaymentReader:
         found = text_of(text)
         if found is None or found in self._nulls:
             raise BadPayment(f"Expected {VALUE}, got none - at `$.{field}`")
+        if is_card_number(found):
+            raise card_number(field)
         return found
 
     def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
@@ -226,6 +239,8 @@ class PaymentReader:
         if text is None or text in self._nulls:
             self._allow_none(name)
             return None
+        if len(text) > _SHORT and name in self._guarded and is_card_number(text):
+            raise card_number(name)
         return text
 
     def _allow_none(self, name: str) -> None:
@@ -274,6 +289,14 @@ class PaymentReader:
 
     def _bad(self, name: str, wanted: str, value: Value) -> BadPayment:
         return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
+
+
+def card_number(field: str) -> BadPayment:
+    """What is wrong with a field that holds a card number which anybody could read."""
+    return BadPayment(
+        f"Expected no card number that anybody can read, got one - at `$.{field}`: send another id, or declare the "
+        "column in Schema(personal=[…]), so that only a keyed hash of it is kept."
+    )
 
 
 def counted_in(payment: Payment, schema: Schema) -> str:

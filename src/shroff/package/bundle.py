@@ -67,6 +67,8 @@ class Bundle:
     fingerprint: str
     model: bytes
     currency: str | None = None
+    numbers: tuple[str, ...] = ()
+    """Columns whose values are long numbers and no card numbers: no live value of theirs is taken for one."""
     history: Extent | None = None
     """The payments over which the features of training were computed; None where that is not known."""
     held_out: HeldOut | None = None
@@ -100,6 +102,7 @@ def save(bundle: Bundle, folder: str | Path) -> Bundle:
         "created": bundle.created or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "fingerprint": bundle.fingerprint,
         "currency": bundle.currency,
+        "numbers": bundle.numbers,
         "history": bundle.history,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -149,6 +152,7 @@ def load(folder: str | Path) -> Bundle:
             metrics=_decode(content["metrics.json"], source / "metrics.json"),
             fingerprint=manifest["fingerprint"],
             currency=manifest["currency"],
+            numbers=tuple(manifest.get("numbers", ())),
             history=msgspec.convert(manifest.get("history"), Extent | None),
             model=content["model.onnx"],
             held_out=thresholds.held_out,

@@ -10,6 +10,8 @@ from typing import Literal
 
 from shroff.canonical import canonical
 from shroff.collect import Payment, PaymentReader
+from shroff.collect.cards import is_card_number
+from shroff.collect.payment import card_number
 from shroff.errors import BadPayment, LedgerUnavailable, NotFound
 from shroff.features.window import micros
 from shroff.serve.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
@@ -142,6 +144,8 @@ class Intake:
         await self._stored(payment_id)
         if isinstance(value, str):
             value = self.reader.name(value, field="result")
+        if source is not None and is_card_number(source):
+            raise card_number("source")
         record = LaterRecord(value, at, source)
         await self._events.record(PendingEvent(kind, payment_id, record, fingerprint(encode(record))))
 

@@ -339,7 +339,9 @@ class Scorer(Intake):
         self.follow_lists()
 
     def _reader(self, bundle: Bundle) -> PaymentReader:
-        return PaymentReader(self._state.engine.plan.schema, key=self._key, currency=bundle.currency)
+        return PaymentReader(
+            self._state.engine.plan.schema, key=self._key, currency=bundle.currency, numbers=bundle.numbers
+        )
 
     def _require_same_payments(self, schema: Schema) -> None:
         """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""

@@ -1,0 +1,146 @@
+"""Card numbers told from other numbers: a column of them, and a single one."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shroff.collect import PaymentReader, Schema
+from shroff.collect.cards import is_card_number, long_numbers, looks_like_card_numbers
+from shroff.errors import BadPayment
+
+# numbers that the schemes and their processors publish for tests
+PUBLISHED = [
+    "4111111111111111",
+    "4222222222222",
+    "4917610000000000003",
+    "5555555555554444",
+    "2223003122003222",
+    "378282246310005",
+    "30569309025904",
+    "36227206271667",
+    "6011111111111117",
+    "3530111333300000",
+    "6205500000000000004",
+    "6759649826438453",
+    "2200000000000053",
+    "6082011111111113",
+]
+SCHEMA = Schema(
+    id="id", time="at", amount="amount", currency="currency", nominal=["mcc"], personal=["name"], keys=["card_id"]
+)
+GOOD = {"id": "p1", "at": "2024-05-04T10:00:00Z", "amount": 5.0, "currency": "EUR", "card_id": "c1"}
+
+
+def _luhn(digits: str) -> str:
+    """The digit that makes a number valid (ISO/IEC 7812-1, annex B), the slow way."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value
+    return digits + str(-total % 10)
+
+
+def _cards(count: int, length: int, seed: int = 0) -> list[str]:
+    draw = random.Random(seed)
+    return [_luhn("".join(draw.choices("0123456789", k=length - 1))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("length", range(13, 20))
+@pytest.mark.parametrize("mark", ["", " ", "-"])
+def test_card_numbers_of_every_length_and_print_are_found(length: int, mark: str) -> None:
+    printed = [mark.join(number[at : at + 4] for at in range(0, length, 4)) for number in _cards(30, length)]
+    assert looks_like_card_numbers(pl.Series(printed))
+
+
+def test_a_few_card_numbers_among_other_texts_are_found() -> None:
+    assert looks_like_card_numbers(pl.Series(_cards(25, 16) + ["paid at the till"] * 5_000))
+
+
+@pytest.mark.parametrize("length", [12, 20])
+def test_numbers_of_another_length_are_none(length: int) -> None:
+    assert not looks_like_card_numbers(pl.Series(_cards(50, length)))
+
+
+def test_random_numbers_are_none() -> None:
+    draw = random.Random(1)
+    assert not looks_like_card_numbers(pl.Series([str(draw.randrange(10**15, 10**16)) for _ in range(500)]))
+
+
+def test_a_number_that_comes_often_is_one_number() -> None:
+    assert not looks_like_card_numbers(pl.Series(_cards(1, 15) * 40 + ["x"] * 100))
+
+
+@pytest.mark.parametrize("values", [[], [None, None], ["", "abc"], ["20.30.30.40", "120.30.130.40"]])
+def test_other_texts_are_none(values: list[str | None]) -> None:
+    assert not looks_like_card_numbers(pl.Series(values, dtype=pl.String))
+
+
+@pytest.mark.parametrize("number", PUBLISHED)
+@pytest.mark.parametrize("mark", ["", " ", "-", "  "])
+def test_a_single_card_number_is_known(number: str, mark: str) -> None:
+    assert is_card_number(mark.join(number[at : at + 4] for at in range(0, len(number), 4)))
+    assert is_card_number(f" {number} ")
+
+
+@given(st.sampled_from(PUBLISHED), st.integers(0, 12), st.integers(1, 9))
+def test_a_digit_that_was_mistyped_makes_it_none(number: str, place: int, more: int) -> None:
+    digit = (int(number[place]) + more) % 10
+    assert not is_card_number(f"{number[:place]}{digit}{number[place + 1 :]}")
+
+
+@given(st.text(max_size=30) | st.text(alphabet="0123456789 -", max_size=30))
+def test_what_is_one_has_the_digits_and_the_sum_of_one(text: str) -> None:
+    digits = text.replace(" ", "").replace("-", "")
+    if is_card_number(text):
+        assert 13 <= len(digits) <= 19
+        assert _luhn(digits[:-1]) == digits
+
+
+def test_few_honest_numbers_are_taken_for_one() -> None:
+    draw = random.Random(5)
+    taken = sum(is_card_number(str(draw.randrange(10**15, 10**16))) for _ in range(20_000))
+    assert taken < 20_000 / 25
+    moments = range(1_700_000_000_000, 1_700_000_020_000)
+    assert not any(is_card_number(str(moment)) for moment in moments), "milliseconds since 1970"
+
+
+@pytest.mark.parametrize("field", ["id", "card_id", "mcc"])
+@pytest.mark.parametrize("sent", ["4111111111111111", "4111 1111 1111 1111", 4111111111111111, 4111111111111111.0])
+def test_a_live_card_number_is_refused_where_anybody_could_read_it(field: str, sent: object) -> None:
+    reader = PaymentReader(SCHEMA, key=b"k" * 32)
+    with pytest.raises(BadPayment, match=rf"card number .* at `\$.{field}`") as refused:
+        reader.read(json.dumps(GOOD | {field: sent}).encode(), arrived=0)
+    assert "4111" not in str(refused.value)
+    kept = reader.read(json.dumps(GOOD | {"name": sent}).encode(), arrived=0)
+    assert "4111" not in str(kept)
+
+
+def test_a_column_of_long_numbers_is_known_by_its_values() -> None:
+    draw = random.Random(3)
+    numbers = [str(draw.randrange(10**15, 10**16)) for _ in range(2_000)]
+    cards = [number for number in _cards(4_000, 16) if number[0] in "45"]
+    table = pl.DataFrame(
+        {
+            "numbers": numbers,
+            "printed": [f"{number[:8]}-{number[8:]}" for number in numbers],
+            "some cards": numbers[:-200] + cards[:200],
+            "few": numbers[:19] + ["x"] * 1_981,
+            "texts": [f"c{number}" for number in numbers],
+            "amount": range(2_000),
+        }
+    )
+    assert long_numbers(table, table.columns) == ("numbers", "printed")
+
+
+def test_a_column_of_long_numbers_may_have_any() -> None:
+    reader = PaymentReader(SCHEMA, key=b"k" * 32, numbers=["card_id"])
+    body = json.dumps(GOOD | {"card_id": "4111111111111111"}).encode()
+    assert reader.read(body, arrived=0).values["card_id"] == "4111111111111111"
+    with pytest.raises(BadPayment):
+        reader.read(json.dumps(GOOD | {"mcc": "4111111111111111"}).encode(), arrived=0)
