@@ -116,7 +116,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         f"{1000 * seconds / SENT:.1f} ms each with features and a synced ledger.",
         _decision_table(table),
         "One decision, whole:",
-        json.dumps(shown, indent=2),
+        json.dumps(shown, indent=2, ensure_ascii=False),
     ]
     payment = _payload(sent.row(SENT - 1, named=True)) | {"transaction_id": "my-first-payment"}
     return Outcome(parts, document, server, url, command, payment, key)

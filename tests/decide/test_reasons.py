@@ -253,12 +253,12 @@ def test_one_usual_value_may_have_raised_the_score_alone() -> None:
     assert reason.text == "no unusual value raised the score, but this one did: amount 900.00"
 
 
-def test_of_a_number_that_is_not_always_there_a_share_is_of_those_that_have_it() -> None:
+def test_of_a_number_that_is_not_always_there_a_share_is_of_where_it_is_known() -> None:
     table = pl.DataFrame({"items": [None] * 50 + [float(n) for n in range(50)]})
     learned = Preparation.learn(table, numeric=["items"], nominal=[])
     assert explain({"items": None}, [1.0], learned)[0].code == "VALUES_TOGETHER"
     (reason,) = explain({"items": 49.0}, [1.0], learned)
-    assert reason.text == "`items` is 49; higher than 98 % of payments that have one; usual 2–47"
+    assert reason.text == "`items` is 49; higher than 98 % of payments where it is known; usual 2–47"
 
 
 def test_nothing_is_called_unusual_where_it_was_not_learned() -> None:

@@ -75,7 +75,7 @@ def test_equal_policies_have_equal_bytes(bundle: Bundle) -> None:
         ({"rules": [Rule("r", "host_id IN blokked")]}, InvalidExpression, "did you mean `blocked`"),
         ({"rules": [Rule("r", "amount >")]}, InvalidExpression, "does not fit logistic_regression, version .* rule"),
         ({"rules": [Rule("r", "amount + 1")]}, InvalidExpression, "true or false, got a number"),
-        ({"lists": {"blocked": [5411]}}, ConfigurationError, "Expected `str`, got `int`"),
+        ({"lists": {"blocked": ["h1", None]}}, ConfigurationError, "a value in each place of `blocked`"),
     ],
 )
 def test_a_misfit_is_one_sentence(

@@ -103,7 +103,7 @@ def _truth(spread: Spread) -> Callable[[float], Unusual | None]:
 def _quantity(spread: Spread, words: Words) -> Callable[[float], Unusual | None]:
     low, high = spread.usual
     usual = words.between(spread.usual)
-    among = "payments that have one" if spread.missing else "payments"
+    among = "payments where it is known" if spread.missing else "payments"
 
     def beyond(direction: Direction, how: str, end: float) -> dict[float, Unusual]:
         texts = {tail: f"{how} than {percent(1 - tail)} of {among}" for tail in TAILS}
