@@ -66,6 +66,8 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert set(trained["detectors"]) == {"rules", "logistic_regression", "boosted_trees"}
     report = answer(home, "report", home / "bundle")
     assert report["version"] == trained["bundle"]["version"]
+    again = shroff(home, "train", PAYMENTS, "--data", "nowhere.csv", "--bundle", home / "bundle")
+    assert (again.returncode, "pass --overwrite to replace it" in again.stderr) == (2, True)  # before any work
     assert report["detectors"] == trained["detectors"]
     assert report["findings"] == trained["findings"]
     assert report["parts"] == trained["parts"]
@@ -73,6 +75,8 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert sum(part["payments"] for part in trained["parts"].values()) == collected["kept"]
     printed = shroff(home, "report", home / "bundle").stdout
     assert "judged by" in printed
+    assert "Decisions by probability" in printed
+    assert trained["detectors"]["boosted_trees"]["thresholds"]["cost_per_day"] > 0
     assert all(name in printed for name in trained["detectors"])
     assert "doctor found" in printed
 
@@ -85,7 +89,8 @@ def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
     assert "random_split" in done.stdout
     assert not (home / "random").exists()
     assert shroff(home, *words, "--accept", "nonsense").returncode == 2
-    accepted = answer(home, *words, "--accept", "random_split")
+    answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / "random")
+    accepted = answer(home, *words, "--accept", "random_split", "--overwrite")
     assert [finding["check"] for finding in accepted["findings"]] == ["random_split"]
     assert "despite the check random_split" in shroff(home, "report", home / "random").stdout
 

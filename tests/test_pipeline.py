@@ -13,7 +13,7 @@ import pytest
 from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rates, Rule, Schema
 from shroff.collect import clean
 from shroff.detect import LogisticRegression, Rules
-from shroff.errors import ConfigurationError, MixedCurrencies
+from shroff.errors import BundleError, ConfigurationError, MixedCurrencies
 from shroff.package import load
 from shroff.pipeline import package, summary, train_models
 
@@ -124,3 +124,27 @@ def test_no_model_learns_from_amounts_as_they_were_paid() -> None:
     made = project(msgspec.structs.replace(SCHEMA, rates=RATES), inputs=["original_amount"])
     with pytest.raises(ConfigurationError, match="learn from `amount`"):
         train_models(made, cleaned(log(yen=True), made))
+
+
+def test_thresholds_that_a_policy_gives_are_those_shown_and_their_cost(tmp_path: Path) -> None:
+    made = project(policy=Policy(cost=Cost(review=4.0), review_at=0.2, decline_at=0.2))
+    run = train_models(made, cleaned(log(yen=False), made))
+    shown = summary(run)["detectors"]["logistic_regression"]["thresholds"]
+    assert (shown["review_at"], shown["decline_at"], shown["review_band"]) == (0.2, 0.2, False)
+    assert (shown["reviews_per_day"], shown["declines_per_day"] > 0) == (0.0, True)
+    given = run.best.kept.at(0.2, 0.2, Cost(review=4.0))
+    assert shown["cost_per_day"] == given.total_cost / run.best.kept.days
+
+
+def test_a_bundle_is_not_overwritten_in_silence(tmp_path: Path) -> None:
+    made = project()
+    run = train_models(made, cleaned(log(yen=False), made))
+    accept = ["no_lift", "calibration"]
+    first = package(made, run, tmp_path / "bundle", accept=accept).bundle
+    with pytest.raises(BundleError, match=r"holds a bundle already; .*--overwrite"):
+        package(made, run, tmp_path / "bundle", accept=accept)
+    assert load(tmp_path / "bundle").digest == first.digest
+    package(made, run, tmp_path / "bundle", accept=accept, overwrite=True)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(BundleError, match="is no bundle"):
+        package(made, run, tmp_path / "other", accept=accept, overwrite=True)

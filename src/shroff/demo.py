@@ -83,7 +83,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
     cleaned = collect_table(project, folder / "payments.parquet", key=settings.hmac_key())
     run = train_models(project, cleaned.frame, split=SPLIT.format(start=START), progress=progress)
     progress("package")
-    packaged = package(project, run, folder / "bundle")
+    packaged = package(project, run, folder / "bundle", overwrite=True)
     chosen = _busiest(log, DAYS - 22)
     write(log[: chosen.start], folder / "history.parquet")
     progress("start the service")

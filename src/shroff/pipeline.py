@@ -17,12 +17,13 @@ from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
 from shroff.collect.wire import live_scales
+from shroff.decide.policy import Policy
 from shroff.errors import CheckFailed, ConfigurationError
-from shroff.evaluate import Metrics, parse
+from shroff.evaluate import Metrics, Thresholds, parse
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
-from shroff.package import Bundle, check_model, save
+from shroff.package import Bundle, check_model, require_free, save
 from shroff.project import Project
 from shroff.store import FeatureStore
 
@@ -158,7 +159,17 @@ def train_models(
         say=say,
     )
     progress("examine the data")
-    return replace(run, findings=tuple(examine_data(dataset, frame, project.plan, parse(run.split), run.rows)))
+    found = tuple(examine_data(dataset, frame, project.plan, parse(run.split), run.rows))
+    trained = tuple(replace(one, thresholds=_in_force(one, project.policy)) for one in run.trained)
+    return replace(run, trained=trained, findings=found)
+
+
+def _in_force(trained: Trained, policy: Policy) -> Thresholds:
+    """The thresholds that a detector would be served with: the policy's own where it gives them."""
+    found = policy.with_thresholds(trained.thresholds.review_at, trained.thresholds.decline_at)
+    if found.review_at is None or found.decline_at is None:
+        return trained.thresholds
+    return trained.kept.at(found.review_at, found.decline_at, policy.cost)
 
 
 def _reader_of_amounts(project: Project) -> str | None:
@@ -188,11 +199,13 @@ def package(
     *,
     trained: Trained | None = None,
     accept: Iterable[str] = (),
+    overwrite: bool = False,
 ) -> Packaged:
     """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX model.
 
     Args:
         accept: the doctor's checks by name whose failures are known and accepted.
+        overwrite: whether a bundle that is there already is replaced.
 
     Raises:
         CheckFailed: the doctor found a failure that is not accepted.
@@ -200,6 +213,7 @@ def package(
     """
     chosen = trained or run.best
     accept = accepted(accept)
+    require_free(folder, overwrite=overwrite)
     failures = run.failures(chosen, accept=accept)
     if failures:
         sentences = "; ".join(one.sentence for one in failures)
@@ -260,6 +274,8 @@ def summary(run: Run) -> dict[str, Any]:
                 "thresholds": {
                     "review_at": trained.thresholds.review_at,
                     "decline_at": trained.thresholds.decline_at,
+                    "review_band": trained.thresholds.review_band,
+                    **trained.kept.a_day(trained.thresholds, run.cost),
                 },
                 "seconds": round(trained.seconds, 3),
                 "tuning": None if trained.tuning is None else trained.tuning.to_dict(),

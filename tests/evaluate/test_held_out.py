@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate import Cost, HeldOut, choose_thresholds
+from shroff.evaluate import Cost, HeldOut, choose_thresholds, total_cost
 
 COSTS = st.sampled_from([Cost(), Cost(review=1.0, missed=64.0, declined=2.0), Cost(review=16.0, declined=0.0)])
 # sums of such amounts are exact in whatever order
@@ -25,6 +25,21 @@ def test_few_scores_give_the_same_thresholds_in_bins(
     kept = msgspec.json.decode(msgspec.json.encode(kept), type=HeldOut)
     found = kept.thresholds(cost, reviews)
     assert found == choose_thresholds(y, p / 20, amount, cost=cost, reviews_per_day=reviews, days=days)
+
+
+@given(ROWS, COSTS, st.none() | st.integers(0, 30))
+def test_thresholds_come_to_the_same_however_they_are_asked_for(
+    rows: list[tuple[bool, int, int]], cost: Cost, reviews: int | None
+) -> None:
+    y, p, amount = (np.array(column) for column in zip(*rows, strict=True))
+    kept = HeldOut.of(y, p / 20, amount, days=2.0)
+    found = kept.thresholds(cost, reviews)
+    assert kept.at(found.review_at, found.decline_at, cost) == found
+    daily = kept.a_day(found, cost)
+    assert daily["reviews_per_day"] == found.reviewed / 2
+    assert daily["cost_per_day"] * 2 == total_cost(y, found.actions(p / 20), amount, cost)
+    approved = np.full(len(y), "approve")
+    assert daily["cost_per_day_if_approved"] * 2 == total_cost(y, approved, amount, cost)
 
 
 def test_many_scores_take_few_bins_and_cost_hardly_more() -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shroff.evaluate import Cost, Metrics, cost_by_threshold, measure
-from shroff.evaluate.report import comparison, confusion, costs, payment_parts, to_json
+from shroff.evaluate.report import comparison, confusion, costs, decisions, no_review_band, payment_parts, to_json
 
 Y = np.array([0, 0, 0, 0, 1, 1])
 GOOD = measure(Y, np.array([0.1, 0.1, 0.2, 0.3, 0.8, 0.9]), threshold=0.5)
@@ -58,6 +58,17 @@ def test_parts_say_what_was_left_out_and_why() -> None:
     assert "without a label" in shown
     assert line(shown, "left")[-2:] == ["1,200", "70"]
     assert "40  unknown" in shown
+
+
+def test_decisions_show_thresholds_and_what_they_come_to_per_day() -> None:
+    a_day = {"reviews_per_day": 12.5, "declines_per_day": 3.0, "cost_per_day": 80.0, "cost_per_day_if_approved": 1200.0}
+    shown = text(decisions({"trees": {"review_at": 0.25, "decline_at": 2.0, **a_day}}))
+    assert line(shown, "trees") == ["trees", "0.2500", "never", "12.50", "3.00", "80.00", "1,200.00"]
+
+
+def test_equal_thresholds_are_said_aloud() -> None:
+    assert "trees has no review band: it declines from 0.4 on" in no_review_band("trees", 0.4)
+    assert "approves every payment" in no_review_band("trees", 2.0)
 
 
 def test_comparison_of_nothing_is_an_empty_table() -> None:

@@ -26,6 +26,7 @@ def train(
         ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there already.")] = False,
     tune: Annotated[int, typer.Option(help="Parameters to try per detector; a stopped search goes on.", min=0)] = 0,
     doctor: Annotated[
         Literal["quick", "full"], typer.Option(help="full: fit each detector once more, with another seed.")
@@ -43,12 +44,15 @@ def train(
     """
     from shroff.evaluate.report import findings
     from shroff.experiment.doctor import accepted
+    from shroff.package import require_free
     from shroff.pipeline import collect_table, package, silent, summary, train_models
     from shroff.project import load_project
 
     refused: CheckFailed | None = None
     with steps(quiet=as_json) as step:
         allowed = accepted(accept or ())
+        if bundle is not None:
+            require_free(bundle, overwrite=overwrite)
         loaded = load_project(project)
         step(f"read and clean {data}")
         settings = Settings.read()
@@ -68,7 +72,7 @@ def train(
         if bundle is not None:
             step(f"package {run.best.name}")
             try:
-                packaged = package(loaded, run, bundle, accept=allowed)
+                packaged = package(loaded, run, bundle, accept=allowed, overwrite=overwrite)
             except CheckFailed as error:
                 refused = error
     document = summary(run) | {"dropped": cleaned.dropped, "notices": cleaned.notices(loaded.schema)}
@@ -125,7 +129,7 @@ def _say(sentence: str) -> None:
 def _print_figures(summary: Mapping[str, Any]) -> None:
     """Print which payments a run learned from and was judged by, and its figures, from its summary."""
     from shroff.evaluate.metrics import Metrics
-    from shroff.evaluate.report import comparison, payment_parts
+    from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
 
     out.print(payment_parts({name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}))
     detectors = summary["detectors"]
@@ -138,3 +142,7 @@ def _print_figures(summary: Mapping[str, Any]) -> None:
         }
         if runs:
             out.print(comparison(runs, title=title))
+    out.print(decisions({name: one["thresholds"] for name, one in detectors.items()}))
+    for name, one in detectors.items():
+        if not one["thresholds"]["review_band"]:
+            out.print(no_review_band(name, one["thresholds"]["decline_at"]), soft_wrap=True)

@@ -85,6 +85,11 @@ class Thresholds:
     reviewed: int
     declined: int
 
+    @property
+    def review_band(self) -> bool:
+        """Whether there are probabilities at which a payment is reviewed."""
+        return self.review_at < self.decline_at
+
     def actions(self, probability: NDArray[np.generic]) -> NDArray[np.str_]:
         """`approve`, `review` or `decline` for each `probability` [n].
 

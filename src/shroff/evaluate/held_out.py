@@ -69,6 +69,33 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             lost=tuple(np.diff(saved[kept]).tolist()),
         )
 
+    def at(self, review_at: float, decline_at: float, cost: Cost) -> Thresholds:
+        """What these thresholds come to on these payments; a bin is above one if its lowest probability is.
+
+        >>> y, p, amount = np.array([0, 1, 1]), np.array([0.2, 0.6, 0.9]), np.array([5.0, 50.0, 70.0])
+        >>> HeldOut.of(y, p, amount).at(0.5, 0.8, Cost(review=4.0))
+        Thresholds(review_at=0.5, decline_at=0.8, total_cost=4.0, reviewed=1, declined=1)
+        """
+        lowest, payments, frauds = np.array(self.lowest), np.array(self.payments), np.array(self.frauds)
+        approved, declined = lowest < review_at, lowest >= decline_at
+        reviewed = int(payments[~approved & ~declined].sum())
+        genuine = int((payments - frauds)[declined].sum())
+        missed = float(self._lost(cost)[approved].sum())
+        total = missed + cost.review * reviewed + cost.declined * genuine
+        return Thresholds(review_at, decline_at, total, reviewed, int(payments[declined].sum()))
+
+    def a_day(self, thresholds: Thresholds, cost: Cost) -> dict[str, float]:
+        """Reviews, declines and cost per day at some thresholds, and the cost of approving every payment."""
+        return {
+            "reviews_per_day": thresholds.reviewed / self.days,
+            "declines_per_day": thresholds.declined / self.days,
+            "cost_per_day": thresholds.total_cost / self.days,
+            "cost_per_day_if_approved": float(self._lost(cost).sum()) / self.days,
+        }
+
+    def _lost(self, cost: Cost) -> NDArray[np.float64]:
+        return np.array(self.lost) if cost.missed == "amount" else cost.missed * np.array(self.frauds, dtype=np.float64)
+
     def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:
         """The thresholds that cost least on these payments, among the bins' lowest probabilities.
 
@@ -76,12 +103,11 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             ConfigurationError: a negative capacity.
         """
         payments, frauds = np.array(self.payments), np.array(self.frauds)
-        lost = np.array(self.lost) if cost.missed == "amount" else cost.missed * frauds
         return cheapest(
             np.array(self.lowest),
             np.cumsum(payments),
             np.cumsum(frauds),
-            np.cumsum(lost),
+            np.cumsum(self._lost(cost)),
             cost=cost,
             limit=capacity(reviews_per_day, self.days, int(payments.sum())),
         )

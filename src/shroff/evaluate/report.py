@@ -62,6 +62,29 @@ def comparison(runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Tra
     return table
 
 
+def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
+    """What each detector's thresholds come to per day, on payments that it did not learn from."""
+    table = Table(title="Decisions by probability, on held-out training payments", box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column("Detector")
+    for title in ("review from", "decline from", "reviews/day", "declines/day", "cost/day", "if all approved"):
+        table.add_column(title, justify="right")
+    for name, one in thresholds.items():
+        daily = [one[f"{what}_per_day"] for what in ("reviews", "declines", "cost")]
+        table.add_row(
+            name,
+            *(_threshold(one[f"{action}_at"]) for action in ("review", "decline")),
+            *(f"{figure:,.2f}" for figure in (*daily, one["cost_per_day_if_approved"])),
+        )
+    return table
+
+
+def no_review_band(name: str, decline_at: float) -> str:
+    """A sentence about a detector whose thresholds are equal, so that nothing is reviewed by its probability."""
+    if decline_at >= NEVER:
+        return f"{name} approves every payment: at this cost, neither a review nor a decline pays."
+    return f"{name} has no review band: it declines from {decline_at:.4g} on, where it would begin to review."
+
+
 def confusion(metrics: Metrics) -> Table:
     """What became of genuine and fraudulent payments at the threshold of `metrics`, in counts."""
     table = Table(title=f"At a probability of {metrics.threshold:.4g} or more", box=box.SIMPLE_HEAD)
@@ -94,8 +117,7 @@ def costs(table_of_costs: pl.DataFrame) -> Table:
     for title in ("threshold", "flagged", "frauds", "cost if reviewed", "cost if declined"):
         table.add_column(title, justify="right")
     for threshold, flagged, frauds, reviewed, declined in table_of_costs.iter_rows():
-        at = "never" if threshold >= NEVER else f"{threshold:.4f}"
-        table.add_row(at, f"{flagged:,}", f"{frauds:,}", f"{reviewed:,.2f}", f"{declined:,.2f}")
+        table.add_row(_threshold(threshold), f"{flagged:,}", f"{frauds:,}", f"{reviewed:,.2f}", f"{declined:,.2f}")
     return table
 
 
@@ -104,6 +126,10 @@ def to_json(
 ) -> dict[str, dict[str, dict[str, int | float | None]]]:
     """All figures of all detectors: name, then `train` or `test`, then the figure's name."""
     return {name: {"train": train.to_dict(), "test": test.to_dict()} for name, (train, test) in runs.items()}
+
+
+def _threshold(value: float) -> str:
+    return "never" if value >= NEVER else f"{value:.4f}"
 
 
 def _both(pair: tuple[Metrics, Metrics], figure: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,13 +79,15 @@ class Part:
 class Run:
     """All detectors of one run on one split.
 
-    `outlook` says what the log and the split allow; `findings` are the doctor's about the data and the split.
+    Thresholds were chosen by `cost`; `outlook` says what the log and the split allow; `findings` are the doctor's
+    about the data and the split.
     """
 
     dataset: Dataset
     split: str
     rows: Split
     trained: tuple[Trained, ...]
+    cost: Cost = field(default_factory=Cost)
     outlook: str = ""
     findings: tuple[Finding, ...] = ()
 
@@ -155,7 +157,7 @@ def train(
             one = one.tuned(within, trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
         trained.append(one.run(name))
-    return Run(dataset, str(within), rows, tuple(trained), said)
+    return Run(dataset, str(within), rows, tuple(trained), cost, said)
 
 
 def _names(detectors: Sequence[Detector]) -> list[str]:

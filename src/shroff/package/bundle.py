@@ -85,6 +85,21 @@ class Bundle:
         return f"{self.created}-{self.digest[:8]}"
 
 
+def require_free(folder: str | Path, *, overwrite: bool = False) -> None:
+    """Refuse a folder that holds something else than a bundle, or a bundle that is not to be overwritten.
+
+    Raises:
+        BundleError: the folder is taken.
+    """
+    target = Path(folder)
+    if not target.exists():
+        return
+    if not (target / "manifest.json").exists():
+        raise BundleError(f"{target} exists and is no bundle; name another folder or remove it.")
+    if not overwrite:
+        raise BundleError(f"{target} holds a bundle already; name another folder, or pass --overwrite to replace it.")
+
+
 def save(bundle: Bundle, folder: str | Path) -> Bundle:
     """Write a bundle whole or not at all, replacing one of the same folder; returns it as `load` would.
 
@@ -92,8 +107,7 @@ def save(bundle: Bundle, folder: str | Path) -> Bundle:
         BundleError: the folder exists and is not a bundle.
     """
     target = Path(folder)
-    if target.exists() and not (target / "manifest.json").exists():
-        raise BundleError(f"{target} exists and is no bundle; name another folder or remove it.")
+    require_free(target, overwrite=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     files = _files(bundle)
     manifest = {
