@@ -235,6 +235,8 @@ class PaymentReader:
         )
 
     def _text(self, name: str, value: Value) -> str | None:
+        if value.__class__ is str and value >= AFTER_DIGITS and value not in self._odd:
+            return value
         text = None if value is None else text_of(value)
         if text is None or text in self._nulls:
             self._allow_none(name)
