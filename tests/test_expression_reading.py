@@ -24,6 +24,23 @@ def read(sql: str) -> Expression:
     return parse(sql, KINDS, ["red", "empty"])
 
 
+# ---- texts are compared as columns have them
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *("s = '555.0'", "'555.00' = s", "s IN ('555.0', 'x')", "s IN ('x', '555')", "s BETWEEN '555.0' AND '555'"),
+        *("CASE s WHEN '555.0' THEN TRUE ELSE FALSE END", "NULLIF(s, '555.0') IS NULL", "s <> '0555.0'"),
+        "CONCAT(s, '.0') = '555.0'",
+    ],
+)
+def test_a_text_is_compared_as_a_column_has_it(sql: str) -> None:
+    condition = read(sql)
+    assert condition.closure()({"s": "555"}) is True
+    assert pl.DataFrame({"s": ["555"]}).select(condition.polars()).to_series().to_list() == [True]
+
+
 # ---- what a row may hold
 
 

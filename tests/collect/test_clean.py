@@ -229,7 +229,7 @@ def test_an_id_that_came_before_is_dropped_and_the_earliest_usable_one_kept() ->
     assert "2 × id: expected another id in every row, got one that came before (first in row 2)" in _refused(raw)
 
 
-MARKED = "a number with other marks than 1234.56 (declare"
+MARKED = "a number with a thousands separator or a decimal comma (declare"
 WHERE = "Schema(number_format=…))"
 REFUND = "a negative number (a refund is no payment: leave it out)"
 PRICED = (

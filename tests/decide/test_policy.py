@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -41,6 +43,16 @@ def test_an_unknown_condition_decides_nothing() -> None:
 def test_thresholds_decide_where_no_rule_does(probability: float) -> None:
     action = judge.decide({"country": "SE", "amount": 1.0, "card_count_1d": 0.0}, probability).action
     assert action == ("decline" if probability >= 0.9 else "review" if probability >= 0.2 else "approve")
+
+
+def test_lists_hold_the_one_text_of_each_value() -> None:
+    codes: list[Any] = ["555.0", 583.0, 6011, "555", "007", True]
+    policy = Policy(lists={"codes": codes}, rules=[Rule("bad", "code IN codes"), Rule("same", "code = '583.0'")])
+    assert policy.lists == {"codes": ("555", "583", "6011", "007", "true")}
+    assert Judge(policy, {"code": "text"}).decide({"code": "583"}, 0.0).rules == ("bad", "same")
+    for nothing in (None, " ", float("nan"), [1]):
+        with pytest.raises(ConfigurationError, match="expected a value in each place of `codes`, got none"):
+            Policy(lists={"codes": ["5", nothing]})  # type: ignore[list-item]  # is the test
 
 
 def test_without_a_model_the_policy_says_what_to_do() -> None:

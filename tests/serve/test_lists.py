@@ -57,6 +57,14 @@ def test_the_last_edit_that_covers_a_moment_decides(made: list[Edit], moment: in
     assert found.mark == (len(made), moment)
 
 
+def test_an_edit_has_the_one_text_of_its_value(tmp_path: Path) -> None:
+    lists = Lists(f"sqlite:///{tmp_path / 'control.db'}")
+    assert lists.edit("codes", "555.0", "add", by="ada", since=0).value == "555"
+    lists.edit("codes", "007.0", "add", by="ada", since=0)
+    lists.edit("codes", "6011.0", "remove", by="ada", since=0)
+    assert effective({"codes": ("6011",)}, lists.edits(), 1).values == {"codes": ("555", "007.0")}
+
+
 def test_an_edit_must_make_sense(tmp_path: Path) -> None:
     lists = Lists(f"sqlite:///{tmp_path / 'control.db'}", clock=lambda: 100)
     with pytest.raises(ConfigurationError, match="1 to 500 characters"):

@@ -45,7 +45,7 @@ def show(document: dict[str, Any]) -> None:
 def print_dropped(dropped: dict[str, int]) -> None:
     """Say how many rows were unusable, by reason, on standard error."""
     for reason, count in dropped.items():
-        err.print(f"dropped {count:,} rows: {reason}")
+        err.print(f"dropped {count:,} rows: {reason}", soft_wrap=True, markup=False)
 
 
 def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:

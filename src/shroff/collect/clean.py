@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -124,7 +124,9 @@ def _problems(name: str, scale: Scale, column: Column, schema: Schema) -> list[_
     if needed and column.missing is not None:
         found.append(_Problem(name, VALUE, column.missing, got="none"))
     if column.wrong is not None:
-        found.append(_Problem(name, expected(scale, zoned=schema.timezone is not None), column.wrong))
+        found.append(
+            _Problem(name, expected(scale, zoned=schema.timezone is not None, style=schema.number_format), column.wrong)
+        )
     return found
 
 
@@ -183,13 +185,9 @@ def _drop(
     counted = pl.Series([False]).new_from_index(0, len(frame))
     for problem in problems:
         # a row counts once, for its first reason
-        fresh = problem.where & ~counted
-        if not (count := int(fresh.sum())):
-            continue
-        row = int(fresh.arg_max() or 0)
-        dropped[problem.reason], first[problem.reason] = count, row + 1
-        got = problem.got or kind_of(raw[problem.column][row], schema.scales[problem.column])
-        sentences.append(f"{count:,} × {problem.reason}, got {got} (first in row {row + 1:,})")
+        for reason, got, count, row in _found(problem, problem.where & ~counted, raw, schema):
+            dropped[reason], first[reason] = count, row
+            sentences.append(f"{count:,} × {problem.reason}, got {got} (first in row {row:,})")
         counted = counted | problem.where
     unusable = int(counted.sum())
     require_enough(unusable, len(frame), max_bad, source, sentences)
@@ -198,6 +196,23 @@ def _drop(
     kept = kept if kept[arrival].is_sorted() else kept.sort(arrival, maintain_order=True)
     counts = payments_by_currency(kept, schema)
     return Cleaned(frame=kept, rows=len(frame), dropped=dropped, first=first, currencies=counts)
+
+
+def _found(
+    problem: _Problem, where: pl.Series, raw: pl.DataFrame, schema: Schema
+) -> Iterator[tuple[str, str, int, int]]:
+    """Each reason to drop these rows, what was found there, in how many rows, and the first of them (1 = first)."""
+    rows = where.arg_true()
+    if not len(rows):
+        return
+    if problem.got:
+        yield problem.reason, problem.got, len(rows), rows[0] + 1
+        return
+    scale = schema.scales[problem.column]
+    kinds = pl.Series("got", [kind_of(value, scale) for value in raw[problem.column].gather(rows)])
+    table = pl.DataFrame({"got": kinds, "row": rows}).group_by("got", maintain_order=True)
+    for got, count, first in table.agg(pl.len(), pl.col("row").first()).iter_rows():
+        yield f"{problem.reason}, got {got}", got, count, first + 1
 
 
 def require_enough(unusable: int, rows: int, max_bad: float, source: str | Path, reasons: Iterable[str]) -> None:

@@ -75,7 +75,7 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
     """
     _check_type(raw, scale, schema, source)
     if scale == "time":
-        texts = raw if isinstance(raw.dtype, pl.Datetime) else _without(texts_of(raw), schema.nulls, blanks=False)
+        texts = raw if isinstance(raw.dtype, pl.Datetime) else _without(_written(raw), schema.nulls, blanks=False)
         return _judged(parse_times(texts, schema.timezone), texts.is_null())
     if scale in ("amount", "numeric"):
         return _numbers(raw, scale, schema)
@@ -154,13 +154,18 @@ def texts_of(column: pl.Series) -> pl.Series:
         return _texts_of_decimals(column)
     if column.dtype.is_float():
         return _texts_of_reals(_reals(column))
-    texts = column.cast(pl.String)
     if _family(column.dtype) != "text":
-        return texts
-    suspects = texts < NO_BLANK
-    texts = texts.set(texts.str.strip_chars(BLANK) == "", None) if suspects.any() else texts
+        return column.cast(pl.String)
+    texts = _written(column)
     odd = texts.str.contains(ODD).fill_null(value=False)
     return texts.zip_with(~odd, _mapped(texts.set(~odd, None), canonical, pl.String())) if odd.any() else texts
+
+
+def _written(column: pl.Series) -> pl.Series:
+    """A column of texts as they are written, null where one is blank: `1.000` may be a thousand."""
+    texts = column.cast(pl.String)
+    suspects = texts < NO_BLANK
+    return texts.set(texts.str.strip_chars(BLANK) == "", None) if suspects.any() else texts
 
 
 def _without(texts: pl.Series, nulls: Sequence[str], *, blanks: bool) -> pl.Series:
@@ -200,7 +205,7 @@ def _reals(column: pl.Series) -> pl.Series:
 def _numbers(raw: pl.Series, scale: Scale, schema: Schema) -> Column:
     family = _family(raw.dtype)
     if family == "text":
-        texts = _without(texts_of(raw), schema.nulls, blanks=False)
+        texts = _without(_written(raw), schema.nulls, blanks=False)
         numbers, missing = numbers_of(texts, schema.number_format), texts.is_null()
     else:
         numbers = _reals(raw) if family == "real" else raw.cast(pl.Float64)

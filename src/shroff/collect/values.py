@@ -11,7 +11,7 @@ from math import inf, isfinite
 from typing import Final
 
 from shroff.canonical import canonical
-from shroff.collect.numbers import number_of, styles_of
+from shroff.collect.numbers import PLAIN, NumberFormat, number_of, styles_of
 from shroff.collect.schema import Scale
 
 BLANK: Final = " \t\n\v\f\r"
@@ -54,7 +54,7 @@ _CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"
 _PRICED: Final = re.compile(rf"{_CURRENCY} ?[0-9][0-9.,' ]*|[0-9][0-9.,' ]*{_CURRENCY}")
 _WITH_CURRENCY: Final = "a number with a currency"
 _NEGATIVE: Final = "a negative number"
-_MARKED: Final = "a number with other marks than 1234.56"
+_MARKED: Final = "a number with a thousands separator or a decimal comma"
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 _ZONED: Final = re.compile(r"[0-9]{4}-.*[0-9:](?:Z|[+-][0-9:]{2,5})")
@@ -66,8 +66,13 @@ _ADVICE: Final = {
 }
 
 
-def expected(scale: Scale, *, zoned: bool) -> str:
-    """What a column of this scale holds; `zoned`: the schema says in which zone times are that name none."""
+def expected(scale: Scale, *, zoned: bool, style: NumberFormat = PLAIN) -> str:
+    """What a column of this scale holds.
+
+    `zoned`: the schema says in which zone times are that name none; `style`: how it says that numbers are written.
+    """
+    if style != PLAIN and scale in ("amount", "numeric"):
+        return f"{_EXPECTED[scale]} written like `{style}`"
     if scale == "time":
         return _TIME if zoned else _TIME_AND_ZONE
     return _EXPECTED.get(scale, _NAME)
@@ -126,7 +131,7 @@ def kind_of(value: object, scale: Scale | None = None) -> str:
     >>> kind_of("(12.00)", "amount")
     'a negative number (a refund is no payment: leave it out)'
     >>> kind_of("1,234.56", "amount")
-    "a number with other marks than 1234.56 (declare '1,234.56' with Schema(number_format=…))"
+    "a number with a thousands separator or a decimal comma (declare '1,234.56' with Schema(number_format=…))"
     """
     kind = _kind_of(value)
     if scale == "amount" and kind in _ADVICE:

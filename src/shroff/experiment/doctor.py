@@ -18,12 +18,12 @@ from shroff.detect.base import Labels, Matrix, Scores
 from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
 from shroff.errors import ConfigurationError, did_you_mean
 from shroff.evaluate import AnySplit, Split, doctor
-from shroff.experiment import leak
+from shroff.experiment import keys, leak
 from shroff.experiment.dataset import Dataset
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
-CHECKS = (*leak.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance")
+CHECKS = (*leak.CHECKS, *keys.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance")
 """All that the doctor checks; `seed_variance` only where asked to be thorough."""
 
 Rows: TypeAlias = tuple[Matrix, Labels]
@@ -76,6 +76,7 @@ def examine_data(data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
         *leak.check_columns(data, frame, rows.train),
+        *keys.check_keys(frame, plan),
         *doctor.check_split(split, data.time, data.y),
         *doctor.check_frauds(data.y, rows),
         *doctor.check_prevalence(data.y, data.time, rows),

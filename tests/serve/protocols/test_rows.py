@@ -66,7 +66,7 @@ def test_text_reads_as_the_number_it_spells(scorer: Scorer) -> None:
     for text, kind in {
         **dict.fromkeys(("inf", "-Infinity", "1_0", "\u0661", "0x1"), "text"),
         "1e999": "an infinite number",
-        "5,0": r"a number with other marks than 1234.56 \(declare '1.234,56' or '1 234,56' with .*\)",
+        "5,0": r"a number with a thousands separator or a decimal comma \(declare '1.234,56' or '1 234,56' with .*\)",
         "(5.00)": r"a negative number \(a refund is no payment: leave it out\)",
     }.items():
         with pytest.raises(BadPayment, match=refused.format(kind)):

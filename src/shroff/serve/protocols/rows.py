@@ -106,7 +106,8 @@ def _typed(name: str, cell: Cell, scale: Scale | None, schema: Schema) -> Cell:
         return cell
     number = number_of(text, schema.number_format)
     if number is None:
-        raise BadPayment(f"Expected {expected(scale, zoned=True)}, got {kind_of(cell, scale)} - at `$.{name}`")
+        wanted = expected(scale, zoned=True, style=schema.number_format)
+        raise BadPayment(f"Expected {wanted}, got {kind_of(cell, scale)} - at `$.{name}`")
     return number
 
 
