@@ -76,6 +76,7 @@ def test_equal_policies_have_equal_bytes(bundle: Bundle) -> None:
         ({"rules": [Rule("r", "amount >")]}, InvalidExpression, "does not fit logistic_regression, version .* rule"),
         ({"rules": [Rule("r", "amount + 1")]}, InvalidExpression, "true or false, got a number"),
         ({"lists": {"blocked": ["h1", None]}}, ConfigurationError, "a value in each place of `blocked`"),
+        ({"reviews_per_day": 2.5}, ConfigurationError, r"Expected `int \| null`, got `float`"),
     ],
 )
 def test_a_misfit_is_one_sentence(

@@ -413,12 +413,12 @@ def test_a_connection_that_is_idle_for_long_is_closed(requests: int) -> None:
     class Brief(Connection):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.timeout_keep_alive = self._pause = 1.0  # type: ignore[assignment]  # uvicorn knows whole seconds
+            self.timeout_keep_alive = self._pause = 5.0  # type: ignore[assignment]  # uvicorn knows whole seconds
 
     async def work() -> bytes:
         async with serving(Brief, Echo()) as (reader, writer):
             for _ in range(requests):
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(2.0)
                 writer.write(post(b"abc"))
                 await reader.readuntil(b"}")
             return await reader.read()

@@ -105,10 +105,10 @@ def test_a_full_queue_refuses_the_last_and_keeps_the_first(
     async def work() -> list[bytes | BaseException]:
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            waiting = asyncio.create_task(outcomes(scorer, sent))
-            # the writer waits for the lock with what it took, the rest for the writer
-            await asyncio.sleep(0.1)
-        return await waiting
+            waiting = [asyncio.create_task(scorer.decide(encode(payment))) for payment in sent]
+            # the writer waits for the lock with what it took, the rest for the writer, until there is no room
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return await asyncio.gather(*waiting, return_exceptions=True)
 
     done = run(work())
     assert {type(outcome) for outcome in done} == {bytes, LedgerUnavailable}

@@ -87,8 +87,12 @@ def test_a_request_in_flight_is_finished_before_the_end(bundle_folder: Path, tmp
     head = b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(content)
     with Service(bundle_folder, tmp_path) as service:
         with socket.create_connection(service.address, timeout=PATIENCE) as connection:
+            # once it was answered, the service has accepted the connection and sees what comes next
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            received = b""
+            while not received.endswith(b"}"):
+                received += connection.recv(65536)
             connection.sendall(head + content[:10])
-            time.sleep(0.1)
             service.process.send_signal(signal.SIGTERM)
             wait_until_closed(service)
             connection.sendall(content[10:])

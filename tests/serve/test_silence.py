@@ -18,12 +18,12 @@ def uri(postgres_server: str) -> str:
 
 def test_who_waits_too_long_is_hung_up_for_and_nobody_else(uri: str) -> None:
     with Impatient.connect(uri, autocommit=True) as patient, Impatient.connect(uri, autocommit=True) as hasty:
-        hasty.patience = 0.2
-        slept = Thread(target=patient.execute, args=("SELECT pg_sleep(1.5)",))
+        hasty.patience = 3.0
+        slept = Thread(target=patient.execute, args=("SELECT pg_sleep(4)",))
         slept.start()
-        # each answer begins the time anew
+        # each answer begins the time anew: all of them together take longer than any may
         for _ in range(5):
-            assert hasty.execute("SELECT pg_sleep(0.1), 1").fetchone() == ("", 1)
+            assert hasty.execute("SELECT pg_sleep(0.8), 1").fetchone() == ("", 1)
         with pytest.raises(psycopg.OperationalError):
             hasty.execute("SELECT pg_sleep(60)")
         assert hasty.broken
