@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shroff.errors import ConfigurationError, UnknownSetting, did_you_mean
+from shroff.private import private_folder
 
 PREFIX = "SHROFF_"
 # read by test suites and benchmarks, never by the product
@@ -174,7 +175,7 @@ def opentelemetry(environment: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -19,6 +19,7 @@ from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.errors import CheckFailed, ShroffError
+from shroff.private import private_file
 
 app = typer.Typer(
     name="shroff",
@@ -110,7 +111,7 @@ def main() -> NoReturn:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  # the last line of defence: a user never meets a traceback
         crash = Path(".shroff") / "crash.log"
-        crash.parent.mkdir(exist_ok=True)
+        private_file(crash)
         crash.write_text(traceback.format_exc())
         err.print(
             f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, its details are in {crash}.",

@@ -30,6 +30,7 @@ from shroff.decide.standing import Standing, fit, own, refit
 from shroff.errors import BundleError, ConfigurationError, NotFound
 from shroff.package import Bundle, load
 from shroff.package.compare import differences
+from shroff.private import private_folder
 
 _POINTERS: Final = "pointers.json"
 _LONGEST: Final = 500
@@ -243,7 +244,7 @@ class Models:
 
     def _keep(self, bundle: Path, version: str) -> None:
         place = self._place(version)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(place.parent)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{version}."))
         try:
             shutil.copytree(bundle, draft, dirs_exist_ok=True)
@@ -296,7 +297,7 @@ class Models:
     def _turn(self) -> Iterator[Pointers]:
         """The pointers, while nobody else can move them."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             lock = (self.folder / ".lock").open("w")
         except OSError as error:
             raise ConfigurationError(f"{self.folder}: cannot keep models there: {error.strerror}.") from None

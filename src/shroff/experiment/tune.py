@@ -26,6 +26,7 @@ from shroff.detect.crossfit import folds_of
 from shroff.detect.space import Choice, Range
 from shroff.errors import ConfigurationError, DataError, ShroffError, UnsuitableSplit
 from shroff.evaluate import Split, TemporalSplit, average_precision, roc_auc
+from shroff.private import private_file
 
 D = TypeVar("D", bound=Detector)
 Metric = Literal["average_precision", "roc_auc"] | Callable[[NDArray[np.int64], Scores], float]
@@ -267,7 +268,7 @@ def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]
     kept: optuna.storages.RDBStorage | None = None
     try:
         if storage is not None:
-            storage.parent.mkdir(parents=True, exist_ok=True)
+            private_file(storage)
             kept = optuna.storages.RDBStorage(f"sqlite:///{storage}")
         study = optuna.create_study(study_name=name, storage=kept, direction="maximize", load_if_exists=True)
         # after an interruption another seed: the same one would try the same again

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.errors import ConfigurationError, ControlUnavailable
+from shroff.private import private_file
 from shroff.serve.database import postgres_engine, read_url, turn_at
 
 METADATA = MetaData()
@@ -56,5 +57,6 @@ def _engine(url: str) -> Engine:
         return postgres_engine(parsed, "a control database", silence=5_000)
     if parsed.database in (None, "", ":memory:"):
         raise ConfigurationError("expected a control database in a file, `sqlite:///file`, got a URL without one.")
-    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # which the database says for itself
+        private_file(Path(str(parsed.database)))
     return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5})

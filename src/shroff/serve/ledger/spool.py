@@ -13,6 +13,7 @@ from time import time_ns
 from typing import Final
 
 from shroff.errors import LedgerUnavailable
+from shroff.private import private_file, private_folder
 from shroff.serve.ledger import frames
 from shroff.serve.ledger.database import Head
 from shroff.serve.ledger.frames import Frame
@@ -82,7 +83,7 @@ class Spool:
         Raises:
             OSError: the folder cannot be used.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         names = sorted(self.folder.glob(f"*{_ENDING}"), key=lambda path: (len(path.name), path.name))
         for path in names:
             with suppress(BlockingIOError):
@@ -163,6 +164,7 @@ class Spool:
         if found.damaged:
             # for a person to look at: somebody may have been answered
             kept = file.path.with_name(f"{file.path.name}.{time_ns()}.damaged")
+            private_file(kept)
             with kept.open("wb") as copy:
                 copy.write(file.read())
                 copy.flush()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 
 from shroff.errors import ConfigurationError, LedgerUnavailable
+from shroff.private import private_folder
 
 # how long a statement waits for a lock that another program holds, in seconds
 _PATIENCE = 1.0
@@ -48,7 +49,7 @@ class SQLite:
         """
         refusal = f"cannot write the ledger {self._path}"
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._path.parent)
             alone = self._take_lock()
             wal = alone and self._create()
         except (OSError, sqlite3.Error) as error:

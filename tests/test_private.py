@@ -1,0 +1,51 @@
+"""Files and folders for their owner only, whatever the umask."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shroff import cli
+from shroff.private import private_file, private_folder
+
+
+@pytest.fixture(params=[0o000, 0o022])
+def _open(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("_open")
+def test_what_is_made_is_for_its_owner_and_what_is_there_stays(tmp_path: Path) -> None:
+    private_file(tmp_path / "a" / "b" / "c")
+    assert [mode(tmp_path / place) for place in ("a", "a/b", "a/b/c")] == [0o700, 0o700, 0o600]
+    (tmp_path / "shared").mkdir(mode=0o750)
+    (tmp_path / "shared").chmod(0o750)
+    (tmp_path / "shared" / "file").write_text("kept")
+    (tmp_path / "shared" / "file").chmod(0o640)
+    private_file(tmp_path / "shared" / "file")
+    private_folder(tmp_path / "shared")
+    assert [mode(tmp_path / place) for place in ("shared", "shared/file")] == [0o750, 0o640]
+    assert (tmp_path / "shared" / "file").read_text() == "kept"
+
+
+@pytest.mark.usefixtures("_open")
+def test_what_is_written_of_a_defect_is_for_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert mode(tmp_path / ".shroff") == 0o700
+    assert mode(tmp_path / ".shroff" / "crash.log") == 0o600
