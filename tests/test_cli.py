@@ -202,6 +202,8 @@ def test_the_demo_walks_the_whole_path(home: Path) -> None:
     version = ask("publish", bundle)["version"]
     assert ask("models")["production"] == version
     assert ask("lists", "add", "red_countries", "SE")["id"] == 1
+    token = ask("lists", "add", "blocked_hosts", "203.0.113.9", "--personal")["value"]
+    assert (len(token), "203.0.113.9" in (kept / "control.db").read_text("latin-1")) == (64, False)
     assert "SE" in ask("lists", "show")["lists"]["red_countries"]
     decided = document["decision"]["payment_id"]
     assert ask("replay", decided, "--data", home / "demo" / "history.parquet")["holds"]

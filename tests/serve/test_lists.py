@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.service import Service
+from serve.service import KEY, Service
 from shroff.client import Client
+from shroff.collect.personal import tokenizer
 from shroff.errors import ConfigurationError
 from shroff.serve.control import Edit, Keys, Lists, effective
 
@@ -107,6 +108,24 @@ def test_an_edit_decides_the_next_payment(bundle_folder: Path, tmp_path: Path, p
         assert edit(admin, value="x", until="2020-01-01T00:00:00Z").status_code == 400
         listed = service.request("GET", "/v1/lists", headers={"authorization": f"Bearer {shop}"}).json()
         assert [(one["name"], one["values"], len(one["edits"])) for one in listed] == [("blocked", ["10.7.7.7"], 2)]
+
+
+def test_a_personal_value_is_kept_as_columns_have_it(bundle_folder: Path, tmp_path: Path) -> None:
+    with Service(bundle_folder, tmp_path) as service:
+
+        def edit(**body: Any) -> Any:
+            return service.request("POST", "/v1/lists/blocked/edits", json=body)
+
+        made = edit(value="203.0.113.9", personal=True).json()
+        assert made["value"] == tokenizer(KEY)("203.0.113.9")
+        refused = edit(value="4111 1111 1111 1111")
+        assert refused.status_code == 400
+        assert "card number" in refused.text
+        assert "4111" not in refused.text
+        assert edit(value="4111 1111 1111 1111", personal=True).status_code == 201
+    stored = (tmp_path / "control.db").read_bytes()
+    assert b"203.0.113.9" not in stored
+    assert b"4111" not in stored
 
 
 def test_an_edit_made_elsewhere_is_noticed(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:

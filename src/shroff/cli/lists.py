@@ -21,6 +21,10 @@ Value = Annotated[str, typer.Argument(help="The value, as payments have it.", sh
 Since = Annotated[str | None, typer.Option(help="From when, ISO 8601; default: now.", show_default=False)]
 Until = Annotated[str | None, typer.Option(help="Until when, ISO 8601; default: for good.", show_default=False)]
 Note = Annotated[str | None, typer.Option(help="Why; kept with the edit.", show_default=False)]
+Personal = Annotated[
+    bool,
+    typer.Option("--personal", help="Rules compare a personal column: keep the value's keyed hash, as payments do."),
+]
 OfBundle = Annotated[
     Path | None,
     typer.Option("--bundle", help="Whose lists; default: those of the policy in production.", show_default=False),
@@ -48,11 +52,12 @@ def add(
     since: Since = None,
     until: Until = None,
     note: Note = None,
+    personal: Personal = False,
     bundle: OfBundle = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a value to a list."""
-    _edit(name, value, "add", since, until, note, bundle, as_json)
+    _edit(name, _kept(value, personal), "add", since, until, note, bundle, as_json)
 
 
 @app.command()
@@ -62,11 +67,12 @@ def remove(
     since: Since = None,
     until: Until = None,
     note: Note = None,
+    personal: Personal = False,
     bundle: OfBundle = None,
     as_json: AsJson = False,
 ) -> None:
     """Take a value out of a list."""
-    _edit(name, value, "remove", since, until, note, bundle, as_json)
+    _edit(name, _kept(value, personal), "remove", since, until, note, bundle, as_json)
 
 
 @app.command()
@@ -77,6 +83,14 @@ def history(as_json: AsJson = False) -> None:
         show({"edits": rows})
         return
     print_rows(rows, "id", "list", "value", "action", "since", "until", "note", "by", "at")
+
+
+def _kept(value: str, personal: bool) -> str:
+    """A value as the column has it that rules compare."""
+    from shroff.canonical import canonical
+    from shroff.collect.personal import tokenizer
+
+    return tokenizer(Settings.read().hmac_key())(canonical(value)) if personal else value
 
 
 def _edit(

@@ -210,6 +210,10 @@ class PaymentReader:
         if body.count(b":") != len(given) + colons or _ESCAPED_COLON in body:
             require_keys_once(body)
 
+    def token(self, text: str) -> str:
+        """What a personal column holds in place of a text."""
+        return self._token(text_of(text) or text)
+
     def name(self, text: str, *, field: str) -> str:
         """The one text of a name that came by itself, such as a payment's id or its result.
 

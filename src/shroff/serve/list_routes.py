@@ -11,6 +11,7 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
+from shroff.collect.cards import is_card_number
 from shroff.collect.times import iso_time
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.serve import problem
@@ -31,6 +32,7 @@ class NewEdit(msgspec.Struct, forbid_unknown_fields=True):
 
     value: _Value
     action: Literal["add", "remove"] = "add"
+    personal: Annotated[bool, msgspec.Meta(description="A personal column is compared: keep the value's hash.")] = False
     since: _Moment = None
     until: _Moment = None
     note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
@@ -93,10 +95,11 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
             raise NotFound(f"there is no such list{did_you_mean(name, scorer.list_values) or '.'}")
         since = moment(data.since, None, field="since")
         until = moment(data.until, None, field="until")
+        value = _kept(scorer, data)
         by = str(getattr(request.state, "key", None) or "anybody")
         try:
             made = await asyncio.to_thread(
-                lists.store.edit, name, data.value, data.action, by=by, since=since, until=until, note=data.note
+                lists.store.edit, name, value, data.action, by=by, since=since, until=until, note=data.note
             )
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None
@@ -105,6 +108,18 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         return _shown(made)
 
     return [all_lists, edit]
+
+
+def _kept(scorer: Scorer, edit: NewEdit) -> str:
+    """The value as columns have it that rules compare."""
+    if edit.personal:
+        return scorer.reader.token(edit.value)
+    if is_card_number(edit.value) and not scorer.bundle.numbers:
+        raise BadPayment(
+            "Expected no card number that anybody can read, got one - at `$.value`: where the column is personal, send "
+            "`personal: true`, so that only a keyed hash of it is kept."
+        )
+    return edit.value
 
 
 def _shown(edit: Edit) -> ListEdit:

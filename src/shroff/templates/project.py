@@ -34,9 +34,9 @@ payments = Schema(
     result="result",
     result_at="result_at",
     nominal=["mcc", "currency", "request_country", "account_country"],
-    personal=["cardholder_name", "account_name", "email", "phone"],
+    personal=["cardholder_name", "account_name", "email", "phone", "host_id"],  # host_id: an IP address
     required=["card_id", "amount", "currency"],
-    keys=["card_id", "account_id", "host_id", "merchant_id"],
+    keys=["card_id", "account_id", "merchant_id"],
 )
 
 card = Entity("card", "card_id")
@@ -94,6 +94,7 @@ project = Project(
     policy=Policy(
         cost=Cost(review=4.0, missed="amount", declined=15.0),
         reviews_per_day=200,
+        # host_id is personal, so the list holds hashes: shroff lists add blocked_hosts 203.0.113.9 --personal
         rules=[Rule("blocked_host", "host_id IN blocked_hosts", action="decline")],
         lists={"red_countries": ["NG", "RU", "VN", "BR"], "blocked_hosts": []},
     ),
