@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shroff.detect.base import as_matrix, scoring_matrix, training_labels, training_matrix
+from shroff.detect.base import as_matrix, draw_rows, scoring_matrix, training_labels, training_matrix
 from shroff.detect.rules import Rules
 from shroff.errors import ConfigurationError, DataError, NotFitted
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(2, 70))
+def test_drawn_rows_keep_all_frauds_up_to_half(fraud: list[bool], most: int) -> None:
+    labels = np.array(fraud)
+    rows = draw_rows(labels, most)
+    assert len(rows) == len(set(rows)) == min(most, len(fraud))
+    assert (np.diff(rows) > 0).all()
+    assert labels[rows].sum() >= min(labels.sum(), most // 2)
+    assert (~labels[rows]).sum() >= min((~labels).sum(), most // 2)
 
 
 def test_numbers_become_float32_and_missing_stays() -> None:

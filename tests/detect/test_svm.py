@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import kernel_approximation, svm
+from sklearn.exceptions import ConvergenceWarning
 
 from detect.rows import NOMINAL, graph_scores, payments
 from shroff.detect.checks import check_detector
@@ -51,6 +52,22 @@ def test_a_kernel_finds_what_no_plane_does(approximation: Approximation) -> None
     straight = LinearSVM().fit(X, ring).score(X)
     assert np.mean((curved > 0) == ring) > 0.97
     assert np.mean((straight > 0) == ring) < 0.9
+
+
+def test_a_plane_on_a_kernel_learns_from_a_sample_and_says_so() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4_000, 2)).astype(np.float32)
+    ring = np.linalg.norm(X, axis=1) > 2.6
+    whole = LinearSVM(approximation="nystroem", gamma=0.5, components=50).fit(X, ring)
+    drawn = LinearSVM(approximation="nystroem", gamma=0.5, components=50, sample=1_000).fit(X, ring)
+    assert (whole.capped_, drawn.capped_) == ((), ("1,000 of 4,000 rows",))
+    # the rows that were drawn weigh for the others: the plane lies where it would
+    assert np.mean((drawn.score(X) > 0) == (whole.score(X) > 0)) > 0.98
+    assert LinearSVM(sample=1_000).fit(X, ring).capped_ == ()
+    with pytest.warns(ConvergenceWarning):
+        assert LinearSVM(loss="hinge", max_iter=1).fit(X, ring).capped_ == ("1 passes of liblinear",)
+    with pytest.raises(ConfigurationError, match="sample of 2 or more"):
+        LinearSVM(sample=1).fit(X, ring)
 
 
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([0.1, 1.0, 30.0]))

@@ -122,6 +122,15 @@ def test_payments_without_a_label_are_counted() -> None:
     assert sum(part.payments for part in run.parts) == N
 
 
+def test_a_fit_that_runs_into_its_limit_is_found(dataset: Dataset) -> None:
+    hurried, patient = train(
+        dataset, [LogisticRegression(max_iter=1), LogisticRegression()], RandomSplit(), cost=Cost()
+    ).trained
+    (found,) = (finding for finding in hurried.findings if finding.check == "capped")
+    assert (found.severity, "1 steps of lbfgs" in found.sentence) == ("warning", True)
+    assert "capped" not in [finding.check for finding in patient.findings]
+
+
 def test_two_detectors_of_a_kind_are_told_apart(dataset: Dataset) -> None:
     run = train(dataset, [LogisticRegression(C=1.0), LogisticRegression(C=0.01)], RandomSplit(), cost=Cost(), k=3)
     assert [trained.name for trained in run.trained] == ["logistic_regression", "logistic_regression-2"]

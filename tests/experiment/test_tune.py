@@ -96,6 +96,30 @@ def test_only_rows_of_the_folds_are_seen() -> None:
     assert Bump.seen == set(X[:300, 0].tolist())
 
 
+def test_a_trial_has_a_limit_of_rows_that_is_said(tmp_path: Path) -> None:
+    Bump.seen = set()
+    folds = (Split(train=np.arange(0, 400), test=np.arange(400, 600)),)
+    _, found = tune(Bump(), X, FRAUD, folds, trials=2, rows=100)
+    assert len(Bump.seen) == 100 + 200
+    assert set(X[:400][FRAUD[:400], 0].tolist()) <= Bump.seen
+    assert (found.rows, found.rows_of) == (100, 400)
+    assert found.judged == "1 validation folds at random, 100 of 400 rows each"
+
+
+def test_a_trial_whose_time_is_up_is_stopped_but_for_the_first() -> None:
+    Bump.fits = 0
+    _, found = tune(Bump(), X, FRAUD, stratified(FRAUD, 3), trials=4, seconds=1e-9)
+    assert (found.overtime, found.pruned, found.failed, Bump.fits) == (3, 0, 0, 3 + 3)
+    assert found.before == found.best
+    assert "3 of 4 trials ran out of time" in found.judged
+
+
+def test_trials_that_run_into_a_limit_of_the_fit_are_counted() -> None:
+    _, found = tune(LogisticRegression(max_iter=1), X, FRAUD, stratified(FRAUD, 2), nominal=NOMINAL, trials=2)
+    assert found.capped == 2
+    assert "2 of 2 trials ran into a limit of the fit" in found.judged
+
+
 def test_the_same_seed_finds_the_same() -> None:
     folds = stratified(FRAUD, 2)
     (_, first), (_, again), (_, other) = (tune(Bump(), X, FRAUD, folds, trials=8, seed=seed) for seed in (1, 1, 2))

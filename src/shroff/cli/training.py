@@ -27,7 +27,13 @@ def train(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there already.")] = False,
-    tune: Annotated[int, typer.Option(help="Parameters to try per detector; a stopped search goes on.", min=0)] = 0,
+    tune: Annotated[
+        int,
+        typer.Option(
+            help="Parameters to try per detector, each on 50,000 rows and for 60 s at most; a stopped search goes on.",
+            min=0,
+        ),
+    ] = 0,
     doctor: Annotated[
         Literal["quick", "full"], typer.Option(help="full: fit each detector once more, with another seed.")
     ] = "quick",

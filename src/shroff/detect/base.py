@@ -6,14 +6,17 @@ boolean [rows], true is fraud. A score is float64 [rows], without a unit, higher
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 
 from shroff.detect.space import Space
 from shroff.errors import ConfigurationError, DataError, NotFitted
@@ -47,6 +50,9 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships 
 
     conditions: Sequence[str] = ()
     """SQL conditions wanted as the columns of `X`, in place of the shared preparation; most want none."""
+
+    capped_: tuple[str, ...] = ()
+    """The limits that the last `fit` ran into, in words: passes of a solver, rows it drew."""
 
     search_space: ClassVar[Space] = MappingProxyType({})
     """The parameters worth tuning, with the values worth trying."""
@@ -140,6 +146,29 @@ def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
     if fraud.all() or not fraud.any():
         raise DataError("expected both fraud and genuine rows in y, got only one of the two")
     return fraud
+
+
+def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> npt.NDArray[np.int64]:
+    """At most so many row numbers, ascending: every fraud up to half of them, the others drawn from genuine rows.
+
+    >>> draw_rows(np.array([False, True] + [False] * 8), 4).tolist()
+    [1, 5, 6, 8]
+    """
+    if len(fraud) <= most:
+        return np.arange(len(fraud))
+    rng = np.random.default_rng(seed)
+    frauds, genuine = np.flatnonzero(fraud), np.flatnonzero(~fraud)
+    kept = min(len(frauds), max(most // 2, most - len(genuine)))
+    drawn = (rng.choice(frauds, kept, replace=False), rng.choice(genuine, most - kept, replace=False))
+    return np.sort(np.concatenate(drawn))
+
+
+@contextmanager
+def quiet_caps() -> Iterator[None]:
+    """Keep scikit-learn from warning of limits that a fit runs into: whoever reads `capped_` counts them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def require_fitted(detector: Detector) -> int:

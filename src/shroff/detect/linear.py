@@ -34,7 +34,7 @@ class LogisticRegression(Detector):
     one-hot, a weight per code.
 
     C: inverse strength of the L2 penalty. max_iter: limit of lbfgs steps; scikit-learn's
-    ConvergenceWarning tells when it was too low. class_weight: `"balanced"` or `None`.
+    ConvergenceWarning and `capped_` tell when it was too low. class_weight: `"balanced"` or `None`.
 
     >>> import numpy as np
     >>> X = np.array([[-1.0], [0.0], [np.nan], [3.0]], dtype=np.float32)
@@ -62,6 +62,7 @@ class LogisticRegression(Detector):
         model = linear_model.LogisticRegression(C=self.C, max_iter=self.max_iter, class_weight=self.class_weight).fit(
             self.expansion_.design(matrix), fraud
         )
+        self.capped_ = (f"{self.max_iter:,} steps of lbfgs",) if model.n_iter_.max() >= self.max_iter else ()
         self.weights_ = model.coef_.T
         self.intercept_ = float(model.intercept_[0])
         self.nominal_ = self.expansion_.nominal

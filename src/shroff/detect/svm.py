@@ -14,8 +14,10 @@ from sklearn import kernel_approximation, svm
 from shroff.detect.base import (
     ALL_NUMERIC,
     Detector,
+    Labels,
     Matrix,
     Scores,
+    draw_rows,
     require_fitted,
     scoring_matrix,
     training_labels,
@@ -42,8 +44,10 @@ class LinearSVM(Detector):
 
     C: inverse strength of the L2 penalty. loss: `"squared_hinge"` or `"hinge"`. class_weight: `"balanced"` or None.
     gamma: width of the kernel, exp(-gamma · distance²); None for one over the number of expanded inputs.
-    max_iter: limit of liblinear's passes; scikit-learn's ConvergenceWarning tells when it was too low. seed: of
-    the drawn features and of the order in which `"hinge"` visits rows.
+    sample: rows that a plane on a kernel is learned from at most, all frauds (up to half) among them; those drawn
+    weigh for those left out. max_iter: limit of liblinear's passes; scikit-learn's ConvergenceWarning tells when
+    it was too low. `capped_` names the limits that were reached. seed: of the drawn features and rows, and of the
+    order in which `"hinge"` visits rows.
 
     Fan et al., LIBLINEAR, 2008; Williams and Seeger, Using the Nyström Method to Speed Up Kernel Machines, 2001;
     Rahimi and Recht, Random Features for Large-Scale Kernel Machines, 2007.
@@ -74,6 +78,7 @@ class LinearSVM(Detector):
         approximation: Approximation | None = None,
         components: int = 300,
         gamma: float | None = None,
+        sample: int = 100_000,
         max_iter: int = 5000,
         seed: int = 0,
     ) -> None:
@@ -83,6 +88,7 @@ class LinearSVM(Detector):
         self.approximation = approximation
         self.components = components
         self.gamma = gamma
+        self.sample = sample
         self.max_iter = max_iter
         self.seed = seed
 
@@ -91,7 +97,9 @@ class LinearSVM(Detector):
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))
         expansion = Expansion.learn(matrix, nominal)
-        self.features_ = self._features(expansion, expansion.design(matrix))
+        rows, weights = self._drawn(fraud)
+        design = expansion.design(matrix[rows])
+        self.features_ = self._features(expansion, design)
         plane = svm.LinearSVC(
             C=self.C,
             loss=self.loss,
@@ -99,12 +107,25 @@ class LinearSVM(Detector):
             dual=self.loss == "hinge",
             max_iter=self.max_iter,
             random_state=self.seed,
-        ).fit(self.features_.design(matrix), fraud)
+        ).fit(self.features_.design(matrix[rows]), fraud[rows], sample_weight=weights)
+        passes = [f"{self.max_iter:,} passes of liblinear"] if plane.n_iter_ >= self.max_iter else []
+        drawn = [f"{len(rows):,} of {len(matrix):,} rows"] if len(rows) < len(matrix) else []
+        self.capped_ = (*passes, *drawn)
         self.weights_ = np.asarray(plane.coef_[0], dtype=np.float64)
         self.intercept_ = float(plane.intercept_[0])
         self.nominal_ = expansion.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
+
+    def _drawn(self, fraud: Labels) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+        """The rows that are learned from, and how many rows each stands for (None: itself)."""
+        if self.sample < 2:
+            raise ConfigurationError(f"expected a sample of 2 or more rows, got {self.sample}")
+        if self.approximation is None or len(fraud) <= self.sample:
+            return np.arange(len(fraud)), None
+        rows = draw_rows(fraud, self.sample, seed=self.seed)
+        drawn = fraud[rows]
+        return rows, np.where(drawn, fraud.sum() / drawn.sum(), (~fraud).sum() / (~drawn).sum())
 
     def _features(
         self, expansion: Expansion, design: npt.NDArray[np.float64] | sparse.csr_matrix

@@ -5,6 +5,7 @@ is made on out-of-fold scores of the training rows, so the test part stays unsee
 """
 
 from shroff.experiment.dataset import Dataset
-from shroff.experiment.run import Run, Trained, train
+from shroff.experiment.run import Run, train
+from shroff.experiment.training import Trained
 
 __all__ = ["Dataset", "Run", "Trained", "train"]

@@ -23,7 +23,7 @@ from shroff.experiment.dataset import Dataset
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
-CHECKS = (*leak.CHECKS, *keys.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance")
+CHECKS = (*leak.CHECKS, *keys.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance", "capped")
 """All that the doctor checks; `seed_variance` only where asked to be thorough."""
 
 Rows: TypeAlias = tuple[Matrix, Labels]
@@ -60,15 +60,25 @@ def examine(
         thorough: fit it once more, with another seed.
     """
     X, fraud = held
+    limits = [Finding("capped", _capped(detector), "warning")] if detector.capped_ else []
     found = examine_scores(detector, X, fraud, scores, nominal=nominal)
     if any(finding.check == "not_a_number" for finding in found) or not fraud.any():
-        return found
+        return [*limits, *found]
+    found = [*limits, *found]
     found += doctor.check_calibration(detector.name, fraud, calibration.probability(scores))
     if amount is not None:
         found += doctor.check_lift(detector.name, fraud, scores, amount)
     if thorough:
         found += seed_variance(detector, *learned, X, scores, nominal=nominal)
     return found
+
+
+def _capped(detector: Detector) -> str:
+    limits = " and ".join(detector.capped_)
+    return (
+        f"expected {detector.name} to learn from every row until it settled, got as far as {limits}: raise that limit "
+        "where there is time for it"
+    )
 
 
 def examine_data(data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit, rows: Split) -> list[Finding]:

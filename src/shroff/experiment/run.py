@@ -2,68 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from shroff.detect import Calibration, Detector, Preparation, out_of_fold_scores
+from shroff.detect import Detector
 from shroff.detect.checks import Finding
-from shroff.errors import ConfigurationError, UnsuitableSplit
+from shroff.errors import ConfigurationError
 from shroff.evaluate import (
     AnySplit,
     Cost,
-    HeldOut,
-    Metrics,
-    RandomSplit,
     Split,
-    TemporalSplit,
-    Thresholds,
-    average_precision,
-    best_f1_threshold,
     fit_split,
-    measure,
     outlook,
 )
-from shroff.evaluate.doctor import check_recall
 from shroff.experiment.dataset import Dataset
-from shroff.experiment.doctor import examine
+from shroff.experiment.training import Trained, Training
 
 if TYPE_CHECKING:
-    from shroff.experiment.tune import Tuning
+    pass
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One detector after its run.
-
-    `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked, and
-    `kept` those scores in bins, from which its `thresholds` were chosen;
-    `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores;
-    `test_with_known_cards` are those on the test payments and the known cards' that the split dropped, None where it
-    dropped none; `findings` are the doctor's.
-    """
-
-    name: str
-    detector: Detector
-    preparation: Preparation
-    calibration: Calibration
-    thresholds: Thresholds
-    kept: HeldOut
-    held_out: float
-    train: Metrics
-    test: Metrics
-    seconds: float
-    test_with_known_cards: Metrics | None = None
-    tuning: Tuning | None = None
-    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +115,7 @@ def train(
     say(said)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        one = _Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
+        one = Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
         if tune and detector.search_space:
             one = one.tuned(within, trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
@@ -166,145 +129,3 @@ def _names(detectors: Sequence[Detector]) -> list[str]:
         same = sum(name.split("-")[0] == detector.name for name in names)
         names.append(f"{detector.name}-{same + 1}" if same else detector.name)
     return names
-
-
-def _folds_within(split: AnySplit, dataset: Dataset, learn: NDArray[np.int64]) -> tuple[Sequence[Split], bool]:
-    """Validation folds among the training rows, and whether they are in time: not where days or frauds are too few."""
-    from shroff.experiment.tune import stratified, within
-
-    y, cards = dataset.y[learn], dataset.cards
-    if isinstance(split, TemporalSplit):
-        try:
-            card = None if cards is None else cards[learn]
-            return [fold.rows(dataset.time[learn], y, card) for fold in within(split)], True
-        except UnsuitableSplit:
-            pass
-    return stratified(y, 3), False
-
-
-@dataclass(frozen=True)
-class _Training:
-    """One detector's way through a run."""
-
-    dataset: Dataset
-    rows: Split
-    detector: Detector
-    lists: Mapping[str, Collection[str]]
-    cost: Cost
-    reviews_per_day: int | None
-    k: int
-    thorough: bool
-    tuning: Tuning | None = None
-
-    def tuned(
-        self,
-        split: RandomSplit | TemporalSplit,
-        *,
-        trials: int,
-        storage: Path | None,
-        progress: Callable[[str], None],
-    ) -> _Training:
-        """The same with the best parameters found on validation folds inside the training part."""
-        from shroff.experiment.tune import tune  # Optuna is loaded by those who tune
-
-        learn = self.rows.train
-        table = self._inputs()[learn]
-        preparation = self._prepare(table)
-        y = self.dataset.y[learn]
-        folds, in_time = _folds_within(split, self.dataset, learn)
-        best, found = tune(
-            self.detector,
-            preparation.matrix(table),
-            y,
-            folds,
-            nominal=preparation.nominal_codes,
-            trials=trials,
-            storage=storage,
-            progress=progress,
-        )
-        return replace(self, detector=best, tuning=replace(found, in_time=in_time))
-
-    def run(self, name: str) -> Trained:
-        started = time.perf_counter()
-        table = self._inputs()
-        learn, judge = self.rows.train, self.rows.test
-        preparation = self._prepare(table[learn])
-        X, y = preparation.matrix(table[learn]), self.dataset.y[learn]
-        nominal = preparation.nominal_codes
-        held_out = out_of_fold_scores(self.detector, X, y, nominal=nominal)
-        calibration = Calibration.fit(held_out, y)
-        fitted = self.detector.fit(X, y if self.detector.needs_labels else None, nominal=nominal)
-        seconds = time.perf_counter() - started
-        unseen = calibration.probability(held_out)
-        threshold = best_f1_threshold(y, unseen)
-        held = preparation.matrix(table[judge])
-        scores = fitted.score(held)
-        kept = self._kept(y, unseen)
-        found = examine(
-            fitted,
-            calibration,
-            (X, y),
-            (held, self.dataset.y[judge]),
-            scores,
-            amount=None if self.dataset.currency is None else self.dataset.amount[judge],
-            nominal=nominal,
-            thorough=self.thorough,
-        )
-        test = self._measure(judge, calibration.probability(scores), threshold)
-        return Trained(
-            name=name,
-            detector=fitted,
-            preparation=preparation,
-            calibration=calibration,
-            thresholds=kept.thresholds(self.cost, self.reviews_per_day),
-            kept=kept,
-            held_out=average_precision(y, unseen),
-            train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
-            test=test,
-            test_with_known_cards=self._with_known_cards(
-                lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))), threshold
-            ),
-            seconds=seconds,
-            tuning=self.tuning,
-            findings=(*found, *check_recall(self.detector.name, test)),
-        )
-
-    def _inputs(self) -> pl.DataFrame:
-        if self.detector.conditions:
-            return self.dataset.conditions(self.detector.conditions, self.lists)
-        return self.dataset.table
-
-    def _prepare(self, table: pl.DataFrame) -> Preparation:
-        if self.detector.conditions:
-            return Preparation.plain(self.detector.conditions, table)
-        return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
-
-    def _kept(self, y: NDArray[np.bool_], probability: Floats) -> HeldOut:
-        learn = self.rows.train
-        time = self.dataset.time[learn]
-        # a random split spreads a share of the payments over all days: reviews per day shrink with it
-        share = len(learn) / max(int(np.isin(self._days(), self._days()[learn]).sum()), 1)
-        days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
-        # amounts in several currencies are not added: nothing that is chosen by them is chosen again
-        amount = np.zeros(len(learn)) if self.dataset.currency is None else self.dataset.amount[learn]
-        return HeldOut.of(y, probability, amount, days=share * days)
-
-    def _days(self) -> NDArray[np.datetime64]:
-        return self.dataset.time.astype("datetime64[D]")
-
-    def _with_known_cards(self, probability: Callable[[NDArray[np.int64]], Floats], threshold: float) -> Metrics | None:
-        if not len(self.rows.known_cards):
-            return None
-        rows = np.sort(np.append(self.rows.test, self.rows.known_cards))
-        return self._measure(rows, probability(rows), threshold)
-
-    def _measure(self, rows: NDArray[np.int64], probability: Floats, threshold: float) -> Metrics:
-        cards = self.dataset.cards
-        return measure(
-            self.dataset.y[rows],
-            probability,
-            threshold=threshold,
-            day=None if cards is None else self._days()[rows],
-            card=None if cards is None else cards[rows],
-            k=self.k,
-        )

@@ -7,6 +7,7 @@ Folds are pairs of rows to learn from and to be judged on. Take them from inside
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,12 +22,26 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from shroff.detect import Detector
-from shroff.detect.base import ALL_NUMERIC, Labels, Matrix, Scores, training_labels, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Labels,
+    Matrix,
+    Scores,
+    draw_rows,
+    quiet_caps,
+    training_labels,
+    training_matrix,
+)
 from shroff.detect.crossfit import folds_of
 from shroff.detect.space import Choice, Range
 from shroff.errors import ConfigurationError, DataError, ShroffError, UnsuitableSplit
 from shroff.evaluate import Split, TemporalSplit, average_precision, roc_auc
 from shroff.private import private_file
+
+ROWS = 50_000
+"""Rows that a fold of a trial learns from, at most."""
+SECONDS = 60.0
+"""How long a trial may take before it is stopped."""
 
 D = TypeVar("D", bound=Detector)
 Metric = Literal["average_precision", "roc_auc"] | Callable[[NDArray[np.int64], Scores], float]
@@ -39,14 +54,19 @@ class Tuning:
 
     `before` and `best` are the mean of the metric over the folds, with the parameters given and with the best ones;
     `parameters` are the best ones. `trials` counts all that were tried, of which `pruned` were stopped after a bad
-    first fold and `failed` could not be trained.
+    fold, `overtime` after the time of a trial was up, and `failed` could not be trained; `capped` ran into a limit of
+    the detector's own. A fold learned from at most `rows` rows of the `rows_of` that it has.
     """
 
     study: str
     folds: int
     trials: int
     pruned: int
+    overtime: int
     failed: int
+    capped: int
+    rows: int
+    rows_of: int
     before: float | None
     best: float
     parameters: dict[str, object]
@@ -55,7 +75,12 @@ class Tuning:
     @property
     def judged(self) -> str:
         """What the trials were judged on, in words."""
-        return f"{self.folds} validation folds {'in time' if self.in_time else 'at random'}"
+        words = [f"{self.folds} validation folds {'in time' if self.in_time else 'at random'}"]
+        if self.rows < self.rows_of:
+            words.append(f"{self.rows:,} of {self.rows_of:,} rows each")
+        counts = {"ran out of time": self.overtime, "ran into a limit of the fit": self.capped}
+        words += [f"{count} of {self.trials} trials {what}" for what, count in counts.items() if count]
+        return ", ".join(words)
 
     def to_dict(self) -> dict[str, object]:
         """The findings by name, ready for JSON."""
@@ -72,6 +97,8 @@ def tune(
     trials: int = 50,
     metric: Metric = "average_precision",
     storage: Path | None = None,
+    rows: int = ROWS,
+    seconds: float = SECONDS,
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[D, Tuning]:
@@ -86,7 +113,9 @@ def tune(
         trials: how many to try in all, those of an earlier, interrupted search included.
         storage: SQLite file that keeps every trial, so that a search goes on where it stopped; None keeps nothing.
             Other data, folds, metric or parameters that are not searched start another search.
-        seed: of the search. The same seed finds the same parameters, unless it was interrupted.
+        rows: a fold learns from at most so many rows, all frauds (up to half) among them; it is judged on all.
+        seconds: a trial is stopped before its next fold once it took so long; the first trial never is.
+        seed: of the search. The same seed finds the same parameters, unless it was interrupted or time was up.
 
     Raises:
         ConfigurationError: the detector has nothing to tune, no folds, no trials, or every trial failed.
@@ -101,7 +130,9 @@ def tune(
     >>> found.trials, found.best >= found.before, best.get_params()["max_iter"]
     (3, True, 1000)
     """
-    search = _Search(detector, training_matrix(X, nominal), training_labels(y, len(X)), tuple(folds), nominal, metric)
+    search = _Search(
+        detector, training_matrix(X, nominal), training_labels(y, len(X)), tuple(folds), nominal, metric, rows, seconds
+    )
     search.check(trials)
     with _study(search.fingerprint(), storage, seed) as study:
         if not study.trials:
@@ -184,11 +215,15 @@ class _Search:
     folds: tuple[Split, ...]
     nominal: Mapping[int, int]
     metric: Metric
+    rows: int
+    seconds: float
 
     def check(self, trials: int) -> None:
         kind = type(self.detector).__name__
         if not self.detector.search_space:
             raise ConfigurationError(f"{kind} has nothing to tune: it declares no `search_space`")
+        if self.rows < 2 or not self.seconds > 0:
+            raise ConfigurationError(f"expected 2 or more rows and some seconds, got {self.rows} and {self.seconds}")
         if trials < 1 or not self.folds:
             raise ConfigurationError(f"expected at least 1 trial and 1 fold, got {trials} and {len(self.folds)}")
         for fold in self.folds:
@@ -211,13 +246,23 @@ class _Search:
         """The mean of the metric over the folds."""
         tried = {name: _suggest(trial, name, values) for name, values in self.detector.search_space.items()}
         figures: list[float] = []
+        started = time.monotonic()
         for fold in self.folds:
+            learn = fold.train[draw_rows(self.y[fold.train], self.rows)]
             fitted = clone(self.detector).set_params(**tried)
-            fitted.fit(self.X[fold.train], self.y[fold.train], nominal=self.nominal)
+            with quiet_caps():
+                fitted.fit(self.X[learn], self.y[learn], nominal=self.nominal)
+            if fitted.capped_:
+                trial.set_user_attr("capped", True)
             figures.append(self._figure(fold.test, fitted.score(self.X[fold.test])))
             mean = float(np.mean(figures))
             trial.report(mean, len(figures))
-            if len(figures) < len(self.folds) and trial.should_prune():
+            if len(figures) == len(self.folds):
+                break
+            if trial.number and time.monotonic() - started > self.seconds:
+                trial.set_user_attr("overtime", True)
+                raise optuna.TrialPruned
+            if trial.should_prune():
                 raise optuna.TrialPruned
         return mean
 
@@ -242,7 +287,9 @@ class _Search:
         searched = self.detector.search_space
         fixed = {k: v for k, v in self.detector.get_params(deep=False).items() if k not in searched}
         metric = self.metric if isinstance(self.metric, str) else self.metric.__qualname__
-        digest.update(repr((sorted(self.nominal.items()), sorted(fixed.items()), dict(searched), metric)).encode())
+        digest.update(
+            repr((sorted(self.nominal.items()), sorted(fixed.items()), dict(searched), metric, self.rows)).encode()
+        )
         return f"{self.detector.name}-{digest.hexdigest()[:16]}"
 
 
@@ -284,14 +331,20 @@ def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]
 
 def _summary(study: optuna.Study, search: _Search) -> Tuning:
     states = [trial.state for trial in study.trials]
+    overtime, capped = (sum(named in trial.user_attrs for trial in study.trials) for named in ("overtime", "capped"))
+    most = max(len(fold.train) for fold in search.folds)
     if optuna.trial.TrialState.COMPLETE not in states:
         raise ConfigurationError(f"none of the {len(states)} trials of {search.detector.name} could be trained.")
     return Tuning(
         study=study.study_name,
         folds=len(search.folds),
         trials=len(states),
-        pruned=states.count(optuna.trial.TrialState.PRUNED),
+        pruned=states.count(optuna.trial.TrialState.PRUNED) - overtime,
+        overtime=overtime,
         failed=states.count(optuna.trial.TrialState.FAIL),
+        capped=capped,
+        rows=min(most, search.rows),
+        rows_of=most,
         before=study.trials[0].value,
         best=study.best_value,
         parameters=search.parameters(study.best_params),
