@@ -134,8 +134,9 @@ def _as_sent(column: pl.Series, field: dict[str, Any]) -> pl.Series:
         return moments.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     kinds = {field.get("type"), *(choice.get("type") for choice in field.get("anyOf", ()))}
     if column.dtype == pl.String and "number" in kinds and "string" not in kinds:
-        return column.cast(pl.Float64, strict=False)
-    return column
+        column = column.cast(pl.Float64, strict=False)
+    # JSON has no NaN: a gap is left out
+    return column.fill_nan(None) if column.dtype.is_float() else column
 
 
 def run_load(

@@ -65,6 +65,8 @@ SAYS = sentences([GROUP], SCHEMA)
         ("burst", 2.0, "2 payments by this card in 5 minutes, this payment included"),
         ("card_total_amount_1d", 1240.5, "total 1,240.50 by this card in 1 day"),
         ("card_total_items_1d", 12.0, "total `items` 12 by this card in 1 day"),
+        ("card_count_1h", None, "the payment has no card"),
+        ("card_total_amount_1d", None, "the payment has no card"),
         ("card_mean_amount_30d", None, "no other payment by this card in 30 days to compare with"),
         ("card_distinct_host_id_1d", 5.0, "5 different `host_id` by this card in 1 day"),
         ("card_seconds_since_last_1d", 12.0, "12 seconds since the last payment by this card"),

@@ -174,7 +174,7 @@ def payments(n: int = 600) -> pl.DataFrame:
             "id": f"p{(at * 7919) % n:04d}",
             "at": start + timedelta(minutes=(at // 3) * 17 - (600 if at % 50 == 7 else 0)),
             "eur": (at * 37) % 9000,
-            "currency": "JPY" if at % 11 == 0 else "EUR",
+            "currency": "EUR",
             "fraud": None if at % 5 == 0 else at % 9 == 0,
             "labelled_at": None if at % 6 == 0 else start + timedelta(minutes=(at // 3) * 17 + at % 4000),
             "result": None if at % 13 == 0 else ("Failed" if at % 4 == 0 else "Authorised"),

@@ -38,6 +38,16 @@ def test_every_payment_is_decided_once(service: Service, pay: Pay, tmp_path: Pat
         assert service.request("GET", f"/v1/decisions/load-p{n}").status_code == 200
 
 
+@pytest.mark.parametrize("items", [pl.Series([1.0, float("nan")]), pl.Series(["1", "nan"]), pl.Series(["1.0", "NULL"])])
+def test_a_gap_in_a_column_of_numbers_is_sent_as_none(
+    service: Service, pay: Pay, tmp_path: Path, items: pl.Series
+) -> None:
+    pl.DataFrame([pay(), pay()]).with_columns(items=items).write_parquet(path := tmp_path / "log.parquet")
+    bodies = payments_from(service.url, path, requests=2, run="gap-")
+    assert [json.loads(body).get("items") for body in bodies] == [1.0, None]
+    assert b"NaN" not in b"".join(bodies)
+
+
 def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path) -> None:
     path = log(pay, tmp_path / "log.csv", 20)
     bodies = payments_from(service.url, path, requests=20, run="steady-")

@@ -158,6 +158,10 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
 }
 
 
+_COUNTED: Final = frozenset[Function]({"count", "total", "distinct", "frauds", "decayed_count", "decayed_total"})
+"""Aggregates that are 0 where there is no other payment, so that null says that the payment has no such key."""
+
+
 def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     this = f"this {feature.entity.name.replace('_', ' ')}"
     over = f"{duration(feature.window)}{_limits(feature)}"
@@ -170,6 +174,8 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
 
     def tells(value: Value) -> str:
+        if value is None and feature.function in _COUNTED:
+            return f"the payment has no {feature.entity.name.replace('_', ' ')}"
         if value is None:
             return f"no other payment by {this} in {over} to compare with"
         return text.format(value=(say or own)(value), **parts)
