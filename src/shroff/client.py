@@ -64,10 +64,23 @@ class Model(msgspec.Struct, frozen=True):
     version: str
 
 
+class Said(msgspec.Struct, frozen=True):
+    """One label of a payment; `stands` says whether it counts now."""
+
+    source: str
+    fraud: bool
+    recorded_at: str
+    at: str | None
+    note: str | None
+    event: str | None
+    stands: bool
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The decision on a payment; `probability` of fraud is None when it is `degraded`.
 
     `policy` is the version of the policy that decided: a published one, or the model's own, which has its version.
+    A stored one has all `labels` of the payment, and whether it is `fraud` by the one that stands.
     """
 
     payment_id: str
@@ -80,6 +93,8 @@ class Decision(msgspec.Struct, frozen=True):
     degraded: bool
     decided_at: str
     policy: str = ""
+    fraud: bool | None = None
+    labels: tuple[Said, ...] = ()
 
 
 Outcome = Decision | ShroffError
@@ -255,16 +270,27 @@ class Client:
             yield from self._send(_decide_some(part))
 
     def decision(self, payment_id: str) -> Decision:
-        """The stored decision on a payment."""
+        """The stored decision on a payment, and what was said of it since."""
         return self._send(_stored(payment_id))
 
     def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
         """Say what became of a payment, such as `authorised` or `failed`."""
         self._send(_event(payment_id, "result", result=result, at=at))
 
-    def label(self, payment_id: str, fraud: bool, *, source: str | None = None, at: Moment | None = None) -> None:
-        """Say whether a payment was fraud."""
-        self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at))
+    def label(
+        self,
+        payment_id: str,
+        fraud: bool,
+        *,
+        source: str | None = None,
+        at: Moment | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept as a note.
+
+        What was said last is not recorded again; with an `event_id` of your own, each id is recorded once.
+        """
+        self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
 
     def models(self) -> list[Model]:
         """The models that decide."""
@@ -333,16 +359,27 @@ class AsyncClient:
                 yield outcome
 
     async def decision(self, payment_id: str) -> Decision:
-        """The stored decision on a payment."""
+        """The stored decision on a payment, and what was said of it since."""
         return await self._send(_stored(payment_id))
 
     async def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
         """Say what became of a payment, such as `authorised` or `failed`."""
         await self._send(_event(payment_id, "result", result=result, at=at))
 
-    async def label(self, payment_id: str, fraud: bool, *, source: str | None = None, at: Moment | None = None) -> None:
-        """Say whether a payment was fraud."""
-        await self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at))
+    async def label(
+        self,
+        payment_id: str,
+        fraud: bool,
+        *,
+        source: str | None = None,
+        at: Moment | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept as a note.
+
+        What was said last is not recorded again; with an `event_id` of your own, each id is recorded once.
+        """
+        await self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
 
     async def models(self) -> list[Model]:
         """The models that decide."""

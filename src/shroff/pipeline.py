@@ -16,6 +16,7 @@ from shroff.collect import Cleaned, Schema, clean, clean_parts, parquet_rows, re
 from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
+from shroff.collect.labels import read_labels, with_labels
 from shroff.collect.wire import live_scales
 from shroff.decide.policy import Policy
 from shroff.errors import CheckFailed, ConfigurationError
@@ -35,9 +36,18 @@ def silent(step: str) -> None:
 
 
 def collect_table(
-    project: Project, data: str | Path, *, key: bytes, join: str | Path | None = None, max_bad: float = 0.01
+    project: Project,
+    data: str | Path,
+    *,
+    key: bytes,
+    join: str | Path | None = None,
+    labels: str | Path | None = None,
+    max_bad: float = 0.01,
 ) -> Cleaned:
     """Read and clean a project's table, joined with a second one where the project says so.
+
+    Args:
+        labels: a table of what was said of the payments, whose labels changed (`shroff.collect.labels`).
 
     Raises:
         ConfigurationError: a second table where the project joins none, or none where it does.
@@ -53,7 +63,15 @@ def collect_table(
         if join is None
         else read_joined(data, join, on=str(project.join), max_bad=max_bad, dialect=dialect)
     )
-    return clean(raw, schema, key=key, max_bad=max_bad, source=str(data))
+    cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(data))
+    return cleaned if labels is None else _labelled(cleaned, labels, schema)
+
+
+def _labelled(cleaned: Cleaned, labels: str | Path, schema: Schema) -> Cleaned:
+    said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
+    strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
+    dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
+    return replace(cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped)
 
 
 def keep_features(project: Project, table: pl.DataFrame, place: str | Path) -> list[str]:

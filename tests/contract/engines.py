@@ -84,8 +84,8 @@ class Turns:
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
         return next(self._next).observe_all(payments)
 
-    def later(self, payment_id: str, event: Later, value: Value) -> bool:
-        return next(self._next).later(payment_id, event, value)
+    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
+        return next(self._next).later(payment_id, event, value, rank=rank, arrived=arrived)
 
     def forget(self, payment: Payment) -> None:
         next(self._next).forget(payment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import log, sqrt
 
@@ -19,8 +19,21 @@ WITH_ITS_PAYMENT = -(10**30)
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a source says of a payment, and how much it is trusted (0: the most)."""
+
+    at: int
+    fraud: bool
+    source: str
+    rank: int
+
+
+@dataclass(frozen=True)
 class Row:
-    """One payment as the oracle sees it; times in microseconds, amounts exact."""
+    """One payment as the oracle sees it; times in microseconds, amounts exact.
+
+    With `said`, its label is what stands of that at a moment.
+    """
 
     place: int
     arrived: int
@@ -32,6 +45,18 @@ class Row:
     result_at: int | None
     label: bool | None
     labelled_at: int | None
+    said: tuple[Said, ...] | None = None
+
+    def known(self, now: int) -> Row:
+        """The payment with the label that stands for whoever arrives now."""
+        if self.said is None:
+            return self
+        heard = sorted((said for said in self.said if max(said.at, self.arrived) < now), key=lambda said: said.at)
+        if not heard:
+            return replace(self, label=None, labelled_at=None)
+        best = min(said.rank for said in heard)
+        last = [said for said in heard if said.rank == best][-1]
+        return replace(self, label=last.fraud, labelled_at=last.at)
 
 
 @dataclass(frozen=True)
@@ -162,6 +187,7 @@ def _grain(question: Question) -> int:
 
 
 def _counts(question: Question, conditions: Sequence[Condition], row: Row, me: Row) -> bool:
+    row = row.known(me.arrived)
     if any(row.values[key] != me.values[key] for key in question.keys):
         return False
     if not _in_window(question, row, me):

@@ -46,10 +46,10 @@ KEYS = st.sampled_from(["a", "b", None])
 
 
 @st.composite
-def logs(draw: st.DrawFn, *, max_rows: int = 14) -> Log:
+def logs(draw: st.DrawFn, *, max_rows: int = 14, labels_arrive: bool | None = None) -> Log:
     arrives = draw(st.booleans())
     results_arrive = draw(st.booleans())
-    labels_arrive = draw(st.booleans())
+    labels_arrive = draw(st.booleans()) if labels_arrive is None else labels_arrive
     schema = Schema(
         id="id",
         time="time",
@@ -139,18 +139,27 @@ CONDITIONS = [
         "result <> 'failed' AND amount < 5000", lambda row: row.result != "failed" and row.amount < 5000, ("result",)
     ),
     Condition("NOT label", lambda row: not row.label, ("label",)),
+    Condition("label AND amount > 2000", lambda row: bool(row.label) and row.amount > 2000, ("label",)),
+    Condition("label OR result = 'failed'", lambda row: bool(row.label) or row.result == "failed", ("label", "result")),
 ]
 WINDOWS = ["1s", "1m", "5m", "1h"]
 COLUMNS = {"amount": ["amount", "quantity"], "key": ["card", "host", "country", "currency"]}
 
 
+LABELLED = [condition for condition in CONDITIONS if "label" in condition.needs]
+
+
 @st.composite
-def asks(draw: st.DrawFn, schema: Schema, functions: Sequence[Function] = tuple(RECIPES)) -> Ask:
+def asks(
+    draw: st.DrawFn, schema: Schema, functions: Sequence[Function] = tuple(RECIPES), *, labels: bool = False
+) -> Ask:
+    """A feature; with `labels` one that reads labels."""
     function = draw(st.sampled_from(functions))
     recipe = RECIPES[function]
     keys = draw(st.sampled_from([("card",), ("host",), ("card", "host"), ("country",)]))
-    where = draw(st.none() | st.sampled_from(CONDITIONS))
-    condition = draw(st.sampled_from(CONDITIONS)) if "condition" in recipe.options else None
+    judges = bool(recipe.parts) or "condition" in recipe.options
+    where = draw(st.sampled_from(LABELLED) if labels and not judges else st.none() | st.sampled_from(CONDITIONS))
+    condition = draw(st.sampled_from(LABELLED if labels else CONDITIONS)) if "condition" in recipe.options else None
     judged = FRAUD if recipe.parts and condition is None else condition
     needs = {need for each in (where, judged) if each for need in each.needs}
     delay = draw(st.none() | st.sampled_from(["1m", "5m"]))

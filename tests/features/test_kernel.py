@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from shroff.features import folds, grouping, kernel
 from shroff.features.aggregates import NONE
 from shroff.features.engines.batch.past import Past
-from shroff.features.kernel import Events, Queries, Span, Trace
+from shroff.features.engines.batch.table import NO_LIVES
+from shroff.features.grouping import Int
+from shroff.features.kernel import Events, Lives, Queries, Span, Trace
 from shroff.features.window import FOREVER, Window, after, upto
 
 NUMBERS = st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32])
@@ -69,7 +71,22 @@ def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
     bounds = Window(
         draw(st.integers(1, 30)), draw(st.sampled_from([0, 5])), draw(st.sampled_from([0, 7])), draw(st.booleans())
     )
-    return queries, kernel.settle(queries, keep, (rows + lag).astype(np.int64)), bounds
+    known = (rows + lag).astype(np.int64)
+    return queries, kernel.settle(queries, keep, known, draw(lives(n, known))), bounds
+
+
+@st.composite
+def lives(draw: st.DrawFn, n: int, known: Int) -> Lives:
+    """Some payments are events for a while, once or more."""
+    if not n or draw(st.booleans()):
+        return NO_LIVES
+    places = draw(st.lists(st.integers(0, n - 1), max_size=6))
+    spans = [draw(st.tuples(st.integers(0, 4), st.sampled_from([1, 2, 5, FOREVER]))) for _ in places]
+    begins = np.array([known[place] + begin for place, (begin, _) in zip(places, spans, strict=True)], np.int64)
+    ends = [
+        FOREVER if length == FOREVER else at + length for at, (_, length) in zip(begins.tolist(), spans, strict=True)
+    ]
+    return Lives(np.array(places, np.int32), begins, np.array(ends, np.int64))
 
 
 def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[int]:
@@ -82,6 +99,7 @@ def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[in
         at
         for at in range(events.starts[key], events.starts[key + 1])
         if events.known[at] < queries.rows[query] + bounds.include_current and oldest < events.times[at] <= newest
+        if not len(events.gone) or queries.rows[query] + bounds.include_current <= events.gone[at]
     }
 
 

@@ -88,12 +88,20 @@ def test_a_forgotten_payment_may_come_again_and_get_its_label() -> None:
     assert engine.observe(pay(1, MINUTE)) == {"card_count_1d": 1.0, "card_risk_7d": 1.0}
 
 
-def test_only_the_first_label_counts() -> None:
-    engine = OnlineEngine([FeatureGroup("g", [card.risk("7d")])], SCHEMA)
+def test_the_label_that_stands_counts() -> None:
+    engine = OnlineEngine(
+        [FeatureGroup("g", [card.risk("7d"), card.total("amount", "7d", where="fraud", name="lost")])], SCHEMA
+    )
     engine.observe(pay(0, 0))
-    assert engine.later("p0", "label", False)
-    assert engine.later("p0", "label", True)
-    assert engine.observe(pay(1, MINUTE)) == {"card_risk_7d": 0.0}
+    seen = []
+    for number, fraud in enumerate((False, True, False, True), start=1):
+        assert engine.later("p0", "label", fraud, arrived=number)
+        seen.append(engine.observe(pay(number, MINUTE, who="a"))["lost"])
+        assert engine.later("p0", "label", not fraud, arrived=number - 1), "told late"
+    assert [bool(total) for total in seen] == [False, True, False, True]
+    assert engine.later("p0", "label", False, arrived=9)
+    assert engine.later("p0", "label", True, rank=1, arrived=10)
+    assert engine.observe(pay(9, MINUTE)) == {"card_risk_7d": 0.0, "lost": 0.0}
 
 
 def test_a_label_that_no_window_reaches_is_told_so() -> None:
@@ -335,7 +343,7 @@ def check_restoring(case: Case, data: st.DataObject) -> None:
     for payment in stream[cut:]:
         assert other.observe(payment) == one.observe(payment)
     for payment in stream:
-        for kind, value in (("label", False), ("result", "failed")):
+        for kind, value in (("label", False), ("result", "failed"), ("label", True)):
             assert other.later(payment.id, kind, value) == one.later(payment.id, kind, value)  # type: ignore[arg-type]
     if cut < len(stream):
         for engine in (one, other):

@@ -99,15 +99,37 @@ def test_forgetting_a_payment_undoes_it_for_all(redis_server: str, case: Case, d
     other.close()
 
 
-def test_the_first_label_counts_whoever_brings_it(join: Join) -> None:
+def test_the_label_that_stands_counts_whoever_brings_it(join: Join) -> None:
     one, other = join(), join()
     one.observe(pay(0, 0))
     assert other.later("p0", "label", True)
-    assert one.later("p0", "label", False)
     assert one.later("p0", "label", None)
     assert not one.later("never seen", "label", True)
     assert other.observe(pay(1, MINUTE))["card_risk_7d"] == 1.0
-    assert one.observe(pay(2, MINUTE))["card_risk_7d"] == 0.5
+    assert one.later("p0", "label", False)
+    assert other.observe(pay(2, MINUTE))["card_risk_7d"] == 0.0
+    assert other.later("p0", "label", True)
+    assert one.observe(pay(3, MINUTE))["card_risk_7d"] == 1 / 3
+
+
+def test_labels_can_be_told_again_and_out_of_order(join: Join) -> None:
+    one, other = join(), join()
+    one.observe(pay(0, 0))
+    assert one.later("p0", "label", False, rank=1, arrived=20)
+    assert other.later("p0", "label", True, rank=1, arrived=10)
+    assert other.observe(pay(1, MINUTE))["card_risk_7d"] == 0.0, "the later of one rank stands"
+    assert other.later("p0", "label", True, rank=0, arrived=5)
+    assert one.later("p0", "label", False, rank=1, arrived=30)
+    assert one.observe(pay(2, MINUTE))["card_risk_7d"] == 0.5, "the lower rank stands"
+
+
+def test_a_label_that_is_announced_again_arrived_when_it_first_did(join: Join) -> None:
+    one, other = join(), join()
+    one.observe(pay(0, 0))
+    first = one.announce("p0", "label", True, token=b"one")
+    assert other.announce("p0", "label", False, token=b"two") > first
+    assert other.announce("p0", "label", True, token=b"one") == first
+    assert one.observe(pay(1, MINUTE))["card_risk_7d"] == 0.0
 
 
 def test_without_features_of_labels_no_label_is_waited_for(join: Join) -> None:

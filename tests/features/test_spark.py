@@ -20,6 +20,7 @@ from polars.testing import assert_frame_equal
 
 from contract.strategies import Ask, Log, cases
 from contract.test_engines import expected
+from contract.test_label_histories import cases as changing_cases
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean
 from shroff.collect.simulate import RATES, simulate
@@ -92,8 +93,12 @@ Arrivals = tuple[bool, bool, bool]
 
 
 @cache
-def random_cases() -> dict[Arrivals, list[Case]]:
-    """Random logs and features by which arrivals the schema has: many to a job, since a job takes seconds."""
+def random_cases(*, changing: bool = False) -> dict[Arrivals, list[Case]]:
+    """Random logs and features by which arrivals the schema has: many to a job, since a job takes seconds.
+
+    Args:
+        changing: with histories of labels.
+    """
     found: dict[Arrivals, list[Case]] = defaultdict(list)
 
     @settings(
@@ -102,7 +107,7 @@ def random_cases() -> dict[Arrivals, list[Case]]:
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(case=cases())
+    @given(case=changing_cases() if changing else cases())
     def gather(case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
         log, _, asks = case
         schema = log.schema
@@ -129,15 +134,17 @@ def in_one_table(found: list[Case]) -> tuple[Schema, pl.DataFrame, FeatureGroup]
 
 
 @pytest.mark.parametrize(
-    ("arrivals", "skew"),
+    ("arrivals", "skew", "changing"),
     [
-        ((True, True, True), None),
-        ((True, True, True), Skew(rows=3, overlap=1e9)),
-        ((False, False, False), Skew(rows=3, overlap=1e9)),
+        ((True, True, True), None, False),
+        ((True, True, True), Skew(rows=3, overlap=1e9), False),
+        ((False, False, False), Skew(rows=3, overlap=1e9), False),
+        ((True, True, True), None, True),
+        ((True, True, True), Skew(rows=3, overlap=1e9), True),
     ],
 )
-def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: Skew | None) -> None:
-    found = random_cases()[arrivals]
+def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: Skew | None, changing: bool) -> None:
+    found = random_cases(changing=changing)[arrivals]
     schema, frame, group = in_one_table(found)
     result = to_polars(compute_spark([group], to_spark(spark, frame), schema, order="place", skew=skew))
     result = frame.select("id").join(result, on="id", how="left", maintain_order="left")

@@ -12,6 +12,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from shroff.collect import Payment
+from shroff.collect.labels import with_labels
 from shroff.collect.payment import Value
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online import OnlineEngine
@@ -64,18 +65,15 @@ def assert_replays(bundle: Bundle, entries: list[StoredEntry]) -> None:
 def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
     """The ledger's payments as a clean table with their arrivals, results and labels."""
     schema = bundle.schema
-    later: dict[tuple[str, str], StoredEntry] = {
-        (entry.kind, entry.payment_id): entry for entry in entries if entry.kind != "payment"
-    }
+    later = {entry.payment_id: entry for entry in entries if entry.kind == "result"}
     rows = []
     for entry in payments(entries):
         payment = body(entry)["payment"]
         row = {**payment["values"], schema.id: entry.payment_id, schema.amount: payment["minor"]}
         row["arrived_at"] = entry.arrived
-        for kind, value, moment in (("result", "result", "result_at"), ("label", "is_fraud", "labelled_at")):
-            known = later.get((kind, entry.payment_id))
-            row[value] = None if known is None else body(known)["value"]
-            row[moment] = None if known is None else known.arrived
+        known = later.get(entry.payment_id)
+        row["result"] = None if known is None else body(known)["value"]
+        row["result_at"] = None if known is None else known.arrived
         rows.append(row)
     types = {
         "amount": pl.Int64,
@@ -85,7 +83,10 @@ def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
     }
     names = [*schema.scales, "arrived_at"]
     frame = pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in names})
-    return frame.with_columns(pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC))
+    frame = frame.with_columns(pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC))
+    said = [(e.payment_id, body(e)["value"], e.arrived, body(e)["source"]) for e in entries if e.kind == "label"]
+    columns: dict[str, Any] = {schema.id: pl.String, "is_fraud": pl.Boolean, "labelled_at": UTC, "source": pl.String}
+    return with_labels(frame, pl.DataFrame(said, schema=columns, orient="row"), schema)
 
 
 def state(scorer: Scorer) -> tuple[object, ...]:

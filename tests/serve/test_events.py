@@ -1,4 +1,4 @@
-"""Results and labels count once, also when several processes share a ledger."""
+"""Results count once and labels are a history, also when several processes share a ledger."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from patience import PATIENCE
-from serve.audit import read_ledger
+from serve.audit import body, read_ledger
 from serve.service import KEY
 from servers import postgres_schema
 from shroff.errors import PaymentConflict
 from shroff.package import Bundle
-from shroff.serve.ledger import Ledger
+from shroff.serve.ledger import Ledger, StoredEntry
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -38,6 +38,10 @@ def two(bundle: Bundle, url: str) -> Iterator[list[Scorer]]:
         scorer.close()
 
 
+def labels(entries: list[StoredEntry]) -> list[tuple[str, bool]]:
+    return [(body(entry)["source"], body(entry)["value"]) for entry in entries if entry.kind == "label"]
+
+
 async def outcomes(*work: Coroutine[Any, Any, Any]) -> list[Any]:
     return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), PATIENCE)
 
@@ -54,15 +58,36 @@ def test_the_same_event_sent_to_two_at_once_counts_once(two: list[Scorer], pay: 
     assert [entry.kind for entry in read_ledger(url)] == ["payment", "result"]
 
 
-def test_of_two_different_events_sent_at_once_the_first_counts(two: list[Scorer], pay: Pay, url: str) -> None:
+def test_of_two_different_results_sent_at_once_the_first_counts(two: list[Scorer], pay: Pay, url: str) -> None:
     async def work() -> list[Any]:
         await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
-        return await outcomes(two[0].learn("label", "a", True), two[1].learn("label", "a", False))
+        return await outcomes(two[0].learn("result", "a", "failed"), two[1].learn("result", "a", "authorised"))
 
     said = asyncio.run(work())
     assert sorted(map(type, said), key=repr) == [type(None), PaymentConflict]
     (error,) = [one for one in said if one is not None]
-    assert "another label already" in str(error)
-    payment, label = read_ledger(url)
-    assert (payment.kind, label.kind) == ("payment", "label")
-    assert msgspec.json.decode(label.body)["value"] is (said[0] is None)
+    assert "another result already" in str(error)
+    payment, result = read_ledger(url)
+    assert (payment.kind, result.kind) == ("payment", "result")
+    assert (body(result)["value"] == "failed") is (said[0] is None)
+
+
+def test_a_label_is_recorded_once_by_all_processes(two: list[Scorer], pay: Pay, url: str) -> None:
+    async def work() -> None:
+        await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
+        for fraud in (True, False, True):
+            said = [one.learn("label", "a", fraud, source="analyst") for one in two * 5]
+            assert await outcomes(*said) == [None] * 10
+
+    asyncio.run(work())
+    assert labels(read_ledger(url)) == [("analyst", True), ("analyst", False), ("analyst", True)]
+
+
+def test_sources_that_speak_at_once_are_all_recorded(two: list[Scorer], pay: Pay, url: str) -> None:
+    async def work() -> list[Any]:
+        await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
+        said = [two[0].learn("label", "a", False, source="analyst"), two[1].learn("label", "a", True, source="bank")]
+        return await outcomes(*said)
+
+    assert asyncio.run(work()) == [None, None]
+    assert sorted(labels(read_ledger(url))) == [("analyst", False), ("bank", True)]

@@ -90,7 +90,7 @@ def test_results_and_labels_are_seen_by_what_comes_later(scorer: Scorer, pay: Pa
     assert (features["card_failed_1d"], features["merchant_risk_30d"]) == (1.0, 0.5)
     assert [(entry.kind, body(entry)) for entry in entries[2:4]] == [
         ("result", {"value": "failed", "at": 1_700_000_000_000_000, "source": None}),
-        ("label", {"value": True, "at": None, "source": "chargeback"}),
+        ("label", {"value": True, "at": None, "source": "chargeback", "note": None, "event": 1}),
     ]
 
 

@@ -10,6 +10,14 @@ import typer
 ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
 Data = Annotated[Path, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)]
 Join = Annotated[Path | None, typer.Option("--join", help="A second table of statistics, joined on the payment id.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="What was said of payments whose labels changed: id, label, its arrival, source.",
+        show_default=False,
+    ),
+]
 Warm = Annotated[
     Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
 ]

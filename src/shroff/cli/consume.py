@@ -29,6 +29,13 @@ def consume(
     labels: Annotated[
         str | None, typer.Option(metavar="TOPIC", help="Read whether payments were fraud.", show_default=False)
     ] = None,
+    label_source: Annotated[
+        str | None,
+        typer.Option(
+            help="Who says what the topic of labels holds, such as chargeback; default: the topic's name.",
+            show_default=False,
+        ),
+    ] = None,
     rejected: Annotated[
         str | None, typer.Option(metavar="TOPIC", help="Write what cannot be used, and why.", show_default=False)
     ] = None,
@@ -69,6 +76,7 @@ def consume(
         in_flight=in_flight,
         until_end=until_end,
         patience=patience,
+        label_source=label_source,
         warm=warm,
         max_bad=max_bad,
         lateness=lateness,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
+from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
 from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, print_notices, show, steps
 from shroff.settings import Settings
 
@@ -47,6 +47,7 @@ def collect(
     data: Data,
     output: Annotated[Path, typer.Option("--out", help="The clean table (.parquet).", show_default=False)],
     join: Join = None,
+    labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +59,7 @@ def collect(
     loaded = load_project(project)
     with steps(quiet=as_json) as step:
         step(f"read and clean {data}")
-        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, labels=labels, max_bad=max_bad)
         step(f"write {output}")
         write_parquet(cleaned.frame, output)
     document = {
@@ -95,6 +96,7 @@ def features(
         typer.Option(help="What it may take, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."),
     ] = None,
     join: Join = None,
+    labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
@@ -115,17 +117,19 @@ def features(
 
             if output is None:
                 raise ConfigurationError("expected a folder to write to with --engine spark: pass --out.")
+            if labels is not None:
+                raise ConfigurationError("expected the labels in the clean table: pass --labels to `shroff collect`.")
             step("compute features on Spark")
             started = perf_counter()
             payments = features_job(plan, str(data), str(output), master=master)
             seconds, places = perf_counter() - started, [str(output)]
-        elif output is not None and is_large(loaded, data, memory=settings.memory_bytes()):
+        elif output is not None and labels is None and is_large(loaded, data, memory=settings.memory_bytes()):
             started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
             payments = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")
-            cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
+            cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad)
             step("compute features")
             started = perf_counter()
             table = compute_plan(plan, cleaned.frame)

@@ -23,13 +23,19 @@ def create(
     ],
     expires: Annotated[str | None, typer.Option(help="How long it is valid, such as 90d.", show_default=False)] = None,
     rate: Annotated[float | None, typer.Option(help="Most requests a second.", show_default=False)] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Who says what comes with it, such as chargeback or analyst; default: its name.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, once: only its hash is kept."""
     from shroff.features.window import micros
 
     lifetime = None if expires is None else micros(expires)
-    token = _keys().create(name, scope, lifetime=lifetime, rate=rate)  # type: ignore[arg-type]  # checked there
+    token = _keys().create(name, scope, lifetime=lifetime, rate=rate, source=source)  # type: ignore[arg-type]  # checked there
     if as_json:
         show({"key": token})
     else:
@@ -52,13 +58,14 @@ def show_all(as_json: AsJson = False) -> None:
             "created": moment(key.created),
             "expires": moment(key.expires),
             "rate": key.rate,
+            "source": key.label_source,
         }
         for key in _keys().all()
     ]
     if as_json:
         show({"keys": rows})
         return
-    print_rows(rows, "id", "name", "scopes", "state", "created", "expires", "rate")
+    print_rows(rows, "id", "name", "scopes", "state", "created", "expires", "rate", "source")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import Join, MaxBad
+from shroff.cli.arguments import Join, Labels, MaxBad
 from shroff.cli.terminal import AsJson, out, show, steps
 from shroff.settings import Settings
 
@@ -29,6 +29,7 @@ def parity(
         bool, typer.Option("--ledger", help="Recompute the ledger's decisions; --data is the --warm history.")
     ] = False,
     join: Join = None,
+    labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +50,8 @@ def parity(
     settings = Settings.read()
     if data is None and not ledger:
         raise ConfigurationError("expected payments with --data FILE, or --ledger with a bundle.")
+    if labels is not None and ledger:
+        raise ConfigurationError("expected no --labels with --ledger, which has the labels of its payments.")
     with steps(quiet=as_json) as step:
         if ledger:
             bundle = load(project)
@@ -58,7 +61,9 @@ def parity(
         elif data is not None:
             loaded = load_project(project)
             step(f"read and clean {data}")
-            frame = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad).frame
+            frame = collect_table(
+                loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad
+            ).frame
             step("compute features by every engine")
             redis = None if settings.state == "memory" else settings.state
             found = engine_parity(loaded.features, frame[:payments], loaded.plan, redis=redis, spark=spark)

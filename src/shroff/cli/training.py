@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
+from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
 from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
 from shroff.errors import CheckFailed
 from shroff.settings import Settings
@@ -41,6 +41,7 @@ def train(
         list[str] | None, typer.Option(help="Package despite what this check of the doctor found; repeatable.")
     ] = None,
     join: Join = None,
+    labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +63,7 @@ def train(
         loaded = load_project(project)
         step(f"read and clean {data}")
         settings = Settings.read()
-        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, max_bad=max_bad)
+        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad)
         storage = settings.home / "tuning.db" if tune else None
         run = train_models(
             loaded,

@@ -47,6 +47,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ignored: columns that are accepted and dropped.
         keys: columns that only identify something; a project adds those that its features use.
         required: columns without a value in which a payment is unusable; one that is named nowhere else is a key.
+        label_sources: who says whether a payment was fraud, the most trusted first: the first that said anything
+            stands with what it said last, and others come behind. By default the latest label stands.
         nulls: texts that are no value, in every column, such as `NULL` (see `shroff.collect.nulls`); a number among
             them is no value in a column of numbers either.
         number_format: how amounts and numeric columns are written where they come as text, by one of the examples
@@ -87,16 +89,17 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ignored: Sequence[str] = ()
     keys: Sequence[str] = ()
     required: Sequence[str] = ()
+    label_sources: Sequence[str] = ()
     nulls: Sequence[str] = NULLS
     number_format: NumberFormat = PLAIN
     timezone: str | None = None
     csv_dialect: Dialect | None = None
 
     def __post_init__(self) -> None:
-        for field in (*_LISTS, "nulls"):
+        for field in (*_LISTS, "nulls", "label_sources"):
             names = getattr(self, field)
             if isinstance(names, str):
-                what = "texts" if field == "nulls" else "column names"
+                what = {"nulls": "texts", "label_sources": "sources"}.get(field, "column names")
                 raise ConfigurationError(f"Schema({field}=…): expected a list of {what}, got one text: [`{names}`]?")
             msgspec.structs.force_setattr(self, field, tuple(names))
         if not all(isinstance(word, str) and word.strip() for word in self.nulls):
@@ -107,6 +110,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         self._check_names()
         self._check_scales()
+        self._check_sources()
         for role, arrival in (("result", "result_at"), ("label", "labelled_at")):
             if getattr(self, arrival) is not None and getattr(self, role) is None:
                 raise ConfigurationError(
@@ -166,6 +170,26 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     f"Schema(required=…): unknown column `{name}`{did_you_mean(name, known)} "
                     "If it is a column of its own, name it in keys=[…] too."
                 )
+
+    def _check_sources(self) -> None:
+        sources = self.label_sources
+        if len(set(sources)) < len(sources) or not all(isinstance(name, str) and name for name in sources):
+            raise ConfigurationError("Schema(label_sources=…): expected each source of labels by its name, once.")
+        if len(sources) > _MOST_SOURCES:
+            raise ConfigurationError(
+                f"Schema(label_sources=…): expected at most {_MOST_SOURCES} sources, got {len(sources)}."
+            )
+        if sources and self.label is None:
+            raise ConfigurationError("Schema(label_sources=…) ranks labels: name their column with label=… too.")
+
+    def label_rank(self, source: str | None) -> int:
+        """How much a source of labels is trusted: 0 is the most, and of one rank the latest label stands.
+
+        >>> schema = Schema(id="id", time="t", amount="a", label="f", label_sources=["chargeback", "analyst"])
+        >>> schema.label_rank("chargeback"), schema.label_rank("analyst"), schema.label_rank("shop")
+        (0, 1, 2)
+        """
+        return self.label_sources.index(source) if source in self.label_sources else len(self.label_sources)
 
     @property
     def scales(self) -> dict[str, Scale]:
@@ -243,6 +267,8 @@ _OPTIONAL: Final = ("currency", "label", "result", "arrived_at", "result_at", "l
 _UNFIT_NAME: Final = re.compile(r'["\\\x00-\x1f]')
 _ROLES: Final = ("id", "time", "amount", *_OPTIONAL)
 _LISTS: Final = ("nominal", "numeric", "personal", "ignored", "keys", "required")
+
+_MOST_SOURCES: Final = 200
 
 _MISSPELT: Final = 0.9
 """How alike two names must be for one to be the other misspelt, and not a key of its own."""

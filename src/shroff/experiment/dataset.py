@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of, in_major, one_currency, require_one_currency
 from shroff.collect.extent import fingerprint
+from shroff.collect.labels import HISTORY
 from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
@@ -53,7 +54,7 @@ class Dataset:
         schema = plan.schema
         if schema.label is None:
             raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
-        labelled = frame.filter(pl.col(schema.label).is_not_null())
+        labelled = frame.drop(HISTORY, strict=False).filter(pl.col(schema.label).is_not_null())
         features = compute_plan(plan, frame).filter(frame[schema.label].is_not_null())
         table = labelled.with_columns(*in_major(schema, schema.scales), *features.drop(schema.id).get_columns())
         known = {**schema.kinds, **plan.kinds}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from shroff.collect import Schema
+from shroff.collect.labels import HISTORY, known_by
 from shroff.detect.checks import Finding
 from shroff.experiment.dataset import Dataset
 
@@ -62,6 +63,8 @@ def _as_known(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     now = frame[schema.arrived_at or schema.time].max()
     later = ((schema.result, schema.result_at), (schema.label, schema.labelled_at))
     told = [(value, at) for value, at in later if value is not None and at is not None and at in frame.columns]
+    if HISTORY in frame.columns:
+        frame = known_by(frame, int(pl.select(pl.lit(now).dt.epoch("us")).item()))
     return frame.with_columns(
         pl.when(pl.col(at) <= now).then(pl.col(name)).otherwise(None).alias(name)
         for value, at in told

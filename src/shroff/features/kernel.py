@@ -63,12 +63,25 @@ class Queries(NamedTuple):
     times: Int
 
 
+class Lives(NamedTuple):
+    """Payments that are events for a while, because their label changed: by payment (its place among the queries).
+
+    `known`: the row of the last payment that does not see it yet; `gone`: that of the last one that still does.
+    """
+
+    places: Int32
+    known: Int
+    gone: Int
+
+
 class Events(NamedTuple):
     """Events by key, in order of (time, arrival).
 
     `places`: which of the queries each event is. `known`: the row of the last payment that does not see it.
     `arrivals`: by key, the positions in order of becoming known. `ordered`, by key: both payments and events came
-    in order of time. `plain`: all did, every payment is an event, and known to the next one.
+    in order of time, and stay. `plain`: all did, every payment is an event, and known to the next one.
+    `gone`: the row of the last payment that still sees it, and `departures`, by key, the positions in order of going;
+    both are empty where every event stays.
     """
 
     starts: Int
@@ -78,36 +91,52 @@ class Events(NamedTuple):
     arrivals: Int32
     ordered: Flags
     plain: bool
+    gone: Int
+    departures: Int32
 
 
 @njit(cache=True, nogil=True)
-def settle(queries: Queries, keep: Flags, known: Int) -> Events:
+def settle(queries: Queries, keep: Flags, known: Int, lives: Lives) -> Events:
     """The payments that are events, in order of time.
 
     Args:
-        keep, known: by query, whether it is an event, and the row of the last payment that does not see it.
+        keep, known: by query, whether it is an event for good, and the row of the last payment that does not see it.
+        lives: those that are events for a while.
     """
     keys = len(queries.starts) - 1
     ordered = np.empty(keys, np.bool_)
     for key in range(keys):
         ordered[key] = _rising(queries.times[queries.starts[key] : queries.starts[key + 1]])
     everything = np.arange(len(keep), dtype=np.int32)
-    if ordered.all() and _plain(queries, keep, known):
-        return Events(queries.starts, everything, queries.times, known, everything, ordered, True)
+    none, stays = np.empty(0, np.int64), np.empty(0, np.int32)
+    if ordered.all() and len(lives.places) == 0 and _plain(queries, keep, known):
+        return Events(queries.starts, everything, queries.times, known, everything, ordered, True, none, stays)
     places = everything[keep]
+    ranks, gone, departures = take(known, places), none, stays
+    if len(lives.places) > 0:
+        gone = np.concatenate((np.full(len(places), FOREVER), lives.gone))
+        places, ranks = np.concatenate((places, lives.places)), np.concatenate((ranks, lives.known))
+        order = np.argsort(places, kind="mergesort")
+        places, ranks, gone = places[order], ranks[order], gone[order]
+        departures = np.arange(len(places)).astype(np.int32)
     starts = np.searchsorted(places, queries.starts)
-    times, ranks = take(queries.times, places), take(known, places)
-    arrivals = everything[: len(places)].copy()
+    times = take(queries.times, places)
+    arrivals = np.arange(len(places)).astype(np.int32)
     for key in range(keys):
         low, high = starts[key], starts[key + 1]
         if not ordered[key]:
             order = low + np.argsort(times[low:high], kind="mergesort")
             places[low:high], ranks[low:high] = places[order], ranks[order]
             times[low:high] = times[order]
+            if len(gone) > 0:
+                gone[low:high] = gone[order]
         if not _rising(ranks[low:high]):
             ordered[key] = False
             arrivals[low:high] = low + np.argsort(ranks[low:high], kind="mergesort")
-    return Events(starts, places, times, ranks, arrivals, ordered, False)
+        if len(gone) > 0 and (gone[low:high] < FOREVER).any():
+            ordered[key] = False
+            departures[low:high] = low + np.argsort(gone[low:high], kind="mergesort")
+    return Events(starts, places, times, ranks, arrivals, ordered, False, gone, departures)
 
 
 @njit(inline="always")
@@ -274,17 +303,18 @@ def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[
 
 @njit(cache=True, nogil=True)
 def _wander(walk: _Walk, key: int, moves: Int32, made: int, delayed: bool) -> tuple[Int32, int]:
-    """Any key: events are switched on as they arrive, and the edges move to and fro."""
+    """Any key: events are switched on as they arrive, and off as they go; the edges move to and fro."""
     events, times = walk.events, walk.events.times
     first, last = events.starts[key], events.starts[key + 1]
     on = np.zeros(last - first, np.bool_)
-    arrived = low = first
+    arrived = departed = low = first
+    stay = last if len(events.gone) == 0 else first
     high = first if delayed else last
     inside = 0
     for query in range(walk.queries.starts[key], walk.queries.starts[key + 1]):
         rank = walk.queries.rows[query] + walk.current
-        # before one payment an event can arrive, cross the upper edge and cross the lower edge
-        moves = with_room(moves, made + 3 * (last - first))
+        # before one payment an event can arrive, go, cross the upper edge and cross the lower edge
+        moves = with_room(moves, made + 4 * (last - first))
         start = made
         while arrived < last and events.known[events.arrivals[arrived]] < rank:
             at = events.arrivals[arrived]
@@ -293,6 +323,13 @@ def _wander(walk: _Walk, key: int, moves: Int32, made: int, delayed: bool) -> tu
                 moves[made] = at
                 made += 1
             arrived += 1
+        while stay < last and departed < last and events.gone[events.departures[departed]] < rank:
+            at = events.departures[departed]
+            on[at - first] = False
+            if low <= at < high:
+                moves[made] = ~at
+                made += 1
+            departed += 1
         while high < last and times[high] <= walk.newest[query]:
             if on[high - first] and high >= low:
                 moves[made] = high

@@ -6,12 +6,14 @@ over all rows of some keys gives those rows the values it gives them in the whol
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from shroff.collect import Schema
+from shroff.collect.labels import HISTORY
 from shroff.features.define import Aggregate, Calendar, Entity, FeatureGroup
 from shroff.features.plan import Plan
 
@@ -23,7 +25,8 @@ ROW: Final = "shroff row"
 class Part:
     """The aggregates of one key: what they read and how far back.
 
-    `columns` are the table's columns they need; `horizon` is in microseconds.
+    `columns` are the table's columns they need, and `labels` says whether they need its histories of labels, where it
+    has them; `horizon` is in microseconds.
     """
 
     number: int
@@ -31,6 +34,11 @@ class Part:
     features: tuple[Aggregate, ...]
     columns: tuple[str, ...]
     horizon: int
+    labels: bool
+
+    def columns_of(self, names: Collection[str]) -> tuple[str, ...]:
+        """The columns they need of a table with these."""
+        return (*self.columns, HISTORY) if self.labels and HISTORY in names else self.columns
 
     def plan(self, schema: Schema, *more: str) -> Plan:
         """The plan of these aggregates alone, of a key that has these columns more."""
@@ -63,7 +71,7 @@ def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], sc
     if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     columns = tuple(name for name in schema.scales if name in reads)
-    return Part(number, key, features, columns, plan.horizon)
+    return Part(number, key, features, columns, plan.horizon, "label" in plan.later)
 
 
 def payment_columns(plan: Plan) -> tuple[str, ...]:

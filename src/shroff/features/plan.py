@@ -155,7 +155,8 @@ class Plan:
             for slots in [[(*slot.window, *slot.measures) for slot in stream.slots.values()]]
         ]
         schema = self.schema
-        roles = (schema.time, schema.amount, schema.base, schema.result, schema.label, schema.scales)
+        labels = schema.label, schema.label_sources
+        roles = (schema.time, schema.amount, schema.base, schema.result, labels, schema.scales)
         return sha256(msgspec.json.encode((roles, streams))).hexdigest()[:16]
 
     def require_one_currency(self, codes: Callable[[], Iterable[str]]) -> None:

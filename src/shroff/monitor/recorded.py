@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import polars as pl
 
 from shroff.collect import Schema
+from shroff.collect.labels import HISTORY, SOURCE, with_labels, with_one_label
 from shroff.collect.money import EXPONENT, minor_units
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
@@ -58,6 +59,8 @@ def with_history(frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, pla
     }
     own = history.filter(~pl.col(schema.id).is_in(frame[schema.id].implode()))
     arrived = own.with_columns(moment.alias(name) for name, moment in moments.items() if name is not None)
+    if HISTORY in frame.columns:
+        arrived = with_one_label(arrived, recorded)
     return pl.concat([arrived.select(frame.columns), frame])
 
 
@@ -73,10 +76,10 @@ def recorded_plan(bundle: Bundle) -> Plan:
 
 
 def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFrame:
-    """The ledger's payments as a clean table, with the results and labels that came and when they arrived."""
+    """The ledger's payments as a clean table, with results and histories of labels as they arrived."""
     schema = plan.schema
     rows: dict[str, dict[str | None, Any]] = {}
-    columns = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
+    labels: list[tuple[str, bool, int, str | None]] = []
     for entry in entries:
         body = msgspec.json.decode(entry.body)
         if entry.kind == "payment":
@@ -90,12 +93,11 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
                 own[schema.original] = _paid(payment["values"], schema)
             rows[entry.payment_id] = payment["values"] | own
             continue
-        if entry.kind == "start":
-            continue
-        value, moment = columns[entry.kind]
-        row = rows.get(entry.payment_id)
-        if row is not None and row.get(moment) is None:
-            row |= {value: body["value"], moment: entry.arrived}
+        if entry.kind == "label":
+            labels.append((entry.payment_id, body["value"], entry.arrived, body["source"]))
+        row = rows.get(entry.payment_id) if entry.kind == "result" else None
+        if row is not None and row.get(schema.result_at) is None:
+            row |= {schema.result: body["value"], schema.result_at: entry.arrived}
     types: dict[str, type[pl.DataType]] = {
         "time": pl.Int64,
         "amount": pl.Int64,
@@ -107,7 +109,13 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
         list(rows.values()), schema={name: types.get(scale, pl.String) for name, scale in schema.scales.items()}
     )
     times = [name for name, scale in schema.scales.items() if scale == "time"]
-    return frame.with_columns(pl.col(times).cast(_MOMENT))
+    frame = frame.with_columns(pl.col(times).cast(_MOMENT))
+    return frame if schema.label is None else with_labels(frame, _labels(labels, schema), schema)
+
+
+def _labels(said: Sequence[tuple[str, bool, int, str | None]], schema: Schema) -> pl.DataFrame:
+    names = {schema.id: pl.String, str(schema.label): pl.Boolean, str(schema.labelled_at): pl.Int64, SOURCE: pl.String}
+    return pl.DataFrame(said, schema=names, orient="row").with_columns(pl.col(str(schema.labelled_at)).cast(_MOMENT))
 
 
 def _paid(values: Mapping[str, Any], schema: Schema) -> int | None:

@@ -74,9 +74,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class LaterRecord(msgspec.Struct, frozen=True, gc=False):
-    """The ledger's body of a result (`value` is its name) or a label (`value` is whether it was fraud).
+    """The ledger's body of a result (`value` is its name), and what that of a label begins with (whether it was fraud).
 
-    `at` is when it happened (microseconds since the epoch) and `source` who says so, where the sender told.
+    `at` is when it happened (microseconds since the epoch), where the sender told, and `source` who says so.
     """
 
     value: str | bool

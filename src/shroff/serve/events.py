@@ -1,31 +1,41 @@
-"""Results and labels: the first of each kind counts for a payment, and the same one again is ignored."""
+"""Results and labels: of results the first counts; labels are a history, in which the same again is ignored."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
-from shroff.errors import LedgerUnavailable, PaymentConflict
+from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
+from shroff.serve.answer import LaterRecord, encode, fingerprint
+from shroff.serve.labels import Labelled, Rank, history, next_label, standing
 from shroff.serve.ledger import Kind, Ledger
 from shroff.serve.pending import PendingEvent
 from shroff.serve.sequencer import Sequencer
 
 
 class Events:
-    """Records results and labels, each once: in this process, and in all that share the ledger."""
+    """Records results and labels, each once: in this process, and in all that share the ledger.
 
-    def __init__(self, sequencer: Sequencer, ledger: Ledger) -> None:
+    Args:
+        rank: how much a source of labels is trusted.
+    """
+
+    def __init__(self, sequencer: Sequencer, ledger: Ledger, rank: Rank) -> None:
         self._submit_later = sequencer.record
         self._find = ledger.find
+        self._labels = ledger.labels
+        self.rank = rank
         self._on_their_way: dict[tuple[Kind, str], PendingEvent] = {}
 
-    async def record(self, event: PendingEvent) -> None:
-        """Make an event durable and let features see it; nothing happens when it is there already.
+    async def result(self, payment_id: str, record: LaterRecord) -> None:
+        """Make a result durable and let features see it; nothing happens when it is there already.
 
         Raises:
-            PaymentConflict: the payment has another result or label.
+            PaymentConflict: the payment has another result.
             LedgerUnavailable: it cannot be made durable.
         """
-        pending = self._on_their_way.get((event.kind, event.payment_id))
+        event = PendingEvent("result", payment_id, record, fingerprint(encode(record)))
+        pending = self._on_their_way.get(("result", payment_id))
         if pending is not None:
             _require_same(event, pending.digest)
         elif self._recorded(event):
@@ -37,12 +47,42 @@ class Events:
         except PaymentConflict:
             # another process was faster
             if not self._recorded(event):
-                raise LedgerUnavailable(
-                    f"the ledger refused a {event.kind} that it does not have: send it again."
-                ) from None
+                raise LedgerUnavailable("the ledger refused a result that it does not have: send it again.") from None
+
+    async def label(
+        self, payment_id: str, fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
+    ) -> None:
+        """Make what a source says of a payment durable and let features see it; nothing happens when it said so before.
+
+        Raises:
+            PaymentConflict: its `event` came before with another label.
+            LedgerUnavailable: it cannot be made durable.
+        """
+        # what is said next depends on what was said before
+        while (pending := self._on_their_way.get(("label", payment_id))) is not None:
+            with suppress(ShroffError):
+                await pending.callers.join()
+        labels = self.labels(payment_id)
+        record = next_label(labels, fraud, source, at=at, note=note, event=event)
+        if record is None:
+            return
+        stands = standing([*labels, Labelled(record, 0)], self.rank)
+        said = PendingEvent("label", payment_id, record, record.digest())
+        said.stands = stands is not None and stands.record.value is True
+        # a conflict is this very label, which another process was faster with
+        with suppress(PaymentConflict):
+            await self._submit(said).callers.join()
+
+    def labels(self, payment_id: str) -> list[Labelled]:
+        """What was said of a payment, in order of arrival.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        return history(self._labels(payment_id))
 
     def _recorded(self, event: PendingEvent) -> bool:
-        """Whether the ledger has this event; raises `PaymentConflict` when it has another one."""
+        """Whether the ledger has this result; raises `PaymentConflict` when it has another one."""
         stored = self._find(event.payment_id, event.kind, presume_new=True)
         if stored is not None:
             _require_same(event, stored.digest)
@@ -64,4 +104,4 @@ class Events:
 
 def _require_same(event: PendingEvent, digest: bytes) -> None:
     if event.digest != digest:
-        raise PaymentConflict(f"this payment has another {event.kind} already, and the first one counts.")
+        raise PaymentConflict("this payment has another result already, and the first one counts.")

@@ -17,8 +17,9 @@ from shroff.features.window import micros
 from shroff.serve.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
 from shroff.serve.clock import AHEAD, Clock
 from shroff.serve.events import Events
+from shroff.serve.labels import UNKEYED, with_labels
 from shroff.serve.ledger import Ledger, StoredEntry
-from shroff.serve.pending import PendingEvent, PendingPayment, Told, telling
+from shroff.serve.pending import PendingPayment, Told, telling
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.state import State
 from shroff.serve.telemetry.meter import Journey, Meter
@@ -110,12 +111,14 @@ class Intake:
         self._sequencer.submit(pending)
 
     async def decision(self, payment_id: str) -> bytes:
-        """The stored answer to a payment.
+        """The stored answer to a payment, with the labels it has by now.
 
         Raises:
             NotFound: there is none.
         """
-        return stored_answer(await self._stored(canonical(payment_id)))
+        payment_id = canonical(payment_id)
+        answer = stored_answer(await self._stored(payment_id))
+        return with_labels(answer, self._events.labels(payment_id), self.reader.schema.label_rank)
 
     async def learn(
         self,
@@ -124,16 +127,22 @@ class Intake:
         value: str | bool,
         *,
         at: int | None = None,
-        source: str | None = None,
+        source: str = UNKEYED,
+        note: str | None = None,
+        event: str | None = None,
     ) -> None:
         """Record a payment's result (its name) or label (whether it was fraud); the same one again is ignored.
 
+        Of results the first counts. A label that differs from what its source said last is one more in the history.
+
         Args:
             at: when it happened, microseconds since the epoch.
+            source: who says whether it was fraud; `note` is what the sender calls itself.
+            event: the sender's id of a label, by which it is recorded once whatever came in between.
 
         Raises:
             NotFound: there is no such payment.
-            PaymentConflict: the payment has a different one already.
+            PaymentConflict: the payment has a different result already, or the event was another label.
             BadPayment: `at` lies in the future.
             LedgerUnavailable: it cannot be made durable: send it again later.
         """
@@ -142,12 +151,14 @@ class Intake:
             raise BadPayment("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
         payment_id = canonical(payment_id)
         await self._stored(payment_id)
+        for field, text in (("source", note), ("event_id", event)):
+            if text is not None and is_card_number(text):
+                raise card_number(field)
         if isinstance(value, str):
-            value = self.reader.name(value, field="result")
-        if source is not None and is_card_number(source):
-            raise card_number("source")
-        record = LaterRecord(value, at, source)
-        await self._events.record(PendingEvent(kind, payment_id, record, fingerprint(encode(record))))
+            result = self.reader.name(value, field="result")
+            await self._events.result(payment_id, LaterRecord(result, at))
+        else:
+            await self._events.label(payment_id, value, source, at=at, note=note, event=event)
 
     async def _stored(self, payment_id: str) -> StoredEntry:
         self._require_ready()

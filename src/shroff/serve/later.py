@@ -29,14 +29,30 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """Whether a payment was fraud, and who says so (such as `chargeback` or `analyst`)."""
+    """Whether a payment was fraud; who says so follows from the key."""
 
     fraud: Annotated[bool, msgspec.Meta(description="Whether it was fraud.", examples=[True])]
     source: (
-        Annotated[str, _name(description="Who says so, such as `chargeback` or `analyst`.", examples=["chargeback"])]
+        Annotated[
+            str,
+            _name(
+                description="What you call yourself, kept as a `note`: what counts is the source of your key.",
+                examples=["case 4711"],
+            ),
+        ]
         | None
     ) = None
     at: _At = None
+    event_id: (
+        Annotated[
+            str,
+            _name(
+                description="Your id of this label: sent again it is recorded once, whatever was said in between.",
+                examples=["case-4711-2"],
+            ),
+        ]
+        | None
+    ) = None
 
 
 def moment(text: str | None, zone: ZoneInfo | None, *, field: str = "at") -> int | None:

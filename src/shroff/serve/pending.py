@@ -74,11 +74,16 @@ class PendingPayment:
 
 @dataclass(slots=True, eq=False)
 class PendingEvent:
-    """A result or a label between its arrival and the ledger."""
+    """A result or a label between its arrival and the ledger.
+
+    `arrived` is set when it has its place in the order of things; `stands` says whether the payment is fraud by then.
+    """
 
     kind: Later
     payment_id: str
     record: LaterRecord
     digest: bytes
+    arrived: int = 0
+    stands: bool = False
     refused: bool = False
     callers: Callers[None] = field(default_factory=Callers)

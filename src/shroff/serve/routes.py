@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -19,12 +19,13 @@ from litestar.params import FromPath, JSONBody
 from shroff import __version__
 from shroff.errors import NotFound, PaymentConflict
 from shroff.serve import catalogue, health, problem
-from shroff.serve.answer import Answer, encode
+from shroff.serve.answer import encode
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json, plain
 from shroff.serve.catalogue import DeployedGroup, DeployedModel, DeployedPolicy
 from shroff.serve.control import Gate, Scope
 from shroff.serve.health import Health
 from shroff.serve.help import Page, help_routes
+from shroff.serve.labels import UNKEYED, StoredDecision
 from shroff.serve.later import Label, Result, moment
 from shroff.serve.list_routes import list_routes
 from shroff.serve.problem import MEDIA_TYPE
@@ -32,6 +33,12 @@ from shroff.serve.rate_routes import rate_routes
 from shroff.serve.routing import OPEN, needs, problems
 from shroff.serve.scorer import Scorer
 from shroff.serve.shadow import Comparison
+
+_FIRST: Final = "The same again is ignored, another one refused: the first counts."
+_HISTORY: Final = (
+    "The source of the key says so. What it says again is ignored; where it changes its mind, that is one more label "
+    "in the history of the payment, which `GET /v1/decisions/{payment_id}` shows with the one that stands."
+)
 
 AnyRequest = Request[Any, Any, Any]
 Json = dict[str, Any]
@@ -93,13 +100,13 @@ def routes(
     )
 
 
-def _event(path: str, summary: str) -> post:
+def _event(path: str, summary: str, description: str) -> post:
     return post(
         path,
         opt=needs("label"),
         operation_id=path.rpartition("/")[2],
         summary=summary,
-        description="The same again is ignored, another one refused: the first counts.",
+        description=description,
         status_code=204,
         guards=[_json_only],
         exception_handlers={PaymentConflict: _conflict},
@@ -116,7 +123,8 @@ def _event(path: str, summary: str) -> post:
 
 def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
     """Stored decisions, results and labels."""
-    stored = {200: ResponseSpec(Answer, description="The stored decision.", generate_examples=False)}
+    about = "The stored decision, and what was said of the payment since."
+    stored = {200: ResponseSpec(StoredDecision, description=about, generate_examples=False)}
     zone = ZoneInfo(scorer.bundle.schema.timezone) if scorer.bundle.schema.timezone else None
 
     @get(
@@ -129,14 +137,17 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
     async def decision(payment_id: FromPath[str]) -> Response[bytes]:
         return Response(await scorer.decision(unquote(payment_id)), media_type="application/json")
 
-    @_event("/v1/payments/{payment_id:str}/result", "Say what became of a payment")
+    @_event("/v1/payments/{payment_id:str}/result", "Say what became of a payment", _FIRST)
     async def result(payment_id: FromPath[str], data: JSONBody[Result]) -> None:
         await scorer.learn("result", unquote(payment_id), data.result, at=moment(data.at, zone))
 
-    @_event("/v1/payments/{payment_id:str}/label", "Say whether a payment was fraud")
-    async def label(payment_id: FromPath[str], data: JSONBody[Label]) -> None:
+    @_event("/v1/payments/{payment_id:str}/label", "Say whether a payment was fraud", _HISTORY)
+    async def label(payment_id: FromPath[str], data: JSONBody[Label], request: AnyRequest) -> None:
+        source = str(getattr(request.state, "source", None) or UNKEYED)
         at = moment(data.at, zone)
-        await scorer.learn("label", unquote(payment_id), data.fraud, at=at, source=data.source)
+        await scorer.learn(
+            "label", unquote(payment_id), data.fraud, at=at, source=source, note=data.source, event=data.event_id
+        )
 
     return [decision, result, label]
 
@@ -206,7 +217,8 @@ def _admit(gate: Gate, connection: ASGIConnection[Any, Any, Any, Any], handler: 
     if not handler.opt.get("open"):
         given = connection.headers.get("authorization")
         scope: Scope = handler.opt.get("scope", "admin")
-        connection.state.key = gate.admit(None if given is None else given.encode("latin-1"), scope)
+        key = gate.key_of(None if given is None else given.encode("latin-1"), scope)
+        connection.state.key, connection.state.source = key.name, key.label_source
 
 
 def _json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -124,7 +124,7 @@ class Scorer(Intake):
         self._sequencer = Sequencer(
             self._state, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
         )
-        self._events = Events(self._sequencer, self._ledger)
+        self._events = Events(self._sequencer, self._ledger, self.bundle.schema.label_rank)
 
     @property
     def shadow(self) -> Shadow | None:
@@ -334,6 +334,7 @@ class Scorer(Intake):
         self.reader = self._reader(bundle)
         self.follow_rates()
         self._sequencer.use(state, decider, _name(bundle))
+        self._events.rank = bundle.schema.label_rank
         # it was compared with what does not decide any more
         self._sequencer.shadow = None
         self.follow_lists()

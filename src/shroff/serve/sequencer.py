@@ -28,7 +28,7 @@ from shroff.serve.identity import decision_id
 from shroff.serve.ledger import Entry, Ledger, Outcome
 from shroff.serve.pending import PendingEvent, PendingPayment
 from shroff.serve.shadow import Shadow
-from shroff.serve.state import State
+from shroff.serve.state import News, State
 from shroff.serve.telemetry.meter import Decided, Meter, Turn
 
 _TOGETHER: Final = 64
@@ -239,9 +239,9 @@ class Sequencer:
             pending.callers.tell(error)
 
     def _put_event(self, event: PendingEvent) -> None:
-        arrived = self._state.announce(event.payment_id, event.kind, event.record.value) or self._arrivals.next()
-        time = arrived if event.record.at is None else event.record.at
-        entry = Entry(event.kind, event.payment_id, arrived, time, event.digest, encode(event.record))
+        event.arrived = self._state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
+        time = event.arrived if event.record.at is None else event.record.at
+        entry = Entry(event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record))
         awaited = event.kind in self._awaited
         try:
             self._append([(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop())
@@ -253,13 +253,15 @@ class Sequencer:
 
     def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
         if event.refused:
-            self._state.later(event.payment_id, event.kind, event.record.value)
+            self._state.later(event.payment_id, self._news(event))
             return
         self._one_settled()
         if error is None:
-            self._state.later(event.payment_id, event.kind, event.record.value)
-            if self.shadow is not None and event.kind == "label":
-                self.shadow.label(event.payment_id, event.record.value is True)
+            self._state.later(event.payment_id, self._news(event))
+            if event.kind == "label":
+                self._meter.labels[event.record.source or "", event.record.value is True] += 1
+                if self.shadow is not None:
+                    self.shadow.label(event.payment_id, event.stands)
             event.callers.tell(None)
         else:
             event.refused = True
@@ -267,6 +269,10 @@ class Sequencer:
         self._holding -= awaited
         if self._payments or self._events:
             self._schedule()
+
+    def _news(self, event: PendingEvent) -> News:
+        rank = self._state.engine.plan.schema.label_rank(event.record.source) if event.kind == "label" else 0
+        return News(event.kind, event.record.value, rank, event.arrived, event.digest)
 
     def _one_settled(self) -> None:
         self._unsettled -= 1

@@ -71,6 +71,7 @@ class Shadow:
         self._require_same_inputs(candidate, production)
         self._waiting: deque[tuple[str, Values, Assessment]] = deque()
         self._acted: OrderedDict[str, tuple[Action, Action]] = OrderedDict()
+        self._labels: dict[str, bool] = {}
         self._agreement: Counter[str] = Counter()
         self._differences: list[float] = [0.0, 0.0, 0.0]
         self._found = Comparison(production.version, candidate.version)
@@ -98,20 +99,26 @@ class Shadow:
             self._task = asyncio.get_running_loop().create_task(self._catch_up())
 
     def label(self, payment_id: str, fraud: bool) -> None:
-        """A label has come: which of the two was right."""
-        acted = self._acted.pop(payment_id, None)
-        if acted is None:
+        """A label has come, or another one stands: which of the two was right."""
+        acted, before = self._acted.get(payment_id), self._labels.get(payment_id)
+        if acted is None or before is fraud:
             return
+        if before is not None:
+            self._count(acted, before, -1)
+        self._labels[payment_id] = fraud
+        self._count(acted, fraud, 1)
+
+    def _count(self, acted: tuple[Action, Action], fraud: bool, by: int) -> None:
         found = self._found
         if fraud:
-            found.frauds += 1
+            found.frauds += by
         else:
-            found.genuine += 1
+            found.genuine += by
         for judged, action in zip((found.by_production, found.by_shadow), acted, strict=True):
             if action != "approve" and fraud:
-                judged.frauds_stopped += 1
+                judged.frauds_stopped += by
             elif action != "approve":
-                judged.genuine_stopped += 1
+                judged.genuine_stopped += by
 
     async def _catch_up(self) -> None:
         while self._waiting:
@@ -131,7 +138,8 @@ class Shadow:
             self._differences = [number + 1, total + difference, max(largest, difference)]
         self._acted[payment_id] = actions
         if len(self._acted) > _REMEMBERED:
-            self._acted.popitem(last=False)
+            oldest, _ = self._acted.popitem(last=False)
+            self._labels.pop(oldest, None)
 
     def _require_same_inputs(self, candidate: Bundle, production: Bundle) -> None:
         if candidate.currency not in (None, production.currency):

@@ -112,6 +112,29 @@ def test_results_and_labels_come_from_topics_of_their_own(
     assert_equal_to_batch(bundle, entries)
 
 
+def test_labels_change_in_the_order_of_their_topic_and_are_recorded_once(
+    bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay
+) -> None:
+    topics = {name: bus.topic(name) for name in ("payments", "decisions", "labels", "rejected")}
+    said = [(n % 4, (n // 4) % 2 == 0) for n in range(20)]
+    # they wait for their payments, which come last
+    texts = [b'{"payment_id": "n%d", "fraud": %b}' % (n, b"true" if fraud else b"false") for n, fraud in said]
+    bus.write(topics["labels"], [("k", text) for text in texts])
+    bus.write(topics["payments"], some(pay, 40))
+    words = ["--from", topics["payments"], "--to", topics["decisions"], "--rejected", topics["rejected"]]
+    words += ["--labels", topics["labels"], "--label-source", "bank", "--until-end"]
+    for group in ("one", "two"):
+        with consuming(*words, "--group", group) as consumer:
+            done = consumer.result()
+        assert (done["labels"], done["rejected"]) == (20, {})
+    entries = read_ledger(consumer.ledger)
+    for number in range(4):
+        mine = [body(entry) for entry in entries if (entry.kind, entry.payment_id) == ("label", f"n{number}")]
+        assert [one["value"] for one in mine] == [True, False, True, False, True]
+        assert {one["source"] for one in mine} == {"bank"}
+    assert_equal_to_batch(bundle, entries)
+
+
 def test_it_stops_when_told_and_goes_on_where_it_was(bus: Bus, consuming: Consumes, pay: Pay) -> None:
     source, target = bus.topic("payments"), bus.topic("decisions")
     sent = some(pay, 300)

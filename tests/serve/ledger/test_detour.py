@@ -194,7 +194,7 @@ def test_what_was_written_is_known_while_the_server_is_away(
         spooled = ledger.find("pay-2")
         assert spooled is not None
         assert (spooled.time, spooled.seq) == (2, 0)
-        assert ledger.find("pay-2", "label", presume_new=True) is not None
+        assert [one.seq for one in ledger.labels("pay-2")] == [0]
         assert "the spool already has a label" in str(written(ledger, [entry(2, kind="label")])[0])
         # whether it is new cannot be told, and what it was cannot either
         for new in (True, False):

@@ -33,13 +33,18 @@ ENTRIES = st.builds(
     st.sampled_from(["a", "b", "c"]) | IDS,
     INT64,
     INT64,
-    st.binary(min_size=32, max_size=32),
+    st.sampled_from([bytes(32), b"1" * 32]) | st.binary(min_size=32, max_size=32),
     st.binary(max_size=50),
 )
 
 
 def plain(stored: StoredEntry) -> Entry:
     return Entry(stored.kind, stored.payment_id, stored.arrived, stored.time, stored.digest, stored.body)
+
+
+def key(entry: Entry) -> tuple[object, ...]:
+    """What a ledger has once: a payment and its result by the id, a label also by its digest."""
+    return entry.kind, entry.payment_id, entry.digest if entry.kind == "label" else None
 
 
 def chains(entries: Sequence[Entry]) -> list[bytes]:
@@ -88,7 +93,7 @@ def test_each_kind_is_found_by_itself(ledger: Ledger, entry: MakeEntry, written:
     [
         ("payment", "shroff_ledger_payment (payment_id=?)"),
         ("result", "shroff_ledger_later (payment_id=? AND kind=?)"),
-        ("label", "shroff_ledger_later (payment_id=? AND kind=?)"),
+        ("label", "shroff_ledger_label (payment_id=?)"),
     ],
 )
 def test_finding_uses_the_index(file: Path, kind: Kind, used: str) -> None:
@@ -105,7 +110,7 @@ def test_finding_uses_the_index_of_a_server(url: str, ledger: Ledger, entry: Mak
     engine = create_engine(url)
     with engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE shroff_ledger")
-        for kind, used in (("payment", "shroff_ledger_payment"), ("label", "shroff_ledger_later")):
+        for kind, used in (("payment", "shroff_ledger_payment"), ("label", "shroff_ledger_label")):
             query = f"EXPLAIN {ledger._finder._queries[kind].text}"  # type: ignore[index]
             plan = connection.exec_driver_sql(query, {"payment_id": "pay-7"}).scalars().all()
             assert f"Index Scan using {used}" in plan[0]
@@ -211,7 +216,7 @@ def test_many_threads(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
 def test_any_entries_come_back(entries: list[Entry], max_group: int) -> None:
     kept: list[Entry] = []
     for entry in entries:
-        if (entry.kind, entry.payment_id) not in [(one.kind, one.payment_id) for one in kept]:
+        if key(entry) not in map(key, kept):
             kept.append(entry)
     refused: list[Outcome] = []
     with TemporaryDirectory() as folder:
@@ -353,14 +358,19 @@ def test_the_format_before_is_converted_where_it_is(url: str, entry: MakeEntry, 
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE shroff_ledger_head SET version = 2")
-        connection.exec_driver_sql("DROP INDEX shroff_ledger_start")
+        for index in ("start", "label", "later"):
+            connection.exec_driver_sql(f"DROP INDEX shroff_ledger_{index}")
+        before_it = "ON shroff_ledger (payment_id, kind) WHERE kind <> 'payment'"
+        connection.exec_driver_sql(f"CREATE UNIQUE INDEX shroff_ledger_later {before_it}")
     engine.dispose()
     with pytest.raises(ConfigurationError, match="got format 2: `shroff serve` and `shroff consume` convert it"):
         Ledger(url).verify()
     with Ledger(url) as ledger:
         assert ledger.verify() == before
-        written(ledger, [entry(3)])
-    assert Ledger(url).verify().seq == 4
+        labels = [entry(number, kind="label", payment_id="pay-1") for number in (1, 2, 1)]
+        assert [outcome is None for outcome in written(ledger, [entry(3), *labels])] == [True, True, True, False]
+        assert [one.time for one in ledger.labels("pay-1")] == [1, 2]
+    assert Ledger(url).verify().seq == 6
 
 
 def test_a_proof_can_begin_behind_what_was_proved(file: Path, entry: MakeEntry, written: Write) -> None:

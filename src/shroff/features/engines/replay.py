@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import NamedTuple
 
 import polars as pl
 
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of
+from shroff.collect.labels import HISTORY, said_of
 from shroff.collect.payment import Value, payments
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online import Engine, OnlineEngine
@@ -70,34 +71,52 @@ def feed(engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER) -> Iterat
         if kind in engine.plan.later and column is not None and moment is None
     }
     for row, payment in enumerate(payments(ordered, schema)):
-        while upcoming is not None and upcoming[0] < payment.arrived:
-            engine.later(*upcoming[2:])
+        while upcoming is not None and upcoming.arrived < payment.arrived:
+            _tell(engine, upcoming)
             upcoming = next(later, None)
         yield engine.observe(payment)
         for kind, values in at_once.items():
             engine.later(payment.id, kind, values[row])
-    while upcoming is not None and upcoming[0] <= known:
-        engine.later(*upcoming[2:])
+    while upcoming is not None and upcoming.arrived <= known:
+        _tell(engine, upcoming)
         upcoming = next(later, None)
+
+
+class _Event(NamedTuple):
+    """A result or label of the payment in a row."""
+
+    arrived: int
+    row: int
+    payment: str
+    kind: Later
+    value: Value
+    rank: int = 0
+
+
+def _tell(engine: Engine, event: _Event) -> None:
+    engine.later(event.payment, event.kind, event.value, rank=event.rank, arrived=event.arrived)
 
 
 def _kinds(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
     return ("result", schema.result, schema.result_at), ("label", schema.label, schema.labelled_at)
 
 
-def _later_events(
-    ordered: pl.DataFrame, engine: Engine, schema: Schema
-) -> Iterator[tuple[int, int, str, Literal["result", "label"], Value]]:
+def _later_events(ordered: pl.DataFrame, engine: Engine, schema: Schema) -> Iterator[_Event]:
     """Results and labels with an arrival of their own, in its order; never before their payment's."""
-    events: list[tuple[int, int, str, Later, Value]] = []
+    events: list[_Event] = []
     arrival = schema.arrived_at or schema.time
     for kind, column, moment in _kinds(schema):
         if kind not in engine.plan.later or column is None or moment is None:
             continue
+        if kind == "label" and HISTORY in ordered.columns:
+            said, names = said_of(ordered, schema), ordered[schema.id]
+            events += [_Event(at, row, names[row], kind, fraud, rank) for row, at, fraud, rank in said.iter_rows()]
+            continue
         known = ordered.with_row_index("\0row").filter(pl.col(column).is_not_null() & pl.col(moment).is_not_null())
         when = pl.max_horizontal(moment, arrival).dt.epoch("us")
         for row, at, identifier, value in known.select("\0row", when.alias("\0at"), schema.id, column).iter_rows():
-            events.append((at, row, identifier, kind, value))
+            events.append(_Event(at, row, identifier, kind, value))
+    # of one payment, what was said first comes first
     events.sort(key=lambda event: event[:2])
     return iter(events)
 

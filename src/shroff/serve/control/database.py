@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine
+from sqlalchemy import Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.errors import ConfigurationError, ControlUnavailable
@@ -49,6 +49,17 @@ def _make(connection: Connection) -> None:
         # of two processes that miss a table at once, one would fail
         connection.exec_driver_sql(turn_at(_LOCK))
     METADATA.create_all(connection)
+    for table in METADATA.sorted_tables:
+        _complete(connection, table)
+
+
+def _complete(connection: Connection, table: Table) -> None:
+    """Give a table of an earlier release the columns that came since; they hold nothing in its rows."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
 
 
 def _engine(url: str) -> Engine:

@@ -55,7 +55,11 @@ class Gate:
         return all(key.state(now) != "valid" for key in self._known.values())
 
     def admit(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> str:
-        """The name of the key that a request carries in its `Authorization` header.
+        """The name of the key that a request carries in its `Authorization` header; for the rest as `key_of`."""
+        return self.key_of(authorization, scope, counted=counted).name
+
+    def key_of(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> ApiKey:
+        """The key that a request carries in its `Authorization` header.
 
         Args:
             counted: whether a refusal goes into `refused`.
@@ -76,7 +80,7 @@ class Gate:
             if not bucket.take(self._clock()):
                 self.refused["rate", key.name] += counted
                 raise TooManyRequests(f"this key is good for {key.rate:g} requests a second: send it again later.")
-        return key.name
+        return key
 
     def _bucket(self, identifier: str, rate: float) -> Bucket:
         now, folder = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"

@@ -34,12 +34,16 @@ _KEYS = Table(
     Column("expires", BigInteger),
     Column("revoked", BigInteger),
     Column("rate", Float),
+    Column("source", String(200)),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited)."""
+    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited).
+
+    `source` is what labels that come with it are from; None for its name.
+    """
 
     id: str
     name: str
@@ -49,6 +53,16 @@ class ApiKey:
     expires: int | None = None
     revoked: int | None = None
     rate: float | None = None
+    source: str | None = None
+
+    @property
+    def label_source(self) -> str:
+        """Who says what comes with this key.
+
+        >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0).label_source
+        'shop'
+        """
+        return self.source or self.name
 
     def state(self, now: int) -> Literal["valid", "expired", "revoked"]:
         """Whether the key can be used.
@@ -78,16 +92,23 @@ class Keys:
         self._clock = clock
 
     def create(
-        self, name: str, scopes: Sequence[Scope], *, lifetime: int | None = None, rate: float | None = None
+        self,
+        name: str,
+        scopes: Sequence[Scope],
+        *,
+        lifetime: int | None = None,
+        rate: float | None = None,
+        source: str | None = None,
     ) -> str:
         """Make a key and return it: it cannot be shown again.
 
         Args:
             lifetime: microseconds until it expires.
             rate: most requests a second, with as many at once.
+            source: what labels that come with it are from, such as `chargeback`; by default its name.
 
         Raises:
-            ConfigurationError: no name, no scope, or a rate or lifetime that is not above 0.
+            ConfigurationError: no name, no scope, no name of a source, or a rate or lifetime that is not above 0.
             ControlUnavailable: the database does not answer.
         """
         if not 0 < len(name) <= 200:
@@ -96,6 +117,8 @@ class Keys:
             raise ConfigurationError(f"expected one or more scopes of {', '.join(SCOPES)} for the key.")
         if (rate is not None and not rate > 0) or (lifetime is not None and lifetime <= 0):
             raise ConfigurationError("expected a rate and a lifetime above 0 for the key.")
+        if source is not None and not 0 < len(source) <= 200:
+            raise ConfigurationError(f"expected a source of labels of 1 to 200 characters, got {len(source)}.")
         now, identifier = self._clock(), secrets.token_hex(6)
         token = f"{_PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
         row = {
@@ -106,6 +129,7 @@ class Keys:
             "created": now,
             "expires": None if lifetime is None else now + lifetime,
             "rate": rate,
+            "source": source,
         }
         with self._control.transaction("keep a new API key") as connection:
             connection.execute(_KEYS.insert(), row)

@@ -68,7 +68,7 @@ def _curl(payment: Mapping[str, Value], origin: str) -> Sample:
         decision=f"KEY={KEY}\nID=example-$(date +%s)\n\ncurl -sS {origin}/v1/decisions \\\n{headers} \\\n"
         f"  --data-binary @- <<JSON\n{body}\nJSON",
         result=event.format("result", '{"result": "authorised"}'),
-        label=event.format("label", '{"fraud": true, "source": "chargeback"}'),
+        label=event.format("label", '{"fraud": true}'),
     )
 
 
@@ -90,7 +90,7 @@ print(decision.action, decision.probability)
 for reason in decision.reasons:
     print("-", reason.text)""",
         result='client.result(payment_id, "authorised")',
-        label='client.label(payment_id, fraud=True, source="chargeback")',
+        label="client.label(payment_id, fraud=True)",
     )
 
 
@@ -127,7 +127,7 @@ decision <- shroff |>
 cat(decision$action, decision$probability, "\\n")
 for (reason in decision$reasons) cat("-", reason$text, "\\n")""",
         result=event("result", 'result = "authorised"'),
-        label=event("label", 'fraud = TRUE, source = "chargeback"'),
+        label=event("label", "fraud = TRUE"),
     )
 
 
@@ -162,5 +162,5 @@ Console.WriteLine($"{{decision.GetProperty("action")}} {{decision.GetProperty("p
 foreach (var reason in decision.GetProperty("reasons").EnumerateArray())
     Console.WriteLine($"- {{reason.GetProperty("text")}}");""",
         result=event("result", 'result = "authorised"'),
-        label=event("label", 'fraud = true, source = "chargeback"'),
+        label=event("label", "fraud = true"),
     )

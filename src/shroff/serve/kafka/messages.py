@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from shroff.errors import ConfigurationError
@@ -79,6 +80,12 @@ def read_event(value: bytes, *, label: bool) -> _Result | _Label:
         BadPayment: it is none.
     """
     return decode(value, _Label) if label else decode(value, _Result)
+
+
+def named(message: Message) -> str:
+    """What tells a message from all others, also from one of a topic of the same name that was made anew."""
+    digest = sha256(message.value or b"").hexdigest()[:8]
+    return f"{message.place.topic}/{message.place.partition}/{message.offset}/{digest}"
 
 
 def traced(message: Message) -> list[Header]:

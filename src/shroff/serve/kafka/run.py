@@ -39,6 +39,7 @@ def consume(
     in_flight: int = 512,
     until_end: bool = False,
     patience: float = 60.0,
+    label_source: str | None = None,
     warm: str | Path | None = None,
     max_bad: float = 0.01,
     lateness: str = "1d",
@@ -56,6 +57,7 @@ def consume(
         in_flight: how many messages of a topic may be on their way at once.
         until_end: stop when everything was read that is there.
         patience: seconds that a result or label waits for its payment.
+        label_source: who says what the topic of labels holds; by default it is called as the topic.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
@@ -95,6 +97,7 @@ def consume(
         in_flight=in_flight,
         until_end=until_end,
         patience=patience,
+        label_source=label_source,
     )
     gate = service.gate()
     figures = Metrics(scorer, gate=gate, follower=follower, consumer=stream)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from time import perf_counter
@@ -17,7 +18,7 @@ from shroff.serve import problem
 from shroff.serve.asgi import explain
 from shroff.serve.kafka.client import Feed, Health, Outlet
 from shroff.serve.kafka.gate import Gate, Stopped
-from shroff.serve.kafka.messages import Message, Place, Topics, read_event, refused, traced
+from shroff.serve.kafka.messages import Message, Place, Topics, named, read_event, refused, traced
 from shroff.serve.kafka.progress import Progress
 from shroff.serve.later import Result, moment
 from shroff.serve.scorer import Scorer
@@ -36,6 +37,7 @@ class Stream:
         in_flight: how many messages of a topic may be on their way at once.
         until_end: stop when everything was read that is there.
         patience: seconds that a result or label waits for its payment.
+        label_source: who says what the topic of labels holds; by default it is called as the topic.
 
     Raises:
         ConfigurationError: an option is wrong.
@@ -51,6 +53,7 @@ class Stream:
         in_flight: int,
         until_end: bool = False,
         patience: float = 60.0,
+        label_source: str | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
@@ -59,6 +62,7 @@ class Stream:
         """How many messages of each partition are not done yet."""
         self._scorer = scorer
         self._topics = topics
+        self._source = label_source or topics.labels or ""
         self._limit = in_flight
         self._until_end = until_end
         self._patience = 0.0 if until_end else patience
@@ -70,6 +74,7 @@ class Stream:
         self._progress: dict[Place, Progress] = {}
         self._on_their_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._said: dict[tuple[str, str], asyncio.Future[bool]] = {}
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
         self._gate = Gate(self._changed.set)
         self._turns = count()
@@ -176,9 +181,37 @@ class Stream:
         if isinstance(event, Result):
             attempt = partial(learn, "result", event.payment_id, event.result, at=at)
         else:
-            attempt = partial(learn, "label", event.payment_id, event.fraud, at=at, source=event.source)
-        await self._when_known(partial(self._gate.insist, turn, attempt))
+            # read again after a crash, it is the same label
+            identity = event.event_id or named(message)
+            said = partial(learn, "label", event.payment_id, event.fraud, at=at, source=self._source)
+            attempt = partial(said, note=event.source, event=identity)
+        async with self._in_turn(message.place.topic, event.payment_id):
+            await self._when_known(partial(self._gate.insist, turn, attempt))
         self._done("labels" if label else "results", message)
+
+    @asynccontextmanager
+    async def _in_turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
+        """Wait for what the topic said of a payment before; raises `Stopped` where that was left for another time."""
+        key = topic, payment_id
+        before, mine = self._said.get(key), self._loop.create_future()
+        self._said[key] = mine
+        left = True
+        try:
+            if before is not None and await before:
+                raise Stopped
+            try:
+                yield
+            except Stopped:
+                raise
+            except Exception:
+                # it is rejected, and what follows goes on
+                left = False
+                raise
+            left = False
+        finally:
+            mine.set_result(left)
+            if self._said.get(key) is mine:
+                del self._said[key]
 
     async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Try again while the payment may still come: topics are not read in step with each other."""

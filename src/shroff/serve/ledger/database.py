@@ -35,7 +35,8 @@ _BEFORE = 2
 _METADATA = MetaData()
 # spelt out, not bound: a partial index serves only a query that repeats its condition
 PAYMENTS = text("kind = 'payment'")
-LATER = text("kind <> 'payment'")
+RESULTS = text("kind <> 'payment' AND kind <> 'label'")
+LABELS = text("kind = 'label'")
 STARTS = text("kind = 'start'")
 
 RECORDS = Table(
@@ -58,14 +59,22 @@ Index(
     sqlite_where=PAYMENTS,
     postgresql_where=PAYMENTS,
 )
-# an index of their own: results and labels would make that of the hot look-up three times as large
-Index(
+# indexes of their own: results and labels would make that of the hot look-up three times as large
+_RESULTS = Index(
     "shroff_ledger_later",
     RECORDS.c.payment_id,
     RECORDS.c.kind,
     unique=True,
-    sqlite_where=LATER,
-    postgresql_where=LATER,
+    sqlite_where=RESULTS,
+    postgresql_where=RESULTS,
+)
+_LABELS = Index(
+    "shroff_ledger_label",
+    RECORDS.c.payment_id,
+    RECORDS.c.digest,
+    unique=True,
+    sqlite_where=LABELS,
+    postgresql_where=LABELS,
 )
 # the last start is looked for among millions of others
 _STARTS = Index("shroff_ledger_start", RECORDS.c.seq, sqlite_where=STARTS, postgresql_where=STARTS)
@@ -192,7 +201,9 @@ def _convert(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # a long ledger takes longer than a payment may wait
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    _STARTS.create(connection)
+    _RESULTS.drop(connection)
+    for index in (_RESULTS, _LABELS, _STARTS):
+        index.create(connection)
     connection.execute(HEAD.update().values(version=VERSION))
 
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from shroff.errors import ConfigurationError, PaymentConflict, ShroffError
 from shroff.serve.ledger.database import Head
 from shroff.serve.ledger.queue import Outcome
-from shroff.serve.ledger.record import Entry, Kind, StoredEntry
+from shroff.serve.ledger.record import Entry, Key, Kind, StoredEntry, key_of
 from shroff.serve.ledger.seen import Seen, seen_as
 from shroff.serve.ledger.spool import Spool
 
@@ -52,7 +52,7 @@ class Detour:
         self._last = Head(0, b"")
         self._entries: list[Entry] = []
         self._drained = 0
-        self._known: dict[tuple[str, Kind], StoredEntry] = {}
+        self._known: dict[Key, StoredEntry] = {}
         self._seen = Seen()
         self._stopping = Event()
         self._thread: Thread | None = None
@@ -115,9 +115,9 @@ class Detour:
             if not self.active:
                 return None
             outcomes: list[Outcome] = []
-            new: dict[tuple[str, Kind], StoredEntry] = {}
+            new: dict[Key, StoredEntry] = {}
             for entry in entries:
-                key = entry.payment_id, entry.kind
+                key = key_of(entry.kind, entry.payment_id, entry.digest)
                 clash = key in self._known or key in new
                 outcomes.append(
                     PaymentConflict(f"the spool already has a {entry.kind} with this id.") if clash else None
@@ -131,7 +131,15 @@ class Detour:
 
     def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
         """What the spool has; ask this before `active`, and the ledger after both. Its record has no number yet: 0."""
-        return self._known.get((payment_id, kind))
+        if kind == "label":
+            return next(iter(self.labels(payment_id)), None)
+        return self._known.get(key_of(kind, payment_id, b""))
+
+    def labels(self, payment_id: str) -> list[StoredEntry]:
+        """The labels of a payment that the spool has; all there are, for it takes none of a payment that has others."""
+        return [
+            entry for entry in list(self._known.values()) if entry.kind == "label" and entry.payment_id == payment_id
+        ]
 
     def stop(self) -> None:
         """Break off; what is in the spool stays there for the next start."""
@@ -175,7 +183,10 @@ class Detour:
     def _bring(self, entries: Sequence[Entry]) -> None:
         """Write entries into the ledger; what it has already stays as it is."""
         for entry, outcome in zip(entries, self._commit(entries), strict=True):
-            if outcome is not None and not _same(entry, self._find(entry.payment_id, entry.kind)):
+            if outcome is None or entry.kind == "label":
+                # of labels only the very same is refused
+                continue
+            if not _same(entry, self._find(entry.payment_id, entry.kind)):
                 _log.error(
                     "the %s of payment `%s` was answered from the spool, but another process had written one before: "
                     "that one stands.",

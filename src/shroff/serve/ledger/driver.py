@@ -22,6 +22,8 @@ class Cursor(Protocol):
 
     def fetchone(self) -> Sequence[Any] | None: ...
 
+    def fetchall(self) -> Sequence[Sequence[Any]]: ...
+
 
 class Statement:
     """A statement in the words of a database, and the names of its parameters in the order of their values."""

@@ -132,8 +132,8 @@ class Ledger:
     def append(self, entry: Entry, done: Done) -> None:
         """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
 
-        The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict`
-        when the ledger already has one of this kind for the payment, with `LedgerUnavailable` when it could not be
+        The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict` when the
+        ledger already has this one (of results any, of labels the same), with `LedgerUnavailable` when it could not be
         written. In that case everything queued behind it is refused too, in order, and so is every new
         entry until all callers have been told and could undo. Only when a server is lost in the middle of
         a commit, and does not come back at once, can a refused entry be on disk all the same: sent again
@@ -230,6 +230,28 @@ class Ledger:
             check_id(payment_id)
             if presume_new and not detour.may_have(payment_id, kind):
                 return None
+            raise
+
+    def labels(self, payment_id: str) -> list[StoredEntry]:
+        """All labels of a payment, in order of their records; those in the spool have the number 0.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            BadPayment: no payment can have this id.
+        """
+        detour = self._detour
+        spooled = [] if detour is None else detour.labels(payment_id)
+        try:
+            if detour is not None and detour.active:
+                raise LedgerAway("the ledger's database is away: send it again later.")
+            if self._seen is not None and not self._seen.may_have(seen_as(payment_id, "label")):
+                check_id(payment_id)
+                return []
+            return self._finder.labels(payment_id)
+        except LedgerAway:
+            check_id(payment_id)
+            if detour is not None and (spooled or not detour.may_have(payment_id, "label")):
+                return spooled
             raise
 
     def _look_up(self, payment_id: str, kind: Kind) -> StoredEntry | None:

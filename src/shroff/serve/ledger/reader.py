@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from time import monotonic
+from typing import TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,9 +23,10 @@ from sqlalchemy import (
 from shroff.errors import BrokenChain, LedgerAway
 from shroff.serve.ledger.database import (
     HEAD,
-    LATER,
+    LABELS,
     PAYMENTS,
     RECORDS,
+    RESULTS,
     STARTS,
     Backend,
     Head,
@@ -35,6 +37,8 @@ from shroff.serve.ledger.database import (
 )
 from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
 from shroff.serve.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, link, stored
+
+Rows = TypeVar("Rows")
 
 _PAGE = 1_000
 _SILENCE = 1.0  # seconds from which a failure is one of a database that says nothing
@@ -65,7 +69,16 @@ class Finder:
         self._error: type[Exception] = database.engine.dialect.loaded_dbapi.Error
 
     def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
-        """The entry of this kind for a payment, or None."""
+        """The entry of this kind for a payment, or None; the first where there are several."""
+        row = self._ask(payment_id, kind, lambda cursor: cursor.fetchone())
+        return None if row is None else stored(row)
+
+    def labels(self, payment_id: str) -> list[StoredEntry]:
+        """The labels of a payment, in order of their records."""
+        rows = self._ask(payment_id, "label", lambda cursor: cursor.fetchall())
+        return sorted(map(stored, rows), key=lambda entry: entry.seq)
+
+    def _ask(self, payment_id: str, kind: Kind, fetch: Callable[[Cursor], Rows]) -> Rows:
         check_id(payment_id)
         query, began = self._queries[kind], monotonic()
         if began < self._silent_until:
@@ -74,7 +87,7 @@ class Finder:
             with self._lock:
                 cursor = self._cursor or self._connect()
                 cursor.execute(query.text, query.bind((payment_id,)))
-                row = cursor.fetchone()
+                return fetch(cursor)
         except self._error as error:
             self.close()
             self._rest(began)
@@ -83,7 +96,6 @@ class Finder:
             self.close()
             self._rest(began)
             raise
-        return None if row is None else stored(row)
 
     def _rest(self, began: float) -> None:
         """After a failure that took long, those who wait must not pay for it one after another."""
@@ -108,14 +120,17 @@ class Finder:
 
 def _of_kind(kind: Kind) -> list[TextClause]:
     """The condition for one kind, and that of the index which serves it."""
-    return [PAYMENTS] if kind == "payment" else [LATER, text(f"kind = '{kind}'")]
+    if kind in ("payment", "label"):
+        return [PAYMENTS if kind == "payment" else LABELS]
+    return [RESULTS, text(f"kind = '{kind}'")]
 
 
 def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
     """Payment id and kind of all entries, from the indexes alone."""
     kinds: list[tuple[TextClause, ColumnElement[str]]] = [
         (PAYMENTS, literal_column("'payment'")),
-        (LATER, RECORDS.c.kind),
+        (RESULTS, RECORDS.c.kind),
+        (LABELS, literal_column("'label'")),
     ]
     # in a transaction: PostgreSQL streams only there
     with unavailable("read the ledger"), database.engine.connect() as connection:

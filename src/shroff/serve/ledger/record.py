@@ -13,6 +13,8 @@ from shroff.errors import BadPayment, BrokenChain
 
 Kind = Literal["payment", "result", "label", "start"]
 
+Key = tuple[Kind, str, bytes]
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = ("seq", "kind", "payment_id", "arrived", "time", "digest", "body", "chain")
 GENESIS = bytes(32)
@@ -29,8 +31,8 @@ _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event as the system saw it, ready to be made durable.
 
-    `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one of each kind for
-    a payment; the `start` of a service has an id of its own); `arrived` is when the system saw it and `time`
+    `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one result for a payment, and one
+    label of each digest; the `start` of a service has an id of its own); `arrived` is when the system saw it and `time`
     the event time of the payment, both in microseconds since the epoch; `digest` is the SHA-256 of the
     payload (32 bytes: the same digest is the same payload); `body` is JSON, opaque to the ledger.
     """
@@ -52,6 +54,17 @@ class StoredEntry(Entry, frozen=True, gc=False):
 
     seq: int
     chain: bytes
+
+
+def key_of(kind: Kind, payment_id: str, digest: bytes) -> Key:
+    """What an entry is unique by in a ledger.
+
+    >>> key_of("result", "p1", b"one") == key_of("result", "p1", b"two")
+    True
+    >>> key_of("label", "p1", b"one") == key_of("label", "p1", b"two")
+    False
+    """
+    return kind, payment_id, digest if kind == "label" else b""
 
 
 def link(previous: bytes, seq: int, entry: Entry) -> bytes:

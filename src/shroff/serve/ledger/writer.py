@@ -11,11 +11,22 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shroff.errors import LedgerAway, LedgerUnavailable, PaymentConflict
 from shroff.serve.ledger.commits import Commits
-from shroff.serve.ledger.database import HEAD, HEAD_QUERY, LATER, PAYMENTS, RECORDS, Backend, Head, prepare, unavailable
+from shroff.serve.ledger.database import (
+    HEAD,
+    HEAD_QUERY,
+    LABELS,
+    PAYMENTS,
+    RECORDS,
+    RESULTS,
+    Backend,
+    Head,
+    prepare,
+    unavailable,
+)
 from shroff.serve.ledger.detour import Detour, Find
 from shroff.serve.ledger.driver import Cursor, Statement, commit, cursor, hang_up, rollback
 from shroff.serve.ledger.queue import Outcome, Queue, Waiting, tell
-from shroff.serve.ledger.record import COLUMNS, Entry, link
+from shroff.serve.ledger.record import COLUMNS, Entry, key_of, link
 from shroff.serve.ledger.spool import Spool
 
 _LAST = ("seq", "chain")
@@ -305,17 +316,15 @@ def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
 
 
 def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:
-    """`PaymentConflict` for each entry of a kind and payment that the ledger, or an entry before it, already has."""
-    known = select(RECORDS.c.kind, RECORDS.c.payment_id).where(
+    """`PaymentConflict` for each entry that the ledger, or an entry before it, already has."""
+    known = select(RECORDS.c.kind, RECORDS.c.payment_id, RECORDS.c.digest).where(
         RECORDS.c.payment_id.in_({entry.payment_id for entry in entries})
     )
     # one query for each index
-    taken = {
-        (kind, payment_id) for only in (PAYMENTS, LATER) for kind, payment_id in connection.execute(known.where(only))
-    }
+    taken = {key_of(*row) for only in (PAYMENTS, RESULTS, LABELS) for row in connection.execute(known.where(only))}
     outcomes: list[Outcome] = []
     for entry in entries:
-        key = (entry.kind, entry.payment_id)
+        key = key_of(entry.kind, entry.payment_id, entry.digest)
         sentence = f"the ledger already has a {entry.kind} with this id."
         outcomes.append(PaymentConflict(sentence) if key in taken else None)
         taken.add(key)

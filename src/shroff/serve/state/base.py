@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -14,6 +14,19 @@ from shroff.serve.clock import Arrivals
 
 Seen = dict[str, Value] | Exception | None
 """What became of a payment: its features, why it is refused, or None while there is no state to ask."""
+
+
+class News(NamedTuple):
+    """A payment's result or label: what it says, how much its source is trusted, when it arrived (0: not known yet).
+
+    `token` tells it from all others of the payment.
+    """
+
+    kind: Later
+    value: Value
+    rank: int = 0
+    arrived: int = 0
+    token: bytes = b""
 
 
 class State(Protocol):
@@ -42,10 +55,10 @@ class State(Protocol):
         Either all are None, or none is.
         """
 
-    def announce(self, payment_id: str, event: Later, value: Value) -> int:
+    def announce(self, payment_id: str, news: News) -> int:
         """A payment's result or label is about to be recorded: its arrival, 0 where the state gives none."""
 
-    def later(self, payment_id: str, event: Later, value: Value) -> None:
+    def later(self, payment_id: str, news: News) -> None:
         """A payment's result or label is durable."""
 
     def forget(self, payment: Payment) -> None:
@@ -95,13 +108,13 @@ class LocalState:
         except Exception as error:  # noqa: BLE001  # one payment must not take its neighbours with it
             return error
 
-    def announce(self, payment_id: str, event: Later, value: Value) -> int:
+    def announce(self, payment_id: str, news: News) -> int:
         """Nothing yet: a result or label counts when it is durable."""
         return 0
 
-    def later(self, payment_id: str, event: Later, value: Value) -> None:
+    def later(self, payment_id: str, news: News) -> None:
         """A payment's result or label is durable."""
-        self.engine.later(payment_id, event, value)
+        self.engine.later(payment_id, news.kind, news.value, rank=news.rank, arrived=news.arrived)
 
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""

@@ -93,7 +93,9 @@ def replay(
             _observe(engine, together)
             together = []
         if entry.kind == "result" or entry.kind == "label":
-            engine.later(entry.payment_id, entry.kind, later_record(entry.body).value)
+            said = later_record(entry.body)
+            rank = engine.plan.schema.label_rank(said.source) if entry.kind == "label" else 0
+            engine.later(entry.payment_id, entry.kind, said.value, rank=rank, arrived=entry.arrived)
     if together:
         _observe(engine, together)
     return Mark(seq, arrived)

@@ -10,12 +10,10 @@ from functools import partial
 from typing import Final
 
 from shroff.collect import Payment
-from shroff.collect.payment import Value
 from shroff.errors import BadPayment, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
-from shroff.features.plan import Later
 from shroff.serve.clock import Arrivals
-from shroff.serve.state.base import Seen, State
+from shroff.serve.state.base import News, Seen, State
 from shroff.serve.state.debts import Debts, Numbers
 
 _PATIENCE: Final = 0.1
@@ -108,28 +106,30 @@ class SharedState:
                 seen.append(one.features if complete else None)
         return seen
 
-    def announce(self, payment_id: str, event: Later, value: Value) -> int:
+    def announce(self, payment_id: str, news: News) -> int:
         """Let payments see a result or label, and say when it arrived in the order that all processes share.
 
         It counts before it is durable, because only the state can say what came before it. Should the ledger refuse
         it, whoever sent it sends it again, and it counts once.
         """
-        tell = partial(self.engine.later, payment_id, event, value)
-        arrived = 0
+        kind, value, rank, _, token = news
+        tell = partial(self.engine.later, payment_id, kind, value, rank=rank)
         try:
             self._complete()
             if not self._debts:
-                arrived = self.engine.announce(payment_id, event, value)
-                self._arrivals.after(arrived)
-                self._debts.told(payment_id, event, tell)
-                return arrived if arrived > 1 else 0
+                given = self.engine.announce(payment_id, kind, value, rank=rank, token=token)
+                self._arrivals.after(given)
+                arrived = given if given > 1 else self._arrivals.next()
+                self._debts.told(payment_id, f"{kind} {token.hex()}", partial(tell, arrived=arrived))
+                return arrived
         except Unavailable as error:
             self._lost(error)
         # perhaps the state does not know the payment yet
-        self._debts.owe(payment_id, tell)
-        return 0
+        arrived = self._arrivals.next()
+        self._debts.owe(payment_id, partial(tell, arrived=arrived))
+        return arrived
 
-    def later(self, payment_id: str, event: Later, value: Value) -> None:
+    def later(self, payment_id: str, news: News) -> None:
         """Nothing any more: the state was told before."""
 
     def forget(self, payment: Payment) -> None:

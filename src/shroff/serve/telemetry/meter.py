@@ -68,7 +68,8 @@ class Meter:
     """Counts what becomes of requests and payments since the start of the process.
 
     `requests` are counted by route and HTTP status (0: the client left first), `decisions` once they are durable,
-    `repeated` are payments that were answered with what was decided before.
+    `repeated` are payments that were answered with what was decided before, `labels` recorded ones by their source and
+    what they say.
     """
 
     def __init__(self) -> None:
@@ -77,6 +78,7 @@ class Meter:
         self.probabilities: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(_PROBABILITIES))
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.repeated = 0
+        self.labels: defaultdict[tuple[str, bool], int] = defaultdict(int)
         self.stages: dict[Stage, Histogram] = {stage: Histogram(SECONDS) for stage in STAGES}
         self._parse, self._wait, self._ledger, self._whole = (
             self.stages[stage].add for stage in ("parse", "wait", "ledger", "whole")

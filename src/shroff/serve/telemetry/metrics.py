@@ -129,6 +129,12 @@ class Metrics(Collector):
         yield _counter(
             "shroff_repeated_payments", "Payments answered with an earlier decision.", (), {(): meter.repeated}
         )
+        yield _counter(
+            "shroff_labels",
+            "Labels recorded, by source and what they say.",
+            ("source", "fraud"),
+            {(source, str(fraud).lower()): count for (source, fraud), count in meter.labels.items()},
+        )
         yield _counter("shroff_failures", "What went wrong inside, by kind.", ("kind",), self._failures())
         yield _histogram(
             "shroff_stage_seconds",

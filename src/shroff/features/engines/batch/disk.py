@@ -186,7 +186,8 @@ def _held(part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, mem
 
 def _spread(part: Part, piece: Slice, folder: Path, name: str, buckets: int) -> None:
     """Write the rows of a slice that have the part's key, each to its bucket."""
-    frame = piece.table.select(part.columns).collect().with_row_index(ROW, offset=piece.first)
+    columns = part.columns_of(piece.table.collect_schema().names())
+    frame = piece.table.select(columns).collect().with_row_index(ROW, offset=piece.first)
     frame = frame.cast({ROW: pl.Int64}).drop_nulls(part.key)
     frame = frame.with_columns((pl.struct(part.key).hash() % buckets).alias(_BUCKET))
     for (place,), rows in frame.partition_by(_BUCKET, as_dict=True, include_key=False).items():

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 
 from shroff.features import aggregates, folds, kernel
-from shroff.features.engines.batch.table import KEPT, KNOWN, Name
+from shroff.features.engines.batch.table import KEPT, KNOWN, NO_LIVES, Name
 from shroff.features.grouping import Flags, Int, Int32
-from shroff.features.kernel import Events, Queries, Span
+from shroff.features.kernel import Events, Lives, Queries, Span
 from shroff.features.plan import Stream
 from shroff.features.window import Window
 
@@ -74,9 +74,10 @@ class Pasts:
     It knows nothing of the run itself: what is found must go when the run goes.
     """
 
-    def __init__(self, queries: Queries, columns: Mapping[Name, Int]) -> None:
+    def __init__(self, queries: Queries, columns: Mapping[Name, Int], lives: Mapping[str, Lives]) -> None:
         self.queries = queries
         self._columns = columns
+        self._lives = lives
         self._found: dict[tuple[str, bool], Past] = {}
 
     def of(self, stream: Stream | None) -> Past:
@@ -84,7 +85,8 @@ class Pasts:
         where = stream.where.sql if stream and stream.where else ""
         if (where, False) not in self._found:
             own = self.queries.rows.astype(np.int64)
-            events = kernel.settle(self.queries, self._kept(where), self._columns.get((KNOWN, where), own))
+            known, lives = self._columns.get((KNOWN, where), own), self._lives.get(where, NO_LIVES)
+            events = kernel.settle(self.queries, self._kept(where), known, lives)
             self._found[where, False] = Past(self.queries, events, np.ones(len(events.places), np.bool_))
         return self._found[where, False]
 

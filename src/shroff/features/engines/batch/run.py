@@ -15,7 +15,7 @@ from shroff.errors import DataError
 from shroff.features import aggregates, folds, grouping, kernel
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
 from shroff.features.engines.batch.past import Past, Pasts
-from shroff.features.engines.batch.table import HIGHEST, Keyed, Name, Table
+from shroff.features.engines.batch.table import HIGHEST, Keyed, Name, Table, within
 from shroff.features.folds import Floats
 from shroff.features.grouping import Int, Int32
 from shroff.features.kernel import Events, Queries, Span, Trace
@@ -45,7 +45,8 @@ class Run:
         times = self.columns.pop(table.schema.time)
         starts = keyed.starts[first : last + 1] - start
         self.queries = Queries(starts, keyed.rows[self.places], times)
-        self.pasts = Pasts(self.queries, self.columns)
+        lives = {where: within(lived, keyed, start, stop) for where, lived in table.lives.items()}
+        self.pasts = Pasts(self.queries, self.columns, lives)
         self._held: dict[Slot, Held] = {}
         self._constants: dict[float, Floats] = {}
         for name in table.names.keys() & self.columns.keys():

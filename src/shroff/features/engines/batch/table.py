@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import closing
 from typing import Any, Final, NamedTuple
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from shroff.collect import Schema, money
 from shroff.collect.currencies import in_major
+from shroff.collect.labels import HISTORY, rows_of, standing
 from shroff.features import grouping, kernel
 from shroff.features.aggregates import LARGEST, NONE
 from shroff.features.engines.batch import texts
 from shroff.features.grouping import Flags, Int, Int32
-from shroff.features.plan import Output, Plan, Stream
+from shroff.features.kernel import Lives
+from shroff.features.plan import Later, Output, Plan, Stream
+from shroff.features.window import FOREVER
 
 Name = str | tuple[str, str]
 """A column of the schema; or `(KEPT, condition)`, whether a row meets it, and `(KNOWN, condition)`, which other rows
@@ -28,7 +31,11 @@ KNOWN: Final = "known"
 HIGHEST: Final = 2.0**63
 """What a sum of 64 bits must stay below."""
 
+NO_LIVES: Final = Lives(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+
 _SLICE: Final = 1 << 18
+_Role = tuple[str | None, str | None]
+"""The column of a later event, and that of its arrival."""
 
 
 class Keyed(NamedTuple):
@@ -50,6 +57,7 @@ class Table:
             names (-1 for no value).
         names: how many different codes a column has.
         summable: whether no sum of a column can leave 64 bits.
+        lives: by condition, payments that meet it for a while, because their label changed; places are rows.
     """
 
     def __init__(self, plan: Plan, frame: pl.DataFrame) -> None:
@@ -58,6 +66,7 @@ class Table:
         self.columns: dict[Name, NDArray[Any]] = {self.schema.time: _epoch(frame[self.schema.time])}
         self.names: dict[str, int] = {}
         self.summable: dict[str, bool] = {}
+        self.lives: dict[str, Lives] = {}
 
     def prepare(self, plan: Plan, pool: Executor) -> list[Future[None]]:
         """Make all that the plan's aggregates read; gives what is still in the making when names have their codes."""
@@ -136,32 +145,75 @@ class Table:
     def _kept(self, stream: Stream) -> dict[Name, NDArray[Any]]:
         if stream.where is None:
             return {}
-        moments = {
-            "result": (self.schema.result, self.schema.result_at),
-            "label": (self.schema.label, self.schema.labelled_at),
-        }
-        later = [moments[kind] for kind in sorted(stream.later)]
-        needed = [pl.col(name).is_not_null() for pair in later for name in pair if name is not None]
-        passes = pl.all_horizontal(stream.where.polars().fill_null(value=False), *needed)
-        mask = people(self.frame, self.schema, stream.where.columns).select(passes.alias("passes"))["passes"]
-        rows = (mask if len(mask) == len(self.frame) else mask.new_from_index(0, len(self.frame))).to_numpy()
-        found: dict[Name, NDArray[Any]] = {(KEPT, stream.where.sql): rows}
-        arrived_at = [moment for _, moment in later if moment is not None]
-        if arrived_at:
-            found[KNOWN, stream.where.sql] = self._known(rows, arrived_at)
+        where = stream.where.sql
+        later = [_roles(self.schema)[kind] for kind in sorted(stream.later)]
+        if HISTORY in self.frame.columns and "label" in stream.later:
+            changes = standing(self.frame, self.schema)
+            return self._lived(where, stream, later, changes)
+        kept = self._passes(self.frame, stream, later)
+        found: dict[Name, NDArray[Any]] = {(KEPT, where): kept}
+        if any(moment for _, moment in later):
+            known = np.arange(len(self.frame), dtype=np.int32)
+            rows = np.flatnonzero(kept)
+            moments = [moment for _, moment in later if moment is not None]
+            known[rows] = self._known(rows, self.frame.select(moments)[rows], later)
+            found[KNOWN, where] = known
         return found
 
-    def _known(self, kept: Flags, arrived_at: list[str]) -> Int32:
-        """For a payment whose result or label arrives later: the last row that had arrived when it did."""
+    def _lived(
+        self, where: str, stream: Stream, later: Sequence[_Role], changes: pl.DataFrame
+    ) -> dict[Name, NDArray[Any]]:
+        """The same where labels change: those that did are events from one change up to the next."""
+        label, moment = str(self.schema.label), str(self.schema.labelled_at)
+        rows = rows_of(changes).to_numpy()
+        read = {*(stream.where.columns if stream.where else ()), *(name for role in later for name in role)}
+        # amounts are read in their currency
+        read.add(self.schema.currency)
+        said = self.frame.select(name for name in self.frame.columns if name in read)[rows].with_columns(
+            changes["fraud"].alias(label), changes["at"].cast(pl.Datetime("us", "UTC")).alias(moment)
+        )
+        passes, known = self._passes(said, stream, later), self._known(rows, said, later)
+        changed, gone = np.zeros(len(rows), np.bool_), np.full(len(rows), FOREVER)
+        again = np.flatnonzero(rows[1:] == rows[:-1])
+        changed[again] = changed[again + 1] = True
+        gone[again] = known[again + 1]
+        lives = np.flatnonzero(changed & passes & (known < gone))
+        self.lives[where] = Lives(rows[lives].astype(np.int32), known[lives].astype(np.int64), gone[lives])
+        stays = np.flatnonzero(~changed & passes)
+        kept, seen = np.zeros(len(self.frame), np.bool_), np.arange(len(self.frame), dtype=np.int32)
+        kept[rows[stays]], seen[rows[stays]] = True, known[stays]
+        return {(KEPT, where): kept, (KNOWN, where): seen}
+
+    def _passes(self, frame: pl.DataFrame, stream: Stream, later: Sequence[_Role]) -> Flags:
+        """Which rows meet a stream's condition, once what it needs has arrived."""
+        if stream.where is None:
+            return np.ones(len(frame), np.bool_)
+        needed = [pl.col(name).is_not_null() for pair in later for name in pair if name is not None]
+        passes = pl.all_horizontal(stream.where.polars().fill_null(value=False), *needed)
+        mask = people(frame, self.schema, stream.where.columns).select(passes.alias("passes"))["passes"]
+        return (mask if len(mask) == len(frame) else mask.new_from_index(0, len(frame))).to_numpy()
+
+    def _known(self, rows: Int, frame: pl.DataFrame, later: Sequence[_Role]) -> Int:
+        """For payments (their rows, and their columns) whose results and labels come later: the last row before all."""
         arrivals = _epoch(self.frame[self.schema.arrived_at or self.schema.time])
-        known = np.arange(len(self.frame), dtype=np.int32)
-        rows = np.flatnonzero(kept)
-        for name in arrived_at:
-            # a later event never arrives before its payment
-            moments = np.maximum(_epoch(self.frame[name])[rows], arrivals[rows])
-            last = np.searchsorted(arrivals, moments, side="right") - 1
-            known[rows] = np.maximum(known[rows], last)
+        known = rows
+        for _, moment in later:
+            if moment is not None:
+                # a later event never arrives before its payment
+                moments = np.maximum(_epoch(frame[moment]), arrivals[rows])
+                known = np.maximum(known, np.searchsorted(arrivals, moments, side="right") - 1)
         return known
+
+
+def within(lives: Lives, keyed: Keyed, start: int, stop: int) -> Lives:
+    """Those of some rows that are among the places `start` … `stop - 1` of an entity, by their place from `start`."""
+    places = keyed.places[lives.places].astype(np.int64)
+    own = (places >= start) & (places < stop)
+    return Lives((places[own] - start).astype(np.int32), lives.known[own], lives.gone[own])
+
+
+def _roles(schema: Schema) -> dict[Later, _Role]:
+    return {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
 
 
 def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.DataFrame:

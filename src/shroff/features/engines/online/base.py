@@ -53,10 +53,11 @@ class Engine(Protocol):
                 them again later, or forget them.
         """
 
-    def later(self, payment_id: str, event: Later, value: Value) -> bool:
+    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first of each kind counts. Returns whether the payment is one that windows still reach.
+        The first result counts. Of labels that of the lowest rank stands, and of one rank the one that arrived last: a
+        label can be told again, and out of order. Returns whether the payment is one that windows still reach.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.

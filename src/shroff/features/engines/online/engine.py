@@ -8,7 +8,7 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
-from shroff.features.engines.online.pending import Pending, Pendings
+from shroff.features.engines.online.pending import Pending, Pendings, Word
 from shroff.features.engines.online.snapshot import Snapshot
 from shroff.features.engines.online.tracks import Tracks, columns_awaited, pack, unpack
 from shroff.features.plan import Later, Plan
@@ -45,16 +45,17 @@ class OnlineEngine:
         """`observe` for payments that wait together, in their order."""
         return [Observed(payment.arrived, self.observe(payment)) for payment in payments]
 
-    def later(self, payment_id: str, event: Later, value: Value) -> bool:
+    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first of each kind counts. Returns whether the payment is one that windows still reach.
+        The first result counts; of labels that of the lowest rank, and of one rank the one that arrived last. Returns
+        whether the payment is one that windows still reach.
         """
         if payment_id not in self._pending:
             return False
-        news = None if value is None else self._pending.tell(payment_id, event, value)
-        if news is not None:
-            self.tracks.learn(news.payment, event, news.known, self.tracks.later)
+        change = None if value is None else self._pending.tell(payment_id, event, Word(value, rank, arrived))
+        if change is not None:
+            self.tracks.learn(change.payment, event, change.known, self.tracks.later, before=change.before)
         return True
 
     def forget(self, payment: Payment) -> None:

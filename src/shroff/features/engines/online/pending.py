@@ -14,11 +14,35 @@ Held = tuple[int, int, *tuple[Value, ...]]
 """What is kept of a payment: its time, its amount in units, and what it says in some columns."""
 
 
+class Word(NamedTuple):
+    """What a result or a label says.
+
+    Of several labels that of the lowest `rank` stands, and of one rank the one that `arrived` last, in whatever order
+    they are told: so what is told again changes nothing.
+    """
+
+    value: Value
+    rank: int = 0
+    arrived: int = 0
+
+    def outdoes(self, other: Word) -> bool:
+        """Whether this stands, of two."""
+        return (self.rank, -self.arrived) <= (other.rank, -other.arrived)
+
+
 class Pending(NamedTuple):
-    """A payment, as far as it is kept, and the later events of it that have come."""
+    """A payment, as far as it is kept, and what the later events of it say that have come."""
+
+    payment: Payment
+    known: Mapping[Later, Word]
+
+
+class Change(NamedTuple):
+    """What is known of a payment now, and what was before."""
 
     payment: Payment
     known: Mapping[Later, Value]
+    before: Mapping[Later, Value]
 
 
 class Pendings:
@@ -27,7 +51,7 @@ class Pendings:
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
         self._held: OrderedDict[str, Held] = OrderedDict()
-        self._known: dict[str, dict[Later, Value]] = {}
+        self._known: dict[str, dict[Later, Word]] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -49,22 +73,29 @@ class Pendings:
         self._held.pop(payment_id, None)
         self._known.pop(payment_id, None)
 
-    def tell(self, payment_id: str, event: Later, value: Value) -> Pending | None:
-        """Keep what a payment's result or label is, unless it is known; the payment, where it is news."""
+    def tell(self, payment_id: str, event: Later, word: Word) -> Change | None:
+        """Keep what a payment's result or label is, where it stands; what that changes.
+
+        The first result stands; of labels see `Word`.
+        """
         known = self._known.setdefault(payment_id, {})
-        if event in known:
+        before = known.get(event)
+        if before is not None and (event == "result" or not word.outdoes(before)):
             return None
-        known[event] = value
-        return Pending(self._payment(payment_id, self._held[payment_id]), known)
+        said = _values(known)
+        known[event] = word
+        if before is not None and before.value == word.value:
+            return None
+        return Change(self._payment(payment_id, self._held[payment_id]), _values(known), said)
 
     def __contains__(self, payment_id: str) -> bool:
         return payment_id in self._held
 
-    def pack(self) -> list[tuple[str, Held, dict[Later, Value]]]:
+    def pack(self) -> list[tuple[str, Held, dict[Later, Word]]]:
         """All of them as what MessagePack knows."""
         return [(name, held, self._known.get(name, {})) for name, held in self._held.items()]
 
-    def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Value]]]) -> None:
+    def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Word]]]) -> None:
         """Become what was packed."""
         self._held = OrderedDict((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
         self._known = {name: known for name, _, known in packed if known}
@@ -72,3 +103,7 @@ class Pendings:
     def _payment(self, payment_id: str, held: Held) -> Payment:
         time, units, *values = held
         return Payment(payment_id, time, 0, 0, units, dict(zip(self._columns, values, strict=True)))
+
+
+def _values(known: Mapping[Later, Word]) -> dict[Later, Value]:
+    return {event: word.value for event, word in known.items()}

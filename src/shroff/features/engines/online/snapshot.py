@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from shroff.collect.payment import Value
 from shroff.errors import BadFile
+from shroff.features.engines.online.pending import Word
 from shroff.features.engines.online.tracks import Line
 from shroff.features.plan import Later
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
@@ -21,7 +21,7 @@ class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
     lateness: int
     watermark: int
     tracks: list[list[tuple[Any, Line]]]
-    pending: list[tuple[str, Any, dict[Later, Value]]]
+    pending: list[tuple[str, Any, dict[Later, Word]]]
     format: int = _FORMAT
 
     def encode(self) -> bytes:

@@ -100,11 +100,11 @@ class Track:
         if key is not None:
             self.extend(key, *self._event(payment, values, payment.time), watermark)
 
-    def remove(self, payment: Payment, watermark: int) -> None:
+    def remove(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
         """Undo `add`, unless the payment is beyond reach by now: then it may never have been added."""
-        key = self._key(payment.values)
+        key = self._key(values)
         line = self.timelines.get(key)
-        time, cells = self._event(payment, payment.values, payment.time)
+        time, cells = self._event(payment, values, payment.time)
         if line is None or time <= watermark - self.horizon:
             return
         line.remove(time, cells, joins=self._joins)

@@ -63,14 +63,32 @@ class Tracks:
         """Undo `observe`."""
         for track in self.tracks:
             if not track.later:
-                track.remove(payment, self.watermark)
+                track.remove(payment, payment.values, self.watermark)
 
-    def learn(self, payment: Payment, event: Later, known: Mapping[Later, Value], tracks: Sequence[Track]) -> None:
-        """A payment's result or label has come, which is among what is `known` of it now; let these tracks see it."""
-        values = payment.values | {self._columns[kind]: value for kind, value in known.items()}
+    def learn(
+        self,
+        payment: Payment,
+        event: Later,
+        known: Mapping[Later, Value],
+        tracks: Sequence[Track],
+        *,
+        before: Mapping[Later, Value],
+    ) -> None:
+        """A payment's result or label has come, or another label stands: let these tracks see it.
+
+        Args:
+            known: what is known of the payment now.
+            before: what was known before.
+        """
+        now, then = self._with(payment, known), self._with(payment, before)
         for track in tracks:
             if event in track.later and track.later <= known.keys():
-                track.add(payment, values, self.watermark)
+                if event in before:
+                    track.remove(payment, then, self.watermark)
+                track.add(payment, now, self.watermark)
+
+    def _with(self, payment: Payment, known: Mapping[Later, Value]) -> dict[str, Value]:
+        return payment.values | {self._columns[kind]: value for kind, value in known.items()}
 
 
 def pack(tracks: Sequence[Track], key: Key, watermark: int) -> list[Line]:

@@ -205,7 +205,7 @@ def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.Dat
     """One part's aggregates of all payments that have its key."""
     # payments without the key have no value: shipping them would make one hot key of nothing
     keyed = frame.where(reduce(lambda a, b: a & b, (_col(name).isNotNull() for name in part.key)))
-    narrow = keyed.select(_col(row).alias(ROW), *(_col(name) for name in part.columns))
+    narrow = keyed.select(_col(row).alias(ROW), *(_col(name) for name in part.columns_of(frame.columns)))
     keys = [_col(name) for name in part.key]
     chunked = chunks is not None
     if chunks is not None:

@@ -29,7 +29,7 @@ _CLOCKS: Final = 300_000
 _ROLL_KEPT: Final = 86_400_000
 """Milliseconds that the roll is kept after the last answer."""
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 """Of what is kept: a state of another one is not this state, which is filled anew beside it."""
 
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
@@ -152,18 +152,27 @@ class RedisEngine:
         self._replica.shrink()
         return observed
 
-    def later(self, payment_id: str, event: Later, value: Value) -> bool:
+    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first of each kind counts. Returns whether the payment is one that windows still reach.
+        The first result counts; of labels that of the lowest rank, and of one rank the one that arrived last. Returns
+        whether the payment is one that windows still reach.
+
+        Args:
+            arrived: when it arrived, where that is known; otherwise it arrives now.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
-        return self.announce(payment_id, event, value) != 0
+        return self.announce(payment_id, event, value, rank=rank, arrived=arrived) != 0
 
-    def announce(self, payment_id: str, event: Later, value: Value) -> int:
+    def announce(
+        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0, token: bytes = b""
+    ) -> int:
         """`later`; when the event arrived in the order of the state (1: it needs none, 0: no window reaches it).
+
+        Args:
+            token: what tells a label from all others of its payment: announced again, it arrived when it first did.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
@@ -176,7 +185,8 @@ class RedisEngine:
         if value is None or event not in self.plan.later:
             return 1
         payment = self.marked.payment(unpack_value(held))
-        return int(self._run(lambda: [self._later_call(payment_id, payment, event, value)])[0])
+        said = (event, pack_value(value), TAGS[event], rank, arrived, token)
+        return int(self._run(lambda: [self._later_call(payment_id, payment, event, said)])[0])
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived).
@@ -276,9 +286,9 @@ class RedisEngine:
             words += (self._replica.position(place), self._kept[place.log], event)
         return scripts.OBSERVE, self._keys(payment.id, places), words
 
-    def _later_call(self, payment_id: str, payment: Payment, event: Later, value: Value) -> Call:
+    def _later_call(self, payment_id: str, payment: Payment, event: Later, said: Sequence[object]) -> Call:
         places = [place for place in self._places(payment) if event in place.log.later]
-        words: list[object] = [self._epoch, event, pack_value(value), TAGS[event]]
+        words: list[object] = [self._epoch, *said]
         for place in places:
             words += (self._kept[place.log], place.log.told.pack(payment))
         return scripts.LATER, self._keys(payment_id, places), words

@@ -19,6 +19,7 @@ from typing import Final
 
 from shroff.errors import StateUnavailable
 from shroff.features.engines.online.engine import OnlineEngine
+from shroff.features.engines.online.pending import Word
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.engine import RedisEngine
 from shroff.features.engines.online.redis.link import Command
@@ -101,12 +102,12 @@ class Filling:
         for pending in source.pendings():
             name = self._key(b"p:" + pending.payment.id.encode())
             fields: dict[str, object] = {"a": self._arrival, "e": self._state.marked.pack(pending.payment)}
-            fields |= {kind: self._said(value) for kind, value in pending.known.items()}
+            fields |= {kind: self._said(word) for kind, word in pending.known.items()}
             yield "HSET", name, *[word for field in fields.items() for word in field]
             yield "PEXPIRE", name, self._state.marker_kept
 
-    def _said(self, value: object) -> bytes:
-        return self._arrival.to_bytes(PREFIX) + pack_value(value)
+    def _said(self, word: Word) -> bytes:
+        return (word.arrived or self._arrival).to_bytes(PREFIX) + word.rank.to_bytes() + pack_value(word.value)
 
     def _key(self, name: bytes) -> bytes:
         return self._state.name + self._epoch + b":" + name

@@ -18,9 +18,11 @@ PREFIX: Final = 8
 
 PAYMENT: Final = b"p"
 UNDONE: Final = b"u"
+CHANGED: Final = b"c"
+"""Another label stands than before."""
 SNAPSHOT: Final = b"s"
 TAGS: Final[dict[Later, bytes]] = {"result": b"r", "label": b"l"}
-_LATER: Final[dict[bytes, Later]] = {tag: kind for kind, tag in TAGS.items()}
+_LATER: Final[dict[bytes, Later]] = {tag: kind for kind, tag in TAGS.items()} | {CHANGED: "label"}
 
 pack_value: Final = msgspec.msgpack.Encoder().encode
 unpack_value: Final = msgspec.msgpack.Decoder().decode
@@ -53,6 +55,11 @@ class Event:
             for name, value in zip(self._columns, values, strict=True)
         }
         return Payment("", cast(int, time), 0, 0, cast(int, units), told)
+
+
+def _known(result: Value, label: Value) -> dict[Later, Value]:
+    said: dict[Later, Value] = {"result": result, "label": label}
+    return {kind: value for kind, value in said.items() if value is not None}
 
 
 def _halved(token: Value | bytes) -> Value | bytes:
@@ -104,12 +111,12 @@ class Log:
         if kind == SNAPSHOT:
             unpack(tracks, key, held)
         elif kind in _LATER:
-            result, label, event = held
-            said: dict[Later, Value] = {"result": result, "label": label}
-            known = {kind: value for kind, value in said.items() if value is not None}
-            replica.learn(
-                self._payment(key, self.told, event), _LATER[kind], known, [track for track in tracks if track.later]
-            )
+            result, label, event, *replaced = held
+            news = _LATER[kind]
+            known = _known(result, label)
+            before = _known(result, *replaced) if replaced else {said: known[said] for said in known if said != news}
+            awaiting = [track for track in tracks if track.later]
+            replica.learn(self._payment(key, self.told, event), news, known, awaiting, before=before)
         else:
             payment = self._payment(key, self.event, held)
             for track in tracks:
@@ -118,7 +125,7 @@ class Log:
                 if kind == PAYMENT:
                     track.add(payment, payment.values, replica.watermark)
                 else:
-                    track.remove(payment, replica.watermark)
+                    track.remove(payment, payment.values, replica.watermark)
 
     def snapshot(self, replica: Tracks, key: Key, upto: int) -> bytes:
         """The entry that stands for all those up to an arrival, by what a replica knows."""

@@ -4,7 +4,8 @@ Those that touch the state are given the epoch that their caller believes in: `N
 that it is another. All can be run again: the second time they find their own trace.
 
 The *head* holds `epoch`, `newest` (event time) and `last` (arrival). A *marker*, one per payment and so in short, holds
-when it arrived (`a`), who put it there (`o`), its event (`e`), and the result and label known of it. A *log*, one per
+when it arrived (`a`), who put it there (`o`), its event (`e`), and the result and label that stand: when it arrived (8
+bytes), its rank (1 byte), and what it says; and when each label arrived, by its token (`l:TOKEN`). A *log*, one per
 key, lists what happened to it in order of arrival, with which each entry begins (8 bytes, big-endian). The *roll* holds
 the number with which each process answered last, and under the empty name the highest.
 """
@@ -87,19 +88,29 @@ return {1, arrival, newest, logs, lengths}
 LATER: Final = (
     _STATE
     + """
--- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, and per log: kept, event
+-- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, rank, arrived (0: now), token, and per log: kept, event
 if redis.call('HEXISTS', KEYS[2], 'a') == 0 then return 0 end
-local said = redis.call('HGET', KEYS[2], ARGV[2])
-if said then return (struct.unpack('>I8', said)) end
+local kind, rank, word, token = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6]), 'l:' .. ARGV[7]
+local said = redis.call('HGET', KEYS[2], kind)
+if said and kind == 'result' then return arrived(said) end
+local told = ARGV[7] ~= '' and redis.call('HGET', KEYS[2], token)
+if told then return tonumber(told) end
 local arrival, prefix = arrive(newest)
-redis.call('HSET', KEYS[2], ARGV[2], prefix .. ARGV[3])
-local known = redis.call('HMGET', KEYS[2], 'result', 'label')
-local function value(held) return held and string.sub(held, 9) or '\\192' end
-local entry = prefix .. ARGV[4] .. '\\147' .. value(known[1]) .. value(known[2])
-for at = 3, #KEYS do
-  append(KEYS[at], entry .. ARGV[at * 2], ARGV[at * 2 - 1])
+if word == 0 then word = arrival end
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[2], token, string.format('%.0f', word)) end
+if said then
+  local before = string.byte(said, 9)
+  if before < rank or (before == rank and arrived(said) > word) then return word end
 end
-return arrival
+redis.call('HSET', KEYS[2], kind, struct.pack('>I8B', word, rank) .. ARGV[3])
+local function value(held) return held and string.sub(held, 10) or '\\192' end
+if said and value(said) == ARGV[3] then return word end
+local known = redis.call('HMGET', KEYS[2], 'result', 'label')
+local head = prefix .. (said and 'c\\148' or ARGV[4] .. '\\147') .. value(known[1]) .. value(known[2])
+for at = 3, #KEYS do
+  append(KEYS[at], head .. ARGV[at * 2 + 3] .. (said and value(said) or ''), ARGV[at * 2 + 2])
+end
+return word
 """
 )
 

@@ -1,0 +1,147 @@
+"""Labels as a history: who said what of a payment, and when, and which of it stands.
+
+A clean table has one label per payment. Where minds change, a second table holds what was said, one row each: the
+payment's id, the label, when it arrived and, in a column `source`, who says so. `with_labels` puts it into the column
+`HISTORY` of the clean table, which every engine reads: a payment sees of others what stood when it arrived.
+
+Of several labels the one of the source that `Schema(label_sources=…)` ranks first stands, and of one source, or without
+ranks, the latest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from shroff.collect.columns import read_column, texts_of
+from shroff.collect.schema import Schema
+from shroff.errors import BadFile, ConfigurationError, did_you_mean
+
+HISTORY: Final = "shroff labels"
+"""The column that holds what was said of each payment, in order of arrival; null or empty where nothing was."""
+SOURCE: Final = "source"
+"""The column of a table of labels that says who says so."""
+
+_ROW: Final = "\0row"
+_SAID: Final = {"at": pl.Int64(), "fraud": pl.Boolean(), "rank": pl.Int64()}
+
+
+def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels") -> pl.DataFrame:
+    """A clean table of labels: the payment's id, the label, its arrival, and who says so.
+
+    Raises:
+        BadFile: a column is missing, or a value in it cannot be read.
+        ConfigurationError: the schema names no label, or no arrival of it.
+    """
+    label, moment = _roles(schema)
+    columns: list[pl.Series] = []
+    for name, scale in ((schema.id, "id"), (label, "label"), (moment, "time")):
+        if name not in raw.columns:
+            raise BadFile(f"{source}: expected a column `{name}`, found none{did_you_mean(name, raw.columns) or '.'}")
+        values = read_column(raw[name], scale, schema, key=b"", source=source).values  # type: ignore[arg-type]  # scales
+        if values.null_count():
+            row = int(values.is_null().arg_max() or 0) + 1
+            raise BadFile(f"{source}: column `{name}`: expected a value in each row, got none in row {row:,}.")
+        columns.append(values.alias(name))
+    if SOURCE in raw.columns:
+        columns.append(texts_of(raw[SOURCE]).alias(SOURCE))
+    return pl.DataFrame(columns)
+
+
+def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """A clean table with these histories of labels; payments of which they say nothing keep the label they have.
+
+    The label and its arrival become those that stand in the end. Labels of payments that it has not are left out.
+
+    Args:
+        labels: as `read_labels` leaves it, in any order; of those that arrived together a later row counts as later.
+
+    Raises:
+        ConfigurationError: the schema names no label, or no arrival of it.
+
+    >>> from datetime import UTC, datetime
+    >>> schema = Schema(id="id", time="t", amount="a", label="fraud", labelled_at="at", label_sources=["bank", "shop"])
+    >>> day = [datetime(2024, 1, n, tzinfo=UTC) for n in (1, 2, 3)]
+    >>> table = pl.DataFrame({"id": ["p"], "t": day[:1], "a": [1], "fraud": [None], "at": [None]},
+    ...     schema_overrides={"fraud": pl.Boolean, "at": pl.Datetime("us", "UTC")})
+    >>> said = pl.DataFrame({"id": ["p", "p"], "fraud": [True, False], "at": day[1:], "source": ["bank", "shop"]})
+    >>> with_labels(table, said, schema)["fraud"].item()
+    True
+    """
+    label, moment = _roles(schema)
+    said = labels.select(
+        schema.id,
+        pl.struct(
+            pl.col(moment).dt.epoch("us").alias("at"),
+            pl.col(label).alias("fraud"),
+            _ranks(labels, schema).cast(pl.Int64).alias("rank"),
+        ).alias(HISTORY),
+    )
+    silent = ~pl.col(schema.id).is_in(labels[schema.id].implode())
+    own = frame.filter(silent & pl.col(label).is_not_null() & pl.col(moment).is_not_null())
+    said = pl.concat([said, own.select(schema.id, _one(label, moment, schema))])
+    order = pl.col(HISTORY).struct.field("at")
+    histories = said.sort(order, maintain_order=True).group_by(schema.id, maintain_order=True).agg(HISTORY)
+    whole = frame.drop(HISTORY, strict=False).join(histories, on=schema.id, how="left", maintain_order="left")
+    last = standing(whole, schema).group_by(_ROW, maintain_order=True).last()
+    ends = whole.select(pl.int_range(pl.len()).alias(_ROW)).join(last, on=_ROW, how="left", maintain_order="left")
+    return whole.with_columns(ends["fraud"].alias(label), ends["at"].cast(pl.Datetime("us", "UTC")).alias(moment))
+
+
+def with_one_label(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """A clean table whose histories are the one label that each payment has."""
+    label, moment = _roles(schema)
+    known = pl.col(label).is_not_null() & pl.col(moment).is_not_null()
+    one = _one(label, moment, schema)
+    return frame.with_columns(pl.when(known).then(pl.concat_list(one)).cast(pl.List(pl.Struct(_SAID))).alias(HISTORY))
+
+
+def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """What was said of the payments of a table, in order of arrival: row, `at` (µs), `fraud`, `rank`.
+
+    Nothing arrives before its payment.
+    """
+    arrival = pl.col(schema.arrived_at or schema.time).dt.epoch("us")
+    said = frame.select(pl.int_range(pl.len()).alias(_ROW), arrival.alias("\0arrival"), HISTORY)
+    said = said.explode(HISTORY).drop_nulls(HISTORY).unnest(HISTORY)
+    return said.select(_ROW, pl.max_horizontal("at", "\0arrival").alias("at"), "fraud", "rank")
+
+
+def standing(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """The changes of what stands, by row and in order of arrival: row, from when (µs), and whether it is fraud."""
+    said = said_of(frame, schema)
+    stands = said.filter(pl.col("rank") <= pl.col("rank").cum_min().over(_ROW))
+    changed = pl.col("fraud").ne_missing(pl.col("fraud").shift().over(_ROW))
+    return stands.filter(changed).select(_ROW, "at", "fraud")
+
+
+def known_by(frame: pl.DataFrame, now: int) -> pl.DataFrame:
+    """A table without what was said after a moment (µs)."""
+    said = pl.element().struct.field("at") <= now
+    return frame.with_columns(pl.col(HISTORY).list.eval(pl.element().filter(said)))
+
+
+def rows_of(said: pl.DataFrame) -> pl.Series:
+    """The rows that what was said is of."""
+    return said[_ROW]
+
+
+def _one(label: str, moment: str, schema: Schema) -> pl.Expr:
+    at = pl.col(moment).dt.epoch("us").alias("at")
+    rank = pl.lit(schema.label_rank(None), pl.Int64).alias("rank")
+    return pl.struct(at, pl.col(label).alias("fraud"), rank).alias(HISTORY)
+
+
+def _ranks(labels: pl.DataFrame, schema: Schema) -> pl.Expr:
+    last = schema.label_rank(None)
+    if SOURCE not in labels.columns or not schema.label_sources:
+        return pl.lit(last)
+    ranks = {name: schema.label_rank(name) for name in schema.label_sources}
+    return pl.col(SOURCE).replace_strict(ranks, default=last, return_dtype=pl.Int64)
+
+
+def _roles(schema: Schema) -> tuple[str, str]:
+    if schema.label is None or schema.labelled_at is None:
+        raise ConfigurationError("a history of labels needs Schema(label=…, labelled_at=…): what they say, and when.")
+    return schema.label, schema.labelled_at
