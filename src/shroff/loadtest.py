@@ -130,8 +130,10 @@ def _wanted(url: str) -> dict[str, Any]:
 
 def _as_sent(column: pl.Series, field: dict[str, Any]) -> pl.Series:
     if isinstance(column.dtype, pl.Datetime):
-        moments = column if column.dtype.time_zone is None else column.dt.convert_time_zone("UTC")
-        return moments.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        local = "%Y-%m-%dT%H:%M:%S%.6f"
+        if column.dtype.time_zone is None:
+            return column.dt.strftime(local)
+        return column.dt.convert_time_zone("UTC").dt.strftime(f"{local}Z")
     kinds = {field.get("type"), *(choice.get("type") for choice in field.get("anyOf", ()))}
     if column.dtype == pl.String and "number" in kinds and "string" not in kinds:
         column = column.cast(pl.Float64, strict=False)

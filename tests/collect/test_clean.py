@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from shroff.collect import Schema, clean, read
 from shroff.collect.personal import tokenizer
+from shroff.collect.time_column import Twice
 from shroff.errors import BadFile, ConfigurationError, TooManyBadRows
 
 KEY = b"k" * 32
@@ -356,8 +357,12 @@ TIME = "an ISO 8601 date and time from 1970 to 2099"
     ("column", "values", "sentence"),
     [
         ("id", pl.Series([True]), f"(id): expected an id of 1 to 200 printable characters {ROW} Boolean."),
-        ("at", pl.Series([1714816800]), f"(time): expected {TIME} {ROW} Int64."),
-        ("at", pl.Series([date(2024, 5, 4)]), f"(time): expected {TIME} {ROW} Date."),
+        (
+            "at",
+            pl.Series([1714816800]),
+            f"(time): expected {TIME} {ROW} Int64: a number of seconds since 1970 (declare Schema(epoch='s')).",
+        ),
+        ("at", pl.Series([date(2024, 5, 4)]), f"(time): expected {TIME} {ROW} Date: dates without a time."),
         ("amount", pl.Series([True]), f"(amount): expected a number from 0 to 100,000,000,000,000 {ROW} Boolean."),
         ("mcc", pl.Series([["SECRET"]]), f"(nominal): expected a text or a finite number {ROW} List(String)."),
         ("card", pl.Series([b"SECRET"]), f"(key): expected a text or a finite number {ROW} Binary."),
@@ -441,3 +446,51 @@ def test_collecting_needs_no_heavy_library() -> None:
     heavy = {"numba", "sklearn", "scipy", "lightgbm", "onnx", "onnxruntime", "pyarrow", "pandas", "sqlglot", "litestar"}
     code = f"import sys, shroff.collect; print(sorted({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_times_that_come_twice_or_not_at_all_are_told_of() -> None:
+    schema = Schema(id="id", time="at", amount="amount", timezone="Europe/Copenhagen")
+    local = ["2024-03-31 01:30:00", "2024-03-31 02:30:00", "2024-10-27 02:40:00", "2024-10-27 02:20:00"]
+    raw = pl.DataFrame({"id": ["a", "b", "c", "d"], "at": local, "amount": ["1"] * 4})
+    cleaned = clean(raw, schema, key=KEY, max_bad=0.5)
+    assert cleaned.dropped == {
+        "at: expected an ISO 8601 date and time from 1970 to 2099, "
+        "got a time that the clocks skip in Europe/Copenhagen": 1
+    }
+    assert cleaned.frame["at"].dt.strftime("%H:%M").to_list() == ["00:30", "00:40", "01:20"]
+    assert cleaned.twice == {"at": Twice(told_apart=2)}
+    assert cleaned.notices(schema) == [
+        "`at`: times of the hour that comes twice in Europe/Copenhagen: 2 told apart by the order of rows."
+    ]
+
+
+def test_each_kind_of_wrong_time_is_counted_by_itself() -> None:
+    times = ["2024-05-04T10:00:00Z", "1714816800", "05/04/2024 10:00", "1714816801"]
+    raw = pl.DataFrame({"id": ["a", "b", "c", "d"], "at": times, "amount": ["1"] * 4})
+    schema = Schema(id="id", time="at", amount="amount", timezone="UTC")
+    with pytest.raises(TooManyBadRows) as refused:
+        clean(raw, schema, key=KEY)
+    assert (
+        "2 × at: expected an ISO 8601 date and time from 1970 to 2099, got a number of seconds since 1970 (declare "
+        in (str(refused.value))
+    )
+    assert "(first in row 3)" in str(refused.value)
+    counted = Schema(id="id", time="at", amount="amount", epoch="s")
+    assert len(clean(raw, counted, key=KEY, max_bad=0.25).frame) == 3
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64, pl.Float64, pl.String, pl.Decimal(20, 3)])
+def test_numbers_since_1970_are_read_from_any_type(dtype: pl.DataType) -> None:
+    schema = Schema(id="id", time="at", amount="amount", labelled_at="seen", label="fraud", epoch="ms")
+    raw = pl.DataFrame(
+        {
+            "id": ["a", "b"],
+            "at": pl.Series([1714816800123, 1714816800124]).cast(dtype),
+            "seen": ["2024-05-05T10:00:00Z", None],
+            "fraud": [True, False],
+            "amount": ["1", "1"],
+        }
+    )
+    frame = clean(raw, schema, key=KEY).frame
+    assert frame["at"].dt.epoch("ms").to_list() == [1714816800123, 1714816800124]
+    assert frame["seen"].dt.epoch("ms").to_list() == [1714903200000, None]

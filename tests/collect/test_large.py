@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ from polars.testing import assert_frame_equal
 from shroff import Schema
 from shroff.collect import clean, clean_parts
 from shroff.collect.simulate import RATES, simulate
+from shroff.collect.time_column import Twice
 from shroff.errors import BadFile, TooManyBadRows
 
 KEY = b"k" * 32
@@ -57,3 +59,21 @@ def test_too_many_bad_rows_are_refused_over_all_parts(tmp_path: Path, raw: pl.Da
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="expected a Parquet file"):
         clean_parts(tmp_path / "none.parquet", SCHEMA, tmp_path, key=KEY, rows=100)
+
+
+def test_the_hour_that_comes_twice_is_told_apart_over_parts(tmp_path: Path) -> None:
+    schema = Schema(id="id", time="at", amount="amount", timezone="Europe/Copenhagen")
+    moments = pl.datetime_range(
+        datetime(2024, 10, 26, 23), datetime(2024, 10, 27, 3), "10m", time_zone="UTC", eager=True
+    )
+    local = moments.dt.convert_time_zone("Europe/Copenhagen").dt.replace_time_zone(None)
+    for at in (local, local.dt.strftime("%Y-%m-%d %H:%M:%S")):
+        raw = pl.DataFrame({"id": [f"p{row}" for row in range(len(at))], "at": at, "amount": 1.0})
+        raw.write_parquet(tmp_path / "raw.parquet")
+        for rows in (1, 7, 100):
+            folder = tmp_path / f"{at.dtype}-{rows}"
+            folder.mkdir()
+            parts = clean_parts(tmp_path / "raw.parquet", schema, folder, key=KEY, rows=rows)
+            found = pl.concat([pl.read_parquet(path) for path, _ in parts.files])
+            assert found["at"].to_list() == moments.to_list()
+            assert parts.twice == clean(raw, schema, key=KEY).twice == {"at": Twice(told_apart=12)}

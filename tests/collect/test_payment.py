@@ -298,7 +298,7 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
         ({"id": "SECRET\0"}, "Expected an id of 1 to 200 printable characters, got text - at `$.id`"),
         ({"id": 10**400}, "Expected an id of 1 to 200 printable characters, got a larger number - at `$.id`"),
         ({"id": True}, "Expected `int | float | str`, got `bool` - at `$.id`"),
-        ({"at": 1_714_816_800}, "Expected `str`, got `int` - at `$.at`"),
+        ({"at": True}, "Expected `int | float | str`, got `bool` - at `$.at`"),
         ({"result": "SECRET"}, f"field `result` {LATER}"),
         ({"fraud": True}, f"field `fraud` {LATER}"),
         ({"seen": "SECRET"}, "field `seen` is not the sender's to say: a payment arrives when the system gets it."),
@@ -323,12 +323,15 @@ def test_a_wrong_value_is_told_in_one_sentence(changes: dict[str, object], sente
         ("", "none"),
         ("2024-05-04", "a date without a time"),
         ("2024-05-04T10:00:00", "a time without a zone"),
-        ("2024-02-30T10:00:00Z", "another time"),
-        ("2150-01-01T00:00:00Z", "another time"),
-        ("1714816800", "a number"),
+        ("2024-02-30T10:00:00Z", "a day that is in no calendar"),
+        ("2150-01-01T00:00:00Z", "a time that is not from 1970 to 2099"),
+        (1714816800, "a number of seconds since 1970 (declare Schema(epoch='s'))"),
+        (1714816800123.0, "a number of milliseconds since 1970 (declare Schema(epoch='ms'))"),
+        ("45416.4166667", "a number of days, as spreadsheets count them (write it as 2024-05-04T10:00:00+02:00)"),
+        ("1714816800", "a number of seconds since 1970 (declare Schema(epoch='s'))"),
     ],
 )
-def test_a_wrong_time_is_told_by_its_kind(at: str, got: str) -> None:
+def test_a_wrong_time_is_told_by_its_kind(at: str | float, got: str) -> None:
     wanted = "an ISO 8601 date and time from 1970 to 2099 that names its zone (`…Z`, `…+01:00`), or a schema that"
     sentence = _refused(_with(at=at))
     assert sentence.startswith(f"Expected {wanted} declares it")
@@ -438,3 +441,25 @@ def test_anything_else_is_refused_and_nothing_breaks(body: bytes) -> None:
     # what is no payment is refused in one sentence; any other error fails the test
     with suppress(BadPayment):
         assert READER.read(body, arrived=0).id
+
+
+def test_numbers_since_1970_are_read_where_their_unit_is_declared() -> None:
+    reader = PaymentReader(Schema(id="id", time="at", amount="eur", epoch="ms"), key=KEY)
+    for at in ("1714816800123", "1714816800123.0", '"1714816800123"', '"2024-05-04T10:00:00.123Z"'):
+        assert reader.read(f'{{"id": "p", "at": {at}, "eur": 1}}'.encode(), arrived=0).time == 1714816800123000
+    with pytest.raises(BadPayment, match="got a number of seconds since 1970"):
+        reader.read(b'{"id": "p", "at": 1714816800, "eur": 1}', arrived=0)
+
+
+def test_a_time_that_comes_twice_is_the_earlier_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    reader = PaymentReader(Schema(id="id", time="at", amount="eur", timezone="Europe/Copenhagen"), key=KEY)
+
+    def time_of(at: str) -> int:
+        return reader.read(f'{{"id": "p", "at": "{at}", "eur": 1}}'.encode(), arrived=0).time
+
+    assert time_of("2024-10-27 02:30:00") == time_of("2024-10-27T02:30:00+02:00") == time_of("2024-10-27 02:30")
+    assert reader.twice == 2
+    (line,) = caplog.messages
+    assert line.startswith("`at`: a time of the hour that comes twice in Europe/Copenhagen is read as the earlier")
+    with pytest.raises(BadPayment, match=r"got a time that the clocks skip in Europe/Copenhagen - at `\$\.at`"):
+        time_of("2024-03-31 02:30:00")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -11,7 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shroff.collect.times import EPOCH, format_time, parse_time, parse_times
+from shroff.collect.schema import EPOCHS, Epoch
+from shroff.collect.time_column import Twice, parse_times, read_times, tell_apart
+from shroff.collect.time_kinds import kind_of_time
+from shroff.collect.times import EPOCH, PER_SECOND, format_time, parse_epoch, parse_time
 
 COPENHAGEN = "Europe/Copenhagen"
 MICROS_OF_A_CENTURY = 4_102_444_799_999_999
@@ -71,10 +75,10 @@ def test_iso_8601_is_read(text: str, utc: str) -> None:
         "2015-04-15T20:54:60Z",
         "2015-04-15T20:54.5Z",
         "2015-04-15T20:54:28.Z",
-        "2015-04-15T20:54:28z",
         "2015-04-15T20:54:28+24:00",
         "2015-04-15T20:54:28+01:00:30",
-        "2015-04-15T20:54:28 Z",
+        "2015-04-15T20:54:28  Z",
+        "2015-04-15T20:54:28 CET",
         "2023-02-29T00:00:00Z",
         "0000-01-01T00:00:00Z",
         "0001-01-01T00:00:00Z",
@@ -161,3 +165,177 @@ def test_a_column_keeps_its_type_when_there_is_nothing_in_it() -> None:
         read = parse_times(column, None)
         assert read.dtype == pl.Datetime("us", "UTC")
         assert read.null_count() == len(read) == len(column)
+
+
+# --- as warehouses write them ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-05-04 10:00:00 UTC",
+        "2024-05-04 10:00:00.000000 UTC",
+        "2024-05-04T10:00:00GMT",
+        "2024-05-04 10:00:00 GMT",
+        "2024-05-04 10:00:00.000 +0000",
+        "2024-05-04 12:00:00.0000000 +02:00",
+        "2024-05-04 10:00:00.000+00",
+        "2024-05-04T10:00:00.000+0000",
+        "2024-05-04t10:00:00z",
+        "2024-05-04 10:00 Z",
+        "2024-05-04 06:00:00 -04",
+    ],
+)
+def test_times_are_read_as_warehouses_write_them(text: str) -> None:
+    expected = _micros("2024-05-04T10:00:00Z")
+    assert _single(text, None) == expected
+    assert _column([text], None) == [expected]
+    assert _column([text, "2015-04-15T23:44:28.1+03:00"], None)[0] == expected
+
+
+PIECES = st.sampled_from(
+    "2024-05-04|2024-10-27|2024-02-30|T|t| |10:00|02:30:00|24:00:00|.1234567|,5|.|Z|z|UTC|GMT|CET|+02:00|-0330|+09|"
+    "[Europe/Paris]|1714816800|AM".split("|")
+)
+NUMERALS = (
+    st.floats(0, 1e22).map(str)
+    | st.integers(-10, 10**20).map(str)
+    | st.decimals(0, 10**13, allow_nan=False, places=7).map(str)
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(PIECES, max_size=6).map("".join) | NUMERALS,
+    st.sampled_from([None, COPENHAGEN]),
+    st.sampled_from([None, *EPOCHS]),
+)
+def test_a_column_and_a_single_time_agree(text: str, zone: str | None, epoch: Epoch | None) -> None:
+    single = _single(text, zone)
+    if single is None and epoch is not None:
+        try:
+            single = parse_epoch(text, epoch)
+        except ValueError:
+            single = None
+    column = parse_times(pl.Series([text], dtype=pl.String), zone, epoch)
+    assert column.dt.epoch("us").to_list() == [single]
+    if single is None:
+        kind = kind_of_time(text, ZoneInfo(zone) if zone else None, epoch)
+        assert kind
+        assert len(text) < 6 or text not in kind
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(EPOCHS), st.integers(0, 4_102_444_799), st.integers(0, 999_999_999))
+def test_numbers_since_1970_are_read_in_their_declared_unit(unit: Epoch, seconds: int, nanos: int) -> None:
+    number = (seconds * 10**9 + nanos) * PER_SECOND[unit] // 10**9
+    micros = number * 10**6 // PER_SECOND[unit]
+    expected = micros if seconds >= 365 * 86_400 else None
+    for value in (number, str(number), f"{number}.0"):
+        try:
+            single = parse_epoch(value, unit)
+        except ValueError:
+            single = None
+        assert single == expected
+        assert parse_times(pl.Series([value]), None, unit).dt.epoch("us").to_list() == [expected]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 1e20) | st.floats(3e7, 5e9), st.sampled_from(EPOCHS))
+def test_numbers_with_fractions_are_read_alike(number: float, unit: Epoch) -> None:
+    try:
+        single = parse_epoch(number, unit)
+    except ValueError:
+        single = None
+    assert parse_times(pl.Series([number]), None, unit).dt.epoch("us").to_list() == [single]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("04/May/2024:10:00:00 +0000", "a time as web servers log it"),
+        ("05/04/2024 10:00:00 AM", "a date with slashes, in no certain order"),
+        ("04.05.2024 10:00", "a date with dots, in no certain order"),
+        ("2024-05-04T10:00+02:00[Europe/Berlin]", "a time with its zone in brackets"),
+        ("2024-05-04 10:00:00 CET", "a time whose zone has a name"),
+        ("2024-05-04 10:00:00 Europe/Berlin", "a time whose zone has a name"),
+        ("2024-05-04 10:00:00 PM", "a time of a twelve-hour clock"),
+        ("04-MAY-24 10.00.00.000000 AM +00:00", "a date with its month in letters"),
+        ("Sat, 04 May 2024 10:00:00 GMT", "a date with its month in letters"),
+        ("20240504T100000Z", "a date without hyphens"),
+        ("45416.4166667", "a number of days, as spreadsheets count them"),
+        (45416.4166667, "a number of days, as spreadsheets count them"),
+        ("1714816800", "a number of seconds since 1970 (declare Schema(epoch='s'))"),
+        ("1714816800123", "a number of milliseconds since 1970 (declare Schema(epoch='ms'))"),
+        (1714816800123456, "a number of microseconds since 1970 (declare Schema(epoch='us'))"),
+        (1714816800123456789, "a number of nanoseconds since 1970 (declare Schema(epoch='ns'))"),
+        ("2024-03-31 02:30:00", "a time that the clocks skip in Europe/Copenhagen"),
+        (datetime(2024, 3, 31, 2, 30), "a time that the clocks skip in Europe/Copenhagen"),
+        (datetime(2124, 3, 31, 2, 30, tzinfo=UTC), "a time that is not from 1970 to 2099"),
+        ("2023-02-29T00:00:00Z", "a day that is in no calendar"),
+        ("2024-05-04", "a date without a time"),
+        (float("-inf"), "an infinite number"),
+        ("[" * 100_000, "text"),
+    ],
+)
+def test_what_is_no_time_is_told_by_its_kind(value: object, kind: str) -> None:
+    assert kind_of_time(value, ZoneInfo(COPENHAGEN), None).startswith(kind)
+
+
+# --- the hour that comes twice --------------------------------------------------------------------------------------
+
+NIGHT = datetime(2024, 10, 26, 22, tzinfo=UTC)
+
+
+def _local(moments: Sequence[datetime], zone: str) -> pl.Series:
+    return pl.Series([f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" for moment in moments])
+
+
+def _night(step: int) -> list[datetime]:
+    return [NIGHT + timedelta(minutes=at) for at in range(0, 240, step)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_rows_in_order_tell_the_hour_that_comes_twice_apart(reverse: bool) -> None:
+    moments = _night(10)[:: -1 if reverse else 1]
+    local = _local(moments, COPENHAGEN)
+    for column in (local, local.str.to_datetime("%Y-%m-%d %H:%M:%S")):
+        times = read_times(column, COPENHAGEN)
+        second, twice = tell_apart(times)
+        assert times.choose(second).to_list() == moments
+        assert twice == Twice(told_apart=12)
+        assert second.sum() == 6
+
+
+@cache
+def _autumn(zone: str, year: int) -> datetime:
+    """The hour after which the clocks go back, or the first of the year where they never do."""
+    start = datetime(year, 1, 1, tzinfo=UTC)
+    shifts = [
+        (start + timedelta(hours=at)).astimezone(ZoneInfo(zone)).utcoffset() or timedelta() for at in range(8_784)
+    ]
+    return start + timedelta(hours=next((at for at in range(8_783) if shifts[at] > shifts[at + 1]), 0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 12 * 3600), min_size=1, max_size=30), ZONES, st.integers(2005, 2010))
+def test_rows_in_order_are_read_as_they_were_or_told_of(seconds: list[int], zone: str, year: int) -> None:
+    night = _autumn(zone, year)
+    moments = [night - timedelta(hours=6) + timedelta(seconds=second) for second in sorted(seconds)]
+    times = read_times(_local(moments, zone), zone)
+    second, twice = tell_apart(times)
+    found = times.choose(second).to_list()
+    wrong = sum(one != other for one, other in zip(found, moments, strict=True))
+    assert wrong <= twice.assumed
+
+
+def test_rows_out_of_order_are_read_as_the_earlier_and_told_of() -> None:
+    moments = _night(10)
+    moments[3], moments[20] = moments[20], moments[3]
+    times = read_times(_local(moments, COPENHAGEN), COPENHAGEN)
+    second, twice = tell_apart(times)
+    assert (twice, second.any()) == (Twice(assumed=12), False)
+    assert twice.notice("at", COPENHAGEN) == (
+        "`at`: times of the hour that comes twice in Europe/Copenhagen: 12 read as the earlier; write times with their "
+        "offset."
+    )

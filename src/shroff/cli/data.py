@@ -109,6 +109,8 @@ def features(
     from shroff.pipeline import collect_table, features_by_disk, is_large, keep_features
     from shroff.project import load_project
 
+    dropped: dict[str, int] = {}
+    notices: list[str] = []
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
     with steps(quiet=as_json) as step:
         plan = (loaded := load_project(project)).plan
@@ -130,6 +132,7 @@ def features(
         else:
             step(f"read and clean {data}")
             cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad)
+            dropped, notices = cleaned.dropped, cleaned.notices(loaded.schema)
             step("compute features")
             started = perf_counter()
             table = compute_plan(plan, cleaned.frame)
@@ -143,3 +146,5 @@ def features(
         out.print(f"{len(plan.names)} features of {payments:,} payments in {seconds:.1f} s.")
         for place in places:
             out.print(f"written: {place}")
+        print_dropped(dropped)
+        print_notices(notices)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -15,10 +18,13 @@ from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
 from shroff.collect.nulls import Alike, notices
 from shroff.collect.schema import Scale, Schema
+from shroff.collect.time_column import Twice
+from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.values import FINE, NO_RATE, VALUE, expected, fits_in, kind_of
 from shroff.errors import BadFile, ConfigurationError, TooManyBadRows, did_you_mean
 
 REPEATED: Final = "another id in every row"
+_NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Cleaned:
     `dropped`: how many rows were dropped for which reason; `first`: the first such row (1 = first data row).
     `currencies`: how many payments that were kept are in which currency, where the schema names its column.
     `alike`: words that read like a missing value, taken for values.
+    `twice`: by column, local times of an hour that comes twice (`Schema.timezone`).
     """
 
     frame: pl.DataFrame
@@ -37,10 +44,12 @@ class Cleaned:
     first: dict[str, int] = field(default_factory=dict)
     currencies: dict[str, int] = field(default_factory=dict)
     alike: Alike = field(default_factory=dict)
+    twice: dict[str, Twice] = field(default_factory=dict)
 
     def notices(self, schema: Schema) -> list[str]:
         """What may not be as it was meant, in sentences."""
-        return notices(self.alike, self.rows, schema.nulls)
+        words = notices(self.alike, self.rows, schema.nulls)
+        return [*words, *(twice.notice(name, schema.timezone) for name, twice in self.twice.items())]
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,13 @@ class _Problem:
 
 
 def clean(
-    raw: pl.DataFrame, schema: Schema, *, key: bytes, max_bad: float = 0.01, source: str = "the table"
+    raw: pl.DataFrame,
+    schema: Schema,
+    *,
+    key: bytes,
+    max_bad: float = 0.01,
+    source: str = "the table",
+    second: Mapping[str, pl.Series] = _NOTHING,
 ) -> Cleaned:
     """Read a raw table by its schema.
 
@@ -67,6 +82,8 @@ def clean(
         key: key of the HMAC over personal columns.
         max_bad: largest share of unusable rows that is still accepted, 0 to 1.
         source: what to call the table in errors, such as its path.
+        second: by column, which local times are of the second pass of an hour that comes twice, where the table is part
+            of a larger one; by default told apart by the order of rows, where that is in order of time.
 
     Raises:
         BadFile: a column is missing or of another type, names times without a zone, or holds card numbers in the open.
@@ -84,10 +101,12 @@ def clean(
     problems: list[_Problem] = []
     columns: list[pl.Series] = []
     words: Alike = {}
+    twice: dict[str, Twice] = {}
     for name, scale in _sent(schema):
-        column = read_column(raw[name], scale, schema, key=key, source=source)
+        column = read_column(raw[name], scale, schema, key=key, source=source, second=second.get(name))
         columns.append(column.values.alias(name))
         words |= column.alike
+        twice |= {name: column.twice} if column.twice != Twice() else {}
         problems += _problems(name, scale, column, schema)
     frame, unfit = _to_minor(pl.DataFrame(columns), schema)
     problems += unfit
@@ -95,7 +114,7 @@ def clean(
         frame, unfit = _converted(frame, schema, Converter(schema.rates))
         problems += unfit
     problems += _repeated(frame, schema, problems)
-    return replace(_drop(frame, problems, raw, schema, max_bad=max_bad, source=source), alike=words)
+    return replace(_drop(frame, problems, raw, schema, max_bad=max_bad, source=source), alike=words, twice=twice)
 
 
 def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
@@ -209,7 +228,9 @@ def _found(
         yield problem.reason, problem.got, len(rows), rows[0] + 1
         return
     scale = schema.scales[problem.column]
-    kinds = pl.Series("got", [kind_of(value, scale) for value in raw[problem.column].gather(rows)])
+    zone = None if schema.timezone is None else ZoneInfo(schema.timezone)
+    kind = partial(kind_of_time, zone=zone, epoch=schema.epoch) if scale == "time" else partial(kind_of, scale=scale)
+    kinds = pl.Series("got", map(kind, raw[problem.column].gather(rows)))
     table = pl.DataFrame({"got": kinds, "row": rows}).group_by("got", maintain_order=True)
     for got, count, first in table.agg(pl.len(), pl.col("row").first()).iter_rows():
         yield f"{problem.reason}, got {got}", got, count, first + 1

@@ -15,7 +15,8 @@ from shroff.collect.nulls import Alike, alike
 from shroff.collect.numbers import numbers_of
 from shroff.collect.personal import tokens
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.times import parse_times
+from shroff.collect.time_column import Twice, read_times, tell_apart
+from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.values import (
     BLANK,
     CONTROL,
@@ -65,18 +66,25 @@ class Column:
     wrong: pl.Series | None = None
     alike: Alike = field(default_factory=dict)
     """Words that read like nothing and are taken for values."""
+    twice: Twice = field(default_factory=Twice)
+    """Local times of an hour that comes twice."""
 
 
-def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, source: str) -> Column:
+def read_column(
+    raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, source: str, second: pl.Series | None = None
+) -> Column:
     """A column typed by its scale.
+
+    Args:
+        second: of local times, where they are of the second pass of an hour that comes twice; by default told apart by
+            the order of rows.
 
     Raises:
         BadFile: the column as a whole has another type, names times without a zone, or holds card numbers in the open.
     """
     _check_type(raw, scale, schema, source)
     if scale == "time":
-        texts = raw if isinstance(raw.dtype, pl.Datetime) else _without(_written(raw), schema.nulls, blanks=False)
-        return _judged(parse_times(texts, schema.timezone), texts.is_null())
+        return _times(raw, schema, second)
     if scale in ("amount", "numeric"):
         return _numbers(raw, scale, schema)
     texts = _without(texts_of(raw), schema.nulls, blanks=scale not in ("currency", "label"))
@@ -91,6 +99,27 @@ def read_column(raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, sou
         )
     column = _judged(_named(texts, scale, key), missing)
     return replace(column, alike=alike(texts)) if scale in _KEYS else column
+
+
+def _times(raw: pl.Series, schema: Schema, second: pl.Series | None) -> Column:
+    given = moments(raw, schema)
+    times = read_times(given, schema.timezone, schema.epoch)
+    twice = Twice()
+    if second is None:
+        second, twice = tell_apart(times)
+    return replace(_judged(times.choose(second), given.is_null()), twice=twice)
+
+
+def moments(raw: pl.Series, schema: Schema) -> pl.Series:
+    """A column of times as `read_times` takes it: null where there is none."""
+    family = _family(raw.dtype)
+    if family == "moment":
+        return raw
+    if family in ("whole", "real"):
+        numbers = raw.fill_nan(None) if raw.dtype.is_float() else raw
+        none = numbers.is_in(null_numbers(schema.nulls)).fill_null(value=False)
+        return numbers.set(none, None) if none.any() else numbers
+    return _without(_written(raw), schema.nulls, blanks=False)
 
 
 def _named(texts: pl.Series, scale: Scale, key: bytes) -> pl.Series:
@@ -108,9 +137,15 @@ def _named(texts: pl.Series, scale: Scale, key: bytes) -> pl.Series:
 
 def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> None:
     zoned = schema.timezone is not None
-    if _family(raw.dtype) not in _ACCEPTED[scale]:
-        wanted = expected(scale, zoned=True)
-        raise BadFile(f"{source}: column `{raw.name}` ({scale}): expected {wanted} in each row, got type {raw.dtype}.")
+    family = _family(raw.dtype)
+    counted = scale == "time" and family in ("whole", "real")
+    if family not in _ACCEPTED[scale] and not (counted and (schema.epoch or raw.null_count() == len(raw))):
+        wanted, got = expected(scale, zoned=True), f"type {raw.dtype}"
+        if counted:
+            got += f": {kind_of_time(raw.drop_nulls()[0], None, None)}"
+        if scale == "time" and family == "date":
+            got += ": dates without a time"
+        raise BadFile(f"{source}: column `{raw.name}` ({scale}): expected {wanted} in each row, got {got}.")
     if isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None and not zoned:
         raise BadFile(
             f"{source}: column `{raw.name}` (time): expected times that name their zone, got type {raw.dtype} "

@@ -12,9 +12,11 @@ import numpy as np
 import polars as pl
 
 from shroff.collect.clean import REPEATED, clean, require_enough
+from shroff.collect.columns import moments
 from shroff.collect.nulls import Alike
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, scan
+from shroff.collect.time_column import Times, Twice, read_times, tell_apart
 
 _SAMPLE = 1 << 10
 """Every so many-th arrival says where parts begin, where the file is not in order."""
@@ -28,6 +30,7 @@ class Parts:
     rows: int
     dropped: dict[str, int] = field(default_factory=dict)
     alike: Alike = field(default_factory=dict)
+    twice: dict[str, Twice] = field(default_factory=dict)
 
 
 def clean_parts(
@@ -46,10 +49,12 @@ def clean_parts(
     table, many = scan(source), parquet_rows(source)
     dropped: Counter[str] = Counter()
     words: Counter[tuple[str, str]] = Counter()
+    second, twice = _told_apart(table, many, rows, schema)
     files: list[tuple[Path, int]] = []
     hashes: list[pl.Series] = []
     for at in range(0, max(many, 1), rows):
-        cleaned = clean(table.slice(at, rows).collect(), schema, key=key, max_bad=1.0, source=str(source))
+        piece, passes = table.slice(at, rows).collect(), {name: mask[at : at + rows] for name, mask in second.items()}
+        cleaned = clean(piece, schema, key=key, max_bad=1.0, source=str(source), second=passes)
         dropped.update(cleaned.dropped)
         words.update(cleaned.alike)
         files.append((_write(cleaned.frame, folder / f"clean-{at:012d}"), len(cleaned.frame)))
@@ -58,7 +63,27 @@ def clean_parts(
     dropped.update({f"{schema.id}: expected {REPEATED}": again} if again else {})
     reasons = (f"{count:,} × {reason}" for reason, count in dropped.items())
     require_enough(dropped.total(), many, max_bad, source, reasons)
-    return Parts(_in_order(files, schema, folder, rows), many, dict(dropped), dict(words))
+    return Parts(_in_order(files, schema, folder, rows), many, dict(dropped), dict(words), twice)
+
+
+def _told_apart(
+    table: pl.LazyFrame, many: int, rows: int, schema: Schema
+) -> tuple[dict[str, pl.Series], dict[str, Twice]]:
+    """By column, which local times are of the second pass of an hour that comes twice, by the order of all rows."""
+    second: dict[str, pl.Series] = {}
+    twice: dict[str, Twice] = {}
+    given = table.collect_schema()
+    times = [name for name, scale in schema.scales.items() if scale == "time" and schema.timezone is not None]
+    for name in times:
+        if given.get(name) not in (pl.String(), *(pl.Datetime(unit) for unit in ("ms", "us", "ns"))):
+            continue
+        slices = (table.select(name).slice(at, rows).collect()[name] for at in range(0, max(many, 1), rows))
+        parts = [read_times(moments(part, schema), schema.timezone, schema.epoch) for part in slices]
+        if any(part.later is not None for part in parts):
+            early = pl.concat(part.values for part in parts)
+            late = pl.concat(part.values if part.later is None else part.later for part in parts)
+            second[name], twice[name] = tell_apart(Times(early, late))
+    return second, twice
 
 
 def _write(frame: pl.DataFrame, path: Path) -> Path:

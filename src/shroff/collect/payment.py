@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, cast
 from zoneinfo import ZoneInfo
@@ -19,7 +21,8 @@ from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once
 from shroff.collect.personal import tokenizer
 from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
-from shroff.collect.times import parse_time
+from shroff.collect.time_kinds import kind_of_time
+from shroff.collect.times import parse_epoch, parse_time
 from shroff.collect.values import (
     BLANK,
     FINE,
@@ -39,6 +42,7 @@ from shroff.collect.wire import explain, live_scales, wire_type
 from shroff.errors import BadPayment, ConfigurationError
 
 Value = str | float | int | bool | None
+_log: Final = logging.getLogger("shroff.collect")
 _BACKSLASH: Final = ord("\\")
 _SHORT: Final = 12
 """A text of so many characters is no card number."""
@@ -98,6 +102,9 @@ class PaymentReader:
             partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,)) if schema.ignored else msgspec.to_builtins
         )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
+        self.twice = 0
+        """Times of an hour that comes twice, read as the earlier."""
+        self._tell_twice = self.count_twice
         self._token = tokenizer(key)
         self._names, self._personal, quantities = (
             tuple(name for name, scale in scales.items() if scale in wanted)
@@ -261,13 +268,33 @@ class PaymentReader:
         return text
 
     def _moment(self, value: Value) -> int:
-        try:
-            return parse_time(str(value), self._zone)
-        except ValueError:
-            if str(value).strip(BLANK) in self._nulls:
-                self._allow_none(self.schema.time)
-            wanted = expected("time", zoned=self._zone is not None)
-            raise self._bad(self.schema.time, wanted, value) from None
+        if isinstance(value, str):
+            try:
+                return parse_time(value, self._zone, twice=self._tell_twice)
+            except ValueError:
+                pass
+        return self._counted(value)
+
+    def _counted(self, value: Value) -> int:
+        """A time that is no ISO 8601: a number since 1970, where the schema says so."""
+        name, epoch = self.schema.time, self.schema.epoch
+        if epoch is not None and value is not None:
+            with suppress(ValueError):
+                return parse_epoch(value, epoch)
+        if str(value).strip(BLANK) in self._nulls or value in self._null_numbers:
+            self._allow_none(name)
+        wanted, kind = expected("time", zoned=self._zone is not None), kind_of_time(value, self._zone, epoch)
+        raise BadPayment(f"Expected {wanted}, got {kind} - at `$.{name}`")
+
+    def count_twice(self) -> None:
+        """Count a time of an hour that comes twice; the first one is logged."""
+        if not self.twice:
+            _log.warning(
+                "`%s`: a time of the hour that comes twice in %s is read as the earlier; send times with their offset.",
+                self.schema.time,
+                self.schema.timezone,
+            )
+        self.twice += 1
 
     def _exponent(self, name: str, values: dict[str, Value]) -> int:
         code = values[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -22,6 +22,10 @@ Scale = Literal[
     "id", "time", "amount", "original", "currency", "label", "result", "key", "nominal", "numeric", "personal"
 ]
 Kind = Literal["number", "text", "boolean", "time"]
+Epoch = Literal["s", "ms", "us", "ns"]
+"""In which unit numbers count the time since 1970-01-01T00:00:00Z."""
+
+EPOCHS: Final[tuple[Epoch, ...]] = get_args(Epoch)
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +62,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             too.
         timezone: the zone, such as `Europe/Copenhagen`, of times that name none, and in which calendar features are
             read; without it a time that names no zone is refused, and calendars are UTC.
+        epoch: the unit of times that are numbers since 1970: `s`, `ms`, `us` or `ns`; without it numbers are no times.
 
     Raises:
         ConfigurationError: a column in two roles, an arrival of nothing, an unknown currency, time zone or way to
@@ -94,6 +99,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     number_format: NumberFormat = PLAIN
     timezone: str | None = None
     csv_dialect: Dialect | None = None
+    epoch: Epoch | None = None
 
     def __post_init__(self) -> None:
         for field in (*_LISTS, "nulls", "label_sources"):
@@ -125,6 +131,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError(
                 "Schema(rates=…) converts payments by their currency: name its column with currency=…."
             )
+        if self.epoch not in (None, *EPOCHS):
+            raise ConfigurationError(f"Schema(epoch=…): expected the unit of a time, one of {', '.join(EPOCHS)}.")
         if self.csv_dialect not in (None, *DIALECTS):
             raise ConfigurationError(f"Schema(csv_dialect=…): expected one of {', '.join(DIALECTS)}.")
         if self.timezone is not None:

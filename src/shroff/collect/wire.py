@@ -16,7 +16,7 @@ from shroff.errors import did_you_mean
 _NAME: Final = str | int | float
 _TYPES: Final[dict[Scale, Any]] = {
     "id": _NAME,
-    "time": str,
+    "time": _NAME,
     "amount": float,
     "currency": _NAME,
     "numeric": float,

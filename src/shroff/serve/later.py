@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.times import parse_time
 from shroff.errors import BadPayment
 
@@ -55,8 +57,12 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     ) = None
 
 
-def moment(text: str | None, zone: ZoneInfo | None, *, field: str = "at") -> int | None:
+def moment(
+    text: str | None, zone: ZoneInfo | None, *, field: str = "at", twice: Callable[[], None] | None = None
+) -> int | None:
     """The microseconds since the epoch that a field names; a time without a zone is in `zone`.
+
+    Of an hour that comes twice it is the earlier time, and `twice` is called.
 
     >>> moment("1970-01-01T00:00:01Z", None)
     1000000
@@ -67,7 +73,8 @@ def moment(text: str | None, zone: ZoneInfo | None, *, field: str = "at") -> int
     if text is None:
         return None
     try:
-        return parse_time(text, zone)
+        return parse_time(text, zone, twice=twice)
     except ValueError:
         wanted = "" if zone else " that names its zone, such as `…Z`"
-        raise BadPayment(f"expected an ISO 8601 date and time{wanted} - at `$.{field}`") from None
+        got = kind_of_time(text, zone, None)
+        raise BadPayment(f"expected an ISO 8601 date and time{wanted}, got {got} - at `$.{field}`") from None

@@ -31,7 +31,8 @@ _MEANING: Final[dict[Scale, str]] = {
     "key": "Identifies something whose past payments count, such as a card or a merchant.",
     "personal": "Personal data: replaced by a keyed hash (HMAC-SHA256) before anything is stored.",
 }
-_LIMITS: Final[dict[Scale, Json]] = {"time": {"format": "date-time"}, "amount": {"minimum": 0}}
+_LIMITS: Final[dict[Scale, Json]] = {"amount": {"minimum": 0}}
+_TEXT: Final[Json] = {"type": "string", "format": "date-time"}
 _OF_STATUS: Final = {kind.status: kind for kind in KINDS}
 
 
@@ -113,6 +114,9 @@ def payment_schema(schema: Schema) -> Json:
     payment: Json = schemas["Payment"]
     for name, scale in scales.items():
         about: Json = {"description": _MEANING[scale], **_LIMITS.get(scale, {}), "x-scale": scale}
+        if scale == "time":
+            counted = {"anyOf": [_TEXT, {"type": "number"}]}
+            payment["properties"][name] = dict(_TEXT) if schema.epoch is None else counted
         payment["properties"][name] |= about | ({"x-unit": unit} if (unit := _unit(scale, schema)) else {})
     for name in schema.ignored:
         payment["properties"][name] = {"description": "Accepted and dropped."}
@@ -124,7 +128,8 @@ def _unit(scale: Scale, schema: Schema) -> str | None:
     match scale:
         case "time":
             zone = "with its zone" if schema.timezone is None else f"without a zone it is in {schema.timezone}"
-            return f"ISO 8601, {zone}"
+            counted = "" if schema.epoch is None else f", or a number since 1970 in {schema.epoch}"
+            return f"ISO 8601, {zone}{counted}"
         case "amount":
             currency = schema.default_currency if schema.currency is None else f"`{schema.currency}`"
             return f"major units of {currency}"

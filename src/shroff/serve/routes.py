@@ -139,12 +139,14 @@ def _payments(scorer: Scorer) -> list[HTTPRouteHandler]:
 
     @_event("/v1/payments/{payment_id:str}/result", "Say what became of a payment", _FIRST)
     async def result(payment_id: FromPath[str], data: JSONBody[Result]) -> None:
-        await scorer.learn("result", unquote(payment_id), data.result, at=moment(data.at, zone))
+        await scorer.learn(
+            "result", unquote(payment_id), data.result, at=moment(data.at, zone, twice=scorer.reader.count_twice)
+        )
 
     @_event("/v1/payments/{payment_id:str}/label", "Say whether a payment was fraud", _HISTORY)
     async def label(payment_id: FromPath[str], data: JSONBody[Label], request: AnyRequest) -> None:
         source = str(getattr(request.state, "source", None) or UNKEYED)
-        at = moment(data.at, zone)
+        at = moment(data.at, zone, twice=scorer.reader.count_twice)
         await scorer.learn(
             "label", unquote(payment_id), data.fraud, at=at, source=source, note=data.source, event=data.event_id
         )

@@ -286,6 +286,8 @@ def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> 
     cleaned = clean(
         read(path, dialect=bundle.schema.csv_dialect), bundle.schema, key=key, max_bad=max_bad, source=str(path)
     )
+    for notice in cleaned.notices(bundle.schema):
+        _log.warning("%s: %s", path, notice)
     require_only(bundle.currency, cleaned.currencies, bundle.schema, str(path))
     return cleaned.frame
 

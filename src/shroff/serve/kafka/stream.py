@@ -176,7 +176,7 @@ class Stream:
     async def _learn(self, message: Message, turn: int) -> None:
         label = message.place.topic == self._topics.labels
         event = read_event(message.value or b"", label=label)
-        at = moment(event.at, self._zone)
+        at = moment(event.at, self._zone, twice=self._scorer.reader.count_twice)
         learn = self._scorer.learn
         if isinstance(event, Result):
             attempt = partial(learn, "result", event.payment_id, event.result, at=at)

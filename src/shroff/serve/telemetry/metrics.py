@@ -135,6 +135,12 @@ class Metrics(Collector):
             ("source", "fraud"),
             {(source, str(fraud).lower()): count for (source, fraud), count in meter.labels.items()},
         )
+        yield _counter(
+            "shroff_ambiguous_times",
+            "Times without an offset in the hour that comes twice, read as the earlier.",
+            (),
+            {(): self._scorer.reader.twice},
+        )
         yield _counter("shroff_failures", "What went wrong inside, by kind.", ("kind",), self._failures())
         yield _histogram(
             "shroff_stage_seconds",

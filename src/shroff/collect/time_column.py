@@ -1,0 +1,213 @@
+"""A column of times: `parse_time` and `parse_epoch`, a whole column at a time.
+
+In the hour that comes twice a local time alone does not say which it is. Where the rows are in order of time they do:
+the second pass begins where the time falls back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from shroff.canonical import canonical
+from shroff.collect.schema import Epoch
+from shroff.collect.times import (
+    DAY,
+    EPOCH,
+    FIRST_COUNTED,
+    LAST,
+    MINUTE,
+    NUMBER,
+    OFFSET,
+    PER_SECOND,
+    SECOND,
+    UTC_NAMES,
+)
+from shroff.collect.values import BLANK
+
+_GROUPS: Final = (
+    rf"^(?P<day>{DAY})[Tt ](?P<minute>{MINUTE})(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?"
+    rf" ?(?P<offset>{OFFSET}|{'|'.join(UTC_NAMES)})?$"
+)
+_ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
+_LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
+_UTC: Final = pl.Datetime("us", "UTC")
+_NEAR: Final = 24 * 3600 * SECOND
+"""Microseconds within which two ambiguous times are of one change of the clocks."""
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Times of a column that come twice: `told_apart` by the order of rows, `assumed` to be the earlier ones."""
+
+    told_apart: int = 0
+    assumed: int = 0
+
+    def __add__(self, other: Twice) -> Twice:
+        return Twice(self.told_apart + other.told_apart, self.assumed + other.assumed)
+
+    def notice(self, column: str, zone: str | None) -> str:
+        """What to say of them."""
+        told, assumed = f"{self.told_apart:,}", f"{self.assumed:,}"
+        hour = f"`{column}`: times of the hour that comes twice in {zone}: "
+        parts = [f"{told} told apart by the order of rows"] if self.told_apart else []
+        parts += [f"{assumed} read as the earlier; write times with their offset"] if self.assumed else []
+        return hour + "; ".join(parts) + "."
+
+
+@dataclass(frozen=True)
+class Times:
+    """A column as Datetime("us", "UTC"), null where it cannot be read; `later`: the other reading of local times,
+    where any has two."""
+
+    values: pl.Series
+    later: pl.Series | None = None
+
+    def choose(self, second: pl.Series) -> pl.Series:
+        """The times, the later reading where `second`."""
+        return self.values if self.later is None else self.later.zip_with(second, self.values)
+
+
+def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> Times:
+    """A column of text, numbers, or Datetime of any unit and zone; null where `parse_time` and `parse_epoch` raise.
+
+    Numbers, also as text, are read where their unit is declared.
+    """
+    if isinstance(column.dtype, pl.Datetime):
+        moments = column.cast(pl.Datetime("us", column.dtype.time_zone))
+        times = _localise(moments, zone) if column.dtype.time_zone is None else Times(moments.cast(_UTC))
+    elif column.dtype == pl.String:
+        times = _parse_texts(column.str.strip_chars(BLANK), zone, epoch)
+    else:
+        times = Times(_counted(column, epoch))
+    out = ~times.values.is_between(EPOCH, _moment(LAST))
+    return Times(times.values.set(out, None), times.later) if out.any() else times
+
+
+def parse_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> pl.Series:
+    """`read_times` with ambiguous times told apart where the rows allow it."""
+    times = read_times(column, zone, epoch)
+    second, _ = tell_apart(times)
+    return times.choose(second)
+
+
+def tell_apart(times: Times) -> tuple[pl.Series, Twice]:
+    """Which local times of an hour that comes twice are of the second pass, and how many were told apart or not.
+
+    Where all times are in order, or all in reverse, the second pass begins with the first that falls back. Otherwise,
+    and where none falls back, all are of the first pass.
+    """
+    nowhere = pl.Series([False]).new_from_index(0, len(times.values))
+    if times.later is None:
+        return nowhere, Twice()
+    early, late = times.values.to_physical(), times.later.to_physical()
+    twice = (early != late).fill_null(value=False)
+    many = int(twice.sum())
+    known = early.drop_nulls()
+    reverse = len(known) > 1 and known[0] > known[-1]
+    if reverse:
+        early, late, twice = early.reverse(), late.reverse(), twice.reverse()
+    back = twice & (early < early.cum_max().shift(1).forward_fill()).fill_null(value=False)
+    change = early.set(~back, None)
+    since, until = ((early - filled).abs() < _NEAR for filled in (change.forward_fill(), change.backward_fill()))
+    second = twice & since.fill_null(value=False)
+    if not late.zip_with(second, early).drop_nulls().is_sorted():
+        return nowhere, Twice(assumed=many)
+    told = int((twice & (since.fill_null(value=False) | until.fill_null(value=False))).sum())
+    return second.reverse() if reverse else second, Twice(told, many - told)
+
+
+def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Times:
+    if column.str.contains(_ISO_UTC).all():
+        local = column.str.slice(0, 19).str.to_datetime(_LOCAL, time_unit="us", strict=False, cache=False)
+        return Times((local + _fraction(column.str.slice(20).str.strip_chars_end("Z"))).cast(pl.Int64).cast(_UTC))
+    parts = column.str.extract_groups(_GROUPS).struct.unnest()
+    second = parts["second"].fill_null("00")
+    local = (parts["day"] + "T" + parts["minute"] + ":" + second).str.to_datetime(
+        _LOCAL, time_unit="us", strict=False, cache=False
+    )
+    local = local + _fraction(parts["fraction"].fill_null(""))
+    moments = (local - _offset(parts["offset"])).dt.replace_time_zone("UTC")
+    times, naive = Times(moments), parts["offset"].is_null()
+    if naive.any():
+        here = _localise(local.set(~naive, None), zone)
+        later = None if here.later is None else moments.zip_with(~naive, here.later)
+        times = Times(moments.zip_with(~naive, here.values), later)
+    if epoch is None or not (unread := times.values.is_null() & column.is_not_null()).any():
+        return times
+    counted = _counted(column.set(~unread, None), epoch)
+    return Times(times.values.fill_null(counted), None if times.later is None else times.later.fill_null(counted))
+
+
+def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:
+    """Numbers since 1970, or their texts."""
+    if unit is None:
+        return pl.Series(column.name, [None], dtype=_UTC).new_from_index(0, len(column))
+    if column.dtype.is_integer():
+        whole, rest = column.cast(pl.Int64, strict=False), None
+    else:
+        texts = _plain(column) if column.dtype == pl.String else _digits(column)
+        parts = texts.str.extract_groups(f"^{NUMBER}$").struct.unnest()
+        whole, rest = parts["1"].cast(pl.Int64, strict=False), parts["2"].fill_null("")
+    per = PER_SECOND[unit]
+    # out of these bounds the product would leave 64 bits
+    whole = whole.set(~whole.is_between(FIRST_COUNTED * per, (LAST // SECOND + 1) * per).fill_null(value=False), None)
+    if per > SECOND:
+        return (whole // (per // SECOND)).cast(_UTC)
+    micros = whole * (SECOND // per)
+    if rest is not None:
+        micros = micros + _fraction(rest).cast(pl.Int64) // per
+    return micros.cast(_UTC)
+
+
+def _plain(texts: pl.Series) -> pl.Series:
+    """Texts of numbers, large ones without exponents, as some program writes them."""
+    if not texts.str.contains("e+", literal=True).any():
+        return texts
+    return pl.Series(texts.name, [None if text is None else canonical(text) for text in texts], pl.String)
+
+
+def _digits(column: pl.Series) -> pl.Series:
+    """Floats and decimals as their shortest text, whole floats without decimals."""
+    if column.dtype.is_decimal():
+        return column.cast(pl.String)
+    numbers = column.cast(pl.Float64)
+    whole = (numbers == numbers.floor()) & (numbers.abs() < 2.0**63)
+    return numbers.set(~whole, None).cast(pl.Int64).cast(pl.String).fill_null(column.cast(pl.String))
+
+
+def _fraction(digits: pl.Series) -> pl.Series:
+    return digits.str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64).cast(pl.Duration("us"))
+
+
+def _offset(texts: pl.Series) -> pl.Series:
+    """What to take off a local time, by its offset as written; nothing where none is."""
+    distinct = texts.drop_nulls().unique()
+    shifts = pl.Series([_shift(text) for text in distinct], dtype=pl.Int64)
+    minutes = texts.replace_strict(distinct, shifts, default=None, return_dtype=pl.Int64).fill_null(0)
+    return (minutes * 60 * SECOND).cast(pl.Duration("us"))
+
+
+def _shift(offset: str) -> int:
+    digits = offset.replace(":", "")
+    if digits == "Z" or digits in UTC_NAMES:
+        return 0
+    minutes = int(digits[1:3]) * 60 + int(digits[3:] or 0)
+    return -minutes if offset.startswith("-") else minutes
+
+
+def _localise(moments: pl.Series, zone: str | None) -> Times:
+    if zone is None:
+        return Times(pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments)))
+    early, late = (
+        moments.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
+        for which in ("earliest", "latest")
+    )
+    return Times(early, late if (early != late).any() else None)
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros // SECOND, EPOCH.tzinfo).replace(microsecond=micros % SECOND)
