@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from ssl import SSLContext, SSLError, create_default_context
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,6 +32,11 @@ from shroff.collect.simulate import simulate
 from shroff.errors import BadFile, ConfigurationError
 
 _PATH: Final = "/v1/decisions"
+_KEYLESS: Final = {
+    401: "the service asks for an API key that it knows: set SHROFF_API_KEY to one with the scope `decide`, as "
+    "`shroff keys create` prints it.",
+    403: "the API key in SHROFF_API_KEY is not for payments: make one with `shroff keys create NAME --scope decide`.",
+}
 _TIMEOUT: Final = 30.0  # seconds until an answer counts as lost
 
 
@@ -78,7 +84,13 @@ class LoadReport:
 
 
 def payments_from(
-    url: str, path: str | Path | None, *, requests: int, run: str, dialect: Dialect | None = None
+    url: str,
+    path: str | Path | None,
+    *,
+    requests: int,
+    run: str,
+    dialect: Dialect | None = None,
+    authority: Path | None = None,
 ) -> list[bytes]:
     """Payments for a service from a raw log, in its order, with the fields that the service asks for.
 
@@ -86,12 +98,13 @@ def payments_from(
         path: the log; None simulates one that ends now.
         run: put before each payment id, so that a second run is not answered from the ledger.
         dialect: of a log in CSV, where two fit it.
+        authority: certificates (PEM) of the authority that signed the service's own, for `https://`.
 
     Raises:
         BadFile: the log lacks a required field, or has too few payments.
-        ConfigurationError: no Shroff service answers at the URL.
+        ConfigurationError: no Shroff service answers at the URL, or its certificate is not trusted.
     """
-    payment = _wanted(url)
+    payment = _wanted(url, _trust(authority))
     table = _simulated(requests) if path is None else read(path, dialect=dialect)
     source = path or "simulated payments"
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
@@ -119,11 +132,30 @@ def _simulated(requests: int) -> pl.DataFrame:
     return simulate(max(1_000, int(requests * 1.1)), days=90, start=f"{start:%Y-%m-%d}", seed=1)
 
 
-def _wanted(url: str) -> dict[str, Any]:
+def _trust(authority: Path | None) -> SSLContext:
+    """What certificates are checked against: an authority's, or those that the system trusts.
+
+    Raises:
+        ConfigurationError: the file holds no certificates.
+    """
     try:
-        document = httpx.get(f"{url}/openapi.json", timeout=5).raise_for_status().json()
+        return create_default_context(cafile=authority)
+    except (OSError, SSLError) as error:
+        raise ConfigurationError(
+            f"expected certificates in PEM in {authority}, got something else ({type(error).__name__})."
+        ) from None
+
+
+def _wanted(url: str, trust: SSLContext) -> dict[str, Any]:
+    try:
+        document = httpx.get(f"{url}/openapi.json", timeout=5, verify=trust).raise_for_status().json()
         payment: dict[str, Any] = document["components"]["schemas"]["Payment"]
-    except (httpx.HTTPError, KeyError, json.JSONDecodeError):
+    except (httpx.HTTPError, httpx.InvalidURL, KeyError, json.JSONDecodeError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise ConfigurationError(
+                f"expected a certificate of {url} that is trusted, got another one: name the certificates of the "
+                "authority that signed it with `--tls-ca`."
+            ) from None
         raise ConfigurationError(f"expected a Shroff service at {url}, found none.") from None
     return payment
 
@@ -148,6 +180,7 @@ def run_load(
     key: str | None = None,
     parallel: int = 1,
     rate: float | None = None,
+    authority: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> LoadReport:
     """Send payments to a service and time its answers.
@@ -157,15 +190,18 @@ def run_load(
         key: API key, where the service wants one.
         parallel: connections; with `rate`, as many as are open at once at most.
         rate: payments a second, due at fixed times; None sends when an answer came.
+        authority: as for `payments_from`.
         progress: called with how many have been answered, now and then.
 
     Raises:
-        ConfigurationError: the URL is no `http://host:port`.
+        ConfigurationError: the URL is no `http://host:port` or `https://host:port`, or the key is not taken.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname is None:
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
         raise ConfigurationError(f"expected a URL such as http://127.0.0.1:8080, got `{url}`.")
-    connect = partial(_Connection, parts.hostname, parts.port or 80, key)
+    trust = _trust(authority) if parts.scheme == "https" else None
+    port = parts.port or (80 if trust is None else 443)
+    connect = partial(_Connection, parts.hostname, port, key, trust)
     return asyncio.run(_Load(connect, bodies, rate, progress).run(parallel))
 
 
@@ -210,6 +246,8 @@ class _Load:
                 self._failures["connection"] += 1
                 connection.close()
             else:
+                if status in _KEYLESS and not self._milliseconds:
+                    raise ConfigurationError(_KEYLESS[status])
                 if status == 200:
                     self._milliseconds.append((time.perf_counter() - due) * 1000)
                 else:
@@ -223,8 +261,9 @@ class _Load:
 class _Connection:
     """One kept-alive HTTP/1.1 connection: the little of the protocol that costs the client least."""
 
-    def __init__(self, host: str, port: int, key: str | None) -> None:
+    def __init__(self, host: str, port: int, key: str | None, trust: SSLContext | None) -> None:
         self._address = host, port
+        self._trust = trust
         head = [f"POST {_PATH} HTTP/1.1", f"host: {host}:{port}", "content-type: application/json"]
         if key is not None:
             head.append(f"authorization: Bearer {key}")
@@ -234,7 +273,7 @@ class _Connection:
     async def post(self, body: bytes) -> tuple[int, bytes]:
         """Send one payment; the status and the body of its answer."""
         if self._streams is None:
-            self._streams = await asyncio.open_connection(*self._address)
+            self._streams = await asyncio.open_connection(*self._address, ssl=self._trust)
         reader, writer = self._streams
         writer.write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body))
         head = await reader.readuntil(b"\r\n\r\n")

@@ -7,15 +7,29 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
+import polars as pl
 import pytest
 import trustme
 
-from patience import PATIENCE
+from patience import PATIENCE, until
+from serve.conftest import iso
 from shroff.errors import ConfigurationError
+from shroff.serve.control import Keys
 from shroff.serve.server import Certificate
+
+PAYMENT = {
+    "created_at": iso(time.time()),
+    "amount": 80.0,
+    "currency": "EUR",
+    "card_id": "c1",
+    "merchant_id": "m1",
+    "host_id": "10.0.0.1",
+    "mcc": "5411",
+}
 
 
 def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
@@ -37,12 +51,48 @@ def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
         with httpx.Client(verify=trusted, timeout=PATIENCE) as client:
             assert client.get(f"{url}/health/live").json() == {"status": "live"}
             assert client.post(f"{url}/v1/decisions", json={}).status_code == 401
+        assert_loads(url, authority, environment, tmp_path)
         with pytest.raises(httpx.TransportError):
             httpx.get(url.replace("https", "http") + "/health/live")
     finally:
         service.terminate()
         _, said = service.communicate(timeout=PATIENCE)
     assert "no API key is valid" in said
+
+
+def assert_loads(url: str, authority: trustme.CA, environment: dict[str, str], folder: Path) -> None:
+    """A load test speaks HTTPS, and says what it lacks to do so."""
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    pl.DataFrame([PAYMENT | {"payment_id": f"p{n}"} for n in range(20)]).write_csv(folder / "log.csv")
+
+    def load(*words: str, key: str = "") -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "shroff",
+            "loadtest",
+            url,
+            "--data",
+            str(folder / "log.csv"),
+            "--requests",
+            "20",
+        ]
+        keyed = environment | ({"SHROFF_API_KEY": key} if key else {})
+        return subprocess.run([*command, *words], env=keyed, capture_output=True, text=True, check=False)
+
+    trusted = "--tls-ca", str(folder / "ca.pem")
+    untrusted = load()
+    assert (untrusted.returncode, "--tls-ca" in untrusted.stderr) == (2, True)
+    for key in ("", "sk_unknown"):
+        keyless = load(*trusted, key=key)
+        assert (keyless.returncode, "SHROFF_API_KEY" in keyless.stderr) == (2, True), keyless.stderr
+    keys = Keys(f"sqlite:///{folder / 'home' / 'control.db'}")
+    good, other = keys.create("shop", ["decide"]), keys.create("ops", ["read"])
+    until(lambda: "decide" in load(*trusted, key=other).stderr)
+    loaded = load(*trusted, key=good)
+    assert loaded.returncode == 0, loaded.stderr
+    began, done = (line.partition(":")[0] for line in loaded.stderr.splitlines()[-2:])
+    assert (began, done) == ("send 20 payments …", "send 20 payments")
 
 
 def test_a_certificate_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:

@@ -90,6 +90,14 @@ def loadtest(
     parallel: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 22,
     sequential: Annotated[bool, typer.Option("--sequential", help="One by one.")] = False,
     rate: Annotated[float | None, typer.Option(help="Payments a second, due at fixed times (open loop).")] = None,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-ca",
+            help="For https: certificates (PEM) of the authority that signed the service's own.",
+            show_default=False,
+        ),
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Print a histogram.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -100,10 +108,13 @@ def loadtest(
 
     with steps(quiet=as_json) as step:
         step(f"read {data or 'simulated payments'}")
-        bodies = payments_from(url, data, requests=requests, run=f"{token_hex(4)}-", dialect=dialect)
+        bodies = payments_from(
+            url, data, requests=requests, run=f"{token_hex(4)}-", dialect=dialect, authority=authority
+        )
         step(f"send {len(bodies):,} payments")
         key = Settings.read().api_key or None
-        result = run_load(url, bodies, key=key, parallel=1 if sequential else parallel, rate=rate)
+        many = 1 if sequential else parallel
+        result = run_load(url, bodies, key=key, parallel=many, rate=rate, authority=authority)
     summary = result.summary()
     if as_json:
         show(summary | ({"histogram": result.histogram()} if plot else {}))

@@ -6,8 +6,9 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 
 @contextmanager
 def steps(*, quiet: bool) -> Iterator[Any]:
-    """Show the current step and how long it has run, on standard error; yields the function that names a step."""
+    """Show the current step and how long it has run, on standard error; yields the function that names a step.
+
+    Where that is no terminal, such as a log file, each step is a line when it begins and another when it is done.
+    """
+    if not (quiet or err.is_terminal):
+        with _lines() as step:
+            yield step
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet) as progress:
         current: list[Any] = []
@@ -35,6 +43,29 @@ def steps(*, quiet: bool) -> Iterator[Any]:
             current.append(progress.add_task(name, total=None))
 
         yield step
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[[str], None]]:
+    begun: list[tuple[str, float]] = []
+
+    def done() -> None:
+        if begun:
+            name, since = begun.pop()
+            _say(f"{name}: done after {monotonic() - since:.1f} s")
+
+    def step(name: str) -> None:
+        done()
+        begun.append((name, monotonic()))
+        _say(f"{name} …")
+
+    yield step
+    done()
+
+
+def _say(line: str) -> None:
+    err.print(line, soft_wrap=True, markup=False)
+    err.file.flush()
 
 
 def show(document: dict[str, Any]) -> None:

@@ -1,0 +1,42 @@
+"""What commands show while they work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+from shroff.cli.terminal import steps
+with steps(quiet=QUIET) as step:
+    step("read [the] log")
+    input()
+    step("train")
+    input()
+"""
+
+
+def started(*, quiet: bool) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM.replace("QUIET", str(quiet))]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def test_a_log_file_has_each_step_when_it_begins_and_when_it_ends() -> None:
+    with started(quiet=False) as program:
+        assert program.stdin is not None
+        assert program.stderr is not None
+        # the program waits for what comes next, so its line must have left already
+        assert program.stderr.readline() == "read [the] log …\n"
+        program.stdin.write("\n")
+        assert program.stderr.readline().startswith("read [the] log: done after ")
+        assert program.stderr.readline() == "train …\n"
+        program.stdin.write("\n")
+        assert program.stderr.readline().startswith("train: done after ")
+        assert program.stderr.read() == ""
+
+
+def test_one_json_document_comes_without_steps() -> None:
+    with started(quiet=True) as program:
+        _, said = program.communicate("\n\n")
+    assert said == ""
