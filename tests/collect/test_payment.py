@@ -71,7 +71,23 @@ AMOUNTS = (
 CODES = st.sampled_from(
     ["EUR", "978", "JPY", "KWD", "CLF", "036", "36", "8", "eur", "XXX", "", " ", "EU", "0978", "９７８"]
 ) | st.sampled_from([" Eur ", "usd\t", "840.0", "36.00", " 392.0", "NULL", " NaN ", "1e+22"])
-IDS = st.sampled_from(["", " ", "x" * 201, "tab\tbed", "nul\0", "\x7f", "ø" * 200])
+IDS = st.sampled_from(
+    [
+        "p\u202e1",
+        "\ufeffp1",
+        "p\u200b1",
+        "\u2066p1",
+        "p\x851",
+        "p\u00a01",
+        "",
+        " ",
+        "x" * 201,
+        "tab\tbed",
+        "nul\0",
+        "\x7f",
+        "ø" * 200,
+    ]
+)
 
 RATES = st.sampled_from(
     [
@@ -295,7 +311,11 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
         ({"name": {"SECRET": 1}}, "Expected `int | float | str | null`, got `object` - at `$.name`"),
         ({"id": ""}, "Expected a value, got none - at `$.id`"),
         ({"id": "SECRET" * 50}, "Expected an id of 1 to 200 printable characters, got text - at `$.id`"),
-        ({"id": "SECRET\0"}, "Expected an id of 1 to 200 printable characters, got text - at `$.id`"),
+        ({"id": "SECRET\0"}, "Expected an id of 1 to 200 printable characters, got text with U+0000 - at `$.id`"),
+        (
+            {"id": "SECRET\u202e"},
+            "Expected an id of 1 to 200 printable characters, got text with U+202E RIGHT-TO-LEFT OVERRIDE - at `$.id`",
+        ),
         ({"id": 10**400}, "Expected an id of 1 to 200 printable characters, got a larger number - at `$.id`"),
         ({"id": True}, "Expected `int | float | str`, got `bool` - at `$.id`"),
         ({"at": True}, "Expected `int | float | str`, got `bool` - at `$.at`"),

@@ -35,6 +35,7 @@ from shroff.collect.values import (
     expected,
     fits_in,
     kind_of,
+    named,
     null_numbers,
     text_of,
 )
@@ -262,9 +263,13 @@ class PaymentReader:
 
     def _identifier(self, value: Value) -> str:
         text = str(self._text(self.schema.id, value))
-        # what is printable has no control characters: asking is cheaper than searching
-        if len(text) > LONGEST_ID or (not text.isprintable() and UNFIT.search(text)):
+        if len(text) > LONGEST_ID:
             raise self._bad(self.schema.id, expected("id", zoned=True), value)
+        # what is printable has no control characters: asking is cheaper than searching
+        if not text.isprintable() and (found := UNFIT.search(text)):
+            raise BadPayment(
+                f"Expected {expected('id', zoned=True)}, got text with {named(found[0])} - at `$.{self.schema.id}`"
+            )
         return text
 
     def _moment(self, value: Value) -> int:

@@ -6,6 +6,7 @@ Both sides take the sentences of an error from here, and say of a refused value 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from math import inf, isfinite
 from typing import Final
@@ -22,8 +23,12 @@ NO_BLANK: Final = "!"
 
 LARGEST_AMOUNT: Final = 1e14
 LONGEST_ID: Final = 200
-CONTROL: Final = r"[\x00-\x1f\x7f]"
-"""Characters that an id must not have: it is printed, logged and sent on."""
+CONTROL: Final = (
+    "[\x00-\x1f\x7f-\x9f"
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Characters that an id must not have, which is printed, logged and sent on: controls, line ends, and those that nobody
+sees but that turn or hide what stands beside them (bidirectional controls and other format characters)."""
 UNFIT: Final = re.compile(CONTROL)
 
 VALUE: Final = "a value"
@@ -111,6 +116,15 @@ def null_numbers(nulls: Iterable[str]) -> list[float]:
     [-999.0]
     """
     return [number for word in nulls if (number := number_of(word)) is not None]
+
+
+def named(character: str) -> str:
+    """A character that nobody sees, in words.
+
+    >>> named("\\u202e"), named("\\t")
+    ('U+202E RIGHT-TO-LEFT OVERRIDE', 'U+0009')
+    """
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
 def code_of(code: str) -> str:
