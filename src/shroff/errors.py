@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
 
 
 class ShroffError(Exception):
@@ -155,6 +156,9 @@ class MissingExtra(ShroffError, ImportError):
     """An optional library is not installed; the message gives the pip command."""
 
 
+_LONGEST_NAME: Final = 200
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """The end of a sentence that names the closest candidate, or nothing.
 
@@ -163,5 +167,6 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["amount"])
     ''
     """
-    close = get_close_matches(name, list(candidates), n=1)
+    # comparing takes time by the length of both, and no name of ours is long
+    close = get_close_matches(name, list(candidates), n=1) if len(name) <= _LONGEST_NAME else []
     return f": did you mean `{close[0]}`?" if close else ""

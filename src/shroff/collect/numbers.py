@@ -23,7 +23,7 @@ _DIVIDERS: Final[dict[NumberFormat, str]] = {
     "1 234,56": "[ \u00a0\u202f]",
     "1'234.56": "['\u2019]",
 }
-_PLAIN: Final = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_PLAIN: Final = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 def _pattern(style: NumberFormat) -> str:

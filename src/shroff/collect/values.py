@@ -52,7 +52,7 @@ _NAME: Final = "a text or a finite number"
 _TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
 _TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _LEDGER: Final = re.compile(r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*")
 """A negative number as ledgers write it: in brackets, with its sign behind, with the sign of typesetters."""
 _CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"
@@ -179,6 +179,8 @@ def _kind_of_number(value: float) -> str:
 def _kind_of_text(text: str) -> str:
     if not text:
         return "none"
+    if len(text) > LONGEST_ID:
+        return f"a text of more than {LONGEST_ID} characters"
     if _DATE.fullmatch(text):
         return "a date without a time"
     if _NUMBER.fullmatch(text):
