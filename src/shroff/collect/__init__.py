@@ -5,7 +5,7 @@ become keyed hashes, and rows that cannot be used are dropped and counted by rea
 table, `PaymentReader` for one payment: the same rules, the same values.
 """
 
-from shroff.collect.clean import Cleaned, clean
+from shroff.collect.clean import Cleaned, clean, require_clean
 from shroff.collect.large import Parts, clean_parts
 from shroff.collect.payment import Payment, PaymentReader
 from shroff.collect.schema import Schema
@@ -22,5 +22,6 @@ __all__ = [
     "parquet_rows",
     "read",
     "read_joined",
+    "require_clean",
     "write_parquet",
 ]

@@ -21,7 +21,7 @@ from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.values import FINE, NO_RATE, VALUE, expected, fits_in, kind_of
-from shroff.errors import BadFile, ConfigurationError, TooManyBadRows, did_you_mean
+from shroff.errors import BadFile, ConfigurationError, DataError, TooManyBadRows, did_you_mean
 
 REPEATED: Final = "another id in every row"
 _NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
@@ -115,6 +115,27 @@ def clean(
         problems += unfit
     problems += _repeated(frame, schema, problems)
     return replace(_drop(frame, problems, raw, schema, max_bad=max_bad, source=source), alike=words, twice=twice)
+
+
+def require_clean(types: Mapping[str, pl.DataType], schema: Schema) -> None:
+    """Raise `DataError` for a table that is not clean: amounts are whole minor units, times are UTC.
+
+    >>> raw = pl.DataFrame({"id": ["p1"], "at": ["2024-05-04T10:00:00Z"], "eur": [136.69]})
+    >>> require_clean(raw.schema, Schema(id="id", time="at", amount="eur"))
+    Traceback (most recent call last):
+    shroff.errors.DataError: expected a clean table, got type Float64 in `eur`, which holds whole minor units there: \
+pass a raw table to shroff.features.compute(project, table), which cleans it.
+    """
+    for name in (schema.amount, schema.time, schema.arrived_at):
+        dtype = None if name is None else types.get(name)
+        amount = name == schema.amount
+        if dtype is None or (dtype.is_integer() if amount else dtype == pl.Datetime("us", "UTC")):
+            continue
+        holds = "whole minor units" if amount else "times in UTC with microseconds"
+        raise DataError(
+            f"expected a clean table, got type {dtype} in `{name}`, which holds {holds} there: "
+            "pass a raw table to shroff.features.compute(project, table), which cleans it."
+        )
 
 
 def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from shroff.collect import Schema
+from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.collect.labels import HISTORY, said_of
 from shroff.collect.payment import Value, payments
@@ -59,8 +59,10 @@ def feed(engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER) -> Iterat
 
     Raises:
         MixedCurrencies: a feature reads amounts that are in several currencies.
+        DataError: the table is raw.
     """
     schema = engine.plan.schema
+    require_clean(frame.schema, schema)
     engine.plan.require_one_currency(lambda: codes_of(frame, schema))
     ordered = frame[_arrival_order(frame, schema)]
     later = _later_events(ordered, engine, schema)

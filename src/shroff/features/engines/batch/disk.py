@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from shroff.collect import Schema
+from shroff.collect import Schema, require_clean
 from shroff.collect.sources import parquet_rows, scan, written_whole
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch.whole import aggregates, finished, one_ahead
@@ -91,6 +91,7 @@ def compute_slices(
     plan: Plan, slices: Sequence[Slice], target: str | Path, *, memory: int, scratch: str | Path | None = None
 ) -> int:
     """`compute_file` for a table that comes in slices (at least one), in row order."""
+    require_clean(slices[0].table.collect_schema(), plan.schema)
     currency = str(plan.schema.currency)
     plan.require_one_currency(lambda: {code for piece in slices for code in _distinct(piece, currency)})
     Path(target).parent.mkdir(parents=True, exist_ok=True)

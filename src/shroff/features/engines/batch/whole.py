@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import numpy as np
 import polars as pl
 
-from shroff.collect import Schema
+from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.expression import Expression
 from shroff.features import grouping
@@ -41,7 +41,7 @@ def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
 
     Raises:
         MixedCurrencies: a feature reads amounts that are in several currencies.
-        DataError: totals that leave 64 bits.
+        DataError: the table is raw (`shroff.features.compute` takes such ones), or totals leave 64 bits.
     """
     return compute_plan(Plan(groups, schema), frame)
 
@@ -49,6 +49,7 @@ def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
 def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     """`compute` for a plan that is there already."""
     schema = plan.schema
+    require_clean(frame.schema, schema)
     plan.require_one_currency(lambda: codes_of(frame, schema))
     arrival = schema.arrived_at or schema.time
     if frame[arrival].is_sorted():
