@@ -100,6 +100,7 @@ def test_one_byte_order_mark_is_skipped() -> None:
         (b'{"a": "NaN", "b": -Infinity}', "Infinity is not JSON: send a finite number"),
         (b'{"a": "NaN", "b": SECRET}', r"invalid character \(byte 18\)"),
         (b'{"a": "Infinity', "truncated"),
+        ('{"a": 1}'.encode("utf-16"), "in UTF-8, got UTF-16"),
     ],
 )
 def test_the_reason_of_the_decoder_is_passed_on_without_a_value(text: bytes, sentence: str) -> None:

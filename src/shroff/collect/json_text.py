@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 BOM: Final = b"\xef\xbb\xbf"
 """The byte order mark that Windows programs write in front of UTF-8."""
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises of a text."""
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
@@ -60,6 +61,8 @@ def unreadable(error: Exception, body: bytes) -> str | None:
         return "Expected one JSON object in UTF-8, got other bytes."
     if isinstance(error, RecursionError):
         return "Expected one JSON object, got one that is nested too deeply."
+    if body.startswith(_UTF_16):
+        return "Expected one JSON object in UTF-8, got UTF-16."
     if isinstance(error, msgspec.ValidationError):
         return None
     bare = {match[0] for match in _TOKEN.finditer(body)} if b"NaN" in body or b"Infinity" in body else set()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -19,7 +21,7 @@ from serve.service import Service
 
 Json = dict[str, Any]
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9) | st.just(10**400),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=6,
 )
@@ -91,12 +93,51 @@ def test_one_wrong_value_is_no_failure(
 
 @pytest.mark.parametrize(("path", "error"), {path: error for path, _, error in SENT}.items())
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(content=st.binary(max_size=99), kind=st.sampled_from(["application/json", "text/csv", "x", ""]))
+@given(
+    content=st.binary(max_size=99),
+    kind=st.sampled_from(["application/json", "text/csv", "x", ""]),
+    coded=st.sampled_from(["", "identity", "gzip", "deflate", "br", "gzip, gzip"]),
+    pack=st.sampled_from([bytes, gzip.compress, zlib.compress]),
+)
 def test_bytes_of_any_kind_are_no_failure(
-    service: Service, client: httpx.Client, path: str, error: set[str], content: bytes, kind: str
+    service: Service,
+    client: httpx.Client,
+    path: str,
+    error: set[str],
+    content: bytes,
+    kind: str,
+    coded: str,
+    pack: Callable[[bytes], bytes],
 ) -> None:
     headers = {"content-type": kind, "inference-header-content-length": str(len(content) // 2)}
+    content = pack(content)
+    headers |= {"content-encoding": coded} if coded else {}
     check(service, client.post(service.url + path, content=content, headers=headers), error)
+
+
+@pytest.mark.parametrize(("path", "body", "error"), SENT)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_key_twice_is_refused_wherever_it_is(
+    service: Service, client: httpx.Client, path: str, body: Json, error: set[str], data: st.DataObject
+) -> None:
+    names = [place for place in places(body) if isinstance(place[-1], str)]
+    place = data.draw(st.sampled_from(names))
+    marked = json.dumps(spoilt(body, place, "THE PLACE"))
+    name, value = json.dumps(place[-1]), json.dumps(reached(body, place))
+    content = marked.replace('"THE PLACE"', f"{value}, {name}: {value}").encode()
+    response = client.post(service.url + path, content=content, headers=AS_JSON)
+    check(service, response, error)
+    assert response.status_code == 400
+    assert "twice" in response.text
+
+
+def reached(document: Json, place: tuple[Any, ...]) -> Any:
+    """The value at a place."""
+    node: Any = document
+    for name in place:
+        node = node[name]
+    return node
 
 
 def check(service: Service, response: httpx.Response, error: set[str]) -> None:
