@@ -66,6 +66,13 @@ def test_head_answers_as_get_without_a_body(service: Service, path: str) -> None
         assert ("HEAD" in allowed) == ("GET" in allowed)
 
 
+@pytest.mark.parametrize("path", ["/health/ready", "/v1/decisions/asked", "/ping", "/v2"])
+def test_what_may_be_asked_is_named_with_head(service: Service, path: str) -> None:
+    refused = service.request("PUT", path)
+    assert refused.status_code == 405
+    assert "GET, HEAD" in refused.headers["allow"]
+
+
 def test_a_connection_goes_on_after_a_head(service: Service) -> None:
     head = b"HEAD /health/ready HTTP/1.1\r\nhost: x\r\n"
     answer = service.raw(head + b"\r\n" + head + b"connection: close\r\n\r\n")

@@ -145,6 +145,7 @@ def test_rates_are_replaced_over_http(bundle: Path, tmp_path: Path, pay: Pay) ->
         assert body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"] == 10_000
         (made,) = StoredRates(f"sqlite:///{tmp_path / 'control.db'}").replacements()
         assert (made.made_by, made.note) == ("ada", "May")
+        assert ask("OPTIONS", admin).headers["allow"] == "GET, HEAD, OPTIONS, POST"
         for wrong, words in (
             ([{"currency": "JPY", "rate": "-1"}], "above 0"),
             ([{"currency": "JPY", "rate": 0.01}], "Expected `str`"),

@@ -10,11 +10,15 @@ from zoneinfo import ZoneInfo
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.connection import ASGIConnection
+from litestar.datastructures.headers import MutableScopeHeaders
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
+from litestar.routes import HTTPRoute
+from litestar.types import Message
+from litestar.types import Scope as AnyScope
 
 from shroff import __version__
 from shroff.errors import NotFound, PaymentConflict
@@ -94,6 +98,7 @@ def routes(
         request_class=StrictRequest,
         guards=[] if gate is None else [partial(_admit, gate)],
         exception_handlers={Exception: _refuse},
+        before_send=[_allow],
         openapi_config=None,
         request_max_body_size=LIMIT,
         logging_config=None,
@@ -221,6 +226,22 @@ def _admit(gate: Gate, connection: ASGIConnection[Any, Any, Any, Any], handler: 
         scope: Scope = handler.opt.get("scope", "admin")
         key = gate.key_of(None if given is None else given.encode("latin-1"), scope)
         connection.state.key, connection.state.source = key.name, key.label_source
+
+
+async def _allow(message: Message, scope: AnyScope) -> None:
+    """Name every method in `Allow`: Litestar leaves out HEAD, and for OPTIONS those of another handler."""
+    if message["type"] != "http.response.start":
+        return
+    headers = MutableScopeHeaders(message)
+    if "allow" in headers:
+        path = scope.get("path_template", "")
+        own = (
+            route.methods
+            for route in scope["litestar_app"].routes
+            if isinstance(route, HTTPRoute) and route.path == path
+        )
+        named = set(headers["allow"].split(", ")).union(*own)
+        headers["allow"] = ", ".join(sorted(named | ({"HEAD"} if "GET" in named else set())))
 
 
 def _json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
