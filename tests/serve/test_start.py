@@ -112,7 +112,11 @@ def test_a_start_from_nothing_is_said_where_the_model_knew_more(
 def test_a_history_that_is_left_out_is_missed(bundle: Bundle, past: Table, pay: Pay, ledger_url: str) -> None:
     started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())), history=past)
     _, shown = started(bundle, ledger_url)
-    assert "knew a history of 3 payments, this one knows none" in str(shown.notice)
+    assert "knew 3 payments of history, this one knows 0" in str(shown.notice)
+    trained = replace(bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z"))
+    for _ in range(2):
+        _, shown = started(trained, ledger_url)
+        assert "features look 30 days back, but the ledger begins at" in str(shown.notice)
 
 
 def test_a_changed_ledger_is_refused_unless_that_is_accepted(

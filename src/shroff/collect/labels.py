@@ -86,7 +86,13 @@ def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl
     whole = frame.drop(HISTORY, strict=False).join(histories, on=schema.id, how="left", maintain_order="left")
     last = standing(whole, schema).group_by(_ROW, maintain_order=True).last()
     ends = whole.select(pl.int_range(pl.len()).alias(_ROW)).join(last, on=_ROW, how="left", maintain_order="left")
-    return whole.with_columns(ends["fraud"].alias(label), ends["at"].cast(pl.Datetime("us", "UTC")).alias(moment))
+    # of whom nobody spoke keeps what it has, also a label that nobody knows the arrival of
+    spoken = ends["fraud"].is_not_null()
+    at = ends["at"].cast(pl.Datetime("us", "UTC"))
+    return whole.with_columns(
+        pl.when(spoken).then(ends["fraud"]).otherwise(label).alias(label),
+        pl.when(spoken).then(at).otherwise(moment).alias(moment),
+    )
 
 
 def with_one_label(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:

@@ -81,8 +81,8 @@ TIMEOUT: Final = Kind(
 EVENT_CONFLICT: Final = Kind(
     "event-conflict",
     409,
-    "The payment has another result or label already",
-    "Nothing: the first one counts. Find out which of your systems told the other.",
+    "The payment has another result already, or the event id is of another label",
+    "The first result counts: find out which of your systems told the other. Give each label an event id of its own.",
 )
 TOO_LARGE: Final = Kind("too-large", 413, "The request is too large", "Send at most 1 MiB in one request.")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(

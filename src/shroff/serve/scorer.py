@@ -14,11 +14,9 @@ import polars as pl
 
 from shroff.collect import PaymentReader, Schema
 from shroff.collect.payment import counted_in
-from shroff.collect.times import format_time
 from shroff.collect.wire import live_scales
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
-from shroff.features.window import micros
 from shroff.package import Bundle
 from shroff.serve.answer import ModelName, stored_payment
 from shroff.serve.clock import Arrivals, Clock, system_time
@@ -216,7 +214,7 @@ class Scorer(Intake):
                 mark = self._states.prepare(self.bundle, self._state)
                 self._state.join(self._require_open)
                 self._arrivals.after(mark.arrived)
-                self._record(self._start_of(mark, checked), before)
+                self._record(mark, checked, before)
             except Exception as error:
                 self._ledger.close()
                 self._forget()
@@ -224,22 +222,12 @@ class Scorer(Intake):
                 raise
             self._missing = None
 
-    def _start_of(self, mark: Mark, checked: Checked) -> Start:
-        # an engine that has seen nothing is as new as its lateness
-        newest, seen = self._state.engine.newest, micros(self._lateness)
-        return Start(
-            bundle=self.bundle.version,
-            history=mark.history,
-            records=mark.seq,
-            newest=format_time(newest) if newest > seen else None,
-            shared=mark.shared,
-            checked=checked,
-        )
-
-    def _record(self, start: Start, before: Start | None) -> None:
+    def _record(self, mark: Mark, checked: Checked, before: Start | None) -> None:
         """Keep in the ledger what the service starts from, and say it."""
+        start = Start.of(self.bundle, mark, checked)
         self._ledger.write_now(start.entry(self._arrivals.next()))
-        self.started, self._missing_past = start, missing_past(start, self.bundle, before)
+        self.started = start
+        self._missing_past = missing_past(self.bundle, mark, self._state.engine.plan.horizon, before)
         _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
         if self._missing_past is not None:
             _log.warning("%s", self._missing_past, extra={"event": "missing_past"})

@@ -13,15 +13,18 @@ from typing import Final
 import msgspec
 
 from shroff.collect.extent import Extent
+from shroff.collect.times import format_time
 from shroff.errors import BrokenChain
 from shroff.package import Bundle
 from shroff.serve.answer import encode
 from shroff.serve.identity import decision_id
 from shroff.serve.ledger import GENESIS, Entry, Head, Ledger, StoredEntry
+from shroff.serve.state import Mark
 
 _WHOLE: Final = 100_000
 """Records that are all proved at a start, within seconds; of more, only those since the last start."""
 _SHOWN: Final = 12
+_DAY: Final = 86_400_000_000
 _log = logging.getLogger("shroff.serve")
 
 
@@ -43,7 +46,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's body of a start: which bundle decides, and what the state was built from.
 
     `history` is the table that came first, `records` the number of the ledger's last record that came after it,
-    `newest` the time of the newest payment among them. `shared`: the state was there already, kept by other processes.
+    `oldest` and `newest` the times of the first and the last payment among them. `shared`: the state was there already,
+    kept by other processes.
     """
 
     bundle: str
@@ -52,6 +56,21 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     newest: str | None
     shared: bool
     checked: Checked
+    oldest: str | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle, mark: Mark, checked: Checked) -> Start:
+        """The start by a bundle from a state that was built so far."""
+        oldest, newest = (format_time(time) if time else None for time in (mark.oldest, mark.newest))
+        return cls(
+            bundle=bundle.version,
+            history=mark.history,
+            records=mark.seq,
+            oldest=oldest,
+            newest=newest,
+            shared=mark.shared,
+            checked=checked,
+        )
 
     def sentence(self) -> str:
         """What features start from."""
@@ -134,19 +153,29 @@ def _anchor(ledger: Ledger) -> Head:
     return Head(checked.after, bytes.fromhex(checked.anchor))
 
 
-def missing_past(start: Start, bundle: Bundle, before: Start | None) -> str | None:
-    """What an operator should know of a start that knows less than the model, or the start before, did."""
-    if start.shared or not any(group.key_columns for group in bundle.groups):
+def missing_past(bundle: Bundle, mark: Mark, horizon: int, before: Start | None) -> str | None:
+    """What an operator should know of a start that knows less than the model, or the start before, did.
+
+    Args:
+        horizon: how far back features look, in microseconds.
+    """
+    if mark.shared or not horizon:
         return None
-    if before is not None and before.history is not None and before.history != start.history:
-        has = "none" if start.history is None else f"another of {start.history.rows:,}"
+    had = 0 if before is None or before.history is None else before.history.rows
+    has = 0 if mark.history is None else mark.history.rows
+    if has < had:
         return (
-            f"the start before knew a history of {before.history.rows:,} payments, this one knows {has}: "
-            "features differ; pass the same table with --warm."
+            f"the start before knew {had:,} payments of history, this one knows {has:,}: features differ; "
+            "pass the same table with --warm."
         )
-    if start.newest is None and bundle.history is not None:
+    if bundle.history is None or mark.history is not None or mark.newest - mark.oldest >= horizon:
+        return None
+    if not mark.newest:
         return (
             f"features start from nothing, but the model was trained with history until {bundle.history.newest}: "
             "pass the history with --warm, or decisions differ from those it was judged by."
         )
-    return None
+    return (
+        f"features look {-(-horizon // _DAY):,} days back, but the ledger begins at {format_time(mark.oldest)} with no "
+        "history before it: pass one with --warm, or decisions differ from those the model was judged by."
+    )

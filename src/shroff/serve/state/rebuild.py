@@ -37,12 +37,15 @@ _log = logging.getLogger("shroff.serve")
 class Mark(NamedTuple):
     """How far the ledger was read: the number of the last record, and the latest arrival there was.
 
-    `history` is the extent of the table that was read before it; `shared` says that the state was there already.
+    `history` is the extent of the table that was read before it, `oldest` and `newest` the event times of the first and
+    the last payment of both (0: there is none); `shared` says that the state was there already.
     """
 
     seq: int
     arrived: int
     history: Extent | None = None
+    oldest: int = 0
+    newest: int = 0
     shared: bool = False
 
 
@@ -65,14 +68,24 @@ def fill(
     """
     column = engine.plan.schema.id
     ids = frozenset[str]() if history is None else frozenset(history[column])
-    there, newest = _survey(read(0), ids)
+    there, oldest, newest = _survey(read(0), ids)
     if history is not None:
         for _ in feed(engine, history.filter(~pl.col(column).is_in(there)), known=known):
             tick()
     # how much older than the newest payment one can be that features still see
     reach = lateness + engine.plan.horizon
     mark = replay(engine, by_arrival(read(0)), since=newest - reach, tick=tick)
-    return mark if history is None else mark._replace(history=extent(history, engine.plan.schema))
+    if history is None:
+        return mark._replace(oldest=oldest, newest=newest)
+    times = [time for time in (oldest, newest, *_span(history[engine.plan.schema.time])) if time]
+    found = extent(history, engine.plan.schema)
+    return mark._replace(history=found, oldest=min(times, default=0), newest=max(times, default=0))
+
+
+def _span(times: pl.Series) -> tuple[int, int]:
+    """The first and the last of these times, microseconds since the epoch; 0 where there are none."""
+    moments = times.dt.epoch("us")
+    return int(moments.min() or 0), int(moments.max() or 0)  # type: ignore[arg-type]  # they are whole numbers
 
 
 def replay(
@@ -121,15 +134,15 @@ def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
         yield heappop(waiting)[2]
 
 
-def _survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int]:
-    """Which of these payments the ledger has, and the event time of the newest payment in it (0: it has none)."""
-    known, newest = [], 0
+def _survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int, int]:
+    """Which of these payments the ledger has, and the event times of its first and its last one (0: it has none)."""
+    known, oldest, newest = [], 0, 0
     for entry in entries:
         if entry.kind == "payment":
-            newest = max(newest, entry.time)
+            oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
             if entry.payment_id in ids:
                 known.append(entry.payment_id)
-    return known, newest
+    return known, oldest, newest
 
 
 Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]

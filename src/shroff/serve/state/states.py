@@ -88,7 +88,9 @@ class States:
         # what arrived longer ago came too late to count, had another process not told the state of it
         recent = partial(self._read, since=self._clock() - micros(self._lateness))
         known = ensure_filled(engine, fill, recent)
-        return filled[-1]._replace(seq=known, arrived=0)
+        mark = filled[-1]._replace(seq=known, arrived=0)
+        # one that has seen nothing is as new as its lateness
+        return mark._replace(newest=engine.newest) if mark.shared and engine.newest > engine.lateness else mark
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""
