@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -46,6 +47,28 @@ def test_a_gap_in_a_column_of_numbers_is_sent_as_none(
     bodies = payments_from(service.url, path, requests=2, run="gap-")
     assert [json.loads(body).get("items") for body in bodies] == [1.0, None]
     assert b"NaN" not in b"".join(bodies)
+
+
+def test_a_local_time_is_sent_without_a_zone(service: Service, pay: Pay, tmp_path: Path) -> None:
+    moment = pl.Series([datetime(2024, 5, 4, 10)])
+    sent = []
+    for created in (moment, moment.dt.replace_time_zone("Europe/Copenhagen")):
+        pl.DataFrame([pay()]).with_columns(created_at=created).write_parquet(path := tmp_path / "log.parquet")
+        (body,) = payments_from(service.url, path, requests=1, run="local-")
+        sent.append(json.loads(body)["created_at"])
+    assert sent == ["2024-05-04T10:00:00.000000", "2024-05-04T08:00:00.000000Z"]
+
+
+def test_a_log_is_sent_in_its_dialect(service: Service, pay: Pay, tmp_path: Path) -> None:
+    path = log(pay, tmp_path / "log.csv", 2, merchant_id="M")
+    path.write_text(path.read_text().replace(",M,", ',"TV 42\\" Set",', 1).replace(",M,", ',"a\\\\b",', 1))
+    merchants = [json.loads(body)["merchant_id"] for body in payments_from(service.url, path, requests=2, run="")]
+    assert merchants == ['TV 42" Set', "a\\b"]
+    path.write_text(path.read_text().replace('"TV 42\\" Set"', "Shop"))
+    with pytest.raises(BadFile, match=r"row 2: expected one meaning of its backslashes"):
+        payments_from(service.url, path, requests=2, run="")
+    (_, body) = payments_from(service.url, path, requests=2, run="", dialect="rfc4180")
+    assert json.loads(body)["merchant_id"] == "a\\\\b"
 
 
 def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path) -> None:
