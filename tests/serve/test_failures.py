@@ -16,12 +16,14 @@ from sqlalchemy.exc import OperationalError
 
 from serve.asking import run
 from serve.audit import assert_equal_to_batch, body, read_ledger, state
+from serve.conftest import SCHEMA, VELOCITY, make_bundle
 from serve.service import KEY
+from shroff import Rates
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict
 from shroff.features.engines.online import OnlineEngine
-from shroff.package import Bundle
+from shroff.package import Bundle, save
 from shroff.serve.decider import Assessment, Decider
 from shroff.serve.ledger import Done, Entry, Ledger, writer
 from shroff.serve.ledger.driver import commit
@@ -67,6 +69,35 @@ def test_a_lost_ledger_refuses_and_counts_nothing(
     entries = read_ledger(ledger_url)
     assert sorted(entry.payment_id for entry in entries) == sorted(payment["payment_id"] for payment in kept + lost)
     assert_equal_to_batch(bundle, entries)
+
+
+def test_a_payment_tried_again_by_its_reader_is_the_one_that_was_sent(
+    model: bytes, pay: Pay, file: Path, ledger_url: str, tmp_path: Path
+) -> None:
+    rates = Rates.constant("EUR", {"JPY": "0.00625"})
+    schema = msgspec.structs.replace(SCHEMA, rates=rates).with_keys(VELOCITY.key_columns)
+    scorer = Scorer(
+        save(make_bundle(model, schema=schema, currency="EUR"), tmp_path / "bundle"), Ledger(ledger_url), key=KEY
+    )
+    scorer.start()
+    aside, sent = file.with_name("aside.db"), encode(pay(amount=12_800, currency="JPY"))
+
+    async def work() -> None:
+        # as Kafka's consumer does: read once, tried until the ledger is there
+        payment = scorer.reader.parse(sent, arrived=0)
+        file.rename(aside)
+        with pytest.raises(LedgerUnavailable):
+            await scorer.judge(payment)
+        aside.rename(file)
+        while isinstance(answer := (await asyncio.gather(scorer.judge(payment), return_exceptions=True))[0], Exception):
+            assert isinstance(answer, LedgerUnavailable)
+            await asyncio.sleep(0.01)
+        assert await scorer.decide(sent) == answer
+
+    run(work())
+    scorer.close()
+    (entry,) = read_ledger(ledger_url)
+    assert body(entry)["payment"]["arrived"] == 0
 
 
 def test_results_that_cannot_be_kept_are_not_seen(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
+from msgspec.structs import replace
+
 from shroff.canonical import canonical
 from shroff.collect import Payment, PaymentReader
 from shroff.collect.cards import is_card_number
@@ -74,10 +76,12 @@ class Intake:
             told(error)
 
     async def judge(self, payment: Payment) -> bytes:
-        """`decide` for a payment that was parsed already."""
+        """`decide` for a payment that was parsed already; it stays as it was sent, so it can be tried again."""
         self._require_ready()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._submit(payment, telling(answer), Journey(CURRENT.get()))
+        # deciding writes the arrival and the converted amount into a payment
+        mine = replace(payment, values=dict(payment.values))
+        self._submit(mine, telling(answer), Journey(CURRENT.get()))
         return await answer
 
     def _take(self, body: bytes, told: Told[bytes]) -> None:
