@@ -8,14 +8,14 @@ window holds `LINES` lines of up to 4 KiB, so a sender of no more than that may 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Final
 
 from shroff.errors import BadPayment
 from shroff.serve import asgi, problem
 from shroff.serve.answer import Answer, encode
-from shroff.serve.asgi import LIMIT, Receive, Refusal, Send
+from shroff.serve.asgi import LIMIT, Message, Receive, Refusal, Send
 from shroff.serve.problem import Kind, Problem, Refused
 from shroff.serve.protocols.http import Call, Interface, Reply, Route
 from shroff.serve.scorer import Scorer
@@ -129,30 +129,39 @@ async def _stream(scorer: Scorer, receive: Receive, send: Send) -> None:
     waiting, window = _Waiting(), _Window(LINES)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_write(waiting, window, send))
-        splitter, message, number, blank = Splitter(), first, 0, 0
-        while message["type"] == "http.request":
-            more = message.get("more_body", False)
-            lines = [*splitter.feed(message.get("body", b"")), *(() if more else splitter.end())]
-            for line in lines:
-                number += 1
-                if line is None or line.strip():
-                    units = 1 + len(line or b"") // _UNIT
-                    await window.take(units)
-                    waiting.put_nowait((units, tasks.create_task(_decide(scorer, line, number))))
-                else:
-                    blank += 1
-            if not more:
-                break
-            try:
-                # a line that is not answered holds nobody back, and a thousand of them are a byte when compressed
-                if blank > LIMIT:
-                    raise _EMPTY
-                message = await receive()
-            except (BadPayment, Refused) as error:
-                # what is behind these lines is not read
-                waiting.put_nowait((0, tasks.create_task(_refused(error, number + 1))))
-                break
+        number = 0
+        try:
+            async for number, line in _lines(receive, first):
+                units = 1 + len(line or b"") // _UNIT
+                await window.take(units)
+                waiting.put_nowait((units, tasks.create_task(_decide(scorer, line, number))))
+        except (BadPayment, Refused) as error:
+            # what is behind these lines cannot be read
+            waiting.put_nowait((0, tasks.create_task(_refused(error, number + 1))))
         waiting.put_nowait(None)
+
+
+async def _lines(receive: Receive, message: Message) -> AsyncIterator[tuple[int, bytes | None]]:
+    """The lines of a body with something in them, and their numbers from 1; None for one that is too long.
+
+    Raises:
+        BadPayment, Refused: the body is not as its headers say, or of blank lines.
+    """
+    splitter, number, blank = Splitter(), 0, 0
+    while message["type"] == "http.request":
+        more = message.get("more_body", False)
+        for line in [*splitter.feed(message.get("body", b"")), *(() if more else splitter.end())]:
+            number += 1
+            if line is None or line.strip():
+                yield number, line
+            else:
+                blank += 1
+        if not more:
+            return
+        # a line that is not answered holds nobody back, and a thousand of them are a byte when compressed
+        if blank > LIMIT:
+            raise _EMPTY
+        message = await receive()
 
 
 async def _decide(scorer: Scorer, line: bytes | None, number: int) -> bytes:
