@@ -451,3 +451,26 @@ def test_a_client_that_leaves_before_its_answer_disturbs_nobody() -> None:
         return waiting
 
     assert len(run(work())) == 1
+
+
+class Streaming(Echo):
+    """Answers in pieces, and tells no length."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"one\n", b"", b"two\n"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("extra", [(), (b"connection: keep-alive",)])
+def test_an_answer_over_http_1_0_has_no_chunks(extra: tuple[bytes, ...]) -> None:
+    async def received() -> bytes:
+        async with serving(Connection, Streaming()) as (reader, writer):
+            writer.write(post(b"abc", *extra, target=b"/cold", version=b"1.0"))
+            return await reader.read()
+
+    head, body = run(received()).split(b"\r\n\r\n", 1)
+    assert body == b"one\ntwo\n"
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head

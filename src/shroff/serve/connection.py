@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal, explain, problem_response
+from shroff.serve.closing import Cycle, end_by_closing
 from shroff.serve.pending import Told
 from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Trace
 from shroff.serve.telemetry.watch import GONE, OTHER, Telemetry
@@ -272,6 +273,8 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0":
+            end_by_closing(cast(Cycle, self.cycle))
         self._cold = True
 
     def on_body(self, body: bytes) -> None:
