@@ -15,24 +15,26 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
+from shroff.detect.classifier import FraudClassifier, Unfitted
+from shroff.detect.rows import Labels as Labels
+from shroff.detect.rows import Matrix as Matrix
+from shroff.detect.rows import as_labels
+from shroff.detect.rows import as_matrix as as_matrix
 from shroff.detect.space import Space
-from shroff.errors import ConfigurationError, DataError, NotFitted
+from shroff.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     import onnx
 
-Matrix = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]
 
 ALL_NUMERIC: Mapping[int, int] = MappingProxyType({})
 
 
-class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships no types
-    """What a detector can do: `fit`, `score`, `to_onnx`.
+class Detector(FraudClassifier, ABC):
+    """What a detector can do: `fit`, `score`, `to_onnx`, and by these what scikit-learn asks of a classifier.
 
     The constructor only stores its keyword arguments (so scikit-learn's `clone` and `get_params` work);
     `fit` validates and learns, and what it learns has a name that ends in `_`, `n_features_in_` (the number
@@ -69,31 +71,12 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships 
     def score(self, X: Matrix) -> Scores:
         """The raw score of each row, float64 [rows]; raises NotFitted before `fit`."""
 
-    def decision_function(self, X: Matrix) -> Scores:
-        """`score`, under the name by which scikit-learn and PyOD ask for it."""
-        return self.score(X)
-
     @abstractmethod
     def to_onnx(self) -> onnx.ModelProto:
         """The same score as a graph: input `X` float32 [N, columns], output `score` float32 [N].
 
         Raises NotFitted before `fit`.
         """
-
-
-def as_matrix(X: npt.ArrayLike) -> Matrix:
-    """`X` as float32 [rows, columns]; raises DataError when it is not a matrix of numbers.
-
-    >>> as_matrix([[1, 2.5]])
-    array([[1. , 2.5]], dtype=float32)
-    """
-    try:
-        matrix = np.asarray(X, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError("expected X to be a matrix of numbers, got values that are not numbers") from error
-    if matrix.ndim != 2 or matrix.shape[1] == 0:
-        raise DataError(f"expected X of shape [rows, columns], got {list(matrix.shape)}")
-    return matrix
 
 
 def training_matrix(X: npt.ArrayLike, nominal: Mapping[int, int]) -> Matrix:
@@ -136,15 +119,13 @@ def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
     array([False,  True])
     """
     if y is None:
-        raise ConfigurationError("this detector learns from labels: pass y, true for fraud")
-    labels = np.asarray(y)
-    if labels.shape != (rows,):
-        raise DataError(f"expected y of shape [{rows}], one label per row of X, got {list(labels.shape)}")
-    fraud: Labels = labels == 1
-    if not np.all(fraud | (labels == 0)):
-        raise DataError("expected labels 0 or 1 in y, got other values")
+        raise ConfigurationError(
+            "this detector learns from labels: pass y, true for fraud (it requires y to be passed, but the target y is"
+            " None)"
+        )
+    fraud = as_labels(y, rows)
     if fraud.all() or not fraud.any():
-        raise DataError("expected both fraud and genuine rows in y, got only one of the two")
+        raise DataError("expected both fraud and genuine rows in y, got only one of the two (1 class)")
     return fraud
 
 
@@ -175,7 +156,7 @@ def require_fitted(detector: Detector) -> int:
     """The number of columns the detector learned from; raises NotFitted when it has not learned."""
     columns: int | None = getattr(detector, "n_features_in_", None)
     if columns is None:
-        raise NotFitted(f"{type(detector).__name__} has not learned yet: call fit first")
+        raise Unfitted(f"{type(detector).__name__} has not learned yet: call fit first")
     return columns
 
 
@@ -187,6 +168,9 @@ def scoring_matrix(detector: Detector, X: npt.ArrayLike) -> Matrix:
     columns = require_fitted(detector)
     matrix = as_matrix(X)
     if matrix.shape[1] != columns:
-        raise DataError(f"expected X with the {columns} columns of fit, got {matrix.shape[1]}")
+        raise DataError(
+            f"expected X with the {columns} columns of fit, got {matrix.shape[1]} (X has {matrix.shape[1]} features,"
+            f" but {type(detector).__name__} is expecting {columns} features as input)"
+        )
     _check_codes(matrix, getattr(detector, "nominal_", ALL_NUMERIC))
     return matrix

@@ -109,6 +109,11 @@ class Blend(Detector):
                     "it cannot be blended; make the conditions features with sql(…)"
                 )
 
+    @property
+    def draws_at_zero(self) -> bool:
+        """Whether a score above 0 means fraud: the log-odds of a stack, not the surprise of ranks."""
+        return self.how == "stack"
+
     def score(self, X: Matrix) -> Scores:
         """The blended score, float64 [rows]: a log-odds, or the mean surprise."""
         matrix = scoring_matrix(self, X)

@@ -62,7 +62,8 @@ class LogisticRegression(Detector):
         model = linear_model.LogisticRegression(C=self.C, max_iter=self.max_iter, class_weight=self.class_weight).fit(
             self.expansion_.design(matrix), fraud
         )
-        self.capped_ = (f"{self.max_iter:,} steps of lbfgs",) if model.n_iter_.max() >= self.max_iter else ()
+        self.n_iter_ = int(model.n_iter_.max())
+        self.capped_ = (f"{self.max_iter:,} steps of lbfgs",) if self.n_iter_ >= self.max_iter else ()
         self.weights_ = model.coef_.T
         self.intercept_ = float(model.intercept_[0])
         self.nominal_ = self.expansion_.nominal

@@ -66,7 +66,9 @@ class KNN(Detector):
         matrix = training_matrix(X, nominal)
         kept = min(self.sample, len(matrix))
         if not 1 <= self.k <= kept:
-            raise ConfigurationError(f"expected k from 1 to the {kept} reference rows, got {self.k}")
+            raise ConfigurationError(
+                f"expected k from 1 to the {kept} reference rows (n_samples={len(matrix)}), got {self.k}"
+            )
         if self.distance not in ("largest", "mean"):
             raise ConfigurationError(f"expected the distance 'largest' or 'mean', got `{self.distance}`")
         self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)

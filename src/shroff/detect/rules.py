@@ -53,6 +53,11 @@ class Rules(Detector):
         self.n_features_in_ = columns
         return self
 
+    @property
+    def draws_at_zero(self) -> bool:
+        """Whether a score above 0 means fraud: one condition that holds is enough."""
+        return True
+
     def score(self, X: Matrix) -> Scores:
         """The number of conditions that hold, float64 [rows]."""
         holds = scoring_matrix(self, X) > 0.5

@@ -108,7 +108,8 @@ class LinearSVM(Detector):
             max_iter=self.max_iter,
             random_state=self.seed,
         ).fit(self.features_.design(matrix[rows]), fraud[rows], sample_weight=weights)
-        passes = [f"{self.max_iter:,} passes of liblinear"] if plane.n_iter_ >= self.max_iter else []
+        self.n_iter_ = int(plane.n_iter_)
+        passes = [f"{self.max_iter:,} passes of liblinear"] if self.n_iter_ >= self.max_iter else []
         drawn = [f"{len(rows):,} of {len(matrix):,} rows"] if len(rows) < len(matrix) else []
         self.capped_ = (*passes, *drawn)
         self.weights_ = np.asarray(plane.coef_[0], dtype=np.float64)
