@@ -275,7 +275,10 @@ def test_numbers_with_fractions_are_read_alike(number: float, unit: Epoch) -> No
         ("2023-02-29T00:00:00Z", "a day that is in no calendar"),
         ("2024-05-04", "a date without a time"),
         (float("-inf"), "an infinite number"),
-        ("[" * 100_000, "text"),
+        (10**400, "a larger number"),
+        (-(10**400), "a negative number"),
+        (float("nan"), "none"),
+        ("[" * 100_000, "a text of more than 200 characters"),
     ],
 )
 def test_what_is_no_time_is_told_by_its_kind(value: object, kind: str) -> None:

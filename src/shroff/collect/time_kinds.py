@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from math import isfinite
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -24,6 +23,7 @@ from shroff.collect.values import BLANK, kind_of
 _UNITS: Final[dict[Epoch, str]] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EXCEL: Final = range(20_000, 73_051)
 """Days from 1954 to 2099, as spreadsheets count them."""
+_HUGE: Final = 10**20
 _LONGEST: Final = 80
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,3})?")
 _REWRITE: Final = "write it as 2024-05-04T10:00:00+02:00"
@@ -74,7 +74,10 @@ def _kind_of_moment(moment: datetime, zone: ZoneInfo | None) -> str:
 
 
 def _kind_of_number(number: float, epoch: Epoch | None) -> str:
-    if isfinite(number) and int(number) in _EXCEL:
+    if not -_HUGE < number < _HUGE:
+        # an integer may be larger than any float
+        return kind_of(number)
+    if int(number) in _EXCEL:
         return f"a number of days, as spreadsheets count them ({_REWRITE})"
     unit = next((unit for unit in EPOCHS if _counts(number, unit)), None)
     if isinstance(number, bool) or unit is None:
