@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -154,7 +155,8 @@ def test_a_card_number_in_the_clear_is_refused(service: Service, pay: Pay, door:
     assert "card number" in str(told)
     assert "4111" not in str(told)
     for file in service.home.glob("ledger.db*"):
-        assert b"4111" not in file.read_bytes()
+        # four digits alone may be part of a timestamp
+        assert re.search(rb"4111[ -]?1111", file.read_bytes()) is None
 
 
 def test_nan_in_a_tensor_is_missing(service: Service) -> None:
