@@ -118,10 +118,10 @@ def settle(queries: Queries, keep: Flags, known: Int, lives: Lives) -> Events:
         places, ranks = np.concatenate((places, lives.places)), np.concatenate((ranks, lives.known))
         order = np.argsort(places, kind="mergesort")
         places, ranks, gone = places[order], ranks[order], gone[order]
-        departures = np.arange(len(places)).astype(np.int32)
+        departures = np.arange(len(places), dtype=np.int32)
     starts = np.searchsorted(places, queries.starts)
     times = take(queries.times, places)
-    arrivals = np.arange(len(places)).astype(np.int32)
+    arrivals = np.arange(len(places), dtype=np.int32)
     for key in range(keys):
         low, high = starts[key], starts[key + 1]
         if not ordered[key]:
