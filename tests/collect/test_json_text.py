@@ -63,6 +63,11 @@ def test_a_key_twice_is_refused_wherever_it_is_and_however_it_is_written(
         require_keys_once(text)
 
 
+def test_what_is_nested_too_deeply_for_the_search_is_refused() -> None:
+    with pytest.raises(BadPayment, match="nested too deeply"):
+        require_keys_once(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+
+
 def test_a_key_that_may_be_a_value_is_not_repeated() -> None:
     with pytest.raises(BadPayment, match="got one twice"):
         require_keys_once(b'{"4111 1111 1111 1111": 1, "4111 1111 1111 1111": 2}')

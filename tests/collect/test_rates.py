@@ -35,6 +35,8 @@ def test_a_currency_has_one_code(code: str) -> None:
         (("JPY", "Infinity"), "above 0"),
         (("JPY", 0.00625), "written as text"),
         (("JPY", "1" * 19), "18 digits"),
+        (("JPY", "1e999999999999"), "18 digits"),
+        (("JPY", "1e-999999999999"), "18 digits"),
         (("JPY", "0." + "0" * 18 + "1"), "18 digits"),
         (("JPY", "1", "yesterday"), "2024-01-31"),
         (("JPY", "1", "2024-01-31T00:00:00"), "with its zone"),

@@ -267,6 +267,15 @@ def test_a_client_that_asks_for_another_protocol_is_answered_in_this_one(target:
     assert re.findall(rb'none|\{"sent":\d\}', run(work())) == plain[target]
 
 
+def test_many_requests_at_once_that_ask_for_another_protocol_are_answered() -> None:
+    async def work() -> bytes:
+        async with serving(Connection, Echo()) as (reader, writer):
+            writer.write(post(b"", *JAVA) * 1_200 + post(b"", CLOSE))
+            return await reader.read()
+
+    assert run(work()).count(b"HTTP/1.1 200 ") == 1_201
+
+
 HEAD = b"POST /hot HTTP/1.1\r\nhost: x\r\n"
 
 
@@ -278,6 +287,7 @@ HEAD = b"POST /hot HTTP/1.1\r\nhost: x\r\n"
         (post(b"", b"authorization: Bearer a", b"Authorization: Bearer b"), 400),
         (post(b"", b"content-type: application/json", b"content-type: text/plain"), 400),
         (post(b"").replace(b"HTTP/1.1", b"HTTP/2.0"), 400),
+        (HEAD.replace(b"/hot", b"/cold") + b"content-length: " + b"0" * 5_000 + b"\r\n\r\n", 400),
         (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 400),
         (post(b"", *[b"x: " + b"y" * 1_000] * 100), 431),
         (post(b"", b"x: " + b"y" * 100_000), 431),

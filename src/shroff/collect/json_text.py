@@ -82,11 +82,12 @@ def require_keys_once(body: bytes) -> None:
     shroff.errors.BadPayment: expected each key once in an object, got `amount` twice: send it once.
 
     Raises:
-        BadPayment: one has.
+        BadPayment: one has, or the text is nested too deeply to tell.
     """
     try:
         _scan(body.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, RecursionError) as error:
+        # this reader may stand deeper than the one before it, which took the text
         raise BadPayment(str(unreadable(error, body))) from None
 
 

@@ -156,6 +156,9 @@ def _plain(rate: str, currency: str) -> str:
         raise ConfigurationError(
             f'the rate of {currency}: expected a number above 0 written as text, such as "0.00625", got another value.'
         )
+    if abs(number.adjusted()) > _DIGITS:
+        # written out, a rate such as 1e999999999 would fill the memory
+        raise ConfigurationError(f"the rate of {currency}: expected at most {_DIGITS} digits, got more.")
     text = f"{number:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     whole, _, decimals = text.partition(".")

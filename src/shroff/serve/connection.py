@@ -188,18 +188,21 @@ class Connection(HttpToolsProtocol):
         return self._received
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stop:
-            if self.transport.is_closing():
+        while data:
+            try:
+                self.parser.feed_data(data)
                 return
-            parser = self.parser
-            head = heads.without_upgrade(parser.get_method(), self.url, parser.get_http_version(), self.headers)
-            self.parser = httptools.HttpRequestParser(self)
-            self._feed(head + data[stop.args[0] :])
-        except httptools.HttpParserError:
-            if not self.transport.is_closing():
-                self._reject(heads.MALFORMED)
+            except httptools.HttpParserUpgrade as stop:
+                if self.transport.is_closing():
+                    return
+                parser = self.parser
+                head = heads.without_upgrade(parser.get_method(), self.url, parser.get_http_version(), self.headers)
+                self.parser = httptools.HttpRequestParser(self)
+                data = head + data[stop.args[0] :]
+            except httptools.HttpParserError:
+                if not self.transport.is_closing():
+                    self._reject(heads.MALFORMED)
+                return
 
     def _reject(self, refusal: Refusal) -> None:
         """Refuse what is being received, which is no request, and hang up: what follows it means nothing."""

@@ -16,6 +16,8 @@ TOO_LARGE: Final[Refusal] = (
 )
 MALFORMED: Final[Refusal] = (problem.BAD_PAYMENT, "expected a request of HTTP/1.1, got bytes that are none.")
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
+_LENGTH: Final = 20
+"""Most digits of a length: Python reads no number of thousands of zeros."""
 _ONCE: Final = (b"host", b"authorization", b"content-type")
 """Headers of which two readers would each believe another one."""
 
@@ -30,6 +32,8 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
     if version not in _VERSIONS:
         return problem.BAD_PAYMENT, "expected HTTP/1.0 or HTTP/1.1, got another version."
     found = [name for name, _ in headers if name in _ONCE]
+    if any(name == b"content-length" and len(value) > _LENGTH for name, value in headers):
+        return MALFORMED
     if version == "1.1" and b"host" not in found:
         return problem.BAD_PAYMENT, "expected the header `host`, got a request of HTTP/1.1 without it."
     for name in _ONCE:
