@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from shroff.decisions import Decision, Model, Reason, Said
 from shroff.errors import (
     AccessDenied,
     BadPayment,
@@ -37,65 +38,10 @@ from shroff.errors import (
     UnknownKey,
 )
 
+__all__ = ["AsyncClient", "Client", "Decision", "Model", "Moment", "Outcome", "Reason", "Said"]
+
 T = TypeVar("T")
 Moment = str | datetime
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """Why a payment was not approved; `code` is stable, `text` is for people.
-
-    `feature` is the input, or a rule's name, or None where several inputs, those in `values`, are the reason together.
-    """
-
-    code: str
-    feature: str | None
-    direction: str
-    value: float | str | None
-    typical: float | str | None
-    share: float | None
-    values: dict[str, float | str | None]
-    text: str
-
-
-class Model(msgspec.Struct, frozen=True):
-    """A model that decides."""
-
-    name: str
-    version: str
-
-
-class Said(msgspec.Struct, frozen=True):
-    """One label of a payment; `stands` says whether it counts now."""
-
-    source: str
-    fraud: bool
-    recorded_at: str
-    at: str | None
-    note: str | None
-    event: str | None
-    stands: bool
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """The decision on a payment; `probability` of fraud is None when it is `degraded`.
-
-    `policy` is the version of the policy that decided: a published one, or the model's own, which has its version.
-    A stored one has all `labels` of the payment, and whether it is `fraud` by the one that stands.
-    """
-
-    payment_id: str
-    decision_id: str
-    action: Literal["approve", "review", "decline"]
-    probability: float | None
-    reasons: tuple[Reason, ...]
-    rules: tuple[str, ...]
-    model: Model
-    degraded: bool
-    decided_at: str
-    policy: str = ""
-    fraud: bool | None = None
-    labels: tuple[Said, ...] = ()
-
 
 Outcome = Decision | ShroffError
 """What became of one payment of many: its decision, or the error that `decide` would have raised."""
