@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from shroff.cli.terminal import AsJson, err, out, show, steps
+from shroff.cli.terminal import WARMED, AsJson, err, out, show, steps
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def replay(
         out.print(table)
         out.print("Equal to the bit." if found.holds else "Not equal.")
         if not found.holds and data is None:
-            out.print("A service that was started with `--warm` saw that history too: pass it with `--data`.")
+            out.print(WARMED)
     raise typer.Exit(0 if found.holds else 1)
 
 

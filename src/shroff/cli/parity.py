@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from shroff.cli.arguments import Join, Labels, MaxBad
-from shroff.cli.terminal import AsJson, out, show, steps
+from shroff.cli.terminal import WARMED, AsJson, out, show, steps
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def parity(
     else:
         for one in found:
             _print_parity(one)
+        if ledger and not holds and data is None:
+            out.print(WARMED)
     raise typer.Exit(0 if holds else 1)
 
 

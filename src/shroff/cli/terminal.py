@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.table import Table
 # a pipe has no width of its own: do not squeeze tables into 80 columns
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False)
+
+WARMED: Final = "A service that was started with `--warm` saw that history too: pass it with `--data`."
+"""Said where a ledger's decisions differ and no history was given."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
