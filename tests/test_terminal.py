@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+from rich.console import Console
+
+from shroff.cli import terminal
+
 PROGRAM = """
 from shroff.cli.terminal import steps
 with steps(quiet=QUIET) as step:
@@ -40,3 +45,14 @@ def test_one_json_document_comes_without_steps() -> None:
     with started(quiet=True) as program:
         _, said = program.communicate("\n\n")
     assert said == ""
+
+
+def test_what_somebody_wrote_is_no_markup_and_commands_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "out", Console(width=120))
+    terminal.print_rows([{"note": "[/a] [red]x", "value": "a\x1b[2J\u202e\0b"}], "note", "value")
+    told = capsys.readouterr().out
+    assert "[/a] [red]x" in told
+    assert "a\\x1b[2J\\u202e\\x00b" in told
+    assert "\x1b" not in told

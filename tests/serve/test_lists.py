@@ -122,6 +122,7 @@ def test_a_personal_value_is_kept_as_columns_have_it(bundle_folder: Path, tmp_pa
         assert refused.status_code == 400
         assert "card number" in refused.text
         assert "4111" not in refused.text
+        assert edit(value="x", note="4111 1111 1111 1111").status_code == 400
         assert edit(value="4111 1111 1111 1111", personal=True).status_code == 201
     stored = (tmp_path / "control.db").read_bytes()
     assert b"203.0.113.9" not in stored

@@ -140,6 +140,7 @@ def test_rates_are_replaced_over_http(bundle: Path, tmp_path: Path, pay: Pay) ->
         }
         rates = [{"currency": "jpy", "rate": "0.01", "since": "2020-01-01"}]
         assert ask("POST", shop, rates=rates).status_code == 403
+        assert ask("POST", admin, rates=rates, note="4111 1111 1111 1111").status_code == 400
         assert ask("POST", admin, rates=rates, note="May").json()["mark"] == ask("GET", shop).json()["mark"] != OWN.mark
         client.decide(pay(amount=10_000, currency="JPY"))
         assert body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"] == 10_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show
+from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
         show({"lists": {name: list(values) for name, values in held.items()}})
         return
     for name, values in held.items():
-        out.print(f"{name}: {', '.join(values) or 'nothing'}", soft_wrap=True, markup=False)
+        out.print(visible(f"{name}: {', '.join(values) or 'nothing'}"), soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -112,7 +112,7 @@ def _edit(
     if as_json:
         show(_row(made))
     else:
-        out.print(f"{name}: {action} {value}, edit {made.id}.", soft_wrap=True, markup=False)
+        out.print(visible(f"{name}: {action} {value}, edit {made.id}."), soft_wrap=True, markup=False)
 
 
 def _moment(text: str | None) -> int | None:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from shroff.cli.arguments import Note
-from shroff.cli.terminal import AsJson, operator, out, show
+from shroff.cli.terminal import AsJson, operator, out, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _print_changes(changes: Sequence[Change]) -> None:
     for change in changes:
         what = f"{change.action} {change.role} {change.version or 'none'}"
         beside = f" with policy {change.policy}" if change.role == "production" and change.policy else ""
-        why = "" if change.note is None else f": {change.note}"
+        why = "" if change.note is None else f": {visible(change.note)}"
         out.print(f"{change.at}  {what}{beside}, by {change.by or 'unknown'}{why}", soft_wrap=True, markup=False)
 
 

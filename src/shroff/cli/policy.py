@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shroff.cli.arguments import Note
-from shroff.cli.terminal import AsJson, operator, out, print_rows, show
+from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _print(standing: Standing, as_json: bool) -> None:
     own = ", the one that the model was packaged with" if standing.version in _models() else ""
     out.print(f"{named}{own}:", soft_wrap=True)
     for name, value in _told(standing).items():
-        out.print(f"  {name}: {value}", soft_wrap=True, markup=False)
+        out.print(visible(f"  {name}: {value}"), soft_wrap=True, markup=False)
 
 
 def _document(standing: Standing) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 # a pipe has no width of its own: do not squeeze tables into 80 columns
 out = Console(width=None if sys.stdout.isatty() else 120)
@@ -120,7 +121,18 @@ def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
     out.print(table)
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+def _cell(value: object) -> Text:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    # as text: a note such as `[/a]` is no markup
+    return Text(visible(text))
+
+
+def visible(text: str) -> str:
+    """A text that somebody wrote, such as a note, so that it commands no terminal and hides nothing.
+
+    >>> visible("case [7] café\x1b[2J\u202e")
+    'case [7] café\\\\x1b[2J\\\\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)

@@ -329,6 +329,12 @@ class PaymentReader:
         return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
 
 
+def require_no_card(note: str | None) -> None:
+    """Raise `BadPayment` where a note is a card number: it is kept, and anybody who may look reads it."""
+    if note is not None and is_card_number(note):
+        raise BadPayment("Expected a note without a card number, got one - at `$.note`: leave it out.")
+
+
 def card_number(field: str) -> BadPayment:
     """What is wrong with a field that holds a card number which anybody could read."""
     return BadPayment(

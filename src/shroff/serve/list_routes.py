@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from shroff.collect.cards import is_card_number
+from shroff.collect.payment import require_no_card
 from shroff.collect.times import iso_time
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.serve import problem
@@ -96,6 +97,7 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         since = moment(data.since, None, field="since")
         until = moment(data.until, None, field="until")
         value = _kept(scorer, data)
+        require_no_card(data.note)
         by = str(getattr(request.state, "key", None) or "anybody")
         try:
             made = await asyncio.to_thread(
