@@ -97,6 +97,8 @@ def test_a_policy_comes_from_a_project_and_brings_its_lists(ask: Ask, bundle: Pa
     assert ask("lists", "show") == {"lists": {"codes": ["6011"]}}
     assert ask("lists", "add", "codes", "5411")["by"] == "ada"
     assert "no list `blocked`" in str(ask("lists", "add", "blocked", "10.0.0.1"))
+    assert "no card number" in str(ask("lists", "add", "codes", "4111 1111 1111 1111"))
+    assert ask("lists", "remove", "codes", "4111 1111 1111 1111")["action"] == "remove"
     assert ask("lists", "show", "--bundle", bundle) == {"lists": {"blocked": ["10.6.6.6"]}}
     ask("policy", "rollback")
     assert ask("lists", "show") == {"lists": {"blocked": ["10.6.6.6"]}}

@@ -11,6 +11,8 @@ from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show,
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    from shroff.decide.standing import Standing
+    from shroff.package import Bundle
     from shroff.serve.control import Edit, Lists
     from shroff.serve.control.lists import Action, Values
 
@@ -57,6 +59,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a value to a list."""
+    if not personal:
+        _require_no_card(value, bundle)
     _edit(name, _kept(value, personal), "add", since, until, note, bundle, as_json)
 
 
@@ -83,6 +87,17 @@ def history(as_json: AsJson = False) -> None:
         show({"edits": rows})
         return
     print_rows(rows, "id", "list", "value", "action", "since", "until", "note", "by", "at")
+
+
+def _require_no_card(value: str, bundle: Path | None) -> None:
+    from shroff.collect.cards import is_card_number
+    from shroff.errors import ConfigurationError
+
+    if is_card_number(value) and not _deciding(bundle)[0].numbers:
+        raise ConfigurationError(
+            "expected no card number that anybody can read, got one: where the column is personal, pass --personal, "
+            "so that only a keyed hash of it is kept."
+        )
 
 
 def _kept(value: str, personal: bool) -> str:
@@ -129,12 +144,19 @@ def _moment(text: str | None) -> int | None:
 
 def _seed(bundle: Path | None) -> Values:
     """The lists as a policy gives them: that of a bundle, or the one in production."""
+    return _deciding(bundle)[1].policy.lists
+
+
+def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
+    """A bundle and its own policy, or what is in production."""
     from shroff.decide.models import Models
     from shroff.decide.standing import own
     from shroff.package import load
 
-    standing = Models(Settings.read().models).in_production()[1] if bundle is None else own(load(bundle))
-    return standing.policy.lists
+    if bundle is None:
+        return Models(Settings.read().models).in_production()
+    loaded = load(bundle)
+    return loaded, own(loaded)
 
 
 def _lists() -> Lists:
