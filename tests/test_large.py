@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from shroff import pipeline
 from shroff.cli import app
+from shroff.collect import Parts
 from shroff.collect.simulate import simulate
 from shroff.features.engines.batch import compute_plan
 from shroff.project import load_project
@@ -25,24 +26,27 @@ def test_features_by_disk_are_those_in_memory(tmp_path: Path) -> None:
     project = load_project(PROJECT)
     memory = 8 << 20
     assert pipeline.is_large(project, raw, memory=memory)
-    assert pipeline.features_by_disk(project, raw, tmp_path / "features.parquet", key=KEY, memory=memory) == 5_000
+    parts = pipeline.features_by_disk(project, raw, tmp_path / "features.parquet", key=KEY, memory=memory)
+    assert parts.payments == 5_000
     expected = compute_plan(project.plan, pipeline.collect_table(project, raw, key=KEY).frame)
     assert_frame_equal(pl.read_parquet(tmp_path / "features.parquet"), expected, check_exact=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["features.parquet", "raw.parquet"]
 
 
 def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulate(2_000, days=20).write_parquet(tmp_path / "raw.parquet")
+    word = pl.when(pl.int_range(pl.len()) % 20 == 0).then(pl.lit("N/A")).otherwise("request_country")
+    raw = simulate(2_000, days=20).with_columns(word.alias("request_country"))
+    pl.concat([raw, raw[:3]]).write_parquet(tmp_path / "raw.parquet")
     monkeypatch.setenv("SHROFF_HOME", str(tmp_path / "home"))
     went: list[int] = []
     by_disk = pipeline.features_by_disk
 
-    def watched(*args: object, **options: object) -> int:
+    def watched(*args: object, **options: object) -> Parts:
         went.append(1)
         return by_disk(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "features_by_disk", watched)
-    written = []
+    written, said = [], []
     for name, large in (("memory", False), ("disk", True)):
         monkeypatch.setattr(pipeline, "fits", lambda *_, large=large: not large)
         out = tmp_path / f"{name}.parquet"
@@ -50,8 +54,11 @@ def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.
         result = CliRunner().invoke(app, [*command, "--memory", "1GB"], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert "of 2,000 payments" in result.output
+        said.append([line for line in result.output.splitlines() if line.startswith(("dropped", "notice"))])
         written.append(pl.read_parquet(out))
     assert went == [1]
+    assert said[0] == said[1]
+    assert [line.split()[0] for line in said[0]] == ["dropped", "notice:"]
     assert_frame_equal(*written, check_exact=True)
 
 

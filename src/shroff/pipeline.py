@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, Schema, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
+from shroff.collect import Cleaned, Parts, Schema, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
 from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
@@ -105,14 +105,14 @@ def features_by_disk(
     memory: int,
     max_bad: float = 0.01,
     progress: Progress = silent,
-) -> int:
+) -> Parts:
     """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
 
     What it writes is what `collect_table`, `compute_plan` and `keep_features` write. What is in between goes to a
     folder beside the target, which needs room for about the clean table and the features together, uncompressed.
 
     Returns:
-        How many payments were written.
+        What cleaning found and how many payments it kept; the files of the clean parts are gone.
 
     Raises:
         ConfigurationError: the project joins a second table.
@@ -130,7 +130,8 @@ def features_by_disk(
             slices.append(Slice(pl.scan_parquet(path, glob=False), first, many))
             first += many
         progress("compute features by disk")
-        return compute_slices(project.plan, slices, target, memory=memory)
+        compute_slices(project.plan, slices, target, memory=memory)
+        return parts
 
 
 def train_models(

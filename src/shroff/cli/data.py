@@ -127,7 +127,8 @@ def features(
             seconds, places = perf_counter() - started, [str(output)]
         elif output is not None and labels is None and is_large(loaded, data, memory=settings.memory_bytes()):
             started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
-            payments = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
+            parts = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
+            payments, dropped, notices = parts.payments, parts.dropped, parts.notices(loaded.schema)
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")
@@ -139,7 +140,14 @@ def features(
             payments, seconds = len(table), perf_counter() - started
             step(f"write {output or settings.store}")
             places = keep_features(loaded, table, output or settings.store)
-    document = {"written": places, "payments": payments, "features": plan.names, "seconds": seconds}
+    document = {
+        "written": places,
+        "payments": payments,
+        "features": plan.names,
+        "seconds": seconds,
+        "dropped": dropped,
+        "notices": notices,
+    }
     if as_json:
         show(document)
     else:

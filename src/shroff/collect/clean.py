@@ -27,22 +27,17 @@ REPEATED: Final = "another id in every row"
 _NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """A clean table and what it took to get there.
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What cleaning found in a table of so many `rows`.
 
-    `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
-    `dropped`: how many rows were dropped for which reason; `first`: the first such row (1 = first data row).
-    `currencies`: how many payments that were kept are in which currency, where the schema names its column.
+    `dropped`: how many rows were dropped for which reason.
     `alike`: words that read like a missing value, taken for values.
     `twice`: by column, local times of an hour that comes twice (`Schema.timezone`).
     """
 
-    frame: pl.DataFrame
     rows: int
     dropped: dict[str, int] = field(default_factory=dict)
-    first: dict[str, int] = field(default_factory=dict)
-    currencies: dict[str, int] = field(default_factory=dict)
     alike: Alike = field(default_factory=dict)
     twice: dict[str, Twice] = field(default_factory=dict)
 
@@ -50,6 +45,20 @@ class Cleaned:
         """What may not be as it was meant, in sentences."""
         words = notices(self.alike, self.rows, schema.nulls)
         return [*words, *(twice.notice(name, schema.timezone) for name, twice in self.twice.items())]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaned(Tally):
+    """A clean table and what it took to get there.
+
+    `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
+    `first`: for each reason to drop rows, the first such row (1 = first data row).
+    `currencies`: how many payments that were kept are in which currency, where the schema names its column.
+    """
+
+    frame: pl.DataFrame
+    first: dict[str, int] = field(default_factory=dict)
+    currencies: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from shroff.collect.clean import REPEATED, clean, require_enough
+from shroff.collect.clean import REPEATED, Tally, clean, require_enough
 from shroff.collect.columns import moments
-from shroff.collect.nulls import Alike
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, scan
 from shroff.collect.time_column import Times, Twice, read_times, tell_apart
@@ -22,15 +21,16 @@ _SAMPLE = 1 << 10
 """Every so many-th arrival says where parts begin, where the file is not in order."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """A clean table in parts: Parquet files, each with its rows, in order of arrival. Else as `Cleaned`."""
+@dataclass(frozen=True, kw_only=True)
+class Parts(Tally):
+    """A clean table in parts: Parquet files, each with its number of payments, in order of arrival."""
 
     files: list[tuple[Path, int]]
-    rows: int
-    dropped: dict[str, int] = field(default_factory=dict)
-    alike: Alike = field(default_factory=dict)
-    twice: dict[str, Twice] = field(default_factory=dict)
+
+    @property
+    def payments(self) -> int:
+        """How many payments were kept."""
+        return sum(many for _, many in self.files)
 
 
 def clean_parts(
@@ -63,7 +63,9 @@ def clean_parts(
     dropped.update({f"{schema.id}: expected {REPEATED}": again} if again else {})
     reasons = (f"{count:,} × {reason}" for reason, count in dropped.items())
     require_enough(dropped.total(), many, max_bad, source, reasons)
-    return Parts(_in_order(files, schema, folder, rows), many, dict(dropped), dict(words), twice)
+    return Parts(
+        files=_in_order(files, schema, folder, rows), rows=many, dropped=dict(dropped), alike=dict(words), twice=twice
+    )
 
 
 def _told_apart(
