@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,19 @@ def check_kept(store: StoredRates) -> None:
     store.replace(None, by="ada")
     live.refresh()
     assert live.now(OWN) == OWN
+
+
+def test_who_has_no_name_is_known_by_number(
+    shroff: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shroff: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as in a container whose user is in no passwd file
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert shroff("reset")["by"] == f"uid {os.getuid()}"
 
 
 def test_the_last_replacement_holds(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shroff.cli.arguments import Note
 from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
@@ -22,7 +23,6 @@ Name = Annotated[str, typer.Argument(help="The list, as the policy names it.", s
 Value = Annotated[str, typer.Argument(help="The value, as payments have it.", show_default=False)]
 Since = Annotated[str | None, typer.Option(help="From when, ISO 8601; default: now.", show_default=False)]
 Until = Annotated[str | None, typer.Option(help="Until when, ISO 8601; default: for good.", show_default=False)]
-Note = Annotated[str | None, typer.Option(help="Why; kept with the edit.", show_default=False)]
 Personal = Annotated[
     bool,
     typer.Option("--personal", help="Rules compare a personal column: keep the value's keyed hash, as payments do."),

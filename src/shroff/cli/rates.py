@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.terminal import AsJson, err, moment, out, print_rows, show
+from shroff.cli.arguments import Note
+from shroff.cli.terminal import AsJson, err, moment, operator, out, print_rows, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Note = Annotated[str | None, typer.Option(help="Why; kept with the rates.", show_default=False)]
 OfBundle = Annotated[
     Path | None, typer.Option("--bundle", help="Whose rates; default: the model in production.", show_default=False)
 ]
@@ -56,7 +55,7 @@ def replace(
     own, stored = _own(bundle), _stored()
     rates = Rates.read(file, base=own.base)
     gone = sorted(set(holding(stored.last(), own).currencies) - set(rates.currencies))
-    made = stored.replace(rates, by=getpass.getuser(), note=note)
+    made = stored.replace(rates, by=operator(), note=note)
     if gone:
         err.print(f"no rate any more: {', '.join(gone)}; payments in them are refused.", soft_wrap=True)
     _print(made, as_json)
@@ -65,7 +64,7 @@ def replace(
 @app.command()
 def reset(note: Note = None, as_json: AsJson = False) -> None:
     """Convert payments by the rates of the bundle again."""
-    _print(_stored().replace(None, by=getpass.getuser(), note=note), as_json)
+    _print(_stored().replace(None, by=operator(), note=note), as_json)
 
 
 @app.command()
