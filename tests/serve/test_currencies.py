@@ -187,6 +187,20 @@ def test_a_bundle_in_another_currency_takes_no_place(
         start(other)
 
 
+def test_a_ledger_from_before_the_currency_had_a_column_is_in_the_default_one(
+    model: bytes, plain: Bundle, start: Start, pay: Pay, tmp_path: Path
+) -> None:
+    schema = msgspec.structs.replace(plain.schema, currency=None)
+    before = start(made_of(model, tmp_path / "before", schema=schema))
+    payment = pay()
+    del payment["currency"]
+    run(decide(before, payment))
+    assert run(decide(start(plain), pay()))["action"]
+    kroner = msgspec.structs.replace(plain.schema, default_currency="DKK")
+    with pytest.raises(BundleError, match="payments were counted in DKK"):
+        start(made_of(model, tmp_path / "kroner", schema=kroner))
+
+
 def test_history_is_in_the_currency_of_the_bundle(plain: Bundle, rated: Bundle, pay: Pay, tmp_path: Path) -> None:
     late = {"is_fraud": [None], "labelled_at": [None], "result": [None], "result_at": [None]}
     raw = pl.DataFrame({**{name: [value] for name, value in pay(currency="JPY", amount=12_800).items()}, **late})

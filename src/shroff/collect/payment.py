@@ -347,8 +347,8 @@ def counted_in(payment: Payment, schema: Schema) -> str:
     """The currency in which a payment's amount enters sums: the base of its exchange rates, or else its own."""
     if payment.rates:
         return payment.rates.partition(" ")[0]
-    code = schema.default_currency if schema.currency is None else payment.values[schema.currency]
-    return money.ALPHABETIC[str(code)]
+    # the ledger may be older than the schema's column of currencies
+    return money.ALPHABETIC[str(payment.values.get(str(schema.currency)) or schema.default_currency)]
 
 
 def as_sent(payment: Payment, schema: Schema) -> Payment:
