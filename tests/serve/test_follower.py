@@ -117,9 +117,10 @@ def test_a_model_with_new_features_has_their_history(
     assert_equal_to_batch(more, entries, since=after[0].seq)
 
 
-def test_a_bundle_for_other_payments_needs_a_restart(scorer: Scorer, model: bytes) -> None:
+@pytest.mark.parametrize("changes", [{"numeric": ["items", "points"]}, {"timezone": "Asia/Tokyo"}, {"epoch": "ms"}])
+def test_a_bundle_for_other_payments_needs_a_restart(scorer: Scorer, model: bytes, changes: dict[str, Any]) -> None:
     made = make_bundle(model)
-    other = replace(made, schema=msgspec.structs.replace(made.schema, numeric=[*made.schema.numeric, "points"]))
+    other = replace(made, schema=msgspec.structs.replace(made.schema, **changes))
     with pytest.raises(BundleError, match="other fields of a payment"):
         asyncio.run(scorer.adopt(other))
 

@@ -80,8 +80,6 @@ def check_kept(store: StoredRates) -> None:
 def test_who_has_no_name_is_known_by_number(
     shroff: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shroff: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
     # as in a container whose user is in no passwd file
     def nameless() -> str:
         raise KeyError("getpwuid(): uid not found: 10001")

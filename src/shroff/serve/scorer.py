@@ -335,7 +335,8 @@ class Scorer(Intake):
     def _require_same_payments(self, schema: Schema) -> None:
         """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""
         current = self.reader.schema
-        if live_scales(schema) != live_scales(current) or schema.timezone != current.timezone:
+        times = (schema.timezone, schema.epoch) == (current.timezone, current.epoch)
+        if not times or live_scales(schema) != live_scales(current):
             raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
 
     def _recorded_in(self) -> str | None:

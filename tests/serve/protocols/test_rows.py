@@ -6,12 +6,14 @@ import math
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve.conftest import SCHEMA, make_bundle
 from shroff.errors import BadPayment
-from shroff.serve.protocols.rows import from_text, table, transpose
+from shroff.serve.protocols.rows import from_text, inputs_of, table, transpose
 from shroff.serve.scorer import Scorer
 
 CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -39,6 +41,15 @@ def test_a_crooked_table_is_refused(sent: tuple[list[str], list[list[Any]]], at:
             table(columns, crooked)
     with pytest.raises(BadPayment, match="every column once"):
         table([*columns, data.draw(st.sampled_from(columns))], [])
+
+
+def test_what_means_no_value_is_no_input(model: bytes) -> None:
+    schema = msgspec.structs.replace(SCHEMA, nulls=["NULL", "-999"])
+    ready_made = inputs_of(make_bundle(model, schema=schema))
+    row = {"items": -999, "amount": 5.0, "mcc": 5411, "part_of_day": "NULL"}
+    assert ready_made(row) == {"items": None, "amount": 5.0, "mcc": "5411", "part_of_day": None}
+    # as a feature, it is a number like any other
+    assert ready_made({"card_seconds_since_last_1d": -999.0}) == {"card_seconds_since_last_1d": -999.0}
 
 
 def number(scorer: Scorer, text: str) -> Any:

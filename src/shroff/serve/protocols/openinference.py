@@ -23,7 +23,7 @@ from shroff.serve.decider import Decider
 from shroff.serve.model import Matrix
 from shroff.serve.problem import Kind
 from shroff.serve.protocols.http import JSON, Call, Interface, Reply, Route
-from shroff.serve.protocols.rows import rate, ready_made, transpose
+from shroff.serve.protocols.rows import inputs_of, rate, transpose
 from shroff.serve.protocols.tensors import InputTensor, Parameters, binary, read
 from shroff.serve.scorer import Scorer
 
@@ -244,7 +244,7 @@ def _length(header: bytes, size: int) -> int:
 
 def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes) -> Matrix:
     """The model's inputs, float32 [n, inputs], from tensors and the bytes behind the JSON."""
-    preparation, nulls = bundle.preparation, bundle.schema.nulls
+    preparation = bundle.preparation
     columns = preparation.names
     names = [tensor.name for tensor in inputs]
     whole = names == [_WHOLE] and _WHOLE not in columns
@@ -265,9 +265,7 @@ def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw
         raise BadPayment("expected the bytes of the inputs behind the JSON, got more.")
     if whole:
         return _as_it_is(inputs[0], values[_WHOLE], preparation)
-    nominal = {one.name for one in preparation.nominal}
-    rows = [ready_made(row, nominal, nulls) for row in transpose(values)]
-    return decider.prepare(rows)
+    return decider.prepare([*map(inputs_of(bundle), transpose(values))])
 
 
 def _as_it_is(tensor: InputTensor, values: Sequence[Any], preparation: Preparation) -> Matrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from shroff.collect.numbers import number_of
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.values import BLANK, expected, kind_of, text_of
+from shroff.collect.values import BLANK, expected, kind_of, null_numbers, text_of
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
 from shroff.detect.preparation import Row
 from shroff.errors import BadPayment, ShroffError
+from shroff.package import Bundle
 from shroff.serve.answer import encode
 from shroff.serve.decider import Decider, Rating
 from shroff.serve.model import Matrix
@@ -175,11 +176,11 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
         return {}
     # taken once: another model may be put in place while others have their turn
     bundle, decider = scorer.bundle, scorer.decider
-    nominal, nulls = {one.name for one in bundle.preparation.nominal}, bundle.schema.nulls
+    ready_made = inputs_of(bundle)
     prepared = []
     for number, row in rows:
         with _numbered(number, f"a row without `{bundle.schema.id}` holds the model's inputs: "):
-            prepared.append(decider.prepare([ready_made(row, nominal, nulls)]))
+            prepared.append(decider.prepare([ready_made(row)]))
         if number % _TOGETHER == 0:
             await asyncio.sleep(0)
     ratings = await rate(decider, np.concatenate(prepared))
@@ -188,18 +189,18 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
     }
 
 
-def ready_made(row: Cells, nominal: Set[str], nulls: Sequence[str]) -> Row:
-    """A row as the model's inputs, with the names among them as text.
+def inputs_of(bundle: Bundle) -> Callable[[Cells], Row]:
+    """The function that gives a row as the model's inputs: names as text, and nothing for what means no value."""
+    schema, numbers = bundle.schema, null_numbers(bundle.schema.nulls)
+    nominal = {one.name for one in bundle.preparation.nominal}
 
-    >>> ready_made({"eur": 5.0, "mcc": 5411, "country": "NULL"}, {"mcc", "country"}, ["NULL"])
-    {'eur': 5.0, 'mcc': '5411', 'country': None}
-    """
+    def input_of(name: str, cell: Cell) -> Cell:
+        if name in nominal:
+            text = None if cell is None else text_of(cell)
+            return None if text in schema.nulls else text
+        return None if name in schema.numeric and cell in numbers else cell
 
-    def name_of(cell: Cell) -> str | None:
-        text = None if cell is None else text_of(cell)
-        return None if text in nulls else text
-
-    return {name: name_of(cell) if name in nominal else cell for name, cell in row.items()}
+    return lambda row: {name: input_of(name, cell) for name, cell in row.items()}
 
 
 @contextmanager
