@@ -46,7 +46,7 @@ def test_a_crooked_table_is_refused(sent: tuple[list[str], list[list[Any]]], at:
 def test_what_means_no_value_is_no_input(model: bytes) -> None:
     schema = msgspec.structs.replace(SCHEMA, nulls=["NULL", "-999"])
     ready_made = inputs_of(make_bundle(model, schema=schema))
-    row = {"items": -999, "amount": 5.0, "mcc": 5411, "part_of_day": "NULL"}
+    row: dict[str, Any] = {"items": -999, "amount": 5.0, "mcc": 5411, "part_of_day": "NULL"}
     assert ready_made(row) == {"items": None, "amount": 5.0, "mcc": "5411", "part_of_day": None}
     # as a feature, it is a number like any other
     assert ready_made({"card_seconds_since_last_1d": -999.0}) == {"card_seconds_since_last_1d": -999.0}
