@@ -243,7 +243,7 @@ PRICED = (
     [
         ("id", "", "a value", "none"),
         ("id", "SECRET\0", "an id of 1 to 200 printable characters", "text"),
-        ("id", "SECRET" * 50, "an id of 1 to 200 printable characters", "text"),
+        ("id", "SECRET" * 50, "an id of 1 to 200 printable characters", "a text of more than 200 characters"),
         ("at", None, "a value", "none"),
         ("at", "SECRET", "an ISO 8601 date and time from 1970 to 2099 that names its zone", "text"),
         (
