@@ -290,7 +290,9 @@ def test_unusable_rows_are_dropped_and_counted_by_reason(column: str, bad: Any, 
     assert list(cleaned.first.values()) == [7]
     assert cleaned.frame["id"].to_list() == [f"p{row}" for row in range(400) if row not in (6, 9)]
     sentence = _refused(raw, max_bad=0.0049)
-    assert sentence.startswith("2 of 400 rows are unusable, more than the 0.49 % allowed (--max-bad): 2 × ")
+    assert sentence.startswith(
+        "2 of 400 rows are unusable, more than the 0.49 % allowed (--max-bad; in Python, max_bad): 2 × "
+    )
     assert sentence.endswith(f", got {got} (first in row 7).")
 
 
@@ -312,7 +314,7 @@ def test_one_percent_is_allowed_and_no_more() -> None:
     raw = _rows(200, card=pl.Series([None, None] + ["c"] * 198))
     assert len(clean(raw, SCHEMA, key=KEY).frame) == 198
     assert _refused(_rows(199, card=pl.Series([None, None] + ["c"] * 197))) == (
-        "2 of 199 rows are unusable, more than the 1 % allowed (--max-bad): "
+        "2 of 199 rows are unusable, more than the 1 % allowed (--max-bad; in Python, max_bad): "
         "2 × card: expected a value, got none (first in row 1)."
     )
 

@@ -271,5 +271,5 @@ def require_enough(unusable: int, rows: int, max_bad: float, source: str | Path,
     if unusable > max_bad * rows:
         raise TooManyBadRows(
             f"{source}: {unusable:,} of {rows:,} rows are unusable, more than the {100 * max_bad:g} % allowed "
-            f"(--max-bad): {'; '.join(reasons)}."
+            f"(--max-bad; in Python, max_bad): {'; '.join(reasons)}."
         )

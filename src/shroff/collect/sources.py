@@ -151,7 +151,8 @@ def read_joined(
     if (count := int(alone.sum())) > max_bad * len(left):
         raise BadFile(
             f"{statistics}: expected statistics for each payment of {facts}, found none for {count:,} of {len(left):,} "
-            f"(first in row {int(alone.arg_max() or 0) + 1:,}), more than the {100 * max_bad:g} % allowed (--max-bad)."
+            f"(first in row {int(alone.arg_max() or 0) + 1:,}), more than the {100 * max_bad:g} % allowed "
+            "(--max-bad; in Python, max_bad)."
         )
     return joined.filter(~alone) if count else joined
 
