@@ -73,7 +73,7 @@ def refuse(headers: Headers, admit: Admit | None = None) -> Refusal | None:
 
 
 def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
-    """`refuse` where what is refused is asked again: only what can be used takes from what its key is good for."""
+    """`refuse` where what is refused is asked again: only usable requests consume the rate limit of their key."""
     return _misfit(headers, encoded=False) or _denied(headers, admit)
 
 

@@ -69,7 +69,7 @@ class Table:
         self.lives: dict[str, Lives] = {}
 
     def prepare(self, plan: Plan, pool: Executor) -> list[Future[None]]:
-        """Make all that the plan's aggregates read; gives what is still in the making when names have their codes."""
+        """Make all that the plan's aggregates read; returns the futures still running once names are encoded."""
         read = {name for stream in plan.streams for name in stream.columns}
         read |= {measure.column for stream in plan.streams for measure in stream.measures if measure.column}
         numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
