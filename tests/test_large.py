@@ -59,6 +59,7 @@ def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.
     assert went == [1]
     assert said[0] == said[1]
     assert [line.split()[0] for line in said[0]] == ["dropped", "notice:"]
+    assert "(first in row " in said[0][0]
     assert_frame_equal(*written, check_exact=True)
 
 

@@ -61,7 +61,7 @@ def test_one_label_is_a_history_of_one() -> None:
 
 
 def test_a_table_of_labels_is_read_by_the_schema() -> None:
-    raw = pl.DataFrame({"id": ["p"], "fraud": ["1"], "at": ["2024-01-02T00:00:00Z"], "source": ["analyst"], "x": [1]})
+    raw = pl.DataFrame({"id": ["p"], "fraud": ["1"], "at": ["2024-01-02T00:00:00Z"], "source": [" analyst "], "x": [1]})
     assert read_labels(raw, SCHEMA).row(0) == ("p", True, day(2), "analyst")
 
 

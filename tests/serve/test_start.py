@@ -109,11 +109,21 @@ def test_a_start_from_nothing_is_said_where_the_model_knew_more(
     assert shown.notice is None
 
 
-def test_a_history_that_is_left_out_is_missed(bundle: Bundle, past: Table, pay: Pay, ledger_url: str) -> None:
-    started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())), history=past)
-    _, shown = started(bundle, ledger_url)
-    assert "knew 3 payments of history, this one knows 0" in str(shown.notice)
+def test_a_history_that_is_left_out_is_missed_at_every_start(
+    bundle: Bundle, past: Table, pay: Pay, ledger_url: str
+) -> None:
+    first, _ = started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())), history=past)
+    for _ in range(3):
+        start, shown = started(bundle, ledger_url)
+        assert start.lost == first.history
+        assert "knew 3 payments of history, this one knows 0" in str(shown.notice)
+    start, shown = started(bundle, ledger_url, history=past)
+    assert (start.lost, shown.notice) == (None, None)
+
+
+def test_a_ledger_that_is_shorter_than_the_windows_is_said(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
     trained = replace(bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z"))
+    started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())))
     for _ in range(2):
         _, shown = started(trained, ledger_url)
         assert "features look 30 days back, but the ledger begins at" in str(shown.notice)

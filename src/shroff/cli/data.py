@@ -67,6 +67,7 @@ def collect(
         "rows": cleaned.rows,
         "kept": len(cleaned.frame),
         "dropped": cleaned.dropped,
+        "dropped_first": cleaned.first,
         "currencies": cleaned.currencies,
         "base_currency": loaded.schema.base,
         "notices": cleaned.notices(loaded.schema),
@@ -75,7 +76,7 @@ def collect(
         show(document)
     else:
         out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows.")
-        print_dropped(cleaned.dropped)
+        print_dropped(cleaned.dropped, cleaned.first)
         print_currencies(cleaned.currencies, loaded.schema.base)
         print_notices(cleaned.notices(loaded.schema))
 
@@ -110,6 +111,7 @@ def features(
     from shroff.project import load_project
 
     dropped: dict[str, int] = {}
+    first: dict[str, int] = {}
     notices: list[str] = []
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
     with steps(quiet=as_json) as step:
@@ -128,12 +130,13 @@ def features(
         elif output is not None and labels is None and is_large(loaded, data, memory=settings.memory_bytes()):
             started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
             parts = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
-            payments, dropped, notices = parts.payments, parts.dropped, parts.notices(loaded.schema)
+            payments, notices = parts.payments, parts.notices(loaded.schema)
+            dropped, first = parts.dropped, parts.first
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")
             cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad)
-            dropped, notices = cleaned.dropped, cleaned.notices(loaded.schema)
+            dropped, first, notices = cleaned.dropped, cleaned.first, cleaned.notices(loaded.schema)
             step("compute features")
             started = perf_counter()
             table = compute_plan(plan, cleaned.frame)
@@ -146,6 +149,7 @@ def features(
         "features": plan.names,
         "seconds": seconds,
         "dropped": dropped,
+        "dropped_first": first,
         "notices": notices,
     }
     if as_json:
@@ -154,5 +158,5 @@ def features(
         out.print(f"{len(plan.names)} features of {payments:,} payments in {seconds:.1f} s.")
         for place in places:
             out.print(f"written: {place}")
-        print_dropped(dropped)
+        print_dropped(dropped, first)
         print_notices(notices)

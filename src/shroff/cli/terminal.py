@@ -77,10 +77,11 @@ def show(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
-def print_dropped(dropped: dict[str, int]) -> None:
+def print_dropped(dropped: dict[str, int], first: dict[str, int]) -> None:
     """Say how many rows were unusable, by reason, on standard error."""
     for reason, count in dropped.items():
-        err.print(f"dropped {count:,} rows: {reason}", soft_wrap=True, markup=False)
+        where = f" (first in row {first[reason]:,})" if reason in first else ""
+        err.print(f"dropped {count:,} {'row' if count == 1 else 'rows'}: {reason}{where}", soft_wrap=True, markup=False)
 
 
 def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:

@@ -82,13 +82,17 @@ def train(
                 packaged = package(loaded, run, bundle, accept=allowed, overwrite=overwrite)
             except CheckFailed as error:
                 refused = error
-    document = summary(run) | {"dropped": cleaned.dropped, "notices": cleaned.notices(loaded.schema)}
+    document = summary(run) | {
+        "dropped": cleaned.dropped,
+        "dropped_first": cleaned.first,
+        "notices": cleaned.notices(loaded.schema),
+    }
     if packaged is not None:
         document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
     if as_json:
         show(document)
     else:
-        print_dropped(cleaned.dropped)
+        print_dropped(cleaned.dropped, cleaned.first)
         print_currencies(document["currencies"], document["base_currency"])
         print_notices(document["notices"])
         _print_figures(document)

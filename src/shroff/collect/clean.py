@@ -31,13 +31,15 @@ _NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 class Tally:
     """What cleaning found in a table of so many `rows`.
 
-    `dropped`: how many rows were dropped for which reason.
+    `dropped`: how many rows were dropped for which reason; `first`: the first of them (1 = first data row), where it is
+    known.
     `alike`: words that read like a missing value, taken for values.
     `twice`: by column, local times of an hour that comes twice (`Schema.timezone`).
     """
 
     rows: int
     dropped: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
     alike: Alike = field(default_factory=dict)
     twice: dict[str, Twice] = field(default_factory=dict)
 
@@ -52,12 +54,10 @@ class Cleaned(Tally):
     """A clean table and what it took to get there.
 
     `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
-    `first`: for each reason to drop rows, the first such row (1 = first data row).
     `currencies`: how many payments that were kept are in which currency, where the schema names its column.
     """
 
     frame: pl.DataFrame
-    first: dict[str, int] = field(default_factory=dict)
     currencies: dict[str, int] = field(default_factory=dict)
 
 

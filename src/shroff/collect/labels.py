@@ -16,6 +16,7 @@ import polars as pl
 
 from shroff.collect.columns import read_column, texts_of
 from shroff.collect.schema import Schema
+from shroff.collect.values import BLANK
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 HISTORY: Final = "shroff labels"
@@ -45,7 +46,7 @@ def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels"
             raise BadFile(f"{source}: column `{name}`: expected a value in each row, got none in row {row:,}.")
         columns.append(values.alias(name))
     if SOURCE in raw.columns:
-        columns.append(texts_of(raw[SOURCE]).alias(SOURCE))
+        columns.append(texts_of(raw[SOURCE]).str.strip_chars(BLANK).alias(SOURCE))
     return pl.DataFrame(columns)
 
 

@@ -48,6 +48,7 @@ def clean_parts(
     """
     table, many = scan(source), parquet_rows(source)
     dropped: Counter[str] = Counter()
+    first: dict[str, int] = {}
     words: Counter[tuple[str, str]] = Counter()
     second, twice = _told_apart(table, many, rows, schema)
     files: list[tuple[Path, int]] = []
@@ -56,6 +57,7 @@ def clean_parts(
         piece, passes = table.slice(at, rows).collect(), {name: mask[at : at + rows] for name, mask in second.items()}
         cleaned = clean(piece, schema, key=key, max_bad=1.0, source=str(source), second=passes)
         dropped.update(cleaned.dropped)
+        first = {reason: at + row for reason, row in cleaned.first.items()} | first
         words.update(cleaned.alike)
         files.append((_write(cleaned.frame, folder / f"clean-{at:012d}"), len(cleaned.frame)))
         hashes.append(cleaned.frame[schema.id].hash())
@@ -64,7 +66,12 @@ def clean_parts(
     reasons = (f"{count:,} × {reason}" for reason, count in dropped.items())
     require_enough(dropped.total(), many, max_bad, source, reasons)
     return Parts(
-        files=_in_order(files, schema, folder, rows), rows=many, dropped=dict(dropped), alike=dict(words), twice=twice
+        files=_in_order(files, schema, folder, rows),
+        rows=many,
+        dropped=dict(dropped),
+        first=first,
+        alike=dict(words),
+        twice=twice,
     )
 
 

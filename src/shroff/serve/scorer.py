@@ -224,10 +224,10 @@ class Scorer(Intake):
 
     def _record(self, mark: Mark, checked: Checked, before: Start | None) -> None:
         """Keep in the ledger what the service starts from, and say it."""
-        start = Start.of(self.bundle, mark, checked)
+        start = Start.of(self.bundle, mark, checked, before)
         self._ledger.write_now(start.entry(self._arrivals.next()))
         self.started = start
-        self._missing_past = missing_past(self.bundle, mark, self._state.engine.plan.horizon, before)
+        self._missing_past = missing_past(self.bundle, mark, self._state.engine.plan.horizon, start)
         _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
         if self._missing_past is not None:
             _log.warning("%s", self._missing_past, extra={"event": "missing_past"})

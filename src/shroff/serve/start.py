@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from shroff.collect.extent import Extent
-from shroff.collect.times import format_time
+from shroff.collect.times import format_time, parse_time
 from shroff.errors import BrokenChain
 from shroff.package import Bundle
 from shroff.serve.answer import encode
@@ -47,7 +47,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
     `history` is the table that came first, `records` the number of the ledger's last record that came after it,
     `oldest` and `newest` the times of the first and the last payment among them. `shared`: the state was there already,
-    kept by other processes.
+    kept by other processes. `lost` is the history that an earlier start knew and this one does not.
     """
 
     bundle: str
@@ -57,10 +57,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool
     checked: Checked
     oldest: str | None = None
+    lost: Extent | None = None
 
     @classmethod
-    def of(cls, bundle: Bundle, mark: Mark, checked: Checked) -> Start:
-        """The start by a bundle from a state that was built so far."""
+    def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
+        """The start by a bundle from a state that was built so far, after another start."""
         oldest, newest = (format_time(time) if time else None for time in (mark.oldest, mark.newest))
         return cls(
             bundle=bundle.version,
@@ -70,6 +71,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             newest=newest,
             shared=mark.shared,
             checked=checked,
+            lost=None if before is None else _lost(mark, before.history, before.lost),
         )
 
     def sentence(self) -> str:
@@ -153,19 +155,26 @@ def _anchor(ledger: Ledger) -> Head:
     return Head(checked.after, bytes.fromhex(checked.anchor))
 
 
-def missing_past(bundle: Bundle, mark: Mark, horizon: int, before: Start | None) -> str | None:
+def _lost(mark: Mark, *known: Extent | None) -> Extent | None:
+    """The largest history that earlier starts knew, where this one knows less."""
+    largest = max((one for one in known if one is not None), key=lambda one: one.rows, default=None)
+    has = 0 if mark.history is None else mark.history.rows
+    return None if mark.shared or largest is None or has >= largest.rows else largest
+
+
+def missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str | None:
     """What an operator should know of a start that knows less than the model, or the start before, did.
 
     Args:
         horizon: how far back features look, in microseconds.
+        start: this one.
     """
     if mark.shared or not horizon:
         return None
-    had = 0 if before is None or before.history is None else before.history.rows
-    has = 0 if mark.history is None else mark.history.rows
-    if has < had:
+    if start.lost is not None and _reaches(start.lost, mark.newest - horizon):
+        has = 0 if mark.history is None else mark.history.rows
         return (
-            f"the start before knew {had:,} payments of history, this one knows {has:,}: features differ; "
+            f"an earlier start knew {start.lost.rows:,} payments of history, this one knows {has:,}: features differ; "
             "pass the same table with --warm."
         )
     if bundle.history is None or mark.history is not None or mark.newest - mark.oldest >= horizon:
@@ -179,3 +188,8 @@ def missing_past(bundle: Bundle, mark: Mark, horizon: int, before: Start | None)
         f"features look {-(-horizon // _DAY):,} days back, but the ledger begins at {format_time(mark.oldest)} with no "
         "history before it: pass one with --warm, or decisions differ from those the model was judged by."
     )
+
+
+def _reaches(history: Extent, since: int) -> bool:
+    """Whether windows that begin at a moment still hold payments of a history."""
+    return history.newest is not None and parse_time(history.newest, None) >= since

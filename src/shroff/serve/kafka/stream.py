@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from shroff.canonical import canonical
 from shroff.errors import NotFound
 from shroff.serve import problem
 from shroff.serve.asgi import explain
@@ -192,7 +193,7 @@ class Stream:
     @asynccontextmanager
     async def _in_turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
         """Wait for what the topic said of a payment before; raises `Stopped` where that was left for another time."""
-        key = topic, payment_id
+        key = topic, canonical(payment_id)
         before, mine = self._said.get(key), self._loop.create_future()
         self._said[key] = mine
         left = True
