@@ -290,7 +290,10 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
     ("changes", "sentence"),
     [
         ({"ammount": 1}, "unknown field `ammount`: did you mean `amount`?"),
-        ({"amount": "SECRET"}, "Expected `float`, got `str` - at `$.amount`"),
+        (
+            {"amount": "SECRET"},
+            "Expected `float`, got `str` - at `$.amount`: send a JSON number such as 1234.56, without quotes.",
+        ),
         ({"amount": None}, "Expected `float`, got `null` - at `$.amount`"),
         (
             {"amount": -1},

@@ -71,7 +71,10 @@ def test_any_id_can_be_asked_for(service: Service, pay: Pay, payment_id: str) ->
     ("changes", "sentence"),
     [
         ({"ammount": 5}, "unknown field `ammount`: did you mean `amount`?"),
-        ({"amount": SECRET}, "Expected `float`, got `str` - at `$.amount`"),
+        (
+            {"amount": SECRET},
+            "Expected `float`, got `str` - at `$.amount`: send a JSON number such as 1234.56, without quotes.",
+        ),
         ({"amount": 1.005}, "smallest unit"),
         ({"currency": SECRET}, "ISO 4217"),
         ({"created_at": SECRET}, "ISO 8601"),

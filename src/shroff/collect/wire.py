@@ -68,6 +68,8 @@ def explain(error: Exception, body: bytes, schema: Schema, fields: Collection[st
         return f"missing field {message.partition('field ')[2]}; a payment has {_listed(fields)}."
     for start, better in _RANGES.items():
         message = message.replace(start, better)
+    if message.startswith("Expected `float") and "got `str`" in message:
+        return f"{message}: send a JSON number such as 1234.56, without quotes."
     return message
 
 
