@@ -18,7 +18,7 @@ from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.serve import problem
 from shroff.serve.control import Edit, LiveLists
 from shroff.serve.later import moment
-from shroff.serve.routing import needs, problems
+from shroff.serve.routing import CHANGE, asker, needs, problems
 from shroff.serve.scorer import Scorer
 
 _iso = partial(iso_time, precision="milliseconds")
@@ -83,13 +83,7 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         operation_id="edit_list",
         summary="Edit a list",
         description="Payments are decided by it when it is answered; other workers follow within seconds.",
-        responses=problems(
-            problem.BAD_PAYMENT,
-            problem.NOT_FOUND,
-            problem.TOO_LARGE,
-            problem.UNSUPPORTED_MEDIA_TYPE,
-            problem.UNAVAILABLE,
-        ),
+        responses=CHANGE,
     )
     async def edit(name: FromPath[str], data: JSONBody[NewEdit], request: Request[Any, Any, Any]) -> ListEdit:
         if name not in scorer.list_values:
@@ -98,10 +92,9 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         until = moment(data.until, None, field="until")
         value = _kept(scorer, data)
         require_no_card(data.note)
-        by = str(getattr(request.state, "key", None) or "anybody")
         try:
             made = await asyncio.to_thread(
-                lists.store.edit, name, value, data.action, by=by, since=since, until=until, note=data.note
+                lists.store.edit, name, value, data.action, by=asker(request), since=since, until=until, note=data.note
             )
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None

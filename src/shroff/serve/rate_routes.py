@@ -15,7 +15,7 @@ from shroff.collect.rates import Rate, Rates
 from shroff.errors import BadPayment, ConfigurationError, NotFound
 from shroff.serve import problem
 from shroff.serve.control import LiveRates
-from shroff.serve.routing import needs, problems
+from shroff.serve.routing import CHANGE, asker, needs, problems
 from shroff.serve.scorer import Scorer
 
 
@@ -54,23 +54,16 @@ def rate_routes(scorer: Scorer, live: LiveRates) -> list[HTTPRouteHandler]:
         operation_id="replace_rates",
         summary="Convert payments by other exchange rates",
         description="Payments are converted by them when it is answered; other workers follow within seconds.",
-        responses=problems(
-            problem.BAD_PAYMENT,
-            problem.NOT_FOUND,
-            problem.TOO_LARGE,
-            problem.UNSUPPORTED_MEDIA_TYPE,
-            problem.UNAVAILABLE,
-        ),
+        responses=CHANGE,
     )
     async def replace(data: JSONBody[NewRates], request: Request[Any, Any, Any]) -> UsedRates:
         base = _used(scorer).base
         require_no_card(data.note)
-        by = str(getattr(request.state, "key", None) or "anybody")
         try:
             made = Rates(base, data.rates)
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None
-        await asyncio.to_thread(live.store.replace, made, by=by, note=data.note)
+        await asyncio.to_thread(live.store.replace, made, by=asker(request), note=data.note)
         await asyncio.to_thread(live.refresh)
         scorer.follow_rates()
         return _used(scorer)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from litestar import Request
 from litestar.openapi.datastructures import ResponseSpec
 
+from shroff.serve import problem
 from shroff.serve.control import Scope
 from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
 
@@ -24,3 +26,18 @@ def problems(*kinds: Kind) -> dict[int, ResponseSpec]:
         kind.status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=kind.summary, generate_examples=False)
         for kind in kinds
     }
+
+
+CHANGE: Final = problems(
+    problem.BAD_PAYMENT,
+    problem.NOT_FOUND,
+    problem.TOO_LARGE,
+    problem.UNSUPPORTED_MEDIA_TYPE,
+    problem.UNAVAILABLE,
+)
+"""What a route answers with that changes, by a JSON body, what payments are decided by."""
+
+
+def asker(request: Request[Any, Any, Any]) -> str:
+    """Who asks, for the record of a change: the name of the key, where one is needed."""
+    return str(getattr(request.state, "key", None) or "anybody")
