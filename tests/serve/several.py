@@ -67,9 +67,19 @@ def starting(bundle: Path | None, home: Path, state: str, ledger: str, workers: 
 @contextmanager
 def service(bundle: Path | None, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
     """A service whose workers are all ready."""
+    log = home / "service.log"
+    before = _starts(log)
     with starting(bundle, home, state, ledger, workers) as (url, process):
-        until(lambda: all(ready(url) for _ in range(workers * 3)), said=(home / "service.log").read_text)
+        # whoever answers says only that one worker is ready: each says in the log what it started from
+        until(
+            lambda: _starts(log) == before + workers and all(ready(url) for _ in range(workers * 3)), said=log.read_text
+        )
         yield url, process
+
+
+def _starts(log: Path) -> int:
+    """How many workers have written that they are ready to decide."""
+    return log.read_text().count("features start from") if log.exists() else 0
 
 
 def ready(url: str) -> bool:
