@@ -167,9 +167,15 @@ def whole(**changes: Any) -> dict[str, Any]:
         (whole(shape=[]), "one or two dimensions"),
         (whole(shape=[-1, -10]), "one or two dimensions"),
         (whole(shape=[2**62, 2**62]), "as its shape says"),
+        (whole(shape=[2**63]), "one or two dimensions"),
+        (whole(shape=[10**4_000, 10]), "one or two dimensions"),
+        (whole(shape=[2**63 - 1] * 300), "one or two dimensions"),
+        (whole(shape=[7] * 52_000), "one or two dimensions"),
+        (whole(shape=[1, 1, 10]), "one or two dimensions"),
         (whole(datatype=SECRET), "a datatype of BOOL"),
         (whole(datatype="BYTES"), "expected texts"),
         (whole(data=[SECRET] * 10), "expected numbers"),
+        (whole(data=[True] * 10), "expected numbers"),
         (whole(data=[[[0] * 10]]), "expected numbers"),
         (whole(data=[10**400] * 10), "one far too large"),
         (whole(data=[0] * 8 + [4, 0]), "codes from 0 to 3 in column 8"),
@@ -226,6 +232,8 @@ def test_what_is_written_is_read_again(texts: list[str], numbers: list[float], c
 def test_every_type_of_number_is_read(datatype: str) -> None:
     assert read(InputTensor("x", [2, 1], datatype), binary(datatype, [0, 1])) == [0.0, 1.0]
     assert read(InputTensor("x", [2], datatype, data=[0, 1]), None) == [0, 1]
+    if datatype == "BOOL":
+        assert read(InputTensor("x", [2], datatype, data=[False, True]), None) == [False, True]
 
 
 @given(st.binary(max_size=60), st.sampled_from([*TYPES, "BYTES"]))

@@ -21,6 +21,10 @@ TYPES: Final = {
 }
 """NumPy's types for those of the protocol that are numbers; `BYTES` is text."""
 _LENGTH: Final = struct.Struct("<I")
+_KINDS: Final[dict[str, tuple[type, ...]]] = {"BYTES": (str,), "BOOL": (bool, int, float)}
+"""What values in JSON are, where they are not just numbers."""
+_LONGEST: Final = 2**63 - 1
+"""Largest dimension: the protocol has them in 64 bits."""
 
 Scalar = float | str | None
 
@@ -50,9 +54,10 @@ def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
     """
     if tensor.datatype != "BYTES" and tensor.datatype not in TYPES:
         raise _bad(tensor, f"expected a datatype of {', '.join(TYPES)} or BYTES, got another one")
+    # before they are multiplied: thousands of dimensions make a number that takes seconds
+    if not 1 <= len(tensor.shape) <= 2 or not all(0 <= length <= _LONGEST for length in tensor.shape):
+        raise _bad(tensor, "expected a shape of one or two dimensions, each a whole number of 64 bits, got another")
     size = math.prod(tensor.shape)
-    if not tensor.shape or min(tensor.shape) < 0:
-        raise _bad(tensor, "expected a shape of one or two dimensions")
     values = _from_json(tensor) if raw is None else _from_bytes(tensor, raw)
     if len(values) != size:
         raise _bad(tensor, f"expected {size:,} values as its shape says, got {len(values):,}")
@@ -63,10 +68,11 @@ def _from_json(tensor: InputTensor) -> list[Scalar]:
     if tensor.data is None:
         raise _bad(tensor, "expected `data`, or `binary_data_size` and the bytes, got neither")
     flat = list(_flatten(tensor.data, len(tensor.shape)))
-    text = tensor.datatype == "BYTES"
-    wanted = (str,) if text else (int, float)
-    if any(value is not None and not isinstance(value, wanted) for value in flat):
-        raise _bad(tensor, f"expected {'texts' if text else 'numbers'} in `data`, got something else")
+    # exactly these: to Python, but not to a client, `true` is a number
+    wanted = {type(None), *_KINDS.get(tensor.datatype, (int, float))}
+    if not wanted.issuperset(map(type, flat)):
+        expected = "texts" if tensor.datatype == "BYTES" else "numbers"
+        raise _bad(tensor, f"expected {expected} in `data`, got something else")
     return flat
 
 
