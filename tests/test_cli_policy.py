@@ -135,3 +135,25 @@ def test_a_model_of_another_schema_or_beside_an_unfit_policy_needs_a_word(
     assert "numeric gains `items`" in str(ask("rollback"))
     assert ask("rollback", "--accept-schema", "--note", "not yet")["policy"] == after["policy"]
     assert ask("models", "history")["changes"][-1]["note"] == "not yet"
+
+
+def test_names_and_figures_that_somebody_made_up_command_nothing(ask: Ask, tmp_path: Path) -> None:
+    made = make_bundle(fitted_model(), name="[/a] good", metrics={"parts": [], "detectors": {"[/a] good": 3}})
+    save(made, tmp_path / "bundle")
+    published = CliRunner().invoke(app, ["publish", str(tmp_path / "bundle")])
+    assert published.exit_code == 0
+    assert published.stdout.startswith("[/a] good, version ")
+    assert ask("models")["versions"]
+    assert "[/a] good" in CliRunner().invoke(app, ["models"]).stdout
+    refused = CliRunner().invoke(app, ["report", str(tmp_path / "bundle")])
+    assert "the figures are not as this release writes them" in str(refused.exception)
+
+
+def test_a_policy_is_read_from_a_file_and_nothing_else(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+    ask("publish", bundle)
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    assert "got a device" in str(ask("policy", "check", tmp_path / "endless.json"))
+    (tmp_path / "twice.json").write_text('{"review_at": 0.1, "review_at": 0.9}')
+    assert "`review_at` twice" in str(ask("policy", "check", tmp_path / "twice.json"))
+    (tmp_path / "deep.json").write_text('{"rules": ' + "[" * 200_000)
+    assert "nested too deeply" in str(ask("policy", "check", tmp_path / "deep.json"))

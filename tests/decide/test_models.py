@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -42,13 +43,16 @@ def test_a_bundle_is_kept_byte_for_byte_and_once(bundles: list[Path], tmp_path: 
     assert models.production() == kept
 
 
-def test_a_folder_that_somebody_put_into_a_bundle_is_kept_with_it(bundles: list[Path], tmp_path: Path) -> None:
+def test_what_somebody_put_into_a_bundle_is_not_kept_with_it(bundles: list[Path], tmp_path: Path) -> None:
     bundle, models = tmp_path / "bundle", Models(tmp_path / "models")
     shutil.copytree(bundles[0], bundle)
     (bundle / "notes").mkdir()
     (bundle / "notes" / "why.md").write_text("because")
+    (bundle / "shadow").symlink_to("/etc/passwd")
+    os.mkfifo(bundle / "endless")
     place = models.folder / "versions" / models.publish(bundle).version
-    assert (place / "notes" / "why.md").read_text() == "because"
+    assert content(place) == content(bundles[0])
+    assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o600}
 
 
 def test_rollback_goes_back_through_all_that_was_in_production(bundles: list[Path], tmp_path: Path) -> None:
@@ -100,6 +104,11 @@ def test_what_cannot_be_used_is_refused(bundles: list[Path], tmp_path: Path) -> 
         models.publish(tmp_path)
     with pytest.raises(NotFound, match="no published model"):
         models.load("20240101T000000Z-00000000")
+    for version in ("../../etc", "/etc", "20240101T000000Z-0000000g", "20240101T000000Z-00000000\n", "\0"):
+        with pytest.raises(NotFound, match="no published model"):
+            models.load(version)
+        with pytest.raises(NotFound, match="no published policy"):
+            models.policy(version)
     kept = models.publish(bundles[0])
     (models.folder / "versions" / kept.version / "model.onnx").write_bytes(b"other")
     with pytest.raises(BundleError, match="SHA-256 differs"):
@@ -157,6 +166,22 @@ def test_a_bundle_of_another_schema_is_published_only_when_that_is_accepted(
     with pytest.raises(ConfigurationError, match="numeric gains `items`"):
         models.rollback()
     assert models.rollback(accept_schema=True) == first
+
+
+def test_a_bundle_in_the_place_of_another_is_not_taken_for_it(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    first, second = (models.publish(bundle).version for bundle in bundles[:2])
+    shutil.rmtree(tmp_path / "versions" / first)
+    shutil.copytree(tmp_path / "versions" / second, tmp_path / "versions" / first)
+    with pytest.raises(BundleError, match="not the bundle that was published as this version"):
+        models.rollback()
+
+
+def test_a_draft_that_a_crash_left_is_no_version(bundles: list[Path], tmp_path: Path) -> None:
+    models = Models(tmp_path)
+    version = models.publish(bundles[0]).version
+    shutil.copytree(bundles[1], tmp_path / "versions" / f".{version}.k3")
+    assert models.versions == [version]
 
 
 def test_a_damaged_model_in_production_can_be_replaced(bundles: list[Path], tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.table import Table
 
 from shroff.cli.arguments import Note
-from shroff.cli.terminal import AsJson, operator, out, show, visible
+from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from shroff.decide.pointers import Change, Role
 
 app = typer.Typer(help="List the published models; `history` says who put which into production, and why.")
+
+_COLUMNS: Final = ("version", "model", "role")
 
 AcceptSchema = Annotated[
     bool, typer.Option("--accept-schema", help="Although its payments differ from those of the model in production.")
@@ -47,7 +48,8 @@ def publish(
     if as_json:
         show({"version": kept.version, "name": kept.name, "role": role, "policy": policy})
     else:
-        out.print(f"{kept.name}, version {kept.version}, is in {'the shadow' if shadow else role}.", soft_wrap=True)
+        where = "the shadow" if shadow else role
+        out.print(f"{kept.name}, version {kept.version}, is in {where}.", soft_wrap=True, markup=False)
         if policy is not None and not shadow:
             out.print(f"The published policy {policy} decides beside it.", soft_wrap=True)
 
@@ -96,10 +98,8 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
         )
         return
     roles = {pointers.production: "production", pointers.shadow: "shadow"}
-    table = Table("version", "model", "role")
-    for version in kept.versions:
-        table.add_row(version, kept.load(version).name, roles.get(version, ""))
-    out.print(table)
+    rows = [(version, kept.load(version).name, roles.get(version, "")) for version in kept.versions]
+    print_rows([dict(zip(_COLUMNS, row, strict=True)) for row in rows], *_COLUMNS)
     _print_changes(pointers.changes)
 
 

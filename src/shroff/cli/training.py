@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.errors import MarkupError
 
 from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
 from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
-from shroff.errors import CheckFailed
+from shroff.errors import BundleError, CheckFailed
 from shroff.settings import Settings
 
 
@@ -111,9 +112,6 @@ def report(
     bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)], as_json: AsJson = False
 ) -> None:
     """Print what a bundle holds, how its detectors compared and what the doctor found."""
-    from shroff.detect.checks import Finding
-    from shroff.evaluate.metrics import Metrics
-    from shroff.evaluate.report import confusion, findings
     from shroff.package import load
 
     loaded = load(bundle)
@@ -121,16 +119,28 @@ def report(
     if as_json:
         show(document)
         return
-    out.print(f"{loaded.name}, version {loaded.version}, trained on data {loaded.fingerprint[:12]}")
-    _print_figures(loaded.metrics)
-    out.print(confusion(Metrics(**loaded.metrics["detectors"][loaded.name]["test"])))
-    subjects = {"data": loaded.metrics} | loaded.metrics["detectors"]
-    out.print(
-        findings({name: [Finding(**one) for one in entry.get("findings", ())] for name, entry in subjects.items()})
-    )
-    print_currencies(loaded.metrics.get("currencies", {}), loaded.metrics.get("base_currency"))
-    for name in loaded.metrics.get("accepted", ()):
-        out.print(f"Packaged despite the check {name}.")
+    head = f"{loaded.name}, version {loaded.version}, trained on data {loaded.fingerprint[:12]}"
+    out.print(head, markup=False)
+    try:
+        _print_report(loaded.name, loaded.metrics)
+    except (KeyError, TypeError, ValueError, AttributeError, MarkupError) as error:
+        raise BundleError(
+            f"{bundle}: the figures are not as this release writes them ({type(error).__name__}); train it again."
+        ) from None
+
+
+def _print_report(name: str, metrics: Mapping[str, Any]) -> None:
+    from shroff.detect.checks import Finding
+    from shroff.evaluate.metrics import Metrics
+    from shroff.evaluate.report import confusion, findings
+
+    _print_figures(metrics)
+    out.print(confusion(Metrics(**metrics["detectors"][name]["test"])))
+    subjects = {"data": metrics} | metrics["detectors"]
+    out.print(findings({one: [Finding(**each) for each in it.get("findings", ())] for one, it in subjects.items()}))
+    print_currencies(metrics.get("currencies", {}), metrics.get("base_currency"))
+    for check in metrics.get("accepted", ()):
+        out.print(f"Packaged despite the check {check}.", markup=False)
 
 
 def _say(sentence: str) -> None:

@@ -1,6 +1,6 @@
 """What was published: versioned bundles and policies in a folder, with pointers to those that decide.
 
-    versions/VERSION/         a bundle, byte for byte as it was published, never changed
+    versions/VERSION/         the files of a bundle, byte for byte as they were published, never changed
     policies/VERSION.json     a policy with its thresholds, never changed
     pointers.json             which model and policy are in production, which model in the shadow, and every change
 
@@ -11,7 +11,7 @@ goes with it change together.
 from __future__ import annotations
 
 import fcntl
-import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,11 +28,13 @@ from shroff.decide.policies import Policies
 from shroff.decide.policy import Policy
 from shroff.decide.standing import Standing, fit, own, refit
 from shroff.errors import BundleError, ConfigurationError, NotFound
-from shroff.package import Bundle, load
+from shroff.package import Bundle, load, read, unpack
 from shroff.package.compare import differences
+from shroff.package.files import MANIFEST, Files
 from shroff.private import private_folder
 
 _POINTERS: Final = "pointers.json"
+_VERSION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _LONGEST: Final = 500
 
 
@@ -47,7 +49,8 @@ class Models:
         self._policies = Policies(self.folder / "policies")
 
     def __contains__(self, version: str) -> bool:
-        return (self._place(version) / "manifest.json").exists()
+        # a version may come from anywhere, and only one of our form names a place in the folder
+        return _VERSION.fullmatch(version) is not None and (self._place(version) / MANIFEST).exists()
 
     @property
     def pointers(self) -> Pointers:
@@ -69,7 +72,8 @@ class Models:
     @property
     def versions(self) -> list[str]:
         """All versions that were published, oldest first."""
-        return sorted(path.parent.name for path in self.folder.glob("versions/*/manifest.json"))
+        found = (path.parent.name for path in self.folder.glob(f"versions/*/{MANIFEST}"))
+        return sorted(version for version in found if _VERSION.fullmatch(version))
 
     def publish(
         self,
@@ -96,14 +100,17 @@ class Models:
         """
         if own_policy and role == "shadow":
             raise ConfigurationError("expected a policy beside the model in production: a shadow decides nothing.")
-        loaded, made = load(bundle), _signed(by, note)
+        files, made = read(bundle), _signed(by, note)
+        loaded = unpack(files)
         with self._turn() as pointers:
             if not accept_schema:
                 self._require_same_schema(pointers, loaded)
             policy = pointers.policy if own_policy or role == "shadow" else self._policy_for(pointers, loaded)
             if loaded.version not in self:
-                self._keep(Path(bundle), loaded.version)
-            kept = load(self._place(loaded.version))
+                self._keep(files, loaded.version)
+            kept = self.load(loaded.version)
+            if kept.digest != loaded.digest:
+                raise BundleError(f"{bundle}: another bundle was published as version {kept.version}.")
             moved = pointers
             if role == "shadow" and pointers.shadow != loaded.version:
                 moved = pointers.with_shadow("publish", loaded.version, made)
@@ -129,7 +136,7 @@ class Models:
             if not pointers.earlier:
                 raise NotFound(f"{self.folder}: there is no earlier version in production to go back to.")
             version = pointers.earlier[0]
-            bundle = load(self._place(version))
+            bundle = self.load(version)
             if not accept_schema:
                 self._require_same_schema(pointers, bundle)
             try:
@@ -211,7 +218,10 @@ class Models:
         """
         if version not in self:
             raise NotFound(f"{self.folder}: there is no published model of version {version}.")
-        return load(self._place(version))
+        bundle = load(self._place(version))
+        if bundle.version != version:
+            raise BundleError(f"{self._place(version)}: it is not the bundle that was published as this version.")
+        return bundle
 
     def production(self) -> Bundle:
         """The bundle in production.
@@ -242,16 +252,12 @@ class Models:
     def _place(self, version: str) -> Path:
         return self.folder / "versions" / version
 
-    def _keep(self, bundle: Path, version: str) -> None:
+    def _keep(self, files: Files, version: str) -> None:
         place = self._place(version)
         private_folder(place.parent)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{version}."))
         try:
-            shutil.copytree(bundle, draft, dirs_exist_ok=True)
-            for path in draft.rglob("*"):
-                if path.is_file():
-                    with path.open("rb") as file:
-                        os.fsync(file.fileno())
+            files.write(draft)
             draft.rename(place)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
 from shroff.decide.standing import Standing
-from shroff.errors import BundleError, NotFound
+from shroff.errors import BadFile, BundleError, NotFound
+from shroff.package.files import LARGEST
+from shroff.plain import read_plain
 
 
 class Policies:
@@ -47,9 +50,9 @@ class Policies:
             raise NotFound(f"{self._folder}: there is no published policy of version {version}.")
         path = self._folder / f"{version}.json"
         try:
-            content = path.read_bytes()
+            content = read_plain(path, LARGEST["policy.json"])
             standing = msgspec.json.decode(content, type=Standing)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, BadFile, *UNREADABLE) as error:
             raise BundleError(f"{path}: expected a policy; the file is damaged ({type(error).__name__}).") from None
         if not version.endswith(f"-{_digest(content)}"):
             raise BundleError(f"{path}: it is not the policy that was published (SHA-256 differs).")

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import msgspec
 
+from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
 from shroff.decide.policy import Judge, Policy
-from shroff.errors import BadFile, BundleError, ConfigurationError, InvalidExpression, UnknownColumn
+from shroff.errors import BadFile, BadPayment, BundleError, ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.expression import parse
 from shroff.features.plan import Plan
 from shroff.package import Bundle
+from shroff.package.files import LARGEST
+from shroff.plain import read_plain
 
 Condition = Callable[[Mapping[str, Value]], Value]
 
@@ -65,8 +68,9 @@ def read(content: bytes, where: str) -> Policy:
     """
     try:
         return msgspec.json.decode(content, type=Policy)
-    except msgspec.MsgspecError as error:
-        raise ConfigurationError(f"{where}: expected a policy as JSON, got another: {error}.") from None
+    except UNREADABLE as error:
+        why = unreadable(error, content) or f"{error}."
+        raise ConfigurationError(f"{where}: expected a policy as JSON, got another: {why}") from None
 
 
 def read_file(path: Path) -> Policy:
@@ -77,13 +81,17 @@ def read_file(path: Path) -> Policy:
         ConfigurationError: it holds no policy.
     """
     try:
-        content = path.read_bytes()
+        content = read_plain(path.resolve(), LARGEST["policy.json"])
     except OSError as error:
         raise BadFile(f"{path}: expected a policy as JSON; the file cannot be read: {error.strerror}.") from None
     try:
         document = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError as error:
-        raise ConfigurationError(f"{path}: expected a policy as one JSON object, got another: {error}.") from None
+        require_keys_once(content)
+    except UNREADABLE as error:
+        why = unreadable(error, content) or f"{error}."
+        raise ConfigurationError(f"{path}: expected a policy as one JSON object, got another: {why}") from None
+    except BadPayment as error:
+        raise ConfigurationError(f"{path}: {error}") from None
     return read(bytes(document.get("policy", content)), str(path))
 
 

@@ -225,6 +225,8 @@ class Preparation:
 
 def _numeric(data: NumericJson) -> Numeric:
     spread = data.get("spread")
+    if not data["std"] > 0:
+        raise ConfigurationError("expected a standard deviation above 0")
     return Numeric(data["name"], data["mean"], data["std"], None if spread is None else Spread.from_json(spread))
 
 

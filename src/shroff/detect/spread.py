@@ -55,7 +55,11 @@ class Spread:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The spread that `to_json` wrote; raises KeyError, TypeError for anything else."""
-        return cls(**data | {"low": tuple(data["low"]), "high": tuple(data["high"])})
+        spread = cls(**data | {"low": tuple(data["low"]), "high": tuple(data["high"])})
+        numbers = (spread.mean, spread.median, spread.missing, *spread.low, *spread.high)
+        if not (len(spread.low) == len(spread.high) == len(TAILS) and {*map(type, numbers)} <= {int, float}):
+            raise TypeError("expected numbers, and two tails of them")
+        return spread
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON keeps to the bit."""

@@ -9,14 +9,14 @@
     thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were chosen
     metrics.json        figures on the training and the test part
 
-Nothing in it is executable: it is read as data, never unpickled. A bundle is written beside its place and
-renamed into it, so a folder with a manifest is a whole bundle.
+Nothing in it is executable: it is read as data, never unpickled. Files that the manifest does not list are no part of
+it: they are not read. A bundle is written beside its place and renamed into it, so a folder with a manifest is a whole
+bundle.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 import tempfile
@@ -31,14 +31,21 @@ import msgspec
 
 from shroff.collect import Schema
 from shroff.collect.extent import Extent
-from shroff.detect.calibration import Calibration
-from shroff.detect.preparation import Preparation
-from shroff.errors import BundleError
+from shroff.detect.calibration import Calibration, CalibrationJson
+from shroff.detect.preparation import Preparation, PreparationJson
+from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import HeldOut
 from shroff.features.define import FeatureGroup
+from shroff.package.files import Files, Manifest, read_files
 
 FORMAT: Final = 2
 _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    preparation: PreparationJson
+    calibration: CalibrationJson
+    conditions: tuple[str, ...]
 
 
 class _Thresholds(msgspec.Struct, frozen=True):
@@ -109,22 +116,9 @@ def save(bundle: Bundle, folder: str | Path) -> Bundle:
     target = Path(folder)
     require_free(target, overwrite=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    files = _files(bundle)
-    manifest = {
-        "format": FORMAT,
-        "name": bundle.name,
-        "created": bundle.created or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
-        "fingerprint": bundle.fingerprint,
-        "currency": bundle.currency,
-        "numbers": bundle.numbers,
-        "history": bundle.history,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-    }
     draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        for name, content in {**files, "manifest.json": _json(manifest)}.items():
-            _write(draft / name, content)
+        _packed(bundle, target).write(draft)
         if target.exists():
             old = draft.with_name(draft.name + ".old")
             target.rename(old)
@@ -138,44 +132,74 @@ def save(bundle: Bundle, folder: str | Path) -> Bundle:
     return load(target)
 
 
+def read(folder: str | Path) -> Files:
+    """Read the files of a bundle, each checked against the manifest; see `unpack`.
+
+    Raises:
+        BundleError: no bundle there, of another format, or a file that is missing, altered, too large or no file.
+    """
+    return read_files(Path(folder), FORMAT)
+
+
 def load(folder: str | Path) -> Bundle:
     """Read a bundle and check every file against the manifest.
 
     Raises:
-        BundleError: no bundle there, of another format, or a file that is missing or altered.
+        BundleError: no bundle there, of another format, or a file that is missing, altered, too large or no file.
     """
-    source = Path(folder)
-    manifest_bytes = _read(source, "manifest.json")
-    manifest = _decode(manifest_bytes, source / "manifest.json")
-    if manifest.get("format") != FORMAT:
-        raise BundleError(
-            f"{source}: expected a bundle of format {FORMAT}, got {manifest.get('format')}; train it again."
-        )
-    content = {name: _checked(source, name, digest) for name, digest in manifest["files"].items()}
+    return unpack(read(folder))
+
+
+def unpack(files: Files) -> Bundle:
+    """The bundle in files that were read.
+
+    Raises:
+        BundleError: it is not as this release writes it.
+    """
+    manifest = files.manifest
     try:
-        inputs = _decode(content["inputs.json"], source / "inputs.json")
-        thresholds = msgspec.json.decode(content.get("thresholds.json", b"{}"), type=_Thresholds)
+        inputs = files.decode("inputs.json", _Inputs)
+        thresholds = (
+            files.decode("thresholds.json", _Thresholds) if "thresholds.json" in files.content else _Thresholds()
+        )
         return Bundle(
-            name=manifest["name"],
-            schema=msgspec.json.decode(content["schema.json"], type=Schema),
-            groups=msgspec.json.decode(content["features.json"], type=tuple[FeatureGroup, ...]),
-            preparation=Preparation.from_json(inputs["preparation"]),
-            calibration=Calibration.from_json(inputs["calibration"]),
-            conditions=tuple(inputs["conditions"]),
-            policy=_decode(content["policy.json"], source / "policy.json"),
-            metrics=_decode(content["metrics.json"], source / "metrics.json"),
-            fingerprint=manifest["fingerprint"],
-            currency=manifest["currency"],
-            numbers=tuple(manifest.get("numbers", ())),
-            history=msgspec.convert(manifest.get("history"), Extent | None),
-            model=content["model.onnx"],
+            name=manifest.name,
+            schema=files.decode("schema.json", Schema),
+            groups=files.decode("features.json", tuple[FeatureGroup, ...]),
+            preparation=Preparation.from_json(inputs.preparation),
+            calibration=Calibration.from_json(inputs.calibration),
+            conditions=inputs.conditions,
+            policy=files.decode("policy.json", dict[str, Any]),
+            metrics=files.decode("metrics.json", dict[str, Any]),
+            fingerprint=manifest.fingerprint,
+            currency=manifest.currency,
+            numbers=manifest.numbers,
+            history=manifest.history,
+            model=files.model(),
             held_out=thresholds.held_out,
             chosen=thresholds.chosen,
-            created=manifest["created"],
-            digest=hashlib.sha256(manifest_bytes).hexdigest(),
+            created=manifest.created,
+            digest=files.digest,
         )
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise BundleError(f"{source}: the bundle is not as this release writes it ({error}); train it again.") from None
+    except (ConfigurationError, DataError) as error:
+        # definitions that do not fit together
+        raise BundleError(f"{files.folder}: {error}") from None
+
+
+def _packed(bundle: Bundle, folder: Path) -> Files:
+    content = _files(bundle)
+    manifest = Manifest(
+        format=FORMAT,
+        name=bundle.name,
+        created=bundle.created or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        fingerprint=bundle.fingerprint,
+        currency=bundle.currency,
+        numbers=bundle.numbers,
+        history=bundle.history,
+        versions={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        files={name: hashlib.sha256(one).hexdigest() for name, one in content.items()},
+    )
+    return Files(folder, manifest, _json(manifest), content)
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
@@ -198,31 +222,3 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
 
 def _json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1)
-
-
-def _decode(content: bytes, where: Path) -> Any:
-    try:
-        return msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        raise BundleError(f"{where}: expected JSON; the file is damaged.") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError:
-        raise BundleError(f"{folder}: expected a bundle with a file `{name}`, found none.") from None
-
-
-def _checked(folder: Path, name: str, digest: str) -> bytes:
-    content = _read(folder, name)
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise BundleError(f"{folder}: `{name}` is not the file the bundle was made with (SHA-256 differs).")
-    return content

@@ -1,0 +1,55 @@
+"""Reading a file that somebody else made: a plain one, no longer than it may be."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from shroff.errors import BadFile
+
+_KINDS: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """The content of a regular file; a symbolic link is not followed, and nothing else is waited for.
+
+    Raises:
+        FileNotFoundError: there is none.
+        BadFile: it is no regular file, holds more than `limit` bytes, cannot be read, or changes meanwhile.
+    """
+    if "\0" in str(path):
+        raise BadFile("expected the name of a file, got one with a NUL.")
+    # without waiting: a named pipe opens only when somebody writes to it
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  # what was opened is what is looked at
+            found = os.fstat(file.fileno())
+            _require_regular(path, found)
+            if found.st_size > limit:
+                raise BadFile(f"{path}: expected at most {limit:,} bytes, got {found.st_size:,}.")
+            content = file.read(found.st_size + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        with suppress(OSError):
+            _require_regular(path, path.lstat())
+        raise BadFile(f"{path}: cannot be read: {error.strerror}.") from None
+    if len(content) != found.st_size:
+        raise BadFile(f"{path}: changes while it is read; try again when it is written.")
+    return content
+
+
+def _require_regular(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise BadFile(f"{path}: expected a regular file, got {kind}.")
