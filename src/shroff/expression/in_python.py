@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, SupportsFloat, TypeAlias, cast
+from typing import Final, SupportsFloat, TypeAlias
 
 from shroff.errors import BadPayment
 from shroff.expression.like import python_regex
 from shroff.expression.tree import Call, Column, Constant, In, InList, Like, Node, Value
+from shroff.generated import define, function
 
 Closure: TypeAlias = Callable[[Mapping[str, Value]], Value]
 
@@ -23,10 +24,7 @@ def to_closure(node: Node) -> Closure:
     """The function of a tree whose named lists are bound; it reads `row[column]`, missing means null."""
     writer = _Writer()
     writer.finish(node)
-    source = "\n    ".join(["def condition(row):", *writer.lines])
-    namespace = writer.namespace
-    exec(compile(source, "<shroff.expression>", "exec"), namespace)
-    return cast(Closure, namespace["condition"])
+    return define(function("condition(row)", writer.lines), writer.namespace)
 
 
 def _number(value: Value, column: str) -> float | None:

@@ -89,6 +89,11 @@ class OnlineEngine:
         self._pending.unpack(snapshot.pending)
 
     @property
+    def source(self) -> str:
+        """The Python that was generated for the plan; tracebacks and debuggers show it too."""
+        return self.tracks.source
+
+    @property
     def newest(self) -> int:
         """The latest event time seen, in microseconds; windows are kept whole for `lateness` before it."""
         return self.tracks.watermark + self.tracks.lateness

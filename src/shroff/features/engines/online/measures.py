@@ -28,6 +28,7 @@ from shroff.features.engines.online.names import Names, Sightings
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Measure, Slot, Stream
 from shroff.features.window import Window
+from shroff.generated import define, function
 
 Code = str
 """A Python expression."""
@@ -111,15 +112,13 @@ def values_in(code: Code, schema: Schema) -> Iterator[Code]:
 
 def compile_timeline(layout: Layout) -> Callable[[], Timeline]:
     """The function that gives a timeline without events."""
-    return eval(f"lambda: {layout.timeline}", dict(HELPERS))  # type: ignore[no-any-return]  # it is just defined
+    return define(function("timeline()", [f"return {layout.timeline}"]), dict(HELPERS))
 
 
 def compile_event(layout: Layout) -> Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]]:
     """The function that gives an event: its time, and what it gives the columns."""
-    lines = ["def event(payment, values, time):", *values_in(layout.event, layout.schema), f"return {layout.event}"]
-    names = dict(HELPERS)
-    exec("\n ".join(lines), names)
-    return names["event"]  # type: ignore[return-value]  # it was just defined
+    lines = [*values_in(layout.event, layout.schema), f"return {layout.event}"]
+    return define(function("event(payment, values, time)", lines), dict(HELPERS))
 
 
 def _cell(part: Part, column: str | None, schema: Schema) -> Code:

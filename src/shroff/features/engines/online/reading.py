@@ -1,7 +1,7 @@
 """One function for all aggregates of a payment, written for a plan: it reads every window and adds the payment.
 
-It is Python made from the expressions of `measures`, in the way that `dataclasses` makes an `__init__`. What a user
-named enters it as a literal, never as code.
+It is Python made from the expressions of `measures`: a call per measure would cost half as much again. What a user
+named enters it as a literal, never as code. `OnlineEngine.source` shows it, and so do tracebacks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from shroff.features.engines.online.measures import HELPERS, Code, nothing, valu
 from shroff.features.engines.online.track import Track
 from shroff.features.plan import Measure, Output, Plan, Slot
 from shroff.features.window import FOREVER, Window
+from shroff.generated import define, function
 
 Observe = Callable[[Payment, int], dict[str, Value]]
 """The aggregates of a payment by name, given the watermark; later payments see it."""
@@ -24,8 +25,17 @@ Cells = dict[tuple[Slot, Measure], Code]
 """The variable that holds what was read."""
 
 
-def compile_observe(plan: Plan, tracks: Sequence[Track]) -> Observe:
-    """The function of a plan over these timelines."""
+def observe_source(plan: Plan, tracks: Sequence[Track]) -> Code:
+    """The source of the function of a plan over these timelines."""
+    entities = dict.fromkeys(track.columns for track in tracks)
+    lines = [line for columns in entities for line in _entity(columns, plan, tracks)]
+    start = ["values, time = payment.values, payment.time", *values_in("\n".join(lines), plan.schema)]
+    features = ", ".join(f"{output.name!r}: f{place}" for place, output in enumerate(plan.outputs))
+    return function("observe(payment, watermark)", [*start, *lines, f"return {{{features}}}"])
+
+
+def compile_observe(source: Code, plan: Plan, tracks: Sequence[Track]) -> Observe:
+    """The function of that source over these timelines."""
     names = HELPERS | {"bisect_right": bisect_right, "FOREVER": FOREVER}
     for place, track in enumerate(tracks):
         names |= {f"get{place}": track.timelines.get, f"touch{place}": track.timelines.move_to_end}
@@ -36,13 +46,7 @@ def compile_observe(plan: Plan, tracks: Sequence[Track]) -> Observe:
             f"where{place}": track.where,
         }
     names |= {f"formula{place}": output.recipe.formula for place, output in enumerate(plan.outputs)}
-    entities = dict.fromkeys(track.columns for track in tracks)
-    lines = [line for columns in entities for line in _entity(columns, plan, tracks)]
-    start = ["values, time = payment.values, payment.time", *values_in("\n".join(lines), plan.schema)]
-    features = ", ".join(f"{output.name!r}: f{place}" for place, output in enumerate(plan.outputs))
-    exec("\n ".join(["def observe(payment, watermark):", *start, *lines, f"return {{{features}}}"]), names)
-    observe: Observe = names["observe"]  # type: ignore[assignment]  # it was just defined
-    return observe
+    return define(source, names)
 
 
 def _entity(columns: Sequence[str], plan: Plan, tracks: Sequence[Track]) -> Iterator[Code]:
@@ -54,6 +58,7 @@ def _entity(columns: Sequence[str], plan: Plan, tracks: Sequence[Track]) -> Iter
     for place, track in enumerate(tracks):
         if track.columns == columns:
             cells |= {read: f"m{place}_{at}" for at, read in enumerate(track.layout.reads)}
+            yield f" # timelines {place}: of payments{''.join(f' and their {event}s' for event in track.later)}"
             yield from _timeline(place, track, cells)
     outputs = [place for place, output in enumerate(plan.outputs) if output.inputs[0].stream.columns == columns]
     yield from (f" f{place} = {_feature(place, plan.outputs[place], cells)}" for place in outputs)

@@ -8,7 +8,7 @@ from typing import Final
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Packed
-from shroff.features.engines.online.reading import compile_observe
+from shroff.features.engines.online.reading import compile_observe, observe_source
 from shroff.features.engines.online.track import Key, Track, together
 from shroff.features.engines.rows import reader
 from shroff.features.plan import Later, Plan, Stream
@@ -23,6 +23,7 @@ class Tracks:
     """Timelines that payments, results and labels extend, and the features that follow from them.
 
     `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before the newest.
+    `source` is the Python that was generated for the plan: it reads every window of a payment and adds it.
     """
 
     def __init__(self, plan: Plan, *, lateness: str) -> None:
@@ -31,7 +32,8 @@ class Tracks:
         self.watermark = 0
         self.tracks = [Track(streams, plan.schema) for streams in together(plan.streams)]
         self.later = [track for track in self.tracks if track.later]
-        self._observe = compile_observe(plan, self.tracks)
+        self.source = observe_source(plan, self.tracks)
+        self._observe = compile_observe(self.source, plan, self.tracks)
         self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
         self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
 

@@ -1,0 +1,43 @@
+"""The plan whose generated function stands in `observe.txt`; `PYTHONPATH=tests python -m golden.observe` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from shroff import Entity, FeatureGroup, Schema
+from shroff.features.engines.online import OnlineEngine
+
+GOLDEN: Final = Path(__file__).with_suffix(".txt")
+SCHEMA = Schema(
+    id="payment_id",
+    time="created_at",
+    amount="amount",
+    currency="currency",
+    label="is_fraud",
+    result="result",
+    nominal=["mcc"],
+)
+card, merchant = Entity("card", "card_id"), Entity("merchant", "merchant_id")
+VELOCITY = FeatureGroup(
+    "velocity",
+    version=1,
+    description="One feature for each way in which a window is read",
+    features=[
+        card.count(["1h", "1d"]),
+        card.count("1d", where="result = 'failed'", name="card_failed_1d"),
+        card.total("amount", "1d", resolution="1h"),
+        card.distinct("merchant_id", "1d"),
+        card.max("amount", "1d", include_current=True),
+        merchant.risk("7d", delay="7d"),
+    ],
+)
+
+
+def engine() -> OnlineEngine:
+    """An engine of the plan, without state."""
+    return OnlineEngine([VELOCITY], SCHEMA.with_keys(VELOCITY.key_columns))
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(engine().source)
