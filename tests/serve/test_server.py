@@ -152,7 +152,7 @@ def test_a_ledger_that_another_process_writes_is_waited_for(bundle_folder: Path,
     starting = threading.Thread(target=service.__enter__)
     with Ledger(service.ledger):
         starting.start()
-        until(lambda: service.log.exists() and "another process writes it" in service.log.read_text())
+        until(lambda: service.url and "another process writes it" in service.log.read_text())
         refused = service.request("GET", "/health/ready")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "another process writes it" in refused.json()["detail"]

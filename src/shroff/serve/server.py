@@ -22,8 +22,8 @@ from shroff.decide.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.package import Bundle, load
 from shroff.serve.app import App
-from shroff.serve.connection import Connection
 from shroff.serve.control import Gate, Keys, Lists, LiveLists, LiveRates, StoredRates
+from shroff.serve.fence import http_protocol
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
@@ -242,7 +242,7 @@ def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=Connection,
+        http=http_protocol(),
         ws="none",
         lifespan="on",
         log_config=None,
