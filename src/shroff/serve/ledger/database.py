@@ -32,7 +32,7 @@ VERSION = 3
 _BEFORE = 2
 """A format that is brought to this one where it is."""
 
-_METADATA = MetaData()
+METADATA = MetaData()
 # spelt out, not bound: a partial index serves only a query that repeats its condition
 PAYMENTS = text("kind = 'payment'")
 RESULTS = text("kind <> 'payment' AND kind <> 'label'")
@@ -41,7 +41,7 @@ STARTS = text("kind = 'start'")
 
 RECORDS = Table(
     "shroff_ledger",
-    _METADATA,
+    METADATA,
     # in SQLite only the exact type INTEGER makes the key the row's own address
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
@@ -83,7 +83,7 @@ _STARTS = Index("shroff_ledger_start", RECORDS.c.seq, sqlite_where=STARTS, postg
 # missing from the end is seen too
 HEAD = Table(
     "shroff_ledger_head",
-    _METADATA,
+    METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),
@@ -187,7 +187,7 @@ def prepare(database: Backend, connection: Connection) -> Head:
     """
     with connection.begin():
         connection.exec_driver_sql(database.turn)
-        _METADATA.create_all(connection)
+        METADATA.create_all(connection)
         version = connection.scalar(select(HEAD.c.version))
         if version is None:
             connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})

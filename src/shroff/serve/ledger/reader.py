@@ -24,6 +24,7 @@ from shroff.errors import BrokenChain, LedgerAway
 from shroff.serve.ledger.database import (
     HEAD,
     LABELS,
+    METADATA,
     PAYMENTS,
     RECORDS,
     RESULTS,
@@ -37,6 +38,7 @@ from shroff.serve.ledger.database import (
 )
 from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
 from shroff.serve.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, link, stored
+from shroff.serve.ledger.shape import require_shape, require_sound
 
 Rows = TypeVar("Rows")
 
@@ -48,6 +50,8 @@ _LOOK_UP = 2.0  # seconds that a look-up waits for the database: payments wait m
 _NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
 _EVERYTHING = select(*_NAMES).select_from(RECORDS)
 _seq = RECORDS.c.seq
+# what somebody put beside the chain is never read; `+`: no index is to be looked through for it
+_CHAINED = text("+seq BETWEEN 1 AND (SELECT seq FROM shroff_ledger_head)")
 
 
 class Finder:
@@ -62,7 +66,7 @@ class Finder:
         self._connection: Connection | None = None
         self._cursor: Cursor | None = None
         self._silent_until = 0.0
-        query = _EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"))
+        query = _EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"), _CHAINED)
         self._queries = {
             kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",)) for kind in KINDS
         }
@@ -161,7 +165,7 @@ def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[St
 
 def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
     """The numbers of the records of payments, of those that are there."""
-    query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS), dict[str, int]()
+    query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS, _CHAINED), dict[str, int]()
     with unavailable("look for payments"), reading(database) as connection:
         database.hurry(connection, _LOOK_UP)
         for start in range(0, len(payment_ids), _PAGE):
@@ -173,7 +177,7 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
 def last_start(database: Backend) -> StoredEntry | None:
     """The last record of a start."""
     with unavailable("look for the last start"), reading(database) as connection:
-        row = connection.execute(_EVERYTHING.where(STARTS).order_by(_seq.desc()).limit(1)).one_or_none()
+        row = connection.execute(_EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)).one_or_none()
     return None if row is None else stored(row)
 
 
@@ -187,13 +191,19 @@ def verify(database: Backend, after: Head) -> Head:
     """The last record, after proving each from the one before it, behind one that is taken for proved.
 
     Raises:
-        BrokenChain: a record was changed, removed, added or moved; names the first.
+        BrokenChain: a record was changed, removed, added or moved, and the first is named; or something of the tables
+            is not as the ledger made it.
     """
-    ends = select(HEAD.c.seq, HEAD.c.chain, select(func.max(_seq)).scalar_subquery())
+    lowest, highest = (select(one(_seq)).scalar_subquery() for one in (func.min, func.max))
     with unavailable("verify the ledger"), reading(database) as connection:
         head(connection)  # of a format that is chained like this
-        last, end, highest = connection.execute(ends).one()
+        require_shape(connection, METADATA)
+        last, end, first, newest = connection.execute(select(HEAD.c.seq, HEAD.c.chain, lowest, highest)).one()
         seq, chain = after
+        if seq == 0:
+            require_sound(connection)
+        if first is not None and first < 1:
+            raise _changed(first, "was not written by the ledger, whose first one is 1")
         for row in _rows(connection, _EVERYTHING, seq, last):
             seq += 1
             if row[0] != seq:
@@ -203,7 +213,7 @@ def verify(database: Backend, after: Head) -> Head:
                 raise _changed(seq, "does not follow from the record before it")
     if seq < last:
         raise _changed(seq + 1, "is missing")
-    if (highest or 0) > last:
+    if (newest or 0) > last:
         raise _changed(last + 1, "was not written by the ledger")
     if chain != end:
         raise _changed(last, "is not the one that was written last")
