@@ -35,12 +35,13 @@ serve(bundle or None, port=0, warm=warm or None, settings=settings, keys=bool(ke
 
 @dataclass
 class Service:
-    """Starts on entry, is told to stop on exit."""
+    """Starts on entry, is told to stop on exit; `ready` is the status that `/health/ready` comes to."""
 
     bundle: Path | None
     home: Path
     warm: Path | None = None
     keys: bool = False
+    ready: int = 200
     environment: Mapping[str, str] = field(default_factory=dict)
     url: str = field(init=False, default="")
     process: subprocess.Popen[str] = field(init=False)
@@ -63,7 +64,7 @@ class Service:
         return self
 
     def _wait_until_ready(self) -> None:
-        until(lambda: self.request("GET", "/health/ready").status_code == 200, said=self.log.read_text)
+        until(lambda: self.request("GET", "/health/ready").status_code == self.ready, said=self.log.read_text)
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:

@@ -77,9 +77,18 @@ def test_a_score_that_is_no_number_gives_no_probability(model: bytes) -> None:
     assert (assessment.probability, assessment.verdict.action) == (None, "review")
 
 
-def test_a_value_too_large_for_a_float32_is_no_error(model: bytes) -> None:
-    (assessment,) = Decider(make_bundle(model)).assess([VALUES | {"amount": 1e300}])
-    assert assessment.probability == pytest.approx(1.0)
+@pytest.mark.parametrize("amount", [1e300, -1e300])
+def test_a_value_too_large_for_a_float32_has_no_score_of_either_sign(model: bytes, amount: float) -> None:
+    (assessment,) = Decider(make_bundle(model)).assess([VALUES | {"amount": amount}])
+    assert (assessment.probability, assessment.verdict.action) == (None, "review")
+
+
+def test_payments_in_a_row_without_a_score_are_counted(model: bytes) -> None:
+    decider = Decider(make_bundle(model))
+    odd, well = VALUES | {"amount": 1e300}, VALUES
+    for payments, unscored in (([odd], 1), ([odd, odd], 3), ([odd, well, odd], 1), ([well], 0), ([well, odd], 1)):
+        decider.assess(payments)
+        assert decider.unscored == unscored
 
 
 @pytest.mark.parametrize(

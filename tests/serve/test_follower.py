@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -13,12 +14,15 @@ import msgspec
 import pytest
 
 import patience
+from package.test_trial import loop
+from package.test_trial import model as endless
 from serve.audit import assert_equal_to_batch, body, read_ledger
 from serve.conftest import POLICY, VELOCITY, card, make_bundle, merchant
 from serve.service import KEY, Service
 from shroff import FeatureGroup
 from shroff.client import Client
 from shroff.decide.models import Models
+from shroff.decide.pointers import Role
 from shroff.detect.preparation import Numeric
 from shroff.errors import BundleError, LedgerAway
 from shroff.package import Bundle, save
@@ -184,6 +188,19 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     (models.folder / "pointers.json").write_bytes(b"{")
     assert look() == (first.version, False)
     scorer.close()
+
+
+@pytest.mark.parametrize("role", ["production", "shadow"])
+def test_a_model_that_may_not_run_is_not_taken_up(scorer: Scorer, tmp_path: Path, role: Role) -> None:
+    bad, before = save(make_bundle(endless(loop())), tmp_path / "bad"), scorer.bundle
+    place = tmp_path / "models" / "versions" / bad.version
+    shutil.copytree(tmp_path / "bad", place)  # `publish` would refuse it
+    pointers = {"production": before.version, role: bad.version}
+    (tmp_path / "models" / "pointers.json").write_bytes(msgspec.json.encode(pointers))
+    follower = Follower(Models(tmp_path / "models"), scorer)
+    asyncio.run(follower.look())
+    assert "has a loop" in str(follower.failure)
+    assert (scorer.bundle, scorer.shadow, scorer.decider.failure) == (before, None, None)
 
 
 def test_a_model_is_taken_when_the_ledger_is_back(

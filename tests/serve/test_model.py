@@ -56,10 +56,10 @@ def test_no_rows_have_no_scores(model: bytes) -> None:
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(BundleError, match="cannot load"):
+    with pytest.raises(BundleError, match="cannot be loaded"):
         Model(b"no model", PREPARATION)
 
 
 def test_a_model_of_other_inputs_is_refused(model: bytes) -> None:
-    with pytest.raises(BundleError, match="cannot run"):
+    with pytest.raises(BundleError, match="cannot be loaded and run"):
         Model(model, Preparation.plain(["a"]))

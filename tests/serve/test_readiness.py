@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from package.test_trial import loop, model
 from patience import until
 from serve.asking import decide, refusal, run
+from serve.conftest import make_bundle
 from serve.service import Service
 from shroff.errors import LedgerUnavailable
+from shroff.package import save
+from shroff.serve.health import ready
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -65,3 +70,24 @@ def test_a_payment_that_is_decided_tells_it_too(scorer: Scorer, pay: Pay, tmp_pa
         (tmp_path / "elsewhere.db").rename(file)
     until(lambda: scorer.unready is None)
     assert run(decide(scorer, sent))["payment_id"] == sent["payment_id"]
+
+
+def test_a_model_that_may_not_run_leaves_the_policy_to_decide(tmp_path: Path, pay: Pay) -> None:
+    save(make_bundle(model(loop())), tmp_path / "bundle")
+    with Service(tmp_path / "bundle", tmp_path / "home", ready=503) as service:
+        until(lambda: "has a loop" in service.request("GET", "/health/ready").text)
+        decided = service.request("POST", "/v1/decisions", json=pay()).json()
+        assert (decided["degraded"], decided["probability"], decided["action"]) == (True, None, "review")
+
+
+def test_readiness_says_that_nothing_gets_a_score(scorer: Scorer, pay: Pay) -> None:
+    well = scorer.decider._score
+    scorer.decider._score = lambda rows: [math.inf] * len(rows)
+    for _ in range(19):
+        assert run(decide(scorer, pay()))["degraded"]
+    assert ready(scorer).degraded is None, "some clients send odd values"
+    run(decide(scorer, pay()))
+    assert ready(scorer).degraded == "the model gave no number as the score of the last 20 payments"
+    scorer.decider._score = well
+    assert not run(decide(scorer, pay()))["degraded"]
+    assert ready(scorer).degraded is None

@@ -277,7 +277,7 @@ def test_a_start_that_fails_can_be_tried_again(bundle: Bundle, tmp_path: Path, p
 def test_a_model_that_does_not_load_degrades(ledger_url: str, pay: Pay, model: bytes) -> None:
     scorer = Scorer(make_bundle(b"no model"), Ledger(ledger_url), key=KEY)
     scorer.start()
-    assert "cannot load" in str(scorer.unready)
+    assert "the model cannot be loaded" in str(scorer.unready)
     plain = run(decide(scorer, pay()))
     assert (plain["action"], plain["probability"], plain["degraded"]) == ("review", None, True)
     ruled = run(decide(scorer, pay(host_id="10.6.6.6")))

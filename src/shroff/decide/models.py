@@ -31,6 +31,7 @@ from shroff.errors import BundleError, ConfigurationError, NotFound
 from shroff.package import Bundle, load, read, unpack
 from shroff.package.compare import differences
 from shroff.package.files import MANIFEST, Files
+from shroff.package.trial import try_model
 from shroff.private import private_folder
 
 _POINTERS: Final = "pointers.json"
@@ -95,13 +96,14 @@ class Models:
             own_policy: put the policy it was packaged with in force, instead of the one that was published.
 
         Raises:
-            BundleError: it is incomplete or altered.
+            BundleError: it is incomplete or altered, its model does not pass its trial, or its own policy does not fit.
             ConfigurationError: its schema differs, the published policy does not fit it, or the note is too long.
         """
         if own_policy and role == "shadow":
             raise ConfigurationError("expected a policy beside the model in production: a shadow decides nothing.")
         files, made = read(bundle), _signed(by, note)
         loaded = unpack(files)
+        _require_sound(loaded)
         with self._turn() as pointers:
             if not accept_schema:
                 self._require_same_schema(pointers, loaded)
@@ -310,6 +312,15 @@ class Models:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.pointers
+
+
+def _require_sound(bundle: Bundle) -> None:
+    """Raise `BundleError` unless a bundle can decide by itself."""
+    try_model(bundle.model, bundle.preparation)
+    try:
+        fit(own(bundle).policy, bundle)
+    except ConfigurationError as error:
+        raise BundleError(f"the bundle does not fit together: {error}") from None
 
 
 def _signed(by: str | None, note: str | None) -> Signature:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from math import isfinite
 from time import perf_counter_ns
 
 import msgspec
@@ -19,7 +20,7 @@ from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
 from shroff.decide.ruled import UNSCORED, RuleReasons
 from shroff.decide.standing import Standing, conditions, kinds_of, own
 from shroff.detect.preparation import Row
-from shroff.errors import BundleError, DataError, Unavailable
+from shroff.errors import BundleError, Unavailable
 from shroff.package import Bundle
 from shroff.serve.control.lists import Effective
 from shroff.serve.model import Matrix, Model
@@ -71,6 +72,8 @@ class Decider:
                 raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
         self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
         self.failure: str | None = None
+        self.unscored = 0
+        """Payments in a row that the model gave no number."""
         self.scored = 0  # when the last scores were there, nanoseconds of `time.perf_counter_ns`
         self._score = self._load(bundle)
 
@@ -120,6 +123,8 @@ class Decider:
         scores = self._scores(matrix)
         self.scored = perf_counter_ns()
         probabilities = [self._probability(score) for score in scores]
+        if None in probabilities or self.unscored:
+            self._count_unscored(probabilities)
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
         assessed = [Assessment(*pair, ()) for pair in zip(probabilities, verdicts, strict=True)]
         # what is simply approved costs nothing more
@@ -144,7 +149,7 @@ class Decider:
             Unavailable: the model cannot score now.
         """
         if self._score is None:
-            raise Unavailable(f"the model cannot score: {self.failure}")
+            raise Unavailable(f"the service cannot score: {self.failure}")
         try:
             scores = self._score(matrix)
         except BundleError as error:
@@ -181,13 +186,12 @@ class Decider:
         return scores
 
     def _probability(self, score: float | None) -> float | None:
-        if score is None:
-            return None
-        try:
-            return self._calibrate(score)
-        except DataError:
-            # not a number: no probability is better than a wrong one
-            return None
+        # not a number, or beyond all of them: no probability is better than a wrong one
+        return self._calibrate(score) if score is not None and isfinite(score) else None
+
+    def _count_unscored(self, probabilities: Sequence[float | None]) -> None:
+        scored = [at for at, one in enumerate(probabilities) if one is not None]
+        self.unscored = len(probabilities) - 1 - scored[-1] if scored else self.unscored + len(probabilities)
 
     def _flags(self, assessment: Assessment) -> bool:
         """Whether the model by itself would not have approved what is not approved."""

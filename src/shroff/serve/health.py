@@ -15,7 +15,7 @@ class Health(msgspec.Struct, omit_defaults=True):
 
     status: Literal["live", "ready"]
     degraded: str | None = None
-    """Why payments are decided without features now: then the policy decides."""
+    """Why payments are decided without features or without a score now: then the policy decides."""
     notice: str | None = None
     start: Start | None = None
     """What the service started from."""

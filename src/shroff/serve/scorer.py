@@ -32,6 +32,8 @@ from shroff.serve.state import Mark, State, States
 
 _TOGETHER: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
+_UNSCORED: Final = 20
+"""Payments in a row without a score that are no chance."""
 _LOOK: Final = 0.02
 """Seconds between two looks whether others are there."""
 _log = logging.getLogger("shroff.serve")
@@ -182,7 +184,10 @@ class Scorer(Intake):
 
     @property
     def degraded(self) -> str | None:
-        """Why payments are decided without features now; None when they are not."""
+        """Why payments are decided without features or without a score now; None when they are not."""
+        unscored = self.decider.unscored
+        if self._state.failure is None and unscored >= _UNSCORED:
+            return f"the model gave no number as the score of the last {unscored:,} payments"
         return self._state.failure
 
     @property
@@ -275,6 +280,9 @@ class Scorer(Intake):
             return
         _require_currency(bundle, self.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle, standing)
+        if decider.failure is not None:
+            # the model that decides can score
+            raise BundleError(decider.failure)
         if (bundle.groups, bundle.schema) == (self.bundle.groups, self.bundle.schema):
             self._use(bundle, decider, self._state)
             return

@@ -61,13 +61,15 @@ class Shadow:
         standing: the policy by which the candidate would decide; by default the one that it was packaged with.
 
     Raises:
-        BundleError: it reads what the model in production does not compute.
+        BundleError: its model cannot score, or reads what the model in production does not compute.
         ConfigurationError: the policy does not fit the candidate.
     """
 
     def __init__(self, candidate: Bundle, production: Bundle, standing: Standing | None = None) -> None:
         self.bundle = candidate
         self.decider = Decider(candidate, standing)
+        if self.decider.failure is not None:
+            raise BundleError(f"the shadow cannot score: {self.decider.failure}")
         self._require_same_inputs(candidate, production)
         self._waiting: deque[tuple[str, Values, Assessment]] = deque()
         self._acted: OrderedDict[str, tuple[Action, Action]] = OrderedDict()

@@ -253,7 +253,7 @@ def test_a_length_beyond_the_bytes_is_refused() -> None:
 
 def test_a_model_that_cannot_score_refuses() -> None:
     decider = Decider(make_bundle(b"no model"))
-    with pytest.raises(Unavailable, match="the model cannot score: ONNX Runtime"):
+    with pytest.raises(Unavailable, match="the service cannot score: the model cannot be loaded"):
         decider.rate(np.zeros((1, 10), dtype=np.float32))
 
 

@@ -1,0 +1,115 @@
+"""A model on trial: its graph is run in a process of its own, with limits, before any other process loads it.
+
+A graph is a program by whoever made the bundle: it may go on for ever, take all memory, name files to read, or answer
+no number. The trial scores rows as usual as those of training, most of which must get a number, and rows of all sizes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shroff.detect.preparation import Numeric, Preparation
+from shroff.errors import BundleError
+
+Matrix = NDArray[np.float32]
+
+SECONDS: Final = 10
+"""Seconds of processor time that a trial may take, and one more for each 20 MB of the model."""
+MEMORY: Final = 1 << 30
+"""Bytes that it may take, besides six times the size of the model."""
+_PATIENCE: Final = 20
+"""On a machine that is busy with other things, a trial may last so many times its processor time."""
+_USUAL: Final = 32
+_WILD: Final = 64
+_RUN: Final = str(Path(__file__).with_name("trial_run.py"))
+_passed: dict[bytes, bool] = {}
+"""The models that passed in this process, by what was tried; what did not pass is tried again."""
+
+
+def try_model(model: bytes, preparation: Preparation) -> bool:
+    """Run a model on rows that its inputs may have; whether rows score the same in batches as alone.
+
+    Raises:
+        BundleError: it does not end in time, takes too much memory, has a loop, does not fit its inputs, or gives no
+            number for most usual rows.
+    """
+    usual, wild = _usual(preparation), _wild(preparation)
+    tried = sha256(model + usual.tobytes() + wild.tobytes()).digest()
+    if tried not in _passed:
+        _passed[tried] = _judged(_run(model, usual, wild))
+    return _passed[tried]
+
+
+def _judged(found: dict[str, Any]) -> bool:
+    if "refused" in found:
+        raise BundleError(f"the model {found['refused']}.")
+    if found["numbers"] * 2 < _USUAL:
+        raise BundleError(
+            f"the model gives no number as the score of {_USUAL - found['numbers']} of {_USUAL} usual rows."
+        )
+    return bool(found["together"])
+
+
+def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
+    seconds = SECONDS + len(model) // 20_000_000
+    head = {
+        "seconds": seconds,
+        "memory": MEMORY + 6 * len(model),
+        "model": len(model),
+        "columns": usual.shape[1],
+        "usual": len(usual),
+        "wild": len(wild),
+    }
+    given = json.dumps(head).encode() + b"\n" + model + usual.tobytes() + wild.tobytes()
+    try:
+        # -P: what lies beside that file is not importable by its bare name
+        command, wait = [sys.executable, "-P", _RUN], _PATIENCE * seconds
+        done = subprocess.run(command, input=given, capture_output=True, timeout=wait, check=False)
+        found: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return {"refused": f"does not end in {_PATIENCE * seconds} seconds"}
+    except ValueError:
+        return {"refused": _death(done.returncode, seconds)}
+    except OSError as error:
+        return {"refused": f"cannot be tried in a process of its own ({error.strerror})"}
+    return found
+
+
+def _death(code: int, seconds: int) -> str:
+    if code in (-24, -9):  # SIGXCPU, or SIGKILL by the harder limit
+        return f"takes more than {seconds} seconds to score {_USUAL + _WILD} rows"
+    return f"ends the process that tries it (code {code}), as one does that needs too much memory"
+
+
+def _usual(preparation: Preparation) -> Matrix:
+    """Inputs as most training rows have them: none missing, no value far out."""
+    random = np.random.default_rng(1)
+    columns = [_typical(column, random) for column in preparation.numeric]
+    codes = [np.arange(_USUAL) % many for many in preparation.nominal_codes.values()]
+    return np.column_stack([*columns, *codes]).astype(np.float32)
+
+
+def _typical(column: Numeric, random: np.random.Generator) -> NDArray[np.float64]:
+    if column.spread is None:
+        return np.zeros(_USUAL)
+    low, high = column.spread.usual
+    with np.errstate(over="ignore"):
+        return (random.choice([low, column.spread.median, high], _USUAL) - column.mean) / column.std
+
+
+def _wild(preparation: Preparation) -> Matrix:
+    """Inputs of all sizes, some missing, with every nominal code in turn."""
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((_WILD, len(preparation.names))) * 10 ** random.uniform(-2, 2, (_WILD, 1))
+    rows[random.random(rows.shape) < 0.05] = np.nan
+    for column, codes in preparation.nominal_codes.items():
+        rows[:, column] = np.arange(_WILD) % codes
+    return rows.astype(np.float32)

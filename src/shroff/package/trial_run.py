@@ -1,0 +1,81 @@
+"""What a trial runs in a process of its own: a graph, within limits, on rows from standard input.
+
+It is run as a file and imports nothing of ours, which takes a third of a second. See `trial`.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+
+_ENDLESS: Final = "Loop"
+"""The one operator whose turns are counted by values, and so by payments: all others end."""
+_BATCHES: Final = (2, 3, 4, 5, 8, 16, 31, 64)
+
+
+def main(source: BinaryIO) -> dict[str, Any]:
+    """The head is a line of JSON: `seconds`, `memory`, the `model`'s bytes, and the `columns` of two blocks of rows."""
+    head = json.loads(source.readline())
+    resource.setrlimit(resource.RLIMIT_CPU, (head["seconds"], head["seconds"] + 1))
+    content = source.read(head["model"])
+    usual, wild = (_rows(source, size, head["columns"]) for size in (head["usual"], head["wild"]))
+    _bound_memory(head["memory"])
+    model = onnx.load_model_from_string(content)
+    if any(map(_loops, (model.graph, *model.functions))):
+        return {"refused": "has a loop, which could go on for ever: use operators that end by themselves"}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    scores = session.run(["score"], {"X": usual})[0]
+    if not isinstance(scores, np.ndarray) or scores.shape != (len(usual),) or scores.dtype.kind != "f":
+        return {"refused": "gives no output `score` of one float for each row of `X`"}
+    alone = b"".join(session.run(["score"], {"X": wild[at : at + 1]})[0].tobytes() for at in range(len(wild)))
+    return {
+        "numbers": int(np.isfinite(scores).sum()),
+        "together": all(_in_batches(session, wild, size) == alone for size in _BATCHES),
+    }
+
+
+def _rows(source: BinaryIO, size: int, columns: int) -> Any:
+    return np.frombuffer(source.read(4 * size * columns), np.float32).reshape(size, columns)
+
+
+def _in_batches(session: Any, rows: Any, size: int) -> bytes:
+    batches = [rows[at : at + size] for at in range(0, len(rows), size)]
+    return b"".join(session.run(["score"], {"X": batch})[0].tobytes() for batch in batches)
+
+
+def _bound_memory(more: int) -> None:
+    """Let this process take so many bytes more; and open no file, such as one that the graph names."""
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # nothing else needs pathlib
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+
+
+def _loops(graph: Any) -> bool:
+    """Whether a loop is among the nodes of a graph or function, or of the graphs inside of them."""
+    inner = (each for node in graph.node for one in node.attribute for each in (one.g, *one.graphs))
+    return any(node.op_type == _ENDLESS for node in graph.node) or any(map(_loops, inner))
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with the model; not in the words of ONNX Runtime, which name what is inside of it."""
+    if isinstance(error, MemoryError) or "alloc" in str(error):
+        return "needs more memory than a trial may take"
+    return f"cannot be loaded and run by ONNX Runtime ({type(error).__name__})"
+
+
+if __name__ == "__main__":
+    try:
+        found = main(sys.stdin.buffer)
+    except Exception as error:  # noqa: BLE001  # ONNX Runtime has no common base class
+        found = {"refused": _why(error)}
+    json.dump(found, sys.stdout)
