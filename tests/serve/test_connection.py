@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn import Config
@@ -343,6 +344,18 @@ def test_garbage_behind_a_request_does_not_take_its_answer() -> None:
             return await reader.read()
 
     assert b"HTTP/1.1 400 " not in run(work())
+
+
+def test_answers_that_are_due_when_the_connection_ends_are_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with serving(Connection, Echo()) as (reader, writer):
+            writer.write(post(b"ab", target=b"/hot?") * 3 + b"\x16\x03\x01 garbage\r\n\r\n")
+            await reader.read()
+
+    # the service's loop: asyncio's own lets whoever writes to what is closed
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), PATIENCE))
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("target", [b"/hot", b"/hot?"])

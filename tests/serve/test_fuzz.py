@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.fuzz import fuzz
+from benchmarks.fuzz.described import fuzz
 
 from serve.fuzzable import NAMES, fuzzable
 from serve.service import Service

@@ -1,8 +1,11 @@
-"""Answers over HTTP/1.0, which knows no chunks: the end of the connection ends a body whose length is not told."""
+"""Connections that end: under an answer that is due, and as the end of one over HTTP/1.0, which knows no chunks."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from shroff.serve.asgi import Message, Send
 
@@ -15,8 +18,28 @@ class Cycle(Protocol):
     send: Send
 
 
+class Due:
+    """Requests on uvicorn's way that may not be answered yet, in their order; uvicorn knows only the last."""
+
+    def __init__(self) -> None:
+        self._cycles: deque[RequestResponseCycle] = deque()
+
+    def add(self, cycle: RequestResponseCycle) -> None:
+        """One more."""
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(cycle)
+
+    def abandon(self) -> None:
+        """Tell each that its client has left: uvloop fails whoever writes to a connection that is closed."""
+        while self._cycles:
+            cycle = self._cycles.popleft()
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+
 def end_by_closing(cycle: Cycle) -> None:
-    """Let an answer after which the connection closes leave without chunks."""
+    """Let an answer after which the connection closes leave without chunks: the end of one ends the other."""
     sending = cycle.send
     told = True
 

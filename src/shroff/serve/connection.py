@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal, explain, problem_response
-from shroff.serve.closing import Cycle, end_by_closing
+from shroff.serve.closing import Cycle, Due, end_by_closing
 from shroff.serve.pending import Told
 from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Trace
 from shroff.serve.telemetry.watch import GONE, OTHER, Telemetry
@@ -120,6 +120,7 @@ class Connection(HttpToolsProtocol):
         self._receiving: _Exchange | None = None
         self._received: _Exchange | None = None
         self._size = 0
+        self._due = Due()
         # bytes that came since the last that was of a body, or since the last request
         self._loose = 0
         self._headed = False
@@ -147,6 +148,7 @@ class Connection(HttpToolsProtocol):
         if self._receiving is not None:
             self._telemetry.answered(self._receiving.route.path, GONE, self._receiving.trace)
             self._receiving = None
+        self._due.abandon()
         super().connection_lost(exc)
         if isinstance(cast(object, self.cycle), _Exchange):
             # it knows this connection: what both hold must not wait for the garbage collector
@@ -156,6 +158,7 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps the other half open
         """The client sends nothing more; whether it still gets an answer that is due."""
         if self._free() or not self._between:
+            self._due.abandon()
             return False
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         last.keep_alive = False
@@ -214,6 +217,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
         elif current is None and not self._free():
             # an answer that is due to another request must not be taken for this one's
+            self._due.abandon()
             self.transport.close()
             return
         self.cycle = exchange = current or _Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]
@@ -276,6 +280,7 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+        self._due.add(self.cycle)
         if self.parser.get_http_version() == "1.0":
             end_by_closing(cast(Cycle, self.cycle))
         self._cold = True
@@ -389,4 +394,5 @@ class Connection(HttpToolsProtocol):
             exchange.keep_alive = False
             exchange.refuse(_TOO_SLOW)
         else:
+            self._due.abandon()
             self.transport.close()

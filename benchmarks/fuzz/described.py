@@ -1,8 +1,5 @@
 """Ask a service whatever its OpenAPI description allows, and what it does not, and check every answer.
 
-    python -m benchmarks.fuzz
-    python -m benchmarks.fuzz --examples 40 --seed 7
-
 Schemathesis makes requests from the whole description: its examples, the edges of every field, and random ones, valid
 and not. Each answer must be no server error, of a documented status, content type, headers and schema; wrong data must
 be refused, undocumented methods and missing keys too. Not checked is that valid data is always taken: JSON Schema
@@ -11,21 +8,21 @@ cannot say that an id was used before, that a time lies ahead of the clock, or w
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.fuzz.neighbour import Neighbour
+from benchmarks.fuzz.outcome import Outcome
+from benchmarks.fuzz.watch import Watch
 from serve.fuzzable import NAMES, fuzzable
 
 _CHECKS_OFF = "positive_data_acceptance"
@@ -78,7 +75,7 @@ def _config(names: Sequence[str]) -> str:
         "currencies": _CURRENCIES,
         "names": names or ["x"],
     }
-    lines = [f"hooks = {json.dumps(str(Path(__file__).with_name('fuzz_hooks.py')))}"]
+    lines = [f"hooks = {json.dumps(str(Path(__file__).with_name('hooks.py')))}"]
     for name, entries in values.items():
         lines += [f"[dictionaries.{name}]", f"values = {json.dumps(list(entries))}"]
     lines += ["[parameters]"]
@@ -113,29 +110,13 @@ def _failed(recorder: dict[str, Any]) -> Iterator[str]:
                 yield f"{failure['title']}: {failure['message']}"
 
 
-def main() -> int:
-    """Start a service, ask it, print a table; 1 when a check failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", type=int, default=500, help="random requests an operation, at most")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    with TemporaryDirectory(prefix="shroff-fuzz-") as folder, fuzzable(Path(folder)) as (service, token):
-        found = fuzz(service.url, token, examples=options.examples, seed=options.seed, names=NAMES)
-        log = service.log.read_text()
-    table = Table("operation", "requests", "failures")
-    for one in found:
-        table.add_row(one.operation, f"{one.cases:,}", str(len(one.failures)))
-    failures = [failure for one in found for failure in one.failures]
-    table.add_section()
-    table.add_row("all", f"{sum(one.cases for one in found):,}", str(len(failures)))
-    console = Console()
-    console.print(table)
-    for failure in sorted(set(failures)):
-        console.print(failure, markup=False)
-    if "unexpected" in log:
-        console.print(log, markup=False)
-    return 1 if failures or "unexpected" in log else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def fuzz_described(home: Path, *, examples: int, seed: int) -> Iterator[Outcome]:
+    """Ask a service of its own, beside a neighbour: a row for all operations."""
+    with ExitStack() as stack:
+        service, token = stack.enter_context(fuzzable(home))
+        neighbour = stack.enter_context(Neighbour(service.address[1], token, service.process.pid))
+        with Watch(service.process.pid, service.log, neighbour, quiet=True).over("described") as seen:
+            for one in fuzz(service.url, token, examples=examples, seed=seed, names=NAMES):
+                seen.cases += one.cases
+                seen.failures.update(f"{one.operation}: {failure}" for failure in one.failures)
+        yield seen.outcome()
