@@ -46,7 +46,7 @@ def create(
 @app.command("list")
 def show_all(as_json: AsJson = False) -> None:
     """List all keys and what they are for."""
-    from shroff.serve.clock import system_time
+    from shroff.clock import system_time
 
     now = system_time()
     rows = [

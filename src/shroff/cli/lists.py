@@ -36,7 +36,7 @@ OfBundle = Annotated[
 @app.command("show")
 def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     """Show what the lists hold now."""
-    from shroff.serve.clock import system_time
+    from shroff.clock import system_time
     from shroff.serve.control import effective
 
     held = effective(_seed(bundle), _lists().edits(), system_time()).values

@@ -11,11 +11,13 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.labels import HISTORY, SOURCE, with_labels, with_one_label
 from shroff.collect.money import EXPONENT, minor_units
+from shroff.collect.times import parse_time
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.monitor.parity import Parity, compare, explain
 from shroff.package import Bundle
 from shroff.serve.ledger import StoredEntry
+from shroff.serve.start import stored_start
 
 _MOMENT = pl.Datetime("us", "UTC")
 # names that no payment has
@@ -32,7 +34,7 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
     plan = recorded_plan(bundle)
     identifier = plan.schema.id
     frame = recorded_payments(plan, kept)
-    table = frame if history is None else with_history(frame, history, bundle.schema, plan)
+    table = frame if history is None else with_history(frame, history, bundle.schema, plan, kept)
     features = {
         entry.payment_id: msgspec.json.decode(entry.body)["features"] for entry in kept if entry.kind == "payment"
     }
@@ -48,8 +50,14 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
     return explain(compare(again, decided, "batch", "as decided"), table, plan)
 
 
-def with_history(frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, plan: Plan) -> pl.DataFrame:
-    """Recorded payments after a clean history, without the payments in it that the ledger has too."""
+def with_history(
+    frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, plan: Plan, entries: Iterable[StoredEntry]
+) -> pl.DataFrame:
+    """Recorded payments after a clean history, without the payments in it that the ledger has too.
+
+    Args:
+        entries: of the ledger; its starts say how far the history had arrived for them.
+    """
     recorded = plan.schema
     arrival = pl.col(schema.arrived_at or schema.time)
     moments = {
@@ -59,9 +67,29 @@ def with_history(frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, pla
     }
     own = history.filter(~pl.col(schema.id).is_in(frame[schema.id].implode()))
     arrived = own.with_columns(moment.alias(name) for name, moment in moments.items() if name is not None)
+    arrived = _as_known(arrived, str(recorded.arrived_at), entries)
     if HISTORY in frame.columns:
         arrived = with_one_label(arrived, recorded)
     return pl.concat([arrived.select(frame.columns), frame])
+
+
+def _as_known(history: pl.DataFrame, arrival: str, entries: Iterable[StoredEntry]) -> pl.DataFrame:
+    """History as of the first start that knew it, where that was before it arrived; without what none knew."""
+    starts, known = [], ""
+    for entry in entries:
+        start = stored_start(entry) if entry.kind == "start" else None
+        if start is not None and start.known is not None and start.known > known:
+            known = start.known
+            starts.append((parse_time(known, None), entry.arrived))
+    if not starts:
+        return history
+    columns = {"known (start)": pl.Int64, "arrived (start)": pl.Int64}
+    moments = pl.DataFrame(starts, schema=columns, orient="row").cast(_MOMENT)
+    found = history.sort(arrival, maintain_order=True).join_asof(
+        moments, left_on=arrival, right_on="known (start)", strategy="forward"
+    )
+    arrived = pl.min_horizontal(arrival, "arrived (start)")
+    return found.filter(pl.col("arrived (start)").is_not_null()).with_columns(arrived.alias(arrival))
 
 
 def recorded_plan(bundle: Bundle) -> Plan:

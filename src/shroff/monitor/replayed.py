@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from shroff.canonical import canonical
+from shroff.clock import AHEAD
 from shroff.collect import Payment, Schema
 from shroff.collect.conversion import Converter
 from shroff.collect.payment import as_sent
@@ -20,7 +21,6 @@ from shroff.features.engines.batch import compute_plan
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
 from shroff.serve.answer import DecisionRecord, encode, fingerprint
-from shroff.serve.clock import AHEAD
 from shroff.serve.control import Edit, Replacement, effective
 from shroff.serve.decider import Decider
 from shroff.serve.ledger import Ledger, StoredEntry
@@ -137,7 +137,7 @@ def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.Da
     oldest = entry.time - plan.horizon - AHEAD
     before = [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
     frame = recorded_payments(plan, before)
-    table = frame if history is None else with_history(frame, history, bundle.schema, plan)
+    table = frame if history is None else with_history(frame, history, bundle.schema, plan, before)
     (row,) = compute_plan(plan, table).filter(pl.col(plan.schema.id) == entry.payment_id).iter_rows(named=True)
     return {name: row[name] for name in plan.names}
 

@@ -1,21 +1,8 @@
-"""The service's clock: when something arrived, as a number that only grows."""
+"""Arrivals: when something reached the service, as a number that only grows."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Final
-
-Clock = Callable[[], int]
-"""Microseconds since the epoch."""
-
-AHEAD: Final = 300_000_000
-"""How far in the future a payment's own time may lie, in microseconds: five minutes of clocks that differ."""
-
-
-def system_time() -> int:
-    """The computer's clock in microseconds since the epoch."""
-    return time.time_ns() // 1_000
+from shroff.clock import Clock
 
 
 class Arrivals:

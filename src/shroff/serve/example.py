@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shroff.clock import Clock, system_time
 from shroff.collect import Schema
 from shroff.collect.money import EXPONENT
 from shroff.collect.payment import Value
@@ -11,7 +12,6 @@ from shroff.collect.schema import Scale
 from shroff.collect.times import format_time
 from shroff.collect.wire import live_scales
 from shroff.detect.preparation import MISSING, Preparation
-from shroff.serve.clock import Clock, system_time
 
 _AMOUNT: Final = 136.69
 _SECOND: Final = 1_000_000

@@ -11,13 +11,13 @@ from typing import Literal
 from msgspec.structs import replace
 
 from shroff.canonical import canonical
+from shroff.clock import AHEAD, Clock
 from shroff.collect import Payment, PaymentReader
 from shroff.collect.cards import is_card_number
 from shroff.collect.payment import card_number
 from shroff.errors import BadPayment, LedgerUnavailable, NotFound
 from shroff.features.window import micros
 from shroff.serve.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
-from shroff.serve.clock import AHEAD, Clock
 from shroff.serve.events import Events
 from shroff.serve.labels import UNKEYED, with_labels
 from shroff.serve.ledger import Ledger, StoredEntry
@@ -184,6 +184,7 @@ class Intake:
             raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
         # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
         # and where no feature looks back, no payment is too late
-        engine = self._state.engine
-        if engine.plan.streams and time < engine.newest - self._oldest:
+        state = self._state
+        engine = state.engine
+        if engine.plan.streams and time < engine.newest - self._oldest and state.late(now):
             raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")

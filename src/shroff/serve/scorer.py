@@ -12,14 +12,16 @@ from typing import Final
 
 import polars as pl
 
+from shroff.clock import Clock, system_time
 from shroff.collect import PaymentReader, Schema
 from shroff.collect.payment import counted_in
 from shroff.collect.wire import live_scales
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
+from shroff.features.engines.online import OnlineEngine
 from shroff.package import Bundle
 from shroff.serve.answer import ModelName, stored_payment
-from shroff.serve.clock import Arrivals, Clock, system_time
+from shroff.serve.clock import Arrivals
 from shroff.serve.control import LiveLists, LiveRates
 from shroff.serve.decider import Decider
 from shroff.serve.events import Events
@@ -27,7 +29,7 @@ from shroff.serve.intake import Intake
 from shroff.serve.ledger import Commits, Ledger
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.start import Checked, Start, check_chain, missing_past, stored_start
+from shroff.serve.start import Checked, Start, check_chain, future_past, missing_past, stored_start
 from shroff.serve.state import Mark, State, States
 
 _TOGETHER: Final = 10_000_000
@@ -112,7 +114,7 @@ class Scorer(Intake):
         self.started: Start | None = None
         """What the state was built from."""
         self._accept = accept_broken_chain
-        self._missing_past: str | None = None
+        self._past: str | None = None
         self._forget()
         self._key = key
         self.reader = self._reader(bundle)
@@ -192,10 +194,10 @@ class Scorer(Intake):
 
     @property
     def notice(self) -> str | None:
-        """What an operator should know although payments are decided: the ledger is away, or the past is not known."""
+        """What an operator should know although payments are decided: the ledger is away, or the past is not right."""
         spooled = self._ledger.spooled
         if spooled is None:
-            return self._missing_past
+            return self._past
         return f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} bytes) wait in the spool"
 
     def start(self) -> None:
@@ -232,10 +234,13 @@ class Scorer(Intake):
         start = Start.of(self.bundle, mark, checked, before)
         self._ledger.write_now(start.entry(self._arrivals.next()))
         self.started = start
-        self._missing_past = missing_past(self.bundle, mark, self._state.engine.plan.horizon, start)
         _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
-        if self._missing_past is not None:
-            _log.warning("%s", self._missing_past, extra={"event": "missing_past"})
+        missing = missing_past(self.bundle, mark, self._state.engine.plan.horizon, start)
+        past = {"missing_past": missing, "future_past": future_past(start)}
+        wrong = {event: sentence for event, sentence in past.items() if sentence is not None}
+        for event, sentence in wrong.items():
+            _log.warning("%s", sentence, extra={"event": event})
+        self._past = " ".join(wrong.values()) or None
 
     def tend(self) -> None:
         """What has to be done every second or so, in any thread: read lists and rates anew, fill a lost state."""
@@ -288,6 +293,27 @@ class Scorer(Intake):
             return
         state = self._states.new(bundle)
         self._require_same_payments(state.engine.plan.schema)
+        await self._change_over(bundle, decider, state)
+
+    async def keep_time(self) -> None:
+        """Fill a state in memory anew that is ahead of the clock, which was set back; payments go on meanwhile.
+
+        It has forgotten what windows reach again. One in Redis finds that out by the server's clock, for all.
+        """
+        engine = self._state.engine
+        if self._missing is None and isinstance(engine, OnlineEngine) and engine.overtaken:
+            _log.warning(
+                "the clock was set back: the state is filled anew from history and ledger.",
+                extra={"event": "clock_back"},
+            )
+            # a ledger that is away is reported by those who need it
+            with suppress(Unavailable):
+                shadow = self.shadow
+                await self._change_over(self.bundle, self.decider, self._states.new(self.bundle))
+                self._sequencer.shadow = shadow
+
+    async def _change_over(self, bundle: Bundle, decider: Decider, state: State) -> None:
+        """Decide by a state that is filled beside the one in use."""
         mark = await asyncio.to_thread(self._states.prepare, bundle, state)
         last = await asyncio.to_thread(self._states.catch_up, state, mark.seq)
         patience = self._clock() + _TOGETHER

@@ -47,7 +47,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
     `history` is the table that came first, `records` the number of the ledger's last record that came after it,
     `oldest` and `newest` the times of the first and the last payment among them. `shared`: the state was there already,
-    kept by other processes. `lost` is the history that an earlier start knew and this one does not.
+    kept by other processes. `lost` is the history that an earlier start knew and this one does not. `known` is the
+    moment up to which history had arrived, a few minutes after the start, and `future` how many payments of history and
+    ledger lie later.
     """
 
     bundle: str
@@ -58,6 +60,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     checked: Checked
     oldest: str | None = None
     lost: Extent | None = None
+    known: str | None = None
+    future: int = 0
 
     @classmethod
     def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
@@ -72,6 +76,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             shared=mark.shared,
             checked=checked,
             lost=None if before is None else _lost(mark, before.history, before.lost),
+            known=None if mark.known is None else format_time(mark.known),
+            future=mark.future,
         )
 
     def sentence(self) -> str:
@@ -95,6 +101,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             "history_digest": None if history is None else history.digest[:_SHOWN],
             "records": self.records,
             "newest": self.newest,
+            "future": self.future,
             "checked_up_to": self.checked.last,
             "chain": self.checked.chain[:_SHOWN],
         }
@@ -187,6 +194,17 @@ def missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str 
     return (
         f"features look {-(-horizon // _DAY):,} days back, but the ledger begins at {format_time(mark.oldest)} with no "
         "history before it: pass one with --warm, or decisions differ from those the model was judged by."
+    )
+
+
+def future_past(start: Start) -> str | None:
+    """What an operator should know of a past that lies in the future."""
+    if not start.future:
+        return None
+    return (
+        f"history and ledger hold payments more than 5 minutes later than this machine's clock ({start.future:,}): no "
+        "other payment is late because of them, and those of the history that have not arrived by the clock do not "
+        "count. Correct their times in the table of --warm, or the clock, and start again."
     )
 
 

@@ -38,6 +38,7 @@ class Upkeep:
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH)
             await self.refresh()
+            await self._scorer.keep_time()
             await self._metrics.keep()
             if self._follower is not None:
                 await self._follower.look()

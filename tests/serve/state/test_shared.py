@@ -12,10 +12,11 @@ import pytest
 
 from features.online_world import COUNTS, SCHEMA, open_state, pay
 from servers import free_port, or_skip, redis
+from shroff.clock import system_time
 from shroff.collect import Payment
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim, link, roll
-from shroff.serve.clock import Arrivals, system_time
+from shroff.serve.clock import Arrivals
 from shroff.serve.state import News, debts
 from shroff.serve.state.shared import SharedState
 

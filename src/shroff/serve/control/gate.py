@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+from shroff.clock import Clock, system_time
 from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
-from shroff.serve.clock import Clock, system_time
 from shroff.serve.control.bucket import Bucket
 from shroff.serve.control.keys import ApiKey, Keys, Scope, digest, parts
 

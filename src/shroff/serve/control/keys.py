@@ -14,8 +14,8 @@ from typing import Final, Literal, get_args
 
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, String, Table, select
 
+from shroff.clock import Clock, system_time
 from shroff.errors import ConfigurationError, NotFound
-from shroff.serve.clock import Clock, system_time
 from shroff.serve.control.database import METADATA, Control
 
 Scope = Literal["decide", "label", "read", "admin"]

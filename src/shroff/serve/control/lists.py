@@ -15,8 +15,8 @@ from typing import Final, Literal, get_args
 from sqlalchemy import BigInteger, Column, Integer, String, Table, select
 
 from shroff.canonical import canonical
+from shroff.clock import Clock, system_time
 from shroff.errors import ConfigurationError
-from shroff.serve.clock import Clock, system_time
 from shroff.serve.control.database import METADATA, Control
 
 Action = Literal["add", "remove"]

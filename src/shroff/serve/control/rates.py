@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, select
 
+from shroff.clock import Clock, system_time
 from shroff.collect.rates import Rates
 from shroff.errors import ConfigurationError
-from shroff.serve.clock import Clock, system_time
 from shroff.serve.control.database import METADATA, Control
 
 _LONGEST: Final = 500

@@ -11,7 +11,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Final
 
-from shroff.serve.clock import Clock, system_time
+from shroff.clock import Clock, system_time
 from shroff.serve.control import SCOPES, Scope
 from shroff.serve.help.markup import Html, html, join, prose, tag
 from shroff.serve.help.reference import Reference, panel

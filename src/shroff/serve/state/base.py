@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -11,6 +12,9 @@ from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine
 from shroff.features.plan import Later
 from shroff.serve.clock import Arrivals
+
+CLOCK_BACK: Final = "the clock was set back, and the state is filled anew"
+_log = logging.getLogger("shroff.serve")
 
 Seen = dict[str, Value] | Exception | None
 """What became of a payment: its features, why it is refused, or None while there is no state to ask."""
@@ -70,6 +74,12 @@ class State(Protocol):
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
 
+    def late(self, now: int) -> bool:
+        """Whether a payment that the lateness excludes is late indeed, by a clock that reads `now`.
+
+        It is not where the clock was set back: then the state is the one that is wrong, and payments go on without it.
+        """
+
     def beat(self) -> None:
         """To be called twice a second, between payments."""
 
@@ -78,12 +88,14 @@ class State(Protocol):
 
 
 class LocalState:
-    """State in the memory of this process: always there."""
+    """State in the memory of this process: there, unless the clock was set back behind what it has forgotten.
 
-    failure = None
+    Then payments are decided without features, until a state that was filled anew takes its place.
+    """
 
     def __init__(self, engine: OnlineEngine, arrivals: Arrivals) -> None:
         self.engine = engine
+        self.failure: str | None = None
         self._arrivals = arrivals
 
     def join(self, tick: Callable[[], None]) -> None:
@@ -99,6 +111,10 @@ class LocalState:
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
         """What payments see, each with the arrival that comes next."""
+        if self.failure is not None:
+            for payment in payments:
+                payment.arrived = self._arrivals.next()
+            return [None] * len(payments)
         return [self._one(payment) for payment in payments]
 
     def _one(self, payment: Payment) -> Seen:
@@ -118,7 +134,8 @@ class LocalState:
 
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
-        self.engine.forget(payment)
+        if self.failure is None:
+            self.engine.forget(payment)
 
     def concede(self, payment: Payment) -> None:
         """A payment was decided by another process first, whose state it is in."""
@@ -126,7 +143,17 @@ class LocalState:
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all: it counts with the arrival it had."""
-        self.engine.observe(payment)
+        if self.failure is None:
+            self.engine.observe(payment)
+
+    def late(self, now: int) -> bool:
+        """Whether it is late indeed; where it is not, there are no features from now on."""
+        if not self.engine.overtaken:
+            return True
+        if self.failure is None:
+            self.failure = CLOCK_BACK
+            _log.warning("payments are decided without features: %s", CLOCK_BACK, extra={"event": "state_lost"})
+        return False
 
     def beat(self) -> None:
         """Nothing: nobody waits for this process."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from shroff.clock import AHEAD
 from shroff.collect import Payment
 from shroff.collect.extent import Extent, extent
 from shroff.features.engines.online import Engine, OnlineEngine
@@ -38,7 +39,8 @@ class Mark(NamedTuple):
     """How far the ledger was read: the number of the last record, and the latest arrival there was.
 
     `history` is the extent of the table that was read before it, `oldest` and `newest` the event times of the first and
-    the last payment of both (0: there is none); `shared` says that the state was there already.
+    the last payment of both that is not in the future (0: there is none); `shared` says that the state was there
+    already. `known` is the moment up to which history had arrived for it, and `future` how many payments lay later.
     """
 
     seq: int
@@ -47,6 +49,8 @@ class Mark(NamedTuple):
     oldest: int = 0
     newest: int = 0
     shared: bool = False
+    known: int | None = None
+    future: int = 0
 
 
 def fill(
@@ -55,37 +59,52 @@ def fill(
     read: Read,
     *,
     lateness: int,
-    known: int,
+    now: int,
     tick: Callable[[], None],
 ) -> Mark:
     """Let an empty engine see history, and then the ledger.
 
     Args:
-        history: a clean table to start from; payments that the ledger has too are not counted twice.
+        history: a clean table to start from; payments that the ledger has too are not counted twice, and those that by
+            their own account arrive in the future not at all.
         lateness: of payments, in microseconds.
-        known: results and labels of history count that arrived up to then, microseconds since the epoch.
+        now: what the clock reads; results and labels of history count that arrived up to then.
         tick: called for each payment and record; may raise, to break it off.
     """
-    column = engine.plan.schema.id
-    ids = frozenset[str]() if history is None else frozenset(history[column])
-    there, oldest, newest = _survey(read(0), ids)
+    schema, known = engine.plan.schema, now + AHEAD
+    ids = frozenset[str]() if history is None else frozenset(history[schema.id])
+    there, recorded = _survey(read(0), ids, known)
     if history is not None:
-        for _ in feed(engine, history.filter(~pl.col(column).is_in(there)), known=known):
+        arrived = pl.col(schema.arrived_at or schema.time).dt.epoch("us") <= known
+        for _ in feed(engine, history.filter(arrived & ~pl.col(schema.id).is_in(there)), known=now):
             tick()
     # how much older than the newest payment one can be that features still see
     reach = lateness + engine.plan.horizon
-    mark = replay(engine, by_arrival(read(0)), since=newest - reach, tick=tick)
+    mark = replay(engine, by_arrival(read(0)), since=min(recorded.newest, now) - reach, tick=tick)
     if history is None:
-        return mark._replace(oldest=oldest, newest=newest)
-    times = [time for time in (oldest, newest, *_span(history[engine.plan.schema.time])) if time]
-    found = extent(history, engine.plan.schema)
-    return mark._replace(history=found, oldest=min(times, default=0), newest=max(times, default=0))
+        return mark._replace(known=known, **recorded._asdict())
+    span = recorded.join(_span(history.filter(~pl.col(schema.id).is_in(there))[schema.time], known))
+    return mark._replace(history=extent(history, schema), known=known, **span._asdict())
 
 
-def _span(times: pl.Series) -> tuple[int, int]:
-    """The first and the last of these times, microseconds since the epoch; 0 where there are none."""
+class _Span(NamedTuple):
+    """The first and the last time that is not in the future (0: there is none), and how many are."""
+
+    oldest: int = 0
+    newest: int = 0
+    future: int = 0
+
+    def join(self, other: _Span) -> _Span:
+        """That of both."""
+        oldest = min(filter(None, (self.oldest, other.oldest)), default=0)
+        return _Span(oldest, max(self.newest, other.newest), self.future + other.future)
+
+
+def _span(times: pl.Series, known: int) -> _Span:
+    """The span of these times; `known` is where the future begins, microseconds since the epoch."""
     moments = times.dt.epoch("us")
-    return int(moments.min() or 0), int(moments.max() or 0)  # type: ignore[arg-type]  # they are whole numbers
+    past = moments.filter(moments <= known)
+    return _Span(int(past.min() or 0), int(past.max() or 0), len(moments) - len(past))  # type: ignore[arg-type]  # they are whole numbers
 
 
 def replay(
@@ -134,15 +153,18 @@ def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
         yield heappop(waiting)[2]
 
 
-def _survey(entries: Iterable[StoredEntry], ids: Collection[str]) -> tuple[list[str], int, int]:
-    """Which of these payments the ledger has, and the event times of its first and its last one (0: it has none)."""
-    known, oldest, newest = [], 0, 0
+def _survey(entries: Iterable[StoredEntry], ids: Collection[str], known: int) -> tuple[list[str], _Span]:
+    """Which of these payments the ledger has, and the span of the times of all that it has."""
+    there, oldest, newest, future = [], 0, 0, 0
     for entry in entries:
         if entry.kind == "payment":
-            oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
             if entry.payment_id in ids:
-                known.append(entry.payment_id)
-    return known, oldest, newest
+                there.append(entry.payment_id)
+            if entry.time > known:
+                future += 1
+            else:
+                oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
+    return there, _Span(oldest, newest, future)
 
 
 Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]

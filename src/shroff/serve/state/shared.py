@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from shroff.clock import overtaken
 from shroff.collect import Payment
 from shroff.errors import BadPayment, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
@@ -145,6 +146,11 @@ class SharedState:
         """A payment that was to be forgotten is durable after all."""
         self._debts.owe_payment(payment)
         self._pay()
+
+    def late(self, now: int) -> bool:
+        """Whether it is late indeed, as far as this process knows; the server knows it for all, by its own clock."""
+        engine = self.engine
+        return not overtaken(engine.newest - engine.lateness, now, engine.lateness)
 
     def beat(self) -> None:
         """Tell the state what it is owed, and the others that this process is there."""

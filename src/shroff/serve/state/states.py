@@ -8,10 +8,11 @@ from secrets import token_hex
 
 import polars as pl
 
+from shroff.clock import Clock
 from shroff.features.engines.online import OnlineEngine, engine_at
 from shroff.features.window import micros
 from shroff.package import Bundle
-from shroff.serve.clock import Arrivals, Clock
+from shroff.serve.clock import Arrivals
 from shroff.serve.ledger import Ledger, StoredEntry
 from shroff.serve.state import rebuild
 from shroff.serve.state.base import LocalState, State
@@ -56,7 +57,7 @@ class States:
         Raises:
             ConfigurationError: there is no such place.
         """
-        engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness)
+        engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness, clock=self._clock)
         if isinstance(engine, OnlineEngine):
             return LocalState(engine, self._arrivals)
         return SharedState(engine, self._arrivals, self._ledger.numbers, member=self._member)
@@ -79,7 +80,7 @@ class States:
                 self._tick()
                 tick()
 
-            source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness)
+            source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness, clock=self._clock)
             filled.append(self._fill(source, both))
             return source, filled[-1]
 
@@ -98,8 +99,7 @@ class States:
 
     def _fill(self, engine: OnlineEngine, tick: Callable[[], None]) -> Mark:
         history = None if self._history is None else self._history()
-        lateness, known = micros(self._lateness), self._clock()
-        return rebuild.fill(engine, history, self._read, lateness=lateness, known=known, tick=tick)
+        return rebuild.fill(engine, history, self._read, lateness=micros(self._lateness), now=self._clock(), tick=tick)
 
     def _read(self, after: int = 0, *, since: int | None = None) -> Iterator[StoredEntry]:
         for entry in self._ledger.entries(since=since, after=after):

@@ -35,7 +35,10 @@ class Engine(Protocol):
 
     @property
     def newest(self) -> int:
-        """The latest event time seen, in microseconds; windows are kept whole for the lateness before it."""
+        """The latest event time seen that was not in the future, in microseconds.
+
+        Windows are kept whole for the lateness before it.
+        """
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features by name; from now on later payments see it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shroff.clock import Clock, system_time
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
 from shroff.features.define import FeatureGroup
@@ -14,16 +15,21 @@ _REDIS = ("redis://", "rediss://", "unix://")
 
 
 def engine_at(
-    state: str, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d"
+    state: str,
+    groups: Sequence[FeatureGroup],
+    schema: Schema,
+    *,
+    lateness: str = "1d",
+    clock: Clock = system_time,
 ) -> OnlineEngine | RedisEngine:
-    """The engine with its state there: `memory`, or the URL of a Redis server.
+    """The engine with its state there: `memory`, or the URL of a Redis server (which has a clock of its own).
 
     Raises:
         ConfigurationError: it is neither.
         MissingExtra: the client for it is not installed.
     """
     if state == "memory":
-        return OnlineEngine(groups, schema, lateness=lateness)
+        return OnlineEngine(groups, schema, lateness=lateness, clock=clock)
     if state.startswith(_REDIS):
         return RedisEngine(groups, schema, url=state, lateness=lateness)
     raise ConfigurationError(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from shroff.clock import Clock, overtaken, system_time
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
+from shroff.errors import BadFile
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.pending import Pending, Pendings, Word
@@ -20,11 +22,15 @@ class OnlineEngine:
     Args:
         lateness: how much later than its event time a payment may arrive and still see all it should; state is
             kept that much longer than the longest window.
+        clock: microseconds since the epoch. A payment that lies in its future makes no other one late.
 
     Payments must be observed in order of arrival, each once; `forget` undoes one that came to nothing.
     """
 
-    def __init__(self, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d") -> None:
+    def __init__(
+        self, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d", clock: Clock = system_time
+    ) -> None:
+        self._clock = clock
         self.plan = Plan(groups, schema)
         self.tracks = Tracks(self.plan, lateness=lateness)
         self._horizon = max((track.horizon for track in self.tracks.later), default=0)
@@ -36,9 +42,10 @@ class OnlineEngine:
         Returns:
             One value per feature: float, text, or None.
         """
-        features = self.tracks.observe(payment)
-        if self.tracks.later:
-            self._pending.put(payment, self.tracks.watermark - self._horizon)
+        tracks = self.tracks
+        features = tracks.observe(payment, self._clock())
+        if tracks.later:
+            self._pending.put(payment, tracks.watermark - self._horizon, tracks.newest)
         return features
 
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
@@ -78,9 +85,11 @@ class OnlineEngine:
         """Become what `snapshot` was taken of.
 
         Raises:
-            BadFile: it is no snapshot, or one of other features or another lateness.
+            BadFile: it is no snapshot, one of other features or another lateness, or one ahead of the clock.
         """
         snapshot = Snapshot.decode(data, definitions=self.plan.digest, lateness=self.tracks.lateness)
+        if overtaken(snapshot.watermark, self._clock(), self.tracks.lateness):
+            raise BadFile("expected a snapshot from before now, got one that is ahead of the clock: rebuild the state.")
         self.tracks.watermark = snapshot.watermark
         for track, lines in zip(self.tracks.tracks, snapshot.tracks, strict=True):
             track.timelines.clear()
@@ -95,8 +104,16 @@ class OnlineEngine:
 
     @property
     def newest(self) -> int:
-        """The latest event time seen, in microseconds; windows are kept whole for `lateness` before it."""
-        return self.tracks.watermark + self.tracks.lateness
+        """The latest event time seen that was not in the future, in microseconds.
+
+        Windows are kept whole for `lateness` before it.
+        """
+        return self.tracks.newest
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether it is ahead of the clock, which was set back: it forgot what windows reach again."""
+        return overtaken(self.tracks.watermark, self._clock(), self.tracks.lateness)
 
     @property
     def keys(self) -> int:

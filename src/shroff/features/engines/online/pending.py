@@ -59,14 +59,16 @@ class Pendings:
     def __iter__(self) -> Iterator[Pending]:
         return (Pending(self._payment(*item), self._known.get(item[0], {})) for item in self._held.items())
 
-    def put(self, payment: Payment, limit: int) -> None:
-        """Keep a payment, and let those go that are not later than `limit`."""
+    def put(self, payment: Payment, limit: int, newest: int) -> None:
+        """Keep a payment, and let those go that are not later than `limit`; none waits for one later than `newest`."""
         held = self._held
         held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self._columns))
-        while next(iter(held.values()))[0] <= limit:
+        while (oldest := next(iter(held.values()))[0]) <= limit:
             self._known.pop(held.popitem(last=False)[0], None)
             if not held:
                 return
+        if oldest > newest:
+            held.move_to_end(next(iter(held)))
 
     def drop(self, payment_id: str) -> None:
         """Let a payment go."""

@@ -48,10 +48,11 @@ class Track:
         unseen: the timeline of a key without events.
     """
 
-    def __init__(self, streams: Sequence[Stream], schema: Schema) -> None:
+    def __init__(self, streams: Sequence[Stream], schema: Schema, lateness: int) -> None:
         self.columns = streams[0].columns
         self.later = streams[0].later
         self.horizon = max(stream.horizon for stream in streams)
+        self._reach = self.horizon + lateness
         self.timelines: OrderedDict[Key, Timeline] = OrderedDict()
         self.where = streams[0].where.closure() if streams[0].where else None
         self.layout = layout = Layout(streams, schema)
@@ -88,9 +89,16 @@ class Track:
         # each event brings at most one key, so two at a time keep up
         for _ in range(2):
             idle = next(iter(timelines), None)
-            if idle is None or timelines[idle].times[-1] > limit:
+            if idle is None:
                 break
-            del timelines[idle]
+            last = timelines[idle].times[-1]
+            if last <= limit:
+                del timelines[idle]
+            elif last <= limit + self._reach:
+                break
+            else:
+                # of the future: those behind it are not to wait for that
+                timelines.move_to_end(idle)
         line = timelines[key] = self._empty()
         return line
 

@@ -22,7 +22,8 @@ Line = list[Packed] | None
 class Tracks:
     """Timelines that payments, results and labels extend, and the features that follow from them.
 
-    `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before the newest.
+    `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before the newest. No
+    payment moves it past `lateness` before the clock: those of now stay in time whatever came from the future.
     `source` is the Python that was generated for the plan: it reads every window of a payment and adds it.
     """
 
@@ -30,7 +31,7 @@ class Tracks:
         self.plan = plan
         self.lateness = micros(lateness)
         self.watermark = 0
-        self.tracks = [Track(streams, plan.schema) for streams in together(plan.streams)]
+        self.tracks = [Track(streams, plan.schema, self.lateness) for streams in together(plan.streams)]
         self.later = [track for track in self.tracks if track.later]
         self.source = observe_source(plan, self.tracks)
         self._observe = compile_observe(self.source, plan, self.tracks)
@@ -49,9 +50,19 @@ class Tracks:
             for start in range(0, len(lines), _PART):
                 yield sum(len(line.times) for line in lines[start : start + _PART])
 
-    def observe(self, payment: Payment) -> dict[str, Value]:
-        """The payment's features by name; from now on later payments see it."""
-        watermark = payment.time - self.lateness
+    @property
+    def newest(self) -> int:
+        """The latest event time that is not in the future."""
+        return self.watermark + self.lateness
+
+    def observe(self, payment: Payment, now: int) -> dict[str, Value]:
+        """The payment's features by name; from now on later payments see it.
+
+        Args:
+            now: what the clock reads that the watermark is not to pass.
+        """
+        time = payment.time
+        watermark = (time if time < now else now) - self.lateness
         if watermark > self.watermark:
             self.watermark = watermark
         features = self._observe(payment, self.watermark)

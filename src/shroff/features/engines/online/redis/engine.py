@@ -84,7 +84,7 @@ class RedisEngine:
 
     @property
     def newest(self) -> int:
-        """The latest event time that this process knows of, in microseconds."""
+        """The latest event time that this process knows of, and that was not in the future, in microseconds."""
         return self._newest
 
     @property
@@ -219,7 +219,7 @@ class RedisEngine:
         """
         keys = self.name + b"head", self.name + b"roll"
         words = member, int(clear), _ROLL_KEPT, *others
-        reply = self._run(lambda: [(scripts.ANSWER, keys, (self._epoch, self._seen, *words))])[0]
+        reply = self._run(lambda: [(scripts.ANSWER, keys, (self._epoch, self._seen, self.lateness, *words))])[0]
         numbers = dict(zip(reply[::2], map(int, reply[1::2]), strict=True))
         del numbers[b""]
         return numbers
@@ -308,10 +308,10 @@ class RedisEngine:
             return Observed(arrival, None)
         entries, lengths = rest
         if outcome == _AGAIN:
-            return Observed(arrival, self._replica.as_of(payment, places, entries, arrival), again=True)
+            return Observed(arrival, self._replica.as_of(payment, places, entries, arrival, newest), again=True)
         for place, unseen in zip(places, entries, strict=True):
             self._replica.take(place, unseen)
-        features = self._replica.observe(payment, places, arrival)
+        features = self._replica.observe(payment, places, arrival, newest)
         for place, length in zip(places, lengths, strict=True):
             self._shorten(place, length)
         return Observed(arrival, features)

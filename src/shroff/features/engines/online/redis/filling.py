@@ -83,7 +83,8 @@ class Filling:
             StateUnavailable: the server cannot be reached.
         """
         keys = (self._state.name + b"head", self._state.name + b"claim")
-        return bool(self._state.link.scripts([(scripts.OPEN, keys, (self._epoch, self._epoch, self._newest, mark))])[0])
+        words = (self._epoch, self._epoch, self._newest, mark, self._state.lateness)
+        return bool(self._state.link.scripts([(scripts.OPEN, keys, words)])[0])
 
     def _write(self, commands: list[Command]) -> None:
         state = self._state

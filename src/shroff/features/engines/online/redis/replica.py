@@ -62,15 +62,15 @@ class Replica:
                 position = arrival
         self._reach(place, position)
 
-    def observe(self, payment: Payment, places: Sequence[Place], arrival: int) -> dict[str, Value]:
-        """The features of a payment that arrives next, from now on known."""
-        features = self.tracks.observe(payment)
+    def observe(self, payment: Payment, places: Sequence[Place], arrival: int, newest: int) -> dict[str, Value]:
+        """The features of a payment that arrives next, from now on known; `newest` is that of the state."""
+        features = self.tracks.observe(payment, newest)
         for place in places:
             self._reach(place, arrival)
         return features
 
     def as_of(
-        self, payment: Payment, places: Sequence[Place], logs: Sequence[Sequence[bytes]], arrival: int
+        self, payment: Payment, places: Sequence[Place], logs: Sequence[Sequence[bytes]], arrival: int, newest: int
     ) -> dict[str, Value]:
         """The features of a payment that is in the logs since an arrival, given all of them.
 
@@ -82,11 +82,11 @@ class Replica:
                 for entry in entries:
                     if int.from_bytes(entry[:PREFIX]) < arrival:
                         place.log.apply(then, place.key, entry)
-            return then.observe(payment)
+            return then.observe(payment, newest)
         for place, entries in zip(places, logs, strict=True):
             self.take(place, entries)
         self.tracks.forget(payment)
-        return self.tracks.observe(payment)
+        return self.tracks.observe(payment, newest)
 
     def snapshot(self, place: Place, length: int) -> tuple[int, bytes] | None:
         """What can replace a log up to an arrival; None while the log, of this length, is short beside it."""

@@ -15,14 +15,24 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import Final
 
-_STATE: Final = """
+from shroff.clock import AHEAD
+
+_TIME: Final = """
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+-- how far the newest event time may be ahead of a clock before that was set back
+local function ahead(lateness) return math.min(AHEAD, tonumber(lateness)) end
+""".replace("AHEAD", str(AHEAD))
+
+_STATE: Final = (
+    _TIME
+    + """
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'newest', 'last')
 if not head[1] then return redis.error_reply('NOSTATE') end
 if head[1] ~= ARGV[1] then return redis.error_reply('EPOCH') end
 local newest, last = tonumber(head[2]), tonumber(head[3])
 local function arrive(newest)
-  local now = redis.call('TIME')
-  local arrival = math.max(now[1] * 1000000 + now[2], last + 1)
+  local arrival = math.max(now, last + 1)
   redis.call('HSET', KEYS[1], 'newest', newest, 'last', arrival)
   return arrival, struct.pack('>I8', arrival)
 end
@@ -33,12 +43,15 @@ local function append(log, entry, kept)
   return length
 end
 """
+)
 
 _WHOLE: Final = (
     _STATE
     + """
--- ARGV: epoch, seen; a server that lost what somebody has seen is not the state any more
-if last < tonumber(ARGV[2]) then
+-- ARGV: epoch, seen, lateness; a server that lost what somebody has seen is not the state any more, nor is one that
+-- forgot more than its clock, which was set back, says
+local late = tonumber(ARGV[3])
+if last < tonumber(ARGV[2]) or newest - late > math.max(0, now - late + ahead(late)) then
   redis.call('HDEL', KEYS[1], 'epoch')
   return redis.error_reply('NOSTATE')
 end
@@ -48,7 +61,7 @@ end
 OBSERVE: Final = (
     _WHOLE
     + """
--- KEYS: head, marker, logs; ARGV: epoch, seen, oldest, owner, time, kept, event, and per log: position, kept, event
+-- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event, and per log: position, kept, event
 local function unseen(log, position)
   if position < 0 then return redis.call('LRANGE', log, 0, -1) end
   local last = redis.call('LINDEX', log, -1)
@@ -72,8 +85,8 @@ if first then
   return {2, tonumber(first), newest, logs, lengths}
 end
 local time = tonumber(ARGV[5])
-if time < newest - tonumber(ARGV[3]) then return {0, last, newest} end
-newest = math.max(newest, time)
+if time < newest - late then return {0, last, newest} end
+newest = math.max(newest, math.min(time, now))
 local arrival, prefix = arrive(newest)
 redis.call('HSET', KEYS[2], 'a', arrival, 'o', ARGV[4], 'e', ARGV[7])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
@@ -139,11 +152,11 @@ return 1
 ANSWER: Final = (
     _WHOLE
     + """
--- KEYS: head, roll; ARGV: epoch, seen, member, clear, kept, others
+-- KEYS: head, roll; ARGV: epoch, seen, lateness, member, clear, kept, others
 local number = redis.call('HINCRBY', KEYS[2], '', 1)
-redis.call('HSET', KEYS[2], ARGV[3], ARGV[4] == '1' and number or -number)
-for at = 6, #ARGV do redis.call('HSETNX', KEYS[2], ARGV[at], 0) end
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] == '1' and number or -number)
+for at = 7, #ARGV do redis.call('HSETNX', KEYS[2], ARGV[at], 0) end
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
 return redis.call('HGETALL', KEYS[2])
 """
 )
@@ -160,15 +173,17 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-CLAIM: Final = """
+CLAIM: Final = (
+    _TIME
+    + """
 -- KEYS: head, claim; ARGV: token, held
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-local now = redis.call('TIME')
 local last = tonumber(redis.call('HGET', KEYS[1], 'last') or 0)
-local arrival = math.max(now[1] * 1000000 + now[2], last + 1)
+local arrival = math.max(now, last + 1)
 redis.call('HSET', KEYS[1], 'last', arrival)
 return arrival
 """
+)
 
 HOLD: Final = """
 -- KEYS: claim; ARGV: token, held
@@ -176,13 +191,17 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
-OPEN: Final = """
--- KEYS: head, claim; ARGV: token, epoch, newest, mark
+OPEN: Final = (
+    _TIME
+    + """
+-- KEYS: head, claim; ARGV: token, epoch, newest, mark, lateness
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', ARGV[3], 'mark', ARGV[4])
+local newest = math.min(tonumber(ARGV[3]), now + ahead(ARGV[5]))
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', newest, 'mark', ARGV[4])
 redis.call('DEL', KEYS[2])
 return 1
 """
+)
 
 SCRIPTS: Final = {
     # Redis names a script by this hash; nothing is secured by it
