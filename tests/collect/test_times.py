@@ -51,6 +51,10 @@ def _micros(text: str) -> int:
         ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00+00:00"),
         ("2099-12-31T23:59:59.999999999Z", "2099-12-31T23:59:59.999999+00:00"),
         ("2024-05-04T10:00:00.1Z", "2024-05-04T10:00:00.100000+00:00"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
+        ("2016-12-31T23:59:60.5Z", "2017-01-01T00:00:00.500000+00:00"),
+        ("2017-01-01 05:29:60 +0530", "2017-01-01T00:00:00+00:00"),
+        ("2015-06-30T16:59:60-07", "2015-07-01T00:00:00+00:00"),
     ],
 )
 def test_iso_8601_is_read(text: str, utc: str) -> None:
@@ -73,6 +77,9 @@ def test_iso_8601_is_read(text: str, utc: str) -> None:
         "2015-04-15T24:00:00Z",
         "2015-04-15T20:60:00Z",
         "2015-04-15T20:54:60Z",
+        "2015-04-15T23:59:60+03:00",
+        "2015-04-15T23:59:61Z",
+        "2099-12-31T23:59:60Z",
         "2015-04-15T20:54.5Z",
         "2015-04-15T20:54:28.Z",
         "2015-04-15T20:54:28+24:00",
@@ -93,6 +100,19 @@ def test_what_is_no_time_is_none(text: str) -> None:
     assert _single(text, COPENHAGEN) is None
     assert _column([text], COPENHAGEN) == [None]
     assert _column([text, "2015-04-15T23:44:28.1+03:00"], COPENHAGEN)[0] is None
+
+
+def test_a_second_60_is_a_leap_second_or_is_refused_as_none() -> None:
+    """In every zone, alone and among others."""
+    leap, other = "2017-01-01T00:59:60", "2017-01-01T00:58:60"
+    expected = [_micros("2017-01-01T00:00:00Z"), None, _micros("2017-01-01T00:00:00Z")]
+    assert _column([leap, other, "2017-01-01T01:00:00"], COPENHAGEN) == expected
+    assert [_single(text, COPENHAGEN) for text in (leap, other)] == expected[:2]
+    assert kind_of_time(other, ZoneInfo(COPENHAGEN), None) == "a leap second that is not 23:59:60 in UTC"
+    assert kind_of_time("2015-04-15T20:54:60Z", None, "s") == "a leap second that is not 23:59:60 in UTC"
+    # with a unit, what is no text of a time is a number still
+    column = pl.Series(["2016-12-31T23:59:60Z", "1483228800"])
+    assert parse_times(column, None, "s").dt.epoch("s").to_list() == [1_483_228_800] * 2
 
 
 def test_a_time_without_a_zone_is_read_in_the_declared_one() -> None:

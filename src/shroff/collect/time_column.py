@@ -19,6 +19,8 @@ from shroff.collect.times import (
     EPOCH,
     FIRST_COUNTED,
     LAST,
+    LAST_OF_DAY,
+    LEAP,
     MINUTE,
     NUMBER,
     OFFSET,
@@ -29,7 +31,7 @@ from shroff.collect.times import (
 from shroff.collect.values import BLANK
 
 _GROUPS: Final = (
-    rf"^(?P<day>{DAY})[Tt ](?P<minute>{MINUTE})(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?"
+    rf"^(?P<day>{DAY})[Tt ](?P<minute>{MINUTE})(?::(?P<second>[0-5][0-9]|{LEAP})(?:[.,](?P<fraction>[0-9]+))?)?"
     rf" ?(?P<offset>{OFFSET}|{'|'.join(UTC_NAMES)})?$"
 )
 _ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
@@ -126,6 +128,12 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
         return Times((local + _fraction(column.str.slice(20).str.strip_chars_end("Z"))).cast(pl.Int64).cast(_UTC))
     parts = column.str.extract_groups(_GROUPS).struct.unnest()
     second = parts["second"].fill_null("00")
+    leap = second == LEAP
+    if leap.any():
+        before = column.str.replace(f":{LEAP}", ":59", literal=True)
+        times = _parse_texts(before.zip_with(leap, column), zone, epoch)
+        later = None if times.later is None else _after_leap(times.later, leap)
+        return Times(_after_leap(times.values, leap), later)
     local = (parts["day"] + "T" + parts["minute"] + ":" + second).str.to_datetime(
         _LOCAL, time_unit="us", strict=False, cache=False
     )
@@ -140,6 +148,13 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
         return times
     counted = _counted(column.set(~unread, None), epoch)
     return Times(times.values.fill_null(counted), None if times.later is None else times.later.fill_null(counted))
+
+
+def _after_leap(times: pl.Series, leap: pl.Series) -> pl.Series:
+    """Times a second later where they stand for a leap second; null where there can be none."""
+    moments = times.to_physical()
+    last = moments // SECOND % (LAST_OF_DAY + 1) == LAST_OF_DAY
+    return (moments + leap.cast(pl.Int64) * SECOND).set(leap & ~last, None).cast(_UTC)
 
 
 def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:

@@ -2,7 +2,8 @@
 
 Read are `2015-04-15T23:44:28.6508575+03:00`, a blank or `t` for the `T`, a comma for the point, seconds left out, and,
 with or without a blank before it, the offset as `Z`, `z`, `UTC`, `GMT`, `+03`, `+0300` or `+03:00`; where a schema
-declares their unit, numbers since 1970. All from 1970 to 2099, where the time zones of Python and Polars agree.
+declares their unit, numbers since 1970. A leap second, `23:59:60` in UTC, is read as the second after it. All from 1970
+to 2099, where the time zones of Python and Polars agree.
 """
 
 from __future__ import annotations
@@ -27,16 +28,21 @@ FIRST_COUNTED: Final = 365 * 86_400
 
 DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MINUTE: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+LEAP: Final = "60"
 OFFSET: Final = r"Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
 UTC_NAMES: Final = ("z", "UTC", "GMT")
 NUMBER: Final = r"([0-9]{1,19})(?:\.([0-9]+))?"
 
+LAST_OF_DAY: Final = 86_399
+"""The second of a day in UTC that a leap second follows."""
+
+NO_LEAP: Final = "a leap second that is not 23:59:60 in UTC"
 NAIVE: Final = "a time without a zone"
 OUT_OF_RANGE: Final = "a time that is not from 1970 to 2099"
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ISO: Final = re.compile(rf"{DAY}[T ]{MINUTE}(?::[0-5][0-9](?:[.,][0-9]+)?)?(?:{OFFSET})?")
 _WAREHOUSE: Final = re.compile(
-    rf"({DAY})[Tt ]({MINUTE}(?::[0-5][0-9](?:[.,][0-9]+)?)?) ?({OFFSET}|{'|'.join(UTC_NAMES)})?"
+    rf"({DAY})[Tt ]({MINUTE})(?::([0-5][0-9]|{LEAP})([.,][0-9]+)?)? ?({OFFSET}|{'|'.join(UTC_NAMES)})?"
 )
 _NUMBER: Final = re.compile(NUMBER)
 _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
@@ -49,14 +55,14 @@ def parse_time(text: str, zone: ZoneInfo | None, *, twice: Callable[[], None] | 
 
     Raises:
         ValueError: says what the text is: not ISO 8601 with date and time, not from 1970 to 2099, without a zone where
-            none is declared, or skipped by the clocks of `zone`.
+            none is declared, skipped by the clocks of `zone`, or a second 60 that is no leap second.
 
     >>> parse_time("2015-04-15T23:44:28.6508575+03:00", None), parse_time("2015-04-15 20:44:28.650857 UTC", None)
     (1429130668650857, 1429130668650857)
     """
-    text = text.strip(BLANK)
+    text, leap = text.strip(BLANK), 0
     if _ISO.fullmatch(text) is None:
-        text = _iso(text)
+        text, leap = _iso(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -64,20 +70,23 @@ def parse_time(text: str, zone: ZoneInfo | None, *, twice: Callable[[], None] | 
     if moment.tzinfo is None:
         moment = locate(moment, zone, twice=twice)
     since = moment - EPOCH
+    if leap and since.seconds != LAST_OF_DAY:
+        raise ValueError(NO_LEAP)
     # integer arithmetic: timestamp() would go through a double
-    micros = (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
+    micros = (since.days * 86_400 + since.seconds + leap) * SECOND + since.microseconds
     if not 0 <= micros <= LAST:
         raise ValueError(OUT_OF_RANGE)
     return micros
 
 
-def _iso(text: str) -> str:
-    """A time as warehouses write it as Python's parser takes it."""
+def _iso(text: str) -> tuple[str, int]:
+    """A time as warehouses write it as Python's parser takes it, and how many seconds after that it is."""
     match = _WAREHOUSE.fullmatch(text)
     if match is None:
         raise ValueError("not an ISO 8601 date and time")
-    day, time, offset = match.groups("")
-    return f"{day}T{time}{'Z' if offset in UTC_NAMES else offset}"
+    day, minute, second, fraction, offset = match.groups("")
+    leap = second == LEAP
+    return f"{day}T{minute}:{'59' if leap else second or '00'}{fraction}{'Z' if offset in UTC_NAMES else offset}", leap
 
 
 def locate(moment: datetime, zone: ZoneInfo | None, *, twice: Callable[[], None] | None = None) -> datetime:
