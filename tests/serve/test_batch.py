@@ -21,7 +21,7 @@ from serve.audit import read_ledger
 from serve.service import Service, needs_curl
 from shroff.client import AsyncClient, Client, Decision
 from shroff.errors import BadPayment, PaymentConflict, ShroffError, Unavailable
-from shroff.serve.batch import LINES, Splitter
+from shroff.serve.batch import LINES, REFUSED, Splitter
 
 Json = dict[str, Any]
 Pay = Callable[..., Json]
@@ -113,8 +113,7 @@ def test_answers_leave_while_lines_still_come(service: Service, pay: Pay) -> Non
 
 def test_who_does_not_read_is_not_read_from(service: Service, pay: Pay) -> None:
     """Bounded memory: the service stops taking lines when its answers are not taken."""
-    many = lines(*(b"{%d}" % at for at in range(2_000)))
-
+    many = lines(pay(payment_id="flood")) * 2_000
     sent = 0
 
     def flood(connection: socket.socket) -> None:
@@ -131,7 +130,20 @@ def test_who_does_not_read_is_not_read_from(service: Service, pay: Pay) -> None:
         # what was held back comes when it is read
         connection.settimeout(PATIENCE)
         assert sent
-        assert until(connection, b'"line":%d' % min(sent // 2, 20_000))
+        missing = min(sent // 2, 20_000)
+        while missing > 0:
+            missing -= connection.recv(65_536).count(b"decided_at")
+
+
+def test_lines_that_are_no_payments_end_the_batch(service: Service, pay: Pay) -> None:
+    """Each is answered with a hundred times its bytes."""
+    more = 100
+    body = lines(*(pay(payment_id=f"surplus-{at}") for at in range(more))) + b"{}\n" * (REFUSED + 50_000)
+    told = answers(service.request("POST", PATH, content=body, headers=HEADERS))
+    assert "more lines refused than decided: the batch ends here" in told[-1]["detail"]
+    assert told[-1]["line"] == len(told)
+    # what was on its way meanwhile is answered too
+    assert more + REFUSED < len(told) <= more + REFUSED + 2 * LINES
 
 
 def test_a_window_may_be_sent_before_anything_is_read(service: Service, pay: Pay) -> None:

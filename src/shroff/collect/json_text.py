@@ -25,8 +25,36 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 """What a key looks like that is no value in the wrong place, so that an error may name it."""
 
+VALUES: Final = 65_536
+"""Most values in one JSON text."""
+_NESTED: Final = VALUES // 2
+_QUOTES: Final = 4 * VALUES
+"""A key and a text have two each."""
+_FEW: Final = 16_384
+"""Bytes that cannot hold enough of anything to matter."""
+_MOST: Final = f"expected at most {VALUES:,} values and {_NESTED:,} objects and arrays in one text, got more."
+
 # a text that is never closed ends where the document does, so that nothing is read twice
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN|-?Infinity', re.DOTALL)
+
+
+def require_few_values(body: bytes) -> None:
+    """Make sure that a JSON text is made into few objects: a megabyte of `{}` is fifty of dictionaries.
+
+    What is counted are the characters that begin and end things, also where they are in a text.
+
+    >>> require_few_values(b"[" + b"{}," * 50_000 + b"{}]")
+    Traceback (most recent call last):
+    ...
+    shroff.errors.BadPayment: expected at most 65,536 values and 32,768 objects and arrays in one text, got more.
+
+    Raises:
+        BadPayment: it has too many.
+    """
+    if len(body) > _FEW and (
+        body.count(b",") > VALUES or body.count(b"{") + body.count(b"[") > _NESTED or body.count(b'"') > _QUOTES
+    ):
+        raise BadPayment(_MOST)
 
 
 def lenient(decode: Callable[[bytes], T], body: bytes, *, nan_is_null: bool = False) -> T:
@@ -82,8 +110,9 @@ def require_keys_once(body: bytes) -> None:
     shroff.errors.BadPayment: expected each key once in an object, got `amount` twice: send it once.
 
     Raises:
-        BadPayment: one has, or the text is nested too deeply to tell.
+        BadPayment: one has, or the text is nested too deeply, or has too many values, to tell.
     """
+    require_few_values(body)
     try:
         _scan(body.decode("utf-8-sig"))
     except (UnicodeDecodeError, RecursionError) as error:

@@ -17,7 +17,7 @@ from shroff.collect import money
 from shroff.collect.cards import is_card_number
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import in_major
-from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once
+from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
 from shroff.collect.personal import tokenizer
 from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
@@ -124,15 +124,18 @@ class PaymentReader:
             for code, exponent in money.EXPONENT.items()
             if self._only in (None, code, money.ALPHABETIC[code])
         }
-        self._converter = None if schema.rates is None else Converter(schema.rates)
+        self._own = self._converter = None if schema.rates is None else Converter(schema.rates)
 
     @property
     def rates(self) -> Rates | None:
         """The exchange rates that payments are converted by now."""
         return None if self._converter is None else self._converter.rates
 
-    def use_rates(self, rates: Rates) -> None:
+    def use_rates(self, rates: Rates, ready: Converter | None = None) -> None:
         """Convert payments by these exchange rates, to the schema's base currency, from now on.
+
+        Args:
+            ready: their converter, where it was made before, because that takes long for thousands of rates.
 
         Raises:
             ConfigurationError: they are to another currency.
@@ -140,7 +143,8 @@ class PaymentReader:
         if rates.base != self.schema.base:
             raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got some to {rates.base}.")
         if rates != self.rates:
-            self._converter = Converter(rates)
+            made = (one for one in (ready, self._own) if one is not None and one.rates is rates)
+            self._converter = next(made, None) or Converter(rates)
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
         """One payment from its JSON text, seen by the system at `arrived` (microseconds since the epoch).
@@ -207,6 +211,7 @@ class PaymentReader:
 
     def _decode_again(self, body: bytes) -> msgspec.Struct:
         """A payment behind a byte order mark, or what is wrong."""
+        require_few_values(body)
         try:
             return lenient(self._decode, body)
         except UNREADABLE as error:

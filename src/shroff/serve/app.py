@@ -11,9 +11,10 @@ from typing import cast
 from shroff.errors import BrokenChain, Unavailable
 from shroff.serve import asgi
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
-from shroff.serve.connection import Head, Short
+from shroff.serve.connection import Head
 from shroff.serve.control import Gate
 from shroff.serve.example import example_payment
+from shroff.serve.exchange import Short
 from shroff.serve.follower import Follower
 from shroff.serve.memory import settle
 from shroff.serve.openapi import HotRoute, complete, decide_route

@@ -10,11 +10,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from shroff.collect.json_text import UNREADABLE, lenient, require_keys_once, unreadable
+from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once, unreadable
 from shroff.errors import BadPayment, ShroffError
 from shroff.serve import encoding, problem
 from shroff.serve.answer import encode
 from shroff.serve.problem import Kind, Refused
+from shroff.serve.turns import apart
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
@@ -144,7 +145,7 @@ async def read_body(receive: Receive, headers: Iterable[tuple[bytes, bytes]]) ->
     if not isinstance(body, bytes):
         return body
     try:
-        return plain(body, headers)
+        return await apart(plain, body, headers)
     except (BadPayment, Refused) as error:
         return problem.problem_of(error)
 
@@ -195,8 +196,9 @@ def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
         nan_is_null: a bare `NaN`, which Python's `json` writes, is a value that is missing.
 
     Raises:
-        BadPayment: it is something else; the sentence names no value.
+        BadPayment: it is something else, or holds too many values; the sentence names no value.
     """
+    require_few_values(body)
     try:
         decoded: T = lenient(partial(msgspec.json.decode, type=kind), body, nan_is_null=nan_is_null)
     except UNREADABLE as error:

@@ -3,6 +3,9 @@
 Each line that is not blank gets one line, in order: its decision, or a problem with the line's number. A window
 bounds what is read and not yet answered: a sender who does not read the answers is not read from any more. The
 window holds `LINES` lines of up to 4 KiB, so a sender of no more than that may read after it has sent.
+
+A refused line is answered with a hundred times its bytes, so a batch ends when it has `REFUSED` more refused lines than
+decided ones: its last line says so.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from shroff.errors import BadPayment
@@ -23,10 +27,17 @@ from shroff.serve.scorer import Scorer
 NDJSON: Final = "application/x-ndjson"
 LINES: Final = 1_024
 """Lines read and not yet answered; a longer line counts as one for each 4 KiB."""
+REFUSED: Final = 10_000
+"""Lines refused beyond those decided, after which a batch ends."""
 
 _UNIT: Final = 4_096
 _TOGETHER: Final = 64
+_BLANK: Final = 256
+"""Blank lines skipped in one stretch."""
 _EMPTY: Final = Refused(problem.TOO_LARGE, f"expected payments, got more than {LIMIT:,} blank lines.")
+_NO_PAYMENTS: Final = Refused(
+    problem.TOO_LARGE, f"expected payments, got {REFUSED:,} more lines refused than decided: the batch ends here."
+)
 _TOO_LONG: Final[Refusal] = (problem.TOO_LARGE, f"expected a line of at most {LIMIT:,} bytes, got a longer one.")
 
 
@@ -114,6 +125,32 @@ class _Window:
         self._freed.set()
 
 
+class _Lines:
+    """Decides lines, and keeps count of what became of them."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._surplus = 0
+
+    def require_payments(self) -> None:
+        """Raise `Refused` when far more lines were refused than decided."""
+        if self._surplus >= REFUSED:
+            raise _NO_PAYMENTS
+
+    async def decide(self, line: bytes | None, number: int) -> bytes:
+        """The answer to a line, whatever it is."""
+        try:
+            if line is not None:
+                answer = await self._scorer.decide(line)
+                self._surplus -= 1
+                return _ended(answer)
+            refusal = _TOO_LONG
+        except Exception as error:  # noqa: BLE001  # one line must not take its neighbours with it
+            refusal = asgi.explain(error)
+        self._surplus += 1
+        return _ended(_problem(refusal, number))
+
+
 _Waiting = asyncio.Queue[tuple[int, asyncio.Task[bytes]] | None]
 
 
@@ -126,7 +163,7 @@ async def _stream(scorer: Scorer, receive: Receive, send: Send) -> None:
         return
     headers = [(b"content-type", NDJSON.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    waiting, window = _Waiting(), _Window(LINES)
+    waiting, window, all_lines = _Waiting(), _Window(LINES), _Lines(scorer)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_write(waiting, window, send))
         number = 0
@@ -134,7 +171,11 @@ async def _stream(scorer: Scorer, receive: Receive, send: Send) -> None:
             async for number, line in _lines(receive, first):
                 units = 1 + len(line or b"") // _UNIT
                 await window.take(units)
-                waiting.put_nowait((units, tasks.create_task(_decide(scorer, line, number))))
+                waiting.put_nowait((units, tasks.create_task(all_lines.decide(line, number))))
+                if number % _TOGETHER == 0:
+                    # these begin at once, and more would keep the event loop from everything else
+                    await asyncio.sleep(0)
+                all_lines.require_payments()
         except (BadPayment, Refused) as error:
             # what is behind these lines cannot be read
             waiting.put_nowait((0, tasks.create_task(_refused(error, number + 1))))
@@ -150,25 +191,21 @@ async def _lines(receive: Receive, message: Message) -> AsyncIterator[tuple[int,
     splitter, number, blank = Splitter(), 0, 0
     while message["type"] == "http.request":
         more = message.get("more_body", False)
-        for line in [*splitter.feed(message.get("body", b"")), *(() if more else splitter.end())]:
+        # the end is looked at when the last piece was
+        for line in chain(splitter.feed(message.get("body", b"")), () if more else splitter.end()):
             number += 1
             if line is None or line.strip():
                 yield number, line
-            else:
-                blank += 1
+                continue
+            blank += 1
+            if blank % _BLANK == 0:
+                await asyncio.sleep(0)
         if not more:
             return
         # a line that is not answered holds nobody back, and a thousand of them are a byte when compressed
         if blank > LIMIT:
             raise _EMPTY
         message = await receive()
-
-
-async def _decide(scorer: Scorer, line: bytes | None, number: int) -> bytes:
-    try:
-        return _ended(_problem(_TOO_LONG, number) if line is None else await scorer.decide(line))
-    except Exception as error:  # noqa: BLE001  # one line must not take its neighbours with it
-        return _ended(_problem(asgi.explain(error), number))
 
 
 async def _refused(error: Exception, number: int) -> bytes:

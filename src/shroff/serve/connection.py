@@ -12,34 +12,26 @@ when they come again with a whole body and nothing else, nothing is parsed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
-from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal, explain, problem_response
+from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal
 from shroff.serve.closing import Cycle, Due, end_by_closing
-from shroff.serve.pending import Told
-from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Trace
+from shroff.serve.exchange import Exchange, Short
+from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT
 from shroff.serve.telemetry.watch import GONE, OTHER, Telemetry
 
 READ_LIMIT: Final = 20.0
 """Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
 
 _HEADS: Final = 1_024  # remembered at most, and so long
+_PIECE, _SPARE = 16, 65_536  # bytes of a piece of a body on average, and by how many all may fall short
 _END: Final = b"\r\n\r\n"
 _TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request within {READ_LIMIT:.0f} seconds.")
-_JSON: Final = b"content-type: application/json\r\n"
-
-
-class Short(NamedTuple):
-    """A hot route: why a request cannot be used, by its headers, and what takes the body of one that can."""
-
-    path: str
-    refuse: Callable[[Headers], Refusal | None]
-    accept: Callable[[bytes, Told[bytes]], None]
 
 
 class Head(NamedTuple):
@@ -61,48 +53,8 @@ class HotApp(Protocol):
     """Notices requests."""
 
 
-class _Event:
-    """Uvicorn wakes its task by this; here is no task."""
-
-    def set(self) -> None: ...
-
-
 _NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, told: None)
 """The route of a request that is refused for its head."""
-
-
-class _Exchange:
-    """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its own."""
-
-    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "old", "response_complete", "route", "trace")
-
-    message_event = _Event()
-
-    def __init__(
-        self, connection: Connection, route: Short, trace: Trace | None, *, keep_alive: bool, old: bool = False
-    ) -> None:
-        self._connection = connection
-        self.route = route
-        self.trace = trace
-        self.keep_alive = keep_alive
-        # whether it came over HTTP/1.0, where a connection stays open only if both sides say so
-        self.old = old
-        self.body: list[bytes] = []
-        self.response_complete = False
-        self.disconnected = False
-
-    def tell(self, outcome: bytes | Exception) -> None:
-        """Send the answer, or why there is none."""
-        if isinstance(outcome, bytes):
-            self._connection.respond(self, 200, _JSON, outcome)
-        else:
-            self.refuse(explain(outcome))
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Send problem details."""
-        status, headers, body = problem_response(refusal)
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self._connection.respond(self, status, lines, body)
 
 
 class Connection(HttpToolsProtocol):
@@ -117,13 +69,14 @@ class Connection(HttpToolsProtocol):
         self._heads = app.heads
         self._telemetry = app.telemetry
         # the hot request that is being received, and the one that was received last
-        self._receiving: _Exchange | None = None
-        self._received: _Exchange | None = None
+        self._receiving: Exchange | None = None
+        self._received: Exchange | None = None
         self._size = 0
         self._due = Due()
         # bytes that came since the last that was of a body, or since the last request
         self._loose = 0
         self._headed = False
+        self._spare = _SPARE
         # whether what is being received takes uvicorn's way, and whether it is for nobody
         self._cold = self._ignored = False
         self._between = True
@@ -150,7 +103,7 @@ class Connection(HttpToolsProtocol):
             self._receiving = None
         self._due.abandon()
         super().connection_lost(exc)
-        if isinstance(cast(object, self.cycle), _Exchange):
+        if isinstance(cast(object, self.cycle), Exchange):
             # it knows this connection: what both hold must not wait for the garbage collector
             self.cycle = cast(Any, None)
         self._received = None
@@ -173,14 +126,14 @@ class Connection(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._since = self._idle = None
             trace = self._telemetry.tracer.begin("POST", head.headers)
-            self.cycle = exchange = _Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]
+            self.cycle = exchange = Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]
             self._accept(exchange, data[size:])
             return
         received = self._parse(data)
         if between and received is not None and len(data) == size + self._size:
             self._remember(data[:size], received)
 
-    def _parse(self, data: bytes) -> _Exchange | None:
+    def _parse(self, data: bytes) -> Exchange | None:
         """The request on the short way that these bytes completed, the last if there are several."""
         self._received = None
         self._unset_keepalive_if_required()
@@ -215,16 +168,19 @@ class Connection(HttpToolsProtocol):
             # its task is told what it is told of a client that has left
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        elif current is None and not self._free():
-            # an answer that is due to another request must not be taken for this one's
+            begun = self.cycle.response_started
+        else:
+            begun = current is None and not self._free()
+        if begun:
+            # an answer that is due to another request, or has begun, must not be taken for this one's
             self._due.abandon()
             self.transport.close()
             return
-        self.cycle = exchange = current or _Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]
+        self.cycle = exchange = current or Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]
         exchange.keep_alive = False
         exchange.refuse(refusal)
 
-    def _remember(self, head: bytes, exchange: _Exchange) -> None:
+    def _remember(self, head: bytes, exchange: Exchange) -> None:
         """Remember the head of a request that came in one piece: its bytes, and nothing else, led to this exchange."""
         unique = any(name == TRACEPARENT for name, _ in self.headers)
         if exchange.keep_alive and not exchange.old and not unique and len(head) <= _HEADS:
@@ -238,9 +194,9 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request; what ASGI needs to know of it is made only when ASGI is asked."""
         self._since = self.loop.time()
         self._idle = None
-        self._between = self._headed = self._cold = self._ignored = False
+        self._between = self._headed = self._cold = self._ignored = self.expect_100_continue = False
+        self._spare = _SPARE
         self.url = b""
-        self.expect_100_continue = False
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -273,7 +229,7 @@ class Connection(HttpToolsProtocol):
             keep_alive = self.parser.should_keep_alive()
             trace = self._telemetry.tracer.begin("POST", self.headers)
             old = self.parser.get_http_version() == "1.0"
-            self._receiving = self.cycle = _Exchange(self, route, trace, keep_alive=keep_alive, old=old)  # type: ignore[assignment]
+            self._receiving = self.cycle = Exchange(self, route, trace, keep_alive=keep_alive, old=old)  # type: ignore[assignment]
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -288,6 +244,9 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of the body, or all of it."""
         self._loose = 0
+        self._spare += len(body) - _PIECE
+        if self._spare < 0 and not self._ignored:
+            self._reject(heads.FRAGMENTED)
         exchange = self._receiving
         if exchange is None:
             if not self._ignored:
@@ -316,7 +275,7 @@ class Connection(HttpToolsProtocol):
         parts = exchange.body
         self._accept(exchange, parts[0] if len(parts) == 1 else b"".join(parts))
 
-    def _accept(self, exchange: _Exchange, body: bytes) -> None:
+    def _accept(self, exchange: Exchange, body: bytes) -> None:
         if exchange.trace is None:
             exchange.route.accept(body, exchange.tell)
         else:
@@ -327,7 +286,7 @@ class Connection(HttpToolsProtocol):
 
     # answers
 
-    def respond(self, exchange: _Exchange, status: int, lines: bytes, body: bytes) -> None:
+    def respond(self, exchange: Exchange, status: int, lines: bytes, body: bytes) -> None:
         """Send an answer in one write; the connection is then free for the next request.
 
         Args:

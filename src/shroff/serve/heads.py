@@ -15,6 +15,10 @@ TOO_LARGE: Final[Refusal] = (
     f"expected at most {HEAD_LIMIT:,} bytes of headers or trailers, got more.",
 )
 MALFORMED: Final[Refusal] = (problem.BAD_PAYMENT, "expected a request of HTTP/1.1, got bytes that are none.")
+FRAGMENTED: Final[Refusal] = (
+    problem.BAD_PAYMENT,
+    "expected a body in pieces of some length, got thousands of a few bytes.",
+)
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _LENGTH: Final = 20
 """Most digits of a length: Python reads no number of thousands of zeros."""

@@ -84,7 +84,9 @@ EVENT_CONFLICT: Final = Kind(
     "The payment has another result already, or the event id is of another label",
     "The first result counts: find out which of your systems told the other. Give each label an event id of its own.",
 )
-TOO_LARGE: Final = Kind("too-large", 413, "The request is too large", "Send at most 1 MiB in one request.")
+TOO_LARGE: Final = Kind(
+    "too-large", 413, "The request is too large", "Send at most 1 MiB, and 1,024 rows, in one request."
+)
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(
     "unsupported-media-type",
     415,

@@ -60,7 +60,7 @@ def rate_routes(scorer: Scorer, live: LiveRates) -> list[HTTPRouteHandler]:
         base = _used(scorer).base
         require_no_card(data.note)
         try:
-            made = Rates(base, data.rates)
+            made = await asyncio.to_thread(Rates, base, data.rates)
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None
         await asyncio.to_thread(live.store.replace, made, by=asker(request), note=data.note)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from litestar import Litestar, Request, Response, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures.headers import MutableScopeHeaders
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
@@ -32,11 +32,12 @@ from shroff.serve.help import Page, help_routes
 from shroff.serve.labels import UNKEYED, StoredDecision
 from shroff.serve.later import Label, Result, moment
 from shroff.serve.list_routes import list_routes
-from shroff.serve.problem import MEDIA_TYPE
+from shroff.serve.problem import MEDIA_TYPE, Refused
 from shroff.serve.rate_routes import rate_routes
 from shroff.serve.routing import OPEN, needs, problems
 from shroff.serve.scorer import Scorer
 from shroff.serve.shadow import Comparison
+from shroff.serve.turns import apart
 
 _FIRST: Final = "The same again is ignored, another one refused: the first counts."
 _HISTORY: Final = (
@@ -54,14 +55,20 @@ class StrictRequest(AnyRequest):
     Litestar itself would take 0 and "0" for false where the description says that only a boolean is.
     """
 
+    async def body(self) -> bytes:
+        """The body; a client that leaves before its end is no defect."""
+        try:
+            return await super().body()
+        except InternalServerException:
+            raise Refused(problem.BAD_PAYMENT, "expected a whole request, got its beginning.") from None
+
     async def json(self) -> Any:
         """The body, decoded and checked."""
         taken = self.route_handler.parsed_data_field
-        return (
-            await super().json()
-            if taken is None
-            else decode(plain(await self.body(), self.scope["headers"]), taken.annotation)
-        )
+        if taken is None:
+            return await super().json()
+        body = await apart(plain, await self.body(), self.scope["headers"])
+        return await apart(decode, body, taken.annotation)
 
 
 def routes(

@@ -148,7 +148,7 @@ class Scorer(Intake):
         """Convert payments by the exchange rates as they are now."""
         own, used = self.bundle.schema.rates, self.reader.rates
         if self.rates is not None and own is not None:
-            self.reader.use_rates(self.rates.now(own))
+            self.reader.use_rates(self.rates.now(own), self.rates.converter)
             if self.reader.rates != used:
                 _log.info("payments are converted by other exchange rates from now on.", extra={"event": "rates"})
 

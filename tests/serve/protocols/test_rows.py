@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve.asking import run
 from serve.conftest import SCHEMA, make_bundle
 from shroff.errors import BadPayment
 from shroff.serve.protocols.rows import from_text, inputs_of, table, transpose
@@ -53,7 +54,7 @@ def test_what_means_no_value_is_no_input(model: bytes) -> None:
 
 
 def number(scorer: Scorer, text: str) -> Any:
-    (row,) = from_text(scorer, [{"amount": text, "card_id": text}])
+    (row,) = run(from_text(scorer, [{"amount": text, "card_id": text}]))
     assert row["card_id"] == (text if text.strip() else None), "the reader knows the words for nothing"
     return row["amount"]
 

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, select
 
 from shroff.clock import Clock, system_time
+from shroff.collect.conversion import Converter
 from shroff.collect.rates import Rates
 from shroff.errors import ConfigurationError
 from shroff.serve.control.database import METADATA, Control
@@ -87,6 +88,7 @@ class LiveRates:
     def __init__(self, store: StoredRates) -> None:
         self.store = store
         self._last: Replacement | None = None
+        self._converter: Converter | None = None
 
     def refresh(self) -> None:
         """Read what was put in place since; from any thread.
@@ -94,11 +96,19 @@ class LiveRates:
         Raises:
             ControlUnavailable: the rates stay as they were read last.
         """
-        self._last = self.store.last(unless=self._last.id if self._last else 0) or self._last
+        last = self.store.last(unless=self._last.id if self._last else 0)
+        if last is not None:
+            self._converter = None if last.rates is None else Converter(last.rates)
+            self._last = last
 
     def now(self, own: Rates) -> Rates:
         """What holds instead of the rates of a bundle, or these where nothing does."""
         return holding(self._last, own)
+
+    @property
+    def converter(self) -> Converter | None:
+        """What converts by the rates put in place last; made when they were read, in whichever thread."""
+        return self._converter
 
 
 def holding(last: Replacement | None, own: Rates) -> Rates:

@@ -19,6 +19,7 @@ from shroff.errors import BadPayment, ConfigurationError
 from shroff.serve import problem
 from shroff.serve.problem import KINDS, Kind
 from shroff.serve.protocols.http import JSON, Call, Interface, Reply, Route
+from shroff.serve.protocols.limits import require_few
 from shroff.serve.protocols.rows import Cell, Outcome, from_text, judge, table
 from shroff.serve.scorer import Scorer
 from shroff.settings import Settings
@@ -28,6 +29,7 @@ LABELS: Final[dict[Action, str]] = {"approve": "Success", "review": "Review", "d
 Of = Literal["fraud", "success"]
 """What `Scored Probabilities` are the probability of."""
 _VERSION: Final = "2.0"
+_TABLES: Final = 16
 
 
 class InputTable(msgspec.Struct):
@@ -143,9 +145,12 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
     async def execute(call: Call) -> Reply:
         if call.query.get("api-version", _VERSION) != _VERSION:
             raise BadPayment(f"expected `api-version={_VERSION}`, got another one.")
-        inputs = call.json(AzureRequest).inputs
+        inputs = (await call.json(AzureRequest)).inputs
         if not inputs or (naming.result is not None and len(inputs) > 1):
             raise BadPayment(f"expected one table in `Inputs`, got {len(inputs)}.")
+        if len(inputs) > _TABLES:
+            raise BadPayment(f"expected at most {_TABLES} tables in `Inputs`, got {len(inputs):,}.")
+        require_few(sum(len(one.values) for one in inputs.values()))
         return Reply.json(
             AzureAnswer({naming.result_name(name): await _answer(scorer, naming, one) for name, one in inputs.items()})
         )
@@ -167,7 +172,7 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
 
 async def _answer(scorer: Scorer, naming: Naming, sent: InputTable) -> ScoredTable:
     rows = table(sent.columns, sent.values)
-    outcomes = await judge(scorer, from_text(scorer, rows))
+    outcomes = await judge(scorer, await from_text(scorer, rows))
     echoed = naming.echoed(sent.columns, scorer.bundle.schema.id)
     values = [
         [*(_text(row[name]) for name in echoed), LABELS[outcome.action], naming.probability(outcome)]

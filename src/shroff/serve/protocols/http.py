@@ -15,6 +15,7 @@ from shroff.serve.asgi import Asgi, Receive, Refusal, Scope, Send
 from shroff.serve.control import Gate
 from shroff.serve.control import Scope as KeyScope
 from shroff.serve.problem import Kind
+from shroff.serve.turns import apart
 
 T = TypeVar("T")
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -31,12 +32,12 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
 
-    def json(self, kind: type[T], content: bytes | None = None) -> T:
+    async def json(self, kind: type[T], content: bytes | None = None) -> T:
         """The body (or `content`) as JSON of a type, where `NaN` is missing; raises BadPayment, which names no value.
 
         The protocols' own clients write `NaN` for a gap in a table.
         """
-        return asgi.decode(self.body if content is None else content, kind, nan_is_null=True)
+        return await apart(asgi.decode, self.body if content is None else content, kind, nan_is_null=True)
 
 
 Stream = Callable[[Receive, Send], Awaitable[None]]

@@ -8,14 +8,20 @@ import msgspec
 
 from shroff import __version__
 from shroff.collect.csv_dialect import records
+from shroff.collect.json_text import require_few_values
 from shroff.errors import BadPayment
 from shroff.serve import problem
-from shroff.serve.problem import Kind
+from shroff.serve.problem import Kind, Refused
 from shroff.serve.protocols.http import JSON, TEXT, Call, Interface, Reply, Route, media
+from shroff.serve.protocols.limits import ROWS
 from shroff.serve.protocols.rows import Cell, Cells, Outcome, from_text, judge, table, transpose
 from shroff.serve.scorer import Scorer
+from shroff.serve.turns import apart
 
 CSV: Final = "text/csv"
+_LINES: Final = 4 * ROWS
+_QUOTED: Final = 262_144
+"""Bytes that are looked at one by one, to tell which dialect they are in."""
 Records = list[dict[str, Cell]]
 
 
@@ -54,7 +60,10 @@ def interface(scorer: Scorer) -> Interface:
     """The interface over a scorer."""
 
     async def invocations(call: Call) -> Reply:
-        rows = from_text(scorer, _csv(call.body)) if media(call.headers) == CSV else _rows(call.json(Invocation))
+        if media(call.headers) == CSV:
+            rows = await from_text(scorer, await apart(_csv, call.body))
+        else:
+            rows = _rows(await call.json(Invocation))
         return Reply.json(Predictions(await judge(scorer, rows)))
 
     async def ping(_: Call) -> Reply:
@@ -120,6 +129,16 @@ def _rows(sent: Invocation) -> Records:
 
 def _csv(body: bytes) -> list[Cells]:
     """The rows of a CSV table with its header first, all text."""
+    require_few_values(body)
+    # also those that are blank, or within a text
+    if max(body.count(b"\n"), body.count(b"\r")) > _LINES:
+        raise Refused(
+            problem.TOO_LARGE, f"expected at most {ROWS:,} rows in a request, got more than {_LINES:,} lines."
+        )
+    if len(body) > _QUOTED and (b'"' in body or b"\\" in body):
+        raise Refused(
+            problem.TOO_LARGE, f"expected at most {_QUOTED:,} bytes of CSV with quotes or backslashes, got more."
+        )
     try:
         header, *rows = records(body)
     except ValueError as error:

@@ -26,6 +26,7 @@ from shroff.serve.protocols.http import JSON, Call, Interface, Reply, Route
 from shroff.serve.protocols.rows import inputs_of, rate, transpose
 from shroff.serve.protocols.tensors import InputTensor, Parameters, binary, read
 from shroff.serve.scorer import Scorer
+from shroff.serve.turns import Turns
 
 BINARY: Final = "application/octet-stream"
 _HEADER: Final = b"inference-header-content-length"
@@ -210,13 +211,13 @@ def _metadata(scorer: Scorer) -> ModelMetadata:
 async def _infer(scorer: Scorer, call: Call) -> Reply:
     header = call.headers.get(_HEADER)
     length = len(call.body) if header is None else _length(header, len(call.body))
-    request = call.json(InferRequest, call.body[:length])
+    request = await call.json(InferRequest, call.body[:length])
     wanted = {one.name: one.parameters.binary_data for one in request.outputs} or dict.fromkeys(_OUTPUTS)
     if not wanted.keys() <= _OUTPUTS.keys():
         raise BadPayment(f"unknown output; the model has {', '.join(_OUTPUTS)}.")
     # taken once: another model may be put in place while others have their turn
     bundle, decider = scorer.bundle, scorer.decider
-    ratings = await rate(decider, _matrix(bundle, decider, request.inputs, call.body[length:]))
+    ratings = await rate(decider, await _matrix(bundle, decider, request.inputs, call.body[length:]))
     blobs: list[bytes] = []
     outputs = []
     for name, as_bytes in wanted.items():
@@ -242,7 +243,7 @@ def _length(header: bytes, size: int) -> int:
     return int(header)
 
 
-def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes) -> Matrix:
+async def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes) -> Matrix:
     """The model's inputs, float32 [n, inputs], from tensors and the bytes behind the JSON."""
     preparation = bundle.preparation
     columns = preparation.names
@@ -265,7 +266,11 @@ def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw
         raise BadPayment("expected the bytes of the inputs behind the JSON, got more.")
     if whole:
         return _as_it_is(inputs[0], values[_WHOLE], preparation)
-    return decider.prepare([*map(inputs_of(bundle), transpose(values))])
+    prepared, ready_made, turns = [], inputs_of(bundle), Turns()
+    for row in transpose(values):
+        prepared.append(decider.prepare([ready_made(row)]))
+        await turns.next()
+    return np.concatenate(prepared) if prepared else np.empty((0, len(columns)), np.float32)
 
 
 def _as_it_is(tensor: InputTensor, values: Sequence[Any], preparation: Preparation) -> Matrix:

@@ -22,13 +22,15 @@ from shroff.package import Bundle
 from shroff.serve.answer import encode
 from shroff.serve.decider import Decider, Rating
 from shroff.serve.model import Matrix
+from shroff.serve.protocols.limits import require_few
 from shroff.serve.scorer import Scorer
+from shroff.serve.turns import Turns
 
 Cell = str | float | int | bool | None
 Cells = Mapping[str, Cell]
 
 _TOGETHER: Final = 64
-"""Rows read or scored in one stretch: more would keep the event loop from everything else."""
+"""Rows decided or scored in one stretch: more would keep the event loop from everything else."""
 _COPY: Final = re.compile(r"(.+) \([0-9]+\)")
 
 
@@ -56,7 +58,9 @@ def table(columns: Sequence[str], values: Sequence[Sequence[Cell]]) -> list[dict
 
     Raises:
         BadPayment: a column comes twice, or a row has another number of values.
+        Refused: more rows or columns than a request may have.
     """
+    require_few(len(values), len(columns))
     if len(set(columns)) < len(columns):
         raise BadPayment("expected every column once, got a name twice; call the second one `NAME (2)`.")
     for number, row in enumerate(values, start=1):
@@ -73,14 +77,16 @@ def transpose(columns: Mapping[str, Sequence[Cell]]) -> list[dict[str, Cell]]:
 
     Raises:
         BadPayment: columns of different lengths.
+        Refused: more rows or columns than a request may have.
     """
+    require_few(max(map(len, columns.values()), default=0), len(columns))
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) > 1:
         raise BadPayment(f"expected columns of one length, got {min(lengths)} to {max(lengths)} values.")
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
+async def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
     """Rows whose values came as text: nothing becomes missing, and a number where one belongs becomes a number.
 
     Raises:
@@ -90,10 +96,11 @@ def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
     scales: dict[str, Scale] = dict.fromkeys((one.name for one in scorer.bundle.preparation.numeric), "numeric")
     scales |= live_scales(schema)
     numbers = {name: scale for name, scale in scales.items() if scale in ("amount", "numeric")}
-    typed = []
+    typed, turns = [], Turns()
     for number, row in enumerate(rows, start=1):
         with _numbered(number):
             typed.append({name: _typed(name, cell, numbers.get(name), schema) for name, cell in row.items()})
+        await turns.next()
     return typed
 
 
@@ -120,7 +127,9 @@ async def judge(scorer: Scorer, rows: Sequence[Cells]) -> list[Outcome]:
 
     Raises:
         BadPayment, PaymentConflict, Unavailable: as `Scorer.decide`, with the row's number.
+        Refused: more rows or columns than a request may have.
     """
+    require_few(len(rows), max(map(len, rows), default=0))
     identifier = scorer.bundle.schema.id
     numbered = list(enumerate(rows, start=1))
     ready = [(number, row) for number, row in numbered if identifier not in row]
@@ -143,13 +152,15 @@ async def rate(decider: Decider, matrix: Matrix) -> list[Rating]:
 
 
 async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int, Outcome]:
-    payments = []
+    payments, turns = [], Turns()
     for number, row in rows:
         with _numbered(number):
             payments.append(scorer.reader.parse(encode(_payment(scorer, row)), arrived=0))
-        if number % _TOGETHER == 0:
-            await asyncio.sleep(0)
-    answers = await asyncio.gather(*map(scorer.judge, payments), return_exceptions=True)
+        await turns.next()
+    answers: list[bytes | BaseException] = []
+    for start in range(0, len(payments), _TOGETHER):
+        together = map(scorer.judge, payments[start : start + _TOGETHER])
+        answers += await asyncio.gather(*together, return_exceptions=True)
     outcomes = {}
     for (number, _), answer in zip(rows, answers, strict=True):
         with _numbered(number):
@@ -177,12 +188,11 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
     # taken once: another model may be put in place while others have their turn
     bundle, decider = scorer.bundle, scorer.decider
     ready_made = inputs_of(bundle)
-    prepared = []
+    prepared, turns = [], Turns()
     for number, row in rows:
         with _numbered(number, f"a row without `{bundle.schema.id}` holds the model's inputs: "):
             prepared.append(decider.prepare([ready_made(row)]))
-        if number % _TOGETHER == 0:
-            await asyncio.sleep(0)
+        await turns.next()
     ratings = await rate(decider, np.concatenate(prepared))
     return {
         number: Outcome(rating.action, rating.probability) for (number, _), rating in zip(rows, ratings, strict=True)

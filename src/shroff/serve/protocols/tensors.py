@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from shroff.errors import BadPayment
+from shroff.serve.protocols.limits import require_few
 
 TYPES: Final = {
     "BOOL": np.dtype("?"),
@@ -51,14 +53,16 @@ def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
 
     Raises:
         BadPayment: an unknown type, or values that are not as the shape and the type say.
+        Refused: more rows or columns than a request may have.
     """
     if tensor.datatype != "BYTES" and tensor.datatype not in TYPES:
         raise _bad(tensor, f"expected a datatype of {', '.join(TYPES)} or BYTES, got another one")
     # before they are multiplied: thousands of dimensions make a number that takes seconds
     if not 1 <= len(tensor.shape) <= 2 or not all(0 <= length <= _LONGEST for length in tensor.shape):
         raise _bad(tensor, "expected a shape of one or two dimensions, each a whole number of 64 bits, got another")
+    require_few(*tensor.shape)
     size = math.prod(tensor.shape)
-    values = _from_json(tensor) if raw is None else _from_bytes(tensor, raw)
+    values = _from_json(tensor) if raw is None else _from_bytes(tensor, raw, size)
     if len(values) != size:
         raise _bad(tensor, f"expected {size:,} values as its shape says, got {len(values):,}")
     return values
@@ -84,10 +88,13 @@ def _flatten(data: Iterable[Any], depth: int) -> Iterable[Any]:
             yield value
 
 
-def _from_bytes(tensor: InputTensor, raw: bytes) -> list[Scalar]:
+def _from_bytes(tensor: InputTensor, raw: bytes, size: int) -> list[Scalar]:
     if tensor.datatype == "BYTES":
-        return list(_texts(tensor, raw))
+        # one more than there should be is enough to tell that there are too many
+        return list(islice(_texts(tensor, raw), size + 1))
     kind = TYPES[tensor.datatype]
+    if len(raw) > (size + 1) * kind.itemsize:
+        raise _bad(tensor, f"expected {size:,} values of {kind.itemsize} bytes, got {len(raw):,} bytes")
     if len(raw) % kind.itemsize:
         raise _bad(tensor, f"expected values of {kind.itemsize} bytes, got {len(raw):,} bytes")
     # a whole number may be a code of more digits than a float keeps

@@ -89,7 +89,7 @@ def interface(scorer: Scorer) -> Interface:
 
     async def predict(call: Call) -> Reply:
         _require_model(scorer.bundle, call.names)
-        request = call.json(PredictRequest)
+        request = await call.json(PredictRequest)
         if (request.instances is None) == (request.inputs is None):
             raise BadPayment("expected rows in `instances` or columns in `inputs`, got neither or both.")
         if request.signature_name != _SIGNATURE:

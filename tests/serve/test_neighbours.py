@@ -1,0 +1,40 @@
+"""What one request may cost: its neighbours no long wait, the process little memory, whatever is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from benchmarks.neighbours import asked, best
+from benchmarks.neighbours_cases import CASES, Case
+
+from serve.service import Service
+
+STALL, MIB = 0.05, 16.0
+"""Seconds and MiB: ten times as much is a fault, and less is told from what else the machine does by trying again."""
+TRIES = 40
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
+    with asked(tmp_path_factory.mktemp("neighbours")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_request_costs_its_neighbours_little(
+    running: tuple[Service, str], case: Case, record_property: Callable[[str, object], None]
+) -> None:
+    service, token = running
+    cost = best(service, token, case, tries=TRIES, enough=lambda one: one.stall < STALL and one.mib < MIB)
+    record_property("cost", cost)
+    assert cost.status == case.status
+    assert (cost.stall < STALL, cost.mib < MIB) == (True, True), cost
+    log = [line for line in service.log.read_text().splitlines() if "refused" not in line]
+    assert log == []
+
+
+def test_the_service_still_decides(running: tuple[Service, str]) -> None:
+    service, token = running
+    health = service.request("GET", "/health/ready", headers={"authorization": f"Bearer {token}"})
+    assert health.status_code == 200
