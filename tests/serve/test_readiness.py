@@ -91,3 +91,24 @@ def test_readiness_says_that_nothing_gets_a_score(scorer: Scorer, pay: Pay) -> N
     scorer.decider._score = well
     assert not run(decide(scorer, pay()))["degraded"]
     assert ready(scorer).degraded is None
+
+
+def test_a_lost_write_ahead_log_is_told_and_a_kill_then_loses_no_answer(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
+    home, answered = tmp_path / "home", list[str]()
+    with Service(bundle_folder, home) as service:
+        for _ in range(20):
+            payment = pay()
+            assert service.request("POST", "/v1/decisions", json=payment).status_code == 200
+            answered.append(payment["payment_id"])
+        (home / "ledger.db-wal").unlink()
+        assert service.request("POST", "/v1/decisions", json=pay()).status_code == 503
+        told = service.request("GET", "/health/ready")
+        assert told.status_code == 503
+        assert "write-ahead log of the ledger" in told.json()["detail"]
+        assert "restart the service" in told.json()["detail"]
+        service.process.kill()
+    with Service(bundle_folder, home) as service:
+        for payment_id in answered:
+            assert service.request("GET", f"/v1/decisions/{payment_id}").status_code == 200

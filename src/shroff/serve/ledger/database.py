@@ -123,6 +123,9 @@ class Backend(Protocol):
     def present(self) -> None:
         """Raise `LedgerUnavailable` when what was opened is no longer there."""
 
+    def kept(self) -> None:
+        """Raise `LedgerUnavailable` when what was committed cannot be found any more; for the thread that writes."""
+
     def writable(self) -> Connection:
         """A connection whose commit returns only when the disk has the data."""
 

@@ -30,6 +30,9 @@ class Postgres:
     def present(self) -> None:
         """Nothing to do: a server that is gone says so at the next statement."""
 
+    def kept(self) -> None:
+        """Nothing to do: what a server has committed, it keeps."""
+
     def writable(self) -> Connection:
         """A connection that waits for the server's disk at each commit, and never for long for it or for a lock."""
         connection = self.engine.connect()

@@ -13,9 +13,12 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 
 from shroff.errors import ConfigurationError, LedgerUnavailable
 from shroff.private import private_folder
+from shroff.serve.ledger.driver import cursor
 
 # how long a statement waits for a lock that another program holds, in seconds
 _PATIENCE = 1.0
+
+_Identity = tuple[int, int]
 
 
 class SQLite:
@@ -32,7 +35,11 @@ class SQLite:
             )
         # two names of one file are one ledger
         self._path = Path(str(url.database)).resolve()
-        self._file: tuple[int, int] | None = None
+        self._file: _Identity | None = None
+        self._log = self._path.with_name(f"{self._path.name}-wal")
+        self._opened_log: _Identity | None = None
+        self._writing: Connection | None = None
+        self._lost: str | None = None
         self._lock: int | None = None
         self.engine = create_engine(
             "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
@@ -48,6 +55,7 @@ class SQLite:
             LedgerUnavailable: another process writes this ledger, or its folder cannot be written.
         """
         refusal = f"cannot write the ledger {self._path}"
+        self._lost = None
         try:
             private_folder(self._path.parent)
             alone = self._take_lock()
@@ -71,16 +79,30 @@ class SQLite:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def present(self) -> None:
-        """Raise `LedgerUnavailable` when the file was moved, removed or replaced.
+        """Raise `LedgerUnavailable` when the file was moved, removed or replaced, or its log was before.
 
         SQLite would go on writing into a file that nobody can find any more.
         """
-        try:
-            same = self._file in (None, self._identity())
-        except OSError:
-            same = False
-        if not same:
-            raise LedgerUnavailable(f"the ledger {self._path} was moved or replaced: put the file back.")
+        if self._lost is not None:
+            raise LedgerUnavailable(self._lost)
+        if self._file is not None and _identity(self._path) != self._file:
+            raise LedgerUnavailable(
+                f"the ledger {self._path} was moved or replaced: put the file back, or restore a copy and restart."
+            )
+
+    def kept(self) -> None:
+        """Raise `LedgerUnavailable` also when the write-ahead log, which has the last commits, was removed or replaced.
+
+        A log that is put back does not help, so nothing is written until the service is started again.
+        """
+        self.present()
+        writing = self._writing
+        if writing is not None and not writing.closed and _identity(self._log) != self._opened_log:
+            self._lost = (
+                f"the write-ahead log of the ledger {self._path} was removed or replaced while in use: "
+                f"{_salvage(writing)}, and restart the service."
+            )
+            raise LedgerUnavailable(self._lost)
 
     def writable(self) -> Connection:
         """A connection that syncs the write-ahead log at each commit, and empties it when it has 4 MB."""
@@ -90,7 +112,10 @@ class SQLite:
         connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 500")
         # only macOS knows a sync that the drive's own cache cannot swallow
         connection.exec_driver_sql("PRAGMA fullfsync = ON")
+        # the first look into the file opens the write-ahead log, which stays the same as long as the connection
+        connection.exec_driver_sql("PRAGMA schema_version")
         connection.rollback()
+        self._writing, self._opened_log = connection, _identity(self._log)
         return connection
 
     def hurry(self, connection: Connection, seconds: float) -> None:
@@ -117,12 +142,8 @@ class SQLite:
             # larger pages make every commit write more
             connection.execute("PRAGMA page_size = 8192")
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        self._file = self._identity()
+        self._file = _identity(self._path)
         return bool(mode == "wal")
-
-    def _identity(self) -> tuple[int, int]:
-        found = self._path.stat()
-        return found.st_dev, found.st_ino
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that is gone must not come back empty
@@ -133,3 +154,23 @@ class SQLite:
             isolation_level=None,
             check_same_thread=False,
         )
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Which file there is at a path."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _salvage(writing: Connection) -> str:
+    """Bring what only the lost log has into the database, as long as this process still has it open."""
+    try:
+        busy, pages, brought = cursor(writing).execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    except sqlite3.Error:
+        busy = True
+    if busy or pages != brought:
+        return "what was answered last may be lost; look for it in copies"
+    return "what was answered is in the database all the same; find out who removed it"

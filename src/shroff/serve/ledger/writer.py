@@ -103,8 +103,10 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                group = self._queue.take(self._max_group, patience=_PAUSE if self.failure else None)
-                if group is None:
+                group = self._queue.take(self._max_group, patience=_PAUSE)
+                if group is None and self.failure is None:
+                    self._look()
+                elif group is None:
                     self._prove()
                 elif group:
                     self._settle(group)
@@ -140,6 +142,14 @@ class Writer:
                 self.detour.note(entries)
             self.failure = None
             tell(zip(group, outcomes, strict=True))
+
+    def _look(self) -> None:
+        """See that the database is in its place, also when there is nothing to write."""
+        try:
+            self._database.kept()
+        except LedgerUnavailable as error:
+            self._disconnect()
+            self.failure = str(error)
 
     def _prove(self) -> None:
         """Find out whether a group could be made durable again: where payments go elsewhere meanwhile, none will tell.
@@ -276,6 +286,12 @@ class Writer:
             self._disconnect()
             if not self._landed(last, outcomes):
                 raise
+        try:
+            # what went into a file that nobody can find any more is not durable
+            self._database.kept()
+        except LedgerUnavailable:
+            self._undecided = last, outcomes
+            raise
         self._durable = last
 
     def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
@@ -290,6 +306,7 @@ class Writer:
 
     def _has(self, last: Head) -> bool:
         """Whether a record is in the ledger as it was (0: the empty one, which all have been)."""
+        self._database.present()
         chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
         connection = self._connected()
         with connection.begin():
