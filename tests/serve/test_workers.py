@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,7 @@ import uvicorn
 from patience import PATIENCE, until
 from serve.several import children, ledger_url, ready, service, starting, state_url
 from serve.telemetry.scraped import Scrape
+from servers import free_port
 from shroff.serve.server import Service, listen
 from shroff.serve.workers import Seat, Workers
 from shroff.settings import Settings
@@ -56,6 +58,40 @@ def test_any_worker_tells_the_figures_of_all(
         send(url, [pay() for _ in range(20)])
         until(lambda: all(decided() == 60 for _ in range(6)))
         assert seen == sorted(seen), "no counter falls when a worker dies"
+
+
+def test_a_worker_that_is_not_ready_takes_no_connection_from_one_that_is(
+    bundle_folder: Path, tmp_path: Path, state_url: str, ledger_url: str
+) -> None:
+    log = tmp_path / "service.log"
+    with service(bundle_folder, tmp_path, state_url, ledger_url, 2) as (url, parent):
+        statuses: list[int] = []
+
+        def ask() -> None:
+            """Ask over connections of their own; those that the killed worker had may break."""
+            for _ in range(10):
+                with suppress(httpx.TransportError):
+                    statuses.append(httpx.get(f"{url}/health/ready", timeout=PATIENCE).status_code)
+
+        for _ in range(2):
+            started = log.read_text().count("features start from")
+            os.kill(children(parent.pid)[0], signal.SIGKILL)
+            until(lambda: ask() or log.read_text().count("features start from") > started, said=log.read_text)  # type: ignore[func-returns-value]  # noqa: B023
+            ask()
+        assert set(statuses) == {200}
+
+
+def test_workers_that_cannot_start_say_why(bundle_folder: Path, tmp_path: Path, state_url: str) -> None:
+    away = f"postgresql+psycopg://shroff@127.0.0.1:{free_port()}/none"
+    with starting(bundle_folder, tmp_path, state_url, away, 2) as (url, _):
+
+        def said() -> str:
+            with suppress(httpx.TransportError):
+                answer = httpx.get(f"{url}/health/ready", timeout=PATIENCE)
+                return answer.text if answer.status_code == 503 else ""
+            return ""
+
+        until(lambda: "the service is not ready" in said())
 
 
 def send(url: str, payments: list[dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from shroff.serve import asgi
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
 from shroff.serve.connection import Head
 from shroff.serve.control import Gate
+from shroff.serve.doorway import Doorway
 from shroff.serve.example import example_payment
 from shroff.serve.exchange import Short
 from shroff.serve.follower import Follower
@@ -43,6 +44,7 @@ class App:
         naming: how Azure ML answers look where the request does not tell.
         tracer: gives requests their traces; None gives back what came.
         fleet: the workers of which this is one.
+        doorway: where it waits, as one of several, until it is to take connections.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -56,9 +58,11 @@ class App:
         naming: Naming | None = None,
         tracer: Tracer | None = None,
         fleet: Fleet | None = None,
+        doorway: Doorway | None = None,
     ) -> None:
         self._scorer = scorer
         self._gate = gate
+        self._doorway = doorway
         hot: Sequence[HotRoute] = (decide_route(scorer.decide),)
         self._hot = {route.path: route for route in hot}
         self.telemetry = Telemetry(scorer.meter, tracer)
@@ -85,6 +89,8 @@ class App:
         """Why the service must not run at all."""
         self.stop: Callable[[], None] = lambda: None
         """Ends the server; called when it must not run."""
+        self.ending: Callable[[], bool] = lambda: False
+        """Whether the server was told to end."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the life of the server."""
@@ -114,6 +120,8 @@ class App:
         await self._upkeep.refresh()
         self._tasks.append(asyncio.create_task(self._upkeep.watch()))
         beating = asyncio.create_task(self._upkeep.beat())
+        if self._doorway is not None:
+            await self._doorway.enter(lambda: self._scorer.deciding, self.ending)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         beating.cancel()

@@ -32,7 +32,10 @@ _ATTRIBUTES: Final = (
     *("app", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline"),
     *("server_state", "timeout_keep_alive", "transport"),
 )
-_CYCLE: Final = ("chunked_encoding", "disconnected", "expected_content_length", "keep_alive", "message_event")
+_CYCLE: Final = (
+    *("chunked_encoding", "disconnected", "expected_content_length", "keep_alive", "message_event"),
+    "response_started",
+)
 
 _log = logging.getLogger("shroff.serve")
 

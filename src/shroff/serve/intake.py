@@ -56,6 +56,11 @@ class Intake:
         self._clock = clock
         self._missing: str | None = missing
 
+    @property
+    def deciding(self) -> bool:
+        """Whether payments are taken."""
+        return self._missing is None
+
     async def decide(self, body: bytes) -> bytes:
         """The answer to one payment, both JSON; durable when it is returned.
 

@@ -23,6 +23,7 @@ from shroff.errors import ConfigurationError, Unavailable
 from shroff.package import Bundle, load
 from shroff.serve.app import App
 from shroff.serve.control import Gate, Keys, Lists, LiveLists, LiveRates, StoredRates
+from shroff.serve.doorway import Doorway
 from shroff.serve.fence import http_protocol
 from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
@@ -105,6 +106,7 @@ class Service:
             naming=Naming.read(self.settings),
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
+            doorway=None if seat is None else Doorway(seat.folder),
         )
 
     def gate(self, seat: Seat | None = None) -> Gate | None:
@@ -157,6 +159,7 @@ class Service:
         app = self.app(seat)
         server = uvicorn.Server(_config(app, self.tls))
         app.stop = partial(setattr, server, "should_exit", True)
+        app.ending = lambda: server.should_exit
         listening()
         with _signals_end(server):
             server.run(sockets=[listener])
