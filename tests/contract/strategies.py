@@ -42,11 +42,20 @@ INSTANTS = st.builds(lambda minute, off: START + minute * MINUTE + off, st.integ
 QUANTITIES = st.integers(-50_000, 50_000).map(lambda n: Fraction(n, 16)) | st.sampled_from(
     [Fraction(6 * 10**13), Fraction(-(10**13))]
 )
+# amounts and numbers at the limit, five of which leave 64 bits, and beyond it, and numbers next to none
+MOST_AMOUNTS = st.sampled_from([Fraction(10**14), Fraction(10**14) - Fraction(1, 100), Fraction(1, 100), Fraction(0)])
+MOST_QUANTITIES = st.sampled_from(
+    [*map(Fraction, (10**14, -(10**14), 1e308, -1e308, 5e-324, -0.0, 1)), Fraction(-1, 16), None]
+)
 KEYS = st.sampled_from(["a", "b", None])
 
 
 @st.composite
-def logs(draw: st.DrawFn, *, max_rows: int = 14, labels_arrive: bool | None = None) -> Log:
+def logs(draw: st.DrawFn, *, max_rows: int = 14, labels_arrive: bool | None = None, most: bool = False) -> Log:
+    """A log; `most`: of amounts and numbers as large as they may be, and of a few keys."""
+    amounts = MOST_AMOUNTS if most else st.integers(0, 10**6).map(lambda cents: Fraction(cents, 100))
+    quantities = MOST_QUANTITIES if most else st.none() | QUANTITIES
+    keys = st.sampled_from(["a", "a", "a", "b"]) if most else KEYS
     arrives = draw(st.booleans())
     results_arrive = draw(st.booleans())
     labels_arrive = draw(st.booleans()) if labels_arrive is None else labels_arrive
@@ -77,14 +86,14 @@ def logs(draw: st.DrawFn, *, max_rows: int = 14, labels_arrive: bool | None = No
                 place=place,
                 arrived=arrived,
                 time=time,
-                amount=Fraction(draw(st.integers(0, 10**6)), 100),
+                amount=draw(amounts),
                 values={
-                    "card": draw(KEYS),
-                    "host": draw(KEYS),
+                    "card": draw(keys),
+                    "host": draw(keys),
                     "country": draw(st.sampled_from(["DK", "SE", None])),
                     "currency": draw(st.sampled_from(["EUR", "978"])),
                 },
-                quantity=draw(st.none() | QUANTITIES),
+                quantity=draw(quantities),
                 result=draw(st.sampled_from(["authorised", "failed", None])),
                 result_at=result_at if not results_arrive else draw(st.none() | st.just(result_at)),
                 label=draw(st.sampled_from([True, False, None])),
@@ -187,8 +196,10 @@ def asks(
 
 
 @st.composite
-def cases(draw: st.DrawFn, functions: Sequence[Function] = tuple(RECIPES)) -> tuple[Log, FeatureGroup, list[Ask]]:
+def cases(
+    draw: st.DrawFn, functions: Sequence[Function] = tuple(RECIPES), *, most: bool = False
+) -> tuple[Log, FeatureGroup, list[Ask]]:
     """A log and a group of one to six different features of it."""
-    log = draw(logs())
+    log = draw(logs(max_rows=40, most=True) if most else logs())
     drawn = draw(st.lists(asks(log.schema, functions), min_size=1, max_size=6, unique_by=lambda ask: ask.feature.name))
     return log, FeatureGroup("random", [ask.feature for ask in drawn]), drawn

@@ -23,6 +23,7 @@ from shroff.errors import MixedCurrencies
 from shroff.features.define import Feature
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
+Mixed = tuple[Schema, pl.DataFrame, list[Row], FeatureGroup, list[Ask]]
 Definition = Feature | tuple[Feature, ...]
 KEY = b"k" * 32
 
@@ -41,6 +42,8 @@ RATES: Final = Rates(
     ],
 )
 DECIMALS: Final = {"EUR": 2, "JPY": 0, "KWD": 3}
+MOST: Final = {"EUR": 10**15 - 1, "JPY": 10**14, "KWD": int(10**15 / 10 / 3.0303)}
+"""Minor units that are taken, and still are when they are in euros."""
 
 
 @pytest.fixture(params=[*ENGINES, "disk"], scope="module")
@@ -60,15 +63,19 @@ def in_euros(currency: str, paid: Fraction, time: int) -> Fraction:
 
 
 @st.composite
-def mixed(draw: st.DrawFn) -> tuple[Schema, pl.DataFrame, list[Row], FeatureGroup, list[Ask]]:
-    """A raw log whose payments are in several currencies, the same in euros as the oracle sees it, and features."""
-    log, group, asks = draw(cases())
+def mixed(draw: st.DrawFn, *, most: bool = False) -> Mixed:
+    """A raw log whose payments are in several currencies, the same in euros as the oracle sees it, and features.
+
+    `most`: amounts are as large as they may be.
+    """
+    log, group, asks = draw(cases(most=most))
     schema = msgspec.structs.replace(log.schema, rates=RATES)
     rows: list[Row] = []
     paid: list[Fraction] = []
     for row in log.rows:
         currency = draw(st.sampled_from(sorted(DECIMALS)))
-        amount = Fraction(draw(st.integers(0, 10**7)), 10 ** DECIMALS[currency])
+        least, limit = (MOST[currency] - 10, MOST[currency]) if most else (0, 10**7)
+        amount = Fraction(draw(st.integers(least, limit)), 10 ** DECIMALS[currency])
         paid.append(amount)
         values = row.values | {"currency": currency}
         rows.append(replace(row, amount=in_euros(currency, amount, row.time), values=values))
@@ -81,9 +88,18 @@ def mixed(draw: st.DrawFn) -> tuple[Schema, pl.DataFrame, list[Row], FeatureGrou
 
 @settings(max_examples=60)
 @given(case=mixed())
-def test_every_engine_adds_amounts_in_the_base_currency(
-    engine: Engine, case: tuple[Schema, pl.DataFrame, list[Row], FeatureGroup, list[Ask]]
-) -> None:
+def test_every_engine_adds_amounts_in_the_base_currency(engine: Engine, case: Mixed) -> None:
+    require_equal(engine, case)
+
+
+@settings(max_examples=40)
+@given(case=mixed(most=True))
+def test_converted_amounts_at_the_limit_are_summed_exactly(engine: Engine, case: Mixed) -> None:
+    require_equal(engine, case)
+
+
+def require_equal(engine: Engine, case: Mixed) -> None:
+    """An engine gives what the oracle gives."""
     schema, raw, rows, group, asks = case
     cleaned = clean(raw, schema, key=KEY, max_bad=0.0).frame
     columns = [

@@ -14,7 +14,6 @@ from polars.testing import assert_frame_equal
 
 from contract.strategies import Ask, Log, cases
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
-from shroff.errors import DataError
 from shroff.features.define import Feature
 from shroff.features.engines.batch import compute, whole
 from shroff.features.engines.batch.run import Run
@@ -128,11 +127,20 @@ def test_what_a_run_found_goes_with_it() -> None:
         gc.enable()
 
 
-def test_totals_that_leave_64_bits_are_refused() -> None:
-    frame = table(20, cards=1).with_columns(pl.lit(10**16).alias("amount"))
-    with pytest.raises(DataError, match="column `amount`: one key's values add up to more than 9e\\+14"):
-        features(frame, card.total("amount", "1h"))
-    assert features(frame, card.max("amount", "1h"))["card_max_amount_1h"].max() == 1e14
+def test_a_key_whose_sums_leave_64_bits_changes_nothing_for_the_others() -> None:
+    large = pl.when(pl.col("card") == "c0").then(10**16).otherwise(pl.col("amount")).alias("amount")
+    frame = table(60, cards=2).with_columns(large)
+    asked = [
+        card.total("amount", "1d"),
+        card.mean("amount", "1h"),
+        card.std("amount", "1h"),
+        card.decayed_total("amount", "1h", half_life="1m"),
+    ]
+    both, others = features(frame, *asked), frame["card"] == "c1"
+    assert_frame_equal(both.filter(others), features(frame.filter(others), *asked), check_exact=True)
+    totals = both.filter(~others)["card_total_amount_1d"]
+    assert totals.max() == (len(totals) - 1) * 1e14
+    assert set(both.filter(~others)["card_std_amount_1h"].drop_nulls()) == {0.0}
 
 
 def test_large_totals_of_many_keys_are_exact() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shroff.features import folds, grouping, kernel
+from shroff.features import folds, grouping, kernel, wide
 from shroff.features.aggregates import NONE
 from shroff.features.engines.batch.past import Past
 from shroff.features.engines.batch.table import NO_LIVES
@@ -144,9 +144,12 @@ def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Wind
     trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     for inside, found in zip(windows(trace), folds.scatter(trace, column).tolist(), strict=True):
         there = [int(column[at]) for at in inside if column[at] != NONE]
-        mean = sum(there) // len(there) if there else 0
+        mean, rest = divmod(sum(there), len(there)) if there else (0, 0)
         # the double nearest to the whole number, as Python rounds it
-        assert found == float(sum((number - mean) ** 2 for number in there))
+        whole = float(sum((number - mean) ** 2 for number in there))
+        assert found == (whole - float(rest) ** 2 / len(there) if there else 0.0)
+    assert wide.scatter(trace, column).tolist() == folds.scatter(trace, column).tolist()
+    assert wide.total(trace, column).tolist() == folds.total(trace, column).astype(np.float64).tolist()
 
 
 @settings(max_examples=200)

@@ -16,6 +16,7 @@ import msgspec
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from contract.strategies import Ask, Log, cases
@@ -90,15 +91,16 @@ def to_polars(frame: DataFrame) -> pl.DataFrame:
 
 Case = tuple[Log, list[Ask]]
 Arrivals = tuple[bool, bool, bool]
+KINDS: dict[str, st.SearchStrategy[tuple[Log, FeatureGroup, list[Ask]]]] = {
+    "plain": cases(),
+    "histories of labels": changing_cases(),
+    "amounts at the limit": cases(most=True),
+}
 
 
 @cache
-def random_cases(*, changing: bool = False) -> dict[Arrivals, list[Case]]:
-    """Random logs and features by which arrivals the schema has: many to a job, since a job takes seconds.
-
-    Args:
-        changing: with histories of labels.
-    """
+def random_cases(kind: str) -> dict[Arrivals, list[Case]]:
+    """Random logs and features by which arrivals the schema has: many to a job, since a job takes seconds."""
     found: dict[Arrivals, list[Case]] = defaultdict(list)
 
     @settings(
@@ -107,7 +109,7 @@ def random_cases(*, changing: bool = False) -> dict[Arrivals, list[Case]]:
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(case=changing_cases() if changing else cases())
+    @given(case=KINDS[kind])
     def gather(case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
         log, _, asks = case
         schema = log.schema
@@ -134,17 +136,18 @@ def in_one_table(found: list[Case]) -> tuple[Schema, pl.DataFrame, FeatureGroup]
 
 
 @pytest.mark.parametrize(
-    ("arrivals", "skew", "changing"),
+    ("arrivals", "skew", "kind"),
     [
-        ((True, True, True), None, False),
-        ((True, True, True), Skew(rows=3, overlap=1e9), False),
-        ((False, False, False), Skew(rows=3, overlap=1e9), False),
-        ((True, True, True), None, True),
-        ((True, True, True), Skew(rows=3, overlap=1e9), True),
+        ((True, True, True), None, "plain"),
+        ((True, True, True), Skew(rows=3, overlap=1e9), "plain"),
+        ((False, False, False), Skew(rows=3, overlap=1e9), "plain"),
+        ((True, True, True), None, "histories of labels"),
+        ((True, True, True), Skew(rows=3, overlap=1e9), "histories of labels"),
+        ((True, True, True), None, "amounts at the limit"),
     ],
 )
-def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: Skew | None, changing: bool) -> None:
-    found = random_cases(changing=changing)[arrivals]
+def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: Skew | None, kind: str) -> None:
+    found = random_cases(kind)[arrivals]
     schema, frame, group = in_one_table(found)
     result = to_polars(compute_spark([group], to_spark(spark, frame), schema, order="place", skew=skew))
     result = frame.select("id").join(result, on="id", how="left", maintain_order="left")

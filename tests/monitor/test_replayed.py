@@ -13,8 +13,8 @@ import pytest
 
 from serve.conftest import fitted_model, make_bundle
 from serve.service import KEY
-from shroff.errors import NotFound
-from shroff.monitor import replay_decision
+from shroff.errors import BadPayment, NotFound
+from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle, save
 from shroff.serve.control import Lists, LiveLists
 from shroff.serve.ledger import Ledger
@@ -86,3 +86,24 @@ def test_a_forged_record_does_not_replay(recorded: Recorded, tmp_path: Path) -> 
     found = recorded.replay("p39")
     assert {line.name for line in found.lines if not line.equal} == {"card_count_1d", "probability"}
     assert recorded.replay("p38").holds
+
+
+def test_no_amount_that_is_taken_spoils_the_proof(bundle: Bundle, tmp_path: Path, pay: Pay) -> None:
+    """Five payments at the limit leave 64 bits."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+
+    async def record() -> None:
+        scorer = Scorer(bundle, Ledger(url), key=KEY)
+        scorer.start()
+        for number in range(25):
+            for card, amount in (("large", 1e14), ("other", 80.0)):
+                sent = pay(payment_id=f"{card}-{number}", card_id=card, amount=amount, currency="JPY")
+                await scorer.decide(msgspec.json.encode(sent))
+        with pytest.raises(BadPayment, match="from 0 to 100,000,000,000,000"):
+            await scorer.decide(msgspec.json.encode(pay(amount=100_000_000_000_001, currency="JPY")))
+        scorer.close()
+
+    asyncio.run(record())
+    for payment_id in ("large-24", "other-24"):
+        assert replay_decision(payment_id, Ledger(url), lambda version: bundle).holds
+    assert ledger_parity(bundle, Ledger(url).entries()).holds

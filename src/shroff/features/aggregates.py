@@ -8,7 +8,7 @@ and, compiled, over a whole column. It gives NaN where the feature has no value.
     count       events                                time     the payment's own time, microseconds
     present     events with a value in the column     last     the latest event's time, microseconds
     total       the column's sum, ten-thousandths     first    the earliest event's time, microseconds
-    scatter     Σ(x − ⌊mean⌋)², ten-thousandths²      own      events with the payment's own value
+    scatter     Σ(x − mean)², ten-thousandths²        own      events with the payment's own value
     min, max    ten-thousandths                       entropy  n ln n − Σ c ln c, in 2**-32
     distinct    different values                      top      events with the commonest value
     decayed     events or total, an older event for less
@@ -92,6 +92,20 @@ def term(count: int) -> int:
     return round(count * math.log(count) * ONE) if count > 1 else 0
 
 
+def scatter(squares: int, total: int, count: int) -> float:
+    """The measure of that name, from Σx², Σx and how many values there are.
+
+    It is Σ(x − m)² − r²/n with m = ⌊Σx/n⌋ and r = Σx mod n: the first is a whole number, so nothing cancels.
+
+    >>> scatter(1 + 4 + 16, 1 + 2 + 4, 3) == (4 / 3) ** 2 + (1 / 3) ** 2 + (5 / 3) ** 2
+    True
+    """
+    if count < 2:
+        return 0.0
+    mean, rest = divmod(total, count)
+    return float(squares - mean * (total + rest)) - float(rest) * float(rest) / count
+
+
 def _plain(number: int) -> float:
     return float(number)
 
@@ -100,16 +114,12 @@ def _scaled(total: float) -> float:
     return float(total) / UNITS
 
 
-def _mean(total: int, count: int) -> float:
+def _mean(total: float, count: int) -> float:
     return float(total) / count / UNITS if count > 0 else math.nan
 
 
-def _std(scatter: float, total: int, count: int) -> float:
-    if count == 0:
-        return math.nan
-    # what the mean lies above the whole number that scatter was taken around, times count
-    rest = float(total % count)
-    return math.sqrt(max(scatter - rest * rest / count, 0.0) / count) / UNITS
+def _std(scatter: float, count: int) -> float:
+    return math.sqrt(max(scatter, 0.0) / count) / UNITS if count > 0 else math.nan
 
 
 def _extreme(units: int) -> float:
@@ -175,7 +185,7 @@ RECIPES: Final[dict[Function, Recipe]] = {
     ),
     "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBERS),
     "mean": Recipe(measures=("total", "present"), formula=_mean, column=_NUMBERS),
-    "std": Recipe(measures=("scatter", "total", "present"), formula=_std, column=_NUMBERS),
+    "std": Recipe(measures=("scatter", "present"), formula=_std, column=_NUMBERS),
     "min": Recipe(measures=("min",), formula=_extreme, column=_NUMBERS),
     "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBERS),
     "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAMES),

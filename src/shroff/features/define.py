@@ -101,7 +101,8 @@ class Entity(msgspec.Struct, frozen=True):
     def total(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """The sum of a column (the amount, or a numeric one rounded to ten-thousandths), exact; 0 when empty.
 
-        A numeric value beyond ±10¹⁴ counts as that.
+        However many values there are, no sum overflows. The largest amount that is taken is 10¹⁴; a numeric value
+        beyond ±10¹⁴ counts as that.
         """
         return self._each("total", windows, options, column=column)
 
@@ -112,7 +113,7 @@ class Entity(msgspec.Struct, frozen=True):
     def std(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """The standard deviation of the values there are (of the population: over n); null when there are none.
 
-        Squares are summed as whole numbers of 128 bits, so nothing cancels and the order does not matter.
+        Squares are summed as whole numbers of any length, so nothing cancels or overflows, in whatever order.
         """
         return self._each("std", windows, options, column=column)
 

@@ -109,9 +109,10 @@ def total(trace: Trace, column: Int) -> Int:
 
 @njit(cache=True, nogil=True)
 def scatter(trace: Trace, column: Int) -> Floats:
-    """Σ(x − ⌊mean⌋)², exact in 128 bits and then rounded once.
+    """Σ(x − mean)²: exact in 128 bits around the whole number below the mean, rounded, and then moved to the mean.
 
-    It is Σx² − m(Σx + r) with m = ⌊Σx/n⌋ and r = Σx mod n. Where Σ|x| stays below 2**63, Σx² stays below 2**126.
+    Around m = ⌊Σx/n⌋ it is Σx² − m(Σx + r) with r = Σx mod n, and around the mean r²/n less. Where Σ|x| stays below
+    2**63, Σx² stays below 2**126.
     """
     out = np.empty(len(trace.ends), np.float64)
     at = count = held = 0
@@ -133,7 +134,8 @@ def scatter(trace: Trace, column: Int) -> Floats:
         mean = held // count
         square, rest = _product(mean, held + held % count)
         square, rest = _minus(high, low, square, rest)
-        out[query] = _rounded(square, rest)
+        beyond = float(held % count)
+        out[query] = _rounded(square, rest) - beyond * beyond / count
     return out
 
 

@@ -78,7 +78,6 @@ def compute_file(
     Raises:
         BadFile: the source is no Parquet, or the target cannot be written.
         MixedCurrencies: a feature reads amounts that are in several currencies.
-        DataError: totals that leave 64 bits.
     """
     plan = Plan(groups, schema)
     table, rows = scan(source), parquet_rows(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Final
@@ -10,9 +10,7 @@ from typing import Final
 import numpy as np
 from numba import vectorize
 
-from shroff.collect import money
-from shroff.errors import DataError
-from shroff.features import aggregates, folds, grouping, kernel
+from shroff.features import aggregates, folds, grouping, kernel, wide
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
 from shroff.features.engines.batch.past import Past, Pasts
 from shroff.features.engines.batch.table import HIGHEST, Keyed, Name, Table, within
@@ -27,6 +25,7 @@ Numbers = Int | Floats
 _MANY_NAMES: Final = 1 << 18
 """More codes than this are numbered anew in each run, for the tables that folds count in."""
 _DECAY: Final = np.array(DECAY)
+_FLOATS: Final = frozenset({"scatter", "decayed"})
 
 
 class Run:
@@ -49,6 +48,7 @@ class Run:
         self.pasts = Pasts(self.queries, self.columns, lives)
         self._held: dict[Slot, Held] = {}
         self._constants: dict[float, Floats] = {}
+        self._wide: dict[str, bool] = {}
         for name in table.names.keys() & self.columns.keys():
             if table.names[name] > _MANY_NAMES:
                 codes, _ = grouping.factorise(grouping.pairs(self.columns[name]), self.columns[name] >= 0)
@@ -76,20 +76,14 @@ class Run:
             held.measures[item.measure] = FOLDS[item.measure.kind](self, held, str(item.measure.column))
         return held.measures[item.measure]
 
-    def check_sums(self, name: str) -> None:
-        """Make sure that no sum of a column over a key leaves 64 bits.
-
-        Raises:
-            DataError: one may.
-        """
-        if self.table.summable[name]:
-            return
-        column, starts = self.columns[name], self.queries.starts.tolist()
-        if any(kernel.size(column[start:stop], NONE) >= HIGHEST for start, stop in pairwise(starts)):
-            raise DataError(
-                f"column `{name}`: one key's values add up to more than {HIGHEST / money.UNITS:.0e}, too much for "
-                "exact totals; give the column in a larger unit."
+    def wide(self, name: str) -> bool:
+        """Whether the sum of a column over a key may leave 64 bits."""
+        if name not in self._wide:
+            column, starts = self.columns[name], self.queries.starts.tolist()
+            self._wide[name] = not self.table.summable[name] and any(
+                kernel.size(column[start:stop], NONE) >= HIGHEST for start, stop in pairwise(starts)
             )
+        return self._wide[name]
 
 
 class Held:
@@ -157,8 +151,9 @@ def _present(run: Run, held: Held, name: str) -> Int:
     return folds.between(held.span, past.running("present", name, there))
 
 
-def _total(run: Run, held: Held, name: str) -> Int:
-    run.check_sums(name)
+def _total(run: Run, held: Held, name: str) -> Numbers:
+    if run.wide(name):
+        return wide.total(held.trace, _column(run, held.events, name))
     past = held.summed
     if not past.ordered:
         return folds.total(held.trace, _column(run, held.events, name))
@@ -166,8 +161,8 @@ def _total(run: Run, held: Held, name: str) -> Int:
 
 
 def _scatter(run: Run, held: Held, name: str) -> Floats:
-    run.check_sums(name)
-    return folds.scatter(held.trace, _column(run, held.events, name))
+    fold = wide.scatter if run.wide(name) else folds.scatter
+    return fold(held.trace, _column(run, held.events, name))
 
 
 def _smallest(run: Run, held: Held, name: str) -> Int:
@@ -191,8 +186,9 @@ def _decayed(run: Run, held: Held, name: str) -> Floats:
     steps, now = held.events.times // step, (held.queries.times - delay) // step
     column = np.ones(len(steps), np.int64)
     if name in run.columns:
-        run.check_sums(name)
         column = _column(run, held.events, name)
+        if run.wide(name):
+            return wide.decayed(held.trace, column, steps, now, _DECAY)
     return folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY)
 
 
@@ -227,7 +223,14 @@ def _table_of_terms(size: int) -> Int:
 @cache
 def compiled(recipe: Recipe) -> Callable[..., Floats]:
     """A recipe's formula over whole columns; not to be compiled in two threads at once."""
-    kinds = ["float64" if kind in ("scatter", "decayed") else "int64" for kind in recipe.measures]
-    kinds += ["float64"] * recipe.constants
-    formula: Callable[..., Floats] = vectorize([f"float64({', '.join(kinds)})"], cache=True)(recipe.formula)  # type: ignore[no-untyped-call]
+    formula: Callable[..., Floats] = vectorize([*_signatures(recipe)], cache=True)(recipe.formula)  # type: ignore[no-untyped-call]
     return formula
+
+
+def _signatures(recipe: Recipe) -> Iterable[str]:
+    """By the kinds of the measures: totals are whole numbers or, where they leave 64 bits, doubles."""
+    found: dict[str, None] = {}
+    for floats in (_FLOATS, _FLOATS | {"total"}):
+        kinds = ["float64" if kind in floats else "int64" for kind in recipe.measures]
+        found[f"float64({', '.join([*kinds, *['float64'] * recipe.constants])})"] = None
+    return found

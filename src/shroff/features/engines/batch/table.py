@@ -28,8 +28,8 @@ see that it does: those after the one that it holds."""
 
 KEPT: Final = "kept"
 KNOWN: Final = "known"
-HIGHEST: Final = 2.0**63
-"""What a sum of 64 bits must stay below."""
+HIGHEST: Final = 2.0**62
+"""What a sum of 64 bits must stay below, as doubles add it up, which round."""
 
 NO_LIVES: Final = Lives(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -56,7 +56,7 @@ class Table:
         columns: what measures read: times in microseconds, numbers in ten-thousandths (`NONE` for no value), codes of
             names (-1 for no value).
         names: how many different codes a column has.
-        summable: whether no sum of a column can leave 64 bits.
+        summable: whether no sum of a column over all rows can leave 64 bits.
         lives: by condition, payments that meet it for a while, because their label changed; places are rows.
     """
 

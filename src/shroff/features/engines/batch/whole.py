@@ -41,7 +41,7 @@ def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
 
     Raises:
         MixedCurrencies: a feature reads amounts that are in several currencies.
-        DataError: the table is raw (`shroff.features.compute` takes such ones), or totals leave 64 bits.
+        DataError: the table is raw (`shroff.features.compute` takes such ones).
     """
     return compute_plan(Plan(groups, schema), frame)
 

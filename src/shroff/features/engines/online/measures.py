@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
-from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, term
+from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, scatter, term
 from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
 from shroff.features.engines.online.names import Names, Sightings
 from shroff.features.engines.online.timeline import Timeline
@@ -163,14 +163,6 @@ def _sum(place: Code) -> Code:
 def _scatter(layout: Layout, column: str | None, window: Window) -> Code:
     squares = _sum(layout.place("square", column))
     return f"scatter({squares}, {_total(layout, column, window)}, {_present(layout, column, window)})"
-
-
-def scatter(squares: int, total: int, count: int) -> float:
-    """The sum of the squares of what values lie above the whole number below their mean."""
-    if count < 2:
-        return 0.0
-    mean, rest = divmod(total, count)
-    return float(squares - mean * (total + rest))
 
 
 def entropy(counts: Iterable[int]) -> int:
