@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shroff.collect.schema import Kind, Schema
-from shroff.decide.policy import Judge, Policy
+from shroff.decide.policy import Policy, check
 from shroff.errors import BadFile, ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
 from shroff.features.define import Aggregate, FeatureGroup
@@ -69,7 +69,7 @@ class Project:
             if group.of is not None and group.of != self.schema:
                 raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
         plan = self.plan
-        Judge(self.policy, self._known)
+        check(self.policy, self._known, self.schema)
         if self.card is not None and self.card not in plan.schema.scales:
             hint = did_you_mean(self.card, plan.schema.scales) or "."
             raise UnknownColumn(f"Project(card=…): unknown column `{self.card}`{hint}")

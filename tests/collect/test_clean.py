@@ -178,9 +178,9 @@ def test_labels_are_true_false_or_unknown(values: list[Any], dtype: Any) -> None
 @pytest.mark.parametrize(
     ("codes", "dtype", "expected"),
     [
-        (["EUR", "978", "36", "008"], pl.String, ["EUR", "978", "036", "008"]),
-        ([978, 36, 8], pl.Int64, ["978", "036", "008"]),
-        ([978.0, 36.0], pl.Float64, ["978", "036"]),
+        (["EUR", "978", "36", "008"], pl.String, ["EUR", "EUR", "AUD", "ALL"]),
+        ([978, 36, 8], pl.Int64, ["EUR", "AUD", "ALL"]),
+        ([978.0, 36.0], pl.Float64, ["EUR", "AUD"]),
     ],
 )
 def test_currency_codes_are_those_of_the_standard(codes: list[Any], dtype: Any, expected: list[str]) -> None:

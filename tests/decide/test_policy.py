@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff import Cost, Policy, Rule
+from shroff import Cost, Policy, Project, Rule, Schema
 from shroff.collect.schema import Kind
 from shroff.decide import Judge, Verdict
+from shroff.decide.policy import check
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 
 KINDS: dict[str, Kind] = {"country": "text", "amount": "number", "card_count_1d": "number"}
@@ -53,6 +54,27 @@ def test_lists_hold_the_one_text_of_each_value() -> None:
     for nothing in (None, " ", float("nan"), [1]):
         with pytest.raises(ConfigurationError, match="expected a value in each place of `codes`, got none"):
             Policy(lists={"codes": ["5", nothing]})  # type: ignore[list-item]  # is the test
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("currency = '392'", r"write 'JPY' instead of '392' in `currency = '392'`"),
+        ("currency <> '392.0' AND amount > 5", r"write 'JPY' instead of '392'"),
+        ("currency IN ('EUR', '036')", r"write 'AUD' instead of '036'"),
+        ("NOT currency IN few", r"write 'JPY' instead of '392' in the list `few`"),
+    ],
+)
+def test_a_rule_that_asks_for_a_numeric_currency_is_refused_with_the_code_to_write(
+    condition: str, sentence: str
+) -> None:
+    # no clean payment has one, so the rule would never hold
+    schema = Schema(id="id", time="at", amount="amount", currency="currency", nominal=["mcc"])
+    policy = Policy(rules=[Rule("yen", condition)], lists={"few": ["EUR", "392.0"]})
+    with pytest.raises(InvalidExpression, match=f"rule `yen`: `currency` holds alphabetic .*{sentence}"):
+        Project(schema=schema, policy=policy)
+    untouched = msgspec.structs.replace(policy, rules=[Rule("shops", condition.replace("currency", "mcc"))])
+    check(untouched, schema.kinds, schema)
 
 
 def test_without_a_model_the_policy_says_what_to_do() -> None:

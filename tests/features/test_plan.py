@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
-from shroff.errors import ConfigurationError, UnknownColumn
+from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.features.define import Feature
 from shroff.features.plan import Plan
 
@@ -122,6 +122,12 @@ def test_a_column_must_fit_the_aggregate(feature: Feature | Sequence[Feature], s
 def test_a_leak_is_refused(feature: Feature | Sequence[Feature], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         plan(feature)
+
+
+@pytest.mark.parametrize("feature", [sql("yen", "currency = '392'"), card.count("1d", where="currency IN ('392')")])
+def test_a_condition_on_a_numeric_currency_code_is_refused(feature: Feature | Sequence[Feature]) -> None:
+    with pytest.raises(InvalidExpression, match=r"write 'JPY' instead of '392'"):
+        plan(feature, of=schema(currency="currency"))
 
 
 def test_labels_without_an_arrival_need_a_delay() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import tritonclient.http as triton
 from tritonclient.utils import np_to_triton_dtype
 
 from serve.audit import body, payments, read_ledger
-from serve.conftest import PREPARATION, SCHEMA
+from serve.conftest import PREPARATION, SCHEMA, make_bundle
 from serve.service import KEY, Service
 from shroff.collect import clean, read
 from shroff.collect.personal import tokenizer
 from shroff.collect.values import text_of
+from shroff.detect.preparation import Nominal
+from shroff.serve.protocols.rows import inputs_of
 
 Json = dict[str, Any]
 Pay = Callable[..., Json]
@@ -43,6 +46,12 @@ FORMS: dict[str | None, tuple[Any, ...]] = {
     "N/A": ("N/A",),
     None: (None, "", " ", "NULL", "null", r"\N", "nan", "NaN", "<NA>"),
 }
+CURRENCIES: dict[str, tuple[Any, ...]] = {
+    "JPY": ("JPY", "jpy", 392, 392.0, "392", "392.0", " 392.00 "),
+    "AUD": ("AUD", 36, 36.0, "36", "036", "36.0"),
+    "EUR": (978, "978", " eur\t"),
+}
+CODES = [(code, form) for code, forms in CURRENCIES.items() for form in forms]
 COLUMNS = ["mcc", "host_id", "email"]
 CASES = [(text, form) for text, forms in FORMS.items() for form in forms]
 
@@ -106,6 +115,29 @@ def test_a_value_is_one_text_through_every_protocol(service: Service, pay: Pay, 
     assert found == [expected(text) for text, _ in CASES]
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_a_currency_is_its_alphabetic_code_through_every_protocol(service: Service, pay: Pay, door: str) -> None:
+    prefix = f"one-code-{door.replace(' ', '-')}-"
+    # a code in a column that is not declared as the currency is a text as any other
+    rows = [pay(payment_id=f"{prefix}{at}", currency=form, mcc="392", amount=5) for at, (_, form) in enumerate(CODES)]
+    send(service, door, rows)
+    found = [(values["currency"], values["mcc"]) for values in kept(service, prefix)]
+    assert found == [(code, "392") for code, _ in CODES]
+    # the same payments with another spelling of their currency are the same payments
+    spelt = [row | {"currency": code} for row, (code, _) in zip(rows, CODES, strict=True)]
+    send(service, door, spelt)
+    assert len(kept(service, prefix)) == len(CODES)
+
+
+def test_a_currency_among_a_models_inputs_is_its_alphabetic_code() -> None:
+    nominal = (*PREPARATION.nominal, Nominal("currency", ("JPY", "undefined"), (0.9, 0.1, 0.0)))
+    ready = inputs_of(make_bundle(b"", preparation=replace(PREPARATION, nominal=nominal)))
+    assert [ready({"currency": form, "mcc": "392"}) for _, form in CODES] == [
+        {"currency": code, "mcc": "392"} for code, _ in CODES
+    ]
+    assert [ready({"currency": form})["currency"] for form in (None, "NULL", "XXX")] == [None, None, "XXX"]
+
+
 def test_a_payment_is_the_same_payment_through_another_door(service: Service, pay: Pay) -> None:
     first = pay(payment_id=90210, mcc=5411, host_id=555, currency="EUR", request_country=None)
     answer = service.request("POST", "/v1/decisions", json=first)
@@ -114,7 +146,7 @@ def test_a_payment_is_the_same_payment_through_another_door(service: Service, pa
         "payment_id": "90210.0",
         "mcc": "5411.0",
         "host_id": 555.0,
-        "currency": " eur",
+        "currency": 978,
         "request_country": "NULL",
     }
     assert service.request("POST", "/v1/decisions", json=again).content == answer.content
@@ -178,6 +210,43 @@ def test_a_value_is_one_text_from_every_file(tmp_path: Path, suffix: str) -> Non
         text = raw.write_csv().encode()
         path.write_bytes(gzip.compress(text) if suffix.endswith(".gz") else text)
     assert_texts(read(path), [text for text, _ in CASES])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_a_currency_is_its_alphabetic_code_from_every_file(tmp_path: Path, suffix: str) -> None:
+    import gzip
+
+    raw = _raw(pl.Series(["392"] * len(CODES))).with_columns(currency=pl.Series([str(form) for _, form in CODES]))
+    path = tmp_path / f"log{suffix}"
+    if suffix == ".parquet":
+        raw.write_parquet(path)
+    else:
+        text = raw.write_csv().encode()
+        path.write_bytes(gzip.compress(text) if suffix.endswith(".gz") else text)
+    assert_currencies(read(path), [code for code, _ in CODES])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([392, 36, 978]),
+        pl.Series([392, 36, 978], dtype=pl.Int16),
+        pl.Series([392.0, 36.0, 978.0]),
+        pl.Series([392.0, 36.0, 978.0], dtype=pl.Float32),
+        pl.Series([Decimal("392.00"), Decimal(36), Decimal(978)], dtype=pl.Decimal(20, 2)),
+        pl.Series(["392.0", "036", "eur"], dtype=pl.Categorical),
+    ],
+)
+def test_a_currency_is_its_alphabetic_code_from_every_type_of_a_parquet_file(tmp_path: Path, column: pl.Series) -> None:
+    raw = _raw(pl.Series(["392"] * len(column))).with_columns(currency=column)
+    raw.write_parquet(tmp_path / "log.parquet")
+    assert_currencies(read(tmp_path / "log.parquet"), ["JPY", "AUD", "EUR"])
+
+
+def assert_currencies(raw: pl.DataFrame, codes: list[str]) -> None:
+    frame = clean(raw, msgspec.structs.replace(FILED, currency="currency"), key=KEY, max_bad=0.0).frame
+    assert frame["currency"].to_list() == codes
+    assert frame["nominal"].to_list() == ["392"] * len(codes)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ from shroff.collect.values import (
     LARGEST_AMOUNT,
     LONGEST_ID,
     NO_BLANK,
-    code_of,
     expected,
     null_numbers,
     text_of,
@@ -263,11 +262,6 @@ def _fit_ids(texts: pl.Series) -> pl.Series:
 
 
 def _currencies(texts: pl.Series) -> pl.Series:
-    if texts.is_in(list(money.EXPONENT)).all():
+    if texts.is_in(list(money.NUMERIC)).all():
         return texts
-
-    def known(text: str) -> str | None:
-        code = code_of(text)
-        return code if code in money.EXPONENT else None
-
-    return _mapped(texts, known, pl.String())
+    return _mapped(texts, money.alphabetic, pl.String())

@@ -13,6 +13,9 @@ from typing import Final
 
 import polars as pl
 
+from shroff.canonical import canonical
+from shroff.collect.numbers import BLANKS
+
 UNITS: Final = 10_000
 """Ten-thousandths of a major unit: the common scale in which amounts are summed."""
 
@@ -51,6 +54,17 @@ EXPONENT: Final[dict[str, int]] = {
     code: _EXPONENTS.get(alphabetic, 2) for alphabetic, numeric in NUMERIC.items() for code in (alphabetic, numeric)
 }
 """Decimals of each currency, by alphabetic (`EUR`) and by numeric (`978`) code."""
+
+
+def alphabetic(code: str) -> str | None:
+    """The alphabetic code of a currency, however a log writes it; None where no currency has this code.
+
+    >>> [alphabetic(code) for code in ("EUR", " usd ", "392", "392.0", "36", "EURO")]
+    ['EUR', 'USD', 'JPY', 'JPY', 'AUD', None]
+    """
+    written = canonical(code.strip(BLANKS)).upper()
+    return ALPHABETIC.get(written if len(written) > 2 else written.zfill(3))
+
 
 _POWERS: Final = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
 _FACTORS: Final = {code: _POWERS[decimals] for code, decimals in EXPONENT.items()}

@@ -31,7 +31,6 @@ from shroff.collect.values import (
     NO_RATE,
     UNFIT,
     VALUE,
-    code_of,
     expected,
     fits_in,
     kind_of,
@@ -119,11 +118,7 @@ class PaymentReader:
         self._odd = self._nulls | FLAGS.keys()
         self._fixed = money.EXPONENT[schema.default_currency]
         self._only = currency if schema.rates is None else None
-        self._exponents = {
-            code: exponent
-            for code, exponent in money.EXPONENT.items()
-            if self._only in (None, code, money.ALPHABETIC[code])
-        }
+        self._exponents = {code: money.EXPONENT[code] for code in money.NUMERIC if self._only in (None, code)}
         self._own = self._converter = None if schema.rates is None else Converter(schema.rates)
 
     @property
@@ -310,14 +305,14 @@ class PaymentReader:
         code = values[name]
         if code not in self._exponents:
             text = self._text(name, code.strip(BLANK) if isinstance(code, str) else code)
-            code = None if text is None else code_of(text)
-            if code in money.EXPONENT and code not in self._exponents:
+            code = None if text is None else money.alphabetic(text)
+            if code is None:
+                raise self._bad(name, expected("currency", zoned=True), values[name])
+            if code not in self._exponents:
                 raise BadPayment(
                     f"Expected a payment in {self._only}, the one currency that the model was trained on without "
                     f"exchange rates, got one in another - at `$.{name}`"
                 )
-            if code not in self._exponents:
-                raise self._bad(name, expected("currency", zoned=True), values[name])
             values[name] = code
         return self._exponents[code]
 

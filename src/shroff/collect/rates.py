@@ -138,10 +138,9 @@ def currency_of(code: str, what: str) -> str:
     >>> currency_of("392", "it"), currency_of("usd", "it")
     ('JPY', 'USD')
     """
-    written = str(code).strip().upper()
-    found = money.ALPHABETIC.get(written)
+    found = money.alphabetic(str(code))
     if found is None:
-        hint = did_you_mean(written, money.NUMERIC) or ", got another text."
+        hint = did_you_mean(str(code).strip().upper(), money.NUMERIC) or ", got another text."
         raise ConfigurationError(f"expected {what} with an ISO 4217 currency code such as `EUR`{hint}")
     return found
 

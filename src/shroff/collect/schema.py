@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from shroff.collect.csv_walk import DIALECTS, Dialect
-from shroff.collect.money import EXPONENT
+from shroff.collect.money import NUMERIC, alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat
 from shroff.collect.rates import Rates
@@ -35,7 +35,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         id: the column that names a payment; no two payments share a value.
         time: when the payment happened.
         amount: what was paid, in major units (136.69, not 13669).
-        currency: its ISO 4217 code, alphabetic or numeric; without the column all are in `default_currency`.
+        currency: its ISO 4217 code, alphabetic or numeric (kept as the alphabetic one); without the column all are in
+            `default_currency`.
         default_currency: the currency of payments that name none.
         rates: exchange rates by which amounts become amounts in one currency, that of the rates. `amount` then holds
             these, and `original_amount` (after the column's name) what was paid. Without rates, amounts of several
@@ -122,11 +123,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ConfigurationError(
                     f"Schema({arrival}=…) says when the {role} arrived: name it with {role}=… too."
                 )
-        if self.default_currency not in EXPONENT:
+        currency = alphabetic(str(self.default_currency))
+        if currency is None:
             raise ConfigurationError(
                 f"Schema(default_currency=…): `{self.default_currency}` is no ISO 4217 code"
-                f"{did_you_mean(self.default_currency, EXPONENT) or '.'}"
+                f"{did_you_mean(self.default_currency, NUMERIC) or '.'}"
             )
+        msgspec.structs.force_setattr(self, "default_currency", currency)
         if self.rates is not None and self.currency is None:
             raise ConfigurationError(
                 "Schema(rates=…) converts payments by their currency: name its column with currency=…."

@@ -127,16 +127,6 @@ def named(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
-def code_of(code: str) -> str:
-    """A currency code as ISO 4217 writes it: in capitals, without blanks around it, numeric ones with three digits.
-
-    >>> code_of("36"), code_of("EUR"), code_of(" usd "), code_of("840.0")
-    ('036', 'EUR', 'USD', '840')
-    """
-    code = canonical(code.strip(BLANK)).upper()
-    return code if len(code) > 2 else code.zfill(3)
-
-
 def kind_of(value: object, scale: Scale | None = None) -> str:
     """What kind of value it is, in words that give nothing of it away, and what to do where that is known.
 

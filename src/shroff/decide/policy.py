@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.collect.payment import Value
-from shroff.collect.schema import Kind
+from shroff.collect.schema import Kind, Schema
 from shroff.collect.values import text_of
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import Cost
 from shroff.expression import Expression, parse
+from shroff.features.conditions import require_alphabetic
 
 Action = Literal["approve", "review", "decline"]
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "review", "decline")
@@ -180,6 +181,20 @@ class Judge:
         if probability >= self._decline:
             return "decline"
         return "review" if probability >= self._review else "approve"
+
+
+def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
+    """Make sure that rules can be asked of clean payments of a schema.
+
+    Raises:
+        InvalidExpression, UnknownColumn: one does not fit, or asks for a currency as no clean payment has it.
+    """
+    for rule in policy.rules:
+        condition = _condition(rule, policy, kinds)
+        try:
+            require_alphabetic(condition, schema, policy.lists)
+        except InvalidExpression as error:
+            raise InvalidExpression(f"rule `{rule.name}`: {error}") from None
 
 
 def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:

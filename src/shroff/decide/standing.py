@@ -10,7 +10,7 @@ import msgspec
 from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
-from shroff.decide.policy import Judge, Policy
+from shroff.decide.policy import Policy, check
 from shroff.errors import BadFile, BadPayment, BundleError, ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.expression import parse
 from shroff.features.plan import Plan
@@ -107,7 +107,7 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     policy = read(msgspec.json.encode(policy), "the policy")
     kinds = kinds_of(bundle)
     try:
-        Judge(policy, kinds)
+        check(policy, kinds, bundle.schema)
         conditions(bundle, policy.lists, kinds)
     except (InvalidExpression, UnknownColumn) as error:
         raise type(error)(f"the policy does not fit {bundle.name}, version {bundle.version}: {error}") from None

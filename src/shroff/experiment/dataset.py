@@ -17,6 +17,7 @@ from shroff.collect.labels import HISTORY
 from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
+from shroff.features.conditions import require_alphabetic
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
@@ -109,8 +110,11 @@ class Dataset:
     def conditions(self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]) -> pl.DataFrame:
         """SQL conditions as inputs of their own: 1.0 true, 0.0 false, null unknown."""
         known = {name: kind for name, kind in self.kinds.items() if name not in self.schema.later}
+        parsed = {text: parse(text, known, list(lists)) for text in conditions}
+        for condition in parsed.values():
+            require_alphabetic(condition, self.schema, lists)
         return self.table.select(
-            parse(text, known, list(lists)).polars(lists).cast(pl.Float64).alias(text) for text in conditions
+            condition.polars(lists).cast(pl.Float64).alias(text) for text, condition in parsed.items()
         )
 
     def fingerprint(self) -> str:

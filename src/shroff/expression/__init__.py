@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final
 from shroff.expression.in_python import to_closure
 from shroff.expression.in_spark import to_spark
 from shroff.expression.reading import read
-from shroff.expression.tree import Column, InList, Kind, Node, Value, bind, walk
+from shroff.expression.tree import Column, InList, Kind, Node, Value, bind, compared_with, walk
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,6 +62,14 @@ class Expression:
     lists: frozenset[str]
     kind: Kind
     tree: Node = field(repr=False)
+
+    def compared_with(self, column: str) -> list[Value | InList]:
+        """The values and named lists that it compares a column with.
+
+        >>> parse("country IN red OR country = 'XX'", {"country": "text"}, ["red"]).compared_with("country")
+        [InList(arg=Column(name='country', kind='text'), name='red', kind='boolean'), 'XX']
+        """
+        return compared_with(self.tree, column)
 
     def polars(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> pl.Expr:
         """The condition over whole columns: numbers as Float64, text as String, booleans as Boolean.

@@ -93,6 +93,20 @@ def walk(node: Node) -> Iterator[Node]:
             yield from walk(node.arg)
 
 
+def compared_with(node: Node, column: str) -> list[Value | InList]:
+    """The values and named lists that a column is compared with anywhere in a tree."""
+    found: list[Value | InList] = []
+    for one in walk(node):
+        match one:
+            case Call(_, args, "boolean") if any(isinstance(arg, Column) and arg.name == column for arg in args):
+                found += [arg.value for arg in args if isinstance(arg, Constant)]
+            case In(Column(name), values) if name == column:
+                found += values
+            case InList(Column(name)) if name == column:
+                found.append(one)
+    return found
+
+
 def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
     """The same tree with every named list replaced by its values.
 

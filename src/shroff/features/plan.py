@@ -21,6 +21,7 @@ from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
 from shroff.features import aggregates
 from shroff.features.aggregates import NAMES, RECIPES
+from shroff.features.conditions import require_alphabetic
 from shroff.features.define import Aggregate, Calendar, Feature, FeatureGroup, Sql
 from shroff.features.window import Window, micros
 
@@ -234,6 +235,7 @@ class Plan:
     def _parse(self, name: str, text: str, columns: dict[str, Kind]) -> Expression:
         schema = self.schema
         expression = parse(text, columns)
+        require_alphabetic(expression, schema)
         for column in (schema.id, schema.arrived_at, schema.result_at, schema.labelled_at):
             if column in expression.columns:
                 raise ConfigurationError(

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from shroff.collect.money import alphabetic
 from shroff.collect.numbers import number_of
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.values import BLANK, expected, kind_of, null_numbers, text_of
@@ -207,7 +208,10 @@ def inputs_of(bundle: Bundle) -> Callable[[Cells], Row]:
     def input_of(name: str, cell: Cell) -> Cell:
         if name in nominal:
             text = None if cell is None else text_of(cell)
-            return None if text in schema.nulls else text
+            if text is None or text in schema.nulls:
+                return None
+            # a code of no currency is a name that the model does not know
+            return (alphabetic(text) or text) if name == schema.currency else text
         return None if name in schema.numeric and cell in numbers else cell
 
     return lambda row: {name: input_of(name, cell) for name, cell in row.items()}
