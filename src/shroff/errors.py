@@ -12,6 +12,8 @@
     │   ├── TooManyBadRows      more unusable rows than allowed
     │   ├── MixedCurrencies     amounts of several currencies would be added or compared
     │   ├── BadPayment          one payment: a missing, unknown or ill-typed value
+    │   │   └── OutOfBounds     one that is well-formed: its time, or no rate of its currency, excludes it now
+    │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
     │   └── BrokenChain         a ledger whose records do not follow from each other
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
@@ -90,6 +92,14 @@ class MixedCurrencies(DataError):
 
 class BadPayment(DataError):
     """One payment is unusable: a value is missing, unknown or of the wrong type."""
+
+
+class OutOfBounds(BadPayment):
+    """One payment or event is well-formed, but its time, or its currency without a rate, excludes it now."""
+
+
+class NothingAccepted(DataError):
+    """Many well-formed messages came in a row, and none was accepted: the fault is not theirs."""
 
 
 class PaymentConflict(DataError):

@@ -128,6 +128,21 @@ def test_a_client_whose_clock_is_fast_makes_nobody_else_late(bundle: Bundle, pay
     assert counts(ledger_url) == [0, 1, 2]
 
 
+def test_a_late_payment_is_refused_also_where_it_comes_together_with_the_newest(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
+    async def work(scorer: Scorer) -> None:
+        old = iso(time.time() - 3 * 86_400)
+        late = refusal(decide(scorer, pay(created_at=old)))
+        _, error = await asyncio.gather(decide(scorer, pay()), late)
+        assert isinstance(error, BadPayment)
+        assert "at most 1d before the newest payment's" in str(error)
+
+    with started(bundle, ledger_url) as scorer:
+        run(work(scorer))
+    assert counts(ledger_url) == [0]
+
+
 @pytest.mark.parametrize("jump", [2 * HOUR, YEAR])
 def test_a_clock_that_was_ahead_for_a_while_refuses_nobody_afterwards(
     bundle: Bundle, pay: Pay, ledger_url: str, jump: int

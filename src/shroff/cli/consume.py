@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -55,19 +55,28 @@ def consume(
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
     accept_broken_chain: AcceptBroken = False,
+    log: Annotated[
+        Literal["text", "json"],
+        typer.Option(help="The log on standard error: sentences, or one JSON object a line."),
+    ] = "text",
     as_json: AsJson = False,
 ) -> None:
     """Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is."""
     from shroff.serve.kafka.messages import Topics
     from shroff.serve.kafka.run import Shown
     from shroff.serve.kafka.run import consume as run
+    from shroff.serve.telemetry.log import say_consuming, write_log
+
+    if log == "json":
+        write_log(log)
 
     def joined(url: str | None) -> None:
         shows = "" if url is None else f"; {url}/metrics shows how it does"
-        if not as_json:
-            err.print(
-                f"shroff reads {payments} and writes {decisions}, until SIGTERM or Ctrl-C{shows}.", soft_wrap=True
-            )
+        sentence = f"reads {payments} and writes {decisions}, until SIGTERM or Ctrl-C{shows}."
+        if log == "json":
+            say_consuming(sentence)
+        elif not as_json:
+            err.print(f"shroff {sentence}", soft_wrap=True)
 
     done = run(
         bundle,
@@ -87,7 +96,14 @@ def consume(
     )
     if as_json:
         show(done)
-        return
+    else:
+        _print(done)
+    if until_end and done["rejected"] and not (done["decided"] or done["results"] or done["labels"]):
+        err.print("shroff: all that was there was rejected, and nothing accepted.", style="bold red", markup=False)
+        raise typer.Exit(1)
+
+
+def _print(done: dict[str, object]) -> None:
     rejections = ", ".join(f"{count:,} {reason}" for reason, count in dict(done["rejected"]).items()) or "0"  # type: ignore[call-overload]  # a mapping by construction
     out.print(
         f"{done['decided']:,} payments decided, {done['results']:,} results and {done['labels']:,} labels recorded, "

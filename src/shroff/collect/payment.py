@@ -39,7 +39,7 @@ from shroff.collect.values import (
     text_of,
 )
 from shroff.collect.wire import explain, live_scales, wire_type
-from shroff.errors import BadPayment, ConfigurationError
+from shroff.errors import BadPayment, ConfigurationError, OutOfBounds
 
 Value = str | float | int | bool | None
 _log: Final = logging.getLogger("shroff.collect")
@@ -164,7 +164,7 @@ class PaymentReader:
         values = payment.values
         minor = converter.minor(str(values[str(schema.currency)]), payment.time, payment.minor)
         if minor is None:
-            raise BadPayment(f"Expected {NO_RATE}, got one without - at `$.{schema.currency}`")
+            raise OutOfBounds(f"Expected {NO_RATE}, got one without - at `$.{schema.currency}`")
         base = converter.rates.base
         if minor > converter.most:
             raise BadPayment(f"Expected {fits_in(base)}, got a larger one - at `$.{schema.amount}`")

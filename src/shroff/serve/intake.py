@@ -15,7 +15,7 @@ from shroff.clock import AHEAD, Clock
 from shroff.collect import Payment, PaymentReader
 from shroff.collect.cards import is_card_number
 from shroff.collect.payment import card_number
-from shroff.errors import BadPayment, LedgerUnavailable, NotFound
+from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
 from shroff.serve.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
 from shroff.serve.events import Events
@@ -50,7 +50,6 @@ class Intake:
 
     def __init__(self, ledger: Ledger, *, lateness: str, clock: Clock, missing: str) -> None:
         self.meter = Meter()
-        self._lateness = lateness
         self._oldest = micros(lateness)
         self._ledger = ledger
         self._clock = clock
@@ -65,7 +64,8 @@ class Intake:
         """The answer to one payment, both JSON; durable when it is returned.
 
         Raises:
-            BadPayment: it is no payment of this schema, its time is out of bounds, or its currency has no rate.
+            BadPayment: it is no payment of this schema.
+            OutOfBounds: its time is out of bounds, or its currency has no rate.
             PaymentConflict: its id came before with another payload.
             LedgerUnavailable: the decision cannot be made durable: send it again later.
         """
@@ -152,12 +152,12 @@ class Intake:
         Raises:
             NotFound: there is no such payment.
             PaymentConflict: the payment has a different result already, or the event was another label.
-            BadPayment: `at` lies in the future.
+            OutOfBounds: `at` lies in the future.
             LedgerUnavailable: it cannot be made durable: send it again later.
         """
         self._require_ready()
         if at is not None and at > self._clock() + AHEAD:
-            raise BadPayment("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
+            raise OutOfBounds("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
         payment_id = canonical(payment_id)
         await self._stored(payment_id)
         for field, text in (("source", note), ("event_id", event)):
@@ -183,13 +183,21 @@ class Intake:
         if self._missing is not None:
             raise LedgerUnavailable(f"the service is not ready: {self._missing}. Send it again later.")
 
+    def in_time(self, time: int) -> bool:
+        """Whether a payment of that time would be taken now."""
+        try:
+            self._check_time(time)
+        except OutOfBounds:
+            return False
+        return True
+
     def _check_time(self, time: int) -> None:
         now, column = self._clock(), self.reader.schema.time
         if time > now + AHEAD:
-            raise BadPayment(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
+            raise OutOfBounds(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
         # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
         # and where no feature looks back, no payment is too late
         state = self._state
         engine = state.engine
         if engine.plan.streams and time < engine.newest - self._oldest and state.late(now):
-            raise BadPayment(f"expected a time at most {self._lateness} before the newest payment's - at `$.{column}`")
+            raise OutOfBounds(engine.too_late)

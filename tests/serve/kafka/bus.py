@@ -46,7 +46,7 @@ class Bus:
 
     def write(self, topic: str, messages: Iterable[tuple[str | None, bytes | None]], **options: Any) -> None:
         """Keys and values; one key stays in one partition."""
-        producer = Producer({**self._options, "linger.ms": 5})
+        producer = Producer({**self._options, "linger.ms": 5, "message.max.bytes": 10_000_000})
         for key, value in messages:
             producer.produce(topic, value, key, **options)
             producer.poll(0)

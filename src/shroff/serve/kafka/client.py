@@ -80,6 +80,8 @@ class Feed:
             "enable.auto.commit": "false",
             "enable.auto.offset.store": "false",
             "enable.partition.eof": "true",
+            # what a transaction took back was never sent
+            "isolation.level": "read_committed",
         }
         self._consumer = _made(
             Consumer, {**_QUIET, **_FEED, **options, **ours}, error_cb=health.worse, on_commit=self._committed_up_to
@@ -241,16 +243,33 @@ class Outlet:
         return len(self._producer)
 
     def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: list[Header], done: Callable[[], None]
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[Header],
+        done: Callable[[], None],
+        *,
+        too_large: Callable[[], None] | None = None,
     ) -> None:
-        """Write a message; `poll` calls `done` when Kafka has taken it, however long Kafka is away."""
+        """Write a message; `poll` calls `done` when Kafka has taken it, however long Kafka is away.
+
+        Args:
+            too_large: called where it is larger than the client or the topic takes; by default that is a failure.
+        """
+
+        def refused(error: KafkaError) -> None:
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and too_large is not None:
+                too_large()
+            else:
+                self._refused(topic, error)
 
         def delivered(error: KafkaError | None, _: Raw[Any, Any]) -> None:
             if error is None:
                 self._health.well()
                 done()
             else:
-                self._refused(topic, error)
+                refused(error)
 
         while True:
             try:
@@ -258,7 +277,7 @@ class Outlet:
             except BufferError:
                 self._producer.poll(_POLL)
             except KafkaException as error:
-                self._refused(topic, error.args[0])
+                refused(error.args[0])
                 return
             else:
                 return

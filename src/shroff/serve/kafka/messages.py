@@ -7,8 +7,10 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from shroff.errors import ConfigurationError
-from shroff.serve.asgi import decode
+from shroff.serve import problem
+from shroff.serve.asgi import LIMIT, decode
 from shroff.serve.later import Label, Name, Result
+from shroff.serve.problem import Refused
 
 Header = tuple[str, bytes | None]
 _TRACE: Final = ("traceparent", "tracestate")
@@ -82,6 +84,12 @@ def read_event(value: bytes, *, label: bool) -> _Result | _Label:
     return decode(value, _Label) if label else decode(value, _Result)
 
 
+def require_size(message: Message) -> None:
+    """Raise `Refused` where a message is larger than a request over HTTP may be."""
+    if message.value is not None and len(message.value) > LIMIT:
+        raise Refused(problem.TOO_LARGE, f"expected a message of at most {LIMIT:,} bytes, got a larger one.")
+
+
 def named(message: Message) -> str:
     """What tells a message from all others, also from one of a topic of the same name that was made anew."""
     digest = sha256(message.value or b"").hexdigest()[:8]
@@ -94,7 +102,7 @@ def traced(message: Message) -> list[Header]:
 
 
 def refused(message: Message, reason: str, sentence: str) -> list[Header]:
-    """The headers of a rejected message: its own, why it was rejected, and where it was read."""
+    """What is added to the headers of a rejected message: why it was rejected, and where it was read."""
     why = {
         "shroff-reason": reason,
         "shroff-error": sentence,
@@ -102,4 +110,4 @@ def refused(message: Message, reason: str, sentence: str) -> list[Header]:
         "shroff-partition": str(message.place.partition),
         "shroff-offset": str(message.offset),
     }
-    return [*message.headers, *((name, text.encode()) for name, text in why.items())]
+    return [(name, text.encode()) for name, text in why.items()]

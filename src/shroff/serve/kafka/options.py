@@ -15,6 +15,7 @@ OURS: Final = (
     "enable.idempotence",
     "enable.partition.eof",
     "group.id",
+    "isolation.level",
 )
 """Options on which it depends that nothing is lost: nobody else sets them."""
 _ADDRESSES: Final = re.compile(r"[^\s,/\\]+:\d+(,[^\s,/\\]+:\d+)*")

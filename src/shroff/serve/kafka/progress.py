@@ -32,6 +32,11 @@ class Progress:
         """Whether everything that began is done."""
         return not self._begun
 
+    @property
+    def left(self) -> int:
+        """How many that began are not done."""
+        return len(self._begun) - len(self._done)
+
     def begin(self, offset: int) -> None:
         """A message is on its way; offsets grow, with gaps."""
         self._begun.append(offset)

@@ -74,6 +74,7 @@ def consume(
         LedgerUnavailable: the ledger does not open, or another process writes it.
         BrokenChain: the ledger was changed.
         ConfigurationError: a setting is wrong, a topic is missing, or Kafka refuses.
+        NothingAccepted: many well-formed messages came in a row, and none was accepted; they are not committed.
         DataError: the table to start from is unusable.
         MissingExtra: confluent-kafka is not installed.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
@@ -14,12 +14,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from shroff.canonical import canonical
-from shroff.errors import NotFound
+from shroff.errors import NotFound, OutOfBounds, ShroffError
 from shroff.serve import problem
 from shroff.serve.asgi import explain
 from shroff.serve.kafka.client import Feed, Health, Outlet
+from shroff.serve.kafka.doubt import Doubt, Held
 from shroff.serve.kafka.gate import Gate, Stopped
-from shroff.serve.kafka.messages import Message, Place, Topics, named, read_event, refused, traced
+from shroff.serve.kafka.messages import Message, Place, Topics, named, read_event, refused, require_size, traced
 from shroff.serve.kafka.progress import Progress
 from shroff.serve.later import Result, moment
 from shroff.serve.scorer import Scorer
@@ -78,6 +79,7 @@ class Stream:
         self._said: dict[tuple[str, str], asyncio.Future[bool]] = {}
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
         self._gate = Gate(self._changed.set)
+        self._doubt = Doubt()
         self._turns = count()
         self._pumping = False
         self._started = 0.0
@@ -102,6 +104,7 @@ class Stream:
 
         Raises:
             ConfigurationError: Kafka refuses what waiting cannot help.
+            NothingAccepted: many well-formed messages came, and none was accepted; they are not committed.
         """
         self._loop = asyncio.get_running_loop()
         try:
@@ -109,8 +112,12 @@ class Stream:
                 await self._turn()
         finally:
             await self._drain()
-        if self._health.failure is not None:
-            raise self._health.failure
+        if (failure := self._failure) is not None:
+            raise failure
+
+    @property
+    def _failure(self) -> ShroffError | None:
+        return self._health.failure or self._doubt.failure
 
     def stop(self) -> None:
         """Read no more; to be called in the event loop."""
@@ -118,9 +125,13 @@ class Stream:
         self._changed.set()
 
     def _finished(self) -> bool:
-        if self._stopping.is_set() or self._health.failure is not None:
+        if self._stopping.is_set() or self._failure is not None:
             return True
-        return self._until_end and self._feed.at_end(self._topics.read) and not self._on_their_way.total()
+        if not self._until_end or self._on_their_way.total() or not self._feed.at_end(self._topics.read):
+            return False
+        for topic in self._topics.read:
+            self._reject_held(self._doubt.conclude(topic))
+        return not self._on_their_way.total()
 
     async def _turn(self) -> None:
         """Read once; topics of which too much is on its way are held back."""
@@ -163,6 +174,9 @@ class Stream:
             await (self._decide if self._pays(message) else self._learn)(message, turn)
         except Stopped:
             self._leave(message)
+        except OutOfBounds as error:
+            self._doubt.hold(message, error)
+            self._leave(message)
         except Exception as error:  # noqa: BLE001  # whatever one message is, those behind it go on
             self._reject(message, error)
 
@@ -170,11 +184,16 @@ class Stream:
         return message.place.topic == self._topics.payments
 
     async def _decide(self, message: Message, turn: int) -> None:
+        require_size(message)
         payment = self._scorer.reader.parse(message.value or b"", arrived=0)
         answer = await self._gate.insist(turn, partial(self._scorer.judge, payment))
+        # one that was decided long ago says nothing of what is accepted now
+        if self._doubt.wanted(self._topics.payments) and self._scorer.in_time(payment.time):
+            self._reject_held(self._doubt.accepted(self._topics.payments))
         self._send("decided", message, self._topics.decisions, payment.id.encode(), answer)
 
     async def _learn(self, message: Message, turn: int) -> None:
+        require_size(message)
         label = message.place.topic == self._topics.labels
         event = read_event(message.value or b"", label=label)
         at = moment(event.at, self._zone, twice=self._scorer.reader.count_twice)
@@ -188,6 +207,7 @@ class Stream:
             attempt = partial(said, note=event.source, event=identity)
         async with self._in_turn(message.place.topic, event.payment_id):
             await self._when_known(partial(self._gate.insist, turn, attempt))
+        self._reject_held(self._doubt.accepted(message.place.topic))
         self._done("labels" if label else "results", message)
 
     @asynccontextmanager
@@ -234,6 +254,12 @@ class Stream:
             return
         raise Stopped
 
+    def _reject_held(self, held: Iterable[Held]) -> None:
+        """Reject messages whose own fault it is by now that they were refused."""
+        for message, error in held:
+            self._on_their_way[message.place.topic] += 1
+            self._reject(message, error)
+
     def _reject(self, message: Message, error: Exception) -> None:
         kind, sentence = explain(error)
         if kind is problem.PAYMENT_CONFLICT and not self._pays(message):
@@ -241,7 +267,8 @@ class Stream:
         self.rejected[kind.slug] += 1
         if self._topics.rejected is None:
             place = message.place
-            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug)
+            said = {"event": "rejected", "fields": {**place._asdict(), "offset": message.offset, "reason": kind.slug}}
+            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug, extra=said)
             self._done("rejected", message)
         else:
             self._send("rejected", message, self._topics.rejected, message.key, message.value, kind.slug, sentence)
@@ -249,8 +276,15 @@ class Stream:
     def _send(
         self, what: str, message: Message, topic: str, key: bytes | None, value: bytes | None, *reason: str
     ) -> None:
-        headers = refused(message, *reason) if reason else traced(message)
-        self._outlet.send(topic, key, value, headers, partial(self._done, what, message))
+        done = partial(self._done, what, message)
+        if reason:
+            why = refused(message, *reason)
+            # what Kafka does not take again, for its size, is known by where it was read
+            place_only = partial(self._outlet.send, topic, None, None, why, done)
+            self._outlet.send(topic, key, value, [*message.headers, *why], done, too_large=place_only)
+        else:
+            untraced = partial(self._outlet.send, topic, key, value, [], done)
+            self._outlet.send(topic, key, value, traced(message), done, too_large=untraced)
         if not self._pumping:
             self._pumping = True
             self._loop.call_later(_PUMP, self._pump)
@@ -289,12 +323,18 @@ class Stream:
         return asyncio.run_coroutine_threadsafe(self._let_go(places), self._loop).result()
 
     async def _let_go(self, places: Collection[Place]) -> Mapping[Place, int]:
-        mine = [self._progress[place] for place in places if place in self._progress]
+        mine = {place: self._progress[place] for place in places if place in self._progress}
+
+        def judged() -> bool:
+            held = self._doubt.count()
+            return all(progress.left <= held[place] for place, progress in mine.items())
+
         await self._wait(
-            lambda: self._stopping.is_set() or not self._gate.open or all(each.idle for each in mine),
+            lambda: self._stopping.is_set() or not self._gate.open or judged(),
             seconds=_DRAIN / 2,
         )
         positions = self._positions(places)
+        self._doubt.drop(places)
         for place in places:
             self._progress.pop(place, None)
         return positions

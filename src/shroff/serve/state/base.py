@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
+from shroff.errors import OutOfBounds
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine
 from shroff.features.plan import Later
@@ -119,8 +120,12 @@ class LocalState:
 
     def _one(self, payment: Payment) -> Seen:
         payment.arrived = self._arrivals.next()
+        engine = self.engine
+        if payment.time < engine.tracks.watermark and engine.plan.streams:
+            # one that came together with it was newer than all when both were let in
+            return OutOfBounds(engine.too_late)
         try:
-            return self.engine.observe(payment)
+            return engine.observe(payment)
         except Exception as error:  # noqa: BLE001  # one payment must not take its neighbours with it
             return error
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from shroff.clock import overtaken
 from shroff.collect import Payment
-from shroff.errors import BadPayment, Unavailable
+from shroff.errors import OutOfBounds, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
 from shroff.serve.clock import Arrivals
 from shroff.serve.state.base import News, Seen, State
@@ -101,7 +101,7 @@ class SharedState:
             payment.arrived = one.arrived
             self._arrivals.after(one.arrived)
             if one.features is None:
-                seen.append(BadPayment(self.engine.too_late))
+                seen.append(OutOfBounds(self.engine.too_late))
             else:
                 self._debts.told_payment(payment)
                 seen.append(one.features if complete else None)

@@ -39,6 +39,11 @@ def say_listening(url: str) -> None:
     _log.info("listens on %s; ready when %s/health/ready says so.", url, url, extra={"event": "listening"})
 
 
+def say_consuming(sentence: str) -> None:
+    """The consumer is about to read."""
+    _log.info("%s", sentence, extra={"event": "consuming"})
+
+
 def lost(meter: Meter, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The event loop's exception handler: its own would write what a callback was called with."""
     meter.failures["unexpected"] += 1

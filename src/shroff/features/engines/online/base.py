@@ -44,7 +44,7 @@ class Engine(Protocol):
         """The payment's features by name; from now on later payments see it.
 
         Raises:
-            BadPayment: it is older than the state's lateness allows.
+            OutOfBounds: it is older than the state's lateness allows.
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
 

@@ -31,6 +31,7 @@ class OnlineEngine:
         self, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d", clock: Clock = system_time
     ) -> None:
         self._clock = clock
+        self.too_late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
         self.plan = Plan(groups, schema)
         self.tracks = Tracks(self.plan, lateness=lateness)
         self._horizon = max((track.horizon for track in self.tracks.later), default=0)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
-from shroff.errors import BadPayment, StateUnavailable
+from shroff.errors import OutOfBounds, StateUnavailable
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
@@ -131,12 +131,12 @@ class RedisEngine:
         """The payment's features by name; from now on later payments see it.
 
         Raises:
-            BadPayment: it is older than the lateness allows.
+            OutOfBounds: it is older than the lateness allows.
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
         features = self.observe_all([payment])[0].features
         if features is None:
-            raise BadPayment(self.too_late)
+            raise OutOfBounds(self.too_late)
         return features
 
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
