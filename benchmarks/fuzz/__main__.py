@@ -4,9 +4,11 @@
     python -m benchmarks.fuzz --only http --kind digits --cases 300 --seed 7
 
 `described` are requests from the service's own OpenAPI description, `http` hostile ones from generators that do not
-know it. Beside them a neighbour pays steadily. A failure is a crash, a hang, a server error other than 503, an answer
-to a request that nobody made or to another one, anything in the log, a neighbour who is refused or waits for more than
-a second (without what anybody waited for a processor), or more than 256 MiB of memory. Exit code 1 when there was one.
+know it, `messages` those of Kafka's topics, `bundles` are published beside a service that runs, it is started from
+`histories`, and `state` is what it keeps in Redis. A failure is a crash, a hang, a server error other than 503, an
+answer to a request that nobody made or to another one, a refusal that is no sentence, a feature that is not the batch
+engine's, a defect in the log, a neighbour who is refused or waits for more than a second (without what anybody waited
+for a processor; five while the state is spoilt), or more than 256 MiB of memory. Exit code 1 when there was one.
 """
 
 from __future__ import annotations
@@ -21,8 +23,12 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks.fuzz import http
+from benchmarks.fuzz.bundles import fuzz_bundles
 from benchmarks.fuzz.described import fuzz_described
+from benchmarks.fuzz.histories import fuzz_histories
+from benchmarks.fuzz.messages import fuzz_messages
 from benchmarks.fuzz.outcome import Outcome, table
+from benchmarks.fuzz.state import fuzz_state
 
 Options = argparse.Namespace
 
@@ -36,9 +42,29 @@ def _http(home: Path, chosen: Options) -> Iterator[Outcome]:
     return http.fuzz_http(home, cases=chosen.cases, seed=chosen.seed, kinds=kinds)
 
 
+def _messages(home: Path, chosen: Options) -> Iterator[Outcome]:
+    return fuzz_messages(home, cases=chosen.cases // 5, seed=chosen.seed)
+
+
+def _bundles(home: Path, chosen: Options) -> Iterator[Outcome]:
+    return fuzz_bundles(home, cases=chosen.cases // 20, seed=chosen.seed)
+
+
+def _histories(home: Path, chosen: Options) -> Iterator[Outcome]:
+    return fuzz_histories(home, cases=chosen.cases // 20, seed=chosen.seed)
+
+
+def _state(home: Path, chosen: Options) -> Iterator[Outcome]:
+    return fuzz_state(home, cases=chosen.cases // 20, seed=chosen.seed)
+
+
 PARTS: Final[dict[str, Callable[[Path, Options], Iterator[Outcome]]]] = {
     "described": _described,
     "http": _http,
+    "messages": _messages,
+    "bundles": _bundles,
+    "histories": _histories,
+    "state": _state,
 }
 
 

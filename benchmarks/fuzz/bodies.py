@@ -1,10 +1,14 @@
-"""Kinds of hostile bodies: documents that are deep, wide, huge or no documents, through every door."""
+"""Kinds of hostile bodies: documents, tensors, tables, CSV, streams and events, through every door."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+from benchmarks.fuzz import documents
+from benchmarks.fuzz.documents import LIMIT, TIMES
 from benchmarks.fuzz.draft import MANY, Draft, Recipe
 from benchmarks.fuzz.watch import CANARY
 from benchmarks.fuzz.wire import Case
@@ -15,24 +19,6 @@ _DOORS: Final = (
     b"/v1/decisions", b"/v1/decisions:batch", b"/execute?api-version=2.0&details=true",
     b"/invocations", _INFER, _MODEL + b":predict", b"/v1/payments/x/result",
     b"/v1/payments/x/label", b"/v1/lists/blocked/entries",
-)  # fmt: skip
-_NUMBERS: Final = (
-    "1e400", "-1e400", "1e-400", "1e999999999", "1E+99999999999999999999", "-0", "-0.0", "00", "01",
-    ".5", "5.", "+5", "0x5", "NaN", "Infinity", "-Infinity", "1_000", "9" * 400, "9" * 5_000,
-    "0." + "0" * 5_000 + "1", "1" + "0" * 5_000 + "e-5000", "1e14", "1e15", "9007199254740993",
-    "92233720368547758.08", "18446744073709551616", "-1", "0", "0.00001", "true", "null", '"5"',
-    '"1e400"', "[]",
-)  # fmt: skip
-_TEXTS: Final = (
-    '"\\ud800"', '"\\udfff\\ud800"', '"\\u0000"', '"\x00"', '"\\u202e"', '"\\ufeff"', '"\\x"',
-    '"\\u12"', '"', '"' + "a" * 100_000 + '"', '"\\n\\r"', '"\u2028"', '"' + "é" * 50_000 + '"',
-    '"' + "\\ud83d\\ude00" * 9_000 + '"', '"4111111111111111"', '"' + " " * 90_000 + '"',
-)  # fmt: skip
-_TIMES: Final = (
-    "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z",
-    "2026-01-01T00:00:60Z", "10000-01-01T00:00:00Z", "-1", "1e18", "2026-01-01T00:00:00+99:99",
-    "2026-01-01T00:00:00." + "0" * 9_000 + "Z", "now", "", "2026-01-01",
-    "2262-04-11T23:47:16.854775808Z", "1969-12-31T23:59:59Z", "2026-W01-1", "٢٠٢٦-01-01T00:00:00Z",
 )  # fmt: skip
 _SHAPES: Final[tuple[object, ...]] = (
     [], [0], [1], [-1, 10], [10**9], [10**9, 10**9], [10**18, 0], [2**63], [2**64, 2**64],
@@ -60,91 +46,6 @@ _KINDS: Final = (
     b"",
     b"x/y",
 )
-_LIMIT: Final = 1_000_000
-
-
-def nesting(draft: Draft) -> Case:
-    """Arrays and objects in one another, closed or not."""
-    depth = draft.one(*MANY, 100_000)
-    opened, closed = draft.one(("[", "]"), ('{"a":', "}"), ('[{"payment_id":', "}]"))
-    depth = min(depth, _LIMIT // (len(opened) + len(closed)))
-    inner = opened * depth + "1" + closed * draft.one(depth, depth, depth - 1, 0)
-    field = draft.one("payment_id", "amount", "created_at", "x")
-    whole = draft.one(inner, f'{{"{field}": {inner}}}')
-    return _through(draft, whole.encode())
-
-
-def numbers(draft: Draft) -> Case:
-    """Numbers that are huge, tiny, none, or between what machines can hold."""
-    return _spoilt(
-        draft,
-        draft.one("amount", "items", "amount", "payment_id", "created_at"),
-        draft.one(*_NUMBERS),
-    )
-
-
-def texts(draft: Draft) -> Case:
-    """Texts of half characters, ones that nobody sees, and very long ones."""
-    return _spoilt(draft, draft.one(*draft.payment()), draft.one(*_TEXTS))
-
-
-def digits(draft: Draft) -> Case:
-    """Very many digits, and what reads like the beginning of a number, a time or a card for a long while."""
-    count = draft.one(100, 10_000, 100_000, 900_000)
-    unit = draft.one(
-        "4",
-        "0",
-        "1-",
-        "1 ",
-        "1.",
-        "1,",
-        "2026-",
-        "4111 1111 1111 1111 ",
-        "+",
-        "T00:",
-        "e1",
-        "'1",
-        "１",
-    )
-    text = (unit * (count // len(unit.encode()) + 1))[: count // len(unit[0].encode())]
-    return _spoilt(
-        draft,
-        draft.one(*draft.payment()),
-        json.dumps(text + draft.one("", "x", "!"), ensure_ascii=False),
-    )
-
-
-def times(draft: Draft) -> Case:
-    """Times of other centuries, and ones that no calendar has."""
-    return _spoilt(draft, "created_at", json.dumps(draft.one(*_TIMES)))
-
-
-def keys(draft: Draft) -> Case:
-    """Objects of very many keys, of one key twice, of keys that nobody knows."""
-    count = draft.one(*MANY, 30_000)
-    more = draft.one({f"k{at}": at for at in range(count)}, {"k" * count: 1}, {"": 1}, {CANARY: {CANARY: CANARY}})
-    body = draft.body(**more)
-    if draft.random.random() < 0.3:
-        body = b"{" + b'"amount": 5,' * count + body[1:]
-    return _through(draft, body[:_LIMIT])
-
-
-def bytes_(draft: Draft) -> Case:
-    """Bytes that are no UTF-8, cut documents, documents of another encoding, nothing."""
-    good = draft.body()
-    at = draft.random.randrange(len(good))
-    body = draft.one(
-        good[:at],
-        good[:at] + draft.noise(9) + good[at:],
-        good.decode().encode("utf-16"),
-        b"\xef\xbb\xbf" * draft.one(1, 2, 9) + good,
-        b"",
-        b" " * 100_000,
-        good * draft.one(2, 9),
-        draft.noise(5_000),
-        b"\x00" * 5_000,
-    )
-    return _through(draft, body)
 
 
 def tensors(draft: Draft) -> Case:
@@ -185,7 +86,7 @@ def tensors(draft: Draft) -> Case:
         line = b"inference-header-content-length: " + size
         sent = draft.post(head + bytes(40), line, path=path, kind=b"application/octet-stream")
         return Case(pieces=(sent,), due=True)
-    return Case(pieces=(draft.post(content[:_LIMIT], path=path),), due=True)
+    return Case(pieces=(draft.post(content[:LIMIT], path=path),), due=True)
 
 
 def tables(draft: Draft) -> Case:
@@ -209,7 +110,7 @@ def tables(draft: Draft) -> Case:
             {"inputs": draft.one(dict.fromkeys(draft.payment(), rows), rows)},
         ),
     )
-    return Case(pieces=(draft.post(json.dumps(sent).encode()[:_LIMIT], path=path),), due=True)
+    return Case(pieces=(draft.post(json.dumps(sent).encode()[:LIMIT], path=path),), due=True)
 
 
 def csv(draft: Draft) -> Case:
@@ -237,7 +138,7 @@ def csv(draft: Draft) -> Case:
         *[spoilt] * count,
         row,
     ]
-    body = draft.one(b"\n", b"\r\n", b"\r", b"\n\n").join(lines)[:_LIMIT]
+    body = draft.one(b"\n", b"\r\n", b"\r", b"\n\n").join(lines)[:LIMIT]
     return Case(pieces=(draft.post(body, path=b"/invocations", kind=b"text/csv"),), due=True)
 
 
@@ -282,7 +183,7 @@ def events(draft: Draft) -> Case:
     sent = {
         "fraud": value,
         "result": value,
-        "at": draft.one(*_TIMES, 5, None),
+        "at": draft.one(*TIMES, 5, None),
         "event_id": draft.one("e", value),
         "source": value,
     }
@@ -292,17 +193,10 @@ def events(draft: Draft) -> Case:
     return Case(pieces=(draft.post(body, path=path),), due=True)
 
 
-def _spoilt(draft: Draft, field: str, value: str) -> Case:
-    """A good payment with another text of JSON in the place of one value."""
-    marked = draft.body(**{field: "THE PLACE"}).decode()
-    body = marked.replace('"THE PLACE"', value).encode("utf-8", "surrogatepass")
-    return _through(draft, body)
-
-
-def _through(draft: Draft, payment: bytes) -> Case:
+def _through(draft: Draft, make: Callable[[Draft], bytes]) -> Case:
     """A payment through any door, in the words of that door."""
     path = draft.one(b"/v1/decisions", b"/v1/decisions", *_DOORS)
-    body = payment
+    payment = body = make(draft)
     if path.startswith(b"/execute"):
         body = b'{"Inputs": {"input1": {"ColumnNames": ["payment_id"], "Values": [[' + payment + b"]]}}}"
     elif path == b"/invocations":
@@ -316,13 +210,7 @@ def _through(draft: Draft, payment: bytes) -> Case:
 
 
 KINDS: Final[dict[str, Recipe]] = {
-    "nesting": nesting,
-    "number": numbers,
-    "text": texts,
-    "digits": digits,
-    "time": times,
-    "keys": keys,
-    "bytes": bytes_,
+    **{name: partial(_through, make=make) for name, make in documents.KINDS.items()},
     "tensor": tensors,
     "table": tables,
     "csv": csv,

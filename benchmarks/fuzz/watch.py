@@ -83,8 +83,7 @@ def _logged(text: str, *, quiet: bool) -> Iterator[str]:
 
 def restart_peak(pid: int) -> int:
     """Bytes of memory a process has now; from now on `peak` is the most it has had since."""
-    status = Path(f"/proc/{pid}")
-    (status / "clear_refs").write_text("5")
+    (Path(f"/proc/{pid}") / "clear_refs").write_text("5")
     return _status(pid, "VmRSS")
 
 

@@ -220,7 +220,9 @@ class Preparation:
                 ),
             )
         except (KeyError, TypeError, ConfigurationError) as error:
-            raise BundleError("expected a preparation as Preparation.to_json writes it") from error
+            raise BundleError(
+                "expected a preparation as Preparation.to_json writes it, got another document; train it again."
+            ) from error
 
 
 def _numeric(data: NumericJson) -> Numeric:
