@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ async def decide(scorer: Scorer, payment: Json) -> Json:
     return answer
 
 
-def run(work: Coroutine[Any, Any, Any]) -> Any:
+def run(work: Awaitable[Any]) -> Any:
     return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patience import PATIENCE
+from serve.asking import run
 from serve.audit import read_ledger
 from serve.service import Service, needs_curl
 from shroff.client import AsyncClient, Client, Decision
+from shroff.clock import system_time
 from shroff.errors import BadPayment, PaymentConflict, ShroffError, Unavailable
-from shroff.serve.batch import LINES, REFUSED, Splitter
+from shroff.serve import batch
+from shroff.serve.batch import LINES, REFUSED
+from shroff.serve.control import Gate, Keys
+from shroff.serve.lines import Splitter
+from shroff.serve.protocols.http import Call
+from shroff.serve.scorer import Scorer
 
 Json = dict[str, Any]
 Pay = Callable[..., Json]
@@ -144,6 +152,77 @@ def test_lines_that_are_no_payments_end_the_batch(service: Service, pay: Pay) ->
     assert told[-1]["line"] == len(told)
     # what was on its way meanwhile is answered too
     assert more + REFUSED < len(told) <= more + REFUSED + 2 * LINES
+
+
+class Sender:
+    """What a batch reads from and writes to, without HTTP: gives pieces as told, keeps lines that are answered."""
+
+    def __init__(self, *pieces: bytes, between: Callable[[], None] = lambda: None) -> None:
+        self._pieces = list(pieces)
+        self._between = between
+        self.lines: list[Json] = []
+
+    async def receive(self) -> dict[str, Any]:
+        if self._pieces:
+            return {"type": "http.request", "body": self._pieces.pop(0), "more_body": True}
+        self._between()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.lines += map(json.loads, message.get("body", b"").splitlines())
+
+
+def stream(scorer: Scorer, sender: Sender, count: Callable[[int], None] = lambda payments: None) -> list[Json]:
+    """The lines that a batch is answered with; it has to end by itself."""
+    call = Call(b"", {}, {}, {}, count)
+    reply = run(batch.interface(scorer).routes[0].handler(call))
+    run(reply.body(sender.receive, sender.send))
+    return sender.lines
+
+
+def test_a_silent_sender_is_told_that_the_batch_ends(scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "SILENCE", 0.1)
+    one, ended = stream(scorer, Sender(lines(pay())))
+    assert "decided_at" in one
+    assert (ended["type"], ended["line"]) == ("/problems/timeout", 2)
+
+
+@pytest.mark.parametrize("lifetime", [None, 30_000_000])
+def test_a_key_that_ends_ends_its_batch(scorer: Scorer, pay: Pay, tmp_path: Path, lifetime: int | None) -> None:
+    keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
+    token = keys.create("shop", ["decide"], lifetime=lifetime)
+    now = [system_time()]
+    gate = Gate(keys, clock=lambda: now[0])
+    gate.refresh()
+    key = gate.key_of(f"Bearer {token}".encode(), "decide")
+
+    def end() -> None:
+        if lifetime is None:
+            keys.revoke(key.id)
+            gate.refresh()
+        else:
+            now[0] += lifetime
+
+    one, ended = stream(scorer, Sender(lines(pay()), between=end), partial(gate.count, key))
+    assert "decided_at" in one
+    assert (ended["type"], ended["line"]) == ("/problems/unauthorized", 2)
+    assert ("was revoked meanwhile" if lifetime is None else "expired meanwhile") in ended["detail"]
+
+
+def test_each_line_counts_against_the_rate_of_the_key(
+    scorer: Scorer, pay: Pay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
+    token = keys.create("shop", ["decide"], rate=5)
+    gate = Gate(keys, clock=lambda: 0)
+    gate.refresh()
+    key = gate.key_of(f"Bearer {token}".encode(), "decide")
+    sent = Sender(lines(*(pay() for _ in range(8))))
+    monkeypatch.setattr(batch, "SILENCE", 0.1)
+    told = stream(scorer, sent, partial(gate.count, key))[:8]
+    assert [one.get("status") for one in told] == [None] * 5 + [429] * 3
+    assert "good for 5 requests or payments a second" in told[-1]["detail"]
 
 
 def test_a_window_may_be_sent_before_anything_is_read(service: Service, pay: Pay) -> None:

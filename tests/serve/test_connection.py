@@ -39,6 +39,7 @@ class Echo:
     def __init__(self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)) -> None:
         self.short = {b"/hot": Short("/hot", asgi.refuse, self.accept)}
         self.heads: dict[bytes, Head] = {}
+        self.streams = {b"/stream"}
         self.telemetry = Telemetry(Meter())
         self.answer = answer
         self.accepted: list[bytes] = []
@@ -431,6 +432,46 @@ def test_a_client_that_waits_between_requests_is_not_slow() -> None:
             return await reader.read()
 
     assert run(work()).startswith(b"HTTP/1.1 200 ")
+
+
+class Counting(Echo):
+    """Answers how many bytes there were, when all of them came."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        await asgi.send_bytes(send, 200, b"%d" % size, ())
+
+
+@pytest.mark.parametrize(("target", "answered"), [(b"/stream?a=b", True), (b"/other", False)])
+def test_a_stream_may_last_as_long_as_something_comes(target: bytes, answered: bool) -> None:
+    class Patient(Connection):
+        read_limit = 1.0
+
+    async def work() -> bytes:
+        async with serving(Patient, Counting()) as (reader, writer):
+            writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 30\r\n\r\n" % target)
+            with suppress(ConnectionError):
+                for _ in range(30):
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.1)
+                return await reader.read()
+            return b""
+
+    assert run(work()).endswith(b"30") == answered
+
+
+def test_a_stream_that_is_silent_ends() -> None:
+    async def work() -> bytes:
+        async with serving(Impatient, Counting()) as (reader, writer):
+            writer.write(post(b"abc", target=b"/stream")[:-1])
+            return await reader.read()
+
+    assert run(work()) == b""
 
 
 @pytest.mark.parametrize("requests", [1, 3])

@@ -22,7 +22,10 @@ def create(
         list[str], typer.Option(help="decide, label, read or admin; may be given again.", show_default=False)
     ],
     expires: Annotated[str | None, typer.Option(help="How long it is valid, such as 90d.", show_default=False)] = None,
-    rate: Annotated[float | None, typer.Option(help="Most requests a second.", show_default=False)] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Most requests a second; each row or line of payments is one.", show_default=False),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(

@@ -75,6 +75,8 @@ class App:
         self._metrics = Metrics(scorer, gate=gate, follower=follower, fleet=fleet)
         self._upkeep = Upkeep(scorer, self._metrics, gate=gate, follower=follower)
         self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)
+        self.streams = self._interfaces.streams
+        """Paths of requests that may last, see `Connection`."""
         schema = scorer.reader.schema
         whole = partial(
             complete,

@@ -12,7 +12,7 @@ when they come again with a whole body and nothing else, nothing is parsed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
@@ -49,6 +49,8 @@ class HotApp(Protocol):
     """Hot routes by their path as it is sent."""
     heads: dict[bytes, Head]
     """Heads by their bytes; belongs to the connections."""
+    streams: Collection[bytes]
+    """Paths of requests that may last, as long as something comes."""
     telemetry: Telemetry
     """Notices requests."""
 
@@ -67,6 +69,7 @@ class Connection(HttpToolsProtocol):
         app = cast(HotApp, self.app)
         self._short = app.short
         self._heads = app.heads
+        self._streams = app.streams
         self._telemetry = app.telemetry
         # the hot request that is being received, and the one that was received last
         self._receiving: Exchange | None = None
@@ -79,6 +82,8 @@ class Connection(HttpToolsProtocol):
         self._spare = _SPARE
         # whether what is being received takes uvicorn's way, and whether it is for nobody
         self._cold = self._ignored = False
+        # whether it may last
+        self._streamed = False
         self._between = True
         # since when a request is being received; None: the client owes nothing
         self._since: float | None = None
@@ -194,7 +199,8 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request; what ASGI needs to know of it is made only when ASGI is asked."""
         self._since = self.loop.time()
         self._idle = None
-        self._between = self._headed = self._cold = self._ignored = self.expect_100_continue = False
+        self._between = self._headed = self._cold = self._ignored = self._streamed = False
+        self.expect_100_continue = False
         self._spare = _SPARE
         self.url = b""
         self.headers = []
@@ -240,6 +246,7 @@ class Connection(HttpToolsProtocol):
         if self.parser.get_http_version() == "1.0":
             end_by_closing(cast(Cycle, self.cycle))
         self._cold = True
+        self._streamed = self.url.partition(b"?")[0].rstrip(b"/") in self._streams
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, or all of it."""
@@ -251,6 +258,8 @@ class Connection(HttpToolsProtocol):
         if exchange is None:
             if not self._ignored:
                 super().on_body(body)
+                if self._streamed and not self.cycle.response_complete:
+                    self._since = self.loop.time()
             return
         self._size += len(body)
         if self._size > LIMIT:
@@ -344,6 +353,11 @@ class Connection(HttpToolsProtocol):
         if self._since is not None and not self.flow.read_paused:
             # a client that we do not read from cannot be late
             left = self._since + self.read_limit - now
+            if self._streamed:
+                # whoever answers says first that nothing comes
+                left += 2 * self._pause
+        elif self._streamed:
+            self._since = now
         elif self._idle is not None:
             left = self._idle + self.timeout_keep_alive - now
         if left > 0:

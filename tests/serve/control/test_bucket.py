@@ -77,21 +77,21 @@ def test_a_process_suspended_or_killed_at_any_moment_delays_nobody(tmp_path: Pat
 
 @settings(max_examples=60)
 @given(
-    asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400_000)), max_size=80),
+    asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400_000), st.integers(1, 4)), max_size=80),
     size=st.integers(1, 9),
     rate=st.sampled_from([0.5, 1.0, 3.0, 10.0]),
 )
 def test_several_answer_as_one_across_the_turn_of_logs(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int]], size: int, rate: float
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int, int]], size: int, rate: float
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_END", module._HEAD.size + size * module._MOMENT.size)
+        patch.setattr(module, "_END", module._HEAD.size + size * module._REQUEST.size)
         folder = tmp_path_factory.mktemp("shared") / "bucket"
         several = [Bucket(rate, 0, folder=folder) for _ in range(3)]
         alone, now = Bucket(rate, 0), 0
-        for who, passed in asked:
+        for who, passed, tokens in asked:
             now += passed
-            assert several[who].take(now) == alone.take(now)
+            assert several[who].take(now, tokens) == alone.take(now, tokens)
         assert len(list(folder.iterdir())) == 1, "a full log is removed by who leaves it last"
 
 
@@ -111,4 +111,4 @@ def test_a_limit_holds_also_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.undo()
     assert bucket.take(SECOND), "and is shared again when there is room"
     (log,) = (tmp_path / "bucket").iterdir()
-    assert struct.unpack("<q", log.read_bytes()[-8:]) == (SECOND,)
+    assert struct.unpack("<qq", log.read_bytes()[-16:]) == (SECOND, 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,10 +15,13 @@ from hypothesis import strategies as st
 
 from serve.asking import run
 from serve.conftest import SCHEMA, make_bundle
-from shroff.errors import BadPayment
+from shroff.errors import BadPayment, NotFound, TooManyRequests
+from shroff.serve.protocols.every import interfaces
+from shroff.serve.protocols.http import Call
 from shroff.serve.protocols.rows import from_text, inputs_of, table, transpose
 from shroff.serve.scorer import Scorer
 
+Pay = Callable[..., dict[str, Any]]
 CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 TABLES = st.lists(st.text(), unique=True, min_size=1, max_size=5).flatmap(
     lambda names: st.tuples(
@@ -83,3 +88,44 @@ def test_text_reads_as_the_number_it_spells(scorer: Scorer) -> None:
     }.items():
         with pytest.raises(BadPayment, match=refused.format(kind)):
             number(scorer, text)
+
+
+def azure(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Inputs": {"input1": {"ColumnNames": [*rows[0]], "Values": [[*row.values()] for row in rows]}}}
+
+
+def tensor(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    shape = [len(rows), 10]
+    return {"inputs": [{"name": "X", "shape": shape, "datatype": "FP32", "data": [0] * 10 * len(rows)}]}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "written"),
+    [
+        ("MLflow", lambda rows: {"dataframe_records": rows}),
+        ("TensorFlow Serving", lambda rows: {"instances": rows}),
+        ("Azure ML", azure),
+        ("Open Inference", tensor),
+    ],
+)
+def test_each_row_counts_against_the_rate_of_the_key(
+    scorer: Scorer, pay: Pay, protocol: str, written: Callable[[list[dict[str, Any]]], dict[str, Any]]
+) -> None:
+    """All of them before any is decided."""
+    routes = next(one.routes for one in interfaces(scorer).all if one.name == protocol)
+    route = next(one for one in routes if one.method == "POST")
+    rows = [pay() for _ in range(3)]
+    counted: list[int] = []
+
+    def refuse(payments: int) -> None:
+        counted.append(payments)
+        raise TooManyRequests("too many")
+
+    call = Call(msgspec.json.encode(written(rows)), {"name": scorer.bundle.name}, {}, {}, refuse)
+    with pytest.raises(TooManyRequests):
+        run(route.handler(call))
+    assert counted == [2], "the first is the request's own"
+    with pytest.raises(NotFound):
+        run(scorer.decision(rows[0]["payment_id"]))
+    assert run(route.handler(replace(call, count=counted.append))).status == 200
+    assert counted == [2, 2]

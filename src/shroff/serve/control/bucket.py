@@ -1,9 +1,9 @@
 """How often a key may be used: by one process, or by several that share one limit.
 
-Processes that share a limit append the moment of each request to one log. Appending is atomic, so all of them see the
-requests in one order; each replays that order through the same bucket and so knows what became of its own request.
-There is no lock: a process that is descheduled, suspended or killed at any point delays nobody, and the processes
-together never let more in than the limit.
+Processes that share a limit append each request, its moment and how many tokens it asks for, to one log. Appending is
+atomic, so all of them see the requests in one order; each replays that order through the same bucket and so knows what
+became of its own request. There is no lock: a process that is descheduled, suspended or killed at any point delays
+nobody, and the processes together never let more in than the limit.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Final
 
 _HEAD: Final = struct.Struct("<dq")
 """A log begins with the bucket as it was: tokens left, and when (microseconds since the epoch)."""
-_MOMENT: Final = struct.Struct("<q")
+_REQUEST: Final = struct.Struct("<qq")
+"""A moment, and how many tokens are asked for."""
 _DISORDER_US: Final = 1_000_000
 """Processes append a moment a little after they read the clock, so moments may run back by less than this."""
 _MAX_REQUESTS: Final = 1 << 16
-"""Requests in one log: then the next one is begun, so that a log takes half a megabyte at most."""
+"""Requests in one log: then the next one is begun, so that a log takes a megabyte at most."""
 
 
 class Bucket:
-    """A token bucket: `rate` requests a second, and as many at once (at least one).
+    """A token bucket: `rate` tokens a second, and as many at once (at least one).
 
     Args:
         now: microseconds since the epoch.
@@ -38,6 +39,8 @@ class Bucket:
     >>> bucket = Bucket(2, 0)
     >>> [bucket.take(0), bucket.take(0), bucket.take(0), bucket.take(500_000)]
     [True, True, False, True]
+    >>> bucket.take(1_500_000, 3), bucket.take(1_500_000, 2)
+    (False, True)
     """
 
     __slots__ = ("_left", "_log", "_most", "_rate", "_then")
@@ -50,33 +53,33 @@ class Bucket:
         if self._log is not None:
             self._begin(self._log)
 
-    def take(self, now: int) -> bool:
-        """Whether there is a token for a request now; then it is taken."""
+    def take(self, now: int, tokens: int = 1) -> bool:
+        """Whether there are so many tokens now; then all of them are taken, else none."""
         if self._log is None:
-            return self._take(now)
+            return self._take(now, tokens)
         try:
-            moments = self._log.append(now)
-            while moments is None:
+            requests = self._log.append(now, tokens)
+            while requests is None:
                 self._turn(self._log)
-                moments = self._log.append(now)
+                requests = self._log.append(now, tokens)
         except OSError:
             # on a full disk each process goes on with the bucket as it knows it
-            return self._take(now)
+            return self._take(now, tokens)
         taken = False
-        for moment in moments:
-            taken = self._take(moment)
+        for request in requests:
+            taken = self._take(*request)
         return taken
 
-    def _take(self, now: int) -> bool:
+    def _take(self, now: int, tokens: int) -> bool:
         if now < self._then - _DISORDER_US:
             # a clock that is set back gives nothing and takes nothing
             self._then = now
         elif now > self._then:
             self._left = min(self._most, self._left + (now - self._then) / 1e6 * self._rate)
             self._then = now
-        if self._left < 1:
+        if self._left < tokens:
             return False
-        self._left -= 1
+        self._left -= tokens
         return True
 
     def _begin(self, log: _Log) -> None:
@@ -85,8 +88,8 @@ class Bucket:
 
     def _turn(self, log: _Log) -> None:
         """Leave a full log for the next one, which begins with what the full one leaves in the bucket."""
-        for moment in log.rest():
-            self._take(moment)
+        for request in log.rest():
+            self._take(*request)
         self._left, self._then = log.create(log.number + 1, (self._left, self._then))
 
 
@@ -106,25 +109,26 @@ class _Log:
         if self._file >= 0:
             os.close(self._file)
 
-    def append(self, now: int) -> tuple[int, ...] | None:
-        """The moments not read yet, up to this one, which is the last; None when the log is full.
+    def append(self, now: int, tokens: int) -> list[tuple[int, int]] | None:
+        """The requests not read yet, up to this one, which is the last; None when the log is full.
 
         Raises:
             OSError: nothing can be appended.
         """
-        if os.write(self._file, _MOMENT.pack(now)) != _MOMENT.size:
+        if os.write(self._file, _REQUEST.pack(now, tokens)) != _REQUEST.size:
             raise OSError("the log took a part of a request")
         end = os.lseek(self._file, 0, os.SEEK_CUR)
-        return self._moments(end) if end <= _END else None
+        return self._requests(end) if end <= _END else None
 
-    def rest(self) -> tuple[int, ...]:
-        """The moments of a full log that are not read yet."""
-        return self._moments(_END)
+    def rest(self) -> list[tuple[int, int]]:
+        """The requests of a full log that are not read yet."""
+        return self._requests(_END)
 
-    def _moments(self, end: int) -> tuple[int, ...]:
+    def _requests(self, end: int) -> list[tuple[int, int]]:
         found = os.pread(self._file, end - self._read, self._read)
         self._read = end
-        return struct.unpack(f"<{len(found) // _MOMENT.size}q", found)
+        whole = len(found) - len(found) % _REQUEST.size
+        return list(_REQUEST.iter_unpack(found[:whole]))
 
     def create(self, number: int, bucket: tuple[float, int]) -> tuple[float, int]:
         """Begin a log, or take up the one that another process began; returns the bucket at its beginning.
@@ -160,4 +164,4 @@ class _Log:
         return self._folder / f"{number:012d}"
 
 
-_END: Final = _HEAD.size + _MAX_REQUESTS * _MOMENT.size
+_END: Final = _HEAD.size + _MAX_REQUESTS * _REQUEST.size

@@ -74,13 +74,35 @@ class Gate:
             self.refused["scope", key.name] += counted
             raise AccessDenied(f"this key is not for this: expected one with the scope `{scope}`.")
         if key.rate is not None:
-            bucket = self._buckets.get(key.id)
-            if bucket is None:
-                bucket = self._buckets[key.id] = self._bucket(key.id, key.rate)
-            if not bucket.take(self._clock()):
-                self.refused["rate", key.name] += counted
-                raise TooManyRequests(f"this key is good for {key.rate:g} requests a second: send it again later.")
+            self._take(key, key.rate, 1, counted)
         return key
+
+    def count(self, key: ApiKey, payments: int) -> None:
+        """Count payments of a request that this key was admitted with, beyond the first: all of them or none.
+
+        Raises:
+            UnknownKey: the key was revoked, or has expired, since.
+            TooManyRequests: the key has had its share of this second, or its share is never as many.
+        """
+        state = self._known.get(key.id, key).state(self._clock())
+        if state != "valid":
+            self.refused[state, ""] += 1
+            ended = "was revoked" if state == "revoked" else "expired"
+            raise UnknownKey(f"this key {ended} meanwhile: `shroff keys create` makes another.")
+        if key.rate is not None and payments > 0:
+            self._take(key, key.rate, payments)
+
+    def _take(self, key: ApiKey, rate: float, payments: int, counted: bool = True) -> None:
+        bucket = self._buckets.get(key.id)
+        if bucket is None:
+            bucket = self._buckets[key.id] = self._bucket(key.id, rate)
+        if bucket.take(self._clock(), payments):
+            return
+        self.refused["rate", key.name] += counted
+        raise TooManyRequests(
+            f"this key is good for {rate:g} requests or payments a second, and as many at once: "
+            "send fewer together, or send it again later."
+        )
 
     def _bucket(self, identifier: str, rate: float) -> Bucket:
         now, folder = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"

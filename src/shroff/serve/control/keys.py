@@ -40,7 +40,8 @@ _KEYS = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited).
+    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited); of a
+    batch or a table each payment counts as one.
 
     `source` is what labels that come with it are from; None for its name.
     """
@@ -104,7 +105,7 @@ class Keys:
 
         Args:
             lifetime: microseconds until it expires.
-            rate: most requests a second, with as many at once.
+            rate: most requests a second, with as many at once; of a batch or a table each payment counts as one.
             source: what labels that come with it are from, such as `chargeback`; by default its name.
 
         Raises:

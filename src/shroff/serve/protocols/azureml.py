@@ -150,7 +150,9 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
             raise BadPayment(f"expected one table in `Inputs`, got {len(inputs)}.")
         if len(inputs) > _TABLES:
             raise BadPayment(f"expected at most {_TABLES} tables in `Inputs`, got {len(inputs):,}.")
-        require_few(sum(len(one.values) for one in inputs.values()))
+        rows = sum(len(one.values) for one in inputs.values())
+        require_few(rows)
+        call.count(rows - 1)
         return Reply.json(
             AzureAnswer({naming.result_name(name): await _answer(scorer, naming, one) for name, one in inputs.items()})
         )

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
+from shroff.errors import ShroffError
 from shroff.serve import asgi, problem
 from shroff.serve.answer import encode
 from shroff.serve.asgi import Asgi, Receive, Refusal, Scope, Send
@@ -31,6 +32,8 @@ class Call:
     names: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
+    count: Callable[[int], None] = lambda payments: None
+    """Counts payments beyond the first against the rate of the key, and looks whether the key is still good."""
 
     async def json(self, kind: type[T], content: bytes | None = None) -> T:
         """The body (or `content`) as JSON of a type, where `NaN` is missing; raises BadPayment, which names no value.
@@ -127,6 +130,11 @@ class Interfaces:
         self.all = tuple(interfaces)
         self._gate = gate
 
+    @property
+    def streams(self) -> frozenset[bytes]:
+        """The paths whose bodies are streamed."""
+        return frozenset(route.path.encode() for one in self.all for route in one.routes if route.streamed)
+
     def find(self, scope: Scope) -> Asgi | None:
         """What answers this request; None when it is for none of the interfaces."""
         path = scope["path"]
@@ -161,7 +169,8 @@ async def _answer(
 ) -> None:
     scope[asgi.PATH_TEMPLATE] = route.path
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    refusal = _refusal(route, gate, headers)
+    count, refusal = _admitted(route, gate, headers)
+    refusal = refusal or _refusal(route, headers)
     if route.streamed and refusal is None:
         receive = asgi.plain_stream(receive, headers)
     unread = route.streamed or not route.takes
@@ -171,7 +180,7 @@ async def _answer(
     if isinstance(body, bytes):
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         try:
-            reply = await route.handler(Call(body, names, query, headers))
+            reply = await route.handler(Call(body, names, query, headers, count))
         except Exception as error:  # noqa: BLE001  # the last line of defence: a client never meets a traceback
             reply = interface.failure(*asgi.explain(error))
     else:
@@ -179,12 +188,21 @@ async def _answer(
     await _send(reply, receive, send)
 
 
-def _refusal(route: Route, gate: Gate | None, headers: Mapping[bytes, bytes]) -> Refusal | None:
+def _admitted(
+    route: Route, gate: Gate | None, headers: Mapping[bytes, bytes]
+) -> tuple[Callable[[int], None], Refusal | None]:
+    """What counts the payments of a request by its key, and why its key does not let it in."""
+    if gate is None or route.scope is None:
+        return lambda payments: None, None
+    try:
+        key = gate.key_of(headers.get(b"authorization"), route.scope)
+    except ShroffError as error:
+        return lambda payments: None, problem.problem_of(error)
+    return partial(gate.count, key), None
+
+
+def _refusal(route: Route, headers: Mapping[bytes, bytes]) -> Refusal | None:
     """Why a request cannot be used, as far as its headers tell."""
-    if gate is not None and route.scope is not None:
-        denied = asgi.deny(partial(gate.admit, scope=route.scope), headers.get(b"authorization"))
-        if denied is not None:
-            return denied
     if not route.takes:
         return None
     if not route.streamed and int(headers.get(b"content-length", b"0")) > asgi.LIMIT:

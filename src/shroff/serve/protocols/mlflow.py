@@ -64,6 +64,7 @@ def interface(scorer: Scorer) -> Interface:
             rows = await from_text(scorer, await apart(_csv, call.body))
         else:
             rows = _rows(await call.json(Invocation))
+        call.count(len(rows) - 1)
         return Reply.json(Predictions(await judge(scorer, rows)))
 
     async def ping(_: Call) -> Reply:

@@ -217,7 +217,9 @@ async def _infer(scorer: Scorer, call: Call) -> Reply:
         raise BadPayment(f"unknown output; the model has {', '.join(_OUTPUTS)}.")
     # taken once: another model may be put in place while others have their turn
     bundle, decider = scorer.bundle, scorer.decider
-    ratings = await rate(decider, await _matrix(bundle, decider, request.inputs, call.body[length:]))
+    matrix = await _matrix(bundle, decider, request.inputs, call.body[length:])
+    call.count(len(matrix) - 1)
+    ratings = await rate(decider, matrix)
     blobs: list[bytes] = []
     outputs = []
     for name, as_bytes in wanted.items():

@@ -94,9 +94,11 @@ def interface(scorer: Scorer) -> Interface:
             raise BadPayment("expected rows in `instances` or columns in `inputs`, got neither or both.")
         if request.signature_name != _SIGNATURE:
             raise BadPayment(f"unknown signature; the model has `{_SIGNATURE}`.")
+        rows = request.instances or [] if request.inputs is None else transpose(request.inputs)
+        call.count(len(rows) - 1)
+        outcomes = await judge(scorer, rows)
         if request.inputs is None:
-            return Reply.json(Predictions(await judge(scorer, request.instances or [])))
-        outcomes = await judge(scorer, transpose(request.inputs))
+            return Reply.json(Predictions(outcomes))
         fields = Outcome.__struct_fields__
         return Reply.json(Outputs({name: [getattr(outcome, name) for outcome in outcomes] for name in fields}))
 
