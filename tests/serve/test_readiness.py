@@ -18,7 +18,8 @@ from serve.conftest import make_bundle
 from serve.service import Service
 from shroff.errors import LedgerUnavailable
 from shroff.package import save
-from shroff.serve.health import ready
+from shroff.serve.health import LastRecord, ready
+from shroff.serve.ledger import Ledger, Noted
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -112,3 +113,16 @@ def test_a_lost_write_ahead_log_is_told_and_a_kill_then_loses_no_answer(
     with Service(bundle_folder, home) as service:
         for payment_id in answered:
             assert service.request("GET", f"/v1/decisions/{payment_id}").status_code == 200
+
+
+def test_where_the_ledger_ends_is_told_while_it_runs_and_when_it_stops(
+    scorer: Scorer, ledger_url: str, pay: Pay, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(decide(scorer, pay()))
+    end = Ledger(ledger_url).head()
+    assert ready(scorer).ledger == LastRecord(2, end.chain.hex())
+    with caplog.at_level("INFO", "shroff.serve"):
+        scorer.close()
+    noted = f"2:{end.chain.hex()[:12]}"
+    assert f"the ledger ends with {noted};" in caplog.text
+    assert Ledger(ledger_url).verify(since=Noted.read(noted)) == end

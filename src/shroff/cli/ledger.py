@@ -1,9 +1,9 @@
-"""`shroff ledger` and `shroff replay`: what was decided, proved."""
+"""`shroff ledger` and `shroff replay`: what was decided, proved and copied."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -13,26 +13,38 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.package import Bundle
+    from shroff.serve.ledger import Head
 
-app = typer.Typer(help="Prove what the ledger holds.", no_args_is_help=True)
+app = typer.Typer(help="Prove what the ledger holds, and copy it.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Prove what the ledger holds."""
+    """Prove what the ledger holds, and copy it."""
 
 
 @app.command()
-def verify(as_json: AsJson = False) -> None:
+def verify(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="A head that was noted earlier: the ledger must still have that record, and go on from it.",
+            metavar="HEAD",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Recompute the chain of records; exit code 1 when one was changed, removed, added or moved."""
     from shroff.errors import DataError
-    from shroff.serve.ledger import Ledger
+    from shroff.serve.ledger import Ledger, Noted
 
+    noted = None if since is None else Noted.read(since)
     ledger = Ledger(Settings.read().ledger)
     try:
         with steps(quiet=as_json) as step:
             step("recompute the chain")
-            end = ledger.verify()
+            end = ledger.verify(since=noted)
     except DataError as error:
         if as_json:
             show({"holds": False, "problem": str(error)})
@@ -40,10 +52,43 @@ def verify(as_json: AsJson = False) -> None:
             err.print(str(error), soft_wrap=True, markup=False)
         raise typer.Exit(1) from None
     if as_json:
-        show({"holds": True, "records": end.seq, "chain": end.chain.hex()})
+        show({"holds": True, **_document(end)})
     else:
         out.print(f"{end.seq:,} records, each follows from the one before it.")
-        out.print(f"Keep the last chain value elsewhere: {end.chain.hex()}", soft_wrap=True)
+        out.print(f"Note its head elsewhere, for `--since` later: {end}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def head(as_json: AsJson = False) -> None:
+    """Print the number and the chain value of the last record: note it elsewhere, for `verify --since` later."""
+    from shroff.serve.ledger import Ledger
+
+    end = Ledger(Settings.read().ledger).head()
+    if as_json:
+        show(_document(end))
+    else:
+        out.print(str(end), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The name of the copy.", show_default=False)], as_json: AsJson = False
+) -> None:
+    """Copy a ledger in SQLite, also while a service writes it, and prove the copy."""
+    from shroff.serve.ledger import Ledger
+
+    with steps(quiet=as_json) as step:
+        step("copy the ledger and recompute the chain of the copy")
+        end = Ledger(Settings.read().ledger).back_up(file)
+    if as_json:
+        show({"file": str(file), **_document(end)})
+    else:
+        out.print(f"{end.seq:,} records in {file}, each follows from the one before it.", soft_wrap=True, markup=False)
+        out.print(f"Its head: {end}", soft_wrap=True, highlight=False)
+
+
+def _document(end: Head) -> dict[str, Any]:
+    return {"records": end.seq, "chain": end.chain.hex(), "head": str(end)}
 
 
 def replay(

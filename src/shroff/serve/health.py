@@ -10,6 +10,13 @@ from shroff.serve.scorer import Scorer
 from shroff.serve.start import Start
 
 
+class LastRecord(msgspec.Struct, frozen=True):
+    """The last record of the ledger that this process wrote or saw: what `shroff ledger verify --since` can ask for."""
+
+    records: int
+    chain: str
+
+
 class Health(msgspec.Struct, omit_defaults=True):
     """The service does what it should; `notice` is what an operator should know all the same."""
 
@@ -19,9 +26,13 @@ class Health(msgspec.Struct, omit_defaults=True):
     notice: str | None = None
     start: Start | None = None
     """What the service started from."""
+    ledger: LastRecord | None = None
+    """Where the ledger ends."""
 
 
 def ready(scorer: Scorer) -> Health:
     """That all is well; raises `Unavailable` where it is not."""
     scorer.require_well()
-    return Health("ready", scorer.degraded, scorer.notice, scorer.started)
+    end = scorer.commits.end
+    ledger = None if end is None else LastRecord(end.seq, end.chain.hex())
+    return Health("ready", scorer.degraded, scorer.notice, scorer.started, ledger)

@@ -29,7 +29,7 @@ from shroff.serve.intake import Intake
 from shroff.serve.ledger import Commits, Ledger
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.start import Checked, Start, check_chain, future_past, missing_past, stored_start
+from shroff.serve.start import Checked, Start, check_chain, future_past, missing_past, say_end, stored_start
 from shroff.serve.state import Mark, State, States
 
 _TOGETHER: Final = 10_000_000
@@ -167,7 +167,7 @@ class Scorer(Intake):
 
     @property
     def commits(self) -> Commits:
-        """What became of the ledger's groups."""
+        """What became of the ledger's groups, and its last record."""
         return self._ledger.commits
 
     def census(self) -> Iterator[int]:
@@ -348,6 +348,7 @@ class Scorer(Intake):
         with self._opening:
             self._missing = "it is shutting down"
             self._ledger.close()
+            say_end(self.commits.end)
 
     def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
         if state is not self._state:

@@ -24,6 +24,7 @@ from shroff.serve.state import Mark
 _WHOLE: Final = 100_000
 """Records that are all proved at a start, within seconds; of more, only those since the last start."""
 _SHOWN: Final = 12
+"""Digits that the log shows of a digest: a long run of digits looks like a card number."""
 _DAY: Final = 86_400_000_000
 _log = logging.getLogger("shroff.serve")
 
@@ -160,6 +161,17 @@ def _anchor(ledger: Ledger) -> Head:
     if ledger.head().seq - checked.after > _WHOLE:
         return Head(checked.last, bytes.fromhex(checked.chain))
     return Head(checked.after, bytes.fromhex(checked.anchor))
+
+
+def say_end(end: Head | None) -> None:
+    """Say where the ledger ends when the service stops, if it ever wrote."""
+    if end is not None:
+        noted = {"records": end.seq, "chain": end.chain.hex()[:_SHOWN]}
+        _log.info(
+            "the ledger ends with %d:%s; noted elsewhere, it lets `shroff ledger verify --since` find an older copy.",
+            *noted.values(),
+            extra={"event": "stopped", "fields": noted},
+        )
 
 
 def _lost(mark: Mark, *known: Extent | None) -> Extent | None:

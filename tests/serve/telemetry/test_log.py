@@ -102,7 +102,7 @@ def test_no_line_holds_a_value_that_was_sent(bundle_folder: Path, tmp_path: Path
     assert not re.search(r"\d{13,19}", re.sub(TRACE, "", written))
     lines = [json.loads(line) for line in written.splitlines()]
     assert all({"time", "level", "event", "trace_id", "message"} <= set(line) for line in lines)
-    assert {line["event"] for line in lines} == {"listening", "started", "refused"}
+    assert {line["event"] for line in lines} == {"listening", "started", "refused", "stopped"}
     refused = [line for line in lines if line["event"] == "refused"]
     assert {line["trace_id"] for line in refused} == {TRACE, None}
     assert {"bad-payment", "payment-conflict", "unauthorized", "too-many-requests"} <= {
@@ -116,11 +116,12 @@ def test_the_usual_log_reads_as_text(bundle_folder: Path, tmp_path: Path) -> Non
         httpx.post(f"{url}/v1/decisions", content=b"{", headers={"traceparent": PARENT})
     # while it starts, whoever asks is told that it is not ready
     lines = [line for line in told.read_text().splitlines() if "/health/" not in line]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert re.fullmatch(r"[\d-]+ [\d:.]+ info: features start from nothing\.", lines[0])
     assert re.fullmatch(
         rf"[\d-]+ [\d:.]+ info: refused /v1/decisions with 400 \(bad-payment\)\. \[trace {TRACE}\]", lines[1]
     )
+    assert re.fullmatch(r"[\d-]+ [\d:.]+ info: the ledger ends with 1:[0-9a-f]{12}; noted elsewhere, .*", lines[2])
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_state_ledger_and_model_are_told(quiet: Service, pay: Pay) -> None:
     assert found.value("shroff_state_pending_payments") == 4
     # and the start
     assert found.value("shroff_ledger_group_entries_sum") == 5
+    assert found.value("shroff_ledger_records") == 5
     assert found.value("shroff_ledger_commit_seconds_count") == found.value("shroff_ledger_group_entries_count")
     assert found.value("shroff_ledger_queue_entries") == 0
     assert found.value("shroff_in_flight_payments") == 0

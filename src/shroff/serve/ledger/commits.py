@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shroff.serve.ledger.database import Head
 from shroff.serve.telemetry.histogram import Histogram
 from shroff.serve.telemetry.meter import SECONDS
 
@@ -17,6 +18,8 @@ class Commits:
         self.entries = Histogram(_ENTRIES)
         self.seconds = Histogram(SECONDS)
         self.failed = 0
+        self.end: Head | None = None
+        """The last record that is known to be durable; None before the ledger was open."""
 
     def done(self, entries: int, nanoseconds: int) -> None:
         """A group is durable."""

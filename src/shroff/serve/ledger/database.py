@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import (
@@ -104,6 +105,10 @@ class Head(NamedTuple):
     seq: int
     chain: bytes
 
+    def __str__(self) -> str:
+        """As it can be noted elsewhere, see `Noted`."""
+        return f"{self.seq}:{self.chain.hex()}"
+
 
 class Backend(Protocol):
     """What the ledger asks of a database."""
@@ -128,6 +133,14 @@ class Backend(Protocol):
 
     def writable(self) -> Connection:
         """A connection whose commit returns only when the disk has the data."""
+
+    def copied(self, file: Path) -> AbstractContextManager[Backend]:
+        """A copy of the ledger as it is now, which has that name once it was looked through.
+
+        Raises:
+            ConfigurationError: another program makes copies of this database, or the file is there already.
+            LedgerUnavailable: it cannot be read, or the copy cannot be written.
+        """
 
     def hurry(self, connection: Connection, seconds: float) -> None:
         """Let the connection break when the database says nothing for so long."""

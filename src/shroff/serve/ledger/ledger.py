@@ -16,6 +16,7 @@ from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import Backend, Head, backend
 from shroff.serve.ledger.detour import Detour
 from shroff.serve.ledger.detour import Waiting as Spooled
+from shroff.serve.ledger.noted import Noted
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
 from shroff.serve.ledger.reader import Finder, entries, keys, last_record, last_start, numbers, verify
 from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry, check_entry, check_id
@@ -299,20 +300,32 @@ class Ledger:
         """
         return last_record(self._database)
 
-    def verify(self, *, after: Head = _FIRST) -> Head:
+    def verify(self, *, after: Head = _FIRST, since: Noted | None = None) -> Head:
         """Recompute the chain; the number of records, and the last chain value.
 
         Args:
             after: a record that is taken for proved; by default none is.
+            since: a record behind it that was noted in another place, and that the ledger must still have.
 
         It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger can
-        also compute a new chain: against that, keep the last chain value in another place.
+        also compute a new chain, and an older copy has a chain too: `since` finds both.
 
         Raises:
             BrokenChain: the ledger was changed; names the first bad record.
             LedgerUnavailable: the database does not answer.
         """
-        return verify(self._database, after)
+        return verify(self._database, after, since)
+
+    def back_up(self, file: Path) -> Head:
+        """Copy a ledger in SQLite as it is now, also while it is written, and prove the copy; the copy's last record.
+
+        Raises:
+            ConfigurationError: the ledger is in PostgreSQL, or the file is there already.
+            LedgerUnavailable: the ledger cannot be read, or the copy cannot be written.
+            BrokenChain: the ledger was changed.
+        """
+        with self._database.copied(file) as copy:
+            return verify(copy, _FIRST)
 
     def close(self) -> None:
         """Commit what waits, stop writing and let another process write."""

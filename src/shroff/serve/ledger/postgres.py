@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from pathlib import Path
+
 from sqlalchemy import URL, Connection, Engine
 
+from shroff.errors import ConfigurationError
 from shroff.serve.database import postgres_engine, turn_at
 
 # seconds; longer than the server itself takes to give up
@@ -42,6 +46,13 @@ class Postgres:
         connection.exec_driver_sql("SET statement_timeout = '2500ms'")
         connection.commit()
         return connection
+
+    def copied(self, file: Path) -> AbstractContextManager[Postgres]:
+        """Raise `ConfigurationError`: PostgreSQL has a program for it."""
+        raise ConfigurationError(
+            "expected a ledger in a SQLite file, got one in PostgreSQL: back it up with "
+            "`pg_dump --table 'shroff_ledger*'`, which copies it as it is at one moment."
+        )
 
     def hurry(self, connection: Connection, seconds: float) -> None:
         """Let the connection break when the server says nothing for so long."""

@@ -37,6 +37,7 @@ from shroff.serve.ledger.database import (
     unavailable,
 )
 from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
+from shroff.serve.ledger.noted import Noted
 from shroff.serve.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, link, stored
 from shroff.serve.ledger.shape import require_shape, require_sound
 
@@ -187,8 +188,11 @@ def last_record(database: Backend) -> Head:
         return head(connection)
 
 
-def verify(database: Backend, after: Head) -> Head:
+def verify(database: Backend, after: Head, since: Noted | None = None) -> Head:
     """The last record, after proving each from the one before it, behind one that is taken for proved.
+
+    Args:
+        since: a record that was noted earlier; looked for behind `after`.
 
     Raises:
         BrokenChain: a record was changed, removed, added or moved, and the first is named; or something of the tables
@@ -200,6 +204,9 @@ def verify(database: Backend, after: Head) -> Head:
         require_shape(connection, METADATA)
         last, end, first, newest = connection.execute(select(HEAD.c.seq, HEAD.c.chain, lowest, highest)).one()
         seq, chain = after
+        if since is not None:
+            since.require_reached(last)
+            since.require_same(seq, chain)
         if seq == 0:
             require_sound(connection)
         if first is not None and first < 1:
@@ -211,6 +218,8 @@ def verify(database: Backend, after: Head) -> Head:
             chain = link(chain, seq, entry := stored(row))
             if entry.chain != chain:
                 raise _changed(seq, "does not follow from the record before it")
+            if since is not None:
+                since.require_same(seq, chain)
     if seq < last:
         raise _changed(seq + 1, "is missing")
     if (newest or 0) > last:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 
 from shroff.errors import ConfigurationError, LedgerUnavailable
-from shroff.private import private_folder
+from shroff.private import private_file, private_folder
 from shroff.serve.ledger.driver import cursor
 
 # how long a statement waits for a lock that another program holds, in seconds
@@ -117,6 +118,30 @@ class SQLite:
         connection.rollback()
         self._writing, self._opened_log = connection, _identity(self._log)
         return connection
+
+    @contextmanager
+    def copied(self, file: Path) -> Iterator[SQLite]:
+        """A copy of the ledger as it is now, which has that name once it was looked through."""
+        if file.exists():
+            raise ConfigurationError(
+                f"expected the name of a new file for the copy, got {file}, which is there already."
+            )
+        part = file.with_name(f"{file.name}.part")
+        try:
+            private_file(part)
+            with closing(self._connect()) as source, closing(sqlite3.connect(part)) as copy:
+                # in one step, so that it is of one moment; whoever writes goes on
+                source.backup(copy)
+            yield SQLite(URL.create("sqlite", database=str(part)))
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.rename(file)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerUnavailable(
+                f"cannot copy the ledger {self._path} to {file}: {type(error).__name__}."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
 
     def hurry(self, connection: Connection, seconds: float) -> None:
         """Nothing to do: a file is never silent."""

@@ -83,7 +83,7 @@ class Writer:
         """
         try:
             with unavailable("open the ledger"):
-                self._durable = prepare(self._database, self._connected())
+                self._durable = self._commits.end = prepare(self._database, self._connected())
             if self.detour is not None:
                 self.detour.recover(self._has)
         except BaseException:
@@ -187,7 +187,7 @@ class Writer:
             landed = self._has(last)
         self._doubted = None
         if landed:
-            self._durable = last
+            self._durable = self._commits.end = last
         return group if landed else []
 
     def _tell_late(self, late: list[Waiting], group: list[Waiting]) -> None:
@@ -292,7 +292,7 @@ class Writer:
         except LedgerUnavailable:
             self._undecided = last, outcomes
             raise
-        self._durable = last
+        self._durable = self._commits.end = last
 
     def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
         """Whether a commit was done although its answer was lost on the way."""

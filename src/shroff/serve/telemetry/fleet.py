@@ -22,7 +22,14 @@ _FRESH: Final = 5.0
 _COUNTED: Final = frozenset({"counter", "histogram"})
 # every worker knows all of these by itself, or they say that something is so
 _MOST: Final = frozenset(
-    {"shroff_list_edits", "shroff_models_adopted", "shroff_policies_adopted", "shroff_model", "shroff_policy"}
+    {
+        "shroff_ledger_records",
+        "shroff_list_edits",
+        "shroff_model",
+        "shroff_models_adopted",
+        "shroff_policies_adopted",
+        "shroff_policy",
+    }
 )
 _LEAST: Final = frozenset({"shroff_ready", "process_start_time_seconds", "process_max_fds"})
 _SHADOW: Final = "shroff_shadow_"

@@ -175,6 +175,8 @@ class Metrics(Collector):
             "shroff_spool_entries", "Entries that wait for the ledger's database.", self._scorer.figures.spooled
         )
         yield _gauge("shroff_spool_bytes", "Bytes of the spool on disk.", self._scorer.figures.spool_bytes)
+        end = self._scorer.commits.end
+        yield _gauge("shroff_ledger_records", "The number of the ledger's last record.", 0 if end is None else end.seq)
         yield _histogram("shroff_ledger_group_entries", "Entries that shared a commit.", (), {(): commits.entries})
         yield _histogram("shroff_ledger_commit_seconds", "Time of a commit.", (), {(): commits.seconds}, _NANO)
 

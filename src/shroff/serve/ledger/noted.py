@@ -1,0 +1,51 @@
+"""A ledger's last record, noted elsewhere: whoever rewrites a ledger, or puts a copy back, cannot change the note."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple, Self
+
+from shroff.errors import BrokenChain, ConfigurationError
+
+_FORM: Final = re.compile(r"([0-9]{1,18}):([0-9a-f]{12,64})", re.ASCII)
+
+
+class Noted(NamedTuple):
+    """The number of a record, and its chain value in hexadecimal digits or at least the first 12 of them."""
+
+    seq: int
+    chain: str
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """A head as it was printed.
+
+        >>> Noted.read("200:9f86d081884c")
+        Noted(seq=200, chain='9f86d081884c')
+
+        Raises:
+            ConfigurationError: it is no head.
+        """
+        found = _FORM.fullmatch(text.strip().lower())
+        if found is None:
+            raise ConfigurationError(
+                "expected the head of a ledger as `shroff ledger head` prints it, "
+                "the number of a record, `:` and 12 to 64 hexadecimal digits, got another text."
+            )
+        return cls(int(found[1]), found[2])
+
+    def require_reached(self, last: int) -> None:
+        """Raise `BrokenChain` where a ledger ends before this record."""
+        if last < self.seq:
+            raise BrokenChain(
+                f"expected a ledger that goes on from record {self.seq}, which was noted, got one that ends with "
+                f"record {last}: its end was cut off, or an older copy was put in its place."
+            )
+
+    def require_same(self, seq: int, chain: bytes) -> None:
+        """Raise `BrokenChain` where this record of a ledger is another one."""
+        if seq == self.seq and not chain.hex().startswith(self.chain):
+            raise BrokenChain(
+                f"expected record {seq} with the chain value that was noted, got another: "
+                "this is another ledger, or it was written anew."
+            )
