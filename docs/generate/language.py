@@ -8,7 +8,7 @@ from docs.generate.docstrings import read, rendered, table
 
 import shroff.expression
 from shroff.expression import Kind, parse
-from shroff.expression.grammar import FUNCTIONS, OPERATORS, Rule
+from shroff.expression.grammar import FUNCTIONS, OPERATORS, FunctionSignature
 
 _ROW: dict[str, float | str | bool | None] = {
     "amount": 136.69, "items": 3.0, "country": "DK", "name": "Ada Lovelace", "phone": None, "is_new": True,
@@ -42,9 +42,11 @@ def pages() -> dict[str, str]:
         "# SQL: operators and functions",
         rendered(read(shroff.expression).prose),
         "## Operators",
-        _rules([rule._replace(op=_SYMBOLS.get(rule.op, rule.op)) for rule in OPERATORS.values()]),
+        _signatures(
+            [signature._replace(op=_SYMBOLS.get(signature.op, signature.op)) for signature in OPERATORS.values()]
+        ),
         "## Functions",
-        _rules(sorted(FUNCTIONS.values())),
+        _signatures(sorted(FUNCTIONS.values())),
         "## Examples",
         f"For a payment with {_said(_ROW)}, and the list `nordic` of DK, NO and SE:",
         table(["expression", "value"], [[f"`{text}`", _value(text)] for text in _EXAMPLES]),
@@ -60,15 +62,15 @@ def pages() -> dict[str, str]:
     return {"sql_language.md": "\n\n".join(parts) + "\n"}
 
 
-def _rules(rules: Sequence[Rule]) -> str:
-    rows = [[f"`{one.op}`", " or ".join(one.takes), one.gives or "what it takes", _how_many(one)] for one in rules]
+def _signatures(signatures: Sequence[FunctionSignature]) -> str:
+    rows = [[f"`{one.op}`", " or ".join(one.takes), one.gives or "what it takes", _how_many(one)] for one in signatures]
     return table(["", "takes", "gives", "arguments"], rows)
 
 
-def _how_many(rule: Rule) -> str:
-    if rule.most == rule.fewest:
-        return str(rule.fewest)
-    return f"{rule.fewest} or more" if rule.most is None else f"{rule.fewest} to {rule.most}"
+def _how_many(signature: FunctionSignature) -> str:
+    if signature.most == signature.fewest:
+        return str(signature.fewest)
+    return f"{signature.fewest} or more" if signature.most is None else f"{signature.fewest} to {signature.most}"
 
 
 def _said(row: dict[str, float | str | bool | None]) -> str:

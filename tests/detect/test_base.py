@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shroff.detect import Calibration
 from shroff.detect.base import as_matrix, draw_rows, scoring_matrix, training_labels, training_matrix
 from shroff.detect.rules import Rules
 from shroff.errors import ConfigurationError, DataError, NotFitted
+from shroff.evaluate import average_precision
+
+
+def scored_labels(y: npt.ArrayLike, rows: int) -> object:
+    """Labels that a calibration learns from."""
+    return Calibration.fit(np.arange(rows), y)
+
+
+def measured_labels(y: npt.ArrayLike, rows: int) -> object:
+    """Labels that scores are judged by."""
+    return average_precision(np.asarray(y), np.arange(rows))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(2, 70))
@@ -48,6 +63,22 @@ def test_a_nominal_column_holds_codes(code: float) -> None:
         training_matrix([[code]], {0: 3})
     with pytest.raises(DataError, match="nominal column 1 is not in X"):
         training_matrix([[0]], {1: 3})
+
+
+@pytest.mark.parametrize("check", [training_labels, scored_labels, measured_labels])
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0.0, 1.0, np.nan], "got none in some rows: leave out those"),
+        ([0, 1, 2], "labels 0 or 1 in y, got others"),
+        (["genuine", "fraud", "fraud"], "say which is fraud"),
+    ],
+)
+def test_labels_are_checked_alike_wherever_they_come_in(
+    check: Callable[[npt.ArrayLike, int], object], labels: list[object], sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        check(np.array(labels), 3)
 
 
 def test_labels_are_two_classes_one_per_row() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shroff.detect.dense import Loss, Training, logit, slope, train
+from shroff.detect.dense import DenseTraining, Loss, logit, slope, train
 
-HOW = Training(epochs=30, batch_size=64, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0)
+HOW = DenseTraining(epochs=30, batch_size=64, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0)
 
 
 def loss_of(z: float, target: float, loss: Loss, focus: float) -> float:

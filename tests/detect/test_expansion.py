@@ -8,8 +8,8 @@ import pytest
 from scipy import sparse
 
 from detect.rows import NOMINAL, payments
-from shroff.detect.base import Matrix
-from shroff.detect.expansion import Expansion, Floats
+from shroff.detect.arrays import Floats, Matrix
+from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
 
 

@@ -15,7 +15,7 @@ from shroff.detect import BoostedTrees, Calibration, LogisticRegression, Rules
 from shroff.errors import ConfigurationError, UnknownColumn
 from shroff.evaluate import RandomSplit, TemporalSplit, average_precision
 from shroff.experiment import Dataset, Run, train
-from shroff.experiment.run import Part
+from shroff.experiment.run import SplitPart
 from shroff.features.plan import Plan
 
 N = 3000
@@ -118,7 +118,7 @@ def test_known_cards_that_are_dropped_are_counted_and_both_figures_given(dataset
 def test_payments_without_a_label_are_counted() -> None:
     frame = log().with_columns(pl.when(pl.int_range(pl.len()) % 100 > 0).then("fraud").alias("fraud"))
     run = train(Dataset.build(frame, plan), [LogisticRegression()], RandomSplit(), cost=Cost())
-    assert run.parts[-1] == Part("unlabelled", N // 100, None)
+    assert run.parts[-1] == SplitPart("unlabelled", N // 100, None)
     assert sum(part.payments for part in run.parts) == N
 
 

@@ -13,7 +13,8 @@ import onnx
 import pytest
 
 from shroff.detect import BoostedTrees, Detector, LogisticRegression, Mahalanobis, Rules
-from shroff.detect.base import ALL_NUMERIC, Matrix, Scores
+from shroff.detect.arrays import Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC
 from shroff.detect.checks import planted
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError, DataError

@@ -11,7 +11,7 @@ import numpy as np
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
-from shroff.detect.deep.training import Problem
+from shroff.detect.deep.training import LearningTask
 from shroff.detect.network import Dense
 from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space
@@ -19,7 +19,7 @@ from shroff.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class _Rebuild(Problem):
+class _Rebuild(LearningTask):
     """The row itself from a row with noise on it, through the bottleneck."""
 
     name: ClassVar[str] = "rebuilding"
@@ -115,7 +115,7 @@ class Autoencoder(NeuralDetector):
         self.encoder_, self.decoder_ = self._networks(study.normal.shape[1])
         rng = np.random.default_rng(self.seed)
         weights = self.encoder_.initial(rng) | self.decoder_.initial(rng)
-        problem = _Rebuild(
+        task = _Rebuild(
             {"normal": study.normal},
             self.encoder_,
             self.decoder_,
@@ -124,7 +124,7 @@ class Autoencoder(NeuralDetector):
             l1=self.l1,
             l2=self.l2,
         )
-        self.weights_ = study.learn(problem, weights, self._training(self.epochs))
+        self.weights_ = study.learn(task, weights, self._training(self.epochs))
         errors = self._errors(NumpyOps(), study.normal.astype(np.float64))
         self.typical_ = max(float(np.median(errors)), FLOOR)
 

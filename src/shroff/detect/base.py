@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
+from shroff.detect.arrays import Ints, Labels, Matrix, Scores
 from shroff.detect.classifier import FraudClassifier, Unfitted
-from shroff.detect.rows import Labels as Labels
-from shroff.detect.rows import Matrix as Matrix
 from shroff.detect.rows import as_labels
 from shroff.detect.rows import as_matrix as as_matrix
 from shroff.detect.space import Space
@@ -28,7 +27,6 @@ from shroff.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     import onnx
 
-Scores = npt.NDArray[np.float64]
 
 ALL_NUMERIC: Mapping[int, int] = MappingProxyType({})
 
@@ -129,7 +127,7 @@ def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
     return fraud
 
 
-def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> npt.NDArray[np.int64]:
+def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> Ints:
     """At most so many row numbers, ascending: every fraud up to half of them, the others drawn from genuine rows.
 
     >>> draw_rows(np.array([False, True] + [False] * 8), 4).tolist()

@@ -12,24 +12,14 @@ import numpy.typing as npt
 from sklearn import linear_model
 from sklearn.base import clone
 
-from shroff.detect.base import (
-    ALL_NUMERIC,
-    Detector,
-    Matrix,
-    Scores,
-    require_fitted,
-    scoring_matrix,
-    training_labels,
-    training_matrix,
-)
+from shroff.detect.arrays import Bools, Floats, Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
 from shroff.detect.crossfit import out_of_fold_scores
 from shroff.detect.graph import Graph
 from shroff.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import onnx
-
-Floats = npt.NDArray[np.float64]
 
 
 class Blend(Detector):
@@ -178,7 +168,7 @@ class _Map:
 _CLOSEST = 1e-6  # knots nearer than this, in standard deviations, are one
 
 
-def _stack(said: Sequence[Scores], fraud: npt.NDArray[np.bool_] | None) -> tuple[list[_Map], float]:
+def _stack(said: Sequence[Scores], fraud: Bools | None) -> tuple[list[_Map], float]:
     scores = np.column_stack(said)
     center, scale = scores.mean(axis=0), scores.std(axis=0)
     scale[scale == 0.0] = 1.0

@@ -13,9 +13,10 @@ from typing import Self, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from shroff.detect.arrays import Bools, Floats
+from shroff.detect.rows import as_labels
 from shroff.errors import BundleError, ConfigurationError, DataError
 
-Floats = npt.NDArray[np.float64]
 Number = TypeVar("Number", float, Floats)
 
 
@@ -133,19 +134,19 @@ _STEPS = 100
 _SMALL_GRADIENT = 1e-10  # mean over rows
 
 
-def _checked(score: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    scores, labels = np.asarray(score, dtype=np.float64), np.asarray(y)
-    if scores.ndim != 1 or scores.shape != labels.shape:
-        raise DataError(f"expected one label per score, got shapes {list(scores.shape)} and {list(labels.shape)}")
+def _checked(score: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Bools]:
+    scores, shape = np.asarray(score, dtype=np.float64), np.shape(y)
+    if scores.ndim != 1 or scores.shape != shape:
+        raise DataError(f"expected one label per score, got shapes {list(scores.shape)} and {list(shape)}")
     if not np.isfinite(scores).all():
         raise DataError("expected finite scores to calibrate on, got infinite or NaN ones")
-    fraud = labels == 1
+    fraud = as_labels(y, len(scores))
     if not fraud.any() or fraud.all():
         raise DataError("expected both fraud and genuine rows to calibrate on, got at most one of the two")
     return scores, fraud
 
 
-def _smoothed(fraud: npt.NDArray[np.bool_]) -> Floats:
+def _smoothed(fraud: Bools) -> Floats:
     """Platt's targets: a little inside 0 and 1, so that separable scores keep a finite slope."""
     frauds = int(np.count_nonzero(fraud))
     genuine = fraud.size - frauds

@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import average_precision_score
 from sklearn.utils.validation import column_or_1d
 
+from shroff.detect.arrays import Array, Floats
 from shroff.detect.rows import as_labels, as_matrix, column_names
 from shroff.errors import DataError, NotFitted
 
@@ -69,13 +70,13 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             raise Unfitted(f"{type(self).__name__} has kept no training rows to know a usual score by: call fit first")
         return float(np.quantile(self.decision_function(typical), _USUAL))
 
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    def predict(self, X: npt.ArrayLike) -> Array:
         """Whether each row is fraud, by `flag_above`, as one of `classes_`."""
         flagged = self.decision_function(X) > self.flag_above
-        predicted: npt.NDArray[np.generic] = self.classes_[flagged.astype(np.int64)]
+        predicted: Array = self.classes_[flagged.astype(np.int64)]
         return predicted
 
-    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: npt.ArrayLike) -> Floats:
         """Genuine and fraud [rows, 2]: the logistic function of the score's distance from `flag_above`.
 
         A probability where scores are log-odds; otherwise a rank only, which `Calibration` makes one.
@@ -84,9 +85,9 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         fraud = 1.0 / (1.0 + np.exp(-distance))
         return np.column_stack([1.0 - fraud, fraud])
 
-    def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def decision_function(self, X: npt.ArrayLike) -> Floats:
         """`score`, under the name by which scikit-learn and PyOD ask for it."""
-        scores: npt.NDArray[np.float64] = self.score(X)
+        scores: Floats = self.score(X)
         return scores
 
     def __sklearn_tags__(self) -> Any:

@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-Floats = npt.NDArray[np.float32]
-Layer = tuple[Floats, Floats]
+from shroff.detect.arrays import Floats32
+
+Layer = tuple[Floats32, Floats32]
 """Weights [inputs, outputs] and biases [outputs]."""
 Loss = Literal["log", "focal"]
 
@@ -24,7 +24,7 @@ _FEWEST_STEPS = 50  # of a pass over the rows, so that few rows are learned from
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class DenseTraining:
     """How a network learns: Adam (Kingma and Ba, 2015), its step falling to 0 along a cosine.
 
     A pass has at least 50 steps, of fewer than `batch_size` rows where there are not enough.
@@ -43,18 +43,20 @@ class Training:
 
 
 def train(
-    X: Floats | sparse.csr_matrix,
-    target: Floats,
-    weight: Floats,
+    X: Floats32 | sparse.csr_matrix,
+    target: Floats32,
+    weight: Floats32,
     hidden: Sequence[int],
-    training: Training,
+    training: DenseTraining,
 ) -> list[Layer]:
     """The layers of a rectified network `inputs → hidden … → 1` after `training` on rows with a weight each.
 
     >>> X = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     >>> inside = (X[:, 0] ** 2 + X[:, 1] ** 2 < 1).astype(np.float32)
-    >>> how = Training(epochs=60, batch_size=32, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0)
-    >>> layers = train(X, inside, np.ones(400, np.float32), [16], how)
+    >>> training = DenseTraining(
+    ...     epochs=60, batch_size=32, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0
+    ... )
+    >>> layers = train(X, inside, np.ones(400, np.float32), [16], training)
     >>> bool(np.mean((logit(X, layers) > 0) == inside) > 0.95)
     True
     """
@@ -71,17 +73,17 @@ def train(
     return layers
 
 
-def logit(X: Floats | sparse.csr_matrix, layers: Sequence[Layer]) -> Floats:
+def logit(X: Floats32 | sparse.csr_matrix, layers: Sequence[Layer]) -> Floats32:
     """The network's output, float32 [rows]."""
     values = X
     for weights, bias in layers[:-1]:
         values = np.maximum(values @ weights + bias, 0.0)
     weights, bias = layers[-1]
-    output: Floats = (values @ weights + bias)[:, 0]
+    output: Floats32 = (values @ weights + bias)[:, 0]
     return output
 
 
-def slope(z: Floats, target: Floats, loss: Loss, focus: float) -> Floats:
+def slope(z: Floats32, target: Floats32, loss: Loss, focus: float) -> Floats32:
     """The derivative of the loss by the logit `z`, row by row.
 
     >>> slope(np.zeros(2, np.float32), np.array([1, 0], np.float32), "log", 0.0).tolist()
@@ -109,15 +111,15 @@ def _start(rng: np.random.Generator, widths: Sequence[int], bias: float) -> list
 
 
 def _gradients(
-    X: Floats | sparse.csr_matrix,
-    target: Floats,
-    weight: Floats,
+    X: Floats32 | sparse.csr_matrix,
+    target: Floats32,
+    weight: Floats32,
     layers: Sequence[Layer],
-    training: Training,
+    training: DenseTraining,
     rng: np.random.Generator,
-) -> list[Floats]:
-    entered: list[Floats | sparse.csr_matrix] = [X]
-    passed: list[Floats] = []
+) -> list[Floats32]:
+    entered: list[Floats32 | sparse.csr_matrix] = [X]
+    passed: list[Floats32] = []
     keep = np.float32(1.0 - training.dropout)
     for weights, bias in layers[:-1]:
         values = entered[-1] @ weights + bias
@@ -129,7 +131,7 @@ def _gradients(
     weights, bias = layers[-1]
     z = (entered[-1] @ weights + bias)[:, 0]
     back = (weight * slope(z, target, training.loss, training.focus) / len(z))[:, None]
-    gradients: list[Floats] = []
+    gradients: list[Floats32] = []
     for at in range(len(layers) - 1, -1, -1):
         gradients[:0] = [np.asarray(entered[at].T @ back), back.sum(axis=0)]
         if at:
@@ -140,14 +142,14 @@ def _gradients(
 class _Adam:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) over arrays that it changes in place."""
 
-    def __init__(self, arrays: Sequence[Floats], l2: float) -> None:
+    def __init__(self, arrays: Sequence[Floats32], l2: float) -> None:
         self.arrays = arrays
         self.l2 = l2
         self.first = [np.zeros_like(array) for array in arrays]
         self.second = [np.zeros_like(array) for array in arrays]
         self.steps = 0
 
-    def step(self, gradients: Sequence[Floats], rate: float) -> None:
+    def step(self, gradients: Sequence[Floats32], rate: float) -> None:
         self.steps += 1
         scale = rate * math.sqrt(1.0 - 0.999**self.steps) / (1.0 - 0.9**self.steps)
         for array, first, second, gradient in zip(self.arrays, self.first, self.second, gradients, strict=True):

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from shroff.detect.base import Matrix
+from shroff.detect.arrays import Floats, Ints, Matrix
 from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
-
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +27,8 @@ class Expansion:
            [0. , 1. , 1. , 0. ]])
     """
 
-    numeric: Indices
-    gaps: Indices
+    numeric: Ints
+    gaps: Ints
     """Positions in `numeric` of the columns with a missing indicator."""
     nominal: Mapping[int, int]
 
@@ -84,12 +80,12 @@ class Expansion:
         numbers, gaps, codes = np.split(weights, np.cumsum([len(self.numeric), len(self.gaps)]))
         return numbers, gaps, codes
 
-    def _offsets(self) -> Indices:
+    def _offsets(self) -> Ints:
         # where each nominal column's codes start among all codes
         counts = np.array([0, *self.nominal.values()], dtype=np.int64)
         return np.cumsum(counts)[:-1]
 
-    def _codes(self, matrix: Matrix) -> Indices:
+    def _codes(self, matrix: Matrix) -> Ints:
         return matrix[:, list(self.nominal)].astype(np.int64) + self._offsets()
 
     def _numeric_terms(self, graph: Graph, numbers: Floats, gaps: Floats) -> list[str]:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import ensemble
 
-from shroff.detect.base import ALL_NUMERIC, Detector, Matrix, Scores, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.arrays import Floats, Ints, Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.ensemble import Node, add_ensemble
 from shroff.detect.graph import Graph
-from shroff.detect.outlying import Floats, Outlying, Side
+from shroff.detect.outlying import Outlying, Side
 from shroff.detect.space import Choice, Range, Space
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class _Tree:
     """A tree of scikit-learn, the inputs it cuts, and the score of each of its leaves, by node."""
 
     cut: Any
-    inputs: npt.NDArray[np.int64]
+    inputs: Ints
     leaves: Floats
 
     def nodes(self) -> Node:
@@ -132,7 +133,7 @@ def _cuts(tree: Any) -> Floats:
     return total
 
 
-def _average_cuts(rows: npt.NDArray[np.int64]) -> Floats:
+def _average_cuts(rows: Ints) -> Floats:
     """Cuts that an average one of so many rows takes, as in the paper: 2 (ln(n - 1) + γ) - 2 (n - 1) / n."""
     n = np.maximum(rows, 3).astype(np.float64)
     many = 2.0 * (np.log(n - 1.0) + np.euler_gamma) - 2.0 * (n - 1.0) / n

@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from shroff.detect.arrays import Rows
 from shroff.detect.deep.adversary import LOSSES, Adversaries
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, spread
 from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, log_ratio
-from shroff.detect.deep.training import Rows
 from shroff.detect.network import Arrays, Dense
 from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space

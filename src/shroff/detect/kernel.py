@@ -10,14 +10,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from shroff.detect.base import Matrix
+from shroff.detect.arrays import Floats, Matrix
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import DOUBLE, INPUT, Graph
-
-Floats = npt.NDArray[np.float64]
 
 _BLOCK = 8192  # rows at a time: a row's features are many
 

@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.base import (
-    ALL_NUMERIC,
-    Detector,
-    Labels,
-    Matrix,
-    Scores,
-    require_fitted,
-    scoring_matrix,
-    training_labels,
-    training_matrix,
-)
-from shroff.detect.dense import Floats, Loss, Training, train
+from shroff.detect.arrays import Floats32, Labels, Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
+from shroff.detect.dense import DenseTraining, Loss, train
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
 from shroff.detect.space import Choice, Range, Space
@@ -122,7 +113,7 @@ class MLP(Detector):
         if isinstance(self.class_weight, str) and self.class_weight != "balanced":
             raise ConfigurationError(f"expected class_weight 'balanced', a number or None, got `{self.class_weight}`")
 
-    def _weights(self, fraud: Labels) -> Floats:
+    def _weights(self, fraud: Labels) -> Floats32:
         share = float(fraud.mean())
         if self.class_weight is None:
             more = 1.0
@@ -133,8 +124,8 @@ class MLP(Detector):
         weights = np.where(fraud, more, 1.0)
         return np.asarray(weights / weights.mean(), dtype=np.float32)
 
-    def _training(self, number: int) -> Training:
-        return Training(
+    def _training(self, number: int) -> DenseTraining:
+        return DenseTraining(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from shroff.detect.arrays import Floats32
 from shroff.detect.deep.activations import ACTIVATIONS
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.errors import ConfigurationError
 
-Arrays = dict[str, npt.NDArray[np.float32]]
+Arrays = dict[str, Floats32]
 """A network's weights by name; names that end in `mean` or `variance` are statistics, not trained."""
 
 Weights = Mapping[str, Tensor]

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from shroff.detect.base import Matrix
+from shroff.detect.arrays import Floats, Floats32, Ints, Matrix
 from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
 from shroff.errors import ConfigurationError
 
-Floats = npt.NDArray[np.float64]
 Side = Literal["both", "upper"]
 
 
@@ -33,7 +31,7 @@ class Outlying:
            [2.  , 1.73]])
     """
 
-    numeric: npt.NDArray[np.int64]
+    numeric: Ints
     surprises: Mapping[int, Floats]
     """The surprise at each code, by nominal column."""
     side: Side
@@ -75,7 +73,7 @@ class Outlying:
         return graph.add("Max", values, graph.constant(np.float64(0.0))) if self.side == "upper" else values
 
 
-def _surprise(codes: npt.NDArray[np.float32], count: int) -> Floats:
+def _surprise(codes: Floats32, count: int) -> Floats:
     seen = np.bincount(codes.astype(np.int64), minlength=count)
     surprise: Floats = -np.log((seen + 1.0) / (len(codes) + count))
     mean = float(np.average(surprise, weights=seen))

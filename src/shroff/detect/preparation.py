@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from shroff.detect.arrays import Floats, Floats32
 from shroff.detect.spread import Spread
 from shroff.errors import (
     BadPayment,
@@ -147,7 +147,7 @@ class Preparation:
         """Index of each nominal column in the matrix, with its number of codes, 0 included."""
         return {len(self.numeric) + at: len(column.values) + 1 for at, column in enumerate(self.nominal)}
 
-    def matrix(self, frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+    def matrix(self, frame: pl.DataFrame) -> Floats32:
         """The inputs of every row, float32 [rows, inputs]; raises as `learn` does for a missing column."""
         matrix = np.empty((frame.height, len(self.numeric) + len(self.nominal)), dtype=np.float32)
         with np.errstate(over="ignore"):
@@ -238,7 +238,7 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Series:
     return frame.get_column(name)
 
 
-def _numbers(frame: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
+def _numbers(frame: pl.DataFrame, name: str) -> Floats:
     import polars as pl
 
     column = _column(frame, name)
@@ -256,7 +256,7 @@ def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
     return column.cast(pl.String).fill_null(MISSING)
 
 
-def _learn_numeric(name: str, values: npt.NDArray[np.float64]) -> Numeric:
+def _learn_numeric(name: str, values: Floats) -> Numeric:
     known = values[~np.isnan(values)]
     if known.size == 0:
         return Numeric(name)
@@ -278,7 +278,7 @@ def _learn_nominal(name: str, texts: pl.Series, max_values: int) -> Nominal:
     return Nominal(name, tuple(value for value, _ in kept), (*shares, others))
 
 
-def _codes(texts: pl.Series, values: Sequence[str]) -> npt.NDArray[np.float32]:
+def _codes(texts: pl.Series, values: Sequence[str]) -> Floats32:
     import polars as pl
 
     codes = np.arange(1, len(values) + 1)

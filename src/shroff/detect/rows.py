@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from shroff.detect.arrays import Array, Labels, Matrix
 from shroff.errors import DataError
-
-Matrix: TypeAlias = npt.NDArray[np.float32]
-Labels: TypeAlias = npt.NDArray[np.bool_]
 
 
 def as_matrix(X: npt.ArrayLike) -> Matrix:
@@ -48,11 +46,13 @@ def as_labels(y: npt.ArrayLike, rows: int) -> Labels:
     """
     labels = np.asarray(y)
     if labels.shape != (rows,):
-        raise DataError(f"expected y of shape [{rows}], one label per row of X, got {list(labels.shape)}")
+        raise DataError(f"expected y of shape [{rows}], one label per row, got {list(labels.shape)}")
     fraud: Labels = np.asarray(labels == 1)
     if np.all(fraud | (labels == 0)):
         return fraud
-    if labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
+    if any(label is None or label != label for label in labels.tolist()):
+        came = "none in some rows: leave out those that have no label yet"
+    elif labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
         came = "others. Unknown label type: continuous"
     elif len(set(labels.tolist())) > 2:
         came = "others. Only binary classification is supported. The type of the target is multiclass"
@@ -82,7 +82,7 @@ def _column(column: Any, name: str) -> Matrix:
     raise _no_number(str(dtype), name)
 
 
-def _numbers(X: Any) -> npt.NDArray[np.generic]:
+def _numbers(X: Any) -> Array:
     try:
         rows = np.asarray(X)
         mixed = rows.dtype.kind in "US" and not isinstance(X, np.ndarray)
@@ -100,7 +100,7 @@ def _numbers(X: Any) -> npt.NDArray[np.generic]:
     return rows
 
 
-def _objects(values: npt.NDArray[np.generic], name: str) -> Matrix:
+def _objects(values: Array, name: str) -> Matrix:
     """A column whose type says nothing, so that every value is looked at."""
     for value in values:
         if not (value is None or isinstance(value, Real | np.number)) and str(value) != "<NA>":
@@ -115,7 +115,7 @@ def _no_number(what: str, name: str) -> DataError:
     )
 
 
-def _shaped(rows: npt.NDArray[np.generic]) -> Matrix:
+def _shaped(rows: Array) -> Matrix:
     if rows.ndim != 2:
         raise DataError(f"expected X of shape [rows, columns], got {list(rows.shape)}. Reshape your data.")
     if rows.shape[1] == 0:

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
+
+from shroff.detect.arrays import Floats
 
 TAILS: Final = (0.05, 0.04, 0.03, 0.02, *(thousandths / 1000 for thousandths in range(10, 0, -1)), 0.0005, 0.0001, 0.0)
 """The shares of rows beyond the values that a spread keeps, on either side."""
@@ -38,7 +39,7 @@ class Spread:
     high: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: npt.NDArray[np.float64]) -> Self | None:
+    def of(cls, values: Floats) -> Self | None:
         """The spread of values [rows], NaN where there is none; None without any value."""
         known = values[~np.isnan(values)]
         if not known.size:

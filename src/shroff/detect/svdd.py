@@ -8,12 +8,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from shroff.detect.arrays import Rows
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, shrinkage, spread
 from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
-from shroff.detect.deep.training import Problem, Rows
+from shroff.detect.deep.training import LearningTask
 from shroff.detect.network import Dense
 from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space
@@ -23,7 +24,7 @@ Objective = Literal["one_class", "soft_boundary"]
 
 
 @dataclass(frozen=True)
-class _Reconstruct(Problem):
+class _Reconstruct(LearningTask):
     """Pretraining: the embedding must keep what a decoder needs to rebuild the row."""
 
     name: ClassVar[str] = "pretraining"
@@ -37,7 +38,7 @@ class _Reconstruct(Problem):
 
 
 @dataclass(frozen=True)
-class _Gather(Problem):
+class _Gather(LearningTask):
     """Normal rows close to the centres, known frauds far from them, and no latent direction shrunk to nothing."""
 
     name: ClassVar[str] = "gathering"

@@ -11,12 +11,10 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn import kernel_approximation, svm
 
+from shroff.detect.arrays import Floats, Ints, Labels, Matrix, Scores
 from shroff.detect.base import (
     ALL_NUMERIC,
     Detector,
-    Labels,
-    Matrix,
-    Scores,
     draw_rows,
     require_fitted,
     scoring_matrix,
@@ -118,7 +116,7 @@ class LinearSVM(Detector):
         self.n_features_in_ = matrix.shape[1]
         return self
 
-    def _drawn(self, fraud: Labels) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+    def _drawn(self, fraud: Labels) -> tuple[Ints, Floats | None]:
         """The rows that are learned from, and how many rows each stands for (None: itself)."""
         if self.sample < 2:
             raise ConfigurationError(f"expected a sample of 2 or more rows, got {self.sample}")
@@ -128,9 +126,7 @@ class LinearSVM(Detector):
         drawn = fraud[rows]
         return rows, np.where(drawn, fraud.sum() / drawn.sum(), (~fraud).sum() / (~drawn).sum())
 
-    def _features(
-        self, expansion: Expansion, design: npt.NDArray[np.float64] | sparse.csr_matrix
-    ) -> Identity | Gaussians | Cosines:
+    def _features(self, expansion: Expansion, design: Floats | sparse.csr_matrix) -> Identity | Gaussians | Cosines:
         if self.approximation is None:
             return Identity(expansion)
         gamma = 1.0 / expansion.width if self.gamma is None else self.gamma

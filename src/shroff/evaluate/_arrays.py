@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Bools, Floats, Ints
+from shroff.detect.rows import as_labels
 from shroff.errors import DataError
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-
-def labels(y: NDArray[np.generic]) -> Bools:
+def labels(y: Array) -> Bools:
     """`y` [n] as booleans, True for fraud; `DataError` for anything but 0 and 1."""
-    if y.ndim != 1 or y.dtype.kind not in "buif" or not np.isin(y, (0, 1)).all():
-        raise DataError(
-            f"expected labels 0 or 1 in one dimension, got dtype {y.dtype} with shape {y.shape}:"
-            " leave out the payments that have no label yet"
-        )
-    return y.astype(np.bool_)
+    return as_labels(y, y.size)
 
 
-def same_length(name: str, values: NDArray[np.generic], n: int) -> None:
+def same_length(name: str, values: Array, n: int) -> None:
     """`DataError` unless `values` is one-dimensional and has a value for each of `n` payments."""
     if values.shape != (n,):
         raise DataError(f"expected `{name}` with one value for each of {n} payments, got shape {values.shape}")
 
 
-def numbers(name: str, values: NDArray[np.generic], n: int) -> Floats:
+def numbers(name: str, values: Array, n: int) -> Floats:
     """`values` as float64 [n]; `DataError` if a length differs or a value is NaN or infinite."""
     same_length(name, values, n)
     if values.dtype.kind not in "buif":
@@ -43,7 +35,7 @@ def numbers(name: str, values: NDArray[np.generic], n: int) -> Floats:
     return values.astype(np.float64)
 
 
-def probabilities(values: NDArray[np.generic], n: int) -> Floats:
+def probabilities(values: Array, n: int) -> Floats:
     """`values` as float64 [n] in [0, 1]; `DataError` otherwise."""
     numeric = numbers("probability", values, n)
     if ((numeric < 0) | (numeric > 1)).any():
@@ -51,7 +43,7 @@ def probabilities(values: NDArray[np.generic], n: int) -> Floats:
     return numeric
 
 
-def codes(key: NDArray[np.generic]) -> Ints:
+def codes(key: Array) -> Ints:
     """A number 0, 1, 2 … for each value of `key` in ascending order of the values; -1 where it is missing.
 
     >>> codes(np.array(["b", None, "a", "b"], dtype=object)).tolist()

@@ -16,17 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Bools, Floats, Ints
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate._arrays import (
-    Bools,
-    Floats,
-    Ints,
-    descending,
-    labels,
-    numbers,
-    probabilities,
-    same_length,
-)
+from shroff.evaluate._arrays import descending, labels, numbers, probabilities, same_length
 
 NEVER: Final = 2.0
 """A threshold that no probability reaches."""
@@ -90,7 +82,7 @@ class Thresholds:
         """Whether there are probabilities at which a payment is reviewed."""
         return self.review_at < self.decline_at
 
-    def actions(self, probability: NDArray[np.generic]) -> NDArray[np.str_]:
+    def actions(self, probability: Array) -> NDArray[np.str_]:
         """`approve`, `review` or `decline` for each `probability` [n].
 
         >>> Thresholds(0.2, 0.9, 0.0, 0, 0).actions(np.array([0.1, 0.2, 0.95])).tolist()
@@ -100,7 +92,7 @@ class Thresholds:
         return np.where(p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve"))
 
 
-def total_cost(y: NDArray[np.generic], action: NDArray[np.str_], amount: NDArray[np.generic], cost: Cost) -> float:
+def total_cost(y: Array, action: NDArray[np.str_], amount: Array, cost: Cost) -> float:
     """What the `action` [n] on payments labelled `y` [n] of `amount` [n] in major units cost together.
 
     An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal lengths, and
@@ -120,9 +112,9 @@ def total_cost(y: NDArray[np.generic], action: NDArray[np.str_], amount: NDArray
 
 
 def choose_thresholds(
-    y: NDArray[np.generic],
-    probability: NDArray[np.generic],
-    amount: NDArray[np.generic],
+    y: Array,
+    probability: Array,
+    amount: Array,
     *,
     cost: Cost,
     reviews_per_day: float | None = None,
@@ -178,9 +170,9 @@ def cheapest(value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost:
 
 
 def cost_by_threshold(
-    y: NDArray[np.generic],
-    probability: NDArray[np.generic],
-    amount: NDArray[np.generic],
+    y: Array,
+    probability: Array,
+    amount: Array,
     *,
     cost: Cost,
     points: int = 20,
@@ -215,9 +207,7 @@ def cost_by_threshold(
     )
 
 
-def usable(
-    y: NDArray[np.generic], probability: NDArray[np.generic], amount: NDArray[np.generic], cost: Cost
-) -> tuple[Bools, Floats, Floats]:
+def usable(y: Array, probability: Array, amount: Array, cost: Cost) -> tuple[Bools, Floats, Floats]:
     """Labels, probabilities and what each payment costs as an approved fraud, checked; raises `DataError`."""
     fraud = labels(y)
     if not fraud.size:
@@ -226,7 +216,7 @@ def usable(
     return fraud, p, cost.of_missed(_amounts(amount, fraud.size))
 
 
-def _amounts(amount: NDArray[np.generic], n: int) -> Floats:
+def _amounts(amount: Array, n: int) -> Floats:
     major = numbers("amount", amount, n)
     if (major < 0).any():
         raise DataError(f"expected amounts of 0 or more, got less in {(major < 0).sum()} of {n} rows")

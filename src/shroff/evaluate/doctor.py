@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Bools, Floats, Times
 from shroff.detect.checks import Finding
-from shroff.evaluate._arrays import Bools, Floats, labels
+from shroff.evaluate._arrays import labels
 from shroff.evaluate.metrics import Metrics, average_precision, bin_of, expected_calibration_error, roc_auc
 from shroff.evaluate.split import AnySplit, RandomSplit, Split
 from shroff.evaluate.survey import FEW, allowed, caveat
@@ -24,7 +24,7 @@ _UNLIKELY = 0.2
 _DRAWS = 2_000
 
 
-def check_split(split: AnySplit, time: NDArray[np.datetime64], y: NDArray[np.generic]) -> list[Finding]:
+def check_split(split: AnySplit, time: Times, y: Array) -> list[Finding]:
     """Whether payments made at `time` [n] on several days, labelled `y` [n], were split at random.
 
     >>> check_split(RandomSplit(), np.array(["2024-01-01", "2024-01-09"], "datetime64[us]"), np.array([0, 1]))[0].check
@@ -41,7 +41,7 @@ def check_split(split: AnySplit, time: NDArray[np.datetime64], y: NDArray[np.gen
     return [Finding("random_split", sentence)]
 
 
-def check_frauds(y: NDArray[np.generic], rows: Split) -> list[Finding]:
+def check_frauds(y: Array, rows: Split) -> list[Finding]:
     """Whether a part has too few frauds (of `y` [n]) for its figures to tell anything.
 
     >>> check_frauds(np.array([0, 1] * 50), Split(train=np.arange(90), test=np.arange(90, 100)))[0].sentence
@@ -70,7 +70,7 @@ def check_recall(name: str, test: Metrics) -> list[Finding]:
     return [Finding("no_recall", sentence)]
 
 
-def check_prevalence(y: NDArray[np.generic], time: NDArray[np.datetime64], rows: Split) -> list[Finding]:
+def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:
     """Whether a part's share of fraud is far from that of all payments `y` [n] of the same days (`time` [n]).
 
     A share of fraud that no payment log has is a warning: somebody may have left out genuine payments before.
@@ -120,7 +120,7 @@ def calibration_bound(probability: Floats, *, seed: int = 0) -> float:
     return float(np.quantile(draws, 0.99) / len(probability))
 
 
-def check_calibration(name: str, y: NDArray[np.generic], probability: Floats) -> list[Finding]:
+def check_calibration(name: str, y: Array, probability: Floats) -> list[Finding]:
     """Whether probabilities [n] of held-out payments are off by more than chance explains.
 
     A failure where they are further off than always saying 0 would be; else a warning, for fraud drifts.
@@ -138,7 +138,7 @@ def check_calibration(name: str, y: NDArray[np.generic], probability: Floats) ->
     return [Finding("calibration", sentence, "failure" if wrong else "warning")]
 
 
-def check_lift(name: str, y: NDArray[np.generic], score: Floats, amount: Floats) -> list[Finding]:
+def check_lift(name: str, y: Array, score: Floats, amount: Floats) -> list[Finding]:
     """Whether scores [n] of held-out payments rank fraud any better than the amount [n] alone does."""
     best = max((amount, -amount), key=lambda ranks: roc_auc(y, ranks))
     precise, area = average_precision(y, score), roc_auc(y, score)

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Floats
 from shroff.errors import DataError
 from shroff.evaluate.cost import Cost, Thresholds, capacity, cheapest, from_the_top, usable
 
@@ -41,9 +41,9 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @classmethod
     def of(
         cls,
-        y: NDArray[np.generic],
-        probability: NDArray[np.generic],
-        amount: NDArray[np.generic],
+        y: Array,
+        probability: Array,
+        amount: Array,
         *,
         days: float = 1.0,
         bins: int = BINS,
@@ -93,7 +93,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "cost_per_day_if_approved": float(self._lost(cost).sum()) / self.days,
         }
 
-    def _lost(self, cost: Cost) -> NDArray[np.float64]:
+    def _lost(self, cost: Cost) -> Floats:
         return np.array(self.lost) if cost.missed == "amount" else cost.missed * np.array(self.frauds, dtype=np.float64)
 
     def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:

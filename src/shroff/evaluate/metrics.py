@@ -10,25 +10,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Bools, Floats, Ints
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate._arrays import (
-    Bools,
-    Floats,
-    Ints,
-    codes,
-    descending,
-    labels,
-    numbers,
-    probabilities,
-    same_length,
-)
-
-Array: TypeAlias = NDArray[np.generic]
+from shroff.evaluate._arrays import codes, descending, labels, numbers, probabilities, same_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

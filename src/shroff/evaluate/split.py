@@ -16,10 +16,10 @@ from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Bools, Ints, Times
 from shroff.errors import ConfigurationError, DataError, UnsuitableSplit, did_you_mean
-from shroff.evaluate._arrays import Bools, Ints, codes, labels, same_length
+from shroff.evaluate._arrays import codes, labels, same_length
 
 KnownCards: TypeAlias = Literal["keep", "drop"]
 """Whether test payments of cards with an earlier known fraud are judged (`keep`) or left out (`drop`)."""
@@ -72,7 +72,7 @@ class RandomSplit:
         seed = f",seed={self.seed}" if self.seed else ""
         return f"random:{_plain(100 - test)}/{_plain(test)}{seed}"
 
-    def rows(self, y: NDArray[np.generic]) -> Split:
+    def rows(self, y: Array) -> Split:
         """Split the payments labelled `y` [n], 0 or 1.
 
         Raises `UnsuitableSplit` with fewer than two frauds or two genuine payments.
@@ -134,9 +134,7 @@ class TemporalSplit:
         days = f"{self.start.isoformat()}/{self.train_days}/{self.delay_days}/{self.test_days}"
         return f"time:{days}{zone}{_known_cards_text(self.known_cards)}"
 
-    def rows(
-        self, time: NDArray[np.datetime64], y: NDArray[np.generic], card: NDArray[np.generic] | None = None
-    ) -> Split:
+    def rows(self, time: Times, y: Array, card: Array | None = None) -> Split:
         """Split the payments made at `time` [n] (datetime64, UTC) and labelled `y` [n], 0 or 1.
 
         With `known_cards="drop"`, which needs `card` [n], a test day drops every payment of a card that had a
@@ -176,14 +174,14 @@ class TemporalSplit:
     def _day(self, number: int) -> date:
         return self.start + timedelta(days=number)
 
-    def _midnights(self) -> NDArray[np.datetime64]:
+    def _midnights(self) -> Times:
         # one instant a day: a day of 23 or 25 hours, when clocks change, is as long as it was
         zone = ZoneInfo(self.zone)
         days = (self._day(number) for number in range(self._days + 1))
         seconds = [int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days]
         return np.array(seconds, dtype="datetime64[s]").astype("datetime64[us]")
 
-    def _known(self, day: Ints, fraud: Bools, card: NDArray[np.generic] | None) -> Bools:
+    def _known(self, day: Ints, fraud: Bools, card: Array | None) -> Bools:
         """Which payments are of cards whose earlier fraud was known on their day; none unless those are dropped."""
         known = np.zeros(fraud.size, dtype=np.bool_)
         if self.known_cards == "keep":
@@ -200,9 +198,7 @@ class TemporalSplit:
         known[near] = first_fraud[code] < day[near] - self.delay_days
         return known
 
-    def _check(
-        self, part: str, rows: Bools, fraud: Bools, time: NDArray[np.datetime64], *, first: int, days: int
-    ) -> None:
+    def _check(self, part: str, rows: Bools, fraud: Bools, time: Times, *, first: int, days: int) -> None:
         missing = [name for name, kind in (("fraud", fraud), ("genuine payment", ~fraud)) if not (rows & kind).any()]
         if not missing:
             return
@@ -242,7 +238,7 @@ class LatestSplit:
         delay = f",delay={self.delay_days}" if self.delay_days != type(self)().delay_days else ""
         return f"time:{_plain(100 - test)}/{_plain(test)}{delay}{_known_cards_text(self.known_cards)}"
 
-    def over(self, time: NDArray[np.datetime64]) -> TemporalSplit:
+    def over(self, time: Times) -> TemporalSplit:
         """The split of payments made at `time` [n]; raises `UnsuitableSplit` for too few days."""
         if not time.size:
             raise UnsuitableSplit(f"expected payments to split by {self}, got none")

@@ -8,13 +8,11 @@ from datetime import date
 from typing import Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Array, Bools, Times
 from shroff.errors import UnsuitableSplit
-from shroff.evaluate._arrays import Bools, labels
+from shroff.evaluate._arrays import labels
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
-
-Time = NDArray[np.datetime64]
 
 FEW: Final = 20
 """Frauds below which a figure says next to nothing: a recall is uncertain by more than 20 points either way."""
@@ -37,9 +35,9 @@ def uncertainty(frauds: int) -> float:
 
 def fit_split(
     split: AnySplit,
-    time: Time,
-    y: NDArray[np.generic],
-    card: NDArray[np.generic] | None = None,
+    time: Times,
+    y: Array,
+    card: Array | None = None,
     *,
     least: int = LEAST,
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
@@ -62,7 +60,7 @@ def fit_split(
         ) from None
 
 
-def allowed(time: Time, y: NDArray[np.generic], *, least: int = LEAST) -> AnySplit | None:
+def allowed(time: Times, y: Array, *, least: int = LEAST) -> AnySplit | None:
     """The best split that a log allows: in time, at random within a day, or None.
 
     The latest 30 % of the days after a week's delay, or else after none, or else the days from the one before which
@@ -82,7 +80,7 @@ def allowed(time: Time, y: NDArray[np.generic], *, least: int = LEAST) -> AnySpl
     return None
 
 
-def outlook(split: AnySplit, rows: Split, time: Time, y: NDArray[np.generic]) -> str:
+def outlook(split: AnySplit, rows: Split, time: Times, y: Array) -> str:
     """One sentence for a user before the first fit: what is learned from, judged by, and what that cannot tell."""
     fraud = labels(y)
     return f"The log ({_extent(time, fraud)}) is split by {split}: {_parts(rows, fraud)}{_haste(split)}."
@@ -98,7 +96,7 @@ def caveat(frauds: int) -> str:
 
 
 def _fitted(
-    split: AnySplit, time: Time, fraud: Bools, card: NDArray[np.generic] | None, least: int
+    split: AnySplit, time: Times, fraud: Bools, card: Array | None, least: int
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
     within = split.over(time) if isinstance(split, LatestSplit) else split
     rows = within.rows(fraud) if isinstance(within, RandomSplit) else within.rows(time, fraud, card)
@@ -110,7 +108,7 @@ def _fitted(
     return within, rows
 
 
-def _candidates(time: Time, fraud: Bools, least: int) -> Iterator[AnySplit]:
+def _candidates(time: Times, fraud: Bools, least: int) -> Iterator[AnySplit]:
     if not time.size:
         return
     yield LatestSplit()
@@ -130,7 +128,7 @@ def _candidates(time: Time, fraud: Bools, least: int) -> Iterator[AnySplit]:
         yield RandomSplit()
 
 
-def _impossible(time: Time, fraud: Bools, least: int) -> str:
+def _impossible(time: Times, fraud: Bools, least: int) -> str:
     return (
         f"this log cannot train and judge a detector: expected at least {least} frauds and {least} genuine payments to"
         f" learn from, and one of each on a later day to be judged by, got {_extent(time, fraud)}: collect"
@@ -138,7 +136,7 @@ def _impossible(time: Time, fraud: Bools, least: int) -> str:
     )
 
 
-def _extent(time: Time, fraud: Bools) -> str:
+def _extent(time: Times, fraud: Bools) -> str:
     if not time.size:
         return "no labelled payment"
     day = time.astype("datetime64[D]")

@@ -6,15 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of, in_major, one_currency, require_one_currency
 from shroff.collect.extent import fingerprint
 from shroff.collect.labels import HISTORY
 from shroff.collect.schema import Kind
+from shroff.detect.arrays import Array, Bools, Floats, Times
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
 from shroff.features.conditions import require_alphabetic
@@ -78,7 +77,7 @@ class Dataset:
         )
 
     @property
-    def y(self) -> NDArray[np.bool_]:
+    def y(self) -> Bools:
         """Fraud or not, by row."""
         return self.table[str(self.schema.label)].to_numpy()
 
@@ -89,17 +88,17 @@ class Dataset:
         return currency if column is None else one_currency(codes_of(self.table, self.schema), self.schema)
 
     @property
-    def time(self) -> NDArray[np.datetime64]:
+    def time(self) -> Times:
         """When each payment happened, datetime64[us] in UTC."""
         return self.table[self.schema.time].dt.replace_time_zone(None).to_numpy()
 
     @property
-    def amount(self) -> NDArray[np.float64]:
+    def amount(self) -> Floats:
         """What was paid, in major units."""
         return self.table[self.schema.amount].to_numpy()
 
     @property
-    def cards(self) -> NDArray[np.generic] | None:
+    def cards(self) -> Array | None:
         """A number per card, by row; None where the project names no card."""
         if self.card is None:
             return None

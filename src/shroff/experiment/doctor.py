@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from shroff.detect import Calibration, Detector
-from shroff.detect.base import Labels, Matrix, Scores
+from shroff.detect.arrays import Floats, Labels, Matrix, Scores
 from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
 from shroff.errors import ConfigurationError, did_you_mean
 from shroff.evaluate import AnySplit, Split, doctor
@@ -26,7 +24,7 @@ from shroff.features.plan import Plan
 CHECKS = (*leak.CHECKS, *keys.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance", "capped")
 """All that the doctor checks; `seed_variance` only where asked to be thorough."""
 
-Rows: TypeAlias = tuple[Matrix, Labels]
+LabelledRows: TypeAlias = tuple[Matrix, Labels]
 
 
 def accepted(names: Iterable[str]) -> tuple[str, ...]:
@@ -45,11 +43,11 @@ def accepted(names: Iterable[str]) -> tuple[str, ...]:
 def examine(
     detector: Detector,
     calibration: Calibration,
-    learned: Rows,
-    held: Rows,
+    learned: LabelledRows,
+    held: LabelledRows,
     scores: Scores,
     *,
-    amount: NDArray[np.float64] | None,
+    amount: Floats | None,
     nominal: Mapping[int, int],
     thorough: bool = False,
 ) -> list[Finding]:

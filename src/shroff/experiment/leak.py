@@ -7,11 +7,11 @@ from itertools import chain
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from shroff.collect import Schema
 from shroff.collect.labels import HISTORY, known_by
+from shroff.detect.arrays import Bools, Floats, Ints
 from shroff.detect.checks import Finding
 from shroff.experiment.dataset import Dataset
 
@@ -72,7 +72,7 @@ def _as_known(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     )
 
 
-def check_columns(data: Dataset, frame: pl.DataFrame, learned: NDArray[np.int64]) -> list[Finding]:
+def check_columns(data: Dataset, frame: pl.DataFrame, learned: Ints) -> list[Finding]:
     """Whether an input by itself all but tells the label, or is known only where the label is.
 
     Args:
@@ -84,7 +84,7 @@ def check_columns(data: Dataset, frame: pl.DataFrame, learned: NDArray[np.int64]
     return [finding for finding in chain(found, _beside_label(frame, str(data.schema.label), ready)) if finding]
 
 
-def _perfect(data: Dataset, learned: NDArray[np.int64], name: str) -> Finding | None:
+def _perfect(data: Dataset, learned: Ints, name: str) -> Finding | None:
     rows = learned[:: max(1, len(learned) // _JUDGED)]
     fraud = data.y[learned]
     if len(rows) < len(learned):
@@ -102,7 +102,7 @@ def _perfect(data: Dataset, learned: NDArray[np.int64], name: str) -> Finding | 
     return Finding("label_leak", sentence)
 
 
-def _readings(column: pl.Series, fraud: NDArray[np.bool_], numeric: bool) -> list[NDArray[np.float64]]:
+def _readings(column: pl.Series, fraud: Bools, numeric: bool) -> list[Floats]:
     """What a column may say: its size, and whether it is there; the fraud share of its name among other rows."""
     there = column.is_not_null().to_numpy().astype(np.float64)
     if numeric:
@@ -112,7 +112,7 @@ def _readings(column: pl.Series, fraud: NDArray[np.bool_], numeric: bool) -> lis
     return [there, _share_elsewhere(codes, fraud)]
 
 
-def _share_elsewhere(codes: NDArray[np.int64], fraud: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _share_elsewhere(codes: Ints, fraud: Bools) -> Floats:
     """The share of fraud that each row's name has in the other half of the rows."""
     halves, share = np.arange(len(codes)) % 2, float(fraud.mean())
     reading = np.empty(len(codes))
@@ -124,7 +124,7 @@ def _share_elsewhere(codes: NDArray[np.int64], fraud: NDArray[np.bool_]) -> NDAr
     return reading
 
 
-def _area(fraud: NDArray[np.bool_], reading: NDArray[np.float64]) -> float:
+def _area(fraud: Bools, reading: Floats) -> float:
     area = float(roc_auc_score(fraud, reading))
     return max(area, 1.0 - area)
 

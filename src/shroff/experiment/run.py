@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shroff.detect import Detector
 from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
@@ -21,16 +18,14 @@ from shroff.evaluate import (
     outlook,
 )
 from shroff.experiment.dataset import Dataset
-from shroff.experiment.training import Trained, Training
+from shroff.experiment.training import Trained, TrainingJob
 
 if TYPE_CHECKING:
     pass
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """Payments that a run learned from, judged by or left out, and how many of them are frauds (None: unknown)."""
 
     name: str
@@ -60,12 +55,12 @@ class Run:
         return [finding for finding in found if finding.severity == "failure" and finding.check not in accept]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[SplitPart, ...]:
         """Every labelled and unlabelled payment once: `train`, `test`, then those left out, by the split's reasons."""
         y, rows = self.dataset.y, {"train": self.rows.train, "test": self.rows.test} | dict(self.rows.left_out)
-        parts = [Part(name, len(part), int(y[part].sum())) for name, part in rows.items()]
+        parts = [SplitPart(name, len(part), int(y[part].sum())) for name, part in rows.items()]
         if self.dataset.unlabelled:
-            parts.append(Part("unlabelled", self.dataset.unlabelled, None))
+            parts.append(SplitPart("unlabelled", self.dataset.unlabelled, None))
         return tuple(parts)
 
     @property
@@ -115,7 +110,7 @@ def train(
     say(said)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        one = Training(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
+        one = TrainingJob(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
         if tune and detector.search_space:
             one = one.tuned(within, trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")

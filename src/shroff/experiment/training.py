@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from shroff.detect import Calibration, Detector, Preparation, out_of_fold_scores
+from shroff.detect.arrays import Bools, Floats, Ints, Times
 from shroff.detect.base import quiet_caps
 from shroff.detect.checks import Finding
 from shroff.errors import UnsuitableSplit
@@ -35,8 +35,6 @@ from shroff.experiment.doctor import examine
 
 if TYPE_CHECKING:
     from shroff.experiment.tune import Tuning
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Trained:
     findings: tuple[Finding, ...] = ()
 
 
-def _folds_within(split: AnySplit, dataset: Dataset, learn: NDArray[np.int64]) -> tuple[Sequence[Split], bool]:
+def _folds_within(split: AnySplit, dataset: Dataset, learn: Ints) -> tuple[Sequence[Split], bool]:
     """Validation folds among the training rows, and whether they are in time: not where days or frauds are too few."""
     from shroff.experiment.tune import stratified, within
 
@@ -80,7 +78,7 @@ def _folds_within(split: AnySplit, dataset: Dataset, learn: NDArray[np.int64]) -
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingJob:
     """What one detector learns from and is judged by in a run."""
 
     dataset: Dataset
@@ -100,7 +98,7 @@ class Training:
         trials: int,
         storage: Path | None,
         progress: Callable[[str], None],
-    ) -> Training:
+    ) -> TrainingJob:
         """The same with the best parameters found on validation folds inside the training part."""
         from shroff.experiment.tune import tune  # Optuna is loaded by those who tune
 
@@ -178,7 +176,7 @@ class Training:
             return Preparation.plain(self.detector.conditions, table)
         return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
 
-    def _kept(self, y: NDArray[np.bool_], probability: Floats) -> HeldOut:
+    def _kept(self, y: Bools, probability: Floats) -> HeldOut:
         learn = self.rows.train
         time = self.dataset.time[learn]
         # a random split spreads a share of the payments over all days: reviews per day shrink with it
@@ -188,16 +186,16 @@ class Training:
         amount = np.zeros(len(learn)) if self.dataset.currency is None else self.dataset.amount[learn]
         return HeldOut.of(y, probability, amount, days=share * days)
 
-    def _days(self) -> NDArray[np.datetime64]:
+    def _days(self) -> Times:
         return self.dataset.time.astype("datetime64[D]")
 
-    def _with_known_cards(self, probability: Callable[[NDArray[np.int64]], Floats], threshold: float) -> Metrics | None:
+    def _with_known_cards(self, probability: Callable[[Ints], Floats], threshold: float) -> Metrics | None:
         if not len(self.rows.known_cards):
             return None
         rows = np.sort(np.append(self.rows.test, self.rows.known_cards))
         return self._measure(rows, probability(rows), threshold)
 
-    def _measure(self, rows: NDArray[np.int64], probability: Floats, threshold: float) -> Metrics:
+    def _measure(self, rows: Ints, probability: Floats, threshold: float) -> Metrics:
         cards = self.dataset.cards
         return measure(
             self.dataset.y[rows],

@@ -17,21 +17,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from shroff.detect import Detector
-from shroff.detect.base import (
-    ALL_NUMERIC,
-    Labels,
-    Matrix,
-    Scores,
-    draw_rows,
-    quiet_caps,
-    training_labels,
-    training_matrix,
-)
+from shroff.detect.arrays import Array, Ints, Labels, Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC, draw_rows, quiet_caps, training_labels, training_matrix
 from shroff.detect.crossfit import folds_of
 from shroff.detect.space import Choice, Range
 from shroff.errors import ConfigurationError, DataError, ShroffError, UnsuitableSplit
@@ -44,7 +35,7 @@ SECONDS = 60.0
 """How long a trial may take before it is stopped."""
 
 D = TypeVar("D", bound=Detector)
-Metric = Literal["average_precision", "roc_auc"] | Callable[[NDArray[np.int64], Scores], float]
+Metric = Literal["average_precision", "roc_auc"] | Callable[[Ints, Scores], float]
 """What is to be high: a figure by name, or a function of the judged rows of `X` and their scores."""
 
 
@@ -90,7 +81,7 @@ class Tuning:
 def tune(
     detector: D,
     X: Matrix,
-    y: NDArray[np.generic],
+    y: Array,
     folds: Sequence[Split],
     *,
     nominal: Mapping[int, int] = ALL_NUMERIC,
@@ -183,7 +174,7 @@ def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
     )
 
 
-def stratified(y: NDArray[np.generic], folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
+def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
     """Validation folds at random, with the same share of fraud; every row is judged once.
 
     There are fewer folds where there are fewer frauds or genuine rows.
@@ -266,7 +257,7 @@ class _Search:
                 raise optuna.TrialPruned
         return mean
 
-    def _figure(self, rows: NDArray[np.int64], scores: Scores) -> float:
+    def _figure(self, rows: Ints, scores: Scores) -> float:
         if self.metric == "average_precision":
             return average_precision(self.y[rows], scores)
         if self.metric == "roc_auc":

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final
 from shroff.expression.in_python import to_closure
 from shroff.expression.in_spark import to_spark
 from shroff.expression.reading import read
-from shroff.expression.tree import Column, InList, Kind, Node, Value, bind, compared_with, walk
+from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, compared_with, walk
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +67,7 @@ class Expression:
         """The values and named lists that it compares a column with.
 
         >>> parse("country IN red OR country = 'XX'", {"country": "text"}, ["red"]).compared_with("country")
-        [InList(arg=Column(name='country', kind='text'), name='red', kind='boolean'), 'XX']
+        [InList(arg=ColumnRef(name='country', kind='text'), name='red', kind='boolean'), 'XX']
         """
         return compared_with(self.tree, column)
 
@@ -143,7 +143,7 @@ in `amount > '50'`: write a number without quotes, and a text in single quotes
     nodes = list(walk(root))
     return Expression(
         sql=sql,
-        columns=frozenset(node.name for node in nodes if isinstance(node, Column)),
+        columns=frozenset(node.name for node in nodes if isinstance(node, ColumnRef)),
         lists=frozenset(node.name for node in nodes if isinstance(node, InList)),
         kind=kind,
         tree=root,

@@ -17,7 +17,7 @@ COMPARED: Final[tuple[Kind, ...]] = ("number", "text", "time")
 ANY: Final[tuple[Kind, ...]] = ("number", "text", "boolean", "time")
 
 
-class Rule(NamedTuple):
+class FunctionSignature(NamedTuple):
     """An operator or function: its name in our tree, what it takes, what it gives, how many arguments.
 
     All arguments are of one kind; `gives=None` says that the result is of that kind too.
@@ -30,47 +30,47 @@ class Rule(NamedTuple):
     most: int | None = 1
 
 
-OPERATORS: Final[dict[type[exp.Expression], Rule]] = {
-    exp.And: Rule("AND", BOOLEAN, "boolean", 2, None),
-    exp.Or: Rule("OR", BOOLEAN, "boolean", 2, None),
-    exp.Not: Rule("NOT", BOOLEAN, "boolean"),
-    exp.EQ: Rule("=", ANY, "boolean", 2, 2),
-    exp.NEQ: Rule("<>", ANY, "boolean", 2, 2),
-    exp.LT: Rule("<", COMPARED, "boolean", 2, 2),
-    exp.LTE: Rule("<=", COMPARED, "boolean", 2, 2),
-    exp.GT: Rule(">", COMPARED, "boolean", 2, 2),
-    exp.GTE: Rule(">=", COMPARED, "boolean", 2, 2),
-    exp.Add: Rule("+", NUMBER, "number", 2, 500),
-    exp.Sub: Rule("-", NUMBER, "number", 2, 2),
-    exp.Mul: Rule("*", NUMBER, "number", 2, 500),
-    exp.Div: Rule("/", NUMBER, "number", 2, 2),
-    exp.Mod: Rule("%", NUMBER, "number", 2, 2),
-    exp.Neg: Rule("NEG", NUMBER, "number"),
-    exp.DPipe: Rule("CONCAT", TEXT, "text", 2, None),
+OPERATORS: Final[dict[type[exp.Expression], FunctionSignature]] = {
+    exp.And: FunctionSignature("AND", BOOLEAN, "boolean", 2, None),
+    exp.Or: FunctionSignature("OR", BOOLEAN, "boolean", 2, None),
+    exp.Not: FunctionSignature("NOT", BOOLEAN, "boolean"),
+    exp.EQ: FunctionSignature("=", ANY, "boolean", 2, 2),
+    exp.NEQ: FunctionSignature("<>", ANY, "boolean", 2, 2),
+    exp.LT: FunctionSignature("<", COMPARED, "boolean", 2, 2),
+    exp.LTE: FunctionSignature("<=", COMPARED, "boolean", 2, 2),
+    exp.GT: FunctionSignature(">", COMPARED, "boolean", 2, 2),
+    exp.GTE: FunctionSignature(">=", COMPARED, "boolean", 2, 2),
+    exp.Add: FunctionSignature("+", NUMBER, "number", 2, 500),
+    exp.Sub: FunctionSignature("-", NUMBER, "number", 2, 2),
+    exp.Mul: FunctionSignature("*", NUMBER, "number", 2, 500),
+    exp.Div: FunctionSignature("/", NUMBER, "number", 2, 2),
+    exp.Mod: FunctionSignature("%", NUMBER, "number", 2, 2),
+    exp.Neg: FunctionSignature("NEG", NUMBER, "number"),
+    exp.DPipe: FunctionSignature("CONCAT", TEXT, "text", 2, None),
 }
 
-FUNCTIONS: Final[dict[type[exp.Expression], Rule]] = {
-    exp.Abs: Rule("ABS", NUMBER, "number"),
-    exp.Coalesce: Rule("COALESCE", PLAIN, None, 1, None),
-    exp.Concat: Rule("CONCAT", TEXT, "text", 1, None),
-    exp.Greatest: Rule("GREATEST", ORDERED, None, 2, None),
-    exp.Least: Rule("LEAST", ORDERED, None, 2, None),
-    exp.Length: Rule("LENGTH", TEXT, "number"),
-    exp.Ln: Rule("LN", NUMBER, "number"),
-    exp.Lower: Rule("LOWER", TEXT, "text"),
-    exp.Nullif: Rule("NULLIF", PLAIN, None, 2, 2),
-    exp.Round: Rule("ROUND", NUMBER, "number"),
-    exp.Sqrt: Rule("SQRT", NUMBER, "number"),
-    exp.Upper: Rule("UPPER", TEXT, "text"),
+FUNCTIONS: Final[dict[type[exp.Expression], FunctionSignature]] = {
+    exp.Abs: FunctionSignature("ABS", NUMBER, "number"),
+    exp.Coalesce: FunctionSignature("COALESCE", PLAIN, None, 1, None),
+    exp.Concat: FunctionSignature("CONCAT", TEXT, "text", 1, None),
+    exp.Greatest: FunctionSignature("GREATEST", ORDERED, None, 2, None),
+    exp.Least: FunctionSignature("LEAST", ORDERED, None, 2, None),
+    exp.Length: FunctionSignature("LENGTH", TEXT, "number"),
+    exp.Ln: FunctionSignature("LN", NUMBER, "number"),
+    exp.Lower: FunctionSignature("LOWER", TEXT, "text"),
+    exp.Nullif: FunctionSignature("NULLIF", PLAIN, None, 2, 2),
+    exp.Round: FunctionSignature("ROUND", NUMBER, "number"),
+    exp.Sqrt: FunctionSignature("SQRT", NUMBER, "number"),
+    exp.Upper: FunctionSignature("UPPER", TEXT, "text"),
 }
 
-RULES: Final = OPERATORS | FUNCTIONS
+SIGNATURES: Final = OPERATORS | FUNCTIONS
 
 # `a AND b AND c` comes nested to the left, and is one call with three arguments for us; a sum may be too:
 # once it has left the finite numbers it never comes back, so it is enough to look at its end
 CHAINS: Final = (exp.And, exp.Or, exp.DPipe, exp.Add, exp.Mul)
 
-FUNCTION_NAMES: Final = sorted(rule.op for rule in FUNCTIONS.values())
+FUNCTION_NAMES: Final = sorted(signature.op for signature in FUNCTIONS.values())
 
 ALLOWED: Final = (
     "use columns, numbers, 'text', TRUE, FALSE, NULL, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, IS, LIKE, "

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from shroff.expression.like import rust_regex
-from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Like, Node, walk
+from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, walk
 
 _Args = Sequence[pl.Expr]
 
@@ -26,11 +26,11 @@ _DTYPES: Final[dict[AnyKind, pl.DataType]] = {
 def to_polars(node: Node) -> pl.Expr:
     """The Polars expression of a tree whose named lists are bound."""
     match node:
-        case Column():
+        case ColumnRef():
             return _column(node)
         case Constant():
             return pl.lit(node.value, dtype=_DTYPES[node.kind])
-        case Call():
+        case FunctionCall():
             op, args = _constant_right(node)
             return _CALLS[op]([to_polars(arg) for arg in args])
         case In():
@@ -43,18 +43,18 @@ def to_polars(node: Node) -> pl.Expr:
             raise ValueError(f"the named list `{node.name}` is not bound")
 
 
-def _constant_right(node: Call) -> tuple[str, tuple[Node, ...]]:
+def _constant_right(node: FunctionCall) -> tuple[str, tuple[Node, ...]]:
     """`0 < a` as `a > 0`.
 
     Polars takes the length of a comparison from its left side when the right side is one value repeated,
     as a column that is null throughout may be: a constant on the left would then give a single row.
     """
-    if node.op in _MIRRORED and not any(isinstance(part, Column) for part in walk(node.args[0])):
+    if node.op in _MIRRORED and not any(isinstance(part, ColumnRef) for part in walk(node.args[0])):
         return _MIRRORED[node.op], node.args[::-1]
     return node.op, node.args
 
 
-def _column(node: Column) -> pl.Expr:
+def _column(node: ColumnRef) -> pl.Expr:
     column = pl.col(node.name)
     return _finite(column.cast(pl.Float64())) if node.kind == "number" else column
 

@@ -14,7 +14,7 @@ from typing import Final, SupportsFloat, TypeAlias
 
 from shroff.errors import BadPayment
 from shroff.expression.like import python_regex
-from shroff.expression.tree import Call, Column, Constant, In, InList, Like, Node, Value
+from shroff.expression.tree import ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Value
 from shroff.generated import define, function
 
 Closure: TypeAlias = Callable[[Mapping[str, Value]], Value]
@@ -110,7 +110,7 @@ class _Writer:
 
     def finish(self, root: Node) -> None:
         """Write the root; a part that settles an AND or an OR returns at once."""
-        if isinstance(root, Call) and root.op in {"AND", "OR"}:
+        if isinstance(root, FunctionCall) and root.op in {"AND", "OR"}:
             settled = root.op == "OR"
             for arg in root.args[:-1]:
                 self.lines.append(f"if {self.write(arg)} is {settled}: return {settled}")
@@ -124,7 +124,7 @@ class _Writer:
 
     def fresh(self, node: Node) -> str:
         match node:
-            case Column():
+            case ColumnRef():
                 return self.column(node)
             case Constant():
                 return "None" if node.value is None else self.constant(node.value)
@@ -137,7 +137,7 @@ class _Writer:
                 match_ = self.constant(python_regex(node.pattern).fullmatch)
                 arg = self.write(node.arg)
                 return self.strict(f"{match_}({arg}) is not None", [arg])
-            case Call():
+            case FunctionCall():
                 return self.call(node.op, [self.write(arg) for arg in node.args])
             case InList():
                 raise ValueError(f"the named list `{node.name}` is not bound")
@@ -147,7 +147,7 @@ class _Writer:
         self.namespace[name] = value
         return name
 
-    def column(self, node: Column) -> str:
+    def column(self, node: ColumnRef) -> str:
         key = self.constant(node.name)
         name = self.assign(f"row.get({key})", nullable=True)
         if node.kind == "number":

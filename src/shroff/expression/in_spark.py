@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shroff.expression.like import spark_pattern
-from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Like, Node
+from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node
 
 _TYPES: Final[dict[AnyKind, str]] = {
     "number": "DOUBLE",
@@ -22,7 +22,7 @@ _ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "$": "\\u0024"})
 def to_spark(node: Node) -> str:
     """The Spark SQL of a tree whose named lists are bound."""
     match node:
-        case Column():
+        case ColumnRef():
             return f"`{node.name.replace('`', '``')}`"
         case Constant():
             return f"CAST(NULL AS {_TYPES[node.kind]})" if node.value is None else _literal(node.value)
@@ -31,7 +31,7 @@ def to_spark(node: Node) -> str:
             return f"({to_spark(node.arg)} IN ({', '.join(values)}))"
         case Like():
             return f"({to_spark(node.arg)} LIKE {_literal(spark_pattern(node.pattern))})"
-        case Call():
+        case FunctionCall():
             return _call(node.op, [to_spark(arg) for arg in node.args])
         case InList():
             raise ValueError(f"the named list `{node.name}` is not bound")

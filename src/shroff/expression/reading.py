@@ -17,14 +17,14 @@ from shroff.expression.grammar import (
     COMPARED,
     FUNCTION_NAMES,
     PLAIN,
-    RULES,
+    SIGNATURES,
     TEXT,
-    Rule,
+    FunctionSignature,
     hint,
 )
 from shroff.expression.like import read_pattern
 from shroff.expression.parsing import DEEPEST, parse_one, text, too_deep
-from shroff.expression.tree import AnyKind, Call, Column, Constant, In, InList, Kind, Like, Node
+from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node
 
 # what sqlglot notes on a node that changes nothing here: our semantics are our own
 _NOTES: Final = frozenset({"this", "expression", "expressions", "safe", "ignore_nulls"})
@@ -55,7 +55,7 @@ def _typed(node: Node, kind: AnyKind) -> Node:
 
 def _as_payments_have_them(args: list[Node]) -> list[Node]:
     """Texts that are compared with a column, each as the one text that a column has of it."""
-    if not any(isinstance(arg, Column) for arg in args):
+    if not any(isinstance(arg, ColumnRef) for arg in args):
         return args
     return [
         Constant(canonical(arg.value), "text") if isinstance(arg, Constant) and isinstance(arg.value, str) else arg
@@ -78,7 +78,7 @@ class _Reader:
         if self.depth > DEEPEST:
             raise too_deep()
         self.depth += 1
-        found = _READERS.get(type(node), _Reader.by_rule)(self, node)
+        found = _READERS.get(type(node), _Reader.by_signature)(self, node)
         self.depth -= 1
         return found
 
@@ -90,7 +90,7 @@ class _Reader:
             raise self.refused(node)
         name = node.name
         if name in self.columns:
-            return Column(name, self.columns[name])
+            return ColumnRef(name, self.columns[name])
         if name in self.lists:
             raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in `{self.sql}`")
         spelled = [known for known in self.columns if known.casefold() == name.casefold()]
@@ -113,39 +113,39 @@ class _Reader:
     def null(self, node: exp.Expression) -> Node:
         return _NULL
 
-    # ---- operators and functions with a rule
+    # ---- operators and functions with a signature
 
-    def by_rule(self, node: exp.Expression) -> Node:
-        rule = RULES.get(type(node))
-        if rule is None:
+    def by_signature(self, node: exp.Expression) -> Node:
+        signature = SIGNATURES.get(type(node))
+        if signature is None:
             raise self.refused(node)
         self.only(node, *_NOTES)
         given = _chain(node) if isinstance(node, CHAINS) else _arguments(node)
-        if len(given) < rule.fewest or (rule.most is not None and len(given) > rule.most):
+        if len(given) < signature.fewest or (signature.most is not None and len(given) > signature.most):
             raise InvalidExpression(f"wrong number of arguments in {text(node)}: got {len(given)}")
-        args, kind = self.alike(node, rule, given)
-        return _folded(Call(rule.op, args, rule.gives or kind))
+        args, kind = self.alike(node, signature, given)
+        return _folded(FunctionCall(signature.op, args, signature.gives or kind))
 
     def alike(
-        self, node: exp.Expression, rule: Rule, given: Sequence[exp.Expression]
+        self, node: exp.Expression, signature: FunctionSignature, given: Sequence[exp.Expression]
     ) -> tuple[tuple[Node, ...], AnyKind]:
-        """The arguments read, all of one kind that the rule takes."""
+        """The arguments read, all of one kind that the signature takes."""
         args = [self.read(arg) for arg in given]
         known: dict[AnyKind, exp.Expression] = {}
         for source, arg in zip(given, args, strict=True):
             if arg.kind != "null":
                 known.setdefault(arg.kind, source)
-        wrong = not known.keys() <= set(rule.takes)
+        wrong = not known.keys() <= set(signature.takes)
         if len(known) > 1 or wrong:
             sides = " and ".join(f"{text(source)} ({kind})" for kind, source in known.items())
-            what = " or ".join(rule.takes) if wrong else "values of one kind"
-            advice = hint(rule.takes, set(known))
-            raise InvalidExpression(f"`{rule.op}` takes {what}, got {sides} in `{self.sql}`{advice}")
-        if not known and rule.gives is None:
+            what = " or ".join(signature.takes) if wrong else "values of one kind"
+            advice = hint(signature.takes, set(known))
+            raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in `{self.sql}`{advice}")
+        if not known and signature.gives is None:
             return (), "null"
-        kind = next(iter(known), rule.takes[0])
+        kind = next(iter(known), signature.takes[0])
         args = [_typed(arg, kind) for arg in args]
-        if kind == "text" and (rule.gives == "boolean" or rule.op == "NULLIF"):
+        if kind == "text" and (signature.gives == "boolean" or signature.op == "NULLIF"):
             args = _as_payments_have_them(args)
         return tuple(args), kind
 
@@ -155,30 +155,34 @@ class _Reader:
         self.only(node, "this", "expression")
         match node.expression:
             case exp.Null():
-                return Call("IS NULL", (_typed(self.read(node.this), "number"),), "boolean")
+                return FunctionCall("IS NULL", (_typed(self.read(node.this), "number"),), "boolean")
             case exp.Boolean() as wanted:
                 op = "IS TRUE" if wanted.this else "IS FALSE"
-                args, _ = self.alike(node, Rule(op, BOOLEAN, "boolean"), [node.this])
-                return Call(op, args, "boolean")
+                args, _ = self.alike(node, FunctionSignature(op, BOOLEAN, "boolean"), [node.this])
+                return FunctionCall(op, args, "boolean")
             case _:
                 raise self.refused(node)
 
     def between(self, node: exp.Expression) -> Node:
         self.only(node, "this", "low", "high")
         sides = [node.this, node.args["low"], node.args["high"]]
-        (value, low, high), _ = self.alike(node, Rule("BETWEEN", COMPARED, "boolean"), sides)
-        return Call("AND", (Call(">=", (value, low), "boolean"), Call("<=", (value, high), "boolean")), "boolean")
+        (value, low, high), _ = self.alike(node, FunctionSignature("BETWEEN", COMPARED, "boolean"), sides)
+        return FunctionCall(
+            "AND",
+            (FunctionCall(">=", (value, low), "boolean"), FunctionCall("<=", (value, high), "boolean")),
+            "boolean",
+        )
 
     def in_(self, node: exp.Expression) -> Node:
         self.only(node, "this", "expressions", "field")
         name = self.list_name(node)
         if name is not None:
-            args, _ = self.alike(node, Rule("IN a named list", TEXT, "boolean"), [node.this])
+            args, _ = self.alike(node, FunctionSignature("IN a named list", TEXT, "boolean"), [node.this])
             return InList(args[0], name)
         given = node.expressions
         if not given:
             raise InvalidExpression(f"{text(node)} needs at least one value in its list")
-        (arg, *values), _ = self.alike(node, Rule("IN", PLAIN, "boolean"), [node.this, *given])
+        (arg, *values), _ = self.alike(node, FunctionSignature("IN", PLAIN, "boolean"), [node.this, *given])
         constants = [value for value in values if isinstance(value, Constant)]
         if len(constants) < len(values):
             raise InvalidExpression(f"IN takes literals or one named list, got {text(node)} in `{self.sql}`")
@@ -200,12 +204,12 @@ class _Reader:
 
     def like(self, node: exp.Expression, escape: str | None = None) -> Node:
         self.only(node, "this", "expression", "negate")
-        args, _ = self.alike(node, Rule("LIKE", TEXT, "boolean"), [node.this])
+        args, _ = self.alike(node, FunctionSignature("LIKE", TEXT, "boolean"), [node.this])
         pattern = node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
             raise InvalidExpression(f"LIKE takes a pattern in single quotes, got {text(pattern)} in `{self.sql}`")
         found = Like(args[0], read_pattern(pattern.name, escape))
-        return Call("NOT", (found,), "boolean") if node.args.get("negate") else found
+        return FunctionCall("NOT", (found,), "boolean") if node.args.get("negate") else found
 
     def escape(self, node: exp.Expression) -> Node:
         character = node.expression
@@ -218,20 +222,22 @@ class _Reader:
         self.only(node, "this", "ifs", "default")
         whens: list[exp.Expression] = node.args["ifs"]
         default = node.args.get("default") or exp.Null()
-        values, kind = self.alike(node, Rule("CASE", PLAIN, None), [*(w.args["true"] for w in whens), default])
+        values, kind = self.alike(
+            node, FunctionSignature("CASE", PLAIN, None), [*(w.args["true"] for w in whens), default]
+        )
         if kind == "null":
             return _NULL
         conditions = self.conditions(node, whens)
         pairs = [part for pair in zip(conditions, values, strict=False) for part in pair]
-        return Call("CASE", (*pairs, values[-1]), kind)
+        return FunctionCall("CASE", (*pairs, values[-1]), kind)
 
     def conditions(self, node: exp.Expression, whens: list[exp.Expression]) -> tuple[Node, ...]:
         """What each WHEN asks; `CASE x WHEN v` asks `x = v`."""
         given = [when.this for when in whens]
         if node.this is None:
-            return self.alike(node, Rule("CASE WHEN", BOOLEAN, "boolean"), given)[0]
-        (value, *wanted), _ = self.alike(node, Rule("CASE", PLAIN, "boolean"), [node.this, *given])
-        return tuple(Call("=", (value, other), "boolean") for other in wanted)
+            return self.alike(node, FunctionSignature("CASE WHEN", BOOLEAN, "boolean"), given)[0]
+        (value, *wanted), _ = self.alike(node, FunctionSignature("CASE", PLAIN, "boolean"), [node.this, *given])
+        return tuple(FunctionCall("=", (value, other), "boolean") for other in wanted)
 
     # ---- refusals
 
@@ -261,12 +267,12 @@ def _arguments(node: exp.Expression) -> list[exp.Expression]:
     return [arg for arg in [*single, *node.expressions] if isinstance(arg, exp.Expression)]
 
 
-def _folded(call: Call) -> Node:
+def _folded(call: FunctionCall) -> Node:
     """`-5` is a number, so that IN takes it; a function of nothing but NULL is NULL."""
     match call:
-        case Call("NEG", (Constant(float(number)),)):
+        case FunctionCall("NEG", (Constant(float(number)),)):
             return Constant(-number, "number")
-        case Call(_, ()):
+        case FunctionCall(_, ()):
             return _NULL
         case _:
             return call

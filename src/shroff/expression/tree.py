@@ -23,7 +23,7 @@ Pattern: TypeAlias = tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnRef:
     """A value of the row."""
 
     name: str
@@ -39,7 +39,7 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """An operator or a function over its arguments.
 
     `AND`, `OR`, `+`, `*`, `CONCAT`, `COALESCE`, `LEAST` and `GREATEST` take any number of arguments, from
@@ -79,14 +79,14 @@ class Like:
     kind: AnyKind = "boolean"
 
 
-Node: TypeAlias = Column | Constant | Call | In | InList | Like
+Node: TypeAlias = ColumnRef | Constant | FunctionCall | In | InList | Like
 
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and everything under it."""
     yield node
     match node:
-        case Call():
+        case FunctionCall():
             for arg in node.args:
                 yield from walk(arg)
         case In() | InList() | Like():
@@ -98,11 +98,13 @@ def compared_with(node: Node, column: str) -> list[Value | InList]:
     found: list[Value | InList] = []
     for one in walk(node):
         match one:
-            case Call(_, args, "boolean") if any(isinstance(arg, Column) and arg.name == column for arg in args):
+            case FunctionCall(_, args, "boolean") if any(
+                isinstance(arg, ColumnRef) and arg.name == column for arg in args
+            ):
                 found += [arg.value for arg in args if isinstance(arg, Constant)]
-            case In(Column(name), values) if name == column:
+            case In(ColumnRef(name), values) if name == column:
                 found += values
-            case InList(Column(name)) if name == column:
+            case InList(ColumnRef(name)) if name == column:
                 found.append(one)
     return found
 
@@ -119,11 +121,11 @@ def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
         case InList():
             values = _values(node.name, lists)
             return In(bind(node.arg, lists), values) if values else Constant(False, "boolean")
-        case Call():
+        case FunctionCall():
             return replace(node, args=tuple(bind(arg, lists) for arg in node.args))
         case In() | Like():
             return replace(node, arg=bind(node.arg, lists))
-        case Column() | Constant():
+        case ColumnRef() | Constant():
             return node
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Floats, Floats32
 from shroff.errors import BundleError
 
 
-def check_model(model: bytes, X: NDArray[np.float32], score: NDArray[np.float64], *, tolerance: float = 1e-5) -> None:
+def check_model(model: bytes, X: Floats32, score: Floats, *, tolerance: float = 1e-5) -> None:
     """Compare an ONNX model with the detector's own scores.
 
     Args:

@@ -11,7 +11,8 @@ import onnx
 import pytest
 
 from shroff.detect import BoostedTrees, Detector, LogisticRegression, Rules
-from shroff.detect.base import ALL_NUMERIC, Matrix, Scores
+from shroff.detect.arrays import Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC
 from shroff.detect.checks import Finding, examine_scores, planted, seed_variance
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shroff.detect.arrays import Floats
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.library import KerasOps
-from shroff.detect.deep.ops import Floats, NumpyOps
+from shroff.detect.deep.ops import NumpyOps
 
 
 def rows(seed: int = 0) -> Floats:

@@ -15,7 +15,7 @@ import pytest
 from patience import PATIENCE
 from servers import free_port
 from shroff.detect import GAN, DeepSVDD
-from shroff.detect.base import Labels, Matrix
+from shroff.detect.arrays import Labels, Matrix
 from shroff.detect.deep.inputs import Inputs
 from shroff.detect.deep.stream import SAMPLE, Parquet, Survey
 from shroff.errors import BadFile, DataError

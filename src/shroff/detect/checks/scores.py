@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from shroff.detect.base import ALL_NUMERIC, Detector, Labels, Matrix, Scores
+from shroff.detect.arrays import Bools, Ints, Labels, Matrix, Scores
+from shroff.detect.base import ALL_NUMERIC, Detector
 from shroff.detect.checks.finding import Finding
 
 CHECKS = ("not_a_number", "constant", "direction", "order")
@@ -40,7 +40,7 @@ class _Patient:
         return self.detector.name
 
     @property
-    def some(self) -> npt.NDArray[np.int64]:
+    def some(self) -> Ints:
         """Evenly spaced rows, few enough to be scored again."""
         return np.unique(np.linspace(0, len(self.X) - 1, min(_ROWS, len(self.X))).astype(np.int64))
 
@@ -88,7 +88,7 @@ def seed_variance(
     return [Finding("seed_variance", sentence)]
 
 
-def _top(scores: Scores, count: int) -> npt.NDArray[np.bool_]:
+def _top(scores: Scores, count: int) -> Bools:
     top = np.zeros(len(scores), dtype=np.bool_)
     top[np.argsort(-scores, kind="stable")[:count]] = True
     return top

@@ -8,10 +8,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from shroff.detect.arrays import Rows
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.embedding import Embedding, shrinkage
 from shroff.detect.deep.ops import Tensor, TrainingOps
-from shroff.detect.deep.training import Problem, Rows
+from shroff.detect.deep.training import LearningTask
 from shroff.detect.network import Arrays, Dense
 
 
@@ -51,7 +52,7 @@ _TINY = 1e-3
 
 
 @dataclass(frozen=True)
-class Adversaries(Problem):
+class Adversaries(LearningTask):
     """One step of the game: each network sees the others as they are, and all take a step at once."""
 
     name: ClassVar[str] = "adversaries"

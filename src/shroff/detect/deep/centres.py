@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-from shroff.detect.deep.ops import FLOOR, Floats, Ops, Tensor, TrainingOps, log_ratio
-from shroff.detect.deep.training import Rows
+from shroff.detect.arrays import Floats, Rows
+from shroff.detect.deep.ops import FLOOR, Ops, Tensor, TrainingOps, log_ratio
 
 _BANDWIDTH = 16.0
 _WIDEST = 2.0

@@ -13,23 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from shroff.detect.base import (
-    ALL_NUMERIC,
-    Detector,
-    Labels,
-    Matrix,
-    Scores,
-    require_fitted,
-    scoring_matrix,
-    training_matrix,
-)
+from shroff.detect.arrays import Labels, Matrix, Rows, Scores
+from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.deep import library
 from shroff.detect.deep.inputs import Inputs, Scaling
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor
-from shroff.detect.deep.stream import Parquet, Stream, Survey
-from shroff.detect.deep.training import Problem, Rows, Training
+from shroff.detect.deep.stream import Parquet, RowStream, Survey
+from shroff.detect.deep.training import LearningTask, Training
 from shroff.detect.graph import DOUBLE, INPUT, Graph
+from shroff.detect.network import Arrays
 from shroff.detect.outlying import Side
+from shroff.detect.rows import as_labels
 from shroff.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -61,7 +55,7 @@ class Study:
     held: Rows
     fraud: Rows
     folder: Path | None
-    stream: Stream | None = None
+    stream: RowStream | None = None
     """Where `normal` is only a sample: all normal rows, batch by batch."""
 
     @property
@@ -74,15 +68,15 @@ class Study:
         """Held-out normal rows to watch the loss on, if there are any."""
         return {"normal": self.held} if len(self.held) else {}
 
-    def learn(self, problem: Problem, weights: library.Arrays, training: Training) -> library.Arrays:
+    def learn(self, task: LearningTask, weights: Arrays, training: Training) -> Arrays:
         """The weights after training, from the finished phase's file if the run was killed after it."""
         if self.folder is None:
-            return library.learn(problem, weights, training, stream=self.stream)
-        done = self.folder / f"{problem.name}.npz"
+            return library.learn(task, weights, training, stream=self.stream)
+        done = self.folder / f"{task.name}.npz"
         if done.exists():
             with np.load(done) as kept:
                 return {name.replace("|", "/"): kept[name] for name in kept.files}
-        learned = library.learn(problem, weights, training, self.folder, stream=self.stream)
+        learned = library.learn(task, weights, training, self.folder, stream=self.stream)
         part = done.with_suffix(".part.npz")
         np.savez(part, **{name.replace("/", "|"): array for name, array in learned.items()})  # type: ignore[arg-type]
         part.replace(done)
@@ -177,7 +171,7 @@ class NeuralDetector(Detector):
         normal, fraud = (self.inputs_.encode(rows).astype(np.float32) for rows in (found.normal, found.fraud))
         limit = self._farthest(normal)
         learn, held = self._hold(normal[_length(normal) <= limit])
-        stream = Stream(source, self.inputs_, found.normal_rows, self.seed, limit)
+        stream = RowStream(source, self.inputs_, found.normal_rows, self.seed, limit)
         self._learn(Study(learn, held, fraud, folder, stream))
         self.nominal_ = dict(nominal)
         self.n_features_in_ = columns
@@ -270,15 +264,7 @@ def _judged(given: Input | Parquet | str | Path) -> Iterator[tuple[Matrix, Label
 
 
 def _labels(y: npt.ArrayLike | None, rows: int) -> Labels | None:
-    if y is None:
-        return None
-    labels = np.asarray(y)
-    if labels.shape != (rows,):
-        raise DataError(f"expected y of shape [{rows}], one label per row of X, got {list(labels.shape)}")
-    fraud: Labels = labels == 1
-    if not np.all(fraud | (labels == 0)):
-        raise DataError("expected labels 0 or 1 in y, got other values")
-    return fraud
+    return None if y is None else as_labels(y, rows)
 
 
 def _claim(folder: Path, fingerprint: str) -> None:

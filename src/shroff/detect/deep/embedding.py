@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shroff.detect.arrays import Rows
 from shroff.detect.deep.ops import NumpyOps, Ops, Tensor, TrainingOps
-from shroff.detect.deep.training import Rows
 from shroff.detect.network import Arrays, Dense, Weights
 
 

@@ -8,8 +8,8 @@ from typing import Literal, Self
 
 import numpy as np
 
-from shroff.detect.base import Matrix
-from shroff.detect.deep.ops import Floats, NumpyOps, Ops, Tensor
+from shroff.detect.arrays import Floats, Matrix
+from shroff.detect.deep.ops import NumpyOps, Ops, Tensor
 from shroff.detect.deep.quantiles import Quantiles
 from shroff.detect.outlying import Side
 from shroff.errors import ConfigurationError

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shroff.detect.arrays import Floats32
 from shroff.detect.deep.ops import Formula, Tensor
-from shroff.detect.deep.stream import Stream
-from shroff.detect.deep.training import Problem, Training
+from shroff.detect.deep.stream import RowStream
+from shroff.detect.deep.training import LearningTask, Training
 from shroff.detect.deep.workers import Crew, batches, epoch_function, find_crew, plainly_built, ticks
+from shroff.detect.network import Arrays
 from shroff.errors import ConfigurationError, MissingExtra
-
-Arrays = dict[str, npt.NDArray[np.float32]]
 
 
 def _keras() -> Any:
@@ -157,7 +157,7 @@ class KerasOps:
         return self._keras.ops.take(table, at, axis=0)
 
 
-def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, *, streamed: bool) -> Any:
+def _learner(task: LearningTask, weights: Arrays, training: Training, steps: int, *, streamed: bool) -> Any:
     """A Keras model whose one step is a whole epoch: every batch is drawn inside it, so it never leaves the backend.
 
     All that is learned lies in one variable: an optimizer's work for it is then one operation of each kind, not one for
@@ -168,13 +168,13 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
         name: array
         for kind in ("/kernel", "/bias")
         for name, array in weights.items()
-        if name.endswith(kind) and problem.trains(name)
+        if name.endswith(kind) and task.trains(name)
     }
     kernels = sum(array.size for name, array in learned.items() if name.endswith("/kernel"))
 
     class Learner(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types
         def __init__(self) -> None:
-            super().__init__(name=problem.name)
+            super().__init__(name=task.name)
             self.seeds = keras.random.SeedGenerator(training.seed)
             self.crew = _crew(keras)
             self.flat = self._weight("learned", _flat(learned), trainable=True)
@@ -185,7 +185,7 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
             }
             self.built = True
 
-        def _weight(self, name: str, array: npt.NDArray[np.float32], *, trainable: bool) -> Any:
+        def _weight(self, name: str, array: Floats32, *, trainable: bool) -> Any:
             variable = self.add_weight(
                 shape=array.shape, initializer="zeros", trainable=trainable, name=name.replace("/", "_")
             )
@@ -197,13 +197,13 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
 
         def call(self, fed: Tensor, training: bool = False) -> Tensor:
             ops = KerasOps(seeds=self.seeds)
-            tables = problem.tables if training or not problem.held else problem.held
+            tables = task.tables if training or not task.held else task.held
             batch = {
                 name: fed if training and streamed and name == "normal" else ops.draw(constants[id(rows)], size(rows))
                 for name, rows in tables.items()
             }
             flat = keras.ops.convert_to_tensor(self.flat)
-            loss = problem.loss(ops, self.table(flat), batch) + problem.penalty(ops, flat[None, :kernels])
+            loss = task.loss(ops, self.table(flat), batch) + task.penalty(ops, flat[None, :kernels])
             self.add_loss(loss[0, 0])
             return fed
 
@@ -213,13 +213,11 @@ def _learner(problem: Problem, weights: Arrays, training: Training, steps: int, 
             else:
                 super().make_train_function(force)
 
-    def size(rows: npt.NDArray[np.float32]) -> int:
+    def size(rows: Floats32) -> int:
         return min(training.batch_size, max(len(rows), 2))
 
     constants = {
-        id(rows): keras.ops.convert_to_tensor(rows)
-        for tables in (problem.tables, problem.held)
-        for rows in tables.values()
+        id(rows): keras.ops.convert_to_tensor(rows) for tables in (task.tables, task.held) for rows in tables.values()
     }
     return Learner()
 
@@ -228,7 +226,7 @@ def _crew(keras: Any) -> Crew | None:
     return find_crew() if keras.backend.backend() == "tensorflow" else None
 
 
-def _flat(arrays: Arrays) -> npt.NDArray[np.float32]:
+def _flat(arrays: Arrays) -> Floats32:
     return np.concatenate([array.ravel() for array in arrays.values()])
 
 
@@ -241,9 +239,14 @@ def _unflat(keras: Any, flat: Tensor, shapes: Arrays) -> dict[str, Tensor]:
 
 
 def learn(
-    problem: Problem, weights: Arrays, training: Training, folder: Path | None = None, *, stream: Stream | None = None
+    task: LearningTask,
+    weights: Arrays,
+    training: Training,
+    folder: Path | None = None,
+    *,
+    stream: RowStream | None = None,
 ) -> Arrays:
-    """The weights that minimise the problem's loss, from `weights` on; its normal rows come from `stream` if given.
+    """The weights that minimise the task's loss, from `weights` on; its normal rows come from `stream` if given.
 
     With a folder, every epoch is saved there and a killed run goes on where it was; the losses are written for
     TensorBoard. Raises MissingExtra without Keras, ConfigurationError for an optimizer that Keras does not have.
@@ -251,7 +254,7 @@ def learn(
     if training.epochs == 0:
         return weights
     with _quiet():
-        return _learn(problem, weights, training, folder, stream)
+        return _learn(task, weights, training, folder, stream)
 
 
 @contextmanager
@@ -262,10 +265,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _learn(problem: Problem, weights: Arrays, training: Training, folder: Path | None, stream: Stream | None) -> Arrays:
+def _learn(
+    task: LearningTask, weights: Arrays, training: Training, folder: Path | None, stream: RowStream | None
+) -> Arrays:
     keras = _keras()
-    steps = _steps(problem, training, stream, _crew(keras))
-    learner = _learner(problem, weights, training, steps, streamed=stream is not None)
+    steps = _steps(task, training, stream, _crew(keras))
+    learner = _learner(task, weights, training, steps, streamed=stream is not None)
     whole = keras.backend.backend() == "tensorflow"
     # PyTorch's backend knows single steps only
     together = steps if keras.backend.backend() == "jax" and stream is None else 1
@@ -282,9 +287,9 @@ def _learn(problem: Problem, weights: Arrays, training: Training, folder: Path |
             epochs=training.epochs,
             shuffle=False,
             verbose=0,
-            validation_data=(np.zeros((max(1, steps // 5), 1), np.float32),) if problem.held else None,
+            validation_data=(np.zeros((max(1, steps // 5), 1), np.float32),) if task.held else None,
             validation_batch_size=1,
-            callbacks=_callbacks(keras, learner, problem, training, folder),
+            callbacks=_callbacks(keras, learner, task, training, folder),
         )
     read = keras.ops.convert_to_numpy
     return {name: read(keras.ops.convert_to_tensor(value)) for name, value in learner.table(learner.flat).items()}
@@ -294,10 +299,10 @@ def _ticks(calls: int, whole: bool) -> Any:
     return ticks() if whole else np.zeros((calls, 1), np.float32)
 
 
-def _steps(problem: Problem, training: Training, stream: Stream | None, crew: Crew | None) -> int:
+def _steps(task: LearningTask, training: Training, stream: RowStream | None, crew: Crew | None) -> int:
     """Steps of an epoch: enough of those in memory, one pass over a stream by all workers together."""
     if stream is None:
-        return training.steps(len(problem.tables["normal"]))
+        return training.steps(len(task.tables["normal"]))
     return max(training.min_steps, stream.rows // (training.batch_size * (1 if crew is None else crew.size)))
 
 
@@ -316,15 +321,15 @@ def _optimizer(keras: Any, training: Training, steps: int) -> Any:
 _CLIP = 10.0
 
 
-def _callbacks(keras: Any, learner: Any, problem: Problem, training: Training, folder: Path | None) -> list[Any]:
+def _callbacks(keras: Any, learner: Any, task: LearningTask, training: Training, folder: Path | None) -> list[Any]:
     callbacks = [_reseed(keras, learner, training.seed)]
-    if training.patience and problem.held:
+    if training.patience and task.held:
         callbacks.append(
             keras.callbacks.EarlyStopping("val_loss", patience=training.patience, restore_best_weights=True)
         )
     if folder is not None:
-        callbacks.append(keras.callbacks.BackupAndRestore(str(folder / "checkpoints" / problem.name)))
-        callbacks.append(_logs(keras, folder / "logs" / problem.name))
+        callbacks.append(keras.callbacks.BackupAndRestore(str(folder / "checkpoints" / task.name)))
+        callbacks.append(_logs(keras, folder / "logs" / task.name))
     return callbacks
 
 
@@ -360,13 +365,13 @@ def save(formula: Formula, folder: Path, *, columns: int) -> None:
     """`formula` as a TensorFlow SavedModel with a serving signature: `X` float32 [N, columns] to `score` [N]."""
     keras = _keras()
 
-    class Scorer(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types
+    class ScoringModel(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types
         def call(self, X: Tensor) -> Mapping[str, Tensor]:
             ops = KerasOps(dtype="float64")
             score = formula(ops, keras.ops.cast(X, "float64"))
             return {"score": keras.ops.cast(score[:, 0], "float32")}
 
-    scorer = Scorer()
+    scorer = ScoringModel()
     scorer(np.zeros((1, columns), np.float32))
     signature = [keras.InputSpec(shape=(None, columns), dtype="float32", name="X")]
     scorer.export(str(folder), format="tf_saved_model", input_signature=signature, verbose=False)

@@ -12,12 +12,12 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from shroff.detect.arrays import Floats
 from shroff.detect.graph import DOUBLE, INT64, Graph
 
 Tensor: TypeAlias = Any
 """An engine's own value: a NumPy array, a name in an ONNX graph, a Keras tensor."""
 
-Floats = npt.NDArray[np.float64]
 
 Formula: TypeAlias = "Callable[[Ops, Tensor], Tensor]"
 """A score in every engine: X [rows, columns] to [rows, 1]."""

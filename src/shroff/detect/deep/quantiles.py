@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from scipy.stats import norm
 
-from shroff.detect.base import Matrix
-from shroff.detect.deep.ops import Floats, Ops, Tensor
+from shroff.detect.arrays import Floats, Matrix
+from shroff.detect.deep.ops import Ops, Tensor
 
 _KNOTS = 65
 

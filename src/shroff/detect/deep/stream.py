@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shroff.detect.base import Labels, Matrix, training_matrix
+from shroff.detect.arrays import Labels, Matrix, Rows
+from shroff.detect.base import training_matrix
 from shroff.detect.deep.inputs import Inputs
-from shroff.detect.deep.training import Rows
 from shroff.errors import BadFile, DataError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Reservoir:
 
 
 @dataclass(frozen=True)
-class Stream:
+class RowStream:
     """The normal rows of a file as a network reads them; `seed` is of the order of its pieces."""
 
     source: Parquet

@@ -9,12 +9,10 @@ from math import ceil
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from shroff.detect.arrays import Rows
 from shroff.detect.deep.ops import Tensor, TrainingOps
 from shroff.errors import ConfigurationError
-
-Rows = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Problem(ABC):
+class LearningTask(ABC):
     """What a network minimises: a loss over batches drawn from tables of rows.
 
     `tables` has the rows to learn from, `normal` among them; `held` the same for rows held out, or nothing.

@@ -10,11 +10,9 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from shroff.detect.arrays import Floats32
 from shroff.detect.deep.ops import Tensor
-from shroff.detect.deep.stream import Stream
+from shroff.detect.deep.stream import RowStream
 from shroff.detect.deep.training import Training
 
 
@@ -51,13 +49,13 @@ def find_crew() -> Crew | None:
     return Crew(tensorflow, cluster) if len(cluster.cluster_spec().as_dict().get("worker", ())) > 1 else None
 
 
-def batches(stream: Stream, training: Training, crew: Crew | None) -> Any:
+def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
     """The stream's rows in shuffled batches without end, a `tf.data.Dataset`; every worker has an order of its own."""
     tensorflow = import_module("tensorflow")
     mine = stream if crew is None else replace(stream, seed=stream.seed + crew.index)
     signature = tensorflow.TensorSpec((None, stream.inputs.width), tensorflow.float32)
 
-    def pieces() -> Iterator[npt.NDArray[np.float32]]:
+    def pieces() -> Iterator[Floats32]:
         for epoch in count():
             yield from mine.encoded(epoch)
 
