@@ -22,7 +22,8 @@ def test_the_committed_pages_are_those_that_are_generated() -> None:
         assert committed[name] == text, f"{name} is not what the code says now: run `make reference`"
 
 
-@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if ">>>" in text])
+# examples of detectors are their docstrings, which doctest runs as they stand
+@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if ">>>" in text and name != "detectors.md"])
 def test_examples_run_as_they_are_copied(name: str) -> None:
     examples = PAGES[name].replace("```", "\n")
     test = doctest.DocTestParser().get_doctest(examples, {}, name, name, 0)

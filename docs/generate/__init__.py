@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from docs.generate import commands, features, language, settings
+from docs.generate import commands, detectors, features, language, settings
 from docs.generate.docstrings import page, table
 
 from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql
@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
     definitions = {f"{name}.md": page(thing) for name, thing in _DEFINITIONS.items()}
     aggregates = features.pages()
     definitions["entity.md"] += "\n## Aggregates\n\n" + _links(aggregates) + "\n"
-    found = definitions | aggregates | language.pages() | settings.pages() | commands.pages()
+    found = definitions | aggregates | detectors.pages() | language.pages() | settings.pages() | commands.pages()
     return found | {"README.md": _contents(found)}
 
 
@@ -45,7 +45,7 @@ def _contents(found: dict[str, str]) -> str:
     parts = [
         "# Reference",
         "What a project is written with, one page each. `make reference` generates these pages from the code.",
-        "## Definitions, language, settings",
+        "## Definitions, detectors, language, settings",
         links(""),
         "## Aggregates: the methods of `Entity`",
         links("aggregates"),

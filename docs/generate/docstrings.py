@@ -86,7 +86,8 @@ def parameters(documented: Callable[..., Any], meanings: Mapping[str, str]) -> l
 def type_name(annotation: object) -> str:
     """An annotation as a reader writes it."""
     text = annotation if isinstance(annotation, str) else _written(annotation)
-    return re.sub(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", text)
+    short = re.sub(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", text)
+    return re.sub(r"^Optional\[(.*)\]$", r"\1 | None", short)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

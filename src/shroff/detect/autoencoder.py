@@ -37,20 +37,89 @@ class _Rebuild(LearningTask):
 class Autoencoder(NeuralDetector):
     """Score by the error with which a bottleneck network rebuilds the payment.
 
-    The score is log(1 + squared error / a normal row's). Known frauds, where `y` tells them, are left out.
+    The score is log(1 + squared error / a typical normal row's). Known frauds, where `y` names
+    them, are left out of training. Use it as the published yardstick among neural detectors.
 
-    n_outputs: width of the bottleneck; None for half the inputs, at most 32. noise: standard deviation of the noise on
-    the inputs in training, in those of a column (Vincent et al., 2008). n_neurons, n_layers, activation, batch_norm,
-    dropout_rate: hidden layers of encoder and decoder. l1, l2: penalties of the kernels. epochs: passes over the normal
-    rows. batch_size: rows a step. learning_rate: the first, falling along a cosine. optimizer: Keras' name. patience:
-    epochs without a better loss on a tenth held out before training stops, 0 for never. scaling: of numeric columns,
-    `"z-score"` or `"quantile"` (normal scores of their ranks). side: `"upper"` where only much of an input is
-    suspicious. contamination: share of the training rows, those farthest out, that nothing is learned from: frauds that
-    nobody has found. seed: of weights and batches.
+    Parameters
+    ----------
+    n_outputs : int | None, default=None
+        Width of the bottleneck, from 1; None: half the inputs, at most 32. Lower it where frauds
+        are rebuilt too well.
+    noise : float, default=0.1
+        Standard deviation of the noise on the inputs in training, in those of a column, from 0.
+        Raise it against overfitting.
+    n_neurons : int, default=64
+        Units of each hidden layer, from 1.
+    n_layers : int, default=1
+        Hidden layers of each network, from 0.
+    activation : str, default='leaky_relu'
+        Activation of the hidden layers: `leaky_relu`, `relu`, `elu`, `silu` or `tanh`.
+    batch_norm : bool, default=False
+        Whether hidden units are standardised over each batch. Try it where training does not
+        settle.
+    dropout_rate : float, default=0.0
+        Share of hidden units left out of a step, from 0 to below 1. Raise it against overfitting.
+    l1 : float, default=0.0
+        L1 penalty of the kernels, from 0.
+    l2 : float, default=1e-06
+        L2 penalty of the kernels, from 0.
+    epochs : int, default=40
+        Passes over the normal rows, from 0.
+    batch_size : int, default=128
+        Rows per step, from 2.
+    learning_rate : float, default=0.003
+        Size of the first step, above 0; it falls to 0 along a cosine. Lower it where the loss
+        jumps.
+    optimizer : str, default='adam'
+        Keras' name of the optimizer, such as `adam`, `rmsprop` or `sgd`.
+    patience : int, default=0
+        Epochs without a lower loss on a held-out tenth of the normal rows before training stops; 0:
+        never.
+    scaling : Literal['z-score', 'quantile'], default='z-score'
+        How numeric columns are scaled. `"quantile"` takes the normal scores of their ranks: set it
+        where inputs are flags and counts that are mostly 0.
+    side : Literal['both', 'upper'], default='both'
+        `"upper"` counts only values above the middle as unusual: set it where a low value is never
+        suspicious.
+    contamination : float, default=0.0
+        Share of the training rows, those farthest out, that are left out of training, from 0 to
+        below 0.5. Set it where the training rows hold frauds that nobody has labelled.
+    seed : int, default=0
+        Seed of weights and batches.
 
-    Sakurada and Yairi, Anomaly Detection Using Autoencoders with Nonlinear Dimensionality Reduction, 2014.
+    Attributes
+    ----------
+    inputs_ : Inputs
+        How a row is encoded for the networks.
+    encoder_ : Dense
+        The network from a row to the bottleneck.
+    decoder_ : Dense
+        The network back.
+    weights_ : dict of str to ndarray of float32
+        The weights of both by name.
+    typical_ : float
+        The squared error of a typical normal row.
 
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets a parameter out of range.
+    DataError
+        `fit` gets fewer than 2 normal rows.
+    MissingExtra
+        Keras is not installed.
+
+    References
+    ----------
+    Sakurada and Yairi, Anomaly Detection Using Autoencoders with Nonlinear Dimensionality
+        Reduction, 2014.
+    Vincent et al., Extracting and Composing Robust Features with Denoising Autoencoders, 2008
+        (`noise`).
+
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import Autoencoder
     >>> t = np.random.default_rng(0).normal(size=400)
     >>> X = np.column_stack([t, t, -t]).astype(np.float32)
     >>> autoencoder = Autoencoder(n_outputs=1, epochs=20).fit(X)

@@ -32,11 +32,25 @@ ALL_NUMERIC: Mapping[int, int] = MappingProxyType({})
 
 
 class Detector(FraudClassifier, ABC):
-    """What a detector can do: `fit`, `score`, `to_onnx`, and by these what scikit-learn asks of a classifier.
+    """The contract of a detector: `fit`, `score`, `to_onnx`, and through them a scikit-learn classifier.
 
     The constructor only stores its keyword arguments (so scikit-learn's `clone` and `get_params` work);
-    `fit` validates and learns, and what it learns has a name that ends in `_`, `n_features_in_` (the number
-    of columns) among them. `check_detector` tests all of this, for our detectors and for yours.
+    `fit` validates and learns. `check_detector` tests all of this, for our detectors and for yours.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns of `X`.
+    nominal_ : dict of int to int
+        Number of codes by nominal column.
+    classes_ : ndarray, [2]
+        The labels 0 and 1, in the type of `y`.
+    feature_names_in_ : ndarray of str, [columns]
+        Names of the columns, where `X` was a table that has them.
+    learned_rows_ : ndarray of float32, [rows, columns]
+        At most 1,000 training rows, from which `flag_above` is computed.
+    capped_ : tuple of str
+        The limits that `fit` ran into, in words: passes of a solver, rows drawn.
     """
 
     name: ClassVar[str]
@@ -52,7 +66,6 @@ class Detector(FraudClassifier, ABC):
     """SQL conditions wanted as the columns of `X`, in place of the shared preparation; most want none."""
 
     capped_: tuple[str, ...] = ()
-    """The limits that the last `fit` ran into, in words: passes of a solver, rows it drew."""
 
     search_space: ClassVar[Space] = MappingProxyType({})
     """The parameters worth tuning, with the values worth trying."""

@@ -25,22 +25,53 @@ if TYPE_CHECKING:
 class Blend(Detector):
     """Score by several detectors together.
 
-    how: `"stack"` weighs their scores by a logistic regression on out-of-fold scores, so that the score is a log-odds
-    and the weights are what each adds to the others. `"rank"` averages how rare a score as high is: -log of the share
-    of (out-of-fold) training scores that are at least as high; every detector counts alike, and where none of them
-    needs labels, neither does the blend. folds: parts of the training rows for out-of-fold scores; every detector is
-    trained once per fold and once on all rows. seed: of the folds.
+    Every detector is trained once per fold, for out-of-fold scores, and once on all rows. Where no
+    detector needs labels and `how="rank"`, the blend needs none either, and learns from the scores
+    of the training rows.
 
-    `fit` raises ConfigurationError for fewer than two detectors, or one that states SQL conditions of its own.
+    Parameters
+    ----------
+    detectors : Sequence[Detector]
+        The unfitted detectors, at least two, none with SQL conditions of its own.
+    how : Literal['stack', 'rank'], default='stack'
+        `"stack"` weighs the scores by a logistic regression on out-of-fold scores, so the score is
+        a log-odds. `"rank"` averages -log of the share of training scores that are at least as
+        high, so every detector counts alike.
+    folds : int, default=3
+        Folds of the training rows for out-of-fold scores, from 2; fewer where frauds are fewer.
+    seed : int, default=0
+        Seed of the folds; each detector has its own.
 
-    Wolpert, Stacked Generalization, 1992; Aggarwal and Sathe, Theoretical Foundations and Algorithms for Outlier
-    Ensembles, 2015 (ranks).
+    Attributes
+    ----------
+    detectors_ : list of Detector
+        The detectors, fitted on all rows.
+    maps_ : list
+        What each detector's score adds to the blend: a piecewise linear function.
+    intercept_ : float
+        The blended score where every detector adds 0.
 
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets fewer than two detectors, one with SQL conditions, or no labels where it needs
+        them.
+    DataError
+        `fit` gets fewer than 2 frauds or 2 genuine rows.
+
+    References
+    ----------
+    Wolpert, Stacked Generalization, 1992.
+    Aggarwal and Sathe, Theoretical Foundations and Algorithms for Outlier Ensembles, 2015
+        (`"rank"`).
+
+    Examples
+    --------
+    >>> from shroff.detect import Blend, LogisticRegression, Mahalanobis
     >>> from shroff.detect.checks import planted
-    >>> from shroff.detect.linear import LogisticRegression
-    >>> from shroff.detect.mahalanobis import Mahalanobis
     >>> X, fraud, nominal = planted()
-    >>> blend = Blend([LogisticRegression(), Mahalanobis()], how="stack").fit(X, fraud, nominal=nominal)
+    >>> blend = Blend([LogisticRegression(), Mahalanobis()], how="stack")
+    >>> blend = blend.fit(X, fraud, nominal=nominal)
     >>> bool(blend.score(X)[fraud].min() > blend.score(X)[~fraud].mean())
     True
     """

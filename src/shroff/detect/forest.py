@@ -22,18 +22,48 @@ if TYPE_CHECKING:
 
 
 class IsolationForest(Detector):
-    """Score by how few random cuts isolate a row, averaged over trees (scikit-learn).
+    """Score by how few random cuts isolate a row, averaged over trees.
 
-    The score is minus the mean number of cuts, over the number that an average row of the sample takes: -1 is
-    average, nearer 0 is more suspicious. Inputs enter as `Outlying` says: codes by how rare they are, and with
-    `side="upper"` only what lies above the mean. `y` is ignored.
+    scikit-learn's isolation forest. The score is minus the mean number of cuts, divided by the
+    number that an average row of the sample takes: -1 is average, nearer 0 is more suspicious.
+    Numeric columns enter as they are, missing values at 0 (the mean, after `Preparation`); nominal
+    ones by how rare their code is. `y` is ignored. Use it as a sober baseline without labels.
 
-    n_trees: number of trees. sample: rows a tree is grown on. columns: share of the inputs a tree may cut. seed: of
-    rows, inputs and cuts.
+    Parameters
+    ----------
+    n_trees : int, default=200
+        Number of trees, from 1. More make the score steadier.
+    sample : int, default=256
+        Rows that a tree is grown on, from 1; all where there are fewer. Raise it where frauds
+        resemble normal rows.
+    columns : float, default=1.0
+        Share of the inputs that a tree may cut, above 0 to 1. Lower it where many inputs are noise.
+    side : Literal['both', 'upper'], default='both'
+        `"upper"` counts only values above the mean as unusual: set it where a low value is never
+        suspicious.
+    seed : int, default=0
+        Seed of drawn rows, inputs and cuts.
 
+    Attributes
+    ----------
+    outlying_ : Outlying
+        How each input is read as a number.
+    trees_ : list
+        The trees, with the score of each leaf.
+
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets an unknown `side`.
+
+    References
+    ----------
     Liu, Ting and Zhou, Isolation Forest, 2008.
 
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import IsolationForest
     >>> X = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
     >>> IsolationForest().fit(X).score([[0.0, 0.0], [4.0, 4.0]]).round(1)
     array([-1.3, -0.4])

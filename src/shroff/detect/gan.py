@@ -26,34 +26,114 @@ LossType = Literal["cross_entropy", "least_squares", "wasserstein_gp", "fence"]
 
 
 class GAN(NeuralDetector):
-    """Score by a discriminator that learned normal payments against a generator's and blurred ones.
+    """Score by a discriminator that tells normal payments from generated and blurred ones.
 
-    The discriminator reads a row's energy: log(1 + soft squared distance, in its feature space, to centres of real
-    rows / a normal row's). A row is held for real where its energy is low, so the energy is the score, next to the
-    error with which the generator can rebuild the row from an encoder's noise where `reconstruction` is above 0.
+    The discriminator reads a row's energy: log(1 + soft squared distance, in its feature space, to
+    centres of real rows / a typical normal row's). It takes rows of low energy for real, so the
+    energy is the score; with `reconstruction`, the error with which the generator rebuilds the row
+    is added. An energy, unlike a free logit, also judges rows that no generator has shown it. Known
+    frauds, where `y` names them, are shown as not real.
 
-    Made for detection, each with a switch:
+    Parameters
+    ----------
+    loss_type : Literal['cross_entropy', 'least_squares', 'wasserstein_gp', 'fence'], default='fence'
+        The game's loss. With `"fence"` the generator aims at the border of the normal rows; with
+        the others, at their middle.
+    blur : float, default=0.5
+        Share of the rows shown as not real that are normal rows with noise of many sizes, from 0 to
+        below 1; the others are the generator's.
+    reconstruction : float, default=0.0
+        Weight of the error with which the generator rebuilds a row from an encoder's noise, from 0,
+        which trains no encoder.
+    n_noise : int, default=16
+        Width of the generator's noise, from 1.
+    n_centres : int, default=256
+        Centres of real rows in the feature space, from 1; fewer where rows are few. Raise it where
+        payments come in many normal kinds.
+    residual : bool, default=True
+        Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
+        a point.
+    guard : float, default=3.0
+        Weight of the penalty on latent directions that shrink below their first spread, from 0.
+    n_neurons : int, default=64
+        Units of each hidden layer, from 1.
+    n_layers : int, default=2
+        Hidden layers of each network, from 0.
+    n_outputs : int, default=64
+        Width of the learned space, from 1; at most that of the inputs.
+    activation : str, default='leaky_relu'
+        Activation of the hidden layers: `leaky_relu`, `relu`, `elu`, `silu` or `tanh`.
+    batch_norm : bool, default=False
+        Whether hidden units are standardised over each batch. Try it where training does not
+        settle; `"wasserstein_gp"` refuses it.
+    dropout_rate : float, default=0.0
+        Share of hidden units left out of a step, from 0 to below 1. Raise it against overfitting.
+    l1 : float, default=0.0
+        L1 penalty of the kernels, from 0.
+    l2 : float, default=1e-06
+        L2 penalty of the kernels, from 0.
+    epochs : int, default=5
+        Passes over the normal rows, from 0.
+    batch_size : int, default=128
+        Rows per step, from 2.
+    learning_rate : float, default=0.001
+        Size of the first step, above 0; it falls to 0 along a cosine. Lower it where the loss
+        jumps.
+    optimizer : str, default='adam'
+        Keras' name of the optimizer, such as `adam`, `rmsprop` or `sgd`.
+    patience : int, default=0
+        Epochs without a lower loss on a held-out tenth of the normal rows before training stops; 0:
+        never.
+    scaling : Literal['z-score', 'quantile'], default='z-score'
+        How numeric columns are scaled. `"quantile"` takes the normal scores of their ranks: set it
+        where inputs are flags and counts that are mostly 0.
+    side : Literal['both', 'upper'], default='both'
+        `"upper"` counts only values above the middle as unusual: set it where a low value is never
+        suspicious.
+    contamination : float, default=0.0
+        Share of the training rows, those farthest out, that are left out of training, from 0 to
+        below 0.5. Set it where the training rows hold frauds that nobody has labelled.
+    seed : int, default=0
+        Seed of weights, centres, noise and batches.
 
-    - an energy to real rows in place of a free logit (Zhao et al., Energy-based GAN, 2017; distance in the features of
-      the discriminator as in Schlegl et al., AnoGAN, 2017): it also judges what no generator has shown it.
-    - `loss_type="fence"`: the generator aims at the border of the normal rows, not at their midst (Ngo et al., 2019).
-    - `blur`: share of the rows shown as not real that are normal rows with noise of many sizes on them.
-    - `reconstruction`: weight of the encoder's term (Schlegl et al., f-AnoGAN, 2019; Zenati et al., ALAD, 2018).
-    - `residual`, `guard`: features keep distances and their spread, as in `DeepSVDD`.
+    Attributes
+    ----------
+    inputs_ : Inputs
+        How a row is encoded for the networks.
+    features_ : Embedding
+        The discriminator's network, with its residual.
+    generator_ : Dense
+        The generator.
+    encoder_ : Dense
+        The network from a row to the generator's noise.
+    weights_ : dict of str to ndarray of float32
+        The weights that the score reads, by name.
+    centres_ : Centres
+        The centres, and the distance of a typical normal row.
+    typical_ : float
+        The squared reconstruction error of a typical normal row; 1 without `reconstruction`.
 
-    loss_type: `"fence"`, `"cross_entropy"`, `"least_squares"` or `"wasserstein_gp"`. n_noise: width of the generator's
-    noise. n_centres: of real rows in the feature space. n_neurons, n_layers, activation, batch_norm, dropout_rate:
-    hidden layers of each network. n_outputs: width of the feature space, at most that of the inputs. l1, l2: penalties
-    of the kernels. epochs: passes over the normal rows. batch_size: rows a step, of each kind. learning_rate: the
-    first, falling along a cosine. optimizer: Keras' name. patience: epochs without a better loss on a tenth held out
-    before training stops, 0 for never. scaling: of numeric columns, `"z-score"` or `"quantile"` (normal scores of their
-    ranks). side: `"upper"` where only much of an input is suspicious. contamination: share of the training rows, those
-    farthest out, that nothing is learned from: frauds that nobody has found. seed: of weights, centres, noise and
-    batches. Known frauds, where `y` tells them, are shown as not real.
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets a parameter out of range.
+    DataError
+        `fit` gets fewer than 2 normal rows.
+    MissingExtra
+        Keras is not installed.
 
+    References
+    ----------
     Goodfellow et al., Generative Adversarial Nets, 2014.
+    Zhao et al., Energy-based Generative Adversarial Network, 2017 (energy).
+    Schlegl et al., Unsupervised Anomaly Detection with Generative Adversarial Networks, 2017, and
+        f-AnoGAN, 2019 (`reconstruction`).
+    Ngo et al., Fence GAN: Towards Better Anomaly Detection, 2019 (`"fence"`).
 
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import GAN
     >>> X = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     >>> gan = GAN(n_centres=8, epochs=2).fit(X)
     >>> bool(gan.score([[6.0, 6.0]])[0] > gan.score(X).max())

@@ -19,16 +19,50 @@ if TYPE_CHECKING:
 
 
 class LogisticRegression(Detector):
-    """Score by log-odds that are linear in the inputs (scikit-learn, L2, lbfgs).
+    """Score by log-odds that are linear in the inputs.
 
-    Each numeric column enters as it is, with its missing values at 0 (the mean, after `Preparation`), and
-    once more as a missing indicator if it had missing values in training. Each nominal column enters
-    one-hot, a weight per code.
+    scikit-learn's logistic regression with an L2 penalty, solved by lbfgs. A numeric column enters
+    as it is, its missing values at 0 (the mean, after `Preparation`), and once more as a missing
+    indicator if it had missing values in training. A nominal column enters one-hot, with a weight
+    per code. Use it as the yardstick of the field.
 
-    C: inverse strength of the L2 penalty. max_iter: limit of lbfgs steps; scikit-learn's
-    ConvergenceWarning and `capped_` tell when it was too low. class_weight: `"balanced"` or `None`.
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the L2 penalty, above 0. Lower it where figures on the test part fall
+        behind the training part.
+    max_iter : int, default=1000
+        Most steps of lbfgs, from 1. Raise it where `capped_` names it.
+    class_weight : str | None, default=None
+        `"balanced"` gives frauds as much weight as genuine rows; None weighs every row alike.
+        Balanced log-odds are too high until they are calibrated.
 
+    Attributes
+    ----------
+    expansion_ : Expansion
+        How a row becomes numbers: gaps filled and flagged, codes one-hot.
+    weights_ : ndarray of float64, [width, 1]
+        The weight of each expanded input, in log-odds.
+    intercept_ : float
+        The log-odds of a row of zeros.
+    n_iter_ : int
+        Steps that lbfgs took.
+
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets no labels.
+    DataError
+        `fit` gets labels of one class.
+
+    References
+    ----------
+    Cox, The Regression Analysis of Binary Sequences, 1958.
+
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import LogisticRegression
     >>> X = np.array([[-1.0], [0.0], [np.nan], [3.0]], dtype=np.float32)
     >>> LogisticRegression().fit(X, [0, 0, 0, 1]).score(X).round(2)
     array([-2.87, -1.93, -2.05,  0.87])

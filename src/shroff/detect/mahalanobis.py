@@ -22,17 +22,51 @@ _STEPS = 5  # after so many re-fits the kept rows hardly change
 
 
 class Mahalanobis(Detector):
-    """Score by the distance to the mean, in standard deviations along the axes of a robust, shrunk covariance.
+    """Score by the distance to the mean, in standard deviations along the axes of a robust covariance.
 
-    Mean and covariance are those of the share `keep` of rows that lie nearest, found by refitting a few times, so
-    that a few frauds among the training rows do not hide themselves; the covariance is drawn by `shrinkage` towards
-    equal, uncorrelated inputs, so that it can be inverted whatever the inputs. Inputs enter as `Outlying` says: codes
-    by how rare they are, and with `side="upper"` only what lies above the mean. `y` is ignored.
+    Mean and covariance are those of the rows that lie nearest, found by refitting a few times, so
+    that a few frauds among the training rows do not hide themselves. Shrinkage keeps the covariance
+    invertible whatever the inputs. Numeric columns enter as they are, missing values at 0 (the
+    mean, after `Preparation`); nominal ones by how rare their code is. `y` is ignored. Use it as a
+    sober baseline without labels.
 
-    Rousseeuw and Van Driessen, A Fast Algorithm for the Minimum Covariance Determinant Estimator, 1999 (the
-    concentration step); Ledoit and Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices, 2004
-    (the target).
+    Parameters
+    ----------
+    keep : float, default=0.99
+        Share of the nearest rows that mean and covariance are computed from, from 0.5 to 1. Lower
+        it where more of the training rows may be fraud.
+    shrinkage : float, default=0.1
+        Share of the way to a covariance of equal, uncorrelated inputs, from 0 to 1. Raise it where
+        rows are few.
+    side : Literal['both', 'upper'], default='both'
+        `"upper"` counts only values above the mean as unusual: set it where a low value is never
+        suspicious.
 
+    Attributes
+    ----------
+    outlying_ : Outlying
+        How each input is read as a number.
+    mean_ : ndarray of float64, [columns]
+        The mean of the rows kept.
+    whitening_ : ndarray of float64, [columns, columns]
+        `(values - mean_) @ whitening_` has the identity as its covariance.
+
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets `keep`, `shrinkage` or `side` out of range.
+
+    References
+    ----------
+    Rousseeuw and Van Driessen, A Fast Algorithm for the Minimum Covariance Determinant Estimator,
+        1999 (concentration steps).
+    Ledoit and Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices, 2004
+        (shrinkage target).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shroff.detect import Mahalanobis
     >>> X = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
     >>> Mahalanobis(keep=1.0, shrinkage=0.0).fit(X).score([[0.0, 0.0], [3.0, 4.0]]).round(1)
     array([0. , 5.1])

@@ -21,26 +21,68 @@ if TYPE_CHECKING:
 
 
 class MLP(Detector):
-    """Score by the logit of a rectified feed-forward network, trained by back-propagation.
+    """Score by the logit of a feed-forward network with rectified hidden layers.
 
-    Inputs enter as in `LogisticRegression`; the first layer's weights of a nominal column are an embedding of its
-    codes.
+    Trained by back-propagation, without a deep-learning library. Inputs enter as in
+    `LogisticRegression`; the first layer's weights of a nominal column are an embedding of its
+    codes. Use it for smooth interactions, and beside trees in a `Blend`.
 
-    hidden: units of each hidden layer. epochs, batch_size, learning_rate: Adam's passes over the rows, rows per step
-    (fewer where a pass would have less than 50 steps) and first step size, which falls to 0 along a cosine. dropout:
-    share of hidden units left out of a step. l2: weight decay. loss: `"log"`, or `"focal"`, which turns from rows that
-    are right already the more the larger `focus` is. class_weight: `"balanced"`, a number (how much more a fraud
-    weighs), or None. networks: networks of different seeds whose logits are averaged. seed: of weights, order and
-    dropout.
+    Parameters
+    ----------
+    hidden : Sequence[int], default=(64,)
+        Units of each hidden layer, at least one layer of at least 1.
+    epochs : int, default=20
+        Passes over the rows, from 1. Raise it where the training part is not yet learned.
+    batch_size : int, default=256
+        Rows per step, from 1; fewer where a pass would have less than 50 steps.
+    learning_rate : float, default=0.002
+        Size of Adam's first step, above 0; it falls to 0 along a cosine.
+    dropout : float, default=0.2
+        Share of hidden units left out of a step, from 0 to below 1. Raise it against overfitting.
+    l2 : float, default=0.001
+        Decoupled weight decay, from 0. Raise it against overfitting.
+    loss : Literal['log', 'focal'], default='log'
+        `"focal"` lets rows that are already right count less, which helps where frauds are very
+        few.
+    focus : float, default=2.0
+        Exponent of the focal loss, from 0. Higher values leave right rows out sooner.
+    class_weight : float | str | None, default=None
+        How much more a fraud weighs than a genuine row: a number above 0, `"balanced"` for equal
+        totals, None for 1.
+    networks : int, default=1
+        Networks of different seeds whose logits are averaged, from 1. More are steadier and cost as
+        much more time.
+    seed : int, default=0
+        Seed of first weights, order of rows and dropout.
 
-    Kingma and Ba, Adam, 2015; Srivastava et al., Dropout, 2014; Lin et al., Focal Loss for Dense Object Detection,
-    2017.
+    Attributes
+    ----------
+    expansion_ : Expansion
+        How a row becomes numbers: gaps filled and flagged, codes one-hot.
+    layers_ : list of list of (ndarray, ndarray)
+        Weights [inputs, outputs] and biases [outputs] of each layer of each network, float64.
 
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets no labels, or a parameter out of range.
+    DataError
+        `fit` gets labels of one class.
+
+    References
+    ----------
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015.
+    Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting, 2014.
+    Lin et al., Focal Loss for Dense Object Detection, 2017.
+
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import MLP
     >>> X = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
     >>> fraud = np.abs(X[:, 0]) > 1.5
-    >>> network = MLP(hidden=(8,), epochs=60, batch_size=50, learning_rate=0.02, dropout=0.0).fit(X, fraud)
-    >>> (network.score([[-2.5, 0.0], [0.0, 0.0], [2.5, 0.0]]) > 0).tolist()
+    >>> network = MLP(hidden=(8,), epochs=60, batch_size=50, learning_rate=0.02, dropout=0.0)
+    >>> (network.fit(X, fraud).score([[-2.5, 0.0], [0.0, 0.0], [2.5, 0.0]]) > 0).tolist()
     [True, False, True]
     """
 

@@ -22,17 +22,51 @@ _BLOCK = 2048  # rows at a time: each has a distance to every reference row
 
 
 class KNN(Detector):
-    """Score by the Euclidean distance to the `k` nearest of a sample of training rows.
+    """Score by the Euclidean distance to the nearest of a sample of training rows.
 
-    At most `sample` training rows are kept, so that a payment is compared with a bounded number; a smaller sample also
-    holds fewer frauds to resemble. Inputs enter as `Outlying` says: codes by how rare they are, and with
-    `side="upper"` only what lies above the mean. `y` is ignored.
+    A payment is compared with a bounded number of training rows; a smaller sample also holds fewer
+    frauds to resemble. Numeric columns enter as they are, missing values at 0 (the mean, after
+    `Preparation`); nominal ones by how rare their code is. `y` is ignored. Use it as a sober
+    baseline without labels; it is hard to beat.
 
-    distance: `"largest"`, to the k-th neighbour, or `"mean"` of all k. seed: of the sample.
+    Parameters
+    ----------
+    k : int, default=5
+        Neighbours, from 1 to the rows kept. Raise it where frauds come in groups that would
+        resemble each other.
+    distance : Literal['largest', 'mean'], default='largest'
+        `"largest"` is the distance to the k-th neighbour, `"mean"` that to all k, which is
+        steadier.
+    sample : int, default=2000
+        Most training rows kept, from 1. Time per payment grows with it.
+    side : Literal['both', 'upper'], default='both'
+        `"upper"` counts only values above the mean as unusual: set it where a low value is never
+        suspicious.
+    seed : int, default=0
+        Seed of the sample.
 
-    Ramaswamy, Rastogi and Shim, Efficient Algorithms for Mining Outliers from Large Data Sets, 2000; Angiulli and
-    Pizzuti, Fast Outlier Detection in High Dimensional Spaces, 2002.
+    Attributes
+    ----------
+    outlying_ : Outlying
+        How each input is read as a number.
+    references_ : ndarray of float64, [sample, columns]
+        The training rows kept.
 
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets `k`, `distance` or `side` out of range.
+
+    References
+    ----------
+    Ramaswamy, Rastogi and Shim, Efficient Algorithms for Mining Outliers from Large Data Sets,
+        2000.
+    Angiulli and Pizzuti, Fast Outlier Detection in High Dimensional Spaces, 2002.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shroff.detect import KNN
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [10.0]], dtype=np.float32)
     >>> KNN(k=2).fit(X).score([[1.5], [8.0]])
     array([0.5, 5. ])

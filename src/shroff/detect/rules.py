@@ -20,11 +20,27 @@ if TYPE_CHECKING:
 class Rules(Detector):
     """Count how many of the analyst's conditions hold.
 
-    `X` has one column per condition, in their order: 1 where it holds, 0 where it does not, NaN where it is
-    unknown (three-valued logic), which counts as not holding. Nothing is learned, so `y` is ignored.
-    `fit` raises ConfigurationError without conditions, DataError for another number of columns.
+    `X` has one column per condition, in their order: 1 where it holds, 0 where it does not, NaN
+    where it is unknown (three-valued logic), which counts as not holding. Nothing is learned and
+    `y` is ignored. The score is a count, so one condition is enough for `predict`. Use it as the
+    yardstick that every analyst understands.
 
+    Parameters
+    ----------
+    conditions : Sequence[str]
+        SQL conditions over the columns and features of a payment, at least one.
+
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets no conditions.
+    DataError
+        `fit` gets another number of columns than conditions.
+
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import Rules
     >>> rules = Rules(["amount > 50000", "card_count_1d > 3"])
     >>> rules.fit([[1, 0]]).score([[0, 0], [1, np.nan], [1, 1]])
     array([0., 1., 2.])

@@ -72,29 +72,104 @@ _TINY = 1e-3
 class DeepSVDD(NeuralDetector):
     """Score by the distance, in a learned space, to the centres around which normal payments gather.
 
-    A network without biases is pretrained as an autoencoder's encoder, centres are set among the normal rows, and the
-    network is trained to pull normal rows to them: Deep SVDD. The score is log(1 + squared distance / a normal row's).
+    A network without biases is trained to pull normal rows to centres set among them: Deep SVDD.
+    Known frauds, where `y` names them, are pushed away: Deep SAD. The score is log(1 + squared
+    distance / a typical normal row's). Beyond the papers, several centres by k-means replace the
+    one sphere, `residual` keeps distances and `guard` their spread; `n_centres=1, residual=False,
+    guard=0.0` is the paper's method.
 
-    Added to the paper's method, each with a switch:
+    Parameters
+    ----------
+    objective : Literal['one_class', 'soft_boundary'], default='one_class'
+        `"one_class"` minimises the mean distance, `"soft_boundary"` the distance beyond the radius
+        that leaves the share `nu` of normal rows outside.
+    n_centres : int, default=256
+        Centres of normal rows, from 1; fewer where rows are few. Raise it where payments come in
+        many normal kinds.
+    residual : bool, default=True
+        Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
+        a point.
+    guard : float, default=3.0
+        Weight of the penalty on latent directions that shrink below their first spread, from 0.
+    nu : float, default=0.05
+        Share of normal rows outside a soft boundary, above 0 and below 1.
+    eta : float, default=1.0
+        Weight of known frauds, from 0, which ignores them.
+    n_neurons : int, default=64
+        Units of each hidden layer, from 1.
+    n_layers : int, default=2
+        Hidden layers of each network, from 0.
+    n_outputs : int, default=64
+        Width of the learned space, from 1; at most that of the inputs.
+    activation : str, default='leaky_relu'
+        Activation of the hidden layers: `leaky_relu`, `relu`, `elu`, `silu` or `tanh`.
+    batch_norm : bool, default=False
+        Whether hidden units are standardised over each batch. Try it where training does not
+        settle.
+    dropout_rate : float, default=0.0
+        Share of hidden units left out of a step, from 0 to below 1. Raise it against overfitting.
+    l1 : float, default=0.0
+        L1 penalty of the kernels, from 0.
+    l2 : float, default=1e-06
+        L2 penalty of the kernels, from 0.
+    epochs : int, default=20
+        Passes over the normal rows, from 0.
+    pretrain_epochs : int, default=0
+        Passes over the normal rows as an autoencoder's encoder before; 0: none.
+    batch_size : int, default=128
+        Rows per step, from 2.
+    learning_rate : float, default=0.0003
+        Size of the first step, above 0; it falls to 0 along a cosine. Lower it where the loss
+        jumps.
+    optimizer : str, default='adam'
+        Keras' name of the optimizer, such as `adam`, `rmsprop` or `sgd`.
+    patience : int, default=0
+        Epochs without a lower loss on a held-out tenth of the normal rows before training stops; 0:
+        never.
+    scaling : Literal['z-score', 'quantile'], default='z-score'
+        How numeric columns are scaled. `"quantile"` takes the normal scores of their ranks: set it
+        where inputs are flags and counts that are mostly 0.
+    side : Literal['both', 'upper'], default='both'
+        `"upper"` counts only values above the middle as unusual: set it where a low value is never
+        suspicious.
+    contamination : float, default=0.0
+        Share of the training rows, those farthest out, that are left out of training, from 0 to
+        below 0.5. Set it where the training rows hold frauds that nobody has labelled.
+    seed : int, default=0
+        Seed of weights, centres and batches.
 
-    - `n_centres` centres by k-means and a soft distance to all of them, in place of one sphere (Ghafoori and Leckie,
-      2020): payments come in many normal kinds. `n_centres=1` is the paper's.
-    - `residual`: the network learns what to add to an embedding that keeps distances, so it cannot collapse.
-    - `guard`: weight of a penalty on latent directions that shrink below their first spread (Chong et al., 2020).
-    - known frauds, where `y` tells them, are pushed away with weight `eta`: Deep SAD.
+    Attributes
+    ----------
+    inputs_ : Inputs
+        How a row is encoded for the network.
+    embedding_ : Embedding
+        The network, with its residual.
+    weights_ : dict of str to ndarray of float32
+        The network's weights by name.
+    centres_ : Centres
+        The centres, and the distance of a typical normal row.
 
-    objective: `"one_class"` (mean distance) or `"soft_boundary"` (distance beyond the radius that leaves a share `nu`
-    of normal rows outside). n_neurons, n_layers, activation, batch_norm, dropout_rate: the network's hidden layers.
-    n_outputs: width of the space, at most that of the inputs. l1, l2: penalties of the kernels. epochs,
-    pretrain_epochs: passes over the normal rows, 0 for none. batch_size: rows a step. learning_rate: the first, falling
-    along a cosine. optimizer: Keras' name. patience: epochs without a better loss on a tenth held out before training
-    stops, 0 for never. scaling: of numeric columns, `"z-score"` or `"quantile"` (normal scores of their ranks). side:
-    `"upper"` where only much of an input is suspicious. contamination: share of the training rows, those farthest out,
-    that nothing is learned from: frauds that nobody has found. seed: of weights, centres and batches.
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets a parameter out of range.
+    DataError
+        `fit` gets fewer than 2 normal rows.
+    MissingExtra
+        Keras is not installed.
 
-    Ruff et al., Deep One-Class Classification, 2018. Ruff et al., Deep Semi-Supervised Anomaly Detection, 2020.
+    References
+    ----------
+    Ruff et al., Deep One-Class Classification, 2018.
+    Ruff et al., Deep Semi-Supervised Anomaly Detection, 2020.
+    Ghafoori and Leckie, Deep Multi-sphere Support Vector Data Description, 2020 (several centres).
+    Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class Classification,
+        2020 (`guard`).
 
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import DeepSVDD
     >>> X = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     >>> svdd = DeepSVDD(n_centres=8, epochs=2, pretrain_epochs=2).fit(X)
     >>> bool(svdd.score([[6.0, 6.0]])[0] > svdd.score(X).max())

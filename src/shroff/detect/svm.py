@@ -34,27 +34,73 @@ Approximation = Literal["nystroem", "fourier"]
 
 
 class LinearSVM(Detector):
-    """Score by the signed distance to a plane with a wide margin between fraud and genuine (scikit-learn, liblinear).
+    """Score by the signed distance to a plane with a wide margin between fraud and genuine.
 
-    Inputs enter as in `LogisticRegression`: numbers with missing ones at 0, missing indicators, codes one-hot. With
-    `approximation` the plane lies in the space of a Gaussian kernel instead, approximated by `components`
-    features: `"nystroem"` measures the similarity to that many training rows, `"fourier"` draws random waves.
+    scikit-learn's LinearSVC (liblinear). Inputs enter as in `LogisticRegression`. With
+    `approximation` the plane lies in the space of a Gaussian kernel, so that the border in the
+    inputs may bend.
 
-    C: inverse strength of the L2 penalty. loss: `"squared_hinge"` or `"hinge"`. class_weight: `"balanced"` or None.
-    gamma: width of the kernel, exp(-gamma · distance²); None for one over the number of expanded inputs.
-    sample: rows that a plane on a kernel is learned from at most, all frauds (up to half) among them; those drawn
-    weigh for those left out. max_iter: limit of liblinear's passes; scikit-learn's ConvergenceWarning tells when
-    it was too low. `capped_` names the limits that were reached. seed: of the drawn features and rows, and of the
-    order in which `"hinge"` visits rows.
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the L2 penalty, above 0. Lower it where figures on the test part fall
+        behind the training part.
+    loss : Literal['squared_hinge', 'hinge'], default='squared_hinge'
+        How rows inside the margin count: squared, or linearly, which is less sensitive to outliers
+        and slower.
+    class_weight : str | None, default=None
+        `"balanced"` gives frauds as much weight as genuine rows; None weighs every row alike.
+    approximation : Literal['nystroem', 'fourier'] | None, default=None
+        Features that stand for the Gaussian kernel: `"nystroem"` measures the similarity to
+        training rows, `"fourier"` draws random waves. None learns a plane in the inputs. Set it
+        where fraud hides in combinations of inputs.
+    components : int, default=300
+        Number of those features, from 1. More follow the kernel closer and cost time per payment.
+    gamma : float | None, default=None
+        The kernel is exp(-gamma · distance²), above 0; None: one over the number of expanded
+        inputs. Higher values bend the border around single rows.
+    sample : int, default=100000
+        Most rows that a plane on a kernel is learned from, from 2: all frauds up to half of it, the
+        others drawn from genuine rows. Drawn rows are weighted for those left out. Lower it where
+        training takes too long.
+    max_iter : int, default=5000
+        Most passes of liblinear over the rows, from 1. Raise it where `capped_` names it.
+    seed : int, default=0
+        Seed of drawn features and rows, and of the order of rows with `"hinge"`.
 
-    Fan et al., LIBLINEAR, 2008; Williams and Seeger, Using the Nyström Method to Speed Up Kernel Machines, 2001;
+    Attributes
+    ----------
+    features_ : Identity | Gaussians | Cosines
+        The inputs of the plane.
+    weights_ : ndarray of float64, [features]
+        The plane's normal vector.
+    intercept_ : float
+        The margin of a row whose features are all 0.
+    n_iter_ : int
+        Passes that liblinear made.
+
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets no labels, or `approximation`, `gamma` or `sample` is out of range.
+    DataError
+        `fit` gets labels of one class.
+
+    References
+    ----------
+    Fan et al., LIBLINEAR: A Library for Large Linear Classification, 2008.
+    Williams and Seeger, Using the Nyström Method to Speed Up Kernel Machines, 2001.
     Rahimi and Recht, Random Features for Large-Scale Kernel Machines, 2007.
 
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import LinearSVM
     >>> X = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]], dtype=np.float32)
     >>> LinearSVM().fit(X, [0, 0, 0, 1, 1]).score(X).round(1)
     array([-2.2, -1.3, -0.4,  0.5,  1.5])
-    >>> LinearSVM(approximation="nystroem", components=5, gamma=1.0).fit(X, [1, 0, 0, 0, 1]).score(X).round(1)
+    >>> bent = LinearSVM(approximation="nystroem", components=5, gamma=1.0)
+    >>> bent.fit(X, [1, 0, 0, 0, 1]).score(X).round(1)
     array([ 0.6, -0.6, -0.9, -0.6,  0.6])
     """
 

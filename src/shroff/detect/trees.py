@@ -19,21 +19,62 @@ if TYPE_CHECKING:
 
 
 class BoostedTrees(Detector):
-    """Score by log-odds summed over gradient-boosted trees (LightGBM, logistic loss).
+    """Score by log-odds summed over gradient-boosted trees.
 
-    Missing values go the way that training found better; nominal columns are split into sets of codes. The
-    same data, parameters and seed give the same trees, with any number of threads.
+    LightGBM with logistic loss. A split sends missing values to the side that training found
+    better; nominal columns are split into sets of codes. The same rows, parameters and seed give
+    the same trees with any number of threads. Use it first where there are labels: it is the
+    strongest detector on tables.
 
-    n_trees, learning_rate: trees and the share of each that is kept. max_depth (-1: no limit), num_leaves,
-    min_child_samples: limits of a tree. subsample, colsample: share of the rows and columns a tree sees.
-    reg_lambda: L2 penalty of leaf values. max_bins: thresholds tried per column; fraud hides in the far
-    tail of amounts, which LightGBM's usual 255 cannot resolve. threads: 0 for one per core, worth it for millions of
-    rows on an idle machine. seed: of the
-    sampling.
+    Parameters
+    ----------
+    n_trees : int, default=300
+        Number of trees, from 1. Raise it with a lower `learning_rate`.
+    learning_rate : float, default=0.05
+        Share of each tree that is added, above 0. Lower values need more trees and generalise
+        better.
+    max_depth : int, default=4
+        Most splits from the root to a leaf; -1: no limit. Raise it where fraud shows in
+        combinations of many inputs.
+    num_leaves : int, default=16
+        Most leaves of a tree, from 2.
+    min_child_samples : int, default=20
+        Fewest training rows of a leaf, from 0. Raise it against overfitting, lower it where frauds
+        are very few.
+    subsample : float, default=0.8
+        Share of the rows that each tree sees, above 0 to 1.
+    colsample : float, default=0.8
+        Share of the columns that each tree sees, above 0 to 1.
+    reg_lambda : float, default=1.0
+        L2 penalty of leaf values, from 0. Raise it against overfitting.
+    max_bins : int, default=4095
+        Most thresholds tried per column, from 2. LightGBM's usual 255 cannot resolve the far tail
+        of amounts, where fraud hides.
+    threads : int, default=1
+        Threads of LightGBM; 0: one per core. Raise it for millions of rows on an idle machine.
+    seed : int, default=0
+        Seed of drawn rows and columns.
 
+    Attributes
+    ----------
+    booster_ : lightgbm.Booster
+        The trees.
+
+    Raises
+    ------
+    ConfigurationError
+        `fit` gets no labels.
+    DataError
+        `fit` gets labels of one class.
+
+    References
+    ----------
     Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, 2017.
 
+    Examples
+    --------
     >>> import numpy as np
+    >>> from shroff.detect import BoostedTrees
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(500, 2)).astype(np.float32)
     >>> fraud = X[:, 0] > 1.5
