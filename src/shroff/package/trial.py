@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.detect.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
-
-Matrix = NDArray[np.float32]
 
 SECONDS: Final = 10
 """Seconds of processor time that a trial may take, and one more for each 20 MB of the model."""
@@ -97,7 +95,7 @@ def _usual(preparation: Preparation) -> Matrix:
     return np.column_stack([*columns, *codes]).astype(np.float32)
 
 
-def _typical(column: Numeric, random: np.random.Generator) -> NDArray[np.float64]:
+def _typical(column: Numeric, random: np.random.Generator) -> Floats:
     if column.spread is None:
         return np.zeros(_USUAL)
     low, high = column.spread.usual
