@@ -157,3 +157,37 @@ def test_a_policy_is_read_from_a_file_and_nothing_else(ask: Ask, bundle: Path, t
     assert "`review_at` twice" in str(ask("policy", "check", tmp_path / "twice.json"))
     (tmp_path / "deep.json").write_text('{"rules": ' + "[" * 200_000)
     assert "nested too deeply" in str(ask("policy", "check", tmp_path / "deep.json"))
+
+
+def test_thresholds_that_nobody_reaches_and_card_numbers_are_refused(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+    ask("publish", bundle)
+    before = ask("models")
+    never = written(tmp_path / "never.json", {"review_at": 2, "decline_at": None})
+    card = written(tmp_path / "card.json", {"lists": {"blocked": ["4111111111111111"]}})
+    for command in ("check", "diff", "publish"):
+        assert "above 0 and up to 1, got 2" in str(ask("policy", command, never))
+        assert "no card number in the list `blocked`" in str(ask("policy", command, card))
+    note = "stolen: 4111-1111-1111-1111"
+    for words in (
+        ("publish", bundle),
+        ("rollback",),
+        ("policy", "publish", never),
+        ("policy", "rollback"),
+        ("lists", "add", "blocked", "10.0.0.1"),
+        ("lists", "remove", "blocked", "10.0.0.1"),
+        ("rates", "reset"),
+    ):
+        refused = str(ask(*words, "--note", note))
+        assert refused == "expected a note without a card number, got one: leave it out."
+    assert ask("models") == before
+    assert ask("lists", "history")["edits"] == []
+
+
+def test_a_bundle_with_a_card_number_in_its_policy_is_not_published(ask: Ask, tmp_path: Path) -> None:
+    policy = {
+        "rules": [{"name": "r", "condition": "host_id = '4111111111111111'"}],
+        "review_at": 0.5,
+        "decline_at": 0.9,
+    }
+    save(make_bundle(fitted_model(), policy=policy), tmp_path / "bundle")
+    assert "the rule `r` without a card number" in str(ask("publish", tmp_path / "bundle"))

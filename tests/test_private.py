@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shroff import cli
+from serve.conftest import fitted_model, make_bundle
+from shroff import Policy, cli
+from shroff.decide.models import Models
+from shroff.package import save
 from shroff.private import private_file, private_folder
 
 
@@ -49,3 +52,15 @@ def test_what_is_written_of_a_defect_is_for_its_owner(tmp_path: Path, monkeypatc
         cli.main()
     assert mode(tmp_path / ".shroff") == 0o700
     assert mode(tmp_path / ".shroff" / "crash.log") == 0o600
+
+
+@pytest.mark.usefixtures("_open")
+def test_what_is_published_is_for_its_owner(tmp_path: Path) -> None:
+    save(make_bundle(fitted_model()), tmp_path / "bundle")
+    models = Models(tmp_path / "home" / "models")
+    models.publish(tmp_path / "bundle")
+    models.publish_policy(Policy(review_at=0.5, decline_at=0.6))
+    made = [*tmp_path.glob("bundle/*"), *(tmp_path / "home").rglob("*")]
+    assert {mode(path) for path in made if path.is_file()} == {0o600}
+    assert {mode(path) for path in (tmp_path / "bundle", *made) if path.is_dir()} == {0o700}
+    assert {path.name for path in made} >= {"pointers.json", ".lock", "model.onnx", "policies"}

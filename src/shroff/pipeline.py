@@ -229,6 +229,7 @@ def package(
     Raises:
         CheckFailed: the doctor found a failure that is not accepted.
         BundleError: the ONNX model does not score as the detector does, or the folder is taken.
+        ConfigurationError: the policy holds a card number.
     """
     chosen = trained or run.best
     accept = accepted(accept)
@@ -238,6 +239,8 @@ def package(
         sentences = "; ".join(one.sentence for one in failures)
         options = " ".join(f"--accept {name}" for name in dict.fromkeys(one.check for one in failures))
         raise CheckFailed(f"{chosen.name} is not packaged: {sentences}. To package it nevertheless, pass {options}.")
+    numbers = long_numbers(run.dataset.table, _open_columns(project.plan.schema))
+    project.policy.require_no_cards(numbers)
     model = chosen.detector.to_onnx().SerializeToString()
     table = (
         run.dataset.table
@@ -259,7 +262,7 @@ def package(
         metrics=summary(run) | {"accepted": accept},
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
-        numbers=long_numbers(run.dataset.table, _open_columns(project.plan.schema)),
+        numbers=numbers,
         history=extent(run.dataset.table, run.dataset.schema),
         model=model,
         held_out=chosen.kept,

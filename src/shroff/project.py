@@ -68,6 +68,7 @@ class Project:
         for group in self.features:
             if group.of is not None and group.of != self.schema:
                 raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
+        self.policy.require_probabilities()
         plan = self.plan
         check(self.policy, self._known, self.schema)
         if self.card is not None and self.card not in plan.schema.scales:

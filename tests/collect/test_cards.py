@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from time import process_time
 
 import polars as pl
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.collect import PaymentReader, Schema
-from shroff.collect.cards import is_card_number, long_numbers, looks_like_card_numbers
+from shroff.collect.cards import holds_card_number, is_card_number, long_numbers, looks_like_card_numbers
 from shroff.errors import BadPayment
 
 # numbers that the schemes and their processors publish for tests
@@ -144,3 +145,21 @@ def test_a_column_of_long_numbers_may_have_any() -> None:
     assert reader.read(body, arrived=0).values["card_id"] == "4111111111111111"
     with pytest.raises(BadPayment):
         reader.read(json.dumps(GOOD | {"mcc": "4111111111111111"}).encode(), arrived=0)
+
+
+AROUND = st.text("ab .,:;/()-\n", max_size=8)
+
+
+@given(card=st.sampled_from(PUBLISHED), before=AROUND, after=AROUND, parts=st.booleans(), number=st.integers(0, 99))
+def test_a_card_number_is_found_in_a_text(card: str, before: str, after: str, parts: bool, number: int) -> None:
+    printed = " ".join(card[at : at + 4] for at in range(0, len(card), 4)) if parts else card
+    assert holds_card_number(f"{before}{printed}{after}")
+    assert holds_card_number(f"{number} {printed}"), "behind another number"
+    assert not holds_card_number(f"1{card}2{card}"), "within a longer number"
+
+
+def test_texts_of_any_length_are_searched_in_linear_time() -> None:
+    began = process_time()
+    for text in ("4" * 20_000, "4 " * 10_000, "4   " * 5_000, "4 1-" * 5_000, " " * 20_000, "4" + " " * 20_000):
+        holds_card_number(text)
+    assert process_time() - began < 20

@@ -135,6 +135,8 @@ def test_the_history_says_who_and_why(bundles: list[Path], tmp_path: Path) -> No
     for note in ("", "x" * 501):
         with pytest.raises(ConfigurationError, match="a note of 1 to 500"):
             models.publish(bundles[2], note=note)
+    with pytest.raises(ConfigurationError, match="a note without a card number"):
+        models.publish(bundles[2], note="see 4111 1111 1111 1111")
 
 
 def test_pointers_of_an_earlier_release_are_read(bundles: list[Path], tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -109,3 +111,37 @@ def test_mistakes_are_told_when_they_are_made(make: object, error: type[Exceptio
     assert callable(make)
     with pytest.raises(error, match=sentence):
         make()
+
+
+@pytest.mark.parametrize("make", [lambda at: Policy(review_at=at), lambda at: Policy(decline_at=at)])
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.0000001, 1.5, 3.0, math.nan, math.inf])
+def test_a_threshold_is_a_probability_that_some_payment_may_reach(
+    make: Callable[[float], Policy], threshold: float
+) -> None:
+    with pytest.raises(ConfigurationError, match="above 0 and up to 1"):
+        make(threshold)
+    with pytest.raises(ConfigurationError, match="above 0 and up to 1"):
+        make(2.0).require_probabilities()
+    with pytest.raises(ConfigurationError, match=r"_at=…\): .*got 2\.0; without it, it is chosen"):
+        Project(schema=Schema(id="id", time="at", amount="amount"), policy=make(2.0))
+
+
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    ("held", "where"),
+    [
+        (Policy(rules=[Rule("stolen", f"country = '{CARD}'")]), "the rule `stolen`"),
+        (Policy(rules=[Rule("stolen", f"country IN ('DK', 'x {CARD}')")]), "the rule `stolen`"),
+        (Policy(rules=[Rule("large", f"amount > {CARD.replace(' ', '')}")]), "the rule `large`"),
+        (Policy(rules=[Rule(f"card {CARD}", "amount > 1")]), "the name of a rule"),
+        (Policy(lists={"stolen": ["c1", CARD]}), "the list `stolen`"),
+        (Policy(lists={CARD: ["c1"]}), "the name of a list"),
+    ],
+)
+def test_a_card_number_in_a_policy_is_found_and_not_repeated(held: Policy, where: str) -> None:
+    with pytest.raises(ConfigurationError, match=where) as refused:
+        held.require_no_cards()
+    assert "4111" not in str(refused.value)
+    held.require_no_cards(["account"])  # long numbers that are none: see `long_numbers`

@@ -39,7 +39,7 @@ from shroff.serve.scorer import Scorer
 __all__ = ["shared_ledger", "state_url"]
 
 Pay = Callable[..., dict[str, Any]]
-EAGER: Policy = msgspec.structs.replace(POLICY, review_at=0.0, decline_at=0.99)
+EAGER: Policy = msgspec.structs.replace(POLICY, review_at=1e-9, decline_at=0.99)
 SHOPS: Policy = msgspec.structs.replace(
     POLICY, rules=[Rule("cash", "mcc IN codes", action="decline")], lists={"codes": ["6011"]}
 )
@@ -203,13 +203,13 @@ def test_a_running_service_takes_and_shows_what_is_published(models: Models, tmp
         assert own.policy == own.model.version == shown()["version"]
         published = models.publish_policy(EAGER, by="ada")
         until(lambda: shown()["version"] == published.version, said=service.log.read_text)
-        assert (shown()["review_at"], shown()["lists"]) == (0.0, ["blocked"])
+        assert (shown()["review_at"], shown()["lists"]) == (1e-9, ["blocked"])
         assert [rule["name"] for rule in shown()["rules"]] == ["blocked_host"]
         decided = client.decide(pay())
         assert (decided.action, decided.policy) == ("review", published.version)
         assert client.decision(decided.payment_id) == decided
         (deployed,) = service.request("GET", "/v1/models", headers=headers).json()
-        assert (deployed["policy"], deployed["review_at"]) == (published.version, 0.0)
+        assert (deployed["policy"], deployed["review_at"]) == (published.version, 1e-9)
         found = Scrape.of(service, **headers)
         assert found.value("shroff_policy_info", role="production", version=published.version) == 1
         assert found.value("shroff_policies_adopted_total") == 1

@@ -22,7 +22,17 @@ Warm = Annotated[
     Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
 ]
 Lateness = Annotated[str, typer.Option(help="How much older than the newest a payment may be.")]
-Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
+
+
+def _without_card(note: str | None) -> str | None:
+    from shroff.collect.cards import require_no_card_number  # with it comes Polars
+
+    if note is not None:
+        require_no_card_number(note, "a note")
+    return note
+
+
+Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False, callback=_without_card)]
 AcceptBroken = Annotated[
     bool,
     typer.Option("--accept-broken-chain", help="Start also where the ledger was changed; the start's record says so."),

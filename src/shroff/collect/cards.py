@@ -16,6 +16,8 @@ from typing import Final
 
 import polars as pl
 
+from shroff.errors import ConfigurationError
+
 _LONGEST_PRINTED: Final = 40
 """Bytes of a card number however it is printed; what is longer is another thing."""
 _ENOUGH: Final = 20
@@ -38,6 +40,12 @@ _ISSUED: Final = re.compile(
 )
 
 
+_RUNS: Final = tuple(
+    re.compile(rf"(?<![0-9])(?=([2-9](?:[ -]{{0,3}}[0-9]){{{more}}})(?![0-9]))") for more in range(12, 19)
+)
+"""Digits in a text, of each length that card numbers have; where one begins another may too."""
+
+
 def is_card_number(text: str) -> bool:
     """Whether a value by itself is a card number: digits, issuer, length and Luhn, with blanks and hyphens between.
 
@@ -48,6 +56,21 @@ def is_card_number(text: str) -> bool:
         return False
     digits = text.replace(" ", "").replace("-", "")
     return _ISSUED.fullmatch(digits) is not None and _luhn(digits)
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether a card number stands in a text, with others words or numbers before and behind it.
+
+    >>> holds_card_number("see 22 4111 1111-1111 1111, twice"), holds_card_number("of 2024-01-01 12:00, 16 times")
+    (True, False)
+    """
+    return len(text) >= _SHORTEST and any(is_card_number(found[1]) for run in _RUNS for found in run.finditer(text))
+
+
+def require_no_card_number(text: str, what: str) -> None:
+    """Raise `ConfigurationError` where a text that is kept, and that anybody may read, holds a card number."""
+    if holds_card_number(text):
+        raise ConfigurationError(f"expected {what} without a card number, got one: leave it out.")
 
 
 def _luhn(digits: str) -> bool:

@@ -14,7 +14,7 @@ import polars as pl
 
 from shroff.canonical import AFTER_DIGITS, FLAGS
 from shroff.collect import money
-from shroff.collect.cards import is_card_number
+from shroff.collect.cards import holds_card_number, is_card_number
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import in_major
 from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
@@ -330,8 +330,8 @@ class PaymentReader:
 
 
 def require_no_card(note: str | None) -> None:
-    """Raise `BadPayment` where a note is a card number: it is kept, and anybody who may look reads it."""
-    if note is not None and is_card_number(note):
+    """Raise `BadPayment` where a note holds a card number: it is kept, and anybody who may look reads it."""
+    if note is not None and holds_card_number(note):
         raise BadPayment("Expected a note without a card number, got one - at `$.note`: leave it out.")
 
 

@@ -16,6 +16,7 @@ from shroff.collect.csv_dialect import undecodable, understand
 from shroff.collect.csv_text import check_header, content
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
+from shroff.private import private_folder
 
 SECOND: Final = " (2)"
 """Behind the name of a column of the second table that the first one has too."""
@@ -167,10 +168,11 @@ def _keyed(path: str | Path, on: str, dialect: Dialect | None) -> pl.DataFrame:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
+def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """A file to write that takes its name only when all of it is written and on the disk.
 
-    A reader sees the old file or the new one, never a part; folders are made as needed.
+    A reader sees the old file or the new one, never a part; folders are made as needed. A `private` one is for its
+    owner only, and so are the folders that are made for it.
 
     Raises:
         BadFile: the file cannot be written.
@@ -178,9 +180,13 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
     target = Path(path)
     part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            private_folder(target.parent)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        mode = 0o600 if private else 0o666
         try:
-            with part.open("xb") as file:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123  # its mode
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

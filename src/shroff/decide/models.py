@@ -22,17 +22,18 @@ from typing import Final
 
 import msgspec
 
+from shroff.collect.cards import require_no_card_number
 from shroff.collect.sources import written_whole
 from shroff.decide.pointers import Pointers, Role, Signature
 from shroff.decide.policies import Policies
 from shroff.decide.policy import Policy
-from shroff.decide.standing import Standing, fit, own, refit
+from shroff.decide.standing import Standing, fit, own, refit, require_fits
 from shroff.errors import BundleError, ConfigurationError, NotFound
 from shroff.package import Bundle, load, read, unpack
 from shroff.package.compare import differences
 from shroff.package.files import MANIFEST, Files
 from shroff.package.trial import try_model
-from shroff.private import private_folder
+from shroff.private import private_file, private_folder
 
 _POINTERS: Final = "pointers.json"
 _VERSION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
@@ -298,15 +299,15 @@ class Models:
             )
 
     def _point(self, pointers: Pointers) -> None:
-        with written_whole(self.folder / _POINTERS) as file:
+        with written_whole(self.folder / _POINTERS, private=True) as file:
             file.write(msgspec.json.format(msgspec.json.encode(pointers), indent=1))
 
     @contextmanager
     def _turn(self) -> Iterator[Pointers]:
         """The pointers, while nobody else can move them."""
         try:
-            private_folder(self.folder)
-            lock = (self.folder / ".lock").open("w")
+            private_file(self.folder / ".lock")
+            lock = (self.folder / ".lock").open("r+")
         except OSError as error:
             raise ConfigurationError(f"{self.folder}: cannot keep models there: {error.strerror}.") from None
         with lock:
@@ -317,8 +318,10 @@ class Models:
 def _require_sound(bundle: Bundle) -> None:
     """Raise `BundleError` unless a bundle can decide by itself."""
     try_model(bundle.model, bundle.preparation)
+    policy = own(bundle).policy
     try:
-        fit(own(bundle).policy, bundle)
+        policy.require_no_cards(bundle.numbers)
+        require_fits(policy, bundle)
     except ConfigurationError as error:
         raise BundleError(f"the bundle does not fit together: {error}") from None
 
@@ -326,4 +329,6 @@ def _require_sound(bundle: Bundle) -> None:
 def _signed(by: str | None, note: str | None) -> Signature:
     if note is not None and not 0 < len(note) <= _LONGEST:
         raise ConfigurationError(f"expected a note of 1 to {_LONGEST} characters, got {len(note)}.")
+    if note is not None:
+        require_no_card_number(note, "a note")
     return Signature(by, note)

@@ -35,7 +35,7 @@ class Policies:
             if path.read_bytes() == content:
                 return path.stem
         version = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
-        with written_whole(self._folder / f"{version}.json") as file:
+        with written_whole(self._folder / f"{version}.json", private=True) as file:
             file.write(content)
         return version
 

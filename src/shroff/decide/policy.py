@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import force_setattr
 
+from shroff.collect.cards import is_card_number, require_no_card_number
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
 from shroff.collect.values import text_of
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
-from shroff.evaluate.cost import Cost
+from shroff.evaluate.cost import NEVER, Cost
 from shroff.expression import Expression, parse
 from shroff.features.conditions import require_alphabetic
 
@@ -61,7 +62,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             any number.
         rules: what decides before the probability.
         lists: named values that conditions read, as in `country IN red_countries`; numbers are read as texts.
-        review_at: the probability of fraud, 0 to 1, from which a payment is reviewed; by default chosen in training.
+        review_at: the probability of fraud, above 0 and up to 1, from which a payment is reviewed; by default chosen in
+            training.
         decline_at: the probability from which it is declined, not below `review_at`; by default chosen in training.
         degraded: the action while no model can score.
 
@@ -103,13 +105,37 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         for name in THRESHOLDS:
             threshold: Any = getattr(self, name)
-            # 2.0 is how a training run says "never"
-            if threshold is not None and not 0 <= threshold <= 2:
-                raise ConfigurationError(f"Policy({name}=…): expected a probability from 0 to 1, got {threshold}.")
+            if threshold is not None and threshold != NEVER and not 0 < threshold <= 1:
+                raise _no_probability(name, threshold)
         if self.review_at is not None and self.decline_at is not None and self.review_at > self.decline_at:
             raise ConfigurationError(
                 f"Policy: expected review_at not above decline_at, got {self.review_at} and {self.decline_at}."
             )
+
+    def require_probabilities(self) -> None:
+        """Raise `ConfigurationError` for a threshold that no payment reaches: only training chooses such ones."""
+        for name in THRESHOLDS:
+            if getattr(self, name) == NEVER:
+                raise _no_probability(name, NEVER)
+
+    def require_no_cards(self, numbers: Collection[str] = ()) -> None:
+        """Raise `ConfigurationError` for a card number in a rule or a list, where anybody may read it.
+
+        Args:
+            numbers: columns of long numbers that are no card numbers; where there are some, none is taken for one.
+        """
+        if numbers:
+            return
+        for rule in self.rules:
+            require_no_card_number(rule.name, "the name of a rule")
+            require_no_card_number(rule.condition, f"the rule `{rule.name}`")
+        for name, values in self.lists.items():
+            require_no_card_number(name, "the name of a list")
+            if any(map(is_card_number, values)):
+                raise ConfigurationError(
+                    f"expected no card number in the list `{name}`, where anybody can read it, got one: where the "
+                    "column is personal, add it with `shroff lists add … --personal`, which keeps a keyed hash."
+                )
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -133,6 +159,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         decline = self.decline_at if self.decline_at is not None else decline_at
         review = self.review_at if self.review_at is not None else min(review_at, decline)
         return msgspec.structs.replace(self, review_at=review, decline_at=max(decline, review))
+
+
+def _no_probability(name: str, threshold: float) -> ConfigurationError:
+    return ConfigurationError(
+        f"Policy({name}=…): expected a probability above 0 and up to 1, got {threshold}; without it, it is chosen."
+    )
 
 
 def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
@@ -163,8 +195,8 @@ class Judge:
 
     def __init__(self, policy: Policy, kinds: Mapping[str, Kind]) -> None:
         self.policy = policy
-        self._review = 2.0 if policy.review_at is None else policy.review_at
-        self._decline = 2.0 if policy.decline_at is None else policy.decline_at
+        self._review = NEVER if policy.review_at is None else policy.review_at
+        self._decline = NEVER if policy.decline_at is None else policy.decline_at
         self._rules = [(rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules]
 
     def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:

@@ -99,19 +99,15 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     """A policy with the thresholds it leaves open, chosen by its costs and capacity for the model of a bundle.
 
     Raises:
-        ConfigurationError: a value is of a wrong type, a rule reads what the bundle has not, the policy lacks a list
-            that the model reads, or it leaves a threshold open and the bundle keeps no scores to choose it from;
-            something reads amounts, and they are in several currencies.
+        ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or list holds a card
+            number, or the policy leaves a threshold open and the bundle keeps no scores to choose it from; as
+            `require_fits`.
     """
     # as it will be read again: `Cost(review=4)` is kept as 4.0, so equal policies have equal bytes
     policy = read(msgspec.json.encode(policy), "the policy")
-    kinds = kinds_of(bundle)
-    try:
-        check(policy, kinds, bundle.schema)
-        conditions(bundle, policy.lists, kinds)
-    except (InvalidExpression, UnknownColumn) as error:
-        raise type(error)(f"the policy does not fit {bundle.name}, version {bundle.version}: {error}") from None
-    _require_one_currency(policy, bundle, kinds)
+    policy.require_probabilities()
+    policy.require_no_cards(bundle.numbers)
+    require_fits(policy, bundle)
     if not policy.open:
         return Standing(policy=policy)
     if bundle.held_out is None:
@@ -123,6 +119,22 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     return Standing(
         policy=policy.with_thresholds(found.review_at, found.decline_at), chosen=policy.open, model=bundle.version
     )
+
+
+def require_fits(policy: Policy, bundle: Bundle) -> None:
+    """Make sure that a policy can decide beside the model of a bundle.
+
+    Raises:
+        ConfigurationError: a rule reads what the bundle has not, the policy lacks a list that the model reads, or
+            something reads amounts, and they are in several currencies.
+    """
+    kinds = kinds_of(bundle)
+    try:
+        check(policy, kinds, bundle.schema)
+        conditions(bundle, policy.lists, kinds)
+    except (InvalidExpression, UnknownColumn) as error:
+        raise type(error)(f"the policy does not fit {bundle.name}, version {bundle.version}: {error}") from None
+    _require_one_currency(policy, bundle, kinds)
 
 
 def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Kind]) -> None:

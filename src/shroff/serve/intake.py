@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from shroff.canonical import canonical
 from shroff.clock import AHEAD, Clock
 from shroff.collect import Payment, PaymentReader
-from shroff.collect.cards import is_card_number
+from shroff.collect.cards import holds_card_number
 from shroff.collect.payment import card_number
 from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
@@ -161,7 +161,7 @@ class Intake:
         payment_id = canonical(payment_id)
         await self._stored(payment_id)
         for field, text in (("source", note), ("event_id", event)):
-            if text is not None and is_card_number(text):
+            if text is not None and holds_card_number(text):
                 raise card_number(field)
         if isinstance(value, str):
             result = self.reader.name(value, field="result")
