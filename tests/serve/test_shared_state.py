@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import msgspec
@@ -143,6 +144,61 @@ def test_a_payment_that_two_workers_decide_at_once_counts_once(
     seen = {entry.payment_id: body(entry)["features"] for entry in payments(read_ledger(ledger_url))}
     assert {name: features["card_count_1h"] for name, features in seen.items()} == {"both": 0.0, "next": 1.0}
     assert_parity(bundle, ledger_url)
+
+
+def decisions(scorer: Scorer, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The answers to payments that are sent one after another, by a scorer that beats once at the end."""
+
+    async def decide() -> list[dict[str, Any]]:
+        return [msgspec.json.decode(await scorer.decide(msgspec.json.encode(payment))) for payment in sent]
+
+    answers = asyncio.run(decide())
+    scorer.beat()
+    return answers
+
+
+def counts(ledger: str) -> dict[str, float]:
+    """How many payments of its card each payment of a ledger has seen."""
+    return {entry.payment_id: body(entry)["features"]["card_count_1h"] for entry in payments(read_ledger(ledger))}
+
+
+def test_services_with_ledgers_of_their_own_do_not_see_each_other(
+    bundle: Bundle, state_url: str, ledger_url: str, tmp_path: Path, pay: Pay
+) -> None:
+    ledgers = [ledger_url, *(f"sqlite:///{tmp_path / name}.db" for name in ("staging", "another"))]
+    services = [Scorer(bundle, Ledger(url), key=KEY, state=state_url) for url in ledgers]
+    for scorer in services:
+        scorer.start()
+    for number in range(6):
+        for scorer in services:
+            decisions(scorer, [pay(payment_id=f"p{number}")])
+    for scorer, url in zip(services, ledgers, strict=True):
+        scorer.leave()
+        scorer.close()
+        assert counts(url) == {f"p{number}": float(number) for number in range(6)}
+        assert_parity(bundle, url)
+
+
+def test_a_state_that_knows_more_than_a_restored_ledger_is_not_read(
+    bundle: Bundle, state_url: str, tmp_path: Path, pay: Pay
+) -> None:
+    ledger, kept = tmp_path / "ledger.db", tmp_path / "kept.db"
+
+    def run(first: int, upto: int) -> None:
+        scorer = Scorer(bundle, Ledger(f"sqlite:///{ledger}"), key=KEY, state=state_url)
+        scorer.start()
+        decisions(scorer, [pay(payment_id=f"p{number}") for number in range(first, upto)])
+        scorer.leave()
+        scorer.close()
+
+    run(0, 3)
+    copyfile(ledger, kept)
+    run(3, 5)
+    assert counts(f"sqlite:///{ledger}") == {f"p{number}": float(number) for number in range(5)}, "one state goes on"
+    copyfile(kept, ledger)
+    run(5, 7)
+    assert counts(f"sqlite:///{ledger}") == {"p0": 0.0, "p1": 1.0, "p2": 2.0, "p5": 3.0, "p6": 4.0}
+    assert_parity(bundle, f"sqlite:///{ledger}")
 
 
 def test_workers_change_over_to_other_features_together(

@@ -215,6 +215,9 @@ class Scorer(Intake):
             self._require_open()
             try:
                 self._ledger.open()
+                self._states.part(self.bundle)
+                # of the ledger's own name
+                self._forget()
                 _require_currency(self.bundle, self._recorded_in())
                 checked = check_chain(self._ledger, accept=self._accept)
                 before = stored_start(self._ledger.last_start())

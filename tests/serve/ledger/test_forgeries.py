@@ -197,6 +197,7 @@ def test_the_tables_are_made_as_they_always_were(file: Path) -> None:
         " chain BLOB NOT NULL, PRIMARY KEY (seq) )",
         "CREATE TABLE shroff_ledger_head ( id INTEGER NOT NULL, version INTEGER NOT NULL, seq BIGINT NOT NULL,"
         " chain BLOB NOT NULL, PRIMARY KEY (id) )",
+        "CREATE TABLE shroff_ledger_identity ( id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id) )",
         "CREATE UNIQUE INDEX shroff_ledger_label ON shroff_ledger (payment_id, digest) WHERE kind = 'label'",
         "CREATE UNIQUE INDEX shroff_ledger_later ON shroff_ledger (payment_id, kind)"
         " WHERE kind <> 'payment' AND kind <> 'label'",

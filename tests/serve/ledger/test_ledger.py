@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine
 
+from servers import postgres_schema
 from shroff.errors import BadPayment, BrokenChain, ConfigurationError, DataError, MissingExtra, PaymentConflict
 from shroff.serve.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, writer
 from shroff.serve.ledger.driver import commit
@@ -349,6 +350,44 @@ def test_refuses_another_format(url: str) -> None:
     for use in (ledger.open, ledger.verify, lambda: next(ledger.entries()), lambda: ledger.find("pay-1", "label")):
         with pytest.raises(ConfigurationError, match="got format 1"):
             use()
+
+
+def test_a_ledger_has_one_name_for_all_who_write_it(url: str, entry: MakeEntry, written: Write) -> None:
+    with Ledger(url) as ledger:
+        written(ledger, [entry(1)])
+        name = ledger.identity
+    engine = create_engine(url)
+    with Ledger(url) as again:
+        assert again.identity == name
+        again.renew_identity()
+        other = again.identity
+        assert other not in ("", name)
+    with engine.begin() as connection:
+        # as ledgers were before they had names
+        connection.exec_driver_sql("DROP TABLE shroff_ledger_identity")
+    engine.dispose()
+    with Ledger(url) as nameless:
+        assert nameless.identity not in ("", name, other)
+        assert nameless.verify().seq == 1
+
+
+def test_two_who_name_a_ledger_anew_agree(postgres_server: str) -> None:
+    with postgres_schema(postgres_server) as url, Ledger(url) as one, Ledger(url) as two:
+        before = one.identity
+        one.renew_identity()
+        two.renew_identity()
+        assert one.identity == two.identity != before
+
+
+def test_a_ledger_holds_the_records_it_has(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+    empty = ledger.head()
+    written(ledger, [entry(1), entry(2)])
+    last = ledger.durable
+    assert last == ledger.head()
+    assert ledger.holds(empty)
+    assert ledger.holds(last)
+    assert not ledger.holds(last._replace(chain=bytes(32)))
+    assert not ledger.holds(last._replace(seq=3))
 
 
 def test_the_format_before_is_converted_where_it_is(url: str, entry: MakeEntry, written: Write) -> None:

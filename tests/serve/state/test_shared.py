@@ -17,6 +17,7 @@ from shroff.collect import Payment
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim, link, roll
 from shroff.serve.clock import Arrivals
+from shroff.serve.ledger import Head
 from shroff.serve.state import News, debts
 from shroff.serve.state.shared import SharedState
 
@@ -49,7 +50,8 @@ class World:
         return RedisEngine([COUNTS], SCHEMA, url=self.url, space=self._space)
 
     def join(self, *others: SharedState) -> SharedState:
-        state = SharedState(self.engine(), Arrivals(system_time), self.numbers, member=token_hex(4))
+        durable = Head(len(self.ledger), bytes(32))
+        state = SharedState(self.engine(), Arrivals(system_time), self.numbers, lambda: durable, member=token_hex(4))
 
         def beat() -> None:
             for other in others:

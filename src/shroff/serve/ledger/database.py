@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import (
@@ -89,6 +90,14 @@ HEAD = Table(
     Column("version", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("chain", LargeBinary, nullable=False),
+)
+
+# one row: what is kept for this ledger elsewhere is kept under this name
+IDENTITY = Table(
+    "shroff_ledger_identity",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
 )
 
 _ADVICE = {_BEFORE: "`shroff serve` and `shroff consume` convert it when they start."}
@@ -209,7 +218,25 @@ def prepare(database: Backend, connection: Connection) -> Head:
             connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})
         elif version == _BEFORE:
             _convert(connection)
+        if connection.scalar(select(IDENTITY.c.name)) is None:
+            connection.execute(IDENTITY.insert(), {"id": 1, "name": token_hex(8)})
         return head(connection)
+
+
+def identity(database: Backend) -> str:
+    """The random name that the ledger was given when it was first opened for writing."""
+    with unavailable("read the ledger's name"), database.engine.connect() as connection:
+        name: str = connection.scalars(select(IDENTITY.c.name)).one()
+    return name
+
+
+def renew_identity(database: Backend, before: str) -> str:
+    """Give the ledger another name, unless another process has done so already."""
+    with unavailable("name the ledger anew"), database.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql(database.turn)
+        connection.execute(IDENTITY.update().where(IDENTITY.c.name == before).values(name=token_hex(8)))
+        name: str = connection.scalars(select(IDENTITY.c.name)).one()
+    return name
 
 
 def _convert(connection: Connection) -> None:

@@ -13,12 +13,12 @@ from typing import Self
 
 from shroff.errors import ConfigurationError, LedgerAway
 from shroff.serve.ledger.commits import Commits
-from shroff.serve.ledger.database import Backend, Head, backend
+from shroff.serve.ledger.database import Backend, Head, backend, identity, renew_identity
 from shroff.serve.ledger.detour import Detour
 from shroff.serve.ledger.detour import Waiting as Spooled
 from shroff.serve.ledger.noted import Noted
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
-from shroff.serve.ledger.reader import Finder, entries, keys, last_record, last_start, numbers, verify
+from shroff.serve.ledger.reader import Finder, entries, holds, keys, last_record, last_start, numbers, verify
 from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.serve.ledger.seen import Seen, seen_as
 from shroff.serve.ledger.spool import Spool
@@ -75,6 +75,8 @@ class Ledger:
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
         self._detour: Detour | None = None
+        self.identity = ""
+        """A random name, the same for all processes that write this ledger; empty before it is opened."""
 
     def open(self) -> None:
         """Create the tables when they are missing and start writing.
@@ -103,6 +105,7 @@ class Ledger:
             raise
         self._writer, self._detour = writer, writer.detour
         try:
+            self.identity = identity(self._database)
             if self._database.alone:
                 self._seen = Seen(starmap(seen_as, keys(self._database)))
             elif self._detour is not None:
@@ -299,6 +302,27 @@ class Ledger:
             LedgerUnavailable: the database does not answer.
         """
         return last_record(self._database)
+
+    @property
+    def durable(self) -> Head:
+        """The last record that this process has seen in the database; the empty one while it does not write."""
+        return _FIRST if self._writer is None else self._writer.durable
+
+    def holds(self, record: Head) -> bool:
+        """Whether a record is in the ledger as it was.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        return holds(self._database, record)
+
+    def renew_identity(self) -> None:
+        """Take another name: what is kept elsewhere under the one before is not of this ledger.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        self.identity = renew_identity(self._database, self.identity)
 
     def verify(self, *, after: Head = _FIRST, since: Noted | None = None) -> Head:
         """Recompute the chain; the number of records, and the last chain value.

@@ -188,6 +188,13 @@ def last_record(database: Backend) -> Head:
         return head(connection)
 
 
+def holds(database: Backend, record: Head) -> bool:
+    """Whether the ledger has a record with this chain value (0: the one before the first, which all have)."""
+    chain = select(RECORDS.c.chain).where(_seq == record.seq, _CHAINED)
+    with unavailable("look for a record"), reading(database) as connection:
+        return record.seq == 0 or connection.scalar(chain) == record.chain
+
+
 def verify(database: Backend, after: Head, since: Noted | None = None) -> Head:
     """The last record, after proving each from the one before it, behind one that is taken for proved.
 

@@ -14,6 +14,7 @@ from shroff.collect import Payment
 from shroff.errors import OutOfBounds, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
 from shroff.serve.clock import Arrivals
+from shroff.serve.ledger import Head
 from shroff.serve.state.base import News, Seen, State
 from shroff.serve.state.debts import Debts, Numbers
 
@@ -33,15 +34,20 @@ class SharedState:
 
     Args:
         numbers: of payments' records in the ledger.
+        durable: the last record that this process has seen in the ledger.
         member: the name of this process among those that share states.
     """
 
-    def __init__(self, engine: RedisEngine, arrivals: Arrivals, numbers: Numbers, *, member: str) -> None:
+    def __init__(
+        self, engine: RedisEngine, arrivals: Arrivals, numbers: Numbers, durable: Callable[[], Head], *, member: str
+    ) -> None:
         self.engine = engine
         self.failure: str | None = None
         self._arrivals = arrivals
         self._roll = Roll(engine, member=member)
         self._debts = Debts(engine, numbers)
+        self._durable = durable
+        self._vouched: tuple[bytes, Head] | None = None
 
     def join(self, tick: Callable[[], None]) -> None:
         """Wait until all who share the state have told it what they owe it.
@@ -157,6 +163,7 @@ class SharedState:
         try:
             if self._steady:
                 self._roll.answer(clear=True)
+                self._vouch()
             else:
                 self._complete()
         except Unavailable as error:
@@ -165,7 +172,15 @@ class SharedState:
     def leave(self) -> None:
         """Let nobody wait for this process."""
         with suppress(Unavailable):
+            self._vouch()
             self._roll.leave()
+
+    def _vouch(self) -> None:
+        """Keep with the state how far the ledger is known to reach: one that does not is not the state's."""
+        record = self.engine.epoch, self._durable()
+        if record != self._vouched:
+            self.engine.vouch(*record[1])
+            self._vouched = record
 
     @property
     def _steady(self) -> bool:

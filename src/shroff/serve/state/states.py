@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from secrets import token_hex
@@ -13,11 +14,13 @@ from shroff.features.engines.online import OnlineEngine, engine_at
 from shroff.features.window import micros
 from shroff.package import Bundle
 from shroff.serve.clock import Arrivals
-from shroff.serve.ledger import Ledger, StoredEntry
+from shroff.serve.ledger import Head, Ledger, StoredEntry
 from shroff.serve.state import rebuild
 from shroff.serve.state.base import LocalState, State
 from shroff.serve.state.rebuild import Mark, ensure_filled
 from shroff.serve.state.shared import SharedState
+
+_log = logging.getLogger("shroff.serve")
 
 
 class States:
@@ -57,10 +60,40 @@ class States:
         Raises:
             ConfigurationError: there is no such place.
         """
-        engine = engine_at(self._where, bundle.groups, bundle.schema, lateness=self._lateness, clock=self._clock)
+        # a state of another ledger is never seen
+        space = f"shroff:{self._ledger.identity}"
+        engine = engine_at(
+            self._where, bundle.groups, bundle.schema, lateness=self._lateness, space=space, clock=self._clock
+        )
         if isinstance(engine, OnlineEngine):
             return LocalState(engine, self._arrivals)
-        return SharedState(engine, self._arrivals, self._ledger.numbers, member=self._member)
+        ledger = self._ledger
+        return SharedState(engine, self._arrivals, ledger.numbers, lambda: ledger.durable, member=self._member)
+
+    def part(self, bundle: Bundle) -> None:
+        """Let the ledger take another name where the states of its name know what it does not have.
+
+        It was restored from a copy that is older than they are, or another copy of it is in use.
+
+        Raises:
+            StateUnavailable, LedgerUnavailable: the server or the database does not answer.
+        """
+        engine = self.new(bundle).engine
+        if isinstance(engine, OnlineEngine):
+            return
+        try:
+            vouched = Head(*engine.vouched())
+            if engine.mark() <= self._ledger.head().seq and self._ledger.holds(vouched):
+                return
+        finally:
+            engine.close()
+        self._ledger.renew_identity()
+        _log.warning(
+            "the state knows record %s, which the ledger does not have: it was restored from a copy, or two copies of "
+            "it are in use. The state is left alone, and another one is filled from history and ledger.",
+            f"{vouched.seq:,}",
+            extra={"event": "state_ahead"},
+        )
 
     def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
         """Let a state know history and ledger; with `only_empty` only a Redis that has none.

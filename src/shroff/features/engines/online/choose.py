@@ -20,9 +20,13 @@ def engine_at(
     schema: Schema,
     *,
     lateness: str = "1d",
+    space: str = "shroff",
     clock: Clock = system_time,
 ) -> OnlineEngine | RedisEngine:
     """The engine with its state there: `memory`, or the URL of a Redis server (which has a clock of its own).
+
+    Args:
+        space: what the names of all keys in Redis begin with: states of other spaces are never seen.
 
     Raises:
         ConfigurationError: it is neither.
@@ -31,7 +35,7 @@ def engine_at(
     if state == "memory":
         return OnlineEngine(groups, schema, lateness=lateness, clock=clock)
     if state.startswith(_REDIS):
-        return RedisEngine(groups, schema, url=state, lateness=lateness)
+        return RedisEngine(groups, schema, url=state, lateness=lateness, space=space)
     raise ConfigurationError(
         "expected `memory` or the URL of a Redis server such as `redis://host:6379/0` in SHROFF_STATE."
     )

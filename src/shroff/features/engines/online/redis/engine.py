@@ -7,6 +7,7 @@ logs have that it has not seen. So features follow from the same events, in the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from secrets import token_bytes
 from typing import Any, Final
@@ -34,6 +35,7 @@ _FORMAT: Final = 3
 
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE, _AGAIN = 0, 2
+_VOUCHED: Final = re.compile(rb"(\d{1,18}) ((?:[0-9a-f]{2})*)")
 _NEVER: Final = -1
 
 
@@ -43,7 +45,8 @@ class RedisEngine:
     Args:
         url: of the server, `redis://host:6379/0` (`rediss://` for TLS).
         lateness: how much older than the newest payment one may be; an older one is refused.
-        space: what the names of all keys begin with, so that installations can share a server.
+        space: what the names of all keys begin with, so that installations can share a server; `shroff serve` names
+            its ledger in it.
         replica: keys whose timelines this process keeps at most.
 
     Processes share a state when their definitions, lateness and space are the same. A new one is unavailable until
@@ -69,7 +72,8 @@ class RedisEngine:
         self.link = Link(url)
         self.logs = logs(self.plan)
         # one slot of a cluster: an order needs one owner
-        self.name = f"{space}:{{{self.plan.digest}-{lateness}-{_FORMAT}}}:".encode()
+        self._space = f"{{{space}}}:".encode()
+        self.name = self._space + f"{self.plan.digest}-{lateness}-{_FORMAT}:".encode()
         awaited = [log for log in self.logs if log.later]
         self.marked = Event([stream for stream in self.plan.streams if stream.later], (), self.plan.schema)
         self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))
@@ -113,6 +117,26 @@ class RedisEngine:
             StateUnavailable: the server cannot be reached.
         """
         return int(self.link.call([("HGET", self.name + b"head", "mark")])[0] or 0)
+
+    def vouch(self, record: int, chain: bytes) -> None:
+        """Keep with the states of this space up to which record their ledger is known to reach, and its chain value.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        self.link.call([("SET", self._space + b"ledger", b"%d %s" % (record, chain.hex().encode()))])
+
+    def vouched(self) -> tuple[int, bytes]:
+        """What was vouched for last: (0, nothing) where nothing was, and -1 where nobody can tell what.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        kept = self.link.call([("GET", self._space + b"ledger")])[0]
+        if kept is None:
+            return 0, b""
+        said = _VOUCHED.fullmatch(kept)
+        return (int(said[1]), bytes.fromhex(said[2].decode())) if said else (_NEVER, b"")
 
     def require_ready(self) -> None:
         """Raise `StateUnavailable` unless there is a state to ask."""
