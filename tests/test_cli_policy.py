@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -191,3 +192,27 @@ def test_a_bundle_with_a_card_number_in_its_policy_is_not_published(ask: Ask, tm
     }
     save(make_bundle(fitted_model(), policy=policy), tmp_path / "bundle")
     assert "the rule `r` without a card number" in str(ask("publish", tmp_path / "bundle"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        ({"rules": [{"name": "r", "condition": "(" * 30_000 + "p" + ")" * 30_000}]}, "at most 50,000 characters"),
+        ({"rules": [{"name": "r", "condition": "(" * 10_000 + "p" + ")" * 10_000}]}, "deeper than 50 levels"),
+        ({"rules": [{"name": "r", "condition": f"mcc LIKE '{'%a' * 500_000}'"}]}, "100,000 characters together"),
+        ({"rules": [{"name": str(n), "condition": "amount > 1"} for n in range(1_001)]}, "at most 1,000 rules"),
+        ({"rules": [{"name": "r", "condition": "amount > 1"}] * 30_000}, "at most 1,000 rules"),
+        ({"lists": {"blocked": ["(a+)+" * 200_000]}}, "at most 500 characters in `blocked`"),
+    ],
+)
+def test_a_policy_of_megabytes_is_refused_at_once(
+    ask: Ask, bundle: Path, tmp_path: Path, policy: dict[str, Any], sentence: str
+) -> None:
+    ask("publish", bundle)
+    file = written(tmp_path / "large.json", policy)
+    for command in ("check", "publish"):
+        before = process_time()
+        refused = str(ask("policy", command, file))
+        assert sentence in refused
+        assert len(refused) < 1_200
+        assert process_time() - before < 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from time import process_time
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 from shroff.errors import BadPayment, ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.expression import Expression, Kind, parse
+from shroff.expression.parsing import LONGEST
 
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(["a", "b"], "number"),
@@ -216,3 +218,51 @@ def test_user_text_never_enters_the_generated_source() -> None:
     name, text = "x'); import os #", '"""\\\n\'{0}'
     sql = f'"{name}" = \'' + text.replace("'", "''") + "'"
     assert parse(sql, {name: "text"}).closure()({name: text}) is True
+
+
+def _filled(head: str, unit: str, tail: str = "", close: str = "") -> str:
+    """A condition of as many characters as one may have, or a few fewer."""
+    many = (LONGEST - len(head) - len(tail)) // len(unit + close)
+    return head + unit * many + tail + close * many
+
+
+LARGE = {
+    "brackets": _filled("", "(", "a > 1", ")"),
+    "open brackets": _filled("", "("),
+    "NOT": _filled("", "NOT ", "p"),
+    "signs": _filled("a > ", "- ", "1"),
+    "AND": _filled("a > 1", " AND a > 1"),
+    "plus": _filled("a > 1", "+1"),
+    "functions": _filled("", "LOWER(", "s", ")"),
+    "CASE": _filled("CASE ", "WHEN p THEN 1 ", "END > 1"),
+    "CASE in CASE": _filled("", "CASE WHEN p THEN ", "1", " END"),
+    "IN": _filled("s IN ('a'", ",'b'", ")"),
+    "LIKE": _filled("s LIKE '", "%a", "'"),
+    "LIKE one": _filled("s LIKE '", "%_", "b'"),
+    "digits": _filled("a > ", "9"),
+    "quotes": _filled("", "'"),
+    "comments": _filled("", "/*"),
+    "selects": _filled("", "(SELECT ", "1", ")"),
+    "casts": _filled("a", "::int", " > 1"),
+    "a name": _filled("", "x", " > 1"),
+    "statements": _filled("p", ";p"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_largest_conditions_are_read_or_refused_at_once_and_in_a_sentence(name: str) -> None:
+    before = process_time()
+    try:
+        closure = read(LARGE[name]).closure()
+        closure({"a": 1.0, "s": "ab" * 5_000, "p": True})
+    except (InvalidExpression, UnknownColumn) as error:
+        assert len(str(error)) < 1_200  # noqa: PT017  # what is read is as good
+    assert process_time() - before < 10
+
+
+@pytest.mark.parametrize("unit", ["(", "%", "a OR ", "'"])
+def test_a_megabyte_of_sql_is_refused_before_it_is_read(unit: str) -> None:
+    before = process_time()
+    with pytest.raises(InvalidExpression, match=r"at most 50,000 characters, got one of 1,\d{3},\d{3}"):
+        read(unit * (1_000_000 // len(unit)) + "p")
+    assert process_time() - before < 1

@@ -19,6 +19,9 @@ from shroff.expression import Expression, parse
 from shroff.features.conditions import require_alphabetic
 
 Action = Literal["approve", "review", "decline"]
+_MOST_RULES: Final = 1_000
+_MOST_SQL: Final = 100_000
+_LONGEST: Final = 500
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "review", "decline")
 THRESHOLDS: Final = ("review_at", "decline_at")
 
@@ -68,7 +71,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         degraded: the action while no model can score.
 
     Raises:
-        ConfigurationError: two rules of one name, a threshold that is no probability, `review_at` above `decline_at`.
+        ConfigurationError: two rules of one name, a threshold that is no probability, `review_at` above `decline_at`,
+            more than 1,000 rules or 100,000 characters of conditions, a value of more than 500 characters in a list.
 
     >>> blocked = Rule("blocked", "host_id IN blocked_hosts", action="decline")
     >>> policy = Policy(cost=Cost(review=4.0), reviews_per_day=200, rules=[blocked], lists={"blocked_hosts": ["h7"]})
@@ -93,6 +97,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ConfigurationError(f"Policy(lists=…): expected a list of texts in `{name}`, got one text.")
         force_setattr(self, "rules", tuple(self.rules))
         force_setattr(self, "lists", {name: _entries(name, values) for name, values in self.lists.items()})
+        sql = sum(len(rule.condition) for rule in self.rules)
+        if len(self.rules) > _MOST_RULES or sql > _MOST_SQL:
+            raise ConfigurationError(
+                f"Policy(rules=…): expected at most {_MOST_RULES:,} rules of {_MOST_SQL:,} characters together, got "
+                f"{len(self.rules):,} of {sql:,}: put values into lists, which rules read."
+            )
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -172,6 +182,10 @@ def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
     texts = [text_of(value) if isinstance(value, str | int | float) else None for value in values]
     if None in texts:
         raise ConfigurationError(f"Policy(lists=…): expected a value in each place of `{name}`, got none.")
+    if any(len(text) > _LONGEST for text in texts if text is not None):
+        raise ConfigurationError(
+            f"Policy(lists=…): expected values of at most {_LONGEST} characters in `{name}`, got a longer one."
+        )
     return tuple(text for text in dict.fromkeys(texts) if text is not None)
 
 

@@ -1,6 +1,6 @@
 """SQL conditions: read and checked once, then run in Polars, in Spark and per payment, with equal results.
 
-The language is one SQL expression over the columns of one row:
+The language is one SQL expression over the columns of one row, of at most 50,000 characters and 50 levels:
 
 - columns (`amount`, `"Name with blank"`; upper and lower case differ), numbers, 'text', TRUE, FALSE, NULL;
 - `= <> < <= > >=`, AND, OR, NOT, IS [NOT] NULL, IS [NOT] TRUE, IS [NOT] FALSE, [NOT] BETWEEN;

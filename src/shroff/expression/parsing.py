@@ -13,23 +13,31 @@ from shroff.expression.grammar import ALLOWED
 
 # deeper than anybody writes, shallow enough for every engine's recursion
 DEEPEST: Final = 50
+# longer than anybody writes by hand, and read in a second
+LONGEST: Final = 50_000
+_QUOTED: Final = 300
 
 
 def parse_one(sql: str) -> exp.Expression:
     """The parse tree of exactly one expression.
 
     Raises:
-        InvalidExpression: it is something else.
+        InvalidExpression: it is something else, or too long.
     """
+    if len(sql) > LONGEST:
+        raise InvalidExpression(
+            f"expected a condition of at most {LONGEST:,} characters, got one of {len(sql):,}: split it, and put "
+            "values into a named list"
+        )
     try:
         found = Dialect.get_or_raise(None).parse_into(exp.Condition, sql)
     except ParseError as error:
         raise InvalidExpression(f"{_place(sql, error)}; {ALLOWED}") from None
     except TokenError:
-        raise InvalidExpression(f"`{sql}` is not a SQL condition: a quote or a comment stays open") from None
+        raise InvalidExpression(f"{quoted(sql)} is not a SQL condition: a quote or a comment stays open") from None
     statements = [node for node in found if isinstance(node, exp.Expression)]
     if len(statements) != 1:
-        raise InvalidExpression(f"expected one SQL condition, got {len(statements)} in `{sql}`; {ALLOWED}")
+        raise InvalidExpression(f"expected one SQL condition, got {len(statements)} in {quoted(sql)}; {ALLOWED}")
     return statements[0]
 
 
@@ -37,10 +45,10 @@ def _place(sql: str, error: ParseError) -> str:
     where = error.errors[0] if error.errors else {}
     near = where.get("highlight")
     if not near:
-        return f"`{sql}` is not a SQL condition"
+        return f"{quoted(sql)} is not a SQL condition"
     # sqlglot counts to the end of the word
     column = where["col"] - len(near) + 1
-    return f"`{sql}` is not a SQL condition: it breaks at `{near}`, line {where['line']}, column {column}"
+    return f"{quoted(sql)} is not a SQL condition: it breaks at {quoted(near)}, line {where['line']}, column {column}"
 
 
 def too_deep() -> InvalidExpression:
@@ -50,4 +58,13 @@ def too_deep() -> InvalidExpression:
 
 def text(node: exp.Expression) -> str:
     """A part of a condition as a sentence quotes it."""
-    return f"`{node.sql(comments=False, unsupported_level=ErrorLevel.IGNORE)}`"
+    return quoted(node.sql(comments=False, unsupported_level=ErrorLevel.IGNORE))
+
+
+def quoted(sql: str) -> str:
+    """A condition, or the beginning of a long one, as a sentence quotes it.
+
+    >>> quoted("amount > 5"), len(quoted("x" * 10_000))
+    ('`amount > 5`', 303)
+    """
+    return f"`{sql}`" if len(sql) <= _QUOTED else f"`{sql[:_QUOTED]}…`"

@@ -23,7 +23,7 @@ from shroff.expression.grammar import (
     hint,
 )
 from shroff.expression.like import read_pattern
-from shroff.expression.parsing import DEEPEST, parse_one, text, too_deep
+from shroff.expression.parsing import DEEPEST, parse_one, quoted, text, too_deep
 from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node
 
 # what sqlglot notes on a node that changes nothing here: our semantics are our own
@@ -44,7 +44,9 @@ def read(sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> tuple
     except RecursionError:
         raise too_deep() from None
     if root.kind == "null" or root.kind == "time":
-        raise InvalidExpression(f"expected a condition, a number or a text, got `{sql}` ({root.kind}): compare it")
+        raise InvalidExpression(
+            f"expected a condition, a number or a text, got {quoted(sql)} ({root.kind}): compare it"
+        )
     return root, root.kind
 
 
@@ -92,12 +94,12 @@ class _Reader:
         if name in self.columns:
             return ColumnRef(name, self.columns[name])
         if name in self.lists:
-            raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in `{self.sql}`")
+            raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in {quoted(self.sql)}")
         spelled = [known for known in self.columns if known.casefold() == name.casefold()]
         advice = did_you_mean(spelled[0] if spelled else name, self.columns)
         if not advice and node.this.quoted:
             advice = ": a text is written in single quotes"
-        raise UnknownColumn(f"unknown column `{name}` in `{self.sql}`{advice}")
+        raise UnknownColumn(f"unknown column {quoted(name)} in {quoted(self.sql)}{advice}")
 
     def literal(self, node: exp.Expression) -> Node:
         if node.is_string:
@@ -140,7 +142,7 @@ class _Reader:
             sides = " and ".join(f"{text(source)} ({kind})" for kind, source in known.items())
             what = " or ".join(signature.takes) if wrong else "values of one kind"
             advice = hint(signature.takes, set(known))
-            raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in `{self.sql}`{advice}")
+            raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in {quoted(self.sql)}{advice}")
         if not known and signature.gives is None:
             return (), "null"
         kind = next(iter(known), signature.takes[0])
@@ -185,7 +187,7 @@ class _Reader:
         (arg, *values), _ = self.alike(node, FunctionSignature("IN", PLAIN, "boolean"), [node.this, *given])
         constants = [value for value in values if isinstance(value, Constant)]
         if len(constants) < len(values):
-            raise InvalidExpression(f"IN takes literals or one named list, got {text(node)} in `{self.sql}`")
+            raise InvalidExpression(f"IN takes literals or one named list, got {text(node)} in {quoted(self.sql)}")
         kept = dict.fromkeys(c.value for c in constants if c.value is not None)
         return In(arg, tuple(kept), null=any(c.value is None for c in constants))
 
@@ -199,7 +201,7 @@ class _Reader:
         if field.name not in self.lists:
             known = f": the named lists are {', '.join(sorted(self.lists)) or 'none'}"
             advice = did_you_mean(field.name, self.lists) or known
-            raise InvalidExpression(f"unknown named list `{field.name}` in `{self.sql}`{advice}")
+            raise InvalidExpression(f"unknown named list {quoted(field.name)} in {quoted(self.sql)}{advice}")
         return str(field.name)
 
     def like(self, node: exp.Expression, escape: str | None = None) -> Node:
@@ -207,7 +209,7 @@ class _Reader:
         args, _ = self.alike(node, FunctionSignature("LIKE", TEXT, "boolean"), [node.this])
         pattern = node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
-            raise InvalidExpression(f"LIKE takes a pattern in single quotes, got {text(pattern)} in `{self.sql}`")
+            raise InvalidExpression(f"LIKE takes a pattern in single quotes, got {text(pattern)} in {quoted(self.sql)}")
         found = Like(args[0], read_pattern(pattern.name, escape))
         return FunctionCall("NOT", (found,), "boolean") if node.args.get("negate") else found
 
@@ -249,7 +251,7 @@ class _Reader:
     def refused(self, node: exp.Expression) -> InvalidExpression:
         if isinstance(node, exp.Anonymous):
             advice = did_you_mean(node.name.upper(), FUNCTION_NAMES) or f"; {ALLOWED}"
-            return InvalidExpression(f"unknown function `{node.name}` in `{self.sql}`{advice}")
+            return InvalidExpression(f"unknown function {quoted(node.name)} in {quoted(self.sql)}{advice}")
         return InvalidExpression(f"{text(node)} is not part of the expression language; {ALLOWED}")
 
 

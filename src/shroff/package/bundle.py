@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from shroff.collect import Schema
 from shroff.collect.extent import Extent
@@ -45,7 +46,7 @@ _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
 class _Inputs(msgspec.Struct, frozen=True):
     preparation: PreparationJson
     calibration: CalibrationJson
-    conditions: tuple[str, ...]
+    conditions: Annotated[tuple[Annotated[str, Meta(max_length=50_000)], ...], Meta(max_length=1_000)]
 
 
 class _Thresholds(msgspec.Struct, frozen=True):

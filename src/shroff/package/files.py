@@ -28,7 +28,7 @@ LARGEST: Final[Mapping[str, int]] = {
     MANIFEST: _MB,
     "model.onnx": 512 * _MB,
     "schema.json": _OF_JSON,
-    "features.json": _OF_JSON,
+    "features.json": _MB,
     "inputs.json": _OF_JSON,
     "policy.json": _OF_JSON,
     "thresholds.json": _OF_JSON,
