@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import KafkaError
 
 from patience import PATIENCE
 from serve.audit import payments, read_ledger
@@ -100,6 +101,20 @@ def test_the_log_is_json_where_that_is_asked(bus: Bus, consuming: Consumes, pay:
     lines = [msgspec.json.decode(line) for line in consumer.log.read_text().splitlines()]
     assert {line["event"] for line in lines} >= {"started", "consuming", "rejected"}
     assert [line["reason"] for line in lines if line["event"] == "rejected"] == ["bad-payment"] * 3
+
+
+def test_what_kafka_owes_for_long_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    health = Health()
+    health.worse(KafkaError(KafkaError._TRANSPORT))
+    for second in range(100):
+        health.waits("given this consumer no partitions", float(second))
+    health.waits(None, 100.0)
+    for second in range(101, 200):
+        # some are taken now and then
+        health.waits(None if second % 20 == 0 else "taken no answer", float(second))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Kafka has given this consumer no partitions for 30 s; the last error of its client: TRANSPORT."
+    ]
 
 
 def message(offset: int, partition: int = 0, topic: str = "t") -> Message:

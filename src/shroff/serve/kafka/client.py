@@ -19,6 +19,7 @@ except ImportError as error:
 
 _log = logging.getLogger("shroff.serve")
 _POLL: Final = 0.1  # seconds to wait for a message
+_LONG: Final = 30.0  # seconds after which the log says what is waited for
 _START: Final = 10.0  # seconds in which Kafka must answer at the start
 # 2: what librdkafka would say of every attempt to connect is told here, once
 _QUIET: Final = {"log_level": "2"}
@@ -39,7 +40,7 @@ Released = Callable[[Collection[Place]], Mapping[Place, int]]
 
 
 class Health:
-    """Whether Kafka answers; told once when it stops and once when it is back.
+    """Whether Kafka answers; told once when it stops, once when it is back, and once where it gives nothing for long.
 
     `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is whether Kafka
     was there once, so that it can be missed; `away` is whether it is missed now.
@@ -49,9 +50,13 @@ class Health:
         self.failure: ShroffError | None = None
         self.joined = False
         self.away = False
+        self._last = "nothing"
+        self._waiting: tuple[str, float] | None = None
+        self._told = False
 
     def worse(self, error: KafkaError) -> None:
         """Take note of an error."""
+        self._last = error.name().strip("_")
         if error.fatal() or error.code() in _REFUSALS:
             self.failure = self.failure or ConfigurationError(f"Kafka refuses: {error.name().strip('_')}.")
         elif error.code() == KafkaError._ALL_BROKERS_DOWN and self.joined and not self.away:
@@ -63,6 +68,14 @@ class Health:
         if self.away:
             self.away = False
             _log.warning("Kafka answers again.")
+
+    def waits(self, what: str | None, now: float) -> None:
+        """Take note of what is waited for at a moment, in seconds; None: nothing, or some of it just came."""
+        if what is None or self.away or self._waiting is None or self._waiting[0] != what:
+            self._waiting, self._told = None if what is None else (what, now), False
+        elif now - self._waiting[1] >= _LONG and not self._told:
+            self._told = True
+            _log.warning("Kafka has %s for %.0f s; the last error of its client: %s.", what, _LONG, self._last)
 
 
 class Feed:
@@ -134,6 +147,11 @@ class Feed:
         if self._health.away and not self._fresh:
             self._ask()
         return self._fresh
+
+    @property
+    def assigned(self) -> bool:
+        """Whether Kafka has said by now which partitions this member is to read, be it none."""
+        return self._mine is not None
 
     def at_end(self, topics: Collection[str]) -> bool:
         """Whether everything was read that this member is to read of these topics."""

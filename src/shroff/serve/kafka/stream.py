@@ -84,6 +84,7 @@ class Stream:
         self._pumping = False
         self._started = 0.0
         self._committed = 0.0
+        self._taken = 0
 
     @property
     def outcomes(self) -> Mapping[str, int]:
@@ -147,6 +148,14 @@ class Stream:
             positions = self._positions({*self._progress, *self._feed.ends})
             self._feed.commit(positions)
             self.lag = self._feed.lag(positions)
+            self._health.waits(self._missed(), self._committed)
+
+    def _missed(self) -> str | None:
+        """What Kafka has yet to do before anything can be done."""
+        taken, self._taken = self._taken, self.counts.total()
+        if not self._feed.assigned:
+            return "given this consumer no partitions"
+        return "taken no answer" if len(self._outlet) and taken == self._taken else None
 
     def _full(self, topic: str) -> bool:
         return not self._gate.open or self._on_their_way[topic] >= self._limit
