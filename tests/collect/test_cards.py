@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
+from collections.abc import Callable
+from functools import partial
 from time import process_time
 
 import polars as pl
@@ -52,6 +55,14 @@ def _cards(count: int, length: int, seed: int = 0) -> list[str]:
     return [_luhn("".join(draw.choices("0123456789", k=length - 1))) for _ in range(count)]
 
 
+def _apart(number: str, *, mark: str, size: int) -> str:
+    return mark.join(number[at : at + size] for at in range(0, len(number), size))
+
+
+def _in_script(number: str, *, zero: str) -> str:
+    return "".join(chr(ord(zero) + int(digit)) for digit in number)
+
+
 @pytest.mark.parametrize("length", range(13, 20))
 @pytest.mark.parametrize("mark", ["", " ", "-"])
 def test_card_numbers_of_every_length_and_print_are_found(length: int, mark: str) -> None:
@@ -97,10 +108,82 @@ def test_a_digit_that_was_mistyped_makes_it_none(number: str, place: int, more: 
 
 @given(st.text(max_size=30) | st.text(alphabet="0123456789 -", max_size=30))
 def test_what_is_one_has_the_digits_and_the_sum_of_one(text: str) -> None:
-    digits = text.replace(" ", "").replace("-", "")
+    digits = "".join(str(unicodedata.digit(one)) for one in text if one.isdigit())
     if is_card_number(text):
         assert 13 <= len(digits) <= 19
         assert _luhn(digits[:-1]) == digits
+
+
+BETWEEN = {
+    "a no-break space": "\u00a0",
+    "a narrow no-break space": "\u202f",
+    "an ideographic space": "\u3000",
+    "a figure dash": "\u2012",
+    "an en dash": "\u2013",
+    "a non-breaking hyphen": "\u2011",
+    "a minus sign": "\u2212",
+    "a dot": ".",
+    "a middle dot": "\u00b7",
+    "a tab": "\t",
+    "a line feed": "\n",
+    "a slash": "/",
+    "an underscore": "_",
+    "a zero-width space": "\u200b",
+    "a zero-width joiner": "\u200d",
+    "a byte order mark": "\ufeff",
+    "a soft hyphen": "\u00ad",
+    "a direction": "\u202e",
+    "a variation selector": "\ufe0f",
+    "a filler": "\u3164",
+    "a braille blank": "\u2800",
+}
+SCRIPTS = {"full-width": "０", "Arabic-Indic": "٠", "Persian": "۰", "Devanagari": "०", "mathematical": "𝟎"}
+DISGUISES: dict[str, Callable[[str], str]] = {
+    **{f"{name} by fours": partial(_apart, mark=mark, size=4) for name, mark in BETWEEN.items()},
+    **{f"{name} by ones": partial(_apart, mark=mark, size=1) for name, mark in BETWEEN.items()},
+    **{name: partial(_in_script, zero=zero) for name, zero in SCRIPTS.items()},
+    "several marks": lambda number: f"{number[:4]}/{number[4:8]}.{number[8:]}",
+    "in brackets": lambda number: f"\u200b({number})",
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_card_number_is_known_whatever_stands_between_its_digits(disguise: str) -> None:
+    made = [DISGUISES[disguise](number) for number in PUBLISHED]
+    assert all(map(is_card_number, made))
+    assert all(holds_card_number(f"paid with {number}, twice") for number in made)
+    assert looks_like_card_numbers(pl.Series(made + ["x"] * 5))
+    assert not any(is_card_number(DISGUISES[disguise](str(int(number) + 1))) for number in PUBLISHED)
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_disguised_card_number_is_refused_live(disguise: str, escaped: bool) -> None:
+    reader = PaymentReader(SCHEMA, key=b"k" * 32)
+    for field in ("id", "card_id", "mcc"):
+        for number in PUBLISHED:
+            body = json.dumps(GOOD | {field: DISGUISES[disguise](number)}, ensure_ascii=escaped).encode()
+            with pytest.raises(BadPayment, match=rf"card number .* at `\$.{field}`"):
+                reader.read(body, arrived=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "55.67612345678901",  # a latitude
+        "55.6761234,12.5683456",
+        "62.105.123.123:50211",
+        "30/01/2024 12:34:56",
+        "30-01-2024 12:34:56",
+        "+4915112345678",
+        "4.111.111.111.111,11",
+        "4é111111111111111",
+    ],
+)
+def test_what_has_as_many_digits_and_is_another_thing_is_none(text: str) -> None:
+    # whatever its last digits are: one of ten makes the sum of a card number
+    assert not any(is_card_number(text[:-1] + digit) for digit in "0123456789")
+    assert not looks_like_card_numbers(pl.Series([text[:-1] + digit for digit in "0123456789"]))
 
 
 def test_few_honest_numbers_are_taken_for_one() -> None:

@@ -5,11 +5,16 @@ Luhn sum a multiple of ten. One random number in ten passes Luhn. A column shows
 card numbers. A single value does not, so a live payment is judged by the issuer and the length too, which leaves one
 random 16-digit number in thirty; and not at all in columns whose values in training were long numbers that are no card
 numbers. Such columns are found once, when a bundle is made.
+
+Digits are those of any script, and what stands between them may be anything but letters, seen or not. What has as
+many digits and is another thing is none: a decimal number, an international phone number, and short groups of digits
+between marks of several kinds, such as a date and time, a pair of coordinates, or an IP address with its port.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from math import sqrt
 from typing import Final
@@ -18,14 +23,22 @@ import polars as pl
 
 from shroff.errors import ConfigurationError
 
-_LONGEST_PRINTED: Final = 40
-"""Bytes of a card number however it is printed; what is longer is another thing."""
+_LONGEST_PRINTED: Final = 200
+"""Characters of a card number however it is printed; what is longer is another thing."""
 _ENOUGH: Final = 20
 """So many card numbers are no accident: one random number in ten passes Luhn, not most of twenty."""
 _CHANCE: Final = 0.1
 _SHORTEST: Final = 13
+_LONGEST: Final = 19
 
-_PRINTED: Final = re.compile(r"[ -]*[2-9](?:[ -]*[0-9]){12,18}[ -]*")
+_PRINTED: Final = re.compile(r"[\W_]*[2-9](?:[\W_]*[0-9]){12,18}[\W_]*")
+_NUMBER_OR_PHONE: Final = re.compile(r"-?[0-9]*[.,][0-9]*|\+.*", re.DOTALL)
+_GROUP: Final = re.compile("[0-9]+")
+_ORDINARY: Final = frozenset(" -")
+"""What people print between the digits of a card number."""
+_UNSEEN: Final = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and signs that nobody sees: the fillers of Hangul, and Braille without a dot."""
+_MINUS: Final = "\u2212"
 _ISSUED: Final = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     r"|5[1-5][0-9]{14}"  # Mastercard, and its series of 2017
@@ -41,21 +54,57 @@ _ISSUED: Final = re.compile(
 
 
 _RUNS: Final = tuple(
-    re.compile(rf"(?<![0-9])(?=([2-9](?:[ -]{{0,3}}[0-9]){{{more}}})(?![0-9]))") for more in range(12, 19)
+    re.compile(rf"(?<![0-9])(?=([2-9](?:[-\s./_\u00b7]{{0,3}}[0-9]){{{more}}})(?![0-9]))") for more in range(12, 19)
 )
 """Digits in a text, of each length that card numbers have; where one begins another may too."""
 
 
 def is_card_number(text: str) -> bool:
-    """Whether a value by itself is a card number: digits, issuer, length and Luhn, with blanks and hyphens between.
+    """Whether a value by itself is a card number: digits, issuer, length and Luhn, whatever is printed between.
 
     >>> is_card_number("4111 1111-1111 1111"), is_card_number("4111111111111112"), is_card_number("1234567812345670")
     (True, False, False)
+    >>> is_card_number("4111.1111.1111.1111"), is_card_number("٤١١١/111111111111"), is_card_number("+4111111111111")
+    (True, True, False)
     """
-    if len(text) < _SHORTEST or _PRINTED.fullmatch(text) is None:
+    if not _SHORTEST <= len(text) <= _LONGEST_PRINTED:
         return False
-    digits = text.replace(" ", "").replace("-", "")
-    return _ISSUED.fullmatch(digits) is not None and _luhn(digits)
+    if not text.isascii():
+        text = _in_ascii(text)
+    if _PRINTED.fullmatch(text) is None:
+        return False
+    digits = "".join(_GROUP.findall(text))
+    return _ISSUED.fullmatch(digits) is not None and _luhn(digits) and not _is_other(text)
+
+
+def _in_ascii(text: str) -> str:
+    """A text with the digits of every script as ours, and with ordinary blanks and hyphens.
+
+    >>> _in_ascii("４\u00a0١–１é")
+    '4 1-1é'
+    """
+    return "".join(one if one.isascii() else _ascii_of(one) for one in text)
+
+
+def _ascii_of(character: str) -> str:
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
+    kind = unicodedata.category(character)
+    # separators, controls and format characters, marks on the character before
+    if kind[0] in "ZCM" or character in _UNSEEN:
+        return " "
+    return "-" if kind == "Pd" or character == _MINUS else character
+
+
+def _is_other(text: str) -> bool:
+    """Whether a text in ASCII with the digits of a card number is another thing."""
+    text = text.strip()
+    kinds = {*text} - {*"0123456789"}
+    if kinds <= _ORDINARY:
+        return False
+    short = any(len(group) < 4 for group in _GROUP.findall(text)[:-1])
+    return _NUMBER_OR_PHONE.fullmatch(text) is not None or (len(kinds) > 1 and short)
 
 
 def holds_card_number(text: str) -> bool:
@@ -64,6 +113,8 @@ def holds_card_number(text: str) -> bool:
     >>> holds_card_number("see 22 4111 1111-1111 1111, twice"), holds_card_number("of 2024-01-01 12:00, 16 times")
     (True, False)
     """
+    if not text.isascii():
+        text = _in_ascii(text)
     return len(text) >= _SHORTEST and any(is_card_number(found[1]) for run in _RUNS for found in run.finditer(text))
 
 
@@ -96,10 +147,24 @@ def _by_chance(column: pl.Series) -> bool:
 
 
 def _candidates(column: pl.Series) -> pl.Series:
-    """The digits of values that have as many as a card number."""
-    texts = column.filter(column.str.len_bytes().is_between(_SHORTEST, _LONGEST_PRINTED))
+    """The digits of values that have as many as a card number, and are not seen to be another thing."""
+    long = column.filter(column.str.len_bytes() >= _SHORTEST)
+    texts = long.filter(~long.str.contains("[A-Za-z]"))
     digits = texts.str.replace_all(r"[ -]", "")
-    return digits.filter(digits.str.contains(r"^[0-9]{13,19}$"))
+    plain = digits.str.contains(r"^[0-9]{13,19}$")
+    # judged one by one is only what may be one by its number of digits
+    odd = texts.filter(~plain & texts.str.contains(r"[^\x00-\x7f]|^[^0-9]*(?:[0-9][^0-9]*){13,19}$"))
+    found = [one for one in map(_digits, odd.to_list()) if one is not None]
+    return digits.filter(plain).append(pl.Series(found, dtype=pl.String))
+
+
+def _digits(text: str) -> str | None:
+    """The digits of a text that is printed as a card number may be; None of any other."""
+    text = _in_ascii(text)
+    digits = "".join(_GROUP.findall(text))
+    letters = any(map(str.isalpha, text))
+    printed = len(text) <= _LONGEST_PRINTED and _SHORTEST <= len(digits) <= _LONGEST and not letters
+    return digits if printed and not _is_other(text) else None
 
 
 def looks_like_card_numbers(column: pl.Series) -> bool:

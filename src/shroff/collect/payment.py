@@ -185,6 +185,8 @@ class PaymentReader:
         for name in self._ignored:
             given.pop(name, None)
         values = self._absent | given
+        if not body.isascii() or _BACKSLASH in body:
+            self._refuse_disguised(values)
         # most texts are the one text of what they say: only the others cost a call
         for name in self._names:
             value = values[name]
@@ -211,6 +213,13 @@ class PaymentReader:
             return lenient(self._decode, body)
         except UNREADABLE as error:
             raise BadPayment(explain(error, body, self.schema, self.fields)) from None
+
+    def _refuse_disguised(self, values: Mapping[str, Value]) -> None:
+        """Raise `BadPayment` where a card number begins or goes on with characters beyond ASCII."""
+        for name in self._guarded:
+            value = values[name]
+            if isinstance(value, str) and not value.isascii() and is_card_number(value):
+                raise card_number(name)
 
     def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
         """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are counted first."""
