@@ -16,6 +16,7 @@
     │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
     │   └── BrokenChain         a ledger whose records do not follow from each other
+    │       └── UnreadableRecord  or of which one holds what the ledger never writes
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
     ├── NotFitted               a detector asked to score before it learned
     ├── CheckFailed             the doctor found a fault that nobody accepted
@@ -108,6 +109,10 @@ class PaymentConflict(DataError):
 
 class BrokenChain(DataError):
     """Records of the ledger do not follow from each other: one was changed, removed, added or moved."""
+
+
+class UnreadableRecord(BrokenChain):
+    """A record of the ledger holds what the ledger never writes, so nothing can be computed from it."""
 
 
 class NotFound(ShroffError, KeyError):

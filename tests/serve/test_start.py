@@ -149,6 +149,20 @@ def test_a_changed_ledger_is_refused_unless_that_is_accepted(
         Ledger(ledger_url).verify()
 
 
+@pytest.mark.parametrize("accept", [False, True])
+def test_a_record_that_cannot_be_read_is_refused_and_nothing_that_does_not_help_is_advised(
+    bundle: Bundle, pay: Pay, ledger_url: str, tmp_path: Path, accept: bool
+) -> None:
+    started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())))
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE shroff_ledger SET body = CAST(body AS TEXT) WHERE seq = 2")
+    with pytest.raises(
+        BrokenChain, match=r"record 2 holds a value of another type\. Restore it from a copy"
+    ) as refused:
+        started(bundle, ledger_url, accept_broken_chain=accept)
+    assert "--accept-broken-chain" not in str(refused.value)
+
+
 def test_of_a_long_ledger_only_the_end_is_proved(
     bundle: Bundle, pay: Pay, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from shroff.collect.payment import Value
 from shroff.decide import Action
 from shroff.decide.reasons import Reason
 from shroff.errors import PaymentConflict
-from shroff.serve.ledger import StoredEntry
+from shroff.serve.ledger import StoredEntry, unreadable
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -94,7 +94,7 @@ class _Paid(msgspec.Struct, gc=False):
 
 _answered: Final = msgspec.json.Decoder(_Answered).decode
 _paid: Final = msgspec.json.Decoder(_Paid).decode
-later_record: Final = msgspec.json.Decoder(LaterRecord).decode
+_later_record: Final = msgspec.json.Decoder(LaterRecord).decode
 
 
 def fingerprint(encoded: bytes) -> bytes:
@@ -119,7 +119,26 @@ def require_same(first: bytes, second: bytes) -> None:
 
 
 def stored_payment(entry: StoredEntry) -> Payment:
-    """The payment of a stored decision, as the engine saw it."""
-    payment = _paid(entry.body).payment
+    """The payment of a stored decision, as the engine saw it.
+
+    Raises:
+        UnreadableRecord: the record holds no decision.
+    """
+    try:
+        payment = _paid(entry.body).payment
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unreadable(entry.seq, "holds no decision") from None
     payment.arrived = entry.arrived
     return payment
+
+
+def later_record(entry: StoredEntry) -> LaterRecord:
+    """The stored result or label.
+
+    Raises:
+        UnreadableRecord: the record holds none.
+    """
+    try:
+        return _later_record(entry.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unreadable(entry.seq, f"holds no {entry.kind}") from None

@@ -29,7 +29,7 @@ from shroff.serve.intake import Intake
 from shroff.serve.ledger import Commits, Ledger
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.start import Checked, Start, check_chain, future_past, missing_past, say_end, stored_start
+from shroff.serve.start import Check, Start, future_past, missing_past, require_currency, say_end
 from shroff.serve.state import Mark, State, States
 
 _TOGETHER: Final = 10_000_000
@@ -218,13 +218,12 @@ class Scorer(Intake):
                 self._states.part(self.bundle)
                 # of the ledger's own name
                 self._forget()
-                _require_currency(self.bundle, self._recorded_in())
-                checked = check_chain(self._ledger, accept=self._accept)
-                before = stored_start(self._ledger.last_start())
-                mark = self._states.prepare(self.bundle, self._state)
+                require_currency(self.bundle, self._recorded_in())
+                with Check(self._ledger, accept=self._accept) as check:
+                    mark = self._states.prepare(self.bundle, self._state, proof=check.proof)
                 self._state.join(self._require_open)
                 self._arrivals.after(mark.arrived)
-                self._record(mark, checked, before)
+                self._record(Start.of(self.bundle, mark, check.done(), check.before), mark)
             except Exception as error:
                 self._ledger.close()
                 self._forget()
@@ -232,9 +231,8 @@ class Scorer(Intake):
                 raise
             self._missing = None
 
-    def _record(self, mark: Mark, checked: Checked, before: Start | None) -> None:
+    def _record(self, start: Start, mark: Mark) -> None:
         """Keep in the ledger what the service starts from, and say it."""
-        start = Start.of(self.bundle, mark, checked, before)
         self._ledger.write_now(start.entry(self._arrivals.next()))
         self.started = start
         _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
@@ -286,7 +284,7 @@ class Scorer(Intake):
             policy = standing or own(bundle)
             self._use(self.bundle, await asyncio.to_thread(self.decider.under, policy), self._state)
             return
-        _require_currency(bundle, self.bundle.currency)
+        require_currency(bundle, self.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle, standing)
         if decider.failure is not None:
             # the model that decides can score
@@ -385,15 +383,6 @@ class Scorer(Intake):
     def _require_open(self) -> None:
         if self.closed:
             raise LedgerUnavailable("the service is shutting down.")
-
-
-def _require_currency(bundle: Bundle, counted: str | None) -> None:
-    """Raise `BundleError` when a bundle reads amounts in another currency than payments were counted in."""
-    if bundle.currency not in (None, counted):
-        raise BundleError(
-            f"the bundle reads amounts in {bundle.currency}, but payments were counted in "
-            f"{counted or 'several currencies'}: train it in that one, or begin another ledger (SHROFF_LEDGER)."
-        )
 
 
 def _name(bundle: Bundle) -> ModelName:

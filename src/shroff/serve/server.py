@@ -29,7 +29,7 @@ from shroff.serve.follower import Follower
 from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.scorer import Scorer
-from shroff.serve.start import check_chain
+from shroff.serve.start import Check
 from shroff.serve.telemetry.configure import tracer
 from shroff.serve.telemetry.fleet import Fleet
 from shroff.serve.telemetry.log import Style, write_log
@@ -170,8 +170,8 @@ class Service:
         """Raise `BrokenChain` where the ledger was changed, so that no worker is started in vain."""
         if not self.accept_broken_chain:
             # what else is wrong with it the workers say
-            with suppress(Unavailable, ConfigurationError):
-                check_chain(Ledger(self.settings.ledger), accept=False)
+            with suppress(Unavailable, ConfigurationError), Check(Ledger(self.settings.ledger), accept=False):
+                pass
 
 
 def serve(

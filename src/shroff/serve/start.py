@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from hashlib import sha256
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from shroff.collect.extent import Extent
 from shroff.collect.times import format_time, parse_time
-from shroff.errors import BrokenChain
+from shroff.errors import BrokenChain, BundleError, UnreadableRecord
 from shroff.package import Bundle
 from shroff.serve.answer import encode
 from shroff.serve.identity import decision_id
@@ -124,34 +124,65 @@ def stored_start(entry: StoredEntry | None) -> Start | None:
         return None
 
 
-def check_chain(ledger: Ledger, *, accept: bool) -> Checked:
-    """Prove the ledger's chain: all of it, or where that is long what came since the last start.
+def require_currency(bundle: Bundle, counted: str | None) -> None:
+    """Raise `BundleError` when a bundle reads amounts in another currency than payments were counted in."""
+    if bundle.currency not in (None, counted):
+        raise BundleError(
+            f"the bundle reads amounts in {bundle.currency}, but payments were counted in "
+            f"{counted or 'several currencies'}: train it in that one, or begin another ledger (SHROFF_LEDGER)."
+        )
+
+
+class Check:
+    """Proves the ledger's chain at a start: all of it, or where that is long what came since the last start.
+
+    As a context, in which the ledger is read by `proof`; at its end the rest is proved.
 
     Args:
-        accept: go on where it is broken, and say so in what is returned.
+        accept: go on where it is broken, and say so in what is checked.
 
     Raises:
         BrokenChain: the ledger was changed.
         LedgerUnavailable: the database does not answer.
     """
-    anchor, broken = _anchor(ledger), None
-    try:
-        end = ledger.verify(after=anchor)
-    except BrokenChain as error:
-        if not accept:
+
+    def __init__(self, ledger: Ledger, *, accept: bool) -> None:
+        self._ledger = ledger
+        last = ledger.last_start()
+        self.before = stored_start(last)
+        """The last start."""
+        self._anchor = _anchor(ledger, last, self.before)
+        self.proof = ledger.proof(self._anchor, tolerant=accept)
+
+    def done(self) -> Checked:
+        """How far the chain was proved."""
+        end, broken = self.proof.head, self.proof.broken
+        if broken is not None:
+            end = self._ledger.head()
+            _log.warning("the service starts with a broken ledger: %s", broken, extra={"event": "broken_chain"})
+        after, anchor = self._anchor
+        return Checked(after=after, anchor=anchor.hex(), last=end.seq, chain=end.chain.hex(), broken=broken)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self.proof.finish()
+            elif isinstance(error, BrokenChain):
+                raise error
+        except UnreadableRecord:
+            raise
+        except BrokenChain as broken:
             raise BrokenChain(
-                f"{error} Find out what changed it; to start all the same, and keep a record of that, "
+                f"{broken} Find out what changed it; to start all the same, and keep a record of that, "
                 "pass --accept-broken-chain."
             ) from None
-        end, broken = ledger.head(), str(error)
-        _log.warning("the service starts with a broken ledger: %s", broken, extra={"event": "broken_chain"})
-    return Checked(after=anchor.seq, anchor=anchor.chain.hex(), last=end.seq, chain=end.chain.hex(), broken=broken)
 
 
-def _anchor(ledger: Ledger) -> Head:
-    """The record behind which the chain is to be proved."""
-    entry = ledger.last_start()
-    start = stored_start(entry)
+def _anchor(ledger: Ledger, entry: StoredEntry | None, start: Start | None) -> Head:
+    """The record behind which the chain is to be proved, from the last start."""
     if entry is None or start is None:
         return Head(0, GENESIS)
     checked = start.checked

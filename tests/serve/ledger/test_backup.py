@@ -96,7 +96,7 @@ def test_a_dump_of_a_database_that_is_written(postgres_server: str, tmp_path: Pa
             run("pg_dump", "--format", "custom", "--table", "shroff_ledger*", "--file", dump, url=url)
         engine = create_engine(url)
         with engine.begin() as connection:
-            connection.exec_driver_sql("DROP TABLE shroff_ledger, shroff_ledger_head")
+            connection.exec_driver_sql("DROP TABLE shroff_ledger, shroff_ledger_head, shroff_ledger_identity")
         engine.dispose()
         run("pg_restore", "--dbname", "postgres", dump, url=url)
         with Ledger(url) as restored:

@@ -11,7 +11,21 @@ from shroff.serve.ledger.commits import Commits
 from shroff.serve.ledger.database import Head
 from shroff.serve.ledger.ledger import Ledger
 from shroff.serve.ledger.noted import Noted
+from shroff.serve.ledger.proof import Proof
 from shroff.serve.ledger.queue import Done, Outcome
-from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry
+from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry, unreadable
 
-__all__ = ["GENESIS", "Commits", "Done", "Entry", "Head", "Kind", "Ledger", "Noted", "Outcome", "StoredEntry"]
+__all__ = [
+    "GENESIS",
+    "Commits",
+    "Done",
+    "Entry",
+    "Head",
+    "Kind",
+    "Ledger",
+    "Noted",
+    "Outcome",
+    "Proof",
+    "StoredEntry",
+    "unreadable",
+]

@@ -12,23 +12,22 @@ from types import TracebackType
 from typing import Self
 
 from shroff.errors import ConfigurationError, LedgerAway
+from shroff.serve.ledger.archive import FIRST, Archive
 from shroff.serve.ledger.commits import Commits
-from shroff.serve.ledger.database import Backend, Head, backend, identity, renew_identity
+from shroff.serve.ledger.database import Head, backend, identity, renew_identity
 from shroff.serve.ledger.detour import Detour
 from shroff.serve.ledger.detour import Waiting as Spooled
-from shroff.serve.ledger.noted import Noted
 from shroff.serve.ledger.queue import Done, Outcome, Queue, Waiting
-from shroff.serve.ledger.reader import Finder, entries, holds, keys, last_record, last_start, numbers, verify
-from shroff.serve.ledger.record import GENESIS, Entry, Kind, StoredEntry, check_entry, check_id
+from shroff.serve.ledger.reader import Finder, entries, keys
+from shroff.serve.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.serve.ledger.seen import Seen, seen_as
 from shroff.serve.ledger.spool import Spool
 from shroff.serve.ledger.writer import Writer
 
-_FIRST = Head(0, GENESIS)
 _log = logging.getLogger("shroff.serve")
 
 
-class Ledger:
+class Ledger(Archive):
     """An append-only, tamper-evident record of events in the order in which they arrived.
 
     `url` names a SQLite file or a PostgreSQL database. At most `max_queue` entries wait for the disk;
@@ -62,7 +61,7 @@ class Ledger:
     ) -> None:
         if max_group < 1 or max_queue < 1:
             raise ConfigurationError(f"expected limits of at least 1, got {max_group=} and {max_queue=}.")
-        self._database: Backend = backend(url)
+        super().__init__(backend(url))
         self._max_group = max_group
         self._max_queue = max_queue
         self._queue = Queue(max_queue)
@@ -264,14 +263,6 @@ class Ledger:
             return None
         return self._finder.find(payment_id, kind)
 
-    def numbers(self, payment_ids: Sequence[str]) -> dict[str, int]:
-        """The numbers of payments' records, of those that are in the database by now.
-
-        Raises:
-            LedgerUnavailable: the database does not answer.
-        """
-        return numbers(self._database, payment_ids)
-
     def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
         """All records in ledger order, streamed; with `since` those that arrived then or later (µs).
 
@@ -287,34 +278,10 @@ class Ledger:
             raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
         return entries(self._database, since, after)
 
-    def last_start(self) -> StoredEntry | None:
-        """The record of the last start of a service; None where there is none.
-
-        Raises:
-            LedgerUnavailable: the database does not answer.
-        """
-        return last_start(self._database)
-
-    def head(self) -> Head:
-        """The number of records, and the last chain value, as they were written last.
-
-        Raises:
-            LedgerUnavailable: the database does not answer.
-        """
-        return last_record(self._database)
-
     @property
     def durable(self) -> Head:
         """The last record that this process has seen in the database; the empty one while it does not write."""
-        return _FIRST if self._writer is None else self._writer.durable
-
-    def holds(self, record: Head) -> bool:
-        """Whether a record is in the ledger as it was.
-
-        Raises:
-            LedgerUnavailable: the database does not answer.
-        """
-        return holds(self._database, record)
+        return FIRST if self._writer is None else self._writer.durable
 
     def renew_identity(self) -> None:
         """Take another name: what is kept elsewhere under the one before is not of this ledger.
@@ -323,33 +290,6 @@ class Ledger:
             LedgerUnavailable: the database does not answer.
         """
         self.identity = renew_identity(self._database, self.identity)
-
-    def verify(self, *, after: Head = _FIRST, since: Noted | None = None) -> Head:
-        """Recompute the chain; the number of records, and the last chain value.
-
-        Args:
-            after: a record that is taken for proved; by default none is.
-            since: a record behind it that was noted in another place, and that the ledger must still have.
-
-        It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger can
-        also compute a new chain, and an older copy has a chain too: `since` finds both.
-
-        Raises:
-            BrokenChain: the ledger was changed; names the first bad record.
-            LedgerUnavailable: the database does not answer.
-        """
-        return verify(self._database, after, since)
-
-    def back_up(self, file: Path) -> Head:
-        """Copy a ledger in SQLite as it is now, also while it is written, and prove the copy; the copy's last record.
-
-        Raises:
-            ConfigurationError: the ledger is in PostgreSQL, or the file is there already.
-            LedgerUnavailable: the ledger cannot be read, or the copy cannot be written.
-            BrokenChain: the ledger was changed.
-        """
-        with self._database.copied(file) as copy:
-            return verify(copy, _FIRST)
 
     def close(self) -> None:
         """Commit what waits, stop writing and let another process write."""

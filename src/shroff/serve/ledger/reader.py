@@ -1,4 +1,4 @@
-"""Reading the ledger: one event, all in order, and the proof that nothing was changed."""
+"""Reading the ledger: one event, or all in order."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ from sqlalchemy import (
     text,
 )
 
-from shroff.errors import BrokenChain, LedgerAway
+from shroff.errors import LedgerAway
 from shroff.serve.ledger.database import (
-    HEAD,
     LABELS,
-    METADATA,
     PAYMENTS,
     RECORDS,
     RESULTS,
@@ -37,9 +35,7 @@ from shroff.serve.ledger.database import (
     unavailable,
 )
 from shroff.serve.ledger.driver import Cursor, Statement, cursor, hang_up
-from shroff.serve.ledger.noted import Noted
-from shroff.serve.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, link, stored
-from shroff.serve.ledger.shape import require_shape, require_sound
+from shroff.serve.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, stored
 
 Rows = TypeVar("Rows")
 
@@ -49,7 +45,7 @@ _REST = 1.0  # seconds in which such a database is not asked again
 _LOOK_UP = 2.0  # seconds that a look-up waits for the database: payments wait meanwhile
 # plain columns: values come as the driver gives them, `stored` checks their types
 _NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
-_EVERYTHING = select(*_NAMES).select_from(RECORDS)
+EVERYTHING = select(*_NAMES).select_from(RECORDS)
 _seq = RECORDS.c.seq
 # what somebody put beside the chain is never read; `+`: no index is to be looked through for it
 _CHAINED = text("+seq BETWEEN 1 AND (SELECT seq FROM shroff_ledger_head)")
@@ -67,7 +63,7 @@ class Finder:
         self._connection: Connection | None = None
         self._cursor: Cursor | None = None
         self._silent_until = 0.0
-        query = _EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"), _CHAINED)
+        query = EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"), _CHAINED)
         self._queries = {
             kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",)) for kind in KINDS
         }
@@ -153,15 +149,33 @@ def reading(database: Backend) -> Connection:
 def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[StoredEntry]:
     """The records up to the last one there is now, in order; with `since`, those with `arrived >= since`."""
     with unavailable("read the ledger"), reading(database) as connection:
-        last, query = head(connection).seq, _EVERYTHING
+        last, query = head(connection).seq, EVERYTHING
         if since is not None:
-            recent = RECORDS.c.arrived >= since
-            query = _EVERYTHING.where(recent)
-            # `+ 0`: or the smallest would be sought from the first record on, past years of them
-            first = connection.scalar(select(func.min(_seq + 0)).where(recent))
-            after = last if first is None else max(after, first - 1)
-        for row in _rows(connection, query, after, last):
+            query = EVERYTHING.where(RECORDS.c.arrived >= since)
+            after = max(after, _before(connection, since, last))
+        for row in pages(connection, query, after, last):
             yield stored(row)
+
+
+def before(database: Backend, arrived: int) -> int:
+    """The number of the record before the first that arrived then or later."""
+    with unavailable("read the ledger"), reading(database) as connection:
+        return _before(connection, arrived, head(connection).seq)
+
+
+def _before(connection: Connection, arrived: int, last: int) -> int:
+    # `+ 0`: or the smallest would be sought from the first record on, past years of them
+    first = connection.scalar(select(func.min(_seq + 0)).where(RECORDS.c.arrived >= arrived))
+    return last if first is None else max(first - 1, 0)
+
+
+def payment_times(database: Backend) -> tuple[list[int], list[int]]:
+    """The event time of the first payment (where there is one), and those of the last thousand."""
+    times = select(RECORDS.c.time).where(PAYMENTS, _CHAINED)
+    with unavailable("read the ledger"), reading(database) as connection:
+        first = connection.scalars(times.order_by(_seq).limit(1))
+        last = connection.scalars(times.order_by(_seq.desc()).limit(_PAGE))
+        return list(first), list(last)
 
 
 def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
@@ -178,7 +192,7 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
 def last_start(database: Backend) -> StoredEntry | None:
     """The last record of a start."""
     with unavailable("look for the last start"), reading(database) as connection:
-        row = connection.execute(_EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)).one_or_none()
+        row = connection.execute(EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)).one_or_none()
     return None if row is None else stored(row)
 
 
@@ -195,48 +209,7 @@ def holds(database: Backend, record: Head) -> bool:
         return record.seq == 0 or connection.scalar(chain) == record.chain
 
 
-def verify(database: Backend, after: Head, since: Noted | None = None) -> Head:
-    """The last record, after proving each from the one before it, behind one that is taken for proved.
-
-    Args:
-        since: a record that was noted earlier; looked for behind `after`.
-
-    Raises:
-        BrokenChain: a record was changed, removed, added or moved, and the first is named; or something of the tables
-            is not as the ledger made it.
-    """
-    lowest, highest = (select(one(_seq)).scalar_subquery() for one in (func.min, func.max))
-    with unavailable("verify the ledger"), reading(database) as connection:
-        head(connection)  # of a format that is chained like this
-        require_shape(connection, METADATA)
-        last, end, first, newest = connection.execute(select(HEAD.c.seq, HEAD.c.chain, lowest, highest)).one()
-        seq, chain = after
-        if since is not None:
-            since.require_reached(last)
-            since.require_same(seq, chain)
-        if seq == 0:
-            require_sound(connection)
-        if first is not None and first < 1:
-            raise _changed(first, "was not written by the ledger, whose first one is 1")
-        for row in _rows(connection, _EVERYTHING, seq, last):
-            seq += 1
-            if row[0] != seq:
-                raise _changed(seq, "is missing")
-            chain = link(chain, seq, entry := stored(row))
-            if entry.chain != chain:
-                raise _changed(seq, "does not follow from the record before it")
-            if since is not None:
-                since.require_same(seq, chain)
-    if seq < last:
-        raise _changed(seq + 1, "is missing")
-    if (newest or 0) > last:
-        raise _changed(last + 1, "was not written by the ledger")
-    if chain != end:
-        raise _changed(last, "is not the one that was written last")
-    return Head(seq, chain)
-
-
-def _rows(
+def pages(
     connection: Connection, query: Select[*tuple[object, ...]], after: int, last: int
 ) -> Iterator[Sequence[object]]:
     """The rows of a query with `after < seq <= last`, a page at a time.
@@ -248,7 +221,3 @@ def _rows(
     while page := connection.execute(query.where(_seq > after)).all():
         yield from page
         after = page[-1].seq
-
-
-def _changed(seq: int, how: str) -> BrokenChain:
-    return BrokenChain(f"the ledger was changed: record {seq} {how}.")

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from shroff.errors import BadPayment, BrokenChain
+from shroff.errors import BadPayment, UnreadableRecord
 
 Kind = Literal["payment", "result", "label", "start"]
 
@@ -124,12 +124,20 @@ def check_entry(entry: Entry) -> None:
         raise BadPayment("expected `arrived` and `time` in microseconds since the epoch, within 64 bits")
 
 
+def unreadable(seq: object, how: str) -> UnreadableRecord:
+    """The error for a record that nothing can be computed from."""
+    return UnreadableRecord(
+        f"the ledger was changed: record {seq} {how}. Restore it from a copy of the ledger, or begin another ledger "
+        "(SHROFF_LEDGER)."
+    )
+
+
 def stored(row: Sequence[object]) -> StoredEntry:
-    """The record in a row of the columns `COLUMNS`; `BrokenChain` when a value has another type.
+    """The record in a row of the columns `COLUMNS`; `UnreadableRecord` when a value has another type.
 
     SQLite lets anybody put a text where a number was, so the types are checked on the way in.
     """
     seq, kind, payment_id, arrived, time, digest, body, chain = row
     if tuple(map(type, row)) != _TYPES:
-        raise BrokenChain(f"the ledger was changed: record {seq} holds a value of another type.")
+        raise unreadable(seq, "holds a value of another type")
     return StoredEntry(kind, payment_id, arrived, time, digest, body, seq, chain)  # type: ignore[arg-type]

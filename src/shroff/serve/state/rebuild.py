@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import feed
 from shroff.serve.answer import later_record, stored_payment
-from shroff.serve.ledger import StoredEntry
+from shroff.serve.ledger import Ledger, StoredEntry
 
 Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
@@ -56,6 +56,7 @@ class Mark(NamedTuple):
 def fill(
     engine: OnlineEngine,
     history: pl.DataFrame | None,
+    ledger: Ledger,
     read: Read,
     *,
     lateness: int,
@@ -67,24 +68,31 @@ def fill(
     Args:
         history: a clean table to start from; payments that the ledger has too are not counted twice, and those that by
             their own account arrive in the future not at all.
+        ledger: where the payments are looked for; `read` gives those that windows still reach.
         lateness: of payments, in microseconds.
         now: what the clock reads; results and labels of history count that arrived up to then.
         tick: called for each payment and record; may raise, to break it off.
     """
     schema, known = engine.plan.schema, now + AHEAD
-    ids = frozenset[str]() if history is None else frozenset(history[schema.id])
-    there, recorded = _survey(read(0), ids, known)
+    there: Mapping[str, int] = {}
     if history is not None:
+        there = ledger.numbers(history[schema.id].to_list())
         arrived = pl.col(schema.arrived_at or schema.time).dt.epoch("us") <= known
-        for _ in feed(engine, history.filter(arrived & ~pl.col(schema.id).is_in(there)), known=now):
+        for _ in feed(engine, history.filter(arrived & ~pl.col(schema.id).is_in(list(there))), known=now):
             tick()
+    first, last = ledger.payment_times()
+    newest = max((time for time in last if time <= known), default=0)
     # how much older than the newest payment one can be that features still see
-    reach = lateness + engine.plan.horizon
-    mark = replay(engine, by_arrival(read(0)), since=min(recorded.newest, now) - reach, tick=tick)
+    since = min(newest, now) - lateness - engine.plan.horizon
+    # and no payment arrives long before its own time: what arrived before that is not even read
+    after = ledger.before(since - AHEAD)
+    mark = replay(engine, by_arrival(read(after)), since=since, known=known, tick=tick)
+    recorded = _Span(mark.oldest, mark.newest, mark.future).join(_Span(*first if first and first[0] <= known else ()))
+    mark = mark._replace(seq=max(mark.seq, after), known=known)
     if history is None:
-        return mark._replace(known=known, **recorded._asdict())
-    span = recorded.join(_span(history.filter(~pl.col(schema.id).is_in(there))[schema.time], known))
-    return mark._replace(history=extent(history, schema), known=known, **span._asdict())
+        return mark._replace(**recorded._asdict())
+    span = recorded.join(_span(history.filter(~pl.col(schema.id).is_in(list(there)))[schema.time], known))
+    return mark._replace(history=extent(history, schema), **span._asdict())
 
 
 class _Span(NamedTuple):
@@ -108,29 +116,40 @@ def _span(times: pl.Series, known: int) -> _Span:
 
 
 def replay(
-    engine: Engine, entries: Iterable[StoredEntry], *, since: int = 0, tick: Callable[[], None] = lambda: None
+    engine: Engine,
+    entries: Iterable[StoredEntry],
+    *,
+    since: int = 0,
+    known: int | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Mark:
     """Let the engine see the ledger's records again, in their order.
 
-    Payments of an event time before `since` are passed over: no window reaches them any more.
+    Payments of an event time before `since` are passed over: no window reaches them any more. `known` is where the
+    future begins, for what is said of their times.
     """
-    seq = arrived = 0
+    seq = arrived = oldest = newest = future = 0
     together: list[Payment] = []
     for entry in entries:
         tick()
         seq, arrived = max(seq, entry.seq), max(arrived, entry.arrived)
-        if entry.kind == "payment" and entry.time >= since:
-            together.append(stored_payment(entry))
+        if entry.kind == "payment":
+            if known is not None and entry.time > known:
+                future += 1
+            else:
+                oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
+            if entry.time >= since:
+                together.append(stored_payment(entry))
         if together and (len(together) == _TOGETHER or entry.kind != "payment"):
             _observe(engine, together)
             together = []
         if entry.kind == "result" or entry.kind == "label":
-            said = later_record(entry.body)
+            said = later_record(entry)
             rank = engine.plan.schema.label_rank(said.source) if entry.kind == "label" else 0
             engine.later(entry.payment_id, entry.kind, said.value, rank=rank, arrived=entry.arrived)
     if together:
         _observe(engine, together)
-    return Mark(seq, arrived)
+    return Mark(seq, arrived, oldest=oldest, newest=newest, future=future)
 
 
 def _observe(engine: Engine, payments: Sequence[Payment]) -> None:
@@ -151,20 +170,6 @@ def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
             yield heappop(waiting)[2]
     while waiting:
         yield heappop(waiting)[2]
-
-
-def _survey(entries: Iterable[StoredEntry], ids: Collection[str], known: int) -> tuple[list[str], _Span]:
-    """Which of these payments the ledger has, and the span of the times of all that it has."""
-    there, oldest, newest, future = [], 0, 0, 0
-    for entry in entries:
-        if entry.kind == "payment":
-            if entry.payment_id in ids:
-                there.append(entry.payment_id)
-            if entry.time > known:
-                future += 1
-            else:
-                oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
-    return there, _Span(oldest, newest, future)
 
 
 Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import partial
 from secrets import token_hex
 
 import polars as pl
@@ -14,7 +13,7 @@ from shroff.features.engines.online import OnlineEngine, engine_at
 from shroff.features.window import micros
 from shroff.package import Bundle
 from shroff.serve.clock import Arrivals
-from shroff.serve.ledger import Head, Ledger, StoredEntry
+from shroff.serve.ledger import Head, Ledger, Proof, StoredEntry
 from shroff.serve.state import rebuild
 from shroff.serve.state.base import LocalState, State
 from shroff.serve.state.rebuild import Mark, ensure_filled
@@ -95,15 +94,19 @@ class States:
             extra={"event": "state_ahead"},
         )
 
-    def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False) -> Mark:
+    def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False, proof: Proof | None = None) -> Mark:
         """Let a state know history and ledger; with `only_empty` only a Redis that has none.
+
+        Args:
+            proof: proves the ledger's records while they are read.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
+            BrokenChain: the ledger was changed.
         """
         engine = state.engine
         if isinstance(engine, OnlineEngine):
-            return self._fill(engine, self._tick)
+            return self._fill(engine, self._tick, proof)
 
         # what comes of it where another process fills the state
         filled = [Mark(0, 0, shared=True)]
@@ -114,13 +117,18 @@ class States:
                 tick()
 
             source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness, clock=self._clock)
-            filled.append(self._fill(source, both))
+            filled.append(self._fill(source, both, proof))
             return source, filled[-1]
 
         if only_empty and engine.ready():
             return filled[-1]
-        # what arrived longer ago came too late to count, had another process not told the state of it
-        recent = partial(self._read, since=self._clock() - micros(self._lateness))
+
+        def recent(after: int) -> Iterator[StoredEntry]:
+            if proof is not None:
+                proof.finish()
+            # what arrived longer ago came too late to count, had another process not told the state of it
+            return self._read(self._ledger.entries(after=after, since=self._clock() - micros(self._lateness)))
+
         known = ensure_filled(engine, fill, recent)
         mark = filled[-1]._replace(seq=known, arrived=0)
         # one that has seen nothing is as new as its lateness
@@ -128,13 +136,17 @@ class States:
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""
-        return max(last, rebuild.replay(state.engine, self._read(last)).seq)
+        return max(last, rebuild.replay(state.engine, self._read(self._ledger.entries(after=last))).seq)
 
-    def _fill(self, engine: OnlineEngine, tick: Callable[[], None]) -> Mark:
+    def _fill(self, engine: OnlineEngine, tick: Callable[[], None], proof: Proof | None) -> Mark:
+        def read(after: int) -> Iterator[StoredEntry]:
+            return self._read(self._ledger.entries(after=after) if proof is None else proof.read(after))
+
         history = None if self._history is None else self._history()
-        return rebuild.fill(engine, history, self._read, lateness=micros(self._lateness), now=self._clock(), tick=tick)
+        lateness, now = micros(self._lateness), self._clock()
+        return rebuild.fill(engine, history, self._ledger, read, lateness=lateness, now=now, tick=tick)
 
-    def _read(self, after: int = 0, *, since: int | None = None) -> Iterator[StoredEntry]:
-        for entry in self._ledger.entries(since=since, after=after):
+    def _read(self, entries: Iterator[StoredEntry]) -> Iterator[StoredEntry]:
+        for entry in entries:
             self._tick()
             yield entry
