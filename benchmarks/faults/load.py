@@ -27,7 +27,8 @@ class Told:
 
     `answers` are the bytes of each payment's first answer, `last` is the newest; `changed` are the payments whose
     second answer differed. `interrupted` counts requests that broke off without an answer (also where nobody listened),
-    `refused` those that were told to come later, `degraded` the decisions without a model or features.
+    `refused` those that were told to come later, `degraded` the decisions without a model or features. `well` is when
+    there was one with features last.
     """
 
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -38,6 +39,25 @@ class Told:
     refused: int = 0
     degraded: int = 0
     last: bytes = b""
+    well: float = 0.0
+    without: float = 0.0
+
+    def note(self, answer: bytes) -> None:
+        """One more decision."""
+        self.last = answer
+        if b'"degraded":true' in answer:
+            self.degraded += 1
+        else:
+            self.measure()
+            self.well = time.monotonic()
+
+    def measure(self) -> None:
+        """See how long there has been no decision with features."""
+        self.without = max(self.without, time.monotonic() - self.well)
+
+    def mark(self) -> None:
+        """From now on `without` is the longest that there was no decision with features."""
+        self.well, self.without = time.monotonic(), 0.0
 
 
 def payment(number: int, moment: float, prefix: str = "n") -> dict[str, Any]:
@@ -61,8 +81,9 @@ def payment(number: int, moment: float, prefix: str = "n") -> dict[str, Any]:
 class Client:
     """One connection, opened when it is needed."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str = "") -> None:
         self._port = port
+        self._token = token
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader
 
@@ -78,7 +99,7 @@ class Client:
     async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writer.write(request(path, body))
+        self._writer.write(request(path, body, self._token))
         head = await self._reader.readuntil(b"\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
         answer = await self._reader.readexactly(int(fields.get(b"content-length", 0)))
@@ -93,19 +114,21 @@ class Client:
             self._writer = None
 
 
-def request(path: str, body: bytes) -> bytes:
+def request(path: str, body: bytes, token: str = "") -> bytes:
     """A POST as it is sent."""
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head += f"authorization: Bearer {token}\r\n" if token else ""
     return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 class Load:
     """Runs beside the fault, in a thread; `age` is how old payments are when they are sent, in seconds."""
 
-    def __init__(self, port: int, *, age: float = 60.0) -> None:
+    def __init__(self, port: int, *, age: float = 60.0, token: str = "") -> None:
         self.told = Told()
         self._port = port
         self._age = age
+        self._token = token
         self._numbers = count()
         self._ending = False
         self._deadline = float("inf")
@@ -143,7 +166,7 @@ class Load:
         await asyncio.gather(*[self._send() for _ in range(_TOGETHER)])
 
     async def _send(self) -> None:
-        client = Client(self._port)
+        client = Client(self._port, self._token)
         while not self._ending:
             number = next(self._numbers)
             sent = payment(number, time.time() - self._age)
@@ -152,8 +175,8 @@ class Load:
             if answer is None:
                 self.told.unanswered.add(name)
                 continue
-            self.told.answers[name] = self.told.last = answer
-            self.told.degraded += b'"degraded":true' in answer
+            self.told.answers[name] = answer
+            self.told.note(answer)
             if number % 5 == 0:
                 await self._insist(client, f"/v1/payments/{name}/result", b'{"result":"failed"}')
             if number % 11 == 0:

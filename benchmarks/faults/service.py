@@ -32,6 +32,8 @@ class Service:
     ledger: str = ""
     state: str = "memory"
     workers: int = 1
+    warm: Path | None = None
+    keys: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] = field(init=False)
@@ -56,7 +58,8 @@ class Service:
     @property
     def log(self) -> str:
         """What it wrote."""
-        return (self.home / "service.log").read_text()
+        path = self.home / "service.log"
+        return path.read_text() if path.exists() else ""
 
     def start(self) -> None:
         """Start it and wait until it is ready.
@@ -75,7 +78,9 @@ class Service:
     def launch(self) -> None:
         """Start it."""
         command = [sys.executable, "-m", "shroff", "serve", *([] if self.bundle is None else [str(self.bundle)])]
-        command += ["--port", str(self.port), "--without-keys", "--workers", str(self.workers)]
+        command += ["--port", str(self.port), "--workers", str(self.workers)]
+        command += [] if self.keys else ["--without-keys"]
+        command += [] if self.warm is None else ["--warm", str(self.warm)]
         settings = {"HOME": str(self.home), "LEDGER": self.ledger, "STATE": self.state, "PERSONAL_KEY": KEY.hex()}
         environment = {f"SHROFF_{name}": value for name, value in settings.items()} | dict(self.environment)
         with (self.home / "service.log").open("ab") as log:
@@ -90,6 +95,23 @@ class Service:
         with suppress(URLError, OSError), urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as answer:
             return bool(answer.status == 200)
         return False
+
+    def refused(self) -> str:
+        """Launch it where it must not start, and what it says of that.
+
+        Raises:
+            RuntimeError: it starts, or ends in another way than exit code 2.
+        """
+        before = len(self.log)
+        self.launch()
+        deadline = time.monotonic() + _PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline and not self.ready():
+            time.sleep(0.05)
+        code = self.process.poll()
+        if code != 2:
+            self.end()
+            raise RuntimeError(f"it starts all the same (exit code {code}), and nothing is noticed")
+        return self.log[before:].strip().rpartition("\n")[2]
 
     def kill(self) -> None:
         """End all of its processes as a power cut would."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import polars as pl
 
 from benchmarks.faults.load import Told
 from shroff.errors import ShroffError
@@ -17,6 +19,7 @@ from shroff.serve.ledger import Ledger
 class Verdict:
     """A row of the table.
 
+    `without` is the longest that no payment was decided with features, in seconds; `noticed` what told an operator.
     `twice` counts payments with two records and features that count something twice or not at all (any that differ
     from the batch engine's over the ledger); `lost` payments whose answer the ledger does not have as it was given.
     """
@@ -30,6 +33,9 @@ class Verdict:
     twice: int
     lost: int
     wrong: tuple[str, ...]
+    degraded: int = 0
+    without: float = 0.0
+    noticed: str = ""
 
     @property
     def holds(self) -> bool:
@@ -37,8 +43,10 @@ class Verdict:
         return not (self.twice or self.lost or self.wrong)
 
 
-def judge(fault: str, done: str, told: Told, bundle: Bundle, ledger: str) -> Verdict:
-    """Read the ledger and compare."""
+def judge(
+    fault: str, done: str, told: Told, bundle: Bundle, ledger: str, *, history: pl.DataFrame | None = None
+) -> Verdict:
+    """Read the ledger and compare; `history` is the clean table that the service was started from."""
     wrong = [f"unexpected answer: {answer}" for answer in sorted(set(told.unexpected))[:3]]
     wrong += [f"{len(told.unanswered)} never answered"] if told.unanswered else []
     wrong += [f"{len(told.changed)} answered in two ways"] if told.changed else []
@@ -46,9 +54,10 @@ def judge(fault: str, done: str, told: Told, bundle: Bundle, ledger: str) -> Ver
     try:
         with_chain.verify()
         entries = list(with_chain.entries())
-        parity = ledger_parity(bundle, entries)
+        parity = ledger_parity(bundle, entries, history=history)
     except ShroffError as error:
-        return Verdict(fault, done, len(told.answers), told.interrupted, told.refused, 0, 0, 0, (*wrong, str(error)))
+        found = Verdict(fault, done, len(told.answers), told.interrupted, told.refused, 0, 0, 0, (*wrong, str(error)))
+        return replace(found, degraded=told.degraded, without=told.without)
     finally:
         with_chain.close()
     payments = [entry for entry in entries if entry.kind == "payment"]
@@ -67,4 +76,6 @@ def judge(fault: str, done: str, told: Told, bundle: Bundle, ledger: str) -> Ver
         twice=sum(number - 1 for number in records.values()) + different,
         lost=sum(kept.get(name) != answer for name, answer in told.answers.items()),
         wrong=tuple(wrong),
+        degraded=told.degraded,
+        without=told.without,
     )

@@ -103,7 +103,7 @@ def outcome(trial: Callable[[], str]) -> str:
         return trial()
     except ShroffError as error:
         said = str(error)
-        whole = said and "\n" not in said and len(said) <= _LONGEST and said.endswith((".", "?"))
+        whole = said and "\n" not in said and len(said) <= _LONGEST and said.endswith((".", "?", "`"))
         return "" if whole else f"refused in no sentence: {said[:300]!r} … {said[-100:]!r}"
     except BaseException as error:  # noqa: BLE001  # also panics of Rust, which are no exceptions
         where = extract_tb(error.__traceback__)[-1]

@@ -90,7 +90,7 @@ def times(draft: Draft) -> bytes:
 def keys(draft: Draft) -> bytes:
     """Objects of very many keys, of one key twice, of keys that nobody knows."""
     count = draft.one(*MANY, 30_000)
-    more = draft.one({f"k{at}": at for at in range(count)}, {"k" * count: 1}, {"": 1}, {CANARY: {CANARY: CANARY}})
+    more = draft.one({f"k{at}": at for at in range(count)}, {"k" * count: 1}, {"": 1}, {"unknown": {"x": CANARY}})
     body = draft.body(**more)
     if draft.random.random() < 0.3:
         body = b"{" + b'"amount": 5,' * count + body[1:]

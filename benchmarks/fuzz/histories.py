@@ -59,12 +59,12 @@ def cells(random: Random, place: Path) -> Path:
     history, column = rows(), random.choice(list(rows()[0]))
     for row in random.sample(history, random.choice((1, 5, _ROWS))):
         row[column] = random.choice((*VALUES, *TIMES, "9" * 5_000, '"', "\n", ",", "-1", "1e14"))
-    return _csv(place, history)
+    return write_csv(place, history)
 
 
 def shapes(random: Random, place: Path) -> Path:
     """CSV with columns that are missing, double, without a name; other delimiters, quotes, encodings; no rows."""
-    path = _csv(place, rows(), delimiter=random.choice(_DELIMITERS), quoting=random.choice((0, 1)))
+    path = write_csv(place, rows(), delimiter=random.choice(_DELIMITERS), quoting=random.choice((0, 1)))
     text = path.read_text()
     head, _, rest = text.partition("\r\n")
     changed = random.choice(
@@ -96,7 +96,7 @@ def shapes(random: Random, place: Path) -> Path:
 
 def texts(random: Random, place: Path) -> Path:
     """The bytes of CSV, spoilt."""
-    path = _csv(place, rows())
+    path = write_csv(place, rows())
     path.write_bytes(spoilt_bytes(random, path.read_bytes()))
     return path
 
@@ -131,7 +131,7 @@ def futures(random: Random, place: Path) -> Path:
     for row in random.sample(history, random.choice((1, 1, 50, _ROWS))):
         moment = time.time() + random.choice(_AHEAD)
         row[column] = _text(moment) if moment < 2e11 else "9999-12-31T23:59:59Z"
-    return _csv(place, history)
+    return write_csv(place, history)
 
 
 KINDS: Final[dict[str, Callable[[Random, Path], Path]]] = {
@@ -150,7 +150,7 @@ def fuzz_histories(home: Path, *, cases: int, seed: int, kinds: Sequence[str] = 
     save(make_bundle(fitted_model()), home / "bundle")
     with Apart("history", home) as apart:
         # what it takes to start says nothing of what it is given
-        apart.try_(_csv(home / "good", rows()))
+        apart.try_(write_csv(home / "good", rows()))
         for kind in kinds:
             with Watch(apart.pid, apart.log).over(kind) as seen:
                 for number in range(cases // len(kinds)):
@@ -165,7 +165,8 @@ def fuzz_histories(home: Path, *, cases: int, seed: int, kinds: Sequence[str] = 
             yield seen.outcome()
 
 
-def _csv(place: Path, history: Sequence[Row], **dialect: Any) -> Path:
+def write_csv(place: Path, history: Sequence[Row], **dialect: Any) -> Path:
+    """A history as CSV, beside a path without a suffix."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(history[0]), **dialect)
     writer.writeheader()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from random import Random
@@ -22,7 +23,7 @@ from serve.kafka.bus import Bus, Consuming
 from servers import kafka
 from shroff.package import save
 
-_TIME: Final = "2026-01-01T00:00:00Z"
+_TIME: Final = datetime.now(UTC).isoformat()
 _READ: Final = ("payments", "results", "labels")
 _WRITTEN: Final = ("decisions", "rejected")
 _GOOD: Final = 20

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from benchmarks.faults import models
 from benchmarks.faults.load import Told, payment
 from benchmarks.faults.verdict import Verdict, judge
 
-from serve.conftest import fitted_model, make_bundle
+from serve.conftest import PREPARATION, fitted_model, make_bundle
 from serve.service import KEY
 from shroff import FeatureGroup, sql
+from shroff.errors import BundleError
 from shroff.package import Bundle, load, save
+from shroff.package.trial import try_model
 from shroff.serve.ledger import Ledger
 from shroff.serve.ledger.database import RECORDS
 from shroff.serve.scorer import Scorer
@@ -88,3 +92,23 @@ def test_a_changed_ledger_is_told(told: Told, bundle: Bundle, tmp_path: Path, le
         connection.execute(f"UPDATE {RECORDS.name} SET arrived = arrived + 1 WHERE seq = 20")
     found = verdict(told, bundle, ledger)
     assert "record 20" in found.wrong[0]
+
+
+def test_the_longest_without_features_is_told_also_where_it_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([10.0, 11.0, 11.0, 14.0, 14.0, 14.5, 14.5, 19.0])
+    monkeypatch.setattr("benchmarks.faults.load.time.monotonic", lambda: next(moments))
+    told = Told()
+    told.mark()
+    for answer in (b'"degraded":false', b'"degraded":true', b'"degraded":false', b'"degraded":false'):
+        told.note(answer)
+    assert (told.without, told.degraded) == (3.0, 1)
+    told.measure()
+    assert told.without == 4.5
+
+
+@pytest.mark.parametrize(
+    ("model", "why"), [(models.endless_model, "loop"), (models.model_without_numbers, "no number")]
+)
+def test_models_of_the_suite_are_bad_for_the_reason_they_are_made_for(model: Callable[[], bytes], why: str) -> None:
+    with pytest.raises(BundleError, match=why):
+        try_model(model(), PREPARATION)
