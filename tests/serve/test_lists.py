@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from serve.service import KEY, Service
 from shroff.client import Client
 from shroff.collect.personal import tokenizer
 from shroff.errors import ConfigurationError
-from shroff.serve.control import Edit, Keys, Lists, effective
+from shroff.serve.control import Edit, Keys, Lists, LiveLists, effective
 
 Pay = Callable[..., dict[str, Any]]
 MOMENTS = st.integers(0, 20)
@@ -85,6 +85,89 @@ def test_postgresql_keeps_edits_too(postgres_server: str) -> None:
     assert lists.edits()[-3:] == made
 
 
+def test_only_what_changed_is_read_and_what_ended_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100]
+    lists = Lists(f"sqlite:///{tmp_path / 'control.db'}", clock=lambda: now[0])
+    live = LiveLists(lists, clock=lambda: now[0])
+    read: list[int] = []
+    edits = lists.edits
+
+    def noted(*, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
+        found = edits(after=after, also=also)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(lists, "edits", noted)
+    for number in range(30):
+        lists.edit(
+            "hosts", f"h{number % 10}", "add" if number % 2 else "remove", by="ada", until=200 if number % 3 else None
+        )
+    live.refresh()
+    for _ in range(3):
+        live.refresh()
+    lists.edit("hosts", "new", "add", by="ada")
+    live.refresh()
+    assert read == [30, 0, 0, 0, 1]
+    assert live.edited == {("hosts", "add"): 16, ("hosts", "remove"): 15}
+    for moment in (100, 199, 200, 10_000):
+        now[0] = moment
+        found, told = live.now({"hosts": ("h3",)}), effective({"hosts": ("h3",)}, edits(), moment)
+        assert (found.mark, {*found.values["hosts"]}) == (told.mark, {*told.values["hosts"]})
+    lists.edit("hosts", "newer", "add", by="ada")
+    live.refresh()
+    assert "newer" in live.now({"hosts": ()}).values["hosts"]
+    assert len(live._known.edits) < 15, "those that ended, and those that others stand before, are not kept"
+
+
+@given(edits(), st.lists(MOMENTS, min_size=1, max_size=4).map(sorted), st.data())
+def test_what_is_kept_says_the_same_as_all_that_was_ever_made(
+    made: list[Edit], moments: list[int], data: st.DataObject
+) -> None:
+    now, seed = [0], {"hosts": ("a",), "cards": ()}
+
+    class Stored:
+        def __init__(self) -> None:
+            self.made: list[Edit] = []
+
+        def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
+            return [edit for edit in self.made if edit.id > after or edit.id in also]
+
+        def newest(self) -> int:
+            return max((edit.id for edit in self.made), default=0)
+
+    stored = Stored()
+    live = LiveLists(cast(Lists, stored), clock=lambda: now[0])
+    # PostgreSQL shows edits in another order than that of their numbers
+    coming = data.draw(st.permutations(made))
+    held = live.now(seed)
+    for moment in moments:
+        now[0] = moment
+        some = data.draw(st.integers(0, len(coming)))
+        stored.made = sorted([*stored.made, *coming[:some]], key=lambda edit: edit.id)
+        coming = coming[some:]
+        live.refresh()
+        told = effective(seed, stored.made, moment).values
+        assert {name: {*values} for name, values in live.now(seed).values.items()} == {
+            name: {*values} for name, values in told.items()
+        }
+        if live.hold(held):
+            assert held.values == live.now(seed).values
+        held = live.now(seed)
+
+
+def test_another_database_is_read_from_its_beginning(tmp_path: Path) -> None:
+    first, second = (Lists(f"sqlite:///{tmp_path / name}.db") for name in "ab")
+    for number in range(3):
+        first.edit("hosts", f"h{number}", "add", by="ada")
+    second.edit("hosts", "other", "add", by="ada")
+    live = LiveLists(first)
+    live.refresh()
+    live.store = second
+    live.refresh()
+    assert live.now({"hosts": ()}).values == {"hosts": ("other",)}
+    assert live.edited == {("hosts", "add"): 1}
+
+
 def test_an_edit_decides_the_next_payment(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
     keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
     admin, shop = keys.create("ada", ["admin"]), keys.create("shop", ["decide", "read"])
@@ -108,6 +191,7 @@ def test_an_edit_decides_the_next_payment(bundle_folder: Path, tmp_path: Path, p
         assert edit(admin, value="x", until="2020-01-01T00:00:00Z").status_code == 400
         listed = service.request("GET", "/v1/lists", headers={"authorization": f"Bearer {shop}"}).json()
         assert [(one["name"], one["values"], len(one["edits"])) for one in listed] == [("blocked", ["10.7.7.7"], 2)]
+        assert [one["edited"] for one in listed] == [2]
 
 
 def test_a_personal_value_is_kept_as_columns_have_it(bundle_folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from shroff.collect.payment import Value
 from shroff.decide import Action
 from shroff.decide.reasons import Reason
 from shroff.errors import PaymentConflict
+from shroff.package import Bundle
 from shroff.serve.ledger import StoredEntry, unreadable
 
 encode: Final = msgspec.json.Encoder().encode
@@ -23,6 +24,11 @@ class ModelName(msgspec.Struct, frozen=True, gc=False):
 
     name: Annotated[str, Meta(description="The detector, or what the bundle was called.")]
     version: Annotated[str, Meta(description="Names this very bundle.")]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> ModelName:
+        """The name of a bundle."""
+        return cls(bundle.name, bundle.version)
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from math import isfinite
 from time import perf_counter_ns
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from shroff.collect.payment import Value
 from shroff.decide import Action, Judge, Verdict
 from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
 from shroff.decide.ruled import UNSCORED, RuleReasons
-from shroff.decide.standing import Standing, conditions, kinds_of, own
+from shroff.decide.standing import Condition, Standing, conditions, kinds_of, own
 from shroff.detect.preparation import Row
 from shroff.errors import BundleError, Unavailable
 from shroff.package import Bundle
@@ -46,6 +47,13 @@ class Rating:
     action: Action
 
 
+class Listed(NamedTuple):
+    """What depends on the lists: the policy, and the conditions that a model of rules reads."""
+
+    judge: Judge
+    conditions: Sequence[tuple[str, Condition]]
+
+
 class Decider:
     """A bundle made ready to decide.
 
@@ -64,6 +72,8 @@ class Decider:
         self._kinds = kinds = kinds_of(bundle)
         self.lists_mark: tuple[int, int] | None = None
         """Which lists it decides by: those of the policy (None), or what `Effective.mark` tells."""
+        self.followed: Effective | None = None
+        """The lists that it was given last, whether or not they were others."""
         self._govern(standing or own(bundle))
         self._vector = bundle.preparation.vector
         self._calibrate = bundle.calibration.one
@@ -84,8 +94,17 @@ class Decider:
 
     def use_lists(self, lists: Effective) -> None:
         """Decide by these lists from now on."""
-        if lists.values != self.lists:
-            self._hold(lists.values)
+        self.take_lists(lists, self.listed(lists))
+
+    def listed(self, lists: Effective) -> Listed | None:
+        """What decides by these lists, None where this does; takes long for long lists, in any thread."""
+        return None if lists.values == self.lists else self._made(lists.values)
+
+    def take_lists(self, lists: Effective, made: Listed | None) -> None:
+        """Decide by these lists from now on, of which this was made."""
+        self.followed = lists
+        if made is not None:
+            self._judge, self._conditions = made
             self.lists_mark = lists.mark
 
     def under(self, standing: Standing) -> Decider:
@@ -104,13 +123,13 @@ class Decider:
 
     def _govern(self, standing: Standing) -> None:
         self.policy, self.policy_version = standing.policy, standing.version
-        self.lists_mark = None
-        self._hold(self.policy.lists)
+        self.lists_mark = self.followed = None
+        self._judge, self._conditions = self._made(self.policy.lists)
         self._ruled = RuleReasons(self.policy, self._kinds, self._bundle.groups, self._bundle.schema)
 
-    def _hold(self, lists: Mapping[str, Sequence[str]]) -> None:
-        self._judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
-        self._conditions = conditions(self._bundle, lists, self._kinds)
+    def _made(self, lists: Mapping[str, Sequence[str]]) -> Listed:
+        judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
+        return Listed(judge, conditions(self._bundle, lists, self._kinds))
 
     def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
         """The decisions on payments, from their values and features by name; one model run for all of them.

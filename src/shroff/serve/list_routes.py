@@ -22,6 +22,7 @@ from shroff.serve.routing import CHANGE, asker, needs, problems
 from shroff.serve.scorer import Scorer
 
 _iso = partial(iso_time, precision="milliseconds")
+_LATEST = 100
 _Value = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _Moment = Annotated[
     str | None, msgspec.Meta(description="ISO 8601 with its zone.", extra_json_schema={"format": "date-time"})
@@ -53,11 +54,12 @@ class ListEdit(msgspec.Struct, frozen=True):
 
 
 class NamedList(msgspec.Struct, frozen=True):
-    """A list as it is now, and all its edits."""
+    """A list as it is now, and its last edits, at most 100; `edited` is how many there ever were."""
 
     name: str
     values: tuple[str, ...]
     edits: tuple[ListEdit, ...]
+    edited: int
 
 
 def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
@@ -71,11 +73,12 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         responses=problems(problem.UNAVAILABLE),
     )
     async def all_lists() -> list[NamedList]:
-        edits = await asyncio.to_thread(lists.store.edits)
-        return [
-            NamedList(name, tuple(values), tuple(_shown(edit) for edit in edits if edit.name == name))
-            for name, values in scorer.list_values.items()
-        ]
+        found = []
+        for name, values in scorer.list_values.items():
+            edits = await asyncio.to_thread(lists.store.latest, name, _LATEST)
+            edited = sum(number for (of, _), number in lists.edited.items() if of == name)
+            found.append(NamedList(name, tuple(values), tuple(map(_shown, edits)), edited))
+        return found
 
     @post(
         "/v1/lists/{name:str}/edits",
@@ -99,7 +102,7 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None
         await asyncio.to_thread(lists.refresh)
-        scorer.follow_lists()
+        await scorer.keep_lists()
         return _shown(made)
 
     return [all_lists, edit]

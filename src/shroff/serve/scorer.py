@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -31,6 +30,7 @@ from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
 from shroff.serve.start import Check, Start, future_past, missing_past, require_currency, say_end
 from shroff.serve.state import Mark, State, States
+from shroff.serve.telemetry.meter import Figures
 
 _TOGETHER: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
@@ -39,21 +39,6 @@ _UNSCORED: Final = 20
 _LOOK: Final = 0.02
 """Seconds between two looks whether others are there."""
 _log = logging.getLogger("shroff.serve")
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Keys and payments that await a result or label in the state, payments in flight, entries that wait for disk.
-
-    Also entries in the spool and its bytes, while the ledger's database is away.
-    """
-
-    keys: int
-    pending: int
-    in_flight: int
-    queued: int
-    spooled: int
-    spool_bytes: int
 
 
 class Scorer(Intake):
@@ -119,12 +104,13 @@ class Scorer(Intake):
         self._key = key
         self.reader = self._reader(bundle)
         self._opening = Lock()
+        self._listing = asyncio.Lock()
 
     def _forget(self) -> None:
         """Begin without a state."""
         self._state = self._states.new(self.bundle)
         self._sequencer = Sequencer(
-            self._state, self.decider, self._ledger, self._arrivals, model=_name(self.bundle), meter=self.meter
+            self._state, self.decider, self._ledger, self._arrivals, model=ModelName.of(self.bundle), meter=self.meter
         )
         self._events = Events(self._sequencer, self._ledger, self.bundle.schema.label_rank)
 
@@ -141,8 +127,23 @@ class Scorer(Intake):
     def follow_lists(self) -> None:
         """Decide by the lists as they are now: edits take effect, and end."""
         if self.lists is not None:
-            for decider in (self.decider, *([self.shadow.decider] if self.shadow else [])):
+            for decider in self._deciders:
                 decider.use_lists(self.lists.now(decider.policy.lists))
+
+    async def keep_lists(self) -> None:
+        """`follow_lists` beside payments: long lists are made ready in a thread."""
+        lists = self.lists
+        if lists is None:
+            return
+        async with self._listing:
+            for decider in self._deciders:
+                if decider.followed is None or not lists.hold(decider.followed):
+                    now = await asyncio.to_thread(lists.now, decider.policy.lists)
+                    decider.take_lists(now, await asyncio.to_thread(decider.listed, now))
+
+    @property
+    def _deciders(self) -> list[Decider]:
+        return [self.decider, *([self.shadow.decider] if self.shadow else [])]
 
     def follow_rates(self) -> None:
         """Convert payments by the exchange rates as they are now."""
@@ -357,7 +358,7 @@ class Scorer(Intake):
         self.bundle, self.decider, self._state = bundle, decider, state
         self.reader = self._reader(bundle)
         self.follow_rates()
-        self._sequencer.use(state, decider, _name(bundle))
+        self._sequencer.use(state, decider, ModelName.of(bundle))
         self._events.rank = bundle.schema.label_rank
         # it was compared with what does not decide any more
         self._sequencer.shadow = None
@@ -383,7 +384,3 @@ class Scorer(Intake):
     def _require_open(self) -> None:
         if self.closed:
             raise LedgerUnavailable("the service is shutting down.")
-
-
-def _name(bundle: Bundle) -> ModelName:
-    return ModelName(bundle.name, bundle.version)

@@ -30,7 +30,7 @@ class Upkeep:
     async def refresh(self) -> None:
         """Read keys, lists, rates and state anew."""
         await asyncio.to_thread(self._read)
-        self._scorer.follow_lists()
+        await self._scorer.keep_lists()
         self._scorer.follow_rates()
 
     async def watch(self) -> None:

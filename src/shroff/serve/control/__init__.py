@@ -2,7 +2,8 @@
 
 from shroff.serve.control.gate import Gate
 from shroff.serve.control.keys import SCOPES, ApiKey, Keys, Scope
-from shroff.serve.control.lists import Edit, Effective, Lists, LiveLists, effective
+from shroff.serve.control.lists import Edit, Effective, Lists, effective
+from shroff.serve.control.live_lists import LiveLists
 from shroff.serve.control.rates import LiveRates, Replacement, StoredRates, holding
 
 __all__ = [

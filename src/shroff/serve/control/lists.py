@@ -7,12 +7,11 @@ of any moment in the past can be told again, which a replayed decision needs.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, select
+from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func, or_, select
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
@@ -60,10 +59,16 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The lists at a moment: `mark` is the last edit they know and the moment, enough to tell them again."""
+    """The lists at a moment: `mark` is the last edit they know and the moment, enough to tell them again.
+
+    They are the same before `until`, the next moment at which one of the edits begins or ends (None: for good), and
+    while there are no more edits than `edits`.
+    """
 
     values: Values
     mark: tuple[int, int]
+    until: int | None = None
+    edits: int = 0
 
 
 def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
@@ -77,16 +82,17 @@ def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
     [('h0',), ('h0', 'h1'), ('h0',), ('h0', 'h1'), ('h0',)]
     """
     held = {name: dict.fromkeys(values) for name, values in seed.items()}
-    last = 0
+    last, turns = 0, []
     for edit in edits:
         last = max(last, edit.id)
+        turns += [turn for turn in (edit.since, edit.until) if turn is not None and turn > moment]
         if edit.name not in held or not edit.covers(moment):
             continue
         if edit.action == "add":
             held[edit.name][edit.value] = None
         else:
             held[edit.name].pop(edit.value, None)
-    return Effective({name: tuple(values) for name, values in held.items()}, (last, moment))
+    return Effective({name: tuple(values) for name, values in held.items()}, (last, moment), min(turns, default=None))
 
 
 class Lists:
@@ -138,36 +144,23 @@ class Lists:
             (number,) = connection.execute(_EDITS.insert(), made).inserted_primary_key or (0,)
         return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
 
-    def edits(self) -> list[Edit]:
-        """All edits, in the order in which they were made."""
-        query = select(_EDITS).order_by(_EDITS.c.id)
+    def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
+        """All edits, or those behind a number and these, in the order in which they were made."""
+        wanted = _EDITS.c.id > after
+        if also:
+            wanted = or_(wanted, _EDITS.c.id.in_([*also]))
+        return self._read(select(_EDITS).where(wanted).order_by(_EDITS.c.id))
+
+    def latest(self, name: str, number: int) -> list[Edit]:
+        """So many edits of a list that were made last, in their order."""
+        query = select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(number)
+        return self._read(query)[::-1]
+
+    def newest(self) -> int:
+        """The number of the last edit; 0 where there is none."""
+        with self._control.transaction("read the edits of lists") as connection:
+            return connection.scalar(select(func.max(_EDITS.c.id))) or 0
+
+    def _read(self, query: Select[Any]) -> list[Edit]:
         with self._control.transaction("read the edits of lists") as connection:
             return [Edit(**row) for row in connection.execute(query).mappings().all()]
-
-
-class LiveLists:
-    """The lists that a service decides by, kept up to date from a control database."""
-
-    def __init__(self, lists: Lists, *, clock: Clock = system_time) -> None:
-        self.store = lists
-        self._clock = clock
-        self._edits: list[Edit] = []
-
-    def refresh(self) -> None:
-        """Read what was edited since; from any thread.
-
-        Raises:
-            ControlUnavailable: the lists stay as they were read last.
-        """
-        # an edit is in the database when its transaction ended, and ids of PostgreSQL are drawn before that:
-        # all are read again, they are few
-        self._edits = self.store.edits()
-
-    @property
-    def edited(self) -> Counter[tuple[str, str]]:
-        """How many edits there are, by list and action."""
-        return Counter((edit.name, edit.action) for edit in self._edits)
-
-    def now(self, seed: Values) -> Effective:
-        """The lists of a policy as they are now."""
-        return effective(seed, self._edits, self._clock())
