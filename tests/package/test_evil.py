@@ -21,6 +21,8 @@ from shroff.errors import BadFile, BundleError, ShroffError
 from shroff.package import load, save
 from shroff.package.files import LARGEST
 from shroff.plain import read_plain
+from shroff.serve.decider import Decider
+from shroff.serve.example import example_payment
 
 Harm = Callable[[Path], object]
 
@@ -59,6 +61,17 @@ def holds(name: str, content: bytes) -> Harm:
         (bundle / name).write_bytes(content)
         files = json.loads((bundle / "manifest.json").read_bytes())["files"]
         says(files=files | {name: hashlib.sha256(content).hexdigest()})(bundle)
+
+    return harm
+
+
+def changes(name: str, change: Callable[[Any], object]) -> Harm:
+    """A file in which a part was changed, under a manifest that says so."""
+
+    def harm(bundle: Path) -> None:
+        document = json.loads((bundle / name).read_bytes())
+        change(document)
+        holds(name, json.dumps(document).encode())(bundle)
 
     return harm
 
@@ -131,6 +144,15 @@ EVIL: dict[str, tuple[Harm, str]] = {
     "a manifest with a key twice": (
         lambda bundle: (bundle / "manifest.json").write_bytes(b'{"format": 2, "format": 2}'),
         "`format` twice",
+    ),
+    "no currency": (says(currency="1h"), "ISO 4217"),
+    "shares of other values": (
+        changes("inputs.json", lambda inputs: inputs["preparation"]["nominal"][0]["shares"].pop()),
+        "inputs|preparation",
+    ),
+    "no spread": (
+        changes("inputs.json", lambda inputs: inputs["preparation"]["numeric"][0].update(std=0.0)),
+        "inputs|preparation",
     ),
     "a schema that does not fit": (
         holds("schema.json", b'{"id": "a", "time": "a", "amount": "a"}'),
@@ -208,7 +230,9 @@ def test_any_other_value_anywhere_in_a_bundle_is_taken_or_refused_in_a_sentence(
     try:
         models = Models(bundle.parent / "models")
         models.publish(bundle)
-        models.in_production()
+        kept, standing = models.in_production()
+        Decider(kept, standing)
+        example_payment(kept.schema, kept.preparation, currency=kept.currency)
     except ShroffError as error:
         assert "\n" not in str(error)  # noqa: PT017  # what is taken is as good
     shutil.rmtree(bundle.parent)

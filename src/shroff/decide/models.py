@@ -23,21 +23,24 @@ from typing import Final
 import msgspec
 
 from shroff.collect.cards import require_no_card_number
+from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
 from shroff.decide.pointers import Pointers, Role, Signature
 from shroff.decide.policies import Policies
 from shroff.decide.policy import Policy
 from shroff.decide.standing import Standing, fit, own, refit, require_fits
-from shroff.errors import BundleError, ConfigurationError, NotFound
+from shroff.errors import BadFile, BundleError, ConfigurationError, NotFound
 from shroff.package import Bundle, load, read, unpack
 from shroff.package.compare import differences
 from shroff.package.files import MANIFEST, Files
 from shroff.package.trial import try_model
+from shroff.plain import read_plain
 from shroff.private import private_file, private_folder
 
 _POINTERS: Final = "pointers.json"
 _VERSION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _LONGEST: Final = 500
+_LARGEST: Final = 64 << 20
 
 
 class Models:
@@ -63,10 +66,10 @@ class Models:
         """
         path = self.folder / _POINTERS
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Pointers)
+            return msgspec.json.decode(read_plain(path, _LARGEST), type=Pointers)
         except FileNotFoundError:
             return Pointers()
-        except (OSError, msgspec.MsgspecError) as error:
+        except (BadFile, *UNREADABLE) as error:
             raise BundleError(
                 f"{path}: expected the pointers of published models; the file is damaged ({type(error).__name__})."
             ) from None

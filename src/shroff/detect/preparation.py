@@ -215,9 +215,7 @@ class Preparation:
         try:
             return cls(
                 numeric=tuple(_numeric(one) for one in data["numeric"]),
-                nominal=tuple(
-                    Nominal(one["name"], tuple(one["values"]), tuple(one.get("shares", ()))) for one in data["nominal"]
-                ),
+                nominal=tuple(_nominal(one) for one in data["nominal"]),
             )
         except (KeyError, TypeError, ConfigurationError) as error:
             raise BundleError(
@@ -230,6 +228,13 @@ def _numeric(data: NumericJson) -> Numeric:
     if not data["std"] > 0:
         raise ConfigurationError("expected a standard deviation above 0")
     return Numeric(data["name"], data["mean"], data["std"], None if spread is None else Spread.from_json(spread))
+
+
+def _nominal(data: NominalJson) -> Nominal:
+    values, shares = tuple(data["values"]), tuple(data.get("shares", ()))
+    if shares and len(shares) != len(values) + 1:
+        raise ConfigurationError("expected a share for each value, and one for all others")
+    return Nominal(data["name"], values, shares)
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:

@@ -30,14 +30,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from shroff.collect import Schema
+from shroff.collect import Schema, money
 from shroff.collect.extent import Extent
 from shroff.detect.calibration import Calibration, CalibrationJson
 from shroff.detect.preparation import Preparation, PreparationJson
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import HeldOut
 from shroff.features.define import FeatureGroup
-from shroff.package.files import Files, Manifest, read_files
+from shroff.package.files import MANIFEST, Files, Manifest, read_files
 
 FORMAT: Final = 2
 _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
@@ -158,6 +158,8 @@ def unpack(files: Files) -> Bundle:
         BundleError: it is not as this release writes it.
     """
     manifest = files.manifest
+    if manifest.currency is not None and manifest.currency not in money.NUMERIC:
+        raise BundleError(f"{files.folder / MANIFEST}: expected a currency by its ISO 4217 code, or none.")
     try:
         inputs = files.decode("inputs.json", _Inputs)
         thresholds = (
