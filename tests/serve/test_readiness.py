@@ -77,6 +77,9 @@ def test_a_model_that_may_not_run_leaves_the_policy_to_decide(tmp_path: Path, pa
     save(make_bundle(model(loop())), tmp_path / "bundle")
     with Service(tmp_path / "bundle", tmp_path / "home", ready=503) as service:
         until(lambda: "has a loop" in service.request("GET", "/health/ready").text)
+        said = service.request("GET", "/health/ready").json()["detail"]
+        assert said.endswith("."), "one sentence, which holds another"
+        assert ".." not in said
         decided = service.request("POST", "/v1/decisions", json=pay()).json()
         assert (decided["degraded"], decided["probability"], decided["action"]) == (True, None, "review")
 

@@ -181,7 +181,7 @@ class Intake:
 
     def _require_ready(self) -> None:
         if self._missing is not None:
-            raise LedgerUnavailable(f"the service is not ready: {self._missing}. Send it again later.")
+            raise LedgerUnavailable(f"the service is not ready: {self._missing.rstrip('.')}. Send it again later.")
 
     def in_time(self, time: int) -> bool:
         """Whether a payment of that time would be taken now."""

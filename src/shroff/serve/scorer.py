@@ -183,7 +183,7 @@ class Scorer(Intake):
     def require_well(self) -> None:
         """Raise `Unavailable` unless all is well; what health checks of all interfaces ask."""
         if self.unready is not None:
-            raise Unavailable(f"the service is not ready: {self.unready}.")
+            raise Unavailable(f"the service is not ready: {self.unready.rstrip('.')}.")
 
     @property
     def degraded(self) -> str | None:
