@@ -18,7 +18,8 @@ from serve.conftest import iso
 from serve.service import KEY
 from serve.several import state_url
 from shroff.collect import clean
-from shroff.errors import BadPayment
+from shroff.errors import BadFile, BadPayment, StateUnavailable
+from shroff.features.engines.online.redis import RedisEngine
 from shroff.monitor import ledger_parity
 from shroff.package import Bundle
 from shroff.serve import health
@@ -189,11 +190,39 @@ def test_a_clock_that_was_set_back_to_what_is_right_is_noticed_while_no_payment_
         assert "set back" not in caplog.text
         clock.off = 0
         await scorer.keep_time()
-        assert "the clock was set back: the state is filled anew" in caplog.text
+        assert "the clock was set back: the state was filled anew from history and ledger." in caplog.text
         assert not (await decide(scorer, pay()))["degraded"]
 
     with started(bundle, ledger_url, clock=clock) as scorer:
         run(work(scorer))
+
+
+def test_a_state_that_cannot_be_filled_anew_is_said_once_and_tried_again(
+    bundle: Bundle, pay: Pay, ledger_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, there = Clock(), past(bundle, pay, before=-600)
+    gone = [False]
+
+    def history() -> pl.DataFrame:
+        if gone[0]:
+            raise BadFile("cannot read it.")
+        return there()
+
+    async def work(scorer: Scorer) -> None:
+        clock.off = YEAR
+        await decide(scorer, pay(created_at=clock.now(), card_id="c2"))
+        clock.off, gone[0] = 0, True
+        for _ in range(2):
+            await scorer.keep_time()
+        assert (await decide(scorer, pay()))["degraded"]
+        assert caplog.text.count("the state cannot be filled anew: cannot read it.") == 1
+        gone[0] = False
+        await scorer.keep_time()
+        assert not (await decide(scorer, pay()))["degraded"]
+
+    with started(bundle, ledger_url, clock=clock, history=history) as scorer:
+        run(work(scorer))
+    assert counts(ledger_url) == [0, 2]
 
 
 def test_a_running_service_fills_its_state_anew_by_itself(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
@@ -232,3 +261,21 @@ def test_a_state_in_redis_takes_payments_of_now_whatever_history_and_ledger_hold
         assert not run(decide(scorer, pay()))["degraded"]
     assert counts(ledger_url)[-3:] == [1, 2, 3]
     assert ledger_parity(bundle, entries(ledger_url), history=history()).holds
+
+
+def test_a_state_in_redis_that_was_ahead_before_the_start_is_filled_anew(
+    bundle: Bundle, pay: Pay, ledger_url: str, state_url: str
+) -> None:
+    with started(bundle, ledger_url, state=state_url) as scorer:
+        run(decide(scorer, pay()))
+        engine = scorer._state.engine
+        assert isinstance(engine, RedisEngine)
+        engine.link.call([("HSET", engine.name + b"head", "newest", Clock()() + YEAR)])
+    with closing(Scorer(bundle, Ledger(ledger_url), key=KEY, state=state_url)) as again:
+        # a service tries once more, by itself
+        with pytest.raises(StateUnavailable):
+            again.start()
+        again.start()
+        assert not run(decide(again, pay()))["degraded"]
+    assert counts(ledger_url) == [0, 1]
+    assert ledger_parity(bundle, entries(ledger_url)).holds

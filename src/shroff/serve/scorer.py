@@ -17,7 +17,6 @@ from shroff.collect.payment import counted_in
 from shroff.collect.wire import live_scales
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
-from shroff.features.engines.online import OnlineEngine
 from shroff.package import Bundle
 from shroff.serve.answer import ModelName, stored_payment
 from shroff.serve.clock import Arrivals
@@ -28,8 +27,8 @@ from shroff.serve.intake import Intake
 from shroff.serve.ledger import Commits, Ledger
 from shroff.serve.sequencer import Sequencer
 from shroff.serve.shadow import Shadow
-from shroff.serve.start import Check, Start, future_past, missing_past, require_currency, say_end
-from shroff.serve.state import Mark, State, States
+from shroff.serve.start import Check, Start, require_currency, say_end, wrong_past
+from shroff.serve.state import LocalState, Mark, State, States
 from shroff.serve.telemetry.meter import Figures
 
 _TOGETHER: Final = 10_000_000
@@ -100,6 +99,7 @@ class Scorer(Intake):
         """What the state was built from."""
         self._accept = accept_broken_chain
         self._past: str | None = None
+        self._unfilled: str | None = None
         self._forget()
         self._key = key
         self.reader = self._reader(bundle)
@@ -237,9 +237,7 @@ class Scorer(Intake):
         self._ledger.write_now(start.entry(self._arrivals.next()))
         self.started = start
         _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
-        missing = missing_past(self.bundle, mark, self._state.engine.plan.horizon, start)
-        past = {"missing_past": missing, "future_past": future_past(start)}
-        wrong = {event: sentence for event, sentence in past.items() if sentence is not None}
+        wrong = wrong_past(self.bundle, mark, self._state.engine.plan.horizon, start)
         for event, sentence in wrong.items():
             _log.warning("%s", sentence, extra={"event": event})
         self._past = " ".join(wrong.values()) or None
@@ -252,9 +250,9 @@ class Scorer(Intake):
                     live.refresh()
         except ControlUnavailable as error:
             _log.warning("%s", error)
-        if self._missing is None and self._state.failure is not None:
+        if self._missing is None and self._state.failure is not None and not isinstance(self._state, LocalState):
             # while it still is away the service has said so already
-            with suppress(Unavailable):
+            with suppress(ShroffError):
                 self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)
 
     def beat(self) -> None:
@@ -298,21 +296,21 @@ class Scorer(Intake):
         await self._change_over(bundle, decider, state)
 
     async def keep_time(self) -> None:
-        """Fill a state in memory anew that is ahead of the clock, which was set back; payments go on meanwhile.
-
-        It has forgotten what windows reach again. One in Redis finds that out by the server's clock, for all.
-        """
-        engine = self._state.engine
-        if self._missing is None and isinstance(engine, OnlineEngine) and engine.overtaken:
-            _log.warning(
-                "the clock was set back: the state is filled anew from history and ledger.",
-                extra={"event": "clock_back"},
-            )
-            # a ledger that is away is reported by those who need it
-            with suppress(Unavailable):
-                shadow = self.shadow
-                await self._change_over(self.bundle, self.decider, self._states.new(self.bundle))
-                self._sequencer.shadow = shadow
+        """Fill a state in memory anew that is ahead of the clock, which was set back; Redis finds that out itself."""
+        state, failed = self._state, self._unfilled
+        if self._missing is not None or not isinstance(state, LocalState) or not state.engine.overtaken:
+            return
+        shadow, self._unfilled = self.shadow, None
+        try:
+            await self._change_over(self.bundle, self.decider, self._states.new(self.bundle))
+            said = "the state was filled anew from history and ledger."
+        except ShroffError as error:
+            # the next look tries again, and says nothing twice
+            self._unfilled = said = f"the state cannot be filled anew: {error}"
+        else:
+            self._sequencer.shadow = shadow
+        if said != failed:
+            _log.warning("the clock was set back: %s", said, extra={"event": "clock_back"})
 
     async def _change_over(self, bundle: Bundle, decider: Decider, state: State) -> None:
         """Decide by a state that is filled beside the one in use."""

@@ -240,7 +240,18 @@ def missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str 
     )
 
 
-def future_past(start: Start) -> str | None:
+def wrong_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> dict[str, str]:
+    """What an operator should know of the past that a start knows, by the event under which it is logged.
+
+    Args:
+        horizon: how far back features look, in microseconds.
+        start: this one.
+    """
+    found = {"missing_past": missing_past(bundle, mark, horizon, start), "future_past": _future_past(start)}
+    return {event: sentence for event, sentence in found.items() if sentence is not None}
+
+
+def _future_past(start: Start) -> str | None:
     """What an operator should know of a past that lies in the future."""
     if not start.future:
         return None
