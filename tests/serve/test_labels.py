@@ -20,11 +20,13 @@ from serve.asking import Json, decide, refusal, run
 from serve.audit import assert_equal_to_batch, body, read_ledger
 from serve.service import KEY, Service
 from shroff.client import Client, Decision
-from shroff.errors import PaymentConflict
+from shroff.errors import BadPayment, PaymentConflict
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle
 from shroff.serve.control import Keys
+from shroff.serve.labels import MOST
 from shroff.serve.ledger import Ledger
+from shroff.serve.pending import Callers
 from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -107,6 +109,53 @@ def test_a_change_of_mind_and_back_is_three_labels_and_a_retry_is_none(
 
     run(work())
     assert [body(entry)["value"] for entry in read_ledger(ledger_url) if entry.kind == "label"] == [True, False, True]
+
+
+def test_a_source_changes_its_mind_so_often_and_no_more(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+    async def work() -> None:
+        await decide(scorer, pay(payment_id="a"))
+        for number in range(MOST):
+            await scorer.learn(
+                "label", "a", number % 2 == 0, source="analyst", event=str(number) if number > 50 else None
+            )
+        refused = [refusal(scorer.learn("label", "a", True, source="analyst", event=event)) for event in (None, "one")]
+        for error in await asyncio.gather(*refused):
+            assert isinstance(error, BadPayment)
+            assert "at most 100 labels of one payment from one source" in str(error)
+        # what is there already is no news, and others have their say
+        await scorer.learn("label", "a", False, source="analyst")
+        await scorer.learn("label", "a", True, source="analyst", event="60")
+        await scorer.learn("label", "a", True, source="chargeback")
+        assert len((await shown(scorer, "a"))["labels"]) == MOST + 1
+
+    run(work())
+    assert len(Ledger(ledger_url).labels("a")) == MOST + 1
+
+
+def test_labels_of_one_payment_that_come_together_wait_in_turn(
+    scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is woken once: woken by every one before it, a thousand kept the service from everything for a minute."""
+    joined = list[object]()
+    join = Callers.join
+
+    def counted(callers: Callers[None]) -> asyncio.Future[None]:
+        joined.append(callers)
+        return join(callers)
+
+    monkeypatch.setattr(Callers, "join", counted)
+
+    async def work() -> None:
+        await decide(scorer, pay(payment_id="a"))
+        joined.clear()
+        said = [scorer.learn("label", "a", n % 2 == 0, source=f"source {n % 4}", event=str(n)) for n in range(300)]
+        await asyncio.gather(*said)
+        assert len(joined) <= 3 * len(said)
+        labels = (await shown(scorer, "a"))["labels"]
+        assert [one["event"] for one in labels] == [str(number) for number in range(300)]
+
+    run(work())
+    assert not scorer._events._turns
 
 
 def test_an_event_is_recorded_once_whatever_came_in_between(scorer: Scorer, pay: Pay, ledger_url: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
 from shroff.serve.answer import LaterRecord, encode, fingerprint
@@ -11,6 +13,14 @@ from shroff.serve.labels import Labelled, Rank, history, next_label, standing
 from shroff.serve.ledger import Kind, Ledger
 from shroff.serve.pending import PendingEvent
 from shroff.serve.sequencer import Sequencer
+
+
+@dataclass
+class _Turn:
+    """Whose turn it is with the labels of a payment, and how many want one."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
 
 
 class Events:
@@ -26,6 +36,7 @@ class Events:
         self._labels = ledger.labels
         self.rank = rank
         self._on_their_way: dict[tuple[Kind, str], PendingEvent] = {}
+        self._turns: dict[str, _Turn] = {}
 
     async def result(self, payment_id: str, record: LaterRecord) -> None:
         """Make a result durable and let features see it; nothing happens when it is there already.
@@ -56,22 +67,38 @@ class Events:
 
         Raises:
             PaymentConflict: its `event` came before with another label.
+            BadPayment: the source has said as much of the payment as one can.
             LedgerUnavailable: it cannot be made durable.
         """
         # what is said next depends on what was said before
-        while (pending := self._on_their_way.get(("label", payment_id))) is not None:
-            with suppress(ShroffError):
-                await pending.callers.join()
-        labels = self.labels(payment_id)
-        record = next_label(labels, fraud, source, at=at, note=note, event=event)
-        if record is None:
-            return
-        stands = standing([*labels, Labelled(record, 0)], self.rank)
-        said = PendingEvent("label", payment_id, record, record.digest())
-        said.stands = stands is not None and stands.record.value is True
-        # a conflict is this very label, which another process was faster with
-        with suppress(PaymentConflict):
-            await self._submit(said).callers.join()
+        async with self._turn(payment_id):
+            while (pending := self._on_their_way.get(("label", payment_id))) is not None:
+                # whoever sent it gave up meanwhile
+                with suppress(ShroffError):
+                    await pending.callers.join()
+            labels = self.labels(payment_id)
+            record = next_label(labels, fraud, source, at=at, note=note, event=event)
+            if record is None:
+                return
+            stands = standing([*labels, Labelled(record, 0)], self.rank)
+            said = PendingEvent("label", payment_id, record, record.digest())
+            said.stands = stands is not None and stands.record.value is True
+            # a conflict is this very label, which another process was faster with
+            with suppress(PaymentConflict):
+                await self._submit(said).callers.join()
+
+    @asynccontextmanager
+    async def _turn(self, payment_id: str) -> AsyncIterator[None]:
+        """Wait for those who came before with a label of this payment; each is woken once, however many wait."""
+        turn = self._turns.setdefault(payment_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[payment_id]
 
     def labels(self, payment_id: str) -> list[Labelled]:
         """What was said of a payment, in order of arrival.

@@ -153,6 +153,7 @@ class Intake:
             NotFound: there is no such payment.
             PaymentConflict: the payment has a different result already, or the event was another label.
             OutOfBounds: `at` lies in the future.
+            BadPayment: the source of a label has changed its mind about the payment too often.
             LedgerUnavailable: it cannot be made durable: send it again later.
         """
         self._require_ready()

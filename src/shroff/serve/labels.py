@@ -14,12 +14,15 @@ import msgspec
 from msgspec import Meta
 
 from shroff.collect.times import format_time
-from shroff.errors import PaymentConflict
+from shroff.errors import BadPayment, PaymentConflict
 from shroff.serve.answer import Answer, LaterRecord, encode, fingerprint
 from shroff.serve.ledger import StoredEntry
 
 UNKEYED: Final = "unkeyed"
 """The source of what comes to a service that asks for no keys."""
+
+MOST: Final = 100
+"""Labels of a payment by one source: all are read before one more is recorded, and shown with the decision."""
 
 Rank = Callable[[str | None], int]
 """How much a source is trusted: 0 the most."""
@@ -90,17 +93,23 @@ def next_label(
 
     Raises:
         PaymentConflict: its `event` came before with another label.
+        BadPayment: the source has said as much of the payment as one can.
     """
     own = [label.record for label in labels if label.record.source == source]
-    if event is not None:
-        known = next((record for record in own if record.event == event), None)
-        if known is not None and known.value != fraud:
+    if event is None:
+        if own and own[-1].value == fraud:
+            return None
+    elif (known := next((record for record in own if record.event == event), None)) is not None:
+        if known.value != fraud:
             raise PaymentConflict("this event id came before with another label; give each label an id of its own.")
-        return None if known is not None else LabelRecord(fraud, at, source, note, event)
-    if own and own[-1].value == fraud:
         return None
+    if len(own) >= MOST:
+        raise BadPayment(
+            f"expected at most {MOST} labels of one payment from one source, and this one has as many: "
+            "find out what changes its mind"
+        )
     number = 1 + max((record.event for record in own if isinstance(record.event, int)), default=0)
-    return LabelRecord(fraud, at, source, note, number)
+    return LabelRecord(fraud, at, source, note, number if event is None else event)
 
 
 def with_labels(answer: bytes, labels: Sequence[Labelled], rank: Rank) -> bytes:
