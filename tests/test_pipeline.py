@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 
+from package.test_trial import loop, model
 from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rates, Rule, Schema
 from shroff.collect import clean
 from shroff.detect import LogisticRegression, Rules
@@ -134,6 +137,19 @@ def test_thresholds_that_a_policy_gives_are_those_shown_and_their_cost(tmp_path:
     assert (shown["reviews_per_day"], shown["declines_per_day"] > 0) == (0.0, True)
     given = run.best.kept.at(0.2, 0.2, Cost(review=4.0))
     assert shown["cost_per_day"] == given.total_cost / run.best.kept.days
+
+
+def test_what_could_not_be_published_is_not_packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, accept = project(), ["no_lift", "calibration"]
+    run = train_models(made, cleaned(log(yen=False), made))
+    listed = replace(made, policy=Policy(lists={"blocked": ["4111111111111111"]}))
+    with pytest.raises(ConfigurationError, match="no card number in the list `blocked`"):
+        package(listed, run, tmp_path / "bundle", accept=accept)
+    endless = onnx.load_model_from_string(model(loop()))
+    monkeypatch.setattr(type(run.best.detector), "to_onnx", lambda self: endless)
+    with pytest.raises(BundleError, match="has a loop"):
+        package(made, run, tmp_path / "bundle", accept=accept)
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_bundle_is_not_overwritten_in_silence(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from shroff.evaluate import Metrics, Thresholds, parse
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
-from shroff.package import Bundle, check_model, require_free, save
+from shroff.package import Bundle, check_model, require_free, save, try_model
 from shroff.project import Project
 from shroff.store import FeatureStore
 
@@ -228,7 +228,8 @@ def package(
 
     Raises:
         CheckFailed: the doctor found a failure that is not accepted.
-        BundleError: the ONNX model does not score as the detector does, or the folder is taken.
+        BundleError: the ONNX model does not pass its trial or does not score as the detector does, or the folder is
+            taken.
         ConfigurationError: the policy holds a card number.
     """
     chosen = trained or run.best
@@ -242,6 +243,7 @@ def package(
     numbers = long_numbers(run.dataset.table, _open_columns(project.plan.schema))
     project.policy.require_no_cards(numbers)
     model = chosen.detector.to_onnx().SerializeToString()
+    try_model(model, chosen.preparation)
     table = (
         run.dataset.table
         if not chosen.detector.conditions

@@ -30,10 +30,9 @@ from shroff.decide.policies import Policies
 from shroff.decide.policy import Policy
 from shroff.decide.standing import Standing, fit, own, refit, require_fits
 from shroff.errors import BadFile, BundleError, ConfigurationError, NotFound
-from shroff.package import Bundle, load, read, unpack
+from shroff.package import Bundle, load, read, try_model, unpack
 from shroff.package.compare import differences
 from shroff.package.files import MANIFEST, Files
-from shroff.package.trial import try_model
 from shroff.plain import read_plain
 from shroff.private import private_file, private_folder
 

@@ -11,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
-from shroff.package.trial import try_model
+from shroff.package import try_model
 
 Matrix = NDArray[np.float32]
 
