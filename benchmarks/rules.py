@@ -31,7 +31,7 @@ from rich.table import Table
 from shroff.collect.simulate import simulate, write
 from shroff.detect import GAN, BoostedTrees, DeepSVDD, Detector, IsolationForest, Preparation, Rules
 from shroff.errors import ConfigurationError
-from shroff.evaluate import LatestSplit, RandomSplit, Split, parse
+from shroff.evaluate import LatestSplit, RandomSplit, Split, parse_split
 from shroff.experiment import Dataset
 from shroff.pipeline import collect_table
 from shroff.project import Project, load_project
@@ -104,7 +104,7 @@ def case(title: str, project: Project, file: Path, split: str, rules: Sequence[s
     """Features and rows of a log."""
     frame = collect_table(project, file, key=bytes(16)).frame
     data = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
-    chosen = parse(split)
+    chosen = parse_split(split)
     days = chosen.over(data.time) if isinstance(chosen, LatestSplit) else chosen
     if isinstance(days, RandomSplit):
         raise ConfigurationError(f"expected a split in time, got {days}")

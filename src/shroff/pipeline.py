@@ -20,7 +20,7 @@ from shroff.collect.labels import read_labels, with_labels
 from shroff.collect.wire import live_scales
 from shroff.decide.policy import Policy
 from shroff.errors import CheckFailed, ConfigurationError
-from shroff.evaluate import Metrics, Thresholds, parse
+from shroff.evaluate import Metrics, Thresholds, parse_split
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
@@ -159,7 +159,7 @@ def train_models(
         MixedCurrencies: something reads amounts that are in several currencies.
     """
     asked = split or project.split
-    chosen = parse(asked) if isinstance(asked, str) else asked
+    chosen = parse_split(asked) if isinstance(asked, str) else asked
     schema = project.plan.schema
     require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
     progress("compute features")
@@ -178,7 +178,7 @@ def train_models(
         say=say,
     )
     progress("examine the data")
-    found = tuple(examine_data(dataset, frame, project.plan, parse(run.split), run.rows))
+    found = tuple(examine_data(dataset, frame, project.plan, parse_split(run.split), run.rows))
     trained = tuple(replace(one, thresholds=_in_force(one, project.policy)) for one in run.trained)
     return replace(run, trained=trained, findings=found)
 

@@ -1,4 +1,4 @@
-"""The autoencoder: it rebuilds what it knows, and only that."""
+"""The autoencoder: it rebuilds normal rows, and only those."""
 
 from __future__ import annotations
 

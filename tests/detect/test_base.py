@@ -1,4 +1,4 @@
-"""What goes into a detector is checked in one place."""
+"""The inputs of a detector are checked in one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blend: one graph, better than its parts, and what it refuses."""
+"""Blend: one graph, better than its detectors, and its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Back-propagation against finite differences, and what training promises."""
+"""Back-propagation against finite differences, and the properties of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GAN: each of its games, the score it leaves, and what it is told wrong."""
+"""The GAN: each of its games, its score, and its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mahalanobis distance: the textbook's without robustness, and what robustness and shrinkage are for."""
+"""Mahalanobis distance: the textbook's without robustness, and the effects of robustness and shrinkage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies out: numbers as they are, codes by how rare they are, on one side or both."""
+"""Unusual values: numbers as they are, codes by how rare they are, on one side or both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors among scikit-learn's tools: its own checks pass, and its searches take them as they are."""
+"""Detectors among scikit-learn's tools: its own checks pass, and its searches accept them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spreads: every share that they tell is a bound that holds for the training rows."""
+"""Spreads: every share is a bound on the training rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deep SVDD: its objectives, its centres, its guards, and a run that survives a kill."""
+"""Deep SVDD: its objectives, its centres, its guards, and a run that resumes after a kill."""
 
 from __future__ import annotations
 

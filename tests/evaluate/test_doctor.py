@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shroff.evaluate import RandomSplit, Split, TemporalSplit, expected_calibration_error, measure
 from shroff.evaluate.doctor import (
-    calibration_bound,
+    bound_calibration_error,
     check_calibration,
     check_frauds,
     check_lift,
@@ -89,7 +89,7 @@ def test_right_probabilities_stay_below_the_bound(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p = rng.beta(0.5, 5, 2_000)
     # 1 in 100 may lie above: far above would be a wrong bound
-    assert expected_calibration_error(rng.random(2_000) < p, p) < 1.5 * calibration_bound(p)
+    assert expected_calibration_error(rng.random(2_000) < p, p) < 1.5 * bound_calibration_error(p)
 
 
 def test_a_score_no_better_than_the_amount_is_found() -> None:

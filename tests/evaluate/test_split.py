@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate import LatestSplit, RandomSplit, Split, TemporalSplit, parse
+from shroff.evaluate import LatestSplit, RandomSplit, Split, TemporalSplit, parse_split
 
 START = date(2018, 7, 25)
 
@@ -223,7 +223,7 @@ def test_unusable_arrays_are_refused() -> None:
 @given(st.decimals(Decimal("0.0001"), Decimal("0.9999"), places=4), st.integers(0, 10**9))
 def test_a_random_split_survives_its_text(share: Decimal, seed: int) -> None:
     split = RandomSplit(test=float(share), seed=seed)
-    assert parse(str(split)) == split
+    assert parse_split(str(split)) == split
 
 
 @given(
@@ -235,7 +235,7 @@ def test_a_random_split_survives_its_text(share: Decimal, seed: int) -> None:
 )
 def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int, test: int, zone: str) -> None:
     split = TemporalSplit(start, train, delay, test, zone)
-    assert parse(str(split)) == split
+    assert parse_split(str(split)) == split
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int,
     ],
 )
 def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalSplit) -> None:
-    assert parse(text) == split
+    assert parse_split(text) == split
     assert str(split) == text
 
 
@@ -286,7 +286,7 @@ def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalS
 )
 def test_other_texts_are_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        parse(text)
+        parse_split(text)
 
 
 def test_impossible_definitions_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""A key that most payments share is found, and no value of it is told but a word for nothing."""
+"""A dominant key is found, and its value is shown only if it is a word for a missing one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_key_with_many_payments_is_found_and_its_value_not_told(value: str) ->
 @pytest.mark.parametrize("value", ["N/A", "None", "(null)"])
 def test_a_word_for_nothing_is_told(value: str) -> None:
     (sentence,) = found(devices(51, value), DEVICE)
-    assert f"got `{value}` with 5.1%: if it means that there is none, declare it with Schema(nulls=[…])" in sentence
+    assert f"got `{value}` with 5.1%: if it stands for a missing value, declare it with Schema(nulls=[…])" in sentence
 
 
 def test_several_columns_are_one_key() -> None:

@@ -1,4 +1,4 @@
-"""Leaks are found: features of the future, columns that tell the label; honest ones pass."""
+"""Leaks are found: features of the future, columns that predict the label; honest ones pass."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shroff import Entity, FeatureGroup, Project, Schema
 from shroff.detect import Blend, BoostedTrees, Detector, LogisticRegression, Mahalanobis
 from shroff.errors import UnsuitableSplit
-from shroff.evaluate import fit_split, parse
+from shroff.evaluate import fit_split, parse_split
 from shroff.experiment import Run
 from shroff.pipeline import train_models
 
@@ -26,7 +26,7 @@ FINAL = "this log cannot train and judge a detector"
 
 
 def log(hours: float, frauds: int, *, together: bool = False, rows: int = 300) -> pl.DataFrame:
-    """Payments spread over so many hours; frauds spread over them, too, or the first ones of all."""
+    """Payments spread over `hours`; frauds spread among them, or the earliest payments."""
     rng = np.random.default_rng(frauds)
     fraud = np.zeros(rows, dtype=np.bool_)
     fraud[np.arange(frauds) if together else np.linspace(0, rows - 1, frauds).astype(int)] = True
@@ -51,7 +51,7 @@ def project(*detectors: Detector, cards: bool) -> Project:
 
 
 def follow(given: Project, frame: pl.DataFrame) -> Run | str:
-    """What `train` comes to for somebody who follows its advice once: a run, or its final word."""
+    """The outcome of `train` after following its advice once: a run, or its last refusal."""
     try:
         return train_models(given, frame)
     except UnsuitableSplit as error:
@@ -102,7 +102,7 @@ def test_a_refused_split_names_one_that_fits_or_none_does(
     time, y = frame["time"].dt.replace_time_zone(None).to_numpy(), frame["fraud"].to_numpy()
     card = frame["card"].to_numpy()
     try:
-        _, parts = fit_split(parse(asked), time, y, card, least=least)
+        _, parts = fit_split(parse_split(asked), time, y, card, least=least)
     except UnsuitableSplit as refused:
         sentence = str(refused)
         advice = ADVICE.search(sentence)
@@ -110,7 +110,7 @@ def test_a_refused_split_names_one_that_fits_or_none_does(
             assert sentence.startswith(FINAL)
             assert not _any_day_parts(time, y, least)
             return
-        _, parts = fit_split(parse(advice[1]), time, y, least=least)
+        _, parts = fit_split(parse_split(advice[1]), time, y, least=least)
     assert min(y[parts.train].sum(), (~y[parts.train]).sum()) >= least
     assert min(y[parts.test].sum(), (~y[parts.test]).sum()) >= 1
 
@@ -125,15 +125,15 @@ def _any_day_parts(time: np.ndarray, y: np.ndarray, least: int) -> bool:
 
 
 def test_one_sentence_says_the_way_out_and_what_few_frauds_are_worth() -> None:
-    """Two days with five frauds, the case that was sent from one refusal to the next."""
+    """Two days with five frauds: the advice of a refusal must not be refused in turn."""
     frame, given = log(36, 5), project(LogisticRegression(), cards=False)
     with pytest.raises(UnsuitableSplit) as refused:
         train_models(given, frame)
     assert str(refused.value).endswith(
         "got 3; this log (2024-03-01 to 2024-03-03, 300 payments, 5 frauds on 3 of 3 days) allows the split"
         " `time:70/30,delay=0`, with 4 frauds to learn from and 1 to be judged by; a recall measured on 1 fraud is"
-        " uncertain by 45 points either way; labels are taken to be known at once, for no days are left in which they"
-        " come in"
+        " uncertain by 45 points either way; labels are taken to be known at once, because no days are left in which"
+        " they could arrive"
     )
     said: list[str] = []
     run = train_models(given, frame, split="time:70/30,delay=0", say=said.append)

@@ -1,4 +1,4 @@
-"""Tuning: the search sees validation folds only, goes on where it stopped, and is never worse than the start."""
+"""Tuning: the search sees validation folds only, resumes, and is never worse than the start."""
 
 from __future__ import annotations
 

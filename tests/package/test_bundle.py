@@ -1,4 +1,4 @@
-"""The bundle: what goes in comes out, and nothing altered is ever loaded."""
+"""The bundle: it loads as it was saved, and an altered one is refused."""
 
 from __future__ import annotations
 

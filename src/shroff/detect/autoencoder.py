@@ -1,4 +1,4 @@
-"""Autoencoder: how badly a network that has learned normal payments rebuilds this one."""
+"""Autoencoder: the error with which a network that learned normal payments rebuilds this one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shroff.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class _Rebuild(LearningTask):
-    """The row itself from a row with noise on it, through the bottleneck."""
+    """Rebuild the row from a noisy copy, through the bottleneck."""
 
     name: ClassVar[str] = "rebuilding"
     encoder: Dense
@@ -198,7 +198,7 @@ class Autoencoder(NeuralDetector):
         self.typical_ = max(float(np.median(errors)), FLOOR)
 
     def _networks(self, width: int) -> tuple[Dense, Dense]:
-        bottleneck = min(_WIDEST, max(1, width // 2)) if self.n_outputs is None else self.n_outputs
+        bottleneck = min(_WIDEST_BOTTLENECK, max(1, width // 2)) if self.n_outputs is None else self.n_outputs
         if bottleneck < 1:
             raise ConfigurationError(f"expected n_outputs of at least 1, got {bottleneck}")
 
@@ -226,4 +226,4 @@ class Autoencoder(NeuralDetector):
         return log_ratio(ops, self._errors(ops, z), self.typical_)
 
 
-_WIDEST = 32
+_WIDEST_BOTTLENECK = 32

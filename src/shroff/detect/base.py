@@ -57,18 +57,18 @@ class Detector(FraudClassifier, ABC):
     """Short name for tables and files, such as `logistic_regression`."""
 
     needs_labels: ClassVar[bool]
-    """Whether `fit` refuses `y=None`."""
+    """Whether `fit` requires labels."""
 
     least_frauds: int = 1
-    """Fewest frauds, and genuine rows, that `fit` learns from where it needs labels."""
+    """Fewest frauds, and fewest genuine rows, that `fit` needs where it requires labels."""
 
     conditions: Sequence[str] = ()
-    """SQL conditions wanted as the columns of `X`, in place of the shared preparation; most want none."""
+    """SQL conditions that are the columns of `X`, instead of the shared preparation; empty for most detectors."""
 
     capped_: tuple[str, ...] = ()
 
     search_space: ClassVar[Space] = MappingProxyType({})
-    """The parameters worth tuning, with the values worth trying."""
+    """The parameters to tune, with the values to try."""
 
     @abstractmethod
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
@@ -91,7 +91,7 @@ class Detector(FraudClassifier, ABC):
 
 
 def training_matrix(X: npt.ArrayLike, nominal: Mapping[int, int]) -> Matrix:
-    """`X` checked for `fit`: it has rows, nothing is infinite, nominal columns hold codes below their count.
+    """`X` checked for `fit`: it has rows, its values are finite or NaN, nominal columns hold codes below their count.
 
     Raises DataError otherwise.
 
@@ -141,7 +141,7 @@ def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
 
 
 def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> Ints:
-    """At most so many row numbers, ascending: every fraud up to half of them, the others drawn from genuine rows.
+    """At most `most` row numbers, ascending: frauds fill up to half of them, genuine rows are drawn for the rest.
 
     >>> draw_rows(np.array([False, True] + [False] * 8), 4).tolist()
     [1, 5, 6, 8]
@@ -157,14 +157,14 @@ def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> Ints:
 
 @contextmanager
 def quiet_caps() -> Iterator[None]:
-    """Keep scikit-learn from warning of limits that a fit runs into: whoever reads `capped_` counts them."""
+    """Silence scikit-learn's warnings about limits that a fit runs into: `capped_` records them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 
 
 def require_fitted(detector: Detector) -> int:
-    """The number of columns the detector learned from; raises NotFitted when it has not learned."""
+    """The number of columns that `fit` learned from; raises NotFitted before `fit`."""
     columns: int | None = getattr(detector, "n_features_in_", None)
     if columns is None:
         raise Unfitted(f"{type(detector).__name__} has not learned yet: call fit first")
@@ -172,9 +172,9 @@ def require_fitted(detector: Detector) -> int:
 
 
 def scoring_matrix(detector: Detector, X: npt.ArrayLike) -> Matrix:
-    """`X` checked for `score` against what `fit` kept as `n_features_in_` and, if it did, `nominal_`.
+    """`X` checked for `score` against `n_features_in_` and, where `fit` set it, `nominal_`.
 
-    Raises NotFitted before `fit`, DataError for another number of columns or codes that `fit` did not count.
+    Raises NotFitted before `fit`, DataError for another number of columns or codes beyond those of `fit`.
     """
     columns = require_fitted(detector)
     matrix = as_matrix(X)

@@ -1,4 +1,4 @@
-"""Blend: several detectors as one, by what each says about rows it did not learn from."""
+"""Blend: several detectors as one, combined by their out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -67,8 +67,7 @@ class Blend(Detector):
 
     Examples
     --------
-    >>> from shroff.detect import Blend, LogisticRegression, Mahalanobis
-    >>> from shroff.detect.checks import planted
+    >>> from shroff.detect import Blend, LogisticRegression, Mahalanobis, planted
     >>> X, fraud, nominal = planted()
     >>> blend = Blend([LogisticRegression(), Mahalanobis()], how="stack")
     >>> blend = blend.fit(X, fraud, nominal=nominal)
@@ -88,32 +87,32 @@ class Blend(Detector):
 
     @property
     def needs_labels(self) -> bool:  # type: ignore[override]  # a blend needs what its detectors need
-        """Whether `fit` refuses `y=None`."""
+        """Whether `fit` requires labels."""
         return self.how == "stack" or any(detector.needs_labels for detector in self.detectors)
 
     @property
     def least_frauds(self) -> int:  # type: ignore[override]  # a blend scores its detectors out of fold
-        """Fewest frauds, and genuine rows, that `fit` learns from where it needs labels."""
+        """Fewest frauds, and fewest genuine rows, that `fit` needs where it requires labels."""
         return 1 + max((detector.least_frauds for detector in self.detectors), default=0) if self.needs_labels else 1
 
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
-        """Train every detector, and learn how to put their scores together."""
+        """Train every detector, and learn how their scores combine."""
         self._check()
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix)) if self.needs_labels else None
         self.detectors_ = [clone(detector).fit(matrix, fraud, nominal=nominal) for detector in self.detectors]
         if fraud is None:
-            said = [detector.score(matrix) for detector in self.detectors_]
+            scores = [detector.score(matrix) for detector in self.detectors_]
         else:
-            said = [
+            scores = [
                 out_of_fold_scores(detector, matrix, fraud, nominal=nominal, folds=self.folds, seed=self.seed)
                 for detector in self.detectors
             ]
         if self.how == "rank":
-            self.maps_ = [_Map.surprise(scores, share=1.0 / len(said)) for scores in said]
+            self.maps_ = [_Map.surprise(one, share=1.0 / len(scores)) for one in scores]
             self.intercept_ = 0.0
         else:
-            self.maps_, self.intercept_ = _stack(said, fraud)
+            self.maps_, self.intercept_ = _stack(scores, fraud)
         self.nominal_ = dict(nominal)
         self.n_features_in_ = matrix.shape[1]
         return self
@@ -155,9 +154,9 @@ class Blend(Detector):
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """What a detector's score adds to the blend: piecewise linear, `slopes[i]` from `knots[i]` on.
+    """The contribution of a detector's score to the blend: piecewise linear, `slopes[i]` from `knots[i]` on.
 
-    Below the first knot the first slope goes on.
+    Below the first knot the first slope continues.
     """
 
     knots: Floats
@@ -174,7 +173,7 @@ class _Map:
         halvings = np.arange(int(math.log2(len(scores))) + 1)
         knots = np.quantile(scores, 1.0 - 0.5**halvings)
         spread = float(scores.std()) or 1.0
-        apart = np.append(True, np.diff(np.maximum.accumulate(knots)) > _CLOSEST * spread)
+        apart = np.append(True, np.diff(np.maximum.accumulate(knots)) > _CLOSEST_KNOTS * spread)
         knots, heights = knots[apart], share * math.log(2.0) * halvings[apart]
         if len(knots) == 1:
             return cls(knots, np.array([share / spread]), 0.0)
@@ -196,11 +195,11 @@ class _Map:
         return graph.add("Add", value, graph.constant(self.start))
 
 
-_CLOSEST = 1e-6  # knots nearer than this, in standard deviations, are one
+_CLOSEST_KNOTS = 1e-6  # in standard deviations of the scores; closer knots are merged
 
 
-def _stack(said: Sequence[Scores], fraud: Bools | None) -> tuple[list[_Map], float]:
-    scores = np.column_stack(said)
+def _stack(by_detector: Sequence[Scores], fraud: Bools | None) -> tuple[list[_Map], float]:
+    scores = np.column_stack(by_detector)
     center, scale = scores.mean(axis=0), scores.std(axis=0)
     scale[scale == 0.0] = 1.0
     model = linear_model.LogisticRegression(max_iter=1000).fit((scores - center) / scale, fraud)

@@ -52,9 +52,9 @@ class Calibration:
 
     @classmethod
     def fit(cls, score: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """The calibration that is most likely given held-out scores [rows] and labels [rows], 1 is fraud.
+        """The maximum-likelihood calibration of held-out scores [rows] and labels [rows], 1 is fraud.
 
-        Where scores do not rise with fraud the slope is all but 0: every probability is the share of fraud.
+        Where scores do not rise with fraud the slope is nearly 0, and every probability the share of fraud.
         Raises DataError for scores that are not finite, other shapes, or labels of only one class.
         """
         scores, fraud = _checked(score, y)
@@ -63,9 +63,9 @@ class Calibration:
             scale = 1.0
         target = _smoothed(fraud)
         slope, offset = _newton((scores - center) / scale, target)
-        if slope < _FLAT:
+        if slope < _SMALLEST_SLOPE:
             share = float(target.mean())
-            slope, offset = _FLAT, math.log(share / (1.0 - share))
+            slope, offset = _SMALLEST_SLOPE, math.log(share / (1.0 - share))
         return cls(a=slope / scale, b=offset - slope * center / scale)
 
     def probability(self, score: npt.ArrayLike) -> Floats:
@@ -75,14 +75,14 @@ class Calibration:
             raise DataError("expected scores that are numbers, got NaN")
         with np.errstate(over="ignore"):
             exponents = self.a * scores + self.b
-        return _logistic(np.clip(exponents, -_LIMIT, _LIMIT), _scale_array)
+        return _logistic(np.clip(exponents, -_EXPONENT_LIMIT, _EXPONENT_LIMIT), _scale_array)
 
     def one(self, score: float) -> float:
         """The probability of one score: the same bits as `probability` gives; raises DataError for NaN."""
         exponent = self.a * float(score) + self.b
         if math.isnan(exponent):
             raise DataError("expected a score that is a number, got NaN")
-        return _logistic(max(-_LIMIT, min(_LIMIT, exponent)), _scale_float)
+        return _logistic(max(-_EXPONENT_LIMIT, min(_EXPONENT_LIMIT, exponent)), _scale_float)
 
     def to_json(self) -> CalibrationJson:
         """A dictionary that JSON keeps to the bit."""
@@ -97,23 +97,23 @@ class Calibration:
             raise BundleError("expected a calibration as Calibration.to_json writes it") from error
 
 
-# The logistic function in additions, multiplications and one division. Each is rounded alike on every
-# machine, for a float and for an array, which the exp of libm and of NumPy's vector loops is not: so a
-# decision made with `one` is replayed to the bit, also elsewhere.
+# The logistic function in additions, multiplications and one division: IEEE 754 rounds each of these alike on
+# every machine, for floats and arrays. exp does not: libm and NumPy's vector loops differ in the last bit.
+# So a decision made with `one` replays to the bit on another machine.
 
-_LIMIT = 700.0  # exp(700) is still finite
+_EXPONENT_LIMIT = 700.0  # exp(700) is still finite
 _LOG2_E = 1.0 / math.log(2.0)
 _LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # the first 32 bits of ln 2: whole multiples of it are exact
-_LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the rest
-_TO_INTEGER = 1.5 * 2.0**52  # adding and taking it away again rounds to a whole number
-_TAYLOR = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
+_LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the remaining bits of ln 2
+_ROUNDING_SHIFT = 1.5 * 2.0**52  # adding and subtracting it rounds to a whole number
+_TAYLOR_COEFFICIENTS = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
 
 
 def _logistic(z: Number, scale: Callable[[Number, Number], Number]) -> Number:
-    power = (-z * _LOG2_E + _TO_INTEGER) - _TO_INTEGER
+    power = (-z * _LOG2_E + _ROUNDING_SHIFT) - _ROUNDING_SHIFT
     rest = (-z - power * _LN2_HIGH) - power * _LN2_LOW
-    series = rest * _TAYLOR[0] + _TAYLOR[1]
-    for coefficient in _TAYLOR[2:]:
+    series = rest * _TAYLOR_COEFFICIENTS[0] + _TAYLOR_COEFFICIENTS[1]
+    for coefficient in _TAYLOR_COEFFICIENTS[2:]:
         series = series * rest + coefficient
     return 1.0 / (1.0 + scale(series, power))
 
@@ -128,10 +128,10 @@ def _scale_array(series: Floats, power: Floats) -> Floats:
 
 # Platt's fit, with the Newton steps of Lin, Lin and Weng, A Note on Platt's Probabilistic Outputs, 2007.
 
-_FLAT = 1e-6  # smallest slope, per standard deviation of the scores
+_SMALLEST_SLOPE = 1e-6  # smallest slope, per standard deviation of the scores
 _RIDGE = 1e-12  # keeps the Hessian invertible when all scores are equal
-_STEPS = 100
-_SMALL_GRADIENT = 1e-10  # mean over rows
+_NEWTON_STEPS = 100
+_SMALLEST_GRADIENT = 1e-10  # mean over rows
 
 
 def _checked(score: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Bools]:
@@ -159,10 +159,10 @@ def _newton(x: Floats, target: Floats) -> tuple[float, float]:
     share = float(target.mean())
     weights = np.array([0.0, math.log(share / (1.0 - share))])
     loss = _loss(design @ weights, target)
-    for _ in range(_STEPS):
+    for _ in range(_NEWTON_STEPS):
         probability = 0.5 * (1.0 + np.tanh(0.5 * (design @ weights)))
         gradient = design.T @ (probability - target) / x.size
-        if np.abs(gradient).max() < _SMALL_GRADIENT:
+        if np.abs(gradient).max() < _SMALLEST_GRADIENT:
             break
         curvature = probability * (1.0 - probability) / x.size
         hessian = (design.T * curvature) @ design + _RIDGE * np.eye(2)

@@ -1,8 +1,8 @@
-"""What scikit-learn's tools ask of a classifier, over a detector's own `fit` and `score`.
+"""The methods of a scikit-learn classifier, on top of a detector's own `fit` and `score`.
 
-`GridSearchCV(BoostedTrees(), …)` and `cross_val_score` take a detector as it is: a binary classifier of genuine (0)
-and fraudulent (1) rows of numbers, as an array or a table of pandas or Polars. A detector that learns without labels is
-one, too, so that folds keep the share of fraud and suspicion points up; scikit-learn's outlier detectors point down.
+`GridSearchCV(BoostedTrees(), …)` and `cross_val_score` take a detector as a binary classifier of genuine (0)
+and fraudulent (1) rows. So does a detector that learns without labels: folds then keep the share of fraud, and scores
+point up, whereas those of scikit-learn's outlier detectors point down.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from shroff.detect.arrays import Array, Floats
 from shroff.detect.rows import as_labels, as_matrix, column_names
 from shroff.errors import DataError, NotFitted
 
-_TYPICAL: Final = 1_000
-"""Training rows kept, at most, to know what a usual score is."""
-_USUAL: Final = 0.99
-"""Share of them that a detector without labels does not flag."""
+_TYPICAL_ROWS: Final = 1_000
+"""Most training rows kept, to compute a usual score."""
+_USUAL_SHARE: Final = 0.99
+"""Share of training rows that a detector without labels does not flag."""
 
-_OTHER_LABELS: Final = "labels are 0 and 1: of two others, which is fraud would be a guess"
-_OTHER_LINE: Final = "a usual score is not 0: the line between genuine and fraud lies at `flag_above`"
+_OTHER_LABELS_REASON: Final = "labels are 0 and 1: of two others, which is fraud would be a guess"
+_OTHER_LINE_REASON: Final = "a usual score is not 0: the line between genuine and fraud lies at `flag_above`"
 
 
 class Unfitted(NotFitted, NotFittedError):  # type: ignore[misc]  # scikit-learn ships no types
-    """`NotFitted`, as scikit-learn's tools know it too."""
+    """`NotFitted`, which is also scikit-learn's NotFittedError."""
 
 
 class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -59,16 +59,18 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     @property
     def flag_above(self) -> float:
-        """The score above which `predict` says fraud: 0, or else what 99 % of the training rows do not exceed.
+        """The score above which `predict` says fraud: 0, or else the 99 % quantile of the training rows' scores.
 
-        Decisions on money take calibrated probabilities and a policy instead.
+        Decisions on money use calibrated probabilities and a policy instead.
         """
         if self.draws_at_zero:
             return 0.0
         typical = getattr(self, "learned_rows_", None)
         if typical is None:
-            raise Unfitted(f"{type(self).__name__} has kept no training rows to know a usual score by: call fit first")
-        return float(np.quantile(self.decision_function(typical), _USUAL))
+            raise Unfitted(
+                f"{type(self).__name__} has kept no training rows to compute a usual score from: call fit first"
+            )
+        return float(np.quantile(self.decision_function(typical), _USUAL_SHARE))
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Whether each row is fraud, by `flag_above`, as one of `classes_`."""
@@ -79,14 +81,14 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def predict_proba(self, X: npt.ArrayLike) -> Floats:
         """Genuine and fraud [rows, 2]: the logistic function of the score's distance from `flag_above`.
 
-        A probability where scores are log-odds; otherwise a rank only, which `Calibration` makes one.
+        A probability where scores are log-odds; otherwise only a rank, until it is calibrated.
         """
         distance = np.clip(self.decision_function(X) - self.flag_above, -700.0, 700.0)
         fraud = 1.0 / (1.0 + np.exp(-distance))
         return np.column_stack([1.0 - fraud, fraud])
 
     def decision_function(self, X: npt.ArrayLike) -> Floats:
-        """`score`, under the name by which scikit-learn and PyOD ask for it."""
+        """`score`, under the name that scikit-learn and PyOD use."""
         scores: Floats = self.score(X)
         return scores
 
@@ -100,7 +102,7 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 
 def expected_failed_checks(detector: FraudClassifier) -> dict[str, str]:
-    """scikit-learn's checks that a detector does not pass, with the reason; for its `check_estimator`.
+    """The checks of scikit-learn's `check_estimator` that a detector does not pass, with the reason.
 
     >>> from shroff.detect import IsolationForest
     >>> len(expected_failed_checks(IsolationForest()))
@@ -108,13 +110,13 @@ def expected_failed_checks(detector: FraudClassifier) -> dict[str, str]:
     """
     expected = {
         "check_dtype_object": "a value that is no number raises DataError, which is a ValueError",
-        "check_estimators_dtypes": _OTHER_LABELS,
-        "check_classifier_data_not_an_array": _OTHER_LABELS,
-        "check_classifiers_classes": _OTHER_LABELS,
-        "check_fit2d_1feature": _OTHER_LABELS,
+        "check_estimators_dtypes": _OTHER_LABELS_REASON,
+        "check_classifier_data_not_an_array": _OTHER_LABELS_REASON,
+        "check_classifiers_classes": _OTHER_LABELS_REASON,
+        "check_fit2d_1feature": _OTHER_LABELS_REASON,
     }
     if not detector.draws_at_zero:
-        expected["check_classifiers_train"] = _OTHER_LINE
+        expected["check_classifiers_train"] = _OTHER_LINE_REASON
     if not detector.needs_labels:
         expected["check_classifiers_one_label"] = "without labels, rows of one label are not all alike"
     return expected
@@ -134,7 +136,7 @@ def _learning(fit: Callable[..., Any]) -> Callable[..., Any]:
         if names is not None:
             self.feature_names_in_ = names
         self.classes_ = np.array([0, 1]).astype(np.int64 if labels is None else labels.dtype)
-        self.learned_rows_ = matrix[np.linspace(0, len(matrix) - 1, min(_TYPICAL, len(matrix))).astype(np.int64)]
+        self.learned_rows_ = matrix[np.linspace(0, len(matrix) - 1, min(_TYPICAL_ROWS, len(matrix))).astype(np.int64)]
         return returned
 
     return learn

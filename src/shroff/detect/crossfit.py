@@ -1,4 +1,4 @@
-"""Held-out scores of every training row, to calibrate on."""
+"""Out-of-fold scores of every training row, to calibrate on."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def out_of_fold_scores(
 ) -> Scores:
     """Score each row of `X` [rows, columns] with a clone of `detector` that did not learn from it.
 
-    Rows are dealt to `folds_of` parts of equal fraud share, shuffled by `seed`; float64 [rows] comes back, in
-    the order of `X`. `detector` itself stays as it was. Raises ConfigurationError for fewer than 2 folds,
+    Rows are shuffled by `seed` into folds of equal fraud share (`folds_of` says how many); the scores, float64 [rows],
+    are in the order of `X`. `detector` itself stays unfitted. Raises ConfigurationError for fewer than 2 folds,
     DataError for labels of one class, fewer than 2 frauds or genuine rows, or scores that are not finite.
 
     As `CalibratedClassifierCV(ensemble=False)` of scikit-learn does before it calibrates.
@@ -54,7 +54,7 @@ def out_of_fold_scores(
 
 
 def folds_of(fraud: Labels, folds: int) -> int:
-    """How many parts rows are dealt to: `folds`, or as many as there are frauds or genuine rows where those are fewer.
+    """The number of folds: `folds`, or fewer where there are fewer frauds or genuine rows.
 
     >>> folds_of(np.array([True, True, False, False, False]), 3)
     2

@@ -20,16 +20,16 @@ Layer = tuple[Floats32, Floats32]
 """Weights [inputs, outputs] and biases [outputs]."""
 Loss = Literal["log", "focal"]
 
-_FEWEST_STEPS = 50  # of a pass over the rows, so that few rows are learned from as well
+_FEWEST_EPOCH_STEPS = 50  # so that small tables get enough steps to learn
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenseTraining:
     """How a network learns: Adam (Kingma and Ba, 2015), its step falling to 0 along a cosine.
 
-    A pass has at least 50 steps, of fewer than `batch_size` rows where there are not enough.
-    `dropout` is the share of hidden units that a batch leaves out, `l2` the decoupled weight decay per step of size 1,
-    `focus` the exponent of the focal loss (Lin et al., 2017).
+    An epoch has at least 50 steps, with smaller batches where rows are few. `dropout` is the share of hidden units that
+    a batch leaves out, `l2` the decoupled weight decay per step of size 1, `focus` the exponent of the focal loss (Lin
+    et al., 2017).
     """
 
     epochs: int
@@ -64,7 +64,7 @@ def train(
     share = float(np.average(target, weights=weight))
     layers = _start(rng, [X.shape[1], *hidden, 1], math.log(share / (1.0 - share)))
     adam = _Adam([array for layer in layers for array in layer], training.l2)
-    batches = max(math.ceil(X.shape[0] / training.batch_size), min(_FEWEST_STEPS, X.shape[0]))
+    batches = max(math.ceil(X.shape[0] / training.batch_size), min(_FEWEST_EPOCH_STEPS, X.shape[0]))
     for epoch in range(training.epochs):
         for at, rows in enumerate(np.array_split(rng.permutation(X.shape[0]), batches)):
             done = (epoch + at / batches) / training.epochs
@@ -99,7 +99,7 @@ def slope(z: Floats32, target: Floats32, loss: Loss, focus: float) -> Floats32:
 
 
 def _start(rng: np.random.Generator, widths: Sequence[int], bias: float) -> list[Layer]:
-    # He et al., 2015; the last layer starts small and at the share of fraud, so that no step is spent on that
+    # He et al., 2015; the last layer starts small, its bias at the log-odds of fraud, which saves the first steps
     layers: list[Layer] = []
     for inputs, outputs in pairwise(widths):
         weights = rng.normal(0.0, math.sqrt(2.0 / inputs), (inputs, outputs)).astype(np.float32)

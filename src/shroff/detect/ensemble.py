@@ -1,4 +1,4 @@
-"""LightGBM's trees as an ONNX graph that decides alike for every float32 row.
+"""LightGBM's trees as an ONNX graph with the same decisions for every float32 row.
 
 Inputs are cast to double and compared with LightGBM's own double thresholds, so no threshold is rounded;
 leaves are summed in double. A split on a nominal column asks whether the code is in a set: each distinct set
@@ -27,8 +27,8 @@ CodeSet = tuple[int, tuple[int, ...]]
 """A nominal column and those of its codes that go left."""
 
 
-_ZERO = float(np.float32(1e-35))
-"""Up to this size a value is 0 to LightGBM (its `kZeroThreshold`)."""
+_ZERO_THRESHOLD = float(np.float32(1e-35))
+"""LightGBM reads values up to this size as 0 (its `kZeroThreshold`)."""
 
 
 class _Row(NamedTuple):
@@ -129,17 +129,17 @@ def _doubles(name: str, values: Sequence[float]) -> onnx.TensorProto:
 
 
 def _decision(node: Node, places: Mapping[CodeSet, int]) -> tuple[int, float, int]:
-    """Which input is compared, with what, and whether a missing value goes left."""
+    """The compared input, its threshold, and whether a missing value goes left."""
     if _is_nominal(node):
         return places[_code_set(node)], 0.5, 0
     threshold = float(node["threshold"])
-    # a column without missing values in training: LightGBM reads a missing one as 0
+    # where a column had no missing values in training, LightGBM reads a missing one as 0
     left = node["default_left"] if node["missing_type"] == "NaN" else threshold >= 0.0
     return node["split_feature"], _as_compared(threshold), int(left)
 
 
 def _as_compared(threshold: float) -> float:
-    """The threshold that decides alike for values as they are: LightGBM reads those next to 0 as 0."""
-    if not -_ZERO <= threshold <= _ZERO:
+    """The threshold that gives the same decision on raw values: LightGBM reads values next to 0 as 0."""
+    if not -_ZERO_THRESHOLD <= threshold <= _ZERO_THRESHOLD:
         return threshold
-    return _ZERO if threshold >= 0.0 else math.nextafter(-_ZERO, -math.inf)
+    return _ZERO_THRESHOLD if threshold >= 0.0 else math.nextafter(-_ZERO_THRESHOLD, -math.inf)

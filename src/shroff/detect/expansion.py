@@ -1,4 +1,4 @@
-"""How detectors that weigh their inputs read a row: gaps filled and flagged, codes one-hot."""
+"""Inputs of detectors with weights: missing values filled and flagged, codes one-hot."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """Each numeric column as it is, its missing values at 0 (the mean, after `Preparation`); a missing indicator for
-    those that had missing values in training; each nominal column one-hot, an entry per code.
+    """Numeric columns with missing values at 0 (the mean, after `Preparation`), then their missing indicators, then
+    nominal columns one-hot.
 
-    A column that is first missing when scoring counts as its mean. `nominal` maps a column to its number of codes.
+    A column that had no missing values in training gets no indicator; a missing value then counts as the mean.
+    `nominal` maps a column to its number of codes.
 
     >>> import numpy as np
     >>> X = np.array([[0.5, 1], [np.nan, 0]], dtype=np.float32)
@@ -57,7 +58,7 @@ class Expansion:
         return sparse.hstack([sparse.csr_matrix(dense), hot], format="csr")
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
-        """`design(matrix) @ weights` for weights [width, outputs], float64 [rows, outputs], each row on its own."""
+        """`design(matrix) @ weights` for weights [width, outputs]: float64 [rows, outputs], row by row."""
         values, missing = self._numbers(matrix)
         numbers, gaps, codes = self._split(weights)
         total: Floats = values @ numbers + missing @ gaps + codes[self._codes(matrix)].sum(axis=1)
@@ -81,7 +82,7 @@ class Expansion:
         return numbers, gaps, codes
 
     def _offsets(self) -> Ints:
-        # where each nominal column's codes start among all codes
+        # the place of each nominal column's first code among all codes
         counts = np.array([0, *self.nominal.values()], dtype=np.int64)
         return np.cumsum(counts)[:-1]
 

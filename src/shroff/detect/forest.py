@@ -1,4 +1,4 @@
-"""Isolation forest: what few random cuts set apart is suspicious. Learns without labels."""
+"""Isolation forest: a row that few random cuts isolate is suspicious. Learns without labels."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class IsolationForest(Detector):
 
 @dataclass(frozen=True, eq=False)
 class _Tree:
-    """A tree of scikit-learn, the inputs it cuts, and the score of each of its leaves, by node."""
+    """A scikit-learn tree, the inputs it cuts, and the score of each leaf, by node."""
 
     cut: Any
     inputs: Ints

@@ -1,4 +1,4 @@
-"""A generative adversarial network whose discriminator is made to be kept: it scores payments."""
+"""A generative adversarial network whose discriminator scores payments."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from shroff.detect.outlying import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
-_MAX_STEPS = 20
-"""Of an epoch: where the network starts from distances, more training wins less than it costs."""
+_MOST_EPOCH_STEPS = 20
+"""The network starts from distances, so more steps cost more than they gain."""
 
 LossType = Literal["cross_entropy", "least_squares", "wasserstein_gp", "fence"]
 
@@ -233,7 +233,7 @@ class GAN(NeuralDetector):
             l1=self.l1,
             l2=self.l2,
         )
-        weights = study.learn(game, weights | game.initial(), self._training(self.epochs, max_steps=_MAX_STEPS))
+        weights = study.learn(game, weights | game.initial(), self._training(self.epochs, max_steps=_MOST_EPOCH_STEPS))
         self.features_, self.generator_, self.encoder_ = features, generator, encoder
         self._keep(weights, centres, study.normal)
 

@@ -1,4 +1,4 @@
-"""ONNX graphs, node by node: the only file that knows the versions we write.
+"""ONNX graphs, node by node. Only this file knows the versions we write.
 
 Operator set 17 and `ai.onnx.ml` 3, IR version 8: every ONNX Runtime since 1.12 reads them.
 """
@@ -78,7 +78,7 @@ class Graph:
         inner = compose.add_prefix_graph(model.graph, prefix, rename_inputs=False)
         *nodes, last = inner.node
         narrowed = last.op_type == "Cast" and last.attribute[0].i == TensorProto.FLOAT
-        # the rounding to single precision is left to the end of the whole graph
+        # drop the inner rounding to single precision: the outer graph rounds once, at its end
         self._nodes += nodes if narrowed else inner.node
         self._constants += inner.initializer
         return self.add("Cast", last.input[0] if narrowed else inner.output[0].name, to=DOUBLE)

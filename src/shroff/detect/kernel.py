@@ -1,4 +1,4 @@
-"""Features of a row whose inner products approximate a Gaussian kernel, for tables and as a graph.
+"""Feature maps whose inner products approximate a Gaussian kernel, for tables and as a graph.
 
 Each kind gives `design(matrix)` [rows, features] to learn weights by, `dot(matrix, weights)` [rows], and the same
 product as a graph, `dot_graph`, a double [N, 1].
@@ -16,7 +16,7 @@ from shroff.detect.arrays import Floats, Matrix
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import DOUBLE, INPUT, Graph
 
-_BLOCK = 8192  # rows at a time: a row's features are many
+_BLOCK_ROWS = 8192  # bounds memory: each row expands to hundreds of features
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,11 @@ class Identity:
         return self.expansion.design(matrix)
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
-        """Their weighted sum."""
+        """The weighted sum of the features."""
         return self.expansion.dot(matrix, weights[:, None])[:, 0]
 
     def dot_graph(self, graph: Graph, weights: Floats) -> str:
-        """The same as a graph."""
+        """`dot` as a graph."""
         return self.expansion.dot_graph(graph, weights[:, None])
 
 
@@ -48,15 +48,15 @@ class Cosines:
 
     def design(self, matrix: Matrix) -> Floats:
         """One feature per wave."""
-        return np.vstack([self._block(matrix[at : at + _BLOCK]) for at in range(0, len(matrix), _BLOCK)])
+        return np.vstack([self._block(matrix[at : at + _BLOCK_ROWS]) for at in range(0, len(matrix), _BLOCK_ROWS)])
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
-        """Their weighted sum."""
-        blocks = [self._block(matrix[at : at + _BLOCK]) @ weights for at in range(0, len(matrix), _BLOCK)]
+        """The weighted sum of the features."""
+        blocks = [self._block(matrix[at : at + _BLOCK_ROWS]) @ weights for at in range(0, len(matrix), _BLOCK_ROWS)]
         return np.concatenate([np.empty(0), *blocks])
 
     def dot_graph(self, graph: Graph, weights: Floats) -> str:
-        """The same as a graph."""
+        """`dot` as a graph."""
         angle = graph.add("Add", self.expansion.dot_graph(graph, self.waves), graph.constant(self.phases))
         return graph.add("MatMul", graph.add("Cos", angle), graph.constant(self._height * weights[:, None]))
 
@@ -80,17 +80,17 @@ class Gaussians:
 
     def design(self, matrix: Matrix) -> Floats:
         """The mixed similarities."""
-        blocks = [self._similar(matrix[at : at + _BLOCK]) for at in range(0, len(matrix), _BLOCK)]
+        blocks = [self._similar(matrix[at : at + _BLOCK_ROWS]) for at in range(0, len(matrix), _BLOCK_ROWS)]
         return np.vstack(blocks) @ self.mixing
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
-        """Their weighted sum."""
+        """The weighted sum of the features."""
         mixed = self.mixing @ weights
-        blocks = [self._similar(matrix[at : at + _BLOCK]) @ mixed for at in range(0, len(matrix), _BLOCK)]
+        blocks = [self._similar(matrix[at : at + _BLOCK_ROWS]) @ mixed for at in range(0, len(matrix), _BLOCK_ROWS)]
         return np.concatenate([np.empty(0), *blocks])
 
     def dot_graph(self, graph: Graph, weights: Floats) -> str:
-        """The same as a graph."""
+        """`dot` as a graph."""
         distance = squared_distances_graph(graph, self.expansion, self.centers)
         similar = graph.add("Exp", graph.add("Mul", distance, graph.constant(-self.gamma)))
         return graph.add("MatMul", similar, graph.constant((self.mixing @ weights)[:, None]))
@@ -120,7 +120,7 @@ def squared_distances_graph(graph: Graph, expansion: Expansion, centers: Floats)
 
 
 def _crossed(expansion: Expansion, centers: Floats) -> Floats:
-    # indicators and codes are 0 or 1, their own squares: those enter with the cross term
+    # 0/1 indicators and codes equal their squares, so their squared length joins the cross term
     weights = -2.0 * centers.T
     weights[len(expansion.numeric) :] += 1.0
     return weights

@@ -1,4 +1,4 @@
-"""Mahalanobis distance: how far a row lies from the middle of all rows, correlations allowed for. No labels."""
+"""Mahalanobis distance: how far a row lies from the mean, given the correlations. Learns without labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shroff.errors import ConfigurationError
 if TYPE_CHECKING:
     import onnx
 
-_STEPS = 5  # after so many re-fits the kept rows hardly change
+_REFITS = 5  # the kept rows hardly change after that
 
 
 class Mahalanobis(Detector):
@@ -86,7 +86,7 @@ class Mahalanobis(Detector):
         self.side = side
 
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
-        """Find the middle and the axes."""
+        """Find the mean and the axes."""
         matrix = training_matrix(X, nominal)
         if not (0.5 <= self.keep <= 1.0 and 0.0 <= self.shrinkage <= 1.0):
             raise ConfigurationError(
@@ -95,7 +95,7 @@ class Mahalanobis(Detector):
         self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)
         values = self.outlying_.apply(matrix)
         self.mean_, self.whitening_ = _shape(values, self.shrinkage)
-        for _ in range(_STEPS if self.keep < 1.0 else 0):
+        for _ in range(_REFITS if self.keep < 1.0 else 0):
             distance = np.linalg.norm((values - self.mean_) @ self.whitening_, axis=1)
             near = np.argsort(distance, kind="stable")[: max(2, int(self.keep * len(values)))]
             self.mean_, self.whitening_ = _shape(values[near], self.shrinkage)
@@ -119,13 +119,13 @@ class Mahalanobis(Detector):
 
 
 def _shape(values: Floats, shrinkage: float) -> tuple[Floats, Floats]:
-    """The mean, and what makes the shrunk covariance the identity: `(values - mean) @ whitening`."""
+    """The mean and the whitening matrix: `(values - mean) @ whitening` has the identity as its covariance."""
     mean: Floats = values.mean(axis=0)
     centred = values - mean
     covariance = centred.T @ centred / len(values)
     variance = float(np.trace(covariance)) / len(mean)
     shrunk = (1.0 - shrinkage) * covariance + shrinkage * variance * np.eye(len(mean))
     spreads, axes = np.linalg.eigh(shrunk)
-    # a direction without spread in training counts as if it had next to none
+    # a floor keeps directions without spread in training finite
     floor = 1e-9 * variance if variance > 0.0 else 1.0
     return mean, axes / np.sqrt(np.maximum(spreads, floor))

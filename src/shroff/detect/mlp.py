@@ -136,7 +136,7 @@ class MLP(Detector):
         trained = [
             train(design, target, weight, tuple(self.hidden), self._training(number)) for number in range(self.networks)
         ]
-        # scored in double precision, so that a graph of the same sums in another order agrees
+        # double precision, so that the ONNX graph, which sums in another order, agrees
         self.layers_ = [[(w.astype(np.float64), b.astype(np.float64)) for w, b in layers] for layers in trained]
         self.expansion_ = expansion
         self.nominal_ = expansion.nominal

@@ -18,7 +18,7 @@ from shroff.errors import ConfigurationError
 if TYPE_CHECKING:
     import onnx
 
-_BLOCK = 2048  # rows at a time: each has a distance to every reference row
+_BLOCK_ROWS = 2048  # bounds memory: each row has a distance to every reference row
 
 
 class KNN(Detector):
@@ -117,7 +117,7 @@ class KNN(Detector):
         """The distance, float64 [rows], from 0."""
         matrix = scoring_matrix(self, X)
         values = self.outlying_.apply(matrix)
-        blocks = [self._distances(values[at : at + _BLOCK]) for at in range(0, len(values), _BLOCK)]
+        blocks = [self._distances(values[at : at + _BLOCK_ROWS]) for at in range(0, len(values), _BLOCK_ROWS)]
         return np.concatenate([np.empty(0), *blocks])
 
     def _distances(self, values: Floats) -> Floats:

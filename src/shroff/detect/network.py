@@ -14,23 +14,28 @@ from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.errors import ConfigurationError
 
 Arrays = dict[str, Floats32]
-"""A network's weights by name; names that end in `mean` or `variance` are statistics, not trained."""
+"""A network's weights by name; those named `…/mean` and `…/variance` are statistics of batch normalisation."""
 
 Weights = Mapping[str, Tensor]
-"""The same in an engine."""
+"""The weights as an engine's tensors."""
 
-_EPSILON = 1e-4
-_MOMENTUM = 0.9
+_VARIANCE_EPSILON = 1e-4
+_STATISTICS_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
 class Dense:
     """A stack of dense layers: hidden ones of `n_neurons` with an activation, and a linear last one.
 
-    n_layers: hidden layers, 0 for a linear map. bias: off for Deep SVDD, where a bias lets the network map every row to
-    the centre. batch_norm: each hidden unit standardised over the batch before its activation. dropout_rate: share of
-    hidden units left out in a training step. last_gain: factor on the last layer's initial weights. Raises
-    ConfigurationError for a value out of range.
+    Attributes:
+        n_layers: hidden layers; 0: a linear map.
+        bias: off for Deep SVDD, where a bias lets the network map every row to the centre.
+        batch_norm: whether each hidden unit is standardised over the batch before its activation.
+        dropout_rate: share of hidden units left out in a training step.
+        last_gain: factor of the last layer's initial weights.
+
+    Raises:
+        ConfigurationError: a value out of range.
 
     >>> stack = Dense("encoder", inputs=3, outputs=2, n_neurons=8, n_layers=1)
     >>> {name: array.shape for name, array in stack.initial(np.random.default_rng(0)).items()}
@@ -85,7 +90,7 @@ class Dense:
 
         def after(at: int, h: Tensor) -> Tensor:
             if self.batch_norm:
-                variance = ops.add(weights[self._named(at, "variance")], ops.constant(_EPSILON))
+                variance = ops.add(weights[self._named(at, "variance")], ops.constant(_VARIANCE_EPSILON))
                 scale = ops.exp(ops.multiply(ops.log(variance), ops.constant(-0.5)))
                 h = ops.multiply(ops.subtract(h, weights[self._named(at, "mean")]), scale)
             return ACTIVATIONS[self.activation].formula(ops, h)
@@ -93,16 +98,16 @@ class Dense:
         return self._through(ops, weights, x, after)
 
     def train(self, ops: TrainingOps, weights: Weights, x: Tensor, *, keep: bool = True) -> Tensor:
-        """The same in a training step: the batch's own statistics, drifting into the learned ones with `keep`."""
+        """`formula` in a training step: with the batch's own statistics, which update the learned ones if `keep`."""
 
         def after(at: int, h: Tensor) -> Tensor:
             if self.batch_norm:
                 mean = ops.column_mean(h)
                 variance = ops.column_mean(ops.square(h - mean))
                 if keep:
-                    ops.drift(weights[self._named(at, "mean")], mean, _MOMENTUM)
-                    ops.drift(weights[self._named(at, "variance")], variance, _MOMENTUM)
-                h = (h - mean) / ops.sqrt(variance + _EPSILON)
+                    ops.drift(weights[self._named(at, "mean")], mean, _STATISTICS_MOMENTUM)
+                    ops.drift(weights[self._named(at, "variance")], variance, _STATISTICS_MOMENTUM)
+                h = (h - mean) / ops.sqrt(variance + _VARIANCE_EPSILON)
             h = ACTIVATIONS[self.activation].formula(ops, h)
             return ops.dropout(h, self.dropout_rate) if self.dropout_rate else h
 
@@ -122,8 +127,8 @@ class Dense:
     def slope(self, ops: TrainingOps, weights: Weights, x: Tensor, above: Tensor) -> Tensor:
         """The gradient by `x` [rows, inputs] of a sum whose gradient by the outputs is `above` [rows, outputs].
 
-        Written out, so that a penalty on it trains on any backend. Raises ConfigurationError with batch_norm, whose
-        rows depend on each other (Gulrajani et al., 2017).
+        Written out, so that a gradient penalty trains on any backend. Raises ConfigurationError with batch_norm, which
+        makes rows depend on each other (Gulrajani et al., 2017).
         """
         if self.batch_norm:
             raise ConfigurationError("a gradient penalty needs a network without batch_norm: switch one of the two off")

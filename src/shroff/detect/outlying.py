@@ -1,4 +1,4 @@
-"""How detectors without labels read a row: how far each input lies out."""
+"""Inputs of detectors without labels: how unusual each value is."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Side = Literal["both", "upper"]
 
 @dataclass(frozen=True, eq=False)
 class Outlying:
-    """Every input as a number: numeric columns as they are, nominal ones as the surprise at their code.
+    """Every input as a number: numeric columns as they are, nominal ones as the surprise of their code.
 
-    Missing numbers count as 0, the mean after `Preparation`. With `side="upper"` so does all below it: only much of
-    something is suspicious, not little. The surprise is -log of a code's smoothed share of the training rows, with
-    mean 0 and standard deviation 1 there; a code never seen surprises most.
+    Missing numbers count as 0, the mean after `Preparation`; with `side="upper"` so do values below it, because only
+    high values are suspicious. The surprise is -log of a code's smoothed share of the training rows, standardised over
+    them; an unseen code has the highest.
 
     >>> X = np.array([[-1, 1], [0.5, 1], [np.nan, 1], [2, 2]], dtype=np.float32)
     >>> Outlying.learn(X, {1: 3}, side="upper").apply(X).round(2)
@@ -33,7 +33,7 @@ class Outlying:
 
     numeric: Ints
     surprises: Mapping[int, Floats]
-    """The surprise at each code, by nominal column."""
+    """The surprise of each code, by nominal column."""
     side: Side
 
     @classmethod
@@ -78,6 +78,6 @@ def _surprise(codes: Floats32, count: int) -> Floats:
     surprise: Floats = -np.log((seen + 1.0) / (len(codes) + count))
     mean = float(np.average(surprise, weights=seen))
     spread = float(np.sqrt(np.average(np.square(surprise - mean), weights=seen)))
-    # trees cut in single precision: so a cut decides alike in a graph
+    # scikit-learn's trees cut in single precision: rounding here gives the ONNX graph the same decisions
     scaled = ((surprise - mean) / (spread if spread > 0.0 else 1.0)).astype(np.float32)
     return np.asarray(scaled, dtype=np.float64)

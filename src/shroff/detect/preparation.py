@@ -32,7 +32,7 @@ Row = Mapping[str, float | str | None]
 """One payment's features by name; `None` is missing."""
 
 MISSING = "undefined"
-"""What a missing name is to a model, and only there: a category like any other, for absence is information."""
+"""The category of a missing name in a model's inputs, and only there: absence is information."""
 
 
 class NumericJson(TypedDict):
@@ -67,7 +67,7 @@ class Numeric:
     mean: float = 0.0
     std: float = 1.0
     spread: Spread | None = None
-    """Where the training rows' values lie, None where it was not learned or there are none; for reasons."""
+    """The distribution of the training rows' values, for reasons; None where there are none."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Preparation:
         """Means, standard deviations (population) and vocabularies of the training rows in `frame`.
 
         A constant column gets std 1, a column without values mean 0 and std 1. A vocabulary holds the
-        `max_values` most frequent values, equals in text order; the others share code 0 with values never
-        seen. Raises UnknownColumn, ConfigurationError for a column of the wrong type, DataError for an empty
+        `max_values` most frequent values, ties in text order; the others share code 0 with unseen
+        values. Raises UnknownColumn, ConfigurationError for a column of the wrong type, DataError for an empty
         frame or infinite values.
         """
         if max_values < 1:
@@ -129,7 +129,7 @@ class Preparation:
 
     @classmethod
     def plain(cls, names: Sequence[str], frame: pl.DataFrame | None = None) -> Self:
-        """Numbers as they are, for detectors that want them unscaled; of the training rows in `frame`, if any.
+        """Numbers unscaled, for detectors with conditions; with the spreads of the training rows in `frame`, if any.
 
         >>> Preparation.plain(["amount > 50000"]).vector({"amount > 50000": 1.0})
         [1.0]
@@ -169,7 +169,7 @@ class Preparation:
                 for name, mean, std in self._scales
             ]
             for name, codes in self._vocabularies:
-                inputs.append(codes.get(row[name], 0.0))  # a second list would cost more
+                inputs.append(codes.get(row[name], 0.0))  # faster than concatenating a second list
         except (KeyError, TypeError, OverflowError) as error:
             raise BadPayment(self._complaint(row)) from error
         return inputs
@@ -269,7 +269,7 @@ def _learn_numeric(name: str, values: Floats) -> Numeric:
         mean, std = float(known.mean()), float(known.std())
     if not math.isfinite(mean + std):
         raise DataError(f"column `{name}` holds infinite or far too large values: expected ordinary numbers")
-    # rounding gives a constant column a tiny std that is not 0
+    # rounding can give a constant column a tiny std above 0
     constant = std == 0.0 or known.min() == known.max()
     return Numeric(name, mean, 1.0 if constant else std, Spread.of(values))
 

@@ -1,4 +1,4 @@
-"""Rows of numbers from whatever table they come in: lists, arrays, pandas, Polars."""
+"""Rows of numbers from lists, arrays, pandas or Polars tables, and their labels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shroff.errors import DataError
 
 
 def as_matrix(X: npt.ArrayLike) -> Matrix:
-    """`X` as float32 [rows, columns], missing values as NaN; raises DataError when it is no matrix of numbers.
+    """`X` as float32 [rows, columns], missing values as NaN; raises DataError for anything but numbers.
 
-    Text is refused, also where it could be read as numbers.
+    Text is refused even where it could be parsed as numbers.
 
     >>> as_matrix([[1, 2.5]])
     array([[1. , 2.5]], dtype=float32)
@@ -29,17 +29,17 @@ def as_matrix(X: npt.ArrayLike) -> Matrix:
         raise DataError("expected X as a dense matrix, got a sparse one: call its `toarray` first")
     if not (hasattr(table, "get_columns") or hasattr(table, "iloc")):
         return _shaped(_numbers(X))
-    there = (
+    series = (
         table.get_columns() if hasattr(table, "get_columns") else [table.iloc[:, at] for at in range(table.shape[1])]
     )
-    columns = [_column(column, f"`{name}`") for name, column in zip(table.columns, there, strict=True)]
+    columns = [_column(column, f"`{name}`") for name, column in zip(table.columns, series, strict=True)]
     return np.column_stack(columns) if columns else _shaped(np.empty(table.shape, dtype=np.float32))
 
 
 def as_labels(y: npt.ArrayLike, rows: int) -> Labels:
     """`y` as boolean [rows], true is fraud; raises DataError for another shape or labels other than 0 and 1.
 
-    Two other values are refused too: which of them is fraud would be a guess.
+    Two other values are refused as well: which of them is fraud would be a guess.
 
     >>> as_labels([0, 1], 2)
     array([False,  True])
@@ -70,7 +70,7 @@ def column_names(X: Any) -> npt.NDArray[np.object_] | None:
 
 
 def _column(column: Any, name: str) -> Matrix:
-    """One column of a table of pandas or Polars, both of which know their type."""
+    """One column of a pandas or Polars table, whose type decides."""
     dtype = column.dtype
     numeric = dtype.is_numeric() if hasattr(dtype, "is_numeric") else dtype.kind in "uif"
     if numeric or str(dtype).lower() in ("bool", "boolean"):
@@ -101,7 +101,7 @@ def _numbers(X: Any) -> Array:
 
 
 def _objects(values: Array, name: str) -> Matrix:
-    """A column whose type says nothing, so that every value is looked at."""
+    """A column of type object, every value of which is checked."""
     for value in values:
         if not (value is None or isinstance(value, Real | np.number)) and str(value) != "<NA>":
             raise _no_number("text" if isinstance(value, str) else type(value).__name__, name)

@@ -1,4 +1,4 @@
-"""Which values of a parameter are worth trying: declared beside each detector, read by whatever searches."""
+"""Search spaces: the values of a parameter that tuning tries; each detector declares its own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shroff.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers from `low` to `high`, both included; `log` tries each order of magnitude alike.
+    """Numbers from `low` to `high`, both included; `log` samples orders of magnitude evenly.
 
-    Whole numbers when both ends are.
+    Only whole numbers when both ends are whole.
 
     >>> Range(low=1, high=0)
     Traceback (most recent call last):
@@ -33,7 +33,7 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant.
+        """Whether only whole numbers are tried.
 
         >>> Range(low=2, high=8).whole, Range(low=0.5, high=8.0).whole
         (True, False)
@@ -49,4 +49,4 @@ class Choice:
 
 
 Space = Mapping[str, Range | Choice]
-"""Parameter name to the values worth trying."""
+"""The values to try, by parameter."""

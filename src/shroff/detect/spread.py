@@ -1,7 +1,7 @@
-"""How a number was spread over the training rows: enough to say how unusual a value is, and no more.
+"""The distribution of a number over the training rows: enough to say how unusual a value is.
 
-Every share is a bound that holds for the training rows, not an estimate: "higher than 99.6 %" is said only where at
-least so many rows had a lower value.
+Every share is a bound on the training rows, not an estimate: "higher than 99.6 %" means that at least so many rows
+had a lower value.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from shroff.detect.arrays import Floats
 
 TAILS: Final = (0.05, 0.04, 0.03, 0.02, *(thousandths / 1000 for thousandths in range(10, 0, -1)), 0.0005, 0.0001, 0.0)
-"""The shares of rows beyond the values that a spread keeps, on either side."""
+"""The tail shares whose quantiles a spread keeps, on either side."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the values of the training rows lie; `mean` and `median` are of those that have one.
+    """Quantiles of the training rows' values; `mean` and `median` are over the rows that have a value.
 
     At most `TAILS[i]` of them are below `low[i]`, and at most as many above `high[i]`.
 

@@ -1,4 +1,4 @@
-"""Deep support vector data description: how far a payment lies from where normal ones gather."""
+"""Deep support vector data description: distance, in a learned space, to centres of normal payments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Objective = Literal["one_class", "soft_boundary"]
 
 @dataclass(frozen=True)
 class _Reconstruct(LearningTask):
-    """Pretraining: the embedding must keep what a decoder needs to rebuild the row."""
+    """Pretraining: the embedding keeps enough for a decoder to rebuild the row."""
 
     name: ClassVar[str] = "pretraining"
     embedding: Embedding
@@ -39,7 +39,7 @@ class _Reconstruct(LearningTask):
 
 @dataclass(frozen=True)
 class _Gather(LearningTask):
-    """Normal rows close to the centres, known frauds far from them, and no latent direction shrunk to nothing."""
+    """Normal rows close to the centres, known frauds far from them, and no collapsed latent direction."""
 
     name: ClassVar[str] = "gathering"
     embedding: Embedding
@@ -57,16 +57,16 @@ class _Gather(LearningTask):
         loss = loss + self.guard * shrinkage(ops, z, self.spread)
         if "fraud" in batch:
             far = self.centres.distance(ops, self.embedding.train(ops, weights, batch["fraud"], keep=False))
-            loss = loss + self.eta * ops.mean(1.0 / (far * (1.0 / self.centres.typical) + _TINY))
+            loss = loss + self.eta * ops.mean(1.0 / (far * (1.0 / self.centres.typical) + _EPSILON))
         return loss
 
     def _outside(self, ops: TrainingOps, near: Tensor) -> Tensor:
-        # the radius that leaves a share nu outside is the best one for the network as it is
+        # for the current network, the quantile is the radius of least loss
         radius = ops.stop_gradient(ops.quantile(near, 1.0 - self.nu))
         return ops.mean(ops.relu(near - radius)) / self.nu
 
 
-_TINY = 1e-3
+_EPSILON = 1e-3
 
 
 class DeepSVDD(NeuralDetector):

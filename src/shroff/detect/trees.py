@@ -1,4 +1,4 @@
-"""Boosted trees, the field's strongest detector on tables."""
+"""Boosted trees, the strongest detector on tables with labels."""
 
 from __future__ import annotations
 

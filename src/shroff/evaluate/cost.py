@@ -1,9 +1,9 @@
 """What decisions cost, and the thresholds at which they cost least.
 
 Money is in major units of one currency (136.69, not 13669). A payment is approved, reviewed or declined. A
-review costs the same whatever it finds, and finds the truth: a reviewed fraud is stopped, a reviewed genuine
-payment goes through. An approved fraud costs what was missed, a declined genuine payment costs the customer's
-displeasure, and the other two cost nothing.
+review has one price and finds the truth: a reviewed fraud is stopped, a reviewed genuine payment goes through.
+An approved fraud costs the missed amount, a declined genuine payment costs the customer's displeasure; the other
+two outcomes cost nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shroff.detect.arrays import Array, Bools, Floats, Ints
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate._arrays import descending, labels, numbers, probabilities, same_length
+from shroff.evaluate.checking import check_labels, check_length, check_numbers, check_probabilities, count_from_top
 
 NEVER: Final = 2.0
 """A threshold that no probability reaches."""
@@ -26,7 +26,7 @@ NEVER: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one wrong or laborious decision costs, in major units of the project's currency.
+    """What one review and one wrong decision cost, in major units of the project's currency.
 
     A reviewed fraud is stopped and a reviewed genuine payment goes through, so a review costs the same for both.
 
@@ -60,15 +60,15 @@ class Cost:
                 raise ConfigurationError(f"expected `{name}` as a cost of 0 or more{allowed}, got {came}")
 
     def of_missed(self, amount: Floats) -> Floats:
-        """What each payment costs, were it an approved fraud: float64 [n] for `amount` [n] in major units."""
+        """The cost of each payment if it were an approved fraud: float64 [n] for `amount` [n] in major units."""
         return amount if self.missed == "amount" else np.full(amount.shape, self.missed, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Review from `review_at`, decline from `decline_at`, and what that came to on the held-out payments.
+    """Review from `review_at`, decline from `decline_at`, with counts and cost on the held-out payments.
 
-    Either is `NEVER` where no payment was worth it. When the two are equal, nothing is reviewed.
+    Either threshold is `NEVER` where acting on no payment paid. When the two are equal, nothing is reviewed.
     """
 
     review_at: float
@@ -88,12 +88,12 @@ class Thresholds:
         >>> Thresholds(0.2, 0.9, 0.0, 0, 0).actions(np.array([0.1, 0.2, 0.95])).tolist()
         ['approve', 'review', 'decline']
         """
-        p = probabilities(probability, probability.size)
+        p = check_probabilities(probability, probability.size)
         return np.where(p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve"))
 
 
 def total_cost(y: Array, action: NDArray[np.str_], amount: Array, cost: Cost) -> float:
-    """What the `action` [n] on payments labelled `y` [n] of `amount` [n] in major units cost together.
+    """The cost of all `action` [n] on payments labelled `y` [n] of `amount` [n] in major units.
 
     An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal lengths, and
     amounts that are negative or NaN.
@@ -102,12 +102,12 @@ def total_cost(y: Array, action: NDArray[np.str_], amount: Array, cost: Cost) ->
     >>> total_cost(np.array([1, 1, 1, 0]), action, np.array([120.5, 80.0, 60.0, 40.0]), Cost(review=4.0))
     139.5
     """
-    fraud = labels(y)
-    same_length("action", action, fraud.size)
+    fraud = check_labels(y)
+    check_length("action", action, fraud.size)
     reviewed, declined = action == "review", action == "decline"
     if not (reviewed | declined | (action == "approve")).all():
         raise DataError("expected only the actions `approve`, `review` and `decline`, got others")
-    missed = cost.of_missed(_amounts(amount, fraud.size))[fraud & ~reviewed & ~declined]
+    missed = cost.of_missed(_check_amounts(amount, fraud.size))[fraud & ~reviewed & ~declined]
     return float(missed.sum() + cost.review * int(reviewed.sum()) + cost.declined * int((declined & ~fraud).sum()))
 
 
@@ -126,10 +126,9 @@ def choose_thresholds(
     `days` days, and at most `reviews_per_day` of them a day are reviewed on average (None: no limit). The
     search is joint and exact over every pair of distinct probabilities, in O(n log n): with the payments
     ordered by probability, the cost of a pair is a term of the one threshold plus a term of the other, so
-    each review threshold needs only the least decline term within reach of the review capacity. Searching the
-    two one after the other would be as fast but wrong, as a full review queue makes declining more
-    worthwhile. Of equally cheap pairs it takes the one that lets most payments alone, then the one that
-    declines the fewest.
+    each review threshold needs only the least decline term within reach of the review capacity. Searching
+    one threshold after the other would be as fast but wrong: a full review queue makes declining pay sooner.
+    Of equally cheap pairs it takes the one that approves most payments, then the one that declines fewest.
 
     Raises `DataError` for unusable arrays, `ConfigurationError` for a negative capacity or no days.
 
@@ -140,13 +139,13 @@ def choose_thresholds(
     >>> choose_thresholds(y, p, amount, cost=Cost(review=4.0, declined=15.0), reviews_per_day=1)
     Thresholds(review_at=0.3, decline_at=0.3, total_cost=15.0, reviewed=0, declined=4)
     """
-    fraud, p, missed = usable(y, probability, amount, cost)
-    value, flagged, caught, saved = from_the_top(fraud, p, missed)
-    limit = capacity(reviews_per_day, days, fraud.size)
-    return cheapest(value[1:], flagged[1:], caught[1:], saved[1:], cost=cost, limit=limit)
+    fraud, p, missed = check_costed(y, probability, amount, cost)
+    value, flagged, caught, saved = accumulate_from_top(fraud, p, missed)
+    limit = count_reviews(reviews_per_day, days, fraud.size)
+    return find_cheapest(value[1:], flagged[1:], caught[1:], saved[1:], cost=cost, limit=limit)
 
 
-def cheapest(value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost: Cost, limit: int) -> Thresholds:
+def find_cheapest(value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost: Cost, limit: int) -> Thresholds:
     """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments reviewed.
 
     `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the losses of those frauds
@@ -157,7 +156,7 @@ def cheapest(value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost:
     decline_term = cost.declined * (flagged - caught) - cost.review * flagged
     review_term = cost.review * flagged + (saved[-1] - saved)
     lowest = np.searchsorted(flagged, flagged - limit)
-    total = review_term + _least(decline_term, lowest)
+    total = review_term + _find_least(decline_term, lowest)
     review = int(np.argmin(total))
     decline = int(lowest[review] + np.argmin(decline_term[lowest[review] : review + 1]))
     return Thresholds(
@@ -177,7 +176,7 @@ def cost_by_threshold(
     cost: Cost,
     points: int = 20,
 ) -> pl.DataFrame:
-    """What a single threshold costs, for about `points` thresholds from flagging nothing to flagging all.
+    """The cost of a single threshold, for about `points` thresholds from flagging no payment to flagging all.
 
     One row per threshold, from `NEVER` down, closer together where few payments are flagged: `threshold`,
     `flagged` and `frauds` (payments, and frauds, at or above it), and the total cost if those are all
@@ -190,8 +189,8 @@ def cost_by_threshold(
     """
     if points < 2:
         raise ConfigurationError(f"expected 2 or more thresholds to compare, got {points}")
-    fraud, p, missed = usable(y, probability, amount, cost)
-    value, flagged, caught, saved = from_the_top(fraud, p, missed)
+    fraud, p, missed = check_costed(y, probability, amount, cost)
+    value, flagged, caught, saved = accumulate_from_top(fraud, p, missed)
     wanted = np.append(0, np.geomspace(fraud.size, 1, points - 1))
     kept = np.unique(np.searchsorted(flagged, wanted))
     value, flagged, caught, saved = value[kept], flagged[kept], caught[kept], saved[kept]
@@ -207,24 +206,24 @@ def cost_by_threshold(
     )
 
 
-def usable(y: Array, probability: Array, amount: Array, cost: Cost) -> tuple[Bools, Floats, Floats]:
-    """Labels, probabilities and what each payment costs as an approved fraud, checked; raises `DataError`."""
-    fraud = labels(y)
+def check_costed(y: Array, probability: Array, amount: Array, cost: Cost) -> tuple[Bools, Floats, Floats]:
+    """Labels, probabilities and the cost of each payment as an approved fraud, checked; raises `DataError`."""
+    fraud = check_labels(y)
     if not fraud.size:
-        raise DataError("expected at least one payment to weigh costs by, got none")
-    p = probabilities(probability, fraud.size)
-    return fraud, p, cost.of_missed(_amounts(amount, fraud.size))
+        raise DataError("expected at least one payment to weigh costs on, got none")
+    p = check_probabilities(probability, fraud.size)
+    return fraud, p, cost.of_missed(_check_amounts(amount, fraud.size))
 
 
-def _amounts(amount: Array, n: int) -> Floats:
-    major = numbers("amount", amount, n)
+def _check_amounts(amount: Array, n: int) -> Floats:
+    major = check_numbers("amount", amount, n)
     if (major < 0).any():
         raise DataError(f"expected amounts of 0 or more, got less in {(major < 0).sum()} of {n} rows")
     return major
 
 
-def capacity(reviews_per_day: float | None, days: float, n: int) -> int:
-    """How many of `n` payments can be reviewed in these days; raises `ConfigurationError` for a negative capacity."""
+def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
+    """The number of `n` payments that can be reviewed in these days; `ConfigurationError` for a negative capacity."""
     if reviews_per_day is None:
         return n
     if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
@@ -234,16 +233,16 @@ def capacity(reviews_per_day: float | None, days: float, n: int) -> int:
     return min(math.floor(reviews_per_day * days), n)
 
 
-def from_the_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
-    """Each candidate threshold from `NEVER` down, with the payments, frauds and losses at or above it."""
-    value, flagged, caught = descending(y, p)
+def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
+    """Each candidate threshold from `NEVER` down, with payments, frauds and losses at or above it."""
+    value, flagged, caught = count_from_top(y, p)
     order = np.argsort(-p, kind="stable")
     saved = np.cumsum(np.where(y, missed, 0.0)[order])[flagged - 1]
     return np.append(NEVER, value), np.append(0, flagged), np.append(0, caught), np.append(0.0, saved)
 
 
-def _least(values: Floats, first: Ints) -> Floats:
-    """The least of `values[first[i] : i + 1]` for each i, by a sparse table of spans that double."""
+def _find_least(values: Floats, first: Ints) -> Floats:
+    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table: O(n log n) for all of them."""
     last = np.arange(values.size)
     level = np.frexp(last - first + 1)[1] - 1  # floor of the logarithm to base 2
     least, spans = np.empty_like(values), values

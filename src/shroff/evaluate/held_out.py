@@ -1,4 +1,4 @@
-"""Held-out scores in bins: all that choosing thresholds needs, so that they can be chosen again without a fit."""
+"""Held-out scores in bins, from which thresholds are chosen again without a new fit."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import numpy as np
 
 from shroff.detect.arrays import Array, Floats
 from shroff.errors import DataError
-from shroff.evaluate.cost import Cost, Thresholds, capacity, cheapest, from_the_top, usable
+from shroff.evaluate.cost import Cost, Thresholds, accumulate_from_top, check_costed, count_reviews, find_cheapest
 
-BINS: Final = 2_000
-"""Bins at most: of a million payments each holds no more than a hundredth of those at or above it."""
+MOST_BINS: Final = 2_000
+"""Of a million payments, a bin holds at most a hundredth of those at or above it."""
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calibrated probabilities of labelled payments that a detector did not learn from, the highest first.
 
-    Each bin has its `lowest` probability, its `payments`, its `frauds` and what the frauds amounted to (`lost`, in
-    major units). They are the payments of `days` days, as far as a capacity of reviews per day is concerned. Bins
-    are narrower where the probability is higher; no bin divides payments of equal probability, and none says which
-    payments it holds.
+    Each bin has its `lowest` probability, its number of `payments` and `frauds`, and the frauds' total amount (`lost`,
+    in major units). `days` is the number of days that the payments span, for a capacity in reviews per day. Bins are
+    narrower where the probability is higher; payments of equal probability share a bin, and no bin names a payment.
 
     Raises:
         DataError: bins that do not fit together.
@@ -46,7 +45,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         amount: Array,
         *,
         days: float = 1.0,
-        bins: int = BINS,
+        bins: int = MOST_BINS,
     ) -> HeldOut:
         """The bins of labels `y` [n], calibrated probabilities [n] and amounts [n] in major units.
 
@@ -57,9 +56,9 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         >>> HeldOut.of(y, p, np.array([5.0, 50.0, 70.0])).frauds
         (1, 1)
         """
-        value, flagged, caught, saved = from_the_top(*usable(y, probability, amount, Cost()))
+        value, flagged, caught, saved = accumulate_from_top(*check_costed(y, probability, amount, Cost()))
         ends = np.unique(np.searchsorted(flagged, np.geomspace(1, flagged[-1], bins)))
-        # what lies above the first bin is nothing
+        # no payment lies above the first bin
         kept = np.append(0, ends[ends > 0])
         return cls(
             days=days,
@@ -70,7 +69,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
 
     def at(self, review_at: float, decline_at: float, cost: Cost) -> Thresholds:
-        """What these thresholds come to on these payments; a bin is above one if its lowest probability is.
+        """Counts and cost of these thresholds on these payments; a bin lies where its lowest probability lies.
 
         >>> y, p, amount = np.array([0, 1, 1]), np.array([0.2, 0.6, 0.9]), np.array([5.0, 50.0, 70.0])
         >>> HeldOut.of(y, p, amount).at(0.5, 0.8, Cost(review=4.0))
@@ -85,7 +84,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return Thresholds(review_at, decline_at, total, reviewed, int(payments[declined].sum()))
 
     def a_day(self, thresholds: Thresholds, cost: Cost) -> dict[str, float]:
-        """Reviews, declines and cost per day at some thresholds, and the cost of approving every payment."""
+        """Reviews, declines and cost per day at these thresholds, and the cost per day of approving every payment."""
         return {
             "reviews_per_day": thresholds.reviewed / self.days,
             "declines_per_day": thresholds.declined / self.days,
@@ -97,17 +96,17 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return np.array(self.lost) if cost.missed == "amount" else cost.missed * np.array(self.frauds, dtype=np.float64)
 
     def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:
-        """The thresholds that cost least on these payments, among the bins' lowest probabilities.
+        """The thresholds with the least cost on these payments, out of the bins' lowest probabilities.
 
         Raises:
             ConfigurationError: a negative capacity.
         """
         payments, frauds = np.array(self.payments), np.array(self.frauds)
-        return cheapest(
+        return find_cheapest(
             np.array(self.lowest),
             np.cumsum(payments),
             np.cumsum(frauds),
             np.cumsum(self._lost(cost)),
             cost=cost,
-            limit=capacity(reviews_per_day, self.days, int(payments.sum())),
+            limit=count_reviews(reviews_per_day, self.days, int(payments.sum())),
         )

@@ -1,4 +1,4 @@
-"""How good a detector is, judged on payments whose labels are known.
+"""Figures of a detector on payments whose labels are known.
 
 `y` [n] is 1 (or True) for fraud, `probability` [n] is in [0, 1], a `score` [n] is any number that is higher
 for more suspicious payments. A payment is flagged when its probability is at least the threshold. A ratio
@@ -15,12 +15,19 @@ import numpy as np
 
 from shroff.detect.arrays import Array, Bools, Floats, Ints
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate._arrays import codes, descending, labels, numbers, probabilities, same_length
+from shroff.evaluate.checking import (
+    check_labels,
+    check_length,
+    check_numbers,
+    check_probabilities,
+    count_from_top,
+    rank_codes,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """One detector's figures on one set of payments; `measure` computes them.
+    """The figures of one detector on one set of payments; `measure` computes them.
 
     `tp`, `fp`, `tn`, `fn` count frauds caught, genuine payments flagged, genuine payments passed and frauds
     missed. `card_precision_at_k` is None where no cards were given.
@@ -72,7 +79,7 @@ def measure(
     card: Array | None = None,
     k: int = 100,
 ) -> Metrics:
-    """All figures of a detector that gave `probability` [n] to payments labelled `y` [n].
+    """All figures of the `probability` [n] that a detector gave to payments labelled `y` [n].
 
     `day` [n] (any sortable type) and `card` [n] come together and add the card precision at `k`.
 
@@ -83,7 +90,7 @@ def measure(
     >>> m.tp, m.fp, m.tn, m.fn, m.precision, m.recall, m.roc_auc, round(m.brier, 3)
     (1, 1, 1, 1, 0.5, 0.5, 0.75, 0.185)
     """
-    fraud, p = _judged(y, probability)
+    fraud, p = _check_judged(y, probability)
     if (day is None) != (card is None):
         raise ConfigurationError("expected `day` and `card` together, got only one of them")
     at_k = None if day is None or card is None else card_precision_at_k(day, card, fraud, p, k)
@@ -113,26 +120,26 @@ def measure(
 
 
 def roc_auc(y: Array, score: Array) -> float:
-    """Area under the ROC curve: how often a fraud scores above a genuine payment, ties counting half.
+    """Area under the ROC curve: the share of pairs whose fraud outscores the genuine payment, ties counting half.
 
     >>> roc_auc(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
     0.75
     """
-    from sklearn.metrics import roc_auc_score  # heavy, and only reports need it
+    from sklearn.metrics import roc_auc_score  # slow to import, and only reports need it
 
-    fraud, s = _ranked(y, score)
+    fraud, s = _check_ranked(y, score)
     return float(roc_auc_score(fraud, s)) if 0 < fraud.sum() < fraud.size else 0.0
 
 
 def average_precision(y: Array, score: Array) -> float:
-    """Precision at each fraud found, averaged over the frauds: the area under the precision-recall steps.
+    """The precision at each fraud found, averaged over all frauds: the area under the precision-recall steps.
 
     >>> average_precision(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
     0.8333333333333333
     """
-    from sklearn.metrics import average_precision_score  # heavy, and only reports need it
+    from sklearn.metrics import average_precision_score  # slow to import, and only reports need it
 
-    fraud, s = _ranked(y, score)
+    fraud, s = _check_ranked(y, score)
     return float(average_precision_score(fraud, s)) if fraud.any() else 0.0
 
 
@@ -140,9 +147,9 @@ def card_precision_at_k(day: Array, card: Array, y: Array, score: Array, k: int 
     """Of the `k` most suspicious cards of each day, the share that had a fraud that day, averaged over days.
 
     A card is as suspicious as its most suspicious payment of the day. A card that was caught (among the `k`,
-    with a fraud that day) is blocked: its payments on later days are left out. The share is always of `k`,
-    also on a day with fewer cards. Cards with equal scores rank in ascending order of their names, so neither
-    labels nor the order of rows decide. Payments with no card (None) are left out.
+    with a fraud that day) is blocked: its payments on later days are left out. The denominator is `k` even on
+    a day with fewer cards. Cards with equal scores rank in ascending order of their names, so that
+    neither labels nor the order of rows matter. Payments without a card (None) are left out.
 
     `day` [n] has any sortable type. Raises `DataError` for NaN scores and unequal lengths,
     `ConfigurationError` for a `k` below 1. Source: Le Borgne et al. (2022), chapter 4.
@@ -153,12 +160,12 @@ def card_precision_at_k(day: Array, card: Array, y: Array, score: Array, k: int 
     """
     if k < 1:
         raise ConfigurationError(f"expected `k` of 1 or more cards a day, got {k}")
-    fraud, s = _ranked(y, score)
-    same_length("day", day, fraud.size)
-    same_length("card", card, fraud.size)
+    fraud, s = _check_ranked(y, score)
+    check_length("day", day, fraud.size)
+    check_length("card", card, fraud.size)
     days, number = np.unique(day, return_inverse=True)
-    code = codes(card)
-    day_of, card_of, top, any_fraud = _by_day_and_card(number, code, fraud, s)
+    code = rank_codes(card)
+    day_of, card_of, top, any_fraud = _group_by_day_and_card(number, code, fraud, s)
     order = np.lexsort((-top, day_of))  # stable: cards with equal scores stay in ascending order
     ends = np.searchsorted(day_of, np.arange(days.size + 1))
     caught = np.zeros(int(code.max()) + 1, dtype=np.bool_)
@@ -173,7 +180,7 @@ def card_precision_at_k(day: Array, card: Array, y: Array, score: Array, k: int 
 
 
 def expected_calibration_error(y: Array, probability: Array, *, bins: int = 15) -> float:
-    """How far probabilities are from the share of frauds, on average over payments.
+    """The mean distance of probabilities from the share of frauds, over payments.
 
     Payments fall into `bins` equal intervals ((i - 1) / bins, i / bins] of probability, zero into the first;
     in each, the mean probability is compared with the share of frauds. Source: Guo et al., *On Calibration of
@@ -182,13 +189,13 @@ def expected_calibration_error(y: Array, probability: Array, *, bins: int = 15) 
     >>> round(expected_calibration_error(np.array([0, 1, 1, 1]), np.array([0.5, 0.5, 0.9, 0.9]), bins=2), 3)
     0.05
     """
-    fraud, p = _judged(y, probability)
-    excess = np.bincount(bin_of(p, bins=bins), weights=p - fraud, minlength=bins)
+    fraud, p = _check_judged(y, probability)
+    excess = np.bincount(assign_bins(p, bins=bins), weights=p - fraud, minlength=bins)
     return float(np.abs(excess).sum() / p.size)
 
 
-def bin_of(probability: Floats, *, bins: int = 15) -> Ints:
-    """Which of `bins` equal intervals ((i - 1) / bins, i / bins] each probability falls into, zero into the first."""
+def assign_bins(probability: Floats, *, bins: int = 15) -> Ints:
+    """The index of the one of `bins` equal intervals ((i - 1) / bins, i / bins] that each probability falls into."""
     interval: Ints = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
     return interval
 
@@ -202,9 +209,9 @@ def curve_roc(y: Array, score: Array, *, points: int = 500) -> Curve:
     >>> curve_roc(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])).to_dict()["y"]
     [0.5, 0.5, 1.0, 1.0]
     """
-    threshold, flagged, caught = descending(*_ranked(y, score))
+    threshold, flagged, caught = count_from_top(*_check_ranked(y, score))
     x = (flagged - caught) / max(int(flagged[-1] - caught[-1]), 1)
-    return _thinned(x, caught / max(int(caught[-1]), 1), threshold, points)
+    return _thin(x, caught / max(int(caught[-1]), 1), threshold, points)
 
 
 def curve_precision_recall(y: Array, score: Array, *, points: int = 500) -> Curve:
@@ -216,35 +223,35 @@ def curve_precision_recall(y: Array, score: Array, *, points: int = 500) -> Curv
     >>> curve_precision_recall(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])).to_dict()["x"]
     [0.5, 0.5, 1.0, 1.0]
     """
-    threshold, flagged, caught = descending(*_ranked(y, score))
-    return _thinned(caught / max(int(caught[-1]), 1), caught / flagged, threshold, points)
+    threshold, flagged, caught = count_from_top(*_check_ranked(y, score))
+    return _thin(caught / max(int(caught[-1]), 1), caught / flagged, threshold, points)
 
 
 def best_f1_threshold(y: Array, probability: Array) -> float:
-    """The probability that, as a threshold, gives the best F1; of equally good ones the highest.
+    """The probability that, as a threshold, gives the best F1; of several, the highest.
 
-    Raises `DataError` without a fraud in `y`: then no threshold is better than another.
+    Raises `DataError` without a fraud in `y`: every threshold is then equally good.
 
     >>> best_f1_threshold(np.array([0, 1, 0, 1]), np.array([0.1, 0.3, 0.2, 0.4]))
     0.3
     """
-    fraud, p = _judged(y, probability)
+    fraud, p = _check_judged(y, probability)
     if not fraud.any():
         raise DataError("expected at least one fraud to choose a threshold by F1, got none")
-    threshold, flagged, caught = descending(fraud, p)
+    threshold, flagged, caught = count_from_top(fraud, p)
     return float(threshold[np.argmax(2 * caught / (flagged + caught[-1]))])
 
 
-def _judged(y: Array, probability: Array) -> tuple[Bools, Floats]:
-    fraud, p = _ranked(y, probability)
-    return fraud, probabilities(p, fraud.size)
+def _check_judged(y: Array, probability: Array) -> tuple[Bools, Floats]:
+    fraud, p = _check_ranked(y, probability)
+    return fraud, check_probabilities(p, fraud.size)
 
 
-def _ranked(y: Array, score: Array) -> tuple[Bools, Floats]:
-    fraud = labels(y)
+def _check_ranked(y: Array, score: Array) -> tuple[Bools, Floats]:
+    fraud = check_labels(y)
     if not fraud.size:
-        raise DataError("expected at least one payment to judge by, got none")
-    return fraud, numbers("score", score, fraud.size)
+        raise DataError("expected at least one payment to measure on, got none")
+    return fraud, check_numbers("score", score, fraud.size)
 
 
 def _ratio(part: int, whole: int) -> float:
@@ -252,12 +259,12 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _log_loss(y: Bools, p: Floats) -> float:
-    # a certain and wrong probability would cost infinity
+    # a wrong probability of 0 or 1 would make the loss infinite
     tiny = float(np.finfo(np.float64).eps)
     return float(-np.mean(np.log(np.clip(np.where(y, p, 1 - p), tiny, 1))))
 
 
-def _by_day_and_card(day: Ints, card: Ints, y: Bools, score: Floats) -> tuple[Ints, Ints, Floats, Bools]:
+def _group_by_day_and_card(day: Ints, card: Ints, y: Bools, score: Floats) -> tuple[Ints, Ints, Floats, Bools]:
     """For each card of each day, by day then card: day, card, highest score, whether any fraud."""
     rows = np.lexsort((card, day))
     rows = rows[card[rows] >= 0]
@@ -274,7 +281,7 @@ def _by_day_and_card(day: Ints, card: Ints, y: Bools, score: Floats) -> tuple[In
     )
 
 
-def _thinned(x: Floats, y: Floats, threshold: Floats, points: int) -> Curve:
+def _thin(x: Floats, y: Floats, threshold: Floats, points: int) -> Curve:
     if points < 2:
         raise ConfigurationError(f"expected 2 or more points of a curve, got {points}")
     if x.size > points:

@@ -1,4 +1,4 @@
-"""Figures as tables for a terminal of 120 columns, and as plain values for JSON. Nothing here prints."""
+"""Figures as tables for a terminal of 120 columns, and as plain values for JSON. This module prints nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shroff.detect.checks import Finding
 from shroff.evaluate.cost import NEVER
 from shroff.evaluate.metrics import Metrics
 
-_SHOWN = {
+_FIGURES_BY_TITLE = {
     "Accuracy": "accuracy",
     "Precision": "precision",
     "Recall": "recall",
@@ -21,8 +21,7 @@ _SHOWN = {
     "Avg. prec.": "average_precision",
 }
 
-
-_PARTS = {
+_PART_TITLES = {
     "train": "learned from",
     "test": "judged by",
     "before": "left out: before the training days",
@@ -34,25 +33,25 @@ _PARTS = {
 
 
 def payment_parts(counts: Mapping[str, tuple[int, int | None]]) -> Table:
-    """Which payments were learned from, judged by and left out, and why: `counts` are payments and frauds by part."""
+    """The parts of a split: learned from, judged on, or left out and why; `counts` gives payments and frauds."""
     table = Table(title="Payments", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     for title in ("payments", "frauds"):
         table.add_column(title, justify="right")
     for name, (payments, frauds) in counts.items():
-        table.add_row(_PARTS.get(name, name), f"{payments:,}", "unknown" if frauds is None else f"{frauds:,}")
+        table.add_row(_PART_TITLES.get(name, name), f"{payments:,}", "unknown" if frauds is None else f"{frauds:,}")
     return table
 
 
 def comparison(runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Training and test payments") -> Table:
     """One row per detector, in the order given: each figure on the training and on the test payments.
 
-    `runs` maps a detector's name to its training and test figures. Card precision appears when it was
+    `runs` maps a detector's name to its training and test figures. Card precision is shown where it was
     measured.
     """
     with_cards = any(test.card_precision_at_k is not None for _, test in runs.values())
     k = max((test.k for _, test in runs.values()), default=0)
-    shown = _SHOWN | ({f"CP@{k}": "card_precision_at_k"} if with_cards else {})
+    shown = _FIGURES_BY_TITLE | ({f"CP@{k}": "card_precision_at_k"} if with_cards else {})
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Detector\n", overflow="fold")
     for title in shown:
@@ -63,7 +62,7 @@ def comparison(runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Tra
 
 
 def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
-    """What each detector's thresholds come to per day, on payments that it did not learn from."""
+    """Reviews, declines and cost per day at each detector's thresholds, on held-out payments."""
     table = Table(title="Decisions by probability, on held-out training payments", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("Detector")
     for title in ("review from", "decline from", "reviews/day", "declines/day", "cost/day", "if all approved"):
@@ -79,14 +78,14 @@ def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def no_review_band(name: str, decline_at: float) -> str:
-    """A sentence about a detector whose thresholds are equal, so that nothing is reviewed by its probability."""
+    """A sentence about a detector whose thresholds are equal, so that its probability sends no payment to review."""
     if decline_at >= NEVER:
         return f"{name} approves every payment: at this cost, neither a review nor a decline pays."
     return f"{name} has no review band: it declines from {decline_at:.4g} on, where it would begin to review."
 
 
 def confusion(metrics: Metrics) -> Table:
-    """What became of genuine and fraudulent payments at the threshold of `metrics`, in counts."""
+    """The confusion matrix at the threshold of `metrics`, in payments."""
     table = Table(title=f"At a probability of {metrics.threshold:.4g} or more", box=box.SIMPLE_HEAD)
     table.add_column("")
     for title in ("passed", "flagged", "total"):
@@ -101,7 +100,7 @@ def confusion(metrics: Metrics) -> Table:
 
 
 def findings(found: Mapping[str, Sequence[Finding]]) -> Table | str:
-    """What the doctor found, by detector (or `data`); one line where it found nothing."""
+    """The doctor's findings by detector (or `data`); one line without any."""
     if not any(found.values()):
         return "The doctor found nothing wrong."
     table = Table("", "Check", "", "What the doctor found", box=box.SIMPLE_HEAD, show_edge=False)
@@ -112,7 +111,7 @@ def findings(found: Mapping[str, Sequence[Finding]]) -> Table | str:
 
 
 def costs(table_of_costs: pl.DataFrame) -> Table:
-    """The table of `shroff.evaluate.cost_by_threshold`, for people."""
+    """The frame of `shroff.evaluate.cost_by_threshold` as a table."""
     table = Table(title="Cost by threshold", box=box.SIMPLE_HEAD)
     for title in ("threshold", "flagged", "frauds", "cost if reviewed", "cost if declined"):
         table.add_column(title, justify="right")

@@ -1,7 +1,7 @@
-"""Which payments to learn from and which to be judged on.
+"""Splits of payments into a training and a test part.
 
-At random, stratified by label, or in time as it happens in a bank: some days to learn from, a delay in
-which the labels of those days come in, some days to be judged on. With `known_cards="drop"` the protocol is
+At random, stratified by label, or in time as in production: training days, a delay in which their labels
+arrive, then test days. With `known_cards="drop"` the protocol is
 that of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud Detection* (2022), chapters 3
 and 5: cards already known to be compromised are not judged.
 """
@@ -19,20 +19,20 @@ import numpy as np
 
 from shroff.detect.arrays import Array, Bools, Ints, Times
 from shroff.errors import ConfigurationError, DataError, UnsuitableSplit, did_you_mean
-from shroff.evaluate._arrays import codes, labels, same_length
+from shroff.evaluate.checking import check_labels, check_length, rank_codes
 
 KnownCards: TypeAlias = Literal["keep", "drop"]
-"""Whether test payments of cards with an earlier known fraud are judged (`keep`) or left out (`drop`)."""
+"""Whether test payments of cards with an earlier known fraud are kept or dropped."""
 
-_KNOWN_CARDS = ("keep", "drop")
+_KNOWN_CARDS_OPTIONS = ("keep", "drop")
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """Row numbers of the training and of the test payments, each ascending; no row is in both.
 
-    `left_out` holds the rows of neither part by reason: `before` the training days, in the label `delay`,
-    `after` the test days, and of `known_cards`; a reason without rows is absent.
+    `left_out` has all other rows by reason: `before` the training days, in the label `delay`, `after` the test
+    days, of `known_cards`; a reason without rows is absent.
     """
 
     train: Ints
@@ -47,11 +47,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class RandomSplit:
-    """A share of the payments, drawn at random from the frauds and from the genuine ones alike.
+    """A random split, stratified by label.
 
-    `test` is the share to be judged on, in (0, 1); `seed` fixes the draw. Each part gets at least one fraud
-    and one genuine payment. Fast and simple, but it lets a detector learn from the future: prefer
-    `TemporalSplit` to know how good a detector will be.
+    `test` is the share of the test part, in (0, 1); `seed` fixes the draw. Each part gets at least one fraud
+    and one genuine payment. The detector learns from the future, which flatters its figures: prefer
+    `TemporalSplit` to predict them.
 
     >>> split = RandomSplit(test=0.5, seed=1).rows(np.array([0, 0, 0, 0, 1, 1]))
     >>> len(split.train), len(split.test)
@@ -70,14 +70,14 @@ class RandomSplit:
     def __str__(self) -> str:
         test = Decimal(str(self.test)) * 100
         seed = f",seed={self.seed}" if self.seed else ""
-        return f"random:{_plain(100 - test)}/{_plain(test)}{seed}"
+        return f"random:{_format_number(100 - test)}/{_format_number(test)}{seed}"
 
     def rows(self, y: Array) -> Split:
         """Split the payments labelled `y` [n], 0 or 1.
 
         Raises `UnsuitableSplit` with fewer than two frauds or two genuine payments.
         """
-        fraud = labels(y)
+        fraud = check_labels(y)
         generator = np.random.default_rng(self.seed)
         test = np.zeros(fraud.size, dtype=np.bool_)
         for name, members in (("genuine", np.flatnonzero(~fraud)), ("fraudulent", np.flatnonzero(fraud))):
@@ -93,7 +93,7 @@ class RandomSplit:
 
 @dataclass(frozen=True, slots=True)
 class TemporalSplit:
-    """Days to learn from, a delay for their labels to come in, and days to be judged on.
+    """Training days, a delay in which their labels arrive, and test days.
 
     Days are calendar days in `zone`. Training takes the `train_days` from `start`, the test takes the
     `test_days` that follow the `delay_days` after those. `known_cards="drop"` leaves cards with an earlier
@@ -132,7 +132,7 @@ class TemporalSplit:
     def __str__(self) -> str:
         zone = "" if self.zone == "UTC" else f",zone={self.zone}"
         days = f"{self.start.isoformat()}/{self.train_days}/{self.delay_days}/{self.test_days}"
-        return f"time:{days}{zone}{_known_cards_text(self.known_cards)}"
+        return f"time:{days}{zone}{_format_known_cards(self.known_cards)}"
 
     def rows(self, time: Times, y: Array, card: Array | None = None) -> Split:
         """Split the payments made at `time` [n] (datetime64, UTC) and labelled `y` [n], 0 or 1.
@@ -144,8 +144,8 @@ class TemporalSplit:
         Raises `UnsuitableSplit` when a part holds no fraud or no genuine payment, `ConfigurationError` when known
         cards are to be dropped without `card`, `DataError` when the arrays differ in length or a time is missing.
         """
-        fraud = labels(y)
-        same_length("time", time, fraud.size)
+        fraud = check_labels(y)
+        check_length("time", time, fraud.size)
         if time.dtype.kind != "M":
             raise DataError(f"expected `time` as datetime64 in UTC, got dtype {time.dtype}")
         if np.isnat(time).any():
@@ -175,26 +175,26 @@ class TemporalSplit:
         return self.start + timedelta(days=number)
 
     def _midnights(self) -> Times:
-        # one instant a day: a day of 23 or 25 hours, when clocks change, is as long as it was
+        # every midnight by itself: a day on which clocks change has 23 or 25 hours
         zone = ZoneInfo(self.zone)
         days = (self._day(number) for number in range(self._days + 1))
         seconds = [int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days]
         return np.array(seconds, dtype="datetime64[s]").astype("datetime64[us]")
 
     def _known(self, day: Ints, fraud: Bools, card: Array | None) -> Bools:
-        """Which payments are of cards whose earlier fraud was known on their day; none unless those are dropped."""
+        """Payments of cards whose earlier fraud was known on that day; none with `known_cards="keep"`."""
         known = np.zeros(fraud.size, dtype=np.bool_)
         if self.known_cards == "keep":
             return known
         if card is None:
             raise ConfigurationError(f"expected a card of each payment for {self}, got none: set Project(card=…)")
-        same_length("card", card, fraud.size)
+        check_length("card", card, fraud.size)
         near = np.flatnonzero((day >= 0) & (day < self._days))
-        code = codes(card[near])
+        code = rank_codes(card[near])
         never = self._days
         first_fraud = np.full(int(code.max(initial=-1)) + 2, never)
         np.minimum.at(first_fraud, code[fraud[near]], day[near][fraud[near]])
-        first_fraud[-1] = never  # where code -1, a missing card, points
+        first_fraud[-1] = never  # code -1, a missing card, reads this one
         known[near] = first_fraud[code] < day[near] - self.delay_days
         return known
 
@@ -202,7 +202,7 @@ class TemporalSplit:
         missing = [name for name, kind in (("fraud", fraud), ("genuine payment", ~fraud)) if not (rows & kind).any()]
         if not missing:
             return
-        covered = f"covers {_date(time.min())} to {_date(time.max())}" if time.size else "is empty"
+        covered = f"covers {_format_date(time.min())} to {_format_date(time.max())}" if time.size else "is empty"
         raise UnsuitableSplit(
             f"expected frauds and genuine payments in the {part} days {self._day(first)} to"
             f" {self._day(first + days - 1)} of {self}, got no {' and no '.join(missing)};"
@@ -212,9 +212,9 @@ class TemporalSplit:
 
 @dataclass(frozen=True, slots=True)
 class LatestSplit:
-    """The latest share of the days to be judged on, those before it to learn from, a delay of labels between them.
+    """The latest days as the test part, the days before as the training part, the label delay between them.
 
-    `test` is the share of the days, in (0, 1). `over` makes it a `TemporalSplit` of the days that the data has.
+    `test` is the share of test days, in (0, 1). `over` turns it into a `TemporalSplit` of the days in the data.
 
     >>> days = np.array(["2024-01-01", "2024-04-09"], "datetime64[us]")
     >>> str(LatestSplit(test=0.3).over(days))
@@ -236,7 +236,7 @@ class LatestSplit:
     def __str__(self) -> str:
         test = Decimal(str(self.test)) * 100
         delay = f",delay={self.delay_days}" if self.delay_days != type(self)().delay_days else ""
-        return f"time:{_plain(100 - test)}/{_plain(test)}{delay}{_known_cards_text(self.known_cards)}"
+        return f"time:{_format_number(100 - test)}/{_format_number(test)}{delay}{_format_known_cards(self.known_cards)}"
 
     def over(self, time: Times) -> TemporalSplit:
         """The split of payments made at `time` [n]; raises `UnsuitableSplit` for too few days."""
@@ -255,24 +255,24 @@ class LatestSplit:
 
 
 AnySplit: TypeAlias = RandomSplit | LatestSplit | TemporalSplit
-"""Any definition of a split; `shroff.evaluate.parse` reads one from its text."""
+"""Any definition of a split; `shroff.evaluate.parse_split` reads one from its text."""
 
 
 def _check_known_cards(known_cards: str) -> None:
-    if known_cards not in _KNOWN_CARDS:
+    if known_cards not in _KNOWN_CARDS_OPTIONS:
         raise ConfigurationError(
             f'expected known_cards="keep" or known_cards="drop", got `{known_cards}`'
-            f"{did_you_mean(known_cards, _KNOWN_CARDS)}"
+            f"{did_you_mean(known_cards, _KNOWN_CARDS_OPTIONS)}"
         )
 
 
-def _known_cards_text(known_cards: KnownCards) -> str:
+def _format_known_cards(known_cards: KnownCards) -> str:
     return "" if known_cards == "keep" else f",known_cards={known_cards}"
 
 
-def _plain(number: Decimal) -> str:
+def _format_number(number: Decimal) -> str:
     return format(number.normalize(), "f")
 
 
-def _date(instant: np.datetime64) -> str:
+def _format_date(instant: np.datetime64) -> str:
     return str(instant.astype("datetime64[D]"))

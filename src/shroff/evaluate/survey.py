@@ -1,4 +1,4 @@
-"""What a payment log allows, said before anything is learned: which split, and what its figures cannot tell."""
+"""Which split a payment log allows, and how uncertain its figures will be, before anything is learned."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 
 from shroff.detect.arrays import Array, Bools, Times
 from shroff.errors import UnsuitableSplit
-from shroff.evaluate._arrays import labels
+from shroff.evaluate.checking import check_labels
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
 
-FEW: Final = 20
-"""Frauds below which a figure says next to nothing: a recall is uncertain by more than 20 points either way."""
-LEAST: Final = 2
-"""Frauds, and genuine payments, that out-of-fold scores need in the training part at least."""
+FEW_FRAUDS: Final = 20
+"""Below this, a recall is uncertain by more than 20 points either way."""
+LEAST_PER_CLASS: Final = 2
+"""Fewest frauds, and fewest genuine payments, of a training part with out-of-fold scores."""
 
-_SURE: Final = 1.959964
-"""Standard errors of a 95 % interval."""
-_DAY = np.timedelta64(1, "D")
+_STANDARD_ERRORS_95: Final = 1.959964
+"""Half the width of a 95 % interval, in standard errors."""
+_ONE_DAY = np.timedelta64(1, "D")
 
 
-def uncertainty(frauds: int) -> float:
-    """How far a recall of one half, measured on so many frauds, may be off either way (95 %; Wilson, 1927).
+def recall_uncertainty(frauds: int) -> float:
+    """Half the width of the 95 % interval of a recall of one half, measured on so many frauds (Wilson, 1927).
 
-    >>> [round(uncertainty(frauds), 2) for frauds in (0, 3, 20, 1_000)]
+    >>> [round(recall_uncertainty(frauds), 2) for frauds in (0, 3, 20, 1_000)]
     [0.5, 0.37, 0.2, 0.03]
     """
-    return _SURE / (2.0 * math.sqrt(frauds + _SURE**2))
+    return _STANDARD_ERRORS_95 / (2.0 * math.sqrt(frauds + _STANDARD_ERRORS_95**2))
 
 
 def fit_split(
@@ -39,63 +39,65 @@ def fit_split(
     y: Array,
     card: Array | None = None,
     *,
-    least: int = LEAST,
+    least: int = LEAST_PER_CLASS,
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
     """The split and its rows, for payments made at `time` [n] (UTC) and labelled `y` [n].
 
     Raises `UnsuitableSplit` where a part lacks frauds or genuine payments (`least` to learn from, one to be judged
-    by), with the split that the log allows; where it allows none, that is the whole message.
+    on), and names the split that the log allows, or says that it allows none.
     """
-    fraud = labels(y)
+    fraud = check_labels(y)
     try:
-        return _fitted(split, time, fraud, card, least)
+        return _fit(split, time, fraud, card, least)
     except UnsuitableSplit as error:
-        other = allowed(time, fraud, least=least)
+        other = suggest_split(time, fraud, least=least)
         if other is None:
-            raise UnsuitableSplit(_impossible(time, fraud, least)) from None
-        _, rows = _fitted(other, time, fraud, None, least)
+            raise UnsuitableSplit(_refuse_log(time, fraud, least)) from None
+        _, rows = _fit(other, time, fraud, None, least)
         raise UnsuitableSplit(
-            f"{error}; this log ({_extent(time, fraud)}) allows the split `{other}`,"
-            f" with {_parts(rows, fraud)}{_haste(other)}"
+            f"{error}; this log ({_describe_log(time, fraud)}) allows the split `{other}`,"
+            f" with {_describe_parts(rows, fraud)}{_warn_of_no_delay(other)}"
         ) from None
 
 
-def allowed(time: Times, y: Array, *, least: int = LEAST) -> AnySplit | None:
+def suggest_split(time: Times, y: Array, *, least: int = LEAST_PER_CLASS) -> AnySplit | None:
     """The best split that a log allows: in time, at random within a day, or None.
 
-    The latest 30 % of the days after a week's delay, or else after none, or else the days from the one before which
-    nearest to 70 % of the frauds lie. `least` frauds and genuine payments must be left to learn from.
+    First the latest 30 % of the days after a week's delay, then without delay, then from the day before which closest
+    to 70 % of the frauds lie. The training part must keep `least` frauds and genuine payments.
 
     >>> days = np.array(["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02"], "datetime64[us]").repeat(2)
-    >>> str(allowed(days, np.array([0, 1] * 4)))
+    >>> str(suggest_split(days, np.array([0, 1] * 4)))
     'time:70/30,delay=0'
     """
-    fraud = labels(y)
+    fraud = check_labels(y)
     for split in _candidates(time, fraud, least):
         try:
-            _fitted(split, time, fraud, None, least)
+            _fit(split, time, fraud, None, least)
         except UnsuitableSplit:
             continue
         return split
     return None
 
 
-def outlook(split: AnySplit, rows: Split, time: Times, y: Array) -> str:
-    """One sentence for a user before the first fit: what is learned from, judged by, and what that cannot tell."""
-    fraud = labels(y)
-    return f"The log ({_extent(time, fraud)}) is split by {split}: {_parts(rows, fraud)}{_haste(split)}."
+def describe_split(split: AnySplit, rows: Split, time: Times, y: Array) -> str:
+    """One sentence before the first fit: the parts of the split, and how uncertain their figures will be."""
+    fraud = check_labels(y)
+    parts = _describe_parts(rows, fraud) + _warn_of_no_delay(split)
+    return f"The log ({_describe_log(time, fraud)}) is split by {split}: {parts}."
 
 
-def caveat(frauds: int) -> str:
-    """What a figure measured on so few frauds is worth.
+def state_uncertainty(frauds: int) -> str:
+    """How uncertain a recall is that was measured on so few frauds.
 
-    >>> caveat(3)
+    >>> state_uncertainty(3)
     'a recall measured on 3 frauds is uncertain by 37 points either way'
     """
-    return f"a recall measured on {_count(frauds)} is uncertain by {100 * uncertainty(frauds):.0f} points either way"
+    points = 100 * recall_uncertainty(frauds)
+    return f"a recall measured on {_count_frauds(frauds)} is uncertain by {points:.0f} points either way"
 
 
-def _fitted(
+def _fit(
     split: AnySplit, time: Times, fraud: Bools, card: Array | None, least: int
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
     within = split.over(time) if isinstance(split, LatestSplit) else split
@@ -124,39 +126,39 @@ def _candidates(time: Times, fraud: Bools, least: int) -> Iterator[AnySplit]:
         share = np.where(enough, frauds / total, np.inf)
         learned = int(np.argmin(np.abs(share - 0.7))) + 1
         yield TemporalSplit(cast("date", first.astype(object)), learned, 0, days - learned)
-    if time.max() - time.min() < _DAY:
+    if time.max() - time.min() < _ONE_DAY:
         yield RandomSplit()
 
 
-def _impossible(time: Times, fraud: Bools, least: int) -> str:
+def _refuse_log(time: Times, fraud: Bools, least: int) -> str:
     return (
         f"this log cannot train and judge a detector: expected at least {least} frauds and {least} genuine payments to"
-        f" learn from, and one of each on a later day to be judged by, got {_extent(time, fraud)}: collect"
+        f" learn from, and one of each on a later day to be judged by, got {_describe_log(time, fraud)}: collect"
         " labelled payments of more days"
     )
 
 
-def _extent(time: Times, fraud: Bools) -> str:
+def _describe_log(time: Times, fraud: Bools) -> str:
     if not time.size:
         return "no labelled payment"
     day = time.astype("datetime64[D]")
     days = int((day.max() - day.min()).astype(int)) + 1
     total = int(fraud.sum())
     on = f" on {len(np.unique(day[fraud]))} of {days} days" if total else ""
-    return f"{day.min()} to {day.max()}, {fraud.size:,} payments, {_count(total)}{on}"
+    return f"{day.min()} to {day.max()}, {fraud.size:,} payments, {_count_frauds(total)}{on}"
 
 
-def _parts(rows: Split, fraud: Bools) -> str:
+def _describe_parts(rows: Split, fraud: Bools) -> str:
     learned, judged = int(fraud[rows.train].sum()), int(fraud[rows.test].sum())
-    known = f"{_count(learned)} to learn from and {judged:,} to be judged by"
-    return known if judged >= FEW else f"{known}; {caveat(judged)}"
+    known = f"{_count_frauds(learned)} to learn from and {judged:,} to be judged by"
+    return known if judged >= FEW_FRAUDS else f"{known}; {state_uncertainty(judged)}"
 
 
-def _haste(split: AnySplit) -> str:
+def _warn_of_no_delay(split: AnySplit) -> str:
     if isinstance(split, RandomSplit) or split.delay_days:
         return ""
-    return "; labels are taken to be known at once, for no days are left in which they come in"
+    return "; labels are taken to be known at once, because no days are left in which they could arrive"
 
 
-def _count(frauds: int) -> str:
+def _count_frauds(frauds: int) -> str:
     return "1 fraud" if frauds == 1 else f"{frauds:,} frauds"

@@ -25,9 +25,11 @@ from shroff.features.plan import Plan
 class Dataset:
     """Payments ready to learn from.
 
-    `table`: the clean table with amounts in major units and one column per feature; `y` bool [n]; `numeric`
-    and `nominal`: the names of the inputs; `card`: the column that cards are told apart by, if any;
-    `unlabelled`: how many payments of the clean table were left out because they have no label.
+    Attributes:
+        table: the clean table, amounts in major units, with one column per feature.
+        numeric, nominal: the names of the inputs.
+        card: the column that identifies a card, if any.
+        unlabelled: how many payments of the clean table were left out because they have no label.
     """
 
     table: pl.DataFrame
@@ -58,7 +60,7 @@ class Dataset:
         features = compute_plan(plan, frame).filter(frame[schema.label].is_not_null())
         table = labelled.with_columns(*in_major(schema, schema.scales), *features.drop(schema.id).get_columns())
         known = {**schema.kinds, **plan.kinds}
-        chosen = tuple(inputs) if inputs is not None else _default_inputs(plan)
+        chosen = tuple(inputs) if inputs is not None else _choose_inputs(plan)
         for name in chosen:
             if name not in known or name in schema.later:
                 raise UnknownColumn(f"unknown input `{name}`{did_you_mean(name, known) or '.'}")
@@ -83,7 +85,7 @@ class Dataset:
 
     @property
     def currency(self) -> str | None:
-        """The one currency that amounts are in; None where there are several, and nothing reads them."""
+        """The one currency of all amounts; None where there are several, and no input reads them."""
         column, currency = self.schema.amounts_in
         return currency if column is None else one_currency(codes_of(self.table, self.schema), self.schema)
 
@@ -94,7 +96,7 @@ class Dataset:
 
     @property
     def amount(self) -> Floats:
-        """What was paid, in major units."""
+        """The amount of each payment, in major units."""
         return self.table[self.schema.amount].to_numpy()
 
     @property
@@ -103,11 +105,11 @@ class Dataset:
         if self.card is None:
             return None
         column = self.table[self.card].fill_null("")
-        # sorted, so that ties between cards fall the same way every time
+        # sorted, so that cards with equal scores always rank alike
         return column.cast(pl.Enum(column.unique().sort())).to_physical().to_numpy()
 
     def conditions(self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]) -> pl.DataFrame:
-        """SQL conditions as inputs of their own: 1.0 true, 0.0 false, null unknown."""
+        """SQL conditions as inputs: 1.0 true, 0.0 false, null unknown."""
         known = {name: kind for name, kind in self.kinds.items() if name not in self.schema.later}
         parsed = {text: parse(text, known, list(lists)) for text in conditions}
         for condition in parsed.values():
@@ -117,10 +119,10 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the column names and every value's hash, whatever the order of the rows."""
+        """SHA-256 over the column names and every value's hash; the order of rows does not matter."""
         return fingerprint(self.table)
 
 
-def _default_inputs(plan: Plan) -> tuple[str, ...]:
+def _choose_inputs(plan: Plan) -> tuple[str, ...]:
     schema = plan.schema
     return tuple(dict.fromkeys((schema.amount, *schema.numeric, *schema.nominal, *plan.names)))

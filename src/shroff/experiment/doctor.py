@@ -1,7 +1,7 @@
-"""The doctor: looks at every detector after its fit, and at the data and the split behind it.
+"""The doctor: checks the data, the split, and every fitted detector.
 
-What it finds is a list of `Finding`s, one sentence each. A failure keeps a detector from being packaged unless its
-check is accepted by name.
+Each `Finding` is one sentence. A failure keeps a detector from being packaged unless the user accepts its check by
+name.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
 CHECKS = (*leak.CHECKS, *keys.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance", "capped")
-"""All that the doctor checks; `seed_variance` only where asked to be thorough."""
+"""The names of all checks; `seed_variance` runs only with `thorough=True`."""
 
 LabelledRows: TypeAlias = tuple[Matrix, Labels]
 
 
 def accepted(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of checks whose failures are accepted; raises ConfigurationError for one that there is not.
+    """The names of accepted checks, each once; raises ConfigurationError for an unknown one.
 
     >>> accepted(["random_split"])
     ('random_split',)
@@ -51,14 +51,14 @@ def examine(
     nominal: Mapping[int, int],
     thorough: bool = False,
 ) -> list[Finding]:
-    """What is wrong with a fitted detector, by its `scores` [rows] of held-out rows and its calibration.
+    """Findings about a fitted detector, from its `scores` [rows] of held-out rows and its calibration.
 
     Args:
         amount: of the held-out payments [rows], in major units; None where they are in several currencies.
-        thorough: fit it once more, with another seed.
+        thorough: whether to fit the detector again with another seed.
     """
     X, fraud = held
-    limits = [Finding("capped", _capped(detector), "warning")] if detector.capped_ else []
+    limits = [Finding("capped", _describe_limits(detector), "warning")] if detector.capped_ else []
     found = examine_scores(detector, X, fraud, scores, nominal=nominal)
     if any(finding.check == "not_a_number" for finding in found) or not fraud.any():
         return [*limits, *found]
@@ -71,16 +71,16 @@ def examine(
     return found
 
 
-def _capped(detector: Detector) -> str:
+def _describe_limits(detector: Detector) -> str:
     limits = " and ".join(detector.capped_)
     return (
-        f"expected {detector.name} to learn from every row until it settled, got as far as {limits}: raise that limit "
-        "where there is time for it"
+        f"expected {detector.name} to learn from every row until it converged, got {limits}: raise that limit if "
+        "you have the time"
     )
 
 
 def examine_data(data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit, rows: Split) -> list[Finding]:
-    """What is wrong with the data and its split, whatever learns from it; `frame` is the clean table."""
+    """Findings about the data and its split, for every detector; `frame` is the clean table."""
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
         *leak.check_columns(data, frame, rows.train),

@@ -5,28 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shroff.detect import Detector
 from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
-from shroff.evaluate import (
-    AnySplit,
-    Cost,
-    Split,
-    fit_split,
-    outlook,
-)
+from shroff.evaluate import AnySplit, Cost, Split, describe_split, fit_split
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.training import Trained, TrainingJob
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
 class SplitPart:
-    """Payments that a run learned from, judged by or left out, and how many of them are frauds (None: unknown)."""
+    """One part of a split, or of what it left out: its payments, and how many are frauds (None: unknown)."""
 
     name: str
     payments: int
@@ -37,8 +27,8 @@ class SplitPart:
 class Run:
     """All detectors of one run on one split.
 
-    Thresholds were chosen by `cost`; `outlook` says what the log and the split allow; `findings` are the doctor's
-    about the data and the split.
+    Thresholds were chosen by `cost`; `outlook` describes the split and how uncertain its figures are; `findings`
+    are the doctor's, about the data and the split.
     """
 
     dataset: Dataset
@@ -50,7 +40,7 @@ class Run:
     findings: tuple[Finding, ...] = ()
 
     def failures(self, trained: Trained, *, accept: Collection[str] = ()) -> list[Finding]:
-        """What keeps a detector of this run from being packaged, but for the checks named in `accept`."""
+        """The findings that keep a detector from being packaged, without those of the checks in `accept`."""
         found = (*self.findings, *trained.findings)
         return [finding for finding in found if finding.severity == "failure" and finding.check not in accept]
 
@@ -87,26 +77,26 @@ def train(
     """Train, calibrate and measure each detector on the same rows.
 
     Args:
-        cost, reviews_per_day: what the policy's thresholds are chosen by, on out-of-fold probabilities.
+        cost, reviews_per_day: cost and capacity by which thresholds are chosen, on out-of-fold probabilities.
         lists: named lists that detectors' SQL conditions may read.
         k: cards looked at per day in Card Precision@k.
-        tune: how many parameters to try per detector that declares a search space; 0 trains them as they are. They
-            are judged on folds inside the training part only.
-        storage: SQLite file in which a search goes on where it stopped.
+        tune: trials per detector that declares a search space, judged on folds inside the training part; 0: no
+            tuning.
+        storage: SQLite file that keeps trials, so that an interrupted search resumes.
         thorough: whether the doctor also fits each detector with another seed.
         progress: called with a few words before each step.
-        say: called before the first fit with a sentence about what the log and its split allow.
+        say: called before the first fit with a sentence that describes the split.
 
     Raises:
         ConfigurationError: no detectors.
-        UnsuitableSplit: a split that the log does not allow; it names one that the log allows, if there is one.
+        UnsuitableSplit: the log does not allow the split; the message names one that it allows, if any.
     """
     if not detectors:
         raise ConfigurationError("expected at least one detector to train, got none.")
     y = dataset.y
     least = 1 + max(detector.least_frauds for detector in detectors)  # each learns from all folds but one
     within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
-    said = outlook(within, rows, dataset.time, y)
+    said = describe_split(within, rows, dataset.time, y)
     say(said)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):

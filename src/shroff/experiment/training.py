@@ -1,4 +1,4 @@
-"""One detector's way through a run: tuned, fitted, calibrated, measured, examined."""
+"""One detector in a run: tuned, fitted, calibrated, measured, examined."""
 
 from __future__ import annotations
 
@@ -41,11 +41,13 @@ if TYPE_CHECKING:
 class Trained:
     """One detector after its run.
 
-    `held_out` is its average precision on out-of-fold scores of the training rows, by which the best is picked, and
-    `kept` those scores in bins, from which its `thresholds` were chosen;
-    `train` and `test` are its figures on either part, at the threshold with the best F1 on out-of-fold scores;
-    `test_with_known_cards` are those on the test payments and the known cards' that the split dropped, None where it
-    dropped none; `findings` are the doctor's.
+    Attributes:
+        held_out: average precision on out-of-fold scores of the training part; the best detector has the highest.
+        kept: those scores in bins, from which `thresholds` were chosen.
+        train, test: figures on each part, at the threshold with the best F1 on out-of-fold scores.
+        test_with_known_cards: figures on the test part with the known cards that the split dropped; None where it
+            dropped none.
+        findings: the doctor's.
     """
 
     name: str
@@ -64,7 +66,7 @@ class Trained:
 
 
 def _folds_within(split: AnySplit, dataset: Dataset, learn: Ints) -> tuple[Sequence[Split], bool]:
-    """Validation folds among the training rows, and whether they are in time: not where days or frauds are too few."""
+    """Validation folds among the training rows, and whether they are in time (at random if days or frauds are few)."""
     from shroff.experiment.tune import stratified, within
 
     y, cards = dataset.y[learn], dataset.cards
@@ -79,7 +81,7 @@ def _folds_within(split: AnySplit, dataset: Dataset, learn: Ints) -> tuple[Seque
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What one detector learns from and is judged by in a run."""
+    """The training of one detector in a run: its rows, its cost, its checks."""
 
     dataset: Dataset
     rows: Split
@@ -99,8 +101,8 @@ class TrainingJob:
         storage: Path | None,
         progress: Callable[[str], None],
     ) -> TrainingJob:
-        """The same with the best parameters found on validation folds inside the training part."""
-        from shroff.experiment.tune import tune  # Optuna is loaded by those who tune
+        """The same job with the best parameters found on validation folds inside the training part."""
+        from shroff.experiment.tune import tune  # Optuna is slow to import
 
         learn = self.rows.train
         table = self._inputs()[learn]

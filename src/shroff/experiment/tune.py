@@ -1,7 +1,7 @@
-"""Tuning: look for better parameters of a detector on validation folds, and on nothing else.
+"""Tuning: search for better parameters of a detector on validation folds.
 
-Folds are pairs of rows to learn from and to be judged on. Take them from inside the training part, in time
-(`within`) or at random (`stratified`), so that the test part stays unseen.
+Take the folds from the training part, in time (`within`) or at random (`stratified`): the test part stays
+unseen.
 """
 
 from __future__ import annotations
@@ -29,24 +29,27 @@ from shroff.errors import ConfigurationError, DataError, ShroffError, Unsuitable
 from shroff.evaluate import Split, TemporalSplit, average_precision, roc_auc
 from shroff.private import private_file
 
-ROWS = 50_000
-"""Rows that a fold of a trial learns from, at most."""
-SECONDS = 60.0
-"""How long a trial may take before it is stopped."""
+FOLD_ROWS = 50_000
+"""Most rows that a fold of a trial learns from."""
+TRIAL_SECONDS = 60.0
+"""A trial that took longer is stopped before its next fold."""
 
 D = TypeVar("D", bound=Detector)
 Metric = Literal["average_precision", "roc_auc"] | Callable[[Ints, Scores], float]
-"""What is to be high: a figure by name, or a function of the judged rows of `X` and their scores."""
+"""What to maximise: a figure by name, or a function of the judged rows of `X` and their scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """What a search found on `folds` validation folds, `in_time` or, where the days or frauds were too few, at random.
+    """The result of a search.
 
-    `before` and `best` are the mean of the metric over the folds, with the parameters given and with the best ones;
-    `parameters` are the best ones. `trials` counts all that were tried, of which `pruned` were stopped after a bad
-    fold, `overtime` after the time of a trial was up, and `failed` could not be trained; `capped` ran into a limit of
-    the detector's own. A fold learned from at most `rows` rows of the `rows_of` that it has.
+    Attributes:
+        folds, in_time: the number of validation folds; in time, or at random where days or frauds were too few.
+        before, best: the mean metric over the folds, with the given and with the best parameters.
+        parameters: the best ones.
+        trials: how many were tried; of these `pruned` were stopped after a bad fold, `overtime` after their time was
+            up, `failed` could not be trained, and `capped` ran into a limit of the detector's.
+        rows, rows_of: most rows that a fold learned from, and had.
     """
 
     study: str
@@ -65,7 +68,7 @@ class Tuning:
 
     @property
     def judged(self) -> str:
-        """What the trials were judged on, in words."""
+        """How the trials were judged, in words."""
         words = [f"{self.folds} validation folds {'in time' if self.in_time else 'at random'}"]
         if self.rows < self.rows_of:
             words.append(f"{self.rows:,} of {self.rows_of:,} rows each")
@@ -88,28 +91,29 @@ def tune(
     trials: int = 50,
     metric: Metric = "average_precision",
     storage: Path | None = None,
-    rows: int = ROWS,
-    seconds: float = SECONDS,
+    rows: int = FOLD_ROWS,
+    seconds: float = TRIAL_SECONDS,
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[D, Tuning]:
-    """An unfitted copy of `detector` with the best parameters of its `search_space`, and how they were found.
+    """An unfitted copy of `detector` with the best parameters of its `search_space`, and the search's result.
 
-    Every trial learns and is judged fold by fold; one that falls behind the median of those before it is stopped.
-    The first trial has the parameters that `detector` came with, so the best is never worse than those.
+    Every trial runs fold by fold and is pruned once it falls behind the median of earlier trials. The first trial has
+    the given parameters, so the best ones are never worse.
 
     Args:
         X, y: prepared rows [rows, columns] and their labels; `folds` holds row numbers of `X`.
         nominal: number of codes by nominal column.
-        trials: how many to try in all, those of an earlier, interrupted search included.
-        storage: SQLite file that keeps every trial, so that a search goes on where it stopped; None keeps nothing.
-            Other data, folds, metric or parameters that are not searched start another search.
-        rows: a fold learns from at most so many rows, all frauds (up to half) among them; it is judged on all.
-        seconds: a trial is stopped before its next fold once it took so long; the first trial never is.
-        seed: of the search. The same seed finds the same parameters, unless it was interrupted or time was up.
+        trials: trials in all, including those of an interrupted search.
+        storage: SQLite file that keeps every trial, so that an interrupted search resumes; None keeps nothing. Other
+            data, folds, metric or fixed parameters start another search.
+        rows: most rows that a fold learns from, all frauds (up to half) among them; it is judged on all its rows.
+        seconds: a trial that took longer is stopped before its next fold; the first trial never is.
+        seed: seed of the search. The same seed finds the same parameters unless a search was interrupted or a trial
+            ran out of time.
 
     Raises:
-        ConfigurationError: the detector has nothing to tune, no folds, no trials, or every trial failed.
+        ConfigurationError: the detector declares no search space, there are no folds or trials, or every trial failed.
         DataError: rows or labels of a wrong shape, or a fold that points outside `X`.
 
     Akiba et al., Optuna, 2019; Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011 (the sampler).
@@ -132,21 +136,21 @@ def tune(
         for number in range(done, trials):
             progress(f"tune {detector.name}: trial {number + 1} of {trials}")
             study.optimize(search.judge, n_trials=1, catch=(ShroffError,))
-        found = _summary(study, search)
+        found = _summarise(study, search)
     return clone(detector).set_params(**found.parameters), found
 
 
 def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
-    """Validation folds inside the training days of a split in time: earlier ones first, the same delay.
+    """Validation folds inside the training days of a temporal split, with the same delay, earliest first.
 
-    The last days of the training part are judged, one stretch a fold; each fold learns from all days of the training
-    part that lie before its own delay. Half of the days at least are never judged.
+    Each fold is judged on one stretch of the later training days and learns from all training days before its delay.
+    At least the first half of the days is never judged.
 
     Raises:
         UnsuitableSplit: the training part is too short.
 
-    >>> from shroff.evaluate import parse
-    >>> [str(fold) for fold in within(parse("time:2024-01-01/60/7/22"), 3)]
+    >>> from shroff.evaluate import parse_split
+    >>> [str(fold) for fold in within(parse_split("time:2024-01-01/60/7/22"), 3)]
     ['time:2024-01-01/29/7/8', 'time:2024-01-01/37/7/8', 'time:2024-01-01/45/7/8']
     """
     stretch = (split.train_days - split.delay_days) // (2 * folds) if folds > 0 else 0
@@ -160,12 +164,12 @@ def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
 
 
 def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
-    """The same split, moved back in time: the latest is judged on the first days that `split` learns from.
+    """The same split moved back in time: the latest fold is judged on the first training days of `split`.
 
     The prequential validation of Le Borgne et al. (2022), chapter 5, latest fold first.
 
-    >>> from shroff.evaluate import parse
-    >>> [str(fold) for fold in earlier(parse("time:2018-07-25/7/7/7"), 2)]
+    >>> from shroff.evaluate import parse_split
+    >>> [str(fold) for fold in earlier(parse_split("time:2018-07-25/7/7/7"), 2)]
     ['time:2018-07-11/7/7/7', 'time:2018-07-04/7/7/7']
     """
     back = split.train_days + split.delay_days
@@ -175,9 +179,9 @@ def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
 
 
 def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
-    """Validation folds at random, with the same share of fraud; every row is judged once.
+    """Random validation folds, stratified by label; every row is judged once.
 
-    There are fewer folds where there are fewer frauds or genuine rows.
+    At most as many folds as frauds or genuine rows.
 
     Raises:
         ConfigurationError: fewer than 2 folds.
@@ -198,7 +202,7 @@ def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
 
 @dataclass(frozen=True)
 class _Search:
-    """What one search is about."""
+    """One search: what is tuned, on which rows, by which metric."""
 
     detector: Detector
     X: Matrix
@@ -222,7 +226,7 @@ class _Search:
                 raise DataError(f"expected folds of row numbers below {len(self.X)}, the rows of X, got larger ones")
 
     def start(self) -> dict[str, Any]:
-        """The detector's own parameters, as the study names them, where the search could have found them."""
+        """The detector's given parameters, as the study names them, where they lie in the search space."""
         given = self.detector.get_params(deep=False)
         start: dict[str, Any] = {}
         for name, values in self.detector.search_space.items():
@@ -270,7 +274,7 @@ class _Search:
         return {name: _value(space[name], value) for name, value in named.items()}
 
     def fingerprint(self) -> str:
-        """The detector's name and a hash of all that the figures depend on."""
+        """The detector's name and a hash of everything that the figures depend on."""
         digest = hashlib.sha256(np.ascontiguousarray(self.X).tobytes())
         digest.update(self.y.tobytes())
         for fold in self.folds:
@@ -286,7 +290,7 @@ class _Search:
 
 def _suggest(trial: optuna.Trial, name: str, values: Range | Choice) -> object:
     if isinstance(values, Choice):
-        # by their names: a study's file keeps no tuples
+        # by repr: Optuna's storage keeps no tuples
         return _value(values, trial.suggest_categorical(name, [repr(option) for option in values.options]))
     if values.whole:
         return trial.suggest_int(name, int(values.low), int(values.high), log=values.log)
@@ -309,7 +313,7 @@ def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]
             private_file(storage)
             kept = optuna.storages.RDBStorage(f"sqlite:///{storage}")
         study = optuna.create_study(study_name=name, storage=kept, direction="maximize", load_if_exists=True)
-        # after an interruption another seed: the same one would try the same again
+        # a resumed search needs another seed: the same one would repeat the same trials
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
         study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
         yield study
@@ -320,7 +324,7 @@ def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]
             kept.engine.dispose()
 
 
-def _summary(study: optuna.Study, search: _Search) -> Tuning:
+def _summarise(study: optuna.Study, search: _Search) -> Tuning:
     states = [trial.state for trial in study.trials]
     overtime, capped = (sum(named in trial.user_attrs for trial in study.trials) for named in ("overtime", "capped"))
     most = max(len(fold.train) for fold in search.folds)

@@ -1,4 +1,4 @@
-"""Which SQL the expression language takes: operators and functions, the kinds they take and give."""
+"""The grammar: operators and functions, the kinds they take and give."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ANY: Final[tuple[Kind, ...]] = ("number", "text", "boolean", "time")
 
 
 class FunctionSignature(NamedTuple):
-    """An operator or function: its name in our tree, what it takes, what it gives, how many arguments.
+    """An operator or function: its name in our tree, the kinds it takes, the kind it gives, its number of arguments.
 
-    All arguments are of one kind; `gives=None` says that the result is of that kind too.
+    All arguments are of one kind; with `gives=None` the result is of that kind too.
     """
 
     op: str
@@ -66,8 +66,8 @@ FUNCTIONS: Final[dict[type[exp.Expression], FunctionSignature]] = {
 
 SIGNATURES: Final = OPERATORS | FUNCTIONS
 
-# `a AND b AND c` comes nested to the left, and is one call with three arguments for us; a sum may be too:
-# once it has left the finite numbers it never comes back, so it is enough to look at its end
+# sqlglot nests `a AND b AND c` to the left; we flatten it to one call with three arguments. Sums may be flattened
+# too: a sum that has left the finite numbers never returns, so checking the final value is enough
 CHAINS: Final = (exp.And, exp.Or, exp.DPipe, exp.Add, exp.Mul)
 
 FUNCTION_NAMES: Final = sorted(signature.op for signature in FUNCTIONS.values())
@@ -79,7 +79,7 @@ ALLOWED: Final = (
 
 
 def hint(takes: tuple[Kind, ...], kinds: set[AnyKind]) -> str:
-    """What to do about kinds that do not fit, as the end of a sentence."""
+    """Advice on kinds that do not fit, as the end of a sentence."""
     if "time" in kinds:
         return ": a time only compares with another time column, or IS NULL"
     if "boolean" in kinds and len(kinds) > 1:

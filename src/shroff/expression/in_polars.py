@@ -1,4 +1,4 @@
-"""A checked tree as a Polars expression: whole columns, null where SQL is null."""
+"""A checked tree as a Polars expression over whole columns."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def to_polars(node: Node) -> pl.Expr:
 def _constant_right(node: FunctionCall) -> tuple[str, tuple[Node, ...]]:
     """`0 < a` as `a > 0`.
 
-    Polars takes the length of a comparison from its left side when the right side is one value repeated,
-    as a column that is null throughout may be: a constant on the left would then give a single row.
+    Polars takes a comparison's length from its left side when the right side is one repeated value, as an all-null
+    column may be: a constant on the left would then give a single row.
     """
     if node.op in _MIRRORED and not any(isinstance(part, ColumnRef) for part in walk(node.args[0])):
         return _MIRRORED[node.op], node.args[::-1]
@@ -64,9 +64,9 @@ def _finite(number: pl.Expr) -> pl.Expr:
 
 
 def _once(args: _Args, body: Callable[..., pl.Expr]) -> pl.Expr:
-    """`body` of the arguments, each computed once however often the body names it.
+    """`body` of the arguments, each computed once.
 
-    Nested conditions would otherwise grow as 2**depth.
+    Otherwise nested conditions would grow as 2**depth.
     """
     names = [str(place) for place in range(len(args))]
     given = pl.struct([arg.alias(name) for arg, name in zip(args, names, strict=True)])
@@ -75,20 +75,20 @@ def _once(args: _Args, body: Callable[..., pl.Expr]) -> pl.Expr:
 
 
 def _checked(body: Callable[..., pl.Expr]) -> Callable[[_Args], pl.Expr]:
-    """Arithmetic that leaves the finite numbers gives null."""
+    """Arithmetic whose result is null unless it is finite."""
     return lambda args: _once([body(*args)], _finite)
 
 
 def _quotient(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    """The IEEE quotient; Polars divides a column by one number as `x * (1 / number)`, which is another.
+    """The IEEE quotient; Polars computes a column over a constant as `x * (1 / constant)`, which rounds differently.
 
-    Inside a struct every side is a full column.
+    Inside a struct both sides are full columns, so Polars divides.
     """
     return _once([x, y], operator.truediv)
 
 
 def _remainder(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    """The exact remainder of C; the `%` of Polars rounds on the way and takes the divisor's sign."""
+    """C's exact remainder; Polars' `%` rounds intermediate results and takes the divisor's sign."""
     return pl.struct(x=x, y=y).map_batches(_fmod, return_dtype=pl.Float64(), is_elementwise=True)
 
 

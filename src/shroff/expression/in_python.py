@@ -1,8 +1,8 @@
-"""A checked tree as one Python function: one row at a time, in the payment path.
+"""A checked tree as one Python function, for one row at a time in the payment path.
 
-The function is generated source, one flat line per operator, because that is twice as fast as closures
-inside closures. Only the templates below ever enter the source: column names, texts and numbers of the
-user are bound as `k0`, `k1`, … in a namespace without builtins.
+The function is generated source, one flat line per operator: twice as fast as nested closures. Only the templates
+below enter the source: the user's column names, texts and numbers are bound as `k0`, `k1`, … in a namespace without
+builtins.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _NAMESPACE: Final[dict[str, object]] = {
     "sqrt": math.sqrt,
 }
 
-# null when an argument is null
+# operators that are null when an argument is null
 _STRICT: Final[dict[str, str]] = {
     "NOT": "not {0}",
     "=": "{0} == {1}",
@@ -82,14 +82,14 @@ _STRICT: Final[dict[str, str]] = {
     "UPPER": "{0}.upper()",
     "LENGTH": "Float(length({0}))",
 }
-# null outside of this domain
+# operators that are null outside this domain
 _DOMAIN: Final[dict[str, str]] = {
     "/": "{1} != 0.0",
     "%": "{1} != 0.0",
     "SQRT": "{0} >= 0.0",
     "LN": "{0} > 0.0",
 }
-# null when the result is not finite
+# operators whose result may overflow, which gives null
 _OVERFLOWS: Final = frozenset({"+", "-", "*", "/"})
 
 _NEVER_NULL: Final[dict[str, str]] = {
@@ -100,7 +100,7 @@ _NEVER_NULL: Final[dict[str, str]] = {
 
 
 class _Writer:
-    """Writes one line per distinct node; every operator is total, so nothing needs to be lazy."""
+    """Writes one line per distinct node. Every operator is total, so evaluating all of them is safe."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -109,7 +109,7 @@ class _Writer:
         self.nullable: set[str] = {"None"}
 
     def finish(self, root: Node) -> None:
-        """Write the root; a part that settles an AND or an OR returns at once."""
+        """Write the root; an argument that decides an AND or OR returns at once."""
         if isinstance(root, FunctionCall) and root.op in {"AND", "OR"}:
             settled = root.op == "OR"
             for arg in root.args[:-1]:
@@ -224,7 +224,7 @@ class _Writer:
     def case(self, args: list[str]) -> str:
         *pairs, default = args
         name = self.assign(default, nullable=not self.nullable.isdisjoint([*pairs[1::2], default]))
-        # the first that holds wins, so it is tried last: flat lines, however many there are
+        # the first true condition wins, so it is assigned last: flat lines instead of nested branches
         for condition, value in zip(pairs[-2::-2], pairs[-1::-2], strict=True):
             self.lines.append(f"if {condition} is True: {name} = {value}")
         return name

@@ -47,11 +47,11 @@ def _add(segment: list[str | None], character: str) -> None:
 
 
 def python_regex(pattern: Pattern) -> re.Pattern[str]:
-    """For `fullmatch`; atomic groups keep hostile text from making it backtrack without end."""
+    """For `fullmatch`; atomic groups bound backtracking on hostile text."""
     parts = ["".join(map(_python, segment)) for segment in pattern]
     if len(parts) == 1:
         return re.compile(parts[0], re.DOTALL)
-    # the leftmost place of each middle part is never the wrong one: no need to come back to it
+    # the leftmost match of each middle segment is always right, so backtracking into it is never needed
     middle = "".join(f"(?>.*?{part})" for part in parts[1:-1])
     return re.compile(f"{parts[0]}{middle}.*{parts[-1]}", re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""From a parse tree to a checked tree: every name and kind verified, nothing ignored."""
+"""From sqlglot's parse tree to a checked tree: every name and kind is verified, and no syntax is ignored."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from shroff.expression.grammar import (
     hint,
 )
 from shroff.expression.like import read_pattern
-from shroff.expression.parsing import DEEPEST, parse_one, quoted, text, too_deep
+from shroff.expression.parsing import MOST_LEVELS, parse_one, quote, quote_node, too_deep
 from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node
 
-# what sqlglot notes on a node that changes nothing here: our semantics are our own
+# arguments of sqlglot's nodes that do not change our semantics
 _NOTES: Final = frozenset({"this", "expression", "expressions", "safe", "ignore_nulls"})
 
 _NULL: Final = Constant(None, "null")
@@ -36,7 +36,7 @@ def read(sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> tuple
     """The checked tree of one condition, and the kind of its result.
 
     Raises:
-        InvalidExpression: it does not parse, or something in it does not fit.
+        InvalidExpression: it does not parse, or names, kinds or numbers of arguments do not fit.
         UnknownColumn: it names a column that `columns` does not have.
     """
     try:
@@ -44,19 +44,17 @@ def read(sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> tuple
     except RecursionError:
         raise too_deep() from None
     if root.kind == "null" or root.kind == "time":
-        raise InvalidExpression(
-            f"expected a condition, a number or a text, got {quoted(sql)} ({root.kind}): compare it"
-        )
+        raise InvalidExpression(f"expected a condition, a number or a text, got {quote(sql)} ({root.kind}): compare it")
     return root, root.kind
 
 
 def _typed(node: Node, kind: AnyKind) -> Node:
-    """A node that is always null takes its kind from its neighbours."""
+    """The node; NULL takes the kind of the other arguments."""
     return Constant(None, kind) if node.kind == "null" else node
 
 
-def _as_payments_have_them(args: list[Node]) -> list[Node]:
-    """Texts that are compared with a column, each as the one text that a column has of it."""
+def _canonical_texts(args: list[Node]) -> list[Node]:
+    """The arguments; texts compared with a column take their canonical form."""
     if not any(isinstance(arg, ColumnRef) for arg in args):
         return args
     return [
@@ -66,7 +64,7 @@ def _as_payments_have_them(args: list[Node]) -> list[Node]:
 
 
 class _Reader:
-    """Reads one condition; `depth` guards the recursion of everything that comes after."""
+    """Reads one condition; `depth` bounds the recursion of all engines."""
 
     def __init__(self, sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> None:
         self.sql = sql
@@ -77,7 +75,7 @@ class _Reader:
     def read(self, node: exp.Expression) -> Node:
         while isinstance(node, exp.Paren):
             node = node.this
-        if self.depth > DEEPEST:
+        if self.depth > MOST_LEVELS:
             raise too_deep()
         self.depth += 1
         found = _READERS.get(type(node), _Reader.by_signature)(self, node)
@@ -94,19 +92,19 @@ class _Reader:
         if name in self.columns:
             return ColumnRef(name, self.columns[name])
         if name in self.lists:
-            raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in {quoted(self.sql)}")
+            raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in {quote(self.sql)}")
         spelled = [known for known in self.columns if known.casefold() == name.casefold()]
         advice = did_you_mean(spelled[0] if spelled else name, self.columns)
         if not advice and node.this.quoted:
             advice = ": a text is written in single quotes"
-        raise UnknownColumn(f"unknown column {quoted(name)} in {quoted(self.sql)}{advice}")
+        raise UnknownColumn(f"unknown column {quote(name)} in {quote(self.sql)}{advice}")
 
     def literal(self, node: exp.Expression) -> Node:
         if node.is_string:
             return Constant(node.name, "text")
         number = float(node.name)
         if math.isinf(number):
-            raise InvalidExpression(f"the number {text(node)} is too large for a float64")
+            raise InvalidExpression(f"the number {quote_node(node)} is too large for a float64")
         return Constant(number, "number")
 
     def boolean(self, node: exp.Expression) -> Node:
@@ -124,14 +122,14 @@ class _Reader:
         self.only(node, *_NOTES)
         given = _chain(node) if isinstance(node, CHAINS) else _arguments(node)
         if len(given) < signature.fewest or (signature.most is not None and len(given) > signature.most):
-            raise InvalidExpression(f"wrong number of arguments in {text(node)}: got {len(given)}")
+            raise InvalidExpression(f"wrong number of arguments in {quote_node(node)}: got {len(given)}")
         args, kind = self.alike(node, signature, given)
         return _folded(FunctionCall(signature.op, args, signature.gives or kind))
 
     def alike(
         self, node: exp.Expression, signature: FunctionSignature, given: Sequence[exp.Expression]
     ) -> tuple[tuple[Node, ...], AnyKind]:
-        """The arguments read, all of one kind that the signature takes."""
+        """The checked arguments, all of one kind that the signature takes."""
         args = [self.read(arg) for arg in given]
         known: dict[AnyKind, exp.Expression] = {}
         for source, arg in zip(given, args, strict=True):
@@ -139,16 +137,16 @@ class _Reader:
                 known.setdefault(arg.kind, source)
         wrong = not known.keys() <= set(signature.takes)
         if len(known) > 1 or wrong:
-            sides = " and ".join(f"{text(source)} ({kind})" for kind, source in known.items())
+            sides = " and ".join(f"{quote_node(source)} ({kind})" for kind, source in known.items())
             what = " or ".join(signature.takes) if wrong else "values of one kind"
             advice = hint(signature.takes, set(known))
-            raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in {quoted(self.sql)}{advice}")
+            raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in {quote(self.sql)}{advice}")
         if not known and signature.gives is None:
             return (), "null"
         kind = next(iter(known), signature.takes[0])
         args = [_typed(arg, kind) for arg in args]
         if kind == "text" and (signature.gives == "boolean" or signature.op == "NULLIF"):
-            args = _as_payments_have_them(args)
+            args = _canonical_texts(args)
         return tuple(args), kind
 
     # ---- operators with a grammar of their own
@@ -183,11 +181,11 @@ class _Reader:
             return InList(args[0], name)
         given = node.expressions
         if not given:
-            raise InvalidExpression(f"{text(node)} needs at least one value in its list")
+            raise InvalidExpression(f"{quote_node(node)} needs at least one value in its list")
         (arg, *values), _ = self.alike(node, FunctionSignature("IN", PLAIN, "boolean"), [node.this, *given])
         constants = [value for value in values if isinstance(value, Constant)]
         if len(constants) < len(values):
-            raise InvalidExpression(f"IN takes literals or one named list, got {text(node)} in {quoted(self.sql)}")
+            raise InvalidExpression(f"IN takes literals or one named list, got {quote_node(node)} in {quote(self.sql)}")
         kept = dict.fromkeys(c.value for c in constants if c.value is not None)
         return In(arg, tuple(kept), null=any(c.value is None for c in constants))
 
@@ -201,7 +199,7 @@ class _Reader:
         if field.name not in self.lists:
             known = f": the named lists are {', '.join(sorted(self.lists)) or 'none'}"
             advice = did_you_mean(field.name, self.lists) or known
-            raise InvalidExpression(f"unknown named list {quoted(field.name)} in {quoted(self.sql)}{advice}")
+            raise InvalidExpression(f"unknown named list {quote(field.name)} in {quote(self.sql)}{advice}")
         return str(field.name)
 
     def like(self, node: exp.Expression, escape: str | None = None) -> Node:
@@ -209,7 +207,9 @@ class _Reader:
         args, _ = self.alike(node, FunctionSignature("LIKE", TEXT, "boolean"), [node.this])
         pattern = node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
-            raise InvalidExpression(f"LIKE takes a pattern in single quotes, got {text(pattern)} in {quoted(self.sql)}")
+            raise InvalidExpression(
+                f"LIKE takes a pattern in single quotes, got {quote_node(pattern)} in {quote(self.sql)}"
+            )
         found = Like(args[0], read_pattern(pattern.name, escape))
         return FunctionCall("NOT", (found,), "boolean") if node.args.get("negate") else found
 
@@ -217,7 +217,7 @@ class _Reader:
         character = node.expression
         fits = isinstance(node.this, exp.Like) and isinstance(character, exp.Literal) and character.is_string
         if not fits or len(character.name) != 1:
-            raise InvalidExpression(f"expected LIKE 'pattern' ESCAPE 'one character', got {text(node)}")
+            raise InvalidExpression(f"expected LIKE 'pattern' ESCAPE 'one character', got {quote_node(node)}")
         return self.like(node.this, character.name)
 
     def case(self, node: exp.Expression) -> Node:
@@ -234,7 +234,7 @@ class _Reader:
         return FunctionCall("CASE", (*pairs, values[-1]), kind)
 
     def conditions(self, node: exp.Expression, whens: list[exp.Expression]) -> tuple[Node, ...]:
-        """What each WHEN asks; `CASE x WHEN v` asks `x = v`."""
+        """The condition of each WHEN; `CASE x WHEN v` becomes `x = v`."""
         given = [when.this for when in whens]
         if node.this is None:
             return self.alike(node, FunctionSignature("CASE WHEN", BOOLEAN, "boolean"), given)[0]
@@ -244,15 +244,15 @@ class _Reader:
     # ---- refusals
 
     def only(self, node: exp.Expression, *known: str) -> None:
-        """Refuse a node that carries more than we read: nothing the user wrote is ever ignored."""
+        """Refuse a node with more arguments than we read, so that no syntax is ignored."""
         if any(value and name not in known for name, value in node.args.items()):
             raise self.refused(node)
 
     def refused(self, node: exp.Expression) -> InvalidExpression:
         if isinstance(node, exp.Anonymous):
             advice = did_you_mean(node.name.upper(), FUNCTION_NAMES) or f"; {ALLOWED}"
-            return InvalidExpression(f"unknown function {quoted(node.name)} in {quoted(self.sql)}{advice}")
-        return InvalidExpression(f"{text(node)} is not part of the expression language; {ALLOWED}")
+            return InvalidExpression(f"unknown function {quote(node.name)} in {quote(self.sql)}{advice}")
+        return InvalidExpression(f"{quote_node(node)} is not part of the expression language; {ALLOWED}")
 
 
 def _chain(node: exp.Expression) -> list[exp.Expression]:
@@ -270,7 +270,7 @@ def _arguments(node: exp.Expression) -> list[exp.Expression]:
 
 
 def _folded(call: FunctionCall) -> Node:
-    """`-5` is a number, so that IN takes it; a function of nothing but NULL is NULL."""
+    """The call; `-5` becomes a number, so that IN takes it, and a function of NULLs only becomes NULL."""
     match call:
         case FunctionCall("NEG", (Constant(float(number)),)):
             return Constant(-number, "number")

@@ -1,6 +1,6 @@
-"""The checked tree: what is left of a condition once its names and kinds are known to fit.
+"""The checked tree of a condition: names and kinds are verified.
 
-Three engines read it (`in_polars`, `in_python`, `in_spark`); none of them sees the user's text again.
+Three engines read it (`in_polars`, `in_python`, `in_spark`); none of them reads the user's text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shroff.errors import ConfigurationError, did_you_mean
 Kind = Literal["number", "text", "boolean", "time"]
 Value: TypeAlias = float | str | bool | int | None
 
-# `NULL` fits every kind: it is "null" until its neighbours give it theirs
+# NULL fits every kind: it is "null" until the other arguments give it theirs
 AnyKind = Literal["number", "text", "boolean", "time", "null"]
 
 # a LIKE pattern cut at its `%`; inside a segment None stands for `_`
@@ -24,7 +24,7 @@ Pattern: TypeAlias = tuple[Segment, ...]
 
 @dataclass(frozen=True, slots=True)
 class ColumnRef:
-    """A value of the row."""
+    """The row's value of a column."""
 
     name: str
     kind: AnyKind
@@ -53,7 +53,7 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """`arg IN (values)`; `null` says that the list also held NULL."""
+    """`arg IN (values)`; `null`: the list also held NULL."""
 
     arg: Node
     values: tuple[float | str | bool, ...]
@@ -63,7 +63,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class InList:
-    """`arg IN name`: a list whose values are given when the condition is compiled."""
+    """`arg IN name`: a named list, whose values are bound at compile time."""
 
     arg: Node
     name: str
@@ -112,7 +112,7 @@ def compared_with(node: Node, column: str) -> list[Value | InList]:
 def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
     """The same tree with every named list replaced by its values.
 
-    A list without values holds nobody: `x IN empty` is FALSE for every `x`, null included.
+    `x IN` an empty list is FALSE for every `x`, null included.
 
     Raises:
         ConfigurationError: a list that `lists` does not have, or whose values are not texts.

@@ -1,4 +1,4 @@
-"""What differs between the schemas of two bundles, in words."""
+"""The differences between the schemas of two bundles, in words."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from shroff.collect import Schema
 
 
 def differences(before: Schema, after: Schema) -> list[str]:
-    """Each field of a schema that another one has otherwise; the order of columns does not matter.
+    """The fields in which two schemas differ; the order of columns does not matter.
 
     >>> before = Schema(id="id", time="at", amount="amount", numeric=["items"])
     >>> differences(before, Schema(id="id", time="at", amount="amount", numeric=["points"], timezone="UTC"))
     ['numeric gains `points`', 'numeric loses `items`', 'timezone becomes `UTC`, was none']
     """
     found: list[str] = []
-    # rates change from day to day: only what they convert to is part of a schema
+    # rates change daily: only their base currency belongs to the schema
     fields = [name for name in Schema.__struct_fields__ if name != "rates"]
     for field in (*fields, "base"):
         old, new = getattr(before, field), getattr(after, field)

@@ -1,4 +1,4 @@
-"""Before a model leaves training: its ONNX graph must score as the detector did."""
+"""The check before packaging: the ONNX graph must give the detector's scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def check_model(model: bytes, X: Floats32, score: Floats, *, tolerance: float = 
     """Compare an ONNX model with the detector's own scores.
 
     Args:
-        X: prepared inputs [n, inputs]; score: the detector's scores of them [n].
+        X: prepared inputs [n, inputs].
+        score: the detector's scores of them [n].
         tolerance: largest difference allowed, relative to scores above 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the tests of the neural detectors share."""
+"""Rows and checks for the tests of the neural detectors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def same_everywhere(detector: NeuralDetector, X: Matrix, folder: Path) -> None:
 
 
 def served(folder: Path, X: Matrix) -> npt.NDArray[np.float32]:
-    """What TensorFlow Serving would answer."""
+    """The answer that TensorFlow Serving would give."""
     tensorflow = pytest.importorskip("tensorflow")
     signature = tensorflow.saved_model.load(str(folder)).signatures["serving_default"]
     return np.asarray(signature(X=tensorflow.constant(X))["score"].numpy())

@@ -1,4 +1,4 @@
-"""What a network reads of a matrix."""
+"""The encoding of a matrix for a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows larger than memory: a detector learned piece by piece, at a memory that does not grow; two workers."""
+"""Rows larger than memory: a detector learns in chunks, in bounded memory; two workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from servers import free_port
 from shroff.detect import GAN, DeepSVDD
 from shroff.detect.arrays import Labels, Matrix
 from shroff.detect.deep.inputs import Inputs
-from shroff.detect.deep.stream import SAMPLE, Parquet, Survey
+from shroff.detect.deep.stream import SAMPLE_ROWS, Parquet, Survey
 from shroff.errors import BadFile, DataError
 
 
@@ -66,7 +66,11 @@ def test_inputs_learned_in_pieces_are_those_of_the_whole(file: Path) -> None:
 def test_the_sample_is_even(file: Path) -> None:
     X, fraud = rows(30_000)
     found = Survey.of(Parquet(file, chunk=4_096), {4: 3}, seed=0)
-    assert (found.normal_rows, len(found.normal), len(found.fraud)) == (int((~fraud).sum()), SAMPLE, int(fraud.sum()))
+    assert (found.normal_rows, len(found.normal), len(found.fraud)) == (
+        int((~fraud).sum()),
+        SAMPLE_ROWS,
+        int(fraud.sum()),
+    )
     place = {row.tobytes(): at for at, row in enumerate(X)}
     places = np.array([place[row.tobytes()] for row in found.normal])
     assert np.all(np.diff(places) > 0)

@@ -1,4 +1,4 @@
-"""The contract suite of detectors: run it on ours and on yours."""
+"""The contract suite of detectors, for ours and for yours."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shroff.detect.graph import INPUT, OUTPUT
 from shroff.errors import ConfigurationError, NotFitted
 
 TOLERANCE = 1e-5
-"""How far two scores of one row may lie apart, relative to the score where that is above 1."""
+"""Largest difference between two scores of one row, relative to the score where that is above 1."""
 
 
 class DetectorCheckFailed(AssertionError):
-    """A detector breaks the contract; the sentence says which part, and how."""
+    """A detector breaks the contract; the message says which clause, and how."""
 
 
 @dataclass(frozen=True)
 class _Case:
-    """A detector under test, with what it learned and how it scored its training rows."""
+    """A detector under test: unfitted, fitted, its training rows and their scores."""
 
     template: Detector
     fitted: Detector
@@ -46,11 +46,11 @@ def check_detector(
     *,
     nominal: Mapping[int, int] = ALL_NUMERIC,
 ) -> None:
-    """Raise DetectorCheckFailed at the first part of the contract that `detector` breaks.
+    """Raise DetectorCheckFailed at the first clause of the contract that `detector` breaks.
 
-    Give it an unfitted detector, which stays unfitted. `X` [rows, columns] and `y` [rows] are rows to learn
-    from in which fraud can be told apart; by default 600 made-up payments with 30 planted frauds, missing
-    values and a nominal column (0/1 columns for a detector that states conditions).
+    `detector` is unfitted and stays so. `X` [rows, columns] and `y` [rows] are training rows whose frauds can be
+    separated; by default 600 simulated payments with 30 planted frauds, missing values and a nominal column (0/1
+    columns for a detector with conditions).
 
     >>> from shroff.detect.rules import Rules
     >>> check_detector(Rules(["amount > 50000", "card_count_1d > 3"]))
@@ -72,10 +72,10 @@ def check_detector(
 
 
 def planted(conditions: int = 0, *, seed: int = 0) -> tuple[Matrix, Labels, dict[int, int]]:
-    """Made-up training rows with planted fraud: X float32 [600, columns], y [600], nominal codes by column.
+    """Simulated training rows with planted fraud: X float32 [600, columns], y [600], nominal codes by column.
 
-    Without conditions: four numeric columns, of which fraud shifts two and the last lacks 5 % of its values,
-    and a nominal one of five codes, of which fraud favours the last. With: that many 0/1 columns.
+    Without conditions, fraud shifts two of four numeric columns (5 % of the last are missing) and favours the last of
+    five codes. With conditions, there are that many 0/1 columns.
 
     >>> X, y, nominal = planted()
     >>> X.shape, int(y.sum()), nominal

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Severity = Literal["failure", "warning"]
 class Finding:
     """One sentence: what was expected, what came, what to do.
 
-    `check` is the check's name, by which a user accepts what it found. A failure keeps a detector from being
-    packaged, a warning does not.
+    A user accepts a failure by the name of its `check`. A failure keeps a detector from being packaged, a warning
+    does not.
     """
 
     check: str

@@ -1,9 +1,10 @@
-"""The doctor's look at a fitted detector: do its scores mean anything?"""
+"""The doctor's checks of a fitted detector: are its scores finite, varied, well directed and repeatable?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from sklearn.base import clone
@@ -14,15 +15,15 @@ from shroff.detect.base import ALL_NUMERIC, Detector
 from shroff.detect.checks.finding import Finding
 
 CHECKS = ("not_a_number", "constant", "direction", "order")
-"""What `examine_scores` checks."""
+"""The names of the checks of `examine_scores`."""
 
-_ROWS = 1_000
-"""Rows looked at where each row is scored several times."""
-_FLAT = 1e-6
-"""Share of the scores' size within which 99 % of different rows lie when a network has collapsed."""
-_CLOSE = 1e-6
-_AGREEMENT = 0.5
-"""Share of the most suspicious rows that two seeds must agree on."""
+_RESCORED_ROWS = 1_000
+"""Rows that are scored more than once."""
+_COLLAPSED_RANGE = 1e-6
+"""Relative range of the middle 99 % of scores below which a network counts as collapsed."""
+_TOLERANCE = 1e-6
+_AGREEMENT_SHARE = 0.5
+"""Share of the most suspicious rows that two seeds must have in common."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,16 @@ class _Patient:
     @property
     def some(self) -> Ints:
         """Evenly spaced rows, few enough to be scored again."""
-        return np.unique(np.linspace(0, len(self.X) - 1, min(_ROWS, len(self.X))).astype(np.int64))
+        return np.unique(np.linspace(0, len(self.X) - 1, min(_RESCORED_ROWS, len(self.X))).astype(np.int64))
 
 
 def examine_scores(
     detector: Detector, X: Matrix, fraud: Labels, scores: Scores, *, nominal: Mapping[int, int] = ALL_NUMERIC
 ) -> list[Finding]:
-    """What is wrong with a fitted detector's `scores` [rows] of held-out rows `X` [rows, columns] labelled `fraud`.
+    """Findings about a fitted detector's `scores` [rows] of held-out rows `X` [rows, columns] labelled `fraud`.
 
-    Not a number (also for rows that lack a value), constant or collapsed, pointing the wrong way, or dependent on the
-    order of rows. Costs about three scorings of at most 1,000 rows.
+    Scores may be not finite (also with a value missing), constant or collapsed, point the wrong way, or depend on
+    the order of rows. Costs about three scorings of at most 1,000 rows.
 
     >>> from shroff.detect.rules import Rules
     >>> X = np.zeros((4, 1), dtype=np.float32)
@@ -62,15 +63,15 @@ def examine_scores(
     if not np.isfinite(scores).all():
         return [_broken(detector, int(np.count_nonzero(~np.isfinite(scores))), "held-out rows")]
     patient = _Patient(detector, X, fraud, scores, nominal)
-    return [Finding(check, sentence) for check, look in _LOOKS.items() for sentence in look(patient)]
+    return [Finding(check, sentence) for check, run in _CHECKS.items() for sentence in run(patient)]
 
 
 def seed_variance(
     detector: Detector, X: Matrix, y: Labels, held: Matrix, scores: Scores, *, nominal: Mapping[int, int] = ALL_NUMERIC
 ) -> list[Finding]:
-    """Whether another seed, learning from the same rows, finds the same held-out rows most suspicious.
+    """Whether another seed finds the same held-out rows most suspicious.
 
-    Costs one more fit. `scores` are those of `held` by the detector as it is. Detectors without a seed pass.
+    Costs one more fit. `scores` are the fitted detector's scores of `held`. Detectors without a seed pass.
     """
     if "seed" not in detector.get_params(deep=False):
         return []
@@ -79,7 +80,7 @@ def seed_variance(
     count = max(1, len(held) // 100)
     agreed = _top(scores, count) & _top(again, count)
     share = float(agreed.sum()) / count
-    if share >= _AGREEMENT:
+    if share >= _AGREEMENT_SHARE:
         return []
     sentence = (
         f"expected {detector.name} with another seed to find mostly the same payments most suspicious, got {share:.0%} "
@@ -103,7 +104,7 @@ def _broken(detector: Detector, count: int, where: str) -> Finding:
 
 
 def _gaps(patient: _Patient) -> Iterator[str]:
-    """A live payment may lack any number, also one that training rows never lacked."""
+    """A live payment may lack any number, even one that was never missing in training."""
     rows = patient.X[patient.some[:: max(1, len(patient.some) // 100)]]
     for column in range(patient.X.shape[1]):
         if column in patient.nominal:
@@ -118,14 +119,14 @@ def _gaps(patient: _Patient) -> Iterator[str]:
 def _constant(patient: _Patient) -> Iterator[str]:
     scores, rules = patient.scores, bool(patient.detector.conditions)
     low, high = np.quantile(scores, (0.0, 1.0) if rules else (0.005, 0.995))
-    if high - low > _FLAT * max(float(np.abs(scores).max()), np.finfo(np.float64).tiny) and high > low:
+    if high - low > _COLLAPSED_RANGE * max(float(np.abs(scores).max()), np.finfo(np.float64).tiny) and high > low:
         return
     if scores.min() == scores.max():
         advice = "write rules that hold for some payments" if rules else "check its inputs and parameters"
-        yield f"expected {patient.name} to tell payments apart, got the same score for all {len(scores):,}: {advice}"
+        yield f"expected {patient.name} to separate payments, got the same score for all {len(scores):,}: {advice}"
     elif not rules:
         yield (
-            f"expected {patient.name} to tell payments apart, got all but the same score for 99 % of them: the network "
+            f"expected {patient.name} to separate payments, got all but the same score for 99 % of them: the network "
             "has collapsed, so lower its learning rate or its regularisation"
         )
 
@@ -148,19 +149,20 @@ def _direction(patient: _Patient) -> Iterator[str]:
 def _order(patient: _Patient) -> Iterator[str]:
     rows, scores, score = patient.X[patient.some], patient.scores[patient.some], patient.detector.score
     order, few = np.random.default_rng(0).permutation(len(rows)), min(20, len(rows))
-    if not np.allclose(score(rows[order]), scores[order], rtol=_CLOSE, atol=_CLOSE):
+    close = partial(np.allclose, rtol=_TOLERANCE, atol=_TOLERANCE)
+    if not close(score(rows[order]), scores[order]):
         how = "in another order"
-    elif not np.allclose([score(rows[at : at + 1])[0] for at in range(few)], scores[:few], rtol=_CLOSE, atol=_CLOSE):
+    elif not close([score(rows[at : at + 1])[0] for at in range(few)], scores[:few]):
         how = "alone"
     else:
         return
     yield (
         f"expected {patient.name} to score a row by itself, got other scores {how}: a score must not depend on the "
-        "rows beside it"
+        "other rows"
     )
 
 
-_LOOKS: Mapping[str, Callable[[_Patient], Iterable[str]]] = {
+_CHECKS: Mapping[str, Callable[[_Patient], Iterable[str]]] = {
     "not_a_number": _gaps,
     "constant": _constant,
     "direction": _direction,

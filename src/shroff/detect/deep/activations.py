@@ -1,4 +1,4 @@
-"""Activation functions, with their derivatives for penalties on a network's slope."""
+"""Activation functions, with the derivatives that gradient penalties need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAK = float(np.float32(0.1))
 
 
 class Activation(NamedTuple):
-    """A function of one unit, in every engine, and its derivative in training."""
+    """A function of one unit in every engine, and its derivative for training."""
 
     formula: Callable[[Ops, Tensor], Tensor]
     slope: Callable[[TrainingOps, Tensor], Tensor]

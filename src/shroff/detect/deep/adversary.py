@@ -1,4 +1,4 @@
-"""Generator and discriminator: what each of them minimises."""
+"""The losses of generator and discriminator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from shroff.detect.deep.training import LearningTask
 from shroff.detect.network import Arrays, Dense
 
 
-class Loss(NamedTuple):
-    """A game: what the discriminator minimises of real and unreal logits, and the generator of its own."""
+class GameLoss(NamedTuple):
+    """The loss of the discriminator over real and unreal logits, and that of the generator over its own."""
 
     discriminator: Callable[[TrainingOps, Tensor, Tensor], Tensor]
     generator: Callable[[TrainingOps, Tensor], Tensor]
@@ -32,28 +32,28 @@ def _squares(ops: TrainingOps, real: Tensor, unreal: Tensor) -> Tensor:
 
 
 LOSSES = {
-    "cross_entropy": Loss(_entropy, lambda ops, unreal: ops.mean(ops.softplus(-unreal))),
-    "least_squares": Loss(_squares, lambda ops, unreal: ops.mean(ops.square(unreal - 1.0))),
-    "wasserstein_gp": Loss(
+    "cross_entropy": GameLoss(_entropy, lambda ops, unreal: ops.mean(ops.softplus(-unreal))),
+    "least_squares": GameLoss(_squares, lambda ops, unreal: ops.mean(ops.square(unreal - 1.0))),
+    "wasserstein_gp": GameLoss(
         lambda ops, real, unreal: ops.mean(unreal) - ops.mean(real), lambda ops, unreal: -ops.mean(unreal)
     ),
-    "fence": Loss(_entropy, lambda ops, unreal: ops.mean(ops.square(ops.sigmoid(unreal) - _FENCE))),
+    "fence": GameLoss(_entropy, lambda ops, unreal: ops.mean(ops.square(ops.sigmoid(unreal) - _FENCE_PROBABILITY))),
 }
 """Goodfellow et al., 2014; Mao et al., 2017; Gulrajani et al., 2017; Ngo et al., 2019."""
 
-_FENCE = 0.5
-"""How real the generator's rows should look: just not decided."""
+_FENCE_PROBABILITY = 0.5
+"""The probability of being real that the generator aims at: undecided, so its rows lie at the border."""
 
-_DISPERSION = 1.0
-_PENALTY = 10.0
-_SMALLEST_BLUR = 0.1
-_LARGEST_BLUR = 3.0
-_TINY = 1e-3
+_DISPERSION_WEIGHT = 1.0
+_GRADIENT_PENALTY_WEIGHT = 10.0
+_SMALLEST_BLUR_STD = 0.1
+_LARGEST_BLUR_STD = 3.0
+_EPSILON = 1e-3
 
 
 @dataclass(frozen=True)
 class Adversaries(LearningTask):
-    """One step of the game: each network sees the others as they are, and all take a step at once."""
+    """One step of the game: every network is updated at once, against the current weights of the others."""
 
     name: ClassVar[str] = "adversaries"
     loss_type: str = field(kw_only=True)
@@ -67,11 +67,11 @@ class Adversaries(LearningTask):
     rebuild: bool = field(kw_only=True)
 
     def initial(self) -> Arrays:
-        """The discriminator's last layer: real at energies below a normal row's, unreal above."""
+        """The discriminator's last layer: real at energies below a typical normal row's, unreal above."""
         return {"head/kernel": np.full((1, 1), -4.0, np.float32), "head/bias": np.full((1, 1), 4.0, np.float32)}
 
     def trains(self, name: str) -> bool:
-        """All kernels and biases, but the encoder's only where it is wanted."""
+        """All kernels and biases; the encoder's only with reconstruction."""
         return super().trains(name) and (self.rebuild or not name.startswith("encoder/"))
 
     def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
@@ -86,12 +86,12 @@ class Adversaries(LearningTask):
         return loss + self._rebuild(ops, weights, real) if self.rebuild else loss
 
     def _unreal(self, ops: TrainingOps, real: Tensor, made: Tensor, shock: Tensor) -> Tensor:
-        """Rows of the generator, or in their place real ones with noise on them."""
+        """The generator's rows, a share of them replaced by real rows with noise."""
         if not self.blur:
             return made
         log_size, choice = ops.split(ops.uniform(real, 2), 1)
-        span = float(np.log(_LARGEST_BLUR / _SMALLEST_BLUR))
-        blurred = real + ops.exp(log_size * span + float(np.log(_SMALLEST_BLUR))) * shock
+        span = float(np.log(_LARGEST_BLUR_STD / _SMALLEST_BLUR_STD))
+        blurred = real + ops.exp(log_size * span + float(np.log(_SMALLEST_BLUR_STD))) * shock
         return made + ops.positive(self.blur - choice) * (blurred - made)
 
     def _logit(self, ops: TrainingOps, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:
@@ -104,18 +104,18 @@ class Adversaries(LearningTask):
         z, _ = ops.unstack(both, rows)
         loss = LOSSES[self.loss_type].discriminator(ops, *logits) + self.guard * shrinkage(ops, z, self.spread)
         if self.loss_type == "wasserstein_gp":
-            loss = loss + _PENALTY * self._steepness(ops, weights, real, unreal)
+            loss = loss + _GRADIENT_PENALTY_WEIGHT * self._steepness(ops, weights, real, unreal)
         return loss
 
     def _steepness(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
-        """(gradient's length - 1)^2 at points between real and unreal rows."""
+        """The gradient penalty: (length of the gradient - 1)² at points between real and unreal rows."""
         share = ops.uniform(real, 1)
         between = share * real + (1.0 - share) * unreal[: real.shape[0]]
         z = self.features.train(ops, weights, between, keep=False)
         ratio = self.centres.distance(ops, z) / self.centres.typical
         above = self.centres.distance_slope(ops, z) / (self.centres.typical * (1.0 + ratio))
         gradient = self.features.slope(ops, weights, between, above) * weights["head/kernel"]
-        length = ops.sqrt(ops.row_sum(ops.square(gradient)) + _TINY**2)
+        length = ops.sqrt(ops.row_sum(ops.square(gradient)) + _EPSILON**2)
         return ops.mean(ops.square(length - 1.0))
 
     def _generate(self, ops: TrainingOps, weights: Mapping[str, Tensor], made: Tensor) -> Tensor:
@@ -124,8 +124,8 @@ class Adversaries(LearningTask):
         loss = LOSSES[self.loss_type].generator(ops, logit)
         if self.loss_type == "fence":
             off = made - ops.column_mean(made)
-            apart = ops.mean(ops.sqrt(ops.row_sum(ops.square(off)) + _TINY))
-            loss = loss + _DISPERSION / (apart + _TINY)
+            apart = ops.mean(ops.sqrt(ops.row_sum(ops.square(off)) + _EPSILON))
+            loss = loss + _DISPERSION_WEIGHT / (apart + _EPSILON)
         return loss
 
     def _rebuild(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor) -> Tensor:
@@ -135,5 +135,5 @@ class Adversaries(LearningTask):
 
 
 def _frozen(ops: TrainingOps, weights: Mapping[str, Tensor], *networks: str) -> dict[str, Tensor]:
-    """The weights of some networks as the others see them."""
+    """The weights of some networks as constants, so that no gradient reaches them."""
     return {name: ops.stop_gradient(value) for name, value in weights.items() if name.startswith(networks)}

@@ -1,4 +1,4 @@
-"""Many centres in place of one, and a row's soft distance to them."""
+"""Centres of normal rows in a latent space, and a row's soft distance to them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from shroff.detect.arrays import Floats, Rows
 from shroff.detect.deep.ops import FLOOR, Ops, Tensor, TrainingOps, log_ratio
 
 _BANDWIDTH = 16.0
-_WIDEST = 2.0
-_MAX_ROWS = 20_000
+"""Temperature as a multiple of the typical squared distance per dimension."""
+_MOST_TYPICAL_DISTANCES = 2.0
+"""Limit of the temperature, in typical squared distances."""
+_MOST_CLUSTERED_ROWS = 20_000
 _SCALE_ROWS = 4_096
-"""Rows, evenly spaced, of which a median is taken."""
+"""Evenly spaced rows whose median distance is the typical one."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Centres:
     """k-means centres of normal rows in a latent space, with the share of rows at each.
 
     `distance` is the squared distance to the centres by a soft minimum, `-t log sum_j share_j exp(-|z - c_j|^2 / t)`:
-    the negative log-likelihood, but for a constant, of a mixture of round Gaussians. The temperature `t` is a fixed
-    multiple of a normal row's usual squared distance per dimension. With one centre it is the squared distance itself.
+    up to a constant, the negative log-likelihood of a mixture of round Gaussians. The temperature `t` is a fixed
+    multiple of a normal row's typical squared distance per dimension. With one centre it is the squared distance.
     """
 
     points: Floats
@@ -38,9 +40,13 @@ class Centres:
 
     @classmethod
     def learn(cls, latent: Rows, count: int, *, seed: int) -> Self:
-        """At most `count` centres of the rows `latent` [rows, width], four rows each at least."""
+        """At most `count` centres of the rows `latent` [rows, width], with at least four rows each."""
         rng = np.random.default_rng(seed)
-        rows = latent if len(latent) <= _MAX_ROWS else latent[rng.choice(len(latent), _MAX_ROWS, replace=False)]
+        rows = (
+            latent
+            if len(latent) <= _MOST_CLUSTERED_ROWS
+            else latent[rng.choice(len(latent), _MOST_CLUSTERED_ROWS, replace=False)]
+        )
         count = max(1, min(count, len(rows) // 4))
         if count == 1:
             return cls.around(rows, rows.mean(axis=0, keepdims=True, dtype=np.float64), np.ones(1))
@@ -50,11 +56,11 @@ class Centres:
 
     @classmethod
     def around(cls, latent: Rows, points: Floats, shares: Floats) -> Self:
-        """Given centres, with the scales that fit the rows `latent`."""
+        """Centres at `points`, with the scales of the rows `latent`."""
         rows = latent[:: ceil(len(latent) / _SCALE_ROWS)].astype(np.float64)
         gaps = _squared(rows, points).min(axis=1)
         typical = max(float(np.median(gaps)), FLOOR)
-        temperature = typical * min(_BANDWIDTH / points.shape[1], _WIDEST)
+        temperature = typical * min(_BANDWIDTH / points.shape[1], _MOST_TYPICAL_DISTANCES)
         return cls(points, np.log(shares)[None, :], temperature, typical)
 
     def scaled_to(self, latent: Rows) -> Self:
@@ -69,7 +75,7 @@ class Centres:
         return ops.relu(ops.subtract(own, ops.multiply(total, ops.constant(self.temperature))))
 
     def _nearness(self, ops: Ops, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The log of each centre's term but for the row's own length, less the largest, and the largest."""
+        """Each centre's log term less the largest (log-sum-exp must not overflow), and the largest; without |z|²."""
         toward = (2.0 / self.temperature) * self.points.T
         level = self.log_share - (self.points**2).sum(axis=1)[None, :] / self.temperature
         near = ops.add(ops.matmul(z, ops.constant(toward)), ops.constant(level))
@@ -84,7 +90,7 @@ class Centres:
         return 2.0 * (z - nearby)
 
     def suspicion(self, ops: Ops, z: Tensor) -> Tensor:
-        """log(1 + distance / typical): without a unit, and tame where payments are wildly far."""
+        """log(1 + distance / typical): without a unit, and moderate for extreme payments."""
         return log_ratio(ops, self.distance(ops, z), self.typical)
 
 

@@ -1,4 +1,4 @@
-"""What the detectors that learn normal payments have in common: rows in, scores and graphs out."""
+"""The base of the neural detectors: they learn normal payments and give scores and graphs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 Input: TypeAlias = Callable[[], tuple[npt.ArrayLike, npt.ArrayLike | None]]
 """Reads rows when asked: `X` [rows, columns] and `y` [rows] or None."""
 
-_CHUNK = 8192
-_HELD = 0.1
+_SCORED_ROWS = 8192
+_HELD_OUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `train_and_evaluate` found on the evaluation rows; the mean scores are of normal and of fraud rows."""
+    """The figures of `train_and_evaluate` on the evaluation rows, with mean scores of normal and fraud rows."""
 
     rows: int
     frauds: int
@@ -49,27 +49,27 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Study:
-    """The rows to learn from, as a network reads them, and where a run is kept."""
+    """The encoded rows to learn from, and the folder that keeps a run."""
 
     normal: Rows
     held: Rows
     fraud: Rows
     folder: Path | None
     stream: RowStream | None = None
-    """Where `normal` is only a sample: all normal rows, batch by batch."""
+    """All normal rows, batch by batch, where `normal` is only a sample of them."""
 
     @property
     def tables(self) -> dict[str, Rows]:
-        """The normal rows, and the known frauds where there are any."""
+        """The normal rows, and the known frauds if there are any."""
         return {"normal": self.normal} | ({"fraud": self.fraud} if len(self.fraud) else {})
 
     @property
     def held_tables(self) -> dict[str, Rows]:
-        """Held-out normal rows to watch the loss on, if there are any."""
+        """The held-out normal rows, for early stopping, if there are any."""
         return {"normal": self.held} if len(self.held) else {}
 
     def learn(self, task: LearningTask, weights: Arrays, training: Training) -> Arrays:
-        """The weights after training, from the finished phase's file if the run was killed after it."""
+        """The weights after training; read from the phase's file if an interrupted run had finished it."""
         if self.folder is None:
             return library.learn(task, weights, training, stream=self.stream)
         done = self.folder / f"{task.name}.npz"
@@ -77,9 +77,9 @@ class Study:
             with np.load(done) as kept:
                 return {name.replace("|", "/"): kept[name] for name in kept.files}
         learned = library.learn(task, weights, training, self.folder, stream=self.stream)
-        part = done.with_suffix(".part.npz")
-        np.savez(part, **{name.replace("/", "|"): array for name, array in learned.items()})  # type: ignore[arg-type]
-        part.replace(done)
+        unfinished = done.with_suffix(".part.npz")
+        np.savez(unfinished, **{name.replace("/", "|"): array for name, array in learned.items()})  # type: ignore[arg-type]
+        unfinished.replace(done)
         return learned
 
 
@@ -110,15 +110,15 @@ class NeuralDetector(Detector):
         nominal: Mapping[int, int] = ALL_NUMERIC,
         folder: str | Path | None = None,
     ) -> Evaluation:
-        """`fit` on the rows of one input, then judge the scores of the other's, which needs labels of both kinds.
+        """`fit` on the rows of one input and evaluate on those of the other, which needs labels of both classes.
 
         An input is a function that reads rows, or a Parquet file (a path, or `Parquet` where its label column is not
         called `label`) that may be larger than memory: it is streamed, and an epoch is one pass over it. Where
-        `TF_CONFIG` names several workers, each runs this call with the same arguments and learns from batches of its
-        own; all end with the same network (a folder is then one worker's own).
+        `TF_CONFIG` names several workers, each runs this call with the same arguments and draws its own batches; all
+        end with the same network (and each needs its own folder).
 
-        With a folder the run is saved after every epoch: the same call after a kill goes on where it was, a call after
-        the end learns nothing anew, and `tensorboard --logdir FOLDER/logs` shows the losses. Raises ConfigurationError
+        With a folder the run is saved after every epoch: the same call resumes an interrupted run, a call after the end
+        only evaluates, and `tensorboard --logdir FOLDER/logs` shows the losses. Raises ConfigurationError
         for a folder that holds another run.
         """
         place = None if folder is None else Path(folder)
@@ -177,7 +177,7 @@ class NeuralDetector(Detector):
         self.n_features_in_ = columns
 
     def _farthest(self, rows: Rows) -> float:
-        """The squared length of encoded rows beyond which they are taken for frauds that nobody has found."""
+        """The squared length beyond which encoded rows are left out as unlabelled frauds."""
         if not 0.0 <= self.contamination < 0.5:
             raise ConfigurationError(f"expected contamination from 0 to below 0.5, got {self.contamination}")
         return float(np.quantile(_length(rows), 1.0 - self.contamination)) if self.contamination else np.inf
@@ -186,7 +186,7 @@ class NeuralDetector(Detector):
         if not self.patience:
             return rows, rows[:0]
         order = np.random.default_rng(self.seed).permutation(len(rows))
-        held = max(1, int(len(rows) * _HELD))
+        held = max(1, int(len(rows) * _HELD_OUT_SHARE))
         return rows[order[held:]], rows[order[:held]]
 
     def _training(self, epochs: int, *, max_steps: int = 40) -> Training:
@@ -218,12 +218,12 @@ class NeuralDetector(Detector):
         """Encoded rows [rows, width] to scores [rows, 1]."""
 
     def score(self, X: Matrix) -> Scores:
-        """The raw score of each row, float64 [rows]; `log(1 + ...)` of a distance, so it is never below 0."""
+        """The score of each row, float64 [rows]: log(1 + a distance), from 0."""
         matrix = scoring_matrix(self, X)
         ops = NumpyOps()
         parts = [
-            self._formula(ops, self.inputs_.formula(ops, matrix[at : at + _CHUNK].astype(np.float64)))[:, 0]
-            for at in range(0, len(matrix), _CHUNK)
+            self._formula(ops, self.inputs_.formula(ops, matrix[at : at + _SCORED_ROWS].astype(np.float64)))[:, 0]
+            for at in range(0, len(matrix), _SCORED_ROWS)
         ]
         return np.concatenate(parts) if parts else np.empty(0)
 

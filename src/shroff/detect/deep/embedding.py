@@ -1,4 +1,4 @@
-"""A residual embedding: distances as they are, plus what a network learns."""
+"""A residual embedding: a fixed map that keeps distances, plus a learned network."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shroff.detect.network import Arrays, Dense, Weights
 class Embedding:
     """`x Q + network(x)` with a fixed `Q` of orthonormal columns, or `network(x)` alone without `residual`.
 
-    `Q` is the identity where the row fits, so the untrained embedding keeps distances, and no training can collapse it
-    to a point: the network would have to rebuild `-x Q`.
+    `Q` is the identity where the row fits, so the untrained embedding keeps distances, and training cannot collapse it
+    to a point: the network would have to learn `-x Q`.
     """
 
     network: Dense
@@ -34,11 +34,11 @@ class Embedding:
         return self._with(ops, weights, x, self.network.formula(ops, weights, x))
 
     def train(self, ops: TrainingOps, weights: Weights, x: Tensor, *, keep: bool = True) -> Tensor:
-        """The same in a training step."""
+        """`formula` in a training step."""
         return self._with(ops, weights, x, self.network.train(ops, weights, x, keep=keep))
 
     def train_both(self, ops: TrainingOps, weights: Weights, kept: Tensor, other: Tensor) -> Tensor:
-        """The same for two batches, one above the other; statistics are each batch's own, and only `kept`'s remain."""
+        """`train` for two stacked batches: each has its own statistics, and only those of `kept` are learned."""
         if not self.network.batch_norm:
             return self.train(ops, weights, ops.stack([kept, other]))
         return ops.stack([self.train(ops, weights, kept), self.train(ops, weights, other, keep=False)])
@@ -57,7 +57,7 @@ class Embedding:
 
 
 def latent(embedding: Embedding, weights: Arrays, rows: Rows) -> Rows:
-    """Where the embedding puts encoded rows."""
+    """The embedding of encoded rows."""
     ops = NumpyOps()
     exact = {name: ops.constant(array) for name, array in weights.items()}
     placed: Rows = embedding.formula(ops, exact, ops.constant(rows)).astype(np.float32)
@@ -65,27 +65,27 @@ def latent(embedding: Embedding, weights: Arrays, rows: Rows) -> Rows:
 
 
 def first_gain(residual: bool) -> float:
-    """Gain of the last layer's first weights: small where a network only adds to what is there."""
+    """Gain of the last layer's initial weights: small where the network adds to a fixed map."""
     return 0.1 if residual else 1.0
 
 
 def spread(placed: Rows) -> Rows:
     """Standard deviation of each latent direction, [1, width]."""
-    first: Rows = np.maximum(placed.std(axis=0, keepdims=True), _TINY)
+    first: Rows = np.maximum(placed.std(axis=0, keepdims=True), _SMALLEST_SPREAD)
     return first
 
 
 def shrinkage(ops: TrainingOps, z: Tensor, first: Rows) -> Tensor:
-    """By how much the batch's latent directions are narrower than their `first` spread, as a mean share.
+    """The mean share by which the batch's latent directions are narrower than their `first` spread.
 
     Variance against collapse: Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class
     Classification, 2020.
     """
     variance = ops.column_mean(ops.square(z - ops.column_mean(z)))
-    return ops.mean(ops.relu(1.0 - ops.sqrt(variance + _TINY**2) * ops.constant(1.0 / first)))
+    return ops.mean(ops.relu(1.0 - ops.sqrt(variance + _SMALLEST_SPREAD**2) * ops.constant(1.0 / first)))
 
 
-_TINY = 1e-3
+_SMALLEST_SPREAD = 1e-3
 
 
 def _orthonormal(rng: np.random.Generator, inputs: int, outputs: int) -> Rows:

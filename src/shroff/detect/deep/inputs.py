@@ -1,4 +1,4 @@
-"""From a detector's matrix to what a network reads: standardised numbers, gaps, one-hot codes."""
+"""From a detector's matrix to a network's inputs: scaled numbers, missing indicators, one-hot codes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Scaling = Literal["z-score", "quantile"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """How each column of `X` enters, learned from normal rows.
+    """The encoding of each column of `X`, learned from normal rows.
 
-    A numeric column is standardised by its mean and standard deviation, or scored by its quantiles; with
-    `side="upper"` all below 0 is then 0. A missing value becomes 0, and a column that had missing values gets an
-    indicator beside it. A nominal column becomes one-hot codes, scaled so that two rows
-    drawn at random differ by it as much as by a numeric column: the network's first layer learns the embedding.
+    A numeric column is standardised by mean and standard deviation, or scored by its quantiles; `side="upper"` then
+    raises values below 0 to 0. A missing value becomes 0, and a column that had missing values in training gets a
+    missing indicator. A nominal column becomes one-hot, scaled so that two random rows differ by it as much as by a
+    numeric column: the network's first layer learns the embedding.
 
     >>> inputs = Inputs.learn(np.array([[1.0, 0], [3.0, 1]], dtype=np.float32), {1: 2})
     >>> inputs.width, inputs.encode(np.array([[3.0, 1]], dtype=np.float32)).round(3).tolist()
@@ -39,7 +39,7 @@ class Inputs:
     tables: Mapping[int, Floats]
     """Nominal column to its scaled one-hot codes [codes, codes]."""
     quantiles: Quantiles | None = None
-    """In place of mean and deviation."""
+    """Replaces mean and standard deviation with `scaling="quantile"`."""
     side: Side = "both"
 
     @classmethod
@@ -48,7 +48,7 @@ class Inputs:
         return cls.over(lambda: iter([matrix]), matrix.shape[1], nominal)
 
     def read_as(self, scaling: Scaling, side: Side, rows: Matrix) -> Self:
-        """The same with another scaling, its quantiles those of `rows`; raises ConfigurationError for unknown ones."""
+        """The same inputs with another scaling, by quantiles of `rows`; raises ConfigurationError if unknown."""
         if scaling not in ("z-score", "quantile") or side not in ("both", "upper"):
             raise ConfigurationError(
                 f"expected scaling 'z-score' or 'quantile' and side 'both' or 'upper', got `{scaling}` and `{side}`"
@@ -58,7 +58,7 @@ class Inputs:
 
     @classmethod
     def over(cls, read: Callable[[], Iterator[Matrix]], columns: int, nominal: Mapping[int, int]) -> Self:
-        """The same from rows that come piece by piece, read twice: for the means, then for the deviations from them."""
+        """The same from a stream of rows, read twice: for the means, then for the deviations from them."""
         numeric = tuple(column for column in range(columns) if column not in nominal)
         count, total, square = (np.zeros(len(numeric)) for _ in range(3))
         codes = {column: np.zeros(nominal[column]) for column in sorted(nominal)}
@@ -79,14 +79,14 @@ class Inputs:
         return cls(
             numeric=numeric,
             mean=mean,
-            inverse_std=1.0 / np.where(std > _CONSTANT * np.maximum(1.0, np.abs(mean)), std, 1.0),
+            inverse_std=1.0 / np.where(std > _CONSTANT_SHARE * np.maximum(1.0, np.abs(mean)), std, 1.0),
             gaps=tuple(int(at) for at in np.flatnonzero(count < rows)),
             tables={column: _one_hot(seen / rows) for column, seen in codes.items()},
         )
 
     @property
     def width(self) -> int:
-        """How many numbers the network reads per row."""
+        """Number of network inputs per row."""
         return len(self.numeric) + len(self.gaps) + sum(len(table) for table in self.tables.values())
 
     def formula(self, ops: Ops, x: Tensor) -> Tensor:
@@ -113,15 +113,15 @@ class Inputs:
         return encoded
 
 
-_CONSTANT = 1e-7
-"""A float32 column that varies by less than this share of its mean is constant but for rounding."""
+_CONSTANT_SHARE = 1e-7
+"""A float32 column that varies by less than this share of its mean varies only by rounding."""
 
 
 def _one_hot(shares: Floats) -> Floats:
     spread = 1.0 - float((shares**2).sum())
-    scale = float(np.sqrt(spread)) if spread > _SINGLE else 1.0
+    scale = float(np.sqrt(spread)) if spread > _SINGLE_CODE_SPREAD else 1.0
     return np.eye(len(shares), dtype=np.float64) / scale
 
 
-_SINGLE = 1e-3
-"""Below this spread a nominal column is all but constant: its codes are not blown up."""
+_SINGLE_CODE_SPREAD = 1e-3
+"""Below this spread a nominal column is nearly constant, and scaling would inflate its codes."""

@@ -1,4 +1,4 @@
-"""Keras: the only file that imports it. Which backend Keras runs on is Keras' own setting (`KERAS_BACKEND`)."""
+"""Keras, which only this file imports. `KERAS_BACKEND`, Keras' own setting, chooses the backend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shroff.errors import ConfigurationError, MissingExtra
 
 
 def _keras() -> Any:
-    # TensorFlow announces its build on standard error unless told otherwise before it loads
+    # silences TensorFlow's build notice on standard error; must be set before it loads
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return import_module("keras")
@@ -32,7 +32,7 @@ def _keras() -> Any:
 
 
 class KerasOps:
-    """A formula in Keras, in single precision to train and in double precision to export."""
+    """A formula in Keras: single precision to train, double precision to export."""
 
     def __init__(self, *, dtype: str = "float32", seeds: Any = None) -> None:
         self._keras, self._dtype, self._seeds = _keras(), dtype, seeds
@@ -59,7 +59,7 @@ class KerasOps:
         return self._keras.ops.matmul(a, b)
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
-        # not ops.add: Keras 3.15 adds a column [n, 1] to a matrix [n, n] as if it were a row
+        # not ops.add: Keras 3.15 broadcasts a column [n, 1] over a matrix [n, n] as if it were a row
         return self._keras.ops.convert_to_tensor(a) + self._keras.ops.convert_to_tensor(b)
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class KerasOps:
         return self._keras.ops.sigmoid(x)
 
     def row_sum(self, x: Tensor) -> Tensor:
-        # TensorFlow's gradient of a sum is nine nodes to build, that of a product one
+        # as a matrix product: TensorFlow builds one gradient node for it, and nine for a sum
         return self._keras.ops.matmul(x, self.constant(np.ones((x.shape[1], 1))))
 
     def row_max(self, x: Tensor) -> Tensor:
@@ -158,10 +158,10 @@ class KerasOps:
 
 
 def _learner(task: LearningTask, weights: Arrays, training: Training, steps: int, *, streamed: bool) -> Any:
-    """A Keras model whose one step is a whole epoch: every batch is drawn inside it, so it never leaves the backend.
+    """A Keras model whose one step is a whole epoch: it draws every batch itself, so nothing leaves the backend.
 
-    All that is learned lies in one variable: an optimizer's work for it is then one operation of each kind, not one for
-    each of a dozen small matrices, and building the graph takes a third of the time.
+    All learned weights share one variable: the optimizer then runs one operation of each kind instead of a dozen on
+    small matrices, and the graph builds in a third of the time.
     """
     keras = _keras()
     learned = {
@@ -246,10 +246,10 @@ def learn(
     *,
     stream: RowStream | None = None,
 ) -> Arrays:
-    """The weights that minimise the task's loss, from `weights` on; its normal rows come from `stream` if given.
+    """Train `weights` to minimise the task's loss; its normal rows come from `stream` if given.
 
-    With a folder, every epoch is saved there and a killed run goes on where it was; the losses are written for
-    TensorBoard. Raises MissingExtra without Keras, ConfigurationError for an optimizer that Keras does not have.
+    With a folder, every epoch is saved there, an interrupted run resumes, and TensorBoard reads the losses. Raises
+    MissingExtra without Keras, ConfigurationError for an optimizer that Keras does not have.
     """
     if training.epochs == 0:
         return weights
@@ -272,7 +272,7 @@ def _learn(
     steps = _steps(task, training, stream, _crew(keras))
     learner = _learner(task, weights, training, steps, streamed=stream is not None)
     whole = keras.backend.backend() == "tensorflow"
-    # PyTorch's backend knows single steps only
+    # only JAX runs several steps per call; PyTorch takes single steps
     together = steps if keras.backend.backend() == "jax" and stream is None else 1
     learner.compile(
         optimizer=_optimizer(keras, training, steps), loss=None, steps_per_execution=together, jit_compile=False
@@ -300,7 +300,7 @@ def _ticks(calls: int, whole: bool) -> Any:
 
 
 def _steps(task: LearningTask, training: Training, stream: RowStream | None, crew: Crew | None) -> int:
-    """Steps of an epoch: enough of those in memory, one pass over a stream by all workers together."""
+    """Steps of an epoch: by rows in memory, or one pass over a stream shared by all workers."""
     if stream is None:
         return training.steps(len(task.tables["normal"]))
     return max(training.min_steps, stream.rows // (training.batch_size * (1 if crew is None else crew.size)))
@@ -310,7 +310,10 @@ def _optimizer(keras: Any, training: Training, steps: int) -> Any:
     pace = keras.optimizers.schedules.CosineDecay(training.learning_rate, steps * training.epochs)
     try:
         return keras.optimizers.get(
-            {"class_name": training.optimizer, "config": {"learning_rate": pace, "global_clipnorm": _CLIP}}
+            {
+                "class_name": training.optimizer,
+                "config": {"learning_rate": pace, "global_clipnorm": _GRADIENT_NORM_LIMIT},
+            }
         )
     except ValueError as error:
         raise ConfigurationError(
@@ -318,7 +321,7 @@ def _optimizer(keras: Any, training: Training, steps: int) -> Any:
         ) from error
 
 
-_CLIP = 10.0
+_GRADIENT_NORM_LIMIT = 10.0
 
 
 def _callbacks(keras: Any, learner: Any, task: LearningTask, training: Training, folder: Path | None) -> list[Any]:
@@ -345,20 +348,21 @@ def _logs(keras: Any, folder: Path) -> Any:
 
 
 def _reseed(keras: Any, learner: Any, seed: int) -> Any:
-    # checkpoints leave out where the random draws are: an epoch's are counted from its number
+    # checkpoints do not keep the random state: each epoch sets its own from its number
     def begin(epoch: int, logs: object = None) -> None:
         mine = 0 if learner.crew is None else learner.crew.index
-        learner.seeds.state.assign(np.array([seed + mine * _APART, epoch * _DRAWS], dtype=np.uint32))
+        learner.seeds.state.assign(
+            np.array([seed + mine * _WORKER_SEED_STEP, epoch * _DRAWS_PER_EPOCH], dtype=np.uint32)
+        )
 
     return keras.callbacks.LambdaCallback(on_epoch_begin=begin)
 
 
-_DRAWS = 100_000
-"""More random draws than an epoch makes."""
+_DRAWS_PER_EPOCH = 100_000
+"""An upper bound of an epoch's random draws."""
 
-
-_APART = 1_000_003
-"""Between the seeds of two workers: they draw other batches."""
+_WORKER_SEED_STEP = 1_000_003
+"""Distance between the seeds of two workers, so that they draw different batches."""
 
 
 def save(formula: Formula, folder: Path, *, columns: int) -> None:

@@ -1,4 +1,4 @@
-"""The few operations that a detector's formula is written in, and two engines for them: NumPy and ONNX.
+"""The operations of a detector's formula, and two engines for them: NumPy and ONNX.
 
 Values are matrices [rows, width] or [1, width]. Scores are computed in double precision by both engines, so they agree
 to a rounding error; the third engine, Keras, is in `library`.
@@ -24,7 +24,7 @@ Formula: TypeAlias = "Callable[[Ops, Tensor], Tensor]"
 
 
 class Ops(Protocol):
-    """What scoring needs. `constant` takes a learned array; everything else takes and gives tensors."""
+    """The operations of scoring. `constant` takes a learned array; all others take and give tensors."""
 
     def constant(self, value: npt.ArrayLike) -> Tensor:
         """A learned array."""
@@ -85,7 +85,7 @@ class Ops(Protocol):
 
 
 class TrainingOps(Ops, Protocol):
-    """What training needs besides, where tensors also take + - * / and **. Random draws come from the run's seed."""
+    """The additional operations of training, where tensors also take + - * / and **. Draws follow the run's seed."""
 
     def stop_gradient(self, x: Tensor) -> Tensor:
         """`x` as if it were a constant."""
@@ -278,9 +278,9 @@ class GraphOps:
 
 
 FLOOR = 1e-6
-"""Smallest scale a score is divided by."""
+"""Smallest divisor of a score."""
 
 
 def log_ratio(ops: Ops, x: Tensor, typical: float) -> Tensor:
-    """log(1 + x / typical): without a unit, and tame where payments are wildly far."""
+    """log(1 + x / typical): without a unit, and moderate for extreme payments."""
     return ops.log(ops.add(ops.multiply(x, ops.constant(1.0 / typical)), ops.constant(1.0)))

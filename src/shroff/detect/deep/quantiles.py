@@ -1,4 +1,4 @@
-"""Numbers by their place among the training rows, not by their size."""
+"""Numbers by their rank among the training rows instead of their size."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scipy.stats import norm
 from shroff.detect.arrays import Floats, Matrix
 from shroff.detect.deep.ops import Ops, Tensor
 
-_KNOTS = 65
+_KNOT_COUNT = 65
 
 
 @dataclass(frozen=True, eq=False)
 class Quantiles:
-    """A broken line per column from a value to the normal score of its rank among training rows.
+    """A piecewise linear function per column, from a value to the normal score of its rank among training rows.
 
-    Equal values share the middle of their ranks, so of a flag that is seldom set 0 is about 0 and 1 is what its share
-    says: 2.3 where 2 % of the rows have it. The lines go on beyond the smallest and largest value as they came.
+    Equal values share their middle rank. So a flag of 0 scores about 0, and one of 1 by its share: 2.3 where 2 % of the
+    rows have it. Beyond the smallest and largest value the outer slopes continue.
 
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [100.0]], dtype=np.float32)
     >>> from shroff.detect.deep.ops import NumpyOps
@@ -29,7 +29,7 @@ class Quantiles:
     """
 
     bends: Sequence[tuple[Floats, Floats, float, float]]
-    """By column: where its line bends [1, bends], how much its slope grows there [bends, 1], first height and slope."""
+    """By column: knots [1, bends], the change of slope at each [bends, 1], first height and first slope."""
 
     @classmethod
     def learn(cls, values: Matrix) -> Self:
@@ -50,7 +50,7 @@ class Quantiles:
 def _line(values: Floats) -> tuple[Floats, Floats, float, float]:
     rows = np.sort(values)
     widest = norm.ppf(1.0 - 0.5 / max(len(rows), 1)) if len(rows) > 1 else 0.0
-    places = norm.cdf(np.linspace(-widest, widest, _KNOTS))
+    places = norm.cdf(np.linspace(-widest, widest, _KNOT_COUNT))
     knots = np.unique(np.quantile(rows, places, method="nearest")) if len(rows) else np.zeros(1)
     if len(knots) == 1:
         return knots[None, :], np.zeros((1, 1)), 0.0, 1.0

@@ -1,4 +1,4 @@
-"""Rows that do not fit into memory: a Parquet file read piece by piece."""
+"""Rows that do not fit into memory: a Parquet file, read in chunks."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from shroff.errors import BadFile, DataError
 if TYPE_CHECKING:
     import polars as pl
 
-SAMPLE = 20_000
-"""Rows of a stream kept in memory, for what is not learned batch by batch: centres, scales, rows held out."""
+SAMPLE_ROWS = 20_000
+"""Rows of a stream kept in memory, to learn centres and scales from and to hold out."""
 
 
 @dataclass(frozen=True)
 class Parquet:
     """A Parquet file of detector inputs: numbers, a column per input in the order of the file, missing is null.
 
-    `label` names the column of labels, 0 or 1 (a file without it has only normal rows); `chunk` is how many rows are in
-    memory at a time, about three times over. Raises BadFile for a file that is not there or holds other than numbers.
+    `label` names the column of labels, 0 or 1 (a file without it has only normal rows); `chunk` is the number of rows
+    read at a time, of which memory holds about three copies. Raises BadFile for a missing file or columns that are not
+    numbers.
     """
 
     path: str | Path
@@ -35,7 +36,7 @@ class Parquet:
     chunk: int = 32_768
 
     def chunks(self, *, order: np.random.Generator | None = None) -> Iterator[tuple[Matrix, Labels]]:
-        """`X` [rows, columns] and `y` [rows], piece by piece; in a random order of pieces with `order`."""
+        """`X` [rows, columns] and `y` [rows] in chunks; `order` shuffles the chunks."""
         import polars as pl
 
         scan = self._scan()
@@ -64,17 +65,17 @@ class Parquet:
 
         labels = np.zeros(len(frame), dtype=np.bool_)
         if self.label in frame.columns:
-            told = frame[self.label]
-            if told.null_count() or not told.is_in([0, 1]).all():
+            labelled = frame[self.label]
+            if labelled.null_count() or not labelled.is_in([0, 1]).all():
                 raise DataError(f"{self.path}: expected 0 or 1 in column `{self.label}`, got other values")
-            labels = told.cast(pl.Boolean).to_numpy()
+            labels = labelled.cast(pl.Boolean).to_numpy()
             frame = frame.drop(self.label)
         return frame.cast(pl.Float32).to_numpy(), labels
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over a file found: samples drawn evenly from its normal and its fraud rows, and a digest."""
+    """The result of one pass over a file: even samples of its normal and fraud rows, and a digest."""
 
     normal: Matrix
     fraud: Matrix
@@ -96,7 +97,7 @@ class Survey:
 
 @dataclass
 class _Reservoir:
-    """An even sample of rows that come by: the rows with the smallest of random numbers dealt to all."""
+    """An even sample of a stream of rows: those with the smallest random keys."""
 
     rng: np.random.Generator
     seen: int = 0
@@ -105,7 +106,7 @@ class _Reservoir:
     def offer(self, rows: Matrix) -> None:
         self.seen += len(rows)
         self._kept.append((rows, self.rng.random(len(rows))))
-        if sum(len(keys) for _, keys in self._kept) > 2 * SAMPLE:
+        if sum(len(keys) for _, keys in self._kept) > 2 * SAMPLE_ROWS:
             self._thin()
 
     def rows(self) -> Matrix:
@@ -115,23 +116,23 @@ class _Reservoir:
     def _thin(self) -> None:
         rows = np.concatenate([rows for rows, _ in self._kept])
         keys = np.concatenate([keys for _, keys in self._kept])
-        best = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
+        best = np.sort(np.argsort(keys, kind="stable")[:SAMPLE_ROWS])
         self._kept = [(rows[best], keys[best])]
 
 
 @dataclass(frozen=True)
 class RowStream:
-    """The normal rows of a file as a network reads them; `seed` is of the order of its pieces."""
+    """The encoded normal rows of a file; `seed` orders its chunks."""
 
     source: Parquet
     inputs: Inputs
     rows: int
     seed: int
     limit: float = np.inf
-    """Squared length of an encoded row beyond which it is left out."""
+    """Squared length beyond which an encoded row is left out."""
 
     def encoded(self, epoch: int) -> Iterator[Rows]:
-        """All normal rows once, piece by piece, in an order of pieces that the epoch decides."""
+        """All normal rows once, in chunks whose order follows from the epoch."""
         for X, y in self.source.chunks(order=np.random.default_rng([self.seed, epoch])):
             rows = self.inputs.encode(X[~y]).astype(np.float32)
             yield rows[np.square(rows).sum(axis=1) <= self.limit]

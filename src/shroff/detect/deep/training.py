@@ -1,4 +1,4 @@
-"""How a network learns: what is minimised, on which rows, for how long."""
+"""How a network learns: its loss, its rows, its schedule."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ from shroff.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Training:
-    """epochs: passes over the normal rows (at least `min_steps` and at most `max_steps` steps in all, so that small and
-    large tables learn alike). batch_size: rows per step. learning_rate: of the first step, falling to 0 along a cosine.
-    optimizer: Keras' name. patience: epochs without a better held-out loss before training stops, 0 to never stop.
+    """The schedule of a network's training.
+
+    Attributes:
+        epochs: passes over the normal rows, each of `min_steps` to `max_steps` steps, so that small and large tables
+            train for a similar time.
+        batch_size: rows per step.
+        learning_rate: size of the first step; it falls to 0 along a cosine.
+        optimizer: Keras' name of it.
+        patience: epochs without a lower held-out loss before training stops; 0: never.
+        seed: seed of batches and noise.
+
+    Raises:
+        ConfigurationError: a value out of range.
     """
 
     epochs: int
@@ -47,9 +57,9 @@ class Training:
 
 @dataclass(frozen=True)
 class LearningTask(ABC):
-    """What a network minimises: a loss over batches drawn from tables of rows.
+    """A loss to minimise over batches drawn from tables of rows.
 
-    `tables` has the rows to learn from, `normal` among them; `held` the same for rows held out, or nothing.
+    `tables` has the rows to learn from, `normal` among them; `held` has held-out rows, or is empty.
     """
 
     name: ClassVar[str]
@@ -63,11 +73,11 @@ class LearningTask(ABC):
         """The loss of one batch, [1, 1], without the penalty of the kernels."""
 
     def trains(self, name: str) -> bool:
-        """Whether the weight of that name is learned by gradient."""
+        """Whether the named weight is learned by gradient."""
         return name.endswith(("/kernel", "/bias"))
 
     def penalty(self, ops: TrainingOps, kernels: Tensor) -> Tensor:
-        """The regulariser of the kernels, all their numbers in one row [1, numbers]: [1, 1], or 0."""
+        """The L1 and L2 penalty of all kernels in one row [1, numbers]: [1, 1], or 0."""
         total: Tensor = 0.0
         if self.l1:
             total = total + self.l1 * ops.row_sum(ops.absolute(kernels))

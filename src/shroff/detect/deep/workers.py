@@ -1,4 +1,4 @@
-"""TensorFlow's own parts: an epoch as one function, batches from a stream, workers that learn together."""
+"""The TensorFlow code: an epoch as one function, batches from a stream, workers that train together."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shroff.detect.deep.training import Training
 
 
 class Crew:
-    """The workers that `TF_CONFIG` names, learning together.
+    """The workers that `TF_CONFIG` names, training together.
 
-    Keras 3's `fit` does not run under TensorFlow's MultiWorkerMirroredStrategy, and its own distribution API has JAX
-    only for several hosts. So the strategy only averages gradients: every worker keeps variables of its own, which
-    start alike and take the same steps.
+    Keras 3's `fit` does not run under TensorFlow's MultiWorkerMirroredStrategy, and its own distribution API spans
+    hosts on JAX only. So the strategy only averages gradients: every worker has its own variables, which start equal
+    and take the same steps.
     """
 
     def __init__(self, tensorflow: Any, cluster: Any) -> None:
@@ -36,21 +36,21 @@ class Crew:
         def reduce(own: Tensor) -> Tensor:
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, own)
 
-        # a value without a device has no place to be reduced at
+        # the reduction needs a value with a device
         with tf.device(f"/job:worker/replica:0/task:{self.index}/device:CPU:0"):
             return self._strategy.run(reduce, args=(tf.identity(gradient),))
 
 
 @cache
 def find_crew() -> Crew | None:
-    """The workers that `TF_CONFIG` names, None where it names fewer than two."""
+    """The workers that `TF_CONFIG` names; None where it names fewer than two."""
     tensorflow = import_module("tensorflow")
     cluster = tensorflow.distribute.cluster_resolver.TFConfigClusterResolver()
     return Crew(tensorflow, cluster) if len(cluster.cluster_spec().as_dict().get("worker", ())) > 1 else None
 
 
 def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
-    """The stream's rows in shuffled batches without end, a `tf.data.Dataset`; every worker has an order of its own."""
+    """The stream's rows in endless shuffled batches, a `tf.data.Dataset`; each worker has its own order."""
     tensorflow = import_module("tensorflow")
     mine = stream if crew is None else replace(stream, seed=stream.seed + crew.index)
     signature = tensorflow.TensorSpec((None, stream.inputs.width), tensorflow.float32)
@@ -68,9 +68,9 @@ def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
 
 
 def ticks() -> Any:
-    """One number, again and again: what drives epochs whose batches are drawn inside them.
+    """An endless data set of zeros, which drives epochs that draw their own batches.
 
-    Handing Keras an array instead makes it build a pipeline of indices, shuffles and slices that costs a second epoch.
+    An array would make Keras build a pipeline of indices, shuffles and slices that takes as long as an epoch.
     """
     tensorflow = import_module("tensorflow")
     return tensorflow.data.Dataset.from_tensors(tensorflow.zeros((1, 1))).repeat()
@@ -78,7 +78,7 @@ def ticks() -> Any:
 
 @contextmanager
 def plainly_built() -> Iterator[None]:
-    """Functions run as they were traced: rewriting a graph takes TensorFlow longer than an epoch, and wins none."""
+    """Switch off TensorFlow's graph rewriting, which takes longer than an epoch and saves nothing here."""
     options = import_module("tensorflow").config.optimizer
     before = options.get_experimental_options().get(_REWRITES_OFF, False)
     options.set_experimental_options({_REWRITES_OFF: True})
@@ -92,7 +92,7 @@ _REWRITES_OFF = "disable_meta_optimizer"
 
 
 def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
-    """All steps of an epoch as one TensorFlow function: Keras' own traces a step twice, and its loop costs as much."""
+    """All steps of an epoch as one TensorFlow function; Keras' own traces each step twice and loops in Python."""
     tensorflow = import_module("tensorflow")
 
     crew = learner.crew
@@ -105,7 +105,7 @@ def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
         learner.optimizer.apply([gradient if crew is None else crew.mean(gradient)], [learner.flat])
         return loss
 
-    # else the function is traced twice: once to make the optimizer's variables
+    # creates the optimizer's variables now, so that the function is traced once
     learner.optimizer.build([learner.flat])
 
     @tensorflow.function(autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow ships no types

@@ -1,4 +1,4 @@
-"""What every measure asks of its arrays: labels are 0 or 1, scores are numbers, lengths agree."""
+"""The checks that every measure runs on its arrays: labels are 0 or 1, scores are finite, lengths agree."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from shroff.detect.rows import as_labels
 from shroff.errors import DataError
 
 
-def labels(y: Array) -> Bools:
+def check_labels(y: Array) -> Bools:
     """`y` [n] as booleans, True for fraud; `DataError` for anything but 0 and 1."""
     return as_labels(y, y.size)
 
 
-def same_length(name: str, values: Array, n: int) -> None:
+def check_length(name: str, values: Array, n: int) -> None:
     """`DataError` unless `values` is one-dimensional and has a value for each of `n` payments."""
     if values.shape != (n,):
         raise DataError(f"expected `{name}` with one value for each of {n} payments, got shape {values.shape}")
 
 
-def numbers(name: str, values: Array, n: int) -> Floats:
+def check_numbers(name: str, values: Array, n: int) -> Floats:
     """`values` as float64 [n]; `DataError` if a length differs or a value is NaN or infinite."""
-    same_length(name, values, n)
+    check_length(name, values, n)
     if values.dtype.kind not in "buif":
         raise DataError(f"expected `{name}` to hold numbers, got dtype {values.dtype}")
     usable = np.isfinite(values)
@@ -35,18 +35,18 @@ def numbers(name: str, values: Array, n: int) -> Floats:
     return values.astype(np.float64)
 
 
-def probabilities(values: Array, n: int) -> Floats:
+def check_probabilities(values: Array, n: int) -> Floats:
     """`values` as float64 [n] in [0, 1]; `DataError` otherwise."""
-    numeric = numbers("probability", values, n)
+    numeric = check_numbers("probability", values, n)
     if ((numeric < 0) | (numeric > 1)).any():
         raise DataError("expected probabilities between 0 and 1, got values outside: calibrate the scores first")
     return numeric
 
 
-def codes(key: Array) -> Ints:
-    """A number 0, 1, 2 … for each value of `key` in ascending order of the values; -1 where it is missing.
+def rank_codes(key: Array) -> Ints:
+    """The rank 0, 1, 2 … of each value of `key` among its distinct values, ascending; -1 where it is missing.
 
-    >>> codes(np.array(["b", None, "a", "b"], dtype=object)).tolist()
+    >>> rank_codes(np.array(["b", None, "a", "b"], dtype=object)).tolist()
     [1, -1, 0, 1]
     """
     try:
@@ -57,10 +57,10 @@ def codes(key: Array) -> Ints:
     return rank.fill_null(-1).to_numpy()
 
 
-def descending(y: Bools, score: Floats) -> tuple[Floats, Ints, Ints]:
-    """The distinct scores from high to low, and how many payments and frauds score at least that.
+def count_from_top(y: Bools, score: Floats) -> tuple[Floats, Ints, Ints]:
+    """The distinct scores from high to low, and how many payments and frauds score at least as high.
 
-    >>> value, flagged, caught = descending(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
+    >>> value, flagged, caught = count_from_top(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
     >>> value.tolist(), flagged.tolist(), caught.tolist()
     ([0.9, 0.5], [1, 3], [1, 2])
     """
