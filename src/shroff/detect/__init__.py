@@ -1,12 +1,12 @@
-"""Detect: turn features into a suspicion score, and a score into a probability.
+"""Detect: learn suspicion from features, and turn a score into a probability.
 
-A detector learns from a matrix (`Preparation` makes it from a feature frame) and gives each row a score
-without a unit, on a scale of its own: **higher is more suspicious**, for every detector. `Calibration`,
-fitted on held-out scores, maps the score to a probability of fraud in [0, 1]. What leaves training is an
-ONNX graph (`Detector.to_onnx`) and two plain dictionaries (`Preparation.to_json`, `Calibration.to_json`).
+Reads a feature frame, which `Preparation` turns into a float32 matrix: missing is NaN, a nominal column holds codes.
+A `Detector` gives each row a score without a unit, **higher for more suspicious rows**; `Calibration`, fitted on
+held-out scores, maps it to a probability of fraud in [0, 1]. Promises one contract for every detector
+(`check_detector`), the same scores from its ONNX graph (`to_onnx`), and nothing pickled: preparation and calibration
+are plain JSON.
 
-Names are loaded on first use: the serving process imports `preparation` and `calibration` only, and with
-them no training library.
+Names are loaded on first use, so that serving imports preparation and calibration without a training library.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from shroff.detect.base import Detector
     from shroff.detect.blend import Blend
     from shroff.detect.calibration import Calibration
-    from shroff.detect.checks import DetectorCheckFailed, check_detector
+    from shroff.detect.checks import DetectorCheckFailed, Finding, check_detector, examine_scores, planted
+    from shroff.detect.classifier import expected_failed_checks
     from shroff.detect.crossfit import out_of_fold_scores
+    from shroff.detect.deep.stream import Parquet
     from shroff.detect.forest import IsolationForest
     from shroff.detect.gan import GAN
     from shroff.detect.linear import LogisticRegression
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from shroff.detect.neighbours import KNN
     from shroff.detect.preparation import Preparation
     from shroff.detect.rules import Rules
+    from shroff.detect.space import Choice, Range
     from shroff.detect.svdd import DeepSVDD
     from shroff.detect.svm import LinearSVM
     from shroff.detect.trees import BoostedTrees
@@ -41,17 +44,24 @@ __all__ = [
     "Blend",
     "BoostedTrees",
     "Calibration",
+    "Choice",
     "DeepSVDD",
     "Detector",
     "DetectorCheckFailed",
+    "Finding",
     "IsolationForest",
     "LinearSVM",
     "LogisticRegression",
     "Mahalanobis",
+    "Parquet",
     "Preparation",
+    "Range",
     "Rules",
     "check_detector",
+    "examine_scores",
+    "expected_failed_checks",
     "out_of_fold_scores",
+    "planted",
 ]
 
 _HOME = {
@@ -59,9 +69,11 @@ _HOME = {
     "Blend": "blend",
     "BoostedTrees": "trees",
     "Calibration": "calibration",
+    "Choice": "space",
     "DeepSVDD": "svdd",
     "Detector": "base",
     "DetectorCheckFailed": "checks",
+    "Finding": "checks",
     "GAN": "gan",
     "IsolationForest": "forest",
     "KNN": "neighbours",
@@ -69,10 +81,15 @@ _HOME = {
     "LogisticRegression": "linear",
     "MLP": "mlp",
     "Mahalanobis": "mahalanobis",
+    "Parquet": "deep.stream",
     "Preparation": "preparation",
+    "Range": "space",
     "Rules": "rules",
     "check_detector": "checks",
+    "examine_scores": "checks",
+    "expected_failed_checks": "classifier",
     "out_of_fold_scores": "crossfit",
+    "planted": "checks",
 }
 
 

@@ -1,13 +1,14 @@
-"""Judge detectors: split payments, measure figures, weigh costs, report.
+"""Evaluate: split payments, measure detectors, choose thresholds by cost.
 
-Suspicion points up: a score or probability is higher for more suspicious payments. `y` is 1 or True for
-fraud, probabilities are in [0, 1], money is in major units of one currency, days are calendar days. Arrays
-are NumPy, one value per payment. The tables for people are in `shroff.evaluate.report`.
+Reads NumPy arrays with one value per payment: labels `y` (1 or True is fraud), scores (higher is more suspicious),
+probabilities in [0, 1], amounts in major units of one currency, times in UTC. Promises the same figures whatever
+the order of the rows, and a DataError for labels, scores or amounts that are missing or out of range. Tables for
+the terminal are in `shroff.evaluate.report`, the doctor's checks in `shroff.evaluate.doctor`.
 
 >>> import numpy as np
->>> from shroff.evaluate import measure, parse
+>>> from shroff.evaluate import measure, parse_split
 >>> y, p = np.array([0, 0, 0, 1] * 25), np.tile([0.1, 0.2, 0.6, 0.7], 25)
->>> test = parse("random:70/30").rows(y).test
+>>> test = parse_split("random:70/30").rows(y).test
 >>> measure(y[test], p[test], threshold=0.5).recall
 1.0
 """
@@ -27,8 +28,8 @@ from shroff.evaluate.metrics import (
     roc_auc,
 )
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
-from shroff.evaluate.split_text import parse
-from shroff.evaluate.survey import allowed, fit_split, outlook
+from shroff.evaluate.split_text import parse_split
+from shroff.evaluate.survey import describe_split, fit_split, suggest_split
 
 __all__ = [
     "NEVER",
@@ -42,7 +43,6 @@ __all__ = [
     "Split",
     "TemporalSplit",
     "Thresholds",
-    "allowed",
     "average_precision",
     "best_f1_threshold",
     "card_precision_at_k",
@@ -50,11 +50,12 @@ __all__ = [
     "cost_by_threshold",
     "curve_precision_recall",
     "curve_roc",
+    "describe_split",
     "expected_calibration_error",
     "fit_split",
     "measure",
-    "outlook",
-    "parse",
+    "parse_split",
     "roc_auc",
+    "suggest_split",
     "total_cost",
 ]

@@ -1,11 +1,13 @@
 """Experiment: train every detector on one dataset and one split, compare them, and pick one.
 
-What is learned (vocabularies, means, calibration, thresholds) is learned from training rows only; the pick
-is made on out-of-fold scores of the training rows, so the test part stays unseen until it is reported.
+Reads a `Dataset` (clean payments with features, amounts in major units, times in UTC) and a split of
+`shroff.evaluate`; gives a `Run` with a `Trained` per detector. Promises that vocabularies, means, calibration,
+thresholds and the pick itself follow from the training part only, the last three from its out-of-fold scores: the
+test part stays unseen until it is reported. Doctor's findings come with every run.
 """
 
 from shroff.experiment.dataset import Dataset
-from shroff.experiment.run import Run, train
+from shroff.experiment.run import Run, SplitPart, train
 from shroff.experiment.training import Trained
 
-__all__ = ["Dataset", "Run", "Trained", "train"]
+__all__ = ["Dataset", "Run", "SplitPart", "Trained", "train"]

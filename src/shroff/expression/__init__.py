@@ -1,4 +1,7 @@
-"""SQL conditions: read and checked once, then run in Polars, in Spark and per payment, with equal results.
+"""Expression: SQL conditions, parsed and checked once, run in Polars, in Spark and per payment with equal results.
+
+Reads SQL text, the kinds of the columns and the names of the lists; gives an `Expression`. Promises equal results in
+all three engines, and that text outside the language is refused (InvalidExpression) before any row is read.
 
 The language is one SQL expression over the columns of one row, of at most 50,000 characters and 50 levels:
 
@@ -8,22 +11,22 @@ The language is one SQL expression over the columns of one row, of at most 50,00
 - `+ - * / %`, ABS, SQRT, LN, ROUND (to a whole number, a half away from zero), LEAST, GREATEST;
 - LOWER, UPPER, LENGTH, CONCAT, `||`; COALESCE, NULLIF, CASE.
 
-What it means, in all three engines:
+Its semantics, in all three engines:
 
-- Logic is three-valued. A missing column is null, and so is what is computed from null; CONCAT is null
-  when any part is. LEAST and GREATEST skip nulls, as in Spark and PostgreSQL.
-- A number is an IEEE 754 float64, in the unit of its column (amounts in major units). What is not finite
-  is null: division by zero, an overflow, SQRT of a negative, LN of zero, a NaN in the row.
+- Logic is three-valued. A missing column is null, and null propagates; CONCAT is null
+  when any argument is. LEAST and GREATEST skip nulls, as in Spark and PostgreSQL.
+- A number is an IEEE 754 float64, in the unit of its column (amounts in major units). A result that is not
+  finite is null: division by zero, an overflow, SQRT of a negative, LN of zero, a NaN in the row.
 - `%` has the sign of the dividend and is exact. Text compares by code point; LENGTH counts code points.
 - `x IN empty_list` is FALSE for every `x`, null included.
-- A text that is compared with a column is taken as columns have it (`shroff.canonical`): `mcc = '5411.0'` asks for
+- A text compared with a column takes the canonical form of its values (`shroff.canonical`): `mcc = '5411.0'` asks for
   `5411`.
 - Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
   column compares with another one, and knows IS NULL.
 
-Polars and the closure agree to the last bit. Two functions lean on what is installed: LOWER and UPPER follow
-each engine's Unicode tables, which differ on letters that only the newer one knows, and LN follows the C
-library, so that in Spark its last bit may differ.
+Polars and the closure agree to the last bit. Two functions depend on installed libraries: LOWER and UPPER follow
+each engine's Unicode tables, which may differ on new letters, and LN follows the C library, so that its last bit
+may differ in Spark.
 """
 
 from __future__ import annotations
@@ -41,14 +44,14 @@ from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, c
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Expression", "Kind", "Value", "parse"]
+__all__ = ["Expression", "InList", "Kind", "Value", "parse"]
 
 _NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A condition whose names and kinds are known to fit; made by `parse`.
+    """A condition with checked names and kinds; made by `parse`.
 
     Attributes:
         sql: the text as the user wrote it.
@@ -74,7 +77,7 @@ class Expression:
     def polars(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> pl.Expr:
         """The condition over whole columns: numbers as Float64, text as String, booleans as Boolean.
 
-        The result has no name of its own, give it one with `.alias`. A condition that reads no column has
+        The result has no name; give it one with `.alias`. A condition that reads no column has
         one row, which `with_columns` and `filter` repeat.
 
         Raises:
@@ -86,15 +89,15 @@ class Expression:
         >>> frame.select(condition.polars().alias("large"))["large"].to_list()
         [False, True, None]
         """
-        from shroff.expression.in_polars import to_polars  # the payment path does without
+        from shroff.expression.in_polars import to_polars  # serving does not need Polars expressions
 
         return to_polars(bind(self.tree, lists))
 
     def closure(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> Callable[[Mapping[str, Value]], Value]:
         """The condition for one row at a time, compiled; a key that the row does not have is null.
 
-        The values of named lists are those given now. The function is safe to call from many threads.
-        It raises BadPayment where the row has something else than a number in a number column.
+        The named lists are read now, not at each call. The function is thread-safe. It raises BadPayment for a row with
+        anything but a number in a number column.
 
         Raises:
             ConfigurationError: a named list without values.
@@ -107,7 +110,7 @@ class Expression:
         return to_closure(bind(self.tree, lists))
 
     def spark_sql(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> str:
-        """The condition as text that Spark SQL takes, with the named lists written out.
+        """The condition as Spark SQL, with the named lists written out.
 
         Number columns must be DOUBLE, and finite or null.
 
@@ -121,7 +124,7 @@ class Expression:
 
 
 def parse(sql: str, columns: Mapping[str, Kind], lists: Collection[str] = ()) -> Expression:
-    """Read a condition and check it against the columns and named lists there are.
+    """Parse a condition and check it against the known columns and named lists.
 
     Raises:
         InvalidExpression: it does not parse, uses more than the language, or mixes kinds.
