@@ -35,7 +35,7 @@ def read(sql: str) -> Expression:
 
 def by_closure(expression: Expression, rows: Sequence[Row]) -> list[Value]:
     closure = expression.closure(LISTS)
-    return [closure({name: value for name, value in row.items() if value is not None}) for row in rows]  # type: ignore[misc]
+    return [closure({name: value for name, value in row.items() if value is not None}) for row in rows]  # type: ignore[misc]  # values of several types
 
 
 def by_polars(expression: Expression, rows: Sequence[Row]) -> list[Value]:

@@ -49,7 +49,7 @@ def test_a_text_is_compared_as_a_column_has_it(sql: str) -> None:
 def test_a_number_may_come_in_any_clothes() -> None:
     closure = read("a * 2 > 1").closure()
     for value in (1, True, np.float32(1.0), np.int64(1)):
-        assert closure({"a": value}) is True  # type: ignore[dict-item]
+        assert closure({"a": value}) is True  # type: ignore[dict-item]  # wrong on purpose
     assert closure({"a": 10**400}) is None
 
 
@@ -85,7 +85,7 @@ def test_an_expression_is_a_value() -> None:
     expression = read("a > 1")
     assert expression == read("a > 1")
     assert hash(expression) == hash(read("a > 1"))
-    assert pickle.loads(pickle.dumps(expression)) == expression  # noqa: S301 (our own bytes)
+    assert pickle.loads(pickle.dumps(expression)) == expression  # noqa: S301  # our own bytes
 
 
 def test_columns_are_case_sensitive() -> None:

@@ -34,3 +34,11 @@ def test_docs_and_examples_import_from_the_room_itself(room: str) -> None:
     shown = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py")]
     deeper = re.compile(rf"from shroff\.{room}\.\w+ import")
     assert [path.name for path in shown if deeper.search(path.read_text(encoding="utf-8"))] == []
+
+
+@each_room
+def test_every_ignored_rule_has_its_reason(room: str) -> None:
+    reason = re.compile(r"# (?:type: ignore\[[a-z, -]+\]|noqa: [A-Z0-9]+)  # \w")
+    for path in (ROOT / "src" / "shroff" / room).rglob("*.py"):
+        marked = re.findall(r".*# (?:type: ignore|noqa).*", path.read_text(encoding="utf-8"))
+        assert [line for line in marked if not reason.search(line)] == [], path.name

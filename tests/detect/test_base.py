@@ -46,7 +46,7 @@ def test_numbers_become_float32_and_missing_stays() -> None:
 @pytest.mark.parametrize("wrong", [[1.0, 2.0], [[]], [["text"]], np.zeros((2, 2, 2))])
 def test_what_is_not_a_matrix_is_refused(wrong: object) -> None:
     with pytest.raises(DataError, match="expected X"):
-        as_matrix(wrong)  # type: ignore[arg-type]
+        as_matrix(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_matrix_to_learn_from_has_rows_and_finite_numbers() -> None:

@@ -22,7 +22,7 @@ QUICK = {"epochs": 3, "n_centres": 32, "n_neurons": 16}
 
 
 def quick(**changes: object) -> GAN:
-    return GAN(**(QUICK | changes))  # type: ignore[arg-type]
+    return GAN(**(QUICK | changes))  # type: ignore[arg-type]  # options of several types
 
 
 def test_it_keeps_the_contract() -> None:

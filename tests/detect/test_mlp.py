@@ -66,7 +66,7 @@ def test_the_graph_scores_alike_far_from_the_training_rows() -> None:
         (MLP(hidden=()), "hidden layers"),
         (MLP(epochs=0), "at least 1 of epochs"),
         (MLP(dropout=1.0), "expected a dropout"),
-        (MLP(loss="hinge"), "expected the loss"),  # type: ignore[arg-type]
+        (MLP(loss="hinge"), "expected the loss"),  # type: ignore[arg-type]  # wrong on purpose
         (MLP(class_weight="heavy"), "expected class_weight"),
     ],
 )

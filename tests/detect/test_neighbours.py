@@ -51,7 +51,11 @@ def test_more_rows_than_a_block_are_scored_alike() -> None:
 
 @pytest.mark.parametrize(
     ("model", "complaint"),
-    [(KNN(k=11), "k from 1 to the 10"), (KNN(k=0), "k from 1"), (KNN(distance="least"), "'largest' or 'mean'")],  # type: ignore[arg-type]
+    [
+        (KNN(k=11), "k from 1 to the 10"),
+        (KNN(k=0), "k from 1"),
+        (KNN(distance="least"), "'largest' or 'mean'"),  # type: ignore[arg-type]  # wrong on purpose
+    ],
 )
 def test_bad_parameters_are_refused(model: KNN, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):

@@ -44,4 +44,4 @@ def test_the_graph_gives_the_same_numbers(side: Side) -> None:
 
 def test_an_unknown_side_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'both' or 'upper'"):
-        Outlying.learn(payments()[0], NOMINAL, side="lower")  # type: ignore[arg-type]
+        Outlying.learn(payments()[0], NOMINAL, side="lower")  # type: ignore[arg-type]  # wrong on purpose

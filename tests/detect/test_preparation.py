@@ -162,10 +162,10 @@ def test_a_wrong_payment_is_refused_without_its_values() -> None:
     with pytest.raises(BadPayment, match="far too large"):
         preparation.vector(good | {"amount": 10**400})
     with pytest.raises(BadPayment, match="expected text in the feature `country`, got list"):
-        preparation.vector(good | {"amount": None, "country": ["GB"]})  # type: ignore[arg-type]
+        preparation.vector(good | {"amount": None, "country": ["GB"]})  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("data", [{}, {"numeric": [], "nominal": []}, {"numeric": [{"nam": "x"}], "nominal": []}])
 def test_other_json_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(BundleError, match=r"expected a preparation .*; train it again\.$"):
-        Preparation.from_json(data)  # type: ignore[arg-type]
+        Preparation.from_json(data)  # type: ignore[arg-type]  # wrong on purpose

@@ -121,7 +121,7 @@ def test_searches_take_a_detector_with_any_table(detector: Detector, kind: str) 
 
 def test_the_score_with_labels_is_the_average_precision_of_the_scores() -> None:
     trees = BoostedTrees(n_trees=20).fit(X, FRAUD)
-    assert trees.score(X, FRAUD) == pytest.approx(average_precision(FRAUD, trees.score(X)))  # type: ignore[call-arg]
+    assert trees.score(X, FRAUD) == pytest.approx(average_precision(FRAUD, trees.score(X)))  # type: ignore[call-arg]  # the wrapper adds y
 
 
 @pytest.mark.parametrize("detector", [*QUICK, Rules(["a", "b"])], ids=lambda one: one.name)

@@ -19,7 +19,7 @@ QUICK = {"epochs": 3, "n_centres": 32}
 
 
 def quick(**changes: object) -> DeepSVDD:
-    return DeepSVDD(**(QUICK | changes))  # type: ignore[arg-type]
+    return DeepSVDD(**(QUICK | changes))  # type: ignore[arg-type]  # options of several types
 
 
 @pytest.mark.parametrize("changes", [{}, {"objective": "soft_boundary", "batch_norm": True, "dropout_rate": 0.2}])

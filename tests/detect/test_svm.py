@@ -98,6 +98,6 @@ def test_bad_parameters_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="gamma above 0"):
         LinearSVM(approximation="fourier", gamma=0.0).fit(X, fraud, nominal=NOMINAL)
     with pytest.raises(ConfigurationError, match="expected approximation"):
-        LinearSVM(approximation="cosine").fit(X, fraud, nominal=NOMINAL)  # type: ignore[arg-type]
+        LinearSVM(approximation="cosine").fit(X, fraud, nominal=NOMINAL)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ConfigurationError, match="pass y"):
         LinearSVM().fit(X)

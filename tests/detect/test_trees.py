@@ -51,9 +51,9 @@ def thresholds(node: Mapping[str, object]) -> Iterator[tuple[int, float]]:
     if "left_child" not in node:
         return
     if node["decision_type"] == "<=":
-        yield node["split_feature"], node["threshold"]  # type: ignore[misc]
+        yield node["split_feature"], node["threshold"]  # type: ignore[misc]  # JSON of LightGBM has no type
     for side in ("left_child", "right_child"):
-        yield from thresholds(node[side])  # type: ignore[arg-type]
+        yield from thresholds(node[side])  # type: ignore[arg-type]  # JSON of LightGBM has no type
 
 
 def test_it_keeps_the_contract() -> None:

@@ -27,7 +27,7 @@ def project(**options: object) -> Project:
         features=[FeatureGroup("g", [CARD.count("1h")])],
         inputs=["amount", "card_count_1h"],
         detectors=[Rules(["card_count_1h > 2"]), LogisticRegression(), BoostedTrees(n_trees=30)],
-        **options,  # type: ignore[arg-type]
+        **options,  # type: ignore[arg-type]  # options of several types
     )
 
 

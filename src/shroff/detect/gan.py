@@ -26,7 +26,7 @@ LossType = Literal["cross_entropy", "least_squares", "wasserstein_gp", "fence"]
 
 
 class GAN(NeuralDetector):
-    """Score by a discriminator that tells normal payments from generated and blurred ones.
+    """Score by a discriminator between normal payments and generated or blurred ones.
 
     The discriminator reads a row's energy: log(1 + soft squared distance, in its feature space, to
     centres of real rows / a typical normal row's). It takes rows of low energy for real, so the

@@ -25,7 +25,7 @@ class MLP(Detector):
 
     Trained by back-propagation, without a deep-learning library. Inputs enter as in
     `LogisticRegression`; the first layer's weights of a nominal column are an embedding of its
-    codes. Use it for smooth interactions, and beside trees in a `Blend`.
+    codes. Use it for smooth interactions, and together with trees in a `Blend`.
 
     Parameters
     ----------

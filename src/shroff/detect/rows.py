@@ -121,5 +121,5 @@ def _shaped(rows: Array) -> Matrix:
     if rows.shape[1] == 0:
         shape = f"0 feature(s) (shape=({len(rows)}, 0)) while a minimum of 1 is required"
         raise DataError(f"expected X of shape [rows, columns], got {shape}.")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, which `fit` refuses
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, which `fit` refuses
         return np.asarray(rows, dtype=np.float32)

@@ -1,7 +1,7 @@
 """The distribution of a number over the training rows: enough to say how unusual a value is.
 
-Every share is a bound on the training rows, not an estimate: "higher than 99.6 %" means that at least so many rows
-had a lower value.
+Every share is a bound on the training rows, not an estimate: "higher than 99.6 %" means that at least that share
+of them had a lower value.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Floats) -> Self | None:
-        """The spread of values [rows], NaN where there is none; None without any value."""
+        """The spread of values [rows], where NaN is missing; None if all are missing."""
         known = values[~np.isnan(values)]
         if not known.size:
             return None

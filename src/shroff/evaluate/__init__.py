@@ -1,8 +1,8 @@
 """Evaluate: split payments, measure detectors, choose thresholds by cost.
 
 Reads NumPy arrays with one value per payment: labels `y` (1 or True is fraud), scores (higher is more suspicious),
-probabilities in [0, 1], amounts in major units of one currency, times in UTC. Promises the same figures whatever
-the order of the rows, and a DataError for labels, scores or amounts that are missing or out of range. Tables for
+probabilities in [0, 1], amounts in major units of one currency, times in UTC. Promises the same figures in any
+order of the rows, and a DataError for labels, scores or amounts that are missing or out of range. Tables for
 the terminal are in `shroff.evaluate.report`, the doctor's checks in `shroff.evaluate.doctor`.
 
 >>> import numpy as np

@@ -175,7 +175,7 @@ class TemporalSplit:
         return self.start + timedelta(days=number)
 
     def _midnights(self) -> Times:
-        # every midnight by itself: a day on which clocks change has 23 or 25 hours
+        # each midnight is computed, because a day on which clocks change has 23 or 25 hours
         zone = ZoneInfo(self.zone)
         days = (self._day(number) for number in range(self._days + 1))
         seconds = [int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days]

@@ -79,7 +79,7 @@ def train(
     Args:
         cost, reviews_per_day: cost and capacity by which thresholds are chosen, on out-of-fold probabilities.
         lists: named lists that detectors' SQL conditions may read.
-        k: cards looked at per day in Card Precision@k.
+        k: cards that people can check per day, for card precision.
         tune: trials per detector that declares a search space, judged on folds inside the training part; 0: no
             tuning.
         storage: SQLite file that keeps trials, so that an interrupted search resumes.

@@ -104,7 +104,7 @@ def _case(args: _Args) -> pl.Expr:
     *pairs, default = args
     chain = pl.when(pairs[0]).then(pairs[1])
     for condition, value in zip(pairs[2::2], pairs[3::2], strict=True):
-        chain = chain.when(condition).then(value)  # type: ignore[assignment]
+        chain = chain.when(condition).then(value)  # type: ignore[assignment]  # ChainedThen has the methods of Then
     return chain.otherwise(default)
 
 

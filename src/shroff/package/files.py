@@ -96,7 +96,7 @@ class Files:
         for name, content in {**self.content, MANIFEST: self.written}.items():
             if len(content) > LARGEST[name]:
                 raise BundleError(f"expected at most {LARGEST[name]:,} bytes in `{name}`, got {len(content):,}.")
-            with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123  # a descriptor
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

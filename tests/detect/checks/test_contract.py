@@ -112,7 +112,7 @@ class Spoiling(Sum):
 
 
 class Silent(Sum):
-    def fit(  # type: ignore[override]
+    def fit(  # type: ignore[override]  # wrong on purpose
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
     ) -> None:
         super().fit(X)
@@ -123,7 +123,7 @@ class Nameless(Sum):
 
 
 class Unlabelled(Sum):
-    needs_labels: ClassVar[bool] = None  # type: ignore[assignment]
+    needs_labels: ClassVar[bool] = None  # type: ignore[assignment]  # wrong on purpose
 
 
 class OtherGraph(Sum):

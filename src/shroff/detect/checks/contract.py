@@ -131,7 +131,7 @@ def _check_fit(detector: Detector, fitted: Detector, matrix: Matrix, fraud: Labe
     if not np.array_equal(given, matrix, equal_nan=True):
         raise DetectorCheckFailed(f"{kind}.fit changes the X it was given")
     if any(getattr(fitted, name) is not value for name, value in before.items()):
-        raise DetectorCheckFailed(f"{kind}.fit changes a parameter: what it learns needs a name of its own")
+        raise DetectorCheckFailed(f"{kind}.fit changes a parameter: store what it learns under another name")
     odd = [name for name in vars(fitted) if name not in before and not name.endswith("_")]
     if odd:
         raise DetectorCheckFailed(f"{kind}.fit sets `{odd[0]}`: a learned name ends in `_`")

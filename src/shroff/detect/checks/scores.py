@@ -99,7 +99,7 @@ def _broken(detector: Detector, count: int, where: str) -> Finding:
     return Finding(
         "not_a_number",
         f"expected {detector.name} to score every payment with a number, got NaN or infinity for {count:,} {where}: "
-        "look at its learning rate and at the columns' values",
+        "check its learning rate and the columns' values",
     )
 
 
@@ -126,7 +126,7 @@ def _constant(patient: _Patient) -> Iterator[str]:
         yield f"expected {patient.name} to separate payments, got the same score for all {len(scores):,}: {advice}"
     elif not rules:
         yield (
-            f"expected {patient.name} to separate payments, got all but the same score for 99 % of them: the network "
+            f"expected {patient.name} to separate payments, got nearly the same score for 99 % of them: the network "
             "has collapsed, so lower its learning rate or its regularisation"
         )
 
@@ -157,8 +157,8 @@ def _order(patient: _Patient) -> Iterator[str]:
     else:
         return
     yield (
-        f"expected {patient.name} to score a row by itself, got other scores {how}: a score must not depend on the "
-        "other rows"
+        f"expected {patient.name} to score each row independently, got other scores {how}: a score must not depend "
+        "on the other rows"
     )
 
 

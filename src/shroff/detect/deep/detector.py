@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,9 @@ class Study:
                 return {name.replace("|", "/"): kept[name] for name in kept.files}
         learned = library.learn(task, weights, training, self.folder, stream=self.stream)
         unfinished = done.with_suffix(".part.npz")
-        np.savez(unfinished, **{name.replace("/", "|"): array for name, array in learned.items()})  # type: ignore[arg-type]
+        # a zip member's name holds no slash; Any, because NumPy types the keywords of savez as its own flags
+        arrays: dict[str, Any] = {name.replace("/", "|"): array for name, array in learned.items()}
+        np.savez(unfinished, **arrays)
         unfinished.replace(done)
         return learned
 
