@@ -180,6 +180,13 @@ def test_thresholds_that_nobody_reaches_and_card_numbers_are_refused(ask: Ask, b
     ):
         refused = str(ask(*words, "--note", note))
         assert refused == "expected a note without a card number, got one: leave it out."
+        refused = str(ask(*words, "--note", "to \u202eeno"))
+        assert refused == (
+            "expected a note of printable characters, got text with U+202E RIGHT-TO-LEFT OVERRIDE: write it without."
+        )
+    assert "a value of printable characters, got text with U+200B" in str(ask("lists", "add", "blocked", "10.0\u200b"))
+    hidden = written(tmp_path / "hidden.json", {"lists": {"blocked": ["\u3164"]}})
+    assert "each value of the list `blocked` of printable characters" in str(ask("policy", "publish", hidden))
     assert ask("models") == before
     assert ask("lists", "history")["edits"] == []
 

@@ -74,6 +74,12 @@ CODES = st.sampled_from(
 IDS = st.sampled_from(
     [
         "p\u202e1",
+        "\u3164",
+        "\u00a0",
+        "\u00a0\u2003\u2800",
+        "\u3164\u200b",
+        "\ufe0f",
+        "\u3164p1",
         "\ufeffp1",
         "p\u200b1",
         "\u2066p1",
@@ -321,6 +327,10 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
         (
             {"id": "SECRET\u202e"},
             "Expected an id of 1 to 200 printable characters, got text with U+202E RIGHT-TO-LEFT OVERRIDE - at `$.id`",
+        ),
+        (
+            {"id": "\u3164\u00a0"},
+            "Expected an id of 1 to 200 printable characters, got text of characters that nobody sees - at `$.id`",
         ),
         ({"id": 10**400}, "Expected an id of 1 to 200 printable characters, got a larger number - at `$.id`"),
         ({"id": True}, "Expected `int | float | str`, got `bool` - at `$.id`"),

@@ -11,7 +11,7 @@ import pytest
 
 from patience import PATIENCE
 from serve.audit import body, read_ledger
-from serve.service import KEY
+from serve.service import KEY, Service
 from servers import postgres_schema
 from shroff.errors import PaymentConflict
 from shroff.package import Bundle
@@ -91,3 +91,31 @@ def test_sources_that_speak_at_once_are_all_recorded(two: list[Scorer], pay: Pay
 
     assert asyncio.run(work()) == [None, None]
     assert sorted(labels(read_ledger(url))) == [("analyst", False), ("bank", True)]
+
+
+HIDDEN = {
+    "\u202e": "U+202E RIGHT-TO-LEFT OVERRIDE",
+    "\0": "U+0000",
+    "\n": "U+000A",
+    "\u200b": "U+200B ZERO WIDTH SPACE",
+}
+
+
+@pytest.mark.parametrize("character", HIDDEN)
+def test_what_nobody_sees_is_refused_in_results_and_labels(service: Service, pay: Pay, character: str) -> None:
+    sent = pay(payment_id=f"hidden-{ord(character)}")
+    service.request("POST", "/v1/decisions", json=sent).raise_for_status()
+    about = f"/v1/payments/{sent['payment_id']}"
+    hidden = f"a{character}b"
+    for path, said, field in (
+        ("result", {"result": hidden}, "result"),
+        ("label", {"fraud": True, "source": hidden}, "source"),
+        ("label", {"fraud": True, "event_id": hidden}, "event_id"),
+    ):
+        refused = service.request("POST", f"{about}/{path}", json=said)
+        assert refused.status_code == 400
+        expected = f"Expected text of printable characters, got text with {HIDDEN[character]} - at `$.{field}`"
+        assert refused.json()["detail"] == expected
+        blank = service.request("POST", f"{about}/{path}", json=said | {field: "\u3164\u00a0"})
+        assert "text of characters that nobody sees" in blank.json()["detail"]
+    assert "labels" not in service.request("GET", f"/v1/decisions/{sent['payment_id']}").json()

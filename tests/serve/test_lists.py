@@ -202,6 +202,11 @@ def test_a_personal_value_is_kept_as_columns_have_it(bundle_folder: Path, tmp_pa
 
         made = edit(value="203.0.113.9", personal=True).json()
         assert made["value"] == tokenizer(KEY)("203.0.113.9")
+        for hidden in ("a\u202eb", "\u3164", "a\tb"):
+            for sent, field in (({"value": hidden}, "value"), ({"value": "x", "note": hidden}, "note")):
+                answer = edit(**sent)
+                assert answer.status_code == 400
+                assert "of printable characters, got text" in answer.text, field
         refused = edit(value="4111 1111 1111 1111")
         assert refused.status_code == 400
         assert "card number" in refused.text

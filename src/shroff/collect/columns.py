@@ -23,6 +23,7 @@ from shroff.collect.values import (
     LARGEST_AMOUNT,
     LONGEST_ID,
     NO_BLANK,
+    NOTHING,
     expected,
     null_numbers,
     text_of,
@@ -257,7 +258,7 @@ def _flag(text: str) -> bool | None:
 
 
 def _fit_ids(texts: pl.Series) -> pl.Series:
-    unfit = (texts.str.len_chars() > LONGEST_ID) | texts.str.contains(CONTROL)
+    unfit = (texts.str.len_chars() > LONGEST_ID) | texts.str.contains(CONTROL) | texts.str.contains(NOTHING)
     return texts.set(unfit, None) if unfit.any() else texts
 
 

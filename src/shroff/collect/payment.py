@@ -29,14 +29,13 @@ from shroff.collect.values import (
     LARGEST_AMOUNT,
     LONGEST_ID,
     NO_RATE,
-    UNFIT,
     VALUE,
     expected,
     fits_in,
     kind_of,
-    named,
     null_numbers,
     text_of,
+    unseen,
 )
 from shroff.collect.wire import explain, live_scales, wire_type
 from shroff.errors import BadPayment, ConfigurationError, OutOfBounds
@@ -215,11 +214,14 @@ class PaymentReader:
             raise BadPayment(explain(error, body, self.schema, self.fields)) from None
 
     def _refuse_disguised(self, values: Mapping[str, Value]) -> None:
-        """Raise `BadPayment` where a card number begins or goes on with characters beyond ASCII."""
+        """Raise `BadPayment` where characters beyond ASCII hide a card number, or are all of an id and leave no ink."""
         for name in self._guarded:
             value = values[name]
             if isinstance(value, str) and not value.isascii() and is_card_number(value):
                 raise card_number(name)
+        identifier = values[self.schema.id]
+        if isinstance(identifier, str) and not identifier.isascii():
+            self._require_readable(identifier)
 
     def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
         """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are counted first."""
@@ -242,6 +244,7 @@ class PaymentReader:
             raise BadPayment(f"Expected {VALUE}, got none - at `$.{field}`")
         if is_card_number(found):
             raise card_number(field)
+        require_readable_field(found, field)
         return found
 
     def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
@@ -275,11 +278,13 @@ class PaymentReader:
         if len(text) > LONGEST_ID:
             raise self._bad(self.schema.id, expected("id", zoned=True), value)
         # what is printable has no control characters: asking is cheaper than searching
-        if not text.isprintable() and (found := UNFIT.search(text)):
-            raise BadPayment(
-                f"Expected {expected('id', zoned=True)}, got text with {named(found[0])} - at `$.{self.schema.id}`"
-            )
+        if not text.isprintable():
+            self._require_readable(text)
         return text
+
+    def _require_readable(self, identifier: str) -> None:
+        if found := unseen(identifier):
+            raise BadPayment(f"Expected {expected('id', zoned=True)}, got {found} - at `$.{self.schema.id}`")
 
     def _moment(self, value: Value) -> int:
         if isinstance(value, str):
@@ -338,10 +343,19 @@ class PaymentReader:
         return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
 
 
-def require_no_card(note: str | None) -> None:
-    """Raise `BadPayment` where a note holds a card number: it is kept, and anybody who may look reads it."""
-    if note is not None and holds_card_number(note):
+def require_fit_note(note: str | None) -> None:
+    """Raise `BadPayment` where a note, which people read, holds a card number or shows otherwise than it is."""
+    if note is None:
+        return
+    if holds_card_number(note):
         raise BadPayment("Expected a note without a card number, got one - at `$.note`: leave it out.")
+    require_readable_field(note, "note")
+
+
+def require_readable_field(text: str, field: str) -> None:
+    """Raise `BadPayment` where a text that is kept and shown would show otherwise than it is."""
+    if found := unseen(text):
+        raise BadPayment(f"Expected text of printable characters, got {found} - at `$.{field}`")
 
 
 def card_number(field: str) -> BadPayment:

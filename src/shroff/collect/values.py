@@ -14,6 +14,7 @@ from typing import Final
 from shroff.canonical import canonical
 from shroff.collect.numbers import PLAIN, NumberFormat, number_of, styles_of
 from shroff.collect.schema import Scale
+from shroff.errors import ConfigurationError
 
 BLANK: Final = " \t\n\v\f\r"
 """A text of nothing but these is no value."""
@@ -29,7 +30,10 @@ CONTROL: Final = (
 )
 """Characters that an id must not have, which is printed, logged and sent on: controls, line ends, and those that nobody
 sees but that turn or hide what stands beside them (bidirectional controls and other format characters)."""
-UNFIT: Final = re.compile(CONTROL)
+_UNFIT: Final = re.compile(CONTROL)
+NOTHING: Final = r"^[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]+$"
+"""A text of blanks of any kind and other characters that leave no ink: nobody sees that there is one."""
+_NOTHING: Final = re.compile(NOTHING)
 
 VALUE: Final = "a value"
 NO_RATE: Final = "a currency that has an exchange rate at the time of the payment"
@@ -125,6 +129,23 @@ def named(character: str) -> str:
     ('U+202E RIGHT-TO-LEFT OVERRIDE', 'U+0009')
     """
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+
+
+def unseen(text: str) -> str | None:
+    """What is wrong with a text that shows otherwise than it is, in words; None where nothing is.
+
+    >>> unseen("a\\u202eb"), unseen("\\u3164"), unseen("Ærø 1")
+    ('text with U+202E RIGHT-TO-LEFT OVERRIDE', 'text of characters that nobody sees', None)
+    """
+    if found := _UNFIT.search(text):
+        return f"text with {named(found[0])}"
+    return "text of characters that nobody sees" if _NOTHING.fullmatch(text) else None
+
+
+def require_readable(text: str, what: str) -> None:
+    """Raise `ConfigurationError` where a text that is kept and shown would show otherwise than it is."""
+    if found := unseen(text):
+        raise ConfigurationError(f"expected {what} of printable characters, got {found}: write it without.")
 
 
 def kind_of(value: object, scale: Scale | None = None) -> str:

@@ -25,6 +25,7 @@ import msgspec
 from shroff.collect.cards import require_no_card_number
 from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
+from shroff.collect.values import require_readable
 from shroff.decide.pointers import Pointers, Role, Signature
 from shroff.decide.policies import Policies
 from shroff.decide.policy import Policy
@@ -333,4 +334,5 @@ def _signed(by: str | None, note: str | None) -> Signature:
         raise ConfigurationError(f"expected a note of 1 to {_LONGEST} characters, got {len(note)}.")
     if note is not None:
         require_no_card_number(note, "a note")
+        require_readable(note, "a note")
     return Signature(by, note)

@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr
 from shroff.collect.cards import is_card_number, require_no_card_number
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
-from shroff.collect.values import text_of
+from shroff.collect.values import require_readable, text_of
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import NEVER, Cost
 from shroff.expression import Expression, parse
@@ -146,6 +146,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     f"expected no card number in the list `{name}`, where anybody can read it, got one: where the "
                     "column is personal, add it with `shroff lists add … --personal`, which keeps a keyed hash."
                 )
+
+    def require_readable(self) -> None:
+        """Raise `ConfigurationError` where a name or a list's value would show otherwise than it is."""
+        for rule in self.rules:
+            require_readable(rule.name, "the name of a rule")
+        for name, values in self.lists.items():
+            require_readable(name, "the name of a list")
+            for value in values:
+                require_readable(value, f"each value of the list `{name}`")
 
     @property
     def open(self) -> tuple[str, ...]:

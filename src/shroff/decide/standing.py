@@ -107,6 +107,7 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     policy = read(msgspec.json.encode(policy), "the policy")
     policy.require_probabilities()
     policy.require_no_cards(bundle.numbers)
+    policy.require_readable()
     require_fits(policy, bundle)
     if not policy.open:
         return Standing(policy=policy)

@@ -14,7 +14,7 @@ from shroff.canonical import canonical
 from shroff.clock import AHEAD, Clock
 from shroff.collect import Payment, PaymentReader
 from shroff.collect.cards import holds_card_number
-from shroff.collect.payment import card_number
+from shroff.collect.payment import card_number, require_readable_field
 from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
 from shroff.serve.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
@@ -162,8 +162,11 @@ class Intake:
         payment_id = canonical(payment_id)
         await self._stored(payment_id)
         for field, text in (("source", note), ("event_id", event)):
-            if text is not None and holds_card_number(text):
+            if text is None:
+                continue
+            if holds_card_number(text):
                 raise card_number(field)
+            require_readable_field(text, field)
         if isinstance(value, str):
             result = self.reader.name(value, field="result")
             await self._events.result(payment_id, LaterRecord(result, at))

@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from shroff.collect.cards import is_card_number
-from shroff.collect.payment import require_no_card
+from shroff.collect.payment import require_fit_note
 from shroff.collect.times import iso_time
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.serve import problem
@@ -94,7 +94,7 @@ def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
         since = moment(data.since, None, field="since")
         until = moment(data.until, None, field="until")
         value = _kept(scorer, data)
-        require_no_card(data.note)
+        require_fit_note(data.note)
         try:
             made = await asyncio.to_thread(
                 lists.store.edit, name, value, data.action, by=asker(request), since=since, until=until, note=data.note

@@ -10,7 +10,7 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from shroff.collect.payment import require_no_card
+from shroff.collect.payment import require_fit_note
 from shroff.collect.rates import Rate, Rates
 from shroff.errors import BadPayment, ConfigurationError, NotFound
 from shroff.serve import problem
@@ -58,7 +58,7 @@ def rate_routes(scorer: Scorer, live: LiveRates) -> list[HTTPRouteHandler]:
     )
     async def replace(data: JSONBody[NewRates], request: Request[Any, Any, Any]) -> UsedRates:
         base = _used(scorer).base
-        require_no_card(data.note)
+        require_fit_note(data.note)
         try:
             made = await asyncio.to_thread(Rates, base, data.rates)
         except ConfigurationError as error:

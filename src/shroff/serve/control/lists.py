@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func,
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
+from shroff.collect.values import require_readable
 from shroff.errors import ConfigurationError
 from shroff.serve.control.database import METADATA, Control
 
@@ -120,7 +121,8 @@ class Lists:
         """Add a value to a list or take one out, from now or `since` on, for good or `until` a moment.
 
         Raises:
-            ConfigurationError: no value, or one that is too long, or an end that is not after the beginning.
+            ConfigurationError: no value, or one that is too long or shows otherwise than it is, or an end that is not
+                after the beginning.
         """
         now, value = self._clock(), canonical(value)
         start = now if since is None else since
@@ -128,6 +130,10 @@ class Lists:
             raise ConfigurationError("expected an edit that is `add` or `remove`.")
         if not 0 < len(value) <= _LONGEST or len(note or "") > _LONGEST:
             raise ConfigurationError(f"expected a value of 1 to {_LONGEST} characters, and a note of no more.")
+        if action == "add":
+            # what was added before may be taken out, however it reads
+            require_readable(value, "a value")
+        require_readable(note or "", "a note")
         if until is not None and until <= max(start, now):
             raise ConfigurationError("expected an edit that ends after it begins, and in the future.")
         made = {

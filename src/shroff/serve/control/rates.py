@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, select
 from shroff.clock import Clock, system_time
 from shroff.collect.conversion import Converter
 from shroff.collect.rates import Rates
+from shroff.collect.values import require_readable
 from shroff.errors import ConfigurationError
 from shroff.serve.control.database import METADATA, Control
 
@@ -58,10 +59,11 @@ class StoredRates:
         """Put rates in place for payments from now on; None puts each bundle's own back.
 
         Raises:
-            ConfigurationError: the note is too long.
+            ConfigurationError: the note is too long, or shows otherwise than it is.
         """
         if len(note or "") > _LONGEST:
             raise ConfigurationError(f"expected a note of at most {_LONGEST} characters.")
+        require_readable(note or "", "a note")
         now = self._clock()
         row = {"rates": _encode(rates), "note": note, "made_by": by, "made_at": now}
         with self._control.transaction("keep exchange rates") as connection:
