@@ -56,6 +56,11 @@ def test_a_bundle_replaces_a_bundle_but_nothing_else(bundle: Bundle, tmp_path: P
     with pytest.raises(BundleError, match="is no bundle"):
         save(bundle, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+    for name, to in (("link", "bundle"), ("dangling", "nowhere")):
+        (tmp_path / name).symlink_to(to)
+        with pytest.raises(BundleError, match="is a symbolic link; name the folder itself"):
+            save(bundle, tmp_path / name)
+    assert load(tmp_path / "link") == second
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Parity:
 def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name: str) -> Parity:
     """Compare two feature tables of the same payments in the same order: an id, then the features.
 
-    Null equals null; numbers are equal when every bit is.
+    Null equals null; numbers are equal when every bit is, but that zero has no sign.
     """
     identifier, *names = left.columns
     different: dict[str, int] = {}

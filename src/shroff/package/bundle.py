@@ -100,6 +100,8 @@ def require_free(folder: str | Path, *, overwrite: bool = False) -> None:
         BundleError: the folder is taken.
     """
     target = Path(folder)
+    if target.is_symlink():
+        raise BundleError(f"{target} is a symbolic link; name the folder itself.")
     if not target.exists():
         return
     if not (target / "manifest.json").exists():
