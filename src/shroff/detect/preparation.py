@@ -163,6 +163,7 @@ class Preparation:
         Raises BadPayment for a feature that is absent or of the wrong type.
         """
         numbers = cast("Mapping[str, float | None]", row)
+        # one try around all features: a check of each would slow every payment for the few that are wrong
         try:
             inputs = [
                 math.nan if (value := numbers[name]) is None else (value - mean) / std
@@ -174,6 +175,7 @@ class Preparation:
             raise BadPayment(self._complaint(row)) from error
         return inputs
 
+    # plain tuples, made once: reading the attributes of each column at every payment would cost more
     @cached_property
     def _scales(self) -> tuple[tuple[str, float, float], ...]:
         return tuple((column.name, column.mean, column.std) for column in self.numeric)

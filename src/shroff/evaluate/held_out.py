@@ -69,7 +69,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
 
     def at(self, review_at: float, decline_at: float, cost: Cost) -> Thresholds:
-        """Counts and cost of these thresholds on these payments; a bin lies where its lowest probability lies.
+        """Counts and cost of these thresholds on these payments; each bin counts by its lowest probability.
 
         >>> y, p, amount = np.array([0, 1, 1]), np.array([0.2, 0.6, 0.9]), np.array([5.0, 50.0, 70.0])
         >>> HeldOut.of(y, p, amount).at(0.5, 0.8, Cost(review=4.0))

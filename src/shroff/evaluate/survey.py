@@ -63,8 +63,8 @@ def fit_split(
 def suggest_split(time: Times, y: Array, *, least: int = LEAST_PER_CLASS) -> AnySplit | None:
     """The best split that a log allows: in time, at random within a day, or None.
 
-    First the latest 30 % of the days after a week's delay, then without delay, then from the day before which closest
-    to 70 % of the frauds lie. The training part must keep `least` frauds and genuine payments.
+    It tries the latest 30 % of the days as the test part, after a week's delay and then without one; then the day that
+    leaves nearest to 70 % of the frauds before it. The training part needs `least` frauds and genuine payments.
 
     >>> days = np.array(["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02"], "datetime64[us]").repeat(2)
     >>> str(suggest_split(days, np.array([0, 1] * 4)))
