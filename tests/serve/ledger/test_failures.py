@@ -93,7 +93,7 @@ def settled(ledger: Ledger, entry: Entry) -> Outcome:
 
 
 def test_a_locked_database_refuses_the_group_and_all_behind_it(
-    file: Path, local: Ledger, entry: MakeEntry, written: Write
+    file: Path, local: Ledger, entry: MakeEntry, written: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert written(local, [entry(0)]) == [None]
     with locked(file):
@@ -101,6 +101,8 @@ def test_a_locked_database_refuses_the_group_and_all_behind_it(
     assert kinds(outcomes) == {LedgerUnavailable}
     assert all("SQLITE_BUSY" in str(outcome) for outcome in outcomes)
     assert settled(local, entry(50)) is None
+    assert [record.__dict__["event"] for record in caplog.records] == ["ledger_refuses", "ledger_takes_again"]
+    assert "SQLITE_BUSY. Payments are refused meanwhile." in caplog.text
     assert [stored.time for stored in local.entries()] == [0, 50]
     assert local.verify().seq == 2
 

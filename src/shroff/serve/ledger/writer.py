@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from threading import Thread
 from time import perf_counter_ns
@@ -32,6 +33,7 @@ from shroff.serve.ledger.spool import Spool
 _LAST = ("seq", "chain")
 _BEFORE = ("seq_before", "chain_before")
 _PAUSE = 1.0  # seconds between attempts while nothing can be written
+_log = logging.getLogger("shroff.serve")
 _STOPPED = "the ledger's writer has stopped: restart the service."
 
 
@@ -133,7 +135,7 @@ class Writer:
         except LedgerUnavailable as error:
             self._disconnect()
             self._doubt(group)
-            self.failure = str(error)
+            self._refuse(str(error))
             self._queue.fail(group, str(error))
         except BaseException:
             # not foreseen, so the thread ends; but not in silence
@@ -145,7 +147,7 @@ class Writer:
                 return
             if self.detour is not None:
                 self.detour.note(entries)
-            self.failure = None
+            self._take_again()
             tell(zip(group, outcomes, strict=True))
 
     def _look(self) -> None:
@@ -154,7 +156,7 @@ class Writer:
             self._database.kept()
         except LedgerUnavailable as error:
             self._disconnect()
-            self.failure = str(error)
+            self._refuse(str(error))
 
     def _prove(self) -> None:
         """Find out whether a group could be made durable again: where payments go elsewhere meanwhile, none will tell.
@@ -173,7 +175,18 @@ class Writer:
             self._disconnect()
             self._undecided = None
         else:
-            self.failure = None
+            self._take_again()
+
+    def _refuse(self, sentence: str) -> None:
+        """Say once that entries are refused; health checks say it for as long as it lasts."""
+        if self.failure is None:
+            _log.error("%s Payments are refused meanwhile.", sentence, extra={"event": "ledger_refuses"})
+        self.failure = sentence
+
+    def _take_again(self) -> None:
+        if self.failure is not None:
+            _log.warning("the ledger can be written again.", extra={"event": "ledger_takes_again"})
+        self.failure = None
 
     def _doubt(self, group: list[Waiting]) -> None:
         """Remember a group that is refused and may be in the ledger all the same; a spool needs none of this."""
