@@ -15,8 +15,9 @@ from serve.audit import body, read_ledger, state
 from serve.conftest import SCHEMA, VELOCITY, make_bundle
 from serve.service import KEY, Service
 from shroff import Rates
-from shroff.errors import BadPayment, BundleError, MixedCurrencies, NotFound
+from shroff.errors import BadPayment, BundleError, MixedCurrencies, NotFound, UnreadableRecord
 from shroff.monitor import ledger_parity, replay_decision
+from shroff.monitor.recorded import recorded_payments, recorded_plan
 from shroff.package import Bundle, save
 from shroff.serve.control import StoredRates
 from shroff.serve.ledger import Ledger
@@ -188,7 +189,7 @@ def test_a_bundle_in_another_currency_takes_no_place(
 
 
 def test_a_ledger_from_before_the_currency_had_a_column_is_in_the_default_one(
-    model: bytes, plain: Bundle, start: Start, pay: Pay, tmp_path: Path
+    model: bytes, plain: Bundle, start: Start, pay: Pay, tmp_path: Path, ledger_url: str
 ) -> None:
     schema = msgspec.structs.replace(plain.schema, currency=None)
     before = start(made_of(model, tmp_path / "before", schema=schema))
@@ -196,9 +197,34 @@ def test_a_ledger_from_before_the_currency_had_a_column_is_in_the_default_one(
     del payment["currency"]
     run(decide(before, payment))
     assert run(decide(start(plain), pay()))["action"]
+    # its amounts were in the default currency, whatever the schema says now
+    rated = made_of(model, tmp_path / "rated", schema=RATED)
+    kept = recorded_payments(recorded_plan(rated), read_ledger(ledger_url))
+    assert kept[str(RATED.original)].to_list() == [8_000, 8_000]
     kroner = msgspec.structs.replace(plain.schema, default_currency="DKK")
     with pytest.raises(BundleError, match="payments were counted in DKK"):
         start(made_of(model, tmp_path / "kroner", schema=kroner))
+
+
+def test_every_payment_of_a_ledger_is_in_the_currency_of_the_bundle(
+    model: bytes, plain: Bundle, start: Start, pay: Pay, tmp_path: Path
+) -> None:
+    mixed = start(made_of(model, tmp_path / "mixed", currency=None))
+    run(decide(mixed, pay(currency="EUR")))
+    assert run(decide(start(plain), pay()))["action"]
+    run(decide(start(made_of(model, tmp_path / "again", currency=None)), pay(currency="JPY", amount=12_800)))
+    with pytest.raises(BundleError, match=r"reads amounts in EUR, but the payment of record \d+ was counted in JPY"):
+        start(plain)
+
+
+def test_a_payment_in_no_currency_is_refused_in_a_sentence(
+    rated: Bundle, pay: Pay, start: Start, ledger_url: str
+) -> None:
+    run(decide(start(rated), pay()))
+    (entry,) = read_ledger(ledger_url)
+    forged = msgspec.structs.replace(entry, body=entry.body.replace(b'"EUR"', b'"EVR"'))
+    with pytest.raises(UnreadableRecord, match="holds a payment in no currency of ISO 4217"):
+        recorded_payments(recorded_plan(rated), [forged])
 
 
 def test_history_is_in_the_currency_of_the_bundle(plain: Bundle, rated: Bundle, pay: Pay, tmp_path: Path) -> None:

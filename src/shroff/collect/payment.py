@@ -366,12 +366,15 @@ def card_number(field: str) -> BadPayment:
     )
 
 
-def counted_in(payment: Payment, schema: Schema) -> str:
-    """The currency in which a payment's amount enters sums: the base of its exchange rates, or else its own."""
+def counted_in(payment: Payment, schema: Schema) -> str | None:
+    """The currency in which a payment's amount enters sums: the base of its exchange rates, or else its own.
+
+    None where that is no currency of ISO 4217.
+    """
     if payment.rates:
         return payment.rates.partition(" ")[0]
     # the ledger may be older than the schema's column of currencies
-    return money.ALPHABETIC[str(payment.values.get(str(schema.currency)) or schema.default_currency)]
+    return money.ALPHABETIC.get(str(payment.values.get(str(schema.currency)) or schema.default_currency))
 
 
 def as_sent(payment: Payment, schema: Schema) -> Payment:

@@ -16,7 +16,7 @@ from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.monitor.parity import Parity, compare, explain
 from shroff.package import Bundle
-from shroff.serve.ledger import StoredEntry
+from shroff.serve.ledger import StoredEntry, unreadable
 from shroff.serve.start import stored_start
 
 _MOMENT = pl.Datetime("us", "UTC")
@@ -118,11 +118,11 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
                 schema.arrived_at: entry.arrived,
             }
             if schema.original is not None:
-                own[schema.original] = _paid(payment["values"], schema)
+                own[schema.original] = _paid(entry, payment["values"], schema)
             rows[entry.payment_id] = payment["values"] | own
             continue
         if entry.kind == "label":
-            labels.append((entry.payment_id, body["value"], entry.arrived, body["source"]))
+            labels.append((entry.payment_id, body["value"], entry.arrived, body.get("source")))
         row = rows.get(entry.payment_id) if entry.kind == "result" else None
         if row is not None and row.get(schema.result_at) is None:
             row |= {schema.result: body["value"], schema.result_at: entry.arrived}
@@ -146,7 +146,10 @@ def _labels(said: Sequence[tuple[str, bool, int, str | None]], schema: Schema) -
     return pl.DataFrame(said, schema=names, orient="row").with_columns(pl.col(str(schema.labelled_at)).cast(_MOMENT))
 
 
-def _paid(values: Mapping[str, Any], schema: Schema) -> int | None:
+def _paid(entry: StoredEntry, values: Mapping[str, Any], schema: Schema) -> int | None:
     """What was paid, in minor units of the payment's own currency; it was in the base where nothing was converted."""
-    paid = values.get(str(schema.original), values[schema.amount])
-    return minor_units(paid, EXPONENT[values[str(schema.currency)]])
+    # the ledger may be older than the schema's column of currencies
+    currency = values.get(str(schema.currency)) or schema.default_currency
+    if currency not in EXPONENT:
+        raise unreadable(entry.seq, "holds a payment in no currency of ISO 4217")
+    return minor_units(values.get(str(schema.original), values[schema.amount]), EXPONENT[currency])

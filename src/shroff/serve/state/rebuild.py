@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from shroff.clock import AHEAD
-from shroff.collect import Payment
+from shroff.collect import Payment, Schema
 from shroff.collect.extent import Extent, extent
+from shroff.collect.payment import counted_in
+from shroff.errors import BundleError
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import feed
@@ -59,6 +61,7 @@ def fill(
     ledger: Ledger,
     read: Read,
     *,
+    currency: str | None = None,
     lateness: int,
     now: int,
     tick: Callable[[], None],
@@ -69,6 +72,7 @@ def fill(
         history: a clean table to start from; payments that the ledger has too are not counted twice, and those that by
             their own account arrive in the future not at all.
         ledger: where the payments are looked for; `read` gives those that windows still reach.
+        currency: the only one that payments may be counted in; None takes any.
         lateness: of payments, in microseconds.
         now: what the clock reads; results and labels of history count that arrived up to then.
         tick: called for each payment and record; may raise, to break it off.
@@ -86,7 +90,7 @@ def fill(
     since = min(newest, now) - lateness - engine.plan.horizon
     # and no payment arrives long before its own time: what arrived before that is not even read
     after = ledger.before(since - AHEAD)
-    mark = replay(engine, by_arrival(read(after)), since=since, known=known, tick=tick)
+    mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency, tick=tick)
     recorded = _Span(mark.oldest, mark.newest, mark.future).join(_Span(*first if first and first[0] <= known else ()))
     mark = mark._replace(seq=max(mark.seq, after), known=known)
     if history is None:
@@ -121,12 +125,16 @@ def replay(
     *,
     since: int = 0,
     known: int | None = None,
+    currency: str | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Mark:
     """Let the engine see the ledger's records again, in their order.
 
     Payments of an event time before `since` are passed over: no window reaches them any more. `known` is where the
     future begins, for what is said of their times.
+
+    Raises:
+        BundleError: a payment is counted in another currency than this one.
     """
     seq = arrived = oldest = newest = future = 0
     together: list[Payment] = []
@@ -139,7 +147,7 @@ def replay(
             else:
                 oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
             if entry.time >= since:
-                together.append(stored_payment(entry))
+                together.append(_payment(entry, engine.plan.schema, currency))
         if together and (len(together) == _TOGETHER or entry.kind != "payment"):
             _observe(engine, together)
             together = []
@@ -150,6 +158,17 @@ def replay(
     if together:
         _observe(engine, together)
     return Mark(seq, arrived, oldest=oldest, newest=newest, future=future)
+
+
+def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Payment:
+    payment = stored_payment(entry)
+    if currency is not None and (counted := counted_in(payment, schema)) != currency:
+        raise BundleError(
+            f"the bundle reads amounts in {currency}, but the payment of record {entry.seq} was counted in "
+            f"{counted or 'another currency'}, and features would add them: train it in that one, or begin another "
+            "ledger (SHROFF_LEDGER)."
+        )
+    return payment
 
 
 def _observe(engine: Engine, payments: Sequence[Payment]) -> None:
@@ -176,7 +195,7 @@ Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]
 """Makes an engine in memory that knows history and ledger; is given what it should call all the while."""
 
 
-def ensure_filled(engine: RedisEngine, fill: Fill, read: Read) -> int:
+def ensure_filled(engine: RedisEngine, fill: Fill, read: Read, *, currency: str | None = None) -> int:
     """Let there be a state: fill it, or wait until another process has; how far it knows the ledger.
 
     Args:
@@ -196,7 +215,7 @@ def ensure_filled(engine: RedisEngine, fill: Fill, read: Read) -> int:
                 _log.warning("the state was filled from the ledger up to record %d.", mark.seq)
     known = engine.mark()
     # what came while it was filled; what is there already counts once
-    return max(known, replay(engine, read(known)).seq)
+    return max(known, replay(engine, read(known), currency=currency).seq)
 
 
 def _every(times: int, call: Callable[[], None]) -> Callable[[], None]:

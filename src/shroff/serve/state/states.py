@@ -106,7 +106,7 @@ class States:
         """
         engine = state.engine
         if isinstance(engine, OnlineEngine):
-            return self._fill(engine, self._tick, proof)
+            return self._fill(bundle, engine, self._tick, proof)
 
         # what comes of it where another process fills the state
         filled = [Mark(0, 0, shared=True)]
@@ -117,7 +117,7 @@ class States:
                 tick()
 
             source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness, clock=self._clock)
-            filled.append(self._fill(source, both, proof))
+            filled.append(self._fill(bundle, source, both, proof))
             return source, filled[-1]
 
         if only_empty and engine.ready():
@@ -129,7 +129,7 @@ class States:
             # what arrived longer ago came too late to count, had another process not told the state of it
             return self._read(self._ledger.entries(after=after, since=self._clock() - micros(self._lateness)))
 
-        known = ensure_filled(engine, fill, recent)
+        known = ensure_filled(engine, fill, recent, currency=bundle.currency)
         mark = filled[-1]._replace(seq=known, arrived=0)
         # one that has seen nothing is as new as its lateness
         return mark._replace(newest=engine.newest) if mark.shared and engine.newest > engine.lateness else mark
@@ -138,13 +138,15 @@ class States:
         """Add what came since a record; the number of the last one."""
         return max(last, rebuild.replay(state.engine, self._read(self._ledger.entries(after=last))).seq)
 
-    def _fill(self, engine: OnlineEngine, tick: Callable[[], None], proof: Proof | None) -> Mark:
+    def _fill(self, bundle: Bundle, engine: OnlineEngine, tick: Callable[[], None], proof: Proof | None) -> Mark:
         def read(after: int) -> Iterator[StoredEntry]:
             return self._read(self._ledger.entries(after=after) if proof is None else proof.read(after))
 
         history = None if self._history is None else self._history()
         lateness, now = micros(self._lateness), self._clock()
-        return rebuild.fill(engine, history, self._ledger, read, lateness=lateness, now=now, tick=tick)
+        return rebuild.fill(
+            engine, history, self._ledger, read, currency=bundle.currency, lateness=lateness, now=now, tick=tick
+        )
 
     def _read(self, entries: Iterator[StoredEntry]) -> Iterator[StoredEntry]:
         for entry in entries:
