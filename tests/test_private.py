@@ -48,10 +48,30 @@ def test_what_is_written_of_a_defect_is_for_its_owner(tmp_path: Path, monkeypatc
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "app", fail)
+    for kept in (".shroff", "kept"):
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert mode(tmp_path / kept) == 0o700
+        assert mode(tmp_path / kept / "crash.log") == 0o600
+        (tmp_path / kept / "crash.log").unlink()
+        # also where another setting is wrong
+        monkeypatch.setenv("SHROFF_HOME", str(tmp_path / "kept"))
+        monkeypatch.setenv("SHROFF_NOTHING", "1")
+    assert not (tmp_path / ".shroff" / "crash.log").exists()
+
+
+def test_a_defect_whose_details_cannot_be_kept_is_a_sentence_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("SHROFF_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(SystemExit):
         cli.main()
-    assert mode(tmp_path / ".shroff") == 0o700
-    assert mode(tmp_path / ".shroff" / "crash.log") == 0o600
+    assert "unexpected ZeroDivisionError; this is a defect of Shroff, its details cannot be" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_open")

@@ -158,6 +158,11 @@ SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE
             ) from None
 
 
+def home() -> Path:
+    """The folder of `SHROFF_HOME`, also where another setting is wrong."""
+    return Path(os.environ.get(f"{PREFIX}HOME") or Settings.home)
+
+
 def _size(text: str) -> int | None:
     """The bytes of a text such as `64MB` or `8GB`; None when it is not of this form."""
     match = re.fullmatch(r"(\d{1,6})(MB|GB)", text)

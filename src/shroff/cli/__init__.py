@@ -20,6 +20,7 @@ from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.errors import CheckFailed, ShroffError
 from shroff.private import private_file
+from shroff.settings import home
 
 app = typer.Typer(
     name="shroff",
@@ -110,13 +111,21 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  # the last line of defence: a user never meets a traceback
-        crash = Path(".shroff") / "crash.log"
-        private_file(crash)
-        crash.write_text(traceback.format_exc())
         err.print(
-            f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, its details are in {crash}.",
+            f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, {_keep(traceback.format_exc())}.",
             markup=False,
             soft_wrap=True,
         )
         sys.exit(2)
     sys.exit(0)
+
+
+def _keep(details: str) -> str:
+    """Write down what a defect was for whoever mends it; where it is."""
+    crash = home() / "crash.log"
+    try:
+        private_file(crash)
+        crash.write_text(details)
+    except OSError as error:
+        return f"its details cannot be written to {crash} ({error.strerror})"
+    return f"its details are in {crash}"
