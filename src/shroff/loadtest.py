@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -59,8 +59,8 @@ class LoadReport:
         """Payments without a decision."""
         return sum(self.failures.values())
 
-    def summary(self) -> dict[str, float | int | dict[str, int] | None]:
-        """The figures by name: milliseconds (None where nothing was answered), requests a second, failures."""
+    def summary(self) -> dict[str, float | int | dict[str, int] | dict[str, str] | None]:
+        """The figures by name: milliseconds (None where nothing was answered), requests a second, failures and why."""
         names = ("min_ms", "average_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")
         ms = self.milliseconds
         times = (ms.min(), ms.mean(), *np.percentile(ms, [50, 95, 99]), ms.max()) if len(ms) else ()
@@ -69,6 +69,7 @@ class LoadReport:
             "requests": total,
             "failed": self.failed,
             "failures": self.failures,
+            "first_failures": self.first,
             "seconds": self.seconds,
             "per_second": total / self.seconds,
             **(dict(zip(names, map(float, times), strict=True)) if times else dict.fromkeys(names)),
@@ -95,7 +96,7 @@ def payments_from(
     """Payments for a service from a raw log, in its order, with the fields that the service asks for.
 
     Args:
-        path: the log; None simulates one that ends now.
+        path: the log; None simulates one of less than a day that ends now.
         run: put before each payment id, so that a second run is not answered from the ledger.
         dialect: of a log in CSV, where two fit it.
         authority: certificates (PEM) of the authority that signed the service's own, for `https://`.
@@ -105,7 +106,7 @@ def payments_from(
         ConfigurationError: no Shroff service answers at the URL, or its certificate is not trusted.
     """
     payment = _wanted(url, _trust(authority))
-    table = _simulated(requests) if path is None else read(path, dialect=dialect)
+    table = _simulated(requests, datetime.now(UTC)) if path is None else read(path, dialect=dialect)
     source = path or "simulated payments"
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
     if missing:
@@ -125,11 +126,11 @@ def payments_from(
     ]
 
 
-def _simulated(requests: int) -> pl.DataFrame:
-    """As many payments of the last ninety days."""
-    start = datetime.now(UTC) - timedelta(days=90)
+def _simulated(requests: int, now: datetime) -> pl.DataFrame:
+    """As many payments of less than a day, which end now: so none is too late for a service that saw a run before."""
     # the simulator makes about as many as it is asked for
-    return simulate(max(1_000, int(requests * 1.1)), days=90, start=f"{start:%Y-%m-%d}", seed=1)
+    table = simulate(max(1_000, int(requests * 1.1)), days=1, start=f"{now:%Y-%m-%d}", seed=1)[:requests]
+    return table.with_columns(pl.col("created_at") + (now - pl.col("created_at").max()))
 
 
 def _trust(authority: Path | None) -> SSLContext:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
+from serve.conftest import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff.errors import BadFile, ConfigurationError
 from shroff.loadtest import payments_from, run_load
+from shroff.package import save
 
 Pay = Callable[..., dict[str, Any]]
 
@@ -101,6 +104,7 @@ def test_failures_are_named_by_kind_and_what_was_said(service: Service, pay: Pay
     assert refused.failures == {"connection": 1}
     assert refused.histogram() == []
     assert refused.summary()["p99_ms"] is None
+    assert report.summary()["first_failures"] == report.first
 
 
 def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
@@ -114,3 +118,16 @@ def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
         payments_from("http://127.0.0.1:9", path, requests=3, run="")
     with pytest.raises(ConfigurationError, match="expected a URL such as"):
         run_load("localhost", [b""])
+
+
+def test_simulated_payments_can_be_sent_again_and_again(model: bytes, tmp_path: Path) -> None:
+    schema = msgspec.structs.replace(SCHEMA, id="transaction_id").with_keys(VELOCITY.key_columns)
+    save(make_bundle(model, schema=schema), tmp_path / "bundle")
+    with Service(tmp_path / "bundle", tmp_path) as service:
+        for run in ("first-", "second-", "third-"):
+            bodies = payments_from(service.url, None, requests=1_000, run=run)
+            report = run_load(service.url, bodies, parallel=2)
+            assert (len(report.milliseconds), report.failures, report.first) == (1_000, {}, {})
+    times = [datetime.fromisoformat(json.loads(body)["created_at"]) for body in bodies]
+    assert times == sorted(times)
+    assert timedelta(hours=12) < times[-1] - times[0] < timedelta(days=1)

@@ -119,7 +119,7 @@ def loadtest(
     if as_json:
         show(summary | ({"histogram": result.histogram()} if plot else {}))
     else:
-        table = Table(*(name.replace("_", " ") for name in summary if name != "failures"))
+        table = Table(*(name.replace("_", " ") for name, value in summary.items() if not isinstance(value, dict)))
         table.add_row(
             *(
                 "–" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
