@@ -53,10 +53,14 @@ def _in_batches(session: Any, rows: Any, size: int) -> bytes:
 
 
 def _bound_memory(more: int) -> None:
-    """Let this process take so many bytes more; and open no file, such as one that the graph names."""
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # nothing else needs pathlib
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
+    """Let this process take so many bytes more; and open no file, such as one that the graph names.
+
+    Only Linux says what it has taken, and holds it to that.
+    """
+    if sys.platform == "linux":
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # nothing else needs pathlib
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 
 
