@@ -87,15 +87,15 @@ def _code_set(node: Node) -> CodeSet:
 
 def _outside(graph: Graph, sets: Iterable[CodeSet], nominal: Mapping[int, int]) -> str:
     """[N, sets]: 0 where the row's code is in the set, 1 where it is not."""
-    parts = []
+    blocks = []
     for column, group in groupby(sets, key=lambda code_set: code_set[0]):
         members = [list(codes) for _, codes in group]
         table = np.ones((nominal[column], len(members)), dtype=np.uint8)
         for at, codes in enumerate(members):
             table[codes, at] = 0
         code = graph.add("Gather", INPUT, graph.constant(np.int64(column)), axis=1)
-        parts.append(graph.add("Gather", graph.constant(table), graph.add("Cast", code, to=INT64)))
-    return graph.add("Cast", graph.add("Concat", *parts, axis=1), to=DOUBLE)
+        blocks.append(graph.add("Gather", graph.constant(table), graph.add("Cast", code, to=INT64)))
+    return graph.add("Cast", graph.add("Concat", *blocks, axis=1), to=DOUBLE)
 
 
 def _rows(tree: int, nodes: Sequence[Node], places: Mapping[CodeSet, int]) -> Iterator[_Row]:

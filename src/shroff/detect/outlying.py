@@ -62,14 +62,14 @@ class Outlying:
 
     def graph(self, graph: Graph) -> str:
         """`apply` as a graph, a double [N, columns]."""
-        parts = []
+        blocks = []
         if len(self.numeric):
             numbers = graph.add("Cast", graph.add("Gather", INPUT, graph.constant(self.numeric), axis=1), to=DOUBLE)
-            parts.append(graph.add("Where", graph.add("IsNaN", numbers), graph.constant(np.float64(0.0)), numbers))
+            blocks.append(graph.add("Where", graph.add("IsNaN", numbers), graph.constant(np.float64(0.0)), numbers))
         for column, table in self.surprises.items():
             code = graph.add("Gather", INPUT, graph.constant(np.array([column])), axis=1)
-            parts.append(graph.add("Gather", graph.constant(table), graph.add("Cast", code, to=INT64)))
-        values = graph.add("Concat", *parts, axis=1)
+            blocks.append(graph.add("Gather", graph.constant(table), graph.add("Cast", code, to=INT64)))
+        values = graph.add("Concat", *blocks, axis=1)
         return graph.add("Max", values, graph.constant(np.float64(0.0))) if self.side == "upper" else values
 
 

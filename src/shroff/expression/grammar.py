@@ -78,7 +78,7 @@ ALLOWED: Final = (
 )
 
 
-def hint(takes: tuple[Kind, ...], kinds: set[AnyKind]) -> str:
+def advise(takes: tuple[Kind, ...], kinds: set[AnyKind]) -> str:
     """Advice on kinds that do not fit, as the end of a sentence."""
     if "time" in kinds:
         return ": a time only compares with another time column, or IS NULL"

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from shroff.expression.like import rust_regex
+from shroff.expression.like import to_rust_regex
 from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, walk
 
 _Args = Sequence[pl.Expr]
@@ -38,7 +38,7 @@ def to_polars(node: Node) -> pl.Expr:
             # in three-valued logic `found OR unknown` is TRUE or unknown
             return found | pl.lit(None, dtype=pl.Boolean()) if node.null else found
         case Like():
-            return to_polars(node.arg).str.contains(rust_regex(node.pattern))
+            return to_polars(node.arg).str.contains(to_rust_regex(node.pattern))
         case InList():
             raise ValueError(f"the named list `{node.name}` is not bound")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, SupportsFloat, TypeAlias
 
 from shroff.errors import BadPayment
-from shroff.expression.like import python_regex
+from shroff.expression.like import to_python_regex
 from shroff.expression.tree import ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Value
 from shroff.generated import define, function
 
@@ -134,7 +134,7 @@ class _Writer:
                 body = f"True if {arg} in {values} else None" if node.null else f"{arg} in {values}"
                 return self.strict(body, [arg], nullable=node.null)
             case Like():
-                match_ = self.constant(python_regex(node.pattern).fullmatch)
+                match_ = self.constant(to_python_regex(node.pattern).fullmatch)
                 arg = self.write(node.arg)
                 return self.strict(f"{match_}({arg}) is not None", [arg])
             case FunctionCall():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from shroff.expression.like import spark_pattern
+from shroff.expression.like import to_spark_pattern
 from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node
 
 _TYPES: Final[dict[AnyKind, str]] = {
@@ -30,7 +30,7 @@ def to_spark(node: Node) -> str:
             values = [_literal(value) for value in node.values] + ["NULL"] * node.null
             return f"({to_spark(node.arg)} IN ({', '.join(values)}))"
         case Like():
-            return f"({to_spark(node.arg)} LIKE {_literal(spark_pattern(node.pattern))})"
+            return f"({to_spark(node.arg)} LIKE {_literal(to_spark_pattern(node.pattern))})"
         case FunctionCall():
             return _call(node.op, [to_spark(arg) for arg in node.args])
         case InList():

@@ -46,40 +46,40 @@ def _add(segment: list[str | None], character: str) -> None:
         segment.append(character)
 
 
-def python_regex(pattern: Pattern) -> re.Pattern[str]:
+def to_python_regex(pattern: Pattern) -> re.Pattern[str]:
     """For `fullmatch`; atomic groups bound backtracking on hostile text."""
-    parts = ["".join(map(_python, segment)) for segment in pattern]
-    if len(parts) == 1:
-        return re.compile(parts[0], re.DOTALL)
+    segments = ["".join(map(_python, segment)) for segment in pattern]
+    if len(segments) == 1:
+        return re.compile(segments[0], re.DOTALL)
     # the leftmost match of each middle segment is always right, so backtracking into it is never needed
-    middle = "".join(f"(?>.*?{part})" for part in parts[1:-1])
-    return re.compile(f"{parts[0]}{middle}.*{parts[-1]}", re.DOTALL)
+    middle = "".join(f"(?>.*?{piece})" for piece in segments[1:-1])
+    return re.compile(f"{segments[0]}{middle}.*{segments[-1]}", re.DOTALL)
 
 
-def _python(part: str | None) -> str:
-    return "." if part is None else re.escape(part)
+def _python(piece: str | None) -> str:
+    return "." if piece is None else re.escape(piece)
 
 
-def rust_regex(pattern: Pattern) -> str:
+def to_rust_regex(pattern: Pattern) -> str:
     """For the regex engine of Polars, which is linear by construction."""
     return r"(?s)\A" + ".*".join("".join(map(_rust, segment)) for segment in pattern) + r"\z"
 
 
-def _rust(part: str | None) -> str:
-    if part is None:
+def _rust(piece: str | None) -> str:
+    if piece is None:
         return "."
-    plain = (c if c.isalnum() or not c.isascii() else f"\\x{{{ord(c):x}}}" for c in part)
+    plain = (c if c.isalnum() or not c.isascii() else f"\\x{{{ord(c):x}}}" for c in piece)
     return "".join(plain)
 
 
-def spark_pattern(pattern: Pattern) -> str:
+def to_spark_pattern(pattern: Pattern) -> str:
     r"""For Spark, whose escape character is the backslash.
 
-    >>> print(spark_pattern(read_pattern("50!%%", "!")))
+    >>> print(to_spark_pattern(read_pattern("50!%%", "!")))
     50\%%
     """
     return "%".join("".join(map(_spark, segment)) for segment in pattern)
 
 
-def _spark(part: str | None) -> str:
-    return "_" if part is None else re.sub(r"([\\%_])", r"\\\1", part)
+def _spark(piece: str | None) -> str:
+    return "_" if piece is None else re.sub(r"([\\%_])", r"\\\1", piece)

@@ -20,7 +20,7 @@ from shroff.expression.grammar import (
     SIGNATURES,
     TEXT,
     FunctionSignature,
-    hint,
+    advise,
 )
 from shroff.expression.like import read_pattern
 from shroff.expression.parsing import MOST_LEVELS, parse_one, quote, quote_node, too_deep
@@ -139,7 +139,7 @@ class _Reader:
         if len(known) > 1 or wrong:
             sides = " and ".join(f"{quote_node(source)} ({kind})" for kind, source in known.items())
             what = " or ".join(signature.takes) if wrong else "values of one kind"
-            advice = hint(signature.takes, set(known))
+            advice = advise(signature.takes, set(known))
             raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in {quote(self.sql)}{advice}")
         if not known and signature.gives is None:
             return (), "null"

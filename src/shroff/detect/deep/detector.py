@@ -130,7 +130,7 @@ class NeuralDetector(Detector):
         else:
             self._fit_stream(_parquet(train_input), nominal, place)
         judged = [(self.score(rows), fraud) for rows, fraud in _judged(eval_input)]
-        scores, fraud = (np.concatenate(parts) for parts in zip(*judged, strict=True))
+        scores, fraud = (np.concatenate(blocks) for blocks in zip(*judged, strict=True))
         if fraud.all() or not fraud.any():
             raise DataError("expected eval_input to give labels of both fraud and genuine rows")
         return Evaluation(
@@ -223,11 +223,11 @@ class NeuralDetector(Detector):
         """The score of each row, float64 [rows]: log(1 + a distance), from 0."""
         matrix = scoring_matrix(self, X)
         ops = NumpyOps()
-        parts = [
+        blocks = [
             self._formula(ops, self.inputs_.formula(ops, matrix[at : at + _SCORED_ROWS].astype(np.float64)))[:, 0]
             for at in range(0, len(matrix), _SCORED_ROWS)
         ]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return np.concatenate(blocks) if blocks else np.empty(0)
 
     def to_onnx(self) -> onnx.ModelProto:
         """The same score as a graph, in double precision."""

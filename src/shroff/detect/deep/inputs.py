@@ -91,16 +91,16 @@ class Inputs:
 
     def formula(self, ops: Ops, x: Tensor) -> Tensor:
         """[rows, columns of X] to [rows, width]."""
-        parts = []
+        blocks = []
         if self.numeric:
             values = ops.columns(x, self.numeric)
             scaled = ops.known(self._scaled(ops, values))
-            parts.append(ops.relu(scaled) if self.side == "upper" else scaled)
+            blocks.append(ops.relu(scaled) if self.side == "upper" else scaled)
             if self.gaps:
-                parts.append(ops.missing(ops.columns(values, self.gaps)))
+                blocks.append(ops.missing(ops.columns(values, self.gaps)))
         for column, table in self.tables.items():
-            parts.append(ops.lookup(ops.constant(table), ops.columns(x, [column])))
-        return ops.concat(parts)
+            blocks.append(ops.lookup(ops.constant(table), ops.columns(x, [column])))
+        return ops.concat(blocks)
 
     def _scaled(self, ops: Ops, values: Tensor) -> Tensor:
         if self.quantiles is not None:

@@ -52,8 +52,8 @@ class KerasOps:
     def lookup(self, table: Tensor, codes: Tensor) -> Tensor:
         return self._keras.ops.take(table, self._keras.ops.cast(codes[:, 0], "int32"), axis=0)
 
-    def concat(self, parts: Sequence[Tensor]) -> Tensor:
-        return self._keras.ops.concatenate(list(parts), axis=1)
+    def concat(self, blocks: Sequence[Tensor]) -> Tensor:
+        return self._keras.ops.concatenate(list(blocks), axis=1)
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         return self._keras.ops.matmul(a, b)
@@ -124,8 +124,8 @@ class KerasOps:
     def positive(self, x: Tensor) -> Tensor:
         return self._keras.ops.cast(x > 0, self._dtype)
 
-    def stack(self, parts: Sequence[Tensor]) -> Tensor:
-        return self._keras.ops.concatenate(list(parts), axis=0)
+    def stack(self, blocks: Sequence[Tensor]) -> Tensor:
+        return self._keras.ops.concatenate(list(blocks), axis=0)
 
     def unstack(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         if x.shape[0] == 2 * rows:
@@ -232,9 +232,9 @@ def _flat(arrays: Arrays) -> Floats32:
 
 def _unflat(keras: Any, flat: Tensor, shapes: Arrays) -> dict[str, Tensor]:
     ends = np.cumsum([array.size for array in shapes.values()])
-    parts = keras.ops.split(flat, ends[:-1].tolist())
+    blocks = keras.ops.split(flat, ends[:-1].tolist())
     return {
-        name: keras.ops.reshape(part, array.shape) for (name, array), part in zip(shapes.items(), parts, strict=True)
+        name: keras.ops.reshape(block, array.shape) for (name, array), block in zip(shapes.items(), blocks, strict=True)
     }
 
 

@@ -41,8 +41,8 @@ class Ops(Protocol):
     def lookup(self, table: Tensor, codes: Tensor) -> Tensor:
         """Rows of `table` [codes, width] by `codes` [rows, 1]: [rows, width]."""
 
-    def concat(self, parts: Sequence[Tensor]) -> Tensor:
-        """Parts side by side."""
+    def concat(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Blocks side by side."""
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         """The matrix product."""
@@ -114,8 +114,8 @@ class TrainingOps(Ops, Protocol):
     def positive(self, x: Tensor) -> Tensor:
         """1 where `x` > 0, else 0."""
 
-    def stack(self, parts: Sequence[Tensor]) -> Tensor:
-        """Parts one above the other."""
+    def stack(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Blocks one above the other."""
 
     def unstack(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """The first `rows` rows, and the others."""
@@ -163,8 +163,8 @@ class NumpyOps:
         rows: Floats = table[codes[:, 0].astype(np.int64)]
         return rows
 
-    def concat(self, parts: Sequence[Floats]) -> Floats:
-        return np.concatenate(parts, axis=1)
+    def concat(self, blocks: Sequence[Floats]) -> Floats:
+        return np.concatenate(blocks, axis=1)
 
     def matmul(self, a: Floats, b: Floats) -> Floats:
         product: Floats = a @ b
@@ -231,8 +231,8 @@ class GraphOps:
         at = self._graph.add("Squeeze", codes, self._graph.constant(np.array([1])))
         return self._graph.add("Gather", table, self._graph.add("Cast", at, to=INT64))
 
-    def concat(self, parts: Sequence[str]) -> str:
-        return self._graph.add("Concat", *parts, axis=1)
+    def concat(self, blocks: Sequence[str]) -> str:
+        return self._graph.add("Concat", *blocks, axis=1)
 
     def matmul(self, a: str, b: str) -> str:
         return self._graph.add("MatMul", a, b)
