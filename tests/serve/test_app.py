@@ -202,4 +202,5 @@ def test_what_is_deployed_can_be_read(service: Service) -> None:
     assert group["features"][0]["definition"]["window"] == "1h"
     shown = service.request("GET", "/health/ready").json()
     assert shown.pop("start")["history"] is None
+    assert set(shown.pop("ledger")) == {"records", "chain"}
     assert shown == {"status": "ready"}
