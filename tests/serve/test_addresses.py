@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from serve.service import Service
+from serve.site import Site
 
 Pay = Callable[..., dict[str, Any]]
 MODEL = "logistic_regression"
@@ -114,3 +115,24 @@ def test_an_old_client_keeps_its_connection_where_it_asks_to(service: Service, p
     assert answer.count(b"200 OK") == (2 if kept else 1)
     assert answer.count(b"connection: keep-alive") == (1 if kept else 0)
     assert answer.count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/v1/decisions", "OPTIONS, POST"),
+        ("/v1/decisions:batch", "OPTIONS, POST"),
+        ("/invocations", "OPTIONS, POST"),
+        ("/v2", "GET, HEAD, OPTIONS"),
+        ("/metrics", "GET, HEAD, OPTIONS"),
+        ("/v1/models", "GET, HEAD, OPTIONS"),
+        ("/v1/payments/x/label", "OPTIONS, POST"),
+        ("/health/live", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_every_address_says_what_it_takes_and_asks_no_key_for_it(site: Site, path: str, allow: str) -> None:
+    told = site.service.request("OPTIONS", path)
+    assert (told.status_code, told.headers["allow"], told.content) == (204, allow, b"")
+    assert "content-length" not in told.headers
+    refused = site.service.request("DELETE", path, headers={"authorization": f"Bearer {site.token}"})
+    assert (refused.status_code, refused.headers["allow"]) == (405, allow)

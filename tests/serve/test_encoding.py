@@ -169,3 +169,21 @@ def test_two_lines_of_one_header_are_one_list() -> None:
 def test_one_deflated_text_is_all_there_is() -> None:
     with pytest.raises(BadPayment):
         inflate(zlib.compress(b"a") + zlib.compress(b"b"), "deflate", BOMB, limit=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("path", "media"),
+    [
+        ("/v1/decisions", "application/json"),
+        ("/v1/payments/x/label", "application/json"),
+        ("/invocations", "application/json"),
+        ("/v1/decisions:batch", "application/x-ndjson"),
+    ],
+)
+def test_two_headers_are_refused_as_one_with_both(service: Service, path: str, media: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {media}\r\n"
+    coded = "content-encoding: br\r\ncontent-encoding: gzip\r\n"
+    body = gzip.compress(b"{}")
+    answer = service.raw(f"{head}{coded}content-length: {len(body)}\r\n\r\n".encode() + body)
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b"`br, gzip`" in answer

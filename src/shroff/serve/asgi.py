@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from functools import partial
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from shroff.errors import BadPayment, ShroffError
 from shroff.serve import encoding, problem
 from shroff.serve.answer import encode
 from shroff.serve.problem import Kind, Refused
+from shroff.serve.telemetry.limit import Limit
 from shroff.serve.turns import apart
 
 T = TypeVar("T")
@@ -45,13 +47,17 @@ NOT_JSON: Final[Refusal] = (
 ENCODED: Final[Refusal] = (problem.UNSUPPORTED_MEDIA_TYPE, "expected a body that is not compressed, got another one.")
 _JSON_HEADER: Final = (b"content-type", b"application/json")
 _log = logging.getLogger("shroff.serve")
+_unexpected: Final = Limit()
 
 
 async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, *, admit: Admit | None = None) -> None:
     """Answer one request to a hot route, whatever it is; a client that has left is no error."""
+    if scope["method"] == "OPTIONS":
+        await send_options(send, allowed({"POST"}))
+        return
     if scope["method"] != "POST":
         refusal = (problem.METHOD_NOT_ALLOWED, f"expected POST, got {scope['method']}.")
-        await send_problem(send, refusal, ((b"allow", b"POST"),))
+        await send_problem(send, refusal, ((b"allow", allowed({"POST"})),))
         return
     headers = scope["headers"]
     body = refuse(headers, admit) or await read_body(receive, headers)
@@ -161,14 +167,14 @@ def plain(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return encoding.inflate(body, named, BOMB, limit=LIMIT) if named else body
 
 
-def plain_stream(receive: Receive, headers: Mapping[bytes, bytes]) -> Receive:
+def plain_stream(receive: Receive, headers: Headers) -> Receive:
     """A body in pieces without the coding that the headers name; one of known length is looked into before it is used.
 
     Raises:
         Refused: another coding than ours.
     """
-    named = encoding.coding(headers.items())
-    ahead = LIMIT if b"content-length" in headers else 0
+    named = encoding.coding(headers)
+    ahead = LIMIT if any(name == b"content-length" for name, _ in headers) else 0
     return encoding.inflated(receive, named, BOMB, ahead=ahead) if named else receive
 
 
@@ -210,9 +216,10 @@ def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
 def explain(error: BaseException) -> Refusal:
     """What a client is told about an error; the log gets where an unexpected one happened, but no value of it."""
     kind, detail = problem.problem_of(error)
-    if kind is problem.INTERNAL:
+    if kind is problem.INTERNAL and (held := _unexpected.held(monotonic())) is not None:
         where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("unexpected %s\n%s", type(error).__name__, where, extra={"event": "unexpected"})
+        fields = {"not_logged_before": held} if held else {}
+        _log.error("unexpected %s\n%s", type(error).__name__, where, extra={"event": "unexpected", "fields": fields})
     return kind, detail
 
 
@@ -227,6 +234,21 @@ def problem_response(refusal: Refusal) -> tuple[int, tuple[tuple[bytes, bytes], 
     kind, detail = refusal
     own = ((name.encode(), value.encode()) for name, value in kind.headers.items())
     return kind.status, ((b"content-type", problem.MEDIA_TYPE.encode()), *own), encode(kind.problem(detail))
+
+
+def allowed(methods: Collection[str]) -> bytes:
+    """The header `Allow` of an address that has these methods.
+
+    >>> allowed({"GET"})
+    b'GET, HEAD, OPTIONS'
+    """
+    return ", ".join(sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})).encode()
+
+
+async def send_options(send: Send, allow: bytes) -> None:
+    """Answer OPTIONS: no body, and no length of one."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def send_bytes(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:

@@ -228,7 +228,7 @@ def _health(scorer: Scorer) -> list[HTTPRouteHandler]:
 
 def _admit(gate: Gate, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let a request pass whose key may use this route; a route that says nothing of it is for admins."""
-    if not handler.opt.get("open"):
+    if not handler.opt.get("open") and connection.scope.get("method") != "OPTIONS":
         given = connection.headers.get("authorization")
         scope: Scope = handler.opt.get("scope", "admin")
         key = gate.key_of(None if given is None else given.encode("latin-1"), scope)

@@ -221,7 +221,7 @@ def test_what_is_not_there_is_told_in_the_protocols_own_shape(service: Service) 
         assert (answer.status_code, list(answer.json())) == (404, ["error"])
         assert SECRET not in answer.text
     answer = service.request("GET", f"/v2/models/{MODEL}/infer")
-    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "POST", ["error"])
+    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "OPTIONS, POST", ["error"])
 
 
 @given(st.lists(st.text()), st.lists(st.floats(allow_nan=False)), st.integers(0, 7))

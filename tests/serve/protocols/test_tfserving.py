@@ -131,5 +131,5 @@ def test_what_is_not_there_is_told_in_the_protocols_own_shape(service: Service) 
         assert (answer.status_code, list(answer.json())) == (404, ["error"]), path
         assert SECRET not in answer.text
     answer = service.request("DELETE", MODEL)
-    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "GET, HEAD", ["error"])
+    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "GET, HEAD, OPTIONS", ["error"])
     assert np.shape(service.request("GET", "/v1/models").json()) == (1,)

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from patience import PATIENCE
+from shroff.serve import asgi, problem
 from shroff.serve.control import Keys
 from shroff.serve.telemetry import log
 from shroff.serve.telemetry.meter import Meter
@@ -160,3 +161,10 @@ def test_what_the_event_loop_loses_is_counted_and_told_without_its_values(caplog
     assert meter.failures["unexpected"] == 1
     assert "unexpected KeyError" in caplog.text
     assert "4111" not in caplog.text
+
+
+def test_a_defect_that_is_met_again_and_again_fills_no_disk(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(1_000):
+        assert asgi.explain(KeyError("4111111111111111"))[0] is problem.INTERNAL
+    assert 0 < len(caplog.records) <= 30, "ten a second"
+    assert "4111111111111111" not in caplog.text

@@ -144,14 +144,20 @@ class Interfaces:
                 if route.method == scope["method"]:
                     return partial(_answer, interface, route, found.groupdict(), self._gate)
             if matches:
-                methods = {route.method for route, _ in matches}
-                allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-                refusal = (problem.METHOD_NOT_ALLOWED, f"expected {allowed}, got another method.")
-                return partial(_refuse, interface.failure(*refusal, ((b"allow", allowed.encode()),)))
+                allow = asgi.allowed({route.method for route, _ in matches})
+                if scope["method"] == "OPTIONS":
+                    return partial(_options, matches[0][0], allow)
+                refusal = (problem.METHOD_NOT_ALLOWED, f"expected {allow.decode()}, got another method.")
+                return partial(_refuse, interface.failure(*refusal, ((b"allow", allow),)))
             if interface.prefix is not None and path.startswith(interface.prefix):
                 nowhere = "there is no such address; /openapi.json describes those there are."
                 return partial(_refuse, interface.failure(problem.NOT_FOUND, nowhere))
         return None
+
+
+async def _options(route: Route, allow: bytes, scope: Scope, _: Receive, send: Send) -> None:
+    scope[asgi.PATH_TEMPLATE] = route.path
+    await asgi.send_options(send, allow)
 
 
 async def _refuse(reply: Reply, _: Scope, receive: Receive, send: Send) -> None:
@@ -170,9 +176,9 @@ async def _answer(
     scope[asgi.PATH_TEMPLATE] = route.path
     headers: dict[bytes, bytes] = dict(scope["headers"])
     count, refusal = _admitted(route, gate, headers)
-    refusal = refusal or _refusal(route, headers)
+    refusal = refusal or _refusal(route, scope["headers"], headers)
     if route.streamed and refusal is None:
-        receive = asgi.plain_stream(receive, headers)
+        receive = asgi.plain_stream(receive, scope["headers"])
     unread = route.streamed or not route.takes
     body = refusal or (b"" if unread else await asgi.read_body(receive, scope["headers"]))
     if body is None:
@@ -201,16 +207,16 @@ def _admitted(
     return partial(gate.count, key), None
 
 
-def _refusal(route: Route, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Why a request cannot be used, as far as its headers tell."""
+def _refusal(route: Route, given: asgi.Headers, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Why a request cannot be used, as far as its headers tell: all that were given, and the last of each name."""
     if not route.takes:
         return None
     if not route.streamed and int(headers.get(b"content-length", b"0")) > asgi.LIMIT:
         return asgi.TOO_LARGE
-    if unknown := asgi.unknown_coding(headers.items()):
+    if unknown := asgi.unknown_coding(given):
         return unknown
-    given = media(headers)
-    if given and not route.any_media and given not in route.takes:
+    said = media(headers)
+    if said and not route.any_media and said not in route.takes:
         wanted = " or ".join(route.takes)
         return problem.UNSUPPORTED_MEDIA_TYPE, f"expected the header `Content-Type: {wanted}`, got another one."
     return None

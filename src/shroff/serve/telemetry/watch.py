@@ -8,6 +8,7 @@ from typing import Final
 
 from shroff.serve import problem
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Message, Receive, Scope, Send, addressed
+from shroff.serve.telemetry.limit import Limit
 from shroff.serve.telemetry.meter import Meter
 from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT, Passing, Trace, Tracer
 
@@ -17,7 +18,6 @@ OTHER: Final = "other"
 """The route of addresses that there are none of: what clients make up must not become a name."""
 
 _READY: Final = "/health/ready"
-_LINES: Final = 10  # a second, for each outcome
 _OUTCOMES: Final = {GONE: "gone", **{kind.status: kind.slug for kind in problem.KINDS}}
 _log = logging.getLogger("shroff.serve")
 
@@ -42,7 +42,7 @@ class Telemetry:
     def __init__(self, meter: Meter, tracer: Tracer | None = None) -> None:
         self.meter = meter
         self.tracer: Tracer = tracer or Passing()
-        self._lines = {kind: _Limit() for kind in (*_OUTCOMES.values(), OTHER)}
+        self._lines = {kind: Limit() for kind in (*_OUTCOMES.values(), OTHER)}
 
     async def watch(self, app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an ASGI application answer a request, and notice how."""
@@ -86,23 +86,3 @@ class Telemetry:
             fields["not_logged_before"] = held
         level = logging.WARNING if status >= 500 else logging.INFO
         _log.log(level, "refused %s with %d (%s).", route, status, kind, extra={"event": "refused", "fields": fields})
-
-
-class _Limit:
-    """A few lines a second: garbage must not fill a disk."""
-
-    def __init__(self) -> None:
-        self._since = 0.0
-        self._lines = 0
-        self._held = 0
-
-    def held(self, now: float) -> int | None:
-        """How many lines were held back before one that may be written now; None when it may not."""
-        if now - self._since >= 1:
-            self._since, self._lines = now, 0
-        if self._lines >= _LINES:
-            self._held += 1
-            return None
-        self._lines += 1
-        held, self._held = self._held, 0
-        return held
