@@ -124,6 +124,21 @@ KINDS_WRONG = [
     (
         "a > '50'",
         "`>` takes values of one kind, got `a` (number) and `'50'` (text) in `a > '50'`: "
+        "`a` holds numbers, so write 50 without quotes",
+    ),
+    (
+        "s = 5411",
+        "`=` takes values of one kind, got `s` (text) and `5411` (number) in `s = 5411`: "
+        "`s` holds texts, so write '5411' in single quotes",
+    ),
+    (
+        "s IN ('6011', 5411)",
+        "`IN` takes values of one kind, got `s` (text) and `5411` (number) in `s IN ('6011', 5411)`: "
+        "`s` holds texts, so write '5411' in single quotes",
+    ),
+    (
+        "a > 'much'",
+        "`>` takes values of one kind, got `a` (number) and `'much'` (text) in `a > 'much'`: "
         "write a number without quotes, and a text in single quotes",
     ),
     (

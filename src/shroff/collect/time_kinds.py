@@ -51,6 +51,8 @@ def kind_of_time(value: object, zone: ZoneInfo | None, epoch: Epoch | None) -> s
     'a time with its zone in brackets (leave the brackets out)'
     >>> kind_of_time("1714816800", None, None)
     "a number of seconds since 1970 (declare Schema(epoch='s'))"
+    >>> kind_of_time("1714816800", None, "ms")
+    "a number of seconds since 1970 (send milliseconds, or declare Schema(epoch='s'))"
     >>> kind_of_time("2024-03-31 02:30:00", ZoneInfo("Europe/Copenhagen"), None)
     'a time that the clocks skip in Europe/Copenhagen'
     """
@@ -82,7 +84,9 @@ def _kind_of_number(number: float, epoch: Epoch | None) -> str:
     unit = next((unit for unit in EPOCHS if _counts(number, unit)), None)
     if isinstance(number, bool) or unit is None:
         return kind_of(number)
-    return f"a number of {_UNITS[unit]} since 1970 (declare Schema(epoch={unit!r}))"
+    # where a unit is declared, the sender may be wrong, or the schema
+    instead = "" if epoch is None else f"send {_UNITS[epoch]}, or "
+    return f"a number of {_UNITS[unit]} since 1970 ({instead}declare Schema(epoch={unit!r}))"
 
 
 def _counts(number: float, unit: Epoch) -> bool:

@@ -136,7 +136,7 @@ def parse(sql: str, columns: Mapping[str, Kind], lists: Collection[str] = ()) ->
     Traceback (most recent call last):
         ...
     shroff.errors.InvalidExpression: `>` takes values of one kind, got `amount` (number) and `'50'` (text) \
-in `amount > '50'`: write a number without quotes, and a text in single quotes
+in `amount > '50'`: `amount` holds numbers, so write 50 without quotes
     >>> parse("ammount > 50", {"amount": "number"})
     Traceback (most recent call last):
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
@@ -28,6 +29,8 @@ from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, I
 
 # arguments of sqlglot's nodes that do not change our semantics
 _NOTES: Final = frozenset({"this", "expression", "expressions", "safe", "ignore_nulls"})
+
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 _NULL: Final = Constant(None, "null")
 
@@ -61,6 +64,21 @@ def _canonical_texts(args: list[Node]) -> list[Node]:
         Constant(canonical(arg.value), "text") if isinstance(arg, Constant) and isinstance(arg.value, str) else arg
         for arg in args
     ]
+
+
+def _written_as(given: Sequence[exp.Expression], args: Sequence[Node]) -> str:
+    """How to write the literal that a column of another kind is compared with; empty where it is not known."""
+    column = next((arg for arg in args if isinstance(arg, ColumnRef) and arg.kind in ("text", "number")), None)
+    pairs = zip(given, args, strict=True)
+    literal = next(
+        (source for source, arg in pairs if column and isinstance(arg, Constant) and arg.kind != column.kind), None
+    )
+    if column is None or not isinstance(literal, exp.Literal):
+        return ""
+    if column.kind == "text":
+        return f": `{column.name}` holds texts, so write '{literal.name}' in single quotes"
+    is_number = _NUMBER.fullmatch(literal.name) is not None
+    return f": `{column.name}` holds numbers, so write {literal.name} without quotes" if is_number else ""
 
 
 class _Reader:
@@ -139,7 +157,7 @@ class _Reader:
         if len(known) > 1 or wrong:
             sides = " and ".join(f"{quote_node(source)} ({kind})" for kind, source in known.items())
             what = " or ".join(signature.takes) if wrong else "values of one kind"
-            advice = advise(signature.takes, set(known))
+            advice = _written_as(given, args) or advise(signature.takes, set(known))
             raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in {quote(self.sql)}{advice}")
         if not known and signature.gives is None:
             return (), "null"
