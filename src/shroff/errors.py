@@ -27,6 +27,7 @@
     │   ├── LedgerUnavailable   a decision cannot be made durable
     │   │   └── LedgerAway      because the ledger's database does not answer
     │   ├── StateUnavailable    the online state cannot be reached, or is being rebuilt
+    │   │   └── StateGarbled    because it held what no process of ours has put there
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   ├── BrokerUnavailable   Kafka does not answer
     │   └── TooManyRequests     an API key has had its share
@@ -153,6 +154,10 @@ class LedgerAway(LedgerUnavailable):
 
 class StateUnavailable(Unavailable):
     """The online state cannot be reached or is being rebuilt, so there are no features now."""
+
+
+class StateGarbled(StateUnavailable):
+    """The online state held what no process of ours has put there, so it was dropped and is being rebuilt."""
 
 
 class ControlUnavailable(Unavailable):

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis import Redis
 
 from patience import PATIENCE
 from serve.audit import body, payments, read_ledger
@@ -160,6 +161,65 @@ def decisions(scorer: Scorer, sent: list[dict[str, Any]]) -> list[dict[str, Any]
 def counts(ledger: str) -> dict[str, float]:
     """How many payments of its card each payment of a ledger has seen."""
     return {entry.payment_id: body(entry)["features"]["card_count_1h"] for entry in payments(read_ledger(ledger))}
+
+
+@pytest.mark.parametrize("spoil", ["set", "cut", "head"])
+def test_a_bad_value_in_redis_keeps_nobody_waiting(
+    bundle: Bundle, state_url: str, tmp_path: Path, pay: Pay, spoil: str
+) -> None:
+    ledger = f"sqlite:///{tmp_path / 'ledger.db'}"
+    scorer = Scorer(bundle, Ledger(ledger), key=KEY, state=state_url)
+    scorer.start()
+
+    async def decide(first: int) -> list[dict[str, Any]]:
+        """The answers to payments of two cards that are sent together."""
+        sent = [pay(payment_id=f"p{first + lane}", card_id=f"c{lane % 2}") for lane in range(8)]
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(scorer.decide(msgspec.json.encode(payment)) for payment in sent)), PATIENCE
+        )
+        return [msgspec.json.decode(answer) for answer in answers]
+
+    assert not any(answer["degraded"] for answer in asyncio.run(decide(0)))
+    with Redis.from_url(state_url) as client:
+        (key,) = client.scan_iter("*:head" if spoil == "head" else "*:c1")
+        if spoil == "cut":
+            client.lset(key, -1, bytes(client.lindex(key, -1) or b"")[:-3])
+            # another process reads it
+            scorer.leave()
+            scorer.close()
+            scorer = Scorer(bundle, Ledger(ledger), key=KEY, state=state_url)
+            scorer.start()
+        else:
+            client.delete(key)
+            client.sadd(key, "garbage")
+    assert all(answer["degraded"] for answer in asyncio.run(decide(8)))
+    assert scorer.unready is None
+    assert "a key of the state held" in (scorer.degraded or "")
+    assert scorer.ruined == 1
+    scorer.tend()
+    assert not any(answer["degraded"] for answer in asyncio.run(decide(16)))
+    assert scorer.degraded is None
+    scorer.leave()
+    scorer.close()
+    assert_parity(bundle, ledger)
+
+
+def test_whatever_fails_when_payments_are_observed_all_callers_are_answered(
+    scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def observe(payments: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(scorer._state, "observe", observe)  # nothing that is known fails like this
+
+    async def decide() -> list[object]:
+        sent = [msgspec.json.encode(pay()) for _ in range(5)]
+        answers = asyncio.gather(*map(scorer.decide, sent), return_exceptions=True)
+        return list(await asyncio.wait_for(answers, PATIENCE))
+
+    assert all(isinstance(answer, RuntimeError) for answer in asyncio.run(decide()))
+    monkeypatch.undo()
+    assert decisions(scorer, [pay()])[0]["degraded"] is False
 
 
 def test_services_with_ledgers_of_their_own_do_not_see_each_other(

@@ -100,6 +100,7 @@ class Scorer(Intake):
         self._accept = accept_broken_chain
         self._past: str | None = None
         self._unfilled: str | None = None
+        self._ruined = 0
         self._forget()
         self._key = key
         self.reader = self._reader(bundle)
@@ -174,6 +175,11 @@ class Scorer(Intake):
     def census(self) -> Iterator[int]:
         """The events of the state, counted in parts."""
         return self._state.engine.census()
+
+    @property
+    def ruined(self) -> int:
+        """How often a state was dropped because a key of it held what no process of ours has put there."""
+        return self._ruined + self._state.ruined
 
     @property
     def unready(self) -> str | None:
@@ -353,6 +359,7 @@ class Scorer(Intake):
     def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
         if state is not self._state:
             self._state.leave()
+            self._ruined += self._state.ruined
         self.bundle, self.decider, self._state = bundle, decider, state
         self.reader = self._reader(bundle)
         self.follow_rates()

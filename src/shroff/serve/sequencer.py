@@ -130,7 +130,11 @@ class Sequencer:
 
     def _decide(self, batch: Sequence[PendingPayment]) -> None:
         began = perf_counter_ns()
-        observed = self._observe(batch)
+        try:
+            observed = self._observe(batch)
+        except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
+            self._withdraw([(pending, error) for pending in batch])
+            return
         if not observed:
             return
         seen = perf_counter_ns()

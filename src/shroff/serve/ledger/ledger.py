@@ -280,8 +280,8 @@ class Ledger(Archive):
 
     @property
     def durable(self) -> Head:
-        """The last record that this process has seen in the database; the empty one while it does not write."""
-        return FIRST if self._writer is None else self._writer.durable
+        """The last record that this process has seen in the database."""
+        return self.commits.end or FIRST
 
     def renew_identity(self) -> None:
         """Take another name: what is kept elsewhere under the one before is not of this ledger.

@@ -76,11 +76,6 @@ class Writer:
         self.detour = Detour(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
-    @property
-    def durable(self) -> Head:
-        """The last record that this process has seen in the ledger."""
-        return self._durable
-
     def start(self) -> None:
         """Prepare the database and start the thread.
 

@@ -45,6 +45,10 @@ class State(Protocol):
     def failure(self) -> str | None:
         """Why payments are decided without features now; None while they are not."""
 
+    @property
+    def ruined(self) -> int:
+        """How often this process has dropped it, because it held what no process of ours has put there."""
+
     def join(self, tick: Callable[[], None]) -> None:
         """Wait, calling `tick`, until it knows what all processes that share it know; before the first `observe`."""
 
@@ -97,6 +101,7 @@ class LocalState:
     def __init__(self, engine: OnlineEngine, arrivals: Arrivals) -> None:
         self.engine = engine
         self.failure: str | None = None
+        self.ruined = 0
         self._arrivals = arrivals
 
     def join(self, tick: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from shroff.clock import overtaken
 from shroff.collect import Payment
-from shroff.errors import OutOfBounds, Unavailable
+from shroff.errors import OutOfBounds, StateGarbled, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
 from shroff.serve.clock import Arrivals
 from shroff.serve.ledger import Head
@@ -83,6 +83,11 @@ class SharedState:
             StateUnavailable: the server cannot be reached.
         """
         return self._roll.answer(clear=not self._debts, times=1)
+
+    @property
+    def ruined(self) -> int:
+        """How often this process has dropped it, because a key held what no process of ours has put there."""
+        return self.engine.ruined
 
     @property
     def sharers(self) -> frozenset[bytes]:
@@ -179,7 +184,7 @@ class SharedState:
         """Keep with the state how far the ledger is known to reach: one that does not is not the state's."""
         record = self.engine.epoch, self._durable()
         if record != self._vouched:
-            self.engine.vouch(*record[1])
+            self.engine.voucher.vouch(*record[1])
             self._vouched = record
 
     @property
@@ -213,6 +218,8 @@ class SharedState:
                 self._lost(error)
 
     def _lost(self, error: Unavailable) -> None:
+        if isinstance(error, StateGarbled):
+            _log.error("%s", error, extra={"event": "state_garbled"})
         if self.failure is None:
             _log.warning("payments are decided without features: %s", error, extra={"event": "state_lost"})
         self.failure = str(error)

@@ -81,7 +81,7 @@ class States:
         if isinstance(engine, OnlineEngine):
             return
         try:
-            vouched = Head(*engine.vouched())
+            vouched = Head(*engine.voucher.vouched())
             if engine.mark() <= self._ledger.head().seq and self._ledger.holds(vouched):
                 return
         finally:

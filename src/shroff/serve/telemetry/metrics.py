@@ -162,6 +162,7 @@ class Metrics(Collector):
         return {
             ("ledger",): self._scorer.commits.failed,
             ("model",): meter.failures["model"],
+            ("state",): self._scorer.ruined,
             ("publish",): 0 if self._follower is None else self._follower.failed,
             ("unexpected",): unexpected + meter.failures["unexpected"],
         }

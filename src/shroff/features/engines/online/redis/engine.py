@@ -7,20 +7,21 @@ logs have that it has not seen. So features follow from the same events, in the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from secrets import token_bytes
 from typing import Any, Final
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
-from shroff.errors import OutOfBounds, StateUnavailable
+from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.link import Call, Link
 from shroff.features.engines.online.redis.log import PAYMENT, TAGS, UNDONE, Event, Log, logs, pack_value, unpack_value
 from shroff.features.engines.online.redis.replica import Place, Replica
+from shroff.features.engines.online.redis.sound import checksum, sound
+from shroff.features.engines.online.redis.voucher import Voucher
 from shroff.features.plan import Later, Plan
 from shroff.features.window import micros
 
@@ -30,12 +31,11 @@ _CLOCKS: Final = 300_000
 _ROLL_KEPT: Final = 86_400_000
 """Milliseconds that the roll is kept after the last answer."""
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 """Of what is kept: a state of another one is not this state, which is filled anew beside it."""
 
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE, _AGAIN = 0, 2
-_VOUCHED: Final = re.compile(rb"(\d{1,18}) ((?:[0-9a-f]{2})*)")
 _NEVER: Final = -1
 
 
@@ -72,8 +72,9 @@ class RedisEngine:
         self.link = Link(url)
         self.logs = logs(self.plan)
         # one slot of a cluster: an order needs one owner
-        self._space = f"{{{space}}}:".encode()
-        self.name = self._space + f"{self.plan.digest}-{lateness}-{_FORMAT}:".encode()
+        shared = f"{{{space}}}:".encode()
+        self.voucher = Voucher(self.link, shared)
+        self.name = shared + f"{self.plan.digest}-{lateness}-{_FORMAT}:".encode()
         awaited = [log for log in self.logs if log.later]
         self.marked = Event([stream for stream in self.plan.streams if stream.later], (), self.plan.schema)
         self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))
@@ -84,6 +85,8 @@ class RedisEngine:
         self._replica = Replica(self.plan, lateness=lateness, most=replica)
         self._epoch = b""
         self._life = self._seen = self._newest = 0
+        self.ruined = 0
+        """How often this process has dropped a state that held what none had put there."""
         self._snapshots: list[Call] = []
 
     @property
@@ -110,6 +113,7 @@ class RedisEngine:
         """How many events the timelines that this process follows hold, in parts."""
         return self._replica.tracks.census()
 
+    @sound
     def mark(self) -> int:
         """What was kept with the state when it was opened.
 
@@ -118,31 +122,12 @@ class RedisEngine:
         """
         return int(self.link.call([("HGET", self.name + b"head", "mark")])[0] or 0)
 
-    def vouch(self, record: int, chain: bytes) -> None:
-        """Keep with the states of this space up to which record their ledger is known to reach, and its chain value.
-
-        Raises:
-            StateUnavailable: the server cannot be reached.
-        """
-        self.link.call([("SET", self._space + b"ledger", b"%d %s" % (record, chain.hex().encode()))])
-
-    def vouched(self) -> tuple[int, bytes]:
-        """What was vouched for last: (0, nothing) where nothing was, and -1 where nobody can tell what.
-
-        Raises:
-            StateUnavailable: the server cannot be reached.
-        """
-        kept = self.link.call([("GET", self._space + b"ledger")])[0]
-        if kept is None:
-            return 0, b""
-        said = _VOUCHED.fullmatch(kept)
-        return (int(said[1]), bytes.fromhex(said[2].decode())) if said else (_NEVER, b"")
-
     def require_ready(self) -> None:
         """Raise `StateUnavailable` unless there is a state to ask."""
         if not self.ready():
             raise StateUnavailable(_NOT_THERE)
 
+    @sound
     def ready(self) -> bool:
         """Whether there is a state, as far as it can be told.
 
@@ -163,6 +148,7 @@ class RedisEngine:
             raise OutOfBounds(self.too_late)
         return features
 
+    @sound
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
         """`observe` for payments that wait together, in one round trip and in their order.
 
@@ -190,6 +176,7 @@ class RedisEngine:
         """
         return self.announce(payment_id, event, value, rank=rank, arrived=arrived) != 0
 
+    @sound
     def announce(
         self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0, token: bytes = b""
     ) -> int:
@@ -212,6 +199,7 @@ class RedisEngine:
         said = (event, pack_value(value), TAGS[event], rank, arrived, token)
         return int(self._run(lambda: [self._later_call(payment_id, payment, event, said)])[0])
 
+    @sound
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived).
 
@@ -222,6 +210,7 @@ class RedisEngine:
         """
         self._run(lambda: [self._forget_call(payment)])
 
+    @sound
     def lacking(self, payments: Sequence[Payment]) -> list[Payment]:
         """Those of the payments that the state does not know, for whoever brings it up to date.
 
@@ -232,6 +221,7 @@ class RedisEngine:
         known = self.link.call([("EXISTS", self.key(b"p:" + payment.id.encode())) for payment in payments])
         return [payment for payment, there in zip(payments, known, strict=True) if not there]
 
+    @sound
     def answer(self, member: bytes, others: Sequence[bytes], *, clear: bool) -> dict[bytes, int]:
         """Answer the roll of those who share the state: by whom it was answered last with which number.
 
@@ -263,6 +253,17 @@ class RedisEngine:
             StateUnavailable: the server cannot be reached.
         """
         self.link.call([("HDEL", self.name + b"head", "epoch")])
+
+    def ruin(self) -> None:
+        """Drop a state that cannot be read, unless another process has; its logs are met no more, and expire.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        epoch, self._epoch = self._epoch, b""
+        self._snapshots.clear()
+        keys = [self.name + part for part in (b"head", b"claim", b"roll")]
+        self.ruined += bool(self.link.scripts([(scripts.RUIN, keys, (epoch,))])[0])
 
     def drop(self) -> None:
         """Remove the state from the server, whoever uses it.
@@ -365,7 +366,8 @@ class RedisEngine:
 
         Over a new connection everything is read anew: the server may have forgotten what it said over the old one.
         """
-        epoch, newest = self.link.call([("HMGET", self.name + b"head", "epoch", "newest")])[0]
+        asked = "epoch", "newest", "mark", "sum"
+        epoch, newest, mark, summed = self.link.call([("HMGET", self.name + b"head", *asked)])[0]
         if self.link.lives != self._life or epoch != self._epoch:
             self._replica.clear()
             self._snapshots.clear()
@@ -373,5 +375,8 @@ class RedisEngine:
             # arrivals of another state say nothing about this one
             self._seen = 0
         self._life = self.link.lives
-        self._epoch, self._newest = epoch or b"", int(newest or 0)
+        self._epoch = epoch or b""
+        if epoch is not None and checksum(epoch, mark or b"") != summed:
+            raise StateGarbled("the head of the state names an epoch that nobody has opened.")
+        self._newest = int(newest or 0)
         return epoch is not None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from shroff.errors import ConfigurationError, MissingExtra, StateUnavailable
+from shroff.errors import ConfigurationError, MissingExtra, StateGarbled, StateUnavailable
 from shroff.features.engines.online.redis.scripts import SCRIPTS
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ Call = tuple[str, Sequence[object], Sequence[object]]
 
 _PAUSE: Final = 1.0
 """Seconds after a failure in which nothing is tried."""
+
+_GARBLED: Final = re.compile("WRONGTYPE|user_script|Error running script|is not an integer")
+"""What the server says of a value that is not of the kind that a command or script of ours reads."""
+_UNABLE: Final = re.compile("OOM|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|LOADING|NOPERM")
+"""What it says also within a script, whatever the values are."""
 
 _CONNECT: Final = 0.5
 _ANSWER: Final = 2.0
@@ -61,6 +67,7 @@ class Link:
 
         Raises:
             StateUnavailable: no answer, or none for a second now.
+            StateGarbled: a key holds what the command cannot read.
         """
         if monotonic() < self._closed_until:
             raise StateUnavailable("the state server is away: it is tried again within a second.")
@@ -74,8 +81,7 @@ class Link:
             ) from None
         for reply in replies:
             if isinstance(reply, self._errors.ResponseError) and not str(reply).startswith(("NOSTATE", "EPOCH")):
-                # one that is out of memory, or a replica by now, is no state either
-                raise StateUnavailable(f"the state server refused a command: {type(reply).__name__}.")
+                raise self._refused(reply)
         return replies
 
     def scripts(self, calls: Sequence[Call]) -> list[Any]:
@@ -87,6 +93,14 @@ class Link:
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
+
+    def _refused(self, reply: Exception) -> StateUnavailable:
+        # the client has classes of their own for most of what ails the server itself
+        text = str(reply) if type(reply) is self._errors.ResponseError else ""
+        if _GARBLED.search(text) and not _UNABLE.search(text):
+            return StateGarbled("a key of the state holds what none of our commands has put there.")
+        # one that is out of memory, or a replica by now, is no state either
+        return StateUnavailable(f"the state server refused a command: {type(reply).__name__}.")
 
     def _again(self, commands: Sequence[Command]) -> list[Any]:
         fresh = self._connection is None

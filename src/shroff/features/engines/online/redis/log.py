@@ -21,6 +21,7 @@ UNDONE: Final = b"u"
 CHANGED: Final = b"c"
 """Another label stands than before."""
 SNAPSHOT: Final = b"s"
+_COUNTED: Final = (PAYMENT, UNDONE)
 TAGS: Final[dict[Later, bytes]] = {"result": b"r", "label": b"l"}
 _LATER: Final[dict[bytes, Later]] = {tag: kind for kind, tag in TAGS.items()} | {CHANGED: "label"}
 
@@ -118,6 +119,8 @@ class Log:
             awaiting = [track for track in tracks if track.later]
             replica.learn(self._payment(key, self.told, event), news, known, awaiting, before=before)
         else:
+            if kind not in _COUNTED:
+                raise ValueError("expected an entry of a log, got one of no kind.")
             payment = self._payment(key, self.event, held)
             for track in tracks:
                 if track.later:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from shroff.collect import Payment
@@ -55,8 +55,7 @@ class Replica:
         if position == NOTHING:
             # timelines may have outlived their place
             place.log.drop(self.tracks, place.key)
-        for entry in entries:
-            arrival = int.from_bytes(entry[:PREFIX])
+        for arrival, entry in _ordered(entries):
             if arrival > position:
                 place.log.apply(self.tracks, place.key, entry)
                 position = arrival
@@ -79,8 +78,8 @@ class Replica:
         if all(_reaches(entries, arrival) for entries in logs):
             then = Tracks(self._plan, lateness=self._lateness)
             for place, entries in zip(places, logs, strict=True):
-                for entry in entries:
-                    if int.from_bytes(entry[:PREFIX]) < arrival:
+                for arrived, entry in _ordered(entries):
+                    if arrived < arrival:
                         place.log.apply(then, place.key, entry)
             return then.observe(payment, newest)
         for place, entries in zip(places, logs, strict=True):
@@ -107,6 +106,21 @@ class Replica:
     def _reach(self, place: Place, arrival: int) -> None:
         self._known[place.name] = arrival, place
         self._known.move_to_end(place.name)
+
+
+def _ordered(entries: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Entries of a log with their arrivals.
+
+    Raises:
+        ValueError: one of them was not put there by us, which would hide those before it.
+    """
+    last = NOTHING
+    for entry in entries:
+        arrival = int.from_bytes(entry[:PREFIX])
+        if arrival <= last or len(entry) <= PREFIX:
+            raise ValueError("expected the entries of a log in order of arrival, got another one.")
+        last = arrival
+        yield arrival, entry
 
 
 def _reaches(entries: Sequence[bytes], arrival: int) -> bool:

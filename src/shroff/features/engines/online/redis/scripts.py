@@ -3,11 +3,12 @@
 Those that touch the state are given the epoch that their caller believes in: `NOSTATE` says that there is none, `EPOCH`
 that it is another. All can be run again: the second time they find their own trace.
 
-The *head* holds `epoch`, `newest` (event time) and `last` (arrival). A *marker*, one per payment and so in short, holds
-when it arrived (`a`), who put it there (`o`), its event (`e`), and the result and label that stand: when it arrived (8
-bytes), its rank (1 byte), and what it says; and when each label arrived, by its token (`l:TOKEN`). A *log*, one per
-key, lists what happened to it in order of arrival, with which each entry begins (8 bytes, big-endian). The *roll* holds
-the number with which each process answered last, and under the empty name the highest.
+The *head* holds `epoch`, `newest` (event time), `last` (arrival), the `mark` with which the epoch was opened, and a
+checksum of epoch and mark (`sum`). A *marker*, one per payment and so in short, holds when it arrived (`a`), who put
+it there (`o`), its event (`e`), and the result and label that stand: when it arrived (8 bytes), its rank (1 byte), and
+what it says; and when each label arrived, by its token (`l:TOKEN`). A *log*, one per key, lists what happened to it in
+order of arrival, with which each entry begins (8 bytes, big-endian). The *roll* holds the number with which each
+process answered last, and under the empty name the highest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from hashlib import sha1
 from typing import Final
 
 from shroff.clock import AHEAD
+
+KINDS: Final = b"pucsrl"
+"""What an entry of a log can be, by its ninth byte: see `log`."""
 
 _TIME: Final = """
 local now = redis.call('TIME')
@@ -30,6 +34,9 @@ _STATE: Final = (
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'newest', 'last')
 if not head[1] then return redis.error_reply('NOSTATE') end
 if head[1] ~= ARGV[1] then return redis.error_reply('EPOCH') end
+if not (string.find(head[2] or '', '^%-?%d+$') and string.find(head[3] or '', '^%d+$')) or #head[3] > 16 then
+  error('the head holds no times')
+end
 local newest, last = tonumber(head[2]), tonumber(head[3])
 local function arrive(newest)
   local arrival = math.max(now, last + 1)
@@ -62,19 +69,23 @@ OBSERVE: Final = (
     _WHOLE
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event, and per log: position, kept, event
+local function reached(entry)
+  if not string.find('KINDS', string.sub(entry, 9, 9), 1, true) or #entry < 10 then error('this is no entry') end
+  return arrived(entry)
+end
 local function unseen(log, position)
   if position < 0 then return redis.call('LRANGE', log, 0, -1) end
   local last = redis.call('LINDEX', log, -1)
-  if not last or arrived(last) <= position then return {} end
+  if not last or reached(last) <= position then return {} end
   -- not from the beginning, where a large snapshot may be that is known
   local entries, take = {last}, 1
-  while #entries == take and arrived(entries[1]) > position do
+  while #entries == take and reached(entries[1]) > position do
     take = take * 2
     entries = redis.call('LRANGE', log, -take, -1)
   end
   local fresh = {}
   for _, entry in ipairs(entries) do
-    if arrived(entry) > position then fresh[#fresh + 1] = entry end
+    if reached(entry) > position then fresh[#fresh + 1] = entry end
   end
   return fresh
 end
@@ -95,7 +106,7 @@ for at = 3, #KEYS do
   lengths[at - 2] = append(KEYS[at], prefix .. ARGV[at * 3 + 1], ARGV[at * 3])
 end
 return {1, arrival, newest, logs, lengths}
-"""
+""".replace("KINDS", KINDS.decode())
 )
 
 LATER: Final = (
@@ -117,6 +128,7 @@ if said then
 end
 redis.call('HSET', KEYS[2], kind, struct.pack('>I8B', word, rank) .. ARGV[3])
 local function value(held) return held and string.sub(held, 10) or '\\192' end
+if said and not string.find(value(said), '^[\\194\\195]$') then error('this is no label') end
 if said and value(said) == ARGV[3] then return word end
 local known = redis.call('HMGET', KEYS[2], 'result', 'label')
 local head = prefix .. (said and 'c\\148' or ARGV[4] .. '\\147') .. value(known[1]) .. value(known[2])
@@ -131,7 +143,9 @@ RECALL: Final = (
     _STATE
     + """
 -- KEYS: head, marker; ARGV: epoch
-return redis.call('HGET', KEYS[2], 'e')
+local event = redis.call('HGET', KEYS[2], 'e')
+if not event and redis.call('EXISTS', KEYS[2]) == 1 then error('this is no marker') end
+return event
 """
 )
 
@@ -177,8 +191,13 @@ CLAIM: Final = (
     _TIME
     + """
 -- KEYS: head, claim; ARGV: token, held
+-- what no process of ours has put there is neither waited for nor read
+local lives = redis.call('PTTL', KEYS[2])
+if lives == -1 or lives > tonumber(ARGV[2]) then redis.call('DEL', KEYS[2]) end
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-local last = tonumber(redis.call('HGET', KEYS[1], 'last') or 0)
+local last = redis.call('HGET', KEYS[1], 'last')
+if not last or not string.find(last, '^%d+$') or #last > 16 then last = 0 end
 local arrival = math.max(now, last + 1)
 redis.call('HSET', KEYS[1], 'last', arrival)
 return arrival
@@ -197,14 +216,23 @@ OPEN: Final = (
 -- KEYS: head, claim; ARGV: token, epoch, newest, mark, lateness
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 local newest = math.min(tonumber(ARGV[3]), now + ahead(ARGV[5]))
-redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', newest, 'mark', ARGV[4])
+local sum = redis.sha1hex(ARGV[2] .. ' ' .. ARGV[4])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', newest, 'mark', ARGV[4], 'sum', sum)
 redis.call('DEL', KEYS[2])
 return 1
 """
 )
 
+RUIN: Final = """
+-- KEYS: head, claim, roll; ARGV: epoch
+local kind = redis.call('TYPE', KEYS[1]).ok
+-- dropped already, and perhaps being filled
+if kind == 'none' or kind == 'hash' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+"""
+
 SCRIPTS: Final = {
     # Redis names a script by this hash; nothing is secured by it
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (OBSERVE, RECALL, LATER, FORGET, ANSWER, TRIM, CLAIM, HOLD, OPEN)
+    for script in (OBSERVE, RECALL, LATER, FORGET, ANSWER, TRIM, CLAIM, HOLD, OPEN, RUIN)
 }
