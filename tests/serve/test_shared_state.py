@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from random import Random
 from shutil import copyfile
 from typing import Any
 
@@ -23,9 +24,10 @@ from serve.several import children, ledger_url, service, state_url
 from servers import free_port, or_skip, redis
 from shroff import FeatureGroup
 from shroff.client import Client, Decision
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, PaymentConflict
 from shroff.monitor import ledger_parity
 from shroff.package import Bundle, save
+from shroff.serve.answer import stored_answer
 from shroff.serve.ledger import Ledger
 from shroff.serve.scorer import Scorer
 from shroff.serve.server import serve
@@ -259,6 +261,51 @@ def test_a_state_that_knows_more_than_a_restored_ledger_is_not_read(
     run(5, 7)
     assert counts(f"sqlite:///{ledger}") == {"p0": 0.0, "p1": 1.0, "p2": 2.0, "p5": 3.0, "p6": 4.0}
     assert_parity(bundle, f"sqlite:///{ledger}")
+
+
+def test_of_two_payloads_at_two_workers_only_the_other_is_refused(
+    bundle: Bundle, state_url: str, ledger_url: str, pay: Pay
+) -> None:
+    both = [Scorer(bundle, Ledger(ledger_url), key=KEY, state=state_url) for _ in range(2)]
+    for scorer in both:
+        scorer.start()
+    ways = [(worker, amount) for worker in (0, 1) for amount in (80.0, 90.0)] * 2
+
+    async def race(number: int) -> None:
+        made = pay(payment_id=f"r{number}", card_id=f"c{number}")
+        # each worker may see either payload first
+        order = Random(number).sample(ways, len(ways))
+        sent = (both[worker].decide(msgspec.json.encode(made | {"amount": amount})) for worker, amount in order)
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        stored = Ledger(ledger_url).find(made["payment_id"])
+        assert stored is not None
+        counts = body(stored)["payment"]["values"]["amount"]
+        for (_, amount), answer in zip(order, answers, strict=True):
+            if amount == counts:
+                assert answer == stored_answer(stored)
+            else:
+                assert isinstance(answer, PaymentConflict)
+
+    async def results(number: int) -> None:
+        order = Random(number).sample([(worker, said) for worker in (0, 1) for said in ("failed", "authorised")] * 2, 8)
+        told = await asyncio.gather(
+            *(both[worker].learn("result", f"r{number}", said) for worker, said in order), return_exceptions=True
+        )
+        taken = {said for (_, said), outcome in zip(order, told, strict=True) if outcome is None}
+        assert len(taken) == 1
+        refused = [outcome for (_, said), outcome in zip(order, told, strict=True) if said not in taken]
+        assert all(isinstance(outcome, PaymentConflict) for outcome in refused)
+        assert [outcome for (_, said), outcome in zip(order, told, strict=True) if said in taken] == [None] * 4
+
+    async def work() -> None:
+        for number in range(60):
+            await race(number)
+            await results(number)
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+    for scorer in both:
+        scorer.close()
+    assert_parity(bundle, ledger_url)
 
 
 def test_workers_change_over_to_other_features_together(

@@ -46,12 +46,15 @@ class Events:
             LedgerUnavailable: it cannot be made durable.
         """
         event = PendingEvent("result", payment_id, record, fingerprint(encode(record)))
-        pending = self._on_their_way.get(("result", payment_id))
-        if pending is not None:
-            _require_same(event, pending.digest)
-        elif self._recorded(event):
-            return
-        else:
+        while (
+            pending := self._on_their_way.get(("result", payment_id))
+        ) is not None and pending.digest != event.digest:
+            # another process may have been faster with this one: which of them counts, the ledger knows
+            with suppress(ShroffError):
+                await pending.callers.join()
+        if pending is None:
+            if self._recorded(event):
+                return
             pending = self._submit(event)
         try:
             await pending.callers.join()

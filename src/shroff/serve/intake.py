@@ -99,7 +99,10 @@ class Intake:
         digest = fingerprint(encoded)
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
-            require_same(pending.digest, digest)
+            if pending.digest != digest:
+                # another process may have decided this one first: which of them counts, the ledger knows
+                pending.callers.add(lambda _: self._submit_behind(payment, told, journey))
+                return
             self.meter.repeated += 1
             pending.callers.add(told)
             return
@@ -118,6 +121,13 @@ class Intake:
         pending = PendingPayment(payment, encoded, digest, journey)
         pending.callers.add(told)
         self._sequencer.submit(pending)
+
+    def _submit_behind(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
+        """What was in flight with the id of a payment and another payload is durable, or came to nothing."""
+        try:
+            self._submit(payment, told, journey)
+        except Exception as error:  # noqa: BLE001  # an error is an outcome too
+            told(error)
 
     async def decision(self, payment_id: str) -> bytes:
         """The stored answer to a payment, with the labels it has by now.
