@@ -18,9 +18,6 @@ from typing import Final
 
 from shroff.clock import AHEAD
 
-KINDS: Final = b"pucsrl"
-"""What an entry of a log can be, by its ninth byte: see `log`."""
-
 _TIME: Final = """
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
@@ -34,10 +31,9 @@ _STATE: Final = (
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'newest', 'last')
 if not head[1] then return redis.error_reply('NOSTATE') end
 if head[1] ~= ARGV[1] then return redis.error_reply('EPOCH') end
-if not (string.find(head[2] or '', '^%-?%d+$') and string.find(head[3] or '', '^%d+$')) or #head[3] > 16 then
-  error('the head holds no times')
-end
 local newest, last = tonumber(head[2]), tonumber(head[3])
+-- also not a number, and none that is so large that its neighbours are no numbers
+if not (newest and last) or newest ~= newest or not (last < 1e16) then error('the head holds no times') end
 local function arrive(newest)
   local arrival = math.max(now, last + 1)
   redis.call('HSET', KEYS[1], 'newest', newest, 'last', arrival)
@@ -70,8 +66,9 @@ OBSERVE: Final = (
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event, and per log: position, kept, event
 local function reached(entry)
-  if not string.find('KINDS', string.sub(entry, 9, 9), 1, true) or #entry < 10 then error('this is no entry') end
-  return arrived(entry)
+  local arrival, kind = struct.unpack('>I8c1', entry)
+  if not string.find('pucsrl', kind, 1, true) then error('this is no entry') end
+  return arrival
 end
 local function unseen(log, position)
   if position < 0 then return redis.call('LRANGE', log, 0, -1) end
@@ -106,7 +103,7 @@ for at = 3, #KEYS do
   lengths[at - 2] = append(KEYS[at], prefix .. ARGV[at * 3 + 1], ARGV[at * 3])
 end
 return {1, arrival, newest, logs, lengths}
-""".replace("KINDS", KINDS.decode())
+"""
 )
 
 LATER: Final = (
