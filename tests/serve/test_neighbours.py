@@ -10,8 +10,9 @@ from benchmarks.neighbours_cases import CASES, Case
 
 from serve.service import Service
 
-STALL, MIB = 0.05, 16.0
-"""Seconds and MiB: ten times as much is a fault, and less is told from what else the machine does by trying again."""
+STALL, MIB = 0.15, 16.0
+"""Seconds and MiB. `benchmarks.neighbours` holds every case to 50 ms on an idle machine; here other tests run at the
+same time. The faults that this guards against took 0.5 to 5 seconds."""
 TRIES = 40
 
 
@@ -27,7 +28,7 @@ def test_a_request_costs_its_neighbours_little(
 ) -> None:
     service, token = running
     cost = best(service, token, case, tries=TRIES, enough=lambda one: one.stall < STALL and one.mib < MIB)
-    record_property("cost", cost)
+    record_property("cost", str(cost))
     assert cost.status == case.status
     assert (cost.stall < STALL, cost.mib < MIB) == (True, True), cost
     log = [line for line in service.log.read_text().splitlines() if "refused" not in line]
