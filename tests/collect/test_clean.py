@@ -233,6 +233,7 @@ def test_an_id_that_came_before_is_dropped_and_the_earliest_usable_one_kept() ->
 MARKED = "a number with a thousands separator or a decimal comma (declare"
 WHERE = "Schema(number_format=…))"
 REFUND = "a negative number (a refund is no payment: leave it out)"
+NAME = "a text of at most 1,000 characters or a finite number"
 PRICED = (
     "a number with a currency (write the number alone: its currency has a column, or is the schema's default_currency)"
 )
@@ -275,8 +276,10 @@ PRICED = (
         ("fraud", "2", "0 or 1", "a number"),
         ("age", "SECRET", "a finite number", "text"),
         ("age", "inf", "a finite number", "text"),
-        ("mcc", float("inf"), "a text or a finite number", "an infinite number"),
+        ("mcc", float("inf"), NAME, "an infinite number"),
         ("card", " ", "a value", "none"),
+        ("card", "SECRET" * 167, "a text of at most 1,000 characters", "a text of more than 1,000 characters"),
+        ("mcc", "Æ" * 1_001, "a text of at most 1,000 characters", "a text of more than 1,000 characters"),
     ],
 )
 def test_unusable_rows_are_dropped_and_counted_by_reason(column: str, bad: Any, reason: str, got: str) -> None:
@@ -366,8 +369,16 @@ TIME = "an ISO 8601 date and time from 1970 to 2099"
         ),
         ("at", pl.Series([date(2024, 5, 4)]), f"(time): expected {TIME} {ROW} Date: dates without a time."),
         ("amount", pl.Series([True]), f"(amount): expected a number from 0 to 100,000,000,000,000 {ROW} Boolean."),
-        ("mcc", pl.Series([["SECRET"]]), f"(nominal): expected a text or a finite number {ROW} List(String)."),
-        ("card", pl.Series([b"SECRET"]), f"(key): expected a text or a finite number {ROW} Binary."),
+        (
+            "mcc",
+            pl.Series([["SECRET"]]),
+            f"(nominal): expected {NAME} {ROW} List(String).",
+        ),
+        (
+            "card",
+            pl.Series([b"SECRET"]),
+            f"(key): expected {NAME} {ROW} Binary.",
+        ),
         (
             "at",
             pl.Series([datetime(2024, 5, 4)]),

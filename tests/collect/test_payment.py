@@ -334,6 +334,16 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
         ),
         ({"id": 10**400}, "Expected an id of 1 to 200 printable characters, got a larger number - at `$.id`"),
         ({"id": True}, "Expected `int | float | str`, got `bool` - at `$.id`"),
+        (
+            {"card_id": "SECRET" * 167},
+            "Expected a text of at most 1,000 characters or a finite number, "
+            "got a text of more than 1,000 characters - at `$.card_id`",
+        ),
+        (
+            {"mcc": 10**1_000},
+            "Expected a text of at most 1,000 characters or a finite number, "
+            "got a text of more than 1,000 characters - at `$.mcc`",
+        ),
         ({"at": True}, "Expected `int | float | str`, got `bool` - at `$.at`"),
         ({"result": "SECRET"}, f"field `result` {LATER}"),
         ({"fraud": True}, f"field `fraud` {LATER}"),

@@ -22,6 +22,7 @@ from shroff.collect.values import (
     CONTROL,
     LARGEST_AMOUNT,
     LONGEST_ID,
+    LONGEST_NAME,
     NO_BLANK,
     NOTHING,
     expected,
@@ -132,7 +133,7 @@ def _named(texts: pl.Series, scale: Scale, key: bytes) -> pl.Series:
         return _fit_ids(texts)
     if scale == "currency":
         return _currencies(texts)
-    return texts
+    return _without_unfit(texts, texts.str.len_chars() > LONGEST_NAME)
 
 
 def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> None:
@@ -259,6 +260,10 @@ def _flag(text: str) -> bool | None:
 
 def _fit_ids(texts: pl.Series) -> pl.Series:
     unfit = (texts.str.len_chars() > LONGEST_ID) | texts.str.contains(CONTROL) | texts.str.contains(NOTHING)
+    return _without_unfit(texts, unfit)
+
+
+def _without_unfit(texts: pl.Series, unfit: pl.Series) -> pl.Series:
     return texts.set(unfit, None) if unfit.any() else texts
 
 

@@ -28,6 +28,7 @@ from shroff.collect.values import (
     FINE,
     LARGEST_AMOUNT,
     LONGEST_ID,
+    LONGEST_NAME,
     NO_RATE,
     VALUE,
     expected,
@@ -196,6 +197,9 @@ class PaymentReader:
                 or value in self._odd
             ):
                 values[name] = self._text(name, value)
+        # a shorter payment has no text that is too long
+        if len(body) > LONGEST_NAME:
+            self._require_short(values)
         for name in self._gapped:
             if values[name] in self._null_numbers:
                 self._allow_none(name)
@@ -204,6 +208,12 @@ class PaymentReader:
             text = self._text(name, values[name])
             values[name] = None if text is None else self._token(text)
         return self._payment(values, arrived)
+
+    def _require_short(self, values: Mapping[str, Value]) -> None:
+        for name in self._names:
+            value = values[name]
+            if isinstance(value, str) and len(value) > LONGEST_NAME:
+                raise self._bad(name, expected(self.schema.scales[name], zoned=True), value)
 
     def _decode_again(self, body: bytes) -> msgspec.Struct:
         """A payment behind a byte order mark, or what is wrong."""

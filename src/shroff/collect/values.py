@@ -24,6 +24,8 @@ NO_BLANK: Final = "!"
 
 LARGEST_AMOUNT: Final = 1e14
 LONGEST_ID: Final = 200
+LONGEST_NAME: Final = 1_000
+"""Characters of a nominal value or a key at most: what features count is kept for as long as a window is."""
 CONTROL: Final = (
     "[\x00-\x1f\x7f-\x9f"
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -52,7 +54,7 @@ _EXPECTED: Final[dict[Scale, str]] = {
     "label": "0 or 1",
     "numeric": "a finite number",
 }
-_NAME: Final = "a text or a finite number"
+_NAME: Final = f"a text of at most {LONGEST_NAME:,} characters or a finite number"
 _TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
 _TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
 
@@ -190,8 +192,9 @@ def _kind_of_number(value: float) -> str:
 def _kind_of_text(text: str) -> str:
     if not text:
         return "none"
-    if len(text) > LONGEST_ID:
-        return f"a text of more than {LONGEST_ID} characters"
+    for longest in LONGEST_NAME, LONGEST_ID:
+        if len(text) > longest:
+            return f"a text of more than {longest:,} characters"
     if _DATE.fullmatch(text):
         return "a date without a time"
     if _NUMBER.fullmatch(text):
