@@ -85,6 +85,17 @@ def test_single_messages_that_cannot_be_used_are_rejected_and_passed(bus: Bus, c
     assert (dead["shroff-reason"], dead["shroff-offset"]) == (b"too-large", b"4")
 
 
+def test_a_few_good_messages_among_many_bad_ones_are_enough_to_go_on(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+    """A refusal is known at once, an acceptance when it is durable."""
+    source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
+    blocks = 4 * MOST // 16
+    bus.write(source, [one for _ in range(blocks) for one in (*at(pay, 3_600, 16), *at(pay, 0, 1))])
+    with consuming("--from", source, "--to", target, "--rejected", rejected, "--until-end") as consumer:
+        done = consumer.result()
+    assert (done["decided"], done["rejected"]) == (blocks, {"bad-payment": blocks * 16})
+    assert bus.committed(source) == blocks * 17
+
+
 def test_what_a_transaction_took_back_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker of the tests tells nobody which transactions were aborted, so only what is asked of it is seen."""
     made: dict[str, str] = {}
@@ -135,3 +146,19 @@ def test_messages_are_bad_one_by_one_only_where_others_are_accepted() -> None:
     assert doubt.conclude("other") == []
     assert "the last 1 messages of `other`" in str(doubt.failure)
     assert doubt.accepted("t") == []
+
+
+def test_it_is_judged_when_nothing_is_on_its_way_any_more() -> None:
+    doubt, error = Doubt(), OutOfBounds("expected another time")
+    for offset in range(MOST):
+        assert not doubt.overdue("t")
+        doubt.hold(message(offset), error)
+    assert doubt.overdue("t")
+    assert doubt.failure is None
+    assert len(doubt.accepted("t")) == MOST
+    doubt.judge("t")
+    assert (doubt.overdue("t"), doubt.failure) == (False, None)
+    for offset in range(MOST):
+        doubt.hold(message(offset), error)
+    doubt.judge("t")
+    assert f"the last {MOST} messages of `t`" in str(doubt.failure)

@@ -18,8 +18,9 @@ Held = tuple[Message, OutOfBounds]
 class Doubt:
     """Holds such messages until it is known whose fault it is.
 
-    When another message of their topic is accepted, it is theirs. When `MOST` are refused in a row, or all that there
-    are, it is not: a clock is wrong, or a setting.
+    When another message of their topic is accepted, it is theirs. When `MOST` are refused and none that was read among
+    them is accepted, or all that there are, it is not: a clock is wrong, or a setting. A refusal is known at once, an
+    acceptance only when it is durable, so `judge` waits for those that are still on their way.
     """
 
     def __init__(self) -> None:
@@ -33,10 +34,16 @@ class Doubt:
 
     def hold(self, message: Message, error: OutOfBounds) -> None:
         """A message was refused."""
-        held = self._held.setdefault(message.place.topic, [])
-        held.append((message, error))
-        if len(held) >= MOST:
-            self._fail(message.place.topic)
+        self._held.setdefault(message.place.topic, []).append((message, error))
+
+    def overdue(self, topic: str) -> bool:
+        """Whether no more of a topic may be read before it is known what became of those on their way."""
+        return len(self._held.get(topic, ())) >= MOST
+
+    def judge(self, topic: str) -> None:
+        """Nothing of a topic is on its way: among those that were refused none was accepted."""
+        if self.overdue(topic):
+            self._fail(topic)
 
     def accepted(self, topic: str) -> list[Held]:
         """One was accepted: those that were held of its topic are bad."""

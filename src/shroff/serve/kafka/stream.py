@@ -158,7 +158,7 @@ class Stream:
         return "taken no answer" if len(self._outlet) and taken == self._taken else None
 
     def _full(self, topic: str) -> bool:
-        return not self._gate.open or self._on_their_way[topic] >= self._limit
+        return not self._gate.open or self._on_their_way[topic] >= self._limit or self._doubt.overdue(topic)
 
     async def _wait(self, condition: Callable[[], bool], *, seconds: float = _PAUSE) -> None:
         """Wait until a condition holds, but not for ever."""
@@ -313,7 +313,10 @@ class Stream:
         self._leave(message)
 
     def _leave(self, message: Message) -> None:
-        self._on_their_way[message.place.topic] -= 1
+        topic = message.place.topic
+        self._on_their_way[topic] -= 1
+        if not self._on_their_way[topic]:
+            self._doubt.judge(topic)
         self._changed.set()
 
     def _positions(self, places: Collection[Place]) -> dict[Place, int]:
