@@ -59,17 +59,21 @@ def _forge(ledger: Path, number: int) -> None:
         )
 
 
-def _verify(service: Service) -> int:
-    command = [sys.executable, "-m", "shroff", "ledger", "verify"]
-    environment = {"SHROFF_HOME": str(service.home), "SHROFF_LEDGER": service.ledger}
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+def _verify(service: Service, *words: str) -> int:
+    done = _ledger(service, "verify", *words)
     if done.returncode == 0:
         raise RuntimeError("`shroff ledger verify` finds nothing wrong")
     return done.returncode
 
 
+def _ledger(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"SHROFF_HOME": str(service.home), "SHROFF_LEDGER": service.ledger}
+    command = [sys.executable, "-m", "shroff", "ledger", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 def older_copy(place: Place) -> Verdict:
-    """Put an older copy of the ledger back, and the newer one again."""
+    """Put an older copy of the ledger back; the head that was noted at the end says that it is one."""
 
     def happen(service: Service, load: Load) -> str:
         older, newer = service.home / "older", service.home / "newer"
@@ -78,14 +82,13 @@ def older_copy(place: Place) -> Verdict:
         service.start()
         load.wait(200)
         service.end()
+        noted = _ledger(service, "head").stdout.strip()
         _copy(service.home, newer)
         _copy(older, service.home)
-        try:
-            said = service.refused()
-        finally:
-            _copy(newer, service.home)
-            service.start()
-        return f"200 payments older: no start (exit code 2, “{said[:60]}…”); the newer put back, started"
+        code = _verify(service, "--since", noted)
+        _copy(newer, service.home)
+        service.start()
+        return f"200 payments older: `ledger verify --since` ends with {code}; the newer put back, started"
 
     return place.suffer("older copy put back", happen)
 
