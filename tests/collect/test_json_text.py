@@ -65,7 +65,7 @@ def test_a_key_twice_is_refused_wherever_it_is_and_however_it_is_written(
 
 def test_what_is_nested_too_deeply_for_the_search_is_refused() -> None:
     with pytest.raises(BadPayment, match="nested too deeply"):
-        require_keys_once(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+        require_keys_once(b'{"a":' * 10_000 + b"1" + b"}" * 10_000)
 
 
 def test_a_key_that_may_be_a_value_is_not_repeated() -> None:
