@@ -69,7 +69,7 @@ def prepare(source: Path | None, rows: int | None, target: Path) -> int:
 
 def simulated(rows: int) -> pl.DataFrame:
     """Simulated payments over half a year: a card is a customer, a merchant a terminal."""
-    from shroff.collect.simulate import simulate
+    from shroff.simulate import simulate
 
     return (
         simulate(rows, days=183)

@@ -19,8 +19,8 @@ import polars as pl
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean
-from shroff.collect.simulate import RATES, simulate
 from shroff.features.engines.batch import compute_file
+from shroff.simulate import RATES, simulate
 
 TIMES = 10
 DAYS = 180

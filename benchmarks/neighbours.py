@@ -27,12 +27,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.neighbours_cases import CASES, Case
-from serve.conftest import SCHEMA, VELOCITY, fitted_model, make_bundle
+from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from serve.service import Service
 from shroff import Rates
+from shroff.control import Keys
+from shroff.control.keys import SCOPES
 from shroff.package import save
-from shroff.serve.control import Keys
-from shroff.serve.control.keys import SCOPES
 
 _IDLE: Final = 0.5
 """Seconds for which a neighbour with nobody beside it asks."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from serve.conftest import iso
+from serve.fixtures import iso
 from shroff.collect.json_text import VALUES
 from shroff.serve.asgi import LIMIT
 

@@ -28,13 +28,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shroff.collect.simulate import simulate, write
 from shroff.detect import GAN, BoostedTrees, DeepSVDD, Detector, IsolationForest, Preparation, Rules
 from shroff.errors import ConfigurationError
 from shroff.evaluate import LatestSplit, RandomSplit, Split, parse_split
 from shroff.experiment import Dataset
 from shroff.pipeline import collect_table
 from shroff.project import Project, load_project
+from shroff.simulate import simulate, write
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LISTS = {"red_countries": ["NG", "RU", "VN", "BR"]}

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from shroff.collect import Payment
+from shroff.ledger import Entry, Ledger, Outcome
+from shroff.ledger.answer import encode, fingerprint
 from shroff.package import load
-from shroff.serve.answer import encode, fingerprint
-from shroff.serve.ledger import Entry, Ledger, Outcome
-from shroff.serve.pending import PendingPayment
-from shroff.serve.scorer import Scorer
+from shroff.scoring.in_flight import PendingPayment
+from shroff.scoring.scorer import Scorer
 from shroff.serve.server import history_of
 
 TOGETHER = 22

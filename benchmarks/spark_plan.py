@@ -16,10 +16,10 @@ from pyspark.sql import SparkSession
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean, write_parquet
-from shroff.collect.simulate import RATES, simulate
 from shroff.features.engines.batch import compute
 from shroff.features.engines.spark import Skew, compute_spark, read_clean
 from shroff.features.engines.spark.job import ORDER
+from shroff.simulate import RATES, simulate
 
 SCHEMA = Schema(
     id="transaction_id",

@@ -33,9 +33,9 @@ from rich.table import Table
 from shroff import Entity, FeatureGroup, Schema
 from shroff.collect import clean
 from shroff.collect.payment import Payment, payments
-from shroff.collect.simulate import RATES, simulate
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
+from shroff.simulate import RATES, simulate
 
 SCHEMA = Schema(
     id="transaction_id",

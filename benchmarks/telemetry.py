@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from shroff.serve.telemetry.meter import Decided, Journey, Meter, Turn
-from shroff.serve.telemetry.tracing import CURRENT
-from shroff.serve.telemetry.watch import Telemetry
+from shroff.serve.watch import Telemetry
+from shroff.telemetry.meter import Decided, Journey, Meter, Turn
+from shroff.telemetry.tracing import CURRENT
 
 PAYMENTS = 50_000
 TOGETHER = 16

@@ -1,4 +1,4 @@
-"""Servers that every test may ask for."""
+"""Servers, and the small service of `serve.fixtures`, that every test may ask for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from browser import Browser, chromium
 from servers import kafka, or_skip, postgres, redis
+
+pytest_plugins = ["serve.fixtures"]
 
 # how long an example takes says something about what else the machine does, and nothing about the code
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

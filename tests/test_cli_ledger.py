@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from shroff.cli import app
 from shroff.errors import ConfigurationError
-from shroff.serve.ledger import Entry, Ledger
+from shroff.ledger import Entry, Ledger
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from decide.test_standing import OPEN, held_out
-from serve.conftest import POLICY, fitted_model, make_bundle
+from serve.fixtures import POLICY, fitted_model, make_bundle
 from shroff import Policy, Rule
 from shroff.cli import app
 from shroff.errors import ConfigurationError, ShroffError

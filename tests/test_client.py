@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from serve.service import Service
 from shroff import client as module
 from shroff.client import AsyncClient, Client

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from shroff import pipeline
 from shroff.cli import app
 from shroff.collect import Parts
-from shroff.collect.simulate import simulate
 from shroff.features.engines.batch import compute_plan
 from shroff.project import load_project
+from shroff.simulate import simulate
 
 PROJECT = Path(__file__).parents[1] / "examples" / "payments"
 KEY = b"k" * 32

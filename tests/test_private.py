@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from shroff import Policy, cli
-from shroff.decide.models import Models
+from shroff.control.models import Models
 from shroff.package import save
 from shroff.private import private_file, private_folder
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.faults import clients, clocks, ledgers, machine, models, servers, steps, strangers, streams
 from benchmarks.faults.place import Place
 from benchmarks.faults.verdict import Verdict
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from shroff.package import save
 
 FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {

@@ -13,7 +13,7 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
-from shroff.serve.ledger.database import RECORDS
+from shroff.ledger.database import RECORDS
 
 
 def removed_log(place: Place) -> Verdict:

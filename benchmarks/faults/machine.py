@@ -16,8 +16,8 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
-from serve.conftest import fitted_model, make_bundle
-from shroff.decide.models import Models
+from serve.fixtures import fitted_model, make_bundle
+from shroff.control.models import Models
 from shroff.detect import Calibration
 from shroff.package import save
 

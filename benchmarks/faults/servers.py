@@ -15,10 +15,10 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
-from serve.conftest import VELOCITY, card, fitted_model, make_bundle
+from serve.fixtures import VELOCITY, card, fitted_model, make_bundle
 from servers import free_port, postgres, redis, stoppable_postgres
 from shroff import FeatureGroup
-from shroff.decide.models import Models
+from shroff.control.models import Models
 from shroff.package import save
 
 _AWAY = 2.0

@@ -17,8 +17,8 @@ from benchmarks.faults.load import Client, Told, payment
 from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict, judge
+from shroff.ledger import Ledger
 from shroff.package import load as load_bundle
-from shroff.serve.ledger import Ledger
 
 _CALLS: Final = ("read,recvfrom,recvmsg", "pwrite64", "fsync,fdatasync", "write,writev,sendto,sendmsg")
 _MOST: Final = 6

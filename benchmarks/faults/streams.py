@@ -13,7 +13,7 @@ from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
 from benchmarks.fuzz.watch import peak, restart_peak
-from shroff.serve.control import Keys
+from shroff.control import Keys
 
 _TOGETHER: Final = 40
 _GROWTH: Final = 64

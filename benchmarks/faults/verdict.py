@@ -9,10 +9,10 @@ import polars as pl
 
 from benchmarks.faults.load import Told
 from shroff.errors import ShroffError
+from shroff.ledger import Ledger
+from shroff.ledger.answer import stored_answer
 from shroff.monitor import ledger_parity
 from shroff.package import Bundle
-from shroff.serve.answer import stored_answer
-from shroff.serve.ledger import Ledger
 
 
 @dataclass(frozen=True)

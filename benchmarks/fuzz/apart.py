@@ -23,11 +23,11 @@ import msgspec
 from benchmarks.faults.load import payment
 from benchmarks.fuzz.neighbour import misjudged
 from serve.service import KEY
-from shroff.decide.models import Models
+from shroff.control.models import Models
 from shroff.errors import ShroffError
+from shroff.ledger import Ledger
 from shroff.package import Bundle, load
-from shroff.serve.ledger import Ledger
-from shroff.serve.scorer import Scorer
+from shroff.scoring.scorer import Scorer
 from shroff.serve.server import History, history_of
 
 PATIENCE: Final = 300.0

@@ -20,7 +20,7 @@ from benchmarks.fuzz.documents import TIMES
 from benchmarks.fuzz.outcome import Outcome
 from benchmarks.fuzz.spoil import VALUES, spoilt_bytes
 from benchmarks.fuzz.watch import Watch
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from shroff.package import save
 
 Row = dict[str, Any]

@@ -17,9 +17,9 @@ from benchmarks.fuzz import documents
 from benchmarks.fuzz.draft import Draft
 from benchmarks.fuzz.outcome import Outcome
 from benchmarks.fuzz.watch import CANARY, Seen, Watch
+from kafka.bus import Bus, Consuming
 from patience import PATIENCE
-from serve.conftest import fitted_model, make_bundle
-from serve.kafka.bus import Bus, Consuming
+from serve.fixtures import fitted_model, make_bundle
 from servers import kafka
 from shroff.package import save
 

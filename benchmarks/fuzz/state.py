@@ -17,7 +17,7 @@ from benchmarks.fuzz.neighbour import Neighbour
 from benchmarks.fuzz.outcome import Outcome
 from benchmarks.fuzz.spoil import spoilt_bytes
 from benchmarks.fuzz.watch import CANARY, Seen, Watch
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from servers import redis
 from shroff.package import save
 

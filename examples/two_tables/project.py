@@ -8,8 +8,8 @@ The statistics are columns like any other: nothing is computed over history here
 """
 
 from shroff import Cost, Policy, Project, Schema
-from shroff.collect.simulate import RATES
 from shroff.detect import BoostedTrees, LogisticRegression, Rules
+from shroff.simulate import RATES
 
 COUNTS = [
     "CardsCountFromThisCrmAccount1D",

@@ -22,13 +22,13 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from shroff.client import Client, Decision
-from shroff.collect.simulate import simulate, write
+from shroff.control import Keys
 from shroff.errors import ShroffError
 from shroff.evaluate.report import comparison, payment_parts
 from shroff.pipeline import Progress, collect_table, package, summary, train_models
 from shroff.project import load_project
-from shroff.serve.control import Keys
 from shroff.settings import Settings
+from shroff.simulate import simulate, write
 
 DAYS = 90
 SPLIT = "time:{start}/60/7/22"

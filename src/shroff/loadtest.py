@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from shroff.collect import read
 from shroff.collect.csv_walk import Dialect
-from shroff.collect.simulate import simulate
 from shroff.errors import BadFile, ConfigurationError
+from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
 _KEYLESS: Final = {

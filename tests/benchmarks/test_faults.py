@@ -15,15 +15,15 @@ from benchmarks.faults import models
 from benchmarks.faults.load import Told, payment
 from benchmarks.faults.verdict import Verdict, judge
 
-from serve.conftest import PREPARATION, fitted_model, make_bundle
+from serve.fixtures import PREPARATION, fitted_model, make_bundle
 from serve.service import KEY
 from shroff import FeatureGroup, sql
 from shroff.errors import BundleError
+from shroff.ledger import Ledger
+from shroff.ledger.database import RECORDS
 from shroff.package import Bundle, load, save
 from shroff.package.trial import try_model
-from shroff.serve.ledger import Ledger
-from shroff.serve.ledger.database import RECORDS
-from shroff.serve.scorer import Scorer
+from shroff.scoring.scorer import Scorer
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 
 from shroff import Schema
 from shroff.collect import clean, clean_parts
-from shroff.collect.simulate import RATES, simulate
 from shroff.collect.time_column import Twice
 from shroff.errors import BadFile, TooManyBadRows
+from shroff.simulate import RATES, simulate
 
 KEY = b"k" * 32
 SCHEMA = Schema(

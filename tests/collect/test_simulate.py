@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from shroff.collect.money import EXPONENT
-from shroff.collect.simulate import PATTERNS, simulate
 from shroff.errors import ConfigurationError
+from shroff.simulate import PATTERNS, simulate
 
 SCHEMA = {
     "transaction_id": pl.String,

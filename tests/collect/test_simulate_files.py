@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shroff.collect.simulate import simulate, write
 from shroff.errors import BadFile, ConfigurationError
+from shroff.simulate import simulate, write
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 
@@ -32,9 +32,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
-    program = (
-        "import sys; from shroff.collect.simulate import simulate, write; write(simulate(2_000, seed=3), sys.argv[1])"
-    )
+    program = "import sys; from shroff.simulate import simulate, write; write(simulate(2_000, seed=3), sys.argv[1])"
     elsewhere = tmp_path / "elsewhere.csv.gz"
     subprocess.run(
         [sys.executable, "-c", program, str(elsewhere)], check=True, env={**os.environ, "PYTHONHASHSEED": "12345"}

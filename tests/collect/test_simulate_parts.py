@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.collect.money import EXPONENT
-from shroff.collect.simulate.clock import DAY, HOUR, Clock, read_clock
-from shroff.collect.simulate.identity import addresses, transaction_ids
-from shroff.collect.simulate.population import build, fresh_hosts
-from shroff.collect.simulate.prices import minor_units
-from shroff.collect.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
-from shroff.collect.simulate.scene import plan
+from shroff.simulate.clock import DAY, HOUR, Clock, read_clock
+from shroff.simulate.identity import addresses, transaction_ids
+from shroff.simulate.population import build, fresh_hosts
+from shroff.simulate.prices import minor_units
+from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
+from shroff.simulate.scene import plan
 
 
 @given(day=st.integers(2, 360), hour=st.floats(0.0, 24.0, exclude_max=True), country=st.integers(0, len(COUNTRIES) - 1))

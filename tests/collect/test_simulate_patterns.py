@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shroff.collect.simulate import simulate
-from shroff.collect.simulate.reference import CURRENCIES, LIMIT_SCALES
+from shroff.simulate import simulate
+from shroff.simulate.reference import CURRENCIES, LIMIT_SCALES
 
 EURO = {currency.code: currency.per_euro for currency in CURRENCIES}
 LIMIT = {currency.code: float(scale) for currency, scale in zip(CURRENCIES, LIMIT_SCALES, strict=True)}

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from serve.conftest import POLICY, fitted_model, make_bundle
+from serve.fixtures import POLICY, fitted_model, make_bundle
 from shroff import Cost, Policy, Rule
 from shroff.decide.standing import fit, own, read_file, refit
 from shroff.errors import BadFile, BundleError, ConfigurationError, InvalidExpression, UnknownColumn

@@ -8,7 +8,7 @@ import pytest
 
 from detect.rows import NOMINAL, payments
 from shroff.detect.graph import Graph
-from shroff.detect.outlying import Outlying, Side
+from shroff.detect.rarity import Outlying, Side
 from shroff.errors import ConfigurationError
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shroff.features import folds, grouping, kernel, wide
 from shroff.features.aggregates import NONE
-from shroff.features.engines.batch.past import Past
+from shroff.features.engines.batch.spans import Past
 from shroff.features.engines.batch.table import NO_LIVES
 from shroff.features.grouping import Int
 from shroff.features.kernel import Events, Lives, Queries, Span, Trace

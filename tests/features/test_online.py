@@ -18,7 +18,7 @@ from shroff import Entity, FeatureGroup, Schema
 from shroff.collect.payment import Payment, payments
 from shroff.errors import BadFile
 from shroff.features.engines.batch import compute
-from shroff.features.engines.online import OnlineEngine, columns, names, reading, timeline
+from shroff.features.engines.online import OnlineEngine, codegen, columns, timeline, value_columns
 from shroff.features.engines.replay import feed, replay
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
@@ -29,8 +29,8 @@ def few(events: int) -> Iterator[None]:
     """So many events are sooner looked through than kept in order for what may be asked of them."""
     with (
         patch.object(columns, "FEW", events),
-        patch.object(names, "FEW", events),
-        patch.object(reading, "FEW", events),
+        patch.object(value_columns, "FEW", events),
+        patch.object(codegen, "FEW", events),
         patch.object(timeline, "FEW", events),
     ):
         yield

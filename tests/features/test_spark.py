@@ -24,7 +24,6 @@ from contract.test_engines import expected
 from contract.test_label_histories import cases as changing_cases
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean
-from shroff.collect.simulate import RATES, simulate
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
@@ -34,6 +33,7 @@ from shroff.features.engines.spark.job import ORDER
 from shroff.features.engines.spark.parts import CHUNK
 from shroff.features.parts import payment_columns, split
 from shroff.features.plan import Plan
+from shroff.simulate import RATES, simulate
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

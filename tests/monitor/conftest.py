@@ -1,5 +1,5 @@
 """Payments as the tests of the service make them."""
 
-from serve.conftest import pay
+from serve.fixtures import pay
 
 __all__ = ["pay"]

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from serve.service import KEY
+from shroff.control import Lists, LiveLists
 from shroff.errors import BadPayment, NotFound
+from shroff.ledger import Ledger
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle, save
-from shroff.serve.control import Lists, LiveLists
-from shroff.serve.ledger import Ledger
-from shroff.serve.scorer import Scorer
+from shroff.scoring.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
 

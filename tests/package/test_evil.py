@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve.conftest import fitted_model, make_bundle
-from shroff.decide.models import Models
+from serve.fixtures import fitted_model, make_bundle
+from shroff.control.models import Models
+from shroff.decide.decider import Decider
 from shroff.errors import BadFile, BundleError, ShroffError
 from shroff.package import load, save
 from shroff.package.files import LARGEST
 from shroff.plain import read_plain
-from shroff.serve.decider import Decider
 from shroff.serve.example import example_payment
 
 Harm = Callable[[Path], object]

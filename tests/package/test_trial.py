@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serve.conftest import fitted_model, make_bundle
-from shroff.decide.models import Models
+from serve.fixtures import fitted_model, make_bundle
+from shroff.control.models import Models
 from shroff.detect import Preparation
 from shroff.errors import BundleError
 from shroff.package import save, trial

@@ -11,7 +11,7 @@ import pytest
 
 from patience import PATIENCE
 from shroff.errors import ShroffError
-from shroff.serve.scorer import Scorer
+from shroff.scoring.scorer import Scorer
 
 Json = dict[str, Any]
 

@@ -14,12 +14,12 @@ from polars.testing import assert_frame_equal
 from shroff.collect import Payment
 from shroff.collect.labels import with_labels
 from shroff.collect.payment import Value
+from shroff.decide.decider import Decider
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online import OnlineEngine
+from shroff.ledger import Ledger, StoredEntry
 from shroff.package import Bundle
-from shroff.serve.decider import Decider
-from shroff.serve.ledger import Ledger, StoredEntry
-from shroff.serve.scorer import Scorer
+from shroff.scoring.scorer import Scorer
 
 UTC = pl.Datetime("us", "UTC")
 SOON = time.time_ns() // 1_000 + 60_000_000

@@ -8,13 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from serve.service import Service
-from shroff.decide.models import Models
-from shroff.decide.pointers import Role
+from shroff.control import Keys
+from shroff.control.keys import SCOPES
+from shroff.control.models import Models
+from shroff.control.pointers import Role
 from shroff.package import save
-from shroff.serve.control import Keys
-from shroff.serve.control.keys import SCOPES
 
 NAMES: Final = ("logistic_regression", "blocked")
 """Its model and its list."""

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from serve.audit import read_ledger
-from serve.conftest import VELOCITY, iso
+from serve.fixtures import VELOCITY, iso
 from serve.service import Service
 
 Pay = Callable[..., dict[str, Any]]

@@ -23,13 +23,13 @@ from serve.audit import read_ledger
 from serve.service import Service, needs_curl
 from shroff.client import AsyncClient, Client, Decision
 from shroff.clock import system_time
+from shroff.control import Gate, Keys
 from shroff.errors import BadPayment, PaymentConflict, ShroffError, Unavailable
+from shroff.scoring.scorer import Scorer
 from shroff.serve import batch
 from shroff.serve.batch import LINES, REFUSED
-from shroff.serve.control import Gate, Keys
+from shroff.serve.interface import Call
 from shroff.serve.lines import Splitter
-from shroff.serve.protocols.http import Call
-from shroff.serve.scorer import Scorer
 
 Json = dict[str, Any]
 Pay = Callable[..., Json]

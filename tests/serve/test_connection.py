@@ -24,13 +24,13 @@ from uvicorn.server import ServerState
 from patience import PATIENCE
 from serve.service import Service
 from shroff.errors import BadPayment
+from shroff.scoring.in_flight import Told
 from shroff.serve import asgi, connection
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Receive, Scope, Send
 from shroff.serve.connection import Connection, Head
 from shroff.serve.exchange import Short
-from shroff.serve.pending import Told
-from shroff.serve.telemetry.meter import Meter
-from shroff.serve.telemetry.watch import Telemetry
+from shroff.serve.watch import Telemetry
+from shroff.telemetry.meter import Meter
 
 
 class Echo:

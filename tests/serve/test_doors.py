@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from serve.conftest import PREPARATION
+from serve.fixtures import PREPARATION
 from serve.service import Service
 from shroff.errors import BadPayment
-from shroff.serve.kafka.messages import read_event
+from shroff.kafka.messages import read_event
 
 Pay = Callable[..., dict[str, Any]]
 Json = dict[str, Any]

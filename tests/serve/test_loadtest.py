@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from serve.conftest import SCHEMA, VELOCITY, make_bundle
+from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff.errors import BadFile, ConfigurationError
 from shroff.loadtest import payments_from, run_load

@@ -19,7 +19,7 @@ import tritonclient.http as triton
 from tritonclient.utils import np_to_triton_dtype
 
 from serve.audit import body, payments, read_ledger
-from serve.conftest import PREPARATION, SCHEMA, make_bundle
+from serve.fixtures import PREPARATION, SCHEMA, make_bundle
 from serve.service import KEY, Service
 from shroff.collect import clean, read
 from shroff.collect.personal import tokenizer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from serve.conftest import SCHEMA, VELOCITY
+from serve.fixtures import SCHEMA, VELOCITY
 from serve.service import Service
 from shroff.collect import PaymentReader
 from shroff.errors import BadPayment

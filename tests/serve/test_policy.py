@@ -14,27 +14,27 @@ import pytest
 
 from decide.test_standing import OPEN, held_out
 from patience import PATIENCE, until
+from scoring.test_deployments import under_load
+from scoring.test_deployments import until as until_async
 from serve.asking import decide
 from serve.audit import assert_equal_to_batch, body, read_ledger
-from serve.conftest import POLICY, make_bundle
+from serve.fixtures import POLICY, make_bundle
 from serve.service import KEY, Service
 from serve.several import ledger_url as shared_ledger
 from serve.several import service as several
 from serve.several import state_url
-from serve.telemetry.scraped import Scrape
-from serve.test_follower import under_load
-from serve.test_follower import until as until_async
 from shroff import Policy, Rule
 from shroff.client import Client
-from shroff.decide.models import Models
+from shroff.control import Keys, Lists, LiveLists
+from shroff.control.models import Models
 from shroff.decide.standing import fit
 from shroff.errors import ConfigurationError
+from shroff.ledger import Ledger
 from shroff.monitor import replay_decision
 from shroff.package import save
-from shroff.serve.control import Keys, Lists, LiveLists
-from shroff.serve.follower import Follower
-from shroff.serve.ledger import Ledger
-from shroff.serve.scorer import Scorer
+from shroff.scoring.deployments import Follower
+from shroff.scoring.scorer import Scorer
+from telemetry.scraped import Scrape
 
 __all__ = ["shared_ledger", "state_url"]
 

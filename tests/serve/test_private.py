@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from serve.conftest import make_bundle
+from serve.fixtures import make_bundle
 from serve.service import Service
-from shroff.decide.models import Models
+from shroff.control import Keys
+from shroff.control.models import Models
+from shroff.ledger.spool import Spool
 from shroff.package import save
-from shroff.serve.control import Keys
-from shroff.serve.ledger.spool import Spool
 from shroff.settings import Settings
 
 

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from patience import until
 from serve.audit import body, payments, read_ledger
-from serve.conftest import SCHEMA, VELOCITY, make_bundle
+from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff import Rates
 from shroff.cli import app
 from shroff.client import Client
+from shroff.control import Keys, LiveRates, StoredRates
 from shroff.errors import ConfigurationError
 from shroff.package import save
-from shroff.serve.control import Keys, LiveRates, StoredRates
 
 Pay = Callable[..., dict[str, Any]]
 OWN = Rates.constant("EUR", {"JPY": "0.00625"})

@@ -14,13 +14,13 @@ import pytest
 from package.test_trial import loop, model
 from patience import until
 from serve.asking import decide, refusal, run
-from serve.conftest import make_bundle
+from serve.fixtures import make_bundle
 from serve.service import Service
 from shroff.errors import LedgerUnavailable
+from shroff.ledger import Ledger, Noted
 from shroff.package import save
-from shroff.serve.health import LastRecord, ready
-from shroff.serve.ledger import Ledger, Noted
-from shroff.serve.scorer import Scorer
+from shroff.scoring.health import LastRecord, ready
+from shroff.scoring.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
 READY = ["/health/ready", "/ping", "/v2/health/ready", "/v2/models/logistic_regression/ready"]
@@ -124,7 +124,7 @@ def test_where_the_ledger_ends_is_told_while_it_runs_and_when_it_stops(
     run(decide(scorer, pay()))
     end = Ledger(ledger_url).head()
     assert ready(scorer).ledger == LastRecord(2, end.chain.hex())
-    with caplog.at_level("INFO", "shroff.serve"):
+    with caplog.at_level("INFO", "shroff"):
         scorer.close()
     noted = f"2:{end.chain.hex()[:12]}"
     assert f"the ledger ends with {noted};" in caplog.text

@@ -21,13 +21,13 @@ import pytest
 
 from patience import PATIENCE, until
 from serve.audit import assert_equal_to_batch, assert_replays, body, payments, read_ledger
-from serve.conftest import iso
+from serve.fixtures import iso
 from serve.service import KEY, Service
 from shroff.client import AsyncClient, Client, Decision
 from shroff.errors import ConfigurationError, Unavailable
+from shroff.ledger import Ledger
 from shroff.package import Bundle
-from shroff.serve.ledger import Ledger
-from shroff.serve.scorer import Scorer
+from shroff.scoring.scorer import Scorer
 from shroff.serve.server import history_of, serve
 from shroff.settings import Settings
 

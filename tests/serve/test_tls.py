@@ -16,9 +16,9 @@ import pytest
 import trustme
 
 from patience import PATIENCE, until
-from serve.conftest import iso
+from serve.fixtures import iso
+from shroff.control import Keys
 from shroff.errors import ConfigurationError
-from shroff.serve.control import Keys
 from shroff.serve.server import Certificate
 
 PAYMENT = {

@@ -20,11 +20,11 @@ import uvicorn
 
 from patience import PATIENCE, until
 from serve.several import children, ledger_url, ready, service, starting, state_url
-from serve.telemetry.scraped import Scrape
 from servers import free_port
 from shroff.serve.server import Service, listen
 from shroff.serve.workers import Seat, Workers
 from shroff.settings import Settings
+from telemetry.scraped import Scrape
 
 __all__ = ["ledger_url", "state_url"]
 

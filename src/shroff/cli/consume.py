@@ -62,10 +62,10 @@ def consume(
     as_json: AsJson = False,
 ) -> None:
     """Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is."""
-    from shroff.serve.kafka.messages import Topics
-    from shroff.serve.kafka.run import Shown
-    from shroff.serve.kafka.run import consume as run
-    from shroff.serve.telemetry.log import say_consuming, write_log
+    from shroff.kafka.messages import Topics
+    from shroff.kafka.run import Shown
+    from shroff.kafka.run import consume as run
+    from shroff.telemetry.log import say_consuming, write_log
 
     if log == "json":
         write_log(log)

@@ -22,15 +22,15 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Make a labelled payment log with five fraud patterns and what looks like fraud but is not."""
-    from shroff.collect.simulate import simulate as make
-    from shroff.collect.simulate import write
+    from shroff.simulate import simulate as make
+    from shroff.simulate import write
 
     with steps(quiet=as_json) as step:
         step(f"simulate {payments:,} payments")
         frame = make(payments, days=days, fraud_rate=fraud_rate, seed=seed)
         step(f"write {file}")
         if two_tables:
-            from shroff.features.two_tables import write_two_tables
+            from shroff.simulate.two_tables import write_two_tables
 
             write_two_tables(frame, file, seed=seed)
         else:

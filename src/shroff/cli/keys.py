@@ -10,7 +10,7 @@ from shroff.cli.terminal import AsJson, err, moment, out, print_rows, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.serve.control import Keys
+    from shroff.control import Keys
 
 app = typer.Typer(help="Make, list and revoke the API keys of the service.", no_args_is_help=True)
 
@@ -85,6 +85,6 @@ def revoke(
 
 
 def _keys() -> Keys:
-    from shroff.serve.control import Keys
+    from shroff.control import Keys
 
     return Keys(Settings.read().control)

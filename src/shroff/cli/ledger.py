@@ -12,8 +12,8 @@ from shroff.cli.terminal import WARMED, AsJson, err, out, show, steps
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    from shroff.ledger import Head
     from shroff.package import Bundle
-    from shroff.serve.ledger import Head
 
 app = typer.Typer(help="Prove what the ledger holds, and copy it.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ def verify(
 ) -> None:
     """Recompute the chain of records; exit code 1 when one was changed, removed, added or moved."""
     from shroff.errors import DataError
-    from shroff.serve.ledger import Ledger, Noted
+    from shroff.ledger import Ledger, Noted
 
     noted = None if since is None else Noted.read(since)
     ledger = Ledger(Settings.read().ledger)
@@ -61,7 +61,7 @@ def verify(
 @app.command()
 def head(as_json: AsJson = False) -> None:
     """Print the number and the chain value of the last record: note it elsewhere, for `verify --since` later."""
-    from shroff.serve.ledger import Ledger
+    from shroff.ledger import Ledger
 
     end = Ledger(Settings.read().ledger).head()
     if as_json:
@@ -75,7 +75,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="The name of the copy.", show_default=False)], as_json: AsJson = False
 ) -> None:
     """Copy a ledger in SQLite, also while a service writes it, and prove the copy."""
-    from shroff.serve.ledger import Ledger
+    from shroff.ledger import Ledger
 
     with steps(quiet=as_json) as step:
         step("copy the ledger and recompute the chain of the copy")
@@ -106,11 +106,11 @@ def replay(
     """Make a decision again from the ledger and compare it to the bit; exit code 1 on a difference."""
     from dataclasses import asdict
 
-    from shroff.decide.models import Models
+    from shroff.control import Lists, StoredRates
+    from shroff.control.models import Models
+    from shroff.ledger import Ledger
     from shroff.monitor import replay_decision
     from shroff.package import load
-    from shroff.serve.control import Lists, StoredRates
-    from shroff.serve.ledger import Ledger
     from shroff.serve.server import history_of
 
     settings = Settings.read()

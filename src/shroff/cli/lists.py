@@ -12,10 +12,10 @@ from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show,
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    from shroff.control import Edit, Lists
+    from shroff.decide.lists import Action, Values
     from shroff.decide.standing import Standing
     from shroff.package import Bundle
-    from shroff.serve.control import Edit, Lists
-    from shroff.serve.control.lists import Action, Values
 
 app = typer.Typer(help="Show and edit the lists that rules read; services follow within seconds.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ OfBundle = Annotated[
 def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     """Show what the lists hold now."""
     from shroff.clock import system_time
-    from shroff.serve.control import effective
+    from shroff.control import effective
 
     held = effective(_seed(bundle), _lists().edits(), system_time()).values
     if as_json:
@@ -149,7 +149,7 @@ def _seed(bundle: Path | None) -> Values:
 
 def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
     """A bundle and its own policy, or what is in production."""
-    from shroff.decide.models import Models
+    from shroff.control.models import Models
     from shroff.decide.standing import own
     from shroff.package import load
 
@@ -160,7 +160,7 @@ def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
 
 
 def _lists() -> Lists:
-    from shroff.serve.control import Lists
+    from shroff.control import Lists
 
     return Lists(Settings.read().control)
 

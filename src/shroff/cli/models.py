@@ -13,8 +13,8 @@ from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.decide.models import Models
-    from shroff.decide.pointers import Change, Role
+    from shroff.control.models import Models
+    from shroff.control.pointers import Change, Role
 
 app = typer.Typer(help="List the published models; `history` says who put which into production, and why.")
 
@@ -128,6 +128,6 @@ def _changes(kept: Models) -> list[dict[str, object]]:
 
 
 def _models() -> Models:
-    from shroff.decide.models import Models
+    from shroff.control.models import Models
 
     return Models(Settings.read().models)

@@ -40,11 +40,11 @@ def parity(
     from dataclasses import asdict
 
     from shroff.errors import ConfigurationError
+    from shroff.ledger import Ledger
     from shroff.monitor import engine_parity, ledger_parity
     from shroff.package import load
     from shroff.pipeline import collect_table
     from shroff.project import load_project
-    from shroff.serve.ledger import Ledger
     from shroff.serve.server import history_of
 
     settings = Settings.read()

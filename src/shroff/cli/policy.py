@@ -12,8 +12,8 @@ from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    from shroff.control.models import Models
     from shroff.decide import Policy
-    from shroff.decide.models import Models
     from shroff.decide.standing import Standing
 
 app = typer.Typer(
@@ -156,6 +156,6 @@ def _policy(source: Path) -> Policy:
 
 
 def _models() -> Models:
-    from shroff.decide.models import Models
+    from shroff.control.models import Models
 
     return Models(Settings.read().models)

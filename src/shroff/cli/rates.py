@@ -13,7 +13,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff import Rates
-    from shroff.serve.control import Replacement, StoredRates
+    from shroff.control import Replacement, StoredRates
 
 app = typer.Typer(
     help="Show and replace the exchange rates that amounts are converted by; services follow within seconds.",
@@ -28,7 +28,7 @@ OfBundle = Annotated[
 @app.command("show")
 def show_rates(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     """Show the rates that payments are converted by now."""
-    from shroff.serve.control import holding
+    from shroff.control import holding
 
     own, last = _own(bundle), _stored().last()
     rates = holding(last, own)
@@ -50,7 +50,7 @@ def replace(
 ) -> None:
     """Convert payments by the rates of a file from now on; what was decided stays as it is."""
     from shroff import Rates
-    from shroff.serve.control import holding
+    from shroff.control import holding
 
     own, stored = _own(bundle), _stored()
     rates = Rates.read(file, base=own.base)
@@ -78,7 +78,7 @@ def history(as_json: AsJson = False) -> None:
 
 
 def _own(folder: Path | None) -> Rates:
-    from shroff.decide.models import Models
+    from shroff.control.models import Models
     from shroff.errors import ConfigurationError
     from shroff.package import load
 
@@ -91,7 +91,7 @@ def _own(folder: Path | None) -> Rates:
 
 
 def _stored() -> StoredRates:
-    from shroff.serve.control import StoredRates
+    from shroff.control import StoredRates
 
     return StoredRates(Settings.read().control)
 

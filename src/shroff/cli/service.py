@@ -44,7 +44,7 @@ def serve(
     """Answer payments over HTTP with the decisions of a bundle."""
     from shroff.serve.server import Certificate
     from shroff.serve.server import serve as run
-    from shroff.serve.telemetry.log import say_listening, write_log
+    from shroff.telemetry.log import say_listening, write_log
 
     write_log(log)
 

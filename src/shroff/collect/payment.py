@@ -42,7 +42,7 @@ from shroff.collect.wire import explain, live_scales, wire_type
 from shroff.errors import BadPayment, ConfigurationError, OutOfBounds
 
 Value = str | float | int | bool | None
-_log: Final = logging.getLogger("shroff.collect")
+_log: Final = logging.getLogger(__name__)
 _BACKSLASH: Final = ord("\\")
 _SHORT: Final = 12
 """A text of so many characters is no card number."""

@@ -10,10 +10,10 @@ import numpy as np
 
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.inputs import Scaling
+from shroff.detect.deep.network import Dense
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
 from shroff.detect.deep.training import LearningTask
-from shroff.detect.network import Dense
-from shroff.detect.outlying import Side
+from shroff.detect.rarity import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 

@@ -14,7 +14,7 @@ from shroff.detect.arrays import Floats, Ints, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.ensemble import Node, add_ensemble
 from shroff.detect.graph import Graph
-from shroff.detect.outlying import Outlying, Side
+from shroff.detect.rarity import Outlying, Side
 from shroff.detect.space import Choice, Range, Space
 
 if TYPE_CHECKING:

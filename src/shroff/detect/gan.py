@@ -13,9 +13,9 @@ from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, spread
 from shroff.detect.deep.inputs import Scaling
+from shroff.detect.deep.network import Arrays, Dense
 from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, log_ratio
-from shroff.detect.network import Arrays, Dense
-from shroff.detect.outlying import Side
+from shroff.detect.rarity import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from shroff.detect.arrays import Floats, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.graph import Graph
-from shroff.detect.outlying import Outlying, Side
+from shroff.detect.rarity import Outlying, Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 

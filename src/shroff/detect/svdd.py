@@ -13,10 +13,10 @@ from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, shrinkage, spread
 from shroff.detect.deep.inputs import Scaling
+from shroff.detect.deep.network import Dense
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.detect.deep.training import LearningTask
-from shroff.detect.network import Dense
-from shroff.detect.outlying import Side
+from shroff.detect.rarity import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 

@@ -23,7 +23,7 @@ from shroff.detect.base import (
 )
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
-from shroff.detect.kernel import Cosines, Gaussians, Identity
+from shroff.detect.kernel_map import Cosines, Gaussians, Identity
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 

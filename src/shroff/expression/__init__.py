@@ -36,9 +36,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from shroff.expression.checker import read
 from shroff.expression.in_python import to_closure
 from shroff.expression.in_spark import to_spark
-from shroff.expression.reading import read
 from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, compared_with, walk
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from shroff.collect.money import EXPONENT, minor_units
 from shroff.collect.times import parse_time
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
+from shroff.ledger import StoredEntry, unreadable
 from shroff.monitor.parity import Parity, compare, explain
 from shroff.package import Bundle
-from shroff.serve.ledger import StoredEntry, unreadable
-from shroff.serve.start import stored_start
+from shroff.scoring.start import stored_start
 
 _MOMENT = pl.Datetime("us", "UTC")
 # names that no payment has

@@ -14,16 +14,16 @@ from shroff.clock import AHEAD
 from shroff.collect import Payment, Schema
 from shroff.collect.conversion import Converter
 from shroff.collect.payment import as_sent
+from shroff.control import Edit, Replacement, effective
+from shroff.decide.decider import Decider
 from shroff.decide.reasons import Reason
 from shroff.decide.standing import Standing
 from shroff.errors import NotFound
 from shroff.features.engines.batch import compute_plan
+from shroff.ledger import Ledger, StoredEntry
+from shroff.ledger.answer import DecisionRecord, encode, fingerprint
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
-from shroff.serve.answer import DecisionRecord, encode, fingerprint
-from shroff.serve.control import Edit, Replacement, effective
-from shroff.serve.decider import Decider
-from shroff.serve.ledger import Ledger, StoredEntry
 
 
 class _Answered(msgspec.Struct):

@@ -1,6 +1,5 @@
-"""Answer payments: the scoring service, from the request on the wire to the durable decision.
+"""Serve: the scoring service over HTTP, from the bytes of a request to the bytes of its answer.
 
-Times are microseconds since the epoch, scores and probabilities point up (higher is more suspicious). A
-decision is in the ledger before its answer leaves; a part that is missing makes the answer `degraded` or a
-clear refusal, never a wrong score.
+What is decided, and that it is durable, is the work of `shroff.scoring`; here are connections, routes, the interfaces
+of other systems, problems as RFC 9457, the help page, and the processes that answer.
 """

@@ -8,31 +8,31 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
+from shroff.control import Gate
 from shroff.errors import BrokenChain, Unavailable
-from shroff.serve import asgi
+from shroff.scoring.deployments import Follower
+from shroff.scoring.scorer import Scorer
+from shroff.serve import asgi, metrics
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
+from shroff.serve.background import Upkeep
 from shroff.serve.connection import Head
-from shroff.serve.control import Gate
 from shroff.serve.doorway import Doorway
 from shroff.serve.example import example_payment
 from shroff.serve.exchange import Short
-from shroff.serve.follower import Follower
 from shroff.serve.memory import settle
+from shroff.serve.metrics import Metrics
 from shroff.serve.openapi import HotRoute, complete, decide_route
+from shroff.serve.protocols.all import interfaces
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.protocols.describe import describe
-from shroff.serve.protocols.every import interfaces
 from shroff.serve.routes import routes
-from shroff.serve.scorer import Scorer
-from shroff.serve.telemetry import log, metrics
-from shroff.serve.telemetry.fleet import Fleet
-from shroff.serve.telemetry.metrics import Metrics
-from shroff.serve.telemetry.tracing import Tracer
-from shroff.serve.telemetry.watch import Telemetry
-from shroff.serve.upkeep import Upkeep
+from shroff.serve.watch import Telemetry
+from shroff.telemetry import log
+from shroff.telemetry.fleet import Fleet
+from shroff.telemetry.tracing import Tracer
 
 _PAUSE = 1.0  # seconds between attempts to open the ledger
-_log = logging.getLogger("shroff.serve")
+_log = logging.getLogger(__name__)
 
 
 class App:

@@ -13,11 +13,11 @@ import msgspec
 
 from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once, unreadable
 from shroff.errors import BadPayment, ShroffError
+from shroff.ledger.answer import encode
 from shroff.serve import encoding, problem
-from shroff.serve.answer import encode
 from shroff.serve.problem import Kind, Refused
-from shroff.serve.telemetry.limit import Limit
 from shroff.serve.turns import apart
+from shroff.telemetry.limit import Limit
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
@@ -46,7 +46,7 @@ NOT_JSON: Final[Refusal] = (
 )
 ENCODED: Final[Refusal] = (problem.UNSUPPORTED_MEDIA_TYPE, "expected a body that is not compressed, got another one.")
 _JSON_HEADER: Final = (b"content-type", b"application/json")
-_log = logging.getLogger("shroff.serve")
+_log = logging.getLogger(__name__)
 _unexpected: Final = Limit()
 
 

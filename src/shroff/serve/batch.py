@@ -19,13 +19,13 @@ from time import monotonic
 from typing import Final
 
 from shroff.errors import BadPayment, TooManyRequests, UnknownKey
+from shroff.ledger.answer import Answer, encode
+from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, problem
-from shroff.serve.answer import Answer, encode
 from shroff.serve.asgi import LIMIT, Message, Receive, Refusal, Send
+from shroff.serve.interface import Call, Interface, Reply, Route
 from shroff.serve.lines import Splitter, Window
 from shroff.serve.problem import Kind, Problem, Refused
-from shroff.serve.protocols.http import Call, Interface, Reply, Route
-from shroff.serve.scorer import Scorer
 
 PATH: Final = "/v1/decisions:batch"
 NDJSON: Final = "application/x-ndjson"

@@ -22,8 +22,8 @@ from shroff.serve import heads, problem
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal
 from shroff.serve.closing import Cycle, Due, end_by_closing
 from shroff.serve.exchange import Exchange, Short
-from shroff.serve.telemetry.tracing import CURRENT, TRACEPARENT
-from shroff.serve.telemetry.watch import GONE, OTHER, Telemetry
+from shroff.serve.watch import GONE, OTHER, Telemetry
+from shroff.telemetry.tracing import CURRENT, TRACEPARENT
 
 READ_LIMIT: Final = 20.0
 """Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""

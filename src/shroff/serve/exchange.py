@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from shroff.scoring.in_flight import Told
 from shroff.serve.asgi import Headers, Refusal, explain, problem_response
-from shroff.serve.pending import Told
-from shroff.serve.telemetry.tracing import Trace
+from shroff.telemetry.tracing import Trace
 
 _JSON = b"content-type: application/json\r\n"
 

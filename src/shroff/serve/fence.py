@@ -37,7 +37,7 @@ _CYCLE: Final = (
     "response_started",
 )
 
-_log = logging.getLogger("shroff.serve")
+_log = logging.getLogger(__name__)
 
 
 def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:

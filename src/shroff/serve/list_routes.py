@@ -14,12 +14,12 @@ from litestar.params import FromPath, JSONBody
 from shroff.collect.cards import is_card_number
 from shroff.collect.payment import require_fit_note
 from shroff.collect.times import iso_time
+from shroff.control import Edit, LiveLists
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
+from shroff.scoring.feedback import moment
+from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.control import Edit, LiveLists
-from shroff.serve.later import moment
 from shroff.serve.routing import CHANGE, asker, needs, problems
-from shroff.serve.scorer import Scorer
 
 _iso = partial(iso_time, precision="milliseconds")
 _LATEST = 100

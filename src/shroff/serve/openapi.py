@@ -12,9 +12,9 @@ from shroff.collect import Schema
 from shroff.collect.payment import Value
 from shroff.collect.schema import Scale
 from shroff.collect.wire import live_scales, wire_type
-from shroff.serve.answer import Answer
+from shroff.control import Scope
+from shroff.ledger.answer import Answer
 from shroff.serve.asgi import Endpoint
-from shroff.serve.control import Scope
 from shroff.serve.problem import FORBIDDEN, KINDS, MEDIA_TYPE, TOO_MANY_REQUESTS, UNAUTHORIZED, Kind, Problem
 
 Json = dict[str, Any]

@@ -12,11 +12,11 @@ from litestar.params import JSONBody
 
 from shroff.collect.payment import require_fit_note
 from shroff.collect.rates import Rate, Rates
+from shroff.control import LiveRates
 from shroff.errors import BadPayment, ConfigurationError, NotFound
+from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.control import LiveRates
 from shroff.serve.routing import CHANGE, asker, needs, problems
-from shroff.serve.scorer import Scorer
 
 
 class NewRates(msgspec.Struct, forbid_unknown_fields=True):

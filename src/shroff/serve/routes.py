@@ -21,22 +21,23 @@ from litestar.types import Message
 from litestar.types import Scope as AnyScope
 
 from shroff import __version__
+from shroff.control import Gate, Scope
 from shroff.errors import NotFound, PaymentConflict
-from shroff.serve import catalogue, health, problem
-from shroff.serve.answer import encode
+from shroff.ledger.answer import encode
+from shroff.ledger.labels import UNKEYED, StoredDecision
+from shroff.scoring import catalogue, health
+from shroff.scoring.catalogue import DeployedGroup, DeployedModel, DeployedPolicy
+from shroff.scoring.feedback import Label, Result, moment
+from shroff.scoring.health import Health
+from shroff.scoring.scorer import Scorer
+from shroff.scoring.shadow import Comparison
+from shroff.serve import problem
 from shroff.serve.asgi import LIMIT, NOT_JSON, TOO_LARGE, Refusal, decode, explain, is_json, plain
-from shroff.serve.catalogue import DeployedGroup, DeployedModel, DeployedPolicy
-from shroff.serve.control import Gate, Scope
-from shroff.serve.health import Health
 from shroff.serve.help import Page, help_routes
-from shroff.serve.labels import UNKEYED, StoredDecision
-from shroff.serve.later import Label, Result, moment
 from shroff.serve.list_routes import list_routes
 from shroff.serve.problem import MEDIA_TYPE, Refused
 from shroff.serve.rate_routes import rate_routes
 from shroff.serve.routing import OPEN, needs, problems
-from shroff.serve.scorer import Scorer
-from shroff.serve.shadow import Comparison
 from shroff.serve.turns import apart
 
 _FIRST: Final = "The same again is ignored, another one refused: the first counts."

@@ -7,8 +7,8 @@ from typing import Any, Final
 from litestar import Request
 from litestar.openapi.datastructures import ResponseSpec
 
+from shroff.control import Scope
 from shroff.serve import problem
-from shroff.serve.control import Scope
 from shroff.serve.problem import MEDIA_TYPE, Kind, Problem
 
 OPEN: Final = {"open": True}

@@ -18,25 +18,25 @@ import uvicorn
 
 from shroff.collect import clean, read
 from shroff.collect.currencies import require_only
-from shroff.decide.models import Models
+from shroff.control import Gate, Keys, Lists, LiveLists, LiveRates, StoredRates
+from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
+from shroff.ledger import Ledger
 from shroff.package import Bundle, load
+from shroff.scoring.deployments import Follower
+from shroff.scoring.scorer import Scorer
+from shroff.scoring.start import Check
 from shroff.serve.app import App
-from shroff.serve.control import Gate, Keys, Lists, LiveLists, LiveRates, StoredRates
 from shroff.serve.doorway import Doorway
 from shroff.serve.fence import http_protocol
-from shroff.serve.follower import Follower
-from shroff.serve.ledger import Ledger
 from shroff.serve.protocols.azureml import Naming
-from shroff.serve.scorer import Scorer
-from shroff.serve.start import Check
-from shroff.serve.telemetry.configure import tracer
-from shroff.serve.telemetry.fleet import Fleet
-from shroff.serve.telemetry.log import Style, write_log
 from shroff.serve.workers import Seat, Workers, require_shared
 from shroff.settings import Settings, opentelemetry
+from shroff.telemetry.configure import tracer
+from shroff.telemetry.fleet import Fleet
+from shroff.telemetry.log import Style, write_log
 
-_log = logging.getLogger("shroff.serve")
+_log = logging.getLogger(__name__)
 _BACKLOG = 2_048
 _DRAIN = 30  # seconds that requests in flight get to finish
 

@@ -30,7 +30,7 @@ _AGAIN: Final = 0.5
 _YOUNG: Final = 10.0
 """A worker that dies within so many seconds of its start is not started for ever."""
 _TRIES: Final = 5
-_log = logging.getLogger("shroff.serve")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

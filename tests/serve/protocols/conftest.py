@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serve.audit import read_ledger
-from serve.conftest import fitted_model, make_bundle
+from serve.fixtures import fitted_model, make_bundle
 from serve.service import Service
 from shroff import Schema
 from shroff.detect import Preparation

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.conftest import make_bundle
+from serve.fixtures import make_bundle
 from serve.service import Service, needs_curl
 from shroff.detect import LogisticRegression, Preparation
 from shroff.detect.preparation import Nominal, Numeric

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patience import PATIENCE
-from serve.conftest import PREPARATION, iso
+from serve.fixtures import PREPARATION, iso
 from serve.service import Service
 
 Json = dict[str, Any]

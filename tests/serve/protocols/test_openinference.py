@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.conftest import PREPARATION, make_bundle
+from serve.fixtures import PREPARATION, make_bundle
 from serve.protocols.conftest import SECRET, counted
 from serve.service import Service
+from shroff.decide.decider import Decider
 from shroff.errors import BadPayment, BundleError, Unavailable
 from shroff.package import Bundle
-from shroff.serve.decider import Decider
 from shroff.serve.protocols.tensors import TYPES, InputTensor, binary, read
 
 with warnings.catch_warnings():

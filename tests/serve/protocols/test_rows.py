@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.asking import run
-from serve.conftest import SCHEMA, make_bundle
+from serve.fixtures import SCHEMA, make_bundle
 from shroff.errors import BadPayment, NotFound, TooManyRequests
-from shroff.serve.protocols.every import interfaces
-from shroff.serve.protocols.http import Call
+from shroff.scoring.scorer import Scorer
+from shroff.serve.interface import Call
+from shroff.serve.protocols.all import interfaces
 from shroff.serve.protocols.rows import from_text, inputs_of, table, transpose
-from shroff.serve.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
 CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.conftest import PREPARATION
+from serve.fixtures import PREPARATION
 from serve.protocols.conftest import SECRET, counted
 from serve.service import Service, needs_curl
+from shroff.decide.decider import Decider
 from shroff.package import Bundle
-from shroff.serve.decider import Decider
 
 Json = dict[str, Any]
 Pay = Callable[..., Json]

@@ -11,9 +11,9 @@ import numpy as np
 from shroff.detect.arrays import Rows
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.embedding import Embedding, shrinkage
+from shroff.detect.deep.network import Arrays, Dense
 from shroff.detect.deep.ops import Tensor, TrainingOps
 from shroff.detect.deep.training import LearningTask
-from shroff.detect.network import Arrays, Dense
 
 
 class GameLoss(NamedTuple):

@@ -17,12 +17,12 @@ from shroff.detect.arrays import Labels, Matrix, Rows, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.deep import library
 from shroff.detect.deep.inputs import Inputs, Scaling
+from shroff.detect.deep.network import Arrays
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor
 from shroff.detect.deep.stream import Parquet, RowStream, Survey
 from shroff.detect.deep.training import LearningTask, Training
 from shroff.detect.graph import DOUBLE, INPUT, Graph
-from shroff.detect.network import Arrays
-from shroff.detect.outlying import Side
+from shroff.detect.rarity import Side
 from shroff.detect.rows import as_labels
 from shroff.errors import ConfigurationError, DataError
 

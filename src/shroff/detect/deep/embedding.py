@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shroff.detect.arrays import Rows
+from shroff.detect.deep.network import Arrays, Dense, Weights
 from shroff.detect.deep.ops import NumpyOps, Ops, Tensor, TrainingOps
-from shroff.detect.network import Arrays, Dense, Weights
 
 
 @dataclass(frozen=True)

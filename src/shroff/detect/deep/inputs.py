@@ -11,7 +11,7 @@ import numpy as np
 from shroff.detect.arrays import Floats, Matrix
 from shroff.detect.deep.ops import NumpyOps, Ops, Tensor
 from shroff.detect.deep.quantiles import Quantiles
-from shroff.detect.outlying import Side
+from shroff.detect.rarity import Side
 from shroff.errors import ConfigurationError
 
 Scaling = Literal["z-score", "quantile"]

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from shroff.detect.arrays import Floats32
+from shroff.detect.deep.network import Arrays
 from shroff.detect.deep.ops import Formula, Tensor
 from shroff.detect.deep.stream import RowStream
 from shroff.detect.deep.training import LearningTask, Training
 from shroff.detect.deep.workers import Crew, batches, epoch_function, find_crew, plainly_built, ticks
-from shroff.detect.network import Arrays
 from shroff.errors import ConfigurationError, MissingExtra
 
 

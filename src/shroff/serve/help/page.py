@@ -12,7 +12,7 @@ from string import Template
 from typing import Any, Final
 
 from shroff.clock import Clock, system_time
-from shroff.serve.control import SCOPES, Scope
+from shroff.control import SCOPES, Scope
 from shroff.serve.help.markup import Html, html, join, prose, tag
 from shroff.serve.help.reference import Reference, panel
 from shroff.serve.help.samples import LANGUAGES, samples

@@ -16,12 +16,12 @@ import msgspec
 
 from shroff.decide import Action
 from shroff.errors import BadPayment, ConfigurationError
+from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
+from shroff.serve.interface import JSON, Call, Interface, Reply, Route
 from shroff.serve.problem import KINDS, Kind
-from shroff.serve.protocols.http import JSON, Call, Interface, Reply, Route
 from shroff.serve.protocols.limits import require_few
 from shroff.serve.protocols.rows import Cell, Outcome, from_text, judge, table
-from shroff.serve.scorer import Scorer
 from shroff.settings import Settings
 
 LABELS: Final[dict[Action, str]] = {"approve": "Success", "review": "Review", "decline": "Failed"}

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from shroff.serve import problem
+from shroff.serve.interface import Interface, Route, Types
 from shroff.serve.openapi import KEY, REF, Json
 from shroff.serve.problem import Kind
-from shroff.serve.protocols.http import Interface, Route, Types
 
 
 def describe(document: Json, interfaces: Iterable[Interface]) -> None:

@@ -10,12 +10,12 @@ from shroff import __version__
 from shroff.collect.csv_dialect import records
 from shroff.collect.json_text import require_few_values
 from shroff.errors import BadPayment
+from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
+from shroff.serve.interface import JSON, TEXT, Call, Interface, Reply, Route, media
 from shroff.serve.problem import Kind, Refused
-from shroff.serve.protocols.http import JSON, TEXT, Call, Interface, Reply, Route, media
 from shroff.serve.protocols.limits import ROWS
 from shroff.serve.protocols.rows import Cell, Cells, Outcome, from_text, judge, table, transpose
-from shroff.serve.scorer import Scorer
 from shroff.serve.turns import apart
 
 CSV: Final = "text/csv"

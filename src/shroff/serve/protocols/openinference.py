@@ -14,18 +14,18 @@ import msgspec
 import numpy as np
 
 from shroff import __version__
+from shroff.decide.decider import Decider
+from shroff.decide.model import Matrix
 from shroff.detect.preparation import Preparation
 from shroff.errors import BadPayment, NotFound
+from shroff.ledger.answer import encode
 from shroff.package import Bundle
+from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.answer import encode
-from shroff.serve.decider import Decider
-from shroff.serve.model import Matrix
+from shroff.serve.interface import JSON, Call, Interface, Reply, Route
 from shroff.serve.problem import Kind
-from shroff.serve.protocols.http import JSON, Call, Interface, Reply, Route
 from shroff.serve.protocols.rows import inputs_of, rate, transpose
 from shroff.serve.protocols.tensors import InputTensor, Parameters, binary, read
-from shroff.serve.scorer import Scorer
 from shroff.serve.turns import Turns
 
 BINARY: Final = "application/octet-stream"

@@ -17,14 +17,14 @@ from shroff.collect.schema import Scale, Schema
 from shroff.collect.values import BLANK, expected, kind_of, null_numbers, text_of
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
+from shroff.decide.decider import Decider, Rating
+from shroff.decide.model import Matrix
 from shroff.detect.preparation import Row
 from shroff.errors import BadPayment, ShroffError
+from shroff.ledger.answer import encode
 from shroff.package import Bundle
-from shroff.serve.answer import encode
-from shroff.serve.decider import Decider, Rating
-from shroff.serve.model import Matrix
+from shroff.scoring.scorer import Scorer
 from shroff.serve.protocols.limits import require_few
-from shroff.serve.scorer import Scorer
 from shroff.serve.turns import Turns
 
 Cell = str | float | int | bool | None

@@ -13,11 +13,11 @@ import msgspec
 from shroff.collect.wire import live_scales
 from shroff.errors import BadPayment, NotFound
 from shroff.package import Bundle
+from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
+from shroff.serve.interface import JSON, Call, Interface, Reply, Route
 from shroff.serve.problem import Kind
-from shroff.serve.protocols.http import JSON, Call, Interface, Reply, Route
 from shroff.serve.protocols.rows import Cell, Outcome, judge, transpose
-from shroff.serve.scorer import Scorer
 
 _SIGNATURE: Final = "serving_default"
 

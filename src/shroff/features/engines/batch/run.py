@@ -12,7 +12,7 @@ from numba import vectorize
 
 from shroff.features import aggregates, folds, grouping, kernel, wide
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
-from shroff.features.engines.batch.past import Past, Pasts
+from shroff.features.engines.batch.spans import Past, Pasts
 from shroff.features.engines.batch.table import HIGHEST, Keyed, Name, Table, within
 from shroff.features.folds import Floats
 from shroff.features.grouping import Int, Int32

@@ -24,8 +24,8 @@ from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
 from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, scatter, term
 from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
-from shroff.features.engines.online.names import Names, Sightings
 from shroff.features.engines.online.timeline import Timeline
+from shroff.features.engines.online.value_columns import Names, Sightings
 from shroff.features.plan import Measure, Slot, Stream
 from shroff.features.window import Window
 from shroff.generated import define, function

@@ -7,8 +7,8 @@ from typing import Final
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
+from shroff.features.engines.online.codegen import compile_observe, observe_source
 from shroff.features.engines.online.columns import Packed
-from shroff.features.engines.online.reading import compile_observe, observe_source
 from shroff.features.engines.online.track import Key, Track, together
 from shroff.features.engines.rows import reader
 from shroff.features.plan import Later, Plan, Stream

@@ -2,6 +2,6 @@
 
 from shroff.features.engines.online.redis.engine import RedisEngine
 from shroff.features.engines.online.redis.filling import Filling, claim
-from shroff.features.engines.online.redis.roll import Roll
+from shroff.features.engines.online.redis.membership import Roll
 
 __all__ = ["Filling", "RedisEngine", "Roll", "claim"]

@@ -1,0 +1,73 @@
+"""The control database: a SQLite file or PostgreSQL, written by hand now and then and read by every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from shroff.database.urls import postgres_engine, read_url, turn_at
+from shroff.errors import ConfigurationError, ControlUnavailable
+from shroff.private import private_file
+
+METADATA = MetaData()
+_LOCK = 0x43545254
+
+
+class Control:
+    """Connections to the control database, which is made when it is missing.
+
+    Raises:
+        ConfigurationError: `url` names no SQLite file and no PostgreSQL database.
+        MissingExtra: it names PostgreSQL and the driver is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._made = False
+
+    @contextmanager
+    def transaction(self, doing: str) -> Iterator[Connection]:
+        """One transaction; every error of the database becomes one sentence without a value in it."""
+        try:
+            with self._engine.begin() as connection:
+                if not self._made:
+                    _make(connection)
+                yield connection
+            self._made = True
+        except SQLAlchemyError as error:
+            cause = type(getattr(error, "orig", None) or error).__name__
+            raise ControlUnavailable(f"cannot {doing}: the control database answered {cause}.") from error
+
+
+def _make(connection: Connection) -> None:
+    """Make the tables that are missing."""
+    if connection.dialect.name == "postgresql":
+        # of two processes that miss a table at once, one would fail
+        connection.exec_driver_sql(turn_at(_LOCK))
+    METADATA.create_all(connection)
+    for table in METADATA.sorted_tables:
+        _complete(connection, table)
+
+
+def _complete(connection: Connection, table: Table) -> None:
+    """Give a table of an earlier release the columns that came since; they hold nothing in its rows."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+
+
+def _engine(url: str) -> Engine:
+    parsed = read_url(url, "a control database")
+    if parsed.get_backend_name() == "postgresql":
+        return postgres_engine(parsed, "a control database", silence=5_000)
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigurationError("expected a control database in a file, `sqlite:///file`, got a URL without one.")
+    with suppress(OSError):  # which the database says for itself
+        private_file(Path(str(parsed.database)))
+    return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5})

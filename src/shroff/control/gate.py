@@ -1,0 +1,130 @@
+"""The gate: who may ask for what, and how often."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from shroff.clock import Clock, system_time
+from shroff.control.keys import ApiKey, Keys, Scope, digest, parts
+from shroff.control.rate_limit import Bucket
+from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
+
+REFRESH: Final = 1.0
+"""Seconds after which a key that was made or revoked elsewhere is noticed."""
+
+Refused = Literal["none", "unknown", "valid", "expired", "revoked", "scope", "rate"]
+"""Why a key is refused: there is none, it is not (or no longer) good, not for this, or has had its share."""
+_log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Admits requests by their bearer key, from the keys as they were when last refreshed.
+
+    A database that does not answer changes nothing: the keys known last stay valid until they expire.
+
+    Args:
+        folder: where gates of several processes on this machine keep together how often keys were used.
+    """
+
+    def __init__(self, keys: Keys, *, folder: Path | None = None, clock: Clock = system_time) -> None:
+        self._keys = keys
+        self._folder = folder
+        self._clock = clock
+        self._known: Mapping[str, ApiKey] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self.refused: Counter[tuple[Refused, str]] = Counter()
+        """Requests refused, by why and by the name of the key: empty where it is not valid."""
+
+    def refresh(self) -> None:
+        """Read the keys again; from any thread.
+
+        Raises:
+            ControlUnavailable: the keys stay as they were read last.
+        """
+        self._known = {key.id: key for key in self._keys.all()}
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody at all can be admitted."""
+        now = self._clock()
+        return all(key.state(now) != "valid" for key in self._known.values())
+
+    def admit(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> str:
+        """The name of the key that a request carries in its `Authorization` header; for the rest as `key_of`."""
+        return self.key_of(authorization, scope, counted=counted).name
+
+    def key_of(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> ApiKey:
+        """The key that a request carries in its `Authorization` header.
+
+        Args:
+            counted: whether a refusal goes into `refused`.
+
+        Raises:
+            UnknownKey: there is none, or it is not (or no longer) one of ours.
+            AccessDenied: the key is not for this.
+            TooManyRequests: the key has had its share of this second.
+        """
+        key = self._of(authorization, counted)
+        if scope not in key.scopes and "admin" not in key.scopes:
+            self.refused["scope", key.name] += counted
+            raise AccessDenied(f"this key is not for this: expected one with the scope `{scope}`.")
+        if key.rate is not None:
+            self._take(key, key.rate, 1, counted)
+        return key
+
+    def count(self, key: ApiKey, payments: int) -> None:
+        """Count payments of a request that this key was admitted with, beyond the first: all of them or none.
+
+        Raises:
+            UnknownKey: the key was revoked, or has expired, since.
+            TooManyRequests: the key has had its share of this second, or its share is never as many.
+        """
+        state = self._known.get(key.id, key).state(self._clock())
+        if state != "valid":
+            self.refused[state, ""] += 1
+            ended = "was revoked" if state == "revoked" else "expired"
+            raise UnknownKey(f"this key {ended} meanwhile: `shroff keys create` makes another.")
+        if key.rate is not None and payments > 0:
+            self._take(key, key.rate, payments)
+
+    def _take(self, key: ApiKey, rate: float, payments: int, counted: bool = True) -> None:
+        bucket = self._buckets.get(key.id)
+        if bucket is None:
+            bucket = self._buckets[key.id] = self._bucket(key.id, rate)
+        if bucket.take(self._clock(), payments):
+            return
+        self.refused["rate", key.name] += counted
+        raise TooManyRequests(
+            f"this key is good for {rate:g} requests or payments a second, and as many at once: "
+            "send fewer together, or send it again later."
+        )
+
+    def _bucket(self, identifier: str, rate: float) -> Bucket:
+        now, folder = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"
+        try:
+            return Bucket(rate, now, folder=folder)
+        except OSError as error:
+            _log.warning(
+                "how often a key is used cannot be kept in %s (%s): its limit holds for each worker by itself.",
+                self._folder,
+                error.strerror,
+            )
+            return Bucket(rate, now)
+
+    def _of(self, authorization: bytes | None, counted: bool) -> ApiKey:
+        scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
+        key = self._known.get(parts(token)[0]) if scheme.lower() == "bearer" else None
+        # the time a comparison takes must not say how much of a secret is right
+        proved = key is not None and hmac.compare_digest(digest(token), key.digest)
+        state = key.state(self._clock()) if key is not None and proved else "unknown" if token else "none"
+        if key is None or state != "valid":
+            self.refused[state, ""] += counted
+            raise UnknownKey(
+                "expected `Authorization: Bearer KEY` with a valid API key: `shroff keys create` makes one."
+            )
+        return key

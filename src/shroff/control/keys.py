@@ -1,0 +1,171 @@
+"""API keys: made once, shown once, kept as a hash.
+
+A key is `shroff_ID_SECRET`: the id finds it, the secret of 256 random bits proves it. Of the secret only its
+SHA-256 is kept; a slow hash would guard a guessable password, and 256 random bits cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Literal, get_args
+
+from sqlalchemy import BigInteger, Column, Float, LargeBinary, String, Table, select
+
+from shroff.clock import Clock, system_time
+from shroff.control.database import METADATA, Control
+from shroff.errors import ConfigurationError, NotFound
+
+Scope = Literal["decide", "label", "read", "admin"]
+"""What a key may be used for: send payments, say results and labels, read what is stored, steer the service."""
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+_PREFIX: Final = "shroff_"
+_KEYS = Table(
+    "shroff_api_key",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("scopes", String(100), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+    Column("rate", Float),
+    Column("source", String(200)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited); of a
+    batch or a table each payment counts as one.
+
+    `source` is what labels that come with it are from; None for its name.
+    """
+
+    id: str
+    name: str
+    scopes: frozenset[Scope]
+    digest: bytes
+    created: int
+    expires: int | None = None
+    revoked: int | None = None
+    rate: float | None = None
+    source: str | None = None
+
+    @property
+    def label_source(self) -> str:
+        """Who says what comes with this key.
+
+        >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0).label_source
+        'shop'
+        """
+        return self.source or self.name
+
+    def state(self, now: int) -> Literal["valid", "expired", "revoked"]:
+        """Whether the key can be used.
+
+        >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0, expires=5).state(5)
+        'expired'
+        """
+        if self.revoked is not None:
+            return "revoked"
+        return "valid" if self.expires is None or now < self.expires else "expired"
+
+
+class Keys:
+    """The keys in a control database.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     keys = Keys(f"sqlite:///{folder}/control.db")
+    ...     token = keys.create("shop", ["decide"])
+    ...     identifier, _ = parts(token)
+    ...     [(key.name, key.id == identifier, key.digest == digest(token)) for key in keys.all()]
+    [('shop', True, True)]
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_time) -> None:
+        self._control = Control(url)
+        self._clock = clock
+
+    def create(
+        self,
+        name: str,
+        scopes: Sequence[Scope],
+        *,
+        lifetime: int | None = None,
+        rate: float | None = None,
+        source: str | None = None,
+    ) -> str:
+        """Make a key and return it: it cannot be shown again.
+
+        Args:
+            lifetime: microseconds until it expires.
+            rate: most requests a second, with as many at once; of a batch or a table each payment counts as one.
+            source: what labels that come with it are from, such as `chargeback`; by default its name.
+
+        Raises:
+            ConfigurationError: no name, no scope, no name of a source, or a rate or lifetime that is not above 0.
+            ControlUnavailable: the database does not answer.
+        """
+        if not 0 < len(name) <= 200:
+            raise ConfigurationError(f"expected a name of 1 to 200 characters for the key, got {len(name)}.")
+        if not scopes or not set(scopes) <= set(SCOPES):
+            raise ConfigurationError(f"expected one or more scopes of {', '.join(SCOPES)} for the key.")
+        if (rate is not None and not rate > 0) or (lifetime is not None and lifetime <= 0):
+            raise ConfigurationError("expected a rate and a lifetime above 0 for the key.")
+        if source is not None and not 0 < len(source) <= 200:
+            raise ConfigurationError(f"expected a source of labels of 1 to 200 characters, got {len(source)}.")
+        now, identifier = self._clock(), secrets.token_hex(6)
+        token = f"{_PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
+        row = {
+            "id": identifier,
+            "name": name,
+            "scopes": ",".join(scope for scope in SCOPES if scope in scopes),
+            "digest": digest(token),
+            "created": now,
+            "expires": None if lifetime is None else now + lifetime,
+            "rate": rate,
+            "source": source,
+        }
+        with self._control.transaction("keep a new API key") as connection:
+            connection.execute(_KEYS.insert(), row)
+        return token
+
+    def revoke(self, identifier: str) -> None:
+        """End a key for good; services notice within seconds.
+
+        Raises:
+            NotFound: there is no key with this id.
+        """
+        change = _KEYS.update().where(_KEYS.c.id == identifier, _KEYS.c.revoked.is_(None))
+        with self._control.transaction("revoke an API key") as connection:
+            changed = connection.execute(change.values(revoked=self._clock())).rowcount
+            known = connection.scalar(select(_KEYS.c.id).where(_KEYS.c.id == identifier))
+        if not changed and known is None:
+            raise NotFound("there is no API key with this id; `shroff keys list` shows those there are.")
+
+    def all(self) -> list[ApiKey]:
+        """Every key there ever was, oldest first."""
+        with self._control.transaction("read the API keys") as connection:
+            rows = connection.execute(select(_KEYS).order_by(_KEYS.c.created)).mappings().all()
+        return [ApiKey(**{**row, "scopes": frozenset(row["scopes"].split(","))}) for row in rows]
+
+
+def parts(token: str) -> tuple[str, str]:
+    """The id and the secret of a key; two empty texts of what is none.
+
+    >>> parts("shroff_0a1b_s3_cret"), parts("hunter2")
+    (('0a1b', 's3_cret'), ('', ''))
+    """
+    identifier, _, secret = token.removeprefix(_PREFIX).partition("_")
+    return (identifier, secret) if token.startswith(_PREFIX) and secret else ("", "")
+
+
+def digest(token: str) -> bytes:
+    """What is kept of a key: the SHA-256 of its secret."""
+    return sha256(parts(token)[1].encode()).digest()

@@ -1,0 +1,106 @@
+"""Edits of lists in the control database: every edit is kept, with who made it, and none is ever changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, get_args
+
+from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func, or_, select
+
+from shroff.canonical import canonical
+from shroff.clock import Clock, system_time
+from shroff.collect.values import require_readable
+from shroff.control.database import METADATA, Control
+from shroff.decide.lists import Action, Edit
+from shroff.errors import ConfigurationError
+
+_LONGEST: Final = 500
+_EDITS = Table(
+    "shroff_list_edit",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("value", String(_LONGEST), nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("note", String(_LONGEST)),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)
+
+
+class Lists:
+    """The edits in a control database.
+
+    Raises:
+        ControlUnavailable: by every verb, when the database does not answer.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_time) -> None:
+        self._control = Control(url)
+        self._clock = clock
+
+    def edit(
+        self,
+        name: str,
+        value: str,
+        action: Action,
+        *,
+        by: str,
+        since: int | None = None,
+        until: int | None = None,
+        note: str | None = None,
+    ) -> Edit:
+        """Add a value to a list or take one out, from now or `since` on, for good or `until` a moment.
+
+        Raises:
+            ConfigurationError: no value, or one that is too long or shows otherwise than it is, or an end that is not
+                after the beginning.
+        """
+        now, value = self._clock(), canonical(value)
+        start = now if since is None else since
+        if action not in get_args(Action):
+            raise ConfigurationError("expected an edit that is `add` or `remove`.")
+        if not 0 < len(value) <= _LONGEST or len(note or "") > _LONGEST:
+            raise ConfigurationError(f"expected a value of 1 to {_LONGEST} characters, and a note of no more.")
+        if action == "add":
+            # what was added before may be taken out, however it reads
+            require_readable(value, "a value")
+        require_readable(note or "", "a note")
+        if until is not None and until <= max(start, now):
+            raise ConfigurationError("expected an edit that ends after it begins, and in the future.")
+        made = {
+            "name": name,
+            "value": value,
+            "action": action,
+            "since": start,
+            "until": until,
+            "note": note,
+            "made_by": by,
+            "made_at": now,
+        }
+        with self._control.transaction("keep an edit of a list") as connection:
+            (number,) = connection.execute(_EDITS.insert(), made).inserted_primary_key or (0,)
+        return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
+
+    def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
+        """All edits, or those behind a number and these, in the order in which they were made."""
+        wanted = _EDITS.c.id > after
+        if also:
+            wanted = or_(wanted, _EDITS.c.id.in_([*also]))
+        return self._read(select(_EDITS).where(wanted).order_by(_EDITS.c.id))
+
+    def latest(self, name: str, number: int) -> list[Edit]:
+        """So many edits of a list that were made last, in their order."""
+        query = select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(number)
+        return self._read(query)[::-1]
+
+    def newest(self) -> int:
+        """The number of the last edit; 0 where there is none."""
+        with self._control.transaction("read the edits of lists") as connection:
+            return connection.scalar(select(func.max(_EDITS.c.id))) or 0
+
+    def _read(self, query: Select[Any]) -> list[Edit]:
+        with self._control.transaction("read the edits of lists") as connection:
+            return [Edit(**row) for row in connection.execute(query).mappings().all()]

@@ -1,0 +1,338 @@
+"""What was published: versioned bundles and policies in a folder, with pointers to those that decide.
+
+    versions/VERSION/         the files of a bundle, byte for byte as they were published, never changed
+    policies/VERSION.json     a policy with its thresholds, never changed
+    pointers.json             which model and policy are in production, which model in the shadow, and every change
+
+A change of pointers is one rename, so whoever reads sees the old pointers or the new ones: a model and the policy that
+goes with it change together.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import dropwhile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from shroff.collect.cards import require_no_card_number
+from shroff.collect.json_text import UNREADABLE
+from shroff.collect.sources import written_whole
+from shroff.collect.values import require_readable
+from shroff.control.pointers import Pointers, Role, Signature
+from shroff.control.policies import Policies
+from shroff.decide.policy import Policy
+from shroff.decide.standing import Standing, fit, own, refit, require_fits
+from shroff.errors import BadFile, BundleError, ConfigurationError, NotFound
+from shroff.package import Bundle, load, read, try_model, unpack
+from shroff.package.compare import differences
+from shroff.package.files import MANIFEST, Files
+from shroff.plain import read_plain
+from shroff.private import private_file, private_folder
+
+_POINTERS: Final = "pointers.json"
+_VERSION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+_LONGEST: Final = 500
+_LARGEST: Final = 64 << 20
+
+
+class Models:
+    """A folder of published bundles; it is made when the first one is published.
+
+    Several processes may publish at once: they take turns.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._policies = Policies(self.folder / "policies")
+
+    def __contains__(self, version: str) -> bool:
+        # a version may come from anywhere, and only one of our form names a place in the folder
+        return _VERSION.fullmatch(version) is not None and (self._place(version) / MANIFEST).exists()
+
+    @property
+    def pointers(self) -> Pointers:
+        """The pointers as they are now; none before the first bundle was published.
+
+        Raises:
+            BundleError: the file of the pointers is damaged.
+        """
+        path = self.folder / _POINTERS
+        try:
+            return msgspec.json.decode(read_plain(path, _LARGEST), type=Pointers)
+        except FileNotFoundError:
+            return Pointers()
+        except (BadFile, *UNREADABLE) as error:
+            raise BundleError(
+                f"{path}: expected the pointers of published models; the file is damaged ({type(error).__name__})."
+            ) from None
+
+    @property
+    def versions(self) -> list[str]:
+        """All versions that were published, oldest first."""
+        found = (path.parent.name for path in self.folder.glob(f"versions/*/{MANIFEST}"))
+        return sorted(version for version in found if _VERSION.fullmatch(version))
+
+    def publish(
+        self,
+        bundle: str | Path,
+        *,
+        role: Role = "production",
+        by: str | None = None,
+        note: str | None = None,
+        accept_schema: bool = False,
+        own_policy: bool = False,
+    ) -> Bundle:
+        """Keep a bundle as a version and point to it; the bundle that was kept.
+
+        A published policy stays in force beside the new model; thresholds that it left open are chosen again.
+
+        Args:
+            by, note: who does it, and why; kept in the history.
+            accept_schema: publish it although its payments differ from those of the model in production.
+            own_policy: put the policy it was packaged with in force, instead of the one that was published.
+
+        Raises:
+            BundleError: it is incomplete or altered, its model does not pass its trial, or its own policy does not fit.
+            ConfigurationError: its schema differs, the published policy does not fit it, or the note is too long.
+        """
+        if own_policy and role == "shadow":
+            raise ConfigurationError("expected a policy beside the model in production: a shadow decides nothing.")
+        files, made = read(bundle), _signed(by, note)
+        loaded = unpack(files)
+        _require_sound(loaded)
+        with self._turn() as pointers:
+            if not accept_schema:
+                self._require_same_schema(pointers, loaded)
+            policy = pointers.policy if own_policy or role == "shadow" else self._policy_for(pointers, loaded)
+            if loaded.version not in self:
+                self._keep(files, loaded.version)
+            kept = self.load(loaded.version)
+            if kept.digest != loaded.digest:
+                raise BundleError(f"{bundle}: another bundle was published as version {kept.version}.")
+            moved = pointers
+            if role == "shadow" and pointers.shadow != loaded.version:
+                moved = pointers.with_shadow("publish", loaded.version, made)
+            elif role == "production" and (pointers.production, pointers.policy) != (loaded.version, policy):
+                moved = pointers.with_model("publish", loaded.version, policy, made)
+            if own_policy and policy is not None:
+                moved = self._with_own_policy(moved, kept, made)
+            if moved != pointers:
+                self._point(moved)
+        return kept
+
+    def rollback(self, *, by: str | None = None, note: str | None = None, accept_schema: bool = False) -> str:
+        """Put the version into production that was there before; returns it.
+
+        A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
+
+        Raises:
+            NotFound: there was none before.
+            ConfigurationError: its schema differs from that of the model in production, or the note is too long.
+        """
+        made = _signed(by, note)
+        with self._turn() as pointers:
+            if not pointers.earlier:
+                raise NotFound(f"{self.folder}: there is no earlier version in production to go back to.")
+            version = pointers.earlier[0]
+            bundle = self.load(version)
+            if not accept_schema:
+                self._require_same_schema(pointers, bundle)
+            try:
+                policy = self._policy_for(pointers, bundle)
+            except (ConfigurationError, BundleError):
+                policy = pointers.policy_beside(version)
+            self._point(pointers.with_model("rollback", version, policy, made))
+            return version
+
+    def withdraw(self, *, by: str | None = None, note: str | None = None) -> None:
+        """Take the shadow away."""
+        made = _signed(by, note)
+        with self._turn() as pointers:
+            if pointers.shadow is not None:
+                self._point(pointers.with_shadow("withdraw", None, made))
+
+    def publish_policy(self, policy: Policy, *, by: str | None = None, note: str | None = None) -> Standing:
+        """Put a policy in force beside the model in production; returns it with its thresholds.
+
+        Raises:
+            ConfigurationError: it does not fit the model, none is in production, or the note is too long.
+        """
+        made = _signed(by, note)
+        with self._turn() as pointers:
+            fitting = fit(policy, self._in_production(pointers))
+            with suppress(BundleError, NotFound):  # a damaged policy must be replaced
+                standing = self.policy(str(pointers.standing))
+                if standing.content == fitting.content:
+                    return standing
+            version = self._policies.keep(fitting)
+            self._point(pointers.with_policy("publish", version, made))
+            return self.policy(version)
+
+    def rollback_policy(self, *, by: str | None = None, note: str | None = None) -> Standing:
+        """Put the policy in force that was in force before; before the first, that is the model's own.
+
+        Raises:
+            NotFound: there was none before.
+            ConfigurationError: it does not fit the model that is in production now, or the note is too long.
+        """
+        made = _signed(by, note)
+        with self._turn() as pointers:
+            # a rollback of the model may have brought it back already
+            earlier = tuple(dropwhile(lambda version: version == pointers.policy, pointers.earlier_policies))
+            if not earlier:
+                raise NotFound(f"{self.folder}: there is no earlier policy to go back to.")
+            version = earlier[0]
+            if version is not None:
+                version = self._policies.keep(refit(self.policy(version), self._in_production(pointers)))
+            moved = msgspec.structs.replace(pointers, earlier_policies=earlier).with_policy("rollback", version, made)
+            self._point(moved)
+            return self.policy(str(moved.standing))
+
+    def policy(self, version: str) -> Standing:
+        """A policy that was published, or the own one of a model that was.
+
+        Raises:
+            NotFound: there is neither.
+            BundleError: it was altered.
+        """
+        if version in self:
+            return own(self.load(version))
+        return self._policies.load(version)
+
+    def policy_beside(self, candidate: Bundle, pointers: Pointers) -> Standing:
+        """The policy by which a candidate would decide: the published one if it fits it, or else its own."""
+        with suppress(ConfigurationError):
+            if pointers.policy is not None:
+                published = self.policy(pointers.policy)
+                return msgspec.structs.replace(refit(published, candidate), version=published.version)
+        return own(candidate)
+
+    def load(self, version: str) -> Bundle:
+        """A published bundle.
+
+        Raises:
+            NotFound: there is no such version.
+            BundleError: it was altered.
+        """
+        if version not in self:
+            raise NotFound(f"{self.folder}: there is no published model of version {version}.")
+        bundle = load(self._place(version))
+        if bundle.version != version:
+            raise BundleError(f"{self._place(version)}: it is not the bundle that was published as this version.")
+        return bundle
+
+    def production(self) -> Bundle:
+        """The bundle in production.
+
+        Raises:
+            ConfigurationError: none was published.
+        """
+        return self._in_production(self.pointers)
+
+    def in_production(self) -> tuple[Bundle, Standing]:
+        """The bundle in production and the policy that decides beside it.
+
+        Raises:
+            ConfigurationError: none was published.
+        """
+        pointers = self.pointers
+        bundle = self._in_production(pointers)
+        return bundle, own(bundle) if pointers.policy is None else self.policy(pointers.policy)
+
+    def _in_production(self, pointers: Pointers) -> Bundle:
+        version = pointers.production
+        if version is None:
+            raise ConfigurationError(
+                f"{self.folder}: no model is in production yet; `shroff publish BUNDLE` puts one there."
+            )
+        return self.load(version)
+
+    def _place(self, version: str) -> Path:
+        return self.folder / "versions" / version
+
+    def _keep(self, files: Files, version: str) -> None:
+        place = self._place(version)
+        private_folder(place.parent)
+        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{version}."))
+        try:
+            files.write(draft)
+            draft.rename(place)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _policy_for(self, pointers: Pointers, bundle: Bundle) -> str | None:
+        """The published policy, if there is one, as it decides beside a bundle."""
+        if pointers.policy is None:
+            return None
+        try:
+            return self._policies.keep(refit(self.policy(pointers.policy), bundle))
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"the published policy {pointers.policy} does not fit this model: {error} "
+                "Pass `--own-policy` to put the policy in force that the model was packaged with."
+            ) from None
+
+    def _with_own_policy(self, pointers: Pointers, bundle: Bundle, made: Signature) -> Pointers:
+        version = self._policies.keep(own(bundle))
+        return pointers if version == pointers.policy else pointers.with_policy("publish", version, made)
+
+    def _require_same_schema(self, pointers: Pointers, bundle: Bundle) -> None:
+        if pointers.production in (None, bundle.version):
+            return
+        try:
+            current = self.load(str(pointers.production)).schema
+        except (BundleError, NotFound):
+            # a damaged model must be replaced
+            return
+        found = differences(current, bundle.schema)
+        if found:
+            raise ConfigurationError(
+                f"the schema of this model is not that of the one in production: {'; '.join(found)}. "
+                "Pass `--accept-schema` to publish it all the same; services that run then go on with the model they "
+                "have where payments get other fields, until they are started again."
+            )
+
+    def _point(self, pointers: Pointers) -> None:
+        with written_whole(self.folder / _POINTERS, private=True) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(pointers), indent=1))
+
+    @contextmanager
+    def _turn(self) -> Iterator[Pointers]:
+        """The pointers, while nobody else can move them."""
+        try:
+            private_file(self.folder / ".lock")
+            lock = (self.folder / ".lock").open("r+")
+        except OSError as error:
+            raise ConfigurationError(f"{self.folder}: cannot keep models there: {error.strerror}.") from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self.pointers
+
+
+def _require_sound(bundle: Bundle) -> None:
+    """Raise `BundleError` unless a bundle can decide by itself."""
+    try_model(bundle.model, bundle.preparation)
+    policy = own(bundle).policy
+    try:
+        policy.require_no_cards(bundle.numbers)
+        require_fits(policy, bundle)
+    except ConfigurationError as error:
+        raise BundleError(f"the bundle does not fit together: {error}") from None
+
+
+def _signed(by: str | None, note: str | None) -> Signature:
+    if note is not None and not 0 < len(note) <= _LONGEST:
+        raise ConfigurationError(f"expected a note of 1 to {_LONGEST} characters, got {len(note)}.")
+    if note is not None:
+        require_no_card_number(note, "a note")
+        require_readable(note, "a note")
+    return Signature(by, note)

@@ -1,0 +1,71 @@
+"""What the databases of the service have in common: which URLs name one, and how PostgreSQL is spoken to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from shroff.errors import ConfigurationError, MissingExtra
+
+_DRIVERS: Final = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+
+
+def read_url(url: str, what: str) -> URL:
+    """The parts of a URL that names a SQLite file or a PostgreSQL database.
+
+    Args:
+        what: it is expected to be, in words.
+
+    Raises:
+        ConfigurationError: it names something else.
+    """
+    forms = f"expected {what} `sqlite:///file` or `postgresql+psycopg://user@host/database`"
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # the text is not repeated: it may hold a password
+        raise ConfigurationError(f"{forms}, got a text that is not a URL.") from None
+    if parsed.drivername not in _DRIVERS:
+        raise ConfigurationError(f"{forms}, got one for `{parsed.drivername}`.")
+    return parsed
+
+
+def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
+    """Connections to a PostgreSQL database, made anew each time.
+
+    Args:
+        what: is kept there, in words.
+        silence: milliseconds after which a server that does not take what it is sent is gone; one that takes it and
+            says nothing is after half a minute, see `Impatient`.
+
+    Raises:
+        MissingExtra: the driver is not installed.
+    """
+    try:
+        from shroff.database.timeouts import Impatient
+
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            poolclass=NullPool,
+            hide_parameters=True,
+            # a snapshot taken before a lock was had would show what is outdated by then
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": 2, "tcp_user_timeout": silence},
+        )
+    except ImportError as error:
+        raise MissingExtra(
+            f"{what} in PostgreSQL needs the driver psycopg 3: `pip install 'shroff[postgres]'`."
+        ) from error
+    event.listen(engine, "do_connect", lambda dialect, record, words, options: Impatient.connect(*words, **options))
+    return engine
+
+
+def turn_at(lock: int) -> str:
+    """The statement that lets one transaction at a time go on in a schema of PostgreSQL, of those that take this lock.
+
+    Args:
+        lock: any fixed number, that names it among the advisory locks of a database.
+    """
+    return f"SELECT pg_advisory_xact_lock({lock}, hashtext(current_schema()))"

@@ -1,0 +1,226 @@
+"""From a payment's values and features to probability, action and reasons: what a bundle says, and no more.
+
+No ledger and no clock in it: the same values give the same decision, so it also replays decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from math import isfinite
+from time import perf_counter_ns
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from shroff.collect.payment import Value
+from shroff.decide import Action, Judge, Verdict
+from shroff.decide.lists import Effective
+from shroff.decide.model import Matrix, Model
+from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
+from shroff.decide.ruled import UNSCORED, RuleReasons
+from shroff.decide.standing import Condition, Standing, conditions, kinds_of, own
+from shroff.detect.preparation import Row
+from shroff.errors import BundleError, Unavailable
+from shroff.package import Bundle
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a bundle says about one payment; `probability` is None while its model cannot score."""
+
+    probability: float | None
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a bundle says about inputs without a payment: no rule was asked, only the model and the thresholds."""
+
+    score: float
+    probability: float | None
+    action: Action
+
+
+class Listed(NamedTuple):
+    """What depends on the lists: the policy, and the conditions that a model of rules reads."""
+
+    judge: Judge
+    conditions: Sequence[tuple[str, Condition]]
+
+
+class Decider:
+    """A bundle made ready to decide.
+
+    `failure` says why the model cannot score (None while it can): then the policy decides without it.
+
+    Args:
+        standing: the policy by which it decides; by default the one that the bundle was packaged with.
+
+    Raises:
+        BundleError: the parts of the bundle do not fit together.
+        ConfigurationError: the policy does not fit the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, standing: Standing | None = None) -> None:
+        self._bundle = bundle
+        self._kinds = kinds = kinds_of(bundle)
+        self.lists_mark: tuple[int, int] | None = None
+        """Which lists it decides by: those of the policy (None), or what `Effective.mark` tells."""
+        self.followed: Effective | None = None
+        """The lists that it was given last, whether or not they were others."""
+        self._govern(standing or own(bundle))
+        self._vector = bundle.preparation.vector
+        self._calibrate = bundle.calibration.one
+        for name in bundle.preparation.names:
+            if name not in (bundle.conditions or kinds):
+                raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
+        self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
+        self.failure: str | None = None
+        self.unscored = 0
+        """Payments in a row that the model gave no number."""
+        self.scored = 0  # when the last scores were there, nanoseconds of `time.perf_counter_ns`
+        self._score = self._load(bundle)
+
+    @property
+    def lists(self) -> Mapping[str, Sequence[str]]:
+        """The lists it decides by."""
+        return self._judge.policy.lists
+
+    def use_lists(self, lists: Effective) -> None:
+        """Decide by these lists from now on."""
+        self.take_lists(lists, self.listed(lists))
+
+    def listed(self, lists: Effective) -> Listed | None:
+        """What decides by these lists, None where this does; takes long for long lists, in any thread."""
+        return None if lists.values == self.lists else self._made(lists.values)
+
+    def take_lists(self, lists: Effective, made: Listed | None) -> None:
+        """Decide by these lists from now on, of which this was made."""
+        self.followed = lists
+        if made is not None:
+            self._judge, self._conditions = made
+            self.lists_mark = lists.mark
+
+    def under(self, standing: Standing) -> Decider:
+        """The same model under another policy.
+
+        Raises:
+            ConfigurationError: the policy does not fit the bundle.
+        """
+        other = copy(self)
+        other._govern(standing)
+        return other
+
+    def assess_blindly(self, payments: Sequence[Values]) -> list[Assessment]:
+        """The policy's decisions on payments that no model can score, or whose features are not known."""
+        return [self._explained(one, Assessment(None, self._judge.decide(one, None), ())) for one in payments]
+
+    def _govern(self, standing: Standing) -> None:
+        self.policy, self.policy_version = standing.policy, standing.version
+        self.lists_mark = self.followed = None
+        self._judge, self._conditions = self._made(self.policy.lists)
+        self._ruled = RuleReasons(self.policy, self._kinds, self._bundle.groups, self._bundle.schema)
+
+    def _made(self, lists: Mapping[str, Sequence[str]]) -> Listed:
+        judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
+        return Listed(judge, conditions(self._bundle, lists, self._kinds))
+
+    def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
+        """The decisions on payments, from their values and features by name; one model run for all of them.
+
+        Args:
+            explain: give the reasons of what is not simply approved.
+        """
+        inputs = [self._inputs(values) for values in payments]
+        matrix = self.prepare(inputs)
+        scores = self._scores(matrix)
+        self.scored = perf_counter_ns()
+        probabilities = [self._probability(score) for score in scores]
+        if None in probabilities or self.unscored:
+            self._count_unscored(probabilities)
+        verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
+        assessed = [Assessment(*pair, ()) for pair in zip(probabilities, verdicts, strict=True)]
+        # what is simply approved costs nothing more
+        told = [at for at, verdict in enumerate(verdicts) if explain and (verdict.action != "approve" or verdict.rules)]
+        if told:
+            flagged = [at for at in told if self._flags(assessed[at])]
+            suspects = [Suspect(inputs[at], matrix[at], scores[at] or 0.0) for at in flagged]
+            found = dict(zip(flagged, self._explainer.explain(suspects, self._scores), strict=True))
+            for at in told:
+                assessed[at] = self._explained(payments[at], assessed[at], found.get(at, ()))
+        return assessed
+
+    def prepare(self, rows: Sequence[Row]) -> Matrix:
+        """The matrix that the model reads, float32 [n, inputs], from its inputs by name; raises BadPayment."""
+        with np.errstate(over="ignore"):  # too large for a float32 is infinite
+            return np.array([self._vector(row) for row in rows], dtype=np.float32)
+
+    def rate(self, matrix: Matrix) -> list[Rating]:
+        """The model's word on prepared inputs, float32 [n, inputs], which are nobody's payment.
+
+        Raises:
+            Unavailable: the model cannot score now.
+        """
+        if self._score is None:
+            raise Unavailable(f"the service cannot score: {self.failure}")
+        try:
+            scores = self._score(matrix)
+        except BundleError as error:
+            # no `failure`: inputs that nobody's payment has say nothing about the model
+            raise Unavailable(f"the model cannot score these inputs: {error}") from None
+        probabilities = [self._probability(score) for score in scores]
+        return [
+            Rating(score, probability, self._judge.threshold(probability))
+            for score, probability in zip(scores, probabilities, strict=True)
+        ]
+
+    def _load(self, bundle: Bundle) -> Callable[[Matrix], list[float]] | None:
+        try:
+            return Model(bundle.model, bundle.preparation).score
+        except BundleError as error:
+            self.failure = str(error)
+            return None
+
+    def _inputs(self, values: Values) -> Row:
+        if not self._conditions:
+            return values
+        truths = {text: holds(values) for text, holds in self._conditions}
+        return {text: None if truth is None else float(truth) for text, truth in truths.items()}
+
+    def _scores(self, matrix: Matrix) -> Sequence[float | None]:
+        if self._score is None:
+            return [None] * len(matrix)
+        try:
+            scores = self._score(matrix)
+        except BundleError as error:
+            self.failure = str(error)
+            return [None] * len(matrix)
+        self.failure = None
+        return scores
+
+    def _probability(self, score: float | None) -> float | None:
+        # not a number, or beyond all of them: no probability is better than a wrong one
+        return self._calibrate(score) if score is not None and isfinite(score) else None
+
+    def _count_unscored(self, probabilities: Sequence[float | None]) -> None:
+        scored = [at for at, one in enumerate(probabilities) if one is not None]
+        self.unscored = len(probabilities) - 1 - scored[-1] if scored else self.unscored + len(probabilities)
+
+    def _flags(self, assessment: Assessment) -> bool:
+        """Whether the model by itself would not have approved what is not approved."""
+        if assessment.probability is None or assessment.verdict.action == "approve":
+            return False
+        return self._judge.threshold(assessment.probability) != "approve"
+
+    def _explained(self, values: Values, assessed: Assessment, by_model: tuple[Reason, ...] = ()) -> Assessment:
+        """The same with its reasons: a rule's first."""
+        reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MOST]
+        if not reasons and assessed.probability is None and assessed.verdict.action != "approve":
+            reasons = (UNSCORED,)
+        return replace(assessed, reasons=reasons)

@@ -1,0 +1,73 @@
+"""Lists that rules read, as they are at a moment: the values of the policy, and the edits that cover it.
+
+A policy names its lists and gives them values. An edit adds a value or takes one out, from some moment
+until another. What holds for a value at a moment is the last edit that covers it, or else the policy. So the lists
+of any moment in the past can be given again, which a replayed decision needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["add", "remove"]
+Values = Mapping[str, Sequence[str]]
+"""Named lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One edit; `since` and `until` say when it holds (`until` itself not any more), microseconds since the epoch."""
+
+    id: int
+    name: str
+    value: str
+    action: Action
+    since: int
+    until: int | None
+    note: str | None
+    made_by: str
+    made_at: int
+
+    def covers(self, moment: int) -> bool:
+        """Whether the edit holds at a moment."""
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The lists at a moment: `mark` is the last edit they know and the moment, enough to tell them again.
+
+    They are the same before `until`, the next moment at which one of the edits begins or ends (None: for good), and
+    while there are no more edits than `edits`.
+    """
+
+    values: Values
+    mark: tuple[int, int]
+    until: int | None = None
+    edits: int = 0
+
+
+def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
+    """The lists of a policy after its edits, as they are at a moment (microseconds since the epoch).
+
+    >>> def edit(id, action, since, until=None):
+    ...     return Edit(id=id, name="hosts", value="h1", action=action, since=since, until=until,
+    ...                 note=None, made_by="ada", made_at=0)
+    >>> edits = [edit(1, "add", 10, 30), edit(2, "remove", 20, 25)]
+    >>> [effective({"hosts": ["h0"]}, edits, moment).values["hosts"] for moment in (9, 10, 20, 25, 30)]
+    [('h0',), ('h0', 'h1'), ('h0',), ('h0', 'h1'), ('h0',)]
+    """
+    held = {name: dict.fromkeys(values) for name, values in seed.items()}
+    last, turns = 0, []
+    for edit in edits:
+        last = max(last, edit.id)
+        turns += [turn for turn in (edit.since, edit.until) if turn is not None and turn > moment]
+        if edit.name not in held or not edit.covers(moment):
+            continue
+        if edit.action == "add":
+            held[edit.name][edit.value] = None
+        else:
+            held[edit.name].pop(edit.value, None)
+    return Effective({name: tuple(values) for name, values in held.items()}, (last, moment), min(turns, default=None))

@@ -1,0 +1,76 @@
+"""Messages that are well-formed and not accepted: bad one by one, or a sign that nothing is accepted any more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+from shroff.errors import NothingAccepted, OutOfBounds
+from shroff.kafka.messages import Message, Place
+
+MOST: Final = 100
+"""Well-formed messages of a topic that may be refused in a row."""
+
+Held = tuple[Message, OutOfBounds]
+
+
+class Doubt:
+    """Holds such messages until it is known whose fault it is.
+
+    When another message of their topic is accepted, it is theirs. When `MOST` are refused and none that was read among
+    them is accepted, or all that there are, it is not: a clock is wrong, or a setting. A refusal is known at once, an
+    acceptance only when it is durable, so `judge` waits for those that are still on their way.
+    """
+
+    def __init__(self) -> None:
+        self.failure: NothingAccepted | None = None
+        self._held: dict[str, list[Held]] = {}
+        self._accepting: set[str] = set()
+
+    def wanted(self, topic: str) -> bool:
+        """Whether it matters that a message of a topic is accepted."""
+        return topic not in self._accepting or bool(self._held.get(topic))
+
+    def hold(self, message: Message, error: OutOfBounds) -> None:
+        """A message was refused."""
+        self._held.setdefault(message.place.topic, []).append((message, error))
+
+    def overdue(self, topic: str) -> bool:
+        """Whether no more of a topic may be read before it is known what became of those on their way."""
+        return len(self._held.get(topic, ())) >= MOST
+
+    def judge(self, topic: str) -> None:
+        """Nothing of a topic is on its way: among those that were refused none was accepted."""
+        if self.overdue(topic):
+            self._fail(topic)
+
+    def accepted(self, topic: str) -> list[Held]:
+        """One was accepted: those that were held of its topic are bad."""
+        self._accepting.add(topic)
+        return self._held.pop(topic, []) if self.failure is None else []
+
+    def conclude(self, topic: str) -> list[Held]:
+        """No more will come: those that are held are bad where anything was accepted."""
+        if topic in self._accepting:
+            return self.accepted(topic)
+        if self._held.get(topic):
+            self._fail(topic)
+        return []
+
+    def drop(self, places: Collection[Place]) -> None:
+        """Partitions go to somebody else, who judges what is held of them."""
+        for topic, held in self._held.items():
+            self._held[topic] = [one for one in held if one[0].place not in places]
+
+    def count(self) -> Counter[Place]:
+        """How many are held of each partition."""
+        return Counter(message.place for held in self._held.values() for message, _ in held)
+
+    def _fail(self, topic: str) -> None:
+        held = self._held[topic]
+        self.failure = self.failure or NothingAccepted(
+            f"the last {len(held):,} messages of `{topic}` are well-formed, and not one is accepted: {held[-1][1]}. "
+            "They are neither committed nor rejected. Check this machine's clock, the times of the topic and "
+            "--lateness, and exchange rates where the schema has them; then start again."
+        )

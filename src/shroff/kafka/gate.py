@@ -1,0 +1,75 @@
+"""Waiting for the ledger: attempts that it refuses go on, in the order in which they began, when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from shroff.errors import Unavailable
+
+T = TypeVar("T")
+_PAUSE: Final = 1.0  # seconds between attempts
+_log = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """The stream ends before this could be done."""
+
+
+class Gate:
+    """Open while the ledger is there. Belongs to one event loop.
+
+    Args:
+        opened: called each time it opens.
+    """
+
+    def __init__(self, opened: Callable[[], None]) -> None:
+        self.open = True
+        self._opened = opened
+        self._stopping = False
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._told: set[str] = set()
+
+    async def insist(self, turn: int, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the ledger is there; `turn` is this one's place in the order of all.
+
+        Raises:
+            Stopped: the ledger is not there, and the stream ends.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self.open:
+                waiting = self._waiting[turn] = loop.create_future()
+                await waiting
+            try:
+                outcome = await attempt()
+            except Unavailable as error:
+                if self._stopping:
+                    raise Stopped from error
+                self._close(loop, str(error))
+            else:
+                self._told.clear()
+                return outcome
+
+    def stop(self) -> None:
+        """Let everybody try once more, and then give up."""
+        self._stopping = True
+        self._try_again()
+
+    def _close(self, loop: asyncio.AbstractEventLoop, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            _log.warning("%s", reason)
+        if self.open:
+            self.open = False
+            loop.call_later(_PAUSE, self._try_again)
+
+    def _try_again(self) -> None:
+        self.open = True
+        waiting, self._waiting = self._waiting, {}
+        for turn in sorted(waiting):
+            if not waiting[turn].done():
+                waiting[turn].set_result(None)
+        self._opened()

@@ -1,0 +1,164 @@
+"""The consuming process: bundle, ledger and state between topics, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from shroff.kafka.messages import Topics
+from shroff.kafka.options import client_options
+from shroff.kafka.page import Page, answered
+from shroff.kafka.stream import Stream
+from shroff.serve.background import Upkeep
+from shroff.serve.memory import settle
+from shroff.serve.metrics import Metrics
+from shroff.serve.server import Service, listen, url_of
+from shroff.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Where figures and health are shown over HTTP; port 0 takes a free one. `keys`: figures ask for an API key."""
+
+    port: int
+    host: str = "127.0.0.1"
+    keys: bool = True
+
+
+def consume(
+    bundle: str | Path | None,
+    topics: Topics,
+    *,
+    group: str = "shroff",
+    in_flight: int = 512,
+    until_end: bool = False,
+    patience: float = 60.0,
+    label_source: str | None = None,
+    warm: str | Path | None = None,
+    max_bad: float = 0.01,
+    lateness: str = "1d",
+    accept_broken_chain: bool = False,
+    shown: Shown | None = None,
+    settings: Settings | None = None,
+    joined: Callable[[str | None], None] = lambda url: None,
+) -> dict[str, object]:
+    """Decide the payments of a topic until SIGTERM or SIGINT; then finish what was begun.
+
+    Args:
+        bundle: the folder of a bundle; by default the published model in production decides, and what is published
+            later too.
+        group: the consumer group, under whose name Kafka keeps how far was read.
+        in_flight: how many messages of a topic may be on their way at once.
+        until_end: stop when everything was read that is there.
+        patience: seconds that a result or label waits for its payment.
+        label_source: who says what the topic of labels holds; by default it is called as the topic.
+        warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
+        lateness: how much older than the newest payment one may be when it arrives.
+        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
+        shown: where figures and health are shown; by default nowhere.
+        settings: where Kafka, the ledger and published models are; by default from the environment.
+        joined: called once payments are about to be read, with the URL of what is shown.
+
+    Returns:
+        What was done, in numbers, and how fast.
+
+    Raises:
+        BundleError: the bundle is incomplete or altered.
+        BrokerUnavailable: Kafka does not answer at the start.
+        LedgerUnavailable: the ledger does not open, or another process writes it.
+        BrokenChain: the ledger was changed.
+        ConfigurationError: a setting is wrong, a topic is missing, or Kafka refuses.
+        NothingAccepted: many well-formed messages came in a row, and none was accepted; they are not committed.
+        DataError: the table to start from is unusable.
+        MissingExtra: confluent-kafka is not installed.
+    """
+    chosen = settings or Settings.read()
+    keys = shown is not None and shown.keys
+    service = Service(
+        settings=chosen,
+        bundle=bundle,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        keys=keys,
+        accept_broken_chain=accept_broken_chain,
+    )
+    scorer, follower = service.scorer()
+    stream = Stream(
+        scorer,
+        topics,
+        client_options(chosen.kafka),
+        group=group,
+        in_flight=in_flight,
+        until_end=until_end,
+        patience=patience,
+        label_source=label_source,
+    )
+    gate = service.gate()
+    figures = Metrics(scorer, gate=gate, follower=follower, consumer=stream)
+    upkeep = Upkeep(scorer, figures, gate=gate, follower=follower)
+    with ExitStack() as stack:
+        page, said = _page(shown, Page(scorer, figures, gate), stack)
+        stack.callback(scorer.close)
+        stack.callback(scorer.leave)
+        scorer.start()
+        settle()  # a member of the group that is busy would keep the others waiting
+        stream.join()
+        with asyncio.Runner(loop_factory=_loop) as runner:
+            runner.run(_run(stream, upkeep, page, partial(joined, said)))
+    return _summary(stream)
+
+
+def _page(shown: Shown | None, page: Page, stack: ExitStack) -> tuple[AbstractAsyncContextManager[None], str | None]:
+    """What shows the page, and where."""
+    if shown is None:
+        return nullcontext(), None
+    listener = stack.enter_context(listen(shown.host, shown.port, option="--metrics-port"))
+    return answered(page, listener), url_of(listener, "http")
+
+
+async def _run(
+    stream: Stream, upkeep: Upkeep, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
+) -> None:
+    async with page:
+        await upkeep.refresh()
+        joined()
+        running = asyncio.create_task(stream.run())
+        beside = [asyncio.create_task(upkeep.watch()), asyncio.create_task(upkeep.beat())]
+        await asyncio.sleep(0)
+        # a thread that is not the main one, or Windows, has no signals to handle
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stream.stop)
+        try:
+            await running
+        finally:
+            for task in beside:
+                task.cancel()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def _summary(stream: Stream) -> dict[str, object]:
+    decided, seconds = stream.counts["decided"], stream.seconds
+    return {
+        "decided": decided,
+        "results": stream.counts["results"],
+        "labels": stream.counts["labels"],
+        "rejected": dict(stream.rejected),
+        "seconds": round(seconds, 3),
+        "decided_per_second": round(decided / seconds, 1) if seconds else 0.0,
+    }

@@ -1,0 +1,365 @@
+"""The stream: messages in, durable decisions out, many on their way at once, offsets in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
+from time import perf_counter
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from shroff.canonical import canonical
+from shroff.errors import NotFound, OutOfBounds, ShroffError
+from shroff.kafka.client import Feed, Health, Outlet
+from shroff.kafka.doubt import Doubt, Held
+from shroff.kafka.gate import Gate, Stopped
+from shroff.kafka.messages import Message, Place, Topics, named, read_event, refused, require_size, traced
+from shroff.kafka.progress import Progress
+from shroff.scoring.feedback import Result, moment
+from shroff.scoring.scorer import Scorer
+from shroff.serve import problem
+from shroff.serve.asgi import explain
+
+_PAUSE: Final = 1.0  # seconds between attempts when something is away, and between commits
+_DRAIN: Final = 20.0  # seconds that what was begun gets to finish
+_PUMP: Final = 0.005  # seconds between looks at what Kafka has taken
+_log = logging.getLogger(__name__)
+
+
+class Stream:
+    """Decides the payments of a topic, and learns the results and labels of others, by a started scorer.
+
+    Args:
+        group: the consumer group, under whose name Kafka keeps how far was read.
+        in_flight: how many messages of a topic may be on their way at once.
+        until_end: stop when everything was read that is there.
+        patience: seconds that a result or label waits for its payment.
+        label_source: who says what the topic of labels holds; by default it is called as the topic.
+
+    Raises:
+        ConfigurationError: an option is wrong.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        topics: Topics,
+        options: Mapping[str, str],
+        *,
+        group: str,
+        in_flight: int,
+        until_end: bool = False,
+        patience: float = 60.0,
+        label_source: str | None = None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.seconds = 0.0
+        self.lag: Mapping[Place, int] = {}
+        """How many messages of each partition are not done yet."""
+        self._scorer = scorer
+        self._topics = topics
+        self._source = label_source or topics.labels or ""
+        self._limit = in_flight
+        self._until_end = until_end
+        self._patience = 0.0 if until_end else patience
+        self._health = Health()
+        self._feed = Feed(options, topics.read, group=group, released=self._release, health=self._health)
+        self._outlet = Outlet(options, health=self._health)
+        zone = scorer.bundle.schema.timezone
+        self._zone = ZoneInfo(zone) if zone else None
+        self._progress: dict[Place, Progress] = {}
+        self._on_their_way: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._said: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._changed, self._stopping = asyncio.Event(), asyncio.Event()
+        self._gate = Gate(self._changed.set)
+        self._doubt = Doubt()
+        self._turns = count()
+        self._pumping = False
+        self._started = 0.0
+        self._committed = 0.0
+        self._taken = 0
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """What became of messages: `decided`, `results`, `labels`, or why they were rejected."""
+        return {name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected
+
+    def join(self) -> None:
+        """Join the consumer group.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer.
+            ConfigurationError: a topic is missing, or Kafka refuses.
+        """
+        self._feed.join(self._topics.written)
+
+    async def run(self) -> None:
+        """Go on until `stop`, or the end of the topics; then finish what was begun.
+
+        Raises:
+            ConfigurationError: Kafka refuses what waiting cannot help.
+            NothingAccepted: many well-formed messages came, and none was accepted; they are not committed.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            while not self._finished():
+                await self._turn()
+        finally:
+            await self._drain()
+        if (failure := self._failure) is not None:
+            raise failure
+
+    @property
+    def _failure(self) -> ShroffError | None:
+        return self._health.failure or self._doubt.failure
+
+    def stop(self) -> None:
+        """Read no more; to be called in the event loop."""
+        self._stopping.set()
+        self._changed.set()
+
+    def _finished(self) -> bool:
+        if self._stopping.is_set() or self._failure is not None:
+            return True
+        if not self._until_end or self._on_their_way.total() or not self._feed.at_end(self._topics.read):
+            return False
+        for topic in self._topics.read:
+            self._reject_held(self._doubt.conclude(topic))
+        return not self._on_their_way.total()
+
+    async def _turn(self) -> None:
+        """Read once; topics of which too much is on its way are held back."""
+        payments = self._topics.payments
+        if self._full(payments):
+            await self._wait(lambda: 2 * self._on_their_way[payments] <= self._limit and self._gate.open)
+        held = frozenset(filter(self._full, self._topics.read))
+        most = max(1, self._limit - self._on_their_way[payments])
+        for message in await asyncio.to_thread(self._feed.read, most, held=held):
+            self._begin(message)
+        if perf_counter() - self._committed > _PAUSE:
+            self._committed = perf_counter()
+            positions = self._positions({*self._progress, *self._feed.ends})
+            self._feed.commit(positions)
+            self.lag = self._feed.lag(positions)
+            self._health.waits(self._missed(), self._committed)
+
+    def _missed(self) -> str | None:
+        """What Kafka has yet to do before anything can be done."""
+        taken, self._taken = self._taken, self.counts.total()
+        if not self._feed.assigned:
+            return "given this consumer no partitions"
+        return "taken no answer" if len(self._outlet) and taken == self._taken else None
+
+    def _full(self, topic: str) -> bool:
+        return not self._gate.open or self._on_their_way[topic] >= self._limit or self._doubt.overdue(topic)
+
+    async def _wait(self, condition: Callable[[], bool], *, seconds: float = _PAUSE) -> None:
+        """Wait until a condition holds, but not for ever."""
+        until = perf_counter() + seconds
+        while not condition() and (left := until - perf_counter()) > 0:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+    def _begin(self, message: Message) -> None:
+        self._started = self._started or perf_counter()
+        self._progress.setdefault(message.place, Progress()).begin(message.offset)
+        self._on_their_way[message.place.topic] += 1
+        task = self._loop.create_task(self._handle(message, next(self._turns)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, message: Message, turn: int) -> None:
+        try:
+            await (self._decide if self._pays(message) else self._learn)(message, turn)
+        except Stopped:
+            self._leave(message)
+        except OutOfBounds as error:
+            self._doubt.hold(message, error)
+            self._leave(message)
+        except Exception as error:  # noqa: BLE001  # whatever one message is, those behind it go on
+            self._reject(message, error)
+
+    def _pays(self, message: Message) -> bool:
+        return message.place.topic == self._topics.payments
+
+    async def _decide(self, message: Message, turn: int) -> None:
+        require_size(message)
+        payment = self._scorer.reader.parse(message.value or b"", arrived=0)
+        answer = await self._gate.insist(turn, partial(self._scorer.judge, payment))
+        # one that was decided long ago says nothing of what is accepted now
+        if self._doubt.wanted(self._topics.payments) and self._scorer.in_time(payment.time):
+            self._reject_held(self._doubt.accepted(self._topics.payments))
+        self._send("decided", message, self._topics.decisions, payment.id.encode(), answer)
+
+    async def _learn(self, message: Message, turn: int) -> None:
+        require_size(message)
+        label = message.place.topic == self._topics.labels
+        event = read_event(message.value or b"", label=label)
+        at = moment(event.at, self._zone, twice=self._scorer.reader.count_twice)
+        learn = self._scorer.learn
+        if isinstance(event, Result):
+            attempt = partial(learn, "result", event.payment_id, event.result, at=at)
+        else:
+            # read again after a crash, it is the same label
+            identity = event.event_id or named(message)
+            said = partial(learn, "label", event.payment_id, event.fraud, at=at, source=self._source)
+            attempt = partial(said, note=event.source, event=identity)
+        async with self._in_turn(message.place.topic, event.payment_id):
+            await self._when_known(partial(self._gate.insist, turn, attempt))
+        self._reject_held(self._doubt.accepted(message.place.topic))
+        self._done("labels" if label else "results", message)
+
+    @asynccontextmanager
+    async def _in_turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
+        """Wait for what the topic said of a payment before; raises `Stopped` where that was left for another time."""
+        key = topic, canonical(payment_id)
+        before, mine = self._said.get(key), self._loop.create_future()
+        self._said[key] = mine
+        left = True
+        try:
+            if before is not None and await before:
+                raise Stopped
+            try:
+                yield
+            except Stopped:
+                raise
+            except Exception:
+                # it is rejected, and what follows goes on
+                left = False
+                raise
+            left = False
+        finally:
+            mine.set_result(left)
+            if self._said.get(key) is mine:
+                del self._said[key]
+
+    async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try again while the payment may still come: topics are not read in step with each other."""
+        until = perf_counter() + self._patience
+        while True:
+            try:
+                return await attempt()
+            except NotFound:
+                payments = self._topics.payments
+                ended = self._feed.at_end([payments]) and not self._on_their_way[payments]
+                if ended and perf_counter() >= until:
+                    raise
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), _PAUSE)
+        except TimeoutError:
+            return
+        raise Stopped
+
+    def _reject_held(self, held: Iterable[Held]) -> None:
+        """Reject messages whose own fault it is by now that they were refused."""
+        for message, error in held:
+            self._on_their_way[message.place.topic] += 1
+            self._reject(message, error)
+
+    def _reject(self, message: Message, error: Exception) -> None:
+        kind, sentence = explain(error)
+        if kind is problem.PAYMENT_CONFLICT and not self._pays(message):
+            kind = problem.EVENT_CONFLICT
+        self.rejected[kind.slug] += 1
+        if self._topics.rejected is None:
+            place = message.place
+            said = {"event": "rejected", "fields": {**place._asdict(), "offset": message.offset, "reason": kind.slug}}
+            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug, extra=said)
+            self._done("rejected", message)
+        else:
+            self._send("rejected", message, self._topics.rejected, message.key, message.value, kind.slug, sentence)
+
+    def _send(
+        self, what: str, message: Message, topic: str, key: bytes | None, value: bytes | None, *reason: str
+    ) -> None:
+        done = partial(self._done, what, message)
+        if reason:
+            why = refused(message, *reason)
+            # what Kafka does not take again, for its size, is known by where it was read
+            place_only = partial(self._outlet.send, topic, None, None, why, done)
+            self._outlet.send(topic, key, value, [*message.headers, *why], done, too_large=place_only)
+        else:
+            untraced = partial(self._outlet.send, topic, key, value, [], done)
+            self._outlet.send(topic, key, value, traced(message), done, too_large=untraced)
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_later(_PUMP, self._pump)
+
+    def _pump(self) -> None:
+        self._outlet.poll()
+        self._pumping = len(self._outlet) > 0
+        if self._pumping:
+            self._loop.call_later(_PUMP, self._pump)
+
+    def _done(self, what: str, message: Message) -> None:
+        self.counts[what] += 1
+        self.seconds = perf_counter() - self._started
+        progress = self._progress.get(message.place)
+        if progress is not None:
+            progress.done(message.offset)
+        self._leave(message)
+
+    def _leave(self, message: Message) -> None:
+        topic = message.place.topic
+        self._on_their_way[topic] -= 1
+        if not self._on_their_way[topic]:
+            self._doubt.judge(topic)
+        self._changed.set()
+
+    def _positions(self, places: Collection[Place]) -> dict[Place, int]:
+        known = ((place, self._position(place)) for place in places)
+        return {place: position for place, position in known if position is not None}
+
+    def _position(self, place: Place) -> int | None:
+        """Up to where a partition is done: where everything was read and is done, up to its end."""
+        progress, end = self._progress.get(place), self._feed.ends.get(place)
+        if progress is None:
+            return end
+        return end if end is not None and progress.idle else progress.position
+
+    def _release(self, places: Collection[Place]) -> Mapping[Place, int]:
+        """Called in the reading thread, while the event loop goes on."""
+        return asyncio.run_coroutine_threadsafe(self._let_go(places), self._loop).result()
+
+    async def _let_go(self, places: Collection[Place]) -> Mapping[Place, int]:
+        mine = {place: self._progress[place] for place in places if place in self._progress}
+
+        def judged() -> bool:
+            held = self._doubt.count()
+            return all(progress.left <= held[place] for place, progress in mine.items())
+
+        await self._wait(
+            lambda: self._stopping.is_set() or not self._gate.open or judged(),
+            seconds=_DRAIN / 2,
+        )
+        positions = self._positions(places)
+        self._doubt.drop(places)
+        for place in places:
+            self._progress.pop(place, None)
+        return positions
+
+    async def _drain(self) -> None:
+        """Finish what was begun, as far as ledger and Kafka are there, and leave the group."""
+        self._stopping.set()
+        self._gate.stop()
+        if self._health.failure is None:
+            await self._wait(lambda: not self._on_their_way.total(), seconds=_DRAIN)
+        # leaving the group lets go of all partitions, which commits
+        await asyncio.to_thread(self._feed.close)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._outlet.close()

@@ -1,0 +1,150 @@
+"""What is answered and what is kept: the JSON of a decision and of the ledger's records."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Raw
+
+from shroff.collect import Payment
+from shroff.collect.payment import Value
+from shroff.decide import Action
+from shroff.decide.reasons import Reason
+from shroff.errors import PaymentConflict
+from shroff.ledger import StoredEntry, unreadable
+from shroff.package import Bundle
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class ModelName(msgspec.Struct, frozen=True, gc=False):
+    """Which model decided: the bundle's name and version."""
+
+    name: Annotated[str, Meta(description="The detector, or what the bundle was called.")]
+    version: Annotated[str, Meta(description="Names this very bundle.")]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> ModelName:
+        """The name of a bundle."""
+        return cls(bundle.name, bundle.version)
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The answer to one payment."""
+
+    payment_id: Annotated[str, Meta(description="The id that was sent.")]
+    decision_id: Annotated[
+        str, Meta(description="Names the decision; later ones sort later.", extra_json_schema={"format": "uuid"})
+    ]
+    action: Annotated[Action, Meta(description="What to do: let it pass, let a person look at it, or refuse it.")]
+    probability: Annotated[
+        float | None, Meta(description="Of fraud, from 0 to 1; null while no model can score (`degraded`).")
+    ]
+    reasons: Annotated[
+        tuple[Reason, ...],
+        Meta(description="Why: a rule, or what raised the score, strongest first; empty for what was simply approved."),
+    ]
+    rules: Annotated[tuple[str, ...], Meta(description="The rules of the policy whose condition held.")]
+    model: Annotated[ModelName, Meta(description="Which model decided, by `name` and `version`.")]
+    policy: Annotated[
+        str, Meta(description="Which policy decided, by version: a published one, or the model's own, which has its.")
+    ]
+    degraded: Annotated[
+        bool, Meta(description="Whether a part was missing, so that the policy decided without a probability.")
+    ]
+    decided_at: Annotated[
+        str, Meta(description="When it was decided, ISO 8601 in UTC.", extra_json_schema={"format": "date-time"})
+    ]
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
+    """The ledger's body of a payment: enough to compute the decision again to the bit.
+
+    `payment` is the clean payment with `arrived` 0 (the entry itself knows), its amount converted where it has a
+    currency of its own (`Payment.rates` tells by which rates), `answer` the very bytes answered.
+    `lists` tells the lists it was decided by: the last edit they knew and the moment for which they were made
+    (`control.effective`); None where they were the policy's own. `policy` is its version, that of the model where it
+    is the model's own (in older records None).
+    """
+
+    payment: Raw
+    features: dict[str, Value]
+    probability: float | None
+    action: Action
+    model: str
+    answer: Raw
+    lists: tuple[int, int] | None = None
+    policy: str | None = None
+
+
+class LaterRecord(msgspec.Struct, frozen=True, gc=False):
+    """The ledger's body of a result (`value` is its name), and what that of a label begins with (whether it was fraud).
+
+    `at` is when it happened (microseconds since the epoch), where the sender told, and `source` who says so.
+    """
+
+    value: str | bool
+    at: int | None = None
+    source: str | None = None
+
+
+class _Answered(msgspec.Struct, gc=False):
+    answer: Raw
+
+
+class _Paid(msgspec.Struct, gc=False):
+    payment: Payment
+
+
+_answered: Final = msgspec.json.Decoder(_Answered).decode
+_paid: Final = msgspec.json.Decoder(_Paid).decode
+_later_record: Final = msgspec.json.Decoder(LaterRecord).decode
+
+
+def fingerprint(encoded: bytes) -> bytes:
+    """SHA-256 of a payload in its canonical form: the clean payment, or the record of a later event, as JSON.
+
+    Key order and white space of what came do not matter, because the clean form has its own.
+    """
+    return sha256(encoded).digest()
+
+
+def stored_answer(entry: StoredEntry) -> bytes:
+    """The bytes that a stored payment was answered with."""
+    return bytes(_answered(entry.body).answer)
+
+
+def require_same(first: bytes, second: bytes) -> None:
+    """Raise `PaymentConflict` when two payloads of one payment id have different fingerprints."""
+    if first != second:
+        raise PaymentConflict(
+            "this payment id came before with another payload; the first one counts. Give a new payment a new id."
+        )
+
+
+def stored_payment(entry: StoredEntry) -> Payment:
+    """The payment of a stored decision, as the engine saw it.
+
+    Raises:
+        UnreadableRecord: the record holds no decision.
+    """
+    try:
+        payment = _paid(entry.body).payment
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unreadable(entry.seq, "holds no decision") from None
+    payment.arrived = entry.arrived
+    return payment
+
+
+def later_record(entry: StoredEntry) -> LaterRecord:
+    """The stored result or label.
+
+    Raises:
+        UnreadableRecord: the record holds none.
+    """
+    try:
+        return _later_record(entry.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unreadable(entry.seq, f"holds no {entry.kind}") from None

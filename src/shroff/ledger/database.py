@@ -1,0 +1,264 @@
+"""The tables of the ledger, and the two databases that can hold them behind the same verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    select,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from shroff.database.urls import read_url
+from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
+from shroff.ledger.postgres import Postgres
+from shroff.ledger.record import GENESIS
+from shroff.ledger.sqlite import SQLite
+
+VERSION = 3
+_BEFORE = 2
+"""A format that is brought to this one where it is."""
+
+METADATA = MetaData()
+# spelt out, not bound: a partial index serves only a query that repeats its condition
+PAYMENTS = text("kind = 'payment'")
+RESULTS = text("kind <> 'payment' AND kind <> 'label'")
+LABELS = text("kind = 'label'")
+STARTS = text("kind = 'start'")
+
+RECORDS = Table(
+    "shroff_ledger",
+    METADATA,
+    # in SQLite only the exact type INTEGER makes the key the row's own address
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("arrived", BigInteger, nullable=False, index=True),
+    Column("time", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+)
+Index(
+    "shroff_ledger_payment",
+    RECORDS.c.payment_id,
+    unique=True,
+    sqlite_where=PAYMENTS,
+    postgresql_where=PAYMENTS,
+)
+# indexes of their own: results and labels would make that of the hot look-up three times as large
+_RESULTS = Index(
+    "shroff_ledger_later",
+    RECORDS.c.payment_id,
+    RECORDS.c.kind,
+    unique=True,
+    sqlite_where=RESULTS,
+    postgresql_where=RESULTS,
+)
+_LABELS = Index(
+    "shroff_ledger_label",
+    RECORDS.c.payment_id,
+    RECORDS.c.digest,
+    unique=True,
+    sqlite_where=LABELS,
+    postgresql_where=LABELS,
+)
+# the last start is looked for among millions of others
+_STARTS = Index("shroff_ledger_start", RECORDS.c.seq, sqlite_where=STARTS, postgresql_where=STARTS)
+
+# one row: the last record, written in the transaction that writes the record, so that a record
+# missing from the end is seen too
+HEAD = Table(
+    "shroff_ledger_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+)
+
+# one row: what is kept for this ledger elsewhere is kept under this name
+IDENTITY = Table(
+    "shroff_ledger_identity",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+)
+
+_ADVICE = {_BEFORE: "`shroff serve` and `shroff consume` convert it when they start."}
+_OTHER = "use the release that wrote it."
+_OWN_FAULT = {"OperationalError", "InterfaceError", "InternalError"}
+
+# spelt out, so that it has no parameters
+HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {VERSION}"))
+
+
+class Head(NamedTuple):
+    """The last record of the ledger: its number (0 before the first) and its chain value."""
+
+    seq: int
+    chain: bytes
+
+    def __str__(self) -> str:
+        """As it can be noted elsewhere, see `Noted`."""
+        return f"{self.seq}:{self.chain.hex()}"
+
+
+class Backend(Protocol):
+    """What the ledger asks of a database."""
+
+    engine: Engine
+    alone: bool
+    """Whether who has claimed it is the only writer, in this or any other process."""
+    turn: str
+    """The statement at the start of a transaction that shuts out every other writer until it ends."""
+
+    def claim(self) -> None:
+        """Become the only writer where the database allows only one, else raise `LedgerUnavailable`."""
+
+    def release(self) -> None:
+        """Let another process write."""
+
+    def present(self) -> None:
+        """Raise `LedgerUnavailable` when what was opened is no longer there."""
+
+    def kept(self) -> None:
+        """Raise `LedgerUnavailable` when what was committed cannot be found any more; for the thread that writes."""
+
+    def writable(self) -> Connection:
+        """A connection whose commit returns only when the disk has the data."""
+
+    def copied(self, file: Path) -> AbstractContextManager[Backend]:
+        """A copy of the ledger as it is now, which has that name once it was looked through.
+
+        Raises:
+            ConfigurationError: another program makes copies of this database, or the file is there already.
+            LedgerUnavailable: it cannot be read, or the copy cannot be written.
+        """
+
+    def hurry(self, connection: Connection, seconds: float) -> None:
+        """Let the connection break when the database says nothing for so long."""
+
+
+def backend(url: str) -> Backend:
+    """The database that a URL names.
+
+    Raises:
+        ConfigurationError: the URL is not of a form the ledger can use.
+        MissingExtra: PostgreSQL is asked for and its driver is not installed.
+
+    >>> backend("mysql://ledger")
+    Traceback (most recent call last):
+    ...
+    shroff.errors.ConfigurationError: expected a ledger URL `sqlite:///file` or \
+`postgresql+psycopg://user@host/database`, got one for `mysql`.
+    """
+    parsed = read_url(url, "a ledger URL")
+    return SQLite(parsed) if parsed.get_backend_name() == "sqlite" else Postgres(parsed)
+
+
+@contextmanager
+def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterator[None]:
+    """Turn every error of the database, or of its driver, into one `LedgerUnavailable` that names only its kind."""
+    try:
+        yield
+    except (SQLAlchemyError, error) as caught:
+        raise failure(caught)(f"cannot {doing}: the ledger's database answered {reason(caught)}.") from caught
+
+
+def failure(error: BaseException) -> type[LedgerUnavailable]:
+    """`LedgerAway` where a database failed by itself, and not because of what it was asked.
+
+    >>> from sqlite3 import OperationalError
+    >>> failure(ConnectionError()), failure(OperationalError())
+    (<class 'shroff.errors.LedgerUnavailable'>, <class 'shroff.errors.LedgerAway'>)
+    """
+    cause = getattr(error, "orig", None) or error
+    # the names that PEP 249 gives them in every driver
+    return LedgerAway if _OWN_FAULT.intersection(kind.__name__ for kind in type(cause).__mro__) else LedgerUnavailable
+
+
+def reason(error: BaseException) -> str:
+    """The name of a database error; its text could hold a payload.
+
+    >>> reason(ValueError("4111111111111111"))
+    'ValueError'
+    """
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return f"{type(cause).__name__} {code}" if code else type(cause).__name__
+
+
+def prepare(database: Backend, connection: Connection) -> Head:
+    """Create what is missing, bring the format before to this one, and return the last record.
+
+    Raises:
+        ConfigurationError: the ledger has a format that this release does not know.
+    """
+    with connection.begin():
+        connection.exec_driver_sql(database.turn)
+        METADATA.create_all(connection)
+        version = connection.scalar(select(HEAD.c.version))
+        if version is None:
+            connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})
+        elif version == _BEFORE:
+            _convert(connection)
+        if connection.scalar(select(IDENTITY.c.name)) is None:
+            connection.execute(IDENTITY.insert(), {"id": 1, "name": token_hex(8)})
+        return head(connection)
+
+
+def identity(database: Backend) -> str:
+    """The random name that the ledger was given when it was first opened for writing."""
+    with unavailable("read the ledger's name"), database.engine.connect() as connection:
+        name: str = connection.scalars(select(IDENTITY.c.name)).one()
+    return name
+
+
+def renew_identity(database: Backend, before: str) -> str:
+    """Give the ledger another name, unless another process has done so already."""
+    with unavailable("name the ledger anew"), database.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql(database.turn)
+        connection.execute(IDENTITY.update().where(IDENTITY.c.name == before).values(name=token_hex(8)))
+        name: str = connection.scalars(select(IDENTITY.c.name)).one()
+    return name
+
+
+def _convert(connection: Connection) -> None:
+    """Give a ledger of the format before the indexes of this one; its records stay as they are."""
+    if connection.dialect.name == "postgresql":
+        # a long ledger takes longer than a payment may wait
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    _RESULTS.drop(connection)
+    for index in (_RESULTS, _LABELS, _STARTS):
+        index.create(connection)
+    connection.execute(HEAD.update().values(version=VERSION))
+
+
+def head(connection: Connection) -> Head:
+    """The last record, as the database has it.
+
+    Raises:
+        ConfigurationError: the ledger has a format that this release does not know.
+    """
+    version, *last = connection.execute(select(HEAD.c.version, HEAD.c.seq, HEAD.c.chain)).one()
+    if version != VERSION:
+        raise ConfigurationError(
+            f"expected a ledger of format {VERSION}, got format {version}: {_ADVICE.get(version, _OTHER)}"
+        )
+    return Head(*last)

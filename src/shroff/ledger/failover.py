@@ -1,0 +1,214 @@
+"""The detour: what becomes of entries while the ledger's database is away, and the way back.
+
+While it is active, the writer's thread puts entries into the spool, and a thread of the detour's own brings them to
+the database as soon as it answers. Only one of the two uses the database at any time. The last entries go there
+under the lock that the writer's thread needs: so everything from the spool is in the ledger before anything newer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from itertools import starmap
+from threading import Event, Lock, Thread
+from typing import Final, NamedTuple
+
+from shroff.errors import ConfigurationError, PaymentConflict, ShroffError
+from shroff.ledger.database import Head
+from shroff.ledger.id_filter import Seen, seen_as
+from shroff.ledger.queue import Outcome
+from shroff.ledger.record import Entry, Key, Kind, StoredEntry, key_of
+from shroff.ledger.spool import Spool
+
+_PAUSE: Final = 1.0  # seconds between attempts to reach the database
+_log = logging.getLogger(__name__)
+Commit = Callable[[Sequence[Entry]], list[Outcome]]
+Find = Callable[[str, Kind], StoredEntry | None]
+
+
+class Waiting(NamedTuple):
+    """What waits in the spool for the ledger's database."""
+
+    entries: int
+    bytes: int
+
+
+class Detour:
+    """Takes entries while the ledger's database is away.
+
+    Args:
+        commit: writes entries into the ledger; for a thread of this while it is active.
+        find: looks into the ledger.
+    """
+
+    def __init__(self, spool: Spool, *, commit: Commit, find: Find, max_group: int) -> None:
+        self.active = False
+        """Whether entries go to the spool; it changes under a lock."""
+        self._spool = spool
+        self._commit = commit
+        self._find = find
+        self._max_group = max_group
+        self._lock = Lock()
+        self._last = Head(0, b"")
+        self._entries: list[Entry] = []
+        self._drained = 0
+        self._known: dict[Key, StoredEntry] = {}
+        self._seen = Seen()
+        self._stopping = Event()
+        self._thread: Thread | None = None
+
+    def remember(self, keys: Iterable[tuple[str, Kind]]) -> None:
+        """Events that are there when it begins, by payment id and kind."""
+        self._seen = Seen(starmap(seen_as, keys))
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """These are durable: while the database is away, nobody may take them for new."""
+        for entry in entries:
+            self._seen.add(seen_as(entry.payment_id, entry.kind))
+
+    def may_have(self, payment_id: str, kind: Kind) -> bool:
+        """Whether the ledger may have it, as far as this process has seen."""
+        return self._seen.may_have(seen_as(payment_id, kind))
+
+    @property
+    def waiting(self) -> Waiting:
+        """How much there is to bring back."""
+        return Waiting(len(self._entries) - self._drained, self._spool.size)
+
+    def recover(self, belongs: Callable[[Head], bool]) -> None:
+        """Bring into the ledger what processes before this one left.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            ConfigurationError: it was left by processes that wrote another ledger.
+        """
+        for found in self._spool.leftovers():
+            if not all(belongs(Head(frame.seq, frame.chain)) for frame in found):
+                raise ConfigurationError(
+                    f"expected a spool of this ledger in {self._spool.folder}, got one of another: "
+                    "go back to its ledger, or set SHROFF_SPOOL to another folder."
+                )
+            entries = [entry for frame in found for entry in frame.entries]
+            for start in range(0, len(entries), self._max_group):
+                self._bring(entries[start : start + self._max_group])
+            if entries:
+                _log.warning("%s that were left in the spool are in the ledger.", f"{len(entries):,} entries")
+
+    def begin(self, last: Head, reason: str) -> None:
+        """The database is away; `last` is the last record known."""
+        with self._lock:
+            self._last = last
+            self.active = True
+        _log.warning(
+            "%s What is decided goes to the spool in %s.", reason, self._spool.folder, extra={"event": "spool_begun"}
+        )
+        self._thread = Thread(target=self._drain, name="shroff-spool", daemon=True)
+        self._thread.start()
+
+    def take(self, entries: Sequence[Entry]) -> list[Outcome] | None:
+        """Make entries durable in the spool; None when the database is there.
+
+        Raises:
+            LedgerUnavailable: the spool is full, or cannot be written.
+        """
+        with self._lock:
+            if not self.active:
+                return None
+            outcomes: list[Outcome] = []
+            new: dict[Key, StoredEntry] = {}
+            for entry in entries:
+                key = key_of(entry.kind, entry.payment_id, entry.digest)
+                clash = key in self._known or key in new
+                outcomes.append(
+                    PaymentConflict(f"the spool already has a {entry.kind} with this id.") if clash else None
+                )
+                if not clash:
+                    new[key] = _unnumbered(entry)
+            self._spool.add(self._last, [entry for entry, clash in zip(entries, outcomes, strict=True) if not clash])
+            self._entries += new.values()
+            self._known |= new
+            return outcomes
+
+    def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
+        """What the spool has; ask this before `active`, and the ledger after both. Its record has no number yet: 0."""
+        if kind == "label":
+            return next(iter(self.labels(payment_id)), None)
+        return self._known.get(key_of(kind, payment_id, b""))
+
+    def labels(self, payment_id: str) -> list[StoredEntry]:
+        """The labels of a payment that the spool has; all there are, for it takes none of a payment that has others."""
+        return [
+            entry for entry in list(self._known.values()) if entry.kind == "label" and entry.payment_id == payment_id
+        ]
+
+    def stop(self) -> None:
+        """Break off; what is in the spool stays there for the next start."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _drain(self) -> None:
+        told = ""
+        while not self._stopping.wait(_PAUSE):
+            try:
+                while not self._stopping.is_set():
+                    if self._bring_some():
+                        return
+            except ShroffError as error:
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("the spool cannot be drained yet: %s", told, extra={"event": "spool_waits"})
+
+    def _bring_some(self) -> bool:
+        """Bring a group into the ledger; whether that was all, and the detour is over."""
+        if len(self._entries) - self._drained > self._max_group:
+            self._bring(self._entries[self._drained : self._drained + self._max_group])
+            self._drained += self._max_group
+            return False
+        with self._lock:
+            # also when nothing waits: the database must have answered before it is used again
+            self._bring(self._entries[self._drained :])
+            number = len(self._entries)
+            # in this order: see `find`
+            self.active = False
+            self._entries, self._drained, self._known = [], 0, {}
+            self._spool.clear()
+        _log.warning(
+            "the ledger's database is back, with %s from the spool.",
+            f"{number:,} entries",
+            extra={"event": "spool_done"},
+        )
+        return True
+
+    def _bring(self, entries: Sequence[Entry]) -> None:
+        """Write entries into the ledger; what it has already stays as it is."""
+        for entry, outcome in zip(entries, self._commit(entries), strict=True):
+            if outcome is None or entry.kind == "label":
+                # of labels only the very same is refused
+                continue
+            if not _same(entry, self._find(entry.payment_id, entry.kind)):
+                _log.error(
+                    "the %s of payment `%s` was answered from the spool, but another process had written one before: "
+                    "that one stands.",
+                    entry.kind,
+                    entry.payment_id,
+                    extra={"event": "spool_conflict", "fields": {"payment_id": entry.payment_id, "kind": entry.kind}},
+                )
+
+
+def _unnumbered(entry: Entry) -> StoredEntry:
+    return StoredEntry(
+        entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body, seq=0, chain=b""
+    )
+
+
+def _same(entry: Entry, stored: StoredEntry | None) -> bool:
+    """Whether the ledger has this very entry: a commit was done although nobody heard of it."""
+    if stored is None:
+        return False
+    return (entry.arrived, entry.time, entry.digest, entry.body) == (
+        stored.arrived,
+        stored.time,
+        stored.digest,
+        stored.body,
+    )

@@ -1,0 +1,83 @@
+"""How entries lie in the spool's file: one frame a write, known by its length and checksum."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from shroff.ledger.record import Entry
+
+_MAGIC: Final = b"shr\x01"
+_START: Final = struct.Struct(">4sII")  # magic, length and CRC-32 of what follows
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """Entries that were synced together; `seq` and `chain` are of the last record known of the ledger they are for."""
+
+    seq: int
+    chain: bytes
+    entries: list[Entry]
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Frame).decode
+
+
+class Found(NamedTuple):
+    """What a spool's file holds.
+
+    `torn` bytes at its end are the beginning of a frame that a crash cut off. `damaged` bytes are anything else:
+    a frame follows them, so they were whole once, or they never were of a frame.
+    """
+
+    frames: list[Frame]
+    torn: int
+    damaged: int
+
+
+def frame(seq: int, chain: bytes, entries: Sequence[Entry]) -> bytes:
+    """The bytes of a frame.
+
+    >>> len(frame(0, bytes(32), [])), read(frame(0, bytes(32), []) + b"shr")
+    (49, Found(frames=[Frame(seq=0, chain=b'...', entries=[])], torn=3, damaged=0))
+    """
+    body = _encode(Frame(seq, chain, list(entries)))
+    return _START.pack(_MAGIC, len(body), crc32(body)) + body
+
+
+def read(data: bytes) -> Found:
+    """All frames in the bytes of a file, whatever else is in it."""
+    frames: list[Frame] = []
+    at = good = damaged = 0
+    while (at := data.find(_MAGIC, at)) >= 0:
+        found = _frame_at(data, at)
+        if found is None:
+            # these four bytes can be those of a payload too
+            at += 1
+            continue
+        damaged += at - good
+        whole, good = found
+        frames.append(whole)
+        at = good
+    rest = len(data) - good
+    torn = data.startswith(_MAGIC[:rest], good)
+    return Found(frames, rest if torn else 0, damaged if torn else damaged + rest)
+
+
+def _frame_at(data: bytes, at: int) -> tuple[Frame, int] | None:
+    """The frame that begins there, and where it ends."""
+    body = at + _START.size
+    if body > len(data):
+        return None
+    _, length, checksum = _START.unpack_from(data, at)
+    end = body + length
+    if end > len(data) or crc32(memoryview(data)[body:end]) != checksum:
+        return None
+    try:
+        return _decode(memoryview(data)[body:end]), end
+    except msgspec.MsgspecError:
+        return None

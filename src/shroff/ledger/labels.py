@@ -1,0 +1,134 @@
+"""The labels of a payment as a history: who said what, and what stands.
+
+A label is recorded each time a source says something else than it said last; what it says again is not. Minds change to
+and fro, so a label is one of its source's by a number, or by the `event` id that the sender gave: then it is recorded
+once, whatever came in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from shroff.collect.times import format_time
+from shroff.errors import BadPayment, PaymentConflict
+from shroff.ledger import StoredEntry
+from shroff.ledger.answer import Answer, LaterRecord, encode, fingerprint
+
+UNKEYED: Final = "unkeyed"
+"""The source of what comes to a service that asks for no keys."""
+
+MOST: Final = 100
+"""Labels of a payment by one source: all are read before one more is recorded, and shown with the decision."""
+
+Rank = Callable[[str | None], int]
+"""How much a source is trusted: 0 the most."""
+
+
+class LabelRecord(LaterRecord, frozen=True, gc=False):
+    """The ledger's body of a label: `source` says so, which the sender may call by a `note`.
+
+    `event` is the sender's id of it, or its number among those of its source.
+    """
+
+    note: str | None = None
+    event: str | int = 0
+
+    def digest(self) -> bytes:
+        """What tells this label from all others of its payment."""
+        return fingerprint(encode((self.source, self.value, self.event)))
+
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """One label of a payment."""
+
+    source: Annotated[str, Meta(description="Who says so: the source of the key that it came with.")]
+    fraud: Annotated[bool, Meta(description="Whether it says fraud.")]
+    recorded_at: Annotated[
+        str, Meta(description="When it arrived, ISO 8601 in UTC.", extra_json_schema={"format": "date-time"})
+    ]
+    at: Annotated[
+        str | None, Meta(description="When it happened, if the sender told.", extra_json_schema={"format": "date-time"})
+    ]
+    note: Annotated[str | None, Meta(description="What the sender called itself.")]
+    event: Annotated[str | None, Meta(description="The sender's id of this label.")]
+    stands: Annotated[bool, Meta(description="Whether this is the label that counts now.")]
+
+
+class StoredDecision(Answer, frozen=True, gc=False, omit_defaults=True):
+    """The stored answer to a payment, and what was said of it since: both are absent where nothing was."""
+
+    fraud: Annotated[bool | None, Meta(description="Whether it was fraud, by the label that stands.")] = None
+    labels: Annotated[tuple[Said, ...], Meta(description="All its labels, in order of arrival.")] = ()
+
+
+_decode: Final = msgspec.json.Decoder(LabelRecord).decode
+
+
+class Labelled(msgspec.Struct, frozen=True, gc=False):
+    """A label as it is recorded, and when it arrived."""
+
+    record: LabelRecord
+    arrived: int
+
+
+def history(entries: Iterable[StoredEntry]) -> list[Labelled]:
+    """Recorded labels of a payment in order of arrival."""
+    found = [Labelled(_decode(entry.body), entry.arrived) for entry in entries]
+    return sorted(found, key=lambda label: label.arrived)
+
+
+def standing(labels: Sequence[Labelled], rank: Rank) -> Labelled | None:
+    """The label that stands: of the most trusted source that said anything the last one."""
+    return min(reversed(labels), key=lambda label: rank(label.record.source), default=None)
+
+
+def next_label(
+    labels: Sequence[Labelled], fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
+) -> LabelRecord | None:
+    """What is to be recorded where a source says something; None where it is recorded already.
+
+    Raises:
+        PaymentConflict: its `event` came before with another label.
+        BadPayment: the source has said as much of the payment as one can.
+    """
+    own = [label.record for label in labels if label.record.source == source]
+    if event is None:
+        if own and own[-1].value == fraud:
+            return None
+    elif (known := next((record for record in own if record.event == event), None)) is not None:
+        if known.value != fraud:
+            raise PaymentConflict("this event id came before with another label; give each label an id of its own.")
+        return None
+    if len(own) >= MOST:
+        raise BadPayment(
+            f"expected at most {MOST} labels of one payment from one source, and this one has as many: "
+            "find out what changes its mind"
+        )
+    number = 1 + max((record.event for record in own if isinstance(record.event, int)), default=0)
+    return LabelRecord(fraud, at, source, note, number if event is None else event)
+
+
+def with_labels(answer: bytes, labels: Sequence[Labelled], rank: Rank) -> bytes:
+    """The bytes of a stored answer with its labels behind; as they are where there are none."""
+    stands = standing(labels, rank)
+    if stands is None:
+        return answer
+    shown = [_shown(label, stands) for label in labels]
+    return b'%b,"fraud":%b,"labels":%b}' % (answer[:-1], encode(stands.record.value), encode(shown))
+
+
+def _shown(label: Labelled, stands: Labelled) -> Said:
+    record = label.record
+    return Said(
+        source=record.source or UNKEYED,
+        fraud=record.value is True,
+        recorded_at=format_time(label.arrived),
+        at=None if record.at is None else format_time(record.at),
+        note=record.note,
+        event=record.event if isinstance(record.event, str) else None,
+        stands=label is stands,
+    )

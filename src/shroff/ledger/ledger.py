@@ -1,0 +1,333 @@
+"""The ledger itself: append, find, read, verify."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from itertools import starmap
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shroff.errors import ConfigurationError, LedgerAway
+from shroff.ledger.archive import FIRST, Archive
+from shroff.ledger.commits import Commits
+from shroff.ledger.database import Head, backend, identity, renew_identity
+from shroff.ledger.failover import Detour
+from shroff.ledger.failover import Waiting as Spooled
+from shroff.ledger.id_filter import Seen, seen_as
+from shroff.ledger.queue import Done, Outcome, Queue, Waiting
+from shroff.ledger.reader import Finder, entries, keys
+from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
+from shroff.ledger.spool import Spool
+from shroff.ledger.writer import Writer
+
+_log = logging.getLogger(__name__)
+
+
+class Ledger(Archive):
+    """An append-only, tamper-evident record of events in the order in which they arrived.
+
+    `url` names a SQLite file or a PostgreSQL database. At most `max_queue` entries wait for the disk;
+    up to `max_group` of them share one commit. A ledger that was not opened can be read, also while
+    another process writes it.
+
+    While the database of a ledger in PostgreSQL is away, entries are made durable in the folder `spool`, at most
+    `spool_limit` bytes of them, and come to the ledger before anything newer when it is back. A SQLite ledger is
+    on this machine itself and has no use for it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> entry = Entry("payment", "p1", 1_700_000_000_000_000, 1_700_000_000_000_000, bytes(32), b"{}")
+    >>> with TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
+    ...     asyncio.run(ledger.write(entry))
+    ...     ledger.find("p1").seq, ledger.find("p2"), ledger.verify().seq
+    (1, None, 1)
+
+    Raises:
+        ConfigurationError: the URL or a limit is not usable.
+        MissingExtra: the URL asks for PostgreSQL and its driver is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_group: int = 512,
+        max_queue: int = 10_000,
+        spool: Path | None = None,
+        spool_limit: int = 64_000_000,
+    ) -> None:
+        if max_group < 1 or max_queue < 1:
+            raise ConfigurationError(f"expected limits of at least 1, got {max_group=} and {max_queue=}.")
+        super().__init__(backend(url))
+        self._max_group = max_group
+        self._max_queue = max_queue
+        self._queue = Queue(max_queue)
+        self._finder = Finder(self._database)
+        self.commits = Commits()
+        self._writer: Writer | None = None
+        # with other writers, an id that nobody here has seen may be there all the same
+        self._seen: Seen | None = None
+        self._folder = None if self._database.alone or not spool_limit else spool
+        self._spool_limit = spool_limit
+        self._spool: Spool | None = None
+        self._detour: Detour | None = None
+        self.identity = ""
+        """A random name, the same for all processes that write this ledger; empty before it is opened."""
+
+    def open(self) -> None:
+        """Create the tables when they are missing and start writing.
+
+        Raises:
+            LedgerUnavailable: the database does not answer, or another process writes this SQLite file.
+            ConfigurationError: the ledger has another format, or is open already.
+        """
+        if self._writer is not None:
+            raise ConfigurationError("expected a closed ledger, this one is open already.")
+        self._database.claim()
+        self._queue = Queue(self._max_queue)
+        self._open_spool()
+        writer = Writer(
+            self._database,
+            self._queue,
+            self.commits,
+            max_group=self._max_group,
+            spool=self._spool,
+            find=self._finder.find,
+        )
+        try:
+            writer.start()
+        except BaseException:
+            self._release()
+            raise
+        self._writer, self._detour = writer, writer.detour
+        try:
+            self.identity = identity(self._database)
+            if self._database.alone:
+                self._seen = Seen(starmap(seen_as, keys(self._database)))
+            elif self._detour is not None:
+                self._detour.remember(keys(self._database))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def spooled(self) -> Spooled | None:
+        """What waits in the spool; None while the database is there."""
+        detour = self._detour
+        return detour.waiting if detour is not None and detour.active else None
+
+    @property
+    def failure(self) -> str | None:
+        """Why entries are refused now; None when they are taken."""
+        if self._queue.full:
+            return f"{len(self._queue):,} entries already wait for the disk"
+        failure = None if self._writer is None else self._writer.failure
+        return failure and failure.rstrip(".")
+
+    @property
+    def queued(self) -> int:
+        """How many entries wait for the disk."""
+        return len(self._queue)
+
+    def append(self, entry: Entry, done: Done) -> None:
+        """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
+
+        The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict` when the
+        ledger already has this one (of results any, of labels the same), with `LedgerUnavailable` when it could not be
+        written. In that case everything queued behind it is refused too, in order, and so is every new
+        entry until all callers have been told and could undo. Only when a server is lost in the middle of
+        a commit, and does not come back at once, can a refused entry be on disk all the same: sent again
+        it is found, and before anything else is written `done` is called once more, with None.
+        `done` must be quick and must not raise: that would stop the writer.
+
+        Raises:
+            LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.
+            BadPayment: no database could keep the entry: its id, its digest or a number is out of bounds.
+        """
+        self._put([Waiting(entry, done)])
+
+    def append_all(self, entries: Sequence[tuple[Entry, Done]], loop: asyncio.AbstractEventLoop) -> None:
+        """Queue some entries, all of them or none; each `done` is called in the event loop, in their order.
+
+        For the rest as `append`; one wake-up of the event loop per commit.
+
+        Raises:
+            LedgerUnavailable, BadPayment: as `append`.
+        """
+        self._put([Waiting(entry, done, loop) for entry, done in entries])
+
+    async def write(self, entry: Entry) -> None:
+        """Append an entry and wait until it is durable; one wake-up of the event loop per commit.
+
+        A coroutine that is cancelled while it waits does not take its entry back.
+
+        Raises:
+            LedgerUnavailable, BadPayment: as `append`, and when the entry could not be written.
+            PaymentConflict: the ledger already has an entry of this kind for the payment.
+        """
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+
+        def done(outcome: Outcome) -> None:
+            if written.done():
+                return  # its task was cancelled
+            if outcome is None:
+                written.set_result(None)
+            else:
+                written.set_exception(outcome)
+
+        self._put([Waiting(entry, done, loop)])
+        await written
+
+    def write_now(self, entry: Entry) -> None:
+        """`write` in a thread that may wait.
+
+        Raises:
+            LedgerUnavailable, BadPayment, PaymentConflict: as `write`.
+        """
+        written: Future[Outcome] = Future()
+
+        def done(outcome: Outcome) -> None:
+            if not written.done():
+                written.set_result(outcome)
+
+        self.append(entry, done)
+        outcome = written.result()
+        if outcome is not None:
+            raise outcome
+
+    def _put(self, entries: Sequence[Waiting]) -> None:
+        for waiting in entries:
+            check_entry(waiting.entry)
+            if self._seen is not None:
+                # before it is written: what is refused after all only costs a look-up
+                self._seen.add(seen_as(waiting.entry.payment_id, waiting.entry.kind))
+        self._queue.put(entries)
+
+    def find(self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False) -> StoredEntry | None:
+        """The entry of this kind for a payment, or None: an index look-up, mostly not even that.
+
+        What waits in the spool has the number 0.
+
+        Args:
+            presume_new: while the database is away, take for new what this process has not seen. If another has
+                written it, that will come out when the entry is written.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            BadPayment: no payment can have this id.
+        """
+        detour = self._detour
+        if detour is None:
+            return self._look_up(payment_id, kind)
+        if (spooled := detour.find(payment_id, kind)) is not None:
+            return spooled
+        try:
+            if detour.active:
+                raise LedgerAway("the ledger's database is away: send it again later.")
+            return self._look_up(payment_id, kind)
+        except LedgerAway:
+            check_id(payment_id)
+            if presume_new and not detour.may_have(payment_id, kind):
+                return None
+            raise
+
+    def labels(self, payment_id: str) -> list[StoredEntry]:
+        """All labels of a payment, in order of their records; those in the spool have the number 0.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            BadPayment: no payment can have this id.
+        """
+        detour = self._detour
+        spooled = [] if detour is None else detour.labels(payment_id)
+        try:
+            if detour is not None and detour.active:
+                raise LedgerAway("the ledger's database is away: send it again later.")
+            if self._seen is not None and not self._seen.may_have(seen_as(payment_id, "label")):
+                check_id(payment_id)
+                return []
+            return self._finder.labels(payment_id)
+        except LedgerAway:
+            check_id(payment_id)
+            if detour is not None and (spooled or not detour.may_have(payment_id, "label")):
+                return spooled
+            raise
+
+    def _look_up(self, payment_id: str, kind: Kind) -> StoredEntry | None:
+        if self._seen is not None and not self._seen.may_have(seen_as(payment_id, kind)):
+            check_id(payment_id)
+            return None
+        return self._finder.find(payment_id, kind)
+
+    def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
+        """All records in ledger order, streamed; with `since` those that arrived then or later (µs).
+
+        With `after` only those behind the record of that number.
+
+        Records written after the first step are not included.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            DataError: a record holds a value of the wrong type.
+        """
+        if self._detour is not None and self._detour.active:
+            raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
+        return entries(self._database, since, after)
+
+    @property
+    def durable(self) -> Head:
+        """The last record that this process has seen in the database."""
+        return self.commits.end or FIRST
+
+    def renew_identity(self) -> None:
+        """Take another name: what is kept elsewhere under the one before is not of this ledger.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        self.identity = renew_identity(self._database, self.identity)
+
+    def close(self) -> None:
+        """Commit what waits, stop writing and let another process write."""
+        self._seen = None
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer = self._detour = None
+            self._release()
+        self._finder.close()
+
+    def _open_spool(self) -> None:
+        """Without a spool the ledger works too, until its database is away: so a bad folder is no reason to stop."""
+        if self._folder is None:
+            return
+        self._spool = Spool(self._folder, limit=self._spool_limit)
+        try:
+            self._spool.open()
+        except OSError as error:
+            self._spool.close()
+            self._spool = None
+            _log.error(
+                "the spool in %s cannot be used (%s): payments will be refused while the ledger's database is away.",
+                self._folder,
+                error.strerror,
+                extra={"event": "no_spool"},
+            )
+
+    def _release(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+        self._database.release()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,61 @@
+"""A ledger in PostgreSQL: written and read by any number of processes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine
+
+from shroff.database.urls import postgres_engine, turn_at
+from shroff.errors import ConfigurationError
+
+# seconds; longer than the server itself takes to give up
+_WRITE = 3.0
+_LOCK = 0x5348524F
+
+
+class Postgres:
+    """The ledger's database as a PostgreSQL server, spoken to with psycopg 3."""
+
+    engine: Engine
+    alone = False
+    turn = turn_at(_LOCK)  # one writer at a time per schema, so the chain cannot fork
+
+    def __init__(self, url: URL) -> None:
+        self.engine = postgres_engine(url, "a ledger", silence=2_000)
+
+    def claim(self) -> None:
+        """Nothing to do: processes take turns group by group, see `turn`."""
+
+    def release(self) -> None:
+        """Nothing to do: the lock ends with each transaction."""
+
+    def present(self) -> None:
+        """Nothing to do: a server that is gone says so at the next statement."""
+
+    def kept(self) -> None:
+        """Nothing to do: what a server has committed, it keeps."""
+
+    def writable(self) -> Connection:
+        """A connection that waits for the server's disk at each commit, and never for long for it or for a lock."""
+        connection = self.engine.connect()
+        self.hurry(connection, _WRITE)
+        connection.exec_driver_sql("SET synchronous_commit = on")
+        connection.exec_driver_sql("SET lock_timeout = '2s'")
+        connection.exec_driver_sql("SET statement_timeout = '2500ms'")
+        connection.commit()
+        return connection
+
+    def copied(self, file: Path) -> AbstractContextManager[Postgres]:
+        """Raise `ConfigurationError`: PostgreSQL has a program for it."""
+        raise ConfigurationError(
+            "expected a ledger in a SQLite file, got one in PostgreSQL: back it up with "
+            "`pg_dump --table 'shroff_ledger*'`, which copies it as it is at one moment."
+        )
+
+    def hurry(self, connection: Connection, seconds: float) -> None:
+        """Let the connection break when the server says nothing for so long."""
+        driver = connection.connection.driver_connection
+        if driver is not None:
+            driver.patience = seconds

@@ -1,0 +1,117 @@
+"""Proving a ledger's chain, while its records are read for something else or for nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, func, select
+
+from shroff.errors import BrokenChain, UnreadableRecord
+from shroff.ledger.database import HEAD, METADATA, RECORDS, Backend, Head, head, unavailable
+from shroff.ledger.noted import Noted
+from shroff.ledger.reader import EVERYTHING, pages, reading
+from shroff.ledger.record import StoredEntry, link, stored
+from shroff.ledger.shape import require_shape, require_sound
+
+_ENDS = [select(one(RECORDS.c.seq)).scalar_subquery() for one in (func.min, func.max)]
+
+
+class Proof:
+    """The proof that each record follows from the one before it, and that the tables are as the ledger makes them.
+
+    Args:
+        after: a record that is taken for proved.
+        since: one behind it that was noted elsewhere.
+        tolerant: go on where the chain is broken, and keep what was wrong as `broken`; nothing is proved behind it.
+    """
+
+    def __init__(self, database: Backend, after: Head, since: Noted | None = None, *, tolerant: bool = False) -> None:
+        self._database = database
+        self._since = since
+        self._tolerant = tolerant
+        self._sound = after.seq > 0
+        self.head = after
+        """The last record that was proved."""
+        self.broken: str | None = None
+        """The first thing that was wrong."""
+
+    def read(self, after: int) -> Iterator[StoredEntry]:
+        """The records behind one, in order, as far as they go now: proved before they are given.
+
+        Those that are not asked for are proved too, so that no record has to be read twice.
+
+        Raises:
+            BrokenChain: a record was changed, removed, added or moved, and the first is named; or something of the
+                tables is not as the ledger made it.
+            LedgerUnavailable: the database does not answer.
+        """
+        with unavailable("verify the ledger"), reading(self._database) as connection:
+            last, newest = self._begin(connection)
+            for row in pages(connection, EVERYTHING, min(after, self.head.seq), last.seq):
+                entry = stored(row)
+                if entry.seq > self.head.seq and self.broken is None:
+                    self._follow(entry)
+                if entry.seq > after:
+                    yield entry
+            self._require_end(last, newest)
+
+    def finish(self) -> Head:
+        """Prove what was not read; the last record.
+
+        Raises:
+            BrokenChain, LedgerUnavailable: as `read`.
+        """
+        deque(self.read(self.head.seq), maxlen=0)
+        return self.head
+
+    def _begin(self, connection: Connection) -> tuple[Head, int]:
+        """The last record as it was noted by the ledger, and the highest number there is."""
+        head(connection)  # of a format that is chained like this
+        seq, chain, lowest, highest = connection.execute(select(HEAD.c.seq, HEAD.c.chain, *_ENDS)).one()
+        if self.broken is None:
+            try:
+                require_shape(connection, METADATA)
+                if self._since is not None:
+                    self._since.require_reached(seq)
+                    self._since.require_same(*self.head)
+                if not self._sound:
+                    require_sound(connection)
+                    self._sound = True
+            except BrokenChain as error:
+                self._fail(error)
+            if lowest is not None and lowest < 1:
+                self._changed(lowest, "was not written by the ledger, whose first one is 1")
+        return Head(seq, chain), highest or 0
+
+    def _follow(self, entry: StoredEntry) -> None:
+        seq = self.head.seq + 1
+        if entry.seq != seq:
+            self._changed(seq, "is missing")
+        elif entry.chain != (chain := link(self.head.chain, seq, entry)):
+            self._changed(seq, "does not follow from the record before it")
+        else:
+            self.head = Head(seq, chain)
+            if self._since is not None:
+                try:
+                    self._since.require_same(seq, chain)
+                except BrokenChain as error:
+                    self._fail(error)
+
+    def _require_end(self, last: Head, newest: int) -> None:
+        if self.broken is not None:
+            return
+        if self.head.seq < last.seq:
+            self._changed(self.head.seq + 1, "is missing")
+        elif newest > last.seq:
+            self._changed(last.seq + 1, "was not written by the ledger")
+        elif self.head.seq == last.seq and self.head.chain != last.chain:
+            self._changed(last.seq, "is not the one that was written last")
+
+    def _changed(self, seq: int, how: str) -> None:
+        self._fail(BrokenChain(f"the ledger was changed: record {seq} {how}."))
+
+    def _fail(self, error: BrokenChain) -> None:
+        if not self._tolerant or isinstance(error, UnreadableRecord):
+            raise error
+        self.broken = self.broken or str(error)

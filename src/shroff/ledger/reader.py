@@ -1,0 +1,223 @@
+"""Reading the ledger: one event, or all in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
+from time import monotonic
+from typing import TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TextClause,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    text,
+)
+
+from shroff.errors import LedgerAway
+from shroff.ledger.database import (
+    LABELS,
+    PAYMENTS,
+    RECORDS,
+    RESULTS,
+    STARTS,
+    Backend,
+    Head,
+    failure,
+    head,
+    reason,
+    unavailable,
+)
+from shroff.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, stored
+from shroff.ledger.statements import Cursor, Statement, cursor, hang_up
+
+Rows = TypeVar("Rows")
+
+_PAGE = 1_000
+_SILENCE = 1.0  # seconds from which a failure is one of a database that says nothing
+_REST = 1.0  # seconds in which such a database is not asked again
+_LOOK_UP = 2.0  # seconds that a look-up waits for the database: payments wait meanwhile
+# plain columns: values come as the driver gives them, `stored` checks their types
+_NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
+EVERYTHING = select(*_NAMES).select_from(RECORDS)
+_seq = RECORDS.c.seq
+# what somebody put beside the chain is never read; `+`: no index is to be looked through for it
+_CHAINED = text("+seq BETWEEN 1 AND (SELECT seq FROM shroff_ledger_head)")
+
+
+class Finder:
+    """Looks up one event over a connection of its own, past SQLAlchemy: the hot read.
+
+    Both drivers keep the statement prepared.
+    """
+
+    def __init__(self, database: Backend) -> None:
+        self._database = database
+        self._lock = Lock()
+        self._connection: Connection | None = None
+        self._cursor: Cursor | None = None
+        self._silent_until = 0.0
+        query = EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"), _CHAINED)
+        self._queries = {
+            kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",)) for kind in KINDS
+        }
+        self._error: type[Exception] = database.engine.dialect.loaded_dbapi.Error
+
+    def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
+        """The entry of this kind for a payment, or None; the first where there are several."""
+        row = self._ask(payment_id, kind, lambda cursor: cursor.fetchone())
+        return None if row is None else stored(row)
+
+    def labels(self, payment_id: str) -> list[StoredEntry]:
+        """The labels of a payment, in order of their records."""
+        rows = self._ask(payment_id, "label", lambda cursor: cursor.fetchall())
+        return sorted(map(stored, rows), key=lambda entry: entry.seq)
+
+    def _ask(self, payment_id: str, kind: Kind, fetch: Callable[[Cursor], Rows]) -> Rows:
+        check_id(payment_id)
+        query, began = self._queries[kind], monotonic()
+        if began < self._silent_until:
+            raise LedgerAway("the ledger's database says nothing: it is asked again within a second.")
+        try:
+            with self._lock:
+                cursor = self._cursor or self._connect()
+                cursor.execute(query.text, query.bind((payment_id,)))
+                return fetch(cursor)
+        except self._error as error:
+            self.close()
+            self._rest(began)
+            raise failure(error)(f"cannot look up a {kind} in the ledger: {reason(error)}.") from error
+        except LedgerAway:
+            self.close()
+            self._rest(began)
+            raise
+
+    def _rest(self, began: float) -> None:
+        """After a failure that took long, those who wait must not pay for it one after another."""
+        if monotonic() - began > _SILENCE:
+            self._silent_until = monotonic() + _REST
+
+    def close(self) -> None:
+        """Close the connection; the next look-up opens another."""
+        with self._lock:
+            if self._connection is not None:
+                hang_up(self._connection)
+            self._connection = self._cursor = None
+
+    def _connect(self) -> Cursor:
+        with unavailable("look up a payment"):
+            self._connection = reading(self._database)
+            self._database.hurry(self._connection, _LOOK_UP)
+            head(self._connection)  # of a format that has the indexes
+            self._cursor = cursor(self._connection)
+        return self._cursor
+
+
+def _of_kind(kind: Kind) -> list[TextClause]:
+    """The condition for one kind, and that of the index which serves it."""
+    if kind in ("payment", "label"):
+        return [PAYMENTS if kind == "payment" else LABELS]
+    return [RESULTS, text(f"kind = '{kind}'")]
+
+
+def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
+    """Payment id and kind of all entries, from the indexes alone."""
+    kinds: list[tuple[TextClause, ColumnElement[str]]] = [
+        (PAYMENTS, literal_column("'payment'")),
+        (RESULTS, RECORDS.c.kind),
+        (LABELS, literal_column("'label'")),
+    ]
+    # in a transaction: PostgreSQL streams only there
+    with unavailable("read the ledger"), database.engine.connect() as connection:
+        streamed = connection.execution_options(yield_per=_PAGE)
+        for condition, kind in kinds:
+            rows = streamed.execute(select(RECORDS.c.payment_id, kind).where(condition))
+            yield from map(tuple, rows)
+
+
+def reading(database: Backend) -> Connection:
+    """A connection on which no statement leaves a transaction open."""
+    return database.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+
+
+def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[StoredEntry]:
+    """The records up to the last one there is now, in order; with `since`, those with `arrived >= since`."""
+    with unavailable("read the ledger"), reading(database) as connection:
+        last, query = head(connection).seq, EVERYTHING
+        if since is not None:
+            query = EVERYTHING.where(RECORDS.c.arrived >= since)
+            after = max(after, _before(connection, since, last))
+        for row in pages(connection, query, after, last):
+            yield stored(row)
+
+
+def before(database: Backend, arrived: int) -> int:
+    """The number of the record before the first that arrived then or later."""
+    with unavailable("read the ledger"), reading(database) as connection:
+        return _before(connection, arrived, head(connection).seq)
+
+
+def _before(connection: Connection, arrived: int, last: int) -> int:
+    # `+ 0`: or the smallest would be sought from the first record on, past years of them
+    first = connection.scalar(select(func.min(_seq + 0)).where(RECORDS.c.arrived >= arrived))
+    return last if first is None else max(first - 1, 0)
+
+
+def payment_times(database: Backend) -> tuple[list[int], list[int]]:
+    """The event time of the first payment (where there is one), and those of the last thousand."""
+    times = select(RECORDS.c.time).where(PAYMENTS, _CHAINED)
+    with unavailable("read the ledger"), reading(database) as connection:
+        first = connection.scalars(times.order_by(_seq).limit(1))
+        last = connection.scalars(times.order_by(_seq.desc()).limit(_PAGE))
+        return list(first), list(last)
+
+
+def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
+    """The numbers of the records of payments, of those that are there."""
+    query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS, _CHAINED), dict[str, int]()
+    with unavailable("look for payments"), reading(database) as connection:
+        database.hurry(connection, _LOOK_UP)
+        for start in range(0, len(payment_ids), _PAGE):
+            page = payment_ids[start : start + _PAGE]
+            found.update(map(tuple, connection.execute(query.where(RECORDS.c.payment_id.in_(page)))))
+    return found
+
+
+def last_start(database: Backend) -> StoredEntry | None:
+    """The last record of a start."""
+    with unavailable("look for the last start"), reading(database) as connection:
+        row = connection.execute(EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)).one_or_none()
+    return None if row is None else stored(row)
+
+
+def last_record(database: Backend) -> Head:
+    """The last record there is."""
+    with unavailable("read the ledger"), reading(database) as connection:
+        return head(connection)
+
+
+def holds(database: Backend, record: Head) -> bool:
+    """Whether the ledger has a record with this chain value (0: the one before the first, which all have)."""
+    chain = select(RECORDS.c.chain).where(_seq == record.seq, _CHAINED)
+    with unavailable("look for a record"), reading(database) as connection:
+        return record.seq == 0 or connection.scalar(chain) == record.chain
+
+
+def pages(
+    connection: Connection, query: Select[*tuple[object, ...]], after: int, last: int
+) -> Iterator[Sequence[object]]:
+    """The rows of a query with `after < seq <= last`, a page at a time.
+
+    A page is a statement of its own: a slow reader holds no transaction open, which would keep SQLite's
+    write-ahead log from being emptied.
+    """
+    query = query.where(_seq <= last).order_by(_seq).limit(_PAGE)
+    while page := connection.execute(query.where(_seq > after)).all():
+        yield from page
+        after = page[-1].seq

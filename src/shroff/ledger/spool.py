@@ -1,0 +1,203 @@
+"""The spool: a file on local disk that takes entries while the ledger's database is away."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import time_ns
+from typing import Final
+
+from shroff.errors import LedgerUnavailable
+from shroff.ledger import frames
+from shroff.ledger.database import Head
+from shroff.ledger.frames import Frame
+from shroff.ledger.record import Entry
+from shroff.private import private_file, private_folder
+
+_ENDING: Final = ".spool"
+_log = logging.getLogger(__name__)
+
+
+class _File:
+    """A file that this process alone has, for as long as it is open."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises BlockingIOError when another process has it, OSError when it cannot be had at all."""
+        self.path = path
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # gone with the process, however it ends
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.size = os.fstat(self.fd).st_size
+        except BaseException:
+            os.close(self.fd)
+            raise
+
+    def read(self) -> bytes:
+        return self.path.read_bytes()
+
+    def add(self, data: bytes) -> None:
+        """Write at the end and sync; on OSError the file is as it was."""
+        try:
+            written = 0
+            while written < len(data):
+                written += os.pwrite(self.fd, data[written:], self.size + written)
+            _sync(self.fd)
+        except OSError:
+            with suppress(OSError):
+                self.cut(self.size)
+            raise
+        self.size += len(data)
+
+    def cut(self, size: int) -> None:
+        """Keep only so many bytes."""
+        self.size = size
+        os.ftruncate(self.fd, size)
+        _sync(self.fd)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class Spool:
+    """Entries on local disk, in order, at most `limit` bytes of them.
+
+    Every process has a file of its own in the folder. What a process left there that has ended belongs to
+    whoever opens the spool next.
+    """
+
+    def __init__(self, folder: Path, *, limit: int) -> None:
+        self.folder = folder
+        self._limit = limit
+        self._own: _File | None = None
+        self._left: list[_File] = []
+
+    def open(self) -> None:
+        """Take a file, and those that nobody has any more.
+
+        Raises:
+            OSError: the folder cannot be used.
+        """
+        private_folder(self.folder)
+        names = sorted(self.folder.glob(f"*{_ENDING}"), key=lambda path: (len(path.name), path.name))
+        for path in names:
+            with suppress(BlockingIOError):
+                self._left.append(_File(path))
+        self._own = self._left[0] if self._left else self._new()
+        _sync_folder(self.folder)
+
+    def leftovers(self) -> Iterator[list[Frame]]:
+        """The frames of each file that was left; it is emptied when the next one is asked for.
+
+        Raises:
+            LedgerUnavailable: a file cannot be read, or not be emptied.
+        """
+        try:
+            for file in self._left:
+                if file.size:
+                    found = frames.read(file.read())
+                    self._tell(file, found)
+                    yield found.frames
+                    file.cut(0)
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"the spool in {self.folder} cannot be drained ({error.strerror}): see that its disk has space."
+            ) from None
+        self._close_left()
+
+    def add(self, last: Head, entries: Sequence[Entry]) -> None:
+        """Make entries durable, all or none; `last` is the last record known of their ledger.
+
+        Raises:
+            LedgerUnavailable: the spool is full, or cannot be written.
+        """
+        file, data = self._own, frames.frame(last.seq, last.chain, entries)
+        if file is None or file.size + len(data) > self._limit:
+            raise LedgerUnavailable(
+                f"the ledger's database is away and the spool is full ({self._limit:,} bytes): send again later."
+            )
+        try:
+            file.add(data)
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"the ledger's database is away and the spool {file.path} cannot be written "
+                f"({error.strerror}): send again later."
+            ) from None
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return 0 if self._own is None else self._own.size
+
+    def clear(self) -> None:
+        """Forget all of it: the ledger has it."""
+        if self._own is not None:
+            # what stays is found in the ledger when it is drained again
+            with suppress(OSError):
+                self._own.cut(0)
+
+    def close(self) -> None:
+        """Let go of the files; what is in them stays."""
+        self._close_left()
+        if self._own is not None:
+            self._own.close()
+        self._own = None
+
+    def _close_left(self) -> None:
+        for file in self._left:
+            if file is not self._own:
+                file.close()
+        self._left = []
+
+    def _new(self) -> _File:
+        for number in count(1):
+            with suppress(BlockingIOError):
+                return _File(self.folder / f"{number}{_ENDING}")
+        raise AssertionError  # numbers do not end
+
+    def _tell(self, file: _File, found: frames.Found) -> None:
+        if found.damaged:
+            # for a person to look at: somebody may have been answered
+            kept = file.path.with_name(f"{file.path.name}.{time_ns()}.damaged")
+            private_file(kept)
+            with kept.open("wb") as copy:
+                copy.write(file.read())
+                copy.flush()
+                os.fsync(copy.fileno())
+            _log.error(
+                "%s of the spool %s could not be read: the whole file was kept as %s.",
+                f"{found.damaged + found.torn:,} bytes",
+                file.path,
+                kept,
+                extra={"event": "spool_damaged"},
+            )
+        elif found.torn:
+            _log.warning(
+                "the last %s of the spool %s were cut off by a crash, before anybody was answered.",
+                f"{found.torn:,} bytes",
+                file.path,
+                extra={"event": "spool_torn"},
+            )
+
+
+def _sync(fd: int) -> None:
+    # only macOS knows a sync that the drive's own cache cannot swallow
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is None:
+        os.fsync(fd)
+    else:
+        fcntl.fcntl(fd, full)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A file is not there after a crash unless its folder says so."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

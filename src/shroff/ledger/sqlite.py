@@ -1,0 +1,201 @@
+"""A ledger in one SQLite file: written by one process, read by any."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+
+from shroff.errors import ConfigurationError, LedgerUnavailable
+from shroff.ledger.statements import cursor
+from shroff.private import private_file, private_folder
+
+# how long a statement waits for a lock that another program holds, in seconds
+_PATIENCE = 1.0
+
+_Identity = tuple[int, int]
+
+
+class SQLite:
+    """The ledger's database as a SQLite file in WAL mode, synced at each commit."""
+
+    engine: Engine
+    alone = True
+    turn = "BEGIN IMMEDIATE"  # a write lock taken later could find the last record outdated
+
+    def __init__(self, url: URL) -> None:
+        if url.query or url.database in (None, "", ":memory:"):
+            raise ConfigurationError(
+                "expected the ledger in a file, `sqlite:///folder/ledger.db`, got a URL without a file name."
+            )
+        # two names of one file are one ledger
+        self._path = Path(str(url.database)).resolve()
+        self._file: _Identity | None = None
+        self._log = self._path.with_name(f"{self._path.name}-wal")
+        self._opened_log: _Identity | None = None
+        self._writing: Connection | None = None
+        self._lost: str | None = None
+        self._lock: int | None = None
+        self.engine = create_engine(
+            "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
+        )
+
+    def claim(self) -> None:
+        """Become the only writing process, and create the file when it is missing.
+
+        Two writers would each keep their own features in memory and so answer wrongly, though the
+        chain itself could not fork: every transaction reads the last record under SQLite's lock.
+
+        Raises:
+            LedgerUnavailable: another process writes this ledger, or its folder cannot be written.
+        """
+        refusal = f"cannot write the ledger {self._path}"
+        self._lost = None
+        try:
+            private_folder(self._path.parent)
+            alone = self._take_lock()
+            wal = alone and self._create()
+        except (OSError, sqlite3.Error) as error:
+            self.release()
+            raise LedgerUnavailable(f"{refusal}: {type(error).__name__}.") from error
+        if not wal:
+            self.release()
+            cause = (
+                "its disk does not allow WAL mode; move it to a local disk."
+                if alone
+                else "another process writes it, and a SQLite ledger has one writer; "
+                "stop that process, or keep the ledger in PostgreSQL."
+            )
+            raise LedgerUnavailable(f"{refusal}: {cause}")
+
+    def release(self) -> None:
+        """Let another process write."""
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def present(self) -> None:
+        """Raise `LedgerUnavailable` when the file was moved, removed or replaced, or its log was before.
+
+        SQLite would go on writing into a file that nobody can find any more.
+        """
+        if self._lost is not None:
+            raise LedgerUnavailable(self._lost)
+        if self._file is not None and _identity(self._path) != self._file:
+            raise LedgerUnavailable(
+                f"the ledger {self._path} was moved or replaced: put the file back, or restore a copy and restart."
+            )
+
+    def kept(self) -> None:
+        """Raise `LedgerUnavailable` also when the write-ahead log, which has the last commits, was removed or replaced.
+
+        A log that is put back does not help, so nothing is written until the service is started again.
+        """
+        self.present()
+        writing = self._writing
+        if writing is not None and not writing.closed and _identity(self._log) != self._opened_log:
+            self._lost = (
+                f"the write-ahead log of the ledger {self._path} was removed or replaced while in use: "
+                f"{_salvage(writing)}, and restart the service."
+            )
+            raise LedgerUnavailable(self._lost)
+
+    def writable(self) -> Connection:
+        """A connection that syncs the write-ahead log at each commit, and empties it when it has 4 MB."""
+        connection = self.engine.connect()
+        connection.exec_driver_sql("PRAGMA synchronous = FULL")
+        # half of what is usual: payments wait for it, and for half as long each time
+        connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 500")
+        # only macOS knows a sync that the drive's own cache cannot swallow
+        connection.exec_driver_sql("PRAGMA fullfsync = ON")
+        # the first look into the file opens the write-ahead log, which stays the same as long as the connection
+        connection.exec_driver_sql("PRAGMA schema_version")
+        connection.rollback()
+        self._writing, self._opened_log = connection, _identity(self._log)
+        return connection
+
+    @contextmanager
+    def copied(self, file: Path) -> Iterator[SQLite]:
+        """A copy of the ledger as it is now, which has that name once it was looked through."""
+        if file.exists():
+            raise ConfigurationError(
+                f"expected the name of a new file for the copy, got {file}, which is there already."
+            )
+        part = file.with_name(f"{file.name}.part")
+        try:
+            private_file(part)
+            with closing(self._connect()) as source, closing(sqlite3.connect(part)) as copy:
+                # in one step, so that it is of one moment; whoever writes goes on
+                source.backup(copy)
+            yield SQLite(URL.create("sqlite", database=str(part)))
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.rename(file)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerUnavailable(
+                f"cannot copy the ledger {self._path} to {file}: {type(error).__name__}."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def hurry(self, connection: Connection, seconds: float) -> None:
+        """Nothing to do: a file is never silent."""
+
+    def _take_lock(self) -> bool:
+        # on the file itself, whatever it is called, and gone with the process however it ends; it is not of the kind
+        # that SQLite takes (flock(2), not fcntl(2)), whose locks would go if this file were ever closed: it never is
+        if (
+            self._lock is None
+            or not self._path.exists()
+            or not os.path.samestat(os.fstat(self._lock), self._path.stat())
+        ):
+            self._lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _create(self) -> bool:
+        with closing(sqlite3.connect(self._path)) as connection:
+            # takes effect in a new file only: records of 1 to 4 kB leave much of SQLite's usual page empty, while
+            # larger pages make every commit write more
+            connection.execute("PRAGMA page_size = 8192")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        self._file = _identity(self._path)
+        return bool(mode == "wal")
+
+    def _connect(self) -> sqlite3.Connection:
+        # mode=rw: a file that is gone must not come back empty
+        return sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode=rw",
+            uri=True,
+            timeout=_PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Which file there is at a path."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _salvage(writing: Connection) -> str:
+    """Bring what only the lost log has into the database, as long as this process still has it open."""
+    try:
+        busy, pages, brought = cursor(writing).execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    except sqlite3.Error:
+        busy = True
+    if busy or pages != brought:
+        return "what was answered last may be lost; look for it in copies"
+    return "what was answered is in the database all the same; find out who removed it"

@@ -1,0 +1,121 @@
+"""What is deployed, as JSON: the model and the features it reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shroff.control.pointers import Role
+from shroff.decide import Action, Rule
+from shroff.decide.decider import Decider
+from shroff.evaluate import Cost
+from shroff.features.define import Feature, FeatureGroup
+from shroff.features.plan import Plan
+from shroff.package import Bundle
+from shroff.scoring.scorer import Scorer
+
+
+class DeployedModel(msgspec.Struct, frozen=True):
+    """A model that decides, or is compared with the one that does; `failure` says why it cannot score."""
+
+    role: Role
+    name: str
+    version: str
+    created: str
+    inputs: tuple[str, ...]
+    conditions: tuple[str, ...]
+    policy: str
+    """Version of the policy beside it; that of the model where it is the model's own."""
+    review_at: float | None
+    decline_at: float | None
+    data: str
+    """Fingerprint of the data it was trained on."""
+    failure: str | None
+
+
+class DeployedPolicy(msgspec.Struct, frozen=True):
+    """The policy that decides: rules in their order, then thresholds. `/v1/lists` shows what its lists hold now."""
+
+    version: str
+    """That of the model where it is the model's own."""
+    review_at: float | None
+    decline_at: float | None
+    rules: tuple[Rule, ...]
+    lists: tuple[str, ...]
+    cost: Cost
+    reviews_per_day: int | None
+    degraded: Action
+
+
+class DeployedFeature(msgspec.Struct, frozen=True):
+    """A feature: its name, the kind of its values, and its definition."""
+
+    name: str
+    kind: str
+    definition: dict[str, Any]
+
+
+class DeployedGroup(msgspec.Struct, frozen=True):
+    """A versioned group of features."""
+
+    name: str
+    version: int
+    description: str
+    features: tuple[DeployedFeature, ...]
+
+
+def models(scorer: Scorer) -> list[DeployedModel]:
+    """The model that decides, and the one in its shadow if there is one."""
+    found = [_model("production", scorer.bundle, scorer.decider)]
+    if scorer.shadow is not None:
+        found.append(_model("shadow", scorer.shadow.bundle, scorer.shadow.decider))
+    return found
+
+
+def _model(role: Role, bundle: Bundle, decider: Decider) -> DeployedModel:
+    return DeployedModel(
+        role=role,
+        name=bundle.name,
+        version=bundle.version,
+        created=bundle.created,
+        inputs=bundle.preparation.names,
+        conditions=bundle.conditions,
+        policy=decider.policy_version,
+        review_at=decider.policy.review_at,
+        decline_at=decider.policy.decline_at,
+        data=bundle.fingerprint,
+        failure=decider.failure,
+    )
+
+
+def policy(scorer: Scorer) -> DeployedPolicy:
+    """The policy that decides."""
+    decider = scorer.decider
+    held = decider.policy
+    return DeployedPolicy(
+        version=decider.policy_version,
+        review_at=held.review_at,
+        decline_at=held.decline_at,
+        rules=tuple(held.rules),
+        lists=tuple(held.lists),
+        cost=held.cost,
+        reviews_per_day=held.reviews_per_day,
+        degraded=held.degraded,
+    )
+
+
+def groups(scorer: Scorer) -> list[DeployedGroup]:
+    """The feature groups that are computed for every payment."""
+    bundle = scorer.bundle
+    plan = Plan(bundle.groups, bundle.schema)
+    return [_group(group, plan) for group in bundle.groups]
+
+
+def _group(group: FeatureGroup, plan: Plan) -> DeployedGroup:
+    features = tuple(_feature(feature, plan) for feature in group.definitions)
+    return DeployedGroup(group.name, group.version, group.description, features)
+
+
+def _feature(feature: Feature, plan: Plan) -> DeployedFeature:
+    return DeployedFeature(feature.name, plan.kinds[feature.name], msgspec.to_builtins(feature))

@@ -1,0 +1,137 @@
+"""Results and labels: of results the first counts; labels are a history, in which the same again is ignored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
+from shroff.ledger import Kind, Ledger
+from shroff.ledger.answer import LaterRecord, encode, fingerprint
+from shroff.ledger.labels import Labelled, Rank, history, next_label, standing
+from shroff.scoring.in_flight import PendingEvent
+from shroff.scoring.sequencer import Sequencer
+
+
+@dataclass
+class _Turn:
+    """Whose turn it is with the labels of a payment, and how many want one."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+class Events:
+    """Records results and labels, each once: in this process, and in all that share the ledger.
+
+    Args:
+        rank: how much a source of labels is trusted.
+    """
+
+    def __init__(self, sequencer: Sequencer, ledger: Ledger, rank: Rank) -> None:
+        self._submit_later = sequencer.record
+        self._find = ledger.find
+        self._labels = ledger.labels
+        self.rank = rank
+        self._on_their_way: dict[tuple[Kind, str], PendingEvent] = {}
+        self._turns: dict[str, _Turn] = {}
+
+    async def result(self, payment_id: str, record: LaterRecord) -> None:
+        """Make a result durable and let features see it; nothing happens when it is there already.
+
+        Raises:
+            PaymentConflict: the payment has another result.
+            LedgerUnavailable: it cannot be made durable.
+        """
+        event = PendingEvent("result", payment_id, record, fingerprint(encode(record)))
+        while (
+            pending := self._on_their_way.get(("result", payment_id))
+        ) is not None and pending.digest != event.digest:
+            # another process may have been faster with this one: which of them counts, the ledger knows
+            with suppress(ShroffError):
+                await pending.callers.join()
+        if pending is None:
+            if self._recorded(event):
+                return
+            pending = self._submit(event)
+        try:
+            await pending.callers.join()
+        except PaymentConflict:
+            # another process was faster
+            if not self._recorded(event):
+                raise LedgerUnavailable("the ledger refused a result that it does not have: send it again.") from None
+
+    async def label(
+        self, payment_id: str, fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
+    ) -> None:
+        """Make what a source says of a payment durable and let features see it; nothing happens when it said so before.
+
+        Raises:
+            PaymentConflict: its `event` came before with another label.
+            BadPayment: the source has said as much of the payment as one can.
+            LedgerUnavailable: it cannot be made durable.
+        """
+        # what is said next depends on what was said before
+        async with self._turn(payment_id):
+            while (pending := self._on_their_way.get(("label", payment_id))) is not None:
+                # whoever sent it gave up meanwhile
+                with suppress(ShroffError):
+                    await pending.callers.join()
+            labels = self.labels(payment_id)
+            record = next_label(labels, fraud, source, at=at, note=note, event=event)
+            if record is None:
+                return
+            stands = standing([*labels, Labelled(record, 0)], self.rank)
+            said = PendingEvent("label", payment_id, record, record.digest())
+            said.stands = stands is not None and stands.record.value is True
+            # a conflict is this very label, which another process was faster with
+            with suppress(PaymentConflict):
+                await self._submit(said).callers.join()
+
+    @asynccontextmanager
+    async def _turn(self, payment_id: str) -> AsyncIterator[None]:
+        """Wait for those who came before with a label of this payment; each is woken once, however many wait."""
+        turn = self._turns.setdefault(payment_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[payment_id]
+
+    def labels(self, payment_id: str) -> list[Labelled]:
+        """What was said of a payment, in order of arrival.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+        """
+        return history(self._labels(payment_id))
+
+    def _recorded(self, event: PendingEvent) -> bool:
+        """Whether the ledger has this result; raises `PaymentConflict` when it has another one."""
+        stored = self._find(event.payment_id, event.kind, presume_new=True)
+        if stored is not None:
+            _require_same(event, stored.digest)
+        return stored is not None
+
+    def _submit(self, event: PendingEvent) -> PendingEvent:
+        key = (event.kind, event.payment_id)
+
+        def settled(outcome: asyncio.Future[None]) -> None:
+            del self._on_their_way[key]
+            outcome.exception()  # looked at: others are told too
+
+        self._on_their_way[key] = event
+        # a caller of its own: the one who sent the event may give up
+        event.callers.join().add_done_callback(settled)
+        self._submit_later(event)
+        return event
+
+
+def _require_same(event: PendingEvent, digest: bytes) -> None:
+    if event.digest != digest:
+        raise PaymentConflict("this payment has another result already, and the first one counts.")

@@ -1,0 +1,38 @@
+"""Whether a process runs and does what it should, for whoever starts and watches it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from shroff.scoring.scorer import Scorer
+from shroff.scoring.start import Start
+
+
+class LastRecord(msgspec.Struct, frozen=True):
+    """The last record of the ledger that this process wrote or saw: what `shroff ledger verify --since` can ask for."""
+
+    records: int
+    chain: str
+
+
+class Health(msgspec.Struct, omit_defaults=True):
+    """The service does what it should; `notice` is what an operator should know all the same."""
+
+    status: Literal["live", "ready"]
+    degraded: str | None = None
+    """Why payments are decided without features or without a score now: then the policy decides."""
+    notice: str | None = None
+    start: Start | None = None
+    """What the service started from."""
+    ledger: LastRecord | None = None
+    """Where the ledger ends."""
+
+
+def ready(scorer: Scorer) -> Health:
+    """That all is well; raises `Unavailable` where it is not."""
+    scorer.require_well()
+    end = scorer.commits.end
+    ledger = None if end is None else LastRecord(end.seq, end.chain.hex())
+    return Health("ready", scorer.degraded, scorer.notice, scorer.started, ledger)

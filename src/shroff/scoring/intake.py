@@ -1,0 +1,217 @@
+"""The intake: payments, and what is learned of them later, are read, checked and looked up before they take their turn.
+
+It answers at once what was decided before; the rest goes to the sequencer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from msgspec.structs import replace
+
+from shroff.canonical import canonical
+from shroff.clock import AHEAD, Clock
+from shroff.collect import Payment, PaymentReader
+from shroff.collect.cards import holds_card_number
+from shroff.collect.payment import card_number, require_readable_field
+from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
+from shroff.features.window import micros
+from shroff.ledger import Ledger, StoredEntry
+from shroff.ledger.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
+from shroff.ledger.labels import UNKEYED, with_labels
+from shroff.scoring.events import Events
+from shroff.scoring.in_flight import PendingPayment, Told, telling
+from shroff.scoring.sequencer import Sequencer
+from shroff.state import State
+from shroff.telemetry.meter import Journey, Meter
+from shroff.telemetry.tracing import CURRENT
+
+
+class Intake:
+    """What is asked of a scorer, on one event loop.
+
+    Whoever extends it gives it, before anything is asked: `reader` for payments, the `_sequencer` that decides them,
+    the `_events` that record what is learned, and the `_state` that tells how late a payment may be.
+
+    Args:
+        lateness: how much older than the newest payment one may be when it arrives.
+        clock: microseconds since the epoch.
+        missing: why nothing is taken yet.
+
+    Raises:
+        ConfigurationError: `lateness` is no duration.
+    """
+
+    reader: PaymentReader
+    _sequencer: Sequencer
+    _events: Events
+    _state: State
+
+    def __init__(self, ledger: Ledger, *, lateness: str, clock: Clock, missing: str) -> None:
+        self.meter = Meter()
+        self._oldest = micros(lateness)
+        self._ledger = ledger
+        self._clock = clock
+        self._missing: str | None = missing
+
+    @property
+    def deciding(self) -> bool:
+        """Whether payments are taken."""
+        return self._missing is None
+
+    async def decide(self, body: bytes) -> bytes:
+        """The answer to one payment, both JSON; durable when it is returned.
+
+        Raises:
+            BadPayment: it is no payment of this schema.
+            OutOfBounds: its time is out of bounds, or its currency has no rate.
+            PaymentConflict: its id came before with another payload.
+            LedgerUnavailable: the decision cannot be made durable: send it again later.
+        """
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._take(body, telling(answer))
+        return await answer
+
+    def accept(self, body: bytes, told: Told[bytes]) -> None:
+        """`decide` without a coroutine: `told` gets the answer or the error, perhaps before this returns."""
+        try:
+            self._take(body, told)
+        except Exception as error:  # noqa: BLE001  # an error is an outcome too
+            told(error)
+
+    async def judge(self, payment: Payment) -> bytes:
+        """`decide` for a payment that was parsed already; it stays as it was sent, so it can be tried again."""
+        self._require_ready()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        # deciding writes the arrival and the converted amount into a payment
+        mine = replace(payment, values=dict(payment.values))
+        self._submit(mine, telling(answer), Journey(CURRENT.get()))
+        return await answer
+
+    def _take(self, body: bytes, told: Told[bytes]) -> None:
+        journey = Journey(CURRENT.get())
+        self._require_ready()
+        self._submit(self.reader.parse(body, arrived=0), told, journey)
+
+    def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
+        encoded = encode(payment)
+        digest = fingerprint(encoded)
+        pending = self._sequencer.in_flight.get(payment.id)
+        if pending is not None:
+            if pending.digest != digest:
+                # another process may have decided this one first: which of them counts, the ledger knows
+                pending.callers.add(lambda _: self._submit_behind(payment, told, journey))
+                return
+            self.meter.repeated += 1
+            pending.callers.add(told)
+            return
+        stored = self._ledger.find(payment.id, presume_new=True)
+        if stored is not None:
+            require_same(stored.digest, digest)
+            self.meter.repeated += 1
+            told(stored_answer(stored))
+            return
+        self._check_time(payment.time)
+        if self.reader.rates is not None:
+            # by rates that may change: what was sent again is known by what was sent
+            self.reader.convert(payment)
+            encoded = encode(payment)
+        self.meter.parsed(journey)
+        pending = PendingPayment(payment, encoded, digest, journey)
+        pending.callers.add(told)
+        self._sequencer.submit(pending)
+
+    def _submit_behind(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
+        """What was in flight with the id of a payment and another payload is durable, or came to nothing."""
+        try:
+            self._submit(payment, told, journey)
+        except Exception as error:  # noqa: BLE001  # an error is an outcome too
+            told(error)
+
+    async def decision(self, payment_id: str) -> bytes:
+        """The stored answer to a payment, with the labels it has by now.
+
+        Raises:
+            NotFound: there is none.
+        """
+        payment_id = canonical(payment_id)
+        answer = stored_answer(await self._stored(payment_id))
+        return with_labels(answer, self._events.labels(payment_id), self.reader.schema.label_rank)
+
+    async def learn(
+        self,
+        kind: Literal["result", "label"],
+        payment_id: str,
+        value: str | bool,
+        *,
+        at: int | None = None,
+        source: str = UNKEYED,
+        note: str | None = None,
+        event: str | None = None,
+    ) -> None:
+        """Record a payment's result (its name) or label (whether it was fraud); the same one again is ignored.
+
+        Of results the first counts. A label that differs from what its source said last is one more in the history.
+
+        Args:
+            at: when it happened, microseconds since the epoch.
+            source: who says whether it was fraud; `note` is what the sender calls itself.
+            event: the sender's id of a label, by which it is recorded once whatever came in between.
+
+        Raises:
+            NotFound: there is no such payment.
+            PaymentConflict: the payment has a different result already, or the event was another label.
+            OutOfBounds: `at` lies in the future.
+            BadPayment: the source of a label has changed its mind about the payment too often.
+            LedgerUnavailable: it cannot be made durable: send it again later.
+        """
+        self._require_ready()
+        if at is not None and at > self._clock() + AHEAD:
+            raise OutOfBounds("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
+        payment_id = canonical(payment_id)
+        await self._stored(payment_id)
+        for field, text in (("source", note), ("event_id", event)):
+            if text is None:
+                continue
+            if holds_card_number(text):
+                raise card_number(field)
+            require_readable_field(text, field)
+        if isinstance(value, str):
+            result = self.reader.name(value, field="result")
+            await self._events.result(payment_id, LaterRecord(result, at))
+        else:
+            await self._events.label(payment_id, value, source, at=at, note=note, event=event)
+
+    async def _stored(self, payment_id: str) -> StoredEntry:
+        self._require_ready()
+        pending = self._sequencer.in_flight.get(payment_id)
+        if pending is not None:
+            await pending.callers.join()
+        stored = self._ledger.find(payment_id)
+        if stored is None:
+            raise NotFound("there is no payment with this id.")
+        return stored
+
+    def _require_ready(self) -> None:
+        if self._missing is not None:
+            raise LedgerUnavailable(f"the service is not ready: {self._missing.rstrip('.')}. Send it again later.")
+
+    def in_time(self, time: int) -> bool:
+        """Whether a payment of that time would be taken now."""
+        try:
+            self._check_time(time)
+        except OutOfBounds:
+            return False
+        return True
+
+    def _check_time(self, time: int) -> None:
+        now, column = self._clock(), self.reader.schema.time
+        if time > now + AHEAD:
+            raise OutOfBounds(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
+        # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
+        # and where no feature looks back, no payment is too late
+        state = self._state
+        engine = state.engine
+        if engine.plan.streams and time < engine.newest - self._oldest and state.late(now):
+            raise OutOfBounds(engine.too_late)

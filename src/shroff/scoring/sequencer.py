@@ -1,0 +1,284 @@
+"""The one order of things: what the engine observes, and what the ledger records, is in the same order.
+
+Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of the event
+loop, for all payments that wait together. If the ledger then fails, the engine forgets exactly these payments
+before the ledger takes new ones. A result or label is durable before an engine in memory knows it, and payments
+wait for it meanwhile: so a payment sees it just when it comes later in the ledger. A state that several processes
+share is told of it first, because only that state can say where in its order the result or label comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from time import perf_counter_ns
+from typing import Final
+
+from msgspec import Raw
+
+from shroff.collect.payment import Value
+from shroff.collect.times import format_time
+from shroff.decide.decider import Assessment, Decider
+from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
+from shroff.ledger import Entry, Ledger, Outcome
+from shroff.ledger.answer import Answer, DecisionRecord, ModelName, encode, require_same, stored_answer
+from shroff.ledger.decision_ids import decision_id
+from shroff.scoring.in_flight import PendingEvent, PendingPayment
+from shroff.scoring.shadow import Shadow
+from shroff.state import News, State
+from shroff.state.arrivals import Arrivals
+from shroff.telemetry.meter import Decided, Meter, Turn
+
+_TOGETHER: Final = 64
+"""Payments decided in one stretch: more would keep the event loop from everything else."""
+
+
+class Sequencer:
+    """Decides payments and records events, in the order in which they were submitted.
+
+    Not thread-safe: all of it happens on one event loop.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        decider: Decider,
+        ledger: Ledger,
+        arrivals: Arrivals,
+        *,
+        model: ModelName,
+        meter: Meter,
+    ) -> None:
+        self.in_flight: dict[str, PendingPayment] = {}
+        """Payments that were submitted and are not durable yet, by id, in order."""
+        self._state = state
+        self._decider = decider
+        self._append = ledger.append_all
+        self._find = ledger.find
+        self._arrivals = arrivals
+        self._model = model
+        self._meter = meter
+        self._payments: list[PendingPayment] = []
+        self._events: list[PendingEvent] = []
+        # kinds of later events that features read: payments behind one wait until it is known
+        self._awaited = state.engine.plan.later
+        self._holding = 0
+        self._unsettled = 0
+        self._settled = asyncio.Event()
+        self._scheduled = False
+        # how many payments waited when it was last looked whether more come; 0 when it has not been
+        self._looked = 0
+        self.shadow: Shadow | None = None
+        """Who is shown what was decided, once it was answered."""
+
+    def use(self, state: State, decider: Decider, model: ModelName) -> None:
+        """Decide by these from the next payment on."""
+        self._state, self._decider, self._model = state, decider, model
+        self._awaited = state.engine.plan.later
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Let nothing be decided or recorded, and everything be settled that was; what comes meanwhile waits."""
+        self._holding += 1
+        try:
+            while self._unsettled:
+                self._settled.clear()
+                await self._settled.wait()
+            yield
+        finally:
+            self._holding -= 1
+            if self._payments or self._events:
+                self._schedule()
+
+    def submit(self, pending: PendingPayment) -> None:
+        """Decide a payment together with all others that are there when no more come in a turn of the event loop."""
+        self.in_flight[pending.payment.id] = pending
+        self._payments.append(pending)
+        self._schedule()
+
+    def record(self, event: PendingEvent) -> None:
+        """Record a result or label behind the payments that were submitted before it."""
+        self._events.append(event)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not (self._scheduled or self._holding):
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._holding:
+            return
+        waiting = len(self._payments)
+        if self._looked < waiting < _TOGETHER:
+            # while more are coming: what is decided together also shares one commit, which costs as much as many
+            self._looked = waiting
+            self._schedule()
+            return
+        self._looked = 0
+        batch, self._payments = self._payments[:_TOGETHER], self._payments[_TOGETHER:]
+        events, self._events = self._events, []
+        if batch:
+            self._decide(batch)
+        for event in events:
+            self._put_event(event)
+        if self._payments:
+            self._schedule()
+
+    def _decide(self, batch: Sequence[PendingPayment]) -> None:
+        began = perf_counter_ns()
+        try:
+            observed = self._observe(batch)
+        except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
+            self._withdraw([(pending, error) for pending in batch])
+            return
+        if not observed:
+            return
+        seen = perf_counter_ns()
+        blind = observed[0][1] is None
+        values = [pending.payment.values | (features or {}) for pending, features in observed]
+        try:
+            assessments = self._decider.assess_blindly(values) if blind else self._decider.assess(values)
+            if self._decider.failure is not None:
+                self._meter.failures["model"] += len(observed)
+            entries = [
+                (self._entry(pending, features or {}, assessment), partial(self._settle, pending))
+                for (pending, features), assessment in zip(observed, assessments, strict=True)
+            ]
+            self._append(entries, asyncio.get_running_loop())
+        except Exception as error:  # noqa: BLE001  # whatever it is, no payment may stay counted and unanswered
+            self._withdraw([(pending, error) for pending, _ in observed])
+            return
+        self._unsettled += len(entries)
+        turn = Turn(began, seen, self._decider.scored, perf_counter_ns(), len(observed))
+        for pending, _ in observed:
+            pending.journey.turn = turn
+        self._meter.took(turn)
+        if self.shadow is not None and not blind:
+            self.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
+
+    def _observe(self, batch: Sequence[PendingPayment]) -> list[tuple[PendingPayment, dict[str, Value] | None]]:
+        """The payments and their features (None while there is no state), without those that the state refuses."""
+        observed: list[tuple[PendingPayment, dict[str, Value] | None]] = []
+        for pending, seen in zip(batch, self._state.observe([one.payment for one in batch]), strict=True):
+            if isinstance(seen, Exception):
+                del self.in_flight[pending.payment.id]
+                pending.callers.tell(seen)
+            else:
+                observed.append((pending, seen))
+        return observed
+
+    def _entry(self, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
+        payment, verdict = pending.payment, assessment.verdict
+        degraded = assessment.probability is None
+        pending.journey.decided = Decided(self._model.version, verdict.action, degraded)
+        pending.journey.probability = assessment.probability
+        pending.answer = encode(
+            Answer(
+                payment_id=payment.id,
+                decision_id=decision_id(payment.arrived),
+                action=verdict.action,
+                probability=assessment.probability,
+                reasons=assessment.reasons,
+                rules=verdict.rules,
+                model=self._model,
+                policy=self._decider.policy_version,
+                degraded=degraded,
+                decided_at=format_time(payment.arrived),
+            )
+        )
+        record = DecisionRecord(
+            payment=Raw(pending.encoded),
+            features=features,
+            probability=assessment.probability,
+            action=verdict.action,
+            model=self._model.version,
+            answer=Raw(pending.answer),
+            lists=self._decider.lists_mark,
+            policy=self._decider.policy_version,
+        )
+        return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
+
+    def _settle(self, pending: PendingPayment, error: Outcome) -> None:
+        """The ledger has spoken on one payment; it speaks in the order of its records."""
+        if pending.refused:
+            # it was in the ledger all the same
+            self._state.recount(pending.payment)
+            return
+        self._one_settled()
+        if error is None:
+            del self.in_flight[pending.payment.id]
+            # before the answer, which ends the trace
+            self._meter.settled(pending.journey)
+            pending.callers.tell(pending.answer)
+        elif isinstance(error, PaymentConflict):
+            self._concede(pending)
+        else:
+            # the ledger takes nothing new until all that it refused were told
+            self._withdraw([(pending, error)])
+
+    def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
+        """Let the engine forget payments, last first, and tell their callers why."""
+        for pending, error in refused:
+            pending.refused = True
+            del self.in_flight[pending.payment.id]
+            pending.callers.tell(error)
+        for pending, _ in reversed(refused):
+            self._state.forget(pending.payment)
+
+    def _concede(self, pending: PendingPayment) -> None:
+        """Another process decided this payment first: its decision stands."""
+        self._state.concede(pending.payment)
+        del self.in_flight[pending.payment.id]
+        try:
+            stored = self._find(pending.payment.id)
+            if stored is None:
+                raise LedgerUnavailable("the ledger refused a payment that it does not have: send it again.")
+            require_same(stored.digest, pending.digest)
+            pending.callers.tell(stored_answer(stored))
+        except ShroffError as error:
+            pending.callers.tell(error)
+
+    def _put_event(self, event: PendingEvent) -> None:
+        event.arrived = self._state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
+        time = event.arrived if event.record.at is None else event.record.at
+        entry = Entry(event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record))
+        awaited = event.kind in self._awaited
+        try:
+            self._append([(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop())
+        except ShroffError as error:
+            event.callers.tell(error)
+            return
+        self._unsettled += 1
+        self._holding += awaited
+
+    def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
+        if event.refused:
+            self._state.later(event.payment_id, self._news(event))
+            return
+        self._one_settled()
+        if error is None:
+            self._state.later(event.payment_id, self._news(event))
+            if event.kind == "label":
+                self._meter.labels[event.record.source or "", event.record.value is True] += 1
+                if self.shadow is not None:
+                    self.shadow.label(event.payment_id, event.stands)
+            event.callers.tell(None)
+        else:
+            event.refused = True
+            event.callers.tell(error)
+        self._holding -= awaited
+        if self._payments or self._events:
+            self._schedule()
+
+    def _news(self, event: PendingEvent) -> News:
+        rank = self._state.engine.plan.schema.label_rank(event.record.source) if event.kind == "label" else 0
+        return News(event.kind, event.record.value, rank, event.arrived, event.digest)
+
+    def _one_settled(self) -> None:
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._settled.set()

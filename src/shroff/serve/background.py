@@ -1,0 +1,58 @@
+"""What a process does all the while beside deciding payments: it notices what changes, and shows that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from shroff.control import Gate
+from shroff.control.gate import REFRESH
+from shroff.errors import ControlUnavailable
+from shroff.scoring.deployments import Follower
+from shroff.scoring.scorer import Scorer
+from shroff.serve.metrics import Metrics
+
+_BEAT: Final = 0.5
+"""Seconds between signs of life to others that share the state."""
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as it is."""
+
+    def __init__(self, scorer: Scorer, metrics: Metrics, *, gate: Gate | None, follower: Follower | None) -> None:
+        self._scorer = scorer
+        self._metrics = metrics
+        self._gate = gate
+        self._follower = follower
+
+    async def refresh(self) -> None:
+        """Read keys, lists, rates and state anew."""
+        await asyncio.to_thread(self._read)
+        await self._scorer.keep_lists()
+        self._scorer.follow_rates()
+
+    async def watch(self) -> None:
+        """Notice keys, lists, rates and models that change, until the scorer is closed."""
+        while not self._scorer.closed:
+            await asyncio.sleep(REFRESH)
+            await self.refresh()
+            await self._scorer.keep_time()
+            await self._metrics.keep()
+            if self._follower is not None:
+                await self._follower.look()
+
+    async def beat(self) -> None:
+        """Show others that share the state that this process is there, until cancelled."""
+        while True:
+            await asyncio.sleep(_BEAT)
+            self._scorer.beat()
+
+    def _read(self) -> None:
+        self._scorer.tend()
+        if self._gate is not None:
+            try:
+                self._gate.refresh()
+            except ControlUnavailable as error:
+                _log.warning("%s", error, extra={"event": "control_unavailable"})

@@ -1,0 +1,88 @@
+"""What is noticed of every request: counted, traced, and logged when it was refused."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+from typing import Final
+
+from shroff.serve import problem
+from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Message, Receive, Scope, Send, addressed
+from shroff.telemetry.limit import Limit
+from shroff.telemetry.meter import Meter
+from shroff.telemetry.tracing import CURRENT, TRACEPARENT, Passing, Trace, Tracer
+
+GONE: Final = 0
+"""In place of a status: the client left before its answer."""
+OTHER: Final = "other"
+"""The route of addresses that there are none of: what clients make up must not become a name."""
+
+_READY: Final = "/health/ready"
+_OUTCOMES: Final = {GONE: "gone", **{kind.status: kind.slug for kind in problem.KINDS}}
+_log = logging.getLogger(__name__)
+
+
+def outcome(status: int) -> str:
+    """What a status is counted as: `ok`, the kind of a problem, or `gone` for a client that left first.
+
+    >>> outcome(204), outcome(429)
+    ('ok', 'too-many-requests')
+    """
+    return "ok" if 200 <= status < 300 else _OUTCOMES.get(status, str(status))
+
+
+class Telemetry:
+    """Watches requests.
+
+    Args:
+        meter: where they are counted.
+        tracer: gives them their traces.
+    """
+
+    def __init__(self, meter: Meter, tracer: Tracer | None = None) -> None:
+        self.meter = meter
+        self.tracer: Tracer = tracer or Passing()
+        self._lines = {kind: Limit() for kind in (*_OUTCOMES.values(), OTHER)}
+
+    async def watch(self, app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an ASGI application answer a request, and notice how."""
+        trace = self.tracer.begin(scope["method"], scope["headers"])
+        CURRENT.set(trace)  # a request is a task of its own, and so is its context
+        status = GONE
+        asked = addressed(scope)
+
+        async def told(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if trace is not None and trace.answer is not None:
+                    message = {**message, "headers": [*message["headers"], (TRACEPARENT, trace.answer)]}
+            await send(message)
+
+        try:
+            await app(asked, receive, told)
+        except BaseException:
+            status = status or problem.INTERNAL.status
+            raise
+        finally:
+            self.answered(asked.get(PATH_TEMPLATE, OTHER), status, trace)
+
+    def answered(self, route: str, status: int, trace: Trace | None = None) -> None:
+        """A request got its answer; its status, or `GONE`."""
+        self.meter.requests[route, status] += 1
+        if trace is not None:
+            trace.end(route, status)
+        # whoever probes readiness is told why, again and again
+        if status >= 400 and route != _READY:
+            self._tell(route, status)
+
+    def _tell(self, route: str, status: int) -> None:
+        kind = outcome(status)
+        held = self._lines.get(kind, self._lines[OTHER]).held(monotonic())
+        if held is None:
+            return
+        fields: dict[str, object] = {"route": route, "status": status, "outcome": kind}
+        if held:
+            fields["not_logged_before"] = held
+        level = logging.WARNING if status >= 500 else logging.INFO
+        _log.log(level, "refused %s with %d (%s).", route, status, kind, extra={"event": "refused", "fields": fields})

@@ -1,0 +1,153 @@
+"""The compromised merchant, in its two forms: a shop whose customers' cards are copied, and a shop run by thieves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from shroff.simulate.clock import DAY, HOUR
+from shroff.simulate.draft import PATTERNS, Draft, concat
+from shroff.simulate.population import fresh_hosts
+from shroff.simulate.prices import usual
+from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, Real, Whole
+from shroff.simulate.scene import Campaigns, Scene, draft, plan
+
+_COPIED: Final = 0.6
+_LEAKS_BEFORE: Final = 0.8
+_CANDIDATES: Final = 40
+_SESSIONS: Final = 3
+_SESSION: Final = 2 * HOUR
+_PATTERN: Final = 1 + PATTERNS.index("compromised_merchant")
+
+
+def compromised_merchant(scene: Scene, genuine: Draft, count: int) -> tuple[Draft, Draft]:
+    """The genuine payments, with those at thieves' shops turned into frauds, and the new frauds; `count` in all.
+
+    Copied cards: cards seen at one merchant are misused over the following weeks. Thieves' shops: all
+    payments of a merchant in a period are fraud.
+    """
+    copied = round(_COPIED * count)
+    ledger = _ledger(scene, genuine)
+    misused = _copied_cards(scene, genuine, ledger, copied)
+    turned, fabricated = _thieves_shops(scene, genuine, ledger, count - copied)
+    return turned, concat([misused, fabricated])
+
+
+@dataclass(frozen=True)
+class _Ledger:
+    """Genuine payments in order of merchant, then time, so that one shop's days are one slice."""
+
+    order: Whole
+    merchant: Whole
+    time: Whole
+    span: int
+
+    def slices(self, merchant: Whole, start: Real | Whole, end: Real | Whole) -> tuple[Whole, Whole]:
+        """Where in `order` the merchants' payments from `start` to `end` begin, and where they have ended [k]."""
+        key = self.merchant * self.span + self.time
+        low = np.searchsorted(key, merchant * self.span + np.clip(start, 0, self.span - 1).astype(np.int64))
+        high = np.searchsorted(key, merchant * self.span + np.clip(end, 0, self.span - 1).astype(np.int64))
+        return low, high
+
+
+def _ledger(scene: Scene, genuine: Draft) -> _Ledger:
+    order = np.lexsort((genuine.time, genuine.merchant))
+    return _Ledger(order, genuine.merchant[order], genuine.time[order], scene.clock.span)
+
+
+def _copied_cards(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> Draft:
+    rng, people, span = scene.rng, scene.population, scene.clock.span
+    plans = plan(rng, count, 12, 40)
+    campaigns, row = len(plans.sizes), plans.campaign
+    # a payment in the first part of the log: its merchant is the leak, its day the middle of the copying
+    early = np.argsort(genuine.time, kind="stable")[: max(round(_LEAKS_BEFORE * len(genuine)), 1)]
+    seen = early[(scene.spread(campaigns) * len(early)).astype(np.int64)]
+    copying = np.minimum(rng.uniform(2.0, 5.0, campaigns) * DAY, 0.1 * span)
+    leak_end = genuine.time[seen] + copying
+    low, high = ledger.slices(genuine.merchant[seen], genuine.time[seen] - copying, leak_end)
+    at = low[row] + (rng.random(count) * np.maximum(high - low, 1)[row]).astype(np.int64)
+    card = genuine.card[ledger.order[at]]
+    weeks = np.minimum(rng.uniform(7.0, 28.0, campaigns) * DAY, span - leak_end - _SESSION)
+    host, country, session = _sessions(scene, leak_end, weeks)
+    which = rng.integers(_SESSIONS, size=count)
+    merchant = people.merchants.draw(rng, rng.choice(len(COUNTRIES), count, p=COUNTRY_SHARES))
+    return draft(
+        scene,
+        "compromised_merchant",
+        time=session[row, which] + rng.random(count) * _SESSION,
+        card=card,
+        merchant=merchant,
+        host=host[row, which],
+        country=country[row, which],
+        amount=1.8 * usual(rng, people, card, merchant),
+        failing=0.18,
+    )
+
+
+def _sessions(scene: Scene, start: Whole, length: Real) -> tuple[Whole, Whole, Real]:
+    """Hosts, their countries, and the times [campaigns, sessions] at which a ring spends with copied cards."""
+    shape = (len(start), _SESSIONS)
+    country = scene.rng.integers(len(COUNTRIES), size=len(start) * _SESSIONS)
+    host = fresh_hosts(scene.rng, country)
+    times = start[:, np.newaxis] + scene.rng.random(shape) * np.maximum(length, 0.0)[:, np.newaxis]
+    return host.reshape(shape), country.reshape(shape), times
+
+
+def _thieves_shops(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> tuple[Draft, Draft]:
+    plans = plan(scene.rng, count, 20, 50)
+    shops = _choose_shops(scene, ledger, plans.sizes)
+    # +1 where a shop's period begins and -1 where it has ended: positive within
+    steps = np.zeros(len(genuine) + 1, np.int64)
+    np.add.at(steps, shops.low, 1)
+    np.subtract.at(steps, shops.high, 1)
+    turned = np.zeros(len(genuine), np.bool_)
+    turned[ledger.order] = np.cumsum(steps[:-1]) > 0
+    kept = max(count - int(turned.sum()), 0)
+    fabricated = _fabricated(scene, plans, shops).take(np.sort(scene.rng.permutation(count)[:kept]))
+    return replace(genuine, pattern=np.where(turned, _PATTERN, genuine.pattern)), fabricated
+
+
+@dataclass(frozen=True)
+class _Shops:
+    """Thieves' shops [k]: the merchants, their periods, and where the ledger has their honest customers' payments."""
+
+    merchant: Whole
+    start: Real
+    length: Real
+    low: Whole
+    high: Whole
+
+
+def _choose_shops(scene: Scene, ledger: _Ledger, sizes: Whole) -> _Shops:
+    """A shop and a period for each campaign, so that about a quarter of its frauds rob honest customers."""
+    rng, shape = scene.rng, (_CANDIDATES, len(sizes))
+    merchant = ledger.merchant[rng.integers(len(ledger.merchant), size=shape)]
+    length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY, 0.4 * scene.clock.span)
+    start = scene.starts(length)
+    low, high = ledger.slices(merchant, np.broadcast_to(start, shape), np.broadcast_to(start + length, shape))
+    best = (np.argmin(np.abs(high - low - sizes / 4.0), axis=0), np.arange(len(sizes)))
+    return _Shops(merchant[best], start, length, low[best], high[best])
+
+
+def _fabricated(scene: Scene, plans: Campaigns, shops: _Shops) -> Draft:
+    rng, people, row = scene.rng, scene.population, plans.campaign
+    card = rng.choice(len(scene.spenders), len(row), p=scene.spenders)
+    account = people.cards.account[card]
+    country = people.home(card)
+    # the thieves replay what they know of their customers: half the time the customers' own hosts
+    known = rng.random(len(row)) < 0.5
+    host = np.where(known, people.accounts.home_host[account], scene.hideouts(country))
+    merchant = shops.merchant[row]
+    return draft(
+        scene,
+        "compromised_merchant",
+        time=shops.start[row] + rng.random(len(row)) * shops.length[row],
+        card=card,
+        merchant=merchant,
+        host=host,
+        country=country,
+        amount=1.3 * usual(rng, people, card, merchant),
+        failing=0.05,
+    )

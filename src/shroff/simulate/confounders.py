@@ -1,0 +1,133 @@
+"""What looks like fraud and is not: journeys, big purchases, subscriptions, declined cards, new addresses.
+
+Offices and mobile networks, where many honest cards share one host, are part of the population.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from shroff.simulate.clock import DAY, MINUTE, SECOND, Clock
+from shroff.simulate.draft import Draft, concat
+from shroff.simulate.population import Population, fresh_hosts
+from shroff.simulate.prices import currencies
+from shroff.simulate.reference import COUNTRIES, EXPONENTS, LIMIT_SCALES, Flags, Real, Whole, shares
+
+_TRAVELLERS: Final = 0.12
+_TRIP_DAYS: Final = (3.0, 15.0)
+_BIG: Final = 0.006
+_BIG_FACTOR: Final = 9.0
+_BIG_SPREAD: Final = 0.6
+_MONTH: Final = 30 * DAY
+_WEEK: Final = 7 * DAY
+_RETRIED_AGAIN: Final = 0.25
+_MOVED: Final = 0.03
+# what subscriptions cost, in euro or the currency's like of it, in cents
+_FEES: Final[Whole] = np.array(
+    [399, 499, 799, 999, 1299, 1499, 1999, 2499, 2999, 3999, 4900, 4999, 7999, 9900, 9999, 49900]
+)
+_FEE_SHARES: Final[Real] = shares(1.0 / (2.0 + np.arange(len(_FEES))))
+
+
+@dataclass(frozen=True)
+class Trips:
+    """One journey at most for each card [c]: where to, from when, until when (milliseconds), and the hotel's host."""
+
+    destination: Whole
+    start: Whole
+    end: Whole
+    hotel: Whole
+
+    def away(self, card: Whole, time: Whole) -> Flags:
+        """Whether each card [n] is on its journey at each time [n]."""
+        flags: Flags = (time >= self.start[card]) & (time < self.end[card])
+        return flags
+
+    def hosts(self, rng: np.random.Generator, population: Population, card: Whole) -> Whole:
+        """Hosts [n] that the travelling cards [n] use: the hotel's or a mobile network's."""
+        roaming = population.gateways.draw(rng, self.destination[card])
+        return np.where(rng.random(len(card)) < 0.5, self.hotel[card], roaming)
+
+
+def plan_trips(rng: np.random.Generator, population: Population, clock: Clock) -> Trips:
+    """A journey of days to another country for some cards; the others' ends before it starts."""
+    size = len(population.cards.rate)
+    home = population.home(np.arange(size))
+    destination = (home + rng.integers(1, len(COUNTRIES), size=size)) % len(COUNTRIES)
+    length = np.minimum(rng.uniform(*_TRIP_DAYS, size) * DAY, 0.5 * clock.span)
+    start = rng.random(size) * (clock.span - length)
+    length *= rng.random(size) < _TRAVELLERS
+    return Trips(destination, start.astype(np.int64), (start + length).astype(np.int64), fresh_hosts(rng, destination))
+
+
+def big_purchases(rng: np.random.Generator, payments: Draft) -> Draft:
+    """The payments, a few of them many times as large as usual."""
+    big = rng.random(len(payments)) < _BIG
+    factor = np.where(big, _BIG_FACTOR * rng.lognormal(0.0, _BIG_SPREAD, len(payments)), 1.0)
+    return replace(payments, minor=np.rint(payments.minor * factor).astype(np.int64))
+
+
+def subscriptions(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> Draft:
+    """At most `count` payments that recur weekly or monthly with the same card, merchant and amount.
+
+    They are genuine, regular, and often end just under a round limit.
+    """
+    dues = np.maximum(clock.span / np.array([_WEEK, _MONTH]), 1.0).mean()
+    size = round(count / dues)
+    period = np.where(rng.random(size) < 0.5, _WEEK, _MONTH)
+    phase = (rng.random(size) * np.minimum(period, clock.span)).astype(np.int64)
+    times = (clock.span - 1 - phase) // period + 1
+    contract = np.repeat(np.arange(size), times)[:count]
+    turn = np.arange(len(contract)) - (np.cumsum(times) - times)[contract]
+    due = phase[contract] + turn * period[contract] + rng.integers(10 * MINUTE, size=len(contract))
+    first = _contracts(rng, population, size)
+    return replace(first.take(contract), time=np.minimum(due, clock.span - 1))
+
+
+def _contracts(rng: np.random.Generator, population: Population, size: int) -> Draft:
+    """One payment of each contract, at time 0."""
+    card = rng.choice(len(population.cards.rate), size, p=shares(population.cards.rate))
+    account = population.cards.account[card]
+    digital = population.digital()
+    merchant = digital[rng.integers(len(digital), size=size)]
+    currency = currencies(population, card, merchant)
+    cents = rng.choice(_FEES, size, p=_FEE_SHARES) * LIMIT_SCALES[currency]
+    return Draft(
+        time=np.zeros(size, np.int64),
+        card=card,
+        account=account,
+        contact=account,
+        merchant=merchant,
+        host=population.accounts.home_host[account],
+        country=population.home(card),
+        currency=currency,
+        minor=cents * 10 ** EXPONENTS[currency] // 100,
+        failed=np.zeros(size, np.bool_),
+        pattern=np.zeros(size, np.int64),
+    )
+
+
+def retries(rng: np.random.Generator, clock: Clock, payments: Draft, count: int) -> Draft:
+    """The payments, `count` of them declined, and `count` more: each declined one is tried again at once."""
+    declined = rng.permutation(len(payments))[:count]
+    failed = payments.failed.copy()
+    failed[declined] = True
+    again = payments.take(declined)
+    later = again.time + rng.integers(8 * SECOND, 2 * MINUTE, size=len(declined))
+    failed_again = rng.random(len(declined)) < _RETRIED_AGAIN
+    again = replace(again, time=np.minimum(later, clock.span - 1), failed=failed_again)
+    return concat([replace(payments, failed=failed), again])
+
+
+def moves(rng: np.random.Generator, population: Population, clock: Clock, payments: Draft) -> Draft:
+    """The payments; a few accounts have a new e-mail and phone from some day on.
+
+    The contacts of `a` accounts: `0..a-1` their first, `a..2a-1` their own second.
+    """
+    size = len(population.accounts.country)
+    moved = np.where(rng.random(size) < _MOVED, rng.random(size) * clock.span, clock.span)
+    after = payments.time >= moved[payments.account]
+    return replace(payments, contact=payments.contact + np.where(after, size, 0))

@@ -1,0 +1,44 @@
+"""Payments in the making: one array per column, entities as row numbers of the population's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+import numpy as np
+
+from shroff.simulate.reference import Flags, Whole
+
+PATTERNS: Final = ("card_testing", "stolen_card", "compromised_merchant", "account_takeover", "slow_bleed")
+"""Names of the fraud patterns; a draft holds `1 +` their position, and 0 for a genuine payment."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Payments [n]: when, by which card, where, from which host, how much, and what came of it."""
+
+    time: Whole  # milliseconds since the start of the simulation, UTC
+    card: Whole
+    account: Whole
+    contact: Whole  # which e-mail and phone the account had then
+    merchant: Whole
+    host: Whole  # IPv4 address as a number
+    country: Whole  # the request came from, index into COUNTRIES
+    currency: Whole  # index into CURRENCIES
+    minor: Whole  # minor units of the currency
+    failed: Flags
+    pattern: Whole
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def take(self, rows: Whole | Flags) -> Draft:
+        """The payments at `rows` (positions or flags), in that order."""
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def concat(drafts: Sequence[Draft]) -> Draft:
+    """All payments of `drafts` (at least one), one after the other."""
+    names = [field.name for field in fields(Draft)]
+    return replace(drafts[0], **{name: np.concatenate([getattr(draft, name) for draft in drafts]) for name in names})

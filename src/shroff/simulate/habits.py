@@ -1,0 +1,100 @@
+"""How honest people pay: when, with which card, at which merchants and from which machines."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from shroff.simulate.clock import DAY, HOUR, MINUTE, SECOND, Clock
+from shroff.simulate.confounders import Trips
+from shroff.simulate.draft import Draft
+from shroff.simulate.population import FAVOURITES, Population, fresh_hosts
+from shroff.simulate.prices import currencies, minor_units, usual
+from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, Flags, Real, Whole, shares
+
+_ONE_MORE: Final = 0.22
+_BETWEEN: Final = 18 * MINUTE
+_FAVOURITE: Final = 0.7
+_FOREIGN_SHOP: Final = 0.05
+_FAVOURITE_SHARES: Final[Real] = shares(1.0 / np.arange(1.0, FAVOURITES + 1.0))
+_HOST_SHARES: Final = (0.56, 0.82, 0.93)  # home, mobile network, second machine; the rest: somewhere new
+_AT_OFFICE: Final = 0.65
+_VPN: Final = 0.012
+
+
+def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: Trips, count: int) -> Draft:
+    """`count` genuine payments, in no order; the cards on `trips` pay abroad."""
+    card, time = _visits(rng, population, clock, count)
+    away = trips.away(card, time)
+    country = np.where(away, trips.destination[card], population.home(card))
+    merchant = _merchants(rng, population, card, country, away)
+    host = _hosts(rng, population, clock, card, time, country)
+    host = np.where(away, trips.hosts(rng, population, card), host)
+    vpn = ~away & (rng.random(count) < _VPN)
+    country = np.where(vpn, rng.integers(len(COUNTRIES), size=count), country)
+    currency = currencies(population, card, merchant)
+    account = population.cards.account[card]
+    return Draft(
+        time=time,
+        card=card,
+        account=account,
+        contact=account,
+        merchant=merchant,
+        host=np.where(vpn, fresh_hosts(rng, country), host),
+        country=country,
+        currency=currency,
+        minor=minor_units(rng, usual(rng, population, card, merchant), currency),
+        failed=rng.random(count) < population.cards.unreliable[card],
+        pattern=np.zeros(count, np.int64),
+    )
+
+
+def _visits(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> tuple[Whole, Whole]:
+    """Cards and times [count]: shopping tours of one payment or a few, minutes apart."""
+    tours = rng.geometric(1.0 - _ONE_MORE, size=count)
+    # each tour has at least one payment, so `count` tours are enough; keep those that fill `count`
+    ends = np.cumsum(tours)
+    tours = tours[: int(np.searchsorted(ends, count)) + 1]
+    card = rng.choice(len(population.cards.rate), len(tours), p=shares(population.cards.rate))
+    day = clock.draw_days(rng, len(tours))
+    local = clock.draw_hours(rng, day) + population.cards.shift[card]
+    start = clock.utc(day, local, population.home(card))
+    tour = np.repeat(np.arange(len(tours)), tours)[:count]
+    first = (np.cumsum(tours) - tours)[tour]
+    waited = np.cumsum(rng.exponential(_BETWEEN, count) + 20 * SECOND)
+    time = start[tour] + (waited - waited[first]).astype(np.int64)
+    return card[tour], np.minimum(time, clock.span - 1)
+
+
+def _merchants(rng: np.random.Generator, population: Population, card: Whole, country: Whole, away: Flags) -> Whole:
+    favourite = population.cards.favourites[card, rng.choice(FAVOURITES, len(card), p=_FAVOURITE_SHARES)]
+    somewhere = rng.choice(len(COUNTRIES), len(card), p=COUNTRY_SHARES)
+    foreign = rng.random(len(card)) < _FOREIGN_SHOP
+    other = population.merchants.draw(rng, np.where(foreign, somewhere, country))
+    # a traveller still pays favourites at home now and then, through the network
+    loyal = rng.random(len(card)) < np.where(away, 0.15, _FAVOURITE)
+    return np.where(loyal, favourite, other)
+
+
+def _hosts(
+    rng: np.random.Generator, population: Population, clock: Clock, card: Whole, time: Whole, country: Whole
+) -> Whole:
+    accounts = population.accounts
+    account = population.cards.account[card]
+    which = rng.random(len(card))
+    home, mobile, second = (which < edge for edge in _HOST_SHARES)
+    host = np.where(second, accounts.second_host[account], fresh_hosts(rng, country))
+    host = np.where(mobile, population.gateways.draw(rng, country), host)
+    host = np.where(home, accounts.home_host[account], host)
+    at_work = _office_hours(clock, time, country) & (accounts.office_host[account] >= 0)
+    at_work &= rng.random(len(card)) < _AT_OFFICE
+    return np.where(at_work, accounts.office_host[account], host)
+
+
+def _office_hours(clock: Clock, time: Whole, country: Whole) -> Flags:
+    local = clock.local(time, country)
+    hour = (local % DAY) // HOUR
+    working_day = (clock.start.weekday() + local // DAY) % 7 < 5
+    flags: Flags = working_day & (hour >= 8) & (hour < 17)
+    return flags

@@ -1,0 +1,41 @@
+"""What a payment costs: log-normal prices, in the currency of the shop or of the payer, with their endings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from shroff.simulate.population import Population
+from shroff.simulate.reference import CATEGORIES, EXPONENTS, HOME_CURRENCY, PER_EURO, Real, Whole
+
+_CHARM: Final = 0.3
+_WHOLE: Final = 0.25
+
+
+def currencies(population: Population, card: Whole, merchant: Whole) -> Whole:
+    """Currency [n] of payments by `card` at `merchant`: the shop's, or the payer's where the shop offers it."""
+    shops = HOME_CURRENCY[population.merchants.country[merchant]]
+    payers = HOME_CURRENCY[population.home(card)]
+    return np.where(population.merchants.multi_currency[merchant], payers, shops)
+
+
+def usual(rng: np.random.Generator, population: Population, card: Whole, merchant: Whole) -> Real:
+    """Prices [n] in euro that these cards usually pay at these merchants."""
+    merchants = population.merchants
+    spread = np.array([category.spread for category in CATEGORIES])[merchants.category[merchant]]
+    level = merchants.level[merchant] * population.cards.level[card]
+    prices: Real = level * np.exp(spread * rng.standard_normal(len(card)))
+    return prices
+
+
+def minor_units(rng: np.random.Generator, euros: Real, currency: Whole) -> Whole:
+    """Prices [n] in minor units of `currency`, at least one, some ending in .99 and some whole."""
+    units = 10 ** EXPONENTS[currency]
+    minor = np.maximum(np.rint(euros * PER_EURO[currency] * units), 1.0).astype(np.int64)
+    # where money has no decimals, prices end in round tens instead
+    step = np.where(units == 1, 10, units)
+    whole = np.maximum(minor // step, 1) * step
+    ending = rng.random(len(minor))
+    charm = whole - np.maximum(units // 100, 1)
+    return np.where(ending < _CHARM, charm, np.where(ending < _CHARM + _WHOLE, whole, minor))

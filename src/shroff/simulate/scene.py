@@ -1,0 +1,124 @@
+"""What every crime needs: victims, hideouts, campaigns of payments, and the finished draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from shroff.simulate.clock import SECOND, Clock
+from shroff.simulate.draft import PATTERNS, Draft
+from shroff.simulate.population import Population, fresh_hosts
+from shroff.simulate.prices import currencies, minor_units
+from shroff.simulate.reference import COUNTRIES, Flags, Real, Whole, shares
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where the crimes happen: the random numbers to draw from, the people, and the simulated days."""
+
+    rng: np.random.Generator
+    population: Population
+    clock: Clock
+
+    @cached_property
+    def spenders(self) -> Real:
+        """How likely each card [c] is to be copied: its owner uses it, the more the likelier."""
+        return shares(np.sqrt(self.population.cards.rate))
+
+    def victims(self, size: int) -> Whole:
+        """Cards [size] in use, each once while there are enough."""
+        replaced = bool(size > np.count_nonzero(self.spenders))
+        cards: Whole = self.rng.choice(len(self.spenders), size, p=self.spenders, replace=replaced)
+        return cards
+
+    def starts(self, length: Real) -> Real:
+        """Start times [n] of campaigns so that each ends, after `length` [n], within the simulated days.
+
+        They are spread evenly, so that a short log has each pattern early and late.
+        """
+        return self.spread(len(length)) * np.maximum(self.clock.span - 1.0 - length, 0.0)
+
+    def spread(self, size: int) -> Real:
+        """Numbers [size] from 0 to 1 in random order, one in each `size`-th of that range."""
+        numbers: Real = (self.rng.permutation(size) + self.rng.random(size)) / max(size, 1)
+        return numbers
+
+    def elsewhere(self, home: Whole, foreign: float) -> Whole:
+        """Countries [n]: with probability `foreign` another than `home` [n]."""
+        moved = self.rng.random(len(home)) < foreign
+        return np.where(moved, (home + self.rng.integers(1, len(COUNTRIES), size=len(home))) % len(COUNTRIES), home)
+
+    def hideouts(self, country: Whole) -> Whole:
+        """Hosts [n] that criminals pay from in each of the countries [n]."""
+        mobile = self.population.gateways.draw(self.rng, country)
+        return np.where(self.rng.random(len(country)) < 0.1, mobile, fresh_hosts(self.rng, country))
+
+
+@dataclass(frozen=True)
+class Campaigns:
+    """Payments [n] in campaigns [k]: the campaign of each, its turn in it (0 first), and the campaigns' sizes."""
+
+    campaign: Whole
+    turn: Whole
+    sizes: Whole
+
+    def waits(self, rng: np.random.Generator, between: Real) -> Real:
+        """Milliseconds [n] since the campaign's first payment; payments come about `between` [k] apart."""
+        gaps = rng.gamma(2.0, 0.5, len(self.campaign)) * between[self.campaign] + SECOND
+        waited = np.cumsum(gaps)
+        first = np.cumsum(self.sizes) - self.sizes
+        since: Real = waited - waited[first][self.campaign]
+        return since
+
+
+def plan(rng: np.random.Generator, count: int, low: int, high: int) -> Campaigns:
+    """Campaigns of `low` to `high` payments each, `count` in all (the last may be smaller).
+
+    >>> campaigns = plan(np.random.default_rng(0), 20, 6, 10)
+    >>> int(campaigns.sizes.sum()), len(campaigns.turn)
+    (20, 20)
+    """
+    sizes = rng.integers(low, high + 1, size=count // low + 1)
+    ends = np.minimum(np.cumsum(sizes), count)
+    sizes = np.diff(ends, prepend=0)
+    sizes = sizes[sizes > 0]
+    campaign = np.repeat(np.arange(len(sizes)), sizes)
+    return Campaigns(campaign, np.arange(count) - (np.cumsum(sizes) - sizes)[campaign], sizes)
+
+
+def draft(
+    scene: Scene,
+    pattern: str,
+    *,
+    time: Real,
+    card: Whole,
+    merchant: Whole,
+    host: Whole,
+    country: Whole,
+    amount: Real | Callable[[Whole], Whole],
+    failing: float | Real,
+) -> Draft:
+    """Fraudulent payments [n]; `amount` is in euro [n], or a function from currency to minor units [n].
+
+    The account and the contact are the card's own.
+    """
+    account = scene.population.cards.account[card]
+    currency = currencies(scene.population, card, merchant)
+    minor = amount(currency) if callable(amount) else minor_units(scene.rng, amount, currency)
+    failed: Flags = scene.rng.random(len(card)) < failing
+    return Draft(
+        time=np.clip(time, 0, scene.clock.span - 1).astype(np.int64),
+        card=card,
+        account=account,
+        contact=account,
+        merchant=merchant,
+        host=host,
+        country=country,
+        currency=currency,
+        minor=minor,
+        failed=failed,
+        pattern=np.full(len(card), 1 + PATTERNS.index(pattern)),
+    )

@@ -1,0 +1,43 @@
+"""Whether requests are traced, by the standard variables of OpenTelemetry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from shroff.errors import ConfigurationError
+from shroff.telemetry.tracing import Passing, Tracer
+
+_HTTP: Final = "http/protobuf"
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_log = logging.getLogger(__name__)
+
+
+def tracer(environment: Mapping[str, str]) -> Tracer:
+    """What gives requests their traces, by the `OTEL_…` variables that are set.
+
+    Raises:
+        ConfigurationError: they ask for what is not there: another exporter, or another protocol than HTTP.
+    """
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    wanted = exporter or any(environment.get(name) for name in _ENDPOINTS)
+    if not wanted or exporter == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return Passing()
+    protocol = environment.get(_PROTOCOLS[0]) or environment.get(_PROTOCOLS[1]) or _HTTP
+    if exporter not in ("", "otlp") or protocol != _HTTP:
+        raise ConfigurationError(
+            f"traces are sent by OTLP over HTTP: set OTEL_TRACES_EXPORTER to `otlp` or `none`, and {_PROTOCOLS[1]} "
+            f"to `{_HTTP}`."
+        )
+    try:
+        from shroff.telemetry.spans import recorder
+    except ModuleNotFoundError:
+        # payments are decided all the same
+        _log.warning(
+            "traces are not recorded: pip install 'shroff[telemetry]', or unset the variables `OTEL_…`.",
+            extra={"event": "traces_off"},
+        )
+        return Passing()
+    return recorder(named=bool(environment.get("OTEL_TRACES_SAMPLER")))

@@ -1,0 +1,101 @@
+"""The log of the service on standard error: readable text, or one JSON object a line.
+
+No line holds a payload or a token. Our own sentences name columns and kinds, never values. What others log may hold
+anything, so of that only the fixed part is written: no arguments, and of an exception its type and where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, Literal
+
+import msgspec
+
+from shroff.telemetry.meter import Meter
+from shroff.telemetry.tracing import CURRENT
+
+Style = Literal["text", "json"]
+
+_OURS: Final = "shroff"
+_log = logging.getLogger(__name__)
+
+
+def write_log(style: Style) -> None:
+    """Write the log of this process to standard error, from now on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines() if style == "json" else _Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(_OURS).setLevel(logging.INFO)
+
+
+def say_listening(url: str) -> None:
+    """The service accepts connections here."""
+    _log.info("listens on %s; ready when %s/health/ready says so.", url, url, extra={"event": "listening"})
+
+
+def say_consuming(sentence: str) -> None:
+    """The consumer is about to read."""
+    _log.info("%s", sentence, extra={"event": "consuming"})
+
+
+def lost(meter: Meter, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The event loop's exception handler: its own would write what a callback was called with."""
+    meter.failures["unexpected"] += 1
+    error = context.get("exception")
+    kind = type(error).__name__ if isinstance(error, BaseException) else "error"
+    where = _where(error.__traceback__) if isinstance(error, BaseException) else ""
+    _log.error("unexpected %s outside any request\n%s", kind, where, extra={"event": "unexpected"})
+
+
+class _Lines(logging.Formatter):
+    """One JSON object a line: time, level, event, trace id (null outside a traced request), message, what else."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        trace = CURRENT.get()
+        line = {
+            "time": _time(record).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": _event(record),
+            "trace_id": None if trace is None else trace.id,
+            "message": _message(record),
+            **getattr(record, "fields", {}),
+        }
+        return msgspec.json.encode(line).decode()
+
+
+class _Text(logging.Formatter):
+    """Time, level and sentence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        trace = CURRENT.get()
+        of = "" if trace is None else f" [trace {trace.id}]"
+        return f"{_time(record):%Y-%m-%d %H:%M:%S.%f} {record.levelname.lower()}: {_message(record)}{of}"
+
+
+def _time(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _event(record: logging.LogRecord) -> str:
+    return str(getattr(record, "event", record.name))
+
+
+def _message(record: logging.LogRecord) -> str:
+    if record.name.split(".")[0] == _OURS:
+        said = record.getMessage()
+    else:
+        # of asyncio also the lines after the first hold values
+        said = str(record.msg).partition("\n")[0] if isinstance(record.msg, str) else type(record.msg).__name__
+    error = record.exc_info[1] if record.exc_info else None
+    return said if error is None else f"{said}: {type(error).__name__}\n{_where(error.__traceback__)}"
+
+
+def _where(trace: TracebackType | None) -> str:
+    return "".join(f"{frame.filename}:{frame.lineno} in {frame.name}\n" for frame in traceback.extract_tb(trace))

@@ -1,0 +1,134 @@
+"""The figures of the scoring path, kept as it runs; all of it belongs to the event loop.
+
+Times are nanoseconds of `time.perf_counter_ns`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Final, Literal, NamedTuple, get_args
+
+from shroff.decide import Action
+from shroff.telemetry.histogram import Histogram
+from shroff.telemetry.tracing import Trace
+
+Stage = Literal["parse", "wait", "features", "score", "decide", "ledger", "whole"]
+"""What a payment goes through.
+
+`parse` reads it and looks whether it is known; `wait` is for its turn; `features`, `score` and `decide` (policy,
+reasons, the record) are spent together with all payments of that turn, each of which waits for all of them;
+`ledger` ends with the answer; `whole` is all of it.
+"""
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+
+_MS: Final = 1_000_000
+SECONDS: Final = tuple(
+    int(ms * _MS) for ms in (0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1_000, 2_000, 5_000)
+)
+"""Bounds of everything that takes time, in nanoseconds: from half a millisecond up."""
+_PROBABILITIES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+
+class Decided(NamedTuple):
+    """How a payment was decided: by which version of a model, and whether without its score."""
+
+    version: str
+    action: Action
+    degraded: bool
+
+
+class Turn(NamedTuple):
+    """When payments that were decided together began their features, had them, their scores, their decisions."""
+
+    began: int
+    observed: int
+    scored: int
+    decided: int
+    payments: int
+
+
+class Journey:
+    """One payment's way through the service.
+
+    `trace` is what its request is part of, if anything.
+    """
+
+    __slots__ = ("decided", "parsed", "probability", "started", "trace", "turn")
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        self.trace = trace
+        self.started = self.parsed = perf_counter_ns()
+        self.turn: Turn | None = None
+        self.decided: Decided | None = None
+        self.probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Keys and payments that await a result or label in the state, payments in flight, entries that wait for disk.
+
+    Also entries in the spool and its bytes, while the ledger's database is away.
+    """
+
+    keys: int
+    pending: int
+    in_flight: int
+    queued: int
+    spooled: int
+    spool_bytes: int
+
+
+class Meter:
+    """Counts what becomes of requests and payments since the start of the process.
+
+    `requests` are counted by route and HTTP status (0: the client left first), `decisions` once they are durable,
+    `repeated` are payments that were answered with what was decided before, `labels` recorded ones by their source and
+    what they say.
+    """
+
+    def __init__(self) -> None:
+        self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self.decisions: defaultdict[Decided, int] = defaultdict(int)
+        self.probabilities: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(_PROBABILITIES))
+        self.failures: defaultdict[str, int] = defaultdict(int)
+        self.repeated = 0
+        self.labels: defaultdict[tuple[str, bool], int] = defaultdict(int)
+        self.stages: dict[Stage, Histogram] = {stage: Histogram(SECONDS) for stage in STAGES}
+        self._parse, self._wait, self._ledger, self._whole = (
+            self.stages[stage].add for stage in ("parse", "wait", "ledger", "whole")
+        )
+
+    def parsed(self, journey: Journey) -> None:
+        """A payment was read, and is new."""
+        journey.parsed = now = perf_counter_ns()
+        self._parse(now - journey.started)
+
+    def took(self, turn: Turn) -> None:
+        """Payments were decided together, and handed to the ledger."""
+        self.stages["features"].add_all(turn.observed - turn.began, turn.payments)
+        self.stages["score"].add_all(turn.scored - turn.observed, turn.payments)
+        self.stages["decide"].add_all(turn.decided - turn.scored, turn.payments)
+
+    def settled(self, journey: Journey) -> None:
+        """A decision is durable."""
+        now = perf_counter_ns()
+        turn, decided = journey.turn, journey.decided
+        if turn is None or decided is None:
+            return
+        self._wait(turn.began - journey.parsed)
+        self._ledger(now - turn.decided)
+        self._whole(now - journey.started)
+        self.decisions[decided] += 1
+        if journey.probability is not None:
+            self.probabilities[decided.version].add(journey.probability)
+        if journey.trace is not None:
+            journey.trace.stages(
+                parse=(journey.started, journey.parsed),
+                wait=(journey.parsed, turn.began),
+                features=(turn.began, turn.observed),
+                score=(turn.observed, turn.scored),
+                decide=(turn.scored, turn.decided),
+                ledger=(turn.decided, now),
+            )

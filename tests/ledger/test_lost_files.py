@@ -1,0 +1,157 @@
+"""What a ledger in SQLite does when its files are removed or replaced while it is in use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from sqlalchemy import Connection
+
+from patience import PATIENCE, until
+from shroff.errors import LedgerUnavailable
+from shroff.ledger import Entry, Ledger, Outcome, writer
+from shroff.ledger.statements import commit
+
+MakeEntry = Callable[..., Entry]
+Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
+
+
+def log_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
+
+
+def remove_log(file: Path) -> None:
+    log_of(file).unlink()
+
+
+def replace_log(file: Path) -> None:
+    copy = file.with_name("copy-wal")
+    shutil.copy(log_of(file), copy)
+    copy.rename(log_of(file))
+
+
+def remove_database(file: Path) -> None:
+    file.unlink()
+
+
+def replace_database(file: Path) -> None:
+    copy = file.with_name("copy.db")
+    shutil.copy(file, copy)
+    copy.rename(file)
+
+
+def remove_all(file: Path) -> None:
+    for path in (file, log_of(file)):
+        path.unlink()
+
+
+def answered_under_load(ledger: Ledger, entry: MakeEntry, fault: Callable[[], None]) -> list[int]:
+    """The numbers of the entries that were answered as durable while a fault came in between, until all are refused."""
+    answered: list[int] = []
+    refused: list[str] = []
+
+    def load() -> None:
+        number = 0
+        while not refused:
+            number += 1
+            try:
+                ledger.write_now(entry(number))
+            except LedgerUnavailable as error:
+                refused.append(str(error))
+            else:
+                answered.append(number)
+
+    thread = Thread(target=load)
+    thread.start()
+    until(lambda: len(answered) >= 100)
+    fault()
+    thread.join(PATIENCE)
+    assert refused, "it went on as if nothing had happened"
+    return answered
+
+
+@pytest.mark.parametrize("fault", [remove_log, replace_log])
+def test_a_lost_log_is_noticed_and_nothing_that_was_answered_is_lost(
+    file: Path, tmp_path: Path, entry: MakeEntry, fault: Callable[[Path], None]
+) -> None:
+    with Ledger(f"sqlite:///{file}") as ledger:
+        answered = answered_under_load(ledger, entry, lambda: fault(file))
+        told = ledger.failure
+        assert told is not None
+        assert "write-ahead log" in told
+        assert "restart the service" in told
+        # from then on, however often it is tried; the log alone would not be the one that was lost
+        for number in (100_001, 100_002):
+            with pytest.raises(LedgerUnavailable, match=r"write-ahead log|being undone"):
+                ledger.write_now(entry(number))
+        # as the files are when the process is killed now
+        (tmp_path / "killed").mkdir()
+        shutil.copy(file, tmp_path / "killed" / "ledger.db")
+    left = Ledger(f"sqlite:///{tmp_path}/killed/ledger.db")
+    assert {stored.time for stored in left.entries()} >= set(answered)
+    with ledger:
+        ledger.write_now(entry(200_000))
+    assert {stored.time for stored in ledger.entries()} >= {*answered, 200_000}
+    assert ledger.verify().seq >= len(answered)
+
+
+@pytest.mark.parametrize("fault", [remove_database, replace_database, remove_all])
+def test_a_lost_database_is_noticed(file: Path, entry: MakeEntry, fault: Callable[[Path], None]) -> None:
+    with Ledger(f"sqlite:///{file}") as ledger:
+        answered_under_load(ledger, entry, lambda: fault(file))
+        for number in (100_001, 100_002):
+            with pytest.raises(LedgerUnavailable, match=r"moved or replaced|being undone"):
+                ledger.write_now(entry(number))
+        assert "moved or replaced" in str(ledger.failure)
+
+
+@pytest.mark.parametrize("fault", [remove_log, replace_log, remove_database, replace_database, remove_all])
+def test_it_is_noticed_where_nothing_is_written(
+    file: Path, entry: MakeEntry, written: Write, fault: Callable[[Path], None]
+) -> None:
+    with Ledger(f"sqlite:///{file}") as ledger:
+        written(ledger, [entry(0)])
+        assert ledger.failure is None
+        fault(file)
+        until(lambda: ledger.failure is not None)
+
+
+@pytest.mark.parametrize("fault", [remove_log, replace_log, remove_database, replace_database, remove_all])
+def test_nothing_is_answered_whose_file_went_during_its_commit(
+    file: Path, entry: MakeEntry, written: Write, fault: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def last(connection: Connection) -> None:
+        commit(connection)
+        fault(file)
+
+    with Ledger(f"sqlite:///{file}") as ledger:
+        written(ledger, [entry(0)])
+        monkeypatch.setattr(writer, "commit", last)
+        assert [type(outcome) for outcome in written(ledger, [entry(1)])] == [LedgerUnavailable]
+
+
+def test_a_file_that_is_put_back_after_a_commit_brings_what_was_refused(
+    file: Path, entry: MakeEntry, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, told = file.with_name("away.db"), list[Outcome]()
+
+    def last(connection: Connection) -> None:
+        commit(connection)
+        monkeypatch.setattr(writer, "commit", commit)
+        file.rename(away)
+
+    with Ledger(f"sqlite:///{file}") as ledger:
+        written(ledger, [entry(0)])
+        monkeypatch.setattr(writer, "commit", last)
+        ledger.append(entry(1), told.append)
+        until(lambda: told)
+        away.rename(file)
+        until(lambda: len(told) == 2)
+        assert [type(outcome) for outcome in told] == [LedgerUnavailable, type(None)]
+        until(lambda: ledger.failure is None)
+        assert written(ledger, [entry(2)]) == [None]
+    assert [stored.time for stored in ledger.entries()] == [0, 1, 2]
+    assert ledger.verify().seq == 3
