@@ -219,7 +219,7 @@ def test_more_than_can_be_owed_is_read_from_the_ledger(lasting: World, monkeypat
 
 def test_much_that_is_owed_is_paid_in_parts(lasting: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "_AT_ONCE", 4)
-    monkeypatch.setattr(backlog, "_TOGETHER", 3)
+    monkeypatch.setattr(backlog, "_BATCH_PAYMENTS", 3)
     one = lasting.join()
     lasting.stop()
     for number in range(13):

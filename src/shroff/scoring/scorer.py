@@ -31,7 +31,7 @@ from shroff.state import LocalState, Mark, State, States
 from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Figures
 
-_TOGETHER: Final = 10_000_000
+_SWITCHOVER_TIMEOUT_US: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
 _UNSCORED: Final = 20
 """Payments in a row without a score that are no chance."""
@@ -267,7 +267,7 @@ class Scorer(Intake):
             self._state.beat()
 
     def leave(self) -> None:
-        """Let nobody who shares the state wait for this process, which decides no more; `close` it then."""
+        """Leave the shared state, so that other processes stop waiting for this one; `close` it then."""
         if self._missing is None:
             self._state.leave()
 
@@ -322,7 +322,7 @@ class Scorer(Intake):
         """Decide by a state that is filled beside the one in use."""
         mark = await asyncio.to_thread(self._states.prepare, bundle, state)
         last = await asyncio.to_thread(self._states.catch_up, state, mark.seq)
-        patience = self._clock() + _TOGETHER
+        patience = self._clock() + _SWITCHOVER_TIMEOUT_US
         while not state.assembled(self._state) and self._clock() < patience:
             last = await asyncio.to_thread(self._states.catch_up, state, last)
             await self._look_again()

@@ -31,7 +31,7 @@ from shroff.state import News, State
 from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Decided, Meter, Turn
 
-_TOGETHER: Final = 64
+MAX_BATCH_PAYMENTS: Final = 64
 """Payments decided in one stretch: more would keep the event loop from everything else."""
 
 
@@ -80,7 +80,7 @@ class Sequencer:
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
-        """Let nothing be decided or recorded, and everything be settled that was; what comes meanwhile waits."""
+        """Stop deciding and recording, drain what is in flight, and hold new arrivals until the end."""
         self._holding += 1
         try:
             while self._unsettled:
@@ -113,13 +113,13 @@ class Sequencer:
         if self._holding:
             return
         waiting = len(self._payments)
-        if self._looked < waiting < _TOGETHER:
+        if self._looked < waiting < MAX_BATCH_PAYMENTS:
             # while more are coming: what is decided together also shares one commit, which costs as much as many
             self._looked = waiting
             self._schedule()
             return
         self._looked = 0
-        batch, self._payments = self._payments[:_TOGETHER], self._payments[_TOGETHER:]
+        batch, self._payments = self._payments[:MAX_BATCH_PAYMENTS], self._payments[MAX_BATCH_PAYMENTS:]
         events, self._events = self._events, []
         if batch:
             self._decide(batch)
@@ -203,7 +203,7 @@ class Sequencer:
         return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
 
     def _settle(self, pending: PendingPayment, error: Outcome) -> None:
-        """The ledger has spoken on one payment; it speaks in the order of its records."""
+        """Handle the ledger's outcome for one payment; outcomes come in the order of the records."""
         if pending.refused:
             # it was in the ledger all the same
             self._state.recount(pending.payment)

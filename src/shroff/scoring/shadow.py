@@ -24,7 +24,7 @@ _WAITING: Final = 10_000
 """Payments that wait for the shadow at most: it must not take memory from the model that decides."""
 _REMEMBERED: Final = 100_000
 """Payments whose two decisions are kept until a label comes."""
-_TOGETHER: Final = 64
+_BATCH_PAYMENTS: Final = 64
 
 
 class Judged(msgspec.Struct):
@@ -124,7 +124,7 @@ class Shadow:
 
     async def _catch_up(self) -> None:
         while self._waiting:
-            several = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+            several = [self._waiting.popleft() for _ in range(min(_BATCH_PAYMENTS, len(self._waiting)))]
             # in a thread: ONNX Runtime lets the event loop run meanwhile
             own = await asyncio.to_thread(self.decider.assess, [values for _, values, _ in several], explain=False)
             for (payment_id, _, decided), candidate in zip(several, own, strict=True):

@@ -39,7 +39,7 @@ SILENCE: Final = 20.0
 _LOOK: Final = 0.5
 """Seconds between two looks whether a batch is to end."""
 _UNIT: Final = 4_096
-_TOGETHER: Final = 64
+_SLICE_PAYMENTS: Final = 64
 _BLANK: Final = 256
 """Blank lines skipped in one stretch."""
 _EMPTY: Final = Refused(problem.TOO_LARGE, f"expected payments, got more than {LIMIT:,} blank lines.")
@@ -126,7 +126,7 @@ class _Batch:
         open_ = True
         while open_:
             items = [await self._waiting.get()]
-            while len(items) < _TOGETHER and not self._waiting.empty():
+            while len(items) < _SLICE_PAYMENTS and not self._waiting.empty():
                 items.append(self._waiting.get_nowait())
             lines = [item for item in items if item is not None]
             open_ = len(lines) == len(items)
@@ -154,7 +154,7 @@ class _Batch:
             else:
                 self._put(units, self._decide(line, self._number))
             self._payments += 1
-            if self._payments % _TOGETHER == 0:
+            if self._payments % _SLICE_PAYMENTS == 0:
                 # these begin at once, and more would keep the event loop from everything else
                 await asyncio.sleep(0)
             if self._surplus >= REFUSED:

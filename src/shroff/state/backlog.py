@@ -22,7 +22,7 @@ _TOLD: Final = 10_000
 """What is remembered of what was told: as much as waits for the ledger at most."""
 _AT_ONCE: Final = 200
 """How much is paid before new payments have their turn."""
-_TOGETHER: Final = 100
+_BATCH_PAYMENTS: Final = 100
 """Payments told in one round trip."""
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Debts:
 
     def _pay_some(self) -> int:
         """Tell the state what it is owed first; how much that was."""
-        first = takewhile(lambda owed: owed.payment is not None, islice(self._owed, _TOGETHER))
+        first = takewhile(lambda owed: owed.payment is not None, islice(self._owed, _BATCH_PAYMENTS))
         payments = [owed.payment for owed in first if owed.payment is not None]
         if payments:
             self._engine.observe_all(payments)

@@ -30,7 +30,7 @@ _DISORDER: Final = 60_000_000
 
 _PATIENCE: Final = 0.2
 """Seconds between two looks at a state that another process fills."""
-_TOGETHER: Final = 100
+_BATCH_PAYMENTS: Final = 100
 """Payments that an engine sees in one go: with Redis in one round trip."""
 _HOLD: Final = 10_000
 """Records after which a claim is renewed."""
@@ -148,7 +148,7 @@ def replay(
                 oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
             if entry.time >= since:
                 together.append(_payment(entry, engine.plan.schema, currency))
-        if together and (len(together) == _TOGETHER or entry.kind != "payment"):
+        if together and (len(together) == _BATCH_PAYMENTS or entry.kind != "payment"):
             _observe(engine, together)
             together = []
         if entry.kind == "result" or entry.kind == "label":

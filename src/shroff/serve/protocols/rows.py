@@ -30,7 +30,7 @@ from shroff.serve.turns import Turns
 Cell = str | float | int | bool | None
 Cells = Mapping[str, Cell]
 
-_TOGETHER: Final = 64
+_SLICE_ROWS: Final = 64
 """Rows decided or scored in one stretch: more would keep the event loop from everything else."""
 _COPY: Final = re.compile(r"(.+) \([0-9]+\)")
 
@@ -146,8 +146,8 @@ async def rate(decider: Decider, matrix: Matrix) -> list[Rating]:
         Unavailable: the model cannot score.
     """
     ratings: list[Rating] = []
-    for start in range(0, len(matrix), _TOGETHER):
-        ratings += decider.rate(matrix[start : start + _TOGETHER])
+    for start in range(0, len(matrix), _SLICE_ROWS):
+        ratings += decider.rate(matrix[start : start + _SLICE_ROWS])
         await asyncio.sleep(0)
     return ratings
 
@@ -159,8 +159,8 @@ async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int
             payments.append(scorer.reader.parse(encode(_payment(scorer, row)), arrived=0))
         await turns.next()
     answers: list[bytes | BaseException] = []
-    for start in range(0, len(payments), _TOGETHER):
-        together = map(scorer.judge, payments[start : start + _TOGETHER])
+    for start in range(0, len(payments), _SLICE_ROWS):
+        together = map(scorer.judge, payments[start : start + _SLICE_ROWS])
         answers += await asyncio.gather(*together, return_exceptions=True)
     outcomes = {}
     for (number, _), answer in zip(rows, answers, strict=True):

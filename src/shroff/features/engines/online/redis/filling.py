@@ -25,7 +25,7 @@ from shroff.features.engines.online.redis.engine import RedisEngine
 from shroff.features.engines.online.redis.link import Command
 from shroff.features.engines.online.redis.log import PREFIX, pack_value
 
-_TOGETHER: Final = 500
+_BATCH_KEYS: Final = 500
 """Keys written in one round trip."""
 
 
@@ -62,7 +62,7 @@ class Filling:
             raise ValueError("expected an engine of the state's own definitions and lateness, got another.")
         self._newest = max(self._newest, source.newest)
         commands = self._commands(source)
-        while batch := list(islice(commands, _TOGETHER)):
+        while batch := list(islice(commands, _BATCH_KEYS)):
             self._write(batch)
 
     def hold(self) -> None:
