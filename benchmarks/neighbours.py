@@ -6,6 +6,7 @@
 A neighbour asks `/health/live` without a pause on a connection of its own; the stall is the longest that it waited for
 an answer. Memory is by how much the resident size of the service rose to its highest. Both are the best of several
 tries, because whatever else the machine does counts as well; the first line is a neighbour with nobody beside it.
+Exit code 1 where a case costs more than 50 ms or 16 MiB.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from shroff.package import save
 _IDLE: Final = 0.5
 """Seconds for which a neighbour with nobody beside it asks."""
 _PATIENCE: Final = 120.0
+MAX_STALL_SECONDS: Final = 0.05
+MAX_MIB: Final = 16.0
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,7 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=5)
     options = parser.parse_args()
     table = Table("input", "body KiB", "answered", "answer ms", "stall ms", "MiB")
+    costly = 0
     with TemporaryDirectory(prefix="shroff-neighbours-") as folder, asked(Path(folder)) as (service, token):
         table.add_row("nobody", "", "", "", f"{1e3 * idle(service):.0f}", "")
         for case in CASES:
@@ -173,9 +177,10 @@ def main() -> int:
                 cost = best(service, token, case, tries=options.tries, enough=lambda _: False)
                 size = f"{len(case.body()) / 1024:,.0f}"
                 told = [f"{1e3 * cost.took:,.0f}", f"{1e3 * cost.stall:,.0f}", f"{cost.mib:.1f}"]
+                costly += cost.stall > MAX_STALL_SECONDS or cost.mib > MAX_MIB
                 table.add_row(case.name, size, str(cost.status), *told)
     Console().print(table)
-    return 0
+    return int(costly > 0)
 
 
 if __name__ == "__main__":
