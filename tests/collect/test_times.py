@@ -298,7 +298,7 @@ def test_numbers_with_fractions_are_read_alike(number: float, unit: Epoch) -> No
         (10**400, "a larger number"),
         (-(10**400), "a negative number"),
         (float("nan"), "none"),
-        ("[" * 100_000, "a text of more than 200 characters"),
+        ("[" * 100_000, "a text of more than 1,000 characters"),
     ],
 )
 def test_what_is_no_time_is_told_by_its_kind(value: object, kind: str) -> None:
