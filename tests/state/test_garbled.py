@@ -178,7 +178,7 @@ SPOILING = st.one_of(
 )
 
 
-@settings(max_examples=40, phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=25, phases=[Phase.reuse, Phase.generate])
 @given(data=st.data())
 def test_whatever_a_key_holds_features_are_right_or_none(redis_server: str, data: st.DataObject) -> None:
     world = World(redis_server)
