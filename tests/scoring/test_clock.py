@@ -26,7 +26,7 @@ from shroff.package import Bundle
 from shroff.scoring import health
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.start import stored_start
-from shroff.serve.background import Upkeep
+from shroff.serve.background import Background
 from shroff.serve.metrics import Metrics
 
 Pay = Callable[..., dict[str, Any]]
@@ -235,7 +235,7 @@ def test_a_running_service_fills_its_state_anew_by_itself(bundle: Bundle, pay: P
         clock.off = 0
         assert (await decide(scorer, pay()))["degraded"]
         metrics = Metrics(scorer, gate=None, follower=None)
-        watching = asyncio.create_task(Upkeep(scorer, metrics, gate=None, follower=None).watch())
+        watching = asyncio.create_task(Background(scorer, metrics, gate=None, follower=None).watch())
         while scorer.degraded is not None:
             await asyncio.sleep(0.01)
         watching.cancel()

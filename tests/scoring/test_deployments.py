@@ -27,7 +27,7 @@ from shroff.detect.preparation import Numeric
 from shroff.errors import BundleError, LedgerAway
 from shroff.ledger import Ledger
 from shroff.package import Bundle, save
-from shroff.scoring.deployments import Follower
+from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.shadow import Comparison
 
@@ -167,7 +167,7 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     first = models.publish(bundle_folder)
     scorer = Scorer(models.production(), Ledger(ledger_url), key=KEY)
     scorer.start()
-    follower = Follower(models, scorer)
+    follower = Deployments(models, scorer)
 
     def look() -> tuple[str, bool]:
         asyncio.run(follower.look())
@@ -197,7 +197,7 @@ def test_a_model_that_may_not_run_is_not_taken_up(scorer: Scorer, tmp_path: Path
     shutil.copytree(tmp_path / "bad", place)  # `publish` would refuse it
     pointers = {"production": before.version, role: bad.version}
     (tmp_path / "models" / "pointers.json").write_bytes(msgspec.json.encode(pointers))
-    follower = Follower(Models(tmp_path / "models"), scorer)
+    follower = Deployments(Models(tmp_path / "models"), scorer)
     asyncio.run(follower.look())
     assert "has a loop" in str(follower.failure)
     assert (scorer.bundle, scorer.shadow, scorer.decider.failure) == (before, None, None)
@@ -208,7 +208,7 @@ def test_a_model_is_taken_when_the_ledger_is_back(
 ) -> None:
     models = Models(tmp_path / "models")
     models.publish(tmp_path / "candidate")
-    follower = Follower(models, scorer)
+    follower = Deployments(models, scorer)
 
     async def away(*_: object) -> None:
         raise LedgerAway("the ledger cannot be read.")

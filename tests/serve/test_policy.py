@@ -32,7 +32,7 @@ from shroff.errors import ConfigurationError
 from shroff.ledger import Ledger
 from shroff.monitor import replay_decision
 from shroff.package import save
-from shroff.scoring.deployments import Follower
+from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from telemetry.scraped import Scrape
 
@@ -64,12 +64,12 @@ def following(models: Models, lists: Lists, ledger_url: str) -> Any:
     bundle, standing = models.in_production()
     scorer = Scorer(bundle, Ledger(ledger_url), key=KEY, standing=standing, lists=LiveLists(lists))
     scorer.start()
-    yield scorer, Follower(models, scorer)
+    yield scorer, Deployments(models, scorer)
     scorer.close()
 
 
 def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
-    following: tuple[Scorer, Follower], models: Models, lists: Lists, pay: Pay, ledger_url: str
+    following: tuple[Scorer, Deployments], models: Models, lists: Lists, pay: Pay, ledger_url: str
 ) -> None:
     scorer, follower = following
 
@@ -112,7 +112,7 @@ def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
 
 
 def test_another_policy_does_not_replay_to_the_same(
-    following: tuple[Scorer, Follower], models: Models, pay: Pay, ledger_url: str
+    following: tuple[Scorer, Deployments], models: Models, pay: Pay, ledger_url: str
 ) -> None:
     scorer, follower = following
     eager = models.publish_policy(EAGER)
@@ -129,7 +129,7 @@ def test_another_policy_does_not_replay_to_the_same(
 
 
 def test_lists_come_and_go_with_the_policy(
-    following: tuple[Scorer, Follower], models: Models, lists: Lists, pay: Pay
+    following: tuple[Scorer, Deployments], models: Models, lists: Lists, pay: Pay
 ) -> None:
     scorer, follower = following
 
@@ -153,7 +153,7 @@ def test_lists_come_and_go_with_the_policy(
 
 
 def test_the_shadow_is_compared_under_the_policy_it_would_have(
-    following: tuple[Scorer, Follower], models: Models, model: bytes, tmp_path: Path
+    following: tuple[Scorer, Deployments], models: Models, model: bytes, tmp_path: Path
 ) -> None:
     scorer, follower = following
     candidate = save(
@@ -171,7 +171,7 @@ def test_the_shadow_is_compared_under_the_policy_it_would_have(
 
 
 def test_a_policy_that_cannot_be_used_changes_nothing(
-    following: tuple[Scorer, Follower], models: Models, caplog: pytest.LogCaptureFixture
+    following: tuple[Scorer, Deployments], models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
     scorer, follower = following
     asyncio.run(follower.look())

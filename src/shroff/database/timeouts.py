@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL that do not wait for ever.
+"""Timeouts for connections to PostgreSQL.
 
-A server that is suspended, or a network that swallows what it is given, keeps a connection open and says nothing; the
-driver then waits as long. Here a thread looks at who waits, and hangs up for whoever has waited too long: the driver
-takes it for a server that is gone.
+A suspended server, or a network that drops packets, keeps a connection open and silent, and the driver waits as long.
+Here a thread watches the connections that wait and closes one that has waited too long; the driver takes that for a
+server that is gone.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from shroff.kafka.messages import Topics
 from shroff.kafka.options import client_options
 from shroff.kafka.page import Page, answered
 from shroff.kafka.stream import Stream
-from shroff.serve.background import Upkeep
+from shroff.serve.background import Background
 from shroff.serve.memory import settle
 from shroff.serve.metrics import Metrics
 from shroff.serve.server import Service, listen, url_of
@@ -102,7 +102,7 @@ def consume(
     )
     gate = service.gate()
     figures = Metrics(scorer, gate=gate, follower=follower, consumer=stream)
-    upkeep = Upkeep(scorer, figures, gate=gate, follower=follower)
+    upkeep = Background(scorer, figures, gate=gate, follower=follower)
     with ExitStack() as stack:
         page, said = _page(shown, Page(scorer, figures, gate), stack)
         stack.callback(scorer.close)
@@ -124,7 +124,7 @@ def _page(shown: Shown | None, page: Page, stack: ExitStack) -> tuple[AbstractAs
 
 
 async def _run(
-    stream: Stream, upkeep: Upkeep, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
+    stream: Stream, upkeep: Background, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
 ) -> None:
     async with page:
         await upkeep.refresh()

@@ -1,6 +1,6 @@
-"""The detour: what becomes of entries while the ledger's database is away, and the way back.
+"""The failover: what becomes of entries while the ledger's database is away, and the way back.
 
-While it is active, the writer's thread puts entries into the spool, and a thread of the detour's own brings them to
+While it is active, the writer's thread puts entries into the spool, and a thread of the failover's own brings them to
 the database as soon as it answers. Only one of the two uses the database at any time. The last entries go there
 under the lock that the writer's thread needs: so everything from the spool is in the ledger before anything newer.
 """
@@ -33,7 +33,7 @@ class Waiting(NamedTuple):
     bytes: int
 
 
-class Detour:
+class Failover:
     """Takes entries while the ledger's database is away.
 
     Args:
@@ -160,7 +160,7 @@ class Detour:
                     _log.warning("the spool cannot be drained yet: %s", told, extra={"event": "spool_waits"})
 
     def _bring_some(self) -> bool:
-        """Bring a group into the ledger; whether that was all, and the detour is over."""
+        """Bring a group into the ledger; whether that was all, and the failover is over."""
         if len(self._entries) - self._drained > self._max_group:
             self._bring(self._entries[self._drained : self._drained + self._max_group])
             self._drained += self._max_group

@@ -1,4 +1,4 @@
-"""What the ledger certainly has not: most look-ups are for events that are new."""
+"""A filter of ids: which events the ledger certainly lacks. Most look-ups are for events that are new."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from shroff.errors import ConfigurationError, LedgerAway
 from shroff.ledger.archive import FIRST, Archive
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
-from shroff.ledger.failover import Detour
+from shroff.ledger.failover import Failover
 from shroff.ledger.failover import Waiting as Spooled
 from shroff.ledger.id_filter import Seen, seen_as
 from shroff.ledger.queue import Done, Outcome, Queue, Waiting
@@ -73,7 +73,7 @@ class Ledger(Archive):
         self._folder = None if self._database.alone or not spool_limit else spool
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
-        self._detour: Detour | None = None
+        self._failover: Failover | None = None
         self.identity = ""
         """A random name, the same for all processes that write this ledger; empty before it is opened."""
 
@@ -102,13 +102,13 @@ class Ledger(Archive):
         except BaseException:
             self._release()
             raise
-        self._writer, self._detour = writer, writer.detour
+        self._writer, self._failover = writer, writer.failover
         try:
             self.identity = identity(self._database)
             if self._database.alone:
                 self._seen = Seen(starmap(seen_as, keys(self._database)))
-            elif self._detour is not None:
-                self._detour.remember(keys(self._database))
+            elif self._failover is not None:
+                self._failover.remember(keys(self._database))
         except BaseException:
             self.close()
             raise
@@ -116,8 +116,8 @@ class Ledger(Archive):
     @property
     def spooled(self) -> Spooled | None:
         """What waits in the spool; None while the database is there."""
-        detour = self._detour
-        return detour.waiting if detour is not None and detour.active else None
+        failover = self._failover
+        return failover.waiting if failover is not None and failover.active else None
 
     @property
     def failure(self) -> str | None:
@@ -220,18 +220,18 @@ class Ledger(Archive):
             LedgerUnavailable: the database does not answer.
             BadPayment: no payment can have this id.
         """
-        detour = self._detour
-        if detour is None:
+        failover = self._failover
+        if failover is None:
             return self._look_up(payment_id, kind)
-        if (spooled := detour.find(payment_id, kind)) is not None:
+        if (spooled := failover.find(payment_id, kind)) is not None:
             return spooled
         try:
-            if detour.active:
+            if failover.active:
                 raise LedgerAway("the ledger's database is away: send it again later.")
             return self._look_up(payment_id, kind)
         except LedgerAway:
             check_id(payment_id)
-            if presume_new and not detour.may_have(payment_id, kind):
+            if presume_new and not failover.may_have(payment_id, kind):
                 return None
             raise
 
@@ -242,10 +242,10 @@ class Ledger(Archive):
             LedgerUnavailable: the database does not answer.
             BadPayment: no payment can have this id.
         """
-        detour = self._detour
-        spooled = [] if detour is None else detour.labels(payment_id)
+        failover = self._failover
+        spooled = [] if failover is None else failover.labels(payment_id)
         try:
-            if detour is not None and detour.active:
+            if failover is not None and failover.active:
                 raise LedgerAway("the ledger's database is away: send it again later.")
             if self._seen is not None and not self._seen.may_have(seen_as(payment_id, "label")):
                 check_id(payment_id)
@@ -253,7 +253,7 @@ class Ledger(Archive):
             return self._finder.labels(payment_id)
         except LedgerAway:
             check_id(payment_id)
-            if detour is not None and (spooled or not detour.may_have(payment_id, "label")):
+            if failover is not None and (spooled or not failover.may_have(payment_id, "label")):
                 return spooled
             raise
 
@@ -274,7 +274,7 @@ class Ledger(Archive):
             LedgerUnavailable: the database does not answer.
             DataError: a record holds a value of the wrong type.
         """
-        if self._detour is not None and self._detour.active:
+        if self._failover is not None and self._failover.active:
             raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
         return entries(self._database, since, after)
 
@@ -296,7 +296,7 @@ class Ledger(Archive):
         self._seen = None
         if self._writer is not None:
             self._writer.stop()
-            self._writer = self._detour = None
+            self._writer = self._failover = None
             self._release()
         self._finder.close()
 

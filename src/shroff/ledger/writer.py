@@ -24,7 +24,7 @@ from shroff.ledger.database import (
     prepare,
     unavailable,
 )
-from shroff.ledger.failover import Detour, Find
+from shroff.ledger.failover import Failover, Find
 from shroff.ledger.queue import Outcome, Queue, Waiting, tell
 from shroff.ledger.record import COLUMNS, Entry, key_of, link
 from shroff.ledger.spool import Spool
@@ -73,7 +73,7 @@ class Writer:
         driver = engine.dialect.loaded_dbapi
         self._error: type[Exception] = driver.Error
         self._integrity: type[Exception] = driver.IntegrityError
-        self.detour = Detour(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
+        self.failover = Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
     def start(self) -> None:
@@ -86,8 +86,8 @@ class Writer:
         try:
             with unavailable("open the ledger"):
                 self._durable = self._commits.end = prepare(self._database, self._connected())
-            if self.detour is not None:
-                self.detour.recover(self._has)
+            if self.failover is not None:
+                self.failover.recover(self._has)
         except BaseException:
             self._disconnect()
             raise
@@ -98,8 +98,8 @@ class Writer:
         """Commit what waits and end the thread."""
         self._queue.close()
         self._thread.join()
-        if self.detour is not None:
-            self.detour.stop()
+        if self.failover is not None:
+            self.failover.stop()
         self._disconnect()
 
     def _run(self) -> None:
@@ -140,8 +140,8 @@ class Writer:
             if late:
                 self._tell_late(late, group)
                 return
-            if self.detour is not None:
-                self.detour.note(entries)
+            if self.failover is not None:
+                self.failover.note(entries)
             self._take_again()
             tell(zip(group, outcomes, strict=True))
 
@@ -156,9 +156,9 @@ class Writer:
     def _prove(self) -> None:
         """Find out whether a group could be made durable again: where payments go elsewhere meanwhile, none will tell.
 
-        While the detour has the database, it goes on being tried there.
+        While the failover has the database, it goes on being tried there.
         """
-        if self.detour is not None and self.detour.active:
+        if self.failover is not None and self.failover.active:
             return
         try:
             late = self._late()
@@ -185,7 +185,7 @@ class Writer:
 
     def _doubt(self, group: list[Waiting]) -> None:
         """Remember a group that is refused and may be in the ledger all the same; a spool needs none of this."""
-        if self._undecided is not None and self.detour is None:
+        if self._undecided is not None and self.failover is None:
             last, outcomes = self._undecided
             done = [waiting for waiting, outcome in zip(group, outcomes, strict=True) if outcome is None]
             self._doubted = last, done
@@ -212,16 +212,16 @@ class Writer:
 
     def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Make entries durable: in the database, or in the spool while that is away."""
-        detour = self.detour
-        spooled = detour.take(entries) if detour is not None and detour.active else None
+        failover = self.failover
+        spooled = failover.take(entries) if failover is not None and failover.active else None
         if spooled is not None:
             return spooled
         try:
             return self._attempt(entries)
         except LedgerAway as error:
-            if detour is None:
+            if failover is None:
                 raise
-            detour.begin(self._durable, str(error))
+            failover.begin(self._durable, str(error))
         return self._write(entries)
 
     def _attempt(self, entries: Sequence[Entry]) -> list[Outcome]:

@@ -13,7 +13,7 @@ from shroff.scoring.scorer import Scorer
 _log = logging.getLogger(__name__)
 
 
-class Follower:
+class Deployments:
     """Keeps a scorer at the model and policy that a folder points to.
 
     A model or policy that cannot be used changes nothing: the one before goes on, `failure` says why, and the next

@@ -1,4 +1,4 @@
-"""What is on its way to the ledger, and who waits for it."""
+"""Payments and events in flight: on their way to the ledger, with the callers that wait for them."""
 
 from __future__ import annotations
 

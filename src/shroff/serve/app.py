@@ -10,11 +10,11 @@ from typing import cast
 
 from shroff.control import Gate
 from shroff.errors import BrokenChain, Unavailable
-from shroff.scoring.deployments import Follower
+from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, metrics
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
-from shroff.serve.background import Upkeep
+from shroff.serve.background import Background
 from shroff.serve.connection import Head
 from shroff.serve.doorway import Doorway
 from shroff.serve.example import example_payment
@@ -53,7 +53,7 @@ class App:
         self,
         scorer: Scorer,
         *,
-        follower: Follower | None = None,
+        follower: Deployments | None = None,
         gate: Gate | None = None,
         naming: Naming | None = None,
         tracer: Tracer | None = None,
@@ -73,7 +73,7 @@ class App:
         """Hot routes without a task of their own, see `Connection`."""
         self.heads: dict[bytes, Head] = {}
         self._metrics = Metrics(scorer, gate=gate, follower=follower, fleet=fleet)
-        self._upkeep = Upkeep(scorer, self._metrics, gate=gate, follower=follower)
+        self._background = Background(scorer, self._metrics, gate=gate, follower=follower)
         self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)
         self.streams = self._interfaces.streams
         """Paths of requests that may last, see `Connection`."""
@@ -119,9 +119,9 @@ class App:
         await receive()
         asyncio.get_running_loop().set_exception_handler(partial(log.lost, self._scorer.meter))
         self._tasks = [asyncio.create_task(self._start())]
-        await self._upkeep.refresh()
-        self._tasks.append(asyncio.create_task(self._upkeep.watch()))
-        beating = asyncio.create_task(self._upkeep.beat())
+        await self._background.refresh()
+        self._tasks.append(asyncio.create_task(self._background.watch()))
+        beating = asyncio.create_task(self._background.beat())
         if self._doorway is not None:
             await self._doorway.enter(lambda: self._scorer.deciding, self.ending)
         await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""What a process does all the while beside deciding payments: it notices what changes, and shows that it is there."""
+"""Background work of a serving process: it follows models, policies, lists, rates, keys, and shows that it is alive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from shroff.control import Gate
 from shroff.control.gate import REFRESH
 from shroff.errors import ControlUnavailable
-from shroff.scoring.deployments import Follower
+from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.serve.metrics import Metrics
 
@@ -18,10 +18,10 @@ _BEAT: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class Background:
     """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as it is."""
 
-    def __init__(self, scorer: Scorer, metrics: Metrics, *, gate: Gate | None, follower: Follower | None) -> None:
+    def __init__(self, scorer: Scorer, metrics: Metrics, *, gate: Gate | None, follower: Deployments | None) -> None:
         self._scorer = scorer
         self._metrics = metrics
         self._gate = gate

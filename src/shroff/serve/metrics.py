@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from shroff.control import Gate
-from shroff.scoring.deployments import Follower
+from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
 from shroff.serve.interface import Call, Interface, Reply, Route
@@ -59,7 +59,7 @@ class Metrics(Collector):
         scorer: Scorer,
         *,
         gate: Gate | None = None,
-        follower: Follower | None = None,
+        follower: Deployments | None = None,
         fleet: Fleet | None = None,
         consumer: Consumer | None = None,
     ) -> None:

@@ -23,7 +23,7 @@ from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
 from shroff.package import Bundle, load
-from shroff.scoring.deployments import Follower
+from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.start import Check
 from shroff.serve.app import App
@@ -113,7 +113,7 @@ class Service:
         """Who may ask; None lets everybody. With a seat, a key has one limit for all workers."""
         return _gate(self.settings, None if seat is None else seat.folder) if self.keys else None
 
-    def scorer(self, *, member: str = "") -> tuple[Scorer, Follower | None]:
+    def scorer(self, *, member: str = "") -> tuple[Scorer, Deployments | None]:
         """What decides, not started yet, and what lets it follow what is published.
 
         Args:
@@ -140,7 +140,7 @@ class Service:
             history=make if make is None or self.checked else History(make),
             accept_broken_chain=self.accept_broken_chain,
         )
-        return scorer, None if models is None else Follower(models, scorer)
+        return scorer, None if models is None else Deployments(models, scorer)
 
     def work(self, listener: socket.socket, seat: Seat) -> None:
         """`run` in a process of its own."""

@@ -1,4 +1,4 @@
-"""What a state that several processes share has not been told: owed to it in order, and paid as soon as it is there."""
+"""The backlog of a shared state: what it missed while it was away, kept in order and sent as soon as it is back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Owed:
     payment: Payment | None = None
 
 
-class Debts:
+class Backlog:
     """What is owed to a state, at most 100,000 payments and events: if it is more, the state has to be filled anew.
 
     Args:

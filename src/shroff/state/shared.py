@@ -15,7 +15,7 @@ from shroff.errors import OutOfBounds, StateGarbled, Unavailable
 from shroff.features.engines.online.redis import RedisEngine, Roll
 from shroff.ledger import Head
 from shroff.state.arrivals import Arrivals
-from shroff.state.backlog import Debts, Numbers
+from shroff.state.backlog import Backlog, Numbers
 from shroff.state.base import News, Seen, State
 
 _PATIENCE: Final = 0.1
@@ -45,7 +45,7 @@ class SharedState:
         self.failure: str | None = None
         self._arrivals = arrivals
         self._roll = Roll(engine, member=member)
-        self._debts = Debts(engine, numbers)
+        self._backlog = Backlog(engine, numbers)
         self._durable = durable
         self._vouched: tuple[bytes, Head] | None = None
 
@@ -59,8 +59,8 @@ class SharedState:
             Unavailable: the server cannot be reached, or the ledger.
         """
         while True:
-            self._debts.pay()
-            if self._roll.answer(clear=not self._debts, patience=_START):
+            self._backlog.pay()
+            if self._roll.answer(clear=not self._backlog, patience=_START):
                 return
             tick()
             time.sleep(_PATIENCE)
@@ -72,7 +72,7 @@ class SharedState:
             Unavailable: the server cannot be reached, or the ledger.
         """
         before.beat()
-        self._debts.pay()
+        self._backlog.pay()
         self._roll.answer(clear=False)
         return not isinstance(before, SharedState) or before.sharers <= self.sharers
 
@@ -82,7 +82,7 @@ class SharedState:
         Raises:
             StateUnavailable: the server cannot be reached.
         """
-        return self._roll.answer(clear=not self._debts, times=1)
+        return self._roll.answer(clear=not self._backlog, times=1)
 
     @property
     def ruined(self) -> int:
@@ -105,7 +105,7 @@ class SharedState:
             self._lost(error)
             for payment in payments:
                 payment.arrived = self._arrivals.next()
-                self._debts.owe_payment(payment)
+                self._backlog.owe_payment(payment)
             return [None] * len(payments)
         seen: list[Seen] = []
         for payment, one in zip(payments, observed, strict=True):
@@ -114,7 +114,7 @@ class SharedState:
             if one.features is None:
                 seen.append(OutOfBounds(self.engine.too_late))
             else:
-                self._debts.told_payment(payment)
+                self._backlog.told_payment(payment)
                 seen.append(one.features if complete else None)
         return seen
 
@@ -128,17 +128,17 @@ class SharedState:
         tell = partial(self.engine.later, payment_id, kind, value, rank=rank)
         try:
             self._complete()
-            if not self._debts:
+            if not self._backlog:
                 given = self.engine.announce(payment_id, kind, value, rank=rank, token=token)
                 self._arrivals.after(given)
                 arrived = given if given > 1 else self._arrivals.next()
-                self._debts.told(payment_id, f"{kind} {token.hex()}", partial(tell, arrived=arrived))
+                self._backlog.told(payment_id, f"{kind} {token.hex()}", partial(tell, arrived=arrived))
                 return arrived
         except Unavailable as error:
             self._lost(error)
         # perhaps the state does not know the payment yet
         arrived = self._arrivals.next()
-        self._debts.owe(payment_id, partial(tell, arrived=arrived))
+        self._backlog.owe(payment_id, partial(tell, arrived=arrived))
         return arrived
 
     def later(self, payment_id: str, news: News) -> None:
@@ -146,8 +146,8 @@ class SharedState:
 
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
-        self._debts.untold_payment(payment)
-        self._debts.owe(payment.id, partial(self.engine.forget, payment))
+        self._backlog.untold_payment(payment)
+        self._backlog.owe(payment.id, partial(self.engine.forget, payment))
         self._pay()
 
     def concede(self, payment: Payment) -> None:
@@ -155,7 +155,7 @@ class SharedState:
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
-        self._debts.owe_payment(payment)
+        self._backlog.owe_payment(payment)
         self._pay()
 
     def late(self, now: int) -> bool:
@@ -190,7 +190,7 @@ class SharedState:
     @property
     def _steady(self) -> bool:
         """Whether all is told, over this connection and to this state."""
-        return self.failure is None and self._roll.current and self._debts.settled
+        return self.failure is None and self._roll.current and self._backlog.settled
 
     def _complete(self) -> bool:
         """Whether the state knows all that was decided by now; it is told first what this process owes it.
@@ -200,8 +200,8 @@ class SharedState:
         """
         if self._steady:
             return True
-        self._debts.pay()
-        if not self._roll.answer(clear=not self._debts):
+        self._backlog.pay()
+        if not self._roll.answer(clear=not self._backlog):
             self.failure = "the state has yet to be told what was decided while it was away"
             return False
         if self.failure is not None:
@@ -213,7 +213,7 @@ class SharedState:
         """Tell the state at once what it is owed, where it is there."""
         if self.failure is None:
             try:
-                self._debts.pay()
+                self._backlog.pay()
             except Unavailable as error:
                 self._lost(error)
 

@@ -1,4 +1,4 @@
-"""Columns of names beside a timeline: which there were of a few events, and of many when each was seen."""
+"""Columns of values beside a timeline: which values a few events had, and of many when each value was last seen."""
 
 from __future__ import annotations
 
