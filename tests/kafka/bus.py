@@ -184,6 +184,7 @@ class Gateway:
         self.target = 0
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Let clients through."""
@@ -197,18 +198,26 @@ class Gateway:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self._open.clear()
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
+            self._open.clear()
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                broker = socket.create_connection(("127.0.0.1", self.target))
-                self._open += [client, broker]
+                with self._lock:
+                    self._open.append(client)
+                    # one that came while the port was closed leads nowhere
+                    broker = socket.create_connection(("127.0.0.1", self.target))
+                    self._open.append(broker)
+                    if self._listener is not listener:
+                        client.close()
+                        broker.close()
+                        return
                 for pair in ((client, broker), (broker, client)):
                     threading.Thread(target=_copy, args=pair, daemon=True).start()
 
