@@ -141,7 +141,7 @@ def reached(document: Json, place: tuple[Any, ...]) -> Any:
 
 
 def check(service: Service, response: httpx.Response, error: set[str]) -> None:
-    assert response.status_code in (200, 400, 415, 422), response.text
+    assert response.status_code in (200, 400, 413, 415, 422), response.text
     assert service.log.read_text() == "", "whatever is logged is a defect"
     if response.status_code != 200:
         assert error <= set(response.json())
