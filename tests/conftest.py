@@ -18,6 +18,14 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
+@pytest.fixture(params=[0o000, 0o022])
+def any_umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The usual umask, and one that takes nothing away."""
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server: the one that SHROFF_TEST_POSTGRES names, or one started here."""

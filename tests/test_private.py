@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from modes import mode
 from serve.fixtures import fitted_model, make_bundle
 from shroff import Policy, cli
 from shroff.control.models import Models
@@ -16,18 +14,7 @@ from shroff.package import save
 from shroff.private import private_file, private_folder
 
 
-@pytest.fixture(params=[0o000, 0o022])
-def _open(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = os.umask(request.param)
-    yield
-    os.umask(before)
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-@pytest.mark.usefixtures("_open")
+@pytest.mark.usefixtures("any_umask")
 def test_what_is_made_is_for_its_owner_and_what_is_there_stays(tmp_path: Path) -> None:
     private_file(tmp_path / "a" / "b" / "c")
     assert [mode(tmp_path / place) for place in ("a", "a/b", "a/b/c")] == [0o700, 0o700, 0o600]
@@ -41,7 +28,7 @@ def test_what_is_made_is_for_its_owner_and_what_is_there_stays(tmp_path: Path) -
     assert (tmp_path / "shared" / "file").read_text() == "kept"
 
 
-@pytest.mark.usefixtures("_open")
+@pytest.mark.usefixtures("any_umask")
 def test_what_is_written_of_a_defect_is_for_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ZeroDivisionError
@@ -74,7 +61,7 @@ def test_a_defect_whose_details_cannot_be_kept_is_a_sentence_too(
     assert "unexpected ZeroDivisionError; this is a defect of Shroff, its details cannot be" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("_open")
+@pytest.mark.usefixtures("any_umask")
 def test_what_is_published_is_for_its_owner(tmp_path: Path) -> None:
     save(make_bundle(fitted_model()), tmp_path / "bundle")
     models = Models(tmp_path / "home" / "models")

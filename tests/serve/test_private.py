@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modes import mode
 from serve.fixtures import make_bundle
 from serve.service import Service
 from shroff.control import Keys
@@ -19,18 +18,7 @@ from shroff.package import save
 from shroff.settings import Settings
 
 
-@pytest.fixture(params=[0o000, 0o022])
-def _open(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = os.umask(request.param)
-    yield
-    os.umask(before)
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-@pytest.mark.usefixtures("_open")
+@pytest.mark.usefixtures("any_umask")
 def test_all_that_a_service_writes_is_for_its_owner(tmp_path: Path, model: bytes, pay: Callable[..., Any]) -> None:
     home = tmp_path / "deep" / "home"
     settings = Settings(home=home)
@@ -47,7 +35,7 @@ def test_all_that_a_service_writes_is_for_its_owner(tmp_path: Path, model: bytes
     assert mode(home) == mode(home.parent) == 0o700
 
 
-@pytest.mark.usefixtures("_open")
+@pytest.mark.usefixtures("any_umask")
 def test_a_spool_is_for_its_owner(tmp_path: Path) -> None:
     folder = tmp_path / "home" / "spool"
     Spool(folder, limit=1_000).open()

@@ -22,19 +22,7 @@ Warm = Annotated[
     Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
 ]
 Lateness = Annotated[str, typer.Option(help="How much older than the newest a payment may be.")]
-
-
-def _fit(note: str | None) -> str | None:
-    from shroff.collect.cards import require_no_card_number  # with it comes Polars
-    from shroff.collect.values import require_readable
-
-    if note is not None:
-        require_no_card_number(note, "a note")
-        require_readable(note, "a note")
-    return note
-
-
-Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False, callback=_fit)]
+Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
 AcceptBroken = Annotated[
     bool,
     typer.Option("--accept-broken-chain", help="Start also where the ledger was changed; the start's record says so."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shroff.cli.arguments import Note
+from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
@@ -149,12 +150,11 @@ def _seed(bundle: Path | None) -> Values:
 
 def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
     """A bundle and its own policy, or what is in production."""
-    from shroff.control.models import Models
     from shroff.decide.standing import own
     from shroff.package import load
 
     if bundle is None:
-        return Models(Settings.read().models).in_production()
+        return published().in_production()
     loaded = load(bundle)
     return loaded, own(loaded)
 

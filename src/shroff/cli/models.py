@@ -40,7 +40,7 @@ def publish(
     A published policy stays in force beside it: thresholds that it left open are chosen again.
     """
     role: Role = "shadow" if shadow else "production"
-    models = _models()
+    models = published()
     kept = models.publish(
         bundle, role=role, by=operator(), note=note, accept_schema=accept_schema, own_policy=own_policy
     )
@@ -64,7 +64,7 @@ def rollback(
 
     A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
     """
-    models = _models()
+    models = published()
     if shadow:
         models.withdraw(by=operator(), note=note)
     else:
@@ -84,7 +84,7 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List the published models, and every change of what decides."""
     if context.invoked_subcommand is not None:
         return
-    kept = _models()
+    kept = published()
     pointers = kept.pointers
     if as_json:
         show(
@@ -106,7 +106,7 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def history(as_json: AsJson = False) -> None:
     """Show every change of what decides: what, when, by whom and why."""
-    kept = _models()
+    kept = published()
     if as_json:
         show({"changes": _changes(kept)})
     else:
@@ -127,7 +127,8 @@ def _changes(kept: Models) -> list[dict[str, object]]:
     return [asdict(change) for change in kept.pointers.changes]
 
 
-def _models() -> Models:
+def published() -> Models:
+    """What was published, in the folder that the settings name."""
     from shroff.control.models import Models
 
     return Models(Settings.read().models)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shroff.cli.arguments import Note
+from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
-from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.control.models import Models
     from shroff.decide import Policy
     from shroff.decide.standing import Standing
 
@@ -33,7 +32,7 @@ Version = Annotated[
 @app.command("show")
 def show_one(version: Version = None, as_json: AsJson = False) -> None:
     """Show the policy that decides, or an earlier one."""
-    models = _models()
+    models = published()
     _print(models.in_production()[1] if version is None else models.policy(version), as_json)
 
 
@@ -46,7 +45,7 @@ def check(source: Source, as_json: AsJson = False) -> None:
 @app.command()
 def diff(source: Source, as_json: AsJson = False) -> None:
     """Show what would change if a policy were published."""
-    before, after = (_told(one) for one in (_models().in_production()[1], _fitting(source)))
+    before, after = (_told(one) for one in (published().in_production()[1], _fitting(source)))
     rows: list[dict[str, object]] = [
         {"field": name, "before": before.get(name), "after": after.get(name)}
         for name in dict.fromkeys([*before, *after])
@@ -63,13 +62,13 @@ def diff(source: Source, as_json: AsJson = False) -> None:
 @app.command()
 def publish(source: Source, note: Note = None, as_json: AsJson = False) -> None:
     """Put a policy in force beside the model in production; refused if it does not fit."""
-    _print(_models().publish_policy(_policy(source), by=operator(), note=note), as_json)
+    _print(published().publish_policy(_policy(source), by=operator(), note=note), as_json)
 
 
 @app.command()
 def rollback(note: Note = None, as_json: AsJson = False) -> None:
     """Put the policy in force that was in force before; before the first, that is the model's own."""
-    _print(_models().rollback_policy(by=operator(), note=note), as_json)
+    _print(published().rollback_policy(by=operator(), note=note), as_json)
 
 
 @app.command()
@@ -79,7 +78,7 @@ def history(as_json: AsJson = False) -> None:
 
     rows: list[dict[str, object]] = []
     stood = None
-    for change in _models().pointers.changes:
+    for change in published().pointers.changes:
         if change.policy != stood:
             told = asdict(change)
             rows.append({name: told[name] for name in ("at", "role", "action", "policy", "by", "note")})
@@ -95,7 +94,7 @@ def _print(standing: Standing, as_json: bool) -> None:
         show(_document(standing))
         return
     named = f"Policy {standing.version}" if standing.version else "The policy fits"
-    own = ", the one that the model was packaged with" if standing.version in _models() else ""
+    own = ", the one that the model was packaged with" if standing.version in published() else ""
     out.print(f"{named}{own}:", soft_wrap=True)
     for name, value in _told(standing).items():
         out.print(visible(f"  {name}: {value}"), soft_wrap=True, markup=False)
@@ -142,7 +141,7 @@ def _threshold(value: float | None, chosen: bool) -> str:
 def _fitting(source: Path) -> Standing:
     from shroff.decide.standing import fit
 
-    return fit(_policy(source), _models().production())
+    return fit(_policy(source), published().production())
 
 
 def _policy(source: Path) -> Policy:
@@ -153,9 +152,3 @@ def _policy(source: Path) -> Policy:
     from shroff.project import load_project
 
     return load_project(source).policy
-
-
-def _models() -> Models:
-    from shroff.control.models import Models
-
-    return Models(Settings.read().models)

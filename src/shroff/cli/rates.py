@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shroff.cli.arguments import Note
+from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, err, moment, operator, out, print_rows, show
 from shroff.settings import Settings
 
@@ -78,11 +79,10 @@ def history(as_json: AsJson = False) -> None:
 
 
 def _own(folder: Path | None) -> Rates:
-    from shroff.control.models import Models
     from shroff.errors import ConfigurationError
     from shroff.package import load
 
-    bundle = Models(Settings.read().models).production() if folder is None else load(folder)
+    bundle = published().production() if folder is None else load(folder)
     if bundle.schema.rates is None:
         raise ConfigurationError(
             f"the model {bundle.version} converts nothing: declare exchange rates with Schema(rates=…) and train again."

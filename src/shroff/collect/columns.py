@@ -12,13 +12,12 @@ from shroff.canonical import ODD, canonical
 from shroff.collect import money
 from shroff.collect.cards import looks_like_card_numbers
 from shroff.collect.nulls import Alike, alike
-from shroff.collect.numbers import numbers_of
+from shroff.collect.numbers import BLANK, numbers_of
 from shroff.collect.personal import tokens
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice, read_times, tell_apart
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.values import (
-    BLANK,
     CONTROL,
     LARGEST_AMOUNT,
     LONGEST_ID,

@@ -15,8 +15,8 @@ from typing import Final
 import polars as pl
 
 from shroff.collect.columns import read_column, texts_of
+from shroff.collect.numbers import BLANK
 from shroff.collect.schema import Schema
-from shroff.collect.values import BLANK
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 HISTORY: Final = "shroff labels"

@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from shroff.canonical import canonical
-from shroff.collect.numbers import BLANKS
+from shroff.collect.numbers import BLANK
 
 UNITS: Final = 10_000
 """Ten-thousandths of a major unit: the common scale in which amounts are summed."""
@@ -62,7 +62,7 @@ def alphabetic(code: str) -> str | None:
     >>> [alphabetic(code) for code in ("EUR", " usd ", "392", "392.0", "36", "EURO")]
     ['EUR', 'USD', 'JPY', 'JPY', 'AUD', None]
     """
-    written = canonical(code.strip(BLANKS)).upper()
+    written = canonical(code.strip(BLANK)).upper()
     return ALPHABETIC.get(written if len(written) > 2 else written.zfill(3))
 
 

@@ -16,19 +16,20 @@ NumberFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56", "1'234.56"
 FORMATS: Final[tuple[NumberFormat, ...]] = get_args(NumberFormat)
 PLAIN: Final[NumberFormat] = "1234.56"
 
-BLANKS: Final = " \t\n\v\f\r"
+BLANK: Final = " \t\n\v\f\r"
+"""A text of nothing but these is no value."""
+PLAIN_NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _DIVIDERS: Final[dict[NumberFormat, str]] = {
     "1,234.56": ",",
     "1.234,56": r"\.",
     "1 234,56": "[ \u00a0\u202f]",
     "1'234.56": "['\u2019]",
 }
-_PLAIN: Final = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 def _pattern(style: NumberFormat) -> str:
     if style == PLAIN:
-        return _PLAIN
+        return f"^{PLAIN_NUMBER}$"
     divider, mark = _DIVIDERS[style], _mark(style)
     return rf"^[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:{divider}[0-9]{{3}})+)(?:\{mark}[0-9]+)?$"
 
@@ -49,7 +50,7 @@ def number_of(text: str, style: NumberFormat = PLAIN) -> float | None:
     >>> number_of(" 12.50 "), number_of("1,234.56", "1,234.56"), number_of("1.234,56", "1.234,56"), number_of("1,5")
     (12.5, 1234.56, 1234.56, None)
     """
-    text = text.strip(BLANKS)
+    text = text.strip(BLANK)
     # `$` would let a line feed follow
     if _READ[style].fullmatch(text) is None:
         return None
@@ -65,7 +66,7 @@ def numbers_of(texts: pl.Series, style: NumberFormat = PLAIN) -> pl.Series:
         numbers = texts.cast(pl.Float64, strict=False)
         if numbers.null_count() == texts.null_count():
             return numbers
-    texts = texts.str.strip_chars(BLANKS)
+    texts = texts.str.strip_chars(BLANK)
     texts = texts.set(~texts.str.contains(_PATTERNS[style]).fill_null(value=False), None)
     if style != PLAIN:
         texts = texts.str.replace_all(_DIVIDERS[style], "").str.replace_all(_mark(style), ".", literal=True)

@@ -14,17 +14,18 @@ import polars as pl
 
 from shroff.canonical import AFTER_DIGITS, FLAGS
 from shroff.collect import money
-from shroff.collect.cards import holds_card_number, is_card_number
+from shroff.collect.cards import is_card_number
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import in_major
+from shroff.collect.fields import card_number, require_readable_field
 from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
+from shroff.collect.numbers import BLANK
 from shroff.collect.personal import tokenizer
 from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.times import parse_epoch, parse_time
 from shroff.collect.values import (
-    BLANK,
     FINE,
     LARGEST_AMOUNT,
     LONGEST_ID,
@@ -351,29 +352,6 @@ class PaymentReader:
 
     def _bad(self, name: str, wanted: str, value: Value) -> BadPayment:
         return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
-
-
-def require_fit_note(note: str | None) -> None:
-    """Raise `BadPayment` where a note, which people read, holds a card number or shows otherwise than it is."""
-    if note is None:
-        return
-    if holds_card_number(note):
-        raise BadPayment("Expected a note without a card number, got one - at `$.note`: leave it out.")
-    require_readable_field(note, "note")
-
-
-def require_readable_field(text: str, field: str) -> None:
-    """Raise `BadPayment` where a text that is kept and shown would show otherwise than it is."""
-    if found := unseen(text):
-        raise BadPayment(f"Expected text of printable characters, got {found} - at `$.{field}`")
-
-
-def card_number(field: str) -> BadPayment:
-    """What is wrong with a field that holds a card number which anybody could read."""
-    return BadPayment(
-        f"Expected no card number that anybody can read, got one - at `$.{field}`: send another id, or declare the "
-        "column in Schema(personal=[…]), so that only a keyed hash of it is kept."
-    )
 
 
 def counted_in(payment: Payment, schema: Schema) -> str | None:

@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from shroff.canonical import canonical
+from shroff.collect.numbers import BLANK
 from shroff.collect.schema import Epoch
 from shroff.collect.times import (
     DAY,
@@ -28,7 +29,6 @@ from shroff.collect.times import (
     SECOND,
     UTC_NAMES,
 )
-from shroff.collect.values import BLANK
 
 _GROUPS: Final = (
     rf"^(?P<day>{DAY})[Tt ](?P<minute>{MINUTE})(?::(?P<second>[0-5][0-9]|{LEAP})(?:[.,](?P<fraction>[0-9]+))?)?"

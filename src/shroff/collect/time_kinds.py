@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from shroff.collect.numbers import BLANK
 from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.times import (
     DAY,
@@ -18,7 +19,7 @@ from shroff.collect.times import (
     locate,
     parse_time,
 )
-from shroff.collect.values import BLANK, kind_of
+from shroff.collect.values import kind_of
 
 _UNITS: Final[dict[Epoch, str]] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EXCEL: Final = range(20_000, 73_051)

@@ -16,8 +16,8 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from shroff.canonical import canonical
+from shroff.collect.numbers import BLANK
 from shroff.collect.schema import Epoch
-from shroff.collect.values import BLANK
 
 PER_SECOND: Final[dict[Epoch, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

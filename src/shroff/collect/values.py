@@ -12,12 +12,9 @@ from math import inf, isfinite
 from typing import Final
 
 from shroff.canonical import canonical
-from shroff.collect.numbers import PLAIN, NumberFormat, number_of, styles_of
+from shroff.collect.numbers import BLANK, PLAIN, PLAIN_NUMBER, NumberFormat, number_of, styles_of
 from shroff.collect.schema import Scale
 from shroff.errors import ConfigurationError
-
-BLANK: Final = " \t\n\v\f\r"
-"""A text of nothing but these is no value."""
 
 NO_BLANK: Final = "!"
 """A text that sorts at or after this one does not begin with a blank, so it is a value."""
@@ -58,7 +55,7 @@ _NAME: Final = f"a text of at most {LONGEST_NAME:,} characters or a finite numbe
 _TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
 _TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER: Final = re.compile(PLAIN_NUMBER)
 _LEDGER: Final = re.compile(r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*")
 """A negative number as ledgers write it: in brackets, with its sign behind, with the sign of typesetters."""
 _CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func,
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
+from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
 from shroff.decide.lists import Action, Edit
@@ -67,7 +68,7 @@ class Lists:
         if action == "add":
             # what was added before may be taken out, however it reads
             require_readable(value, "a value")
-        require_readable(note or "", "a note")
+        require_note(note)
         if until is not None and until <= max(start, now):
             raise ConfigurationError("expected an edit that ends after it begins, and in the future.")
         made = {

@@ -22,10 +22,9 @@ from typing import Final
 
 import msgspec
 
-from shroff.collect.cards import require_no_card_number
+from shroff.collect.fields import require_note
 from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
-from shroff.collect.values import require_readable
 from shroff.control.pointers import Pointers, Role, Signature
 from shroff.control.policies import Policies
 from shroff.decide.policy import Policy
@@ -332,7 +331,5 @@ def _require_sound(bundle: Bundle) -> None:
 def _signed(by: str | None, note: str | None) -> Signature:
     if note is not None and not 0 < len(note) <= _LONGEST:
         raise ConfigurationError(f"expected a note of 1 to {_LONGEST} characters, got {len(note)}.")
-    if note is not None:
-        require_no_card_number(note, "a note")
-        require_readable(note, "a note")
+    require_note(note)
     return Signature(by, note)

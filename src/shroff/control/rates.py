@@ -15,8 +15,8 @@ from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, select
 
 from shroff.clock import Clock, system_time
 from shroff.collect.conversion import Converter
+from shroff.collect.fields import require_note
 from shroff.collect.rates import Rates
-from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError
 
@@ -59,11 +59,11 @@ class StoredRates:
         """Put rates in place for payments from now on; None puts each bundle's own back.
 
         Raises:
-            ConfigurationError: the note is too long, or shows otherwise than it is.
+            ConfigurationError: the note is too long, holds a card number, or shows otherwise than it is.
         """
         if len(note or "") > _LONGEST:
             raise ConfigurationError(f"expected a note of at most {_LONGEST} characters.")
-        require_readable(note or "", "a note")
+        require_note(note)
         now = self._clock()
         row = {"rates": _encode(rates), "note": note, "made_by": by, "made_at": now}
         with self._control.transaction("keep exchange rates") as connection:

@@ -18,10 +18,11 @@ import numpy as np
 from shroff.collect.payment import Value
 from shroff.decide import Action, Judge, Verdict
 from shroff.decide.lists import Effective
-from shroff.decide.model import Matrix, Model
+from shroff.decide.model import Model
 from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
 from shroff.decide.ruled import UNSCORED, RuleReasons
 from shroff.decide.standing import Condition, Standing, conditions, kinds_of, own
+from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Row
 from shroff.errors import BundleError, Unavailable
 from shroff.package import Bundle

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
+from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
 from shroff.package import try_model
-
-Matrix = NDArray[np.float32]
 
 # ONNX Runtime has no common base class for its errors
 _ERRORS: Final = tuple(

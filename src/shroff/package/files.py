@@ -7,7 +7,6 @@ parts of a version have one form, and what is kept of a bundle are the bytes tha
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from msgspec import Meta
 
 from shroff.collect.extent import Extent
 from shroff.collect.json_text import UNREADABLE, require_keys_once
+from shroff.collect.sources import written_whole
 from shroff.errors import BadFile, BadPayment, BundleError
 from shroff.plain import read_plain
 
@@ -92,14 +92,13 @@ class Files:
 
         Raises:
             BundleError: one is larger than any that can be read again.
+            BadFile: one cannot be written.
         """
         for name, content in {**self.content, MANIFEST: self.written}.items():
             if len(content) > LARGEST[name]:
                 raise BundleError(f"expected at most {LARGEST[name]:,} bytes in `{name}`, got {len(content):,}.")
-            with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123  # a descriptor
+            with written_whole(folder / name, private=True) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
 
     def _content(self, name: str) -> bytes:
         if name not in self.content:

@@ -14,7 +14,7 @@ from shroff.canonical import canonical
 from shroff.clock import AHEAD, Clock
 from shroff.collect import Payment, PaymentReader
 from shroff.collect.cards import holds_card_number
-from shroff.collect.payment import card_number, require_readable_field
+from shroff.collect.fields import card_number, require_readable_field
 from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
 from shroff.ledger import Ledger, StoredEntry

@@ -33,8 +33,8 @@ _ATTRIBUTES: Final = (
     *("server_state", "timeout_keep_alive", "transport"),
 )
 _CYCLE: Final = (
-    *("chunked_encoding", "disconnected", "expected_content_length", "keep_alive", "message_event"),
-    "response_started",
+    *("chunked_encoding", "disconnected", "expected_content_length"),
+    *("keep_alive", "message_event", "response_started"),
 )
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from shroff.collect.cards import is_card_number
-from shroff.collect.payment import require_fit_note
+from shroff.collect.fields import require_fit_note
 from shroff.collect.times import iso_time
 from shroff.control import Edit, LiveLists
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean

@@ -10,7 +10,7 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from shroff.collect.payment import require_fit_note
+from shroff.collect.fields import require_fit_note
 from shroff.collect.rates import Rate, Rates
 from shroff.control import LiveRates
 from shroff.errors import BadPayment, ConfigurationError, NotFound

@@ -15,7 +15,7 @@ import numpy as np
 
 from shroff import __version__
 from shroff.decide.decider import Decider
-from shroff.decide.model import Matrix
+from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Preparation
 from shroff.errors import BadPayment, NotFound
 from shroff.ledger.answer import encode

@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from shroff.collect.money import alphabetic
-from shroff.collect.numbers import number_of
+from shroff.collect.numbers import BLANK, number_of
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.values import BLANK, expected, kind_of, null_numbers, text_of
+from shroff.collect.values import expected, kind_of, null_numbers, text_of
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
 from shroff.decide.decider import Decider, Rating
-from shroff.decide.model import Matrix
+from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Row
 from shroff.errors import BadPayment, ShroffError
 from shroff.ledger.answer import encode
