@@ -39,7 +39,7 @@ def _described(home: Path, chosen: Options) -> Iterator[Outcome]:
 
 def _http(home: Path, chosen: Options) -> Iterator[Outcome]:
     kinds = chosen.kind or list(http.KINDS)
-    return http.fuzz_http(home, cases=chosen.cases, seed=chosen.seed, kinds=kinds)
+    return http.fuzz_http(home, cases=chosen.cases, seed=chosen.seed, kinds=kinds, together=chosen.together)
 
 
 def _messages(home: Path, chosen: Options) -> Iterator[Outcome]:
@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=PARTS, help="this part, and others named so")
     parser.add_argument("--kind", action="append", choices=http.KINDS, help="this kind of `http`, and others named so")
     parser.add_argument("--cases", type=int, default=10_000, help="hostile requests; other parts take a share of it")
+    parser.add_argument("--together", type=int, default=http.TOGETHER, help="hostile connections at the same time")
     parser.add_argument("--examples", type=int, default=500, help="most random requests an operation of `described`")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()

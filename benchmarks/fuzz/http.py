@@ -18,14 +18,21 @@ from serve.fuzzable import fuzzable
 from serve.service import Service
 
 KINDS: Final[dict[str, Recipe]] = heads.KINDS | framing.KINDS | bodies.KINDS
-_TOGETHER: Final = 6
+TOGETHER: Final = 6
+"""Connections that are attacked at the same time."""
 _MOST: Final = 20
 """Failures after which a kind is broken off: each may take as long as a hang takes."""
 _SHOWN: Final = 120
 
 
 def fuzz_http(
-    home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS), patience: float = DELAY
+    home: Path,
+    *,
+    cases: int,
+    seed: int,
+    kinds: Sequence[str] = tuple(KINDS),
+    together: int = TOGETHER,
+    patience: float = DELAY,
 ) -> Iterator[Outcome]:
     """Give a service so many cases, divided among the kinds; after a kind that failed, another service."""
     rest = list(kinds)
@@ -39,12 +46,12 @@ def fuzz_http(
                     kind, at = rest.pop(0), len(kinds) - len(rest)
                     count = cases * at // len(kinds) - cases * (at - 1) // len(kinds)
                     with watch.over(kind) as seen:
-                        asyncio.run(_give(service, token, kind, count, seed, seen))
+                        asyncio.run(_give(service, token, kind, count, seed, together, seen))
                     failed = bool(seen.failures)
                     yield seen.outcome()
 
 
-async def _give(service: Service, token: str, kind: str, count: int, seed: int, seen: Seen) -> None:
+async def _give(service: Service, token: str, kind: str, count: int, seed: int, together: int, seen: Seen) -> None:
     port, numbers = service.address[1], iter(range(count))
 
     async def some() -> None:
@@ -62,7 +69,7 @@ async def _give(service: Service, token: str, kind: str, count: int, seed: int, 
             if sum(seen.failures.values()) >= _MOST or code is not None:
                 return
 
-    await asyncio.gather(*[some() for _ in range(_TOGETHER)])
+    await asyncio.gather(*[some() for _ in range(together)])
 
 
 def _shown(case: Case) -> str:

@@ -165,7 +165,7 @@ def test_a_ledger_that_another_process_writes_is_waited_for(bundle_folder: Path,
 
 def test_the_serving_process_imports_no_training_library(bundle_folder: Path, tmp_path: Path) -> None:
     program = """
-import sys, threading, urllib.request
+import sys, threading, urllib.error, urllib.request
 from pathlib import Path
 from shroff.serve.server import serve
 from shroff.settings import Settings
@@ -175,6 +175,12 @@ def look(url):
     def ask():
         for path in ("/openapi.json", "/v1/models"):
             urllib.request.urlopen(url + path).read()
+        table = b"note\\n" + b'"a \\\\" b"\\n' * 1_000 + b"\\\\" * 90_000
+        headers = {"content-type": "text/csv"}
+        try:
+            urllib.request.urlopen(urllib.request.Request(url + "/invocations", table, headers))
+        except urllib.error.HTTPError as refused:
+            assert refused.code == 400, refused.read()
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=ask).start()
 

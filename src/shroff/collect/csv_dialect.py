@@ -39,7 +39,7 @@ class Text:
     rewritten: bytes | None = None
 
 
-def understand(raw: bytes | mmap, dialect: Dialect | None = None) -> Text:
+def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bool = False) -> Text:
     """The one reading of a CSV text.
 
     Without a declared dialect, the one in which all rows have the header's width and no quote is out of place; where
@@ -49,9 +49,10 @@ def understand(raw: bytes | mmap, dialect: Dialect | None = None) -> Text:
         ValueError: with the first row (1 = first data row) at which no dialect can go on, or two differ.
     """
     data = _marked_off(raw)
-    found = {one: _walked(data, one) for one in ((dialect,) if dialect else ("rfc4180",))}
+    plainly = plainly or len(data) < _FEW
+    found = {one: _walked(data, one, plainly=plainly) for one in ((dialect,) if dialect else ("rfc4180",))}
     if dialect is None and raw.find(_BACKSLASH) >= 0:
-        found |= {one: _walked(data, one) for one in ("spark", "mysql")}
+        found |= {one: _walked(data, one, plainly=plainly) for one in ("spark", "mysql")}
     chosen = max(found, key=lambda one: _fitness(found[one]))
     walked = found[chosen]
     if not _fitness(walked):
@@ -60,7 +61,7 @@ def understand(raw: bytes | mmap, dialect: Dialect | None = None) -> Text:
         _require_one_reading(chosen, found)
     if chosen == "rfc4180" and walked.stray < 0:
         return Text(chosen, walked.rows - 1)
-    return Text(chosen, walked.rows - 1, _rewritten(data, chosen))
+    return Text(chosen, walked.rows - 1, _rewritten(data, chosen, plainly=plainly))
 
 
 def _marked_off(raw: bytes | mmap) -> Bytes:
@@ -76,7 +77,7 @@ def records(body: bytes) -> list[list[str]]:
     """
     # where there are neither, all dialects agree
     quiet = b'"' not in body and _BACKSLASH not in body
-    text = body if quiet else understand(body).rewritten or body
+    text = body if quiet else understand(body, plainly=True).rewritten or body
     try:
         rows = [row for row in csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True) if row]
     except (UnicodeDecodeError, csv.Error):
@@ -92,7 +93,7 @@ def undecodable(raw: bytes | mmap) -> str:
     try:
         data.tobytes().decode()
     except UnicodeDecodeError as error:
-        row = max(_walked(data[: error.start], "rfc4180").rows, 1)
+        row = max(_walked(data[: error.start], "rfc4180", plainly=error.start < _FEW).rows, 1)
         return f"row {row:,}: expected text in UTF-8, got other bytes"
     return "expected comma-separated text with quotes that are closed, got something else"
 
@@ -134,9 +135,9 @@ def _complaint(walked: Walked) -> str:
     return f"{row}: expected {walked.width} values, got {walked.short_values} in a file with quotes out of place"
 
 
-def _walked(data: Bytes, dialect: Dialect) -> Walked:
+def _walked(data: Bytes, dialect: Dialect, *, plainly: bool) -> Walked:
     found = [0] * len(Walked._fields)
-    if len(data) < _FEW:
+    if plainly:
         csv_walk.walk(data.tobytes(), csv_walk.CLASSES, csv_walk.steps_of(dialect), found)
         return Walked(*found)
     numbers = np.zeros(len(found), np.int64)
@@ -144,10 +145,10 @@ def _walked(data: Bytes, dialect: Dialect) -> Walked:
     return Walked(*numbers.tolist())
 
 
-def _rewritten(data: Bytes, dialect: Dialect) -> bytes:
+def _rewritten(data: Bytes, dialect: Dialect, *, plainly: bool) -> bytes:
     out = np.empty(3 * len(data) + 8, np.uint8)
     tables = csv_walk.CLASSES, csv_walk.steps_of(dialect), csv_walk.TEXTS, csv_walk.LENGTHS
-    if len(data) < _FEW:
+    if plainly:
         return out[: csv_walk.rewrite(data.tobytes(), *tables, out)].tobytes()
     classes, steps, texts, lengths = tables
     size = compiled(csv_walk.rewrite)(data, _array(classes), np.array(steps), _array(texts), _array(lengths), out)
