@@ -58,7 +58,8 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     features = answer(home, "features", PAYMENTS, "--data", log, "--out", home / "features.parquet")
     assert pl.read_parquet(home / "features.parquet").columns[1:] == features["features"]
     stored = answer(home, "features", PAYMENTS, "--data", log)
-    assert stored["written"] == [f"{home / 'kept' / 'store'}/payment_velocity/v1, table version 0"]
+    places = [f"{home / 'kept' / 'store'}/{name}/v1, table version 1" for name in ("payments", "payment_velocity")]
+    assert stored["written"] == places
     parity = answer(home, "parity", PAYMENTS, "--data", log, "--payments", "2000")
     assert parity["holds"]
     assert [(one["right"], one["payments"]) for one in parity["comparisons"]] == [("online", 2000)]

@@ -15,6 +15,7 @@
     │   │   └── OutOfBounds     one that is well-formed: its time, or no rate of its currency, excludes it now
     │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
+    │   ├── BatchConflict       a batch of the feature store that was written with other rows
     │   └── BrokenChain         a ledger whose records do not follow from each other
     │       └── UnreadableRecord  or of which one holds what the ledger never writes
     ├── NotFound                a payment, a model or a group that does not exist      (KeyError)
@@ -30,6 +31,7 @@
     │   │   └── StateGarbled    because it held what no process of ours has put there
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   ├── BrokerUnavailable   Kafka does not answer
+    │   ├── StoreUnavailable    the feature store's storage does not answer, or others write all the time
     │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
@@ -108,6 +110,10 @@ class PaymentConflict(DataError):
     """A payment id came again with another payload."""
 
 
+class BatchConflict(DataError):
+    """A batch of the feature store came again with other rows."""
+
+
 class BrokenChain(DataError):
     """Records of the ledger do not follow from each other: one was changed, removed, added or moved."""
 
@@ -166,6 +172,10 @@ class ControlUnavailable(Unavailable):
 
 class BrokerUnavailable(Unavailable):
     """Kafka does not answer."""
+
+
+class StoreUnavailable(Unavailable):
+    """The feature store's storage does not answer, or other writers come first all the time."""
 
 
 class TooManyRequests(Unavailable):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, Parts, Schema, clean, clean_parts, parquet_rows, read, read_joined, write_parquet
+from shroff.collect import Cleaned, Parts, Schema, clean, clean_parts, parquet_rows, read, read_joined
 from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
@@ -26,7 +26,7 @@ from shroff.experiment.doctor import accepted, examine_data
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
 from shroff.package import Bundle, check_model, require_free, save, try_model
 from shroff.project import Project
-from shroff.store import FeatureStore
+from shroff.store import FeatureStore, feature_table, payment_table
 
 Progress = Callable[[str], None]
 
@@ -74,20 +74,37 @@ def _labelled(cleaned: Cleaned, labels: str | Path, schema: Schema) -> Cleaned:
     return replace(cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped)
 
 
-def keep_features(project: Project, table: pl.DataFrame, place: str | Path) -> list[str]:
-    """Write a project's features: to one `.parquet` file (a Path), or each group to a feature store (its root).
+def store_features(
+    project: Project, frame: pl.DataFrame, table: pl.DataFrame, root: str | Path, *, batch: str | None = None
+) -> list[str]:
+    """Write clean payments and their features to a feature store: a group each, keyed by the payment's id.
 
-    Returns what was written, in words.
+    Args:
+        frame: the clean payments, and `table` their features in the same order.
+        batch: appends them under this name, once however often it is called; without it they take the place of what the
+            groups have, and where they are the same nothing is written.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        BadFile: some of the payments to append are in the store already.
+        BatchConflict: a batch of this name was written with other payments.
+        ConfigurationError: a feature changed its meaning under the same version of its group.
     """
-    if isinstance(place, Path):
-        write_parquet(table, place)
-        return [str(place)]
-    store = FeatureStore(place)
-    identifier = table.columns[0]
+    store, plan = FeatureStore(root), project.plan
+    times = frame.select(name for name in (plan.schema.time, plan.schema.arrived_at) if name is not None)
+    whole = table.hstack(times)
+    payments = store.fitting(payment_table(frame, plan.schema))
+    groups = [(payments, frame.select(*payments.columns))]
+    for one in project.features:
+        group = feature_table(one, plan)
+        groups.append((group, whole.select(*group.columns)))
     written: list[str] = []
-    for group in project.features:
-        version = store.write(group, table.select(identifier, *(feature.name for feature in group.definitions)))
-        written.append(f"{place}/{group.name}/v{group.version}, table version {version.number}")
+    for group, rows in groups:
+        target = store.group(group)
+        version = target.replace(rows) if batch is None else target.write(rows, batch=batch)
+        written.append(f"{target.place.uri}, table version {version.number}")
     return written
 
 
@@ -108,7 +125,7 @@ def features_by_disk(
 ) -> Parts:
     """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
 
-    What it writes is what `collect_table`, `compute_plan` and `keep_features` write. What is in between goes to a
+    What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in between goes to a
     folder beside the target, which needs room for about the clean table and the features together, uncompressed.
 
     Returns:

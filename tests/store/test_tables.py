@@ -1,69 +1,208 @@
-"""The feature store: what was written comes back, under the definition that wrote it."""
+"""Groups of the store: what was written comes back once, under the definition that wrote it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
-from shroff import Entity, FeatureGroup
-from shroff.errors import ConfigurationError, NotFound
-from shroff.features.define import calendar
-from shroff.store import FeatureStore
+from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound, UnknownColumn
+from shroff.store import Column, FeatureStore, Group, GroupTable
 
-card = Entity("card", "card_id")
-group = FeatureGroup("velocity", [card.count("1h"), calendar("weekday")])
+DAY = datetime(2024, 5, 4, tzinfo=UTC)
+LIMITS = Group(
+    name="limits",
+    key="card_id",
+    time="at",
+    arrival="known_at",
+    columns={"limit": Column("number", unit="EUR"), "country": Column("text")},
+    owner="cards@bank.example",
+    tags=["daily"],
+)
 
 
-def table(*counts: float | None) -> pl.DataFrame:
+def rows(*cards: str, day: int = 0, late: int = 1, limit: float | None = 500.0) -> pl.DataFrame:
+    at = DAY + timedelta(days=day)
     return pl.DataFrame(
         {
-            "id": [f"p{n}" for n in range(len(counts))],
-            "card_count_1h": pl.Series(counts, dtype=pl.Float64),
-            "weekday": pl.Series(["Monday"] * len(counts)),
-        }
+            "card_id": cards,
+            "at": [at] * len(cards),
+            "known_at": [at + timedelta(hours=late)] * len(cards),
+            "limit": [limit] * len(cards),
+            "country": ["DK"] * len(cards),
+        },
+        schema_overrides={"at": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC"), "limit": pl.Float64},
     )
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(str(tmp_path / "store"))
+    return FeatureStore(tmp_path / "store")
 
 
-def test_every_write_stays_readable(store: FeatureStore) -> None:
-    first, second = store.write(group, table(1.0, None)), store.write(group, table(2.0, 3.0, 4.0))
+@pytest.fixture
+def limits(store: FeatureStore) -> GroupTable:
+    return store.group(LIMITS)
 
-    assert_frame_equal(store.read(group), table(2.0, 3.0, 4.0))
-    assert_frame_equal(store.read(group, number=first.number), table(1.0, None))
-    assert [(version.number, version.rows) for version in store.versions(group)] == [
-        (second.number, 3),
-        (first.number, 2),
+
+def test_batches_are_appended_and_every_version_stays_readable(limits: GroupTable) -> None:
+    first = limits.write(rows("b", "a"), batch="one")
+    second = limits.write(rows("a", day=1, limit=None), batch="two")
+
+    assert limits.read()["card_id"].to_list() == ["a", "b", "a"]
+    assert_frame_equal(limits.read(as_of=first.number), rows("a", "b").select(limits.read().columns))
+    assert [(one.number, one.batch, one.rows) for one in limits.versions()] == [
+        (second.number, "two", 1),
+        (first.number, "one", 2),
     ]
 
 
-def test_another_definition_needs_another_version(store: FeatureStore) -> None:
-    store.write(group, table(1.0))
-    changed = FeatureGroup(
-        "velocity", [card.count("1h", include_current=True, name="card_count_1h"), calendar("weekday")]
-    )
+def test_the_same_batch_changes_nothing(limits: GroupTable) -> None:
+    first = limits.write(rows("a", "b"), batch="one")
+    limits.write(rows("a", day=1), batch="two")
 
-    with pytest.raises(ConfigurationError, match="raise its version to 2"):
-        store.write(changed, table(2.0))
-    store.write(FeatureGroup("velocity", changed.features, version=2), table(2.0))
-    assert_frame_equal(store.read(group), table(1.0))
+    assert limits.write(rows("b", "a"), batch="one") == first
+    assert len(limits.versions()) == 2
+    with pytest.raises(BatchConflict, match="written with other rows"):
+        limits.write(rows("c"), batch="one")
 
 
-def test_columns_must_be_the_group_s(store: FeatureStore) -> None:
-    with pytest.raises(ConfigurationError, match="expected an id and its 2 features"):
-        store.write(group, table(1.0).drop("weekday"))
-    assert store.versions(group) == []
+def test_a_row_is_in_once(limits: GroupTable) -> None:
+    limits.write(rows("a", "b"), batch="one")
+    with pytest.raises(BadFile, match="1 of 2 rows are in it already, by card_id, at, known_at"):
+        limits.write(rows("a", "c"), batch="two")
+    limits.write(rows("a", late=5, limit=700.0), batch="a correction arrives later")
+    assert limits.read(["limit"]).filter(card_id="a")["limit"].to_list() == [500.0, 700.0]
 
 
-def test_what_was_never_written_is_not_found(store: FeatureStore) -> None:
-    with pytest.raises(NotFound, match="not in the store"):
-        store.read(group)
-    store.write(group, table(1.0))
-    with pytest.raises(NotFound, match="expected a stored version"):
-        store.read(group, number=7)
+def test_all_rows_can_be_replaced(limits: GroupTable) -> None:
+    first = limits.write(rows("a", "b"), batch="one")
+    second = limits.replace(rows("a", "b", "c"))
+
+    assert (len(limits.read()), len(limits.read(as_of=first.number))) == (3, 2)
+    assert limits.replace(rows("c", "b", "a")) == second
+    third = limits.replace(rows("a"))
+    assert limits.replace(rows("a", "b", "c")).number > third.number  # what was there before the last is no repetition
+
+
+def test_reading_chooses_columns_times_and_a_moment(limits: GroupTable) -> None:
+    limits.write(rows("a"), batch="one")
+    before = limits.version().written
+    limits.write(rows("a", day=1), batch="two")
+
+    assert limits.read(["limit"]).columns == ["card_id", "at", "known_at", "limit"]
+    assert len(limits.read(times=(DAY, DAY + timedelta(days=1)))) == 1
+    assert len(limits.read(times=(DAY + timedelta(days=1), None))) == 1
+    assert len(limits.read(as_of=before)) == 1
+    with pytest.raises(UnknownColumn, match=r"did you mean `limit`\?"):
+        limits.read(["limits"])
+    for missing in (77, datetime(2020, 1, 1, tzinfo=UTC)):
+        with pytest.raises(NotFound, match="no such version"):
+            limits.read(as_of=missing)
+
+
+def test_a_column_may_be_added(store: FeatureStore, limits: GroupTable) -> None:
+    old = limits.write(rows("a"), batch="one")
+    wider = replace(LIMITS, columns={**LIMITS.columns, "frozen": Column("boolean")})
+    table = store.group(wider)
+    table.write(rows("b").with_columns(frozen=True), batch="two")
+
+    assert table.read(["frozen"])["frozen"].to_list() == [None, True]
+    assert "frozen" not in table.read(as_of=old.number).columns
+    with pytest.raises(ConfigurationError, match="column `frozen` is gone"):
+        store.group(LIMITS)
+    with pytest.raises(ConfigurationError, match="column `frozen` is gone"):
+        limits.write(rows("c"), batch="three")  # by whoever opened the group before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arrival": None}, "its arrival is another"),
+        ({"columns": {"limit": Column("number", unit="DKK"), "country": Column("text")}}, "`limit` has another unit"),
+        ({"columns": {"limit": Column("integer", unit="EUR"), "country": Column("text")}}, "`limit` has another kind"),
+    ],
+)
+def test_another_definition_needs_another_version(
+    store: FeatureStore, limits: GroupTable, change: dict[str, Any], said: str
+) -> None:
+    limits.write(rows("a"), batch="one")
+    with pytest.raises(ConfigurationError, match=rf"{said}.*raise its version to 2"):
+        store.group(replace(LIMITS, **change))
+    store.group(replace(LIMITS, version=2, **change))
+    assert len(store.table("limits", 1).read()) == 1
+    assert [one.version for one in store.groups()] == [1, 2]
+
+
+def test_a_description_is_no_definition(store: FeatureStore, limits: GroupTable) -> None:
+    limits.write(rows("a"), batch="one")
+    told = replace(LIMITS, description="what a card may spend", owner="else@bank.example")
+
+    assert store.group(told).group.fingerprint() == LIMITS.fingerprint()
+    assert store.table("limits").group.description == "what a card may spend"
+    assert store.table("limits").stored() == told
+
+
+def test_the_definition_is_in_the_metadata_of_the_table(limits: GroupTable) -> None:
+    limits.write(rows("a"), batch="one")
+    kept = limits.place.open().metadata().configuration
+    assert kept["shroff.fingerprint"] == LIMITS.fingerprint()
+    assert limits.stored() == LIMITS
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (rows("a").drop("limit"), "lacks `limit`"),
+        (rows("a").with_columns(extra=1), "has unknown `extra`"),
+        (rows("a").with_columns(limit=pl.lit("500")), "column `limit`: expected numbers, got String"),
+        (rows("a").with_columns(at=pl.lit(DAY.replace(tzinfo=None))), "expected times with a time zone"),
+        (rows("a").with_columns(card_id=pl.lit(None, pl.String)), "`card_id`: expected a value in each row"),
+        (rows("a", "a"), "expected one row per card_id, at, known_at, got 1 more"),
+    ],
+)
+def test_rows_must_fit(limits: GroupTable, table: pl.DataFrame, said: str) -> None:
+    with pytest.raises(BadFile, match=said):
+        limits.write(table, batch="one")
+    assert limits.versions() == []
+
+
+def test_what_the_store_has_not_is_not_found(store: FeatureStore, limits: GroupTable) -> None:
+    with pytest.raises(NotFound, match=r"found no `limit`: did you mean `limits`\?"):
+        store.table("limit")
+    with pytest.raises(NotFound, match="found no version 3 of `limits`"):
+        store.table("limits", 3)
+    with pytest.raises(NotFound, match="no such version was written"):
+        limits.read()
+
+
+@pytest.mark.parametrize("name", ["", "../limits", "a b", "é", "x" * 101, "1st"])
+def test_a_name_is_a_plain_word(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a name of letters"):
+        replace(LIMITS, name=name)
+
+
+def test_statistics_are_of_what_a_write_brought(limits: GroupTable) -> None:
+    limits.write(rows("z"), batch="before")
+    many = pl.concat([rows(f"c{n}", day=n, limit=float(n) if n else None) for n in range(101)])
+    found = limits.write(many.with_columns(country=pl.lit("SE")), batch="one").statistics
+
+    assert (found["limit"].rows, found["limit"].nulls, found["limit"].min, found["limit"].max) == (101, 1, 1.0, 100.0)
+    assert found["limit"].quantiles["0.5"] == pytest.approx(50, abs=1)
+    assert found["country"].top == [("SE", 101)]
+    assert found["at"].min == "2024-05-04T00:00:00+00:00"
+    assert (found["card_id"].distinct, found["card_id"].top) == (101, [])  # whose rows they are is no statistic
+    assert limits.version().statistics == found
+
+
+def test_what_is_no_number_is_counted(limits: GroupTable) -> None:
+    values = [1.0, float("nan"), float("inf"), None]
+    whole = pl.concat([rows(f"c{n}", limit=value) for n, value in enumerate(values)])
+    found = limits.write(whole, batch="one").statistics["limit"]
+    assert (found.not_finite, found.nulls, found.min, found.max) == (2, 1, 1.0, 1.0)
+    assert limits.read()["limit"].is_nan().sum() == 1

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from shroff import __version__
-from shroff.cli import data, keys, ledger, lists, parity, policy, rates, service, training
+from shroff.cli import data, keys, ledger, lists, parity, policy, rates, service, store, training
 from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
@@ -99,6 +99,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(published.app, name="models")
 app.add_typer(rates.app, name="rates")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(store.app, name="store")
 
 
 def main() -> NoReturn:

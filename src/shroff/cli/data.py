@@ -96,24 +96,35 @@ def features(
         str | None,
         typer.Option(help="What it may take, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."),
     ] = None,
+    append: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BATCH",
+            help="Add to what the feature store has, under this name, once; by default what it has is replaced.",
+            show_default=False,
+        ),
+    ] = None,
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a project's features over a raw table; each group becomes a version in the feature store."""
+    """Compute a project's features over a raw table; they and the payments become versions in the feature store."""
     from dataclasses import replace
     from time import perf_counter
 
+    from shroff.collect import write_parquet
     from shroff.errors import ConfigurationError
     from shroff.features.engines.batch import compute_plan
-    from shroff.pipeline import collect_table, features_by_disk, is_large, keep_features
+    from shroff.pipeline import collect_table, features_by_disk, is_large, store_features
     from shroff.project import load_project
 
     dropped: dict[str, int] = {}
     first: dict[str, int] = {}
     notices: list[str] = []
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
+    if append is not None and (output is not None or engine == "spark"):
+        raise ConfigurationError("--append adds to the feature store: leave out --out and --engine spark.")
     with steps(quiet=as_json) as step:
         plan = (loaded := load_project(project)).plan
         if engine == "spark":
@@ -142,7 +153,11 @@ def features(
             table = compute_plan(plan, cleaned.frame)
             payments, seconds = len(table), perf_counter() - started
             step(f"write {output or settings.store}")
-            places = keep_features(loaded, table, output or settings.store)
+            if output is not None:
+                write_parquet(table, output)
+                places = [str(output)]
+            else:
+                places = store_features(loaded, cleaned.frame, table, settings.store, batch=append)
     document = {
         "written": places,
         "payments": payments,

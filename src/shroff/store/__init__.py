@@ -1,9 +1,48 @@
-"""Store: feature tables at rest, versioned, on Delta Lake: local disk by default, object storage by its URL.
+"""Store: groups of features at rest, versioned, on Delta Lake: local disk by default, object storage by its URL.
 
-Every write of a feature group is a version that stays readable; what was written says which definition it
-was computed by, so that a table is never read as something it is not.
+Reads tables of features, of payments, or of anything else that becomes known at a time. Promises: a batch is in once or
+not at all, however often it is written; every write is a version that stays readable; a table says by which definition
+it was written, so that it is never read as something it is not. Times are UTC in microseconds, a missing value is null.
 """
 
-from shroff.store.tables import FeatureStore, Version
+from __future__ import annotations
 
-__all__ = ["FeatureStore", "Version"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shroff.store.feature_store import FeatureStore, open_store
+    from shroff.store.features import feature_table, payment_table
+    from shroff.store.group import Column, Group
+    from shroff.store.statistics import ColumnStatistics
+    from shroff.store.tables import GroupTable, Version
+
+_HOME = {
+    "Column": "group",
+    "ColumnStatistics": "statistics",
+    "FeatureStore": "feature_store",
+    "Group": "group",
+    "GroupTable": "tables",
+    "Version": "tables",
+    "feature_table": "features",
+    "open_store": "feature_store",
+    "payment_table": "features",
+}
+
+__all__ = [
+    "Column",
+    "ColumnStatistics",
+    "FeatureStore",
+    "Group",
+    "GroupTable",
+    "Version",
+    "feature_table",
+    "open_store",
+    "payment_table",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

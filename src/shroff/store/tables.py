@@ -1,122 +1,268 @@
-"""Feature groups as Delta tables: one table per group and definition version, every write a table version."""
+"""One group's table: batches written once each, versions that stay readable, what each write brought."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import import_module
-from types import ModuleType
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import polars as pl
 
-from shroff.errors import ConfigurationError, NotFound
-from shroff.features.define import FeatureGroup
+from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound
+from shroff.store.content import conform, digest
+from shroff.store.delta import Place, in_turn, written_at
+from shroff.store.group import Group
+from shroff.store.statistics import ColumnStatistics, decode, encode, statistics
 
-_DEFINITION: Final = "shroff.definition"
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+AsOf = int | datetime | None
+"""A version by its number, or the one that stood at a moment; None is the newest."""
+
+_BATCH: Final = "shroff.batch"
 _ROWS: Final = "shroff.rows"
+_CONTENT: Final = "shroff.content"
+_STATISTICS: Final = "shroff.statistics"
+_DEFINITION: Final = "shroff.definition"
+_FINGERPRINT: Final = "shroff.fingerprint"
+
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True)
 class Version:
-    """One write of a group: its number, when it was made, how many payments it holds."""
+    """One write of a group.
+
+    Attributes:
+        number: of the Delta version it made.
+        batch: the name that whoever wrote it gave; a replacement of all rows has none.
+        rows: how many rows it brought; `content` is their SHA-256.
+        replaces: whether its rows took the place of all before.
+        statistics: of the rows it brought, by column.
+    """
 
     number: int
     written: datetime
+    batch: str
     rows: int
+    content: str
+    replaces: bool
+    statistics: Mapping[str, ColumnStatistics] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON, without the statistics."""
+        return {
+            "version": self.number,
+            "written": self.written.isoformat(timespec="milliseconds"),
+            "batch": self.batch,
+            "rows": self.rows,
+            "replaces": self.replaces,
+            "content": self.content,
+        }
 
 
-class FeatureStore:
-    """Feature tables under one root: a folder, or a URL of object storage (`s3://`, `abfss://`, `gs://`).
+class GroupTable:
+    """The rows of one version of a group, as `FeatureStore.group` gives it."""
 
-    Args:
-        options: credentials and settings of the object storage, as delta-rs takes them.
-    """
+    def __init__(self, group: Group, place: Place) -> None:
+        self.group = group
+        self.place = place
 
-    def __init__(self, root: str, *, options: Mapping[str, str] | None = None) -> None:
-        self.root = root.rstrip("/")
-        self._options = dict(options or {})
-
-    def write(self, group: FeatureGroup, features: pl.DataFrame) -> Version:
-        """Write a group's features as a new version; the ones before stay readable. Atomic: all of it or nothing.
+    def write(self, rows: pl.DataFrame, *, batch: str) -> Version:
+        """Append a batch of rows, all of it or nothing; the same batch again changes nothing.
 
         Args:
-            features: the id column and one column per feature of the group, as an engine computes them.
+            rows: the group's columns, in any order.
+            batch: a name, such as the day that the rows are of. Whoever does not know whether a write is in writes
+                the same batch again.
 
         Raises:
-            ConfigurationError: columns that are not the group's, or the table was written by another definition
-                of the same version number.
+            BadFile: rows that do not fit the group, or that it has already by key, event time and arrival.
+            BatchConflict: a batch of this name was written with other rows.
+            StoreUnavailable: the storage does not answer, or others wrote first every time.
         """
-        names = [feature.name for feature in group.definitions]
-        if features.columns[1:] != names:
+        if not batch or len(batch) > _LONGEST or not batch.isprintable():
             raise ConfigurationError(
-                f"feature group `{group.name}`: expected an id and its {len(names)} features in their order, "
-                f"got {features.width} columns."
+                f"group {self.group.label}: expected the name of a batch, 1 to {_LONGEST} printable characters."
             )
-        definition = fingerprint(group)
-        kept = {entry[_DEFINITION] for entry in self._history(group)}
-        if kept - {definition}:
-            raise ConfigurationError(
-                f"feature group `{group.name}` version {group.version} was stored with another definition; "
-                f"raise its version to {group.version + 1}."
-            )
-        deltalake = _deltalake()
-        deltalake.write_deltalake(
-            self._uri(group),
-            features,
-            mode="overwrite",
-            storage_options=self._options or None,
-            commit_properties=deltalake.CommitProperties(
-                custom_metadata={_DEFINITION: definition, _ROWS: str(len(features))}
-            ),
-        )
-        return self.versions(group)[0]
+        whole, facts = self._checked(rows, batch)
+        # of a name, the transaction's number says of which rows it is
+        mark = (f"batch:{batch}", int(facts[_CONTENT][:15], 16))
 
-    def read(self, group: FeatureGroup, *, number: int | None = None) -> pl.DataFrame:
-        """A group's features as some version has them; the newest without `number`.
+        def attempt() -> Version:
+            table = self._ready()
+            written = table.transaction_version(mark[0])
+            if written is not None and written != mark[1]:
+                raise BatchConflict(
+                    f"group {self.group.label}: a batch of this name was written with other rows; give these another."
+                )
+            if written is None:
+                self._require_new(table, whole)
+                self.place.append(table, whole, facts=facts, mark=mark)
+            return next(one for one in self._versions(table) if one.batch == batch)
+
+        return in_turn(attempt, f"group {self.group.label}")
+
+    def replace(self, rows: pl.DataFrame) -> Version:
+        """Put rows in the place of all there are; the versions before stay readable. The same rows change nothing.
 
         Raises:
-            NotFound: the group, or that version of it, was never written.
+            BadFile: rows that do not fit the group.
+            StoreUnavailable: the storage does not answer, or others wrote first every time.
         """
-        known = [version.number for version in self.versions(group)]
-        if not known:
-            raise NotFound(f"feature group `{group.name}` version {group.version} is not in the store {self.root}.")
-        if number is not None and number not in known:
-            raise NotFound(f"feature group `{group.name}`: expected a stored version of {known}, got {number}.")
-        return pl.read_delta(self._uri(group), version=number, storage_options=self._options or None)
+        whole, facts = self._checked(rows, "")
 
-    def versions(self, group: FeatureGroup) -> list[Version]:
-        """All writes of a group, newest first; empty when there are none."""
-        return [
-            Version(
-                number=int(entry["version"]),
-                written=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-                rows=int(entry[_ROWS]),
-            )
-            for entry in self._history(group)
-        ]
+        def attempt() -> Version:
+            table = self._ready()
+            last = next(iter(self._versions(table)), None)
+            if last is not None and last.replaces and last.content == facts[_CONTENT]:
+                return last
+            self.place.append(table, whole, facts=facts, mode="overwrite")
+            return self._versions(table)[0]
 
-    def _uri(self, group: FeatureGroup) -> str:
-        return f"{self.root}/{group.name}/v{group.version}"
+        return in_turn(attempt, f"group {self.group.label}")
 
-    def _history(self, group: FeatureGroup) -> list[dict[str, Any]]:
-        """What Delta's log says of each of our writes, newest first."""
-        deltalake = _deltalake()
-        options = self._options or None
-        if not deltalake.DeltaTable.is_deltatable(self._uri(group), storage_options=options):
+    def _checked(self, rows: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, dict[str, str]]:
+        """Rows as they are stored, and what the commit says of them."""
+        whole = conform(rows, self.group)
+        return whole, {
+            _BATCH: batch,
+            _ROWS: str(len(whole)),
+            _CONTENT: digest(whole),
+            _STATISTICS: encode(statistics(whole, self.group)),
+        }
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        times: tuple[datetime | None, datetime | None] = (None, None),
+        as_of: AsOf = None,
+    ) -> pl.DataFrame:
+        """Rows in order of event time, key and arrival; with these columns besides, or all.
+
+        Args:
+            times: the first event time, and the one before which to stop.
+            as_of: the version by number, or by the moment at which it stood; by default the newest.
+
+        Raises:
+            UnknownColumn: a column that the group has not.
+            NotFound: no such version, or it was vacuumed.
+        """
+        rows = self.scan(columns, times=times, as_of=as_of)
+        first = [self.group.time, *(name for name in self.group.order if name != self.group.time)]
+        return self.place.collect(rows).sort(first)
+
+    def scan(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        times: tuple[datetime | None, datetime | None] = (None, None),
+        as_of: AsOf = None,
+    ) -> pl.LazyFrame:
+        """What `read` reads, in no order, when it is collected."""
+        self.group.require(columns or ())
+        table = self.place.open(self.number(as_of))
+        there = {one.name for one in table.schema().fields}
+        chosen = [*self.group.order, *(self.group.values if columns is None else columns)]
+        rows = self.place.scan(table)
+        begin, end = times
+        if begin is not None:
+            rows = rows.filter(pl.col(self.group.time) >= begin)
+        if end is not None:
+            rows = rows.filter(pl.col(self.group.time) < end)
+        # a column that was added later
+        return rows.select(name for name in dict.fromkeys(chosen) if name in there)
+
+    def versions(self) -> list[Version]:
+        """All writes, newest first; empty when there are none."""
+        try:
+            return self._versions(self.place.open())
+        except NotFound:
             return []
-        history = deltalake.DeltaTable(self._uri(group), storage_options=options).history()
-        return [entry for entry in history if _DEFINITION in entry]
+
+    def version(self, as_of: AsOf = None) -> Version:
+        """One write: the newest, the one of a number, or the one that stood at a moment.
+
+        Raises:
+            NotFound: there was none.
+        """
+        known = self.versions()
+        fits = [one for one in known if as_of is None or _was_there(one, as_of)]
+        exact = isinstance(as_of, int)
+        if not fits or (exact and fits[0].number != as_of):
+            numbers = ", ".join(str(one.number) for one in known[:5]) or "none"
+            raise NotFound(f"group {self.group.label}: no such version was written; the newest are {numbers}.")
+        return fits[0]
+
+    def number(self, as_of: AsOf = None) -> int:
+        """The Delta version of one write."""
+        return self.version(as_of).number
+
+    def create(self) -> None:
+        """Make the table, or add to it the columns and descriptions that the group has by now."""
+        in_turn(self._ready, f"group {self.group.label}")
+
+    def stored(self) -> Group | None:
+        """The definition in the metadata of the table; None where there is no table."""
+        try:
+            return _definition(self.place.open())
+        except NotFound:
+            return None
+
+    def _ready(self) -> DeltaTable:
+        definition = msgspec.json.encode(self.group).decode()
+        facts = {_DEFINITION: definition, _FINGERPRINT: self.group.fingerprint()}
+        try:
+            table = self.place.open()
+        except NotFound:
+            indexed = self.group.order[len(self.group.key) :]
+            table = self.place.create(self.group.columns, facts, indexed=indexed)
+        if table.metadata().configuration.get(_DEFINITION) != definition:
+            self.group.added_to(_definition(table))
+            self.place.extend(table, self.group.columns, facts)
+            table = self.place.open()
+        return table
+
+    def _require_new(self, table: DeltaTable, rows: pl.DataFrame) -> None:
+        """Check that the table has none of the rows, reading only what lies within their times."""
+        if rows.is_empty():
+            return
+        time = pl.col(self.group.time)
+        near = self.place.scan(table).filter(time.is_between(rows[self.group.time].min(), rows[self.group.time].max()))
+        there = self.place.collect(near.select(self.group.order))
+        known = rows.join(there, on=self.group.order, how="semi").height if len(there) else 0
+        if known:
+            raise BadFile(
+                f"group {self.group.label}: {known:,} of {len(rows):,} rows are in it already, by "
+                f"{', '.join(self.group.order)}; a correction has a later arrival."
+            )
+
+    def _versions(self, table: DeltaTable) -> list[Version]:
+        return [_version(entry) for entry in self.place.history(table) if _BATCH in entry]
 
 
-def fingerprint(group: FeatureGroup) -> str:
-    """SHA-256 of a group's definitions: equal exactly when the same features are defined in the same way."""
-    return hashlib.sha256(msgspec.json.encode(group.definitions)).hexdigest()
+def _was_there(version: Version, as_of: int | datetime) -> bool:
+    return version.number <= as_of if isinstance(as_of, int) else version.written <= as_of
 
 
-def _deltalake() -> ModuleType:
-    # 60 MB of Rust: loaded by those who open a store, not by those who import the module
-    return import_module("deltalake")
+def _version(entry: Mapping[str, Any]) -> Version:
+    return Version(
+        number=int(entry["version"]),
+        written=written_at(entry),
+        batch=entry[_BATCH],
+        rows=int(entry[_ROWS]),
+        content=entry[_CONTENT],
+        replaces=not entry[_BATCH],
+        statistics=decode(entry[_STATISTICS]),
+    )
+
+
+def _definition(table: DeltaTable) -> Group:
+    text = table.metadata().configuration.get(_DEFINITION)
+    if text is None:
+        raise BadFile(f"{table.table_uri}: expected a table that the store wrote, found one without its definition.")
+    return msgspec.json.decode(text, type=Group)

@@ -1,0 +1,116 @@
+"""The content of a table as bytes: rows checked against a group's columns, and a digest that no library decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from shroff.errors import BadFile
+from shroff.store.group import Group, Kind
+
+TYPES: Final[dict[Kind, pl.DataType]] = {
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "text": pl.String(),
+    "boolean": pl.Boolean(),
+    "time": pl.Datetime("us", "UTC"),
+}
+
+
+def conform(frame: pl.DataFrame, group: Group) -> pl.DataFrame:
+    """A table as the group stores it: its columns in their order and types, rows in order of key, time and arrival.
+
+    Raises:
+        BadFile: columns are missing or unknown, a value is of another kind, a key or a time is missing, or two rows are
+            equal in key, time and arrival.
+    """
+    where = f"group {group.label}"
+    missing, unknown = set(group.columns) - set(frame.columns), set(frame.columns) - set(group.columns)
+    if missing or unknown:
+        lacks = f" lacks {_listed(missing)}" if missing else ""
+        has = f" has unknown {_listed(unknown)}" if unknown else ""
+        raise BadFile(f"{where}: expected a table of its {len(group.columns)} columns, got one that{lacks}{has}.")
+    whole = pl.DataFrame([_column(frame[name], column.kind, where) for name, column in group.columns.items()])
+    for name in group.order:
+        if nulls := whole[name].null_count():
+            row = int(whole[name].is_null().arg_max() or 0) + 1
+            raise BadFile(
+                f"{where}: column `{name}`: expected a value in each row, got none in {nulls:,}, first {row:,}."
+            )
+    whole = whole.sort(group.order)
+    if repeated := len(whole) - whole.select(group.order).n_unique():
+        raise BadFile(f"{where}: expected one row per {', '.join(group.order)}, got {repeated:,} more.")
+    return whole
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _column(values: pl.Series, kind: Kind, where: str) -> pl.Series:
+    if not _fits(values.dtype, kind):
+        raise BadFile(f"{where}: column `{values.name}`: expected {_WANTED[kind]}, got {values.dtype}.")
+    return values.cast(TYPES[kind])
+
+
+_WANTED: Final[dict[Kind, str]] = {
+    "integer": "whole numbers of at most 64 bits",
+    "number": "numbers",
+    "text": "texts",
+    "boolean": "true or false",
+    "time": "times with a time zone",
+}
+
+
+def _fits(dtype: pl.DataType, kind: Kind) -> bool:
+    if dtype == pl.Null:
+        return True
+    if kind == "number":
+        return dtype.is_numeric()
+    if kind == "integer":
+        return dtype.is_integer() and dtype not in (pl.UInt64, pl.Int128)
+    if kind == "text":
+        return dtype in (pl.String, pl.Categorical, pl.Enum)
+    if kind == "time":
+        return isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+    return dtype == pl.Boolean
+
+
+def digest(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
+    """SHA-256 of a table's names, types and values, in the order of these columns if any, else of its rows.
+
+    It is made of little-endian numbers and UTF-8, so that another release of a library gives the same.
+
+    >>> digest(pl.DataFrame({"a": [1, None], "b": ["x", "é"]}))[:12]
+    '848526adb967'
+    """
+    whole = frame.sort(order) if order else frame
+    found = sha256()
+    for column in whole.get_columns():
+        kind = "time" if isinstance(column.dtype, pl.Datetime) else str(column.dtype)
+        found.update(f"{column.name}\0{kind}\0{len(column)}\0".encode())
+        found.update(np.packbits(column.is_null().to_numpy()).tobytes())
+        for part in _parts(column):
+            found.update(part)
+    return found.hexdigest()
+
+
+def _parts(column: pl.Series) -> list[bytes]:
+    if column.dtype == pl.String:
+        filled = column.fill_null("")
+        lengths = filled.str.len_bytes().to_numpy().astype("<i8").tobytes()
+        return [lengths, *(text.encode() for text in _joined(filled))]
+    if column.dtype == pl.Boolean:
+        return [np.packbits(column.fill_null(False).to_numpy()).tobytes()]
+    if isinstance(column.dtype, pl.Datetime):
+        column = column.cast(pl.Datetime("us", "UTC")).dt.epoch("us")
+    numbers = column.fill_null(0).to_numpy()
+    return [numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()]
+
+
+def _joined(texts: pl.Series, rows: int = 100_000) -> list[str]:
+    return [texts[start : start + rows].str.join("").item() for start in range(0, len(texts), rows)]

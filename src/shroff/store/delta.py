@@ -1,0 +1,218 @@
+"""Delta tables as the store uses them: one commit at a time, each under a mark, none lost and none twice.
+
+Writers take turns by a count that every commit raises: of two that start from the same version one wins, and the other
+starts again from what is then there. The mark of a commit (a name and a number) is in the same commit as its rows, so
+whoever asks for the mark knows whether the rows are in, also after a lost answer or a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+import polars as pl
+
+from shroff.errors import NotFound, StoreUnavailable
+from shroff.store.group import Column, Kind
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+T = TypeVar("T")
+
+TURN: Final = "shroff"
+"""The application whose transactions count the commits of all writers."""
+TRIES: Final = 40
+
+_TYPES: Final[dict[Kind, str]] = {
+    "integer": "long",
+    "number": "double",
+    "text": "string",
+    "boolean": "boolean",
+    "time": "timestamp",
+}
+_KEPT: Final = {
+    # a version is readable as long as its log is there: nobody but `vacuum` takes one away
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+
+class Place:
+    """Where one Delta table is, or will be: a folder or a URL, with the options of its object storage."""
+
+    def __init__(self, uri: str, options: Mapping[str, str]) -> None:
+        self.uri = uri
+        self.options = dict(options)
+
+    def open(self, version: int | None = None) -> DeltaTable:
+        """The table as it is now, or as a version has it.
+
+        Raises:
+            NotFound: there is no such table, or no such version of it.
+            StoreUnavailable: the storage does not answer.
+        """
+        deltalake = _deltalake()
+        with self._answering():
+            try:
+                table: DeltaTable = deltalake.DeltaTable(
+                    self.uri, version=version, storage_options=self.options or None
+                )
+            except deltalake.exceptions.TableNotFoundError:
+                raise NotFound(f"{self.uri}: no table of the store is there.") from None
+            except deltalake.exceptions.DeltaError:
+                if version is None:
+                    raise
+                raise NotFound(f"{self.uri}: there is no version {version}.") from None
+        return table
+
+    def exists(self) -> bool:
+        """Whether there is a table."""
+        try:
+            self.open()
+        except NotFound:
+            return False
+        return True
+
+    def create(self, columns: Mapping[str, Column], facts: Mapping[str, str], *, indexed: list[str]) -> DeltaTable:
+        """Make the table unless it is there.
+
+        Args:
+            facts: what its metadata says of it.
+            indexed: columns whose extremes the log keeps, by file; it keeps no value of any other.
+        """
+        deltalake = _deltalake()
+        settings = {**_KEPT, "delta.dataSkippingStatsColumns": ",".join(indexed), **facts}
+        with self._answering():
+            try:
+                table: DeltaTable = deltalake.DeltaTable.create(
+                    self.uri,
+                    deltalake.Schema([field(name, column) for name, column in columns.items()]),
+                    mode="error",
+                    configuration=settings,
+                    storage_options=self.options or None,
+                    raise_if_key_not_exists=False,
+                )
+            except deltalake.exceptions.DeltaError:
+                # another writer was first; if it was not that, opening it says what it was
+                return self.open()
+        return table
+
+    def append(
+        self,
+        table: DeltaTable,
+        rows: pl.DataFrame,
+        *,
+        facts: Mapping[str, str],
+        mark: tuple[str, int] | None = None,
+        mode: Literal["append", "overwrite"] = "append",
+    ) -> int:
+        """Commit rows, their mark and what is said of them at once; the number of the version that it made.
+
+        Raises:
+            Overtaken: another writer committed since the table was opened.
+        """
+        deltalake = _deltalake()
+        turn = table.transaction_version(TURN) or 0
+        marks = [(TURN, turn + 1), *([mark] if mark else [])]
+        with self._answering():
+            deltalake.write_deltalake(
+                table,
+                rows,
+                mode=mode,
+                commit_properties=deltalake.CommitProperties(
+                    custom_metadata=dict(facts),
+                    max_commit_retries=0,
+                    app_transactions=[deltalake.Transaction(name, number) for name, number in marks],
+                ),
+            )
+        return int(table.version())
+
+    def extend(self, table: DeltaTable, columns: Mapping[str, Column], facts: Mapping[str, str]) -> None:
+        """Add columns that the table has not, and say other facts in its metadata."""
+        there = {one.name for one in table.schema().fields}
+        new = [field(name, column) for name, column in columns.items() if name not in there]
+        with self._answering():
+            if new:
+                table.alter.add_columns(new)
+            if any(table.metadata().configuration.get(name) != text for name, text in facts.items()):
+                table.alter.set_table_properties(dict(facts), raise_if_not_exists=False)
+
+    def scan(self, table: DeltaTable) -> pl.LazyFrame:
+        """The rows of a table, to be read when asked for."""
+        return pl.scan_delta(table, storage_options=self.options or None)
+
+    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Rows of this table, read.
+
+        Raises:
+            NotFound: files of this version are gone.
+        """
+        with self._answering():
+            try:
+                return rows.collect()
+            except FileNotFoundError:
+                raise NotFound(
+                    f"{self.uri}: this version was vacuumed: its files are gone; read a later one, or a pinned one."
+                ) from None
+
+    def history(self, table: DeltaTable) -> list[dict[str, Any]]:
+        """What the log says of each commit, newest first."""
+        with self._answering():
+            return table.history()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        deltalake = _deltalake()
+        try:
+            yield
+        except deltalake.exceptions.CommitFailedError:
+            raise Overtaken from None
+        except FileNotFoundError:
+            raise
+        except (OSError, deltalake.exceptions.DeltaError, pl.exceptions.ComputeError) as error:
+            raise StoreUnavailable(
+                f"{self.uri}: expected a storage that answers, got {type(error).__name__}; whether a write is in is "
+                "known when the same batch is written again."
+            ) from error
+
+
+class Overtaken(Exception):
+    """Another writer committed first: what was decided from the earlier version is to be decided again."""
+
+
+def in_turn(attempt: Callable[[], T], what: str) -> T:
+    """Do something until no other writer comes between.
+
+    Raises:
+        StoreUnavailable: others came first every time.
+    """
+    for number in range(TRIES):
+        try:
+            return attempt()
+        except Overtaken:
+            # of several that wait each for another time, one is alone
+            time.sleep(random.uniform(0, min(0.01 * 2**number, 1.0)))
+    raise StoreUnavailable(f"{what}: other writers came first {TRIES} times; try again.")
+
+
+def field(name: str, column: Column) -> Any:
+    """A column as Delta's schema has it."""
+    notes = {"comment": column.description} if column.description else {}
+    whole = {"name": name, "type": _TYPES[column.kind], "nullable": True, "metadata": notes}
+    return _deltalake().Field.from_json(json.dumps(whole))
+
+
+def written_at(entry: Mapping[str, Any]) -> datetime:
+    """When a commit was made."""
+    return datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
+
+
+def _deltalake() -> Any:
+    # 60 MB of Rust: loaded by those who open a store, not by those who import the module
+    return import_module("deltalake")

@@ -1,0 +1,78 @@
+"""`shroff store` as its user meets it, over what `shroff features` wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from shroff.cli import app
+from shroff.errors import BadFile, NotFound
+
+PROJECT = str(Path(__file__).parents[1] / "examples" / "payments")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SHROFF_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "payments.parquet"
+    run("simulate", path, "--payments", "1000", "--days", "10", "--fraud-rate", "0.02")
+    return path
+
+
+def run(*words: str | Path) -> str:
+    done = CliRunner().invoke(app, list(map(str, words)))
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def answer(*words: str | Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(run(*words, "--json"))
+    return document
+
+
+def test_what_features_stored_can_be_looked_at(home: Path, log: Path) -> None:
+    stored = answer("features", PROJECT, "--data", log)
+    listed = answer("store", "list")
+    shown = answer("store", "show", "payment_velocity")
+    history = answer("store", "history", "payments@1")["versions"]
+    stats = answer("store", "stats", "payments")
+
+    assert [one["name"] for one in listed["groups"]] == ["payment_velocity", "payments"]
+    assert shown["columns"]["card_count_1h"] == {
+        "kind": "number",
+        "unit": "payments",
+        "definition": shown["columns"]["card_count_1h"]["definition"],
+    }
+    assert [one["rows"] for one in history] == [stored["payments"]]
+    assert stats["statistics"]["amount"]["quantiles"]["0.5"] > 0
+    for command, word in (("list", "payments"), ("show payments", "currency"), ("stats payments", "currency")):
+        assert word in run("store", *command.split())
+    assert "(all rows)" in run("store", "history", "payments")
+
+
+def test_the_same_log_again_is_no_new_version(home: Path, log: Path) -> None:
+    first = answer("features", PROJECT, "--data", log)["written"]
+    assert answer("features", PROJECT, "--data", log)["written"] == first
+    with pytest.raises(BadFile, match="are in it already"):
+        run("features", PROJECT, "--data", log, "--append", "again")
+
+
+def test_a_batch_is_appended_once(home: Path, log: Path) -> None:
+    written = [answer("features", PROJECT, "--data", log, "--append", "may")["written"] for _ in range(2)]
+    assert written[0] == written[1]
+    assert [one["batch"] for one in answer("store", "history", "payments")["versions"]] == ["may"]
+
+
+def test_an_unknown_group_is_a_sentence(home: Path) -> None:
+    with pytest.raises(NotFound, match="found no `payments`"):
+        run("store", "show", "payments")
