@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shroff.cli import app
-from shroff.errors import BadFile, NotFound
+from shroff.errors import BadFile, ConfigurationError, NotFound
 
 PROJECT = str(Path(__file__).parents[1] / "examples" / "payments")
 
@@ -48,10 +48,10 @@ def test_what_features_stored_can_be_looked_at(home: Path, log: Path) -> None:
     stats = answer("store", "stats", "payments")
 
     assert [one["name"] for one in listed["groups"]] == ["payment_velocity", "payments"]
-    assert shown["columns"]["card_count_1h"] == {
+    assert shown["group"]["columns"]["card_count_1h"] == {
         "kind": "number",
         "unit": "payments",
-        "definition": shown["columns"]["card_count_1h"]["definition"],
+        "definition": shown["group"]["columns"]["card_count_1h"]["definition"],
     }
     assert [one["rows"] for one in history] == [stored["payments"]]
     assert stats["statistics"]["amount"]["quantiles"]["0.5"] > 0
@@ -71,6 +71,33 @@ def test_a_batch_is_appended_once(home: Path, log: Path) -> None:
     written = [answer("features", PROJECT, "--data", log, "--append", "may")["written"] for _ in range(2)]
     assert written[0] == written[1]
     assert [one["batch"] for one in answer("store", "history", "payments")["versions"]] == ["may"]
+
+
+def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, log: Path) -> None:
+    answer("features", PROJECT, "--data", log)
+    options = ("--known-by", "2030-01-01", "--parts", "train=70,test=30", "--gap", "1d")
+    made = answer("store", "create", PROJECT, "cards", *options)
+    assert answer("store", "create", PROJECT, "cards", *options) == made
+    other = answer("store", "create", PROJECT, "cards", "--maturity", "1d")
+    left_out = sum(made["left_out"].values())
+
+    assert (made["version"], other["version"], other["rows"]) == (1, 2, made["rows"] + left_out)
+    assert {one["group"] for one in made["lineage"]} == {"payments", "payment_velocity"}
+    assert sum(part["payments"] for part in made["parts"].values()) == made["rows"]
+    assert answer("store", "show", "cards@1") == made
+    assert answer("store", "verify", "cards") == {"kept": True, "rebuilt": True}
+    assert answer("store", "stats", "cards@1")["rows"] == made["rows"]
+    found = answer("store", "diff", "cards", "1", "2")
+    assert (found["added"], found["removed"], found["gone_columns"]) == (left_out, 0, ["part"])
+    assert "made of payments@1" in run("store", "show", "cards")
+    assert [one["version"] for one in answer("store", "list")["datasets"]] == [1, 2]
+    assert answer("store", "vacuum", "payments", "--dry-run") == {"files": 0, "removed": False}
+    with pytest.raises(ConfigurationError, match="cards@1, cards@2 was made of it"):
+        run("store", "delete", "payments@1")
+    with pytest.raises(ConfigurationError, match="expected NAME@VERSION"):
+        run("store", "delete", "cards")
+    assert answer("store", "delete", "cards@2") == {"deleted": "cards@2"}
+    assert answer("store", "show", "cards")["version"] == 1
 
 
 def test_an_unknown_group_is_a_sentence(home: Path) -> None:

@@ -1,16 +1,23 @@
-"""`shroff store`: what the feature store holds, and how it came there."""
+"""`shroff store`: what the feature store holds, how it came there, and what goes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from shroff.cli.terminal import AsJson, out, print_rows, show, visible
+from shroff.cli.arguments import ProjectPath
+from shroff.cli.terminal import AsJson, out, print_rows, show, steps, visible
+from shroff.errors import CheckFailed
 
-app = typer.Typer(help="Look into the feature store (SHROFF_STORE).", no_args_is_help=True)
+if TYPE_CHECKING:
+    from shroff.store import FeatureStore, GroupTable, TrainingData
+
+app = typer.Typer(help="The feature store (SHROFF_STORE): groups and training datasets.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="NAME, or NAME@VERSION; by default the highest version.", show_default=False)]
+Dataset = Annotated[str, typer.Argument(help="NAME, or NAME@VERSION; by default the latest.", show_default=False)]
 Number = Annotated[
     int | None, typer.Option("--table-version", help="Of this write; by default the newest.", show_default=False)
 ]
@@ -18,7 +25,7 @@ Number = Annotated[
 
 @app.command(name="list")
 def list_(as_json: AsJson = False) -> None:
-    """List the groups."""
+    """List the groups and the training datasets."""
     from shroff.store import open_store
 
     store = open_store()
@@ -33,45 +40,74 @@ def list_(as_json: AsJson = False) -> None:
         }
         for one in store.groups()
     ]
+    datasets = [
+        {
+            "name": one.name,
+            "version": one.version,
+            "made": one.made.isoformat(timespec="seconds"),
+            "rows": one.manifest.rows,
+            "content": one.manifest.content,
+            "description": one.manifest.definition.description,
+        }
+        for one in store.datasets()
+    ]
     if as_json:
-        show({"store": store.root, "groups": groups})
-    else:
-        print_rows(groups, "group", "version", "owner", "tags", "columns", "description")
+        show({"store": store.root, "groups": groups, "datasets": datasets})
+        return
+    print_rows(groups, "group", "version", "owner", "tags", "columns", "description")
+    if datasets:
+        told = [one | {"content": str(one["content"])[:12]} for one in datasets]
+        print_rows(told, "training dataset", "version", "made", "rows", "content", "description")
 
 
 @app.command(name="show")
 def show_(name: Name, as_json: AsJson = False) -> None:
-    """Show a group: its columns with units, its newest version."""
-    import msgspec
-
+    """Show a group, or a training dataset with what it was made of and what was left out."""
     from shroff.store import open_store
-    from shroff.store.feature_store import split_name
 
-    table = open_store().table(*split_name(name))
-    versions = table.versions()
-    newest = versions[0].to_dict() if versions else None
+    found = _named(open_store(), name)
+    document = found.to_dict()
     if as_json:
-        fingerprint = table.group.fingerprint()
-        show({**msgspec.to_builtins(table.group), "fingerprint": fingerprint, "newest": newest})
+        show(document)
         return
-    group = table.group
-    about = f"group {group.label}; key {', '.join(group.key)}, event time {group.time}, known at {group.known_at}"
-    out.print(visible(about), soft_wrap=True, markup=False)
-    for title, text in (("owner", group.owner), ("tags", ", ".join(group.tags)), ("", group.description)):
-        if text:
-            out.print(visible(f"{title}: {text}" if title else text), soft_wrap=True, markup=False)
-    titles = ("column", "kind", "unit", "description")
-    rows = [(column, one.kind, one.unit, one.description) for column, one in group.columns.items()]
+    group = document["group"]
+    out.print(visible(f"{document['name']}, version {document['version']}"), soft_wrap=True, markup=False)
+    times = (
+        f"key {', '.join(group['key'])}, event time {group['time']}, arrival {group.get('arrival') or group['time']}"
+    )
+    out.print(visible(times), soft_wrap=True, markup=False)
+    for word in ("owner", "description"):
+        if text := (document.get("definition") or group).get(word):
+            out.print(visible(f"{word}: {text}"), soft_wrap=True, markup=False)
+    if "lineage" in document:
+        _print_dataset(document)
+    titles = ("column", "kind", "unit", "from", "description")
+    origin = document.get("origin", {})
+    rows = [
+        (column, one["kind"], one.get("unit"), origin.get(column), one.get("description"))
+        for column, one in group["columns"].items()
+    ]
     print_rows([dict(zip(titles, row, strict=True)) for row in rows], *titles)
-    if newest is not None:
+    if newest := document.get("newest"):
         out.print(f"version {newest['version']}, written {newest['written']}, {newest['rows']:,} rows in its batch.")
+
+
+def _print_dataset(document: Mapping[str, Any]) -> None:
+    out.print(f"{document['rows']:,} payments, content {document['content']}", soft_wrap=True, highlight=False)
+    for one in document["lineage"]:
+        out.print(f"made of {one['group']}@{one['version']}, table version {one['number']}", highlight=False)
+    for part, counts in document["parts"].items():
+        frauds = f", {counts['frauds']:,} of them fraud" if "frauds" in counts else ""
+        out.print(f"part {visible(part)}: {counts['payments']:,} payments{frauds}", markup=False, highlight=False)
+    for reason, count in document["left_out"].items():
+        out.print(f"left out {count:,}: {reason}", highlight=False)
 
 
 @app.command()
 def history(name: Name, as_json: AsJson = False) -> None:
     """Show every write of a group, newest first."""
     from shroff.store import open_store
-    from shroff.store.feature_store import split_name
+    from shroff.store.names import split_name
 
     versions = [one.to_dict() for one in open_store().table(*split_name(name)).versions()]
     if as_json:
@@ -84,15 +120,14 @@ def history(name: Name, as_json: AsJson = False) -> None:
 
 @app.command()
 def stats(name: Name, number: Number = None, as_json: AsJson = False) -> None:
-    """Show the statistics of the rows that a write brought."""
-    from shroff.store import open_store
-    from shroff.store.feature_store import split_name
+    """Show the statistics of the rows that a write brought, or of a training dataset."""
+    from shroff.store import GroupTable, open_store
     from shroff.store.statistics import documents
 
-    version = open_store().table(*split_name(name)).version(number)
-    found = documents(version.statistics)
+    found = _named(open_store(), name)
+    version = (found if isinstance(found, GroupTable) else found.table).version(number)
     if as_json:
-        show({**version.to_dict(), "statistics": found})
+        show({**version.to_dict(), "statistics": documents(version.statistics)})
         return
     out.print(f"version {version.number}: {version.rows:,} rows")
     quantiles = ("0.05", "0.5", "0.95")
@@ -103,3 +138,154 @@ def stats(name: Name, number: Number = None, as_json: AsJson = False) -> None:
         rows.append((column, one.nulls, one.distinct, one.min, *shares, one.max, top))
     titles = ("column", "nulls", "distinct", "min", "5 %", "median", "95 %", "max", "commonest")
     print_rows([dict(zip(titles, row, strict=True)) for row in rows], *titles)
+
+
+@app.command()
+def diff(
+    name: Name,
+    before: Annotated[int, typer.Argument(help="Of a group a table version, of a dataset its version.")],
+    after: Annotated[int, typer.Argument(help="The same, of what it is compared with.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how two versions differ: rows that came and went, values that changed."""
+    import msgspec
+
+    from shroff.store import open_store
+    from shroff.store.names import split_name
+
+    word, version = split_name(name)
+    found = open_store().diff(word, before, after, version=version)
+    if as_json:
+        show(msgspec.to_builtins(found))
+        return
+    out.print(f"{found.added:,} rows came, {found.removed:,} went.")
+    for column, count in found.changed.items():
+        out.print(f"{visible(column)}: {count:,} values changed", markup=False, highlight=False)
+    for what, columns in (("new", found.new_columns), ("gone", found.gone_columns)):
+        for column in columns:
+            out.print(visible(f"{column}: {what}"), markup=False, highlight=False)
+
+
+@app.command()
+def create(
+    project: ProjectPath,
+    name: Annotated[str, typer.Argument(help="What the training dataset is called.", show_default=False)],
+    known_by: Annotated[
+        str | None,
+        typer.Option(help="Labels as they were known by this day or time, UTC; by default what the log says."),
+    ] = None,
+    maturity: Annotated[str, typer.Option(help="How long after a payment its fraud may be reported.")] = "30d",
+    parts: Annotated[
+        str | None, typer.Option(help="Parts with their shares, such as train=70,test=30.", show_default=False)
+    ] = None,
+    by: Annotated[Literal["time", "random"], typer.Option(help="How payments are spread over parts.")] = "time",
+    gap: Annotated[str, typer.Option(help="By time: how much is left out before each later part.")] = "",
+    seed: Annotated[int, typer.Option(help="Of random parts.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a training dataset of a project's payments and features, as `shroff features` stored them.
+
+    Where it was made already of the same versions of the groups, it is given again.
+    """
+    from shroff.project import load_project
+    from shroff.store import Split, open_store
+    from shroff.store.features import project_set
+    from shroff.store.names import moment, split_parts
+
+    loaded = load_project(project)
+    split = Split(parts=split_parts(parts), by=by, gap=gap, seed=seed) if parts else None
+    when = moment(known_by) if known_by else None
+    wanted = project_set(name, loaded.plan, loaded.features, known_by=when, maturity=maturity, split=split)
+    with steps(quiet=as_json) as step:
+        step(f"make {name}")
+        data = open_store().create(wanted)
+    if as_json:
+        show(data.to_dict())
+    else:
+        out.print(f"training dataset {data.label}")
+        _print_dataset(data.to_dict())
+
+
+@app.command()
+def verify(name: Dataset, as_json: AsJson = False) -> None:
+    """Check that a training dataset is as it was made, and that its groups still give the same. Exit code 1 if not."""
+    from shroff.store import open_store
+    from shroff.store.names import split_name
+
+    found = open_store().verify(*split_name(name))
+    if as_json:
+        show({"kept": found.kept, "rebuilt": found.rebuilt})
+    elif found.kept and found.rebuilt:
+        out.print("It is as it was made, and its groups give the same again.")
+    if not found.kept:
+        raise CheckFailed("expected the rows that were made, found others: the dataset was changed since.")
+    if not found.rebuilt:
+        raise CheckFailed("expected the same rows from the versions it was made of, got others.")
+
+
+@app.command()
+def vacuum(
+    name: Name,
+    hours: Annotated[int, typer.Option(help="Keep what is younger, for those who read or write now.", min=0)] = 168,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many files would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove files of a group that only old versions need; the newest stays, and what datasets were made of."""
+    from shroff.store import open_store
+    from shroff.store.names import split_name
+
+    gone = open_store().vacuum(*split_name(name), hours=hours, dry_run=dry_run)
+    if as_json:
+        show({"files": len(gone), "removed": not dry_run})
+    else:
+        out.print(f"{len(gone):,} files {'would go' if dry_run else 'are gone'}.")
+
+
+@app.command()
+def delete(
+    name: Annotated[str, typer.Argument(help="NAME@VERSION of a group or a training dataset.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Delete a version of a group or a training dataset with all its rows; refused where another was made of it."""
+    from shroff.errors import ConfigurationError
+    from shroff.store import open_store
+    from shroff.store.names import split_name
+
+    word, version = split_name(name)
+    if version is None:
+        raise ConfigurationError("expected NAME@VERSION, so that it is clear which one is deleted.")
+    open_store().delete(word, version)
+    if as_json:
+        show({"deleted": name})
+    else:
+        out.print(visible(f"{name} is deleted."), markup=False)
+
+
+@app.command()
+def release(
+    name: Dataset,
+    bundle: Annotated[str, typer.Argument(help="The version of the bundle.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Let go of a training dataset that a bundle was trained on, so that it can be deleted."""
+    from shroff.store import open_store
+    from shroff.store.names import split_name
+
+    store = open_store()
+    data = store.dataset(*split_name(name))
+    store.release(data, bundle)
+    held = store.pins(data)
+    if as_json:
+        show({"dataset": data.name, "version": data.version, "bundles": held})
+    else:
+        out.print(f"{len(held)} bundles hold it now.")
+
+
+def _named(store: FeatureStore, text: str) -> GroupTable | TrainingData:
+    """The dataset of a name, or the group."""
+    from shroff.store.names import split_name
+
+    name, version = split_name(text)
+    if any(one.name == name for one in store.datasets()):
+        return store.dataset(name, version)
+    return store.table(name, version)

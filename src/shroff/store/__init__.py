@@ -11,11 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from shroff.store.datasets import TrainingData
     from shroff.store.feature_store import FeatureStore, open_store
     from shroff.store.features import feature_table, payment_table
     from shroff.store.group import Column, Group
     from shroff.store.statistics import ColumnStatistics
     from shroff.store.tables import GroupTable, Version
+    from shroff.store.training_set import Joined, Labels, Split, TrainingSet
 
 _HOME = {
     "Column": "group",
@@ -25,6 +27,11 @@ _HOME = {
     "GroupTable": "tables",
     "Version": "tables",
     "feature_table": "features",
+    "Joined": "training_set",
+    "Labels": "training_set",
+    "Split": "training_set",
+    "TrainingSet": "training_set",
+    "TrainingData": "datasets",
     "open_store": "feature_store",
     "payment_table": "features",
 }
@@ -35,6 +42,11 @@ __all__ = [
     "FeatureStore",
     "Group",
     "GroupTable",
+    "Joined",
+    "Labels",
+    "Split",
+    "TrainingData",
+    "TrainingSet",
     "Version",
     "feature_table",
     "open_store",

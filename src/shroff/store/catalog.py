@@ -49,22 +49,17 @@ class Catalog:
 
     def entries(self, sort: Sort | None = None) -> list[Entry]:
         """What stands, in the order in which it came; of one sort, or all."""
-        try:
-            table = self._place.open()
-        except NotFound:
-            return []
-        return [one for one in _standing(self._all(table)) if sort in (None, one.sort)]
+        return [one for one in standing(self.changes()) if sort in (None, one.sort)]
 
-    def changes(self, sort: Sort | None = None) -> list[Entry]:
+    def changes(self) -> list[Entry]:
         """Every entry there ever was, oldest first."""
         try:
-            table = self._place.open()
+            return self._all(self._place.open())
         except NotFound:
             return []
-        return [one for one in self._all(table) if sort in (None, one.sort)]
 
     def change(self, decide: Callable[[list[Entry]], Entry | None]) -> Entry | None:
-        """Add the entry that is decided from what stands; nothing comes between. No entry changes nothing."""
+        """Add the entry that is decided from all there were; nothing comes between. No entry changes nothing."""
 
         def attempt() -> Entry | None:
             try:
@@ -72,7 +67,7 @@ class Catalog:
             except NotFound:
                 table = self._place.create(_COLUMNS, {}, indexed=["number"])
             every = self._all(table)
-            decided = decide(_standing(every))
+            decided = decide(every)
             if decided is None:
                 return None
             entry = msgspec.structs.replace(decided, number=len(every) + 1, at=datetime.now(UTC))
@@ -87,7 +82,8 @@ class Catalog:
         return [Entry(**row | {"document": msgspec.json.decode(row["document"])}) for row in rows]
 
 
-def _standing(entries: list[Entry]) -> list[Entry]:
+def standing(entries: list[Entry]) -> list[Entry]:
+    """Of all entries those that stand: the latest of each thing, if it is not gone."""
     latest = {(one.sort, one.name, one.version): one for one in entries}
     return [one for one in latest.values() if one.document]
 

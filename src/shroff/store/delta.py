@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import polars as pl
 
-from shroff.errors import NotFound, StoreUnavailable
+from shroff.errors import MissingExtra, NotFound, StoreUnavailable
 from shroff.store.group import Column, Kind
 
 if TYPE_CHECKING:
@@ -165,6 +166,35 @@ class Place:
         """What the log says of each commit, newest first."""
         with self._answering():
             return table.history()
+
+    def vacuum(self, keep: list[int], *, hours: int, dry_run: bool) -> list[str]:
+        """Remove files that only versions need which are older than so many hours and not among these."""
+        table = self.open()
+        with self._answering():
+            return table.vacuum(
+                retention_hours=hours,
+                enforce_retention_duration=False,
+                dry_run=dry_run,
+                full=True,
+                keep_versions=keep or None,
+            )
+
+    def remove(self) -> None:
+        """Remove the table with all its versions and its log.
+
+        Raises:
+            MissingExtra: it is in object storage, and pyarrow is not installed.
+        """
+        if "://" not in self.uri:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self.uri)
+            return
+        try:
+            files: Any = import_module("deltalake.fs").DeltaStorageHandler(self.uri, options=self.options)
+        except ImportError:
+            raise MissingExtra("expected pyarrow to delete in object storage: pip install pyarrow.") from None
+        with self._answering():
+            files.delete_root_dir_contents()
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from shroff.errors import ConfigurationError, NotFound, did_you_mean
-from shroff.store.catalog import Catalog, Entry
-from shroff.store.delta import Place
+from shroff.store.compare import Difference, difference
+from shroff.store.datasets import Datasets, TrainingData, Verified
 from shroff.store.group import Group
+from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
+from shroff.store.training_set import TrainingSet
+from shroff.store.upkeep import WEEK, delete_dataset, delete_group, pin, pins, vacuum
 
 _CONDITIONAL: Final = {"aws_conditional_put": "etag"}
 """What makes one of two writers to S3 lose: a file is put only where none is."""
@@ -41,8 +42,9 @@ class FeatureStore:
 
     def __init__(self, root: str | Path, *, options: Mapping[str, str] | None = None) -> None:
         self.root = str(root).rstrip("/")
-        self._options = {**(_CONDITIONAL if self.root.startswith(("s3://", "s3a://")) else {}), **(options or {})}
-        self.catalog = Catalog(self.root, self._options)
+        usual = _CONDITIONAL if self.root.startswith(("s3://", "s3a://")) else {}
+        self._groups = Groups(self.root, {**usual, **(options or {})})
+        self._datasets = Datasets(self._groups)
 
     def group(self, group: Group) -> GroupTable:
         """The table of a group; made where there is none, and given the columns that it lacks.
@@ -50,35 +52,11 @@ class FeatureStore:
         Raises:
             ConfigurationError: the store has the group's version with another definition.
         """
-        document = _document(group)
-
-        def decide(entries: Iterable[Entry]) -> Entry | None:
-            known = _find(entries, group.name, group.version)
-            if known is not None:
-                group.added_to(_group(known))
-                if known.document["group"] == document:
-                    return None
-            folder = f"{group.name}/v{group.version}" if known is None else known.document["folder"]
-            made = {"group": document, "folder": folder}
-            return Entry(sort="group", name=group.name, version=group.version, document=made)
-
-        self.catalog.change(decide)
-        table = self.table(group.name, group.version)
-        table.create()
-        return table
+        return self._groups.put(group)
 
     def fitting(self, group: Group) -> Group:
         """A group that has no version of its own, under the highest that it fits, or the one after."""
-        known = [one for one in self.groups() if one.name == group.name]
-        if not known:
-            return group
-        last = known[-1]
-        now = msgspec.structs.replace(group, version=last.version)
-        try:
-            now.added_to(last)
-        except ConfigurationError:
-            return msgspec.structs.replace(group, version=last.version + 1)
-        return now
+        return self._groups.fitting(group)
 
     def table(self, name: str, version: int | None = None) -> GroupTable:
         """The table of a group that the store has, by its name; its highest version by default.
@@ -86,22 +64,92 @@ class FeatureStore:
         Raises:
             NotFound: there is no such group.
         """
-        entries = self.catalog.entries("group")
-        found = [one for one in entries if one.name == name and version in (None, one.version)]
-        if not found:
-            there = f"version {version} of " if version is not None else ""
-            hint = did_you_mean(name, {one.name for one in entries} - {name}) or "."
-            raise NotFound(f"{self.root}: expected a group of the store, found no {there}`{name}`{hint}")
-        entry = max(found, key=lambda one: one.version)
-        return GroupTable(_group(entry), self.place(entry.document["folder"]))
+        return self._groups.table(name, version)
 
     def groups(self) -> list[Group]:
         """The definitions of all groups, by name and version."""
-        return sorted(map(_group, self.catalog.entries("group")), key=lambda one: (one.name, one.version))
+        return self._groups.all()
 
-    def place(self, folder: str) -> Place:
-        """Where a table under the root is."""
-        return Place(f"{self.root}/{folder}", self._options)
+    def create(self, wanted: TrainingSet, *, as_of: datetime | None = None) -> TrainingData:
+        """Make a training dataset of what the groups have now, or had at a moment, and keep it as the next version.
+
+        Where that was made already of the same versions of the groups, it is given again.
+
+        Raises:
+            ConfigurationError: the definition does not fit the groups, or a group has its name.
+            DataError: no payment is left.
+            NotFound: a group, or a version of it that is still there.
+        """
+        return self._datasets.create(wanted, as_of=as_of)
+
+    def dataset(self, name: str, version: int | None = None) -> TrainingData:
+        """A training dataset that was made; the latest version by default.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._datasets.get(name, version)
+
+    def latest(self, name: str) -> TrainingData:
+        """The latest version of a training dataset.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._datasets.get(name)
+
+    def datasets(self) -> list[TrainingData]:
+        """All training datasets, by name and version."""
+        return self._datasets.all()
+
+    def verify(self, name: str, version: int | None = None) -> Verified:
+        """Whether a training dataset's rows are those that were made, and whether its groups give them again."""
+        return self._datasets.verify(self.dataset(name, version))
+
+    def diff(self, name: str, before: int, after: int, *, version: int | None = None) -> Difference:
+        """How the rows of a group, or of a training dataset, differ between two of its versions.
+
+        Args:
+            before, after: of a group the numbers of writes, of a dataset its versions.
+            version: of the group; by default its highest.
+        """
+        if any(one.name == name for one in self.datasets()):
+            made = [self.dataset(name, number) for number in (before, after)]
+            return difference(made[0].read(), made[1].read(), list(made[1].manifest.group.key))
+        table = self.table(name, version)
+        return difference(table.read(as_of=before), table.read(as_of=after), table.group.order)
+
+    def vacuum(self, name: str, version: int | None = None, *, hours: int = WEEK, dry_run: bool = False) -> list[str]:
+        """Remove files of a group that no version needs which is the newest, of the last hours, or a dataset's.
+
+        Returns:
+            The files that went, or would go.
+        """
+        return vacuum(self._datasets, self.table(name, version), hours=hours, dry_run=dry_run)
+
+    def delete(self, name: str, version: int) -> None:
+        """Take a version of a group or of a training dataset away, with all its rows.
+
+        Raises:
+            ConfigurationError: a dataset was made of the group, or a bundle was trained on the dataset.
+            NotFound: there is none.
+        """
+        if any((one.name, one.version) == (name, version) for one in self.datasets()):
+            delete_dataset(self._groups, self.dataset(name, version))
+        else:
+            delete_group(self._groups, self._datasets, self.table(name, version))
+
+    def pin(self, data: TrainingData, bundle: str) -> None:
+        """Hold a dataset for a bundle, by the bundle's version: it cannot be deleted until `release`."""
+        pin(self._groups, data, bundle)
+
+    def release(self, data: TrainingData, bundle: str) -> None:
+        """Hold a dataset no more for a bundle."""
+        pin(self._groups, data, bundle, held=False)
+
+    def pins(self, data: TrainingData) -> list[str]:
+        """The versions of the bundles that hold a dataset."""
+        return pins(self._groups, data)
 
 
 def open_store(root: str | Path | None = None) -> FeatureStore:
@@ -109,30 +157,3 @@ def open_store(root: str | Path | None = None) -> FeatureStore:
     from shroff.settings import Settings
 
     return FeatureStore(root or Settings.read().store)
-
-
-def split_name(text: str) -> tuple[str, int | None]:
-    """A name and a version from `limits@2`; without `@` no version.
-
-    >>> split_name("limits@2"), split_name("limits")
-    (('limits', 2), ('limits', None))
-    """
-    name, at, version = text.partition("@")
-    if not at:
-        return name, None
-    if not version.isdecimal():
-        raise ConfigurationError("expected NAME or NAME@VERSION with a whole number, such as limits@2.")
-    return name, int(version)
-
-
-def _find(entries: Iterable[Entry], name: str, version: int) -> Entry | None:
-    found = [one for one in entries if (one.sort, one.name, one.version) == ("group", name, version)]
-    return found[-1] if found else None
-
-
-def _document(group: Group) -> dict[str, Any]:
-    return msgspec.json.decode(msgspec.json.encode(group))  # type: ignore[no-any-return]  # an object
-
-
-def _group(entry: Entry) -> Group:
-    return msgspec.convert(entry.document["group"], Group)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from shroff.features.define import Aggregate, Feature, FeatureGroup
 from shroff.features.plan import Plan
 from shroff.store.content import TYPES
 from shroff.store.group import Column, Group, Kind
+from shroff.store.training_set import Joined, Labels, Split, TrainingSet
 
 PAYMENTS: Final = "payments"
 """The group that holds the clean payments themselves."""
@@ -71,6 +73,38 @@ def payment_table(frame: pl.DataFrame, schema: Schema) -> Group:
         time=schema.time,
         arrival=schema.arrived_at,
         columns=dict(_payment_columns(frame, schema)),
+    )
+
+
+def project_set(
+    name: str,
+    plan: Plan,
+    features: Sequence[FeatureGroup],
+    *,
+    known_by: datetime | None = None,
+    maturity: str = "30d",
+    split: Split | None = None,
+) -> TrainingSet:
+    """The training dataset of a project: its payments with all of its features, as `shroff features` stores them.
+
+    Args:
+        known_by: the moment by which labels are known; by default they are what the log says.
+
+    Raises:
+        ConfigurationError: a moment for labels, and the schema names no label.
+    """
+    schema = plan.schema
+    labels = None
+    if known_by is not None:
+        if schema.label is None:
+            raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
+        labels = Labels(column=schema.label, arrival=schema.labelled_at, known_by=known_by, maturity=maturity)
+    return TrainingSet(
+        name=name,
+        of=PAYMENTS,
+        joined=[Joined(f"{one.name}@{one.version}") for one in features],
+        labels=labels,
+        split=split,
     )
 
 

@@ -15,7 +15,7 @@ from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 Kind = Literal["integer", "number", "text", "boolean", "time"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -74,7 +74,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     def __post_init__(self) -> None:
         where = f"Group(name={self.name!r})" if isinstance(self.name, str) and len(self.name) <= 100 else "Group"
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise ConfigurationError(f"{where}: expected a name of letters, digits, `_` and `-`, such as `limits`.")
         if self.version < 1:
             raise ConfigurationError(f"{where}: expected a version from 1 on, got {self.version}.")

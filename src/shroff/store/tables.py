@@ -213,6 +213,17 @@ class GroupTable:
         except NotFound:
             return None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The group as plain JSON, with its newest version."""
+        versions = self.versions()
+        return {
+            "name": self.group.name,
+            "version": self.group.version,
+            "fingerprint": self.group.fingerprint(),
+            "group": msgspec.to_builtins(self.group),
+            "newest": versions[0].to_dict() if versions else None,
+        }
+
     def _ready(self) -> DeltaTable:
         definition = msgspec.json.encode(self.group).decode()
         facts = {_DEFINITION: definition, _FINGERPRINT: self.group.fingerprint()}

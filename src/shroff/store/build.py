@@ -1,0 +1,230 @@
+"""A training dataset from given versions of its groups: the same versions give the same rows, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from shroff.errors import ConfigurationError, DataError, did_you_mean
+from shroff.features.window import micros
+from shroff.store.group import Column, Group
+from shroff.store.point_in_time import match
+from shroff.store.tables import GroupTable
+from shroff.store.training_set import PART, STATUS, Joined, Labels, Split, TrainingSet
+
+CORRECTION: Final = "a correction of a payment that is there"
+NO_LABEL: Final = "no label"
+LATER_LABEL: Final = "the label came after the day"
+LATER_PAYMENT: Final = "the payment came after the day"
+IMMATURE: Final = "genuine, but younger than the maturity"
+IN_GAP: Final = "in the gap before a later part"
+
+_LABEL: Final = "\0label"
+_LABELLED: Final = "\0labelled"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A group's table and the number of the version that is read."""
+
+    table: GroupTable
+    number: int
+
+    @property
+    def group(self) -> Group:
+        """The group's definition."""
+        return self.table.group
+
+
+@dataclass(frozen=True)
+class Built:
+    """The rows of a training dataset, and what was left out of it.
+
+    Attributes:
+        group: the definition of its columns, with the group each comes from in its description.
+        origin: of each column that was joined, the group's name.
+        left_out: how many payments, by reason.
+    """
+
+    rows: pl.DataFrame
+    group: Group
+    origin: Mapping[str, str]
+    left_out: Mapping[str, int]
+
+
+def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
+    """The rows of a training dataset.
+
+    Args:
+        sources: the table and version of each group by how the definition names it.
+
+    Raises:
+        ConfigurationError: columns that do not fit each other.
+        DataError: no payment is left.
+    """
+    base = sources[wanted.of]
+    group = base.group
+    payments, left_out = _payments(wanted, base)
+    if wanted.labels is not None:
+        payments = _labelled(payments, wanted.labels, group, sources, left_out)
+    known = dict(group.columns)
+    if wanted.labels is not None and wanted.labels.group is not None:
+        known[wanted.labels.column] = sources[wanted.labels.group].group.columns[wanted.labels.column]
+    columns = {name: known[name] for name in payments.columns}
+    origin: dict[str, str] = {}
+    parts = [payments]
+    for join in wanted.joins:
+        joined, kinds = _join(payments, group, join, sources[join.group])
+        if twice := sorted(set(kinds) & set(columns)):
+            raise ConfigurationError(
+                f"training set `{wanted.name}`: column `{twice[0]}` of `{join.group}` is there already; take other "
+                "columns, or name a prefix."
+            )
+        columns |= kinds
+        origin |= dict.fromkeys(kinds, sources[join.group].group.name)
+        parts.append(joined)
+    whole = pl.concat(parts, how="horizontal")
+    if wanted.split is not None:
+        whole = _split(whole, wanted.split, group, left_out)
+        columns[PART] = Column("text")
+    if whole.is_empty():
+        reasons = (
+            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count) or "the group has none"
+        )
+        raise DataError(f"training set `{wanted.name}`: expected payments to learn from, got none: {reasons}.")
+    found = Group(
+        name=wanted.name, key=group.key, time=group.time, arrival=group.arrival, columns=columns, tags=wanted.tags
+    )
+    return Built(whole.select(*found.columns), found, origin, {name: n for name, n in left_out.items() if n})
+
+
+def _payments(wanted: TrainingSet, base: Source) -> tuple[pl.DataFrame, dict[str, int]]:
+    group, labels = base.group, wanted.labels
+    columns = group.values if wanted.columns is None else list(wanted.columns)
+    group.require(columns)
+    if labels is not None and labels.group is None:
+        needed = [labels.column, *([labels.arrival] if labels.arrival else [])]
+        group.require(needed)
+        columns = list(dict.fromkeys([*columns, *needed]))
+    for join in wanted.joins:
+        columns = list(dict.fromkeys([*columns, *(name for name in join.on or () if name not in group.order)]))
+    rows = base.table.read(columns, times=wanted.times, as_of=base.number)
+    # a correction came when the payment had been judged
+    first = rows.sort(group.known_at, maintain_order=True).unique(group.key, keep="first", maintain_order=True)
+    payments = first.sort(group.time, *group.key)
+    return payments, {CORRECTION: len(rows) - len(payments)}
+
+
+def _labelled(
+    payments: pl.DataFrame, labels: Labels, group: Group, sources: Mapping[str, Source], left_out: dict[str, int]
+) -> pl.DataFrame:
+    """The payments whose label was known, with it; the others are counted."""
+    known_by = pl.lit(labels.known_by)
+    if labels.group is None:
+        column = payments[labels.column]
+        arrival = payments[labels.arrival or group.known_at]
+    else:
+        column, arrival = _labels_of(payments, labels, group, sources[labels.group])
+    if column.dtype != pl.Boolean:
+        raise ConfigurationError(f"Labels(column=…): expected `{labels.column}` to be true or false, got another kind.")
+    young = pl.col(group.time) > known_by - pl.duration(microseconds=micros(labels.maturity))
+    reason = payments.with_columns(column.alias(_LABEL), arrival.alias(_LABELLED)).select(
+        pl.when(pl.col(group.known_at) > known_by)
+        .then(pl.lit(LATER_PAYMENT))
+        .when(pl.col(_LABEL).is_null())
+        .then(pl.lit(NO_LABEL))
+        # without an arrival of its own, a label was known with its payment
+        .when(pl.col(_LABELLED) > known_by)
+        .then(pl.lit(LATER_LABEL))
+        .when(~pl.col(_LABEL) & young)
+        .then(pl.lit(IMMATURE))
+    )
+    reasons = reason.to_series()
+    for name in (LATER_PAYMENT, NO_LABEL, LATER_LABEL, IMMATURE):
+        left_out[name] = int((reasons == name).sum())
+    return payments.with_columns(column.alias(labels.column)).filter(reasons.is_null())
+
+
+def _labels_of(payments: pl.DataFrame, labels: Labels, group: Group, source: Source) -> tuple[pl.Series, pl.Series]:
+    """Of each payment the label that stood at the moment, and when it arrived; the first that comes where none had."""
+    theirs = source.group
+    theirs.require([labels.column])
+    if theirs.key != group.key:
+        raise ConfigurationError(
+            f"Labels(group=…): expected a group keyed as the payments are, by {', '.join(group.key)}."
+        )
+    rows = source.table.read([labels.column], as_of=source.number)
+    asked = payments.select(*group.key).with_columns(pl.lit(labels.known_by).alias(_LABELLED))
+    times = (_LABELLED, theirs.known_at)
+    found = match(asked, rows, on=group.key, key=theirs.key, time=times, known=times, own=True)
+    values = found.values([labels.column, theirs.known_at])
+    later = (found.status == "not_yet_known").to_frame("later")
+    # whose first label comes later has one, and it came after the day
+    told = values.hstack(later).select(
+        pl.when("later").then(False).otherwise(labels.column).alias(labels.column),
+        pl.when("later")
+        .then(pl.lit(labels.known_by) + pl.duration(days=1))
+        .otherwise(theirs.known_at)
+        .alias(_LABELLED),
+    )
+    return told[labels.column], told[_LABELLED]
+
+
+def _join(payments: pl.DataFrame, group: Group, join: Joined, source: Source) -> tuple[pl.DataFrame, dict[str, Column]]:
+    theirs = source.group
+    on = list(join.on or theirs.key)
+    for name, key in zip(on, theirs.key, strict=False):
+        if name not in payments.columns:
+            hint = did_you_mean(name, payments.columns) or "."
+            raise ConfigurationError(
+                f"Joined({join.group!r}): the payments have no column `{name}`{hint} Name it with on=."
+            )
+        if group.columns[name].kind != theirs.columns[key].kind:
+            raise ConfigurationError(f"Joined({join.group!r}): `{name}` and the key `{key}` are of different kinds.")
+    if len(on) != len(theirs.key):
+        raise ConfigurationError(f"Joined({join.group!r}, on=…): expected {len(theirs.key)} columns, got {len(on)}.")
+    chosen = theirs.values if join.columns is None else list(join.columns)
+    rows = source.table.read(chosen, as_of=source.number)
+    found = match(
+        payments,
+        rows,
+        on=on,
+        key=theirs.key,
+        time=(group.time, theirs.time),
+        known=(group.known_at, theirs.known_at),
+        own=tuple(on) == tuple(group.key),
+    )
+    names = {name: join.prefix + name for name in chosen}
+    status = join.prefix + theirs.name + STATUS
+    values = found.values(chosen).rename(names).with_columns(found.status.cast(pl.String).alias(status))
+    return values, {names[name]: theirs.columns[name] for name in chosen} | {status: Column("text")}
+
+
+def _split(payments: pl.DataFrame, split: Split, group: Group, left_out: dict[str, int]) -> pl.DataFrame:
+    if PART in payments.columns:
+        raise ConfigurationError(f"Split: the column `{PART}` is there already; take other columns.")
+    names = list(split.parts)
+    if split.by == "random":
+        place = np.empty(len(payments))
+        place[np.random.Generator(np.random.PCG64(split.seed)).permutation(len(payments))] = np.arange(len(payments))
+        part = np.searchsorted(np.array(split.ends) * len(payments), place, side="right")
+        return payments.with_columns(pl.Series(PART, [names[one] for one in part], dtype=pl.String))
+    time = payments[group.time].dt.epoch("us").to_numpy()
+    if not len(time):
+        return payments.with_columns(pl.lit(None, pl.String).alias(PART))
+    # payments of one moment stay together
+    starts = [time[min(round(end * len(time)), len(time) - 1)] for end in split.ends]
+    part = np.searchsorted(np.array(starts, dtype=np.int64), time, side="right")
+    kept = ~np.logical_or.reduce([_in_gap(time, start, split.gap) for start in starts] or [np.zeros(len(time), bool)])
+    left_out[IN_GAP] = int((~kept).sum())
+    return payments.with_columns(pl.Series(PART, [names[one] for one in part], dtype=pl.String)).filter(kept)
+
+
+def _in_gap(
+    time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, gap: str
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return (time < start) & (time >= start - micros(gap)) if gap else np.zeros(len(time), dtype=bool)

@@ -1,0 +1,248 @@
+"""Training datasets that were made: immutable versions with their content's hash and the exact versions they read."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from shroff.errors import NotFound, did_you_mean
+from shroff.store.build import Built, Source, build
+from shroff.store.catalog import Entry, standing
+from shroff.store.content import conform, digest
+from shroff.store.group import Group
+from shroff.store.groups import Groups, require_free
+from shroff.store.names import split_name
+from shroff.store.tables import GroupTable
+from shroff.store.training_set import PART, STATUS, TrainingSet
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """One group that a dataset was made of: `asked` is how the definition names it, `number` the Delta version."""
+
+    asked: str
+    group: str
+    version: int
+    number: int
+    fingerprint: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training dataset is; it holds no value of a row.
+
+    Attributes:
+        definition: how it was asked for.
+        group: its columns, key and times.
+        origin: of each joined column, the group it comes from.
+        rows: how many payments; `content` is the SHA-256 of their values.
+        lineage: the exact versions of the groups it was made of.
+        left_out: how many payments of the group are not in it, by reason.
+        parts: payments by part, and how many of them are fraud where there are labels.
+        folder: where its rows are, under the root.
+    """
+
+    definition: TrainingSet
+    group: Group
+    origin: dict[str, str]
+    rows: int
+    content: str
+    lineage: list[Lineage]
+    left_out: dict[str, int]
+    parts: dict[str, dict[str, int]]
+    folder: str
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A version of a training dataset, as `FeatureStore.create` and `latest` give it."""
+
+    name: str
+    version: int
+    made: datetime
+    manifest: Manifest
+    table: GroupTable
+
+    def read(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pl.DataFrame:
+        """The payments in order of event time and key: key and times, and these columns or all.
+
+        Args:
+            part: those of one part.
+
+        Raises:
+            UnknownColumn: a column that the dataset has not.
+            NotFound: there is no such part.
+        """
+        first = [self.manifest.group.time, *self.manifest.group.key]
+        return self.table.place.collect(self.scan(columns, part=part)).sort(first)
+
+    def scan(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pl.LazyFrame:
+        """What `read` reads, in order of the key, when it is collected."""
+        if part is None:
+            return self.table.scan(columns)
+        if part not in self.manifest.parts:
+            raise NotFound(
+                f"training dataset {self.label}: expected a part of {', '.join(self.manifest.parts) or 'none'}."
+            )
+        chosen = None if columns is None else list(columns)
+        rows = self.table.scan(chosen if chosen is None else [*chosen, PART]).filter(pl.col(PART) == part)
+        return rows if chosen is None or PART in chosen else rows.drop(PART)
+
+    def status(self, column: str) -> pl.DataFrame:
+        """Of each payment whether it has a value of a joined column, in the order of `read`.
+
+        Returns:
+            The key, and `status`: `present`; `null`, where the row that stood has none; `not_yet_known`, where the
+            entity's rows came later; `never`, where it has none.
+
+        Raises:
+            NotFound: the column was not joined.
+        """
+        if column not in self.manifest.origin:
+            hint = did_you_mean(column, self.manifest.origin) or "."
+            raise NotFound(f"training dataset {self.label}: expected a column that was joined{hint}")
+        known = self.status_of(column)
+        rows = self.read([column, known])
+        null = (pl.col(known) == "present") & pl.col(column).is_null()
+        return rows.select(
+            *self.manifest.group.key, pl.when(null).then(pl.lit("null")).otherwise(known).alias("status")
+        )
+
+    def status_of(self, column: str) -> str:
+        """The column that says whether a row stood for a payment, of the group that a column comes from."""
+        mine = [name for name, origin in self.manifest.origin.items() if origin == self.manifest.origin[column]]
+        ends = [name for name in mine if name.endswith(self.manifest.origin[column] + STATUS)]
+        # with two prefixes a group is joined twice: the nearest prefix is its own
+        return max(ends, key=lambda name: len(_common(name, column)))
+
+    @property
+    def label(self) -> str:
+        """The dataset in words: `cards` version 1."""
+        return f"`{self.name}` version {self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON."""
+        found = {"name": self.name, "version": self.version, "made": self.made.isoformat(timespec="milliseconds")}
+        return {**found, **msgspec.to_builtins(self.manifest)}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Whether a dataset's rows are as they were made, and whether its groups still give the same."""
+
+    kept: bool
+    rebuilt: bool
+
+
+class Datasets:
+    """The training datasets of a store."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups = groups
+
+    def create(self, wanted: TrainingSet, *, as_of: datetime | None = None) -> TrainingData:
+        """Make a dataset, or give the one that was made of the same."""
+        sources = {name: self._source(name, as_of) for name in _named(wanted)}
+        lineage = [_lineage(asked, source) for asked, source in sources.items()]
+        for known in self.all():
+            if known.manifest.definition == wanted and known.manifest.lineage == lineage:
+                return known
+        built = build(wanted, sources)
+        folder = f"_datasets/{wanted.name}/{secrets.token_hex(8)}"
+        written = GroupTable(built.group, self._groups.place(folder)).replace(built.rows)
+        manifest = Manifest(
+            definition=wanted,
+            group=built.group,
+            origin=dict(built.origin),
+            rows=len(built.rows),
+            content=written.content,
+            lineage=lineage,
+            left_out=dict(built.left_out),
+            parts=_parts(built, wanted),
+            folder=folder,
+        )
+        document = msgspec.to_builtins(manifest)
+
+        def decide(every: list[Entry]) -> Entry:
+            require_free(standing(every), "group", wanted.name)
+            numbers = [one.version for one in every if (one.sort, one.name) == ("dataset", wanted.name)]
+            return Entry(sort="dataset", name=wanted.name, version=max(numbers, default=0) + 1, document=document)
+
+        entry = self._groups.catalog.change(decide)
+        return self._data(entry)  # type: ignore[arg-type]  # it decides for one
+
+    def get(self, name: str, version: int | None = None) -> TrainingData:
+        """A dataset that was made, the latest by default."""
+        every = self.all()
+        found = [one for one in every if one.name == name and version in (None, one.version)]
+        if not found:
+            there = f"version {version} of " if version is not None else ""
+            hint = did_you_mean(name, {one.name for one in every} - {name}) or "."
+            raise NotFound(f"{self._groups.root}: expected a training dataset, found no {there}`{name}`{hint}")
+        return found[-1]
+
+    def all(self) -> list[TrainingData]:
+        """All datasets, by name and version."""
+        made = map(self._data, self._groups.catalog.entries("dataset"))
+        return sorted(made, key=lambda one: (one.name, one.version))
+
+    def verify(self, data: TrainingData) -> Verified:
+        """Whether a dataset is what was made, and is made again from the versions of its lineage."""
+        manifest = data.manifest
+        kept = digest(conform(data.read(), manifest.group)) == manifest.content
+        sources = {
+            one.asked: Source(self._groups.table(one.group, one.version), one.number) for one in manifest.lineage
+        }
+        again = build(manifest.definition, sources)
+        return Verified(kept=kept, rebuilt=digest(conform(again.rows, again.group)) == manifest.content)
+
+    def _source(self, name: str, as_of: datetime | None) -> Source:
+        table = self._groups.table(*split_name(name))
+        return Source(table, table.number(as_of))
+
+    def _data(self, entry: Entry) -> TrainingData:
+        manifest = msgspec.convert(entry.document, Manifest)
+        table = GroupTable(manifest.group, self._groups.place(manifest.folder))
+        return TrainingData(name=entry.name, version=entry.version, made=entry.at, manifest=manifest, table=table)
+
+
+def _named(wanted: TrainingSet) -> list[str]:
+    labels = [wanted.labels.group] if wanted.labels is not None and wanted.labels.group is not None else []
+    return list(dict.fromkeys([wanted.of, *(one.group for one in wanted.joins), *labels]))
+
+
+def _lineage(asked: str, source: Source) -> Lineage:
+    group = source.group
+    return Lineage(
+        asked=asked, group=group.name, version=group.version, number=source.number, fingerprint=group.fingerprint()
+    )
+
+
+def _parts(built: Built, wanted: TrainingSet) -> dict[str, dict[str, int]]:
+    if wanted.split is None:
+        return {}
+    counts: dict[str, dict[str, int]] = {}
+    for name in wanted.split.parts:
+        rows = built.rows.filter(pl.col(PART) == name)
+        fraud = {} if wanted.labels is None else {"frauds": int(rows[wanted.labels.column].sum())}
+        counts[name] = {"payments": len(rows), **fraud}
+    return counts
+
+
+def _common(one: str, other: str) -> str:
+    length = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:length]
+
+
+def pinned(datasets: Sequence[TrainingData], group: Group) -> Mapping[int, list[str]]:
+    """The versions of a group that datasets were made of, and by which."""
+    found: dict[int, list[str]] = {}
+    for data in datasets:
+        for one in data.manifest.lineage:
+            if (one.group, one.version) == (group.name, group.version):
+                found.setdefault(one.number, []).append(f"{data.name}@{data.version}")
+    return found

@@ -1,0 +1,137 @@
+"""Point in time: of an entity's rows, the one that stood for somebody who looked at a moment.
+
+For a payment of time `t` that arrived at `a` it is the row with the latest event time, and of several the latest
+arrival, among those with `time(j) ≤ t` and `arrival(j) < a`: the window law. Of the payment's own rows, keyed by what
+the payment itself is keyed by, those with `arrival(j) = a` count too: its features are known with it.
+
+Mostly rows arrive in the order of their times, and then it is one as-of join. Where the row that it finds had not
+arrived, a second one, over the earliest arrival of a row and all after it, finds the last that had; only where rows
+arrived in another order than they happened are they looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+PRESENT: Final = "present"
+NOT_YET: Final = "not_yet_known"
+NEVER: Final = "never"
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_ROW: Final = "\0row"
+_TIME: Final = "\0time"
+_KNOWN: Final = "\0known"
+_SEES: Final = "\0sees"
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which row each payment sees.
+
+    Attributes:
+        rows: the rows that were looked at, in the order that `index` counts by.
+        index: of the row that stood, null where there was none.
+        status: `present`; `not_yet_known`, where all rows of the entity came later; `never`, where it has none.
+    """
+
+    rows: pl.DataFrame
+    index: pl.Series
+    status: pl.Series
+
+    def values(self, names: Sequence[str]) -> pl.DataFrame:
+        """These columns of the rows that stood, null where there was none."""
+        return self.rows.select(pl.col(name).gather(self.index) for name in names)
+
+
+def match(
+    payments: pl.DataFrame,
+    rows: pl.DataFrame,
+    *,
+    on: Sequence[str],
+    key: Sequence[str],
+    time: tuple[str, str],
+    known: tuple[str, str],
+    own: bool = False,
+) -> Matches:
+    """The row that stood for each payment.
+
+    Args:
+        payments: in order of event time.
+        on: the columns of `payments` that hold the key, `key` those of `rows`.
+        time: the event times of both, `known` the arrivals of both.
+        own: whether rows that arrived with the payment count.
+
+    >>> from datetime import UTC, datetime
+    >>> day = pl.Series("at", [datetime(2024, 1, n, tzinfo=UTC) for n in (1, 2, 3)])
+    >>> rows = pl.DataFrame({"card": ["c", "c"], "at": day[:2], "known": day[1:], "limit": [100, 200]})
+    >>> payments = pl.DataFrame({"card": ["c", "c", "d"], "at": [day[1], day[2], day[2]]})
+    >>> found = match(payments, rows, on=["card"], key=["card"], time=("at", "at"), known=("at", "known"))
+    >>> found.values(["limit"])["limit"].to_list(), found.status.to_list()
+    ([None, 100, None], ['not_yet_known', 'present', 'never'])
+    """
+    by = [f"\0key{number}" for number in range(len(key))]
+    rows = rows.sort([*key, time[1], known[1]], maintain_order=True)
+    right = rows.select(
+        *(pl.col(name).alias(short) for name, short in zip(key, by, strict=True)),
+        pl.col(time[1]).dt.epoch("us").alias(_TIME),
+        pl.col(known[1]).dt.epoch("us").alias(_KNOWN),
+        pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW),
+    )
+    left = payments.select(
+        *(pl.col(name).alias(short) for name, short in zip(on, by, strict=True)),
+        pl.col(time[0]).dt.epoch("us").alias(_TIME),
+        # the last arrival that it sees
+        (pl.col(known[0]).dt.epoch("us") - (0 if own else 1)).alias(_SEES),
+    )
+    joined = _as_of(left, right, by, _TIME, _TIME)
+    index = joined[_ROW]
+    late = (joined[_KNOWN] > joined[_SEES]).fill_null(False)
+    if late.any():
+        index = index.scatter(late.arg_true(), _arrived(joined.filter(late), right, by))
+    return Matches(rows=rows, index=index, status=_status(left, right, by, index))
+
+
+def _as_of(left: pl.DataFrame, right: pl.DataFrame, by: list[str], left_on: str, right_on: str) -> pl.DataFrame:
+    # both are sorted within each key, which is all that it needs
+    return left.join_asof(
+        right, left_on=left_on, right_on=right_on, by=by, strategy="backward", check_sortedness=False, coalesce=False
+    )
+
+
+def _arrived(late: pl.DataFrame, right: pl.DataFrame, by: list[str]) -> pl.Series:
+    """The same for payments of which the row found first had not arrived."""
+    first = right.select(*by, _ROW, pl.col(_KNOWN).cum_min(reverse=True).over(by).alias("\0first"))
+    asked = late.select(*by, _SEES, pl.int_range(pl.len()).alias("\0asked")).sort(_SEES)
+    bound = _as_of(asked, first, by, _SEES, "\0first").sort("\0asked")[_ROW].fill_null(-1).to_numpy()
+    begin = right.select(pl.col(_ROW).min().over(by)).to_series().to_numpy()
+    found = late[_ROW].to_numpy()
+    # of what is before `bound` some may have arrived, of what is after it nothing
+    index = np.where(bound < 0, -1, np.minimum(found, bound))
+    back = _walk_back(index, begin, right[_KNOWN].to_numpy(), late[_SEES].to_numpy())
+    return pl.Series(back, dtype=pl.Int64).replace(-1, None)
+
+
+def _walk_back(index: Ints, begin: Ints, known: Ints, sees: Ints) -> Ints:
+    index = index.copy()
+    waiting = np.flatnonzero(index >= 0)
+    while (waiting := waiting[known[index[waiting]] > sees[waiting]]).size:
+        at = index[waiting]
+        index[waiting] = np.where(at > begin[at], at - 1, -1)
+        waiting = waiting[index[waiting] >= 0]
+    return index
+
+
+def _status(left: pl.DataFrame, right: pl.DataFrame, by: list[str], index: pl.Series) -> pl.Series:
+    unmatched = index.is_null()
+    lacking = left.select(*by).with_row_index(_ROW).filter(unmatched)
+    later = lacking.join(right.select(by).unique(), on=by, how="semi")[_ROW]
+    kinds = pl.Enum([PRESENT, NOT_YET, NEVER])
+    status: Any = pl.select(pl.when(unmatched).then(pl.lit(NEVER, kinds)).otherwise(pl.lit(PRESENT, kinds))).to_series()
+    return pl.Series(status).scatter(later, NOT_YET) if len(later) else pl.Series(status)
