@@ -1,4 +1,4 @@
-"""The reference for authors of projects, generated from docstrings, settings, grammar and commands.
+"""The reference for authors of projects, generated from docstrings, settings, grammar, declared metrics and commands.
 
     python -m docs.generate        writes docs/reference; `make reference` does the same
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from docs.generate import commands, detectors, features, language, settings
+from docs.generate import commands, detectors, features, language, metrics, settings
 from docs.generate.docstrings import page, table
 
 from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql
@@ -34,7 +34,8 @@ def pages() -> dict[str, str]:
     definitions = {f"{name}.md": page(thing) for name, thing in _DEFINITIONS.items()}
     aggregates = features.pages()
     definitions["entity.md"] += "\n## Aggregates\n\n" + _links(aggregates) + "\n"
-    found = definitions | aggregates | detectors.pages() | language.pages() | settings.pages() | commands.pages()
+    described = language.pages() | settings.pages() | metrics.pages() | commands.pages()
+    found = definitions | aggregates | detectors.pages() | described
     return found | {"README.md": _contents(found)}
 
 
@@ -45,7 +46,7 @@ def _contents(found: dict[str, str]) -> str:
     parts = [
         "# Reference",
         "What a project is written with, one page each. `make reference` generates these pages from the code.",
-        "## Definitions, detectors, language, settings",
+        "## Definitions, detectors, language, settings, metrics",
         links(""),
         "## Aggregates: the methods of `Entity`",
         links("aggregates"),

@@ -75,8 +75,10 @@ def test_it_decides_on_and_all_of_it_is_kept(
         assert issubclass(await refused(away.decide(msgspec.json.encode(pay(payment_id="a1")))), LedgerUnavailable)
         assert away.unready is None
         assert "wait in the spool" in str(away.notice)
-        assert away.figures.spooled >= 32
-        assert away.figures.spool_bytes > 0
+        spooled = away.ledger.spooled
+        assert spooled is not None
+        assert spooled.entries >= 32
+        assert spooled.bytes > 0
         answers["twice"] = first
 
     async def work() -> None:

@@ -27,7 +27,7 @@ from shroff.scoring import health
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.start import stored_start
 from shroff.serve.background import Background
-from shroff.serve.metrics import Metrics
+from shroff.serve.metrics import registry
 
 Pay = Callable[..., dict[str, Any]]
 __all__ = ["state_url"]
@@ -234,7 +234,7 @@ def test_a_running_service_fills_its_state_anew_by_itself(bundle: Bundle, pay: P
         await decide(scorer, pay(created_at=clock.now()))
         clock.off = 0
         assert (await decide(scorer, pay()))["degraded"]
-        metrics = Metrics(scorer, gate=None, follower=None)
+        metrics = registry(scorer)
         watching = asyncio.create_task(Background(scorer, metrics, gate=None, follower=None).watch())
         while scorer.degraded is not None:
             await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from shroff.control.models import Models
 from shroff.ledger import Ledger
 from shroff.package import save
 from shroff.scoring.scorer import Scorer
-from shroff.serve.metrics import Metrics
+from shroff.serve.metrics import registry
 from shroff.telemetry.meter import STAGES
 from telemetry.scraped import Scrape
 
@@ -111,7 +111,7 @@ def test_decisions_without_a_score_are_degraded_and_their_failure_is_counted(led
         scorer = Scorer(make_bundle(b"no model"), Ledger(ledger_url), key=KEY)
         await asyncio.to_thread(scorer.start)
         await scorer.decide(json.dumps(pay()).encode())
-        _, text = await Metrics(scorer).exposition("")
+        _, text = await registry(scorer).exposition("")
         scorer.close()
         return Scrape(text.decode())
 

@@ -147,7 +147,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 
 def test_the_documentation_lists_every_metric_as_it_is(found: Scrape) -> None:
-    text = (ROOT / "docs" / "telemetry.md").read_text()
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", text, re.MULTILINE)
     ends = {"counter": "_total"}
     told = {

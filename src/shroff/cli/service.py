@@ -42,6 +42,7 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Answer payments over HTTP with the decisions of a bundle."""
+    from shroff.kafka.figures import without_topics
     from shroff.serve.server import Certificate
     from shroff.serve.server import serve as run
     from shroff.telemetry.log import say_listening, write_log
@@ -70,6 +71,7 @@ def serve(
         tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         workers=workers,
         log=log,
+        figures=(without_topics,),
         listening=listening,
     )
 

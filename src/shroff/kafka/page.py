@@ -16,7 +16,7 @@ from shroff.scoring.scorer import Scorer
 from shroff.serve import metrics, problem
 from shroff.serve.asgi import Receive, Scope, Send, addressed, send_problem
 from shroff.serve.interface import JSON, Call, Interface, Interfaces, Reply, Route
-from shroff.serve.metrics import Metrics
+from shroff.telemetry.registry import Registry
 
 _NOWHERE = problem.NOT_FOUND, "there is no such address: /metrics, /health/live and /health/ready are all there are."
 
@@ -28,7 +28,7 @@ class Page:
         gate: who may read figures; None lets everybody.
     """
 
-    def __init__(self, scorer: Scorer, figures: Metrics, gate: Gate | None) -> None:
+    def __init__(self, scorer: Scorer, figures: Registry, gate: Gate | None) -> None:
         self._interfaces = Interfaces([metrics.interface(figures), _health(scorer)], gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

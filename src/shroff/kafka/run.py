@@ -17,7 +17,7 @@ from shroff.kafka.page import Page, answered
 from shroff.kafka.stream import Stream
 from shroff.serve.background import Background
 from shroff.serve.memory import settle
-from shroff.serve.metrics import Metrics
+from shroff.serve.metrics import registry
 from shroff.serve.server import Service, listen, url_of
 from shroff.settings import Settings
 
@@ -101,10 +101,10 @@ def consume(
         label_source=label_source,
     )
     gate = service.gate()
-    figures = Metrics(scorer, gate=gate, follower=follower, consumer=stream)
-    upkeep = Background(scorer, figures, gate=gate, follower=follower)
+    metrics = registry(scorer, stream.figures, gate=gate, follower=follower)
+    upkeep = Background(scorer, metrics, gate=gate, follower=follower)
     with ExitStack() as stack:
-        page, said = _page(shown, Page(scorer, figures, gate), stack)
+        page, said = _page(shown, Page(scorer, metrics, gate), stack)
         stack.callback(scorer.close)
         stack.callback(scorer.leave)
         scorer.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
@@ -17,6 +17,7 @@ from shroff.canonical import canonical
 from shroff.errors import NotFound, OutOfBounds, ShroffError
 from shroff.kafka.client import Feed, Health, Outlet
 from shroff.kafka.doubt import Doubt, Held
+from shroff.kafka.figures import figures
 from shroff.kafka.gate import Gate, Stopped
 from shroff.kafka.messages import Message, Place, Topics, named, read_event, refused, require_size, traced
 from shroff.kafka.progress import Progress
@@ -24,6 +25,7 @@ from shroff.scoring.feedback import Result, moment
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
 from shroff.serve.asgi import explain
+from shroff.telemetry.family import Figure
 
 _PAUSE: Final = 1.0  # seconds between attempts when something is away, and between commits
 _DRAIN: Final = 20.0  # seconds that what was begun gets to finish
@@ -86,10 +88,9 @@ class Stream:
         self._committed = 0.0
         self._taken = 0
 
-    @property
-    def outcomes(self) -> Mapping[str, int]:
-        """What became of messages: `decided`, `results`, `labels`, or why they were rejected."""
-        return {name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected
+    def figures(self) -> Iterator[Figure]:
+        """What became of messages, and how many of each partition are not done yet."""
+        return figures({name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected, self.lag)
 
     def join(self) -> None:
         """Join the consumer group.

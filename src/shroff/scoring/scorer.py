@@ -29,7 +29,6 @@ from shroff.scoring.shadow import Shadow
 from shroff.scoring.start import Check, Start, require_currency, say_end, wrong_past
 from shroff.state import LocalState, Mark, State, States
 from shroff.state.arrivals import Arrivals
-from shroff.telemetry.meter import Figures
 
 _SWITCHOVER_TIMEOUT_US: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
@@ -155,17 +154,19 @@ class Scorer(Intake):
                 _log.info("payments are converted by other exchange rates from now on.", extra={"event": "rates"})
 
     @property
-    def figures(self) -> Figures:
-        """How much of everything there is now."""
-        engine, spooled = self._state.engine, self._ledger.spooled
-        return Figures(
-            keys=engine.keys,
-            pending=engine.pending,
-            in_flight=len(self._sequencer.in_flight),
-            queued=self._ledger.queued,
-            spooled=0 if spooled is None else spooled.entries,
-            spool_bytes=0 if spooled is None else spooled.bytes,
-        )
+    def ledger(self) -> Ledger:
+        """Where decisions are kept."""
+        return self._ledger
+
+    @property
+    def state(self) -> State:
+        """What payments are counted in now; another one after a change of features."""
+        return self._state
+
+    @property
+    def in_flight(self) -> int:
+        """How many payments are on their way to the ledger."""
+        return len(self._sequencer.in_flight)
 
     @property
     def commits(self) -> Commits:

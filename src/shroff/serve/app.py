@@ -20,7 +20,6 @@ from shroff.serve.doorway import Doorway
 from shroff.serve.example import example_payment
 from shroff.serve.exchange import Short
 from shroff.serve.memory import settle
-from shroff.serve.metrics import Metrics
 from shroff.serve.openapi import HotRoute, complete, decide_route
 from shroff.serve.protocols.all import interfaces
 from shroff.serve.protocols.azureml import Naming
@@ -28,6 +27,7 @@ from shroff.serve.protocols.describe import describe
 from shroff.serve.routes import routes
 from shroff.serve.watch import Telemetry
 from shroff.telemetry import log
+from shroff.telemetry.family import Source
 from shroff.telemetry.fleet import Fleet
 from shroff.telemetry.tracing import Tracer
 
@@ -45,6 +45,7 @@ class App:
         tracer: gives requests their traces; None gives back what came.
         fleet: the workers of which this is one.
         doorway: where it waits, as one of several, until it is to take connections.
+        figures: what `/metrics` shows besides those of the service itself.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -59,6 +60,7 @@ class App:
         tracer: Tracer | None = None,
         fleet: Fleet | None = None,
         doorway: Doorway | None = None,
+        figures: Sequence[Source] = (),
     ) -> None:
         self._scorer = scorer
         self._gate = gate
@@ -72,7 +74,7 @@ class App:
         self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.divert, admit=admit), scorer.accept)}
         """Hot routes without a task of their own, see `Connection`."""
         self.heads: dict[bytes, Head] = {}
-        self._metrics = Metrics(scorer, gate=gate, follower=follower, fleet=fleet)
+        self._metrics = metrics.registry(scorer, *figures, gate=gate, follower=follower, fleet=fleet)
         self._background = Background(scorer, self._metrics, gate=gate, follower=follower)
         self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)
         self.streams = self._interfaces.streams

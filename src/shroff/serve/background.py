@@ -11,7 +11,7 @@ from shroff.control.gate import REFRESH
 from shroff.errors import ControlUnavailable
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
-from shroff.serve.metrics import Metrics
+from shroff.telemetry.registry import Registry
 
 _BEAT: Final = 0.5
 """Seconds between signs of life to others that share the state."""
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 class Background:
     """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as it is."""
 
-    def __init__(self, scorer: Scorer, metrics: Metrics, *, gate: Gate | None, follower: Deployments | None) -> None:
+    def __init__(self, scorer: Scorer, metrics: Registry, *, gate: Gate | None, follower: Deployments | None) -> None:
         self._scorer = scorer
         self._metrics = metrics
         self._gate = gate

@@ -33,6 +33,7 @@ from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
 from shroff.settings import Settings, opentelemetry
 from shroff.telemetry.configure import tracer
+from shroff.telemetry.family import Source
 from shroff.telemetry.fleet import Fleet
 from shroff.telemetry.log import Style, write_log
 
@@ -77,6 +78,7 @@ class Service:
         log: how a worker writes its log.
         checked: whether another process has told what is wrong with all this; then history is read only when needed.
         settings: where ledger, state, models and keys are.
+        figures: what `/metrics` shows besides those of the service itself; functions of a module.
     """
 
     settings: Settings
@@ -89,6 +91,7 @@ class Service:
     tls: Certificate | None = None
     log: Style = "text"
     checked: bool = False
+    figures: tuple[Source, ...] = ()
 
     def app(self, seat: Seat | None = None) -> App:
         """The application; with a seat, as one of several workers.
@@ -107,6 +110,7 @@ class Service:
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
             doorway=None if seat is None else Doorway(seat.folder),
+            figures=self.figures,
         )
 
     def gate(self, seat: Seat | None = None) -> Gate | None:
@@ -187,13 +191,14 @@ def serve(
     tls: Certificate | None = None,
     workers: int = 1,
     log: Style = "text",
+    figures: tuple[Source, ...] = (),
     settings: Settings | None = None,
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
 
     Args:
-        bundle, warm, max_bad, lateness, keys, accept_broken_chain, tls, log: see `Service`.
+        bundle, warm, max_bad, lateness, keys, accept_broken_chain, tls, log, figures: see `Service`.
         port: 0 takes a free one.
         workers: processes that answer; more than one share their state in Redis and their ledger in PostgreSQL.
         settings: by default from the environment.
@@ -216,6 +221,7 @@ def serve(
         accept_broken_chain=accept_broken_chain,
         tls=tls,
         log=log,
+        figures=figures,
     )
     if workers > 1:
         require_shared(chosen)

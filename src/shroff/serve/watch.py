@@ -72,6 +72,8 @@ class Telemetry:
         self.meter.requests[route, status] += 1
         if trace is not None:
             trace.end(route, status)
+        if status == problem.INTERNAL.status:
+            self.meter.failures["unexpected"] += 1
         # whoever probes readiness is told why, again and again
         if status >= 400 and route != _READY:
             self._tell(route, status)

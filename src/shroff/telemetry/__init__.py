@@ -1,5 +1,7 @@
-"""What the service tells of itself: figures for Prometheus, traces for OpenTelemetry, logs for people and machines.
+"""Telemetry: metrics for Prometheus, traces for OpenTelemetry, logs for people and machines.
 
-None of them holds a payload or a token. What the path of a payment pays is a few additions to plain numbers
-(`Meter`); everything else happens when Prometheus asks.
+Reads plain numbers that each room keeps; a room declares its metrics in its own `figures.py` (`family.py` has the
+kinds), and `Registry` collects them when Prometheus scrapes. Times are nanoseconds inside and seconds in metrics.
+
+Promises that none of them holds a payload or a token, and that a payment pays only a few additions (`Meter`).
 """

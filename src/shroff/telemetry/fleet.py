@@ -1,8 +1,8 @@
-"""The figures of several workers as one: each keeps its own in a folder, and whoever is asked adds them up.
+"""The figures of several workers as one: each keeps its own in a folder, and the worker that is scraped merges them.
 
-Counting costs what it costs in one process: only once a second, and when it is asked, a worker writes down where its
-figures stand. So what Prometheus was told is on disk, and a counter does not fall when a worker dies: whoever takes its
-seat counts on from there.
+Counting costs the same as in one process: a worker writes where its figures stand only once a second and when it is
+scraped. So every figure that Prometheus got is on disk, and no counter falls when a worker dies: the worker that takes
+its seat counts on from there.
 """
 
 from __future__ import annotations
@@ -17,33 +17,20 @@ from typing import Final
 import msgspec
 from prometheus_client import Metric
 
-_FRESH: Final = 5.0
-"""Seconds after which what a worker wrote says nothing about now."""
+from shroff.telemetry.family import Family, Figure
+
+_FRESH_SECONDS: Final = 5.0
+"""The age up to which a worker's figures say something about now."""
 _COUNTED: Final = frozenset({"counter", "histogram"})
-# every worker knows all of these by itself, or they say that something is so
-_MOST: Final = frozenset(
-    {
-        "shroff_ledger_records",
-        "shroff_list_edits",
-        "shroff_model",
-        "shroff_models_adopted",
-        "shroff_policies_adopted",
-        "shroff_policy",
-    }
-)
-_LEAST: Final = frozenset({"shroff_ready", "process_start_time_seconds", "process_max_fds"})
-_SHADOW: Final = "shroff_shadow_"
-_COMPARED: Final = "shroff_shadow_payments"
-_DIFFERENCE: Final = "shroff_shadow_probability_difference"
+_ADD: Final[Mapping[str, Callable[[float, float], float]]] = {"sum": float.__add__, "max": max, "min": min}
 
 _log = logging.getLogger(__name__)
 
 Labels = tuple[tuple[str, str], ...]
-Add = Callable[[float, float], float]
 
 
-class Family(msgspec.Struct, frozen=True):
-    """A metric as it is kept: its samples by name and labels."""
+class FamilyRecord(msgspec.Struct, frozen=True):
+    """A metric as a worker keeps it on disk: its samples by name and labels."""
 
     name: str
     about: str
@@ -51,24 +38,24 @@ class Family(msgspec.Struct, frozen=True):
     samples: list[tuple[str, Labels, float]]
 
     @classmethod
-    def of(cls, metric: Metric) -> Family:
-        """What is kept of a metric."""
+    def of(cls, metric: Metric) -> FamilyRecord:
+        """The record of a metric."""
         samples = [(one.name, tuple(sorted(one.labels.items())), float(one.value)) for one in metric.samples]
         return cls(metric.name, metric.documentation, metric.type, samples)
 
     def metric(self) -> Metric:
-        """The metric."""
+        """The metric of a record."""
         made = Metric(self.name, self.about, self.kind)
         for name, labels, value in self.samples:
             made.add_sample(name, dict(labels), value)
         return made
 
 
-class Figures(msgspec.Struct, frozen=True):
+class WorkerRecord(msgspec.Struct, frozen=True):
     """Where the figures of a worker stood, at a time in seconds since the epoch."""
 
     at: float
-    families: list[Family]
+    families: list[FamilyRecord]
 
 
 class Fleet:
@@ -83,14 +70,25 @@ class Fleet:
         self._own = folder / f"{seat}.figures"
         self._silent = False
         before = _read(self._own)
-        self._before = [] if before is None else [family for family in _lasting(before) if _inherited(family)]
+        self._before = [] if before is None else _lasting(before)
 
-    def keep(self, metrics: Iterable[Metric]) -> list[Family]:
-        """Write down where this worker's figures stand; with those of the workers before it."""
-        own = total([[Family.of(metric) for metric in metrics], self._before])
+    def together(self, figures: Sequence[Figure]) -> list[Metric]:
+        """The figures of all workers: this one's as they are, those of the others as they stood a second ago."""
+        own = self.keep(figures)
+        others = [_read(path) for path in sorted(self._folder.glob("*.figures")) if path != self._own]
+        known = [
+            _lasting(one) if time() - one.at > _FRESH_SECONDS else one.families for one in others if one is not None
+        ]
+        return [record.metric() for record in total([own, *known], _declared(figures))]
+
+    def keep(self, figures: Sequence[Figure]) -> list[FamilyRecord]:
+        """Write where this worker's figures stand, with those of the workers before it; returns what was written."""
+        declared = _declared(figures)
+        before = [record for record in self._before if _inherited(declared.get(record.name))]
+        own = total([[FamilyRecord.of(figure.metric) for figure in figures], before], declared)
         beside = self._own.with_suffix(".new")
         try:
-            beside.write_bytes(msgspec.json.encode(Figures(time(), own)))
+            beside.write_bytes(msgspec.json.encode(WorkerRecord(time(), own)))
             beside.replace(self._own)
         except OSError as error:
             # payments are decided all the same
@@ -101,64 +99,64 @@ class Fleet:
             self._silent = False
         return own
 
-    def together(self, metrics: Iterable[Metric]) -> list[Metric]:
-        """The figures of all workers: this one's as they are, those of the others as they stood a second ago."""
-        own = self.keep(metrics)
-        others = [_read(path) for path in sorted(self._folder.glob("*.figures")) if path != self._own]
-        known = [_lasting(one) if time() - one.at > _FRESH else one.families for one in others if one is not None]
-        return [family.metric() for family in total([own, *known])]
 
+def total(found: Sequence[Sequence[FamilyRecord]], declared: Mapping[str, Family]) -> list[FamilyRecord]:
+    """The figures of several workers as one, each family by its rule: mostly their sums.
 
-def total(found: Sequence[Sequence[Family]]) -> list[Family]:
-    """The figures of several workers as one: mostly their sums.
-
-    >>> one = Family("shroff_ready", "", "gauge", [("shroff_ready", (), 1.0)])
-    >>> other = Family("shroff_ready", "", "gauge", [("shroff_ready", (), 0.0)])
-    >>> total([[one], [other]])[0].samples
-    [('shroff_ready', (), 0.0)]
+    >>> from shroff.telemetry.figures import FAILURES
+    >>> workers = [[FamilyRecord.of(FAILURES.of({("ledger",): count}).metric)] for count in (1, 2)]
+    >>> total(workers, {FAILURES.name: FAILURES})[0].samples
+    [('shroff_failures_total', (('kind', 'ledger'),), 3.0)]
     """
-    each = [{family.name: family for family in one} for one in found]
+    each = [{record.name: record for record in one} for one in found]
     names = dict.fromkeys(name for one in each for name in one)
-    return [_mean(each) if name == _DIFFERENCE else _merged(name, each) for name in names]
+    return [_one(name, each, declared.get(name)) for name in names]
 
 
-def _merged(name: str, each: Sequence[Mapping[str, Family]]) -> Family:
-    same = [one[name] for one in each if name in one]
-    first = same[0]
-    add: Add = max if name in _MOST else min if name in _LEAST else float.__add__
+def _one(name: str, each: Sequence[Mapping[str, FamilyRecord]], family: Family | None) -> FamilyRecord:
+    if family is not None and family.weight is not None:
+        return _mean(name, each, family.weight.name)
+    return _merged([one[name] for one in each if name in one], "sum" if family is None else family.merge)
+
+
+def _merged(same: Sequence[FamilyRecord], merge: str) -> FamilyRecord:
+    first, add = same[0], _ADD[merge]
     values: dict[tuple[str, Labels], float] = {}
-    for family in same:
-        for sample, labels, value in family.samples:
+    for record in same:
+        for sample, labels, value in record.samples:
             known = values.get((sample, labels))
             values[sample, labels] = value if known is None else add(known, value)
     samples = [(sample, labels, value) for (sample, labels), value in values.items()]
-    return Family(first.name, first.about, first.kind, samples)
+    return FamilyRecord(first.name, first.about, first.kind, samples)
 
 
-def _mean(each: Sequence[Mapping[str, Family]]) -> Family:
-    """The mean difference between shadow and production, over the payments that each worker compared."""
-    told = [(one[_DIFFERENCE], _sum(one.get(_COMPARED))) for one in each if _DIFFERENCE in one]
-    payments = sum(number for _, number in told)
-    mean = sum(_sum(family) * number for family, number in told) / payments if payments else 0.0
-    first = told[0][0]
-    return Family(first.name, first.about, first.kind, [(first.name, (), mean)])
+def _mean(name: str, each: Sequence[Mapping[str, FamilyRecord]], weight: str) -> FamilyRecord:
+    """The mean of what each worker has, weighted by what it counted."""
+    weighed = [(one[name], _sum(one.get(weight))) for one in each if name in one]
+    whole = sum(number for _, number in weighed)
+    mean = sum(_sum(record) * number for record, number in weighed) / whole if whole else 0.0
+    first = weighed[0][0]
+    return FamilyRecord(first.name, first.about, first.kind, [(first.name, (), mean)])
 
 
-def _sum(family: Family | None) -> float:
-    return 0.0 if family is None else sum(value for _, _, value in family.samples)
+def _sum(record: FamilyRecord | None) -> float:
+    return 0.0 if record is None else sum(value for _, _, value in record.samples)
 
 
-def _lasting(figures: Figures) -> list[Family]:
+def _declared(figures: Iterable[Figure]) -> dict[str, Family]:
+    return {figure.family.name: figure.family for figure in figures}
+
+
+def _lasting(worker: WorkerRecord) -> list[FamilyRecord]:
     """What was counted: that stays so, whatever became of the worker."""
-    return [family for family in figures.families if family.kind in _COUNTED]
+    return [record for record in worker.families if record.kind in _COUNTED]
 
 
-def _inherited(family: Family) -> bool:
-    # whoever takes a seat compares anew, and counts those by itself
-    return not family.name.startswith(_SHADOW) and family.name not in _MOST
+def _inherited(family: Family | None) -> bool:
+    return family is None or (family.inherited and family.merge == "sum")
 
 
-def _read(path: Path) -> Figures | None:
+def _read(path: Path) -> WorkerRecord | None:
     with suppress(FileNotFoundError):
-        return msgspec.json.decode(path.read_bytes(), type=Figures)
+        return msgspec.json.decode(path.read_bytes(), type=WorkerRecord)
     return None

@@ -6,7 +6,6 @@ Times are nanoseconds of `time.perf_counter_ns`.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -63,21 +62,6 @@ class Journey:
         self.turn: Turn | None = None
         self.decided: Decided | None = None
         self.probability: float | None = None
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Keys and payments that await a result or label in the state, payments in flight, entries that wait for disk.
-
-    Also entries in the spool and its bytes, while the ledger's database is away.
-    """
-
-    keys: int
-    pending: int
-    in_flight: int
-    queued: int
-    spooled: int
-    spool_bytes: int
 
 
 class Meter:

@@ -1,0 +1,31 @@
+"""The figures of a consumer: what became of messages, and how many are left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from shroff.kafka.messages import Place
+from shroff.telemetry.family import CounterFamily, Figure, GaugeFamily
+
+MESSAGES: Final = CounterFamily(
+    name="shroff_consumed_messages",
+    about="Messages of Kafka that are done: `decided`, `results`, `labels`, or why they were rejected.",
+    labels=("outcome",),
+)
+LAG: Final = GaugeFamily(
+    name="shroff_consumer_lag_messages",
+    about="Messages of Kafka that are not done yet.",
+    labels=("topic", "partition"),
+)
+
+
+def figures(outcomes: Mapping[str, int], lag: Mapping[Place, int]) -> Iterator[Figure]:
+    """The figures of messages: how many had which outcome, and how many of a partition are left."""
+    yield MESSAGES.of({(outcome,): count for outcome, count in outcomes.items()})
+    yield LAG.of({(place.topic, str(place.partition)): count for place, count in lag.items()})
+
+
+def without_topics() -> Iterator[Figure]:
+    """The same families without values, for a service that reads no topic: dashboards and alerts ask for both."""
+    return figures({}, {})
