@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 TURN: Final = "shroff"
 """The application whose transactions count the commits of all writers."""
+NUMBER: Final = "shroff.version"
+"""What a commit says of its own number: what `history` counts is wrong while others commit."""
 TRIES: Final = 40
 
 _TYPES: Final[dict[Kind, str]] = {
@@ -119,7 +121,7 @@ class Place:
             Overtaken: another writer committed since the table was opened.
         """
         deltalake = _deltalake()
-        turn = table.transaction_version(TURN) or 0
+        turn, number = table.transaction_version(TURN) or 0, table.version() + 1
         marks = [(TURN, turn + 1), *([mark] if mark else [])]
         with self._answering():
             deltalake.write_deltalake(
@@ -127,12 +129,12 @@ class Place:
                 rows,
                 mode=mode,
                 commit_properties=deltalake.CommitProperties(
-                    custom_metadata=dict(facts),
+                    custom_metadata={**facts, NUMBER: str(number)},
                     max_commit_retries=0,
                     app_transactions=[deltalake.Transaction(name, number) for name, number in marks],
                 ),
             )
-        return int(table.version())
+        return number
 
     def extend(self, table: DeltaTable, columns: Mapping[str, Column], facts: Mapping[str, str]) -> None:
         """Add columns that the table has not, and say other facts in its metadata."""
@@ -194,7 +196,7 @@ class Place:
         except ImportError:
             raise MissingExtra("expected pyarrow to delete in object storage: pip install pyarrow.") from None
         with self._answering():
-            files.delete_root_dir_contents()
+            files.delete_dir("")
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound
 from shroff.store.content import conform, digest
-from shroff.store.delta import Place, in_turn, written_at
+from shroff.store.delta import NUMBER, Place, in_turn, written_at
 from shroff.store.group import Group
 from shroff.store.statistics import ColumnStatistics, decode, encode, statistics
 
@@ -262,7 +262,7 @@ def _was_there(version: Version, as_of: int | datetime) -> bool:
 
 def _version(entry: Mapping[str, Any]) -> Version:
     return Version(
-        number=int(entry["version"]),
+        number=int(entry[NUMBER]),
         written=written_at(entry),
         batch=entry[_BATCH],
         rows=int(entry[_ROWS]),
