@@ -9,14 +9,17 @@ import pytest
 
 import shroff
 
-HEAVY = ("keras", "tensorflow", "torch", "pyspark", "redis", "mlflow", "lightgbm", "sklearn", "polars", "numba", "onnx")
-
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level modules that a fresh interpreter has after a statement."""
-    code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    """Modules that a fresh interpreter has after a statement."""
+    code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+def packages(modules: set[str]) -> set[str]:
+    """Their top-level names."""
+    return {name.split(".")[0] for name in modules}
 
 
 def test_every_public_name_is_there() -> None:
@@ -28,11 +31,14 @@ def test_every_public_name_is_there() -> None:
         _ = shroff.nonsense
 
 
-def test_importing_shroff_loads_nothing_heavy() -> None:
-    assert loaded_by("import shroff") & set(HEAVY) == set()
+def test_importing_shroff_loads_two_small_modules_and_the_standard_library() -> None:
+    """What is loaded does not depend on how busy the machine is, as the time does."""
+    more = loaded_by("import shroff") - loaded_by("pass")
+    assert {name for name in more if name.split(".")[0] not in sys.stdlib_module_names} == {"shroff", "shroff.lazy"}
+    assert len(more) < 60
 
 
 def test_definitions_load_no_training_library() -> None:
     statement = "from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql"
     training = {"keras", "tensorflow", "torch", "pyspark", "redis", "mlflow", "lightgbm", "sklearn", "onnx"}
-    assert loaded_by(statement) & training == set()
+    assert packages(loaded_by(statement)) & training == set()

@@ -7,9 +7,8 @@ Labels are known after 7 days (`delay="7d"`); nothing here sees a younger one.
 
 from pathlib import Path
 
-from shroff import Entity, FeatureGroup, Project, sql
+from shroff import Entity, FeatureGroup, Project, load_project, sql
 from shroff.detect import BoostedTrees, IsolationForest
-from shroff.project import load_project
 
 known = load_project(Path(__file__).with_name("project.py"))
 classic = known.features[0]

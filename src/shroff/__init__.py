@@ -7,8 +7,9 @@ Names are loaded when first used, so that importing `shroff` stays light.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
 
 if TYPE_CHECKING:
     from shroff.client import AsyncClient, Client
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from shroff.errors import ShroffError
     from shroff.evaluate.cost import Cost
     from shroff.features.define import Entity, FeatureGroup, calendar, sql
-    from shroff.project import Project
+    from shroff.project import Project, load_project
 
 _HOME = {
     "AsyncClient": "client",
@@ -34,6 +35,7 @@ _HOME = {
     "Schema": "collect.schema",
     "ShroffError": "errors",
     "calendar": "features.define",
+    "load_project": "project",
     "sql": "features.define",
 }
 
@@ -54,14 +56,12 @@ __all__ = [
     "ShroffError",
     "__version__",
     "calendar",
+    "load_project",
     "sql",
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = loading(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
-"""The command line: parse, call, print. No logic lives here.
+"""Cli: parse what the user typed, call the room that does it, print what came of it. No logic lives here.
 
-Every command takes `--json` and then prints one JSON document on standard output and nothing else. Exit
-codes: 0 done, 1 a check failed, 2 bad usage or bad input, with one sentence on standard error.
+Reads arguments and the environment. Promises that every command takes `--json` and then prints one
+JSON document on standard output and nothing else. Exit codes: 0 done, 1 a check failed, 2 bad usage
+or bad input, with one sentence on standard error.
 """
 
 from __future__ import annotations

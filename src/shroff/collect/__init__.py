@@ -1,17 +1,23 @@
-"""Collect: turn a raw payment log into the one clean table every later stage reads.
+"""Collect: turn a raw payment log into the one clean table that every later stage reads.
 
-Times become UTC microseconds, money becomes integer minor units, a missing value is null, personal columns
-become keyed hashes, and rows that cannot be used are dropped and counted by reason. `clean` does it for a
-table, `PaymentReader` for one payment: the same rules, the same values.
+Reads tables (CSV, Parquet, two that are joined), or one payment as JSON; a `Schema` says which
+column is what. `clean` does a table, `PaymentReader` a payment: the same rules, the same values.
+Times become UTC microseconds, money integer minor units, a missing value null, personal columns
+keyed hashes.
+
+Promises that rows that cannot be used are dropped and counted by reason, and that no message
+carries a value.
 """
 
 from shroff.collect.clean import Cleaned, clean, require_clean
 from shroff.collect.large import Parts, clean_parts
+from shroff.collect.nulls import NULLS
 from shroff.collect.payment import Payment, PaymentReader
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, read, read_joined, write_parquet
 
 __all__ = [
+    "NULLS",
     "Cleaned",
     "Parts",
     "Payment",

@@ -123,7 +123,7 @@ def require_keys_once(body: bytes) -> None:
 def _once(pairs: list[tuple[str, Any]]) -> None:
     if len(dict(pairs)) < len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # `add` gives None, which is false
         named = f"`{twice}`" if IDENTIFIER.fullmatch(twice) else "one"
         raise BadPayment(f"expected each key once in an object, got {named} twice: send it once.")
 

@@ -1,4 +1,11 @@
-"""What is steered while the service runs: API keys, lists and exchange rates, in a database that every worker reads."""
+"""Control: what people change while the service runs: API keys, lists, rates, models, policies.
+
+Reads a database that all workers share, and the folder of published models. Times are microseconds
+since the epoch, the rate of a key is requests or payments a second.
+
+Promises that a change takes effect within seconds and without a restart, that every change stays in
+a history, and that a database that is away changes nothing: what was read last stays in force.
+"""
 
 from shroff.control.gate import Gate
 from shroff.control.keys import SCOPES, ApiKey, Keys, Scope

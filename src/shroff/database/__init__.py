@@ -1,1 +1,19 @@
-"""Databases: which URLs name one, how PostgreSQL is spoken to, and how long a connection may stay silent."""
+"""Database: which URLs name a database, how PostgreSQL is reached, and how long a connection may stay silent.
+
+Reads URLs such as `sqlite:///ledger.db` and `postgresql://host/name`. Promises that a URL of
+another kind is refused when it is read (ConfigurationError), and that no message repeats its
+password. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
+
+if TYPE_CHECKING:
+    from shroff.database.urls import postgres_engine, read_url, turn_at
+
+__all__ = ["postgres_engine", "read_url", "turn_at"]
+
+__getattr__ = loading(__name__, dict.fromkeys(__all__, "urls"))

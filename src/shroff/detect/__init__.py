@@ -11,8 +11,9 @@ Names are loaded on first use, so that serving imports preparation and calibrati
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
 
 if TYPE_CHECKING:
     from shroff.detect.autoencoder import Autoencoder
@@ -93,10 +94,7 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = loading(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,11 @@
-"""The decision ledger: every payment, result and label as it arrived, durable before its answer leaves.
+"""Ledger: keep every payment, result and label as it arrived, durable before its answer leaves.
 
-One writer thread commits whatever waits as one group, so that many payments share one sync of the disk.
-Records are numbered without gaps and each carries a SHA-256 over itself and the one before, so that a
-change is seen. What cannot be made durable is refused, together with everything behind it.
+Reads and writes entries in SQLite or PostgreSQL; times are microseconds since the epoch. One writer
+thread commits whatever waits as one group, so that many payments share one sync of the disk.
+
+Promises that records are numbered without gaps, each with a SHA-256 over itself and the one before,
+so that a change is seen; and that an entry that cannot be made durable is refused, together with
+everything behind it.
 """
 
 from __future__ import annotations

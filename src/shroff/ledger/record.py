@@ -140,4 +140,4 @@ def stored(row: Sequence[object]) -> StoredEntry:
     seq, kind, payment_id, arrived, time, digest, body, chain = row
     if tuple(map(type, row)) != _TYPES:
         raise unreadable(seq, "holds a value of another type")
-    return StoredEntry(kind, payment_id, arrived, time, digest, body, seq, chain)  # type: ignore[arg-type]
+    return StoredEntry(kind, payment_id, arrived, time, digest, body, seq, chain)  # type: ignore[arg-type]  # compared above

@@ -32,7 +32,7 @@ class Statement:
         compiled = statement.compile(dialect=engine.dialect)
         self.text = str(compiled)
         # where parameters have no names, their order is the statement's
-        self._order = [names.index(name) for name in compiled.positiontup] if compiled.positional else None  # type: ignore[attr-defined]
+        self._order = [names.index(name) for name in compiled.positiontup] if compiled.positional else None  # type: ignore[attr-defined]  # SQLCompiler has it, Compiled does not
         self._same = self._order == list(range(len(names)))
         self._names = names
 

@@ -1,4 +1,9 @@
-"""Monitor: hold what the service does against what it should: parity of features, decisions made again."""
+"""Monitor: hold what the service does against what it should do.
+
+Reads a project, payments and the ledger; `engine_parity` compares the engines with each other,
+`ledger_parity` recorded features with batch, and `replay_decision` makes a recorded decision again.
+Promises to compare values to the bit and to report every difference with its payment and feature.
+"""
 
 from shroff.monitor.engines import engine_parity
 from shroff.monitor.parity import Difference, Parity, compare

@@ -1,5 +1,22 @@
 """Serve: the scoring service over HTTP, from the bytes of a request to the bytes of its answer.
 
-What is decided, and that it is durable, is the work of `shroff.scoring`; here are connections, routes, the interfaces
-of other systems, problems as RFC 9457, the help page, and the processes that answer.
+Reads requests (JSON, and the formats of other scoring systems) and hands payments to
+`shroff.scoring`, which decides them and makes the decision durable. Here are connections, routes,
+problems as RFC 9457, the help page, and worker processes.
+
+Promises an answer to every request: a decision, or a problem that says what was expected and never
+repeats the payload.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
+
+if TYPE_CHECKING:
+    from shroff.serve.server import Certificate, serve
+
+__all__ = ["Certificate", "serve"]
+
+__getattr__ = loading(__name__, {"Certificate": "server", "serve": "server"})

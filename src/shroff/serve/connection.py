@@ -93,7 +93,7 @@ class Connection(HttpToolsProtocol):
         self._pause = min(self.read_limit, self.timeout_keep_alive)
         self._common: tuple[object, bytes] = None, b""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's base says BaseTransport
         """A client has come."""
         super().connection_made(transport)
         self._since = self.loop.time()
@@ -131,7 +131,7 @@ class Connection(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._since = self._idle = None
             trace = self._telemetry.tracer.begin("POST", head.headers)
-            self.cycle = exchange = Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]
+            self.cycle = exchange = Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]  # an exchange is what uvicorn asks of a cycle
             self._accept(exchange, data[size:])
             return
         received = self._parse(data)
@@ -181,7 +181,7 @@ class Connection(HttpToolsProtocol):
             self._due.abandon()
             self.transport.close()
             return
-        self.cycle = exchange = current or Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]
+        self.cycle = exchange = current or Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]  # as above
         exchange.keep_alive = False
         exchange.refuse(refusal)
 
@@ -235,7 +235,7 @@ class Connection(HttpToolsProtocol):
             keep_alive = self.parser.should_keep_alive()
             trace = self._telemetry.tracer.begin("POST", self.headers)
             old = self.parser.get_http_version() == "1.0"
-            self._receiving = self.cycle = Exchange(self, route, trace, keep_alive=keep_alive, old=old)  # type: ignore[assignment]
+            self._receiving = self.cycle = Exchange(self, route, trace, keep_alive=keep_alive, old=old)  # type: ignore[assignment]  # as above
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()

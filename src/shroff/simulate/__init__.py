@@ -1,7 +1,9 @@
-"""Simulate a payment log: honest habits, five kinds of fraud, and honest behaviour that looks like fraud.
+"""Simulate: make a labelled payment log: honest habits, five kinds of fraud, honest lookalikes.
 
-Every number is drawn from a seeded generator, so that the same arguments give the same table to the bit.
-Nothing in it is taken from, or belongs to, anybody: names, addresses, hosts and amounts are made up.
+Reads a number of payments, days, a share of fraud and a seed; gives one table (`simulate`), amounts
+in major units, times in UTC. Promises the same table, to the bit, for the same arguments: every
+number is drawn from a seeded generator. Nothing in it is taken from, or belongs to, anybody: names,
+addresses, hosts and amounts are made up.
 
     card_testing          one host tries many cards within minutes, with small amounts that mostly fail
     stolen_card           a spree of growing amounts within hours, at unusual merchants and hosts
@@ -9,8 +11,8 @@ Nothing in it is taken from, or belongs to, anybody: names, addresses, hosts and
     account_takeover      a new e-mail, phone and host, then many cards on one account
     slow_bleed            every few days an amount just under a limit, for weeks
 
-Honest lookalikes: journeys, big purchases, offices and mobile networks that share a host, subscriptions,
-declined payments tried again, people who move.
+Honest lookalikes: journeys, big purchases, offices and mobile networks that share a host,
+subscriptions, declined payments tried again, people who move.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """Store: groups of features at rest, versioned, on Delta Lake: local disk by default, object storage by its URL.
 
-Reads tables of features, of payments, or of anything else that becomes known at a time. Promises: a batch is in once or
-not at all, however often it is written; every write is a version that stays readable; a table says by which definition
-it was written, so that it is never read as something it is not. Times are UTC in microseconds, a missing value is null.
+Reads tables of features, of payments, or of anything else that becomes known at a time. Promises
+that a batch is in once or not at all, however often it is written; every write is a version that
+stays readable; a table says by which definition it was written, so that it is never read as
+something it is not. Times are UTC in microseconds, a missing value is null.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
 
 if TYPE_CHECKING:
     from shroff.store.datasets import TrainingData
@@ -53,8 +55,4 @@ __all__ = [
     "payment_table",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = loading(__name__, _HOME)

@@ -147,7 +147,7 @@ def _present(run: Run, held: Held, name: str) -> Int:
     past, none = held.summed, -1 if name in run.table.names else NONE
     if not past.ordered:
         return folds.present(held.trace, _column(run, held.events, name), none)
-    there = lambda: ((_column(run, past.events, name) != none).astype(np.int64), 0)  # noqa: E731
+    there = lambda: ((_column(run, past.events, name) != none).astype(np.int64), 0)  # noqa: E731  # inline, the call would be too long
     return folds.between(held.span, past.running("present", name, there))
 
 
@@ -223,7 +223,7 @@ def _table_of_terms(size: int) -> Int:
 @cache
 def compiled(recipe: Recipe) -> Callable[..., Floats]:
     """A recipe's formula over whole columns; not to be compiled in two threads at once."""
-    formula: Callable[..., Floats] = vectorize([*_signatures(recipe)], cache=True)(recipe.formula)  # type: ignore[no-untyped-call]
+    formula: Callable[..., Floats] = vectorize([*_signatures(recipe)], cache=True)(recipe.formula)  # type: ignore[no-untyped-call]  # Numba has no types
     return formula
 
 
