@@ -100,6 +100,30 @@ def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, lo
     assert answer("store", "show", "cards")["version"] == 1
 
 
+def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: Path) -> None:
+    log = tmp_path / "payments.parquet"
+    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    answer("features", PROJECT, "--data", log)
+    made = answer("store", "create", PROJECT, "cards", "--parts", "train=1,test=1")
+    from_log = answer("train", PROJECT, "--data", log)
+    stored = answer("train", PROJECT, "--dataset", "cards", "--bundle", tmp_path / "bundle")
+
+    figures = ("roc_auc", "average_precision", "precision")
+    for name, one in from_log["detectors"].items():
+        assert [stored["detectors"][name]["test"][each] for each in figures] == [one["test"][each] for each in figures]
+    assert stored["notices"] == ["the parts of the dataset are not used: the split is the project's, or --split"]
+    report = answer("report", tmp_path / "bundle")
+    assert report["dataset"]["content"] == made["content"]
+    assert report["dataset"]["lineage"] == made["lineage"]
+    with pytest.raises(ConfigurationError, match=f"the bundle {report['version']} was trained on it"):
+        run("store", "delete", "cards@1")
+    assert answer("store", "release", "cards", report["version"])["bundles"] == []
+    run("store", "delete", "cards@1")
+    for words in ((), ("--data", log, "--dataset", "cards"), ("--dataset", "cards", "--labels", log)):
+        with pytest.raises(ConfigurationError, match="expected --data with its options, or --dataset"):
+            run("train", PROJECT, *words)
+
+
 def test_an_unknown_group_is_a_sentence(home: Path) -> None:
     with pytest.raises(NotFound, match="found no `payments`"):
         run("store", "show", "payments")

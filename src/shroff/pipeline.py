@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +23,11 @@ from shroff.errors import CheckFailed, ConfigurationError
 from shroff.evaluate import Metrics, Thresholds, parse_split
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
+from shroff.experiment.stored import read_stored
 from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
 from shroff.package import Bundle, check_model, require_free, save, try_model
 from shroff.project import Project
-from shroff.store import FeatureStore, feature_table, payment_table
+from shroff.store import FeatureStore, TrainingData, feature_table, payment_table, split_name
 
 Progress = Callable[[str], None]
 
@@ -72,6 +73,50 @@ def _labelled(cleaned: Cleaned, labels: str | Path, schema: Schema) -> Cleaned:
     strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
     dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
     return replace(cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped)
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Payments to learn from, and what is to be said of them.
+
+    Attributes:
+        frame: the clean table; `features` of it in its order, where they need not be computed.
+        dropped: unusable rows by reason, with the first row of each in `first`.
+        stored: the training dataset that they are of, if one.
+    """
+
+    frame: pl.DataFrame
+    features: pl.DataFrame | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    first: Mapping[str, int] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    stored: TrainingData | None = None
+
+
+def logged_payments(
+    project: Project,
+    data: str | Path,
+    *,
+    key: bytes,
+    join: str | Path | None = None,
+    labels: str | Path | None = None,
+    max_bad: float = 0.01,
+) -> Payments:
+    """The payments of a raw log, as `collect_table` cleans them."""
+    cleaned = collect_table(project, data, key=key, join=join, labels=labels, max_bad=max_bad)
+    notices = cleaned.notices(project.schema)
+    return Payments(frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices)
+
+
+def stored_payments(project: Project, dataset: str, root: str | Path) -> Payments:
+    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with the features that it holds.
+
+    Raises:
+        NotFound: the store has none of this name.
+        ConfigurationError: it does not fit the project.
+    """
+    found = read_stored(FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan)
+    return Payments(frame=found.frame, features=found.features, notices=found.notices, stored=found.data)
 
 
 def store_features(
@@ -155,6 +200,7 @@ def train_models(
     project: Project,
     frame: pl.DataFrame,
     *,
+    features: pl.DataFrame | None = None,
     split: str | None = None,
     tune: int = 0,
     storage: Path | None = None,
@@ -165,6 +211,7 @@ def train_models(
     """Compute features over a clean table, then train and compare the project's detectors.
 
     Args:
+        features: of the table in its order, where they are stored already.
         tune: parameters to try per detector, on validation folds inside the training part.
         storage: SQLite file in which a search goes on where it stopped.
         thorough: whether the doctor also fits each detector with another seed.
@@ -179,8 +226,9 @@ def train_models(
     chosen = parse_split(asked) if isinstance(asked, str) else asked
     schema = project.plan.schema
     require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
-    progress("compute features")
-    dataset = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
+    if features is None:
+        progress("compute features")
+    dataset = Dataset.build(frame, project.plan, features=features, inputs=project.inputs, card=project.card_column)
     run = train(
         dataset,
         project.detectors,
@@ -234,12 +282,14 @@ def package(
     folder: str | Path,
     *,
     trained: Trained | None = None,
+    stored: TrainingData | None = None,
     accept: Iterable[str] = (),
     overwrite: bool = False,
 ) -> Packaged:
     """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX model.
 
     Args:
+        stored: the training dataset of the store that the run learned from; the bundle names it.
         accept: the doctor's checks by name whose failures are known and accepted.
         overwrite: whether a bundle that is there already is replaced.
 
@@ -278,7 +328,7 @@ def package(
         calibration=chosen.calibration,
         conditions=tuple(chosen.detector.conditions),
         policy=msgspec.to_builtins(policy),
-        metrics=summary(run) | {"accepted": accept},
+        metrics=summary(run) | {"accepted": accept, "dataset": None if stored is None else _named(stored)},
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
         numbers=numbers,
@@ -288,6 +338,11 @@ def package(
         chosen=given.open,
     )
     return Packaged(save(bundle, folder), Path(folder))
+
+
+def _named(stored: TrainingData) -> dict[str, Any]:
+    lineage = [msgspec.to_builtins(one) for one in stored.manifest.lineage]
+    return {"name": stored.name, "version": stored.version, "content": stored.manifest.content, "lineage": lineage}
 
 
 def _open_columns(schema: Schema) -> list[str]:

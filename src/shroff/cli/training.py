@@ -9,15 +9,23 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.errors import MarkupError
 
-from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
+from shroff.cli.arguments import Join, Labels, MaxBad, ProjectPath
 from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
-from shroff.errors import BundleError, CheckFailed
+from shroff.errors import BundleError, CheckFailed, ConfigurationError
 from shroff.settings import Settings
 
 
 def train(
     project: ProjectPath,
-    data: Data,
+    data: Annotated[Path | None, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[@VERSION]",
+            help="A training dataset of the feature store instead of --data; a bundle holds it.",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -53,22 +61,30 @@ def train(
     from shroff.evaluate.report import findings
     from shroff.experiment.doctor import accepted
     from shroff.package import require_free
-    from shroff.pipeline import collect_table, package, silent, summary, train_models
+    from shroff.pipeline import logged_payments, package, silent, stored_payments, summary, train_models
     from shroff.project import load_project
+    from shroff.store import open_store
 
+    if (data is None) == (dataset is None) or (dataset is not None and (join or labels)):
+        raise ConfigurationError("expected --data with its options, or --dataset of the feature store alone.")
     refused: CheckFailed | None = None
     with steps(quiet=as_json) as step:
         allowed = accepted(accept or ())
         if bundle is not None:
             require_free(bundle, overwrite=overwrite)
         loaded = load_project(project)
-        step(f"read and clean {data}")
         settings = Settings.read()
-        cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad)
+        step(f"read {dataset or data}")
+        if dataset is not None:
+            payments = stored_payments(loaded, dataset, settings.store)
+        else:
+            key = settings.hmac_key()
+            payments = logged_payments(loaded, str(data), key=key, join=join, labels=labels, max_bad=max_bad)
         storage = settings.home / "tuning.db" if tune else None
         run = train_models(
             loaded,
-            cleaned.frame,
+            payments.frame,
+            features=payments.features,
             split=split,
             tune=tune,
             storage=storage,
@@ -80,20 +96,23 @@ def train(
         if bundle is not None:
             step(f"package {run.best.name}")
             try:
-                packaged = package(loaded, run, bundle, accept=allowed, overwrite=overwrite)
+                stored = payments.stored
+                packaged = package(loaded, run, bundle, stored=stored, accept=allowed, overwrite=overwrite)
+                if stored is not None:
+                    open_store(settings.store).pin(stored, packaged.bundle.version)
             except CheckFailed as error:
                 refused = error
     document = summary(run) | {
-        "dropped": cleaned.dropped,
-        "dropped_first": cleaned.first,
-        "notices": cleaned.notices(loaded.schema),
+        "dropped": payments.dropped,
+        "dropped_first": payments.first,
+        "notices": payments.notices,
     }
     if packaged is not None:
         document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
     if as_json:
         show(document)
     else:
-        print_dropped(cleaned.dropped, cleaned.first)
+        print_dropped(payments.dropped, payments.first)
         print_currencies(document["currencies"], document["base_currency"])
         print_notices(document["notices"])
         _print_figures(document)

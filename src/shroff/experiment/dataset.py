@@ -42,9 +42,15 @@ class Dataset:
 
     @classmethod
     def build(
-        cls, frame: pl.DataFrame, plan: Plan, *, inputs: Sequence[str] | None = None, card: str | None = None
+        cls,
+        frame: pl.DataFrame,
+        plan: Plan,
+        *,
+        features: pl.DataFrame | None = None,
+        inputs: Sequence[str] | None = None,
+        card: str | None = None,
     ) -> Dataset:
-        """Compute the features of a clean table and choose the inputs.
+        """Compute the features of a clean table, unless they are given in its order, and choose the inputs.
 
         Without `inputs`, detectors learn from the amount, the schema's numeric and nominal columns, and all features.
 
@@ -57,7 +63,8 @@ class Dataset:
         if schema.label is None:
             raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
         labelled = frame.drop(HISTORY, strict=False).filter(pl.col(schema.label).is_not_null())
-        features = compute_plan(plan, frame).filter(frame[schema.label].is_not_null())
+        computed = compute_plan(plan, frame) if features is None else features
+        features = computed.filter(frame[schema.label].is_not_null())
         table = labelled.with_columns(*in_major(schema, schema.scales), *features.drop(schema.id).get_columns())
         known = {**schema.kinds, **plan.kinds}
         chosen = tuple(inputs) if inputs is not None else _choose_inputs(plan)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shroff.store.feature_store import FeatureStore, open_store
     from shroff.store.features import feature_table, payment_table
     from shroff.store.group import Column, Group
+    from shroff.store.names import split_name
     from shroff.store.statistics import ColumnStatistics
     from shroff.store.tables import GroupTable, Version
     from shroff.store.training_set import Joined, Labels, Split, TrainingSet
@@ -36,6 +37,7 @@ _HOME = {
     "TrainingData": "datasets",
     "open_store": "feature_store",
     "payment_table": "features",
+    "split_name": "names",
 }
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "feature_table",
     "open_store",
     "payment_table",
+    "split_name",
 ]
 
 __getattr__ = loading(__name__, _HOME)
