@@ -77,7 +77,7 @@ def show(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
-def print_dropped(dropped: dict[str, int], first: dict[str, int]) -> None:
+def print_dropped(dropped: Mapping[str, int], first: Mapping[str, int]) -> None:
     """Say how many rows were unusable, by reason, on standard error."""
     for reason, count in dropped.items():
         where = f" (first in row {first[reason]:,})" if reason in first else ""
