@@ -267,4 +267,4 @@ def test_every_verb_against_a_real_service(tmp_path: Path) -> None:
 def test_it_is_light() -> None:
     program = "import sys, shroff.client; print(sorted(name for name in sys.modules if name.startswith('shroff')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['shroff', 'shroff.client', 'shroff.decisions', 'shroff.errors']"
+    assert done.stdout.strip() == "['shroff', 'shroff.client', 'shroff.decisions', 'shroff.errors', 'shroff.lazy']"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from shroff import pipeline
 from shroff.cli import app
-from shroff.collect import Parts
+from shroff.collect import CleanFiles
 from shroff.features.engines.batch import compute_plan
 from shroff.project import load_project
 from shroff.simulate import simulate
@@ -41,7 +41,7 @@ def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.
     went: list[int] = []
     by_disk = pipeline.features_by_disk
 
-    def watched(*args: object, **options: object) -> Parts:
+    def watched(*args: object, **options: object) -> CleanFiles:
         went.append(1)
         return by_disk(*args, **options)  # type: ignore[arg-type]
 

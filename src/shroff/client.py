@@ -25,7 +25,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from shroff.decisions import Decision, Model, Reason, Said
+from shroff.decisions import Decision, ModelVersion, PaymentLabel, Reason
 from shroff.errors import (
     AccessDenied,
     BadPayment,
@@ -38,7 +38,7 @@ from shroff.errors import (
     UnknownKey,
 )
 
-__all__ = ["AsyncClient", "Client", "Decision", "Model", "Moment", "Outcome", "Reason", "Said"]
+__all__ = ["AsyncClient", "Client", "Decision", "ModelVersion", "Moment", "Outcome", "PaymentLabel", "Reason"]
 
 T = TypeVar("T")
 Moment = str | datetime
@@ -83,7 +83,7 @@ _LONGEST_PAUSE: Final = 10.0
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _decision: Final = msgspec.json.Decoder(Decision).decode
-_models: Final = msgspec.json.Decoder(list[Model]).decode
+_models: Final = msgspec.json.Decoder(list[ModelVersion]).decode
 _problem: Final = msgspec.json.Decoder(_Problem).decode
 
 
@@ -238,7 +238,7 @@ class Client:
         """
         self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
 
-    def models(self) -> list[Model]:
+    def models(self) -> list[ModelVersion]:
         """The models that decide."""
         return self._send(_MODELS)
 
@@ -327,7 +327,7 @@ class AsyncClient:
         """
         await self._send(_event(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
 
-    async def models(self) -> list[Model]:
+    async def models(self) -> list[ModelVersion]:
         """The models that decide."""
         return await self._send(_MODELS)
 

@@ -23,14 +23,14 @@ class Reason(msgspec.Struct, frozen=True):
     text: str
 
 
-class Model(msgspec.Struct, frozen=True):
+class ModelVersion(msgspec.Struct, frozen=True):
     """A model that decides."""
 
     name: str
     version: str
 
 
-class Said(msgspec.Struct, frozen=True):
+class PaymentLabel(msgspec.Struct, frozen=True):
     """One label of a payment; `stands` says whether it counts now."""
 
     source: str
@@ -55,9 +55,9 @@ class Decision(msgspec.Struct, frozen=True):
     probability: float | None
     reasons: tuple[Reason, ...]
     rules: tuple[str, ...]
-    model: Model
+    model: ModelVersion
     degraded: bool
     decided_at: str
     policy: str = ""
     fraud: bool | None = None
-    labels: tuple[Said, ...] = ()
+    labels: tuple[PaymentLabel, ...] = ()

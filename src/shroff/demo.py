@@ -37,7 +37,7 @@ SENT = 500
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DemoResult:
     """What the demo found: parts to print, the same as one JSON document, and the service that still runs."""
 
     parts: Sequence[RenderableType]
@@ -65,7 +65,7 @@ class Outcome:
         self.server.wait(timeout=30)
 
 
-def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> Outcome:
+def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> DemoResult:
     """Simulate, train three detectors, package, serve, and send held-out payments.
 
     Args:
@@ -119,7 +119,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> O
         json.dumps(shown, indent=2, ensure_ascii=False),
     ]
     payment = _payload(sent.row(SENT - 1, named=True)) | {"transaction_id": "my-first-payment"}
-    return Outcome(parts, document, server, url, command, payment, key)
+    return DemoResult(parts, document, server, url, command, payment, key)
 
 
 def _busiest(log: pl.DataFrame, first_day: int) -> slice:

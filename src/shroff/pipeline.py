@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, Parts, Schema, clean, clean_parts, parquet_rows, read, read_joined
+from shroff.collect import Cleaned, CleanFiles, Schema, clean, clean_large, parquet_rows, read, read_joined
 from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
@@ -167,14 +167,14 @@ def features_by_disk(
     memory: int,
     max_bad: float = 0.01,
     progress: Progress = silent,
-) -> Parts:
+) -> CleanFiles:
     """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
 
     What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in between goes to a
     folder beside the target, which needs room for about the clean table and the features together, uncompressed.
 
     Returns:
-        What cleaning found and how many payments it kept; the files of the clean parts are gone.
+        What cleaning found and how many payments it kept; the clean files are gone.
 
     Raises:
         ConfigurationError: the project joins a second table.
@@ -184,16 +184,16 @@ def features_by_disk(
         raise ConfigurationError("the project joins a second table; that needs memory for both: raise SHROFF_MEMORY.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as folder:
-        progress(f"read and clean {data} by parts")
+        progress(f"read and clean {data} in slices")
         rows = slice_rows(project.plan, memory)
-        parts = clean_parts(data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad)
+        cleaned = clean_large(data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad)
         slices, first = [], 0
-        for path, many in parts.files:
+        for path, many in cleaned.files:
             slices.append(Slice(pl.scan_parquet(path, glob=False), first, many))
             first += many
         progress("compute features by disk")
         compute_slices(project.plan, slices, target, memory=memory)
-        return parts
+        return cleaned
 
 
 def train_models(

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from shroff.collect import PaymentReader, Schema, clean, clean_parts
+from shroff.collect import PaymentReader, Schema, clean, clean_large
 from shroff.collect.nulls import NULLS
 from shroff.errors import BadPayment, ConfigurationError, TooManyBadRows
 
@@ -97,7 +97,7 @@ def test_names_that_read_like_nothing_stay_and_are_mentioned_where_they_are_freq
     declared = msgspec.structs.replace(SCHEMA, nulls=[*NULLS, "N/A", "NA", "none"])
     assert clean(raw, declared, key=KEY).notices(declared) == []
     raw.write_parquet(tmp_path / "log.parquet")
-    parts = clean_parts(tmp_path / "log.parquet", SCHEMA, tmp_path, key=KEY, rows=7)
+    parts = clean_large(tmp_path / "log.parquet", SCHEMA, tmp_path, key=KEY, rows=7)
     assert parts.alike == cleaned.alike
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shroff.errors import ConfigurationError
-from shroff.kafka.client import Health, Outlet
+from shroff.kafka.client import BrokerHealth, Outlet
 from shroff.kafka.messages import Topics
 from shroff.kafka.options import client_options
 from shroff.settings import Settings
@@ -54,7 +54,7 @@ def test_neither_servers_nor_a_file(setting: str) -> None:
 )
 def test_an_option_that_librdkafka_does_not_take_is_named(options: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigurationError, match=f"librdkafka does not take {named} in SHROFF_KAFKA: ") as refused:
-        Outlet({"bootstrap.servers": "a:1", **options}, health=Health())
+        Outlet({"bootstrap.servers": "a:1", **options}, health=BrokerHealth())
     assert "hunter2" not in str(refused.value)
 
 

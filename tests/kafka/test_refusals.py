@@ -15,9 +15,9 @@ from patience import PATIENCE
 from serve.audit import payments, read_ledger
 from serve.fixtures import iso
 from shroff.errors import OutOfBounds
-from shroff.kafka.client import Feed, Health
+from shroff.kafka.client import BrokerHealth, Feed
 from shroff.kafka.doubt import MOST, Doubt
-from shroff.kafka.messages import Message, Place
+from shroff.kafka.messages import Message, Partition
 
 Pay = Callable[..., dict[str, Any]]
 Consumes = Callable[..., Consuming]
@@ -100,7 +100,7 @@ def test_what_a_transaction_took_back_is_not_read(monkeypatch: pytest.MonkeyPatc
     """The broker of the tests tells nobody which transactions were aborted, so only what is asked of it is seen."""
     made: dict[str, str] = {}
     monkeypatch.setattr("shroff.kafka.client._made", lambda kind, options, **_: made.update(options))
-    Feed({"bootstrap.servers": "a:1"}, ["t"], group="g", released=lambda places: {}, health=Health())
+    Feed({"bootstrap.servers": "a:1"}, ["t"], group="g", released=lambda places: {}, health=BrokerHealth())
     assert made["isolation.level"] == "read_committed"
 
 
@@ -115,7 +115,7 @@ def test_the_log_is_json_where_that_is_asked(bus: Bus, consuming: Consumes, pay:
 
 
 def test_what_kafka_owes_for_long_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    health = Health()
+    health = BrokerHealth()
     health.worse(KafkaError(KafkaError._TRANSPORT))
     for second in range(100):
         health.waits("given this consumer no partitions", float(second))
@@ -129,7 +129,7 @@ def test_what_kafka_owes_for_long_is_said_once(caplog: pytest.LogCaptureFixture)
 
 
 def message(offset: int, partition: int = 0, topic: str = "t") -> Message:
-    return Message(Place(topic, partition), offset, None, b"")
+    return Message(Partition(topic, partition), offset, None, b"")
 
 
 def test_messages_are_bad_one_by_one_only_where_others_are_accepted() -> None:
@@ -141,8 +141,8 @@ def test_messages_are_bad_one_by_one_only_where_others_are_accepted() -> None:
         doubt.hold(message(offset, offset % 2), error)
     doubt.hold(message(0, topic="other"), error)
     assert doubt.failure is None
-    doubt.drop([Place("t", 1)])
-    assert doubt.count() == {Place("t", 0): MOST // 2, Place("other", 0): 1}
+    doubt.drop([Partition("t", 1)])
+    assert doubt.count() == {Partition("t", 0): MOST // 2, Partition("other", 0): 1}
     assert doubt.conclude("other") == []
     assert "the last 1 messages of `other`" in str(doubt.failure)
     assert doubt.accepted("t") == []

@@ -140,9 +140,9 @@ def features(
             seconds, places = perf_counter() - started, [str(output)]
         elif output is not None and labels is None and is_large(loaded, data, memory=settings.memory_bytes()):
             started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
-            parts = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
-            payments, notices = parts.payments, parts.notices(loaded.schema)
-            dropped, first = parts.dropped, parts.first
+            large = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
+            payments, notices = large.payments, large.notices(loaded.schema)
+            dropped, first = large.dropped, large.first
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")

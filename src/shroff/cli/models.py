@@ -14,7 +14,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.control.models import Models
-    from shroff.control.pointers import Change, Role
+    from shroff.control.pointers import PointerMove, Role
 
 app = typer.Typer(help="List the published models; `history` says who put which into production, and why.")
 
@@ -113,7 +113,7 @@ def history(as_json: AsJson = False) -> None:
         _print_changes(kept.pointers.changes)
 
 
-def _print_changes(changes: Sequence[Change]) -> None:
+def _print_changes(changes: Sequence[PointerMove]) -> None:
     for change in changes:
         what = f"{change.action} {change.role} {change.version or 'none'}"
         beside = f" with policy {change.policy}" if change.role == "production" and change.policy else ""

@@ -10,7 +10,7 @@ carries a value.
 """
 
 from shroff.collect.clean import Cleaned, clean, require_clean
-from shroff.collect.large import Parts, clean_parts
+from shroff.collect.large import CleanFiles, clean_large
 from shroff.collect.nulls import NULLS
 from shroff.collect.payment import Payment, PaymentReader
 from shroff.collect.schema import Schema
@@ -18,13 +18,13 @@ from shroff.collect.sources import parquet_rows, read, read_joined, write_parque
 
 __all__ = [
     "NULLS",
+    "CleanFiles",
     "Cleaned",
-    "Parts",
     "Payment",
     "PaymentReader",
     "Schema",
     "clean",
-    "clean_parts",
+    "clean_large",
     "parquet_rows",
     "read",
     "read_joined",

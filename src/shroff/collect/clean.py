@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from shroff.collect import money
-from shroff.collect.columns import Column, read_column
+from shroff.collect.columns import TypedColumn, read_column
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
 from shroff.collect.nulls import Alike, notices
@@ -28,7 +28,7 @@ _NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class RowCounts:
     """What cleaning found in a table of so many `rows`.
 
     `dropped`: how many rows were dropped for which reason; `first`: the first of them (1 = first data row), where it is
@@ -50,7 +50,7 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cleaned(Tally):
+class Cleaned(RowCounts):
     """A clean table and what it took to get there.
 
     `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
@@ -62,7 +62,7 @@ class Cleaned(Tally):
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _RowProblem:
     """Rows that cannot be used for one reason: `column: expected …`; `got` overrides the kind of value found there."""
 
     column: str
@@ -107,7 +107,7 @@ def clean(
     if not 0.0 <= max_bad <= 1.0:
         raise ConfigurationError(f"expected max_bad, a share of the rows, from 0 to 1, got {max_bad}.")
     _check_columns(raw, schema, source)
-    problems: list[_Problem] = []
+    problems: list[_RowProblem] = []
     columns: list[pl.Series] = []
     words: Alike = {}
     twice: dict[str, Twice] = {}
@@ -165,21 +165,23 @@ def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
         raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
 
 
-def _problems(name: str, scale: Scale, column: Column, schema: Schema) -> list[_Problem]:
-    found: list[_Problem] = []
+def _problems(name: str, scale: Scale, column: TypedColumn, schema: Schema) -> list[_RowProblem]:
+    found: list[_RowProblem] = []
     needed = (
         name in schema.required or scale in ("id", "amount", "currency") or name in (schema.time, schema.arrived_at)
     )
     if needed and column.missing is not None:
-        found.append(_Problem(name, VALUE, column.missing, got="none"))
+        found.append(_RowProblem(name, VALUE, column.missing, got="none"))
     if column.wrong is not None:
         found.append(
-            _Problem(name, expected(scale, zoned=schema.timezone is not None, style=schema.number_format), column.wrong)
+            _RowProblem(
+                name, expected(scale, zoned=schema.timezone is not None, style=schema.number_format), column.wrong
+            )
         )
     return found
 
 
-def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_Problem]]:
+def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_RowProblem]]:
     """Amounts in minor units, and where an amount has more decimals than its currency."""
     currency = [] if schema.currency is None else [pl.col(schema.currency).is_not_null()]
     frame = frame.with_columns(
@@ -187,25 +189,25 @@ def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_
         pl.all_horizontal(pl.col(schema.amount).is_not_null(), *currency).alias("\0known"),
     )
     finer = frame["\0known"] & frame["\0minor"].is_null()
-    problems = [_Problem(schema.amount, FINE, finer, got="another number")] if finer.any() else []
+    problems = [_RowProblem(schema.amount, FINE, finer, got="another number")] if finer.any() else []
     return frame.with_columns(pl.col("\0minor").alias(schema.amount)).drop("\0minor", "\0known"), problems
 
 
-def _converted(frame: pl.DataFrame, schema: Schema, converter: Converter) -> tuple[pl.DataFrame, list[_Problem]]:
+def _converted(frame: pl.DataFrame, schema: Schema, converter: Converter) -> tuple[pl.DataFrame, list[_RowProblem]]:
     """Amounts in the base currency, those that were paid beside them, and where there is no rate or not enough room."""
     currency, paid = str(schema.currency), frame[schema.amount]
     base, without = converter.column(frame[currency], frame[schema.time], paid)
     large = (base > converter.most).fill_null(value=False)
     found = [
-        _Problem(currency, NO_RATE, without, got="one without"),
-        _Problem(schema.amount, fits_in(converter.rates.base), large, got="a larger amount"),
+        _RowProblem(currency, NO_RATE, without, got="one without"),
+        _RowProblem(schema.amount, fits_in(converter.rates.base), large, got="a larger amount"),
     ]
     kept = base.set(large, None).cast(pl.Int64).alias(schema.amount)
     both = frame.with_columns(kept, paid.alias(str(schema.original))).select(*schema.scales)
     return both, [problem for problem in found if problem.where.any()]
 
 
-def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_Problem]) -> list[_Problem]:
+def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_RowProblem]) -> list[_RowProblem]:
     """Where an id was seen on a row that arrived earlier (ties in row order) and is usable."""
     hashes = frame[schema.id].drop_nulls().hash()
     if hashes.n_unique() == len(hashes):
@@ -215,10 +217,10 @@ def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_Problem]) -> 
     order = pl.DataFrame({"id": frame[schema.id], "arrival": arrival, "row": range(len(frame))}).filter(usable)
     kept = order.sort("arrival", "row").unique("id", keep="first", maintain_order=True)["row"]
     repeated = usable.scatter(kept, values=False)
-    return [_Problem(schema.id, REPEATED, repeated, got="one that came before")]
+    return [_RowProblem(schema.id, REPEATED, repeated, got="one that came before")]
 
 
-def _any(problems: list[_Problem], rows: int) -> pl.Series:
+def _any(problems: list[_RowProblem], rows: int) -> pl.Series:
     bad = pl.Series([False]).new_from_index(0, rows)
     for problem in problems:
         bad = bad | problem.where
@@ -226,7 +228,7 @@ def _any(problems: list[_Problem], rows: int) -> pl.Series:
 
 
 def _drop(
-    frame: pl.DataFrame, problems: list[_Problem], raw: pl.DataFrame, schema: Schema, *, max_bad: float, source: str
+    frame: pl.DataFrame, problems: list[_RowProblem], raw: pl.DataFrame, schema: Schema, *, max_bad: float, source: str
 ) -> Cleaned:
     dropped: dict[str, int] = {}
     first: dict[str, int] = {}
@@ -248,7 +250,7 @@ def _drop(
 
 
 def _found(
-    problem: _Problem, where: pl.Series, raw: pl.DataFrame, schema: Schema
+    problem: _RowProblem, where: pl.Series, raw: pl.DataFrame, schema: Schema
 ) -> Iterator[tuple[str, str, int, int]]:
     """Each reason to drop these rows, what was found there, in how many rows, and the first of them (1 = first)."""
     rows = where.arg_true()

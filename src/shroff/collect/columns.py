@@ -55,7 +55,7 @@ _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 
 
 @dataclass(frozen=True)
-class Column:
+class TypedColumn:
     """A column in its clean type, where it has no value, and where it has one that could not be read.
 
     The last two are Boolean without nulls, or None for nowhere.
@@ -72,7 +72,7 @@ class Column:
 
 def read_column(
     raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, source: str, second: pl.Series | None = None
-) -> Column:
+) -> TypedColumn:
     """A column typed by its scale.
 
     Args:
@@ -101,7 +101,7 @@ def read_column(
     return replace(column, alike=alike(texts)) if scale in _KEYS else column
 
 
-def _times(raw: pl.Series, schema: Schema, second: pl.Series | None) -> Column:
+def _times(raw: pl.Series, schema: Schema, second: pl.Series | None) -> TypedColumn:
     given = moments(raw, schema)
     times = read_times(given, schema.timezone, schema.epoch)
     twice = Twice()
@@ -170,9 +170,9 @@ def _family(dtype: pl.DataType) -> Family:
     return families.get(type(dtype), "other")
 
 
-def _judged(values: pl.Series, missing: pl.Series) -> Column:
+def _judged(values: pl.Series, missing: pl.Series) -> TypedColumn:
     wrong = values.is_null() & ~missing
-    return Column(values, missing if missing.any() else None, wrong if wrong.any() else None)
+    return TypedColumn(values, missing if missing.any() else None, wrong if wrong.any() else None)
 
 
 def _mapped(column: pl.Series, function: Callable[..., object], dtype: pl.DataType) -> pl.Series:
@@ -237,7 +237,7 @@ def _reals(column: pl.Series) -> pl.Series:
     return column.cast(pl.Float64) if exact else column.cast(pl.String).cast(pl.Float64)
 
 
-def _numbers(raw: pl.Series, scale: Scale, schema: Schema) -> Column:
+def _numbers(raw: pl.Series, scale: Scale, schema: Schema) -> TypedColumn:
     family = _family(raw.dtype)
     if family == "text":
         texts = _without(_written(raw), schema.nulls, blanks=False)

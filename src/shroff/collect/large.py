@@ -1,4 +1,4 @@
-"""Cleaning a Parquet file that may be larger than memory: slice by slice, into clean parts in order of arrival."""
+"""Cleaning a Parquet file that may be larger than memory: slice by slice, into clean files in order of arrival."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from shroff.collect.clean import REPEATED, Tally, clean, require_enough
+from shroff.collect.clean import REPEATED, RowCounts, clean, require_enough
 from shroff.collect.columns import moments
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, scan
-from shroff.collect.time_column import Times, Twice, read_times, tell_apart
+from shroff.collect.time_column import TimeColumn, Twice, read_times, tell_apart
 
-_SAMPLE = 1 << 10
-"""Every so many-th arrival says where parts begin, where the file is not in order."""
+_SAMPLE_STEP_ROWS = 1 << 10
+"""One arrival in so many is read to choose where sorted files begin, if the source is not in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts(Tally):
-    """A clean table in parts: Parquet files, each with its number of payments, in order of arrival."""
+class CleanFiles(RowCounts):
+    """A clean table in several Parquet files, each with its number of payments, in order of arrival."""
 
     files: list[tuple[Path, int]]
 
@@ -33,15 +33,15 @@ class Parts(Tally):
         return sum(many for _, many in self.files)
 
 
-def clean_parts(
+def clean_large(
     source: str | Path, schema: Schema, folder: Path, *, key: bytes, rows: int, max_bad: float = 0.01
-) -> Parts:
-    """`clean` for a Parquet file, so many rows at a time.
+) -> CleanFiles:
+    """`clean` for a Parquet file, `rows` of it at a time.
 
     What is judged by column (times without a zone, card numbers in the open) is judged by slice.
 
     Args:
-        folder: where the parts are written; the caller's to remove.
+        folder: where the clean files are written; the caller's to remove.
 
     Raises:
         As `clean`.
@@ -65,7 +65,7 @@ def clean_parts(
     dropped.update({f"{schema.id}: expected {REPEATED}": again} if again else {})
     reasons = (f"{count:,} × {reason}" for reason, count in dropped.items())
     require_enough(dropped.total(), many, max_bad, source, reasons)
-    return Parts(
+    return CleanFiles(
         files=_in_order(files, schema, folder, rows),
         rows=many,
         dropped=dict(dropped),
@@ -87,11 +87,11 @@ def _told_apart(
         if given.get(name) not in (pl.String(), *(pl.Datetime(unit) for unit in ("ms", "us", "ns"))):
             continue
         slices = (table.select(name).slice(at, rows).collect()[name] for at in range(0, max(many, 1), rows))
-        parts = [read_times(moments(part, schema), schema.timezone, schema.epoch) for part in slices]
-        if any(part.later is not None for part in parts):
-            early = pl.concat(part.values for part in parts)
-            late = pl.concat(part.values if part.later is None else part.later for part in parts)
-            second[name], twice[name] = tell_apart(Times(early, late))
+        columns = [read_times(moments(one, schema), schema.timezone, schema.epoch) for one in slices]
+        if any(column.later is not None for column in columns):
+            early = pl.concat(column.values for column in columns)
+            late = pl.concat(column.values if column.later is None else column.later for column in columns)
+            second[name], twice[name] = tell_apart(TimeColumn(early, late))
     return second, twice
 
 
@@ -103,7 +103,7 @@ def _write(frame: pl.DataFrame, path: Path) -> Path:
 def _without_repeats(
     files: Sequence[tuple[Path, int]], hashes: Sequence[pl.Series], schema: Schema
 ) -> tuple[list[tuple[Path, int]], int]:
-    """The parts without payments whose id came before in another part, and how many those were."""
+    """The files without payments whose id came before in another one, and how many those were."""
     everything = pl.concat(hashes).sort()
     twice = everything.filter(everything == everything.shift()).unique()
     if not len(twice):
@@ -112,15 +112,15 @@ def _without_repeats(
     suspects = [
         pl.read_parquet(path, columns=list({schema.id, arrival}))
         .with_row_index("\0row")
-        .with_columns(pl.lit(number).alias("\0part"))
+        .with_columns(pl.lit(number).alias("\0file"))
         .filter(pl.col(schema.id).hash().is_in(twice.implode()))
         for number, (path, _) in enumerate(files)
     ]
-    found = pl.concat(suspects).sort(arrival, "\0part", "\0row")
+    found = pl.concat(suspects).sort(arrival, "\0file", "\0row")
     repeated = found.filter(~found[schema.id].is_first_distinct())
     kept: list[tuple[Path, int]] = []
     for number, (path, rows) in enumerate(files):
-        out = repeated.filter(pl.col("\0part") == number)["\0row"]
+        out = repeated.filter(pl.col("\0file") == number)["\0row"]
         if len(out):
             frame = pl.read_parquet(path)
             _write(frame.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(out.implode())), path)
@@ -129,14 +129,14 @@ def _without_repeats(
 
 
 def _in_order(files: list[tuple[Path, int]], schema: Schema, folder: Path, rows: int) -> list[tuple[Path, int]]:
-    """The same rows in parts that follow each other in order of arrival, ties in the order they have."""
+    """The same rows in files that follow each other in order of arrival, ties in the order they have."""
     arrival = schema.arrived_at or schema.time
     arrivals = [pl.read_parquet(path, columns=[arrival])[arrival] for path, _ in files]
-    ends = [(part[0], part[-1]) for part in arrivals if len(part)]
+    ends = [(one[0], one[-1]) for one in arrivals if len(one)]
     if all(last <= begin for (_, last), (begin, _) in pairwise(ends)):
         return files
-    step = max(1, min(_SAMPLE, rows // 4))
-    sample = pl.concat([part.gather_every(step) for part in arrivals]).to_physical().sort().to_numpy()
+    step = max(1, min(_SAMPLE_STEP_ROWS, rows // 4))
+    sample = pl.concat([one.gather_every(step) for one in arrivals]).to_physical().sort().to_numpy()
     bounds = np.unique(sample[:: max(1, rows // step)])[1:]
     for number, (path, _) in enumerate(files):
         frame = pl.read_parquet(path)

@@ -61,7 +61,7 @@ class Twice:
 
 
 @dataclass(frozen=True)
-class Times:
+class TimeColumn:
     """A column as Datetime("us", "UTC"), null where it cannot be read; `later`: the other reading of local times,
     where any has two."""
 
@@ -73,20 +73,20 @@ class Times:
         return self.values if self.later is None else self.later.zip_with(second, self.values)
 
 
-def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> Times:
+def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> TimeColumn:
     """A column of text, numbers, or Datetime of any unit and zone; null where `parse_time` and `parse_epoch` raise.
 
     Numbers, also as text, are read where their unit is declared.
     """
     if isinstance(column.dtype, pl.Datetime):
         moments = column.cast(pl.Datetime("us", column.dtype.time_zone))
-        times = _localise(moments, zone) if column.dtype.time_zone is None else Times(moments.cast(_UTC))
+        times = _localise(moments, zone) if column.dtype.time_zone is None else TimeColumn(moments.cast(_UTC))
     elif column.dtype == pl.String:
         times = _parse_texts(column.str.strip_chars(BLANK), zone, epoch)
     else:
-        times = Times(_counted(column, epoch))
+        times = TimeColumn(_counted(column, epoch))
     out = ~times.values.is_between(EPOCH, _moment(LAST))
-    return Times(times.values.set(out, None), times.later) if out.any() else times
+    return TimeColumn(times.values.set(out, None), times.later) if out.any() else times
 
 
 def parse_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> pl.Series:
@@ -96,7 +96,7 @@ def parse_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None)
     return times.choose(second)
 
 
-def tell_apart(times: Times) -> tuple[pl.Series, Twice]:
+def tell_apart(times: TimeColumn) -> tuple[pl.Series, Twice]:
     """Which local times of an hour that comes twice are of the second pass, and how many were told apart or not.
 
     Where all times are in order, or all in reverse, the second pass begins with the first that falls back. Otherwise,
@@ -122,10 +122,10 @@ def tell_apart(times: Times) -> tuple[pl.Series, Twice]:
     return second.reverse() if reverse else second, Twice(told, many - told)
 
 
-def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Times:
+def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> TimeColumn:
     if column.str.contains(_ISO_UTC).all():
         local = column.str.slice(0, 19).str.to_datetime(_LOCAL, time_unit="us", strict=False, cache=False)
-        return Times((local + _fraction(column.str.slice(20).str.strip_chars_end("Z"))).cast(pl.Int64).cast(_UTC))
+        return TimeColumn((local + _fraction(column.str.slice(20).str.strip_chars_end("Z"))).cast(pl.Int64).cast(_UTC))
     parts = column.str.extract_groups(_GROUPS).struct.unnest()
     second = parts["second"].fill_null("00")
     leap = second == LEAP
@@ -133,21 +133,21 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
         before = column.str.replace(f":{LEAP}", ":59", literal=True)
         times = _parse_texts(before.zip_with(leap, column), zone, epoch)
         later = None if times.later is None else _after_leap(times.later, leap)
-        return Times(_after_leap(times.values, leap), later)
+        return TimeColumn(_after_leap(times.values, leap), later)
     local = (parts["day"] + "T" + parts["minute"] + ":" + second).str.to_datetime(
         _LOCAL, time_unit="us", strict=False, cache=False
     )
     local = local + _fraction(parts["fraction"].fill_null(""))
     moments = (local - _offset(parts["offset"])).dt.replace_time_zone("UTC")
-    times, naive = Times(moments), parts["offset"].is_null()
+    times, naive = TimeColumn(moments), parts["offset"].is_null()
     if naive.any():
         here = _localise(local.set(~naive, None), zone)
         later = None if here.later is None else moments.zip_with(~naive, here.later)
-        times = Times(moments.zip_with(~naive, here.values), later)
+        times = TimeColumn(moments.zip_with(~naive, here.values), later)
     if epoch is None or not (unread := times.values.is_null() & column.is_not_null()).any():
         return times
     counted = _counted(column.set(~unread, None), epoch)
-    return Times(times.values.fill_null(counted), None if times.later is None else times.later.fill_null(counted))
+    return TimeColumn(times.values.fill_null(counted), None if times.later is None else times.later.fill_null(counted))
 
 
 def _after_leap(times: pl.Series, leap: pl.Series) -> pl.Series:
@@ -214,14 +214,14 @@ def _shift(offset: str) -> int:
     return -minutes if offset.startswith("-") else minutes
 
 
-def _localise(moments: pl.Series, zone: str | None) -> Times:
+def _localise(moments: pl.Series, zone: str | None) -> TimeColumn:
     if zone is None:
-        return Times(pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments)))
+        return TimeColumn(pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments)))
     early, late = (
         moments.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
         for which in ("earliest", "latest")
     )
-    return Times(early, late if (early != late).any() else None)
+    return TimeColumn(early, late if (early != late).any() else None)
 
 
 def _moment(micros: int) -> datetime:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from shroff.clock import Clock, system_time
-from shroff.control.keys import ApiKey, Keys, Scope, digest, parts
+from shroff.control.keys import ApiKey, Keys, Scope, digest, split_token
 from shroff.control.rate_limit import Bucket
 from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
 
@@ -118,7 +118,7 @@ class Gate:
 
     def _of(self, authorization: bytes | None, counted: bool) -> ApiKey:
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
-        key = self._known.get(parts(token)[0]) if scheme.lower() == "bearer" else None
+        key = self._known.get(split_token(token)[0]) if scheme.lower() == "bearer" else None
         # the time a comparison takes must not say how much of a secret is right
         proved = key is not None and hmac.compare_digest(digest(token), key.digest)
         state = key.state(self._clock()) if key is not None and proved else "unknown" if token else "none"

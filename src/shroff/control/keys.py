@@ -156,7 +156,7 @@ class Keys:
         return [ApiKey(**{**row, "scopes": frozenset(row["scopes"].split(","))}) for row in rows]
 
 
-def parts(token: str) -> tuple[str, str]:
+def split_token(token: str) -> tuple[str, str]:
     """The id and the secret of a key; two empty texts of what is none.
 
     >>> parts("shroff_0a1b_s3_cret"), parts("hunter2")
@@ -168,4 +168,4 @@ def parts(token: str) -> tuple[str, str]:
 
 def digest(token: str) -> bytes:
     """What is kept of a key: the SHA-256 of its secret."""
-    return sha256(parts(token)[1].encode()).digest()
+    return sha256(split_token(token)[1].encode()).digest()

@@ -19,7 +19,7 @@ class Signature(NamedTuple):
     note: str | None = None
 
 
-class Change(msgspec.Struct, frozen=True):
+class PointerMove(msgspec.Struct, frozen=True):
     """A pointer that was moved: when (ISO 8601), which, by what, to which version (None: to none).
 
     A policy moved to none is the one that the model was packaged with. `policy` is the published policy that stood
@@ -46,7 +46,7 @@ class Pointers(msgspec.Struct, frozen=True):
     policy: str | None = None
     earlier: tuple[str, ...] = ()
     earlier_policies: tuple[str | None, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[PointerMove, ...] = ()
 
     @property
     def standing(self) -> str | None:
@@ -88,5 +88,5 @@ class Pointers(msgspec.Struct, frozen=True):
 
     def _after(self, role: Pointer, action: Action, version: str | None, made: Signature) -> Pointers:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        change = Change(now, role, action, version, policy=self.policy, by=made.by, note=made.note)
+        change = PointerMove(now, role, action, version, policy=self.policy, by=made.by, note=made.note)
         return msgspec.structs.replace(self, changes=(*self.changes, change))

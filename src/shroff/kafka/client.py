@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from shroff.errors import BrokerUnavailable, ConfigurationError, MissingExtra, ShroffError, did_you_mean
-from shroff.kafka.messages import Header, Message, Place
+from shroff.kafka.messages import Header, Message, Partition
 
 try:
     from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -35,11 +35,11 @@ _REFUSALS: Final = (
     KafkaError._FATAL,
 )
 _SECURITY: Final = re.compile(r"\b(?:sasl|ssl)\.[a-z._]*[a-z]")
-Released = Callable[[Collection[Place]], Mapping[Place, int]]
+Released = Callable[[Collection[Partition]], Mapping[Partition, int]]
 """Finishes what was read of partitions that go to somebody else, and says up to where each is done."""
 
 
-class Health:
+class BrokerHealth:
     """Whether Kafka answers; told once when it stops, once when it is back, and once where it gives nothing for long.
 
     `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is whether Kafka
@@ -86,7 +86,7 @@ class Feed:
     """
 
     def __init__(
-        self, options: Mapping[str, str], topics: Sequence[str], *, group: str, released: Released, health: Health
+        self, options: Mapping[str, str], topics: Sequence[str], *, group: str, released: Released, health: BrokerHealth
     ) -> None:
         ours = {
             "group.id": group,
@@ -102,13 +102,13 @@ class Feed:
         self._topics = list(topics)
         self._released = released
         self._health = health
-        self._mine: set[Place] | None = None
+        self._mine: set[Partition] | None = None
         self._fresh: list[Message] = []
         self._held: frozenset[str] | None = frozenset()
-        self.ends: dict[Place, int] = {}
+        self.ends: dict[Partition, int] = {}
         """The offsets at which partitions ended when everything before them had been read: also behind what is no
         message, such as the end of a transaction."""
-        self._committed: dict[Place, int] = {}
+        self._committed: dict[Partition, int] = {}
 
     def join(self, written: Sequence[str]) -> None:
         """Make sure that all topics are there, those that will be written too, and join the group.
@@ -157,13 +157,13 @@ class Feed:
         """Whether everything was read that this member is to read of these topics."""
         return self._mine is not None and all(place in self.ends for place in self._mine if place.topic in topics)
 
-    def commit(self, positions: Mapping[Place, int]) -> None:
+    def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the group how far partitions are done, without waiting."""
         moved = {place: at for place, at in positions.items() if self._committed.get(place) != at}
         if moved:
             self._consumer.commit(offsets=_partitions(moved), asynchronous=True)
 
-    def lag(self, done: Mapping[Place, int]) -> dict[Place, int]:
+    def lag(self, done: Mapping[Partition, int]) -> dict[Partition, int]:
         """How many messages of this member's partitions are not done yet, as far as Kafka has told.
 
         Args:
@@ -183,7 +183,7 @@ class Feed:
         self._consumer.close()
 
     def _take(self, raw: Raw[Any, Any]) -> None:
-        place = Place(str(raw.topic()), raw.partition() or 0)
+        place = Partition(str(raw.topic()), raw.partition() or 0)
         error = raw.error()
         if error is None:
             self.ends.pop(place, None)
@@ -227,7 +227,7 @@ class Feed:
         self._released(_places(partitions))
         self._forget(_places(partitions))
 
-    def _forget(self, places: set[Place]) -> None:
+    def _forget(self, places: set[Partition]) -> None:
         # whoever reads these partitions next begins with what was not begun here
         self._fresh = [message for message in self._fresh if message.place not in places]
         self._mine = (self._mine or set()) - places
@@ -239,7 +239,7 @@ class Feed:
         # what failed stays different from its position, so the next commit has it again
         if error is None:
             self._committed |= {
-                Place(each.topic, each.partition): each.offset for each in partitions if each.error is None
+                Partition(each.topic, each.partition): each.offset for each in partitions if each.error is None
             }
 
 
@@ -250,7 +250,7 @@ class Outlet:
         ConfigurationError: an option that librdkafka does not know or take.
     """
 
-    def __init__(self, options: Mapping[str, str], *, health: Health) -> None:
+    def __init__(self, options: Mapping[str, str], *, health: BrokerHealth) -> None:
         self._producer = _made(
             Producer, {**_QUIET, **_OUTLET, **options, "enable.idempotence": "true"}, error_cb=health.worse
         )
@@ -333,9 +333,9 @@ def _headers(raw: Raw[Any, Any]) -> tuple[Header, ...]:
     return tuple((str(name), value.encode() if isinstance(value, str) else value) for name, value in pairs)
 
 
-def _places(partitions: list[TopicPartition]) -> set[Place]:
-    return {Place(each.topic, each.partition) for each in partitions}
+def _places(partitions: list[TopicPartition]) -> set[Partition]:
+    return {Partition(each.topic, each.partition) for each in partitions}
 
 
-def _partitions(positions: Mapping[Place, int]) -> list[TopicPartition]:
+def _partitions(positions: Mapping[Partition, int]) -> list[TopicPartition]:
     return [TopicPartition(place.topic, place.partition, at) for place, at in positions.items()]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Final
 
 from shroff.errors import NothingAccepted, OutOfBounds
-from shroff.kafka.messages import Message, Place
+from shroff.kafka.messages import Message, Partition
 
 MOST: Final = 100
 """Well-formed messages of a topic that may be refused in a row."""
@@ -58,12 +58,12 @@ class Doubt:
             self._fail(topic)
         return []
 
-    def drop(self, places: Collection[Place]) -> None:
+    def drop(self, places: Collection[Partition]) -> None:
         """Partitions go to somebody else, who judges what is held of them."""
         for topic, held in self._held.items():
             self._held[topic] = [one for one in held if one[0].place not in places]
 
-    def count(self) -> Counter[Place]:
+    def count(self) -> Counter[Partition]:
         """How many are held of each partition."""
         return Counter(message.place for held in self._held.values() for message, _ in held)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from shroff.kafka.messages import Place
+from shroff.kafka.messages import Partition
 from shroff.telemetry.family import CounterFamily, Figure, GaugeFamily
 
 MESSAGES: Final = CounterFamily(
@@ -20,7 +20,7 @@ LAG: Final = GaugeFamily(
 )
 
 
-def figures(outcomes: Mapping[str, int], lag: Mapping[Place, int]) -> Iterator[Figure]:
+def figures(outcomes: Mapping[str, int], lag: Mapping[Partition, int]) -> Iterator[Figure]:
     """The figures of messages: how many had which outcome, and how many of a partition are left."""
     yield MESSAGES.of({(outcome,): count for outcome, count in outcomes.items()})
     yield LAG.of({(place.topic, str(place.partition)): count for place, count in lag.items()})

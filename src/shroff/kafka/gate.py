@@ -18,7 +18,7 @@ class Stopped(Exception):
     """The stream ends before this could be done."""
 
 
-class Gate:
+class LedgerGate:
     """Open while the ledger is there. Belongs to one event loop.
 
     Args:

@@ -16,7 +16,7 @@ Header = tuple[str, bytes | None]
 _TRACE: Final = ("traceparent", "tracestate")
 
 
-class Place(NamedTuple):
+class Partition(NamedTuple):
     """A partition of a topic."""
 
     topic: str
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 class Message(NamedTuple):
     """What was read."""
 
-    place: Place
+    place: Partition
     offset: int
     key: bytes | None
     value: bytes | None

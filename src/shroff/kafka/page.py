@@ -21,7 +21,7 @@ from shroff.telemetry.registry import Registry
 _NOWHERE = problem.NOT_FOUND, "there is no such address: /metrics, /health/live and /health/ready are all there are."
 
 
-class Page:
+class StatusPage:
     """Answers `/metrics`, `/health/live` and `/health/ready`, and nothing else.
 
     Args:
@@ -67,7 +67,7 @@ def _health(scorer: Scorer) -> Interface:
 
 
 @asynccontextmanager
-async def answered(page: Page, listener: socket.socket) -> AsyncIterator[None]:
+async def answered(page: StatusPage, listener: socket.socket) -> AsyncIterator[None]:
     """Answer on a listening socket meanwhile."""
     config = uvicorn.Config(
         page, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False

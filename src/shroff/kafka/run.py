@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from shroff.kafka.consumer import Consumer
 from shroff.kafka.messages import Topics
 from shroff.kafka.options import client_options
-from shroff.kafka.page import Page, answered
-from shroff.kafka.stream import Stream
+from shroff.kafka.page import StatusPage, answered
 from shroff.serve.background import Background
 from shroff.serve.memory import settle
 from shroff.serve.metrics import registry
@@ -90,7 +90,7 @@ def consume(
         accept_broken_chain=accept_broken_chain,
     )
     scorer, follower = service.scorer()
-    stream = Stream(
+    consumer = Consumer(
         scorer,
         topics,
         client_options(chosen.kafka),
@@ -101,21 +101,23 @@ def consume(
         label_source=label_source,
     )
     gate = service.gate()
-    metrics = registry(scorer, stream.figures, gate=gate, follower=follower)
+    metrics = registry(scorer, consumer.figures, gate=gate, follower=follower)
     upkeep = Background(scorer, metrics, gate=gate, follower=follower)
     with ExitStack() as stack:
-        page, said = _page(shown, Page(scorer, metrics, gate), stack)
+        page, said = _page(shown, StatusPage(scorer, metrics, gate), stack)
         stack.callback(scorer.close)
         stack.callback(scorer.leave)
         scorer.start()
         settle()  # a member of the group that is busy would keep the others waiting
-        stream.join()
+        consumer.join()
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_run(stream, upkeep, page, partial(joined, said)))
-    return _summary(stream)
+            runner.run(_run(consumer, upkeep, page, partial(joined, said)))
+    return _summary(consumer)
 
 
-def _page(shown: Shown | None, page: Page, stack: ExitStack) -> tuple[AbstractAsyncContextManager[None], str | None]:
+def _page(
+    shown: Shown | None, page: StatusPage, stack: ExitStack
+) -> tuple[AbstractAsyncContextManager[None], str | None]:
     """What shows the page, and where."""
     if shown is None:
         return nullcontext(), None
@@ -124,18 +126,18 @@ def _page(shown: Shown | None, page: Page, stack: ExitStack) -> tuple[AbstractAs
 
 
 async def _run(
-    stream: Stream, upkeep: Background, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
+    consumer: Consumer, upkeep: Background, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
 ) -> None:
     async with page:
         await upkeep.refresh()
         joined()
-        running = asyncio.create_task(stream.run())
+        running = asyncio.create_task(consumer.run())
         beside = [asyncio.create_task(upkeep.watch()), asyncio.create_task(upkeep.beat())]
         await asyncio.sleep(0)
         # a thread that is not the main one, or Windows, has no signals to handle
         with suppress(NotImplementedError, RuntimeError, ValueError):
             for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, stream.stop)
+                asyncio.get_running_loop().add_signal_handler(number, consumer.stop)
         try:
             await running
         finally:
@@ -152,13 +154,13 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _summary(stream: Stream) -> dict[str, object]:
-    decided, seconds = stream.counts["decided"], stream.seconds
+def _summary(consumer: Consumer) -> dict[str, object]:
+    decided, seconds = consumer.counts["decided"], consumer.seconds
     return {
         "decided": decided,
-        "results": stream.counts["results"],
-        "labels": stream.counts["labels"],
-        "rejected": dict(stream.rejected),
+        "results": consumer.counts["results"],
+        "labels": consumer.counts["labels"],
+        "rejected": dict(consumer.rejected),
         "seconds": round(seconds, 3),
         "decided_per_second": round(decided / seconds, 1) if seconds else 0.0,
     }

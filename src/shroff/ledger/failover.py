@@ -26,7 +26,7 @@ Commit = Callable[[Sequence[Entry]], list[Outcome]]
 Find = Callable[[str, Kind], StoredEntry | None]
 
 
-class Waiting(NamedTuple):
+class Spooled(NamedTuple):
     """What waits in the spool for the ledger's database."""
 
     entries: int
@@ -71,9 +71,9 @@ class Failover:
         return self._seen.may_have(seen_as(payment_id, kind))
 
     @property
-    def waiting(self) -> Waiting:
+    def waiting(self) -> Spooled:
         """How much there is to bring back."""
-        return Waiting(len(self._entries) - self._drained, self._spool.size)
+        return Spooled(len(self._entries) - self._drained, self._spool.size)
 
     def recover(self, belongs: Callable[[Head], bool]) -> None:
         """Bring into the ledger what processes before this one left.

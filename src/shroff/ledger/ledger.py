@@ -15,8 +15,7 @@ from shroff.errors import ConfigurationError, LedgerAway
 from shroff.ledger.archive import FIRST, Archive
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
-from shroff.ledger.failover import Failover
-from shroff.ledger.failover import Waiting as Spooled
+from shroff.ledger.failover import Failover, Spooled
 from shroff.ledger.id_filter import Seen, seen_as
 from shroff.ledger.queue import Done, Outcome, Queue, Waiting
 from shroff.ledger.reader import Finder, entries, keys

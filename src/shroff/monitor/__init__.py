@@ -6,8 +6,8 @@ Promises to compare values to the bit and to report every difference with its pa
 """
 
 from shroff.monitor.engines import engine_parity
-from shroff.monitor.parity import Difference, Parity, compare
+from shroff.monitor.parity import FeatureDifference, Parity, compare
 from shroff.monitor.recorded import ledger_parity
 from shroff.monitor.replayed import Replayed, replay_decision
 
-__all__ = ["Difference", "Parity", "Replayed", "compare", "engine_parity", "ledger_parity", "replay_decision"]
+__all__ = ["FeatureDifference", "Parity", "Replayed", "compare", "engine_parity", "ledger_parity", "replay_decision"]

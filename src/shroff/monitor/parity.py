@@ -12,7 +12,7 @@ from shroff.features.window import after, micros, upto
 
 
 @dataclass(frozen=True)
-class Difference:
+class FeatureDifference:
     """The first payment at which a feature differs.
 
     `events` are the ids of the payments of the same entity that the window law lets the feature see, before
@@ -34,7 +34,7 @@ class Parity:
     right: str
     payments: int
     different: dict[str, int]
-    first: Difference | None
+    first: FeatureDifference | None
 
     @property
     def holds(self) -> bool:
@@ -59,7 +59,7 @@ def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name:
     difference = None
     if first is not None:
         row, name = first
-        difference = Difference(left[identifier][row], name, left[name][row], right[name][row])
+        difference = FeatureDifference(left[identifier][row], name, left[name][row], right[name][row])
     return Parity(left_name, right_name, len(left), different, difference)
 
 
@@ -73,7 +73,7 @@ def explain(parity: Parity, frame: pl.DataFrame, plan: Plan) -> Parity:
         return parity
     found = parity.first
     events = _seen(feature, found.payment, frame, plan)
-    first = Difference(found.payment, found.feature, found.left, found.right, events)
+    first = FeatureDifference(found.payment, found.feature, found.left, found.right, events)
     return Parity(parity.left, parity.right, parity.payments, parity.different, first)
 
 

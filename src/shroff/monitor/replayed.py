@@ -26,7 +26,7 @@ from shroff.monitor.recorded import recorded_payments, recorded_plan, with_histo
 from shroff.package import Bundle
 
 
-class _Answered(msgspec.Struct):
+class _Recorded(msgspec.Struct):
     rules: tuple[str, ...]
     reasons: tuple[Reason, ...]
     degraded: bool
@@ -34,7 +34,7 @@ class _Answered(msgspec.Struct):
 
 _record = msgspec.json.Decoder(DecisionRecord).decode
 _payment = msgspec.json.Decoder(Payment).decode
-_answer = msgspec.json.Decoder(_Answered).decode
+_answer = msgspec.json.Decoder(_Recorded).decode
 
 
 def _unpublished(version: str) -> Standing:

@@ -37,7 +37,7 @@ from shroff.detect.preparation import Preparation, PreparationJson
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import HeldOut
 from shroff.features.define import FeatureGroup
-from shroff.package.files import MANIFEST, Files, Manifest, read_files
+from shroff.package.files import MANIFEST, BundleManifest, Files, read_files
 
 FORMAT: Final = 2
 _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
@@ -193,7 +193,7 @@ def unpack(files: Files) -> Bundle:
 
 def _packed(bundle: Bundle, folder: Path) -> Files:
     content = _files(bundle)
-    manifest = Manifest(
+    manifest = BundleManifest(
         format=FORMAT,
         name=bundle.name,
         created=bundle.created or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),

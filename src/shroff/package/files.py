@@ -42,7 +42,7 @@ _UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=rf"^[^{_UNSEEN}]*\Z")]
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle says of itself."""
 
     format: int
@@ -62,7 +62,7 @@ class Files:
 
     folder: Path
     """Where they are, for messages."""
-    manifest: Manifest
+    manifest: BundleManifest
     written: bytes
     content: Mapping[str, bytes]
 
@@ -118,7 +118,7 @@ def read_files(folder: Path, expected: int) -> Files:
     if found != expected:
         got = found if type(found) is int else "another value"
         raise BundleError(f"{folder}: expected a bundle of format {expected}, got {got}; train it again.")
-    manifest = _decode(written, Manifest, folder / MANIFEST)
+    manifest = _decode(written, BundleManifest, folder / MANIFEST)
     if not manifest.files.keys() <= LARGEST.keys() - {MANIFEST}:
         names = ", ".join(f"`{name}`" for name in LARGEST if name != MANIFEST)
         raise BundleError(f"{folder / MANIFEST}: expected no other files than {names}, got one.")

@@ -1,4 +1,4 @@
-"""The stream: messages in, durable decisions out, many on their way at once, offsets in order."""
+"""The consumer: messages in, durable decisions out, many on their way at once, offsets in order."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 from shroff.canonical import canonical
 from shroff.errors import NotFound, OutOfBounds, ShroffError
-from shroff.kafka.client import Feed, Health, Outlet
+from shroff.kafka.client import BrokerHealth, Feed, Outlet
 from shroff.kafka.doubt import Doubt, Held
 from shroff.kafka.figures import figures
-from shroff.kafka.gate import Gate, Stopped
-from shroff.kafka.messages import Message, Place, Topics, named, read_event, refused, require_size, traced
+from shroff.kafka.gate import LedgerGate, Stopped
+from shroff.kafka.messages import Message, Partition, Topics, named, read_event, refused, require_size, traced
 from shroff.kafka.progress import Progress
 from shroff.scoring.feedback import Result, moment
 from shroff.scoring.scorer import Scorer
@@ -33,7 +33,7 @@ _PUMP: Final = 0.005  # seconds between looks at what Kafka has taken
 _log = logging.getLogger(__name__)
 
 
-class Stream:
+class Consumer:
     """Decides the payments of a topic, and learns the results and labels of others, by a started scorer.
 
     Args:
@@ -62,7 +62,7 @@ class Stream:
         self.counts: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.seconds = 0.0
-        self.lag: Mapping[Place, int] = {}
+        self.lag: Mapping[Partition, int] = {}
         """How many messages of each partition are not done yet."""
         self._scorer = scorer
         self._topics = topics
@@ -70,17 +70,17 @@ class Stream:
         self._limit = in_flight
         self._until_end = until_end
         self._patience = 0.0 if until_end else patience
-        self._health = Health()
+        self._health = BrokerHealth()
         self._feed = Feed(options, topics.read, group=group, released=self._release, health=self._health)
         self._outlet = Outlet(options, health=self._health)
         zone = scorer.bundle.schema.timezone
         self._zone = ZoneInfo(zone) if zone else None
-        self._progress: dict[Place, Progress] = {}
+        self._progress: dict[Partition, Progress] = {}
         self._on_their_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: dict[tuple[str, str], asyncio.Future[bool]] = {}
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
-        self._gate = Gate(self._changed.set)
+        self._gate = LedgerGate(self._changed.set)
         self._doubt = Doubt()
         self._turns = count()
         self._pumping = False
@@ -320,22 +320,22 @@ class Stream:
             self._doubt.judge(topic)
         self._changed.set()
 
-    def _positions(self, places: Collection[Place]) -> dict[Place, int]:
+    def _positions(self, places: Collection[Partition]) -> dict[Partition, int]:
         known = ((place, self._position(place)) for place in places)
         return {place: position for place, position in known if position is not None}
 
-    def _position(self, place: Place) -> int | None:
+    def _position(self, place: Partition) -> int | None:
         """Up to where a partition is done: where everything was read and is done, up to its end."""
         progress, end = self._progress.get(place), self._feed.ends.get(place)
         if progress is None:
             return end
         return end if end is not None and progress.idle else progress.position
 
-    def _release(self, places: Collection[Place]) -> Mapping[Place, int]:
+    def _release(self, places: Collection[Partition]) -> Mapping[Partition, int]:
         """Called in the reading thread, while the event loop goes on."""
         return asyncio.run_coroutine_threadsafe(self._let_go(places), self._loop).result()
 
-    async def _let_go(self, places: Collection[Place]) -> Mapping[Place, int]:
+    async def _let_go(self, places: Collection[Partition]) -> Mapping[Partition, int]:
         mine = {place: self._progress[place] for place in places if place in self._progress}
 
         def judged() -> bool:
