@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from shroff.cli import app
 from shroff.errors import BadFile, ConfigurationError, NotFound
+from shroff.store import open_store
 
 PROJECT = str(Path(__file__).parents[1] / "examples" / "payments")
 
@@ -97,6 +98,13 @@ def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, lo
     with pytest.raises(ConfigurationError, match="expected NAME@VERSION"):
         run("store", "delete", "cards")
     assert answer("store", "delete", "cards@2") == {"deleted": "cards@2"}
+    whose = open_store().table("payments").read(["card_id"])["card_id"][0]
+    would = answer("store", "forget", whose, "--column", "card_id", "--dry-run")
+    gone = answer("store", "forget", whose, "--column", "card_id")
+    assert (gone["groups"], gone["datasets"]) == (would["groups"], would["datasets"])
+    assert gone["groups"]["payments@1"] == gone["groups"]["payment_velocity@1"] > 0
+    assert "Nobody" in run("store", "forget", whose, "--column", "card_id")
+    assert answer("store", "verify", "cards") == {"kept": True, "rebuilt": True}
     assert answer("store", "show", "cards")["version"] == 1
 
 

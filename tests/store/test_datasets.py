@@ -122,7 +122,7 @@ def test_a_version_is_immutable_and_the_latest_is_given(store: FeatureStore) -> 
     assert len(second.read()) == len(first.read()) + 4
     assert [one.label for one in store.datasets()] == ["`cards` version 1", "`cards` version 2"]
     assert [one.number for one in second.manifest.lineage] == [
-        store.table(one).number() for one in ("payments", "velocity", "limits")
+        store.table(one).version().number for one in ("payments", "velocity", "limits")
     ]
 
 
@@ -151,6 +151,14 @@ def test_after_many_commits_a_checkpoint_and_vacuum_the_same_is_made_again(store
     with pytest.raises(NotFound, match="was vacuumed"):
         table.read(as_of=table.versions()[5].number)
     assert_frame_equal(store.latest("cards").read(), data.read())
+
+
+def test_a_column_that_is_added_later_changes_no_dataset(store: FeatureStore) -> None:
+    store.create(CARDS)
+    wider = store.group(replace(LIMITS, columns={**LIMITS.columns, "frozen": Column("boolean")}))
+    wider.write(limits([("c9", 0, 0, 1.0)]).with_columns(frozen=True), batch="wider")
+    assert store.verify("cards").rebuilt
+    assert "frozen" in store.create(CARDS).read().columns
 
 
 def test_a_changed_dataset_is_noticed(store: FeatureStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ import typer
 from shroff.cli.arguments import ProjectPath
 from shroff.cli.terminal import AsJson, out, print_rows, show, steps, visible
 from shroff.errors import CheckFailed
+from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.store import FeatureStore, GroupTable, TrainingData
@@ -95,7 +97,10 @@ def show_(name: Name, as_json: AsJson = False) -> None:
 def _print_dataset(document: Mapping[str, Any]) -> None:
     out.print(f"{document['rows']:,} payments, content {document['content']}", soft_wrap=True, highlight=False)
     for one in document["lineage"]:
-        out.print(f"made of {one['group']}@{one['version']}, table version {one['number']}", highlight=False)
+        out.print(
+            f"made of {one['group']}@{one['version']}, table version {one['number']} (Delta {one['delta']})",
+            highlight=False,
+        )
     for part, counts in document["parts"].items():
         frauds = f", {counts['frauds']:,} of them fraud" if "frauds" in counts else ""
         out.print(f"part {visible(part)}: {counts['payments']:,} payments{frauds}", markup=False, highlight=False)
@@ -114,7 +119,7 @@ def history(name: Name, as_json: AsJson = False) -> None:
         show({"versions": versions})
     else:
         told = [one | {"batch": one["batch"] or "(all rows)", "content": one["content"][:12]} for one in versions]
-        columns = ("version", "written", "batch", "rows", "content")
+        columns = ("version", "delta", "written", "batch", "rows", "content")
         print_rows([{column: one[column] for column in columns} for one in told], *columns)
 
 
@@ -279,6 +284,40 @@ def release(
         show({"dataset": data.name, "version": data.version, "bundles": held})
     else:
         out.print(f"{len(held)} bundles hold it now.")
+
+
+@app.command()
+def forget(
+    subject: Annotated[
+        str, typer.Argument(help="The value, raw; `-` reads it from standard input.", show_default=False)
+    ],
+    column: Annotated[str, typer.Option(help="The column that it is in, such as card_id.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a person: gone from all versions of all groups, from datasets and statistics. What stays names nobody.
+
+    Also rows of groups keyed as one of theirs, such as the features of their payments. A personal column is looked
+    through for the value's token.
+    """
+    import msgspec
+
+    from shroff.collect.personal import tokenizer
+    from shroff.store import open_store
+
+    value = sys.stdin.readline().strip() if subject == "-" else subject
+    found = open_store().forget(column, [value, tokenizer(Settings.read().hmac_key())(value)], dry_run=dry_run)
+    if as_json:
+        show(msgspec.to_builtins(found))
+        return
+    would = "would go" if dry_run else "are gone"
+    for what, counts in (("rows of group", found.groups), ("payments of training dataset", found.datasets)):
+        for name, count in counts.items():
+            out.print(f"{count:,} {what} {name} {would}.", highlight=False)
+    if not found.groups:
+        out.print("Nobody with this value is in the store.")
+    for bundle in found.bundles:
+        out.print(f"Bundle {bundle} learned from them: train it again.", highlight=False)
 
 
 def _named(store: FeatureStore, text: str) -> GroupTable | TrainingData:

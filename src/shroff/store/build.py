@@ -13,7 +13,7 @@ from shroff.errors import ConfigurationError, DataError, did_you_mean
 from shroff.features.window import micros
 from shroff.store.group import Column, Group
 from shroff.store.point_in_time import match
-from shroff.store.tables import GroupTable
+from shroff.store.tables import GroupTable, Version
 from shroff.store.training_set import PART, STATUS, Joined, Labels, Split, TrainingSet
 
 CORRECTION: Final = "a correction of a payment that is there"
@@ -29,10 +29,10 @@ _LABELLED: Final = "\0labelled"
 
 @dataclass(frozen=True)
 class Source:
-    """A group's table and the number of the version that is read."""
+    """A group's table under the definition of the version that is read."""
 
     table: GroupTable
-    number: int
+    version: Version
 
     @property
     def group(self) -> Group:
@@ -112,7 +112,7 @@ def _payments(wanted: TrainingSet, base: Source) -> tuple[pl.DataFrame, dict[str
         columns = list(dict.fromkeys([*columns, *needed]))
     for join in wanted.joins:
         columns = list(dict.fromkeys([*columns, *(name for name in join.on or () if name not in group.order)]))
-    rows = base.table.read(columns, times=wanted.times, as_of=base.number)
+    rows = base.table.read(columns, times=wanted.times, as_of=base.version.number)
     # a correction came when the payment had been judged
     first = rows.sort(group.known_at, maintain_order=True).unique(group.key, keep="first", maintain_order=True)
     payments = first.sort(group.time, *group.key)
@@ -157,7 +157,7 @@ def _labels_of(payments: pl.DataFrame, labels: Labels, group: Group, source: Sou
         raise ConfigurationError(
             f"Labels(group=…): expected a group keyed as the payments are, by {', '.join(group.key)}."
         )
-    rows = source.table.read([labels.column], as_of=source.number)
+    rows = source.table.read([labels.column], as_of=source.version.number)
     asked = payments.select(*group.key).with_columns(pl.lit(labels.known_by).alias(_LABELLED))
     times = (_LABELLED, theirs.known_at)
     found = match(asked, rows, on=group.key, key=theirs.key, time=times, known=times, own=True)
@@ -188,7 +188,7 @@ def _join(payments: pl.DataFrame, group: Group, join: Joined, source: Source) ->
     if len(on) != len(theirs.key):
         raise ConfigurationError(f"Joined({join.group!r}, on=…): expected {len(theirs.key)} columns, got {len(on)}.")
     chosen = theirs.values if join.columns is None else list(join.columns)
-    rows = source.table.read(chosen, as_of=source.number)
+    rows = source.table.read(chosen, as_of=source.version.number)
     found = match(
         payments,
         rows,

@@ -18,7 +18,7 @@ from shroff.store.content import TYPES
 from shroff.store.delta import Place, in_turn
 from shroff.store.group import Column
 
-Sort = Literal["group", "dataset", "pin", "erasure"]
+Sort = Literal["group", "dataset", "pin", "folder", "erasure"]
 
 _COLUMNS: Final = {
     "number": Column("integer"),

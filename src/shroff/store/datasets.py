@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,24 +10,27 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from shroff.errors import NotFound, did_you_mean
+from shroff.errors import NotFound, ShroffError, did_you_mean
 from shroff.store.build import Built, Source, build
 from shroff.store.catalog import Entry, standing
 from shroff.store.content import conform, digest
 from shroff.store.group import Group
-from shroff.store.groups import Groups, require_free
+from shroff.store.groups import Groups, require_free, require_reserved
 from shroff.store.names import split_name
 from shroff.store.tables import GroupTable
 from shroff.store.training_set import PART, STATUS, TrainingSet
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """One group that a dataset was made of: `asked` is how the definition names it, `number` the Delta version."""
+    """One group that a dataset was made of: `asked` is how the definition names it, `number` the write, `delta` the
+    Delta version that it made.
+    """
 
     asked: str
     group: str
     version: int
     number: int
+    delta: int
     fingerprint: str
 
 
@@ -151,29 +153,46 @@ class Datasets:
         for known in self.all():
             if known.manifest.definition == wanted and known.manifest.lineage == lineage:
                 return known
-        built = build(wanted, sources)
-        folder = f"_datasets/{wanted.name}/{secrets.token_hex(8)}"
-        written = GroupTable(built.group, self._groups.place(folder)).replace(built.rows)
-        manifest = Manifest(
+        folder = self.reserve(wanted.name)
+        # read after that: of whom is forgotten meanwhile nothing is kept
+        sources = {name: self._source(name, as_of) for name in sources}
+        lineage = [_lineage(asked, source) for asked, source in sources.items()]
+        manifest = self.keep(build(wanted, sources), wanted, lineage, folder)
+        document = msgspec.to_builtins(manifest)
+
+        def decide(every: list[Entry]) -> Entry:
+            entries = standing(every)
+            require_free(entries, "group", wanted.name)
+            require_reserved(entries, manifest.folder)
+            numbers = [one.version for one in every if (one.sort, one.name) == ("dataset", wanted.name)]
+            return Entry(sort="dataset", name=wanted.name, version=max(numbers, default=0) + 1, document=document)
+
+        try:
+            entry = self._groups.catalog.change(decide)
+        except ShroffError:
+            self._groups.place(folder).remove()
+            raise
+        return self._data(entry)  # type: ignore[arg-type]  # it decides for one
+
+    def reserve(self, name: str) -> str:
+        """A folder for the rows of a dataset."""
+        return self._groups.reserve(f"_datasets/{name}/")
+
+    def keep(self, built: Built, wanted: TrainingSet, lineage: list[Lineage], folder: str) -> Manifest:
+        """Write the rows of a dataset to its folder, and say what they are."""
+        table = GroupTable(built.group, self._groups.place(folder))
+        table.create()
+        return Manifest(
             definition=wanted,
             group=built.group,
             origin=dict(built.origin),
             rows=len(built.rows),
-            content=written.content,
+            content=table.replace(built.rows).content,
             lineage=lineage,
             left_out=dict(built.left_out),
             parts=_parts(built, wanted),
             folder=folder,
         )
-        document = msgspec.to_builtins(manifest)
-
-        def decide(every: list[Entry]) -> Entry:
-            require_free(standing(every), "group", wanted.name)
-            numbers = [one.version for one in every if (one.sort, one.name) == ("dataset", wanted.name)]
-            return Entry(sort="dataset", name=wanted.name, version=max(numbers, default=0) + 1, document=document)
-
-        entry = self._groups.catalog.change(decide)
-        return self._data(entry)  # type: ignore[arg-type]  # it decides for one
 
     def get(self, name: str, version: int | None = None) -> TrainingData:
         """A dataset that was made, the latest by default."""
@@ -194,15 +213,16 @@ class Datasets:
         """Whether a dataset is what was made, and is made again from the versions of its lineage."""
         manifest = data.manifest
         kept = digest(conform(data.read(), manifest.group)) == manifest.content
-        sources = {
-            one.asked: Source(self._groups.table(one.group, one.version), one.number) for one in manifest.lineage
-        }
-        again = build(manifest.definition, sources)
+        again = build(manifest.definition, self.sources(manifest))
         return Verified(kept=kept, rebuilt=digest(conform(again.rows, again.group)) == manifest.content)
 
     def _source(self, name: str, as_of: datetime | None) -> Source:
-        table = self._groups.table(*split_name(name))
-        return Source(table, table.number(as_of))
+        return Source(*self._groups.table(*split_name(name)).at(as_of))
+
+    def sources(self, manifest: Manifest) -> dict[str, Source]:
+        """The groups that a dataset was made of, as they were."""
+        tables = ((one, self._groups.table(one.group, one.version)) for one in manifest.lineage)
+        return {one.asked: Source(*table.at(one.number)) for one, table in tables}
 
     def _data(self, entry: Entry) -> TrainingData:
         manifest = msgspec.convert(entry.document, Manifest)
@@ -218,7 +238,12 @@ def _named(wanted: TrainingSet) -> list[str]:
 def _lineage(asked: str, source: Source) -> Lineage:
     group = source.group
     return Lineage(
-        asked=asked, group=group.name, version=group.version, number=source.number, fingerprint=group.fingerprint()
+        asked=asked,
+        group=group.name,
+        version=group.version,
+        number=source.version.number,
+        delta=source.version.delta,
+        fingerprint=group.fingerprint(),
     )
 
 

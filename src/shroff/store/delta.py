@@ -30,7 +30,9 @@ T = TypeVar("T")
 TURN: Final = "shroff"
 """The application whose transactions count the commits of all writers."""
 NUMBER: Final = "shroff.version"
-"""What a commit says of its own number: what `history` counts is wrong while others commit."""
+"""What a commit of ours says of itself: the number of the turn, from 1 on."""
+DELTA: Final = "shroff.delta"
+"""And of which Delta version it is: what `history` counts is wrong while others commit."""
 TRIES: Final = 40
 
 _TYPES: Final[dict[Kind, str]] = {
@@ -114,27 +116,30 @@ class Place:
         facts: Mapping[str, str],
         mark: tuple[str, int] | None = None,
         mode: Literal["append", "overwrite"] = "append",
-    ) -> int:
-        """Commit rows, their mark and what is said of them at once; the number of the version that it made.
+        number: int | None = None,
+    ) -> None:
+        """Commit rows, their mark and what is said of them at once.
+
+        Args:
+            number: of the turn; by default the next.
 
         Raises:
             Overtaken: another writer committed since the table was opened.
         """
         deltalake = _deltalake()
-        turn, number = table.transaction_version(TURN) or 0, table.version() + 1
-        marks = [(TURN, turn + 1), *([mark] if mark else [])]
+        turn = number or (table.transaction_version(TURN) or 0) + 1
+        marks = [(TURN, turn), *([mark] if mark else [])]
         with self._answering():
             deltalake.write_deltalake(
                 table,
                 rows,
                 mode=mode,
                 commit_properties=deltalake.CommitProperties(
-                    custom_metadata={**facts, NUMBER: str(number)},
+                    custom_metadata={**facts, NUMBER: str(turn), DELTA: str(table.version() + 1)},
                     max_commit_retries=0,
-                    app_transactions=[deltalake.Transaction(name, number) for name, number in marks],
+                    app_transactions=[deltalake.Transaction(*one) for one in marks],
                 ),
             )
-        return number
 
     def extend(self, table: DeltaTable, columns: Mapping[str, Column], facts: Mapping[str, str]) -> None:
         """Add columns that the table has not, and say other facts in its metadata."""
@@ -144,7 +149,16 @@ class Place:
             if new:
                 table.alter.add_columns(new)
             if any(table.metadata().configuration.get(name) != text for name, text in facts.items()):
-                table.alter.set_table_properties(dict(facts), raise_if_not_exists=False)
+                self.describe(table, facts)
+
+    def describe(self, table: DeltaTable, facts: Mapping[str, str]) -> None:
+        """Say facts in the metadata of a table; its rows stay as they are.
+
+        Raises:
+            Overtaken: another writer committed since the table was opened.
+        """
+        with self._answering():
+            table.alter.set_table_properties(dict(facts), raise_if_not_exists=False)
 
     def scan(self, table: DeltaTable) -> pl.LazyFrame:
         """The rows of a table, to be read when asked for."""
@@ -163,6 +177,16 @@ class Place:
                 raise NotFound(
                     f"{self.uri}: this version was vacuumed: its files are gone; read a later one, or a pinned one."
                 ) from None
+
+    def added(self, number: int) -> pl.DataFrame | None:
+        """The rows that a Delta version brought, from its files alone; None where one of them is gone."""
+        now, before = (set(self.open(one).file_uris()) for one in (number, number - 1))
+        if not now - before:
+            return pl.DataFrame()
+        try:
+            return self.collect(pl.scan_parquet(sorted(now - before), storage_options=self.options or None))
+        except NotFound:
+            return None
 
     def history(self, table: DeltaTable) -> list[dict[str, Any]]:
         """What the log says of each commit, newest first."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from shroff.store.compare import Difference, difference
 from shroff.store.datasets import Datasets, TrainingData, Verified
+from shroff.store.erase import Erasure, erasures, forget
 from shroff.store.group import Group
 from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
@@ -138,6 +139,25 @@ class FeatureStore:
             delete_dataset(self._groups, self.dataset(name, version))
         else:
             delete_group(self._groups, self._datasets, self.table(name, version))
+
+    def forget(self, column: str, values: str | Sequence[str], *, dry_run: bool = False) -> Erasure:
+        """Forget whoever has one of these values in a column: in all versions, datasets and statistics.
+
+        Versions keep their numbers; datasets are made again of what is left, under another content hash. Groups are
+        written anew, and take no writes meanwhile.
+
+        Args:
+            dry_run: only counts.
+
+        Raises:
+            NotFound: no group has the column.
+        """
+        theirs = [values] if isinstance(values, str) else list(values)
+        return forget(self._groups, self._datasets, column, theirs, dry_run=dry_run)
+
+    def erasures(self) -> list[Erasure]:
+        """The records of everybody who was forgotten; they name nobody."""
+        return erasures(self._groups)
 
     def pin(self, data: TrainingData, bundle: str) -> None:
         """Hold a dataset for a bundle, by the bundle's version: it cannot be deleted until `release`."""

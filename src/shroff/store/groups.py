@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from shroff.errors import ConfigurationError, NotFound, did_you_mean
+from shroff.errors import ConfigurationError, NotFound, StoreUnavailable, did_you_mean
 from shroff.store.catalog import Catalog, Entry, standing
 from shroff.store.delta import Place
 from shroff.store.group import Group
@@ -40,7 +41,7 @@ class Groups:
                 group.added_to(definition(known[0]))
                 if known[0].document["group"] == document:
                     return None
-            folder = known[0].document["folder"] if known else f"{group.name}/v{group.version}"
+            folder = known[0].document["folder"] if known else _unused(every, f"{group.name}/v{group.version}")
             made = {"group": document, "folder": folder}
             return Entry(sort="group", name=group.name, version=group.version, document=made)
 
@@ -81,9 +82,70 @@ class Groups:
         """The definitions of all groups, by name and version."""
         return sorted(map(definition, self.catalog.entries("group")), key=lambda one: (one.name, one.version))
 
+    def move(self, group: Group, folder: str) -> None:
+        """Say that a group's rows are in another folder from now on."""
+
+        def decide(every: list[Entry]) -> Entry:
+            known = [
+                one
+                for one in standing(every)
+                if (one.sort, one.name, one.version) == ("group", group.name, group.version)
+            ]
+            return msgspec.structs.replace(known[0], document={**known[0].document, "folder": folder})
+
+        self.catalog.change(decide)
+
+    def reserve(self, beginning: str) -> str:
+        """A new folder under the root, known to the catalog, so that what is left in it can be found and removed."""
+        folder = f"{beginning}{secrets.token_hex(8)}"
+        self.catalog.change(lambda _: Entry(sort="folder", name=folder, version=0, document={"reserved": True}))
+        return folder
+
+    def sweep(self) -> None:
+        """Remove folders that nothing stands for: what somebody did not finish, or did not finish removing.
+
+        Whoever is still writing to one of them is refused in the end, and begins again.
+        """
+        every = self.catalog.changes()
+        for folder in sorted(folders(every) | _reserved(every)):
+
+            def revoke(every: list[Entry], folder: str = folder) -> Entry | None:
+                # decided anew: meanwhile something may stand there
+                stands = folder in folders(standing(every))
+                held = folder in _reserved(standing(every))
+                return None if stands or not held else Entry(sort="folder", name=folder, version=0, document={})
+
+            self.catalog.change(revoke)
+            if folder not in folders(self.catalog.entries()):
+                self.place(folder).remove()
+
     def place(self, folder: str) -> Place:
         """Where a table under the root is."""
         return Place(f"{self.root}/{folder}", self._options)
+
+
+def _unused(every: list[Entry], folder: str) -> str:
+    """A folder that nothing was ever in: what is removed from one that is used again could be the wrong."""
+    return f"{folder}-{secrets.token_hex(4)}" if folder in folders(every) else folder
+
+
+def folders(entries: Iterable[Entry]) -> set[str]:
+    """The folders in which entries keep rows."""
+    return {one.document["folder"] for one in entries if "folder" in one.document}
+
+
+def _reserved(entries: Iterable[Entry]) -> set[str]:
+    return {one.name for one in entries if one.sort == "folder"}
+
+
+def require_reserved(entries: Iterable[Entry], folder: str) -> None:
+    """Check that nobody swept a folder while it was written.
+
+    Raises:
+        StoreUnavailable: somebody did.
+    """
+    if folder not in _reserved(entries):
+        raise StoreUnavailable("somebody was forgotten meanwhile, so what was read may hold their rows; try again.")
 
 
 def require_free(entries: Iterable[Entry], sort: str, name: str) -> None:

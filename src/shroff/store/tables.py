@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound
+from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound, StoreUnavailable
 from shroff.store.content import conform, digest
-from shroff.store.delta import NUMBER, Place, in_turn, written_at
+from shroff.store.delta import DELTA, NUMBER, Place, in_turn, written_at
 from shroff.store.group import Group
 from shroff.store.statistics import ColumnStatistics, decode, encode, statistics
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 AsOf = int | datetime | None
 """A version by its number, or the one that stood at a moment; None is the newest."""
 
-_BATCH: Final = "shroff.batch"
-_ROWS: Final = "shroff.rows"
-_CONTENT: Final = "shroff.content"
-_STATISTICS: Final = "shroff.statistics"
+BATCH: Final = "shroff.batch"
+ROWS: Final = "shroff.rows"
+CONTENT: Final = "shroff.content"
+STATISTICS: Final = "shroff.statistics"
+GONE: Final = "shroff.gone"
+WRITTEN: Final = "shroff.written"
+CLOSED: Final = "shroff.closed"
 _DEFINITION: Final = "shroff.definition"
 _FINGERPRINT: Final = "shroff.fingerprint"
 
@@ -37,25 +40,29 @@ class Version:
     """One write of a group.
 
     Attributes:
-        number: of the Delta version it made.
+        number: from 1 on; `delta` is the Delta version that it made.
         batch: the name that whoever wrote it gave; a replacement of all rows has none.
         rows: how many rows it brought; `content` is their SHA-256.
         replaces: whether its rows took the place of all before.
+        gone: whether its files had been vacuumed when somebody was forgotten.
         statistics: of the rows it brought, by column.
     """
 
     number: int
+    delta: int
     written: datetime
     batch: str
     rows: int
     content: str
     replaces: bool
+    gone: bool
     statistics: Mapping[str, ColumnStatistics] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON, without the statistics."""
         return {
             "version": self.number,
+            "delta": self.delta,
             "written": self.written.isoformat(timespec="milliseconds"),
             "batch": self.batch,
             "rows": self.rows,
@@ -90,10 +97,10 @@ class GroupTable:
             )
         whole, facts = self._checked(rows, batch)
         # of a name, the transaction's number says of which rows it is
-        mark = (f"batch:{batch}", int(facts[_CONTENT][:15], 16))
+        mark = (f"batch:{batch}", int(facts[CONTENT][:15], 16))
 
         def attempt() -> Version:
-            table = self._ready()
+            table = self._ready(make=False)
             written = table.transaction_version(mark[0])
             if written is not None and written != mark[1]:
                 raise BatchConflict(
@@ -102,7 +109,7 @@ class GroupTable:
             if written is None:
                 self._require_new(table, whole)
                 self.place.append(table, whole, facts=facts, mark=mark)
-            return next(one for one in self._versions(table) if one.batch == batch)
+            return self._found(table, batch)
 
         return in_turn(attempt, f"group {self.group.label}")
 
@@ -116,24 +123,19 @@ class GroupTable:
         whole, facts = self._checked(rows, "")
 
         def attempt() -> Version:
-            table = self._ready()
+            table = self._ready(make=False)
             last = next(iter(self._versions(table)), None)
-            if last is not None and last.replaces and last.content == facts[_CONTENT]:
+            if last is not None and last.replaces and last.content == facts[CONTENT]:
                 return last
             self.place.append(table, whole, facts=facts, mode="overwrite")
-            return self._versions(table)[0]
+            return self._found(table, "")
 
         return in_turn(attempt, f"group {self.group.label}")
 
     def _checked(self, rows: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, dict[str, str]]:
         """Rows as they are stored, and what the commit says of them."""
         whole = conform(rows, self.group)
-        return whole, {
-            _BATCH: batch,
-            _ROWS: str(len(whole)),
-            _CONTENT: digest(whole),
-            _STATISTICS: encode(statistics(whole, self.group)),
-        }
+        return whole, facts_of(whole, self.group, batch)
 
     def read(
         self,
@@ -165,7 +167,7 @@ class GroupTable:
     ) -> pl.LazyFrame:
         """What `read` reads, in no order, when it is collected."""
         self.group.require(columns or ())
-        table = self.place.open(self.number(as_of))
+        table = self.place.open(self._readable(as_of).delta)
         there = {one.name for one in table.schema().fields}
         chosen = [*self.group.order, *(self.group.values if columns is None else columns)]
         rows = self.place.scan(table)
@@ -198,18 +200,29 @@ class GroupTable:
             raise NotFound(f"group {self.group.label}: no such version was written; the newest are {numbers}.")
         return fits[0]
 
-    def number(self, as_of: AsOf = None) -> int:
-        """The Delta version of one write."""
-        return self.version(as_of).number
+    def at(self, as_of: AsOf = None) -> tuple[GroupTable, Version]:
+        """The table under the definition that it had then, and the version.
+
+        Raises:
+            NotFound: no such version, or it was vacuumed.
+        """
+        version = self._readable(as_of)
+        return GroupTable(definition_of(self.place.open(version.delta)), self.place), version
+
+    def _readable(self, as_of: AsOf) -> Version:
+        version = self.version(as_of)
+        if version.gone:
+            raise NotFound(f"group {self.group.label}: version {version.number} was vacuumed: its files are gone.")
+        return version
 
     def create(self) -> None:
         """Make the table, or add to it the columns and descriptions that the group has by now."""
-        in_turn(self._ready, f"group {self.group.label}")
+        in_turn(lambda: self._ready(make=True), f"group {self.group.label}")
 
     def stored(self) -> Group | None:
         """The definition in the metadata of the table; None where there is no table."""
         try:
-            return _definition(self.place.open())
+            return definition_of(self.place.open())
         except NotFound:
             return None
 
@@ -224,19 +237,31 @@ class GroupTable:
             "newest": versions[0].to_dict() if versions else None,
         }
 
-    def _ready(self) -> DeltaTable:
-        definition = msgspec.json.encode(self.group).decode()
-        facts = {_DEFINITION: definition, _FINGERPRINT: self.group.fingerprint()}
+    def _ready(self, *, make: bool) -> DeltaTable:
+        facts = metadata(self.group)
         try:
             table = self.place.open()
         except NotFound:
-            indexed = self.group.order[len(self.group.key) :]
-            table = self.place.create(self.group.columns, facts, indexed=indexed)
-        if table.metadata().configuration.get(_DEFINITION) != definition:
-            self.group.added_to(_definition(table))
+            if not make:
+                raise
+            table = self.place.create(self.group.columns, facts, indexed=indexed(self.group))
+        if CLOSED in table.metadata().configuration:
+            raise StoreUnavailable(
+                f"group {self.group.label} is being written again without somebody who is forgotten: open it again "
+                "later; if that was stopped, `shroff store forget` goes on."
+            )
+        if table.metadata().configuration.get(_DEFINITION) != facts[_DEFINITION]:
+            self.group.added_to(definition_of(table))
             self.place.extend(table, self.group.columns, facts)
             table = self.place.open()
         return table
+
+    def _found(self, table: DeltaTable, batch: str) -> Version:
+        """The newest version of a batch that was just written."""
+        for version in self._versions(table):
+            if version.batch == batch:
+                return version
+        raise StoreUnavailable(f"group {self.group.label} is elsewhere since: open it again and write the same again.")
 
     def _require_new(self, table: DeltaTable, rows: pl.DataFrame) -> None:
         """Check that the table has none of the rows, reading only what lies within their times."""
@@ -253,7 +278,7 @@ class GroupTable:
             )
 
     def _versions(self, table: DeltaTable) -> list[Version]:
-        return [_version(entry) for entry in self.place.history(table) if _BATCH in entry]
+        return [_version(entry) for entry in self.place.history(table) if BATCH in entry]
 
 
 def _was_there(version: Version, as_of: int | datetime) -> bool:
@@ -263,16 +288,43 @@ def _was_there(version: Version, as_of: int | datetime) -> bool:
 def _version(entry: Mapping[str, Any]) -> Version:
     return Version(
         number=int(entry[NUMBER]),
-        written=written_at(entry),
-        batch=entry[_BATCH],
-        rows=int(entry[_ROWS]),
-        content=entry[_CONTENT],
-        replaces=not entry[_BATCH],
-        statistics=decode(entry[_STATISTICS]),
+        delta=int(entry[DELTA]),
+        written=datetime.fromisoformat(entry[WRITTEN]) if WRITTEN in entry else written_at(entry),
+        batch=entry[BATCH],
+        rows=int(entry[ROWS]),
+        content=entry[CONTENT],
+        replaces=not entry[BATCH],
+        gone=GONE in entry,
+        statistics=decode(entry[STATISTICS]),
     )
 
 
-def _definition(table: DeltaTable) -> Group:
+def metadata(group: Group) -> dict[str, str]:
+    """What the metadata of a table say of its group."""
+    return {_DEFINITION: msgspec.json.encode(group).decode(), _FINGERPRINT: group.fingerprint()}
+
+
+def indexed(group: Group) -> list[str]:
+    """The columns whose extremes the log may keep: times, which name nobody."""
+    return group.order[len(group.key) :]
+
+
+def facts_of(rows: pl.DataFrame, group: Group, batch: str) -> dict[str, str]:
+    """What a commit says of rows that conform to a group."""
+    return {
+        BATCH: batch,
+        ROWS: str(len(rows)),
+        CONTENT: digest(rows),
+        STATISTICS: encode(statistics(rows, group)),
+    }
+
+
+def definition_of(table: DeltaTable) -> Group:
+    """The group that the metadata of a table define.
+
+    Raises:
+        BadFile: the store did not write it.
+    """
     text = table.metadata().configuration.get(_DEFINITION)
     if text is None:
         raise BadFile(f"{table.table_uri}: expected a table that the store wrote, found one without its definition.")

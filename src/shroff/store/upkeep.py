@@ -25,7 +25,9 @@ def vacuum(datasets: Datasets, table: GroupTable, *, hours: int = WEEK, dry_run:
     """
     if hours < 0:
         raise ConfigurationError(f"expected a number of hours from 0 on, got {hours}.")
-    return table.place.vacuum(sorted(pinned(datasets.all(), table.group)), hours=hours, dry_run=dry_run)
+    held = pinned(datasets.all(), table.group)
+    keep = [one.delta for one in table.versions() if one.number in held]
+    return table.place.vacuum(keep, hours=hours, dry_run=dry_run)
 
 
 def pins(groups: Groups, data: TrainingData) -> list[str]:
@@ -64,7 +66,7 @@ def delete_dataset(groups: Groups, data: TrainingData) -> None:
         return Entry(sort="dataset", name=data.name, version=data.version, document={})
 
     groups.catalog.change(decide)
-    data.table.place.remove()
+    groups.sweep()
 
 
 def delete_group(groups: Groups, datasets: Datasets, table: GroupTable) -> None:
@@ -83,4 +85,4 @@ def delete_group(groups: Groups, datasets: Datasets, table: GroupTable) -> None:
         return Entry(sort="group", name=group.name, version=group.version, document={})
 
     groups.catalog.change(decide)
-    table.place.remove()
+    groups.sweep()

@@ -1,0 +1,184 @@
+"""Somebody is forgotten: gone from all versions of all groups, from datasets, statistics and logs.
+
+Rows are theirs that have one of their values in the column that is named, and in groups keyed as such a row is keyed,
+the rows of the same key: of somebody's payments also the features, keyed by the payment. What remains is a record in
+the catalog that says what was done and when, not of whom.
+
+Stopped at any moment, it is done by doing it again: each table is replaced by one entry of the catalog, and folders
+that nothing stands for are removed at the end.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import polars as pl
+
+from shroff.errors import DataError, NotFound
+from shroff.store.build import build
+from shroff.store.catalog import Entry
+from shroff.store.content import TYPES
+from shroff.store.datasets import Datasets, Lineage, TrainingData
+from shroff.store.delta import in_turn
+from shroff.store.groups import Groups
+from shroff.store.replay import replay
+from shroff.store.tables import CLOSED, GroupTable
+from shroff.store.upkeep import pins
+
+Marks = dict[tuple[str, ...], pl.DataFrame]
+"""The values by which rows are theirs, by the columns that hold them."""
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What was, or would be, forgotten. It names nobody.
+
+    Attributes:
+        column: in which the person was looked for.
+        groups: rows that went, by `name@version`, each counted once though it was in many versions.
+        datasets: payments that went, by `name@version`.
+        bundles: trained on one of these datasets; what they learned does not go.
+    """
+
+    column: str
+    groups: dict[str, int]
+    datasets: dict[str, int]
+    bundles: list[str]
+    at: datetime | None = None
+
+
+def forget(groups: Groups, datasets: Datasets, column: str, values: Sequence[str], *, dry_run: bool = False) -> Erasure:
+    """Forget whoever has one of these values in a column.
+
+    Raises:
+        NotFound: no group has the column.
+    """
+    tables = [groups.table(one.name, one.version) for one in groups.all()]
+    if not any(column in table.group.columns for table in tables):
+        raise NotFound(f"{groups.root}: expected a column of a group of the store, found none `{column}`.")
+    marks, found = _looked_for(tables, column, values)
+    affected = [(data, count) for data in datasets.all() if (count := _count(data, marks))]
+    bundles = sorted({bundle for data, _ in affected for bundle in pins(groups, data)})
+    if not dry_run:
+        for table in tables:
+            if f"{table.group.name}@{table.group.version}" in found or _closed(table) or _may_name(table, marks):
+                _rewrite(groups, table, marks)
+        for data, _ in affected:
+            _remake(groups, datasets, data)
+        groups.sweep()
+    erasure = Erasure(
+        column=column,
+        groups=found,
+        datasets={f"{data.name}@{data.version}": count for data, count in affected},
+        bundles=bundles,
+        at=None if dry_run else datetime.now(UTC),
+    )
+    if not dry_run:
+        name, document = secrets.token_hex(8), msgspec.to_builtins(erasure)
+        groups.catalog.change(lambda _: Entry(sort="erasure", name=name, version=1, document=document))
+    return erasure
+
+
+def erasures(groups: Groups) -> list[Erasure]:
+    """Everything that was forgotten, oldest first."""
+    return [msgspec.convert(one.document, Erasure) for one in groups.catalog.entries("erasure")]
+
+
+def _looked_for(tables: Iterable[GroupTable], column: str, values: Sequence[str]) -> tuple[Marks, dict[str, int]]:
+    """What marks their rows, and how many there are by group; looked for until nothing new is found."""
+    tables = list(tables)
+    marks: Marks = {(column,): pl.DataFrame({column: list(values)}, schema={column: pl.String})}
+    found: dict[str, int] = {}
+    before = -1
+    while before != (before := sum(map(len, marks.values()))):
+        for table in tables:
+            key = tuple(table.group.key)
+            rows = pl.concat([_theirs(one, marks, table) for one in _all_rows(table)] or [_no_rows(table)])
+            rows = rows.unique(table.group.order)
+            if len(rows):
+                found[f"{table.group.name}@{table.group.version}"] = len(rows)
+                known = rows.select(pl.col(key).cast(pl.String)).unique()
+                marks[key] = pl.concat([marks[key], known]).unique() if key in marks else known
+    return marks, found
+
+
+def _all_rows(table: GroupTable) -> Iterable[pl.DataFrame]:
+    """The rows of every version that can be read: of the newest, and of those that a replacement ended."""
+    versions = table.versions()
+    for number, version in enumerate(versions):
+        if number == 0 or versions[number - 1].replaces:
+            try:
+                yield table.read(_columns(table), as_of=version.number).select(_columns(table))
+            except NotFound:
+                # vacuumed
+                continue
+
+
+def _may_name(table: GroupTable, marks: Marks) -> bool:
+    """Whether the log of a table may say something of them in a version that cannot be read any more."""
+    named = next(iter(marks))[0] in table.group.columns or tuple(table.group.key) in marks
+    return named and any(not one.gone and table.place.added(one.delta) is None for one in table.versions())
+
+
+def _columns(table: GroupTable) -> list[str]:
+    return list(table.group.columns)
+
+
+def _no_rows(table: GroupTable) -> pl.DataFrame:
+    return pl.DataFrame(schema={name: TYPES[one.kind] for name, one in table.group.columns.items()})
+
+
+def _theirs(rows: pl.DataFrame, marks: Marks, table: GroupTable) -> pl.DataFrame:
+    return rows.filter(_is_theirs(rows, marks, table.group.key))
+
+
+def _is_theirs(rows: pl.DataFrame, marks: Marks, key: str | Sequence[str]) -> pl.Series:
+    """Whether a row has a marked value: the first mark in any column of its name, a key's mark in that key alone."""
+    theirs = pl.repeat(False, len(rows), eager=True)
+    for number, (columns, values) in enumerate(marks.items()):
+        if set(columns) <= set(rows.columns) and (number == 0 or columns == tuple(key)):
+            texts = rows.select(pl.col(columns).cast(pl.String))
+            theirs |= texts.join(
+                values.with_columns(pl.lit(True).alias("\0theirs")), on=columns, how="left", maintain_order="left"
+            )["\0theirs"].fill_null(False)
+    return theirs
+
+
+def _count(data: TrainingData, marks: Marks) -> int:
+    group = data.manifest.group
+    return int(_is_theirs(data.read(), marks, group.key).sum())
+
+
+def _closed(table: GroupTable) -> bool:
+    return table.place.exists() and CLOSED in table.place.open().metadata().configuration
+
+
+def _rewrite(groups: Groups, table: GroupTable, marks: Mapping[tuple[str, ...], pl.DataFrame]) -> None:
+    """Put a table without their rows in the place of a group's; writers wait meanwhile."""
+    if not _closed(table):
+        in_turn(lambda: table.place.describe(table.place.open(), {CLOSED: "true"}), f"group {table.group.label}")
+    group = table.group
+    folder = groups.reserve(f"{group.name}/v{group.version}-")
+    replay(table, groups.place(folder), lambda rows: rows.filter(~_is_theirs(rows, dict(marks), group.key)))
+    groups.move(group, folder)
+
+
+def _remake(groups: Groups, datasets: Datasets, data: TrainingData) -> None:
+    """Make a dataset again of the groups without their rows; where nothing is left, it goes."""
+    sources = datasets.sources(data.manifest)
+    lineage = [_moved(one, sources[one.asked].version.delta) for one in data.manifest.lineage]
+    try:
+        built = build(data.manifest.definition, sources)
+    except DataError:
+        document = {}
+    else:
+        folder = datasets.reserve(data.name)
+        document = msgspec.to_builtins(datasets.keep(built, data.manifest.definition, lineage, folder))
+    entry = Entry(sort="dataset", name=data.name, version=data.version, document=document)
+    groups.catalog.change(lambda _: entry)
+
+
+def _moved(one: Lineage, delta: int) -> Lineage:
+    return msgspec.structs.replace(one, delta=delta)
