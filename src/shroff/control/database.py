@@ -18,7 +18,7 @@ _LOCK = 0x43545254
 
 
 class Control:
-    """Connections to the control database, which is made when it is missing.
+    """Connections to the control database, which the first connection creates if it is missing.
 
     Raises:
         ConfigurationError: `url` names no SQLite file and no PostgreSQL database.
@@ -31,7 +31,7 @@ class Control:
 
     @contextmanager
     def transaction(self, doing: str) -> Iterator[Connection]:
-        """One transaction; every error of the database becomes one sentence without a value in it."""
+        """One transaction; an error of the database becomes one sentence that holds no value."""
         try:
             with self._engine.begin() as connection:
                 if not self._made:
@@ -44,9 +44,9 @@ class Control:
 
 
 def _make(connection: Connection) -> None:
-    """Make the tables that are missing."""
+    """Create the tables that are missing."""
     if connection.dialect.name == "postgresql":
-        # of two processes that miss a table at once, one would fail
+        # two processes that create a table at once: one of them would fail
         connection.exec_driver_sql(turn_at(_LOCK))
     METADATA.create_all(connection)
     for table in METADATA.sorted_tables:
@@ -54,7 +54,7 @@ def _make(connection: Connection) -> None:
 
 
 def _complete(connection: Connection, table: Table) -> None:
-    """Give a table of an earlier release the columns that came since; they hold nothing in its rows."""
+    """Add the columns that a table of an earlier release lacks; they are null in its rows."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for column in table.columns:
         if column.name not in there:
@@ -68,6 +68,6 @@ def _engine(url: str) -> Engine:
         return postgres_engine(parsed, "a control database", silence=5_000)
     if parsed.database in (None, "", ":memory:"):
         raise ConfigurationError("expected a control database in a file, `sqlite:///file`, got a URL without one.")
-    with suppress(OSError):  # which the database says for itself
+    with suppress(OSError):  # connecting reports it better
         private_file(Path(str(parsed.database)))
     return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5})

@@ -1,4 +1,4 @@
-"""The gate: who may ask for what, and how often."""
+"""The gate: it checks the key, scope and rate of every request."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shroff.control.keys import ApiKey, Keys, Scope, digest, split_token
 from shroff.control.rate_limit import Bucket
 from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
 
-REFRESH: Final = 1.0
-"""Seconds after which a key that was made or revoked elsewhere is noticed."""
+REFRESH_SECONDS: Final = 1.0
+"""Time between two looks at the keys: a key that was made or revoked elsewhere holds after it."""
 
 Refused = Literal["none", "unknown", "valid", "expired", "revoked", "scope", "rate"]
-"""Why a key is refused: there is none, it is not (or no longer) good, not for this, or has had its share."""
+"""Why a request is refused: it has no key, one that is not valid, one without the scope, or one over its rate."""
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +28,7 @@ class Gate:
     A database that does not answer changes nothing: the keys known last stay valid until they expire.
 
     Args:
-        folder: where gates of several processes on this machine keep together how often keys were used.
+        folder: where the processes of this machine share how often each key was used.
     """
 
     def __init__(self, keys: Keys, *, folder: Path | None = None, clock: Clock = system_time) -> None:
@@ -38,7 +38,7 @@ class Gate:
         self._known: Mapping[str, ApiKey] = {}
         self._buckets: dict[str, Bucket] = {}
         self.refused: Counter[tuple[Refused, str]] = Counter()
-        """Requests refused, by why and by the name of the key: empty where it is not valid."""
+        """Requests refused, by reason and name of the key; the name is empty if the key is not valid."""
 
     def refresh(self) -> None:
         """Read the keys again; from any thread.
@@ -50,24 +50,24 @@ class Gate:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody at all can be admitted."""
+        """Whether no key is valid, so that every request is refused."""
         now = self._clock()
         return all(key.state(now) != "valid" for key in self._known.values())
 
     def admit(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> str:
-        """The name of the key that a request carries in its `Authorization` header; for the rest as `key_of`."""
+        """The name of the key that `key_of` finds."""
         return self.key_of(authorization, scope, counted=counted).name
 
     def key_of(self, authorization: bytes | None, scope: Scope, *, counted: bool = True) -> ApiKey:
         """The key that a request carries in its `Authorization` header.
 
         Args:
-            counted: whether a refusal goes into `refused`.
+            counted: whether a refusal is counted in `refused`.
 
         Raises:
-            UnknownKey: there is none, or it is not (or no longer) one of ours.
-            AccessDenied: the key is not for this.
-            TooManyRequests: the key has had its share of this second.
+            UnknownKey: the request has no key, or one that is not valid.
+            AccessDenied: the key lacks the scope.
+            TooManyRequests: the key is over its rate.
         """
         key = self._of(authorization, counted)
         if scope not in key.scopes and "admin" not in key.scopes:
@@ -78,11 +78,11 @@ class Gate:
         return key
 
     def count(self, key: ApiKey, payments: int) -> None:
-        """Count payments of a request that this key was admitted with, beyond the first: all of them or none.
+        """Count the payments of an admitted request beyond the first against the key's rate: all of them or none.
 
         Raises:
-            UnknownKey: the key was revoked, or has expired, since.
-            TooManyRequests: the key has had its share of this second, or its share is never as many.
+            UnknownKey: the key was revoked, or has expired, since it was admitted.
+            TooManyRequests: the key is over its rate, or the request has more payments than its rate ever allows.
         """
         state = self._known.get(key.id, key).state(self._clock())
         if state != "valid":
@@ -119,7 +119,7 @@ class Gate:
     def _of(self, authorization: bytes | None, counted: bool) -> ApiKey:
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
         key = self._known.get(split_token(token)[0]) if scheme.lower() == "bearer" else None
-        # the time a comparison takes must not say how much of a secret is right
+        # compared in constant time: a shorter answer would reveal how much of a secret is right
         proved = key is not None and hmac.compare_digest(digest(token), key.digest)
         state = key.state(self._clock()) if key is not None and proved else "unknown" if token else "none"
         if key is None or state != "valid":

@@ -19,7 +19,7 @@ from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError, NotFound
 
 Scope = Literal["decide", "label", "read", "admin"]
-"""What a key may be used for: send payments, say results and labels, read what is stored, steer the service."""
+"""What a key allows: to send payments, to send results and labels, to read, to administer lists and rates."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _PREFIX: Final = "shroff_"
@@ -43,7 +43,7 @@ class ApiKey:
     """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited); of a
     batch or a table each payment counts as one.
 
-    `source` is what labels that come with it are from; None for its name.
+    `source` is recorded with labels sent by this key; None stands for its name.
     """
 
     id: str
@@ -58,7 +58,7 @@ class ApiKey:
 
     @property
     def label_source(self) -> str:
-        """Who says what comes with this key.
+        """The source of the labels sent by this key.
 
         >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0).label_source
         'shop'
@@ -105,8 +105,8 @@ class Keys:
 
         Args:
             lifetime: microseconds until it expires.
-            rate: most requests a second, with as many at once; of a batch or a table each payment counts as one.
-            source: what labels that come with it are from, such as `chargeback`; by default its name.
+            rate: the most requests a second, and as many at once; each payment of a batch or a table counts as one.
+            source: recorded with labels sent by this key, such as `chargeback`; by default its name.
 
         Raises:
             ConfigurationError: no name, no scope, no name of a source, or a rate or lifetime that is not above 0.
@@ -137,7 +137,7 @@ class Keys:
         return token
 
     def revoke(self, identifier: str) -> None:
-        """End a key for good; services notice within seconds.
+        """Revoke a key for good; running services notice within seconds.
 
         Raises:
             NotFound: there is no key with this id.
@@ -150,14 +150,14 @@ class Keys:
             raise NotFound("there is no API key with this id; `shroff keys list` shows those there are.")
 
     def all(self) -> list[ApiKey]:
-        """Every key there ever was, oldest first."""
+        """Every key that was ever made, oldest first."""
         with self._control.transaction("read the API keys") as connection:
             rows = connection.execute(select(_KEYS).order_by(_KEYS.c.created)).mappings().all()
         return [ApiKey(**{**row, "scopes": frozenset(row["scopes"].split(","))}) for row in rows]
 
 
 def split_token(token: str) -> tuple[str, str]:
-    """The id and the secret of a key; two empty texts of what is none.
+    """The id and the secret of a key; two empty texts if the token has another form.
 
     >>> parts("shroff_0a1b_s3_cret"), parts("hunter2")
     (('0a1b', 's3_cret'), ('', ''))

@@ -1,4 +1,4 @@
-"""Edits of lists in the control database: every edit is kept, with who made it, and none is ever changed."""
+"""Edits of lists in the control database: append-only, each with its author and time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from shroff.control.database import METADATA, Control
 from shroff.decide.lists import Action, Edit
 from shroff.errors import ConfigurationError
 
-_LONGEST: Final = 500
+_MAX_CHARACTERS: Final = 500
 _EDITS = Table(
     "shroff_list_edit",
     METADATA,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("name", String(200), nullable=False),
-    Column("value", String(_LONGEST), nullable=False),
+    Column("value", String(_MAX_CHARACTERS), nullable=False),
     Column("action", String(10), nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
-    Column("note", String(_LONGEST)),
+    Column("note", String(_MAX_CHARACTERS)),
     Column("made_by", String(200), nullable=False),
     Column("made_at", BigInteger, nullable=False),
 )
@@ -53,7 +53,7 @@ class Lists:
         until: int | None = None,
         note: str | None = None,
     ) -> Edit:
-        """Add a value to a list or take one out, from now or `since` on, for good or `until` a moment.
+        """Add a value to a list or remove one, from `since` (default: now) until `until` (default: for good).
 
         Raises:
             ConfigurationError: no value, or one that is too long or shows otherwise than it is, or an end that is not
@@ -63,10 +63,10 @@ class Lists:
         start = now if since is None else since
         if action not in get_args(Action):
             raise ConfigurationError("expected an edit that is `add` or `remove`.")
-        if not 0 < len(value) <= _LONGEST or len(note or "") > _LONGEST:
-            raise ConfigurationError(f"expected a value of 1 to {_LONGEST} characters, and a note of no more.")
+        if not 0 < len(value) <= _MAX_CHARACTERS or len(note or "") > _MAX_CHARACTERS:
+            raise ConfigurationError(f"expected a value of 1 to {_MAX_CHARACTERS} characters, and a note of no more.")
         if action == "add":
-            # what was added before may be taken out, however it reads
+            # a value that an earlier release added must stay removable
             require_readable(value, "a value")
         require_note(note)
         if until is not None and until <= max(start, now):
@@ -86,15 +86,15 @@ class Lists:
         return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
 
     def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
-        """All edits, or those behind a number and these, in the order in which they were made."""
+        """The edits after a number, and those with the numbers `also`, oldest first; by default all."""
         wanted = _EDITS.c.id > after
         if also:
             wanted = or_(wanted, _EDITS.c.id.in_([*also]))
         return self._read(select(_EDITS).where(wanted).order_by(_EDITS.c.id))
 
-    def latest(self, name: str, number: int) -> list[Edit]:
-        """So many edits of a list that were made last, in their order."""
-        query = select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(number)
+    def latest(self, name: str, count: int) -> list[Edit]:
+        """The last `count` edits of a list, oldest first."""
+        query = select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(count)
         return self._read(query)[::-1]
 
     def newest(self) -> int:

@@ -1,4 +1,4 @@
-"""The lists that a service decides by: only edits that came since are read, only those that still matter are kept."""
+"""The lists that a service decides by: it reads only new edits, and keeps only those that still matter."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shroff.clock import Clock, system_time
 from shroff.control.lists import Lists
 from shroff.decide.lists import Edit, Effective, Values, effective
 
-_OPEN: Final = 60.0
-"""Seconds in which an edit may still come whose number is smaller than one that was seen.
+_OPEN_SECONDS: Final = 60.0
+"""How long an edit with a smaller number than the last one may still appear.
 
 PostgreSQL draws a number before the transaction ends that makes the edit visible; none lasts as long as this.
 """
-_GAPS: Final = 1_000
-"""Numbers that are looked at for that behind each edit."""
+_WATCHED_GAPS: Final = 1_000
+"""How many missing numbers before the last edit are watched for that."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of the edits at one time: those that still matter, how many there ever were, the last number."""
+    """A reading of the edits: those that still matter, the count of all by list and action, and the last number."""
 
     edits: tuple[Edit, ...] = ()
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -39,11 +39,11 @@ class LiveLists:
         self._clock = clock
         self._known = _Known()
         self._reading = Lock()
-        # numbers that were left out, and since when that is known
+        # missing numbers of edits, and when each was first missed
         self._gaps: dict[int, float] = {}
 
     def refresh(self) -> None:
-        """Read what was edited since; from any thread.
+        """Read the edits made since the last refresh; from any thread.
 
         Raises:
             ControlUnavailable: the lists stay as they were read last.
@@ -53,17 +53,17 @@ class LiveLists:
 
     def _read(self) -> None:
         if self.store.newest() < self._known.last:
-            # another database, or one from a backup
+            # the database was replaced, or restored from a backup
             self._known = _Known()
             self._gaps.clear()
         before, now = self._known, monotonic()
-        self._gaps = {number: since for number, since in self._gaps.items() if since > now - _OPEN}
+        self._gaps = {number: since for number, since in self._gaps.items() if since > now - _OPEN_SECONDS}
         found = self.store.edits(after=before.last, also=self._gaps.keys())
         if not found:
             return
         numbers = {edit.id for edit in found}
         last = max(before.last, *numbers)
-        new = range(max(before.last + 1, last - _GAPS), last)
+        new = range(max(before.last + 1, last - _WATCHED_GAPS), last)
         self._gaps = dict.fromkeys((number for number in new if number not in numbers), now) | {
             number: since for number, since in self._gaps.items() if number not in numbers
         }
@@ -73,7 +73,7 @@ class LiveLists:
 
     @property
     def edited(self) -> Counter[tuple[str, str]]:
-        """How many edits there are, by list and action."""
+        """The number of all edits, by list and action."""
         return self._known.counts
 
     def now(self, seed: Values) -> Effective:
@@ -83,14 +83,14 @@ class LiveLists:
         return Effective(made.values, (known.last, made.mark[1]), made.until, known.counts.total())
 
     def hold(self, lists: Effective) -> bool:
-        """Whether lists that were made before are as they are now."""
+        """Whether earlier lists still hold, so that none has to be made."""
         known = self._known
         same = (lists.mark[0], lists.edits) == (known.last, known.counts.total())
         return same and (lists.until is None or self._clock() < lists.until)
 
 
 def _mattering(edits: Iterable[Edit], now: int) -> list[Edit]:
-    """The edits without those that have ended, and those that a later one of the same value stands before for good."""
+    """The edits that can still matter: not ended, and not overridden for good by a later one of the same value."""
     kept: list[Edit] = []
     settled: set[tuple[str, str]] = set()
     for edit in reversed([*edits]):

@@ -38,12 +38,12 @@ from shroff.private import private_file, private_folder
 
 _POINTERS: Final = "pointers.json"
 _VERSION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
-_LONGEST: Final = 500
-_LARGEST: Final = 64 << 20
+_MAX_CHARACTERS: Final = 500
+_MAX_POINTER_BYTES: Final = 64 << 20
 
 
 class Models:
-    """A folder of published bundles; it is made when the first one is published.
+    """A folder of published bundles; publishing the first one creates it.
 
     Several processes may publish at once: they take turns.
     """
@@ -53,19 +53,19 @@ class Models:
         self._policies = Policies(self.folder / "policies")
 
     def __contains__(self, version: str) -> bool:
-        # a version may come from anywhere, and only one of our form names a place in the folder
+        # a version may come from a user: only one of this form is safe as the name of a folder
         return _VERSION.fullmatch(version) is not None and (self._place(version) / MANIFEST).exists()
 
     @property
     def pointers(self) -> Pointers:
-        """The pointers as they are now; none before the first bundle was published.
+        """The pointers as they are now; empty before the first bundle is published.
 
         Raises:
             BundleError: the file of the pointers is damaged.
         """
         path = self.folder / _POINTERS
         try:
-            return msgspec.json.decode(read_plain(path, _LARGEST), type=Pointers)
+            return msgspec.json.decode(read_plain(path, _MAX_POINTER_BYTES), type=Pointers)
         except FileNotFoundError:
             return Pointers()
         except (BadFile, *UNREADABLE) as error:
@@ -89,7 +89,7 @@ class Models:
         accept_schema: bool = False,
         own_policy: bool = False,
     ) -> Bundle:
-        """Keep a bundle as a version and point to it; the bundle that was kept.
+        """Store a bundle as a version and point to it; returns the stored bundle.
 
         A published policy stays in force beside the new model; thresholds that it left open are chosen again.
 
@@ -128,7 +128,7 @@ class Models:
         return kept
 
     def rollback(self, *, by: str | None = None, note: str | None = None, accept_schema: bool = False) -> str:
-        """Put the version into production that was there before; returns it.
+        """Put the previous version back into production; returns it.
 
         A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
 
@@ -152,7 +152,7 @@ class Models:
             return version
 
     def withdraw(self, *, by: str | None = None, note: str | None = None) -> None:
-        """Take the shadow away."""
+        """Remove the shadow."""
         made = _signed(by, note)
         with self._turn() as pointers:
             if pointers.shadow is not None:
@@ -176,7 +176,7 @@ class Models:
             return self.policy(version)
 
     def rollback_policy(self, *, by: str | None = None, note: str | None = None) -> Standing:
-        """Put the policy in force that was in force before; before the first, that is the model's own.
+        """Put the previous policy back in force; before the first published one that is the model's own.
 
         Raises:
             NotFound: there was none before.
@@ -184,7 +184,7 @@ class Models:
         """
         made = _signed(by, note)
         with self._turn() as pointers:
-            # a rollback of the model may have brought it back already
+            # a rollback of the model may have restored it already
             earlier = tuple(dropwhile(lambda version: version == pointers.policy, pointers.earlier_policies))
             if not earlier:
                 raise NotFound(f"{self.folder}: there is no earlier policy to go back to.")
@@ -196,7 +196,7 @@ class Models:
             return self.policy(str(moved.standing))
 
     def policy(self, version: str) -> Standing:
-        """A policy that was published, or the own one of a model that was.
+        """A published policy, or the own policy of a published model, by its version.
 
         Raises:
             NotFound: there is neither.
@@ -306,7 +306,7 @@ class Models:
 
     @contextmanager
     def _turn(self) -> Iterator[Pointers]:
-        """The pointers, while nobody else can move them."""
+        """The pointers, locked against other processes meanwhile."""
         try:
             private_file(self.folder / ".lock")
             lock = (self.folder / ".lock").open("r+")
@@ -318,7 +318,7 @@ class Models:
 
 
 def _require_sound(bundle: Bundle) -> None:
-    """Raise `BundleError` unless a bundle can decide by itself."""
+    """Raise `BundleError` unless a bundle can decide."""
     try_model(bundle.model, bundle.preparation)
     policy = own(bundle).policy
     try:
@@ -329,7 +329,7 @@ def _require_sound(bundle: Bundle) -> None:
 
 
 def _signed(by: str | None, note: str | None) -> Signature:
-    if note is not None and not 0 < len(note) <= _LONGEST:
-        raise ConfigurationError(f"expected a note of 1 to {_LONGEST} characters, got {len(note)}.")
+    if note is not None and not 0 < len(note) <= _MAX_CHARACTERS:
+        raise ConfigurationError(f"expected a note of 1 to {_MAX_CHARACTERS} characters, got {len(note)}.")
     require_note(note)
     return Signature(by, note)

@@ -1,4 +1,4 @@
-"""Which model and policy are in production, and every change of that: what, when, by whom and why."""
+"""The pointers to the model and policy in production, with the history of every move."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Action = Literal["publish", "rollback", "withdraw"]
 
 
 class Signature(NamedTuple):
-    """Who changes something, and why."""
+    """Who moves a pointer, and why."""
 
     by: str | None = None
     note: str | None = None
 
 
 class PointerMove(msgspec.Struct, frozen=True):
-    """A pointer that was moved: when (ISO 8601), which, by what, to which version (None: to none).
+    """One move of a pointer: time (ISO 8601), role, action and the version it points to now (None: none).
 
     A policy moved to none is the one that the model was packaged with. `policy` is the published policy that stood
     after the change (None: the model's own); `by` is who made it and `note` why, where they said so.
@@ -36,7 +36,7 @@ class PointerMove(msgspec.Struct, frozen=True):
 
 
 class Pointers(msgspec.Struct, frozen=True):
-    """Which versions do what; `policy` is None while the model in production decides by its own.
+    """The versions by role; `policy` is None while the model in production decides by its own.
 
     `earlier` are the models that were in production before, the last one first, and `earlier_policies` the policies.
     """
@@ -54,7 +54,7 @@ class Pointers(msgspec.Struct, frozen=True):
         return self.policy or self.production
 
     def policy_beside(self, model: str) -> str | None:
-        """The published policy by which a model decided last; None: its own."""
+        """The published policy by which a model last decided; None: its own."""
         production = found = None
         for change in self.changes:
             if change.role == "production":
@@ -68,7 +68,7 @@ class Pointers(msgspec.Struct, frozen=True):
         earlier = self.earlier[1:] if action == "rollback" else self.earlier
         if action == "publish" and self.production is not None:
             earlier = (self.production, *earlier)
-        # what decides is not compared with itself
+        # a model is not compared with itself
         shadow = None if self.shadow == version else self.shadow
         moved = msgspec.structs.replace(self, production=version, shadow=shadow, policy=policy, earlier=earlier)
         return moved._after("production", action, version, made)

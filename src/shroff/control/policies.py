@@ -1,4 +1,4 @@
-"""Policies in a folder, each a file that is never changed and that its name proves."""
+"""Policies in a folder, one immutable file each, whose name holds its hash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Policies:
         return sorted(path.stem for path in self._folder.glob("*.json"))
 
     def keep(self, standing: Standing) -> str:
-        """Keep a policy, if it is not there yet; returns its version."""
+        """Store a policy unless it is there already; returns its version."""
         content = standing.content
         digest = _digest(content)
         for path in self._folder.glob(f"*-{digest}.json"):

@@ -1,4 +1,4 @@
-"""How often a key may be used: by one process, or by several that share one limit.
+"""The rate limit of a key, in one process or shared by several.
 
 Processes that share a limit append each request, its moment and how many tokens it asks for, to one log. Appending is
 atomic, so all of them see the requests in one order; each replays that order through the same bucket and so knows what
@@ -20,9 +20,9 @@ _HEAD: Final = struct.Struct("<dq")
 _REQUEST: Final = struct.Struct("<qq")
 """A moment, and how many tokens are asked for."""
 _DISORDER_US: Final = 1_000_000
-"""Processes append a moment a little after they read the clock, so moments may run back by less than this."""
+"""Processes append a request shortly after reading the clock, so times may run back by less than this."""
 _MAX_REQUESTS: Final = 1 << 16
-"""Requests in one log: then the next one is begun, so that a log takes a megabyte at most."""
+"""Requests in one log before the next one begins; a log takes one megabyte at most."""
 
 
 class Bucket:
@@ -30,7 +30,7 @@ class Bucket:
 
     Args:
         now: microseconds since the epoch.
-        folder: where processes of one machine keep the bucket together, made when it is not there; None: this process
+        folder: where processes of one machine share the bucket, created if it is missing; None: this process
             has it alone.
 
     Raises:
@@ -54,7 +54,7 @@ class Bucket:
             self._begin(self._log)
 
     def take(self, now: int, tokens: int = 1) -> bool:
-        """Whether there are so many tokens now; then all of them are taken, else none."""
+        """Take `tokens` if there are as many, else none; returns whether it took them."""
         if self._log is None:
             return self._take(now, tokens)
         try:
@@ -63,7 +63,7 @@ class Bucket:
                 self._turn(self._log)
                 requests = self._log.append(now, tokens)
         except OSError:
-            # on a full disk each process goes on with the bucket as it knows it
+            # on a full disk each process goes on with its own copy of the bucket
             return self._take(now, tokens)
         taken = False
         for request in requests:
@@ -72,7 +72,7 @@ class Bucket:
 
     def _take(self, now: int, tokens: int) -> bool:
         if now < self._then - _DISORDER_US:
-            # a clock that is set back gives nothing and takes nothing
+            # a clock that was set back adds no tokens and removes none
             self._then = now
         elif now > self._then:
             self._left = min(self._most, self._left + (now - self._then) / 1e6 * self._rate)
@@ -83,18 +83,18 @@ class Bucket:
         return True
 
     def _begin(self, log: _Log) -> None:
-        """Take up the newest log, or the first one."""
+        """Open the newest log, or begin the first one."""
         self._left, self._then = log.newest() or log.create(1, (self._left, self._then))
 
     def _turn(self, log: _Log) -> None:
-        """Leave a full log for the next one, which begins with what the full one leaves in the bucket."""
+        """Begin the next log with the tokens that the full one leaves in the bucket."""
         for request in log.rest():
             self._take(*request)
         self._left, self._then = log.create(log.number + 1, (self._left, self._then))
 
 
 class _Log:
-    """The requests of one bucket in the order in which they came, in a folder: one file after another."""
+    """The requests of one bucket in order of arrival, in numbered files of one folder."""
 
     __slots__ = ("_file", "_folder", "_read", "number")
 
@@ -131,7 +131,7 @@ class _Log:
         return list(_REQUEST.iter_unpack(found[:whole]))
 
     def create(self, number: int, bucket: tuple[float, int]) -> tuple[float, int]:
-        """Begin a log, or take up the one that another process began; returns the bucket at its beginning.
+        """Begin a log, or open the one that another process began; returns the bucket at its beginning.
 
         Raises:
             OSError: it cannot be made.
@@ -140,7 +140,7 @@ class _Log:
             draft.write(_HEAD.pack(*bucket))
             draft.flush()
             with suppress(FileExistsError):
-                # a link appears with all that is in it, and only once
+                # linking is atomic: the file appears whole, and only once
                 os.link(draft.name, self._path(number))
         return self.newest() or bucket
 

@@ -1,4 +1,4 @@
-"""Exchange rates replaced while the service runs: every table that was put in place is kept, with who did it and why.
+"""Exchange rates replaced while the service runs: each table is kept with its author and reason.
 
 A bundle brings its own rates. What was put in their place last holds instead, for every bundle that counts in the same
 currency, until something else is; putting the bundle's own back is a replacement too.
@@ -20,13 +20,13 @@ from shroff.collect.rates import Rates
 from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError
 
-_LONGEST: Final = 500
+_MAX_CHARACTERS: Final = 500
 _RATES: Final = Table(
     "shroff_rates",
     METADATA,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("rates", Text),
-    Column("note", String(_LONGEST)),
+    Column("note", String(_MAX_CHARACTERS)),
     Column("made_by", String(200), nullable=False),
     Column("made_at", BigInteger, nullable=False),
 )
@@ -35,7 +35,7 @@ _decode: Final[Callable[[str], Rates]] = msgspec.json.Decoder(Rates).decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """Rates that were put in place (None: each bundle's own again); `made_at` in microseconds since the epoch."""
+    """A replacement of the rates (None: each bundle's own again); `made_at` in microseconds since the epoch."""
 
     id: int
     rates: Rates | None
@@ -56,13 +56,13 @@ class StoredRates:
         self._clock = clock
 
     def replace(self, rates: Rates | None, *, by: str, note: str | None = None) -> Replacement:
-        """Put rates in place for payments from now on; None puts each bundle's own back.
+        """Replace the rates for payments from now on; None restores each bundle's own.
 
         Raises:
             ConfigurationError: the note is too long, holds a card number, or shows otherwise than it is.
         """
-        if len(note or "") > _LONGEST:
-            raise ConfigurationError(f"expected a note of at most {_LONGEST} characters.")
+        if len(note or "") > _MAX_CHARACTERS:
+            raise ConfigurationError(f"expected a note of at most {_MAX_CHARACTERS} characters.")
         require_note(note)
         now = self._clock()
         row = {"rates": _encode(rates), "note": note, "made_by": by, "made_at": now}
@@ -71,13 +71,13 @@ class StoredRates:
         return Replacement(id=int(number), rates=rates, note=note, made_by=by, made_at=now)
 
     def replacements(self) -> list[Replacement]:
-        """All of them, in the order in which they were made."""
+        """All replacements, oldest first."""
         with self._control.transaction("read exchange rates") as connection:
             rows = connection.execute(select(_RATES).order_by(_RATES.c.id)).mappings().all()
         return [Replacement(**{**row, "rates": _decoded(row["rates"])}) for row in rows]
 
     def last(self, *, unless: int = 0) -> Replacement | None:
-        """The one that holds; None where there is none, or it is the one of this number."""
+        """The replacement in force; None if there is none, or if it has this number."""
         query = select(_RATES).where(_RATES.c.id > unless).order_by(_RATES.c.id.desc()).limit(1)
         with self._control.transaction("read exchange rates") as connection:
             row = connection.execute(query).mappings().first()
@@ -93,7 +93,7 @@ class LiveRates:
         self._converter: Converter | None = None
 
     def refresh(self) -> None:
-        """Read what was put in place since; from any thread.
+        """Read the replacements made since the last refresh; from any thread.
 
         Raises:
             ControlUnavailable: the rates stay as they were read last.
@@ -104,12 +104,12 @@ class LiveRates:
             self._last = last
 
     def now(self, own: Rates) -> Rates:
-        """What holds instead of the rates of a bundle, or these where nothing does."""
+        """The rates in force for a bundle: its own unless they were replaced."""
         return holding(self._last, own)
 
     @property
     def converter(self) -> Converter | None:
-        """What converts by the rates put in place last; made when they were read, in whichever thread."""
+        """The converter of the last replacement, built by the thread that read it."""
         return self._converter
 
 
@@ -121,7 +121,7 @@ def holding(last: Replacement | None, own: Rates) -> Rates:
     >>> holding(None, own).base, holding(last, own).base, holding(last, other).base
     ('EUR', 'EUR', 'DKK')
     """
-    # rates to another currency say nothing about amounts in this one
+    # rates to another base currency do not apply to this bundle
     return own if last is None or last.rates is None or last.rates.base != own.base else last.rates
 
 

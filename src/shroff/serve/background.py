@@ -7,7 +7,7 @@ import logging
 from typing import Final
 
 from shroff.control import Gate
-from shroff.control.gate import REFRESH
+from shroff.control.gate import REFRESH_SECONDS
 from shroff.errors import ControlUnavailable
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
@@ -36,7 +36,7 @@ class Background:
     async def watch(self) -> None:
         """Notice keys, lists, rates and models that change, until the scorer is closed."""
         while not self._scorer.closed:
-            await asyncio.sleep(REFRESH)
+            await asyncio.sleep(REFRESH_SECONDS)
             await self.refresh()
             await self._scorer.keep_time()
             await self._metrics.keep()

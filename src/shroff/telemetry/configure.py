@@ -1,4 +1,4 @@
-"""Whether requests are traced, by the standard variables of OpenTelemetry."""
+"""The tracer that the standard variables of OpenTelemetry ask for."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 def tracer(environment: Mapping[str, str]) -> Tracer:
-    """What gives requests their traces, by the `OTEL_…` variables that are set.
+    """The tracer that the `OTEL_…` variables ask for.
 
     Raises:
-        ConfigurationError: they ask for what is not there: another exporter, or another protocol than HTTP.
+        ConfigurationError: they ask for an exporter or a protocol other than OTLP over HTTP.
     """
     exporter = environment.get("OTEL_TRACES_EXPORTER", "")
     wanted = exporter or any(environment.get(name) for name in _ENDPOINTS)
@@ -34,7 +34,7 @@ def tracer(environment: Mapping[str, str]) -> Tracer:
     try:
         from shroff.telemetry.spans import recorder
     except ModuleNotFoundError:
-        # payments are decided all the same
+        # tracing is optional: payments are decided without it
         _log.warning(
             "traces are not recorded: pip install 'shroff[telemetry]', or unset the variables `OTEL_…`.",
             extra={"event": "traces_off"},

@@ -62,7 +62,7 @@ class Fleet:
     """The figures of all workers, as one of them sees them.
 
     Args:
-        seat: this worker's place among them; what a worker before it left there is counted on.
+        seat: this worker's number; it counts on from the figures of the worker that had the seat before.
     """
 
     def __init__(self, folder: Path, seat: int) -> None:
@@ -91,7 +91,7 @@ class Fleet:
             beside.write_bytes(msgspec.json.encode(WorkerRecord(time(), own)))
             beside.replace(self._own)
         except OSError as error:
-            # payments are decided all the same
+            # the fleet's figures are optional: payments are decided without them
             if not self._silent:
                 _log.warning("the figures for other workers cannot be kept in %s: %s.", self._folder, error.strerror)
             self._silent = True
@@ -148,7 +148,7 @@ def _declared(figures: Iterable[Figure]) -> dict[str, Family]:
 
 
 def _lasting(worker: WorkerRecord) -> list[FamilyRecord]:
-    """What was counted: that stays so, whatever became of the worker."""
+    """The families that outlive a worker: counters and histograms."""
     return [record for record in worker.families if record.kind in _COUNTED]
 
 

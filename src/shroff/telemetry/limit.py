@@ -1,14 +1,14 @@
-"""A few lines of the log a second: garbage must not fill a disk."""
+"""A limit of log lines a second: clients that send garbage must not fill a disk."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_LINES: Final = 10
+_LINES_PER_SECOND: Final = 10
 
 
 class Limit:
-    """Lets ten lines a second through, and counts the others."""
+    """Admits ten lines a second and counts the rest."""
 
     def __init__(self) -> None:
         self._since = 0.0
@@ -16,10 +16,10 @@ class Limit:
         self._held = 0
 
     def held(self, now: float) -> int | None:
-        """How many lines were held back before one that may be written now; None when it may not."""
+        """The number of lines held back before this one, which may be written; None if it may not."""
         if now - self._since >= 1:
             self._since, self._lines = now, 0
-        if self._lines >= _LINES:
+        if self._lines >= _LINES_PER_SECOND:
             self._held += 1
             return None
         self._lines += 1

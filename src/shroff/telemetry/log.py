@@ -36,17 +36,17 @@ def write_log(style: Style) -> None:
 
 
 def say_listening(url: str) -> None:
-    """The service accepts connections here."""
+    """Log that the service accepts connections at this URL."""
     _log.info("listens on %s; ready when %s/health/ready says so.", url, url, extra={"event": "listening"})
 
 
 def say_consuming(sentence: str) -> None:
-    """The consumer is about to read."""
+    """Log that the consumer begins to read."""
     _log.info("%s", sentence, extra={"event": "consuming"})
 
 
 def lost(meter: Meter, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """The event loop's exception handler: its own would write what a callback was called with."""
+    """The event loop's exception handler; the default one would log the arguments of a callback."""
     meter.failures["unexpected"] += 1
     error = context.get("exception")
     kind = type(error).__name__ if isinstance(error, BaseException) else "error"
@@ -91,7 +91,7 @@ def _message(record: logging.LogRecord) -> str:
     if record.name.split(".")[0] == _OURS:
         said = record.getMessage()
     else:
-        # of asyncio also the lines after the first hold values
+        # asyncio writes values on the lines after the first
         said = str(record.msg).partition("\n")[0] if isinstance(record.msg, str) else type(record.msg).__name__
     error = record.exc_info[1] if record.exc_info else None
     return said if error is None else f"{said}: {type(error).__name__}\n{_where(error.__traceback__)}"

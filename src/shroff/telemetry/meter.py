@@ -1,4 +1,4 @@
-"""The figures of the scoring path, kept as it runs; all of it belongs to the event loop.
+"""The counters of the scoring path; all of them belong to the event loop.
 
 Times are nanoseconds of `time.perf_counter_ns`.
 """
@@ -14,11 +14,11 @@ from shroff.telemetry.histogram import Histogram
 from shroff.telemetry.tracing import Trace
 
 Stage = Literal["parse", "wait", "features", "score", "decide", "ledger", "whole"]
-"""What a payment goes through.
+"""The stages of a payment.
 
-`parse` reads it and looks whether it is known; `wait` is for its turn; `features`, `score` and `decide` (policy,
-reasons, the record) are spent together with all payments of that turn, each of which waits for all of them;
-`ledger` ends with the answer; `whole` is all of it.
+`parse` reads it and looks it up; `wait` lasts until its batch begins; `features`, `score` and `decide` (policy,
+reasons, the record) are shared by all payments of the batch, each of which waits for all of them; `ledger` ends
+with the answer; `whole` is the sum.
 """
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
@@ -26,12 +26,12 @@ _MS: Final = 1_000_000
 SECONDS: Final = tuple(
     int(ms * _MS) for ms in (0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1_000, 2_000, 5_000)
 )
-"""Bounds of everything that takes time, in nanoseconds: from half a millisecond up."""
+"""Bounds of all histograms of time, in nanoseconds, from half a millisecond up."""
 _PROBABILITIES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 class Decided(NamedTuple):
-    """How a payment was decided: by which version of a model, and whether without its score."""
+    """How a payment was decided: model version, action, and whether without a score."""
 
     version: str
     action: Action
@@ -39,7 +39,7 @@ class Decided(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """When payments that were decided together began their features, had them, their scores, their decisions."""
+    """The times of a batch: begin, features done, scores done, decisions done; and its number of payments."""
 
     began: int
     observed: int
@@ -51,7 +51,7 @@ class Turn(NamedTuple):
 class Journey:
     """One payment's way through the service.
 
-    `trace` is what its request is part of, if anything.
+    `trace` is the trace of its request, if any.
     """
 
     __slots__ = ("decided", "parsed", "probability", "started", "trace", "turn")
@@ -65,11 +65,10 @@ class Journey:
 
 
 class Meter:
-    """Counts what becomes of requests and payments since the start of the process.
+    """Counts requests and payments since the start of the process.
 
-    `requests` are counted by route and HTTP status (0: the client left first), `decisions` once they are durable,
-    `repeated` are payments that were answered with what was decided before, `labels` recorded ones by their source and
-    what they say.
+    `requests` by route and HTTP status (0: the client left first), `decisions` once they are durable, `repeated`
+    payments that got an earlier decision, recorded `labels` by source and value.
     """
 
     def __init__(self) -> None:
@@ -85,18 +84,18 @@ class Meter:
         )
 
     def parsed(self, journey: Journey) -> None:
-        """A payment was read, and is new."""
+        """Count a new payment that was parsed."""
         journey.parsed = now = perf_counter_ns()
         self._parse(now - journey.started)
 
     def took(self, turn: Turn) -> None:
-        """Payments were decided together, and handed to the ledger."""
+        """Count a batch that was decided and handed to the ledger."""
         self.stages["features"].add_all(turn.observed - turn.began, turn.payments)
         self.stages["score"].add_all(turn.scored - turn.observed, turn.payments)
         self.stages["decide"].add_all(turn.decided - turn.scored, turn.payments)
 
     def settled(self, journey: Journey) -> None:
-        """A decision is durable."""
+        """Count a decision that is durable."""
         now = perf_counter_ns()
         turn, decided = journey.turn, journey.decided
         if turn is None or decided is None:

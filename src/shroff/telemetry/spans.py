@@ -25,10 +25,10 @@ from shroff import __version__
 from shroff.telemetry.tracing import Headers, Span, Trace
 
 SHARE: Final = 0.01
-"""Of the requests without a `traceparent`, how many are recorded where no sampler is named."""
-_PATIENCE: Final = 3.0  # seconds
+"""The recorded share of requests without a `traceparent`, unless the environment names a sampler."""
+_FLUSH_SECONDS: Final = 3.0
 _PAYMENTS: Final = 64
-"""Payments of one request whose stages are recorded: a batch may have any number."""
+"""Payments of one request whose stages are recorded; a batch may have more."""
 
 
 class Recorded:
@@ -45,7 +45,7 @@ class Recorded:
         self._payments = 0
 
     def stages(self, spans: Mapping[str, Span]) -> None:
-        """A child for each stage, as it was."""
+        """Add a child span for each stage."""
         self._payments += 1
         if self._payments > _PAYMENTS:
             return
@@ -54,7 +54,7 @@ class Recorded:
             child.end(end + self._offset)
 
     def end(self, route: str, status: int) -> None:
-        """Name the request, say how it ended, and let it be sent."""
+        """Name the span, set its status, and queue it for sending."""
         span = self._span
         span.update_name(f"{self._method} {route}")
         span.set_attribute("http.request.method", self._method)
@@ -67,7 +67,7 @@ class Recorded:
 
 
 class Recorder:
-    """Records the requests that a sampler chooses: that of whoever asks, or a share of those who do not say.
+    """Records the requests that the sampler chooses: as the caller's `traceparent` says, else a share of them.
 
     Args:
         sampler: None takes the one that the environment names.
@@ -98,15 +98,15 @@ class Recorder:
         return Trace(f"{context.trace_id:032x}", answer, recording)
 
     def close(self) -> None:
-        """Send what waits, for no longer than three seconds: a collector that is away must not keep the service."""
-        patience = Timer(_PATIENCE, self._exporter.shutdown)
+        """Send what waits, for at most three seconds: a collector that is away must not delay the end."""
+        patience = Timer(_FLUSH_SECONDS, self._exporter.shutdown)
         patience.start()
         self._provider.shutdown()
         patience.cancel()
 
 
 def recorder(*, named: bool) -> Recorder:
-    """What records; `named`: the environment names a sampler, else one request in a hundred is recorded."""
+    """The recording tracer; `named`: the environment names a sampler, else one request in a hundred is recorded."""
     return Recorder(sampler=None if named else ParentBasedTraceIdRatio(SHARE))
 
 

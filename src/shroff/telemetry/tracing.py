@@ -1,4 +1,4 @@
-"""W3C trace context: the trace that a request is part of, whoever records it.
+"""W3C trace context: the trace that a request belongs to, recorded here or elsewhere.
 
 Without OpenTelemetry a request costs one look at its headers, and a `traceparent` that came is given back as it was.
 """
@@ -12,14 +12,14 @@ from typing import Final, Protocol
 
 Headers = Iterable[tuple[bytes, bytes]]
 Span = tuple[int, int]
-"""From and to, in nanoseconds of `time.perf_counter_ns`."""
+"""Begin and end, in nanoseconds of `time.perf_counter_ns`."""
 
 TRACEPARENT: Final = b"traceparent"
 _VALID: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Recording(Protocol):
-    """Keeps what a request did."""
+    """Records a request."""
 
     def stages(self, spans: Mapping[str, Span]) -> None:
         """The stages of one payment."""
@@ -29,7 +29,7 @@ class Recording(Protocol):
 
 
 class Trace:
-    """The part of a distributed trace that one request is.
+    """The span of one request in a distributed trace.
 
     Args:
         id: of the trace, 32 hexadecimal digits.
@@ -45,12 +45,12 @@ class Trace:
         self._recording = recording
 
     def stages(self, **spans: Span) -> None:
-        """What a payment of this request went through."""
+        """Record the stages of a payment of this request."""
         if self._recording is not None:
             self._recording.stages(spans)
 
     def end(self, route: str, status: int) -> None:
-        """The request was answered with this status (0: its client left first)."""
+        """End the span with the status of the answer (0: the client left first)."""
         if self._recording is not None:
             self._recording.end(route, status)
 
@@ -63,14 +63,14 @@ class Tracer(Protocol):
     """Gives requests their trace."""
 
     def begin(self, method: str, headers: Headers) -> Trace | None:
-        """The trace of a request that begins now; None when there is nothing to keep or to give back."""
+        """The trace of a request that begins now; None if it is neither recorded nor answered with a trace."""
 
     def close(self) -> None:
         """Send what is still to be sent."""
 
 
 class Passing:
-    """Records nothing: what came with a request is in its logs and its answer.
+    """Records nothing, and passes the trace that a request brought to its logs and its answer.
 
     >>> came = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     >>> trace = Passing().begin("POST", [(b"traceparent", came)])
@@ -79,7 +79,7 @@ class Passing:
     """
 
     def begin(self, method: str, headers: Headers) -> Trace | None:
-        """The trace that came with a request, if one did."""
+        """The trace that the request brought, if any."""
         for name, value in headers:
             if name == TRACEPARENT:
                 found = _VALID.fullmatch(value)
@@ -87,4 +87,4 @@ class Passing:
         return None
 
     def close(self) -> None:
-        """Nothing is left to send."""
+        """Nothing to send."""
