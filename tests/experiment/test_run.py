@@ -171,3 +171,18 @@ def test_tuning_looks_inside_the_training_part_only(dataset: Dataset, tmp_path: 
     again = train(other, detectors, split, cost=Cost(), k=3, tune=2)
     assert again.trained[1].tuning is not None
     assert again.trained[1].tuning.parameters == trees.tuning.parameters
+
+
+def test_payments_without_a_card_are_not_one_card(dataset: Dataset) -> None:
+    """One fraud without a card must not drop every later payment without one."""
+    none = dataset.table["card"].is_in(["c1", "c2"])
+    table = dataset.table.with_columns(card=pl.when(~none).then("card"))
+    some = replace(dataset, table=table)
+    cards = some.cards
+    assert cards is not None
+    assert np.array_equal(cards < 0, none.to_numpy())
+    run = train(
+        some, [LogisticRegression()], TemporalSplit(START.date(), 7, 2, 7, known_cards="drop"), cost=Cost(), k=3
+    )
+    assert not none.to_numpy()[run.rows.known_cards].any()
+    assert some.y[none.to_numpy()].any()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shroff.detect.calibration import Calibration
     from shroff.detect.checks import DetectorCheckFailed, Finding, check_detector, examine_scores, planted
     from shroff.detect.classifier import expected_failed_checks
-    from shroff.detect.crossfit import out_of_fold_scores
+    from shroff.detect.crossfit import held_out_scores, out_of_fold_scores
     from shroff.detect.deep.stream import Parquet
     from shroff.detect.forest import IsolationForest
     from shroff.detect.gan import GAN
@@ -61,6 +61,7 @@ __all__ = [
     "check_detector",
     "examine_scores",
     "expected_failed_checks",
+    "held_out_scores",
     "out_of_fold_scores",
     "planted",
 ]
@@ -89,6 +90,7 @@ _HOME = {
     "check_detector": "checks",
     "examine_scores": "checks",
     "expected_failed_checks": "classifier",
+    "held_out_scores": "crossfit",
     "out_of_fold_scores": "crossfit",
     "planted": "checks",
 }

@@ -33,7 +33,7 @@ class Calibration:
 
     Raises ConfigurationError for an `a` that is not above 0 or numbers that are not finite.
 
-    Platt, Probabilistic Outputs for Support Vector Machines, 1999. Fitted on out-of-fold scores, as in
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999. Fitted on held-out scores, as in
     scikit-learn's `CalibratedClassifierCV(ensemble=False)`.
 
     >>> calibration = Calibration.fit([-2.0, -1.0, 0.5, 0.0, 1.0, 3.0], [0, 0, 0, 1, 1, 1])

@@ -1,15 +1,15 @@
-"""Out-of-fold scores of every training row, to calibrate on."""
+"""Scores of training rows by clones that did not learn from them, to calibrate on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
-from shroff.detect.arrays import Labels, Matrix, Scores
+from shroff.detect.arrays import Ints, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, training_labels, training_matrix
 from shroff.errors import ConfigurationError, DataError
 
@@ -37,20 +37,53 @@ def out_of_fold_scores(
     """
     if folds < 2:
         raise ConfigurationError(f"expected at least 2 folds, got {folds}")
-    matrix = training_matrix(X, nominal)
-    fraud = training_labels(y, len(matrix))
+    fraud = training_labels(y, len(X))
     folds = folds_of(fraud, folds)
     if folds < 2:
         raise DataError(
             "expected at least 2 frauds and 2 genuine rows to learn from, got 1 of one: learn from more payments"
         )
-    scores = np.empty(len(matrix))
-    for learn, hold in StratifiedKFold(folds, shuffle=True, random_state=seed).split(matrix, fraud):
+    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty((len(fraud), 0)), fraud)
+    return held_out_scores(detector, X, fraud, dealt, nominal=nominal)[1]
+
+
+def held_out_scores(
+    detector: Detector,
+    X: Matrix,
+    y: npt.ArrayLike,
+    folds: Iterable[tuple[Ints, Ints]],
+    *,
+    nominal: Mapping[int, int] = ALL_NUMERIC,
+) -> tuple[Ints, Scores]:
+    """Score the rows that folds hold out, each with a clone of `detector` that learned from the fold's other rows.
+
+    Args:
+        X, y: prepared rows [rows, columns] and their labels.
+        folds: row numbers to learn from and row numbers to score; a row is scored by one fold at most.
+
+    Returns:
+        The numbers of the scored rows, ascending, and their scores.
+
+    Raises:
+        DataError: scores that are not finite.
+
+    >>> from shroff.detect.rules import Rules
+    >>> folds = [(np.array([0, 1]), np.array([3])), (np.array([0, 1, 3]), np.array([2]))]
+    >>> held_out_scores(Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds)
+    (array([2, 3]), array([0., 1.]))
+    """
+    matrix = training_matrix(X, nominal)
+    fraud = training_labels(y, len(matrix))
+    scores = np.zeros(len(matrix))
+    judged = np.zeros(len(matrix), dtype=np.bool_)
+    for learn, hold in folds:
         fitted = clone(detector).fit(matrix[learn], fraud[learn], nominal=nominal)
         scores[hold] = fitted.score(matrix[hold])
+        judged[hold] = True
     if not np.isfinite(scores).all():
         raise DataError(f"expected finite scores, got others from {type(detector).__name__}")
-    return scores
+    rows = np.flatnonzero(judged)
+    return rows, scores[rows]
 
 
 def folds_of(fraud: Labels, folds: int) -> int:

@@ -46,13 +46,19 @@ def check_probabilities(values: Array, n: int) -> Floats:
 def rank_codes(key: Array) -> Ints:
     """The rank 0, 1, 2 … of each value of `key` among its distinct values, ascending; -1 where it is missing.
 
+    Missing are None, and whole numbers below 0.
+
     >>> rank_codes(np.array(["b", None, "a", "b"], dtype=object)).tolist()
+    [1, -1, 0, 1]
+    >>> rank_codes(np.array([7, -1, 3, 7])).tolist()
     [1, -1, 0, 1]
     """
     try:
         values = pl.Series(key.tolist(), dtype=pl.String) if key.dtype == object else pl.Series(key)
     except TypeError:
         raise DataError("expected card keys as text or None, got objects of another type among them") from None
+    if key.dtype.kind == "i":
+        values = values.set(values < 0, None)
     rank = values.rank("dense").cast(pl.Int64) - 1
     return rank.fill_null(-1).to_numpy()
 

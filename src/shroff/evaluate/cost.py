@@ -122,7 +122,7 @@ def choose_thresholds(
 ) -> Thresholds:
     """The pair of thresholds with the least total cost on payments the detector did not learn from.
 
-    `probability` [n] must be held out or out of fold; `amount` [n] is in major units; the payments span
+    `probability` [n] must be held out; `amount` [n] is in major units; the payments span
     `days` days, and at most `reviews_per_day` of them a day are reviewed on average (None: no limit). The
     search is joint and exact over every pair of distinct probabilities, in O(n log n): with the payments
     ordered by probability, the cost of a pair is a term of the one threshold plus a term of the other, so

@@ -17,7 +17,7 @@ from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, Tem
 FEW_FRAUDS: Final = 20
 """Below this, a recall is uncertain by more than 20 points either way."""
 LEAST_PER_CLASS: Final = 2
-"""Fewest frauds, and fewest genuine payments, of a training part with out-of-fold scores."""
+"""Fewest frauds, and fewest genuine payments, of a training part of which some are held out."""
 
 _STANDARD_ERRORS_95: Final = 1.959964
 """Half the width of a 95 % interval, in standard errors."""
@@ -94,7 +94,7 @@ def state_uncertainty(frauds: int) -> str:
     'a recall measured on 3 frauds is uncertain by 37 points either way'
     """
     points = 100 * recall_uncertainty(frauds)
-    return f"a recall measured on {_count_frauds(frauds)} is uncertain by {points:.0f} points either way"
+    return f"a recall measured on {count_frauds(frauds)} is uncertain by {points:.0f} points either way"
 
 
 def _fit(
@@ -145,12 +145,12 @@ def _describe_log(time: Times, fraud: Bools) -> str:
     days = int((day.max() - day.min()).astype(int)) + 1
     total = int(fraud.sum())
     on = f" on {len(np.unique(day[fraud]))} of {days} days" if total else ""
-    return f"{day.min()} to {day.max()}, {fraud.size:,} payments, {_count_frauds(total)}{on}"
+    return f"{day.min()} to {day.max()}, {fraud.size:,} payments, {count_frauds(total)}{on}"
 
 
 def _describe_parts(rows: Split, fraud: Bools) -> str:
     learned, judged = int(fraud[rows.train].sum()), int(fraud[rows.test].sum())
-    known = f"{_count_frauds(learned)} to learn from and {judged:,} to be judged by"
+    known = f"{count_frauds(learned)} to learn from and {judged:,} to be judged by"
     return known if judged >= FEW_FRAUDS else f"{known}; {state_uncertainty(judged)}"
 
 
@@ -160,5 +160,6 @@ def _warn_of_no_delay(split: AnySplit) -> str:
     return "; labels are taken to be known at once, because no days are left in which they could arrive"
 
 
-def _count_frauds(frauds: int) -> str:
+def count_frauds(frauds: int) -> str:
+    """A number of frauds in words."""
     return "1 fraud" if frauds == 1 else f"{frauds:,} frauds"

@@ -2,7 +2,7 @@
 
 Reads a `Dataset` (clean payments with features, amounts in major units, times in UTC) and a split of
 `shroff.evaluate`; gives a `Run` with a `Trained` per detector. Promises that vocabularies, means, calibration,
-thresholds and the pick itself follow from the training part only, the last three from its out-of-fold scores: the
+thresholds and the pick itself follow from the training part only, the last three from payments held out of it: the
 test part stays unseen until it is reported. Doctor's findings come with every run.
 """
 

@@ -13,7 +13,7 @@ from shroff.collect.currencies import codes_of, in_major, one_currency, require_
 from shroff.collect.extent import fingerprint
 from shroff.collect.labels import HISTORY
 from shroff.collect.schema import Kind
-from shroff.detect.arrays import Array, Bools, Floats, Times
+from shroff.detect.arrays import Bools, Floats, Ints, Times
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
 from shroff.features.conditions import require_alphabetic
@@ -107,13 +107,12 @@ class Dataset:
         return self.table[self.schema.amount].to_numpy()
 
     @property
-    def cards(self) -> Array | None:
-        """A number per card, by row; None where the project names no card."""
+    def cards(self) -> Ints | None:
+        """A number per card, by row, -1 where a payment has none; None where the project names no card."""
         if self.card is None:
             return None
-        column = self.table[self.card].fill_null("")
-        # sorted, so that cards with equal scores always rank alike
-        return column.cast(pl.Enum(column.unique().sort())).to_physical().to_numpy()
+        # the rank, so that cards with equal scores are always in the same order
+        return self.table[self.card].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
 
     def conditions(self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]) -> pl.DataFrame:
         """SQL conditions as inputs: 1.0 true, 0.0 false, null unknown."""

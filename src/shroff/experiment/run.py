@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shroff.detect import Detector
+from shroff.detect.arrays import Bools
 from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
 from shroff.evaluate import AnySplit, Cost, Split, describe_split, fit_split
+from shroff.evaluate.survey import count_frauds
 from shroff.experiment.dataset import Dataset
+from shroff.experiment.folds import Folds, choose_folds
 from shroff.experiment.training import Trained, TrainingJob
 
 
@@ -27,7 +30,8 @@ class SplitPart:
 class Run:
     """All detectors of one run on one split.
 
-    Thresholds were chosen by `cost`; `outlook` describes the split and how uncertain its figures are; `findings`
+    Thresholds were chosen by `cost`; `outlook` describes the split, how uncertain its figures are, and what was held
+    out of the training part; `findings`
     are the doctor's, about the data and the split.
     """
 
@@ -77,7 +81,7 @@ def train(
     """Train, calibrate and measure each detector on the same rows.
 
     Args:
-        cost, reviews_per_day: cost and capacity by which thresholds are chosen, on out-of-fold probabilities.
+        cost, reviews_per_day: cost and capacity by which thresholds are chosen, on held-out probabilities.
         lists: named lists that detectors' SQL conditions may read.
         k: cards that people can check per day, for card precision.
         tune: trials per detector that declares a search space, judged on folds inside the training part; 0: no
@@ -96,16 +100,31 @@ def train(
     y = dataset.y
     least = 1 + max(detector.least_frauds for detector in detectors)  # each learns from all folds but one
     within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
-    said = describe_split(within, rows, dataset.time, y)
+    folds = choose_folds(
+        within,
+        dataset.time[rows.train],
+        y[rows.train],
+        None if dataset.cards is None else dataset.cards[rows.train],
+        least=least - 1,
+    )
+    said = f"{describe_split(within, rows, dataset.time, y)} {_describe_folds(folds, y[rows.train])}"
     say(said)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        one = TrainingJob(dataset, rows, detector, lists or {}, cost, reviews_per_day, k, thorough)
+        one = TrainingJob(dataset, rows, folds, detector, lists or {}, cost, reviews_per_day, k, thorough)
         if tune and detector.search_space:
-            one = one.tuned(within, trials=tune, storage=storage, progress=progress)
+            one = one.tuned(trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
         trained.append(one.run(name))
     return Run(dataset, str(within), rows, tuple(trained), cost, said)
+
+
+def _describe_folds(folds: Folds, y: Bools) -> str:
+    frauds = sum(int(y[judged].sum()) for _, judged in folds)
+    return (
+        f"Detectors are calibrated, compared and given thresholds on payments held out of the training part:"
+        f" {folds.how}, with {count_frauds(frauds)}."
+    )
 
 
 def _names(detectors: Sequence[Detector]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from shroff.detect import Calibration, Detector, Preparation, out_of_fold_scores
+from shroff.detect import Calibration, Detector, Preparation, held_out_scores
 from shroff.detect.arrays import Bools, Floats, Ints, Times
 from shroff.detect.base import quiet_caps
 from shroff.detect.checks import Finding
-from shroff.errors import UnsuitableSplit
 from shroff.evaluate import (
-    AnySplit,
     Cost,
     HeldOut,
     Metrics,
-    RandomSplit,
     Split,
-    TemporalSplit,
     Thresholds,
     average_precision,
     best_f1_threshold,
@@ -32,6 +28,7 @@ from shroff.evaluate import (
 from shroff.evaluate.doctor import check_recall
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.doctor import examine
+from shroff.experiment.folds import Folds
 
 if TYPE_CHECKING:
     from shroff.experiment.tune import Tuning
@@ -42,9 +39,10 @@ class Trained:
     """One detector after its run.
 
     Attributes:
-        held_out: average precision on out-of-fold scores of the training part; the best detector has the highest.
+        held_out: average precision on the held-out scores of the training part's folds; the best detector has the
+            highest.
         kept: those scores in bins, from which `thresholds` were chosen.
-        train, test: figures on each part, at the threshold with the best F1 on out-of-fold scores.
+        train, test: figures on each part, at the threshold with the best F1 on held-out scores.
         test_with_known_cards: figures on the test part with the known cards that the split dropped; None where it
             dropped none.
         findings: the doctor's.
@@ -65,26 +63,13 @@ class Trained:
     findings: tuple[Finding, ...] = ()
 
 
-def _folds_within(split: AnySplit, dataset: Dataset, learn: Ints) -> tuple[Sequence[Split], bool]:
-    """Validation folds among the training rows, and whether they are in time (at random if days or frauds are few)."""
-    from shroff.experiment.tune import stratified, within
-
-    y, cards = dataset.y[learn], dataset.cards
-    if isinstance(split, TemporalSplit):
-        try:
-            card = None if cards is None else cards[learn]
-            return [fold.rows(dataset.time[learn], y, card) for fold in within(split)], True
-        except UnsuitableSplit:
-            pass
-    return stratified(y, 3), False
-
-
 @dataclass(frozen=True)
 class TrainingJob:
-    """The training of one detector in a run: its rows, its cost, its checks."""
+    """The training of one detector in a run: its rows, the folds among those it learns from, its cost, its checks."""
 
     dataset: Dataset
     rows: Split
+    folds: Folds
     detector: Detector
     lists: Mapping[str, Collection[str]]
     cost: Cost
@@ -93,33 +78,24 @@ class TrainingJob:
     thorough: bool
     tuning: Tuning | None = None
 
-    def tuned(
-        self,
-        split: RandomSplit | TemporalSplit,
-        *,
-        trials: int,
-        storage: Path | None,
-        progress: Callable[[str], None],
-    ) -> TrainingJob:
-        """The same job with the best parameters found on validation folds inside the training part."""
+    def tuned(self, *, trials: int, storage: Path | None, progress: Callable[[str], None]) -> TrainingJob:
+        """The same job with the best parameters found on the validation folds."""
         from shroff.experiment.tune import tune  # Optuna is slow to import
 
         learn = self.rows.train
         table = self._inputs()[learn]
         preparation = self._prepare(table)
-        y = self.dataset.y[learn]
-        folds, in_time = _folds_within(split, self.dataset, learn)
         best, found = tune(
             self.detector,
             preparation.matrix(table),
-            y,
-            folds,
+            self.dataset.y[learn],
+            self.folds.parts,
             nominal=preparation.nominal_codes,
             trials=trials,
             storage=storage,
             progress=progress,
         )
-        return replace(self, detector=best, tuning=replace(found, in_time=in_time))
+        return replace(self, detector=best, tuning=replace(found, in_time=self.folds.in_time))
 
     def run(self, name: str) -> Trained:
         """Fit, calibrate, measure and examine the detector."""
@@ -130,20 +106,21 @@ class TrainingJob:
         X, y = preparation.matrix(table[learn]), self.dataset.y[learn]
         nominal = preparation.nominal_codes
         with quiet_caps():
-            held_out = out_of_fold_scores(self.detector, X, y, nominal=nominal)
+            held, scores = held_out_scores(self.detector, X, y, self.folds, nominal=nominal)
             fitted = self.detector.fit(X, y if self.detector.needs_labels else None, nominal=nominal)
-        calibration = Calibration.fit(held_out, y)
+        fraud, later = y[held], learn[held]
+        calibration = Calibration.fit(scores, fraud)
         seconds = time.perf_counter() - started
-        unseen = calibration.probability(held_out)
-        threshold = best_f1_threshold(y, unseen)
-        held = preparation.matrix(table[judge])
-        scores = fitted.score(held)
-        kept = self._kept(y, unseen)
+        unseen = calibration.probability(scores)
+        threshold = best_f1_threshold(fraud, unseen)
+        kept = self._kept(later, fraud, unseen)
+        judged = preparation.matrix(table[judge])
+        scores = fitted.score(judged)
         found = examine(
             fitted,
             calibration,
             (X, y),
-            (held, self.dataset.y[judge]),
+            (judged, self.dataset.y[judge]),
             scores,
             amount=None if self.dataset.currency is None else self.dataset.amount[judge],
             nominal=nominal,
@@ -157,7 +134,7 @@ class TrainingJob:
             calibration=calibration,
             thresholds=kept.thresholds(self.cost, self.reviews_per_day),
             kept=kept,
-            held_out=average_precision(y, unseen),
+            held_out=average_precision(fraud, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
             test=test,
             test_with_known_cards=self._with_known_cards(
@@ -178,14 +155,13 @@ class TrainingJob:
             return Preparation.plain(self.detector.conditions, table)
         return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
 
-    def _kept(self, y: Bools, probability: Floats) -> HeldOut:
-        learn = self.rows.train
-        time = self.dataset.time[learn]
-        # a random split spreads a share of the payments over all days: reviews per day shrink with it
-        share = len(learn) / max(int(np.isin(self._days(), self._days()[learn]).sum()), 1)
+    def _kept(self, rows: Ints, y: Bools, probability: Floats) -> HeldOut:
+        time = self.dataset.time[rows]
+        # what is held out at random is a share of the payments of all its days: reviews per day shrink with it
+        share = len(rows) / max(int(np.isin(self._days(), self._days()[rows]).sum()), 1)
         days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
         # amounts in several currencies are not added: nothing that is chosen by them is chosen again
-        amount = np.zeros(len(learn)) if self.dataset.currency is None else self.dataset.amount[learn]
+        amount = np.zeros(len(rows)) if self.dataset.currency is None else self.dataset.amount[rows]
         return HeldOut.of(y, probability, amount, days=share * days)
 
     def _days(self) -> Times:

@@ -1,7 +1,6 @@
 """Tuning: search for better parameters of a detector on validation folds.
 
-Take the folds from the training part, in time (`within`) or at random (`stratified`): the test part stays
-unseen.
+Take the folds from the training part (`shroff.experiment.folds`): the test part stays unseen.
 """
 
 from __future__ import annotations
@@ -10,23 +9,20 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import optuna
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold
 
 from shroff.detect import Detector
 from shroff.detect.arrays import Array, Ints, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, draw_rows, quiet_caps, training_labels, training_matrix
-from shroff.detect.crossfit import folds_of
 from shroff.detect.space import Choice, Range
-from shroff.errors import ConfigurationError, DataError, ShroffError, UnsuitableSplit
-from shroff.evaluate import Split, TemporalSplit, average_precision, roc_auc
+from shroff.errors import ConfigurationError, DataError, ShroffError
+from shroff.evaluate import Split, average_precision, roc_auc
 from shroff.private import private_file
 
 FOLD_ROWS = 50_000
@@ -120,6 +116,7 @@ def tune(
 
     >>> from shroff.detect import LogisticRegression
     >>> from shroff.detect.checks import planted
+    >>> from shroff.experiment.folds import stratified
     >>> X, fraud, nominal = planted()
     >>> best, found = tune(LogisticRegression(), X, fraud, stratified(fraud, 3), nominal=nominal, trials=3)
     >>> found.trials, found.best >= found.before, best.get_params()["max_iter"]
@@ -138,66 +135,6 @@ def tune(
             study.optimize(search.judge, n_trials=1, catch=(ShroffError,))
         found = _summarise(study, search)
     return clone(detector).set_params(**found.parameters), found
-
-
-def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
-    """Validation folds inside the training days of a temporal split, with the same delay, earliest first.
-
-    Each fold is judged on one stretch of the later training days and learns from all training days before its delay.
-    At least the first half of the days is never judged.
-
-    Raises:
-        UnsuitableSplit: the training part is too short.
-
-    >>> from shroff.evaluate import parse_split
-    >>> [str(fold) for fold in within(parse_split("time:2024-01-01/60/7/22"), 3)]
-    ['time:2024-01-01/29/7/8', 'time:2024-01-01/37/7/8', 'time:2024-01-01/45/7/8']
-    """
-    stretch = (split.train_days - split.delay_days) // (2 * folds) if folds > 0 else 0
-    if stretch < 1:
-        raise UnsuitableSplit(
-            f"expected training days for {folds} validation folds and a delay of {split.delay_days} days, "
-            f"got {split.train_days}: tune on fewer folds, or on `stratified` ones."
-        )
-    learned = [split.train_days - split.delay_days - stretch * left for left in range(folds, 0, -1)]
-    return tuple(replace(split, train_days=days, test_days=stretch) for days in learned)
-
-
-def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
-    """The same split moved back in time: the latest fold is judged on the first training days of `split`.
-
-    The prequential validation of Le Borgne et al. (2022), chapter 5, latest fold first.
-
-    >>> from shroff.evaluate import parse_split
-    >>> [str(fold) for fold in earlier(parse_split("time:2018-07-25/7/7/7"), 2)]
-    ['time:2018-07-11/7/7/7', 'time:2018-07-04/7/7/7']
-    """
-    back = split.train_days + split.delay_days
-    return tuple(
-        replace(split, start=split.start - timedelta(days=back + number * split.test_days)) for number in range(folds)
-    )
-
-
-def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
-    """Random validation folds, stratified by label; every row is judged once.
-
-    At most as many folds as frauds or genuine rows.
-
-    Raises:
-        ConfigurationError: fewer than 2 folds.
-        DataError: fewer than 2 frauds or genuine rows.
-
-    >>> [fold.test.tolist() for fold in stratified(np.array([0, 0, 1, 1]), 2)]
-    [[1, 2], [0, 3]]
-    """
-    if folds < 2:
-        raise ConfigurationError(f"expected at least 2 folds, got {folds}")
-    fraud = training_labels(y, len(y))
-    folds = folds_of(fraud, folds)
-    if folds < 2:
-        raise DataError("expected at least 2 frauds and 2 genuine rows to tune on, got 1 of one: use more payments")
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty((len(fraud), 0)), fraud)
-    return tuple(Split(train=learn, test=judge) for learn, judge in dealt)
 
 
 @dataclass(frozen=True)
