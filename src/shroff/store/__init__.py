@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from shroff.lazy import loading
 
 if TYPE_CHECKING:
-    from shroff.store.datasets import TrainingData
     from shroff.store.feature_store import FeatureStore, open_store
     from shroff.store.features import feature_table, payment_table
     from shroff.store.group import Column, Group
     from shroff.store.names import split_name
     from shroff.store.statistics import ColumnStatistics
     from shroff.store.tables import GroupTable, Version
+    from shroff.store.training_data import TrainingData
     from shroff.store.training_set import Joined, Labels, Split, TrainingSet
 
 _HOME = {
@@ -34,7 +34,7 @@ _HOME = {
     "Labels": "training_set",
     "Split": "training_set",
     "TrainingSet": "training_set",
-    "TrainingData": "datasets",
+    "TrainingData": "training_data",
     "open_store": "feature_store",
     "payment_table": "features",
     "split_name": "names",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -18,118 +17,8 @@ from shroff.store.group import Group
 from shroff.store.groups import Groups, require_free, require_reserved
 from shroff.store.names import split_name
 from shroff.store.tables import GroupTable
-from shroff.store.training_set import PART, STATUS, TrainingSet
-
-
-class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """One group that a dataset was made of: `asked` is how the definition names it, `number` the write, `delta` the
-    Delta version that it made.
-    """
-
-    asked: str
-    group: str
-    version: int
-    number: int
-    delta: int
-    fingerprint: str
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a training dataset is; it holds no value of a row.
-
-    Attributes:
-        definition: how it was asked for.
-        group: its columns, key and times.
-        origin: of each joined column, the group it comes from.
-        rows: how many payments; `content` is the SHA-256 of their values.
-        lineage: the exact versions of the groups it was made of.
-        left_out: how many payments of the group are not in it, by reason.
-        parts: payments by part, and how many of them are fraud where there are labels.
-        folder: where its rows are, under the root.
-    """
-
-    definition: TrainingSet
-    group: Group
-    origin: dict[str, str]
-    rows: int
-    content: str
-    lineage: list[Lineage]
-    left_out: dict[str, int]
-    parts: dict[str, dict[str, int]]
-    folder: str
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """A version of a training dataset, as `FeatureStore.create` and `latest` give it."""
-
-    name: str
-    version: int
-    made: datetime
-    manifest: Manifest
-    table: GroupTable
-
-    def read(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pl.DataFrame:
-        """The payments in order of event time and key: key and times, and these columns or all.
-
-        Args:
-            part: those of one part.
-
-        Raises:
-            UnknownColumn: a column that the dataset has not.
-            NotFound: there is no such part.
-        """
-        first = [self.manifest.group.time, *self.manifest.group.key]
-        return self.table.place.collect(self.scan(columns, part=part)).sort(first)
-
-    def scan(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pl.LazyFrame:
-        """What `read` reads, in order of the key, when it is collected."""
-        if part is None:
-            return self.table.scan(columns)
-        if part not in self.manifest.parts:
-            raise NotFound(
-                f"training dataset {self.label}: expected a part of {', '.join(self.manifest.parts) or 'none'}."
-            )
-        chosen = None if columns is None else list(columns)
-        rows = self.table.scan(chosen if chosen is None else [*chosen, PART]).filter(pl.col(PART) == part)
-        return rows if chosen is None or PART in chosen else rows.drop(PART)
-
-    def status(self, column: str) -> pl.DataFrame:
-        """Of each payment whether it has a value of a joined column, in the order of `read`.
-
-        Returns:
-            The key, and `status`: `present`; `null`, where the row that stood has none; `not_yet_known`, where the
-            entity's rows came later; `never`, where it has none.
-
-        Raises:
-            NotFound: the column was not joined.
-        """
-        if column not in self.manifest.origin:
-            hint = did_you_mean(column, self.manifest.origin) or "."
-            raise NotFound(f"training dataset {self.label}: expected a column that was joined{hint}")
-        known = self.status_of(column)
-        rows = self.read([column, known])
-        null = (pl.col(known) == "present") & pl.col(column).is_null()
-        return rows.select(
-            *self.manifest.group.key, pl.when(null).then(pl.lit("null")).otherwise(known).alias("status")
-        )
-
-    def status_of(self, column: str) -> str:
-        """The column that says whether a row stood for a payment, of the group that a column comes from."""
-        mine = [name for name, origin in self.manifest.origin.items() if origin == self.manifest.origin[column]]
-        ends = [name for name in mine if name.endswith(self.manifest.origin[column] + STATUS)]
-        # with two prefixes a group is joined twice: the nearest prefix is its own
-        return max(ends, key=lambda name: len(_common(name, column)))
-
-    @property
-    def label(self) -> str:
-        """The dataset in words: `cards` version 1."""
-        return f"`{self.name}` version {self.version}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON."""
-        found = {"name": self.name, "version": self.version, "made": self.made.isoformat(timespec="milliseconds")}
-        return {**found, **msgspec.to_builtins(self.manifest)}
+from shroff.store.training_data import Lineage, Manifest, TrainingData
+from shroff.store.training_set import PART, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -256,11 +145,6 @@ def _parts(built: Built, wanted: TrainingSet) -> dict[str, dict[str, int]]:
         fraud = {} if wanted.labels is None else {"frauds": int(rows[wanted.labels.column].sum())}
         counts[name] = {"payments": len(rows), **fraud}
     return counts
-
-
-def _common(one: str, other: str) -> str:
-    length = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return one[:length]
 
 
 def pinned(datasets: Sequence[TrainingData], group: Group) -> Mapping[int, list[str]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import polars as pl
 
-from shroff.errors import MissingExtra, NotFound, StoreUnavailable
+from shroff.errors import ConfigurationError, MissingExtra, NotFound, StoreUnavailable
 from shroff.store.group import Column, Kind
 
 if TYPE_CHECKING:
@@ -231,6 +231,11 @@ class Place:
             raise Overtaken from None
         except FileNotFoundError:
             raise
+        except deltalake.exceptions.DeltaProtocolError:
+            raise ConfigurationError(
+                f"{self.uri}: expected a table as the store writes it, but another program gave the table a feature of "
+                "Delta that Polars or delta-rs cannot read; write its rows to a new version of the group."
+            ) from None
         except (OSError, deltalake.exceptions.DeltaError, pl.exceptions.ComputeError) as error:
             raise StoreUnavailable(
                 f"{self.uri}: expected a storage that answers, got {type(error).__name__}; whether a write is in is "

@@ -21,11 +21,12 @@ from shroff.errors import DataError, NotFound
 from shroff.store.build import build
 from shroff.store.catalog import Entry
 from shroff.store.content import TYPES
-from shroff.store.datasets import Datasets, Lineage, TrainingData
+from shroff.store.datasets import Datasets
 from shroff.store.delta import in_turn
 from shroff.store.groups import Groups
 from shroff.store.replay import replay
 from shroff.store.tables import CLOSED, GroupTable
+from shroff.store.training_data import Lineage, TrainingData
 from shroff.store.upkeep import pins
 
 Marks = dict[tuple[str, ...], pl.DataFrame]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from shroff.store.compare import Difference, difference
-from shroff.store.datasets import Datasets, TrainingData, Verified
+from shroff.store.datasets import Datasets, Verified
 from shroff.store.erase import Erasure, erasures, forget
 from shroff.store.group import Group
 from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
+from shroff.store.training_data import TrainingData
 from shroff.store.training_set import TrainingSet
 from shroff.store.upkeep import WEEK, delete_dataset, delete_group, pin, pins, vacuum
 

@@ -14,10 +14,13 @@ from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound, 
 from shroff.store.content import conform, digest
 from shroff.store.delta import DELTA, NUMBER, Place, in_turn, written_at
 from shroff.store.group import Group
+from shroff.store.readers import to_spark
 from shroff.store.statistics import ColumnStatistics, decode, encode, statistics
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+    from pyspark.sql import DataFrame as SparkFrame
+    from pyspark.sql import SparkSession
 
 AsOf = int | datetime | None
 """A version by its number, or the one that stood at a moment; None is the newest."""
@@ -178,6 +181,16 @@ class GroupTable:
             rows = rows.filter(pl.col(self.group.time) < end)
         # a column that was added later
         return rows.select(name for name in dict.fromkeys(chosen) if name in there)
+
+    def spark(self, session: SparkSession, *, as_of: AsOf = None) -> SparkFrame:
+        """A version as a Spark table, read without a further jar.
+
+        Raises:
+            ConfigurationError: another program gave the table deletion vectors or column mapping.
+            NotFound: no such version, or it was vacuumed.
+        """
+        then, version = self.at(as_of)
+        return to_spark(session, self.place, version.delta, then.group.columns)
 
     def versions(self) -> list[Version]:
         """All writes, newest first; empty when there are none."""

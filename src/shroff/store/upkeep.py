@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from shroff.errors import ConfigurationError
 from shroff.store.catalog import Entry, standing
-from shroff.store.datasets import Datasets, TrainingData, pinned
+from shroff.store.datasets import Datasets, pinned
 from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
+from shroff.store.training_data import TrainingData
 
 WEEK: Final = 168
 
