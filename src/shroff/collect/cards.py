@@ -23,21 +23,21 @@ import polars as pl
 
 from shroff.errors import ConfigurationError
 
-_LONGEST_PRINTED: Final = 200
-"""Characters of a card number however it is printed; what is longer is another thing."""
-_ENOUGH: Final = 20
-"""So many card numbers are no accident: one random number in ten passes Luhn, not most of twenty."""
-_CHANCE: Final = 0.1
-_SHORTEST: Final = 13
-_LONGEST: Final = 19
+_MAX_PRINTED_CHARACTERS: Final = 200
+"""The most characters of a printed card number; a longer text is something else."""
+_FEWEST_NUMBERS: Final = 20
+"""The fewest numbers that convict a column: one random number in ten passes Luhn, not most of twenty."""
+_LUHN_SHARE: Final = 0.1
+_MIN_DIGITS: Final = 13
+_MAX_DIGITS: Final = 19
 
 _PRINTED: Final = re.compile(r"[\W_]*[2-9](?:[\W_]*[0-9]){12,18}[\W_]*")
 _NUMBER_OR_PHONE: Final = re.compile(r"-?[0-9]*[.,][0-9]*|\+.*", re.DOTALL)
 _GROUP: Final = re.compile("[0-9]+")
 _ORDINARY: Final = frozenset(" -")
-"""What people print between the digits of a card number."""
+"""The usual separators between the digits of a card number."""
 _UNSEEN: Final = "\u115f\u1160\u2800\u3164\uffa0"
-"""Letters and signs that nobody sees: the fillers of Hangul, and Braille without a dot."""
+"""Invisible letters and signs: the fillers of Hangul, and Braille without a dot."""
 _MINUS: Final = "\u2212"
 _ISSUED: Final = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
@@ -56,7 +56,7 @@ _ISSUED: Final = re.compile(
 _RUNS: Final = tuple(
     re.compile(rf"(?<![0-9])(?=([2-9](?:[-\s./_\u00b7]{{0,3}}[0-9]){{{more}}})(?![0-9]))") for more in range(12, 19)
 )
-"""Digits in a text, of each length that card numbers have; where one begins another may too."""
+"""Runs of digits of each length of card numbers, which may overlap."""
 
 
 def is_card_number(text: str) -> bool:
@@ -67,7 +67,7 @@ def is_card_number(text: str) -> bool:
     >>> is_card_number("4111.1111.1111.1111"), is_card_number("٤١١١/111111111111"), is_card_number("+4111111111111")
     (True, True, False)
     """
-    if not _SHORTEST <= len(text) <= _LONGEST_PRINTED:
+    if not _MIN_DIGITS <= len(text) <= _MAX_PRINTED_CHARACTERS:
         return False
     if not text.isascii():
         text = _in_ascii(text)
@@ -78,7 +78,7 @@ def is_card_number(text: str) -> bool:
 
 
 def _in_ascii(text: str) -> str:
-    """A text with the digits of every script as ours, and with ordinary blanks and hyphens.
+    """A text with ASCII digits for those of every script, and ordinary blanks and hyphens.
 
     >>> _in_ascii("４\u00a0١–１é")
     '4 1-1é'
@@ -98,7 +98,7 @@ def _ascii_of(character: str) -> str:
 
 
 def _is_other(text: str) -> bool:
-    """Whether a text in ASCII with the digits of a card number is another thing."""
+    """Whether an ASCII text with the digits of a card number is something else."""
     text = text.strip()
     kinds = {*text} - {*"0123456789"}
     if kinds <= _ORDINARY:
@@ -108,18 +108,18 @@ def _is_other(text: str) -> bool:
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether a card number stands in a text, with others words or numbers before and behind it.
+    """Whether a text contains a card number among other words or numbers.
 
     >>> holds_card_number("see 22 4111 1111-1111 1111, twice"), holds_card_number("of 2024-01-01 12:00, 16 times")
     (True, False)
     """
     if not text.isascii():
         text = _in_ascii(text)
-    return len(text) >= _SHORTEST and any(is_card_number(found[1]) for run in _RUNS for found in run.finditer(text))
+    return len(text) >= _MIN_DIGITS and any(is_card_number(found[1]) for run in _RUNS for found in run.finditer(text))
 
 
 def require_no_card_number(text: str, what: str) -> None:
-    """Raise `ConfigurationError` where a text that is kept, and that anybody may read, holds a card number."""
+    """Raise `ConfigurationError` if a stored text that is not personal contains a card number."""
     if holds_card_number(text):
         raise ConfigurationError(f"expected {what} without a card number, got one: leave it out.")
 
@@ -142,28 +142,28 @@ def _by_chance(column: pl.Series) -> bool:
     distinct = _candidates(column).unique()
     issued = distinct.filter(distinct.str.contains(f"^(?:{_ISSUED.pattern})$"))
     number = len(issued)
-    most = _CHANCE * number + 3 * sqrt(_CHANCE * (1 - _CHANCE) * number)
-    return number >= _ENOUGH and int(_passes_luhn(issued).sum()) <= most
+    most = _LUHN_SHARE * number + 3 * sqrt(_LUHN_SHARE * (1 - _LUHN_SHARE) * number)
+    return number >= _FEWEST_NUMBERS and int(_passes_luhn(issued).sum()) <= most
 
 
 def _candidates(column: pl.Series) -> pl.Series:
-    """The digits of values that have as many as a card number, and are not seen to be another thing."""
-    long = column.filter(column.str.len_bytes() >= _SHORTEST)
+    """The digits of values with as many digits as a card number that are not obviously something else."""
+    long = column.filter(column.str.len_bytes() >= _MIN_DIGITS)
     texts = long.filter(~long.str.contains("[A-Za-z]"))
     digits = texts.str.replace_all(r"[ -]", "")
     plain = digits.str.contains(r"^[0-9]{13,19}$")
-    # judged one by one is only what may be one by its number of digits
+    # only values with a fitting number of digits are judged one by one
     odd = texts.filter(~plain & texts.str.contains(r"[^\x00-\x7f]|^[^0-9]*(?:[0-9][^0-9]*){13,19}$"))
     found = [one for one in map(_digits, odd.to_list()) if one is not None]
     return digits.filter(plain).append(pl.Series(found, dtype=pl.String))
 
 
 def _digits(text: str) -> str | None:
-    """The digits of a text that is printed as a card number may be; None of any other."""
+    """The digits of a text printed like a card number; None for any other text."""
     text = _in_ascii(text)
     digits = "".join(_GROUP.findall(text))
     letters = any(map(str.isalpha, text))
-    printed = len(text) <= _LONGEST_PRINTED and _SHORTEST <= len(digits) <= _LONGEST and not letters
+    printed = len(text) <= _MAX_PRINTED_CHARACTERS and _MIN_DIGITS <= len(digits) <= _MAX_DIGITS and not letters
     return digits if printed and not _is_other(text) else None
 
 
@@ -180,10 +180,10 @@ def looks_like_card_numbers(column: pl.Series) -> bool:
     """
     candidates = _candidates(column)
     most = len(candidates) * 2 > len(column) - column.null_count()
-    if not most and len(candidates) < _ENOUGH:
+    if not most and len(candidates) < _FEWEST_NUMBERS:
         return False
     distinct = candidates.unique()
-    if not most and len(distinct) < _ENOUGH:
+    if not most and len(distinct) < _FEWEST_NUMBERS:
         return False
     return int(_passes_luhn(distinct).sum()) * 2 > len(distinct)
 

@@ -29,12 +29,11 @@ _NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class RowCounts:
-    """What cleaning found in a table of so many `rows`.
+    """The counts of a cleaned table of `rows` rows.
 
-    `dropped`: how many rows were dropped for which reason; `first`: the first of them (1 = first data row), where it is
-    known.
-    `alike`: words that read like a missing value, taken for values.
-    `twice`: by column, local times of an hour that comes twice (`Schema.timezone`).
+    `dropped`: dropped rows by reason; `first`: the first such row (1 = first data row), if it is known.
+    `alike`: words that look like a missing value and were kept as values.
+    `twice`: by column, ambiguous local times, of the hour that comes twice (`Schema.timezone`).
     """
 
     rows: int
@@ -44,17 +43,17 @@ class RowCounts:
     twice: dict[str, Twice] = field(default_factory=dict)
 
     def notices(self, schema: Schema) -> list[str]:
-        """What may not be as it was meant, in sentences."""
+        """What the user should check, in sentences."""
         words = notices(self.alike, self.rows, schema.nulls)
         return [*words, *(twice.notice(name, schema.timezone) for name, twice in self.twice.items())]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaned(RowCounts):
-    """A clean table and what it took to get there.
+    """A clean table and the counts of its cleaning.
 
     `frame`: one row per payment in order of arrival, columns and types by `Schema.scales`.
-    `currencies`: how many payments that were kept are in which currency, where the schema names its column.
+    `currencies`: kept payments by currency, if the schema names its column.
     """
 
     frame: pl.DataFrame
@@ -88,11 +87,11 @@ def clean(
 
     Args:
         raw: columns as the source has them (CSV: all text); columns that the schema does not name are left out.
-        key: key of the HMAC over personal columns.
-        max_bad: largest share of unusable rows that is still accepted, 0 to 1.
-        source: what to call the table in errors, such as its path.
-        second: by column, which local times are of the second pass of an hour that comes twice, where the table is part
-            of a larger one; by default told apart by the order of rows, where that is in order of time.
+        key: of the HMAC over personal columns.
+        max_bad: the largest accepted share of unusable rows, 0 to 1.
+        source: the name of the table in errors, such as its path.
+        second: by column, which ambiguous local times are of the second pass, if the table is a slice of a larger
+            one; by default the order of rows decides, if it is the order of time.
 
     Raises:
         BadFile: a column is missing or of another type, names times without a zone, or holds card numbers in the open.
@@ -160,7 +159,7 @@ def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
         hint = did_you_mean(name, raw.columns)
         if not hint and known:
             hint = f"; of the schema's columns it has {', '.join(f'`{column}`' for column in known)}."
-        # a file without a header has values where names should be: name none of them
+        # a file without a header has values in place of names: the error names none of them
         hint = hint or ", nor any other of the schema's: is its first line a header?"
         raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
 
@@ -235,7 +234,7 @@ def _drop(
     sentences: list[str] = []
     counted = pl.Series([False]).new_from_index(0, len(frame))
     for problem in problems:
-        # a row counts once, for its first reason
+        # a row is counted once, for its first reason
         for reason, got, count, row in _found(problem, problem.where & ~counted, raw, schema):
             dropped[reason], first[reason] = count, row
             sentences.append(f"{count:,} × {problem.reason}, got {got} (first in row {row:,})")

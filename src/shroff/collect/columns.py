@@ -1,4 +1,4 @@
-"""One column of a raw table, read by its scale: the rules of `values`, a whole column at a time."""
+"""One column of a raw table, read by its scale: the rules of `values`, applied to a whole column."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ _FLAGS: Final = {
 }
 _EXACT: Final = 2.0**53
 _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
-"""What a key of a feature may be."""
+"""The scales that a feature's key may have."""
 
 
 @dataclass(frozen=True)
 class TypedColumn:
-    """A column in its clean type, where it has no value, and where it has one that could not be read.
+    """A column in its clean type, with masks of its missing and of its unreadable values.
 
-    The last two are Boolean without nulls, or None for nowhere.
+    The masks are Boolean without nulls; None: nowhere.
     """
 
     values: pl.Series
     missing: pl.Series | None
     wrong: pl.Series | None = None
     alike: Alike = field(default_factory=dict)
-    """Words that read like nothing and are taken for values."""
+    """Words that look like a missing value and were kept as values."""
     twice: Twice = field(default_factory=Twice)
-    """Local times of an hour that comes twice."""
+    """Ambiguous local times."""
 
 
 def read_column(
@@ -76,8 +76,7 @@ def read_column(
     """A column typed by its scale.
 
     Args:
-        second: of local times, where they are of the second pass of an hour that comes twice; by default told apart by
-            the order of rows.
+        second: which ambiguous local times are of the second pass; by default the order of rows decides.
 
     Raises:
         BadFile: the column as a whole has another type, names times without a zone, or holds card numbers in the open.
@@ -90,7 +89,7 @@ def read_column(
     texts = _without(texts_of(raw), schema.nulls, blanks=scale not in ("currency", "label"))
     missing = texts.is_null()
     if raw.dtype.is_float():
-        # a number that is not finite is no name either, but somebody sent it
+        # an infinite number is no name, yet it was sent: it is unreadable, not missing
         missing = missing & ~raw.is_infinite().fill_null(value=False)
     if scale not in ("personal", "label") and looks_like_card_numbers(texts):
         raise BadFile(
@@ -204,7 +203,7 @@ def _written(column: pl.Series) -> pl.Series:
 
 
 def _without(texts: pl.Series, nulls: Sequence[str], *, blanks: bool) -> pl.Series:
-    """Texts without the words for nothing; `blanks`: those around a text are part of it."""
+    """Texts without the null words; `blanks`: blanks around a text belong to it."""
     words = texts if blanks else texts.str.strip_chars(BLANK)
     none = words.is_in(list(nulls)).fill_null(value=False)
     return texts.set(none, None) if none.any() else texts

@@ -23,11 +23,11 @@ from shroff.collect import money
 from shroff.collect.rates import Rate, Rates
 
 _PAST: Final = 2**52
-"""Microseconds since the epoch that no payment's time reaches."""
+"""Microseconds since the epoch, after the time of any payment."""
 
 
 class _Valid(NamedTuple):
-    """A rate made ready: minor units of the currency times `times`, over `over`, are minor units of the base."""
+    """A rate as a fraction: minor units of the currency × `times` ÷ `over` are minor units of the base."""
 
     start: int
     end: int
@@ -36,7 +36,7 @@ class _Valid(NamedTuple):
 
 
 class Converter:
-    """Amounts in the base currency, of one payment and of whole columns: the same values."""
+    """Converts amounts to the base currency, one payment or a whole column, to the same values."""
 
     def __init__(self, rates: Rates) -> None:
         self.rates = rates

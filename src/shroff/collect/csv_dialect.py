@@ -1,7 +1,7 @@
-"""Which dialect of CSV a text is in: the one that fits all of it, or, where two do and differ, none.
+"""The dialect of a CSV text: the only one that fits all of it; if two fit and differ, an error.
 
-Polars reads the tables, always as RFC 4180; this module is asked before. It counts the rows without a parser, names the
-first bad one (a parser's own message may quote it), and writes anew what another dialect means.
+Polars reads the tables, always as RFC 4180; this module runs before it. It counts the rows without a parser, names the
+first bad one (a parser's own message may quote it), and rewrites text of another dialect.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Bytes = NDArray[np.uint8]
 
 _MARK: Final = b"\xef\xbb\xbf"
 _BACKSLASH: Final = b"\\"
-_FEW: Final = 1 << 16
-"""Bytes that are walked over before a compiled loop would be loaded."""
+_PLAIN_LOOP_BYTES: Final = 1 << 16
+"""Up to so many bytes, a plain loop ends sooner than a compiled one loads."""
 _NAMED: Final[dict[Dialect, str]] = {"rfc4180": "RFC 4180", "spark": "Spark's export", "mysql": "MySQL's export"}
 _DECLARE: Final = "declare how it was written, rfc4180, spark or mysql, with Schema(csv_dialect=…)"
 
 
 @dataclass(frozen=True)
 class Text:
-    """What a CSV text means: its dialect, how many rows follow its header, and, if it is another, its RFC 4180."""
+    """A CSV text understood: its dialect, its rows after the header, and its RFC 4180 if it is another dialect."""
 
     dialect: Dialect
     rows: int
@@ -49,7 +49,7 @@ def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bo
         ValueError: with the first row (1 = first data row) at which no dialect can go on, or two differ.
     """
     data = _marked_off(raw)
-    plainly = plainly or len(data) < _FEW
+    plainly = plainly or len(data) < _PLAIN_LOOP_BYTES
     found = {one: _walked(data, one, plainly=plainly) for one in ((dialect,) if dialect else ("rfc4180",))}
     if dialect is None and raw.find(_BACKSLASH) >= 0:
         found |= {one: _walked(data, one, plainly=plainly) for one in ("spark", "mysql")}
@@ -75,7 +75,7 @@ def records(body: bytes) -> list[list[str]]:
     Raises:
         ValueError: no CSV in UTF-8, or none with one meaning.
     """
-    # where there are neither, all dialects agree
+    # without quotes and backslashes all dialects agree
     quiet = b'"' not in body and _BACKSLASH not in body
     text = body if quiet else understand(body, plainly=True).rewritten or body
     try:
@@ -88,18 +88,18 @@ def records(body: bytes) -> list[list[str]]:
 
 
 def undecodable(raw: bytes | mmap) -> str:
-    """What is wrong with a text that was understood and yet could not be read: bytes that are no UTF-8, by row."""
+    """The error for a text that was understood but not read: the row whose bytes are not UTF-8."""
     data = _marked_off(raw)
     try:
         data.tobytes().decode()
     except UnicodeDecodeError as error:
-        row = max(_walked(data[: error.start], "rfc4180", plainly=error.start < _FEW).rows, 1)
+        row = max(_walked(data[: error.start], "rfc4180", plainly=error.start < _PLAIN_LOOP_BYTES).rows, 1)
         return f"row {row:,}: expected text in UTF-8, got other bytes"
     return "expected comma-separated text with quotes that are closed, got something else"
 
 
 def _fitness(walked: Walked) -> int:
-    """How well a dialect fits: 0 not at all, 1 with short rows, 2 with characters out of place, 3 without fault."""
+    """How well a dialect fits: 0 not at all, 1 with short rows, 2 with misplaced characters, 3 without fault."""
     if walked.fault >= 0 or (walked.short >= 0 and walked.stray >= 0):
         return 0
     return 1 if walked.short >= 0 else 2 if walked.stray >= 0 else 3

@@ -16,8 +16,8 @@ from typing import IO, Final, cast
 from shroff.errors import BadFile
 
 _GZIP: Final = b"\x1f\x8b"
-_LONGEST_LINE: Final = 1 << 26
-_LONGEST_NAME: Final = 200
+_MAX_LINE_BYTES: Final = 1 << 26
+_MAX_NAME_CHARACTERS: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -45,7 +45,7 @@ def check_header(file: Path) -> None:
         for separator, plural in _SEPARATORS.items():
             if separator in names[0]:
                 raise BadFile(f"{file}: expected commas between columns, got {plural} in the header.")
-    if any(len(name) > _LONGEST_NAME or _CONTROL.search(name) for name in names):
+    if any(len(name) > _MAX_NAME_CHARACTERS or _CONTROL.search(name) for name in names):
         raise BadFile(f"{file}: expected a header line of column names, got something else in the first line.")
     for name, count in Counter(names).items():
         if name and count > 1:
@@ -53,7 +53,7 @@ def check_header(file: Path) -> None:
 
 
 def content(file: Path) -> bytes | mmap.mmap:
-    """The bytes of a file, unpacked where they are packed.
+    """The bytes of a file, unzipped if it is gzipped.
 
     Raises:
         BadFile: a gzip file that is damaged or cut off.
@@ -79,6 +79,6 @@ def _open(file: Path) -> IO[bytes]:
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
-    lines = iter(lambda: stream.readline(_LONGEST_LINE), b"")
+    lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
     yield from (first.decode("utf-8-sig") for first in islice(lines, 1))
     yield from map(bytes.decode, lines)

@@ -1,7 +1,7 @@
 """CSV byte by byte: counts the rows of a file without a parser, and rewrites other dialects as RFC 4180.
 
-Each dialect is a table: what comes next by where the walk is and which byte it meets. `walk` and `rewrite` are plain
-loops over it; files go through them compiled, a request's few bytes as they are.
+Each dialect is a state table: the next step by the current state and byte. `walk` and `rewrite` are plain loops over
+it; for files they are compiled, for the few bytes of a request they run as they are.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _WRITE, _WHY = 16, 20
 _TEXTS: Final = (b"", b'"', b'""', b'"""', b"\\", b'"\\', b'\\"', b'"\\"', b'"\\N', b'"\\N""')
 TEXTS: Final = b"".join(text.ljust(5) for text in _TEXTS)
 LENGTHS: Final = bytes(map(len, _TEXTS))
-_FEWEST: Final = 4
-"""Columns of a table whose rows are told from lines of a text by their commas."""
+_FEWEST_COLUMNS: Final = 4
+"""The fewest columns at which commas tell a row from a line of text."""
 
 
 class Walked(NamedTuple):
@@ -72,7 +72,7 @@ def walk(data: Bytes, classes: Bytes, steps: Steps, found: MutableSequence[int] 
         state = step & 15
         if step & _TEXT:
             filled = True
-            # nothing happens within most texts
+            # most bytes are inside a text and change nothing
             while at < size and classes[data[at]] == _OTHER:
                 at += 1
         if not step & _EVENTS:
@@ -102,7 +102,7 @@ def walk(data: Bytes, classes: Bytes, steps: Steps, found: MutableSequence[int] 
                     break
                 if fields < width and short < 0:
                     short, short_values = row, fields
-                if row and broken and alike and width >= _FEWEST and folded < 0:
+                if row and broken and alike and width >= _FEWEST_COLUMNS and folded < 0:
                     folded = row
                 row += 1
             fields, filled, broken, alike = 1, False, False, True
@@ -111,7 +111,7 @@ def walk(data: Bytes, classes: Bytes, steps: Steps, found: MutableSequence[int] 
 
 
 def rewrite(data: Bytes, classes: Bytes, steps: Steps, texts: Bytes, lengths: Bytes, out: Any) -> int:
-    """Write CSV without faults as RFC 4180, at most three bytes for one and two at the end; how many were written."""
+    """Write faultless CSV as RFC 4180; returns the bytes written: at most three for each byte, and two more."""
     state, to, size = _START, 0, len(data)
     for at in range(size + 1):
         step = steps[state * 8 + (classes[data[at]] if at < size else _END)]
@@ -139,7 +139,7 @@ def steps_of(dialect: Dialect) -> tuple[int, ...]:
         table.update(dict.fromkeys(((place, one) for place in places for one in classes), _STOP | fault << _WHY))
 
     text, ends = (_OTHER, _SLASH, _N), (_FEED, _END)
-    # a text without quotes is written with them: what is in it may need them
+    # an unquoted text is written with quotes: its characters may need them
     for places, before in (((_START, _CARRIAGE, _NULL), b""), ((_OPEN, _BEHIND), b'"')):
         on(places, [_COMMA], _START, _FIELD, _KEEP, write=before)
         on(places, ends, _START, _ROW, _KEEP, write=before)
@@ -183,5 +183,5 @@ def steps_of(dialect: Dialect) -> tuple[int, ...]:
 
 
 def _flat(table: dict[tuple[int, int], int]) -> tuple[int, ...]:
-    # places that a dialect does not know are never reached
+    # states that a dialect lacks are never reached
     return tuple(table.get((place, one), 0) for place in range(_NULL + 1) for one in range(8))

@@ -1,4 +1,4 @@
-"""In which currencies a clean table's payments are: what is added or compared must be in one."""
+"""The currencies of a clean table: amounts that are added or compared must be in one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shroff.errors import MixedCurrencies
 
 
 def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
-    """How many payments of a clean table are in which currency, most first; empty where no column says so."""
+    """The payments of a clean table by currency, most first; empty if the schema names no column."""
     if schema.currency is None:
         return {}
     counts: Counter[str] = Counter()
@@ -23,7 +23,7 @@ def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
 
 
 def told(currencies: Mapping[str, int], base: str | None) -> str | None:
-    """What became of payments by currency, in a sentence; None where all are in one and nothing was converted.
+    """A sentence on conversion by currency; None if all payments are in one and nothing was converted.
 
     >>> told({"EUR": 3_000, "JPY": 1_200, "USD": 1}, "EUR")
     '1,201 of 4,201 payments converted to EUR: 1,200 in JPY, 1 in USD.'
@@ -40,13 +40,13 @@ def told(currencies: Mapping[str, int], base: str | None) -> str | None:
 
 
 def in_major(schema: Schema, read: Collection[str]) -> list[pl.Expr]:
-    """The amounts of a clean table in major units, as people write them: those of the columns that are read."""
+    """The amounts of the given columns of a clean table, in major units."""
     columns = [(schema.amount, schema.amounts_in), (schema.original, (schema.currency, schema.default_currency))]
     return [money.major(name, *unit).alias(name) for name, unit in columns if name is not None and name in read]
 
 
 def one_currency(codes: Iterable[str], schema: Schema) -> str | None:
-    """The one currency of these codes, the schema's where there are none; None for several.
+    """The currency of these codes; the schema's if there are none, None if there are several.
 
     >>> schema = Schema(id="id", time="t", amount="amount", currency="currency")
     >>> one_currency(["USD", "840"], schema), one_currency(["EUR", "JPY"], schema)
@@ -57,11 +57,11 @@ def one_currency(codes: Iterable[str], schema: Schema) -> str | None:
 
 
 def require_one_currency(codes: Callable[[], Iterable[str]], schema: Schema, reader: str | None) -> None:
-    """Raise `MixedCurrencies` when something reads the amounts of payments that are in several currencies.
+    """Raise `MixedCurrencies` if payments in several currencies have their amounts read.
 
     Args:
-        codes: gives the table's different currency codes; asked only where amounts are read as they were paid.
-        reader: what reads amounts, in words; None where nothing does.
+        codes: gives the table's distinct currency codes; called only if unconverted amounts are read.
+        reader: what reads amounts, in words; None if nothing does.
     """
     column, _ = schema.amounts_in
     if reader is None or column is None:
@@ -75,10 +75,10 @@ def require_one_currency(codes: Callable[[], Iterable[str]], schema: Schema, rea
 
 
 def require_only(currency: str | None, codes: Iterable[str], schema: Schema, source: str) -> None:
-    """Raise `MixedCurrencies` when amounts as they were paid are in others than the one that a model knows.
+    """Raise `MixedCurrencies` if unconverted amounts are in another currency than the model's.
 
     Args:
-        currency: the one; None where the model reads no amounts.
+        currency: the model's; None if it reads no amounts.
     """
     column, _ = schema.amounts_in
     if currency is not None and column is not None and {money.ALPHABETIC[code] for code in codes} - {currency}:
@@ -89,5 +89,5 @@ def require_only(currency: str | None, codes: Iterable[str], schema: Schema, sou
 
 
 def codes_of(frame: pl.DataFrame, schema: Schema) -> pl.Series:
-    """The different currency codes of a clean table."""
+    """The distinct currency codes of a clean table."""
     return frame[str(schema.currency)].drop_nulls().unique()

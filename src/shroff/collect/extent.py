@@ -1,4 +1,4 @@
-"""What a table of payments holds, in short: enough to tell whether it is the one that somebody else means."""
+"""The extent of a table of payments: enough to recognise the table later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shroff.collect.times import format_time
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payments there are: `rows` of them, the `newest` from then (ISO 8601; None without payments).
+    """The number of payments (`rows`) and the time of the `newest` (ISO 8601; None without payments).
 
     `digest` is a SHA-256 over the columns' names and every row, whatever their order.
     """

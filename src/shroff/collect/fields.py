@@ -1,4 +1,4 @@
-"""Texts that come beside payments and are kept for people to read: ids alone, notes, sources."""
+"""Texts stored beside payments for people to read: ids, notes, sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shroff.errors import BadPayment
 
 
 def require_fit_note(note: str | None) -> None:
-    """Raise `BadPayment` where a note, which people read, holds a card number or shows otherwise than it is."""
+    """Raise `BadPayment` if a note holds a card number or characters that hide or reorder text."""
     if note is None:
         return
     if holds_card_number(note):
@@ -17,13 +17,13 @@ def require_fit_note(note: str | None) -> None:
 
 
 def require_readable_field(text: str, field: str) -> None:
-    """Raise `BadPayment` where a text that is kept and shown would show otherwise than it is."""
+    """Raise `BadPayment` if a stored text has characters that hide or reorder text."""
     if found := unseen(text):
         raise BadPayment(f"Expected text of printable characters, got {found} - at `$.{field}`")
 
 
 def card_number(field: str) -> BadPayment:
-    """What is wrong with a field that holds a card number which anybody could read."""
+    """The error for a field with a card number in the open."""
     return BadPayment(
         f"Expected no card number that anybody can read, got one - at `$.{field}`: send another id, or declare the "
         "column in Schema(personal=[…]), so that only a keyed hash of it is kept."
@@ -31,7 +31,7 @@ def card_number(field: str) -> BadPayment:
 
 
 def require_note(note: str | None) -> None:
-    """Raise `ConfigurationError` where a note that is to be kept holds a card number or shows otherwise than it is."""
+    """Raise `ConfigurationError` if a note holds a card number or characters that hide or reorder text."""
     if note is not None:
         require_no_card_number(note, "a note")
         require_readable(note, "a note")

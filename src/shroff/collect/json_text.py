@@ -1,7 +1,7 @@
-"""JSON texts as senders write them, where strict JSON is silent or too strict.
+"""JSON texts of senders, where the standard leaves a choice or is too strict.
 
-RFC 8259 lets a reader choose what a key that comes twice means, whether to skip a byte order mark, and what it takes
-beside JSON. Shroff refuses a key that comes twice, skips one mark, and takes `NaN` only where a protocol says so.
+RFC 8259 lets a reader choose what a duplicate key means, whether to skip a byte order mark, and what it accepts beside
+JSON. Shroff refuses duplicate keys, skips one mark, and accepts `NaN` only if a protocol says so.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ BOM: Final = b"\xef\xbb\xbf"
 """The byte order mark that Windows programs write in front of UTF-8."""
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises of a text."""
+"""What a decoder raises for an unreadable text."""
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
-"""What a key looks like that is no value in the wrong place, so that an error may name it."""
+"""The form of a key that an error may name, because it is no misplaced value."""
 
 VALUES: Final = 65_536
-"""Most values in one JSON text."""
-_NESTED: Final = VALUES // 2
-_QUOTES: Final = 4 * VALUES
-"""A key and a text have two each."""
-_FEW: Final = 16_384
-"""Bytes that cannot hold enough of anything to matter."""
-_MOST: Final = f"expected at most {VALUES:,} values and {_NESTED:,} objects and arrays in one text, got more."
+"""The most values in one JSON text."""
+_MAX_NESTED: Final = VALUES // 2
+_MAX_QUOTES: Final = 4 * VALUES
+"""The most quotes: a key and a text have two each."""
+_HARMLESS_BYTES: Final = 16_384
+"""Up to so many bytes, a text cannot hold too many values."""
+_MOST: Final = f"expected at most {VALUES:,} values and {_MAX_NESTED:,} objects and arrays in one text, got more."
 
 # a text that is never closed ends where the document does, so that nothing is read twice
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN|-?Infinity', re.DOTALL)
 
 
 def require_few_values(body: bytes) -> None:
-    """Make sure that a JSON text is made into few objects: a megabyte of `{}` is fifty of dictionaries.
+    """Refuse a JSON text of too many objects: a megabyte of `{}` is fifty megabytes of dictionaries.
 
     What is counted are the characters that begin and end things, also where they are in a text.
 
@@ -51,14 +51,14 @@ def require_few_values(body: bytes) -> None:
     Raises:
         BadPayment: it has too many.
     """
-    if len(body) > _FEW and (
-        body.count(b",") > VALUES or body.count(b"{") + body.count(b"[") > _NESTED or body.count(b'"') > _QUOTES
+    if len(body) > _HARMLESS_BYTES and (
+        body.count(b",") > VALUES or body.count(b"{") + body.count(b"[") > _MAX_NESTED or body.count(b'"') > _MAX_QUOTES
     ):
         raise BadPayment(_MOST)
 
 
 def lenient(decode: Callable[[bytes], T], body: bytes, *, nan_is_null: bool = False) -> T:
-    """What a strict decoder makes of a text, or of the text without its byte order mark and its bare `NaN`.
+    """A text decoded strictly, or without its byte order mark and bare `NaN`.
 
     >>> lenient(msgspec.json.decode, b'{"amount": NaN, "name": "NaN"}', nan_is_null=True)
     {'amount': None, 'name': 'NaN'}
@@ -80,7 +80,7 @@ def lenient(decode: Callable[[bytes], T], body: bytes, *, nan_is_null: bool = Fa
 
 
 def unreadable(error: Exception, body: bytes) -> str | None:
-    """What is wrong with a text that is no JSON; None where it is JSON of another type.
+    """The error for a text that is no JSON; None if it is JSON of another type.
 
     >>> unreadable(msgspec.DecodeError("JSON is malformed: invalid character (byte 6)"), b'{"a": NaN}')
     'NaN is not JSON: send null where there is no value.'
@@ -102,7 +102,7 @@ def unreadable(error: Exception, body: bytes) -> str | None:
 
 
 def require_keys_once(body: bytes) -> None:
-    """Make sure that no object of a JSON text has a key twice: of two readers one would take the first, one the last.
+    """Refuse duplicate keys in any object of a JSON text: one reader takes the first, another the last.
 
     >>> require_keys_once(b'{"amount": 9000, "amo\\\\u0075nt": 1}')
     Traceback (most recent call last):
@@ -116,7 +116,7 @@ def require_keys_once(body: bytes) -> None:
     try:
         _scan(body.decode("utf-8-sig"))
     except (UnicodeDecodeError, RecursionError) as error:
-        # this reader may stand deeper than the one before it, which took the text
+        # this decoder runs deeper in the stack than the one that accepted the text
         raise BadPayment(str(unreadable(error, body))) from None
 
 

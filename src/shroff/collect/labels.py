@@ -1,11 +1,10 @@
-"""Labels as a history: who said what of a payment, and when, and which of it stands.
+"""Labels as a history by source and arrival, and the rule for which label stands.
 
-A clean table has one label per payment. Where minds change, a second table holds what was said, one row each: the
-payment's id, the label, when it arrived and, in a column `source`, who says so. `with_labels` puts it into the column
-`HISTORY` of the clean table, which every engine reads: a payment sees of others what stood when it arrived.
+A clean table has one label per payment. If labels change, a second table has one row per label: the payment's id, the
+label, its arrival and, in a column `source`, its source. `with_labels` puts them into the column `HISTORY` of the
+clean table, which every engine reads: a payment sees of others the label that stood when it arrived.
 
-Of several labels the one of the source that `Schema(label_sources=…)` ranks first stands, and of one source, or without
-ranks, the latest.
+The label of the source ranked first by `Schema(label_sources=…)` stands; of one source, or without ranks, the latest.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from shroff.collect.schema import Schema
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 HISTORY: Final = "shroff labels"
-"""The column that holds what was said of each payment, in order of arrival; null or empty where nothing was."""
+"""The column with each payment's labels in order of arrival; null or empty without labels."""
 SOURCE: Final = "source"
-"""The column of a table of labels that says who says so."""
+"""The column of a table of labels with their source."""
 
 _ROW: Final = "\0row"
 _SAID: Final = {"at": pl.Int64(), "fraud": pl.Boolean(), "rank": pl.Int64()}
 
 
 def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels") -> pl.DataFrame:
-    """A clean table of labels: the payment's id, the label, its arrival, and who says so.
+    """A clean table of labels: the payment's id, the label, its arrival and its source.
 
     Raises:
         BadFile: a column is missing, or a value in it cannot be read.
@@ -51,12 +50,12 @@ def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels"
 
 
 def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """A clean table with these histories of labels; payments of which they say nothing keep the label they have.
+    """A clean table with these histories of labels; payments without one keep their label.
 
-    The label and its arrival become those that stand in the end. Labels of payments that it has not are left out.
+    The label and its arrival become those that stand at the end. Labels of unknown payments are left out.
 
     Args:
-        labels: as `read_labels` leaves it, in any order; of those that arrived together a later row counts as later.
+        labels: from `read_labels`, in any order; of labels that arrived together the later row is the later label.
 
     Raises:
         ConfigurationError: the schema names no label, or no arrival of it.
@@ -87,7 +86,7 @@ def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl
     whole = frame.drop(HISTORY, strict=False).join(histories, on=schema.id, how="left", maintain_order="left")
     last = standing(whole, schema).group_by(_ROW, maintain_order=True).last()
     ends = whole.select(pl.int_range(pl.len()).alias(_ROW)).join(last, on=_ROW, how="left", maintain_order="left")
-    # of whom nobody spoke keeps what it has, also a label that nobody knows the arrival of
+    # a payment without a history keeps its label, even one without an arrival
     spoken = ends["fraud"].is_not_null()
     at = ends["at"].cast(pl.Datetime("us", "UTC"))
     return whole.with_columns(
@@ -105,7 +104,7 @@ def with_one_label(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 
 
 def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """What was said of the payments of a table, in order of arrival: row, `at` (µs), `fraud`, `rank`.
+    """The labels of a table's payments in order of arrival: row, `at` (µs), `fraud`, `rank`.
 
     Nothing arrives before its payment.
     """
@@ -116,7 +115,7 @@ def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 
 
 def standing(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """The changes of what stands, by row and in order of arrival: row, from when (µs), and whether it is fraud."""
+    """The changes of the label that stands, by row and arrival: row, since (µs), and whether it is fraud."""
     said = said_of(frame, schema)
     stands = said.filter(pl.col("rank") <= pl.col("rank").cum_min().over(_ROW))
     changed = pl.col("fraud").ne_missing(pl.col("fraud").shift().over(_ROW))
@@ -124,13 +123,13 @@ def standing(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 
 
 def known_by(frame: pl.DataFrame, now: int) -> pl.DataFrame:
-    """A table without what was said after a moment (µs)."""
+    """A table without the labels that arrived after a moment (µs)."""
     said = pl.element().struct.field("at") <= now
     return frame.with_columns(pl.col(HISTORY).list.eval(pl.element().filter(said)))
 
 
 def rows_of(said: pl.DataFrame) -> pl.Series:
-    """The rows that what was said is of."""
+    """The row of each label."""
     return said[_ROW]
 
 

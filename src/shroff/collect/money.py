@@ -57,7 +57,7 @@ EXPONENT: Final[dict[str, int]] = {
 
 
 def alphabetic(code: str) -> str | None:
-    """The alphabetic code of a currency, however a log writes it; None where no currency has this code.
+    """The alphabetic code of a currency from any of its codes; None if no currency has this code.
 
     >>> [alphabetic(code) for code in ("EUR", " usd ", "392", "392.0", "36", "EURO")]
     ['EUR', 'USD', 'JPY', 'JPY', 'AUD', None]
@@ -78,7 +78,7 @@ _ABSOLUTE: Final = 1e-9
 
 
 def most(currency: str) -> int:
-    """The largest amount in minor units of a currency that is taken: 15 digits, and 100,000,000,000,000 major units.
+    """The largest accepted amount in minor units of a currency: 15 digits, and 100,000,000,000,000 major units.
 
     >>> most("EUR"), most("JPY")
     (999999999999999, 100000000000000)

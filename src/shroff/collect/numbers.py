@@ -12,12 +12,12 @@ from typing import Final, Literal, get_args
 import polars as pl
 
 NumberFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56", "1'234.56"]
-"""How a log writes numbers, by an example; thousands may be divided or not."""
+"""The style of a log's numbers, by an example; the thousands separator is optional."""
 FORMATS: Final[tuple[NumberFormat, ...]] = get_args(NumberFormat)
 PLAIN: Final[NumberFormat] = "1234.56"
 
 BLANK: Final = " \t\n\v\f\r"
-"""A text of nothing but these is no value."""
+"""A text of only these is a missing value."""
 PLAIN_NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _DIVIDERS: Final[dict[NumberFormat, str]] = {
     "1,234.56": ",",
@@ -45,7 +45,7 @@ _DIVIDED: Final = {style: re.compile(divider) for style, divider in _DIVIDERS.it
 
 
 def number_of(text: str, style: NumberFormat = PLAIN) -> float | None:
-    """The finite number that a text says, written in this way; None where it says none.
+    """The finite number that a text of this style means; None if it means none.
 
     >>> number_of(" 12.50 "), number_of("1,234.56", "1,234.56"), number_of("1.234,56", "1.234,56"), number_of("1,5")
     (12.5, 1234.56, 1234.56, None)
@@ -74,7 +74,7 @@ def numbers_of(texts: pl.Series, style: NumberFormat = PLAIN) -> pl.Series:
 
 
 def styles_of(text: str) -> list[NumberFormat]:
-    """The ways to write numbers in which a text, which says none as it is, would say one.
+    """The styles in which a text that is no number as it is would be one.
 
     >>> styles_of("1,234.56"), styles_of("1,5"), styles_of("1,234"), styles_of("twelve")
     (['1,234.56'], ['1.234,56', '1 234,56'], ['1,234.56', '1.234,56', '1 234,56'], [])

@@ -1,4 +1,4 @@
-"""Personal data stops at the door: keyed hashes.
+"""Keyed hashes in place of personal data.
 
 A keyed HMAC-SHA256 (RFC 2104, FIPS 198-1) keeps equal values equal, so that a hashed e-mail still counts
 and compares, while nobody without the key can try out a dictionary of e-mails.

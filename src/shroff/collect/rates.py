@@ -1,4 +1,4 @@
-"""Exchange rates: what one unit of a currency was worth in the base currency, and from when until when.
+"""Exchange rates: the worth of one unit of a currency in the base currency, by period.
 
 >>> rates = Rates("EUR", [Rate("JPY", "0.0065", "2023-01-01"), Rate("JPY", "0.00625", "2024-01-01")])
 >>> rates.currencies, rates.mark
@@ -24,15 +24,15 @@ from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 COLUMNS: Final = ("currency", "rate", "since", "until")
 ALWAYS: Final = "1970-01-01"
-_DIGITS: Final = 18
-"""Of a rate, and decimals of it: so that an amount times a rate fits into 128 bits."""
+_MAX_DIGITS: Final = 18
+"""The most digits, and the most decimals, of a rate: an amount times a rate fits into 128 bits."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """Payments are from 1970 to 2099."""
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one unit of a currency is worth in the base currency, from `since` on and, if given, before `until`.
+    """The worth of one unit of a currency in the base currency from `since` and, if given, before `until`.
 
     The rate is a decimal number written as text, of at most 18 digits. The moments are ISO 8601: a date means midnight
     UTC. Without `until` a rate is valid until the currency's next one.
@@ -128,12 +128,12 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def mark(self) -> str:
-        """Which rates these are: the base currency and the first digits of the table's SHA-256."""
+        """The identity of the table: its base currency and the first digits of its SHA-256."""
         return f"{self.base} {sha256(msgspec.json.encode(self)).hexdigest()[:16]}"
 
 
 def currency_of(code: str, what: str) -> str:
-    """The alphabetic ISO 4217 code of a currency, however it is written.
+    """The alphabetic ISO 4217 code of a currency from any of its codes.
 
     >>> currency_of("392", "it"), currency_of("usd", "it")
     ('JPY', 'USD')
@@ -155,14 +155,14 @@ def _plain(rate: str, currency: str) -> str:
         raise ConfigurationError(
             f'the rate of {currency}: expected a number above 0 written as text, such as "0.00625", got another value.'
         )
-    if abs(number.adjusted()) > _DIGITS:
-        # written out, a rate such as 1e999999999 would fill the memory
-        raise ConfigurationError(f"the rate of {currency}: expected at most {_DIGITS} digits, got more.")
+    if abs(number.adjusted()) > _MAX_DIGITS:
+        # written out, a rate such as 1e999999999 would fill memory
+        raise ConfigurationError(f"the rate of {currency}: expected at most {_MAX_DIGITS} digits, got more.")
     text = f"{number:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     whole, _, decimals = text.partition(".")
-    if len((whole + decimals).lstrip("0")) > _DIGITS or len(decimals) > _DIGITS:
-        raise ConfigurationError(f"the rate of {currency}: expected at most {_DIGITS} digits, got more.")
+    if len((whole + decimals).lstrip("0")) > _MAX_DIGITS or len(decimals) > _MAX_DIGITS:
+        raise ConfigurationError(f"the rate of {currency}: expected at most {_MAX_DIGITS} digits, got more.")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Where raw tables come from and where clean ones go: CSV (also gzipped), Parquet, two tables joined."""
+"""Reading raw tables (CSV, gzipped CSV, Parquet, two tables joined) and writing clean ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shroff.errors import BadFile, ConfigurationError, did_you_mean
 from shroff.private import private_folder
 
 SECOND: Final = " (2)"
-"""Behind the name of a column of the second table that the first one has too."""
+"""The suffix of a column of the second table whose name the first one has too."""
 
 # a damaged file can make the reader panic, which is no ordinary error
 _UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
@@ -59,7 +59,7 @@ def read(path: str | Path, *, dialect: Dialect | None = None) -> pl.DataFrame:
 
 def _read_parquet(file: Path) -> pl.DataFrame:
     with file.open("rb"):
-        # permission is asked here, so that what goes wrong below is the file's fault
+        # opened here first: any later error is the file's content
         pass
     try:
         return pl.read_parquet(file, glob=False, hive_partitioning=False)
@@ -70,10 +70,10 @@ def _read_parquet(file: Path) -> pl.DataFrame:
 
 
 def scan(path: str | Path) -> pl.LazyFrame:
-    """A Parquet file to be read piece by piece.
+    """A Parquet file to read in slices.
 
     Raises:
-        BadFile: it is missing or none.
+        BadFile: it is missing or no Parquet file.
     """
     try:
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
@@ -84,10 +84,10 @@ def scan(path: str | Path) -> pl.LazyFrame:
 
 
 def parquet_rows(path: str | Path) -> int:
-    """How many rows a Parquet file has, as its own end says.
+    """The number of rows of a Parquet file, from its footer.
 
     Raises:
-        BadFile: it is missing or none.
+        BadFile: it is missing or no Parquet file.
     """
     return int(scan(path).select(pl.len()).collect().item())
 
@@ -163,13 +163,13 @@ def _keyed(path: str | Path, on: str, dialect: Dialect | None) -> pl.DataFrame:
     if on not in table.columns:
         hint = did_you_mean(on, table.columns) or "."
         raise BadFile(f"{path}: expected the payment id in a column `{on}`, found none{hint}")
-    # a number in one file may be text in the other
+    # the ids of one file may be numbers and of the other text
     return table.with_columns(texts_of(table[on]))
 
 
 @contextmanager
 def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[bytes]]:
-    """A file to write that takes its name only when all of it is written and on the disk.
+    """A file to write, which gets its name only once it is whole and synced to disk.
 
     A reader sees the old file or the new one, never a part; folders are made as needed. A `private` one is for its
     owner only, and so are the folders that are made for it.

@@ -1,7 +1,7 @@
-"""A column of times: `parse_time` and `parse_epoch`, a whole column at a time.
+"""A column of times: `parse_time` and `parse_epoch` for a whole column.
 
-In the hour that comes twice a local time alone does not say which it is. Where the rows are in order of time they do:
-the second pass begins where the time falls back.
+A local time of the hour that comes twice is ambiguous. If the rows are in order of time, they resolve it: the second
+pass begins at the row where the time falls back.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
 _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
 _UTC: Final = pl.Datetime("us", "UTC")
 _NEAR: Final = 24 * 3600 * SECOND
-"""Microseconds within which two ambiguous times are of one change of the clocks."""
+"""Microseconds within which two ambiguous times belong to one change of the clocks."""
 
 
 @dataclass(frozen=True)
 class Twice:
-    """Times of a column that come twice: `told_apart` by the order of rows, `assumed` to be the earlier ones."""
+    """Ambiguous times of a column: `told_apart` by the order of rows, or `assumed` to be the earlier ones."""
 
     told_apart: int = 0
     assumed: int = 0
@@ -52,7 +52,7 @@ class Twice:
         return Twice(self.told_apart + other.told_apart, self.assumed + other.assumed)
 
     def notice(self, column: str, zone: str | None) -> str:
-        """What to say of them."""
+        """The notice about them, one sentence."""
         told, assumed = f"{self.told_apart:,}", f"{self.assumed:,}"
         hour = f"`{column}`: times of the hour that comes twice in {zone}: "
         parts = [f"{told} told apart by the order of rows"] if self.told_apart else []
@@ -151,7 +151,7 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
 
 
 def _after_leap(times: pl.Series, leap: pl.Series) -> pl.Series:
-    """Times a second later where they stand for a leap second; null where there can be none."""
+    """Times, a second later for a leap second; null where no leap second can be."""
     moments = times.to_physical()
     last = moments // SECOND % (LAST_OF_DAY + 1) == LAST_OF_DAY
     return (moments + leap.cast(pl.Int64) * SECOND).set(leap & ~last, None).cast(_UTC)
@@ -199,7 +199,7 @@ def _fraction(digits: pl.Series) -> pl.Series:
 
 
 def _offset(texts: pl.Series) -> pl.Series:
-    """What to take off a local time, by its offset as written; nothing where none is."""
+    """What to subtract from a local time for its written offset; zero without one."""
     distinct = texts.drop_nulls().unique()
     shifts = pl.Series([_shift(text) for text in distinct], dtype=pl.Int64)
     minutes = texts.replace_strict(distinct, shifts, default=None, return_dtype=pl.Int64).fill_null(0)

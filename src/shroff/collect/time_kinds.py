@@ -1,4 +1,4 @@
-"""What a value is that is no time, in words that give nothing of it away, and what to do about it."""
+"""The kind of a value that is no time, in words that reveal nothing of it, with advice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNITS: Final[dict[Epoch, str]] = {"s": "seconds", "ms": "milliseconds", "us": "
 _EXCEL: Final = range(20_000, 73_051)
 """Days from 1954 to 2099, as spreadsheets count them."""
 _HUGE: Final = 10**20
-_LONGEST: Final = 80
+_MAX_CHARACTERS: Final = 80
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,3})?")
 _REWRITE: Final = "write it as 2024-05-04T10:00:00+02:00"
 _SHAPES: Final = tuple(
@@ -46,7 +46,7 @@ _NO_DAY: Final = re.compile(rf"{DAY}[Tt ][0-9]{{2}}:[0-9]{{2}}.*")
 
 
 def kind_of_time(value: object, zone: ZoneInfo | None, epoch: Epoch | None) -> str:
-    """What kind of value it is that is no time, by the zone and unit that a schema declares.
+    """The kind of a value that is no time, given the zone and unit of the schema.
 
     >>> kind_of_time("2024-05-04T10:00:00+02:00[Europe/Paris]", None, None)
     'a time with its zone in brackets (leave the brackets out)'
@@ -61,7 +61,7 @@ def kind_of_time(value: object, zone: ZoneInfo | None, epoch: Epoch | None) -> s
         return _kind_of_moment(value, zone)
     if isinstance(value, str):
         text = value.strip(BLANK)
-        if not _NUMBER.fullmatch(text[:_LONGEST]) or len(text) > _LONGEST:
+        if not _NUMBER.fullmatch(text[:_MAX_CHARACTERS]) or len(text) > _MAX_CHARACTERS:
             return _kind_of_text(text, zone)
         value = float(text)
     return _kind_of_number(value, epoch) if isinstance(value, int | float) else kind_of(value)
@@ -95,7 +95,8 @@ def _counts(number: float, unit: Epoch) -> bool:
 
 
 def _kind_of_text(text: str, zone: ZoneInfo | None) -> str:
-    kind = next((kind for shape, kind in _SHAPES if shape.fullmatch(text)), None) if len(text) <= _LONGEST else None
+    short = len(text) <= _MAX_CHARACTERS
+    kind = next((kind for shape, kind in _SHAPES if short and shape.fullmatch(text)), None)
     try:
         parse_time(text, zone)
     except ValueError as error:
@@ -104,6 +105,6 @@ def _kind_of_text(text: str, zone: ZoneInfo | None) -> str:
         return kind_of(text)
     if not reason.startswith("not "):
         return reason
-    if kind is None and _NO_DAY.fullmatch(text[:_LONGEST]):
+    if kind is None and _NO_DAY.fullmatch(text[:_MAX_CHARACTERS]):
         return "another date and time"
     return kind or kind_of(text)

@@ -1,6 +1,6 @@
-"""What a single value may be: the rules that `clean` keeps for columns and `PaymentReader` for payments.
+"""The rules for single values, which `clean` applies to columns and `PaymentReader` to payments.
 
-Both sides take the sentences of an error from here, and say of a refused value only what kind it is.
+Both take the sentences of their errors from here; of a refused value an error names only the kind.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ NO_BLANK: Final = "!"
 LARGEST_AMOUNT: Final = 1e14
 LONGEST_ID: Final = 200
 LONGEST_NAME: Final = 1_000
-"""Characters of a nominal value or a key at most: what features count is kept for as long as a window is."""
+"""The most characters of a nominal value or a key: the state keeps them for as long as a window."""
 CONTROL: Final = (
     "[\x00-\x1f\x7f-\x9f"
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-"""Characters that an id must not have, which is printed, logged and sent on: controls, line ends, and those that nobody
-sees but that turn or hide what stands beside them (bidirectional controls and other format characters)."""
+"""Characters that an id, which is printed, logged and sent on, must not have: controls, line ends, and invisible ones
+that reorder or hide text (bidirectional controls and other format characters)."""
 _UNFIT: Final = re.compile(CONTROL)
 NOTHING: Final = r"^[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]+$"
-"""A text of blanks of any kind and other characters that leave no ink: nobody sees that there is one."""
+"""An invisible text, of blanks of any kind and other characters without ink."""
 _NOTHING: Final = re.compile(NOTHING)
 
 VALUE: Final = "a value"
@@ -57,7 +57,7 @@ _TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or 
 
 _NUMBER: Final = re.compile(PLAIN_NUMBER)
 _LEDGER: Final = re.compile(r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*")
-"""A negative number as ledgers write it: in brackets, with its sign behind, with the sign of typesetters."""
+"""A negative number as ledgers write it: in brackets, with a trailing sign, or with a typographic minus."""
 _CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"
 _PRICED: Final = re.compile(rf"{_CURRENCY} ?[0-9][0-9.,' ]*|[0-9][0-9.,' ]*{_CURRENCY}")
 _WITH_CURRENCY: Final = "a number with a currency"
@@ -87,7 +87,7 @@ def expected(scale: Scale, *, zoned: bool, style: NumberFormat = PLAIN) -> str:
 
 
 def text_of(value: str | int | float | bool) -> str | None:
-    """A value of a column of names as its one text, through every door.
+    """The canonical text of a value of a column of names.
 
     - A whole number is its digits, and so is a text that a program wrote for one: `555`, `555.0`, `555.00` and the
       JSON number `5.55e2` are `555`; `-0.0` is `0`; `1e+22`, as Python and JavaScript write a large float, and the JSON
@@ -113,7 +113,7 @@ def text_of(value: str | int | float | bool) -> str | None:
 
 
 def null_numbers(nulls: Iterable[str]) -> list[float]:
-    """The numbers among the words for nothing.
+    """The numbers among the null words.
 
     >>> null_numbers(["NULL", "NaN", "-999"])
     [-999.0]
@@ -122,7 +122,7 @@ def null_numbers(nulls: Iterable[str]) -> list[float]:
 
 
 def named(character: str) -> str:
-    """A character that nobody sees, in words.
+    """The name of an invisible character.
 
     >>> named("\\u202e"), named("\\t")
     ('U+202E RIGHT-TO-LEFT OVERRIDE', 'U+0009')
@@ -131,7 +131,7 @@ def named(character: str) -> str:
 
 
 def unseen(text: str) -> str | None:
-    """What is wrong with a text that shows otherwise than it is, in words; None where nothing is.
+    """What hides or reorders a text, in words; None if nothing does.
 
     >>> unseen("a\\u202eb"), unseen("\\u3164"), unseen("Ærø 1")
     ('text with U+202E RIGHT-TO-LEFT OVERRIDE', 'text of characters that nobody sees', None)
@@ -142,13 +142,13 @@ def unseen(text: str) -> str | None:
 
 
 def require_readable(text: str, what: str) -> None:
-    """Raise `ConfigurationError` where a text that is kept and shown would show otherwise than it is."""
+    """Raise `ConfigurationError` if a stored text has characters that hide or reorder text."""
     if found := unseen(text):
         raise ConfigurationError(f"expected {what} of printable characters, got {found}: write it without.")
 
 
 def kind_of(value: object, scale: Scale | None = None) -> str:
-    """What kind of value it is, in words that give nothing of it away, and what to do where that is known.
+    """The kind of a value, in words that reveal nothing of it, with advice if there is any.
 
     >>> kind_of("-12.5"), kind_of("4 May"), kind_of("2024-05-04"), kind_of("2024-05-04T10:00"), kind_of(None)
     ('a negative number', 'text', 'a date without a time', 'a time without a zone', 'none')

@@ -1,4 +1,4 @@
-"""What a payment looks like as JSON: the wire type of a schema, and a sentence for every way to miss it."""
+"""A payment as JSON: the wire type of a schema, and a sentence for every mismatch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RANGES: Final = {
 
 
 def live_scales(schema: Schema) -> dict[str, Scale]:
-    """The columns that a live payment has: result and label come later, and the system knows when it arrived."""
+    """The columns of a live payment: result and label come later, and the system sets the arrival."""
     absent = schema.later | {schema.arrived_at, schema.original}
     return {name: scale for name, scale in schema.scales.items() if name not in absent}
 
@@ -57,7 +57,7 @@ def wire_type(scales: Mapping[str, Scale], needed: Collection[str], ignored: Col
 
 
 def explain(error: Exception, body: bytes, schema: Schema, fields: Collection[str]) -> str:
-    """What is wrong with a payment that did not fit its wire type; never a value of it."""
+    """The error for a payment that does not fit its wire type, without its values."""
     message = unreadable(error, body)
     if message is not None:
         return message
@@ -79,7 +79,7 @@ def _unknown(name: str, schema: Schema, fields: Collection[str]) -> str:
     if name == schema.arrived_at:
         return f"field `{name}` is not the sender's to say: a payment arrives when the system gets it."
     hint = did_you_mean(name, fields) or f"; a payment has {_listed(fields)}."
-    # a key that is neither like a field nor like an identifier may be a value in the wrong place
+    # a key that resembles no field and no identifier may be a misplaced value: do not name it
     shown = f" `{name}`" if hint.startswith(":") or IDENTIFIER.fullmatch(name) else ""
     return f"unknown field{shown}{hint}"
 
