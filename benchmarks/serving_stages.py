@@ -25,6 +25,7 @@ from shroff.ledger.answer import encode, fingerprint
 from shroff.package import load
 from shroff.scoring.in_flight import PendingPayment
 from shroff.scoring.scorer import Scorer
+from shroff.scoring.sequencer import entry_of
 from shroff.serve.server import history_of
 
 TOGETHER = 22
@@ -58,7 +59,7 @@ def stages(scorer: Scorer, ledger: Ledger, bodies: list[bytes]) -> dict[str, flo
         found[stage] = (time.process_time() - begun) / len(bodies) * 1e6
         return done
 
-    engine, decider, sequencer = scorer._state.engine, scorer.decider, scorer._sequencer
+    engine, decider, active = scorer.state.engine, scorer.decider, scorer.active
     read = timed("parse", lambda: [scorer.reader.read(body, arrived=0) for body in bodies])
     pending = timed("canonical form", lambda: [_pending(payment) for payment in read])
     timed("known already?", lambda: [ledger.find(payment.id) for payment in read])
@@ -69,7 +70,7 @@ def stages(scorer: Scorer, ledger: Ledger, bodies: list[bytes]) -> dict[str, flo
         "model, policy, reasons", lambda: [one for at in starts for one in decider.assess(values[at : at + TOGETHER])]
     )
     entries = timed(
-        "answer and record", lambda: [sequencer._entry(*one) for one in zip(pending, features, assessed, strict=True)]
+        "answer and record", lambda: [entry_of(active, *one) for one in zip(pending, features, assessed, strict=True)]
     )
     timed("ledger", lambda: asyncio.run(_write(ledger, entries)))
     return found

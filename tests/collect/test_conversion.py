@@ -179,9 +179,10 @@ def test_the_limit_of_amounts_holds_after_conversion(
 def test_other_rates_convert_from_then_on() -> None:
     reader = PaymentReader(SCHEMA, key=KEY)
     before = reader.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0)
-    reader.use_rates(Rates.constant("EUR", {"JPY": "0.007"}))
-    after = reader.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0)
+    other = reader.converting(Rates.constant("EUR", {"JPY": "0.007"}))
+    after = other.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0)
     assert (before.minor, after.minor) == (749, 839)
+    assert reader.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0) == before
     assert before.rates != after.rates
     # what was sent stays what it was
     assert (

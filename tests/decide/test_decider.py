@@ -13,6 +13,7 @@ import pytest
 from serve.fixtures import POLICY, PREPARATION, make_bundle
 from shroff import Rule
 from shroff.decide.decider import Decider
+from shroff.decide.lists import Effective
 from shroff.decide.reasons import MOST
 from shroff.detect import BoostedTrees, Preparation, Rules
 from shroff.errors import BundleError
@@ -88,7 +89,17 @@ def test_payments_in_a_row_without_a_score_are_counted(model: bytes) -> None:
     odd, well = VALUES | {"amount": 1e300}, VALUES
     for payments, unscored in (([odd], 1), ([odd, odd], 3), ([odd, well, odd], 1), ([well], 0), ([well, odd], 1)):
         decider.assess(payments)
-        assert decider.unscored == unscored
+        assert decider.health.unscored == unscored
+
+
+def test_other_lists_make_another_decider_of_the_same_model(model: bytes) -> None:
+    decider = Decider(make_bundle(model))
+    other = decider.listing(Effective({"blocked": ("10.0.0.1",)}, (1, 5)))
+    assert [one.assess([VALUES])[0].verdict.action for one in (decider, other)] == ["approve", "decline"]
+    assert (decider.lists_mark, other.lists_mark) == (None, (1, 5))
+    # both score by the one model, so what is wrong with it is known to both
+    other.assess([VALUES | {"amount": 1e300}])
+    assert decider.health.unscored == 1
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_a_state_in_redis_that_was_ahead_before_the_start_is_filled_anew(
 ) -> None:
     with started(bundle, ledger_url, state=state_url) as scorer:
         run(decide(scorer, pay()))
-        engine = scorer._state.engine
+        engine = scorer.state.engine
         assert isinstance(engine, RedisEngine)
         engine.link.call([("HSET", engine.name + b"head", "newest", Clock()() + YEAR)])
     with closing(Scorer(bundle, Ledger(ledger_url), key=KEY, state=state_url)) as again:

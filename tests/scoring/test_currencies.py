@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,10 @@ def test_without_rates_a_record_is_as_it_was(plain: Bundle, start: Start, pay: P
     assert "original_amount" not in payment["values"]
 
 
+def convert_by(scorer: Scorer, rates: Rates) -> None:
+    scorer._sequencer.use(replace(scorer.active, reader=scorer.reader.converting(rates)))
+
+
 def test_what_was_decided_is_batch_replays_and_survives_other_rates(
     rated: Bundle, start: Start, pay: Pay, ledger_url: str, tmp_path: Path
 ) -> None:
@@ -110,12 +115,12 @@ def test_what_was_decided_is_batch_replays_and_survives_other_rates(
     async def work() -> None:
         for number, one in enumerate(sent):
             if number == 12:
-                scorer.reader.use_rates(OTHERS)
+                convert_by(scorer, OTHERS)
             await decide(scorer, one)
         # known by what was sent, whatever the rates are now, and where there are none any more
         first = await scorer.decision("p1")
         assert await scorer.decide(msgspec.json.encode(sent[1])) == first
-        scorer.reader.use_rates(Rates("EUR", []))
+        convert_by(scorer, Rates("EUR", []))
         assert await scorer.decide(msgspec.json.encode(sent[1])) == first
 
     run(work())

@@ -46,7 +46,7 @@ async def risk(scorer: Scorer, pay: Pay) -> float:
     """What the next payment sees of its merchant's frauds."""
     sent = pay()
     await decide(scorer, sent)
-    stored = scorer._ledger.find(sent["payment_id"])
+    stored = scorer.ledger.find(sent["payment_id"])
     assert stored is not None
     return float(body(stored)["features"]["merchant_risk_30d"])
 

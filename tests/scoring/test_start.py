@@ -26,7 +26,7 @@ from shroff.collect.extent import Extent
 from shroff.errors import BrokenChain
 from shroff.ledger import Ledger
 from shroff.package import Bundle
-from shroff.scoring import health, start
+from shroff.scoring import check, health
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.start import Start, stored_start
 
@@ -166,7 +166,7 @@ def test_a_record_that_cannot_be_read_is_refused_and_nothing_that_does_not_help_
 def test_of_a_long_ledger_only_the_end_is_proved(
     bundle: Bundle, pay: Pay, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "_WHOLE", 2)
+    monkeypatch.setattr(check, "_MAX_WHOLE_RECORDS", 2)
 
     def pay_twice(scorer: Scorer) -> None:
         for _ in range(2):

@@ -91,7 +91,7 @@ def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
 
 def state(scorer: Scorer) -> tuple[object, ...]:
     """What a scorer's engine remembers: how much, and what payments of many keys would see now and an hour ago."""
-    engine = scorer._state.engine
+    engine = scorer.state.engine
     assert isinstance(engine, OnlineEngine)
     seen = []
     for card, host, merchant in product(range(6), range(3), range(2)):

@@ -212,7 +212,7 @@ def test_whatever_fails_when_payments_are_observed_all_callers_are_answered(
     def observe(payments: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(scorer._state, "observe", observe)  # nothing that is known fails like this
+    monkeypatch.setattr(scorer.state, "observe", observe)  # nothing that is known fails like this
 
     async def decide() -> list[object]:
         sent = [msgspec.json.encode(pay()) for _ in range(5)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import Final, cast
 from zoneinfo import ZoneInfo
@@ -103,8 +105,8 @@ class PaymentReader:
             partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,)) if schema.ignored else msgspec.to_builtins
         )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
-        self.twice = 0
-        """Times of an hour that comes twice, read as the earlier."""
+        # by column; readers at other rates count in it too
+        self._ambiguous: Counter[str] = Counter()
         self._tell_twice = self.count_twice
         self._token = tokenizer(key)
         self._names, self._personal, quantities = (
@@ -127,8 +129,13 @@ class PaymentReader:
         """The exchange rates that payments are converted by now."""
         return None if self._converter is None else self._converter.rates
 
-    def use_rates(self, rates: Rates, ready: Converter | None = None) -> None:
-        """Convert payments by these exchange rates, to the schema's base currency, from now on.
+    @property
+    def twice(self) -> int:
+        """Times of an hour that comes twice, read as the earlier."""
+        return self._ambiguous.total()
+
+    def converting(self, rates: Rates, ready: Converter | None = None) -> PaymentReader:
+        """The same reader, which converts payments by these exchange rates to the schema's base currency.
 
         Args:
             ready: their converter, where it was made before, because that takes long for thousands of rates.
@@ -140,7 +147,10 @@ class PaymentReader:
             raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got some to {rates.base}.")
         if rates != self.rates:
             made = (one for one in (ready, self._own) if one is not None and one.rates is rates)
-            self._converter = next(made, None) or Converter(rates)
+            other = copy(self)
+            other._converter = next(made, None) or Converter(rates)
+            return other
+        return self
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
         """One payment from its JSON text, seen by the system at `arrived` (microseconds since the epoch).
@@ -318,13 +328,13 @@ class PaymentReader:
 
     def count_twice(self) -> None:
         """Count a time of an hour that comes twice; the first one is logged."""
-        if not self.twice:
+        if not self._ambiguous:
             _log.warning(
                 "`%s`: a time of the hour that comes twice in %s is read as the earlier; send times with their offset.",
                 self.schema.time,
                 self.schema.timezone,
             )
-        self.twice += 1
+        self._ambiguous[self.schema.time] += 1
 
     def _exponent(self, name: str, values: dict[str, Value]) -> int:
         code = values[name]

@@ -55,10 +55,23 @@ class Listed(NamedTuple):
     conditions: Sequence[tuple[str, Condition]]
 
 
-class Decider:
-    """A bundle made ready to decide.
+@dataclass(slots=True)
+class ModelHealth:
+    """How the model's runs go; deciders that share the model share this."""
 
-    `failure` says why the model cannot score (None while it can): then the policy decides without it.
+    failure: str | None = None
+    """Why the model cannot score; None while it can."""
+    unscored: int = 0
+    """Payments in a row that the model gave no number."""
+    scored_at: int = 0
+    """When the last scores were there, nanoseconds of `time.perf_counter_ns`."""
+
+
+class Decider:
+    """A bundle made ready to decide, by one policy and its lists.
+
+    Another policy or other lists make another decider of the same model, `under` and `listing`: nothing that a decision
+    follows from changes in this one.
 
     Args:
         standing: the policy by which it decides; by default the one that the bundle was packaged with.
@@ -71,10 +84,6 @@ class Decider:
     def __init__(self, bundle: Bundle, standing: Standing | None = None) -> None:
         self._bundle = bundle
         self._kinds = kinds = kinds_of(bundle)
-        self.lists_mark: tuple[int, int] | None = None
-        """Which lists it decides by: those of the policy (None), or what `Effective.mark` tells."""
-        self.followed: Effective | None = None
-        """The lists that it was given last, whether or not they were others."""
         self._govern(standing or own(bundle))
         self._vector = bundle.preparation.vector
         self._calibrate = bundle.calibration.one
@@ -82,31 +91,27 @@ class Decider:
             if name not in (bundle.conditions or kinds):
                 raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
         self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
-        self.failure: str | None = None
-        self.unscored = 0
-        """Payments in a row that the model gave no number."""
-        self.scored = 0  # when the last scores were there, nanoseconds of `time.perf_counter_ns`
+        self.health = ModelHealth()
         self._score = self._load(bundle)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the model cannot score (None while it can): then the policy decides without it."""
+        return self.health.failure
 
     @property
     def lists(self) -> Mapping[str, Sequence[str]]:
         """The lists it decides by."""
         return self._judge.policy.lists
 
-    def use_lists(self, lists: Effective) -> None:
-        """Decide by these lists from now on."""
-        self.take_lists(lists, self.listed(lists))
-
-    def listed(self, lists: Effective) -> Listed | None:
-        """What decides by these lists, None where this does; takes long for long lists, in any thread."""
-        return None if lists.values == self.lists else self._made(lists.values)
-
-    def take_lists(self, lists: Effective, made: Listed | None) -> None:
-        """Decide by these lists from now on, of which this was made."""
-        self.followed = lists
-        if made is not None:
-            self._judge, self._conditions = made
-            self.lists_mark = lists.mark
+    def listing(self, lists: Effective) -> Decider:
+        """The same model and policy by these lists; in any thread, for long lists take long."""
+        other = copy(self)
+        other.followed = lists
+        if lists.values != self.lists:
+            other._judge, other._conditions = self._made(lists.values)
+            other.lists_mark = lists.mark
+        return other
 
     def under(self, standing: Standing) -> Decider:
         """The same model under another policy.
@@ -124,7 +129,10 @@ class Decider:
 
     def _govern(self, standing: Standing) -> None:
         self.policy, self.policy_version = standing.policy, standing.version
-        self.lists_mark = self.followed = None
+        self.lists_mark: tuple[int, int] | None = None
+        """Which lists it decides by: those of the policy (None), or what `Effective.mark` tells."""
+        self.followed: Effective | None = None
+        """The lists that it was made for, whether or not they are others than the policy's."""
         self._judge, self._conditions = self._made(self.policy.lists)
         self._ruled = RuleReasons(self.policy, self._kinds, self._bundle.groups, self._bundle.schema)
 
@@ -141,9 +149,9 @@ class Decider:
         inputs = [self._inputs(values) for values in payments]
         matrix = self.prepare(inputs)
         scores = self._scores(matrix)
-        self.scored = perf_counter_ns()
+        self.health.scored_at = perf_counter_ns()
         probabilities = [self._probability(score) for score in scores]
-        if None in probabilities or self.unscored:
+        if None in probabilities or self.health.unscored:
             self._count_unscored(probabilities)
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
         assessed = [Assessment(*pair, ()) for pair in zip(probabilities, verdicts, strict=True)]
@@ -185,7 +193,7 @@ class Decider:
         try:
             return Model(bundle.model, bundle.preparation).score
         except BundleError as error:
-            self.failure = str(error)
+            self.health.failure = str(error)
             return None
 
     def _inputs(self, values: Values) -> Row:
@@ -200,9 +208,9 @@ class Decider:
         try:
             scores = self._score(matrix)
         except BundleError as error:
-            self.failure = str(error)
+            self.health.failure = str(error)
             return [None] * len(matrix)
-        self.failure = None
+        self.health.failure = None
         return scores
 
     def _probability(self, score: float | None) -> float | None:
@@ -210,8 +218,9 @@ class Decider:
         return self._calibrate(score) if score is not None and isfinite(score) else None
 
     def _count_unscored(self, probabilities: Sequence[float | None]) -> None:
+        health = self.health
         scored = [at for at, one in enumerate(probabilities) if one is not None]
-        self.unscored = len(probabilities) - 1 - scored[-1] if scored else self.unscored + len(probabilities)
+        health.unscored = len(probabilities) - 1 - scored[-1] if scored else health.unscored + len(probabilities)
 
     def _flags(self, assessment: Assessment) -> bool:
         """Whether the model by itself would not have approved what is not approved."""

@@ -105,7 +105,7 @@ def replay_decision(
     if record.lists is not None:
         last, moment = record.lists
         known = [edit for edit in edits() if edit.id <= last]
-        decider.use_lists(effective(decider.policy.lists, known, moment))
+        decider = decider.listing(effective(decider.policy.lists, known, moment))
     (again,) = decider.assess([values | features])
     answered = _answer(record.answer)
     # without a model the policy decided: the model of a replay may be well again

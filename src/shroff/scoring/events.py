@@ -24,19 +24,19 @@ class _Turn:
 
 
 class Events:
-    """Records results and labels, each once: in this process, and in all that share the ledger.
+    """Records results and labels, each once: in this process, and in all that share the ledger."""
 
-    Args:
-        rank: how much a source of labels is trusted.
-    """
-
-    def __init__(self, sequencer: Sequencer, ledger: Ledger, rank: Rank) -> None:
-        self._submit_later = sequencer.record
+    def __init__(self, sequencer: Sequencer, ledger: Ledger) -> None:
+        self._sequencer = sequencer
         self._find = ledger.find
         self._labels = ledger.labels
-        self.rank = rank
         self._on_their_way: dict[tuple[Kind, str], PendingEvent] = {}
         self._turns: dict[str, _Turn] = {}
+
+    @property
+    def rank(self) -> Rank:
+        """How much a source of labels is trusted."""
+        return self._sequencer.active.bundle.schema.label_rank
 
     async def result(self, payment_id: str, record: LaterRecord) -> None:
         """Make a result durable and let features see it; nothing happens when it is there already.
@@ -128,7 +128,7 @@ class Events:
         self._on_their_way[key] = event
         # a caller of its own: the one who sent the event may give up
         event.callers.join().add_done_callback(settled)
-        self._submit_later(event)
+        self._sequencer.record(event)
         return event
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from shroff.canonical import canonical
 from shroff.clock import AHEAD, Clock
-from shroff.collect import Payment, PaymentReader
+from shroff.collect import Payment
 from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import card_number, require_readable_field
 from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
@@ -20,10 +20,10 @@ from shroff.features.window import micros
 from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
 from shroff.ledger.labels import UNKEYED, with_labels
+from shroff.scoring.active import Active
 from shroff.scoring.events import Events
 from shroff.scoring.in_flight import PendingPayment, Told, telling
 from shroff.scoring.sequencer import Sequencer
-from shroff.state import State
 from shroff.telemetry.meter import Journey, Meter
 from shroff.telemetry.tracing import CURRENT
 
@@ -31,34 +31,42 @@ from shroff.telemetry.tracing import CURRENT
 class Intake:
     """What is asked of a scorer, on one event loop.
 
-    Whoever extends it gives it, before anything is asked: `reader` for payments, the `_sequencer` that decides them,
-    the `_events` that record what is learned, and the `_state` that tells how late a payment may be.
-
     Args:
         lateness: how much older than the newest payment one may be when it arrives.
         clock: microseconds since the epoch.
-        missing: why nothing is taken yet.
+        closed_because: why it takes nothing before it is opened.
 
     Raises:
         ConfigurationError: `lateness` is no duration.
     """
 
-    reader: PaymentReader
-    _sequencer: Sequencer
-    _events: Events
-    _state: State
-
-    def __init__(self, ledger: Ledger, *, lateness: str, clock: Clock, missing: str) -> None:
-        self.meter = Meter()
+    def __init__(
+        self, sequencer: Sequencer, ledger: Ledger, *, meter: Meter, lateness: str, clock: Clock, closed_because: str
+    ) -> None:
+        self._sequencer = sequencer
+        self._events = Events(sequencer, ledger)
+        self.ledger = ledger
+        """Where decisions are kept."""
+        self.meter = meter
         self._oldest = micros(lateness)
-        self._ledger = ledger
         self._clock = clock
-        self._missing: str | None = missing
+        self._closed_because: str | None = closed_because
+
+    @property
+    def active(self) -> Active:
+        """What decides the next payment."""
+        return self._sequencer.active
 
     @property
     def deciding(self) -> bool:
         """Whether payments are taken."""
-        return self._missing is None
+        return self._closed_because is None
+
+    def _open_intake(self) -> None:
+        self._closed_because = None
+
+    def _close_intake(self, reason: str) -> None:
+        self._closed_because = reason
 
     async def decide(self, body: bytes) -> bytes:
         """The answer to one payment, both JSON; durable when it is returned.
@@ -92,7 +100,7 @@ class Intake:
     def _take(self, body: bytes, told: Told[bytes]) -> None:
         journey = Journey(CURRENT.get())
         self._require_ready()
-        self._submit(self.reader.parse(body, arrived=0), told, journey)
+        self._submit(self._sequencer.active.reader.parse(body, arrived=0), told, journey)
 
     def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
         encoded = encode(payment)
@@ -106,16 +114,17 @@ class Intake:
             self.meter.repeated += 1
             pending.callers.add(told)
             return
-        stored = self._ledger.find(payment.id, presume_new=True)
+        stored = self.ledger.find(payment.id, presume_new=True)
         if stored is not None:
             require_same(stored.digest, digest)
             self.meter.repeated += 1
             told(stored_answer(stored))
             return
         self._check_time(payment.time)
-        if self.reader.rates is not None:
+        reader = self._sequencer.active.reader
+        if reader.rates is not None:
             # by rates that may change: what was sent again is known by what was sent
-            self.reader.convert(payment)
+            reader.convert(payment)
             encoded = encode(payment)
         self.meter.parsed(journey)
         pending = PendingPayment(payment, encoded, digest, journey)
@@ -123,7 +132,7 @@ class Intake:
         self._sequencer.submit(pending)
 
     def _submit_behind(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
-        """What was in flight with the id of a payment and another payload is durable, or came to nothing."""
+        """Submit a payment once another payload with its id, which was in flight, is durable or refused."""
         try:
             self._submit(payment, told, journey)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
@@ -137,7 +146,7 @@ class Intake:
         """
         payment_id = canonical(payment_id)
         answer = stored_answer(await self._stored(payment_id))
-        return with_labels(answer, self._events.labels(payment_id), self.reader.schema.label_rank)
+        return with_labels(answer, self._events.labels(payment_id), self._events.rank)
 
     async def learn(
         self,
@@ -178,7 +187,7 @@ class Intake:
                 raise card_number(field)
             require_readable_field(text, field)
         if isinstance(value, str):
-            result = self.reader.name(value, field="result")
+            result = self._sequencer.active.reader.name(value, field="result")
             await self._events.result(payment_id, LaterRecord(result, at))
         else:
             await self._events.label(payment_id, value, source, at=at, note=note, event=event)
@@ -188,14 +197,17 @@ class Intake:
         pending = self._sequencer.in_flight.get(payment_id)
         if pending is not None:
             await pending.callers.join()
-        stored = self._ledger.find(payment_id)
+        stored = self.ledger.find(payment_id)
         if stored is None:
             raise NotFound("there is no payment with this id.")
         return stored
 
     def _require_ready(self) -> None:
-        if self._missing is not None:
-            raise LedgerUnavailable(f"the service is not ready: {self._missing.rstrip('.')}. Send it again later.")
+        """Raise `LedgerUnavailable` while nothing is taken."""
+        if self._closed_because is not None:
+            raise LedgerUnavailable(
+                f"the service is not ready: {self._closed_because.rstrip('.')}. Send it again later."
+            )
 
     def in_time(self, time: int) -> bool:
         """Whether a payment of that time would be taken now."""
@@ -206,12 +218,13 @@ class Intake:
         return True
 
     def _check_time(self, time: int) -> None:
-        now, column = self._clock(), self.reader.schema.time
+        now, active = self._clock(), self._sequencer.active
         if time > now + AHEAD:
+            column = active.reader.schema.time
             raise OutOfBounds(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
         # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
         # and where no feature looks back, no payment is too late
-        state = self._state
+        state = active.state
         engine = state.engine
         if engine.plan.streams and time < engine.newest - self._oldest and state.late(now):
             raise OutOfBounds(engine.too_late)

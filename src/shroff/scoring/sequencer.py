@@ -20,14 +20,14 @@ from msgspec import Raw
 
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
-from shroff.decide.decider import Assessment, Decider
+from shroff.decide.decider import Assessment
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
 from shroff.ledger import Entry, Ledger, Outcome
-from shroff.ledger.answer import Answer, DecisionRecord, ModelName, encode, require_same, stored_answer
+from shroff.ledger.answer import Answer, DecisionRecord, encode, require_same, stored_answer
 from shroff.ledger.decision_ids import decision_id
+from shroff.scoring.active import Active
 from shroff.scoring.in_flight import PendingEvent, PendingPayment
-from shroff.scoring.shadow import Shadow
-from shroff.state import News, State
+from shroff.state import News
 from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Decided, Meter, Turn
 
@@ -41,42 +41,27 @@ class Sequencer:
     Not thread-safe: all of it happens on one event loop.
     """
 
-    def __init__(
-        self,
-        state: State,
-        decider: Decider,
-        ledger: Ledger,
-        arrivals: Arrivals,
-        *,
-        model: ModelName,
-        meter: Meter,
-    ) -> None:
+    def __init__(self, active: Active, ledger: Ledger, arrivals: Arrivals, meter: Meter) -> None:
+        self.active = active
+        """What decides the next payment; replaced whole, by `use`."""
         self.in_flight: dict[str, PendingPayment] = {}
         """Payments that were submitted and are not durable yet, by id, in order."""
-        self._state = state
-        self._decider = decider
         self._append = ledger.append_all
         self._find = ledger.find
         self._arrivals = arrivals
-        self._model = model
         self._meter = meter
         self._payments: list[PendingPayment] = []
         self._events: list[PendingEvent] = []
-        # kinds of later events that features read: payments behind one wait until it is known
-        self._awaited = state.engine.plan.later
         self._holding = 0
         self._unsettled = 0
         self._settled = asyncio.Event()
         self._scheduled = False
         # how many payments waited when it was last looked whether more come; 0 when it has not been
         self._looked = 0
-        self.shadow: Shadow | None = None
-        """Who is shown what was decided, once it was answered."""
 
-    def use(self, state: State, decider: Decider, model: ModelName) -> None:
-        """Decide by these from the next payment on."""
-        self._state, self._decider, self._model = state, decider, model
-        self._awaited = state.engine.plan.later
+    def use(self, active: Active) -> None:
+        """Decide by this from the next batch on; another state only while `paused`, or before the first payment."""
+        self.active = active
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -129,9 +114,9 @@ class Sequencer:
             self._schedule()
 
     def _decide(self, batch: Sequence[PendingPayment]) -> None:
-        began = perf_counter_ns()
+        began, active = perf_counter_ns(), self.active
         try:
-            observed = self._observe(batch)
+            observed = self._observe(active, batch)
         except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
             self._withdraw([(pending, error) for pending in batch])
             return
@@ -141,11 +126,12 @@ class Sequencer:
         blind = observed[0][1] is None
         values = [pending.payment.values | (features or {}) for pending, features in observed]
         try:
-            assessments = self._decider.assess_blindly(values) if blind else self._decider.assess(values)
-            if self._decider.failure is not None:
+            decider = active.decider
+            assessments = decider.assess_blindly(values) if blind else decider.assess(values)
+            if decider.failure is not None:
                 self._meter.failures["model"] += len(observed)
             entries = [
-                (self._entry(pending, features or {}, assessment), partial(self._settle, pending))
+                (entry_of(active, pending, features or {}, assessment), partial(self._settle, pending))
                 for (pending, features), assessment in zip(observed, assessments, strict=True)
             ]
             self._append(entries, asyncio.get_running_loop())
@@ -153,17 +139,19 @@ class Sequencer:
             self._withdraw([(pending, error) for pending, _ in observed])
             return
         self._unsettled += len(entries)
-        turn = Turn(began, seen, self._decider.scored, perf_counter_ns(), len(observed))
+        turn = Turn(began, seen, decider.health.scored_at, perf_counter_ns(), len(observed))
         for pending, _ in observed:
             pending.journey.turn = turn
         self._meter.took(turn)
-        if self.shadow is not None and not blind:
-            self.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
+        if active.shadow is not None and not blind:
+            active.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
 
-    def _observe(self, batch: Sequence[PendingPayment]) -> list[tuple[PendingPayment, dict[str, Value] | None]]:
+    def _observe(
+        self, active: Active, batch: Sequence[PendingPayment]
+    ) -> list[tuple[PendingPayment, dict[str, Value] | None]]:
         """The payments and their features (None while there is no state), without those that the state refuses."""
         observed: list[tuple[PendingPayment, dict[str, Value] | None]] = []
-        for pending, seen in zip(batch, self._state.observe([one.payment for one in batch]), strict=True):
+        for pending, seen in zip(batch, active.state.observe([one.payment for one in batch]), strict=True):
             if isinstance(seen, Exception):
                 del self.in_flight[pending.payment.id]
                 pending.callers.tell(seen)
@@ -171,42 +159,11 @@ class Sequencer:
                 observed.append((pending, seen))
         return observed
 
-    def _entry(self, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
-        payment, verdict = pending.payment, assessment.verdict
-        degraded = assessment.probability is None
-        pending.journey.decided = Decided(self._model.version, verdict.action, degraded)
-        pending.journey.probability = assessment.probability
-        pending.answer = encode(
-            Answer(
-                payment_id=payment.id,
-                decision_id=decision_id(payment.arrived),
-                action=verdict.action,
-                probability=assessment.probability,
-                reasons=assessment.reasons,
-                rules=verdict.rules,
-                model=self._model,
-                policy=self._decider.policy_version,
-                degraded=degraded,
-                decided_at=format_time(payment.arrived),
-            )
-        )
-        record = DecisionRecord(
-            payment=Raw(pending.encoded),
-            features=features,
-            probability=assessment.probability,
-            action=verdict.action,
-            model=self._model.version,
-            answer=Raw(pending.answer),
-            lists=self._decider.lists_mark,
-            policy=self._decider.policy_version,
-        )
-        return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
-
     def _settle(self, pending: PendingPayment, error: Outcome) -> None:
         """Handle the ledger's outcome for one payment; outcomes come in the order of the records."""
         if pending.refused:
             # it was in the ledger all the same
-            self._state.recount(pending.payment)
+            self.active.state.recount(pending.payment)
             return
         self._one_settled()
         if error is None:
@@ -227,11 +184,11 @@ class Sequencer:
             del self.in_flight[pending.payment.id]
             pending.callers.tell(error)
         for pending, _ in reversed(refused):
-            self._state.forget(pending.payment)
+            self.active.state.forget(pending.payment)
 
     def _concede(self, pending: PendingPayment) -> None:
         """Another process decided this payment first: its decision stands."""
-        self._state.concede(pending.payment)
+        self.active.state.concede(pending.payment)
         del self.in_flight[pending.payment.id]
         try:
             stored = self._find(pending.payment.id)
@@ -243,10 +200,11 @@ class Sequencer:
             pending.callers.tell(error)
 
     def _put_event(self, event: PendingEvent) -> None:
-        event.arrived = self._state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
+        event.arrived = self.active.state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
         time = event.arrived if event.record.at is None else event.record.at
         entry = Entry(event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record))
-        awaited = event.kind in self._awaited
+        # payments behind an event that features read wait until it is known
+        awaited = event.kind in self.active.state.engine.plan.later
         try:
             self._append([(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop())
         except ShroffError as error:
@@ -257,15 +215,15 @@ class Sequencer:
 
     def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
         if event.refused:
-            self._state.later(event.payment_id, self._news(event))
+            self.active.state.later(event.payment_id, self._news(event))
             return
         self._one_settled()
         if error is None:
-            self._state.later(event.payment_id, self._news(event))
+            self.active.state.later(event.payment_id, self._news(event))
             if event.kind == "label":
                 self._meter.labels[event.record.source or "", event.record.value is True] += 1
-                if self.shadow is not None:
-                    self.shadow.label(event.payment_id, event.stands)
+                if self.active.shadow is not None:
+                    self.active.shadow.label(event.payment_id, event.stands)
             event.callers.tell(None)
         else:
             event.refused = True
@@ -275,10 +233,43 @@ class Sequencer:
             self._schedule()
 
     def _news(self, event: PendingEvent) -> News:
-        rank = self._state.engine.plan.schema.label_rank(event.record.source) if event.kind == "label" else 0
+        rank = self.active.state.engine.plan.schema.label_rank(event.record.source) if event.kind == "label" else 0
         return News(event.kind, event.record.value, rank, event.arrived, event.digest)
 
     def _one_settled(self) -> None:
         self._unsettled -= 1
         if not self._unsettled:
             self._settled.set()
+
+
+def entry_of(active: Active, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
+    """The record of a decision, which holds the answer as it will be sent."""
+    payment, verdict, decider = pending.payment, assessment.verdict, active.decider
+    degraded = assessment.probability is None
+    pending.journey.decided = Decided(active.model.version, verdict.action, degraded)
+    pending.journey.probability = assessment.probability
+    pending.answer = encode(
+        Answer(
+            payment_id=payment.id,
+            decision_id=decision_id(payment.arrived),
+            action=verdict.action,
+            probability=assessment.probability,
+            reasons=assessment.reasons,
+            rules=verdict.rules,
+            model=active.model,
+            policy=decider.policy_version,
+            degraded=degraded,
+            decided_at=format_time(payment.arrived),
+        )
+    )
+    record = DecisionRecord(
+        payment=Raw(pending.encoded),
+        features=features,
+        probability=assessment.probability,
+        action=verdict.action,
+        model=active.model.version,
+        answer=Raw(pending.answer),
+        lists=decider.lists_mark,
+        policy=decider.policy_version,
+    )
+    return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))

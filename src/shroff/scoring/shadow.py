@@ -79,6 +79,10 @@ class Shadow:
         self._found = Comparison(production.version, candidate.version)
         self._task: asyncio.Task[None] | None = None
 
+    def use(self, decider: Decider) -> None:
+        """Let the candidate score under other lists from the next batch on."""
+        self.decider = decider
+
     @property
     def comparison(self) -> Comparison:
         """The comparison up to now."""

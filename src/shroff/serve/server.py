@@ -23,9 +23,9 @@ from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
 from shroff.package import Bundle, load
+from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
-from shroff.scoring.start import Check
 from shroff.serve.app import App
 from shroff.serve.doorway import Doorway
 from shroff.serve.fence import http_protocol

@@ -1,0 +1,75 @@
+"""Proving the ledger's chain at a start, while the state is rebuilt from its records."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Self
+
+from shroff.errors import BrokenChain, UnreadableRecord
+from shroff.ledger import GENESIS, Head, Ledger, StoredEntry
+from shroff.scoring.start import Checked, Start, stored_start
+
+_MAX_WHOLE_RECORDS: Final = 100_000
+"""Records that are all proved at a start, within seconds; of more, only those since the last start."""
+_log = logging.getLogger(__name__)
+
+
+class Check:
+    """Proves the ledger's chain at a start: all of it, or where that is long what came since the last start.
+
+    As a context, in which the ledger is read by `proof`; at its end the rest is proved.
+
+    Args:
+        accept: go on where it is broken, and say so in what is checked.
+
+    Raises:
+        BrokenChain: the ledger was changed.
+        LedgerUnavailable: the database does not answer.
+    """
+
+    def __init__(self, ledger: Ledger, *, accept: bool) -> None:
+        self._ledger = ledger
+        last = ledger.last_start()
+        self.before = stored_start(last)
+        """The last start."""
+        self._anchor = _anchor(ledger, last, self.before)
+        self.proof = ledger.proof(self._anchor, tolerant=accept)
+
+    def done(self) -> Checked:
+        """How far the chain was proved."""
+        end, broken = self.proof.head, self.proof.broken
+        if broken is not None:
+            end = self._ledger.head()
+            _log.warning("the service starts with a broken ledger: %s", broken, extra={"event": "broken_chain"})
+        after, anchor = self._anchor
+        return Checked(after=after, anchor=anchor.hex(), last=end.seq, chain=end.chain.hex(), broken=broken)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self.proof.finish()
+            elif isinstance(error, BrokenChain):
+                raise error
+        except UnreadableRecord:
+            raise
+        except BrokenChain as broken:
+            raise BrokenChain(
+                f"{broken} Find out what changed it; to start all the same, and keep a record of that, "
+                "pass --accept-broken-chain."
+            ) from None
+
+
+def _anchor(ledger: Ledger, entry: StoredEntry | None, start: Start | None) -> Head:
+    """The record behind which the chain is to be proved, from the last start."""
+    if entry is None or start is None:
+        return Head(0, GENESIS)
+    checked = start.checked
+    if checked.broken is not None:
+        # it was accepted, and stays broken
+        return Head(entry.seq, entry.chain)
+    if ledger.head().seq - checked.after > _MAX_WHOLE_RECORDS:
+        return Head(checked.last, bytes.fromhex(checked.chain))
+    return Head(checked.after, bytes.fromhex(checked.anchor))

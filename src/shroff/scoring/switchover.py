@@ -1,0 +1,200 @@
+"""Switchovers: another model, policy, list, exchange rate or state takes over while payments are in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from shroff.clock import Clock
+from shroff.collect import PaymentReader, Schema
+from shroff.collect.wire import live_scales
+from shroff.control import LiveLists, LiveRates
+from shroff.decide.decider import Decider
+from shroff.decide.standing import Standing, own
+from shroff.errors import BundleError, ShroffError
+from shroff.package import Bundle
+from shroff.scoring.active import Active
+from shroff.scoring.sequencer import Sequencer
+from shroff.scoring.shadow import Shadow
+from shroff.scoring.start import require_currency
+from shroff.state import LocalState, State, States
+
+_SWITCHOVER_TIMEOUT_US: Final = 10_000_000
+"""Microseconds that processes that share a state wait for each other before they change over to another."""
+_LOOK_SECONDS: Final = 0.02
+"""Seconds between two looks whether the other processes are there."""
+_log = logging.getLogger(__name__)
+
+
+class Switchover:
+    """Makes the next active value beside payments, and lets the sequencer decide by it.
+
+    Args:
+        lists: edits of the lists that rules read.
+        rates: what was put in the place of the bundle's exchange rates.
+        key: of the HMAC over personal columns.
+        require_open: raises once the service is closed.
+    """
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        states: States,
+        *,
+        lists: LiveLists | None,
+        rates: LiveRates | None,
+        key: bytes,
+        clock: Clock,
+        require_open: Callable[[], None],
+    ) -> None:
+        self._sequencer = sequencer
+        self._states = states
+        self._lists = lists
+        self._rates = rates
+        self._key = key
+        self._clock = clock
+        self._require_open = require_open
+        self._one_at_a_time = asyncio.Lock()
+        self._failed_refill: str | None = None
+        self._ruined = 0
+
+    @property
+    def ruined(self) -> int:
+        """How often a state was dropped because one of its keys held what none of our processes wrote."""
+        return self._ruined + self._active.state.ruined
+
+    @property
+    def _active(self) -> Active:
+        return self._sequencer.active
+
+    def empty(self) -> None:
+        """Begin with an empty state."""
+        self._sequencer.use(replace(self._active, state=self._states.new(self._active.bundle)))
+
+    async def adopt(self, bundle: Bundle, standing: Standing | None) -> None:
+        """See `Scorer.adopt`."""
+        active = self._active
+        if bundle is active.bundle:
+            policy = standing or own(bundle)
+            self._use(bundle, await asyncio.to_thread(active.decider.under, policy), self._active.state)
+            return
+        require_currency(bundle, active.bundle.currency)
+        decider = await asyncio.to_thread(Decider, bundle, standing)
+        if decider.failure is not None:
+            # the model that decides can score
+            raise BundleError(decider.failure)
+        if (bundle.groups, bundle.schema) == (active.bundle.groups, active.bundle.schema):
+            self._use(bundle, decider, self._active.state)
+            return
+        state = self._states.new(bundle)
+        self._require_same_payments(state.engine.plan.schema)
+        await self._change_state(bundle, decider, state)
+
+    async def compare(self, candidate: Bundle | None, standing: Standing | None) -> None:
+        """See `Scorer.compare`."""
+        production = self._active.bundle
+        shadow = None if candidate is None else await asyncio.to_thread(Shadow, candidate, production, standing)
+        if shadow is not None:
+            shadow.use(self._listing(shadow.decider))
+        self._sequencer.use(replace(self._active, shadow=shadow))
+
+    async def refill(self) -> None:
+        """Fill a state in memory anew once the clock was set back behind it; one in Redis finds that out itself."""
+        active, failed = self._active, self._failed_refill
+        if not isinstance(active.state, LocalState) or not active.state.engine.overtaken:
+            return
+        self._failed_refill = None
+        try:
+            await self._change_state(active.bundle, active.decider, self._states.new(active.bundle))
+            said = "the state was filled anew from history and ledger."
+        except ShroffError as error:
+            # the next look tries again, and says nothing twice
+            self._failed_refill = said = f"the state cannot be filled anew: {error}"
+        else:
+            self._sequencer.use(replace(self._active, shadow=active.shadow))
+        if said != failed:
+            _log.warning("the clock was set back: %s", said, extra={"event": "clock_back"})
+
+    def follow_lists(self) -> None:
+        """Decide by the lists as they are now: edits begin and end."""
+        for decider in self._deciders():
+            self._replace(decider, self._listing(decider))
+
+    async def keep_lists(self) -> None:
+        """`follow_lists` beside payments: a thread prepares long lists."""
+        lists = self._lists
+        if lists is None:
+            return
+        async with self._one_at_a_time:
+            for decider in self._deciders():
+                if decider.followed is None or not lists.hold(decider.followed):
+                    now = await asyncio.to_thread(lists.now, decider.policy.lists)
+                    self._replace(decider, await asyncio.to_thread(decider.listing, now))
+
+    def follow_rates(self) -> None:
+        """Convert payments by the exchange rates as they are now."""
+        active = self._active
+        reader = self._converting(active)
+        if reader.rates != active.reader.rates:
+            self._sequencer.use(replace(active, reader=reader))
+            _log.info("payments are converted by other exchange rates from now on.", extra={"event": "rates"})
+
+    def _listing(self, decider: Decider) -> Decider:
+        return decider if self._lists is None else decider.listing(self._lists.now(decider.policy.lists))
+
+    def _converting(self, active: Active) -> PaymentReader:
+        own = active.bundle.schema.rates
+        if self._rates is None or own is None:
+            return active.reader
+        return active.reader.converting(self._rates.now(own), self._rates.converter)
+
+    def _deciders(self) -> list[Decider]:
+        active = self._active
+        return [active.decider, *([active.shadow.decider] if active.shadow else [])]
+
+    def _replace(self, before: Decider, after: Decider) -> None:
+        """Let a decider take the place of another, unless that has been switched meanwhile: then lists follow again."""
+        active = self._active
+        if active.decider is before:
+            self._sequencer.use(replace(active, decider=after))
+        elif active.shadow is not None and active.shadow.decider is before:
+            active.shadow.use(after)
+
+    async def _change_state(self, bundle: Bundle, decider: Decider, state: State) -> None:
+        """Fill a state beside the one in use, and decide by it."""
+        states = self._states
+        mark = await asyncio.to_thread(states.prepare, bundle, state)
+        last = await asyncio.to_thread(states.catch_up, state, mark.seq)
+        deadline = self._clock() + _SWITCHOVER_TIMEOUT_US
+        while not state.assembled(self._active.state) and self._clock() < deadline:
+            last = await asyncio.to_thread(states.catch_up, state, last)
+            await self._look_again()
+        last = await asyncio.to_thread(states.catch_up, state, last)
+        async with self._sequencer.paused():
+            await asyncio.to_thread(states.catch_up, state, last)
+            while not state.entered():
+                await self._look_again()
+            self._use(bundle, decider, state)
+
+    async def _look_again(self) -> None:
+        self._require_open()
+        await asyncio.sleep(_LOOK_SECONDS)
+
+    def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
+        """Decide by these from the next payment on, without a shadow: it was compared with what decided before."""
+        before = self._active.state
+        if state is not before:
+            before.leave()
+            self._ruined += before.ruined
+        active = Active.of(bundle, self._listing(decider), state, key=self._key)
+        self._sequencer.use(replace(active, reader=self._converting(active)))
+
+    def _require_same_payments(self, schema: Schema) -> None:
+        """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""
+        current = self._active.reader.schema
+        times = (schema.timezone, schema.epoch) == (current.timezone, current.epoch)
+        if not times or live_scales(schema) != live_scales(current):
+            raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
