@@ -24,7 +24,7 @@ from shroff.collect.payment import Value
 from shroff.decide.decider import Assessment, Decider
 from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict
 from shroff.features.engines.online import OnlineEngine
-from shroff.ledger import Done, Entry, Ledger, writer
+from shroff.ledger import Entry, Ledger, OnDurable, writer
 from shroff.ledger.statements import commit
 from shroff.ledger.writer import Writer
 from shroff.package import Bundle, save
@@ -156,7 +156,7 @@ class OtherWriter(Ledger):
 
     rival: Callable[[Entry], Entry]
 
-    def append_all(self, entries: Sequence[tuple[Entry, Done]], loop: asyncio.AbstractEventLoop) -> None:
+    def append_all(self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop) -> None:
         rivals = [(self.rival(entry), lambda _: None) for entry, _ in entries]
         super().append_all([*rivals, *entries], loop)
 

@@ -23,10 +23,10 @@ from shroff.client import Client, Decision
 from shroff.control import Keys
 from shroff.errors import BadPayment, PaymentConflict
 from shroff.ledger import Ledger
+from shroff.ledger.durable import Waiters
 from shroff.ledger.labels import MOST
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle
-from shroff.scoring.in_flight import Callers
 from shroff.scoring.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
@@ -137,13 +137,13 @@ def test_labels_of_one_payment_that_come_together_wait_in_turn(
 ) -> None:
     """Each is woken once: woken by every one before it, a thousand kept the service from everything for a minute."""
     joined = list[object]()
-    join = Callers.join
+    join = Waiters.join
 
-    def counted(callers: Callers[None]) -> asyncio.Future[None]:
-        joined.append(callers)
-        return join(callers)
+    def counted(waiters: Waiters[None]) -> asyncio.Future[None]:
+        joined.append(waiters)
+        return join(waiters)
 
-    monkeypatch.setattr(Callers, "join", counted)
+    monkeypatch.setattr(Waiters, "join", counted)
 
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))

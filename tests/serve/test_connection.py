@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from patience import PATIENCE
 from serve.service import Service
 from shroff.errors import BadPayment
-from shroff.scoring.in_flight import Told
+from shroff.ledger import OnDurable
 from shroff.serve import asgi, connection
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Receive, Scope, Send
 from shroff.serve.connection import Connection, Head
@@ -57,16 +57,16 @@ class Echo:
             await asyncio.sleep(0)
         return self.outcome(body)
 
-    def accept(self, body: bytes, told: Told[bytes]) -> None:
+    def accept(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
         self.accepted.append(body)
         try:
             outcome: bytes | Exception = self.outcome(body)
         except BadPayment as error:
             outcome = error
         if turns := len(body) % 3:
-            asyncio.get_running_loop().call_later(turns * 1e-4, told, outcome)
+            asyncio.get_running_loop().call_later(turns * 1e-4, on_durable, outcome)
         else:
-            told(outcome)
+            on_durable(outcome)
 
     def outcome(self, body: bytes) -> bytes:
         if body.startswith(b"bad"):
@@ -505,8 +505,8 @@ def test_a_client_that_does_not_read_is_not_answered_without_end() -> None:
 
 
 def test_a_client_that_leaves_before_its_answer_disturbs_nobody() -> None:
-    async def work() -> list[Told[bytes]]:
-        waiting: list[Told[bytes]] = []
+    async def work() -> list[OnDurable[bytes]]:
+        waiting: list[OnDurable[bytes]] = []
         app = Echo()
         app.short = {b"/hot": Short("/hot", asgi.refuse, lambda body, told: waiting.append(told))}
         async with serving(Connection, app) as (_, writer):

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head
+from shroff.ledger.durable import OnDurable, Outcome
 from shroff.ledger.ledger import Ledger
 from shroff.ledger.noted import Noted
 from shroff.ledger.proof import Proof
-from shroff.ledger.queue import Done, Outcome
 from shroff.ledger.record import GENESIS, Entry, Kind, StoredEntry, unreadable
 
 __all__ = [
     "GENESIS",
     "Commits",
-    "Done",
     "Entry",
     "Head",
     "Kind",
     "Ledger",
     "Noted",
+    "OnDurable",
     "Outcome",
     "Proof",
     "StoredEntry",

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from shroff.errors import ConfigurationError, PaymentConflict, ShroffError
 from shroff.ledger.database import Head
+from shroff.ledger.durable import Outcome
 from shroff.ledger.id_filter import Seen, seen_as
-from shroff.ledger.queue import Outcome
 from shroff.ledger.record import Entry, Key, Kind, StoredEntry, key_of
 from shroff.ledger.spool import Spool
 

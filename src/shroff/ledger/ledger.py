@@ -15,9 +15,10 @@ from shroff.errors import ConfigurationError, LedgerAway
 from shroff.ledger.archive import FIRST, Archive
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
+from shroff.ledger.durable import OnDurable, Outcome, resolving
 from shroff.ledger.failover import Failover, Spooled
 from shroff.ledger.id_filter import Seen, seen_as
-from shroff.ledger.queue import Done, Outcome, Queue, Waiting
+from shroff.ledger.queue import Queue, Queued
 from shroff.ledger.reader import Finder, entries, keys
 from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.ledger.spool import Spool
@@ -131,32 +132,32 @@ class Ledger(Archive):
         """How many entries wait for the disk."""
         return len(self._queue)
 
-    def append(self, entry: Entry, done: Done) -> None:
+    def append(self, entry: Entry, on_durable: OnDurable[None]) -> None:
         """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
 
-        The writer's thread calls `done` once: with None when the entry is on disk, with `PaymentConflict` when the
-        ledger already has this one (of results any, of labels the same), with `LedgerUnavailable` when it could not be
-        written. In that case everything queued behind it is refused too, in order, and so is every new
-        entry until all callers have been told and could undo. Only when a server is lost in the middle of
-        a commit, and does not come back at once, can a refused entry be on disk all the same: sent again
-        it is found, and before anything else is written `done` is called once more, with None.
-        `done` must be quick and must not raise: that would stop the writer.
+        The writer's thread calls `on_durable` once: with None when the entry is on disk, with `PaymentConflict` when
+        the ledger already has this one (of results any, of labels the same), with `LedgerUnavailable` when it could not
+        be written. In that case everything queued behind it is refused too, in order, and so is every new entry until
+        all callbacks have run and could undo. Only when a server is lost in the middle of a commit, and does not come
+        back at once, can a refused entry be on disk all the same: sent again it is found, and before anything else is
+        written `on_durable` is called once more, with None. It must be quick and must not raise: that would stop the
+        writer.
 
         Raises:
             LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.
             BadPayment: no database could keep the entry: its id, its digest or a number is out of bounds.
         """
-        self._put([Waiting(entry, done)])
+        self._put([Queued(entry, on_durable)])
 
-    def append_all(self, entries: Sequence[tuple[Entry, Done]], loop: asyncio.AbstractEventLoop) -> None:
-        """Queue some entries, all of them or none; each `done` is called in the event loop, in their order.
+    def append_all(self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop) -> None:
+        """Queue some entries, all of them or none; each `on_durable` is called in the event loop, in their order.
 
         For the rest as `append`; one wake-up of the event loop per commit.
 
         Raises:
             LedgerUnavailable, BadPayment: as `append`.
         """
-        self._put([Waiting(entry, done, loop) for entry, done in entries])
+        self._put([Queued(entry, on_durable, loop) for entry, on_durable in entries])
 
     async def write(self, entry: Entry) -> None:
         """Append an entry and wait until it is durable; one wake-up of the event loop per commit.
@@ -169,16 +170,7 @@ class Ledger(Archive):
         """
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
-
-        def done(outcome: Outcome) -> None:
-            if written.done():
-                return  # its task was cancelled
-            if outcome is None:
-                written.set_result(None)
-            else:
-                written.set_exception(outcome)
-
-        self._put([Waiting(entry, done, loop)])
+        self._put([Queued(entry, resolving(written), loop)])
         await written
 
     def write_now(self, entry: Entry) -> None:
@@ -189,21 +181,21 @@ class Ledger(Archive):
         """
         written: Future[Outcome] = Future()
 
-        def done(outcome: Outcome) -> None:
+        def on_durable(outcome: Outcome) -> None:
             if not written.done():
                 written.set_result(outcome)
 
-        self.append(entry, done)
+        self.append(entry, on_durable)
         outcome = written.result()
         if outcome is not None:
             raise outcome
 
-    def _put(self, entries: Sequence[Waiting]) -> None:
-        for waiting in entries:
-            check_entry(waiting.entry)
+    def _put(self, entries: Sequence[Queued]) -> None:
+        for queued in entries:
+            check_entry(queued.entry)
             if self._seen is not None:
                 # before it is written: what is refused after all only costs a look-up
-                self._seen.add(seen_as(waiting.entry.payment_id, waiting.entry.kind))
+                self._seen.add(seen_as(queued.entry.payment_id, queued.entry.kind))
         self._queue.put(entries)
 
     def find(self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False) -> StoredEntry | None:

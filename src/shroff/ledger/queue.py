@@ -1,26 +1,25 @@
-"""The entries that wait for the writer, and the callers that wait for their answer."""
+"""The entries that wait for the writer, each with the callback that gets its outcome."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from threading import Condition
 from typing import NamedTuple
 
-from shroff.errors import LedgerUnavailable, PaymentConflict
+from shroff.errors import LedgerUnavailable
+from shroff.ledger.durable import OnDurable, Outcome
 from shroff.ledger.record import Entry
 
-Outcome = LedgerUnavailable | PaymentConflict | None
-Done = Callable[[Outcome], None]
-_Told = list[tuple[Done, Outcome]]
+_Calls = list[tuple[OnDurable[None], Outcome]]
 
 
-class Waiting(NamedTuple):
-    """An entry and whom to tell what became of it: in an event loop, or else in the writer's thread."""
+class Queued(NamedTuple):
+    """An entry and the callback for its outcome, which is called in an event loop, or else in the writer's thread."""
 
     entry: Entry
-    done: Done
+    on_durable: OnDurable[None]
     loop: asyncio.AbstractEventLoop | None = None
 
 
@@ -29,7 +28,7 @@ class Queue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: deque[Waiting] = deque()
+        self._entries: deque[Queued] = deque()
         self._changed = Condition()
         self._open = False
         # how many parties have yet to undo what a failed commit left behind
@@ -48,7 +47,7 @@ class Queue:
         with self._changed:
             self._open = True
 
-    def put(self, waiting: Sequence[Waiting]) -> None:
+    def put(self, entries: Sequence[Queued]) -> None:
         """Add all of them at the end, or none; without waiting.
 
         Raises:
@@ -59,12 +58,12 @@ class Queue:
                 raise LedgerUnavailable("the ledger is not open for writing: call `open()` first.")
             if self._undoing:
                 raise LedgerUnavailable("the last commit failed and is being undone: send the payment again.")
-            if len(self._entries) + len(waiting) > self._limit:
+            if len(self._entries) + len(entries) > self._limit:
                 raise LedgerUnavailable(f"{len(self._entries):,} entries already wait for the disk: send again later.")
-            self._entries.extend(waiting)
+            self._entries.extend(entries)
             self._changed.notify()
 
-    def take(self, most: int, *, patience: float | None = None) -> list[Waiting] | None:
+    def take(self, most: int, *, patience: float | None = None) -> list[Queued] | None:
         """Whatever waits, oldest first, at most `most`; empty only when closed and drained.
 
         None where nothing has come for `patience` seconds.
@@ -81,8 +80,8 @@ class Queue:
             self._open = False
             self._changed.notify()
 
-    def fail(self, group: list[Waiting], sentence: str) -> None:
-        """Refuse a group and all that waits behind it, and let nothing in until all were told.
+    def fail(self, group: list[Queued], sentence: str) -> None:
+        """Refuse a group and all that waits behind it, and let nothing in until every callback has run.
 
         A caller has computed with what the failed entries before it left in memory. So the queue opens
         again only when every callback has returned and every waiting coroutine has run to its next
@@ -92,7 +91,7 @@ class Queue:
             refused = group + list(self._entries)
             self._entries.clear()
             self._undoing += 1
-        tell([(waiting, LedgerUnavailable(sentence)) for waiting in refused], self)
+        resolve([(queued, LedgerUnavailable(sentence)) for queued in refused], self)
         self.resume()
 
     def hold(self) -> None:
@@ -106,31 +105,35 @@ class Queue:
             self._undoing -= 1
 
 
-def tell(told: Iterable[tuple[Waiting, Outcome]], failed: Queue | None = None) -> None:
-    """Tell every caller its outcome, in order, with one wake-up per event loop."""
-    callbacks: _Told = []
-    loops: dict[asyncio.AbstractEventLoop, _Told] = {}
-    for (_, done, loop), outcome in told:
-        group = callbacks if loop is None else loops.setdefault(loop, [])
-        group.append((done, outcome))
-    for loop, group in loops.items():
+def resolve(outcomes: Iterable[tuple[Queued, Outcome]], failed: Queue | None = None) -> None:
+    """Call every callback with its outcome, in order, with one wake-up per event loop.
+
+    Args:
+        failed: a queue that takes nothing until all these callbacks have run.
+    """
+    direct: _Calls = []
+    loops: dict[asyncio.AbstractEventLoop, _Calls] = {}
+    for (_, on_durable, loop), outcome in outcomes:
+        calls = direct if loop is None else loops.setdefault(loop, [])
+        calls.append((on_durable, outcome))
+    for loop, calls in loops.items():
         if failed is not None:
             failed.hold()
         try:
-            loop.call_soon_threadsafe(_deliver, loop, group, failed)
+            loop.call_soon_threadsafe(_call, loop, calls, failed)
         except RuntimeError:
             # the loop is closed, nobody waits there any more
             if failed is not None:
                 failed.resume()
-    # last: a callback that raises must not keep the news from the loops
-    for done, outcome in callbacks:
-        done(outcome)
+    # last: a callback that raises must not keep outcomes from the loops
+    for on_durable, outcome in direct:
+        on_durable(outcome)
 
 
-def _deliver(loop: asyncio.AbstractEventLoop, group: _Told, failed: Queue | None) -> None:
+def _call(loop: asyncio.AbstractEventLoop, calls: _Calls, failed: Queue | None) -> None:
     try:
-        for done, outcome in group:
-            done(outcome)
+        for on_durable, outcome in calls:
+            on_durable(outcome)
     finally:
         if failed is not None:
             # behind the coroutines that have just been woken

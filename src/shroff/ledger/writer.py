@@ -24,8 +24,9 @@ from shroff.ledger.database import (
     prepare,
     unavailable,
 )
+from shroff.ledger.durable import Outcome
 from shroff.ledger.failover import Failover, Find
-from shroff.ledger.queue import Outcome, Queue, Waiting, tell
+from shroff.ledger.queue import Queue, Queued, resolve
 from shroff.ledger.record import COLUMNS, Entry, key_of, link
 from shroff.ledger.spool import Spool
 from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up, rollback
@@ -58,12 +59,11 @@ class Writer:
         self._commits = commits
         self._max_group = max_group
         self._connection: Connection | None = None
-        self._durable = Head(0, b"")
         self.failure: str | None = None
         """Why the last group could not be made durable; None when it was, or when the next one can be."""
         # the end of a commit of which nobody could say whether it was done, and what became of its entries if it was
         self._undecided: tuple[Head, list[Outcome]] | None = None
-        self._doubted: tuple[Head, list[Waiting]] | None = None
+        self._doubted: tuple[Head, list[Queued]] | None = None
         engine = database.engine
         self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
         moved = HEAD.update().values({name: bindparam(name) for name in _LAST})
@@ -76,6 +76,11 @@ class Writer:
         self.failover = Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
+    @property
+    def _end(self) -> Head:
+        """The last record that is known to be durable."""
+        return self._commits.end or Head(0, b"")
+
     def start(self) -> None:
         """Prepare the database and start the thread.
 
@@ -85,7 +90,7 @@ class Writer:
         """
         try:
             with unavailable("open the ledger"):
-                self._durable = self._commits.end = prepare(self._database, self._connected())
+                self._commits.end = prepare(self._database, self._connected())
             if self.failover is not None:
                 self.failover.recover(self._has)
         except BaseException:
@@ -122,8 +127,8 @@ class Writer:
             self._queue.close()
             self._queue.fail([], _STOPPED)
 
-    def _settle(self, group: list[Waiting]) -> None:
-        entries = [waiting.entry for waiting in group]
+    def _settle(self, group: list[Queued]) -> None:
+        entries = [queued.entry for queued in group]
         try:
             late = self._late()
             outcomes = [] if late else self._write(entries)
@@ -138,12 +143,12 @@ class Writer:
             raise
         else:
             if late:
-                self._tell_late(late, group)
+                self._resolve_late(late, group)
                 return
             if self.failover is not None:
                 self.failover.note(entries)
             self._take_again()
-            tell(zip(group, outcomes, strict=True))
+            resolve(zip(group, outcomes, strict=True))
 
     def _look(self) -> None:
         """See that the database is in its place, also when there is nothing to write."""
@@ -163,7 +168,7 @@ class Writer:
         try:
             late = self._late()
             if late:
-                self._tell_late(late, [])
+                self._resolve_late(late, [])
             with unavailable("write the ledger", self._error):
                 self._commit([])
         except LedgerUnavailable:
@@ -183,15 +188,15 @@ class Writer:
             _log.warning("the ledger can be written again.", extra={"event": "ledger_takes_again"})
         self.failure = None
 
-    def _doubt(self, group: list[Waiting]) -> None:
+    def _doubt(self, group: list[Queued]) -> None:
         """Remember a group that is refused and may be in the ledger all the same; a spool needs none of this."""
         if self._undecided is not None and self.failover is None:
             last, outcomes = self._undecided
-            done = [waiting for waiting, outcome in zip(group, outcomes, strict=True) if outcome is None]
+            done = [queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is None]
             self._doubted = last, done
         self._undecided = None
 
-    def _late(self) -> list[Waiting]:
+    def _late(self) -> list[Queued]:
         """Entries that were refused and turn out to be in the ledger."""
         if self._doubted is None:
             return []
@@ -200,14 +205,14 @@ class Writer:
             landed = self._has(last)
         self._doubted = None
         if landed:
-            self._durable = self._commits.end = last
+            self._commits.end = last
         return group if landed else []
 
-    def _tell_late(self, late: list[Waiting], group: list[Waiting]) -> None:
-        """Refuse a group, which was computed without what is there after all; then tell that that is there."""
+    def _resolve_late(self, late: list[Queued], group: list[Queued]) -> None:
+        """Refuse a group that was computed without entries which are in the ledger after all; then resolve those."""
         self._queue.hold()
         self._queue.fail(group, "what was written before it has only now been found in the ledger: send it again.")
-        tell([(waiting, None) for waiting in late], self._queue)
+        resolve([(queued, None) for queued in late], self._queue)
         self._queue.resume()
 
     def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
@@ -221,7 +226,7 @@ class Writer:
         except LedgerAway as error:
             if failover is None:
                 raise
-            failover.begin(self._durable, str(error))
+            failover.begin(self._end, str(error))
         return self._write(entries)
 
     def _attempt(self, entries: Sequence[Entry]) -> list[Outcome]:
@@ -261,7 +266,7 @@ class Writer:
         statements = cursor(connection)
         statements.execute(self._database.turn)
         # whoever writes alone knows it; that it is so is seen when it is replaced
-        last = self._durable if self._database.alone and not sift else self._last(statements)
+        last = self._end if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
         before = last
@@ -279,12 +284,12 @@ class Writer:
         statements.execute(self._read_head.text, self._read_head.bind(()))
         row = statements.fetchone()
         last = Head(0, b"") if row is None else Head(*row)
-        if last.seq < self._durable.seq or (last.seq == self._durable.seq and last != self._durable):
+        if last.seq < self._end.seq or (last.seq == self._end.seq and last != self._end):
             raise LedgerUnavailable(
-                f"record {self._durable.seq} was acknowledged and is gone from the ledger: its database was "
+                f"record {self._end.seq} was acknowledged and is gone from the ledger: its database was "
                 "replaced while in use; restore it, or restart to go on from what is there."
             )
-        if self._database.alone and last != self._durable:
+        if self._database.alone and last != self._end:
             # what this process has not seen is missing in its features, too
             raise LedgerUnavailable(
                 f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has one writer: "
@@ -305,7 +310,7 @@ class Writer:
         except LedgerUnavailable:
             self._undecided = last, outcomes
             raise
-        self._durable = self._commits.end = last
+        self._commits.end = last
 
     def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
         """Whether a commit was done although its answer was lost on the way."""

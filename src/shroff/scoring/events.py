@@ -51,13 +51,13 @@ class Events:
         ) is not None and pending.digest != event.digest:
             # another process may have been faster with this one: which of them counts, the ledger knows
             with suppress(ShroffError):
-                await pending.callers.join()
+                await pending.waiters.join()
         if pending is None:
             if self._recorded(event):
                 return
             pending = self._submit(event)
         try:
-            await pending.callers.join()
+            await pending.waiters.join()
         except PaymentConflict:
             # another process was faster
             if not self._recorded(event):
@@ -78,7 +78,7 @@ class Events:
             while (pending := self._on_their_way.get(("label", payment_id))) is not None:
                 # whoever sent it gave up meanwhile
                 with suppress(ShroffError):
-                    await pending.callers.join()
+                    await pending.waiters.join()
             labels = self.labels(payment_id)
             record = next_label(labels, fraud, source, at=at, note=note, event=event)
             if record is None:
@@ -88,7 +88,7 @@ class Events:
             said.stands = stands is not None and stands.record.value is True
             # a conflict is this very label, which another process was faster with
             with suppress(PaymentConflict):
-                await self._submit(said).callers.join()
+                await self._submit(said).waiters.join()
 
     @asynccontextmanager
     async def _turn(self, payment_id: str) -> AsyncIterator[None]:
@@ -127,7 +127,7 @@ class Events:
 
         self._on_their_way[key] = event
         # a caller of its own: the one who sent the event may give up
-        event.callers.join().add_done_callback(settled)
+        event.waiters.join().add_done_callback(settled)
         self._sequencer.record(event)
         return event
 

@@ -1,58 +1,14 @@
-"""Payments and events in flight: on their way to the ledger, with the callers that wait for them."""
+"""Payments and events in flight: on their way to the ledger, with everybody who waits for them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from shroff.collect import Payment
 from shroff.features.plan import Later
 from shroff.ledger.answer import LaterRecord
+from shroff.ledger.durable import Waiters
 from shroff.telemetry.meter import Journey
-
-T = TypeVar("T")
-Told = Callable[[T | Exception], None]
-"""Is told an outcome once, or why there is none; in the event loop, and without raising."""
-
-
-def telling(future: asyncio.Future[T]) -> Told[T]:
-    """Who waits in a coroutine; it can give up meanwhile."""
-
-    def told(outcome: T | Exception) -> None:
-        if future.done():
-            return
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-    return told
-
-
-class Callers(Generic[T]):
-    """Those who wait for one outcome; each can give up without the others noticing."""
-
-    __slots__ = ("_waiting",)
-
-    def __init__(self) -> None:
-        self._waiting: list[Told[T]] = []
-
-    def add(self, told: Told[T]) -> None:
-        """One more who is told."""
-        self._waiting.append(told)
-
-    def join(self) -> asyncio.Future[T]:
-        """One more who waits."""
-        caller: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.add(telling(caller))
-        return caller
-
-    def tell(self, outcome: T | Exception) -> None:
-        """It is done, or came to nothing."""
-        for told in self._waiting:
-            told(outcome)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +25,7 @@ class PendingPayment:
     journey: Journey = field(default_factory=Journey)
     answer: bytes = b""
     refused: bool = False
-    callers: Callers[bytes] = field(default_factory=Callers)
+    waiters: Waiters[bytes] = field(default_factory=Waiters)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,4 +42,4 @@ class PendingEvent:
     arrived: int = 0
     stands: bool = False
     refused: bool = False
-    callers: Callers[None] = field(default_factory=Callers)
+    waiters: Waiters[None] = field(default_factory=Waiters)

@@ -19,10 +19,11 @@ from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
 from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
+from shroff.ledger.durable import OnDurable, resolving
 from shroff.ledger.labels import UNKEYED, with_labels
 from shroff.scoring.active import Active
 from shroff.scoring.events import Events
-from shroff.scoring.in_flight import PendingPayment, Told, telling
+from shroff.scoring.in_flight import PendingPayment
 from shroff.scoring.sequencer import Sequencer
 from shroff.telemetry.meter import Journey, Meter
 from shroff.telemetry.tracing import CURRENT
@@ -78,15 +79,15 @@ class Intake:
             LedgerUnavailable: the decision cannot be made durable: send it again later.
         """
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._take(body, telling(answer))
+        self._take(body, resolving(answer))
         return await answer
 
-    def accept(self, body: bytes, told: Told[bytes]) -> None:
-        """`decide` without a coroutine: `told` gets the answer or the error, perhaps before this returns."""
+    def accept(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
+        """`decide` without a coroutine: `on_durable` gets the answer or the error, perhaps before this returns."""
         try:
-            self._take(body, told)
+            self._take(body, on_durable)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
-            told(error)
+            on_durable(error)
 
     async def judge(self, payment: Payment) -> bytes:
         """`decide` for a payment that was parsed already; it stays as it was sent, so it can be tried again."""
@@ -94,31 +95,31 @@ class Intake:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         # deciding writes the arrival and the converted amount into a payment
         mine = replace(payment, values=dict(payment.values))
-        self._submit(mine, telling(answer), Journey(CURRENT.get()))
+        self._submit(mine, resolving(answer), Journey(CURRENT.get()))
         return await answer
 
-    def _take(self, body: bytes, told: Told[bytes]) -> None:
+    def _take(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
         journey = Journey(CURRENT.get())
         self._require_ready()
-        self._submit(self._sequencer.active.reader.parse(body, arrived=0), told, journey)
+        self._submit(self._sequencer.active.reader.parse(body, arrived=0), on_durable, journey)
 
-    def _submit(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
+    def _submit(self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey) -> None:
         encoded = encode(payment)
         digest = fingerprint(encoded)
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
             if pending.digest != digest:
                 # another process may have decided this one first: which of them counts, the ledger knows
-                pending.callers.add(lambda _: self._submit_behind(payment, told, journey))
+                pending.waiters.add(lambda _: self._submit_behind(payment, on_durable, journey))
                 return
             self.meter.repeated += 1
-            pending.callers.add(told)
+            pending.waiters.add(on_durable)
             return
         stored = self.ledger.find(payment.id, presume_new=True)
         if stored is not None:
             require_same(stored.digest, digest)
             self.meter.repeated += 1
-            told(stored_answer(stored))
+            on_durable(stored_answer(stored))
             return
         self._check_time(payment.time)
         reader = self._sequencer.active.reader
@@ -128,15 +129,15 @@ class Intake:
             encoded = encode(payment)
         self.meter.parsed(journey)
         pending = PendingPayment(payment, encoded, digest, journey)
-        pending.callers.add(told)
+        pending.waiters.add(on_durable)
         self._sequencer.submit(pending)
 
-    def _submit_behind(self, payment: Payment, told: Told[bytes], journey: Journey) -> None:
+    def _submit_behind(self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey) -> None:
         """Submit a payment once another payload with its id, which was in flight, is durable or refused."""
         try:
-            self._submit(payment, told, journey)
+            self._submit(payment, on_durable, journey)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
-            told(error)
+            on_durable(error)
 
     async def decision(self, payment_id: str) -> bytes:
         """The stored answer to a payment, with the labels it has by now.
@@ -196,7 +197,7 @@ class Intake:
         self._require_ready()
         pending = self._sequencer.in_flight.get(payment_id)
         if pending is not None:
-            await pending.callers.join()
+            await pending.waiters.join()
         stored = self.ledger.find(payment_id)
         if stored is None:
             raise NotFound("there is no payment with this id.")

@@ -154,35 +154,35 @@ class Sequencer:
         for pending, seen in zip(batch, active.state.observe([one.payment for one in batch]), strict=True):
             if isinstance(seen, Exception):
                 del self.in_flight[pending.payment.id]
-                pending.callers.tell(seen)
+                pending.waiters.resolve(seen)
             else:
                 observed.append((pending, seen))
         return observed
 
-    def _settle(self, pending: PendingPayment, error: Outcome) -> None:
+    def _settle(self, pending: PendingPayment, outcome: Outcome) -> None:
         """Handle the ledger's outcome for one payment; outcomes come in the order of the records."""
         if pending.refused:
             # it was in the ledger all the same
             self.active.state.recount(pending.payment)
             return
         self._one_settled()
-        if error is None:
+        if outcome is None:
             del self.in_flight[pending.payment.id]
             # before the answer, which ends the trace
             self._meter.settled(pending.journey)
-            pending.callers.tell(pending.answer)
-        elif isinstance(error, PaymentConflict):
+            pending.waiters.resolve(pending.answer)
+        elif isinstance(outcome, PaymentConflict):
             self._concede(pending)
         else:
             # the ledger takes nothing new until all that it refused were told
-            self._withdraw([(pending, error)])
+            self._withdraw([(pending, outcome)])
 
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
-        """Let the engine forget payments, last first, and tell their callers why."""
+        """Let the engine forget payments, last first, and give everybody who waits the error."""
         for pending, error in refused:
             pending.refused = True
             del self.in_flight[pending.payment.id]
-            pending.callers.tell(error)
+            pending.waiters.resolve(error)
         for pending, _ in reversed(refused):
             self.active.state.forget(pending.payment)
 
@@ -195,9 +195,9 @@ class Sequencer:
             if stored is None:
                 raise LedgerUnavailable("the ledger refused a payment that it does not have: send it again.")
             require_same(stored.digest, pending.digest)
-            pending.callers.tell(stored_answer(stored))
+            pending.waiters.resolve(stored_answer(stored))
         except ShroffError as error:
-            pending.callers.tell(error)
+            pending.waiters.resolve(error)
 
     def _put_event(self, event: PendingEvent) -> None:
         event.arrived = self.active.state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
@@ -208,26 +208,26 @@ class Sequencer:
         try:
             self._append([(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop())
         except ShroffError as error:
-            event.callers.tell(error)
+            event.waiters.resolve(error)
             return
         self._unsettled += 1
         self._holding += awaited
 
-    def _settle_event(self, event: PendingEvent, awaited: bool, error: Outcome) -> None:
+    def _settle_event(self, event: PendingEvent, awaited: bool, outcome: Outcome) -> None:
         if event.refused:
             self.active.state.later(event.payment_id, self._news(event))
             return
         self._one_settled()
-        if error is None:
+        if outcome is None:
             self.active.state.later(event.payment_id, self._news(event))
             if event.kind == "label":
                 self._meter.labels[event.record.source or "", event.record.value is True] += 1
                 if self.active.shadow is not None:
                     self.active.shadow.label(event.payment_id, event.stands)
-            event.callers.tell(None)
+            event.waiters.resolve(None)
         else:
             event.refused = True
-            event.callers.tell(error)
+            event.waiters.resolve(outcome)
         self._holding -= awaited
         if self._payments or self._events:
             self._schedule()

@@ -55,7 +55,7 @@ class HotApp(Protocol):
     """Notices requests."""
 
 
-_NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, told: None)
+_NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, on_durable: None)
 """The route of a request that is refused for its head."""
 
 
@@ -286,11 +286,11 @@ class Connection(HttpToolsProtocol):
 
     def _accept(self, exchange: Exchange, body: bytes) -> None:
         if exchange.trace is None:
-            exchange.route.accept(body, exchange.tell)
+            exchange.route.accept(body, exchange.resolve)
         else:
             # no task, so no context of its own
             outside = CURRENT.set(exchange.trace)
-            exchange.route.accept(body, exchange.tell)
+            exchange.route.accept(body, exchange.resolve)
             CURRENT.reset(outside)
 
     # answers

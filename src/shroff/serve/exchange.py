@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from shroff.scoring.in_flight import Told
+from shroff.ledger import OnDurable
 from shroff.serve.asgi import Headers, Refusal, explain, problem_response
 from shroff.telemetry.tracing import Trace
 
@@ -17,7 +17,7 @@ class Short(NamedTuple):
 
     path: str
     refuse: Callable[[Headers], Refusal | None]
-    accept: Callable[[bytes, Told[bytes]], None]
+    accept: Callable[[bytes, OnDurable[bytes]], None]
 
 
 class Answering(Protocol):
@@ -53,7 +53,7 @@ class Exchange:
         self.response_complete = False
         self.disconnected = False
 
-    def tell(self, outcome: bytes | Exception) -> None:
+    def resolve(self, outcome: bytes | Exception) -> None:
         """Send the answer, or why there is none."""
         if isinstance(outcome, bytes):
             self._connection.respond(self, 200, _JSON, outcome)
