@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
+from resource import RUSAGE_CHILDREN, getrusage
 from time import process_time
 
 import numpy as np
@@ -186,6 +188,20 @@ def test_a_sound_model_is_tried_once() -> None:
     before = process_time()
     assert all(try_model(content, INPUTS) for _ in range(10))
     assert process_time() - before < 1.0
+
+
+def test_a_process_that_is_started_by_another_tries_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, other = model(one("Identity", "first")), model(one("Neg", "first"))
+    assert try_model(content, INPUTS)
+    verdicts = pickle.loads(pickle.dumps(trial.passed()))  # noqa: S301  # as a worker gets them
+    monkeypatch.setattr(trial, "_passed", {})
+    trial.trust(verdicts)
+    before = getrusage(RUSAGE_CHILDREN).ru_utime
+    assert try_model(content, INPUTS)
+    assert getrusage(RUSAGE_CHILDREN).ru_utime == before, "the model was tried again"
+    # other bytes are not trusted
+    assert try_model(other, INPUTS)
+    assert getrusage(RUSAGE_CHILDREN).ru_utime > before
 
 
 def test_what_does_not_pass_its_trial_is_not_published(tmp_path_factory: pytest.TempPathFactory) -> None:

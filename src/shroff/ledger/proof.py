@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, func, select
 
@@ -56,13 +55,17 @@ class Proof:
                     yield entry
             self._require_end(last, newest)
 
-    def finish(self) -> Head:
+    def finish(self, tick: Callable[[], None] = lambda: None) -> Head:
         """Prove what was not read; the last record.
+
+        Args:
+            tick: is called for each record; may raise, to break the proof off.
 
         Raises:
             BrokenChain, LedgerUnavailable: as `read`.
         """
-        deque(self.read(self.head.seq), maxlen=0)
+        for _ in self.read(self.head.seq):
+            tick()
         return self.head
 
     def _begin(self, connection: Connection) -> tuple[Head, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +30,7 @@ _USUAL: Final = 32
 _WILD: Final = 64
 _RUN: Final = str(Path(__file__).with_name("trial_run.py"))
 _passed: dict[bytes, bool] = {}
-"""The models that passed in this process, by what was tried; what did not pass is tried again."""
+"""The models that passed, by what was tried (see `try_model`); what did not pass is tried again."""
 
 
 def try_model(model: bytes, preparation: Preparation) -> bool:
@@ -44,6 +45,16 @@ def try_model(model: bytes, preparation: Preparation) -> bool:
     if tried not in _passed:
         _passed[tried] = _judged(_run(model, usual, wild))
     return _passed[tried]
+
+
+def passed() -> dict[bytes, bool]:
+    """The verdicts on the models that passed, for a process that this one starts: it gives them to `trust`."""
+    return dict(_passed)
+
+
+def trust(verdicts: Mapping[bytes, bool]) -> None:
+    """Take the verdicts of the process that started this one: the same bytes are not tried again."""
+    _passed.update(verdicts)
 
 
 def _judged(found: dict[str, Any]) -> bool:

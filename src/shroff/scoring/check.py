@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final, Self
 
 from shroff.errors import BrokenChain, UnreadableRecord
@@ -21,14 +22,16 @@ class Check:
 
     Args:
         accept: go on where it is broken, and say so in what is checked.
+        tick: is called for each record that is proved at the end; may raise, to break the proof off.
 
     Raises:
         BrokenChain: the ledger was changed.
         LedgerUnavailable: the database does not answer.
     """
 
-    def __init__(self, ledger: Ledger, *, accept: bool) -> None:
+    def __init__(self, ledger: Ledger, *, accept: bool, tick: Callable[[], None] = lambda: None) -> None:
         self._ledger = ledger
+        self._tick = tick
         last = ledger.last_start()
         self.before = stored_start(last)
         """The last start."""
@@ -50,7 +53,7 @@ class Check:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             if error is None:
-                self.proof.finish()
+                self.proof.finish(self._tick)
             elif isinstance(error, BrokenChain):
                 raise error
         except UnreadableRecord:

@@ -211,7 +211,7 @@ class Scorer(Intake):
     def _rebuild(self) -> None:
         """Fill the state, and record what it was built from."""
         require_currency(self.bundle, currency_of(self.ledger, self.bundle))
-        with Check(self.ledger, accept=self._accept_broken_chain) as check:
+        with Check(self.ledger, accept=self._accept_broken_chain, tick=self._require_open) as check:
             mark = self._states.prepare(self.bundle, self.state, proof=check.proof)
         self.state.join(self._require_open)
         self._arrivals.after(mark.arrived)

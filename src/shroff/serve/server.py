@@ -7,9 +7,9 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
 from shroff.package import Bundle, load
+from shroff.package.trial import passed, trust
 from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
@@ -76,7 +77,9 @@ class Service:
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         tls: speak HTTPS with this certificate.
         log: how a worker writes its log.
-        checked: whether another process has told what is wrong with all this; then history is read only when needed.
+        checked: whether the process that started this one has found all this sound; then history is read only when
+            needed.
+        passed: the models that passed their trial there, see `package.trial`.
         settings: where ledger, state, models and keys are.
         figures: what `/metrics` shows besides those of the service itself; functions of a module.
     """
@@ -91,6 +94,7 @@ class Service:
     tls: Certificate | None = None
     log: Style = "text"
     checked: bool = False
+    passed: Mapping[bytes, bool] = field(default_factory=dict)
     figures: tuple[Source, ...] = ()
 
     def app(self, seat: Seat | None = None) -> App:
@@ -149,6 +153,7 @@ class Service:
     def work(self, listener: socket.socket, seat: Seat) -> None:
         """`run` in a process of its own."""
         write_log(self.log)
+        trust(self.passed)
         self.run(listener, seat=seat)
 
     def run(
@@ -231,7 +236,7 @@ def serve(
             service.app()
             service.check_chain()
             listening(url)
-            Workers(replace(service, checked=True).work, listener, workers).run()
+            Workers(replace(service, checked=True, passed=passed()).work, listener, workers).run()
         else:
             service.run(listener, listening=lambda: listening(url))
 

@@ -125,7 +125,7 @@ class States:
 
         def recent(after: int) -> Iterator[StoredEntry]:
             if proof is not None:
-                proof.finish()
+                proof.finish(self._tick)
             # what arrived longer ago came too late to count, had another process not told the state of it
             return self._read(self._ledger.entries(after=after, since=self._clock() - micros(self._lateness)))
 
