@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ NEVER: Final = "never"
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 _ROW: Final = "\0row"
+_FROM: Final = "\0from"
 _TIME: Final = "\0time"
 _KNOWN: Final = "\0known"
 _SEES: Final = "\0sees"
@@ -36,8 +37,8 @@ class Matches:
     """Which row each payment sees.
 
     Attributes:
-        rows: the rows that were looked at, in the order that `index` counts by.
-        index: of the row that stood, null where there was none.
+        rows: the rows that were looked at.
+        index: which of them stood, null where there was none.
         status: `present`; `not_yet_known`, where all rows of the entity came later; `never`, where it has none.
     """
 
@@ -77,13 +78,13 @@ def match(
     ([None, 100, None], ['not_yet_known', 'present', 'never'])
     """
     by = [f"\0key{number}" for number in range(len(key))]
-    rows = rows.sort([*key, time[1], known[1]], maintain_order=True)
     right = rows.select(
         *(pl.col(name).alias(short) for name, short in zip(key, by, strict=True)),
         pl.col(time[1]).dt.epoch("us").alias(_TIME),
         pl.col(known[1]).dt.epoch("us").alias(_KNOWN),
-        pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW),
-    )
+        pl.int_range(pl.len(), dtype=pl.Int64).alias(_FROM),
+    ).sort(_TIME, _KNOWN, maintain_order=True)
+    right = right.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
     left = payments.select(
         *(pl.col(name).alias(short) for name, short in zip(on, by, strict=True)),
         pl.col(time[0]).dt.epoch("us").alias(_TIME),
@@ -95,7 +96,8 @@ def match(
     late = (joined[_KNOWN] > joined[_SEES]).fill_null(False)
     if late.any():
         index = index.scatter(late.arg_true(), _arrived(joined.filter(late), right, by))
-    return Matches(rows=rows, index=index, status=_status(left, right, by, index))
+    status = _status(left, right, by, index)
+    return Matches(rows=rows, index=right[_FROM].gather(index).cast(pl.get_index_type()), status=status)
 
 
 def _as_of(left: pl.DataFrame, right: pl.DataFrame, by: list[str], left_on: str, right_on: str) -> pl.DataFrame:
@@ -107,31 +109,35 @@ def _as_of(left: pl.DataFrame, right: pl.DataFrame, by: list[str], left_on: str,
 
 def _arrived(late: pl.DataFrame, right: pl.DataFrame, by: list[str]) -> pl.Series:
     """The same for payments of which the row found first had not arrived."""
-    first = right.select(*by, _ROW, pl.col(_KNOWN).cum_min(reverse=True).over(by).alias("\0first"))
+    # mostly they are of few keys
+    mine = right.join(late.select(by), on=by, how="semi", maintain_order="left")
+    place = mine[_ROW].to_numpy()
+    mine = mine.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
+    first = mine.select(*by, _ROW, pl.col(_KNOWN).cum_min(reverse=True).over(by).alias("\0first"))
     asked = late.select(*by, _SEES, pl.int_range(pl.len()).alias("\0asked")).sort(_SEES)
     bound = _as_of(asked, first, by, _SEES, "\0first").sort("\0asked")[_ROW].fill_null(-1).to_numpy()
-    begin = right.select(pl.col(_ROW).min().over(by)).to_series().to_numpy()
-    found = late[_ROW].to_numpy()
+    before = mine.select(pl.col(_ROW).shift(1, fill_value=-1).over(by)).to_series().to_numpy()
+    found = np.searchsorted(place, late[_ROW].to_numpy())
     # of what is before `bound` some may have arrived, of what is after it nothing
     index = np.where(bound < 0, -1, np.minimum(found, bound))
-    back = _walk_back(index, begin, right[_KNOWN].to_numpy(), late[_SEES].to_numpy())
-    return pl.Series(back, dtype=pl.Int64).replace(-1, None)
+    back = _walk_back(index, before, mine[_KNOWN].to_numpy(), late[_SEES].to_numpy())
+    return pl.Series(np.where(back < 0, -1, place[back])).replace(-1, None)
 
 
-def _walk_back(index: Ints, begin: Ints, known: Ints, sees: Ints) -> Ints:
+def _walk_back(index: Ints, before: Ints, known: Ints, sees: Ints) -> Ints:
     index = index.copy()
     waiting = np.flatnonzero(index >= 0)
     while (waiting := waiting[known[index[waiting]] > sees[waiting]]).size:
-        at = index[waiting]
-        index[waiting] = np.where(at > begin[at], at - 1, -1)
+        index[waiting] = before[index[waiting]]
         waiting = waiting[index[waiting] >= 0]
     return index
 
 
 def _status(left: pl.DataFrame, right: pl.DataFrame, by: list[str], index: pl.Series) -> pl.Series:
     unmatched = index.is_null()
-    lacking = left.select(*by).with_row_index(_ROW).filter(unmatched)
-    later = lacking.join(right.select(by).unique(), on=by, how="semi")[_ROW]
-    kinds = pl.Enum([PRESENT, NOT_YET, NEVER])
-    status: Any = pl.select(pl.when(unmatched).then(pl.lit(NEVER, kinds)).otherwise(pl.lit(PRESENT, kinds))).to_series()
-    return pl.Series(status).scatter(later, NOT_YET) if len(later) else pl.Series(status)
+    status = pl.repeat(PRESENT, len(index), dtype=pl.Enum([PRESENT, NOT_YET, NEVER]), eager=True)
+    if not unmatched.any():
+        return status
+    lacking = left.select(*by, pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW)).filter(unmatched)
+    later = lacking.join(right, on=by, how="semi")[_ROW]
+    return status.scatter(lacking[_ROW], NEVER).scatter(later, NOT_YET)
