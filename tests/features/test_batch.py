@@ -15,9 +15,9 @@ from polars.testing import assert_frame_equal
 from contract.strategies import Ask, Log, cases
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.features.define import Feature
-from shroff.features.engines.batch import compute, whole
-from shroff.features.engines.batch.run import Run
-from shroff.features.engines.batch.table import Keyed
+from shroff.features.engines.batch import compute, engine
+from shroff.features.engines.batch.encoded_table import Keyed
+from shroff.features.engines.batch.partition import Partition
 
 card = Entity("card", "card")
 UTC = pl.Datetime("us", "UTC")
@@ -52,10 +52,10 @@ def features(frame: pl.DataFrame, *asked: Feature | Sequence[Feature]) -> pl.Dat
 
 @settings(max_examples=60)
 @given(case=cases(), run=st.integers(1, 8))
-def test_runs_of_any_size_give_the_same(case: tuple[Log, FeatureGroup, list[Ask]], run: int) -> None:
+def test_partitions_of_any_size_give_the_same(case: tuple[Log, FeatureGroup, list[Ask]], run: int) -> None:
     log, group, _ = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole, "RUN", run)
+        patch.setattr(engine, "PARTITION_ROWS", run)
         found = compute([group], log.frame, log.schema)
     assert_frame_equal(found, compute([group], log.frame, log.schema), check_exact=True)
 
@@ -64,8 +64,8 @@ def test_runs_of_any_size_give_the_same(case: tuple[Log, FeatureGroup, list[Ask]
 def test_runs_are_all_keys_once(sizes: list[int]) -> None:
     keyed = Keyed(np.cumsum([0, *sizes]), np.empty(0, np.int32), np.empty(0, np.uint32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole, "RUN", 4)
-        spans = list(whole.runs(keyed))
+        patch.setattr(engine, "PARTITION_ROWS", 4)
+        spans = list(engine.partitions(keyed))
     keys = [key for first, last in spans for key in range(first, last)]
     missing = set(range(len(sizes))) - set(keys)
     assert keys == sorted(set(keys))
@@ -122,7 +122,7 @@ def test_what_a_run_found_goes_with_it() -> None:
     gc.disable()
     try:
         features(table(50))
-        assert not [found for found in gc.get_objects() if type(found) is Run]
+        assert not [found for found in gc.get_objects() if type(found) is Partition]
     finally:
         gc.enable()
 

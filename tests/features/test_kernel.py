@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shroff.features import folds, grouping, kernel, wide
 from shroff.features.aggregates import NONE
+from shroff.features.engines.batch import bigint_folds, folds, grouping, kernel
+from shroff.features.engines.batch.encoded_table import NO_LIVES
+from shroff.features.engines.batch.grouping import Int
+from shroff.features.engines.batch.kernel import Events, Lives, Queries, Span, Trace
 from shroff.features.engines.batch.spans import Past
-from shroff.features.engines.batch.table import NO_LIVES
-from shroff.features.grouping import Int
-from shroff.features.kernel import Events, Lives, Queries, Span, Trace
 from shroff.features.window import FOREVER, Window, after, upto
 
 NUMBERS = st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32])
@@ -148,8 +148,8 @@ def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Wind
         # the double nearest to the whole number, as Python rounds it
         whole = float(sum((number - mean) ** 2 for number in there))
         assert found == (whole - float(rest) ** 2 / len(there) if there else 0.0)
-    assert wide.scatter(trace, column).tolist() == folds.scatter(trace, column).tolist()
-    assert wide.total(trace, column).tolist() == folds.total(trace, column).astype(np.float64).tolist()
+    assert bigint_folds.scatter(trace, column).tolist() == folds.scatter(trace, column).tolist()
+    assert bigint_folds.total(trace, column).tolist() == folds.total(trace, column).astype(np.float64).tolist()
 
 
 @settings(max_examples=200)

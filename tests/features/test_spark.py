@@ -27,11 +27,11 @@ from shroff.collect import clean
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
+from shroff.features.engines.parts import payment_columns, split
 from shroff.features.engines.spark import Skew, compute_spark, features_job, read_clean
-from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, ranges
-from shroff.features.engines.spark.job import ORDER
-from shroff.features.engines.spark.parts import CHUNK
-from shroff.features.parts import payment_columns, split
+from shroff.features.engines.spark.engine import ORDER
+from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, ranges
+from shroff.features.engines.spark.worker import CHUNK
 from shroff.features.plan import Plan
 from shroff.simulate import RATES, simulate
 

@@ -126,7 +126,7 @@ class LocalState:
     def _one(self, payment: Payment) -> Seen:
         payment.arrived = self._arrivals.next()
         engine = self.engine
-        if payment.time < engine.tracks.watermark and engine.plan.streams:
+        if payment.time < engine.timelines.watermark and engine.plan.streams:
             # one that came together with it was newer than all when both were let in
             return OutOfBounds(engine.too_late)
         try:

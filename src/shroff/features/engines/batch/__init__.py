@@ -1,11 +1,21 @@
-"""The batch engine: features of a whole table on one machine, Polars around the compiled sweep.
+"""The batch engine: features of a whole table on one machine, with compiled loops over Polars columns.
 
-`compute` takes a table in memory, `compute_file` one on disk that may be larger than memory. The rows are grouped by
-each entity in turn, and runs of its keys are worked on in parallel, each small enough to stay in the processor's cache:
-where windows begin and end is found once per run, and their measures are differences or folds.
+`compute` takes a table in memory, `compute_file` one on disk that may be larger than memory. The engine groups the
+rows by each entity in turn and computes partitions of its keys in parallel, each small enough for the processor's
+cache. It finds the bounds of every window once per partition; measures are differences of running totals, or folds.
+
+    engine          the table in memory, from columns to features
+    disk            a table larger than memory, bucket by bucket
+    encoded_table   columns as integers, rows grouped by key
+    partition       some keys of an entity: their windows and measures
+    spans           the events of a partition, and where windows over them begin and end
+    kernel, folds   the compiled loops: windows, and what is kept over them
+    bigint_folds    the same for sums that leave 64 bits
+    grouping        codes of values, and rows grouped by code, compiled
+    string_views    short strings as integers, read in place
 """
 
 from shroff.features.engines.batch.disk import compute_file
-from shroff.features.engines.batch.whole import compute, compute_plan
+from shroff.features.engines.batch.engine import compute, compute_plan
 
 __all__ = ["compute", "compute_file", "compute_plan"]

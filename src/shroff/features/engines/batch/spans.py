@@ -1,4 +1,4 @@
-"""The events of a run of keys, and where windows over them begin and end."""
+"""The events of a partition, and where windows over them begin and end."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 
-from shroff.features import aggregates, folds, kernel
-from shroff.features.engines.batch.table import KEPT, KNOWN, NO_LIVES, Name
-from shroff.features.grouping import Flags, Int, Int32
-from shroff.features.kernel import Events, Lives, Queries, Span
+from shroff.features import aggregates
+from shroff.features.engines.batch import folds, kernel
+from shroff.features.engines.batch.encoded_table import KEPT, KNOWN, NO_LIVES, Name
+from shroff.features.engines.batch.grouping import Flags, Int, Int32
+from shroff.features.engines.batch.kernel import Events, Lives, Queries, Span
 from shroff.features.plan import Stream
 from shroff.features.window import Window
 
 
 class Past:
-    """Events of a run, and where windows over them begin and end.
+    """Events of a partition, and where windows over them begin and end.
 
     `keep`: which of the events count.
     """
@@ -69,9 +70,9 @@ class Past:
 
 
 class Pasts:
-    """The events of a run by the condition that they meet, found once each.
+    """The events of a partition by the condition that they meet, found once each.
 
-    It knows nothing of the run itself: what is found must go when the run goes.
+    It knows nothing of the partition itself: what is found must go when the partition goes.
     """
 
     def __init__(self, queries: Queries, columns: Mapping[Name, Int], lives: Mapping[str, Lives]) -> None:

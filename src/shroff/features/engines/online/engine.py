@@ -11,8 +11,8 @@ from shroff.errors import BadFile
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.pending import Pending, Pendings, Word
+from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_awaited, pack, unpack
 from shroff.features.engines.online.snapshot import Snapshot
-from shroff.features.engines.online.tracks import Tracks, columns_awaited, pack, unpack
 from shroff.features.plan import Later, Plan
 
 
@@ -33,8 +33,8 @@ class OnlineEngine:
         self._clock = clock
         self.too_late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
         self.plan = Plan(groups, schema)
-        self.tracks = Tracks(self.plan, lateness=lateness)
-        self._horizon = max((track.horizon for track in self.tracks.later), default=0)
+        self.timelines = PlanTimelines(self.plan, lateness=lateness)
+        self._horizon = max((timelines.horizon for timelines in self.timelines.later), default=0)
         self._pending = Pendings(sorted(columns_awaited(self.plan)))
 
     def observe(self, payment: Payment) -> dict[str, Value]:
@@ -43,10 +43,10 @@ class OnlineEngine:
         Returns:
             One value per feature: float, text, or None.
         """
-        tracks = self.tracks
-        features = tracks.observe(payment, self._clock())
-        if tracks.later:
-            self._pending.put(payment, tracks.watermark - self._horizon, tracks.newest)
+        timelines = self.timelines
+        features = timelines.observe(payment, self._clock())
+        if timelines.later:
+            self._pending.put(payment, timelines.watermark - self._horizon, timelines.newest)
         return features
 
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
@@ -63,22 +63,25 @@ class OnlineEngine:
             return False
         change = None if value is None else self._pending.tell(payment_id, event, Word(value, rank, arrived))
         if change is not None:
-            self.tracks.learn(change.payment, event, change.known, self.tracks.later, before=change.before)
+            self.timelines.learn(change.payment, event, change.known, self.timelines.later, before=change.before)
         return True
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived)."""
-        self.tracks.forget(payment)
+        self.timelines.forget(payment)
         self._pending.drop(payment.id)
 
     def snapshot(self) -> bytes:
         """The whole state, for `restore` in another process."""
-        tracks, watermark = self.tracks.tracks, self.tracks.watermark
+        watermark = self.timelines.watermark
         return Snapshot(
             definitions=self.plan.digest,
-            lateness=self.tracks.lateness,
+            lateness=self.timelines.lateness,
             watermark=watermark,
-            tracks=[[(key, pack([track], key, watermark)[0]) for key in list(track.timelines)] for track in tracks],
+            by_stream=[
+                [(key, pack([timelines], key, watermark)[0]) for key in list(timelines.by_key)]
+                for timelines in self.timelines.by_stream
+            ],
             pending=self._pending.pack(),
         ).encode()
 
@@ -88,20 +91,20 @@ class OnlineEngine:
         Raises:
             BadFile: it is no snapshot, one of other features or another lateness, or one ahead of the clock.
         """
-        snapshot = Snapshot.decode(data, definitions=self.plan.digest, lateness=self.tracks.lateness)
-        if overtaken(snapshot.watermark, self._clock(), self.tracks.lateness):
+        snapshot = Snapshot.decode(data, definitions=self.plan.digest, lateness=self.timelines.lateness)
+        if overtaken(snapshot.watermark, self._clock(), self.timelines.lateness):
             raise BadFile("expected a snapshot from before now, got one that is ahead of the clock: rebuild the state.")
-        self.tracks.watermark = snapshot.watermark
-        for track, lines in zip(self.tracks.tracks, snapshot.tracks, strict=True):
-            track.timelines.clear()
+        self.timelines.watermark = snapshot.watermark
+        for timelines, lines in zip(self.timelines.by_stream, snapshot.by_stream, strict=True):
+            timelines.by_key.clear()
             for key, line in lines:
-                unpack([track], tuple(key) if isinstance(key, list) else key, [line])
+                unpack([timelines], tuple(key) if isinstance(key, list) else key, [line])
         self._pending.unpack(snapshot.pending)
 
     @property
     def source(self) -> str:
         """The Python that was generated for the plan; tracebacks and debuggers show it too."""
-        return self.tracks.source
+        return self.timelines.source
 
     @property
     def newest(self) -> int:
@@ -109,17 +112,17 @@ class OnlineEngine:
 
         Windows are kept whole for `lateness` before it.
         """
-        return self.tracks.newest
+        return self.timelines.newest
 
     @property
     def overtaken(self) -> bool:
         """Whether it is ahead of the clock, which was set back: it forgot what windows reach again."""
-        return overtaken(self.tracks.watermark, self._clock(), self.tracks.lateness)
+        return overtaken(self.timelines.watermark, self._clock(), self.timelines.lateness)
 
     @property
     def keys(self) -> int:
         """How many timelines there are: one per stream and key."""
-        return self.tracks.keys
+        return self.timelines.keys
 
     @property
     def events(self) -> int:
@@ -128,7 +131,7 @@ class OnlineEngine:
 
     def census(self) -> Iterator[int]:
         """`events` in parts: whoever must not be kept from other work can pause between them."""
-        return self.tracks.census()
+        return self.timelines.census()
 
     @property
     def pending(self) -> int:

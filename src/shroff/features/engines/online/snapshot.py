@@ -8,19 +8,19 @@ import msgspec
 
 from shroff.errors import BadFile
 from shroff.features.engines.online.pending import Word
-from shroff.features.engines.online.tracks import Line
+from shroff.features.engines.online.plan_timelines import Line
 from shroff.features.plan import Later
 
 _FORMAT: Final = 3
 
 
 class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
-    """All an engine in memory holds: `tracks` in the order of the plan's streams, by key; longest idle first."""
+    """All an engine in memory holds: `by_stream` in the order of the plan's streams, by key; longest idle first."""
 
     definitions: str
     lateness: int
     watermark: int
-    tracks: list[list[tuple[Any, Line]]]
+    by_stream: list[list[tuple[Any, Line]]]
     pending: list[tuple[str, Any, dict[Later, Word]]]
     format: int = _FORMAT
 

@@ -4,7 +4,7 @@
 one of them runs; `pip install 'shroff[spark]'` brings it.
 """
 
-from shroff.features.engines.spark.hot import Skew
-from shroff.features.engines.spark.job import compute_spark, features_job, read_clean
+from shroff.features.engines.spark.engine import compute_spark, features_job, read_clean
+from shroff.features.engines.spark.skew import Skew
 
 __all__ = ["Skew", "compute_spark", "features_job", "read_clean"]

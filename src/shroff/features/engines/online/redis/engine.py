@@ -102,7 +102,7 @@ class RedisEngine:
     @property
     def keys(self) -> int:
         """How many timelines this process follows."""
-        return self._replica.tracks.keys
+        return self._replica.timelines.keys
 
     @property
     def pending(self) -> int:
@@ -111,7 +111,7 @@ class RedisEngine:
 
     def census(self) -> Iterator[int]:
         """How many events the timelines that this process follows hold, in parts."""
-        return self._replica.tracks.census()
+        return self._replica.timelines.census()
 
     @sound
     def mark(self) -> int:

@@ -58,7 +58,7 @@ class Filling:
             ValueError: the engine has other definitions or another lateness.
         """
         state = self._state
-        if (source.plan.digest, source.tracks.lateness) != (state.plan.digest, state.lateness):
+        if (source.plan.digest, source.timelines.lateness) != (state.plan.digest, state.lateness):
             raise ValueError("expected an engine of the state's own definitions and lateness, got another.")
         self._newest = max(self._newest, source.newest)
         commands = self._commands(source)
@@ -94,9 +94,11 @@ class Filling:
 
     def _commands(self, source: OnlineEngine) -> Iterator[Command]:
         for log in self._state.logs:
-            for key in dict.fromkeys(key for track in log.tracks(source.tracks) for key in list(track.timelines)):
+            for key in dict.fromkeys(
+                key for timelines in log.timelines(source.timelines) for key in list(timelines.by_key)
+            ):
                 name = self._key(log.name(key))
-                entry = log.snapshot(source.tracks, key, self._arrival)
+                entry = log.snapshot(source.timelines, key, self._arrival)
                 yield "DEL", name
                 yield "RPUSH", name, entry
                 yield "PEXPIRE", name, self._state.kept(log)

@@ -9,8 +9,8 @@ import msgspec
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
-from shroff.features.engines.online.track import Key, Track, together
-from shroff.features.engines.online.tracks import Tracks, columns_read, pack, unpack
+from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_read, pack, unpack
+from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
 from shroff.features.plan import Later, Plan, Stream
 
 PREFIX: Final = 8
@@ -101,44 +101,44 @@ class Log:
         """How a key's log is called, behind what is common to the state's keys."""
         return self._number + (key.encode() if isinstance(key, str) else pack_value(key))
 
-    def tracks(self, replica: Tracks) -> list[Track]:
+    def timelines(self, replica: PlanTimelines) -> list[StreamTimelines]:
         """The entity's timelines in a replica."""
-        return [replica.tracks[place] for place in self._places]
+        return [replica.by_stream[place] for place in self._places]
 
-    def apply(self, replica: Tracks, key: Key, entry: bytes) -> None:
+    def apply(self, replica: PlanTimelines, key: Key, entry: bytes) -> None:
         """Let a replica know an entry of a key's log."""
         kind, held = entry[PREFIX : PREFIX + 1], unpack_value(entry[PREFIX + 1 :])
-        tracks = self.tracks(replica)
+        by_stream = self.timelines(replica)
         if kind == SNAPSHOT:
-            unpack(tracks, key, held)
+            unpack(by_stream, key, held)
         elif kind in _LATER:
             result, label, event, *replaced = held
             news = _LATER[kind]
             known = _known(result, label)
             before = _known(result, *replaced) if replaced else {said: known[said] for said in known if said != news}
-            awaiting = [track for track in tracks if track.later]
+            awaiting = [timelines for timelines in by_stream if timelines.later]
             replica.learn(self._payment(key, self.told, event), news, known, awaiting, before=before)
         else:
             if kind not in _COUNTED:
                 raise ValueError("expected an entry of a log, got one of no kind.")
             payment = self._payment(key, self.event, held)
-            for track in tracks:
-                if track.later:
+            for timelines in by_stream:
+                if timelines.later:
                     continue
                 if kind == PAYMENT:
-                    track.add(payment, payment.values, replica.watermark)
+                    timelines.add(payment, payment.values, replica.watermark)
                 else:
-                    track.remove(payment, payment.values, replica.watermark)
+                    timelines.remove(payment, payment.values, replica.watermark)
 
-    def snapshot(self, replica: Tracks, key: Key, upto: int) -> bytes:
+    def snapshot(self, replica: PlanTimelines, key: Key, upto: int) -> bytes:
         """The entry that stands for all those up to an arrival, by what a replica knows."""
-        lines = pack(self.tracks(replica), key, replica.watermark)
+        lines = pack(self.timelines(replica), key, replica.watermark)
         return upto.to_bytes(PREFIX) + SNAPSHOT + pack_value(lines)
 
-    def drop(self, replica: Tracks, key: Key) -> None:
+    def drop(self, replica: PlanTimelines, key: Key) -> None:
         """Let a replica forget a key."""
-        for track in self.tracks(replica):
-            track.timelines.pop(key, None)
+        for timelines in self.timelines(replica):
+            timelines.by_key.pop(key, None)
 
     def _payment(self, key: Key, event: Event, held: Sequence[Value]) -> Payment:
         payment = event.payment(held)

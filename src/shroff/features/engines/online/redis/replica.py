@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
+from shroff.features.engines.online.plan_timelines import PlanTimelines
 from shroff.features.engines.online.redis.log import PREFIX, SNAPSHOT, Log
-from shroff.features.engines.online.track import Key
-from shroff.features.engines.online.tracks import Tracks
+from shroff.features.engines.online.stream_timelines import Key
 from shroff.features.plan import Plan
 
 NOTHING: Final = -1
@@ -41,7 +41,7 @@ class Replica:
 
     def clear(self) -> None:
         """Know nothing."""
-        self.tracks = Tracks(self._plan, lateness=self._lateness)
+        self.timelines = PlanTimelines(self._plan, lateness=self._lateness)
         self._known: OrderedDict[bytes, tuple[int, Place]] = OrderedDict()
 
     def position(self, place: Place) -> int:
@@ -54,16 +54,16 @@ class Replica:
         position = self.position(place)
         if position == NOTHING:
             # timelines may have outlived their place
-            place.log.drop(self.tracks, place.key)
+            place.log.drop(self.timelines, place.key)
         for arrival, entry in _ordered(entries):
             if arrival > position:
-                place.log.apply(self.tracks, place.key, entry)
+                place.log.apply(self.timelines, place.key, entry)
                 position = arrival
         self._reach(place, position)
 
     def observe(self, payment: Payment, places: Sequence[Place], arrival: int, newest: int) -> dict[str, Value]:
         """The features of a payment that arrives next, from now on known; `newest` is that of the state."""
-        features = self.tracks.observe(payment, newest)
+        features = self.timelines.observe(payment, newest)
         for place in places:
             self._reach(place, arrival)
         return features
@@ -76,7 +76,7 @@ class Replica:
         They are as of then. Where a snapshot has replaced what was before, they are as of now but for the payment.
         """
         if all(_reaches(entries, arrival) for entries in logs):
-            then = Tracks(self._plan, lateness=self._lateness)
+            then = PlanTimelines(self._plan, lateness=self._lateness)
             for place, entries in zip(places, logs, strict=True):
                 for arrived, entry in _ordered(entries):
                     if arrived < arrival:
@@ -84,24 +84,24 @@ class Replica:
             return then.observe(payment, newest)
         for place, entries in zip(places, logs, strict=True):
             self.take(place, entries)
-        self.tracks.forget(payment)
-        return self.tracks.observe(payment, newest)
+        self.timelines.forget(payment)
+        return self.timelines.observe(payment, newest)
 
     def snapshot(self, place: Place, length: int) -> tuple[int, bytes] | None:
         """What can replace a log up to an arrival; None while the log, of this length, is short beside it."""
         if length <= _LONG:
             return None
-        lines = [track.timelines.get(place.key) for track in place.log.tracks(self.tracks)]
+        lines = [timelines.by_key.get(place.key) for timelines in place.log.timelines(self.timelines)]
         if length <= sum(len(line.times) for line in lines if line) // 4:
             return None
         upto = self.position(place)
-        return upto, place.log.snapshot(self.tracks, place.key, upto)
+        return upto, place.log.snapshot(self.timelines, place.key, upto)
 
     def shrink(self) -> None:
         """Drop the keys that are too many."""
         while len(self._known) > self._most:
             _, (_, place) = self._known.popitem(last=False)
-            place.log.drop(self.tracks, place.key)
+            place.log.drop(self.timelines, place.key)
 
     def _reach(self, place: Place, arrival: int) -> None:
         self._known[place.name] = arrival, place

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from shroff.collect import Schema, money
 from shroff.collect.currencies import in_major
 from shroff.collect.labels import HISTORY, rows_of, standing
-from shroff.features import grouping, kernel
 from shroff.features.aggregates import LARGEST, NONE
-from shroff.features.engines.batch import texts
-from shroff.features.grouping import Flags, Int, Int32
-from shroff.features.kernel import Lives
+from shroff.features.engines.batch import grouping, kernel, string_views
+from shroff.features.engines.batch.grouping import Flags, Int, Int32
+from shroff.features.engines.batch.kernel import Lives
 from shroff.features.plan import Later, Output, Plan, Stream
 from shroff.features.window import FOREVER
 
@@ -49,7 +48,7 @@ class Keyed(NamedTuple):
     places: NDArray[np.uint32]
 
 
-class Table:
+class EncodedTable:
     """A table in order of arrival.
 
     Attributes:
@@ -101,7 +100,7 @@ class Table:
         """Codes of a column's values by first appearance, and how many there are."""
         values = self.frame[name]
         codes, known, done = np.empty(len(values), np.int32), grouping.no_codes(), 0
-        with closing(texts.short(values)) as chunks:
+        with closing(string_views.short(values)) as chunks:
             for keys in chunks:
                 at = slice(done, done + len(keys))
                 known = grouping.encode(keys, values[at].is_not_null().to_numpy(), known, done, codes[at])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff.features.engines.batch import texts
+from shroff.features.engines.batch import string_views
 
 WORDS = st.one_of(
     st.none(), st.text(max_size=3), st.sampled_from(["", "\0", "\0\0", "é", "twelve bytes", "twelve byteS"])
@@ -20,7 +20,7 @@ def test_texts_are_equal_where_their_numbers_are(parts: list[list[str | None]], 
     values = pl.concat([pl.Series("a", part, pl.String) for part in parts], rechunk=False)
     first = data.draw(st.integers(0, len(values)))
     values = values.slice(first, data.draw(st.integers(0, len(values))))
-    found = [tuple(pair) for pairs in texts.short(values) for pair in pairs.tolist()]
+    found = [tuple(pair) for pairs in string_views.short(values) for pair in pairs.tolist()]
     assert len(found) == len(values)
     pairs = dict[str, tuple[int, int]]()
     for text, pair in zip(values, found, strict=True):
@@ -39,8 +39,8 @@ def test_texts_are_equal_where_their_numbers_are(parts: list[list[str | None]], 
     ],
 )
 def test_it_ends_where_there_is_something_else(values: pl.Series, rows: int) -> None:
-    assert sum(len(pairs) for pairs in texts.short(values)) == rows
+    assert sum(len(pairs) for pairs in string_views.short(values)) == rows
 
 
 def test_no_texts_are_no_numbers() -> None:
-    assert [np.shape(pairs) for pairs in texts.short(pl.Series([], dtype=pl.String))] in ([], [(0, 2)])
+    assert [np.shape(pairs) for pairs in string_views.short(pl.Series([], dtype=pl.String))] in ([], [(0, 2)])

@@ -1,5 +1,5 @@
 """What runs inside Spark's Python workers, by table and without Spark: the aggregates of one entity over the rows of
-some of its keys, and the features of payments once all their aggregates are there; see `features.parts`.
+some of its keys, and the features of payments once all their aggregates are there; see `engines.parts`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from shroff.collect import Schema
 from shroff.errors import DataError
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
-from shroff.features.engines.batch.table import people
+from shroff.features.engines.batch.encoded_table import people
+from shroff.features.engines.parts import ROW, Part, payment_columns, split
 from shroff.features.engines.rows import with_rows
-from shroff.features.parts import ROW, Part, payment_columns, split
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:

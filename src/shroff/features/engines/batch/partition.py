@@ -1,4 +1,4 @@
-"""A run of keys: its payments and events side by side, its windows traced, their measures folded."""
+"""A partition of keys: its payments and events side by side, its windows traced, their measures folded."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from typing import Final
 import numpy as np
 from numba import vectorize
 
-from shroff.features import aggregates, folds, grouping, kernel, wide
+from shroff.features import aggregates
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
+from shroff.features.engines.batch import bigint_folds, folds, grouping, kernel
+from shroff.features.engines.batch.encoded_table import HIGHEST, EncodedTable, Keyed, Name, within
+from shroff.features.engines.batch.folds import Floats
+from shroff.features.engines.batch.grouping import Int, Int32
+from shroff.features.engines.batch.kernel import Events, Queries, Span, Trace
 from shroff.features.engines.batch.spans import Past, Pasts
-from shroff.features.engines.batch.table import HIGHEST, Keyed, Name, Table, within
-from shroff.features.folds import Floats
-from shroff.features.grouping import Int, Int32
-from shroff.features.kernel import Events, Queries, Span, Trace
 from shroff.features.plan import Input, Measure, Output, Slot, Stream
 from shroff.features.window import Window
 
 Numbers = Int | Floats
 
 _MANY_NAMES: Final = 1 << 18
-"""More codes than this are numbered anew in each run, for the tables that folds count in."""
+"""More codes than this are numbered anew in each partition, for the tables that folds count in."""
 _DECAY: Final = np.array(DECAY)
 _FLOATS: Final = frozenset({"scatter", "decayed"})
 
 
-class Run:
+class Partition:
     """Keys `first` … `last - 1` of an entity.
 
     Args:
-        columns: what aggregates read, in the order of the entity's rows. What this run needs is copied: afterwards its
-            features may be written over them.
+        columns: what aggregates read, in the order of the entity's rows. The partition copies what it needs:
+            afterwards its features may be written over them.
     """
 
-    def __init__(self, table: Table, keyed: Keyed, columns: Mapping[Name, Int], first: int, last: int) -> None:
+    def __init__(self, table: EncodedTable, keyed: Keyed, columns: Mapping[Name, Int], first: int, last: int) -> None:
         start, stop = keyed.starts[first], keyed.starts[last]
         self.table = table
         self.places = slice(start, stop)
@@ -48,7 +49,7 @@ class Run:
         self.pasts = Pasts(self.queries, self.columns, lives)
         self._held: dict[Slot, Held] = {}
         self._constants: dict[float, Floats] = {}
-        self._wide: dict[str, bool] = {}
+        self._overflows: dict[str, bool] = {}
         for name in table.names.keys() & self.columns.keys():
             if table.names[name] > _MANY_NAMES:
                 codes, _ = grouping.factorise(grouping.pairs(self.columns[name]), self.columns[name] >= 0)
@@ -76,18 +77,18 @@ class Run:
             held.measures[item.measure] = FOLDS[item.measure.kind](self, held, str(item.measure.column))
         return held.measures[item.measure]
 
-    def wide(self, name: str) -> bool:
+    def overflows(self, name: str) -> bool:
         """Whether the sum of a column over a key may leave 64 bits."""
-        if name not in self._wide:
+        if name not in self._overflows:
             column, starts = self.columns[name], self.queries.starts.tolist()
-            self._wide[name] = not self.table.summable[name] and any(
+            self._overflows[name] = not self.table.summable[name] and any(
                 kernel.size(column[start:stop], NONE) >= HIGHEST for start, stop in pairwise(starts)
             )
-        return self._wide[name]
+        return self._overflows[name]
 
 
 class Held:
-    """What one window of a run holds before each payment, found once and folded for each measure."""
+    """What one window of a partition holds before each payment, found once and folded for each measure."""
 
     def __init__(self, pasts: Pasts, stream: Stream, window: Window) -> None:
         self._pasts = pasts
@@ -123,18 +124,18 @@ class Held:
         return folds.edges(self.trace, len(self.events.places))
 
 
-def _column(run: Run, events: Events, name: str) -> Int:
+def _column(partition: Partition, events: Events, name: str) -> Int:
     """A column by event."""
-    column = run.columns[name]
+    column = partition.columns[name]
     return column if events.plain else kernel.take(column, events.places)
 
 
-def _codes(run: Run, held: Held, name: str) -> tuple[Int, int]:
+def _codes(partition: Partition, held: Held, name: str) -> tuple[Int, int]:
     """A column's codes by event, and how many there are among the payments."""
-    return _column(run, held.events, name), int(run.columns[name].max(initial=-1)) + 1
+    return _column(partition, held.events, name), int(partition.columns[name].max(initial=-1)) + 1
 
 
-def _count(run: Run, held: Held, name: str) -> Int:
+def _count(partition: Partition, held: Held, name: str) -> Int:
     past = held.summed
     if not past.ordered:
         return held.trace.held
@@ -143,70 +144,70 @@ def _count(run: Run, held: Held, name: str) -> Int:
     return folds.between(held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), NONE)))
 
 
-def _present(run: Run, held: Held, name: str) -> Int:
-    past, none = held.summed, -1 if name in run.table.names else NONE
+def _present(partition: Partition, held: Held, name: str) -> Int:
+    past, none = held.summed, -1 if name in partition.table.names else NONE
     if not past.ordered:
-        return folds.present(held.trace, _column(run, held.events, name), none)
-    there = lambda: ((_column(run, past.events, name) != none).astype(np.int64), 0)  # noqa: E731  # inline, the call would be too long
+        return folds.present(held.trace, _column(partition, held.events, name), none)
+    there = lambda: ((_column(partition, past.events, name) != none).astype(np.int64), 0)  # noqa: E731  # inline, the call would be too long
     return folds.between(held.span, past.running("present", name, there))
 
 
-def _total(run: Run, held: Held, name: str) -> Numbers:
-    if run.wide(name):
-        return wide.total(held.trace, _column(run, held.events, name))
+def _total(partition: Partition, held: Held, name: str) -> Numbers:
+    if partition.overflows(name):
+        return bigint_folds.total(held.trace, _column(partition, held.events, name))
     past = held.summed
     if not past.ordered:
-        return folds.total(held.trace, _column(run, held.events, name))
-    return folds.between(held.span, past.running("total", name, lambda: (_column(run, past.events, name), NONE)))
+        return folds.total(held.trace, _column(partition, held.events, name))
+    return folds.between(held.span, past.running("total", name, lambda: (_column(partition, past.events, name), NONE)))
 
 
-def _scatter(run: Run, held: Held, name: str) -> Floats:
-    fold = wide.scatter if run.wide(name) else folds.scatter
-    return fold(held.trace, _column(run, held.events, name))
+def _scatter(partition: Partition, held: Held, name: str) -> Floats:
+    fold = bigint_folds.scatter if partition.overflows(name) else folds.scatter
+    return fold(held.trace, _column(partition, held.events, name))
 
 
-def _smallest(run: Run, held: Held, name: str) -> Int:
-    return folds.least(held.trace, _column(run, held.events, name), held.trace.spread)
+def _smallest(partition: Partition, held: Held, name: str) -> Int:
+    return folds.least(held.trace, _column(partition, held.events, name), held.trace.spread)
 
 
-def _largest(run: Run, held: Held, name: str) -> Int:
-    return _mirrored(folds.least(held.trace, _mirrored(_column(run, held.events, name)), held.trace.spread))
+def _largest(partition: Partition, held: Held, name: str) -> Int:
+    return _mirrored(folds.least(held.trace, _mirrored(_column(partition, held.events, name)), held.trace.spread))
 
 
 def _mirrored(units: Int) -> Int:
     return np.where(units == NONE, NONE, -units)
 
 
-def _entropy(run: Run, held: Held, name: str) -> Int:
-    return folds.entropy(held.trace, *_codes(run, held, name), _terms(held.trace.spread))
+def _entropy(partition: Partition, held: Held, name: str) -> Int:
+    return folds.entropy(held.trace, *_codes(partition, held, name), _terms(held.trace.spread))
 
 
-def _decayed(run: Run, held: Held, name: str) -> Floats:
+def _decayed(partition: Partition, held: Held, name: str) -> Floats:
     step, delay = held.window.resolution, held.window.delay
     steps, now = held.events.times // step, (held.queries.times - delay) // step
     column = np.ones(len(steps), np.int64)
-    if name in run.columns:
-        column = _column(run, held.events, name)
-        if run.wide(name):
-            return wide.decayed(held.trace, column, steps, now, _DECAY)
+    if name in partition.columns:
+        column = _column(partition, held.events, name)
+        if partition.overflows(name):
+            return bigint_folds.decayed(held.trace, column, steps, now, _DECAY)
     return folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY)
 
 
-FOLDS: Final[dict[aggregates.Kind, Callable[[Run, Held, str], Numbers]]] = {
+FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] = {
     "count": _count,
     "present": _present,
     "total": _total,
     "scatter": _scatter,
     "min": _smallest,
     "max": _largest,
-    "distinct": lambda run, held, name: folds.distinct(held.trace, *_codes(run, held, name)),
-    "own": lambda run, held, name: folds.own(held.trace, *_codes(run, held, name), run.columns[name]),
+    "distinct": lambda partition, held, name: folds.distinct(held.trace, *_codes(partition, held, name)),
+    "own": lambda partition, held, name: folds.own(held.trace, *_codes(partition, held, name), partition.columns[name]),
     "entropy": _entropy,
-    "top": lambda run, held, name: folds.top(held.trace, *_codes(run, held, name), held.trace.spread),
+    "top": lambda partition, held, name: folds.top(held.trace, *_codes(partition, held, name), held.trace.spread),
     "decayed": _decayed,
-    "time": lambda run, held, _: held.queries.times,
-    "first": lambda run, held, _: folds.pick(held.edges[0], held.events.times),
-    "last": lambda run, held, _: folds.pick(held.edges[1], held.events.times),
+    "time": lambda partition, held, _: held.queries.times,
+    "first": lambda partition, held, _: folds.pick(held.edges[0], held.events.times),
+    "last": lambda partition, held, _: folds.pick(held.edges[1], held.events.times),
 }
 
 

@@ -4,7 +4,7 @@ Here the window law is applied to a table. Where a key's payments and events cam
 sees lie side by side: `edge` finds where they begin and end, in one pass, and what is summed over them is a difference
 of two running totals (`Span`). Otherwise, and for what is no sum, `trace` walks the payments in order of arrival and
 writes down which events enter the window before each and which leave it; what is kept over the window is then a fold
-over those moves (`shroff.features.folds`), which knows nothing of time, keys or lateness. An event is switched on when
+over those moves (`folds`), which knows nothing of time, keys or lateness. An event is switched on when
 it arrives, wherever it lies in time, and the window's edges move both ways; so late and out-of-order events are no
 special case. (A payment that is late by a day moves the edges back by a day and forth again.)
 """
@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shroff.features import window
-from shroff.features.grouping import Flags, Int, Int32, with_room
+from shroff.features.engines.batch.grouping import Flags, Int, Int32, with_room
 from shroff.features.window import FOREVER, Window
 
 _upto = njit(inline="always")(window.upto)

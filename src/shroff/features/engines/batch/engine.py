@@ -15,19 +15,19 @@ import polars as pl
 from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.expression import Expression
-from shroff.features import grouping
 from shroff.features.define import FeatureGroup
-from shroff.features.engines.batch.run import Run, compiled
-from shroff.features.engines.batch.table import Keyed, Table, people
+from shroff.features.engines.batch import grouping
+from shroff.features.engines.batch.encoded_table import EncodedTable, Keyed, people
+from shroff.features.engines.batch.folds import Floats
+from shroff.features.engines.batch.partition import Partition, compiled
 from shroff.features.engines.rows import with_rows
-from shroff.features.folds import Floats
 from shroff.features.plan import Output, Plan
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-RUN: Final = 1 << 16
-"""Payments in a run, about: few enough to stay in the processor's cache."""
+PARTITION_ROWS: Final = 1 << 16
+"""Payments in a partition, about: few enough to stay in the processor's cache."""
 
 
 def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
@@ -63,7 +63,7 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
     """The aggregates of a table in order of arrival."""
     for output in plan.outputs:
         compiled(output.recipe)
-    table = Table(plan, frame)
+    table = EncodedTable(plan, frame)
     entities: dict[tuple[str, ...], list[Output]] = {}
     for output in plan.outputs:
         entities.setdefault(output.inputs[0].stream.columns, []).append(output)
@@ -78,12 +78,12 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
 
 
 def _of_entity(
-    table: Table, keyed: Keyed, outputs: Sequence[Output], memory: list[Floats], pool: Executor
+    table: EncodedTable, keyed: Keyed, outputs: Sequence[Output], memory: list[Floats], pool: Executor
 ) -> list[pl.Series]:
     """An entity's features by row.
 
-    The memory holds, key by key, first the columns that are read, and then, run by run, the features written over them.
-    It grows where an entity needs more.
+    `memory` holds the columns that are read, ordered by key; each partition overwrites its share of them with its
+    features. It grows where an entity needs more, so that all entities use the same pages.
     """
     names = table.read_by(outputs)
     memory += [np.empty(len(keyed.places) + 1) for _ in range(len(memory), max(len(names), len(outputs)))]
@@ -91,12 +91,12 @@ def _of_entity(
     values = {output: numbers[: len(keyed.rows) + 1] for output, numbers in zip(outputs, memory, strict=False)}
 
     def work(span: tuple[int, int]) -> None:
-        run = Run(table, keyed, columns, *span)
+        partition = Partition(table, keyed, columns, *span)
         for output, found in values.items():
-            run.write(output, found)
+            partition.write(output, found)
 
     _all(pool.map(lambda name: grouping.scatter(table.columns[name], keyed.places, columns[name]), names))
-    _all(pool.map(work, runs(keyed)))
+    _all(pool.map(work, partitions(keyed)))
     for found in values.values():
         # what rows without a key have
         found[-1] = np.nan
@@ -126,10 +126,12 @@ def _all(work: Iterable[None]) -> None:
         pass
 
 
-def runs(keyed: Keyed) -> list[tuple[int, int]]:
+def partitions(keyed: Keyed) -> list[tuple[int, int]]:
     """Ranges of keys with about as many payments each; at least one."""
     starts = keyed.starts
-    ends = np.searchsorted(starts, np.arange(RUN, starts[-1] + RUN, RUN)).clip(max=len(starts) - 1)
+    ends = np.searchsorted(starts, np.arange(PARTITION_ROWS, starts[-1] + PARTITION_ROWS, PARTITION_ROWS)).clip(
+        max=len(starts) - 1
+    )
     bounds = [0, *np.unique(ends).tolist()]
     return list(pairwise(bounds)) or [(0, 0)]
 

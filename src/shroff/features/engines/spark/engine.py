@@ -14,12 +14,12 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
-from shroff.features import parts as plans
 from shroff.features.define import FeatureGroup
-from shroff.features.engines.spark import hot, parts
-from shroff.features.engines.spark.hot import ARRIVAL, FROM, UPTO, USUAL, Skew
-from shroff.features.engines.spark.parts import CHUNK, HELD, OWNED, PART, Compute
-from shroff.features.parts import ROW, Part
+from shroff.features.engines import parts
+from shroff.features.engines.parts import ROW, Part
+from shroff.features.engines.spark import worker
+from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, USUAL, Skew, ranges
+from shroff.features.engines.spark.worker import CHUNK, HELD, OWNED, PART, Compute
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
@@ -71,18 +71,18 @@ def compute_spark(
     plan = Plan(groups, schema)
     _check(frame, plan.schema, order)
     plan.require_one_currency(partial(_codes, frame, plan.schema))
-    found = plans.split(plan)
+    found = parts.split(plan)
     result = _types(plan)
-    columns = plans.payment_columns(plan)
+    columns = parts.payment_columns(plan)
     if not found:
         return _map(
-            frame.select(*map(_col, columns)), partial(parts.alone, groups=tuple(groups), schema=schema), result
+            frame.select(*map(_col, columns)), partial(worker.alone, groups=tuple(groups), schema=schema), result
         )
     row = order or plan.schema.id
     chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
     held = [_held(frame, part, plan.schema, row, chunks.get(part.number)) for part in found]
     together = _together(frame.select(_col(row).alias(ROW), *map(_col, columns)), held)
-    assemble = partial(parts.assemble, groups=tuple(groups), schema=schema)
+    assemble = partial(worker.assemble, groups=tuple(groups), schema=schema)
     return _map(together.repartition(_col(ROW)), assemble, result)
 
 
@@ -212,7 +212,7 @@ def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.Dat
         narrow = _in_chunks(narrow, part, schema, chunks)
         keys.append(_col(CHUNK))
     kind = dict(narrow.dtypes)[ROW]
-    compute = partial(parts.aggregates, part=part, schema=schema, chunked=chunked)
+    compute = partial(worker.aggregates, part=part, schema=schema, chunked=chunked)
     columns = [f"{_quoted(f'{HELD}{place}')} double" for place in range(len(part.features))]
     held = ", ".join([f"{_quoted(ROW)} {kind}", f"{_quoted(PART)} int", *columns])
     return _map(narrow.repartition(*keys), compute, held)
@@ -222,7 +222,7 @@ def _map(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
     """A function over the record batches of each partition; `result` is the DDL of what it yields."""
     # PySpark looks the columns up by names that it does not quote
     plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
-    return plain.mapInArrow(partial(parts.named, names=tuple(frame.columns), compute=compute), result)
+    return plain.mapInArrow(partial(worker.named, names=tuple(frame.columns), compute=compute), result)
 
 
 def _hot_chunks(frame: DataFrame, found: Sequence[Part], schema: Schema, skew: Skew) -> dict[int, pl.DataFrame]:
@@ -234,7 +234,7 @@ def _hot_chunks(frame: DataFrame, found: Sequence[Part], schema: Schema, skew: S
     share = min(1.0, skew.sample / rows)
     looked_at = frame.select(*(_col(name) for name in keys), _micros(schema.arrived_at or schema.time).alias(ARRIVAL))
     sample = pl.DataFrame(pl.from_arrow(looked_at.sample(fraction=share, seed=1).toArrow()))
-    chunks = {part.number: hot.ranges(sample, part, skew, weight=1.0 / share) for part in found}
+    chunks = {part.number: ranges(sample, part, skew, weight=1.0 / share) for part in found}
     return {number: found for number, found in chunks.items() if len(found)}
 
 

@@ -14,8 +14,8 @@ from typing import Final
 import polars as pl
 
 from shroff.errors import ConfigurationError
-from shroff.features.engines.spark.parts import CHUNK
-from shroff.features.parts import Part
+from shroff.features.engines.parts import Part
+from shroff.features.engines.spark.worker import CHUNK
 
 ARRIVAL: Final = "shroff arrival"
 FROM: Final = "shroff from"

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from shroff.features.grouping import Pairs
+from shroff.features.engines.batch.grouping import Pairs
 
 SHORT: Final = 12
 """Bytes of the longest text that is kept in place."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Cell, Packed
-from shroff.features.engines.online.measures import Layout, compile_event, compile_timeline, grain_of
+from shroff.features.engines.online.layout import Layout, compile_event, compile_timeline, grain_of
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Stream
 
@@ -37,7 +37,7 @@ def _events(stream: Stream) -> tuple[tuple[str, ...], str | None]:
     return stream.columns, stream.where.sql if stream.where else None
 
 
-class Track:
+class StreamTimelines:
     """The timelines of some streams of the same events, the longest idle first.
 
     Attributes:
@@ -53,7 +53,7 @@ class Track:
         self.later = streams[0].later
         self.horizon = max(stream.horizon for stream in streams)
         self._reach = self.horizon + lateness
-        self.timelines: OrderedDict[Key, Timeline] = OrderedDict()
+        self.by_key: OrderedDict[Key, Timeline] = OrderedDict()
         self.where = streams[0].where.closure() if streams[0].where else None
         self.layout = layout = Layout(streams, schema)
         self._joins = layout.grain > 0
@@ -75,31 +75,31 @@ class Track:
         limit = watermark - self.horizon
         if time <= limit:
             return
-        line = self.timelines.get(key)
+        line = self.by_key.get(key)
         if line is None:
             line = self.begin(key, limit)
         else:
-            self.timelines.move_to_end(key)
+            self.by_key.move_to_end(key)
             line.forget(limit)
         line.add(time, cells, joins=self._joins)
 
     def begin(self, key: Key, limit: int) -> Timeline:
         """A key's timeline, which is to get its first event; idle ones make room for it."""
-        timelines = self.timelines
+        by_key = self.by_key
         # each event brings at most one key, so two at a time keep up
         for _ in range(2):
-            idle = next(iter(timelines), None)
+            idle = next(iter(by_key), None)
             if idle is None:
                 break
-            last = timelines[idle].times[-1]
+            last = by_key[idle].times[-1]
             if last <= limit:
-                del timelines[idle]
+                del by_key[idle]
             elif last <= limit + self._reach:
                 break
             else:
                 # of the future: those behind it are not to wait for that
-                timelines.move_to_end(idle)
-        line = timelines[key] = self._empty()
+                by_key.move_to_end(idle)
+        line = by_key[key] = self._empty()
         return line
 
     def add(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
@@ -111,13 +111,13 @@ class Track:
     def remove(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
         """Undo `add`, unless the payment is beyond reach by now: then it may never have been added."""
         key = self._key(values)
-        line = self.timelines.get(key)
+        line = self.by_key.get(key)
         time, cells = self._event(payment, values, payment.time)
         if line is None or time <= watermark - self.horizon:
             return
         line.remove(time, cells, joins=self._joins)
         if not line.times:
-            del self.timelines[key]
+            del self.by_key[key]
 
     def _key(self, values: Mapping[str, Value]) -> Key:
         """The key of an event; None when one of its columns is null, or the condition is not met."""

@@ -9,7 +9,7 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.codegen import compile_observe, observe_source
 from shroff.features.engines.online.columns import Packed
-from shroff.features.engines.online.track import Key, Track, together
+from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
 from shroff.features.engines.rows import reader
 from shroff.features.plan import Later, Plan, Stream
 from shroff.features.window import micros
@@ -19,7 +19,7 @@ Line = list[Packed] | None
 """A packed timeline; None where a key has none."""
 
 
-class Tracks:
+class PlanTimelines:
     """Timelines that payments, results and labels extend, and the features that follow from them.
 
     `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before the newest. No
@@ -31,22 +31,22 @@ class Tracks:
         self.plan = plan
         self.lateness = micros(lateness)
         self.watermark = 0
-        self.tracks = [Track(streams, plan.schema, self.lateness) for streams in together(plan.streams)]
-        self.later = [track for track in self.tracks if track.later]
-        self.source = observe_source(plan, self.tracks)
-        self._observe = compile_observe(self.source, plan, self.tracks)
+        self.by_stream = [StreamTimelines(streams, plan.schema, self.lateness) for streams in together(plan.streams)]
+        self.later = [timelines for timelines in self.by_stream if timelines.later]
+        self.source = observe_source(plan, self.by_stream)
+        self._observe = compile_observe(self.source, plan, self.by_stream)
         self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
         self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
 
     @property
     def keys(self) -> int:
         """How many timelines there are: one per key of an entity and condition, mostly."""
-        return sum(len(track.timelines) for track in self.tracks)
+        return sum(len(timelines.by_key) for timelines in self.by_stream)
 
     def census(self) -> Iterator[int]:
         """How many events they hold, in parts: whoever must not be kept from other work can pause between them."""
-        for track in self.tracks:
-            lines = list(track.timelines.values())
+        for timelines in self.by_stream:
+            lines = list(timelines.by_key.values())
             for start in range(0, len(lines), _PART):
                 yield sum(len(line.times) for line in lines[start : start + _PART])
 
@@ -74,53 +74,53 @@ class Tracks:
 
     def forget(self, payment: Payment) -> None:
         """Undo `observe`."""
-        for track in self.tracks:
-            if not track.later:
-                track.remove(payment, payment.values, self.watermark)
+        for timelines in self.by_stream:
+            if not timelines.later:
+                timelines.remove(payment, payment.values, self.watermark)
 
     def learn(
         self,
         payment: Payment,
         event: Later,
         known: Mapping[Later, Value],
-        tracks: Sequence[Track],
+        by_stream: Sequence[StreamTimelines],
         *,
         before: Mapping[Later, Value],
     ) -> None:
-        """A payment's result or label has come, or another label stands: let these tracks see it.
+        """A payment's result or label has come, or another label stands: let these timelines see it.
 
         Args:
             known: what is known of the payment now.
             before: what was known before.
         """
         now, then = self._with(payment, known), self._with(payment, before)
-        for track in tracks:
-            if event in track.later and track.later <= known.keys():
+        for timelines in by_stream:
+            if event in timelines.later and timelines.later <= known.keys():
                 if event in before:
-                    track.remove(payment, then, self.watermark)
-                track.add(payment, now, self.watermark)
+                    timelines.remove(payment, then, self.watermark)
+                timelines.add(payment, now, self.watermark)
 
     def _with(self, payment: Payment, known: Mapping[Later, Value]) -> dict[str, Value]:
         return payment.values | {self._columns[kind]: value for kind, value in known.items()}
 
 
-def pack(tracks: Sequence[Track], key: Key, watermark: int) -> list[Line]:
+def pack(by_stream: Sequence[StreamTimelines], key: Key, watermark: int) -> list[Line]:
     """The timelines of one key as what MessagePack knows, without what nothing reaches any more."""
     packed: list[Line] = []
-    for track in tracks:
-        line = track.timelines.get(key)
-        packed.append(None if line is None else line.pack(watermark - track.horizon))
+    for timelines in by_stream:
+        line = timelines.by_key.get(key)
+        packed.append(None if line is None else line.pack(watermark - timelines.horizon))
         if line is not None and not line.times:
-            del track.timelines[key]
+            del timelines.by_key[key]
     return packed
 
 
-def unpack(tracks: Sequence[Track], key: Key, packed: Sequence[Line]) -> None:
+def unpack(by_stream: Sequence[StreamTimelines], key: Key, packed: Sequence[Line]) -> None:
     """Let one key's timelines become what was packed."""
-    for track, line in zip(tracks, packed, strict=True):
-        track.timelines.pop(key, None)
+    for timelines, line in zip(by_stream, packed, strict=True):
+        timelines.by_key.pop(key, None)
         if line is not None and line[0]:
-            track.timelines[key] = track.timeline(line)
+            timelines.by_key[key] = timelines.timeline(line)
 
 
 def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from shroff.features import aggregates
 from shroff.features.aggregates import NONE
-from shroff.features.folds import Floats
-from shroff.features.grouping import Int
-from shroff.features.kernel import Trace
+from shroff.features.engines.batch.folds import Floats
+from shroff.features.engines.batch.grouping import Int
+from shroff.features.engines.batch.kernel import Trace
 
 
 def total(trace: Trace, column: Int) -> Floats:

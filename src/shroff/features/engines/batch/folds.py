@@ -1,7 +1,7 @@
 """The measures over a table: each is one fold over the moves of a window.
 
 A fold is told which events enter and leave before each payment, and gives one number per payment. It starts
-with an empty window, and knows nothing of time, keys or lateness: `shroff.features.kernel.trace` does. Values
+with an empty window, and knows nothing of time, keys or lateness: `kernel.trace` does. Values
 are whole numbers, so that what entered leaves without a trace. `NONE` stands for "no value" in a column of
 numbers, a negative code in a column of names.
 """
@@ -15,8 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shroff.features.aggregates import NONE
-from shroff.features.grouping import Flags, Int, Int32
-from shroff.features.kernel import Span, Trace
+from shroff.features.engines.batch.grouping import Flags, Int, Int32
+from shroff.features.engines.batch.kernel import Span, Trace
 
 Floats = NDArray[np.float64]
 Wide = tuple[np.uint64, np.uint64]
