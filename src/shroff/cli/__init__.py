@@ -40,7 +40,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Payment-fraud detection from a raw payment log to a live decision."""
 
@@ -112,7 +114,7 @@ def main() -> NoReturn:
         sys.exit(1 if isinstance(error, CheckFailed) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001  # the last line of defence: a user never meets a traceback
+    except Exception as error:  # noqa: BLE001  # the last line of defence: no traceback reaches a user
         err.print(
             f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, {_keep(traceback.format_exc())}.",
             markup=False,
@@ -123,7 +125,7 @@ def main() -> NoReturn:
 
 
 def _keep(details: str) -> str:
-    """Write down what a defect was for whoever mends it; where it is."""
+    """Write the details of a defect to a file for its report; returns where they are."""
     crash = home() / "crash.log"
     try:
         private_file(crash)

@@ -14,17 +14,19 @@ Labels = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="What was said of payments whose labels changed: id, label, its arrival, source.",
+        help="A table with the history of labels that changed: id, label, its arrival, source.",
         show_default=False,
     ),
 ]
 Warm = Annotated[
     Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
 ]
-Lateness = Annotated[str, typer.Option(help="How much older than the newest a payment may be.")]
-Note = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
+Lateness = Annotated[str, typer.Option(help="How much older than the newest payment another may be.")]
+Note = Annotated[str | None, typer.Option(help="The reason; kept in the history.", show_default=False)]
 AcceptBroken = Annotated[
     bool,
-    typer.Option("--accept-broken-chain", help="Start also where the ledger was changed; the start's record says so."),
+    typer.Option(
+        "--accept-broken-chain", help="Start although the ledger was changed; the record of the start says so."
+    ),
 ]
-MaxBad = Annotated[float, typer.Option("--max-bad", help="Largest share of unusable rows accepted.", min=0, max=1)]
+MaxBad = Annotated[float, typer.Option("--max-bad", help="The largest accepted share of unusable rows.", min=0, max=1)]

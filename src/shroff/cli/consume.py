@@ -14,43 +14,47 @@ from shroff.settings import Settings
 
 def consume(
     payments: Annotated[
-        str, typer.Option("--from", metavar="TOPIC", help="Payments, one JSON object a message.", show_default=False)
+        str,
+        typer.Option("--from", metavar="TOPIC", help="Read payments, one JSON object a message.", show_default=False),
     ],
     decisions: Annotated[
-        str, typer.Option("--to", metavar="TOPIC", help="Decisions, by payment id.", show_default=False)
+        str, typer.Option("--to", metavar="TOPIC", help="Write decisions, keyed by payment id.", show_default=False)
     ],
     bundle: Annotated[
         Path | None,
         typer.Argument(help="A bundle; by default what `shroff publish` put into production.", show_default=False),
     ] = None,
     results: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Read what became of payments.", show_default=False)
+        str | None, typer.Option(metavar="TOPIC", help="Read the results of payments.", show_default=False)
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Read whether payments were fraud.", show_default=False)
+        str | None, typer.Option(metavar="TOPIC", help="Read the labels of payments: fraud or not.", show_default=False)
     ] = None,
     label_source: Annotated[
         str | None,
         typer.Option(
-            help="Who says what the topic of labels holds, such as chargeback; default: the topic's name.",
+            help="The source of the labels in that topic, such as chargeback; default: the topic's name.",
             show_default=False,
         ),
     ] = None,
     rejected: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Write what cannot be used, and why.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="TOPIC", help="Write the messages that cannot be used, with the reason.", show_default=False
+        ),
     ] = None,
     group: Annotated[str, typer.Option(help="Consumer group.")] = "shroff",
-    until_end: Annotated[bool, typer.Option("--until-end", help="Stop when all that is there was read.")] = False,
-    in_flight: Annotated[int, typer.Option(help="Messages of a topic on their way at once.", min=1)] = 512,
-    patience: Annotated[float, typer.Option(help="Seconds a result or label waits for its payment.", min=0)] = 60.0,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of the topics.")] = False,
+    in_flight: Annotated[int, typer.Option(help="The most messages of a topic in flight.", min=1)] = 512,
+    patience: Annotated[
+        float, typer.Option(help="How many seconds a result or label waits for its payment.", min=0)
+    ] = 60.0,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Port for /metrics and /health; 0 takes a free one.", min=0, max=65535, show_default=False),
     ] = None,
-    metrics_host: Annotated[str, typer.Option(help="Address for them.")] = "127.0.0.1",
-    without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="Show /metrics to anybody who can reach the port.")
-    ] = False,
+    metrics_host: Annotated[str, typer.Option(help="Address for /metrics and /health.")] = "127.0.0.1",
+    without_keys: Annotated[bool, typer.Option("--without-keys", help="Show /metrics without an API key.")] = False,
     warm: Warm = None,
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
@@ -99,7 +103,7 @@ def consume(
     else:
         _print(done)
     if until_end and done["rejected"] and not (done["decided"] or done["results"] or done["labels"]):
-        err.print("shroff: all that was there was rejected, and nothing accepted.", style="bold red", markup=False)
+        err.print("shroff: every message was rejected, none was accepted.", style="bold red", markup=False)
         raise typer.Exit(1)
 
 

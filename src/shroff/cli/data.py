@@ -14,14 +14,16 @@ from shroff.settings import Settings
 
 def simulate(
     file: Annotated[Path, typer.Argument(help=".csv, .csv.gz or .parquet; a folder with --two-tables.")],
-    payments: Annotated[int, typer.Option(help="How many payments, about.", min=1_000)] = 100_000,
-    days: Annotated[int, typer.Option(help="Over how many days.", min=1)] = 90,
-    fraud_rate: Annotated[float, typer.Option(help="Share of fraud, about.", min=0.001, max=0.2)] = 0.01,
+    payments: Annotated[int, typer.Option(help="Number of payments, within 1 %.", min=1_000)] = 100_000,
+    days: Annotated[int, typer.Option(help="Number of days.", min=1)] = 90,
+    fraud_rate: Annotated[float, typer.Option(help="Share of fraud, approximately.", min=0.001, max=0.2)] = 0.01,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    two_tables: Annotated[bool, typer.Option("--two-tables", help="Write facts.csv and statistics.csv.")] = False,
+    two_tables: Annotated[
+        bool, typer.Option("--two-tables", help="Write two tables, facts.csv and statistics.csv.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a labelled payment log with five fraud patterns and what looks like fraud but is not."""
+    """Make a labelled payment log with five fraud patterns and honest payments that look like fraud."""
     from shroff.simulate import simulate as make
     from shroff.simulate import write
 
@@ -91,10 +93,12 @@ def features(
         Literal["batch", "spark"],
         typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."),
     ] = "batch",
-    master: Annotated[str | None, typer.Option(help="Where Spark runs, such as local[2] or yarn.")] = None,
+    master: Annotated[str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")] = None,
     memory: Annotated[
         str | None,
-        typer.Option(help="What it may take, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."),
+        typer.Option(
+            help="The most memory to use, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."
+        ),
     ] = None,
     append: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""`shroff keys`: who may ask the service."""
+"""`shroff keys`: the API keys of the service."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ app = typer.Typer(help="Make, list and revoke the API keys of the service.", no_
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Who it is for; shown in lists and logs.", show_default=False)],
-    scope: Annotated[
-        list[str], typer.Option(help="decide, label, read or admin; may be given again.", show_default=False)
-    ],
-    expires: Annotated[str | None, typer.Option(help="How long it is valid, such as 90d.", show_default=False)] = None,
+    name: Annotated[str, typer.Argument(help="The name of its holder; shown in lists and logs.", show_default=False)],
+    scope: Annotated[list[str], typer.Option(help="decide, label, read or admin; repeatable.", show_default=False)],
+    expires: Annotated[
+        str | None, typer.Option(help="Its lifetime, such as 90d; default: no end.", show_default=False)
+    ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="Most requests a second; each row or line of payments is one.", show_default=False),
+        typer.Option(help="The most requests a second; each payment of a batch counts as one.", show_default=False),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            help="Who says what comes with it, such as chargeback or analyst; default: its name.", show_default=False
+            help="The source recorded with its labels, such as chargeback or analyst; default: its name.",
+            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, once: only its hash is kept."""
+    """Make a key and print it once: only its hash is stored."""
     from shroff.features.window import micros
 
     lifetime = None if expires is None else micros(expires)
@@ -48,7 +49,7 @@ def create(
 
 @app.command("list")
 def show_all(as_json: AsJson = False) -> None:
-    """List all keys and what they are for."""
+    """List all keys with their scopes and states."""
     from shroff.clock import system_time
 
     now = system_time()
@@ -76,7 +77,7 @@ def revoke(
     key: Annotated[str, typer.Argument(help="The id that `shroff keys list` shows.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """End a key for good; services that run notice within seconds."""
+    """Revoke a key for good; running services notice within seconds."""
     _keys().revoke(key)
     if as_json:
         show({"revoked": key})

@@ -1,4 +1,4 @@
-"""`shroff ledger` and `shroff replay`: what was decided, proved and copied."""
+"""`shroff ledger` and `shroff replay`: prove the ledger, copy it, replay its decisions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from shroff.ledger import Head
     from shroff.package import Bundle
 
-app = typer.Typer(help="Prove what the ledger holds, and copy it.", no_args_is_help=True)
+app = typer.Typer(help="Prove that the ledger was not changed, and copy it.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Prove what the ledger holds, and copy it."""
+    """Prove that the ledger was not changed, and copy it."""
 
 
 @app.command()
@@ -28,14 +28,14 @@ def verify(
     since: Annotated[
         str | None,
         typer.Option(
-            help="A head that was noted earlier: the ledger must still have that record, and go on from it.",
+            help="A head noted earlier: the ledger must still have that record and continue from it.",
             metavar="HEAD",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute the chain of records; exit code 1 when one was changed, removed, added or moved."""
+    """Recompute the chain of records; exit code 1 if one was changed, removed, added or moved."""
     from shroff.errors import DataError
     from shroff.ledger import Ledger, Noted
 
@@ -72,7 +72,7 @@ def head(as_json: AsJson = False) -> None:
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The name of the copy.", show_default=False)], as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="The file of the copy.", show_default=False)], as_json: AsJson = False
 ) -> None:
     """Copy a ledger in SQLite, also while a service writes it, and prove the copy."""
     from shroff.ledger import Ledger
@@ -98,9 +98,9 @@ def replay(
         typer.Option(help="The bundle that decided; default: the published one of that version.", show_default=False),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The history that `serve --warm` was given.", show_default=False)
+        Path | None, typer.Option("--data", help="The history given to `serve --warm`.", show_default=False)
     ] = None,
-    max_bad: Annotated[float, typer.Option("--max-bad", help="As it was given to `serve`.", min=0, max=1)] = 0.01,
+    max_bad: Annotated[float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)] = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Make a decision again from the ledger and compare it to the bit; exit code 1 on a difference."""

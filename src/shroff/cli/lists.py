@@ -1,4 +1,4 @@
-"""`shroff lists`: what rules read, edited while the service runs."""
+"""`shroff lists`: the lists that rules read, edited while the service runs."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ app = typer.Typer(help="Show and edit the lists that rules read; services follow
 
 Name = Annotated[str, typer.Argument(help="The list, as the policy names it.", show_default=False)]
 Value = Annotated[str, typer.Argument(help="The value, as payments have it.", show_default=False)]
-Since = Annotated[str | None, typer.Option(help="From when, ISO 8601; default: now.", show_default=False)]
-Until = Annotated[str | None, typer.Option(help="Until when, ISO 8601; default: for good.", show_default=False)]
+Since = Annotated[str | None, typer.Option(help="Start of the edit, ISO 8601; default: now.", show_default=False)]
+Until = Annotated[str | None, typer.Option(help="End of the edit, ISO 8601; default: for good.", show_default=False)]
 Personal = Annotated[
     bool,
-    typer.Option("--personal", help="Rules compare a personal column: keep the value's keyed hash, as payments do."),
+    typer.Option("--personal", help="The list is for a personal column: store the value's keyed hash."),
 ]
 OfBundle = Annotated[
     Path | None,
-    typer.Option("--bundle", help="Whose lists; default: those of the policy in production.", show_default=False),
+    typer.Option("--bundle", help="The bundle with the lists; default: the policy in production.", show_default=False),
 ]
 
 
 @app.command("show")
 def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
-    """Show what the lists hold now."""
+    """Show the values of the lists now."""
     from shroff.clock import system_time
     from shroff.control import effective
 
@@ -76,13 +76,13 @@ def remove(
     bundle: OfBundle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a value out of a list."""
+    """Remove a value from a list."""
     _edit(name, _kept(value, personal), "remove", since, until, note, bundle, as_json)
 
 
 @app.command()
 def history(as_json: AsJson = False) -> None:
-    """Show every edit there ever was, and who made it."""
+    """Show every edit with its author."""
     rows = [_row(edit) for edit in _lists().edits()]
     if as_json:
         show({"edits": rows})
@@ -102,7 +102,7 @@ def _require_no_card(value: str, bundle: Path | None) -> None:
 
 
 def _kept(value: str, personal: bool) -> str:
-    """A value as the column has it that rules compare."""
+    """The value in the form of the column that rules compare it with."""
     from shroff.canonical import canonical
     from shroff.collect.personal import tokenizer
 
@@ -144,12 +144,12 @@ def _moment(text: str | None) -> int | None:
 
 
 def _seed(bundle: Path | None) -> Values:
-    """The lists as a policy gives them: that of a bundle, or the one in production."""
+    """The lists of a policy: a bundle's, or the one in production."""
     return _deciding(bundle)[1].policy.lists
 
 
 def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
-    """A bundle and its own policy, or what is in production."""
+    """A bundle and its own policy, or those in production."""
     from shroff.decide.standing import own
     from shroff.package import load
 

@@ -1,4 +1,4 @@
-"""`shroff publish`, `rollback`, `models`: which model decides."""
+"""`shroff publish`, `rollback`, `models`: the model in production."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from shroff.control.models import Models
     from shroff.control.pointers import PointerMove, Role
 
-app = typer.Typer(help="List the published models; `history` says who put which into production, and why.")
+app = typer.Typer(help="List the published models; `history` shows every change with its author and reason.")
 
 _COLUMNS: Final = ("version", "model", "role")
 
 AcceptSchema = Annotated[
-    bool, typer.Option("--accept-schema", help="Although its payments differ from those of the model in production.")
+    bool,
+    typer.Option("--accept-schema", help="Publish although its schema differs from that of the model in production."),
 ]
 
 
 def publish(
     bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
-    shadow: Annotated[bool, typer.Option("--shadow", help="Only compare it with the model in production.")] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Compare it with the model in production, without deciding.")
+    ] = False,
     own_policy: Annotated[
-        bool, typer.Option("--own-policy", help="With the policy it was packaged with, not the published one.")
+        bool, typer.Option("--own-policy", help="Use the policy it was packaged with, not the published one.")
     ] = False,
     accept_schema: AcceptSchema = False,
     note: Note = None,
@@ -55,12 +58,12 @@ def publish(
 
 
 def rollback(
-    shadow: Annotated[bool, typer.Option("--shadow", help="Take the shadow away instead.")] = False,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Remove the shadow instead.")] = False,
     accept_schema: AcceptSchema = False,
     note: Note = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the model into production that was there before.
+    """Put the previous model back into production.
 
     A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
     """
@@ -81,7 +84,7 @@ def rollback(
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the published models, and every change of what decides."""
+    """List the published models, and every change of the model in production."""
     if context.invoked_subcommand is not None:
         return
     kept = published()
@@ -105,7 +108,7 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def history(as_json: AsJson = False) -> None:
-    """Show every change of what decides: what, when, by whom and why."""
+    """Show every change of the model in production: time, author and reason."""
     kept = published()
     if as_json:
         show({"changes": _changes(kept)})
@@ -128,7 +131,7 @@ def _changes(kept: Models) -> list[dict[str, object]]:
 
 
 def published() -> Models:
-    """What was published, in the folder that the settings name."""
+    """The published models, in the folder that the settings name."""
     from shroff.control.models import Models
 
     return Models(Settings.read().models)

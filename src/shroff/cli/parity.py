@@ -21,9 +21,11 @@ def parity(
     data: Annotated[
         Path | None, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)
     ] = None,
-    payments: Annotated[int | None, typer.Option(help="Only the first so many to arrive.", min=1)] = None,
+    payments: Annotated[
+        int | None, typer.Option(help="Use only the first payments to arrive, this many.", min=1)
+    ] = None,
     spark: Annotated[
-        str | None, typer.Option(help="Ask Spark too, there: such as local[2].", show_default=False)
+        str | None, typer.Option(help="Compare Spark too, at this master, such as local[2].", show_default=False)
     ] = None,
     ledger: Annotated[
         bool, typer.Option("--ledger", help="Recompute the ledger's decisions; --data is the --warm history.")
@@ -33,7 +35,7 @@ def parity(
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compute features in batch and by the other engines, and compare to the bit; exit code 1 on a difference.
+    """Compute features by batch and by the other engines, compare to the bit; exit code 1 on a difference.
 
     Payments one at a time in memory, in Redis where SHROFF_STATE names a server, and on Spark where asked.
     """

@@ -38,13 +38,13 @@ def show_one(version: Version = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(source: Source, as_json: AsJson = False) -> None:
-    """Check a policy against the model in production, and show the thresholds it would have; nothing is changed."""
+    """Check a policy against the model in production, and show the thresholds it would have. Changes nothing."""
     _print(_fitting(source), as_json)
 
 
 @app.command()
 def diff(source: Source, as_json: AsJson = False) -> None:
-    """Show what would change if a policy were published."""
+    """Show what publishing a policy would change."""
     before, after = (_told(one) for one in (published().in_production()[1], _fitting(source)))
     rows: list[dict[str, object]] = [
         {"field": name, "before": before.get(name), "after": after.get(name)}
@@ -67,13 +67,13 @@ def publish(source: Source, note: Note = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def rollback(note: Note = None, as_json: AsJson = False) -> None:
-    """Put the policy in force that was in force before; before the first, that is the model's own."""
+    """Put the previous policy back in force; before the first published one, the model's own."""
     _print(published().rollback_policy(by=operator(), note=note), as_json)
 
 
 @app.command()
 def history(as_json: AsJson = False) -> None:
-    """Show every change of the policy in force: which, when, by whom and why."""
+    """Show every change of the policy in force: version, time, author and reason."""
     from msgspec.structs import asdict
 
     rows: list[dict[str, object]] = []
@@ -101,7 +101,7 @@ def _print(standing: Standing, as_json: bool) -> None:
 
 
 def _document(standing: Standing) -> dict[str, Any]:
-    """The policy as it was given, which can be published again, and the thresholds that decide."""
+    """The policy as given, which can be published again, and the thresholds in force."""
     import msgspec
 
     return {
@@ -114,7 +114,7 @@ def _document(standing: Standing) -> dict[str, Any]:
 
 
 def _told(standing: Standing) -> dict[str, str]:
-    """What a policy says, a line each."""
+    """The settings of a policy, one line each."""
     from shroff.decide.policy import THRESHOLDS
 
     policy = standing.policy

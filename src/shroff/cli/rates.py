@@ -22,7 +22,8 @@ app = typer.Typer(
 )
 
 OfBundle = Annotated[
-    Path | None, typer.Option("--bundle", help="Whose rates; default: the model in production.", show_default=False)
+    Path | None,
+    typer.Option("--bundle", help="The bundle with the rates; default: the model in production.", show_default=False),
 ]
 
 
@@ -49,7 +50,7 @@ def replace(
     bundle: OfBundle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Convert payments by the rates of a file from now on; what was decided stays as it is."""
+    """Convert payments by the rates of a file from now on; earlier decisions stay as they are."""
     from shroff import Rates
     from shroff.control import holding
 
@@ -70,7 +71,7 @@ def reset(note: Note = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def history(as_json: AsJson = False) -> None:
-    """Show all rates that were put in place, and who did it."""
+    """Show every replacement of the rates with its author."""
     rows = [_told(one) for one in _stored().replacements()]
     if as_json:
         show({"replacements": rows})

@@ -26,12 +26,14 @@ def serve(
     max_bad: MaxBad = 0.01,
     accept_broken_chain: AcceptBroken = False,
     without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="Answer anybody who can reach the port: for trying out only.")
+        bool, typer.Option("--without-keys", help="Answer requests without an API key: for trials only.")
     ] = False,
     tls_certificate: Annotated[
         Path | None, typer.Option(help="Certificate chain for TLS (.pem).", show_default=False)
     ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key (.pem).", show_default=False)] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Private key of the certificate (.pem).", show_default=False)
+    ] = None,
     log: Annotated[
         Literal["text", "json"],
         typer.Option(help="The log on standard error: readable, or one JSON object a line."),
@@ -41,7 +43,7 @@ def serve(
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Answer payments over HTTP with the decisions of a bundle."""
+    """Decide payments over HTTP by a bundle."""
     from shroff.kafka.figures import without_topics
     from shroff.serve.server import Certificate
     from shroff.serve.server import serve as run
@@ -86,24 +88,24 @@ def loadtest(
     ] = None,
     dialect: Annotated[
         Literal["rfc4180", "spark", "mysql"] | None,
-        typer.Option(help="How the CSV writes quotes, where two ways fit it.", show_default=False),
+        typer.Option(help="The CSV dialect of --data, if two dialects fit it.", show_default=False),
     ] = None,
-    requests: Annotated[int, typer.Option(help="How many payments.", min=1)] = 20_000,
-    parallel: Annotated[int, typer.Option(help="Connections at once.", min=1)] = 22,
-    sequential: Annotated[bool, typer.Option("--sequential", help="One by one.")] = False,
-    rate: Annotated[float | None, typer.Option(help="Payments a second, due at fixed times (open loop).")] = None,
+    requests: Annotated[int, typer.Option(help="Number of payments.", min=1)] = 20_000,
+    parallel: Annotated[int, typer.Option(help="Number of connections.", min=1)] = 22,
+    sequential: Annotated[bool, typer.Option("--sequential", help="Send payments one by one.")] = False,
+    rate: Annotated[float | None, typer.Option(help="Payments a second, sent at fixed times (open loop).")] = None,
     authority: Annotated[
         Path | None,
         typer.Option(
             "--tls-ca",
-            help="For https: certificates (PEM) of the authority that signed the service's own.",
+            help="For https: certificates (PEM) of the authority that signed the service's certificate.",
             show_default=False,
         ),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Print a histogram.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send payments to a service and print how long its answers took; exit code 1 when any failed."""
+    """Send payments to a service and print the times of its answers; exit code 1 if any failed."""
     from secrets import token_hex
 
     from shroff.loadtest import payments_from, run_load

@@ -1,4 +1,4 @@
-"""What every command shares: where it prints, how it shows its steps, `--json`."""
+"""Output shared by all commands: consoles, progress of steps, `--json`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False)
 
 WARMED: Final = "A service that was started with `--warm` saw that history too: pass it with `--data`."
-"""Said where a ledger's decisions differ and no history was given."""
+"""The hint if a ledger's decisions differ and no history was given."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @contextmanager
 def steps(*, quiet: bool) -> Iterator[Any]:
-    """Show the current step and how long it has run, on standard error; yields the function that names a step.
+    """Show the current step and its time on standard error; yields the function that names a step.
 
     Where that is no terminal, such as a log file, each step is a line when it begins and another when it is done.
     """
@@ -78,15 +78,15 @@ def show(document: dict[str, Any]) -> None:
 
 
 def print_dropped(dropped: Mapping[str, int], first: Mapping[str, int]) -> None:
-    """Say how many rows were unusable, by reason, on standard error."""
+    """Print the dropped rows by reason on standard error."""
     for reason, count in dropped.items():
         where = f" (first in row {first[reason]:,})" if reason in first else ""
         err.print(f"dropped {count:,} {'row' if count == 1 else 'rows'}: {reason}{where}", soft_wrap=True, markup=False)
 
 
 def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:
-    """Say how many payments were converted from which currency, on standard error."""
-    from shroff.collect.currencies import told  # with it comes Polars
+    """Print the converted payments by currency on standard error."""
+    from shroff.collect.currencies import told  # imports Polars
 
     sentence = told(currencies, base)
     if sentence is not None:
@@ -94,20 +94,20 @@ def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:
 
 
 def print_notices(notices: Sequence[str]) -> None:
-    """Say what may not be as it was meant, on standard error."""
+    """Print notices on standard error."""
     for notice in notices:
         err.print(f"notice: {notice}", soft_wrap=True, markup=False)
 
 
 def moment(micros: int | None) -> str | None:
-    """A time in ISO 8601 for people, if there is one."""
-    from shroff.collect.times import iso_time  # with it comes Polars, which most commands do without at first
+    """A time in ISO 8601 for people; None without a time."""
+    from shroff.collect.times import iso_time  # imports Polars, which most commands do not need
 
     return None if micros is None else iso_time(micros, "seconds")
 
 
 def operator() -> str:
-    """Who runs this command: the user's name, or number where it has none."""
+    """The user who runs this command, by name or else by number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -115,7 +115,7 @@ def operator() -> str:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
-    """Print rows as a table; what is missing is blank, and lists are told one by one."""
+    """Print rows as a table; missing values are blank, lists are joined by commas."""
     table = Table(*columns)
     for row in rows:
         table.add_row(*map(_cell, row.values()))

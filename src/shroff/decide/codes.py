@@ -1,7 +1,7 @@
-"""The catalogue of reason codes: the same few codes whatever the detector, and however features are named.
+"""The catalogue of reason codes: a few codes for all detectors and all names of features.
 
-A code is what was looked at, then how it was: `COUNT_HIGH`, `NAME_UNUSUAL`, `CONDITION_HOLDS`. Codes are stable: other
-systems may act on them. Which feature it was, a reason says beside its code.
+A code is a subject and a direction: `COUNT_HIGH`, `NAME_UNUSUAL`, `CONDITION_HOLDS`. Codes are stable: other systems
+may act on them. A reason names its feature beside its code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kind = Literal["quantity", "truth", "name", "several", "rule", "model"]
 
 
 class Subject(NamedTuple):
-    """What a reason is about: the first part of its code, what its values are, and what it is in words."""
+    """The subject of a reason: the beginning of its code, the kind of its values, and its meaning in words."""
 
     code: str
     kind: Kind
@@ -92,7 +92,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     for subject in SUBJECTS
     for end, how in _ENDS[subject.kind].values()
 }
-"""Every code there is, with what it says."""
+"""Every code with its meaning."""
 
 
 def code(subject: Subject, direction: Direction) -> str:
@@ -102,13 +102,13 @@ def code(subject: Subject, direction: Direction) -> str:
     'AMOUNT_HIGH'
     """
     ends = _ENDS[subject.kind]
-    # a name has no direction but being another one; a quantity that differs is not what was expected of it
+    # a name can only differ; a quantity that differs is not the expected one
     end, _ = ends.get(direction) or list(ends.values())[-1]
     return f"{subject.code}_{end}"
 
 
 def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subject]:
-    """What each feature is about, by name.
+    """The subject of each feature, by name.
 
     >>> from shroff import Entity
     >>> group = FeatureGroup("g", [Entity("card", "card_id").count("1h")])
@@ -121,7 +121,7 @@ def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subjec
 
 
 def of_column(name: str, schema: Schema) -> Subject:
-    """What a column of the payment is about."""
+    """The subject of a column of the payment."""
     if name == schema.amount:
         return AMOUNT
     return NAME if name in schema.nominal else NUMBER

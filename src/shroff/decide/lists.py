@@ -1,8 +1,8 @@
-"""Lists that rules read, as they are at a moment: the values of the policy, and the edits that cover it.
+"""The lists that rules read at a moment: the values of the policy, changed by the edits in force then.
 
-A policy names its lists and gives them values. An edit adds a value or takes one out, from some moment
-until another. What holds for a value at a moment is the last edit that covers it, or else the policy. So the lists
-of any moment in the past can be given again, which a replayed decision needs.
+A policy names its lists and gives them values. An edit adds or removes a value from one moment until another. For each
+value the last edit that covers the moment decides, or else the policy. So the lists of any past moment can be rebuilt,
+which a replayed decision needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Values = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """One edit; `since` and `until` say when it holds (`until` itself not any more), microseconds since the epoch."""
+    """One edit, in force from `since` until just before `until`, microseconds since the epoch."""
 
     id: int
     name: str
@@ -31,13 +31,13 @@ class Edit:
     made_at: int
 
     def covers(self, moment: int) -> bool:
-        """Whether the edit holds at a moment."""
+        """Whether the edit is in force at a moment."""
         return self.since <= moment and (self.until is None or moment < self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The lists at a moment: `mark` is the last edit they know and the moment, enough to tell them again.
+    """The lists at a moment; `mark`, the last edit they contain and the moment, is enough to rebuild them.
 
     They are the same before `until`, the next moment at which one of the edits begins or ends (None: for good), and
     while there are no more edits than `edits`.
@@ -50,7 +50,7 @@ class Effective:
 
 
 def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
-    """The lists of a policy after its edits, as they are at a moment (microseconds since the epoch).
+    """The lists of a policy with its edits applied, at a moment (microseconds since the epoch).
 
     >>> def edit(id, action, since, until=None):
     ...     return Edit(id=id, name="hosts", value="h1", action=action, since=since, until=until,

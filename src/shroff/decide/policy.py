@@ -32,7 +32,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A condition that does not fit the schema raises InvalidExpression or UnknownColumn where the project is defined.
 
     Args:
-        name: what answers call it; each rule of a policy has its own.
+        name: its name in answers, unique in a policy.
         condition: over the columns of the payment, amounts in major units, and all features; `column IN name` reads a
             list of the policy.
         action: what is done when it is true: `approve`, `review` or `decline`.
@@ -60,10 +60,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     from `review_at`, decline from `decline_at`.
 
     Args:
-        cost: what wrong and laborious decisions cost; thresholds that are not given are those of the least cost.
+        cost: of wrong decisions and of reviews; thresholds that are not given are those of the least cost.
         reviews_per_day: how many payments people can review a day, so that thresholds leave them no more; by default
             any number.
-        rules: what decides before the probability.
+        rules: decide before the probability, the first that holds.
         lists: named values that conditions read, as in `country IN red_countries`; numbers are read as texts.
         review_at: the probability of fraud, above 0 and up to 1, from which a payment is reviewed; by default chosen in
             training.
@@ -148,7 +148,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 )
 
     def require_readable(self) -> None:
-        """Raise `ConfigurationError` where a name or a list's value would show otherwise than it is."""
+        """Raise `ConfigurationError` if a name or a value has characters that hide or reorder text."""
         for rule in self.rules:
             require_readable(rule.name, "the name of a rule")
         for name, values in self.lists.items():
@@ -158,11 +158,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def open(self) -> tuple[str, ...]:
-        """The thresholds that it does not give, by the names of their fields."""
+        """The thresholds that it leaves open, by the names of their fields."""
         return tuple(name for name in THRESHOLDS if getattr(self, name) is None)
 
     def without(self, thresholds: Iterable[str]) -> Policy:
-        """The same policy that does not give these thresholds.
+        """The same policy without these thresholds.
 
         >>> Policy(review_at=0.2, decline_at=0.7).without(["review_at"]).open
         ('review_at',)
@@ -170,7 +170,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **dict.fromkeys(thresholds, None))
 
     def with_thresholds(self, review_at: float, decline_at: float) -> Policy:
-        """The same policy with these thresholds where it gives none of its own.
+        """The same policy with these thresholds in place of open ones.
 
         >>> Policy(decline_at=0.9).with_thresholds(0.2, 0.7).decline_at
         0.9
@@ -187,7 +187,7 @@ def _no_probability(name: str, threshold: float) -> ConfigurationError:
 
 
 def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
-    """The values of a list as payments have them: the one text of each, once."""
+    """The values of a list in canonical text, each once."""
     texts = [text_of(value) if isinstance(value, str | int | float) else None for value in values]
     if None in texts:
         raise ConfigurationError(f"Policy(lists=…): expected a value in each place of `{name}`, got none.")
@@ -207,7 +207,7 @@ class Verdict:
 
 
 class Judge:
-    """A policy made ready for one payment at a time.
+    """A policy compiled to judge one payment at a time.
 
     Args:
         kinds: kinds of the columns and features that rules may read.
@@ -230,7 +230,7 @@ class Judge:
         return Verdict(self.threshold(probability), ())
 
     def threshold(self, probability: float | None) -> Action:
-        """The action by the probability alone."""
+        """The action for the probability alone."""
         if probability is None:
             return self.policy.degraded
         if probability >= self._decline:
@@ -239,7 +239,7 @@ class Judge:
 
 
 def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
-    """Make sure that rules can be asked of clean payments of a schema.
+    """Refuse rules that cannot be evaluated on clean payments of a schema.
 
     Raises:
         InvalidExpression, UnknownColumn: one does not fit, or asks for a currency as no clean payment has it.

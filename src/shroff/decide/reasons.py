@@ -1,11 +1,11 @@
-"""Reasons: why a payment was not approved, in words that hold.
+"""Reasons: why a payment was not approved, in words that can be checked.
 
 The model's reasons are values that are unusual *and* raised the score. Each unusual input in turn is replaced by its
 typical value (the median, or the most frequent name) and the payment is scored again: the inputs whose replacement
 lowers the score most are the reasons. Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
-Where no unusual value raised the score, one reason names the inputs that raised it together.
+If no unusual value raised the score, one reason names the inputs that raised it together.
 
-What a rule of the policy decided is explained by the rule: `ruled`.
+Decisions of the policy's rules are explained by the rule: `ruled`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from shroff.detect.preparation import Numeric, Preparation
 from shroff.features.define import FeatureGroup
 
 Score = Callable[[Matrix], Sequence[float | None]]
-"""Scores rows of inputs, float32 [n, f]; None for a row that it cannot score."""
+"""Scores rows of inputs, float32 [n, f]; None for a row without a score."""
 
 MOST: Final = 4
-"""How many reasons a decision gives at most, and how many inputs one reason names."""
+"""The most reasons of a decision, and the most inputs of one reason."""
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -60,7 +60,7 @@ class Reason(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Suspect(NamedTuple):
-    """A payment that the model flagged: its inputs by name, the same as the model reads them, and its score."""
+    """A payment that the model flagged: its inputs by name, as a row of the model's matrix, and its score."""
 
     values: Mapping[str, Value]
     inputs: Matrix
@@ -135,7 +135,7 @@ class Explainer:
         if not replaced:
             return [[] for _ in suspects]
         rows[np.arange(len(rows)), replaced] = self._codes[replaced]
-        with np.errstate(invalid="ignore"):  # both infinite: that input made no difference
+        with np.errstate(invalid="ignore"):  # both infinite: the input made no difference
             drops = np.repeat([one.score for one in suspects], counts) - np.array(score(rows), dtype=np.float64)
         found, start = [], 0
         for inputs, count in zip(which, counts, strict=True):
@@ -161,7 +161,7 @@ class Explainer:
     def _reason(self, at: int, values: Mapping[str, Value], unusual: Unusual) -> Reason:
         value, words = values.get(self._names[at]), self._says[at]
         text = f"{words.tells(value)}; {unusual.text}"
-        # rounded, a value may read as the end of the range that it is beyond
+        # rounded, a value may look equal to the bound that it exceeds
         if unusual.usual and words.end(value) != unusual.end:
             text += f"; {unusual.usual}"
         return Reason(

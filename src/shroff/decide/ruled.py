@@ -25,14 +25,14 @@ UNSCORED: Final = Reason(
 
 
 class _Read(NamedTuple):
-    """A rule and what it reads, in words; personal columns and times are left out."""
+    """A rule and the values it reads, in words; personal columns and times are left out."""
 
     rule: Rule
     columns: Mapping[str, Words]
 
 
 class RuleReasons:
-    """Explains what rules of a policy decided.
+    """Explains decisions of a policy's rules.
 
     Args:
         kinds: kinds of the columns and features that rules may read.
@@ -53,7 +53,7 @@ class RuleReasons:
             self._rules.append(_Read(rule, {name: says.get(name) or column(name, schema) for name in ordered}))
 
     def reasons(self, values: Mapping[str, Value], verdict: Verdict) -> tuple[Reason, ...]:
-        """One reason for each rule that held and asks for what was decided; none where no rule decided."""
+        """One reason for each rule that held and has the decided action; none if no rule decided."""
         return tuple(
             [
                 _reason(read, values)

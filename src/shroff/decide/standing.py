@@ -1,4 +1,4 @@
-"""A policy held against a bundle: whether it fits, and the thresholds that it leaves open."""
+"""A policy beside a bundle: whether it fits, and the thresholds that it leaves to be chosen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Condition = Callable[[Mapping[str, Value]], Value]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A policy that decides beside a model, with both thresholds.
+    """A policy fitted to a model, with both thresholds.
 
     `version` names it: when it was published and the first digits of its digest, or the version of the bundle that it
     was packaged in; it is empty before it is published. `chosen` are the thresholds that it did not give: they were
@@ -36,12 +36,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def given(self) -> Policy:
-        """The policy as it was given, without the thresholds that were chosen."""
+        """The policy as given, without the chosen thresholds."""
         return self.policy.without(self.chosen)
 
     @property
     def content(self) -> bytes:
-        """The policy as it is kept, JSON: all but the version, which is made of it."""
+        """The policy as stored, JSON without the version, which is derived from it."""
         fields = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "version"}
         return msgspec.json.format(msgspec.json.encode(fields), indent=1)
 
@@ -96,14 +96,14 @@ def read_file(path: Path) -> Policy:
 
 
 def fit(policy: Policy, bundle: Bundle) -> Standing:
-    """A policy with the thresholds it leaves open, chosen by its costs and capacity for the model of a bundle.
+    """A policy with its open thresholds chosen by its costs and capacity for the model of a bundle.
 
     Raises:
         ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or list holds a card
             number, or the policy leaves a threshold open and the bundle keeps no scores to choose it from; as
             `require_fits`.
     """
-    # as it will be read again: `Cost(review=4)` is kept as 4.0, so equal policies have equal bytes
+    # as it will be read again: `Cost(review=4)` is stored as 4.0, so equal policies have equal bytes
     policy = read(msgspec.json.encode(policy), "the policy")
     policy.require_probabilities()
     policy.require_no_cards(bundle.numbers)
@@ -123,7 +123,7 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
 
 
 def require_fits(policy: Policy, bundle: Bundle) -> None:
-    """Make sure that a policy can decide beside the model of a bundle.
+    """Refuse a policy that cannot decide beside the model of a bundle.
 
     Raises:
         ConfigurationError: a rule reads what the bundle has not, the policy lacks a list that the model reads, or
@@ -139,7 +139,7 @@ def require_fits(policy: Policy, bundle: Bundle) -> None:
 
 
 def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Kind]) -> None:
-    """Raise `ConfigurationError` when something reads amounts that are in several currencies."""
+    """Raise `ConfigurationError` if amounts in several currencies are read."""
     if bundle.currency is not None:
         return
     amount, lists = bundle.schema.amount, list(policy.lists)
@@ -156,7 +156,7 @@ def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Ki
 
 
 def refit(standing: Standing, bundle: Bundle) -> Standing:
-    """The same policy beside another model: what was chosen is chosen again, what was given stays.
+    """The same policy beside another model: chosen thresholds are chosen again, given ones stay.
 
     Raises:
         ConfigurationError: as `fit`.
@@ -166,7 +166,7 @@ def refit(standing: Standing, bundle: Bundle) -> Standing:
 
 
 def kinds_of(bundle: Bundle) -> dict[str, Kind]:
-    """The columns and features that rules may read: all that is known when a payment is decided."""
+    """The columns and features that rules may read: those known when a payment is decided."""
     plan = Plan(bundle.groups, bundle.schema)
     known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
     return {**known, **plan.kinds}
@@ -175,7 +175,7 @@ def kinds_of(bundle: Bundle) -> dict[str, Kind]:
 def conditions(
     bundle: Bundle, lists: Mapping[str, Sequence[str]], kinds: Mapping[str, Kind]
 ) -> list[tuple[str, Condition]]:
-    """The SQL conditions that are the model's inputs, ready to be asked, with these lists.
+    """The SQL conditions that are the model's inputs, ready to be evaluated, with these lists.
 
     Raises:
         InvalidExpression: one reads a list that is not there.

@@ -1,4 +1,4 @@
-"""What is unusual: what at most one of twenty training payments had, and how to say how unusual it is.
+"""Unusual values: those that at most one in twenty training payments had, with words for how unusual they are.
 
 A number is unusual where at most 5 % of the training rows had one as high, or as low: outside the range of the middle
 90 %. A name, a truth or a missing value is where at most 5 % had it. The most frequent name is never unusual, however
@@ -17,11 +17,11 @@ from shroff.detect.preparation import MISSING, Nominal, Numeric
 from shroff.detect.spread import TAILS, Spread
 
 RARE: Final = TAILS[0]
-"""The largest share of the training rows that may have an unusual value."""
+"""The largest share of the training rows with an unusual value."""
 
 
 class Unusual(NamedTuple):
-    """How a value is unusual, and in words; `share` of the training rows, at most, had it or went as far.
+    """How a value is unusual, also in words; at most `share` of the training rows had it or a more extreme one.
 
     Of a number, `usual` is the range that it is outside of, and `end` which end of that it is beyond.
     """
@@ -74,7 +74,7 @@ def of_name(nominal: Nominal) -> Judges:
         name: None if share == most else _rare("missing" if name == MISSING else "differs", share)
         for name, share in zip(nominal.values, shares, strict=True)
     }
-    # what the vocabulary left out is no more frequent than what it holds, and no more than all that was left out
+    # a name outside the vocabulary is no more frequent than any in it, nor than all outside it together
     rest = min(others, *shares)
     absent, other = _rare("missing", rest, at_most=True), _rare("differs", rest, at_most=True)
 
@@ -86,7 +86,7 @@ def of_name(nominal: Nominal) -> Judges:
 
 
 def percent(share: float) -> str:
-    """A share with the digits that tell it from none and from all.
+    """A share with enough digits to differ from 0 % and 100 %.
 
     >>> percent(0.003), percent(1 - 0.0005)
     ('0.3 %', '99.95 %')

@@ -1,4 +1,4 @@
-"""Columns and features in words that an analyst reads: what was seen, and in which unit a usual value is said."""
+"""Columns and features in an analyst's words: the value that was seen, and the usual range in its unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PARTS: Final = {"hour": "hour of the day", "weekday": "weekday", "part_of_day":
 
 
 class Words(NamedTuple):
-    """How to speak of one input: the sentence that tells its value, and how an end of its usual range is said."""
+    """The words for one input: the sentence for its value, and the text of a bound of its usual range."""
 
     tells: Say
     end: Say
@@ -33,7 +33,7 @@ class Words(NamedTuple):
 
 
 def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words]:
-    """How to speak of each feature, by name.
+    """The words for each feature, by name.
 
     >>> from shroff import Entity
     >>> group = FeatureGroup("g", [Entity("card", "card_id").count("1h")])
@@ -48,7 +48,7 @@ def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words
 
 
 def column(name: str, schema: Schema) -> Words:
-    """How to speak of a column of the payment.
+    """The words for a column of the payment.
 
     >>> column("amount", Schema(id="id", time="t", amount="amount")).tells(1240.5)
     'amount 1,240.50'
@@ -60,7 +60,7 @@ def column(name: str, schema: Schema) -> Words:
 
 
 def condition(sql: str) -> Words:
-    """How to say whether a condition holds.
+    """The words for a condition.
 
     >>> condition("amount > 50000").tells(1.0)
     '`amount > 50000` holds'
@@ -78,7 +78,7 @@ def duration(text: str) -> str:
 
 
 def number(value: Value) -> str:
-    """A quantity with as many digits as anybody reads.
+    """A quantity with as many digits as a reader needs.
 
     >>> number(1240.0), number(0.8321), number(83.149), number(None)
     ('1,240', '0.83', '83.1', 'none')
@@ -100,7 +100,7 @@ def money(value: Value) -> str:
 
 
 def _money_of(schema: Schema) -> Say:
-    """`money`, with its currency where a payment may be in another one."""
+    """`money`, with its currency if payments may be in another one."""
     return money if schema.base is None else lambda value: f"{money(value)} {schema.base}"
 
 
@@ -114,7 +114,7 @@ def share(value: Value) -> str:
 
 
 def span(value: Value) -> str:
-    """Seconds in the largest unit of which there is one.
+    """Seconds in the largest unit that fits.
 
     >>> span(12.0), span(18_720.0)
     ('12 seconds', '5.2 hours')
@@ -137,7 +137,7 @@ def _frauds(value: Value) -> str:
     return _counted(value, "known fraud")
 
 
-# what is said of a value, how the value is said in it, and how an end of the usual range is; None: as the column is
+# the sentence for a value, the format of the value in it, and that of a bound of the usual range; None: the column's
 _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "count": ("{value} by {this} in {over}", _payments, number),
     "share": ("{value} of payments by {this} in {over} meet `{condition}`", share, share),
@@ -159,7 +159,7 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
 
 
 _COUNTED: Final = frozenset[Function]({"count", "total", "distinct", "frauds", "decayed_count", "decayed_total"})
-"""Aggregates that are 0 where there is no other payment, so that null says that the payment has no such key."""
+"""Aggregates that are 0 without other payments, so that null means that the payment lacks the key."""
 
 
 def _aggregate(feature: Aggregate, schema: Schema) -> Words:
@@ -184,7 +184,7 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
 
 
 def _limits(feature: Aggregate) -> str:
-    """What narrows a window, in words."""
+    """The condition of a window in words."""
     delay = f" (delayed {duration(feature.delay)})" if feature.delay else ""
     current = ", this payment included" if feature.include_current else ""
     return f"{delay}{current}" + (f" where {feature.where}" if feature.where else "")
