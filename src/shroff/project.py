@@ -19,6 +19,7 @@ from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
     from shroff.detect import Detector
+    from shroff.embed.define import Vectors
     from shroff.evaluate.split import AnySplit
 
 
@@ -38,6 +39,7 @@ class Project:
         join: the payment id on which a second table of pre-computed statistics is joined.
         split: how to split when the command line does not say, as the text that `--split` takes or as a split of
             `shroff.evaluate`. Every test payment is judged unless it says `known_cards=drop`.
+        vectors: what vectors of tokens are learned of (`shroff.embed.Vectors`); `shroff embed train` learns them.
 
     Raises:
         ConfigurationError: definitions that do not fit together; InvalidExpression, an expression that does not parse
@@ -63,6 +65,7 @@ class Project:
     card: str | None = None
     join: str | None = None
     split: str | AnySplit = "time:70/30"
+    vectors: Sequence[Vectors] = ()
 
     def __post_init__(self) -> None:
         for group in self.features:
@@ -70,6 +73,8 @@ class Project:
                 raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
         self.policy.require_probabilities()
         plan = self.plan
+        for vectors in self.vectors:
+            vectors.require_fit(plan.schema)
         check(self.policy, self._known, self.schema)
         if self.card is not None and self.card not in plan.schema.scales:
             hint = did_you_mean(self.card, plan.schema.scales) or "."

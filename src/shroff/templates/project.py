@@ -7,6 +7,7 @@ shroff serve bundle --warm payments.csv.gz
 
 from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rates, Rule, Schema, calendar, sql
 from shroff.detect import BoostedTrees, LogisticRegression, Rules
+from shroff.embed import Vectors
 
 rates = Rates.constant(
     "EUR",
@@ -98,4 +99,6 @@ project = Project(
         rules=[Rule("blocked_host", "host_id IN blocked_hosts", action="decline")],
         lists={"red_countries": ["NG", "RU", "VN", "BR"], "blocked_hosts": []},
     ),
+    # learned by `shroff embed train`
+    vectors=[Vectors(name="purchases", entity=card, tokens=["mcc", "request_country", "amount", "created_at"])],
 )

@@ -1,0 +1,119 @@
+"""`shroff embed`: vectors of tokens, learned from the histories of cards, and what stands near what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
+from shroff.cli.terminal import AsJson, moment, out, print_dropped, print_notices, print_rows, show, steps
+from shroff.errors import ConfigurationError, did_you_mean
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.embed import Vectors
+
+app = typer.Typer(help="Vectors of tokens, learned from the histories of cards.", no_args_is_help=True)
+
+
+@app.command()
+def train(
+    project: ProjectPath,
+    data: Data,
+    output: Annotated[Path, typer.Option("--out", help="The file of vectors (.arrow).", show_default=False)],
+    before: Annotated[
+        str | None,
+        typer.Option(help="Learn only from payments before this time: the first day to be judged.", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Which vectors of the project; by default its only ones.", show_default=False)
+    ] = None,
+    join: Join = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a project's vectors of tokens; the same payments give the same file, to the byte."""
+    from shroff.embed import learn
+    from shroff.pipeline import collect_table
+    from shroff.project import load_project
+
+    loaded = load_project(project)
+    vectors, until = _named(loaded.vectors, name), None if before is None else _micros(before)
+    with steps(quiet=as_json) as step:
+        step(f"read and clean {data}")
+        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+        step("learn vectors")
+        found = learn(vectors, loaded.plan.schema, cleaned.frame, before=until)
+        step(f"write {output}")
+        found.write(output)
+    notices = cleaned.notices(loaded.schema)
+    document = {
+        "file": str(output),
+        "name": vectors.name,
+        "digest": found.digest,
+        "tokens": len(found.tokens),
+        "dimensions": vectors.dimensions,
+        "payments": found.lesson.payments,
+        "left_out": len(cleaned.frame) - found.lesson.payments,
+        "pairs": found.lesson.pairs,
+        "latest": moment(found.lesson.latest),
+        "before": moment(until),
+        "dropped": cleaned.dropped,
+        "notices": notices,
+    }
+    if as_json:
+        show(document)
+        return
+    out.print(
+        f"{output}: {len(found.tokens):,} tokens in {vectors.dimensions} dimensions, learned from "
+        f"{found.lesson.payments:,} payments up to {document['latest']}; {document['left_out']:,} later ones left out.",
+        soft_wrap=True,
+    )
+    print_dropped(cleaned.dropped, cleaned.first)
+    print_notices(notices)
+
+
+@app.command()
+def neighbours(
+    file: Annotated[Path, typer.Argument(help="A file of vectors.", show_default=False)],
+    token: Annotated[str, typer.Argument(help="COLUMN=VALUE, such as mcc=5411.", show_default=False)],
+    most: Annotated[int, typer.Option(help="How many.", min=1)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show which tokens of the same column stand nearest to one."""
+    from shroff.embed import read_vectors
+
+    column, equals, value = token.partition("=")
+    if not equals:
+        raise ConfigurationError("expected a token as COLUMN=VALUE, such as mcc=5411; got no `=`.")
+    found = [one._asdict() for one in read_vectors(file).neighbours(column, value, most)]
+    if as_json:
+        show({"file": str(file), "token": token, "neighbours": found})
+        return
+    told = [one | {"cosine": f"{one['cosine']:.3f}"} for one in found]
+    print_rows(told, "column", "token", "occurrences", "cosine")
+
+
+def _named(there: Sequence[Vectors], name: str | None) -> Vectors:
+    names = [one.name for one in there]
+    if not names:
+        raise ConfigurationError("the project defines no vectors; give it `vectors=[Vectors(…)]` of `shroff.embed`.")
+    if name is None and len(names) > 1:
+        raise ConfigurationError(f"the project defines {len(names)} vectors: pass --name with one of their names.")
+    if name is not None and name not in names:
+        raise ConfigurationError(f"the project has no vectors `{name}`{did_you_mean(name, names) or '.'}")
+    return there[0 if name is None else names.index(name)]
+
+
+def _micros(text: str) -> int:
+    from zoneinfo import ZoneInfo
+
+    from shroff.collect.times import parse_time
+
+    try:
+        return parse_time(text if ":" in text else f"{text}T00:00:00", ZoneInfo("UTC"))
+    except ValueError:
+        raise ConfigurationError("--before: expected a time such as 2024-03-01 or 2024-03-01T00:00:00Z.") from None

@@ -1,0 +1,33 @@
+"""Embed: payments as words, a card's history as a sentence (transactions2vec).
+
+Reads a definition (`Vectors`) and clean payments. `learn` counts which tokens of payments (a merchant category, a
+band of amounts, a part of the day) stand near each other in the histories of cards, and factorises the counts.
+`TokenVectors` is what was learned: a vector of whole numbers for each token. It never reads results or labels.
+
+Promises that the same payments give the same file, to the byte: in any order of rows, with any number of threads, and
+with the cards counted apart and the counts added.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
+
+if TYPE_CHECKING:
+    from shroff.embed.define import Vectors
+    from shroff.embed.learned import Neighbour, TokenVectors, read_vectors
+    from shroff.embed.learner import learn
+
+__all__ = ["Neighbour", "TokenVectors", "Vectors", "learn", "read_vectors"]
+
+__getattr__ = loading(
+    __name__,
+    {
+        "TokenVectors": "learned",
+        "Neighbour": "learned",
+        "Vectors": "define",
+        "learn": "learner",
+        "read_vectors": "learned",
+    },
+)

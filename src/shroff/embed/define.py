@@ -1,0 +1,85 @@
+"""What vectors are learned of: a frozen definition that knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from shroff.collect import Schema
+from shroff.collect.schema import Scale
+from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
+from shroff.features.define import Entity
+from shroff.features.window import micros
+
+_MOST_DIMENSIONS: Final = 64
+_TOKENS: Final[tuple[Scale, ...]] = ("nominal", "currency", "key", "amount")
+
+
+class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Vectors of tokens, learned from which of them stand near each other in the histories of an entity.
+
+    Two payments of one card are near when they are at most `reach` places apart in its history and less than `window`
+    apart in time. Every token of one is then a context of every token of the other, and the tokens of one payment are
+    contexts of each other.
+
+    Args:
+        name: what they are called.
+        entity: whose histories are read, such as a card's.
+        tokens: the columns whose values are tokens: nominal ones, keys and the currency by their values, the amount by
+            its band (1–2, 2–5, 5–10, 10–20 …), the time of the payment by its part of the day.
+        window: how far apart in time near payments are at most, a duration.
+        reach: how many places apart they are at most.
+        dimensions: the length of a vector, 2 to 64.
+        least: how often a token must occur; the vector of a rarer one is zero, as of one that was never seen.
+        shift: how many times likelier than by chance a pair must be to count, 1 or more (Levy and Goldberg's k).
+
+    Raises:
+        ConfigurationError: no column, one twice, or a number out of its bounds.
+
+    >>> Vectors(name="shops", entity=Entity("card", "card_id"), tokens=["mcc", "amount"]).window
+    '7d'
+    """
+
+    name: str
+    entity: Entity
+    tokens: Sequence[str]
+    window: str = "7d"
+    reach: int = 5
+    dimensions: int = 8
+    least: int = 5
+    shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tokens, str):
+            raise ConfigurationError(f"Vectors(tokens=…): expected a list of columns, got one text: [`{self.tokens}`]?")
+        force_setattr(self, "tokens", tuple(self.tokens))
+        micros(self.window)
+        if not self.tokens or len(set(self.tokens)) < len(self.tokens):
+            raise ConfigurationError("Vectors(tokens=…): expected one column or more, each once.")
+        if not (2 <= self.dimensions <= _MOST_DIMENSIONS and self.reach >= 1 and self.least >= 1):
+            raise ConfigurationError(
+                f"Vectors `{self.name}`: expected 2 to {_MOST_DIMENSIONS} dimensions, a reach and a least of 1 or more."
+            )
+        if not 1.0 <= self.shift < float("inf"):
+            raise ConfigurationError(f"Vectors `{self.name}`: expected a shift of 1 or more.")
+
+    def require_fit(self, schema: Schema) -> None:
+        """Refuse a schema whose columns these tokens cannot be made of.
+
+        Raises:
+            UnknownColumn: the schema has no such column.
+            ConfigurationError: a column of another scale, such as a personal one.
+        """
+        scales = schema.with_keys(self.entity.key).scales
+        for column in self.tokens:
+            if column not in scales:
+                hint = did_you_mean(column, scales) or "."
+                raise UnknownColumn(f"vectors `{self.name}`: unknown column `{column}`{hint}")
+            if column != schema.time and scales[column] not in _TOKENS:
+                raise ConfigurationError(
+                    f"vectors `{self.name}`: column `{column}` is {scales[column]}; expected a nominal column, a key, "
+                    "the currency, the amount or the time of the payment."
+                )

@@ -1,0 +1,100 @@
+"""Vectors from counts: shifted positive pointwise mutual information, factorised.
+
+    PPMI(a, b) = max(0, ln(n(a,b) · n / (n(a) · n(b))) − ln shift)
+
+Levy and Goldberg, Neural Word TokenVectors as Implicit Matrix Factorization, 2014: skip-gram with negative sampling
+factorises this matrix without its floor. A token's vector is its row of U √Σ, of the largest singular values.
+
+Logarithms are rounded to whole numbers of 2⁻³² before they are added. Products are summed row by row, and lengths by
+`math.fsum`, which rounds once: no sum depends on the order in which a library or its threads would take it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shroff.embed.counts import Int
+
+LARGEST: Final = 32_767
+"""What the largest component becomes."""
+
+_ONE: Final = 2**32
+_STEPS: Final = 100
+_VANISHED: Final = 1e-9
+"""The share of a column that is left when it is only what rounding leaves of the columns before it."""
+
+Float = NDArray[np.float64]
+
+
+def ppmi(counts: Int, shift: float) -> Float:
+    """The matrix above, of a symmetric matrix of counts.
+
+    >>> ppmi(np.array([[0, 4], [4, 0]]), 1.0).round(4).tolist()
+    [[0.0, 0.6931], [0.6931, 0.0]]
+    """
+    single = counts.sum(axis=1)
+    logs = _logarithms(single)
+    total = _logarithms(single.sum(keepdims=True))
+    found = _logarithms(counts) + total - logs[:, None] - logs[None, :] - round(math.log(shift) * _ONE)
+    return np.where(counts > 0, np.maximum(found, 0), 0) / float(_ONE)
+
+
+def factorise(matrix: Float, dimensions: int) -> NDArray[np.int16]:
+    """A vector for each row of a symmetric matrix, by orthogonal iteration, as whole numbers of 16 bits.
+
+    A fixed number of steps from a fixed start; of two vectors of opposite sign, the one whose largest component is
+    positive. Components beyond the rank are zero.
+    """
+    columns = _orthonormal(_start(len(matrix), dimensions))
+    for _ in range(_STEPS):
+        columns = _orthonormal(_product(matrix, columns))
+    image = _product(matrix, columns)
+    singular = [math.sqrt(math.fsum((column * column).tolist())) for column in image.T]
+    order = sorted(range(dimensions), key=lambda at: -singular[at])
+    vectors = np.stack([_signed(columns[:, at]) * math.sqrt(singular[at]) for at in order], axis=1)
+    largest = np.abs(vectors).max(initial=0.0)
+    return np.rint(vectors * (LARGEST / largest if largest > 0 else 0.0)).astype(np.int16)
+
+
+def _logarithms(counts: Int) -> Int:
+    values, places = np.unique(counts, return_inverse=True)
+    table = np.array([round(math.log(value) * _ONE) if value > 0 else 0 for value in values.tolist()], np.int64)
+    return table[places].reshape(counts.shape)
+
+
+def _start(rows: int, columns: int) -> Float:
+    places = np.arange(1, rows + 1, dtype=np.uint64)[:, None] * np.arange(1, columns + 1, dtype=np.uint64)
+    # any fixed numbers without a pattern do: the fractions of multiples of the golden ratio, of squares
+    return (places * places * np.uint64(2_654_435_769) % np.uint64(_ONE)).astype(np.float64) / _ONE - 0.5
+
+
+def _product(matrix: Float, columns: Float) -> Float:
+    total = np.zeros_like(columns)
+    for row, part in zip(matrix, columns, strict=True):
+        # the matrix is symmetric: its row is its column
+        total += row[:, None] * part
+    return total
+
+
+def _orthonormal(columns: Float) -> Float:
+    done: list[Float] = []
+    for column in columns.T:
+        rest, before = column, _length(column)
+        for other in done * 2:
+            # twice is enough (Giraud, Langou and Rozložník 2005)
+            rest = rest - other * math.fsum((other * rest).tolist())
+        length = _length(rest)
+        done.append(rest / length if length > _VANISHED * before else np.zeros_like(rest))
+    return np.stack(done, axis=1)
+
+
+def _length(column: Float) -> float:
+    return math.sqrt(math.fsum((column * column).tolist()))
+
+
+def _signed(column: Float) -> Float:
+    return column if column[np.abs(column).argmax()] >= 0 else -column

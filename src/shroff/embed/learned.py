@@ -1,0 +1,150 @@
+"""What was learned: a vector of whole numbers for each token, as one Arrow file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shroff.collect.sources import written_whole
+from shroff.embed.define import Vectors
+from shroff.errors import BadFile, ConfigurationError, NotFound, did_you_mean
+from shroff.plain import read_plain
+
+_MOST_BYTES: Final = 64 << 20
+_COLUMNS: Final = ("column", "token", "occurrences", "vector", "settings")
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """What vectors were learned from: their definition and the payments, times in microseconds."""
+
+    definition: Vectors
+    payments: int
+    pairs: int
+    latest: int
+    before: int | None = None
+
+
+class Neighbour(NamedTuple):
+    """A token near another: its column and text, how often it occurs, and the cosine of the angle between both."""
+
+    column: str
+    token: str
+    occurrences: int
+    cosine: float
+
+
+@dataclass(frozen=True, eq=False)
+class TokenVectors:
+    """The vectors of tokens: `tokens` in the order of rows of `vectors`, and how often each occurs."""
+
+    lesson: Lesson
+    tokens: tuple[tuple[str, str], ...]
+    occurrences: tuple[int, ...]
+    vectors: NDArray[np.int16]
+
+    @cached_property
+    def content(self) -> bytes:
+        """The bytes of its Arrow file; what it was learned from stands beside every token."""
+        dimensions = self.lesson.definition.dimensions
+        frame = pl.DataFrame(
+            {
+                "column": [column for column, _ in self.tokens],
+                "token": [text for _, text in self.tokens],
+                "occurrences": pl.Series(self.occurrences, dtype=pl.Int64),
+                "vector": pl.Series(self.vectors, dtype=pl.Array(pl.Int16, dimensions)),
+                "settings": [msgspec.json.encode(self.lesson).decode()] * len(self.tokens),
+            }
+        )
+        file = io.BytesIO()
+        frame.rechunk().write_ipc(file, compression="uncompressed")
+        return file.getvalue()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def write(self, path: str | Path) -> None:
+        """Write its file, whole or not at all.
+
+        Raises:
+            BadFile: it cannot be written.
+        """
+        with written_whole(path) as file:
+            file.write(self.content)
+
+    def vector(self, column: str, token: str | None) -> tuple[int, ...]:
+        """A token's vector; zero for one that was not learned, and for none."""
+        place = None if token is None else self._places.get((column, token))
+        return (0,) * self.vectors.shape[1] if place is None else tuple(self.vectors[place].tolist())
+
+    def neighbours(self, column: str, token: str, many: int = 5) -> list[Neighbour]:
+        """The tokens of the same column whose vectors point most alike, the nearest first.
+
+        Raises:
+            NotFound: the token was not learned.
+            ConfigurationError: the column has no tokens.
+        """
+        columns = self.lesson.definition.tokens
+        if column not in columns:
+            raise ConfigurationError(f"no tokens of column `{column}`{did_you_mean(column, columns) or '.'}")
+        place = self._places.get((column, token))
+        if place is None:
+            raise NotFound(f"expected a token of `{column}` that was learned; this one is too rare or was never seen.")
+        own = self.vectors[place].astype(np.int64)
+        found = [
+            Neighbour(column, text, self.occurrences[at], _cosine(own, self.vectors[at].astype(np.int64)))
+            for at, (other, text) in enumerate(self.tokens)
+            if other == column and at != place
+        ]
+        return sorted(found, key=lambda one: (-one.cosine, one.token))[:many]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        return {token: place for place, token in enumerate(self.tokens)}
+
+
+def read_vectors(path: str | Path) -> TokenVectors:
+    """The vectors in a file that `TokenVectors.write` wrote.
+
+    Raises:
+        BadFile: there is none, or it holds something else.
+    """
+    try:
+        content = read_plain(Path(path), _MOST_BYTES)
+    except FileNotFoundError:
+        raise BadFile(f"{path}: no such file; `shroff embed train` writes one.") from None
+    try:
+        frame = pl.read_ipc(io.BytesIO(content))
+        if tuple(frame.columns) != _COLUMNS or frame.is_empty():
+            raise BadFile(f"{path}: expected vectors of tokens, as `shroff embed train` writes them; found others.")
+        lesson = msgspec.json.decode(frame["settings"][0], type=Lesson)
+        wanted = [pl.String, pl.String, pl.Int64, pl.Array(pl.Int16, lesson.definition.dimensions), pl.String]
+        if frame.dtypes != wanted or any(frame.null_count().row(0)):
+            raise BadFile(f"{path}: expected a column, a token, a count and a vector in every row; it is damaged.")
+        found = TokenVectors(
+            lesson,
+            tuple(zip(frame["column"], frame["token"], strict=True)),
+            tuple(frame["occurrences"]),
+            frame["vector"].to_numpy(),
+        )
+    except (pl.exceptions.PolarsError, msgspec.MsgspecError, ConfigurationError, OSError):
+        raise BadFile(f"{path}: expected an Arrow file of vectors; it is damaged or something else.") from None
+    if found.content != content:
+        raise BadFile(f"{path}: it is not as this release writes it; learn the vectors again.")
+    return found
+
+
+def _cosine(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    lengths = math.sqrt(int(one @ one)) * math.sqrt(int(other @ other))
+    return int(one @ other) / lengths if lengths else 0.0

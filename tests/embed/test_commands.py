@@ -1,0 +1,74 @@
+"""`shroff embed` as its user meets it, over the project of the examples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from shroff.cli import app
+from shroff.embed import read_vectors
+from shroff.errors import BadFile, ConfigurationError, NotFound
+
+PROJECT = Path(__file__).parents[2] / "examples" / "payments"
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "payments.parquet"
+    run("simulate", path, "--payments", "2000", "--days", "20")
+    return path
+
+
+def run(*words: str | Path) -> str:
+    done = CliRunner().invoke(app, list(map(str, words)))
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def answer(*words: str | Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(run(*words, "--json"))
+    return document
+
+
+def test_train_writes_the_same_file_again_and_leaves_out_what_is_later(log: Path, tmp_path: Path) -> None:
+    words = ("embed", "train", PROJECT, "--data", log, "--before", "2024-01-11")
+    first = answer(*words, "--out", tmp_path / "one.arrow")
+    second = answer(*words, "--out", tmp_path / "two.arrow")
+    assert (tmp_path / "one.arrow").read_bytes() == (tmp_path / "two.arrow").read_bytes()
+    assert first["digest"] == second["digest"] == read_vectors(tmp_path / "one.arrow").digest
+    assert first["left_out"] > 0
+    assert first["latest"] < first["before"] == "2024-01-11T00:00:00+00:00"
+    whole = answer("embed", "train", PROJECT, "--data", log, "--out", tmp_path / "all.arrow")
+    assert (whole["left_out"], whole["before"]) == (0, None)
+    assert whole["payments"] == first["payments"] + first["left_out"]
+
+
+def test_neighbours_are_of_the_same_column_and_in_order(log: Path, tmp_path: Path) -> None:
+    file = tmp_path / "vectors.arrow"
+    assert "tokens in 8 dimensions" in run("embed", "train", PROJECT, "--data", log, "--out", file)
+    found = answer("embed", "neighbours", file, "amount=10-20", "--most", "3")["neighbours"]
+    assert [one["column"] for one in found] == ["amount"] * 3
+    assert "10-20" not in [one["token"] for one in found]
+    cosines = [one["cosine"] for one in found]
+    assert cosines == sorted(cosines, reverse=True)
+    assert found[0]["token"] in run("embed", "neighbours", file, "amount=10-20")
+
+
+def test_a_wrong_call_is_one_sentence(log: Path, tmp_path: Path) -> None:
+    file = tmp_path / "vectors.arrow"
+    with pytest.raises(ConfigurationError, match="did you mean `purchases`"):
+        run("embed", "train", PROJECT, "--data", log, "--out", file, "--name", "purchase")
+    with pytest.raises(ConfigurationError, match="expected a time"):
+        run("embed", "train", PROJECT, "--data", log, "--out", file, "--before", "March")
+    with pytest.raises(BadFile, match="no such file"):
+        run("embed", "neighbours", file, "mcc=5411")
+    run("embed", "train", PROJECT, "--data", log, "--out", file)
+    with pytest.raises(ConfigurationError, match="COLUMN=VALUE"):
+        run("embed", "neighbours", file, "5411")
+    with pytest.raises(NotFound, match="too rare or was never seen"):
+        run("embed", "neighbours", file, "mcc=0000")
