@@ -16,7 +16,7 @@ from features.online_world import COUNTS, DAY, MINUTE, SCHEMA, Join, card, open_
 from shroff import Entity, FeatureGroup, Schema
 from shroff.collect.payment import Payment, payments
 from shroff.errors import BadPayment, ConfigurationError, StateUnavailable
-from shroff.features.engines.online import Observed, OnlineEngine, engine_at
+from shroff.features.engines.online import Observed, OnlineEngine, is_shared
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.online.redis.log import logs, unpack_value
 from shroff.features.plan import Plan
@@ -334,9 +334,11 @@ def test_only_an_engine_of_the_same_definitions_is_poured(join: Join) -> None:
 
 
 def test_the_state_is_chosen_by_a_setting(redis_server: str) -> None:
-    assert isinstance(engine_at("memory", [COUNTS], SCHEMA), OnlineEngine)
-    assert isinstance(engine_at(redis_server, [COUNTS], SCHEMA), RedisEngine)
-    for wrong in ("memcached://there", "redis://host:port/0"):
-        with pytest.raises(ConfigurationError, match="SHROFF_STATE") as caught:
-            engine_at(wrong, [COUNTS], SCHEMA)
-        assert wrong not in str(caught.value)
+    assert not is_shared("memory")
+    assert is_shared(redis_server)
+    with pytest.raises(ConfigurationError, match="SHROFF_STATE") as caught:
+        is_shared("memcached://there")
+    assert "memcached" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="SHROFF_STATE") as caught:
+        RedisEngine([COUNTS], SCHEMA, url="redis://host:port/0")
+    assert "host:port" not in str(caught.value)

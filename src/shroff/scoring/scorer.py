@@ -26,7 +26,7 @@ from shroff.scoring.sequencer import Sequencer
 from shroff.scoring.shadow import Shadow
 from shroff.scoring.start import Start, currency_of, require_currency, say_end
 from shroff.scoring.switchover import Switchover
-from shroff.state import LocalState, State, States
+from shroff.state import State, States
 from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Meter
 
@@ -270,7 +270,7 @@ class Scorer(Intake):
                     live.refresh()
         except ControlUnavailable as error:
             _log.warning("%s", error)
-        if self.deciding and self.state.failure is not None and not isinstance(self.state, LocalState):
+        if self.deciding and self.state.away:
             # while it still is away the service has said so already
             with suppress(ShroffError):
                 self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)

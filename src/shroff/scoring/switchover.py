@@ -20,7 +20,7 @@ from shroff.scoring.active import Active
 from shroff.scoring.sequencer import Sequencer
 from shroff.scoring.shadow import Shadow
 from shroff.scoring.start import require_currency
-from shroff.state import LocalState, State, States
+from shroff.state import State, States
 
 _SWITCHOVER_TIMEOUT_US: Final = 10_000_000
 """Microseconds that processes that share a state wait for each other before they change over to another."""
@@ -104,7 +104,7 @@ class Switchover:
     async def refill(self) -> None:
         """Fill a state in memory anew once the clock was set back behind it; one in Redis finds that out itself."""
         active, failed = self._active, self._failed_refill
-        if not isinstance(active.state, LocalState) or not active.state.engine.overtaken:
+        if not active.state.overtaken:
             return
         self._failed_refill = None
         try:

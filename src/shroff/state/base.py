@@ -9,10 +9,12 @@ from typing import Final, NamedTuple, Protocol
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.errors import OutOfBounds
-from shroff.features.engines.online import OnlineEngine
-from shroff.features.engines.online.redis import RedisEngine
+from shroff.features.engines.online import OnlineEngine, StateEngine
 from shroff.features.plan import Later
+from shroff.ledger import Head, Ledger
 from shroff.state.arrivals import Arrivals
+from shroff.state.backfill import Backfill
+from shroff.state.rebuild import Mark
 
 CLOCK_BACK: Final = "the clock was set back, and the state is filled anew"
 _log = logging.getLogger(__name__)
@@ -38,8 +40,8 @@ class State(Protocol):
     """What the sequencer asks of a state."""
 
     @property
-    def engine(self) -> OnlineEngine | RedisEngine:
-        """What computes."""
+    def engine(self) -> StateEngine:
+        """What computes features."""
 
     @property
     def failure(self) -> str | None:
@@ -48,6 +50,24 @@ class State(Protocol):
     @property
     def ruined(self) -> int:
         """How often this process has dropped it, because it held what no process of ours has put there."""
+
+    @property
+    def away(self) -> bool:
+        """Whether a server has lost the state, so that this process may have to fill it anew there."""
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether the clock was set back behind a state that only this process can fill anew."""
+
+    @property
+    def sharers(self) -> frozenset[bytes]:
+        """The other processes that share it."""
+
+    def ahead_of(self, ledger: Ledger) -> Head | None:
+        """The record that it knows and the ledger does not have; None where the ledger has all that it knows."""
+
+    def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
+        """Come to know history and ledger; with `only_empty` only where the state is shared, and there is none."""
 
     def join(self, tick: Callable[[], None]) -> None:
         """Wait, calling `tick`, until it knows what all processes that share it know; before the first `observe`."""
@@ -102,7 +122,22 @@ class LocalState:
         self.engine = engine
         self.failure: str | None = None
         self.ruined = 0
+        self.away = False
+        self.sharers: frozenset[bytes] = frozenset()
         self._arrivals = arrivals
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether the clock was set back behind what it has forgotten."""
+        return self.engine.overtaken
+
+    def ahead_of(self, ledger: Ledger) -> Head | None:
+        """None: it was filled from that ledger."""
+        return None
+
+    def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
+        """Come to know history and ledger."""
+        return backfill.fill(self.engine)
 
     def join(self, tick: Callable[[], None]) -> None:
         """Nothing: nobody shares it."""

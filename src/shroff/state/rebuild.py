@@ -16,7 +16,7 @@ from shroff.collect import Payment, Schema
 from shroff.collect.extent import Extent, extent
 from shroff.collect.payment import counted_in
 from shroff.errors import BundleError
-from shroff.features.engines.online import Engine, OnlineEngine
+from shroff.features.engines.online import OnlineEngine, StateEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import feed
 from shroff.ledger import Ledger, StoredEntry
@@ -75,7 +75,7 @@ def fill(
         currency: the only one that payments may be counted in; None takes any.
         lateness: of payments, in microseconds.
         now: what the clock reads; results and labels of history count that arrived up to then.
-        tick: called for each payment and record; may raise, to break it off.
+        tick: called for each payment of history; may raise, to break it off.
     """
     schema, known = engine.plan.schema, now + AHEAD
     there: Mapping[str, int] = {}
@@ -90,7 +90,7 @@ def fill(
     since = min(newest, now) - lateness - engine.plan.horizon
     # and no payment arrives long before its own time: what arrived before that is not even read
     after = ledger.before(since - AHEAD)
-    mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency, tick=tick)
+    mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency)
     recorded = _Span(mark.oldest, mark.newest, mark.future).join(_Span(*first if first and first[0] <= known else ()))
     mark = mark._replace(seq=max(mark.seq, after), known=known)
     if history is None:
@@ -120,13 +120,12 @@ def _span(times: pl.Series, known: int) -> _Span:
 
 
 def replay(
-    engine: Engine,
+    engine: StateEngine,
     entries: Iterable[StoredEntry],
     *,
     since: int = 0,
     known: int | None = None,
     currency: str | None = None,
-    tick: Callable[[], None] = lambda: None,
 ) -> Mark:
     """Let the engine see the ledger's records again, in their order.
 
@@ -139,7 +138,6 @@ def replay(
     seq = arrived = oldest = newest = future = 0
     together: list[Payment] = []
     for entry in entries:
-        tick()
         seq, arrived = max(seq, entry.seq), max(arrived, entry.arrived)
         if entry.kind == "payment":
             if known is not None and entry.time > known:
@@ -171,9 +169,9 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
     return payment
 
 
-def _observe(engine: Engine, payments: Sequence[Payment]) -> None:
-    # to see what a known payment saw would cost more than all the rest
-    new = engine.lacking(payments) if isinstance(engine, RedisEngine) else payments
+def _observe(engine: StateEngine, payments: Sequence[Payment]) -> None:
+    # Redis would rebuild what a payment saw that it knows already, which costs more than asking first
+    new = engine.lacking(payments)
     if new:
         engine.observe_all(new)
 

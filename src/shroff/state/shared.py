@@ -12,11 +12,14 @@ from typing import Final
 from shroff.clock import overtaken
 from shroff.collect import Payment
 from shroff.errors import OutOfBounds, StateGarbled, Unavailable
+from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, Roll
-from shroff.ledger import Head
+from shroff.ledger import Head, Ledger
 from shroff.state.arrivals import Arrivals
+from shroff.state.backfill import Backfill, Tick
 from shroff.state.backlog import Backlog, Numbers
 from shroff.state.base import News, Seen, State
+from shroff.state.rebuild import Mark, ensure_filled
 
 _PATIENCE: Final = 0.1
 """Seconds between two looks whether others have told what they owe."""
@@ -43,11 +46,51 @@ class SharedState:
     ) -> None:
         self.engine = engine
         self.failure: str | None = None
+        self.overtaken = False
         self._arrivals = arrivals
         self._roll = Roll(engine, member=member)
         self._backlog = Backlog(engine, numbers)
         self._durable = durable
         self._vouched: tuple[bytes, Head] | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether this process has lost the state."""
+        return self.failure is not None
+
+    def ahead_of(self, ledger: Ledger) -> Head | None:
+        """The record that the state knows and the ledger does not have.
+
+        Raises:
+            StateUnavailable, LedgerUnavailable: the server or the database does not answer.
+        """
+        vouched = Head(*self.engine.voucher.vouched())
+        held = self.engine.mark() <= ledger.head().seq and ledger.holds(vouched)
+        return None if held else vouched
+
+    def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
+        """Fill the state, or wait until another process has.
+
+        Raises:
+            StateUnavailable, LedgerUnavailable: the server or the database does not answer.
+            BrokenChain: the ledger was changed.
+        """
+        # what is known of a state that another process fills
+        mark = Mark(0, 0, shared=True)
+        if only_empty and self.engine.ready():
+            return mark
+
+        def fill(tick: Tick) -> tuple[OnlineEngine, Mark]:
+            nonlocal mark
+            source = backfill.engine()
+            mark = backfill.fill(source, tick)
+            return source, mark
+
+        known = ensure_filled(self.engine, fill, backfill.recent, currency=backfill.currency)
+        mark = mark._replace(seq=known, arrived=0)
+        newest = self.engine.newest
+        # one that has seen nothing is as new as its lateness
+        return mark._replace(newest=newest) if mark.shared and newest > self.engine.lateness else mark
 
     def join(self, tick: Callable[[], None]) -> None:
         """Wait until all who share the state have told it what they owe it.
@@ -74,7 +117,7 @@ class SharedState:
         before.beat()
         self._backlog.pay()
         self._roll.answer(clear=False)
-        return not isinstance(before, SharedState) or before.sharers <= self.sharers
+        return before.sharers <= self.sharers
 
     def entered(self) -> bool:
         """Whether all who are about to use this state have told it what they decided before, as this process has.
@@ -175,7 +218,7 @@ class SharedState:
             self._lost(error)
 
     def leave(self) -> None:
-        """Let nobody wait for this process."""
+        """Leave the shared state so that other processes stop waiting for this one."""
         with suppress(Unavailable):
             self._vouch()
             self._roll.leave()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from secrets import token_hex
 
 import polars as pl
 
 from shroff.clock import Clock
-from shroff.features.engines.online import OnlineEngine, engine_at
-from shroff.features.window import micros
-from shroff.ledger import Head, Ledger, Proof, StoredEntry
+from shroff.features.engines.online import is_shared
+from shroff.features.engines.online.redis import RedisEngine
+from shroff.ledger import Ledger, Proof
 from shroff.package import Bundle
 from shroff.state import rebuild
 from shroff.state.arrivals import Arrivals
+from shroff.state.backfill import Backfill, ticking
 from shroff.state.base import LocalState, State
-from shroff.state.rebuild import Mark, ensure_filled
+from shroff.state.rebuild import Mark
 from shroff.state.shared import SharedState
 
 _log = logging.getLogger(__name__)
@@ -58,15 +59,14 @@ class States:
 
         Raises:
             ConfigurationError: there is no such place.
+            MissingExtra: the client for it is not installed.
         """
-        # a state of another ledger is never seen
-        space = f"shroff:{self._ledger.identity}"
-        engine = engine_at(
-            self._where, bundle.groups, bundle.schema, lateness=self._lateness, space=space, clock=self._clock
-        )
-        if isinstance(engine, OnlineEngine):
-            return LocalState(engine, self._arrivals)
+        if not is_shared(self._where):
+            return LocalState(self._backfill(bundle).engine(), self._arrivals)
         ledger = self._ledger
+        # a state of another ledger is never seen
+        space = f"shroff:{ledger.identity}"
+        engine = RedisEngine(bundle.groups, bundle.schema, url=self._where, lateness=self._lateness, space=space)
         return SharedState(engine, self._arrivals, ledger.numbers, lambda: ledger.durable, member=self._member)
 
     def part(self, bundle: Bundle) -> None:
@@ -77,20 +77,18 @@ class States:
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
         """
-        engine = self.new(bundle).engine
-        if isinstance(engine, OnlineEngine):
-            return
+        state = self.new(bundle)
         try:
-            vouched = Head(*engine.voucher.vouched())
-            if engine.mark() <= self._ledger.head().seq and self._ledger.holds(vouched):
-                return
+            ahead = state.ahead_of(self._ledger)
         finally:
-            engine.close()
+            state.engine.close()
+        if ahead is None:
+            return
         self._ledger.renew_identity()
         _log.warning(
             "the state knows record %s, which the ledger does not have: it was restored from a copy, or two copies of "
             "it are in use. The state is left alone, and another one is filled from history and ledger.",
-            f"{vouched.seq:,}",
+            f"{ahead.seq:,}",
             extra={"event": "state_ahead"},
         )
 
@@ -104,51 +102,21 @@ class States:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
             BrokenChain: the ledger was changed.
         """
-        engine = state.engine
-        if isinstance(engine, OnlineEngine):
-            return self._fill(bundle, engine, self._tick, proof)
-
-        # what comes of it where another process fills the state
-        filled = [Mark(0, 0, shared=True)]
-
-        def fill(tick: Callable[[], None]) -> tuple[OnlineEngine, Mark]:
-            def both() -> None:
-                self._tick()
-                tick()
-
-            source = OnlineEngine(bundle.groups, bundle.schema, lateness=self._lateness, clock=self._clock)
-            filled.append(self._fill(bundle, source, both, proof))
-            return source, filled[-1]
-
-        if only_empty and engine.ready():
-            return filled[-1]
-
-        def recent(after: int) -> Iterator[StoredEntry]:
-            if proof is not None:
-                proof.finish(self._tick)
-            # what arrived longer ago came too late to count, had another process not told the state of it
-            return self._read(self._ledger.entries(after=after, since=self._clock() - micros(self._lateness)))
-
-        known = ensure_filled(engine, fill, recent, currency=bundle.currency)
-        mark = filled[-1]._replace(seq=known, arrived=0)
-        # one that has seen nothing is as new as its lateness
-        return mark._replace(newest=engine.newest) if mark.shared and engine.newest > engine.lateness else mark
+        return state.prepare(self._backfill(bundle, proof), only_empty=only_empty)
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""
-        return max(last, rebuild.replay(state.engine, self._read(self._ledger.entries(after=last))).seq)
+        return max(last, rebuild.replay(state.engine, ticking(self._ledger.entries(after=last), self._tick)).seq)
 
-    def _fill(self, bundle: Bundle, engine: OnlineEngine, tick: Callable[[], None], proof: Proof | None) -> Mark:
-        def read(after: int) -> Iterator[StoredEntry]:
-            return self._read(self._ledger.entries(after=after) if proof is None else proof.read(after))
-
-        history = None if self._history is None else self._history()
-        lateness, now = micros(self._lateness), self._clock()
-        return rebuild.fill(
-            engine, history, self._ledger, read, currency=bundle.currency, lateness=lateness, now=now, tick=tick
+    def _backfill(self, bundle: Bundle, proof: Proof | None = None) -> Backfill:
+        return Backfill(
+            bundle.groups,
+            bundle.schema,
+            self._ledger,
+            currency=bundle.currency,
+            lateness=self._lateness,
+            history=self._history,
+            clock=self._clock,
+            tick=self._tick,
+            proof=proof,
         )
-
-    def _read(self, entries: Iterator[StoredEntry]) -> Iterator[StoredEntry]:
-        for entry in entries:
-            self._tick()
-            yield entry

@@ -5,8 +5,8 @@ records and the times of each name. A window is then two binary searches, whatev
 needs no new state. Events that no window can reach are forgotten.
 """
 
-from shroff.features.engines.online.base import Engine, Observed
-from shroff.features.engines.online.choose import engine_at
+from shroff.features.engines.online.base import Engine, Observed, StateEngine
+from shroff.features.engines.online.choose import is_shared
 from shroff.features.engines.online.engine import OnlineEngine
 
-__all__ = ["Engine", "Observed", "OnlineEngine", "engine_at"]
+__all__ = ["Engine", "Observed", "OnlineEngine", "StateEngine", "is_shared"]

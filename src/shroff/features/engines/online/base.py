@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from shroff.collect import Payment
@@ -72,3 +72,32 @@ class Engine(Protocol):
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
+
+
+class StateEngine(Engine, Protocol):
+    """An engine as a state uses it, which is filled from history and ledger and says how much it holds."""
+
+    @property
+    def too_late(self) -> str:
+        """What a payment is refused with that is older than the lateness allows."""
+
+    @property
+    def keys(self) -> int:
+        """How many timelines this process holds: one per stream and key."""
+
+    @property
+    def pending(self) -> int:
+        """How many payments of which this process holds what a result or a label may still change."""
+
+    def census(self) -> Iterator[int]:
+        """How many events the timelines of this process hold, in parts, so that a caller can pause between them."""
+
+    def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
+        """Those of the payments that a replay of the ledger must let the engine observe.
+
+        Raises:
+            StateUnavailable: the state cannot be reached, or is being rebuilt.
+        """
+
+    def close(self) -> None:
+        """Let go of what the engine holds outside of this process; it is not used afterwards."""

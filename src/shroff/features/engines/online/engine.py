@@ -66,10 +66,17 @@ class OnlineEngine:
             self.timelines.learn(change.payment, event, change.known, self.timelines.later, before=change.before)
         return True
 
+    def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
+        """All of them: no other process has let this engine observe one."""
+        return payments
+
     def forget(self, payment: Payment) -> None:
         """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived)."""
         self.timelines.forget(payment)
         self._pending.drop(payment.id)
+
+    def close(self) -> None:
+        """Nothing: all of it is in this process."""
 
     def snapshot(self) -> bytes:
         """The whole state, for `restore` in another process."""

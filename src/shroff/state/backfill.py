@@ -1,0 +1,92 @@
+"""Backfill: history and ledger, as a new state is to know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import polars as pl
+
+from shroff.clock import Clock
+from shroff.collect import Schema
+from shroff.features.define import FeatureGroup
+from shroff.features.engines.online import OnlineEngine
+from shroff.features.window import micros
+from shroff.ledger import Ledger, Proof, StoredEntry
+from shroff.state import rebuild
+from shroff.state.rebuild import Mark
+
+Tick = Callable[[], None]
+"""Called for each payment of history and each record that is read; may raise, to break the reading off."""
+
+
+class Backfill:
+    """Fills states of the same features from history, if there is any, and then from the ledger.
+
+    Args:
+        currency: the only one that payments may be counted in; None takes any.
+        lateness: that of the states.
+        history: makes a clean table to start from; payments that the ledger has too are not counted twice.
+        proof: proves the ledger's records while they are read.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[FeatureGroup],
+        schema: Schema,
+        ledger: Ledger,
+        *,
+        currency: str | None,
+        lateness: str,
+        history: Callable[[], pl.DataFrame] | None,
+        clock: Clock,
+        tick: Tick,
+        proof: Proof | None = None,
+    ) -> None:
+        self.currency = currency
+        self._groups = groups
+        self._schema = schema
+        self._ledger = ledger
+        self._lateness = lateness
+        self._history = history
+        self._clock = clock
+        self._tick = tick
+        self._proof = proof
+
+    def engine(self) -> OnlineEngine:
+        """An empty engine in memory."""
+        return OnlineEngine(self._groups, self._schema, lateness=self._lateness, clock=self._clock)
+
+    def fill(self, engine: OnlineEngine, tick: Tick | None = None) -> Mark:
+        """Let an empty engine see history and ledger; this `tick` is called too, where there is one."""
+
+        def both() -> None:
+            self._tick()
+            if tick is not None:
+                tick()
+
+        def read(after: int) -> Iterator[StoredEntry]:
+            return ticking(self._entries(after), both)
+
+        history = None if self._history is None else self._history()
+        lateness, now = micros(self._lateness), self._clock()
+        return rebuild.fill(
+            engine, history, self._ledger, read, currency=self.currency, lateness=lateness, now=now, tick=both
+        )
+
+    def recent(self, after: int) -> Iterator[StoredEntry]:
+        """The records after one that may still count in a state that knew the ledger up to it."""
+        if self._proof is not None:
+            self._proof.finish(self._tick)
+        # an older one would be refused as late, had another process not told the state of it
+        since = self._clock() - micros(self._lateness)
+        return ticking(self._ledger.entries(after=after, since=since), self._tick)
+
+    def _entries(self, after: int) -> Iterable[StoredEntry]:
+        return self._ledger.entries(after=after) if self._proof is None else self._proof.read(after)
+
+
+def ticking(entries: Iterable[StoredEntry], tick: Tick) -> Iterator[StoredEntry]:
+    """The same records, with a call before each is given."""
+    for entry in entries:
+        tick()
+        yield entry
