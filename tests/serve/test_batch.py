@@ -26,10 +26,10 @@ from shroff.clock import system_time
 from shroff.control import Gate, Keys
 from shroff.errors import BadPayment, PaymentConflict, ShroffError, Unavailable
 from shroff.scoring.scorer import Scorer
-from shroff.serve import batch
-from shroff.serve.batch import LINES, REFUSED
-from shroff.serve.interface import Call
-from shroff.serve.lines import Splitter
+from shroff.serve.operation import Call
+from shroff.serve.operations import batch
+from shroff.serve.operations.batch import LINES, REFUSED
+from shroff.serve.operations.lines import Splitter
 
 Json = dict[str, Any]
 Pay = Callable[..., Json]
@@ -176,7 +176,7 @@ class Sender:
 def stream(scorer: Scorer, sender: Sender, count: Callable[[int], None] = lambda payments: None) -> list[Json]:
     """The lines that a batch is answered with; it has to end by itself."""
     call = Call(b"", {}, {}, {}, count)
-    reply = run(batch.interface(scorer).routes[0].handler(call))
+    reply = run(batch.batch(scorer).handler(call))
     run(reply.body(sender.receive, sender.send))
     return sender.lines
 

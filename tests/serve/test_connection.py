@@ -29,6 +29,8 @@ from shroff.serve import asgi, connection
 from shroff.serve.asgi import LIMIT, TOO_LARGE, Receive, Scope, Send
 from shroff.serve.connection import Connection, Head
 from shroff.serve.exchange import Short
+from shroff.serve.operation import Call, Operation, Reply, native
+from shroff.serve.router import Router
 from shroff.serve.watch import Telemetry
 from shroff.telemetry.meter import Meter
 
@@ -37,25 +39,36 @@ class Echo:
     """Answers a hot route with what was sent, some turns of the loop later; everything else is not found."""
 
     def __init__(self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)) -> None:
-        self.short = {b"/hot": Short("/hot", asgi.refuse, self.accept)}
+        self.short = {b"/hot": Short("/hot", asgi.divert, self.accept)}
         self.heads: dict[bytes, Head] = {}
         self.streams = {b"/stream"}
         self.telemetry = Telemetry(Meter())
+        hot = Operation(
+            method="POST",
+            path="/hot",
+            name="hot",
+            summary="Echo",
+            handler=self.endpoint,
+            scope=None,
+            takes={"application/json": (dict,)},
+            gives={"application/json": (dict,)},
+        )
+        self.router = Router([native([hot])])
         self.answer = answer
         self.accepted: list[bytes] = []
         self.asked: list[bytes] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/hot":
-            await asgi.answer(self.endpoint, scope, receive, send)
+            await self.router(scope, receive, send)
         else:
             await asgi.send_bytes(send, 404, b"" if scope["method"] == "HEAD" else b"none", ())
 
-    async def endpoint(self, body: bytes) -> bytes:
-        self.asked.append(body)
-        for _ in range(len(body) % 3):
+    async def endpoint(self, call: Call) -> Reply:
+        self.asked.append(call.body)
+        for _ in range(len(call.body) % 3):
             await asyncio.sleep(0)
-        return self.outcome(body)
+        return Reply(self.outcome(call.body))
 
     def accept(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
         self.accepted.append(body)
@@ -508,7 +521,7 @@ def test_a_client_that_leaves_before_its_answer_disturbs_nobody() -> None:
     async def work() -> list[OnDurable[bytes]]:
         waiting: list[OnDurable[bytes]] = []
         app = Echo()
-        app.short = {b"/hot": Short("/hot", asgi.refuse, lambda body, told: waiting.append(told))}
+        app.short = {b"/hot": Short("/hot", asgi.divert, lambda body, told: waiting.append(told))}
         async with serving(Connection, app) as (_, writer):
             writer.write(post(b"abc"))
             while not waiting:

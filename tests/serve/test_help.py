@@ -230,7 +230,7 @@ def _before_net_6(code: str) -> str:
     return f"#nullable enable\n{usual}{usings}\nclass Example {{ static async Task Main() {{\n{statements}}} }}\n"
 
 
-@pytest.mark.parametrize("host", ['x"><i>', "$(exit)", "a b"])
+@pytest.mark.parametrize("host", ['x"><i>', "$(exit)", "no host"])
 def test_what_is_no_host_is_not_repeated(service: Service, host: str) -> None:
     sent = f"GET /help HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode()
     head, _, body = service.raw(sent).partition(b"\r\n\r\n")

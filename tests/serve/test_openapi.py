@@ -135,12 +135,17 @@ def test_every_operation_says_what_it_takes_and_answers(document: Json) -> None:
         for status, response in operation["responses"].items():
             assert response["description"]
             content = response.get("content", {})
-            if "tags" in operation:  # of another system: its own types, its own errors
-                assert content
-                assert status[0] == "2" or set(content) <= {"application/json", "application/problem+json"}
-                continue
-            expected = {"2": "application/json", "4": "application/problem+json", "5": "application/problem+json"}
-            assert set(content) == (set() if status == "204" else {expected[status[0]]})
+            assert bool(content) == (status != "204")
+            if status[0] != "2":  # of another system: its own errors
+                assert set(content) == {"application/json" if "tags" in operation else "application/problem+json"}
+            assert ("security" in operation) == ({"401", "403", "429"} <= set(operation["responses"]))
+
+
+def test_every_problem_of_keys_paths_and_bodies_is_described(document: Json) -> None:
+    for method, path, operation in operations(document):
+        expected = {"500"} | ({"401", "403", "429"} if "security" in operation else set())
+        expected |= {"415"} if "requestBody" in operation else set()
+        assert expected <= set(operation["responses"]), (method, path)
 
 
 def test_answers_are_as_described(service: Service, document: Json, pay: Callable[..., Json]) -> None:

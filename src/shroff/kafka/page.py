@@ -10,15 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from shroff.control import Gate
-from shroff.scoring import health
-from shroff.scoring.health import Health
 from shroff.scoring.scorer import Scorer
-from shroff.serve import metrics, problem
-from shroff.serve.asgi import Receive, Scope, Send, addressed, send_problem
-from shroff.serve.interface import JSON, Call, Interface, Interfaces, Reply, Route
+from shroff.serve import metrics
+from shroff.serve.asgi import Receive, Scope, Send, addressed
+from shroff.serve.operation import native
+from shroff.serve.operations.health import health
+from shroff.serve.router import Router
 from shroff.telemetry.registry import Registry
 
-_NOWHERE = problem.NOT_FOUND, "there is no such address: /metrics, /health/live and /health/ready are all there are."
+_NOWHERE = "there is no such address: /metrics, /health/live and /health/ready are all there are."
 
 
 class StatusPage:
@@ -29,41 +29,11 @@ class StatusPage:
     """
 
     def __init__(self, scorer: Scorer, figures: Registry, gate: Gate | None) -> None:
-        self._interfaces = Interfaces([metrics.interface(figures), _health(scorer)], gate)
+        self._router = Router([native([metrics.scraped(figures), *health(scorer)])], gate, nowhere=_NOWHERE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
-        scope = addressed(scope)
-        answer = self._interfaces.find(scope)
-        if answer is None:
-            await send_problem(send, _NOWHERE)
-        else:
-            await answer(scope, receive, send)
-
-
-def _health(scorer: Scorer) -> Interface:
-    async def live(_: Call) -> Reply:
-        return Reply.json(Health("live"))
-
-    async def ready(_: Call) -> Reply:
-        return Reply.json(health.ready(scorer))
-
-    routes = [
-        Route(
-            method="GET",
-            path=f"/health/{operation}",
-            operation=operation,
-            summary=summary,
-            handler=handler,
-            scope=None,
-            gives={JSON: (Health,)},
-        )
-        for operation, summary, handler in (
-            ("live", "Whether the process runs", live),
-            ("ready", "Whether all is well", ready),
-        )
-    ]
-    return Interface("Native", tuple(routes), problem.Kind.problem, problem.Problem, problem.MEDIA_TYPE)
+        await self._router(addressed(scope), receive, send)
 
 
 @asynccontextmanager

@@ -34,27 +34,21 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a payment was fraud; who says so follows from the key."""
 
     fraud: Annotated[bool, msgspec.Meta(description="Whether it was fraud.", examples=[True])]
-    source: (
-        Annotated[
-            str,
-            _name(
-                description="What you call yourself, kept as a `note`: what counts is the source of your key.",
-                examples=["case 4711"],
-            ),
-        ]
-        | None
-    ) = None
+    source: Annotated[
+        Name | None,
+        msgspec.Meta(
+            description="What you call yourself, kept as a `note`: what counts is the source of your key.",
+            examples=["case 4711"],
+        ),
+    ] = None
     at: _At = None
-    event_id: (
-        Annotated[
-            str,
-            _name(
-                description="Your id of this label: sent again it is recorded once, whatever was said in between.",
-                examples=["case-4711-2"],
-            ),
-        ]
-        | None
-    ) = None
+    event_id: Annotated[
+        Name | None,
+        msgspec.Meta(
+            description="Your id of this label: sent again it is recorded once, whatever was said in between.",
+            examples=["case-4711-2"],
+        ),
+    ] = None
 
 
 def moment(

@@ -1,30 +1,27 @@
-"""The service as one ASGI application: hot routes straight on ASGI, the rest on Litestar."""
+"""The service as one ASGI application: the scorer's life, the router, and the short way of hot operations."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import cast
 
 from shroff.control import Gate
 from shroff.errors import BrokenChain, Unavailable
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, metrics
-from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Receive, Scope, Send
+from shroff.serve.asgi import Asgi, Receive, Scope, Send
 from shroff.serve.background import Background
 from shroff.serve.connection import Head
 from shroff.serve.doorway import Doorway
-from shroff.serve.example import example_payment
 from shroff.serve.exchange import Short
+from shroff.serve.interfaces import interfaces
 from shroff.serve.memory import settle
-from shroff.serve.openapi import HotRoute, complete, decide_route
-from shroff.serve.protocols.all import interfaces
+from shroff.serve.operation import Operation
 from shroff.serve.protocols.azureml import Naming
-from shroff.serve.protocols.describe import describe
-from shroff.serve.routes import routes
+from shroff.serve.router import Router
 from shroff.serve.watch import Telemetry
 from shroff.telemetry import log
 from shroff.telemetry.family import Source
@@ -46,6 +43,7 @@ class App:
         fleet: the workers of which this is one.
         doorway: where it waits, as one of several, until it is to take connections.
         figures: what `/metrics` shows besides those of the service itself.
+        mounts: see `Router`.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -61,33 +59,21 @@ class App:
         fleet: Fleet | None = None,
         doorway: Doorway | None = None,
         figures: Sequence[Source] = (),
+        mounts: Mapping[str, Asgi] | None = None,
     ) -> None:
         self._scorer = scorer
-        self._gate = gate
         self._doorway = doorway
-        hot: Sequence[HotRoute] = (decide_route(scorer.decide),)
-        self._hot = {route.path: route for route in hot}
         self.telemetry = Telemetry(scorer.meter, tracer)
         """Notices requests."""
-        # who is refused here is asked again by ASGI
-        admit = None if gate is None else partial(gate.admit, scope=hot[0].scope, counted=False)
-        self.short = {hot[0].path.encode(): Short(hot[0].path, partial(asgi.divert, admit=admit), scorer.accept)}
-        """Hot routes without a task of their own, see `Connection`."""
-        self.heads: dict[bytes, Head] = {}
         self._metrics = metrics.registry(scorer, *figures, gate=gate, follower=follower, fleet=fleet)
         self._background = Background(scorer, self._metrics, gate=gate, follower=follower)
-        self._interfaces = interfaces(scorer, metrics.interface(self._metrics), gate=gate, naming=naming)
-        self.streams = self._interfaces.streams
+        self._router = Router(interfaces(scorer, self._metrics, naming=naming), gate, mounts=mounts)
+        operations = self._router.operations
+        self.short = {short.path.encode(): short for short in _shorts(operations, gate)}
+        """Hot operations by their path, see `Connection`."""
+        self.heads: dict[bytes, Head] = {}
+        self.streams = frozenset(one.path.encode() for one in operations if one.streamed)
         """Paths of requests that may last, see `Connection`."""
-        schema = scorer.reader.schema
-        whole = partial(
-            complete,
-            hot=hot,
-            schema=schema,
-            example=partial(example_payment, schema, scorer.bundle.preparation, currency=scorer.bundle.currency),
-            add=partial(describe, interfaces=self._interfaces.all),
-        )
-        self._rest = cast(Asgi, routes(scorer, whole, gate))
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: BrokenChain | None = None
         """Why the service must not run at all."""
@@ -99,23 +85,9 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the life of the server."""
         if scope["type"] == "http":
-            await self.telemetry.watch(self._answer, scope, receive, send)
+            await self.telemetry.watch(self._router, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hot = self._hot.get(scope["path"])
-        if hot is not None:
-            scope[PATH_TEMPLATE] = hot.path
-            admit = None if self._gate is None else partial(self._gate.admit, scope=hot.scope)
-            await asgi.answer(hot.endpoint, scope, receive, send, admit=admit)
-        elif (interface := self._interfaces.find(scope)) is not None:
-            await interface(scope, receive, send)
-        else:
-            # as it was sent: a `/` in a payment id arrives as %2F and stays in its place
-            path = scope["raw_path"].decode("ascii")
-            scope["path"] = path
-            await self._rest(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -155,3 +127,12 @@ class App:
             else:
                 await asyncio.to_thread(settle)
                 return
+
+
+def _shorts(operations: Iterable[Operation], gate: Gate | None) -> Iterator[Short]:
+    """The short way of each hot operation; the router asks again whoever is refused there."""
+    for one in operations:
+        if one.accept is not None:
+            scope = one.scope
+            admit = None if gate is None or scope is None else partial(gate.admit, scope=scope, counted=False)
+            yield Short(one.path, partial(asgi.divert, admit=admit), one.accept)

@@ -1,4 +1,4 @@
-"""The hot routes, straight on ASGI: one POST with a JSON body in, JSON bytes out, no framework in between."""
+"""What requests and answers consist of: headers that can be used, bodies within bounds, JSON, problem details."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-Endpoint = Callable[[bytes], Awaitable[bytes]]
-"""A hot route: from the body of a request to the body of its answer; raises errors of the domain."""
 Headers = list[tuple[bytes, bytes]]
 Refusal = tuple[Kind, str]
 Admit = Callable[[bytes | None], str]
@@ -36,7 +34,7 @@ LIMIT: Final = 1024 * 1024
 """Largest body of a request, in bytes."""
 
 PATH_TEMPLATE: Final = "path_template"
-"""Where whoever answers a request leaves the template of its path, in its scope; Litestar does too."""
+"""Where the router, or a mounted application, leaves the template of a path, in the scope of the request."""
 
 TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes, got more.")
 BOMB: Final = Refused(problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes when it is inflated, got more.")
@@ -45,53 +43,15 @@ NOT_JSON: Final[Refusal] = (
     "expected the header `Content-Type: application/json`, got another one.",
 )
 ENCODED: Final[Refusal] = (problem.UNSUPPORTED_MEDIA_TYPE, "expected a body that is not compressed, got another one.")
-_JSON_HEADER: Final = (b"content-type", b"application/json")
 _log = logging.getLogger(__name__)
 _unexpected: Final = Limit()
 
 
-async def answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, *, admit: Admit | None = None) -> None:
-    """Answer one request to a hot route, whatever it is; a client that has left is no error."""
-    if scope["method"] == "OPTIONS":
-        await send_options(send, allowed({"POST"}))
-        return
-    if scope["method"] != "POST":
-        refusal = (problem.METHOD_NOT_ALLOWED, f"expected POST, got {scope['method']}.")
-        await send_problem(send, refusal, ((b"allow", allowed({"POST"})),))
-        return
-    headers = scope["headers"]
-    body = refuse(headers, admit) or await read_body(receive, headers)
-    if body is None:
-        return
-    if isinstance(body, bytes):
-        try:
-            done = await endpoint(body)
-        except Exception as error:  # noqa: BLE001  # the last line of defence: a client never meets a traceback
-            await send_problem(send, explain(error))
-        else:
-            await send_bytes(send, 200, done, (_JSON_HEADER,))
-    else:
-        await send_problem(send, body)
-
-
-def refuse(headers: Headers, admit: Admit | None = None) -> Refusal | None:
-    """Why a request cannot be used, as far as its headers tell."""
-    return _denied(headers, admit) or _misfit(headers)
-
-
 def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
-    """`refuse` where what is refused is asked again: only usable requests consume the rate limit of their key."""
-    return _misfit(headers, encoded=False) or _denied(headers, admit)
+    """Why a request does not take the short way, by its headers; the router asks again, and says so.
 
-
-def _denied(headers: Headers, admit: Admit | None) -> Refusal | None:
-    if admit is None:
-        return None
-    return deny(admit, next((value for name, value in headers if name == b"authorization"), None))
-
-
-def _misfit(headers: Headers, *, encoded: bool = True) -> Refusal | None:
-    """What is wrong with the headers; `encoded`: whether the body may be compressed."""
+    Only usable requests consume the rate limit of their key.
+    """
     for name, value in headers:
         if name == b"content-type":
             if not is_json(value):
@@ -99,10 +59,10 @@ def _misfit(headers: Headers, *, encoded: bool = True) -> Refusal | None:
         elif name == b"content-length" and int(value) > LIMIT:
             return TOO_LARGE
         elif name == encoding.HEADER:
-            misfit = unknown_coding(headers) if encoded else ENCODED
-            if misfit is not None:
-                return misfit
-    return None
+            return ENCODED
+    if admit is None:
+        return None
+    return deny(admit, next((value for name, value in headers if name == b"authorization"), None))
 
 
 def unknown_coding(headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
@@ -246,8 +206,13 @@ def allowed(methods: Collection[str]) -> bytes:
 
 
 async def send_options(send: Send, allow: bytes) -> None:
-    """Answer OPTIONS: no body, and no length of one."""
-    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
+    """Answer OPTIONS."""
+    await send_nothing(send, ((b"allow", allow),))
+
+
+async def send_nothing(send: Send, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    """Send a success of which nothing is told but its status."""
+    await send({"type": "http.response.start", "status": 204, "headers": [*headers]})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -1,7 +1,7 @@
 """One HTTP connection: uvicorn's own, with a short way for hot requests.
 
 Uvicorn starts a task for every request and talks to it in dictionaries, which costs more than deciding a payment.
-A plain POST to a hot route takes neither: its body goes to the route as soon as it is whole, and the answer leaves
+A plain POST to a hot operation takes neither: its body goes to it as soon as it is whole, and the answer leaves
 in one write. Everything else takes uvicorn's way, and so does what comes while an answer is still due, or while
 the client does not read: that keeps pipelined answers in order and buffers bounded.
 
@@ -35,7 +35,7 @@ _TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request withi
 
 
 class Head(NamedTuple):
-    """The head of a plain POST to a hot route on a connection that stays open; the `whole` request has these bytes."""
+    """The head of a plain POST to a hot operation, on a connection that stays open; `whole`: bytes of the request."""
 
     route: Short
     headers: Headers

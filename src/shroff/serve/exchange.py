@@ -13,7 +13,7 @@ _JSON = b"content-type: application/json\r\n"
 
 
 class Short(NamedTuple):
-    """A hot route: why a request cannot be used, by its headers, and what takes the body of one that can."""
+    """A hot operation: why a request cannot be used, by its headers, and what takes the body of one that can."""
 
     path: str
     refuse: Callable[[Headers], Refusal | None]

@@ -1,4 +1,4 @@
-"""`GET /metrics`: the route, and the rooms whose figures it shows."""
+"""`GET /metrics`: the operation, and the rooms whose figures it shows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from shroff.scoring import figures as scoring
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.serve import figures as requests
-from shroff.serve import problem
-from shroff.serve.interface import Call, Interface, Reply, Route
+from shroff.serve.operation import Call, Operation, Reply
 from shroff.state.figures import Census
 from shroff.telemetry.family import Source
 from shroff.telemetry.figures import process
@@ -44,20 +43,19 @@ def registry(
     )
 
 
-def interface(metrics: Registry) -> Interface:
-    """The route that Prometheus scrapes."""
+def scraped(metrics: Registry) -> Operation:
+    """What Prometheus scrapes."""
 
     async def scrape(call: Call) -> Reply:
         media, text = await metrics.exposition(call.headers.get(b"accept", b"").decode("latin-1"))
         return Reply(text, media)
 
-    route = Route(
+    return Operation(
         method="GET",
         path="/metrics",
-        operation="metrics",
+        name="metrics",
         summary="Figures for Prometheus",
         handler=scrape,
         scope="read",
         gives={"text/plain": (str,), "application/openmetrics-text": (str,)},
     )
-    return Interface("Native", (route,), problem.Kind.problem, problem.Problem, problem.MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""The OpenAPI description of what Litestar does not see: the hot routes, and the payment of the deployed schema."""
+"""The OpenAPI description, made from the operations and the types that they read and write."""
 
 from __future__ import annotations
 
@@ -8,154 +8,130 @@ from typing import Any, Final
 
 import msgspec
 
-from shroff.collect import Schema
-from shroff.collect.payment import Value
-from shroff.collect.schema import Scale
-from shroff.collect.wire import live_scales, wire_type
-from shroff.control import Scope
-from shroff.ledger.answer import Answer
-from shroff.serve.asgi import Endpoint
-from shroff.serve.problem import FORBIDDEN, KINDS, MEDIA_TYPE, TOO_MANY_REQUESTS, UNAUTHORIZED, Kind, Problem
+from shroff import __version__
+from shroff.serve import problem
+from shroff.serve.operation import Interface, Operation, Types
+from shroff.serve.problem import Kind
 
 Json = dict[str, Any]
 
-KEY: Final = "key"
+_KEY: Final = "key"
 REF: Final = "#/components/schemas/{name}"
-_MEANING: Final[dict[Scale, str]] = {
-    "id": "Names the payment: sent again, it gets the same answer and counts once.",
-    "time": "When the payment happened.",
-    "amount": "What is paid.",
-    "currency": "The currency of the amount.",
-    "numeric": "A quantity, which the model may read as a number.",
-    "nominal": "A category, which the model may read as a name.",
-    "key": "Identifies something whose past payments count, such as a card or a merchant.",
-    "personal": "Personal data: replaced by a keyed hash (HMAC-SHA256) before anything is stored.",
+_INFO: Final = {
+    "title": "Shroff",
+    "version": __version__,
+    "description": "Payment-fraud detection: every payment decided, durably and with reasons.",
 }
-_LIMITS: Final[dict[Scale, Json]] = {"amount": {"minimum": 0}}
-_TEXT: Final[Json] = {"type": "string", "format": "date-time"}
-_OF_STATUS: Final = {kind.status: kind for kind in KINDS}
+_KEYS: Final = {
+    _KEY: {"type": "http", "scheme": "bearer", "description": "An API key; `shroff keys create` makes one."}
+}
 
 
 @dataclass(frozen=True)
-class HotRoute:
-    """A route served without a framework: POST `path`, and what OpenAPI says about it."""
-
-    path: str
-    endpoint: Endpoint
-    operation: Json
-    scope: Scope = "decide"
-
-
-def decide_route(endpoint: Endpoint) -> HotRoute:
-    """POST /v1/decisions."""
-    operation = {
-        "summary": "Decide a payment",
-        "description": "The decision is durable when its answer leaves. The same payment again gets the same answer.",
-        "operationId": "decide",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Payment")}}},
-        "responses": {
-            "200": {"description": "The decision.", "content": {"application/json": {"schema": _ref("Answer")}}},
-            **{str(status): _problem(_OF_STATUS[status]) for status in (400, 408, 413, 415, 422, 500, 503)},
-        },
-    }
-    return HotRoute("/v1/decisions", endpoint, operation)
-
-
-def complete(
-    document: Json,
-    scopes: Mapping[str, Scope],
-    *,
-    hot: Iterable[HotRoute],
-    schema: Schema,
-    example: Callable[[], Mapping[str, Value]],
-    add: Callable[[Json], None],
-) -> Callable[[], Json]:
-    """An OpenAPI document of the other routes with the hot ones, the payment of this schema, and the keys, added.
+class Component:
+    """A type that is known only when the service runs, such as the payment of the deployed schema.
 
     Args:
-        scopes: the scope of an API key that each of the other operations asks for, by operation id.
-        example: makes a payment of now.
-        add: adds to the document what describes itself.
-
-    Returns:
-        What gives the document, each time with an example payment of now: a service refuses old ones.
+        schema: gives its JSON Schema, for each document anew.
     """
-    add(document)
-    asked = dict(scopes)
-    for route in hot:
-        document["paths"].setdefault(route.path, {})["post"] = route.operation
-        asked[route.operation["operationId"]] = route.scope
-    operations = [operation for path in document["paths"].values() for operation in path.values()]
-    for operation in operations:
-        if operation["operationId"] in asked:
-            _ask_for_key(operation, asked[operation["operationId"]])
-    document.setdefault("components", {})["securitySchemes"] = {
-        KEY: {"type": "http", "scheme": "bearer", "description": "An API key; `shroff keys create` makes one."}
-    }
-    _, schemas = msgspec.json.schema_components((Answer, Problem), ref_template=REF)
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    components.update({**schemas, "Payment": payment_schema(schema)})
-    for component in components.values():
-        if "description" in component:  # a docstring: one paragraph without the margins of its source
-            component["description"] = " ".join(component["description"].split())
 
-    def described() -> Json:
-        components["Payment"]["examples"] = [example()]
-        return document
-
-    return described
+    name: str
+    schema: Callable[[], Json]
 
 
-def payment_schema(schema: Schema) -> Json:
-    """The JSON Schema of a payment: the wire type itself, with what its fields mean."""
-    scales = live_scales(schema)
-    needed = scales.keys() & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
-    _, schemas = msgspec.json.schema_components((wire_type(scales, needed, ()),), ref_template=REF)
-    payment: Json = schemas["Payment"]
-    for name, scale in scales.items():
-        about: Json = {"description": _MEANING[scale], **_LIMITS.get(scale, {}), "x-scale": scale}
-        if scale == "time":
-            counted = {"anyOf": [_TEXT, {"type": "number"}]}
-            payment["properties"][name] = dict(_TEXT) if schema.epoch is None else counted
-        payment["properties"][name] |= about | ({"x-unit": unit} if (unit := _unit(scale, schema)) else {})
-    for name in schema.ignored:
-        payment["properties"][name] = {"description": "Accepted and dropped."}
-    return payment
+class Document:
+    """The description of the operations of some interfaces; called, it gives the document as it is now."""
+
+    def __init__(self, interfaces: Iterable[Interface]) -> None:
+        described = [(one, operation) for one in interfaces for operation in one.operations if operation.described]
+        found = [
+            kind
+            for one, operation in described
+            for kinds in (*operation.takes.values(), *operation.gives.values(), (one.error,))
+            for kind in kinds
+        ]
+        types = [kind for kind in found if not isinstance(kind, Component)]
+        self._made = {kind.name: kind.schema for kind in found if isinstance(kind, Component)}
+        schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+        self._components = {name: _in_one_paragraph(component) for name, component in components.items()}
+        of_type: dict[int, Json] = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+        of_type |= {id(kind): {"$ref": REF.format(name=kind.name)} for kind in found if isinstance(kind, Component)}
+        self._paths: dict[str, Json] = {}
+        for one, operation in described:
+            self._paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(one, operation, of_type)
+
+    def __call__(self) -> Json:
+        """The document, its examples of now: a service refuses old payments."""
+        made = {name: schema() for name, schema in self._made.items()}
+        return {
+            "info": _INFO,
+            "openapi": "3.1.0",
+            "servers": [{"url": "/"}],
+            "paths": self._paths,
+            "components": {"schemas": self._components | made, "securitySchemes": _KEYS},
+        }
 
 
-def _unit(scale: Scale, schema: Schema) -> str | None:
-    """The unit or form that values of a scale are given in, where they have one."""
-    match scale:
-        case "time":
-            zone = "with its zone" if schema.timezone is None else f"without a zone it is in {schema.timezone}"
-            counted = "" if schema.epoch is None else f", or a number since 1970 in {schema.epoch}"
-            return f"ISO 8601, {zone}{counted}"
-        case "amount":
-            currency = schema.default_currency if schema.currency is None else f"`{schema.currency}`"
-            return f"major units of {currency}"
-        case "currency":
-            needs = "" if schema.base is None else f"; other than {schema.base} one with an exchange rate"
-            return f"ISO 4217 code, alphabetic or numeric{needs}"
-        case _:
-            return None
+def _in_one_paragraph(component: Json) -> Json:
+    """A component whose description, a docstring, is without the margins of its source."""
+    if "description" not in component:
+        return component
+    return component | {"description": " ".join(component["description"].split())}
 
 
-def _ask_for_key(operation: Json, scope: Scope) -> None:
-    operation["security"] = [{KEY: [scope]}]
-    operation["responses"] |= {
-        str(kind.status): _problem(kind) for kind in (UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS)
-    }
+def _entry(interface: Interface, operation: Operation, of_type: Mapping[int, Json]) -> Json:
+    def content(described: Mapping[str, Types]) -> Json:
+        return {media: {"schema": _any([of_type[id(kind)] for kind in kinds])} for media, kinds in described.items()}
+
+    success: Json = {"description": operation.done}
+    if operation.gives:
+        success["content"] = content(operation.gives)
+    entry: Json = {"summary": operation.summary, "operationId": operation.name}
+    if interface.name:
+        entry["tags"] = [interface.name]
+    if operation.description:
+        entry["description"] = operation.description
+    if parameters := _parameters(operation):
+        entry["parameters"] = parameters
+    if operation.takes:
+        entry["requestBody"] = {"required": not operation.streamed, "content": content(operation.takes)}
+    entry["responses"] = {str(operation.status): success}
+    for kind in _failures(operation):
+        entry["responses"][str(kind.status)] = _failure(kind, content({interface.error_media: (interface.error,)}))
+    if operation.scope is not None:
+        entry["security"] = [{_KEY: [operation.scope]}]
+    return entry
 
 
-def _problem(kind: Kind) -> Json:
-    response: Json = {
-        "description": kind.summary,
-        "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
-    }
+def _parameters(operation: Operation) -> list[Json]:
+    return [
+        *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in operation.names),
+        *({"name": name, "in": "query", "required": False, "schema": about} for name, about in operation.query.items()),
+    ]
+
+
+def _failure(kind: Kind, content: Json) -> Json:
+    response: Json = {"description": kind.summary, "content": content}
     if kind.headers:
         response["headers"] = {name: {"schema": {"type": "string"}} for name in kind.headers}
     return response
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": REF.format(name=name)}
+def _any(schemas: list[Json]) -> Json:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _failures(operation: Operation) -> list[Kind]:
+    """What the operation itself says, and what comes with every key, every name in a path and every body."""
+    found = {kind.status: kind for kind in (*operation.fails, problem.INTERNAL)}
+    for kind, happens in (
+        (problem.UNAUTHORIZED, operation.scope is not None),
+        (problem.FORBIDDEN, operation.scope is not None),
+        (problem.TOO_MANY_REQUESTS, operation.scope is not None),
+        (problem.NOT_FOUND, bool(operation.names)),
+        (problem.TOO_LARGE, bool(operation.takes) and not operation.streamed),
+        (problem.UNSUPPORTED_MEDIA_TYPE, bool(operation.takes)),
+    ):
+        if happens:
+            found[kind.status] = kind
+    return [found[status] for status in sorted(found)]

@@ -18,7 +18,7 @@ from shroff.decide import Action
 from shroff.errors import BadPayment, ConfigurationError
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.interface import JSON, Call, Interface, Reply, Route
+from shroff.serve.operation import JSON, Call, Interface, Operation, Reply
 from shroff.serve.problem import KINDS, Kind
 from shroff.serve.protocols.limits import require_few
 from shroff.serve.protocols.rows import Cell, Outcome, from_text, judge, table
@@ -145,7 +145,7 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
     async def execute(call: Call) -> Reply:
         if call.query.get("api-version", _VERSION) != _VERSION:
             raise BadPayment(f"expected `api-version={_VERSION}`, got another one.")
-        inputs = (await call.json(AzureRequest)).inputs
+        inputs = (await call.lenient_json(AzureRequest)).inputs
         if not inputs or (naming.result is not None and len(inputs) > 1):
             raise BadPayment(f"expected one table in `Inputs`, got {len(inputs)}.")
         if len(inputs) > _TABLES:
@@ -157,10 +157,10 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
             AzureAnswer({naming.result_name(name): await _answer(scorer, naming, one) for name, one in inputs.items()})
         )
 
-    route = Route(
+    operation = Operation(
         method="POST",
         path="/execute",
-        operation="executeAzureML",
+        name="executeAzureML",
         summary="Decide the payments of a table (Azure ML schema)",
         handler=execute,
         scope="decide",
@@ -169,7 +169,7 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
         query={"api-version": {"type": "string", "enum": [_VERSION]}, "details": {"type": "string"}},
         fails=(problem.BAD_PAYMENT, problem.PAYMENT_CONFLICT, problem.UNAVAILABLE),
     )
-    return Interface("Azure ML", (route,), _fail, AzureError)
+    return Interface("Azure ML", (operation,), _fail, AzureError)
 
 
 async def _answer(scorer: Scorer, naming: Naming, sent: InputTable) -> ScoredTable:

@@ -12,7 +12,7 @@ from shroff.collect.json_text import require_few_values
 from shroff.errors import BadPayment
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.interface import JSON, TEXT, Call, Interface, Reply, Route, media
+from shroff.serve.operation import JSON, TEXT, Call, Interface, Operation, Reply, media
 from shroff.serve.problem import Kind, Refused
 from shroff.serve.protocols.limits import ROWS
 from shroff.serve.protocols.rows import Cell, Cells, Outcome, from_text, judge, table, transpose
@@ -63,7 +63,7 @@ def interface(scorer: Scorer) -> Interface:
         if media(call.headers) == CSV:
             rows = await from_text(scorer, await apart(_csv, call.body))
         else:
-            rows = _rows(await call.json(Invocation))
+            rows = _rows(await call.lenient_json(Invocation))
         call.count(len(rows) - 1)
         return Reply.json(Predictions(await judge(scorer, rows)))
 
@@ -74,11 +74,11 @@ def interface(scorer: Scorer) -> Interface:
     async def version(_: Call) -> Reply:
         return Reply(__version__.encode(), TEXT)
 
-    routes = (
-        Route(
+    operations = (
+        Operation(
             method="POST",
             path="/invocations",
-            operation="invocations",
+            name="invocations",
             summary="Decide payments, or score ready-made inputs (MLflow)",
             handler=invocations,
             scope="decide",
@@ -86,27 +86,27 @@ def interface(scorer: Scorer) -> Interface:
             gives={JSON: (Predictions,)},
             fails=(problem.BAD_PAYMENT, problem.PAYMENT_CONFLICT, problem.UNAVAILABLE),
         ),
-        Route(
+        Operation(
             method="GET",
             path="/ping",
-            operation="ping",
+            name="ping",
             summary="Whether all is well",
             handler=ping,
             scope=None,
             gives={TEXT: (str,)},
             fails=(problem.UNAVAILABLE,),
         ),
-        Route(
+        Operation(
             method="GET",
             path="/version",
-            operation="version",
+            name="version",
             summary="The version of Shroff",
             handler=version,
             scope="read",
             gives={TEXT: (str,)},
         ),
     )
-    return Interface("MLflow", routes, _fail, InvocationError)
+    return Interface("MLflow", operations, _fail, InvocationError)
 
 
 def _fail(kind: Kind, detail: str) -> InvocationError:

@@ -22,7 +22,7 @@ from shroff.ledger.answer import encode
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.interface import JSON, Call, Interface, Reply, Route
+from shroff.serve.operation import JSON, Call, Interface, Operation, Reply
 from shroff.serve.problem import Kind
 from shroff.serve.protocols.rows import inputs_of, rate, transpose
 from shroff.serve.protocols.tensors import InputTensor, Parameters, binary, read
@@ -152,17 +152,17 @@ def interface(scorer: Scorer) -> Interface:
         _require_model(scorer, call.names)
         return await _infer(scorer, call)
 
-    def get(path: str, operation: str, summary: str, gives: Any, **options: Any) -> Route:
-        return Route(method="GET", path=path, operation=operation, summary=summary, gives={JSON: (gives,)}, **options)
+    def get(path: str, name: str, summary: str, gives: Any, **options: Any) -> Operation:
+        return Operation(method="GET", path=path, name=name, summary=summary, gives={JSON: (gives,)}, **options)
 
     down = (problem.UNAVAILABLE,)
-    routes = [
+    operations = [
         get("/v2", "serverV2", "The server (Open Inference Protocol)", ServerMetadata, handler=server, scope="read"),
         get("/v2/health/live", "liveV2", "Whether the process runs", Live, handler=live, scope=None),
         get("/v2/health/ready", "readyV2", "Whether all is well", Ready, handler=ready, scope=None, fails=down),
     ]
     for place, suffix in (("/v2/models/{name}", ""), ("/v2/models/{name}/versions/{version}", "Version")):
-        routes += [
+        operations += [
             get(
                 place, f"model{suffix}V2", "What the model reads and gives", ModelMetadata, handler=model, scope="read"
             ),
@@ -175,10 +175,10 @@ def interface(scorer: Scorer) -> Interface:
                 scope="read",
                 fails=down,
             ),
-            Route(
+            Operation(
                 method="POST",
                 path=f"{place}/infer",
-                operation=f"infer{suffix}V2",
+                name=f"infer{suffix}V2",
                 summary="Score ready-made inputs; nothing is counted or kept",
                 handler=infer,
                 scope="decide",
@@ -188,7 +188,7 @@ def interface(scorer: Scorer) -> Interface:
                 any_media=True,
             ),
         ]
-    return Interface("Open Inference", tuple(routes), _fail, InferError, prefix="/v2/")
+    return Interface("Open Inference", tuple(operations), _fail, InferError, prefix="/v2/", names="[^:]+")
 
 
 def _fail(_: Kind, detail: str) -> InferError:
@@ -211,7 +211,7 @@ def _metadata(scorer: Scorer) -> ModelMetadata:
 async def _infer(scorer: Scorer, call: Call) -> Reply:
     header = call.headers.get(_HEADER)
     length = len(call.body) if header is None else _length(header, len(call.body))
-    request = await call.json(InferRequest, call.body[:length])
+    request = await call.lenient_json(InferRequest, call.body[:length])
     wanted = {one.name: one.parameters.binary_data for one in request.outputs} or dict.fromkeys(_OUTPUTS)
     if not wanted.keys() <= _OUTPUTS.keys():
         raise BadPayment(f"unknown output; the model has {', '.join(_OUTPUTS)}.")

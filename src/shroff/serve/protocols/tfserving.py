@@ -15,7 +15,7 @@ from shroff.errors import BadPayment, NotFound
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.interface import JSON, Call, Interface, Reply, Route
+from shroff.serve.operation import JSON, Call, Interface, Operation, Reply
 from shroff.serve.problem import Kind
 from shroff.serve.protocols.rows import Cell, Outcome, judge, transpose
 
@@ -89,7 +89,7 @@ def interface(scorer: Scorer) -> Interface:
 
     async def predict(call: Call) -> Reply:
         _require_model(scorer.bundle, call.names)
-        request = await call.json(PredictRequest)
+        request = await call.lenient_json(PredictRequest)
         if (request.instances is None) == (request.inputs is None):
             raise BadPayment("expected rows in `instances` or columns in `inputs`, got neither or both.")
         if request.signature_name != _SIGNATURE:
@@ -115,13 +115,13 @@ def interface(scorer: Scorer) -> Interface:
         _require_model(scorer.bundle, call.names)
         return Reply.json(_metadata(scorer))
 
-    routes = []
+    operations = []
     for place, suffix in (("/v1/models/{name}", ""), ("/v1/models/{name}/versions/{version}", "Version")):
-        routes += [
-            Route(
+        operations += [
+            Operation(
                 method="POST",
                 path=f"{place}:predict",
-                operation=f"predict{suffix}",
+                name=f"predict{suffix}",
                 summary="Decide payments, or score ready-made inputs (TensorFlow Serving)",
                 handler=predict,
                 scope="decide",
@@ -130,26 +130,26 @@ def interface(scorer: Scorer) -> Interface:
                 fails=(problem.BAD_PAYMENT, problem.PAYMENT_CONFLICT, problem.UNAVAILABLE),
                 any_media=True,
             ),
-            Route(
+            Operation(
                 method="GET",
                 path=place,
-                operation=f"modelStatus{suffix}",
+                name=f"modelStatus{suffix}",
                 summary="Whether the model is there",
                 handler=status,
                 scope="read",
                 gives={JSON: (ModelStatus,)},
             ),
-            Route(
+            Operation(
                 method="GET",
                 path=f"{place}/metadata",
-                operation=f"modelMetadata{suffix}",
+                name=f"modelMetadata{suffix}",
                 summary="What the model takes and answers",
                 handler=metadata,
                 scope="read",
                 gives={JSON: (Metadata,)},
             ),
         ]
-    return Interface("TensorFlow Serving", tuple(routes), _fail, PredictError, prefix="/v1/models/")
+    return Interface("TensorFlow Serving", tuple(operations), _fail, PredictError, prefix="/v1/models/", names="[^:]+")
 
 
 def number(bundle: Bundle) -> str:

@@ -1,15 +1,12 @@
-"""The routes of the lists: what they hold, who edited them, and one more edit."""
+"""Lists that rules read: what they hold, who edited them, and one more edit."""
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Request, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody
 
 from shroff.collect.cards import is_card_number
 from shroff.collect.fields import require_fit_note
@@ -19,7 +16,7 @@ from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.scoring.feedback import moment
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
-from shroff.serve.routing import CHANGE, asker, needs, problems
+from shroff.serve.operation import JSON, Call, Operation, Reply
 
 _iso = partial(iso_time, precision="milliseconds")
 _LATEST = 100
@@ -62,50 +59,62 @@ class NamedList(msgspec.Struct, frozen=True):
     edited: int
 
 
-def list_routes(scorer: Scorer, lists: LiveLists) -> list[HTTPRouteHandler]:
-    """GET /v1/lists, and POST /v1/lists/NAME/edits."""
+def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
+    """`GET /v1/lists`, and `POST /v1/lists/{name}/edits`."""
 
-    @get(
-        "/v1/lists",
-        opt=needs("read"),
-        operation_id="lists",
-        summary="The lists that rules read",
-        responses=problems(problem.UNAVAILABLE),
-    )
-    async def all_lists() -> list[NamedList]:
+    async def all_lists(_: Call) -> Reply:
         found = []
         for name, values in scorer.list_values.items():
             edits = await asyncio.to_thread(lists.store.latest, name, _LATEST)
             edited = sum(number for (of, _), number in lists.edited.items() if of == name)
             found.append(NamedList(name, tuple(values), tuple(map(_shown, edits)), edited))
-        return found
+        return Reply.json(found)
 
-    @post(
-        "/v1/lists/{name:str}/edits",
-        opt=needs("admin"),
-        operation_id="edit_list",
-        summary="Edit a list",
-        description="Payments are decided by it when it is answered; other workers follow within seconds.",
-        responses=CHANGE,
-    )
-    async def edit(name: FromPath[str], data: JSONBody[NewEdit], request: Request[Any, Any, Any]) -> ListEdit:
+    async def edit(call: Call) -> Reply:
+        name, new = call.names["name"], await call.json(NewEdit)
         if name not in scorer.list_values:
             raise NotFound(f"there is no such list{did_you_mean(name, scorer.list_values) or '.'}")
-        since = moment(data.since, None, field="since")
-        until = moment(data.until, None, field="until")
-        value = _kept(scorer, data)
-        require_fit_note(data.note)
+        since = moment(new.since, None, field="since")
+        until = moment(new.until, None, field="until")
+        value = _kept(scorer, new)
+        require_fit_note(new.note)
         try:
             made = await asyncio.to_thread(
-                lists.store.edit, name, value, data.action, by=asker(request), since=since, until=until, note=data.note
+                lists.store.edit, name, value, new.action, by=call.caller, since=since, until=until, note=new.note
             )
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None
         await asyncio.to_thread(lists.refresh)
         await scorer.keep_lists()
-        return _shown(made)
+        return Reply.json(_shown(made))
 
-    return [all_lists, edit]
+    return [
+        Operation(
+            method="GET",
+            path="/v1/lists",
+            name="lists",
+            summary="The lists that rules read",
+            handler=all_lists,
+            scope="read",
+            gives={JSON: (list[NamedList],)},
+            fails=(problem.UNAVAILABLE,),
+        ),
+        Operation(
+            method="POST",
+            path="/v1/lists/{name}/edits",
+            name="edit_list",
+            summary="Edit a list",
+            description="Payments are decided by it when it is answered; other workers follow within seconds.",
+            handler=edit,
+            scope="admin",
+            takes={JSON: (NewEdit,)},
+            gives={JSON: (ListEdit,)},
+            status=201,
+            done="The edit.",
+            fails=(problem.BAD_PAYMENT, problem.UNAVAILABLE),
+            any_media=True,
+        ),
+    ]
 
 
 def _kept(scorer: Scorer, edit: NewEdit) -> str:

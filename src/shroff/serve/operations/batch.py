@@ -23,9 +23,9 @@ from shroff.ledger.answer import Answer, encode
 from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, problem
 from shroff.serve.asgi import LIMIT, Message, Receive, Refusal, Send
-from shroff.serve.interface import Call, Interface, Reply, Route
-from shroff.serve.lines import Splitter, Window
-from shroff.serve.problem import Kind, Problem, Refused
+from shroff.serve.operation import Call, Operation, Reply
+from shroff.serve.operations.lines import Splitter, Window
+from shroff.serve.problem import Problem, Refused
 
 PATH: Final = "/v1/decisions:batch"
 NDJSON: Final = "application/x-ndjson"
@@ -58,16 +58,16 @@ class LineProblem(Problem, frozen=True):
     line: int
 
 
-def interface(scorer: Scorer) -> Interface:
-    """The route over a scorer; what is wrong with the whole request is answered as for every native route."""
+def batch(scorer: Scorer) -> Operation:
+    """The operation over a scorer; what is wrong with the whole request is a problem as everywhere."""
 
     async def decide(call: Call) -> Reply:
         return Reply(partial(_stream, scorer, call))
 
-    route = Route(
+    return Operation(
         method="POST",
         path=PATH,
-        operation="decideBatch",
+        name="decideBatch",
         summary="Decide payments, one JSON object a line, answered in order while lines still come",
         handler=decide,
         scope="decide",
@@ -75,7 +75,6 @@ def interface(scorer: Scorer) -> Interface:
         gives={NDJSON: (Answer, LineProblem)},
         streamed=True,
     )
-    return Interface("Native", (route,), Kind.problem, Problem, problem.MEDIA_TYPE)
 
 
 async def _stream(scorer: Scorer, call: Call, receive: Receive, send: Send) -> None:

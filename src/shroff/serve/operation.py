@@ -1,0 +1,174 @@
+"""One HTTP operation as a value: who may ask, what it takes, gives and fails with, and the function that answers.
+
+The router (`serve/router.py`) and the OpenAPI description (`serve/openapi.py`) read the same values, so each fact about
+an operation is written once. Operations whose errors have the same shape form an `Interface`: the native one, whose
+errors are RFC 9457 problem details, or the protocol of another system.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from shroff.control.keys import ApiKey
+from shroff.control.keys import Scope as KeyScope
+from shroff.errors import BadPayment
+from shroff.ledger.answer import encode
+from shroff.scoring.in_flight import Told
+from shroff.serve import asgi, problem
+from shroff.serve.asgi import Receive, Send
+from shroff.serve.problem import Kind
+from shroff.serve.turns import apart
+
+T = TypeVar("T")
+Headers = tuple[tuple[bytes, bytes], ...]
+JSON: Final = "application/json"
+TEXT: Final = "text/plain"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request: its body, the names in its path, its query, and its headers (names in lower case)."""
+
+    body: bytes
+    names: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    count: Callable[[int], None] = lambda payments: None
+    """Counts payments beyond the first against the rate of the key, and checks that the key is still valid."""
+    key: ApiKey | None = None
+    """The key that it was admitted with; None where no key is needed."""
+    scheme: str = "http"
+
+    @property
+    def caller(self) -> str:
+        """Who asks, for the record of a change: the name of the key, where one is needed."""
+        return "anybody" if self.key is None else self.key.name
+
+    async def json(self, kind: type[T]) -> T:
+        """The body as JSON of a type.
+
+        Raises:
+            BadPayment: it is something else; the sentence names no value.
+        """
+        if not self.body:
+            raise BadPayment("expected one JSON object, got an empty body.")
+        return await apart(asgi.decode, self.body, kind)
+
+    async def lenient_json(self, kind: type[T], content: bytes | None = None) -> T:
+        """The body (or `content`) as JSON of a type, where `NaN` is missing: clients of protocols write it so.
+
+        Raises:
+            BadPayment: it is something else; the sentence names no value.
+        """
+        return await apart(asgi.decode, self.body if content is None else content, kind, nan_is_null=True)
+
+
+Stream = Callable[[Receive, Send], Awaitable[None]]
+"""Reads the rest of a request and sends the whole response, as it likes."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response; one that is streamed sends itself. Without a `status` it has that of its operation."""
+
+    body: bytes | Stream
+    media: str = JSON
+    status: int | None = None
+    headers: Headers = ()
+
+    @classmethod
+    def json(cls, value: object) -> Reply:
+        """A success in JSON."""
+        return cls(encode(value))
+
+
+NOTHING: Final = Reply(b"", media="")
+"""A success of which nothing is told but its status, 204."""
+
+Types = tuple[Any, ...]
+"""What a text of one media type may be: one of these Python types, or an `openapi.Component`."""
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One method of one address.
+
+    Args:
+        path: a template such as `/v2/models/{name}/ready`.
+        name: its id in the OpenAPI description.
+        scope: of the API key that it asks for, whose rate limit then counts the request; None lets everybody.
+        takes, gives: media types and the types of what is sent and answered. A body may have 1 MiB.
+        query: the names of parameters and their JSON Schema.
+        fails: the problems that the handler answers with. Those of keys, paths and bodies need not be named.
+        status, done: of a success, and what the description says of it.
+        any_media: do not check the content type: stock clients of some protocols send none or a wrong one.
+        streamed: leave the body to the reply.
+        accept: on the hot path, takes a whole body without a task (see `Connection`); the handler answers the rest.
+        described: whether OpenAPI describes it; pages for people are not.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    handler: Handler
+    scope: KeyScope | None
+    gives: Mapping[str, Types]
+    description: str = ""
+    takes: Mapping[str, Types] = field(default_factory=dict)
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fails: Sequence[Kind] = ()
+    status: int = 200
+    done: str = "Done."
+    any_media: bool = False
+    streamed: bool = False
+    accept: Callable[[bytes, Told[bytes]], None] | None = None
+    described: bool = True
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the template."""
+        return re.findall(r"{(\w+)}", self.path)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Operations whose errors have one shape.
+
+    Args:
+        name: groups them in the description; empty for the native ones.
+        fail: makes the body of an error, of type `error`.
+        prefix: the beginning of addresses that are all its own.
+        names: a pattern of what stands for a name in a path.
+    """
+
+    name: str
+    operations: tuple[Operation, ...]
+    fail: Callable[[Kind, str], object]
+    error: Any
+    error_media: str = JSON
+    prefix: str | None = None
+    names: str = ".+"
+
+    def failure(self, kind: Kind, detail: str, headers: Headers = ()) -> Reply:
+        """An error in the interface's own shape."""
+        own = tuple((name.encode(), value.encode()) for name, value in kind.headers.items())
+        return Reply(encode(self.fail(kind, detail)), self.error_media, kind.status, (*own, *headers))
+
+
+def native(operations: Iterable[Operation]) -> Interface:
+    """The service's own operations."""
+    return Interface("", tuple(operations), Kind.problem, problem.Problem, problem.MEDIA_TYPE)
+
+
+def media(headers: Mapping[bytes, bytes]) -> str:
+    """The content type without its parameters, in lower case; empty when none is given.
+
+    >>> media({b"content-type": b"Text/CSV; charset=utf-8"})
+    'text/csv'
+    """
+    return headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
