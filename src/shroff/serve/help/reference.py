@@ -28,7 +28,7 @@ _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "
 
 
 @dataclass(frozen=True)
-class Operation:
+class Entry:
     """An operation of the document, and what the document says of it."""
 
     method: str
@@ -107,16 +107,16 @@ class Reference:
             return {"date-time": "time", "uuid": "UUID"}[schema["format"]]
         return _either(_WORDS.get(kind, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
-    def operations(self) -> Iterator[Operation]:
+    def operations(self) -> Iterator[Entry]:
         """Every operation, in the order of the document."""
         for path, methods in self._document["paths"].items():
             for method in _METHODS:
                 if method in methods:
-                    yield Operation(method.upper(), path, methods[method])
+                    yield Entry(method.upper(), path, methods[method])
 
     def articles(self, origin: str) -> Html:
         """Every operation with a request to copy: the service's own first, then by the client they are for."""
-        groups: dict[str, list[Operation]] = {"": []}
+        groups: dict[str, list[Entry]] = {"": []}
         for operation in self.operations():
             groups.setdefault(operation.tag, []).append(operation)
         own = sorted(groups.pop(""), key=lambda one: (one.path.startswith("/health"), one.path, one.method))
@@ -126,7 +126,7 @@ class Reference:
             parts += [self._article(one, origin) for one in others]
         return join(parts)
 
-    def _article(self, operation: Operation, origin: str) -> Html:
+    def _article(self, operation: Entry, origin: str) -> Html:
         says = operation.says
         asks = html("Asks for a key with the scope ", tag("code", *operation.scopes), ".")
         about = [prose(says["description"])] if "description" in says else []
@@ -146,7 +146,7 @@ class Reference:
         code = panel(f"{operation.method} {operation.path}", self._request(operation, origin))
         return tag("article", tag("div", *text, class_="text"), tag("div", code, class_="side"), class_="pair")
 
-    def _body(self, operation: Operation) -> Html:
+    def _body(self, operation: Entry) -> Html:
         """The fields of what is sent, or where they are described."""
         for _, schema in operation.bodies:
             name = _name(schema)
@@ -166,7 +166,7 @@ class Reference:
         mark = tag("span", status, class_=f"status s{status[0]}xx")
         return tag("li", mark, " ", words, f" ({gives})" if gives else "", class_="done")
 
-    def _request(self, operation: Operation, origin: str) -> str:
+    def _request(self, operation: Entry, origin: str) -> str:
         verb = "" if operation.method == "GET" else f"-X {operation.method} "
         lines = [f"curl -sS {verb}'{origin}{_filled(operation.path)}'"]
         if operation.scopes:
