@@ -3,14 +3,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint reference programs clean
+.PHONY: demo test pytest lint reference programs clean
 
 demo: .venv/installed
 	$(BIN)/shroff demo
 
+# both at once take less time than one after the other; what lint says is shown whole, after the tests
 test: .venv/installed-dev programs
-	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --doctest-modules --doctest-glob=README.md src tests README.md
+	@$(MAKE) --no-print-directory lint > .venv/lint.log 2>&1 & lint=$$!; \
+	trap 'kill $$lint 2> /dev/null' INT TERM; \
+	$(MAKE) --no-print-directory pytest; tests=$$?; \
+	wait $$lint; linted=$$?; cat .venv/lint.log; \
+	[ $$tests = 0 ] && [ $$linted = 0 ]
+
+pytest: .venv/installed-dev
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 \
+		--doctest-modules --doctest-glob=README.md src tests README.md
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from browser import Browser, chromium
+from longest import sort_longest_first
 from servers import kafka, or_skip, postgres, redis
 
 pytest_plugins = ["serve.fixtures"]
@@ -16,6 +17,20 @@ pytest_plugins = ["serve.fixtures"]
 # how long an example takes says something about what else the machine does, and nothing about the code
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One worker more than cores: while one waits for a server or process that its test started, another computes."""
+    # None: the variable is read by pytest-xdist itself
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each worker the same order, which `--no-loadscope-reorder` lets stand."""
+    if hasattr(config, "workerinput"):
+        sort_longest_first(items)
 
 
 @pytest.fixture(params=[0o000, 0o022])

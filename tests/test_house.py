@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import groupby
 
 import pytest
 
 import shroff
+from longest import LONGEST, TESTS, sort_longest_first
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -42,3 +44,13 @@ def test_definitions_load_no_training_library() -> None:
     statement = "from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql"
     training = {"keras", "tensorflow", "torch", "pyspark", "redis", "mlflow", "lightgbm", "sklearn", "onnx"}
     assert packages(loaded_by(statement)) & training == set()
+
+
+def test_the_longest_files_are_there_and_come_first(request: pytest.FixtureRequest) -> None:
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
+    items = list(request.session.items)
+    sort_longest_first(items)
+    assert sorted(item.nodeid for item in items) == sorted(item.nodeid for item in request.session.items)
+    # the tests of a file stay together, in their order
+    paths = [path for path, _ in groupby(items, key=lambda item: item.path)]
+    assert len(paths) == len(set(paths))
