@@ -16,7 +16,7 @@ from shroff.control.keys import ApiKey
 from shroff.control.keys import Scope as KeyScope
 from shroff.errors import BadPayment
 from shroff.ledger.answer import encode
-from shroff.scoring.in_flight import Told
+from shroff.ledger.durable import OnDurable
 from shroff.serve import asgi, problem
 from shroff.serve.asgi import Receive, Send
 from shroff.serve.problem import Kind
@@ -126,7 +126,7 @@ class Operation:
     done: str = "Done."
     any_media: bool = False
     streamed: bool = False
-    accept: Callable[[bytes, Told[bytes]], None] | None = None
+    accept: Callable[[bytes, OnDurable[bytes]], None] | None = None
     described: bool = True
 
     @property
