@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from shroff.errors import InvalidExpression
-from shroff.expression import Expression, Kind, Value, parse
+from shroff.expression import Expression, Kind, Value, parse, register
 
 Row = Mapping[str, object]
 
@@ -141,10 +142,44 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("ROUND(a)", {"a": 0.49999999999999994}, 0.0),
     ("ROUND(a)", {"a": 4503599627370497.0}, 4503599627370497.0),
     ("LEAST(a, b, 3)", {"b": 4.0}, 3.0),
+    ("FLOOR(a)", {"a": -2.5}, -3.0),
+    ("FLOOR(FLOOR(a) / 2)", {"a": 1e300}, 5e299),
+    ("CEIL(a)", {"a": 2.1}, 3.0),
+    ("1 / CEIL(a)", {"a": -0.5}, None),
+    ("CEIL(a)", {}, None),
+    ("EXP(a)", {"a": 1.0}, math.e),
+    ("EXP(a)", {"a": 709.8}, None),
+    ("EXP(a)", {"a": -1e300}, 0.0),
+    ("EXP(a)", {}, None),
+    ("POWER(a, 2)", {"a": 0.1}, 0.1 * 0.1),
+    ("POW(a, b)", {"a": 10.0, "b": -3.0}, 0.001),
+    ("POWER(a, b)", {"a": 2.0, "b": 1024.0}, None),
+    ("POWER(a, b)", {"a": 2.0, "b": -1074.0}, 5e-324),
+    ("POWER(a, b)", {"a": 0.0, "b": 0.0}, 1.0),
+    ("POWER(a, b)", {"a": -0.0, "b": -1.0}, None),
+    ("POWER(a, b)", {"a": -8.0, "b": 1 / 3}, None),
+    ("POWER(a, b)", {"a": -3.0, "b": 65.0}, -(3.0**65)),
+    ("POWER(a, 0)", {}, None),
+    ("DISTANCE_KM(a, b, 40.7128, -74.006) > 5800", {"a": 48.8566, "b": 2.3522}, True),
+    ("DISTANCE_KM(a, b, a, b)", {"a": 48.8566, "b": 2.3522}, 0.0),
+    ("DISTANCE_KM(a, b, 0, -179.5) < 120", {"a": 0.0, "b": 179.5}, True),
+    ("DISTANCE_KM(a, b, 0, 0)", {"a": 90.5, "b": 0.0}, None),
+    ("DISTANCE_KM(a, b, c, 0)", {"a": 1.0, "b": 0.0}, None),
+    ("DISTANCE_KM(a, b, 0, 0)", {"a": 1.0, "b": math.nan}, None),
+    ("SIMILARITY(s, t)", {"s": "night", "t": "nacht"}, 0.5),
+    ("SIMILARITY(s, 'ab')", {"s": "ab"}, 1.0),
+    ("SIMILARITY(s, t)", {"s": "a"}, None),
+    ("SIMILARITY(s, t)", {"s": "", "t": ""}, 1.0),
     # text
     ("LOWER(s)", {"s": "ÀΣ"}, "àς"),
     ("UPPER(s)", {"s": "straße"}, "STRASSE"),
     ("LENGTH(s)", {"s": "a\U0001f600"}, 2.0),
+    ("SUBSTR(s, 1, 2)", {"s": "a\U0001f600b"}, "a\U0001f600"),
+    ("SUBSTRING(s, 3)", {"s": "a\U0001f600bc"}, "bc"),
+    ("SUBSTR(s, 4, 2)", {"s": "abc"}, ""),
+    ("SUBSTR(s, 1, 6) = '411111'", {"s": "4111111111111111"}, True),
+    ("SUBSTR(s, 1)", {}, None),
+    ("SUBSTR(NULL, 2) IS NULL", {}, True),
     ("s || '-' || t", {"s": "a", "t": "b"}, "a-b"),
     ("CONCAT(s, t, 'c')", {"s": "a"}, None),
     # choices
@@ -179,6 +214,9 @@ def test_spark_gives_the_same() -> None:
     schema = ", ".join(f"`{name}` {types[kind]}" for name, kind in KINDS.items())
     # Spark's columns are finite or null
     cases = [case for case in CASES if not {math.inf, math.nan}.intersection(case[1].values())]
+    # workers are this Python, not the first `python3` of the path
+    spark.sparkContext.pythonExec = sys.executable
+    register(spark)
     frame = spark.createDataFrame([[row.get(name) for name in KINDS] for _, row, _ in cases], schema)
     table = frame.selectExpr(*(read(sql).spark_sql(LISTS) for sql, _, _ in cases)).collect()
     assert same([row[place] for place, row in enumerate(table)], [expected for _, _, expected in cases])
@@ -238,7 +276,10 @@ NUMBER = [
 ]
 OURS_NUMBER = [
     "({n[0]} % {n[1]})",
-    *[f"{function}({{n[0]}})" for function in ("SQRT", "LN", "ROUND")],
+    *[f"{function}({{n[0]}})" for function in ("SQRT", "LN", "ROUND", "EXP", "FLOOR", "CEIL")],
+    "POWER({n[0]}, {n[1]})",
+    "DISTANCE_KM({n[0]}, {n[1]}, {n[2]}, {n[0]})",
+    "SIMILARITY({s[0]}, {s[1]})",
     "LEAST({n[0]}, {n[1]}, {n[2]})",
     "GREATEST({n[0]}, {n[1]})",
 ]
@@ -250,7 +291,12 @@ TEXT = [
     "NULLIF({s[0]}, {s[1]})",
     "CASE WHEN {p[0]} THEN {s[0]} ELSE {s[1]} END",
 ]
-OURS_TEXT = ["CONCAT({s[0]}, {s[1]}, {s[2]})", "GREATEST({s[0]}, {s[1]}, {s[2]})", "LEAST({s[0]}, {s[1]})"]
+OURS_TEXT = [
+    *("SUBSTR({s[0]}, 2, 1)", "SUBSTR({s[0]}, 3)"),
+    "CONCAT({s[0]}, {s[1]}, {s[2]})",
+    "GREATEST({s[0]}, {s[1]}, {s[2]})",
+    "LEAST({s[0]}, {s[1]})",
+]
 BOOLEAN = [
     *[f"({{{k}[0]}} {op} {{{k}[1]}})" for k in "ns" for op in ["=", "<>", "<", "<=", ">", ">="]],
     "({p[0]} = {p[1]})",
@@ -362,7 +408,13 @@ def by_sqlite(sql: str, table: Sequence[Row]) -> list[object]:
 # ---- exactness, where a column is long
 
 
-@pytest.mark.parametrize("sql", ["a / 3", "a / 10", "10 / a", "a / b", "a % 0.1", "LN(ABS(a))", "SQRT(a)", "ROUND(a)"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *("a / 3", "a / 10", "10 / a", "a / b", "a % 0.1", "LN(ABS(a))", "SQRT(a)", "ROUND(a)"),
+        *("EXP(a)", "POWER(ABS(a), b)", "DISTANCE_KM(a, b, b, a)"),
+    ],
+)
 def test_arithmetic_is_equal_to_the_bit(sql: str) -> None:
     random = np.random.default_rng(7)
     scale = 10.0 ** random.integers(-9, 9, size=(2, 5000))

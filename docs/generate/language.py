@@ -8,7 +8,7 @@ from docs.generate.docstrings import read, rendered, table
 
 import shroff.expression
 from shroff.expression import Kind, parse
-from shroff.expression.grammar import FUNCTIONS, OPERATORS, FunctionSignature
+from shroff.expression.grammar import FUNCTIONS, NAMED, OPERATORS, FunctionSignature
 
 _ROW: dict[str, float | str | bool | None] = {
     "amount": 136.69, "items": 3.0, "country": "DK", "name": "Ada Lovelace", "phone": None, "is_new": True,
@@ -30,6 +30,8 @@ _EXAMPLES = (
         "ROUND(amount)",
         "LEAST(amount, items)",
     ),
+    *("EXP(1)", "POWER(items, 2)", "FLOOR(amount)", "CEIL(amount)"),
+    *("DISTANCE_KM(48.8566, 2.3522, 40.7128, -74.006)", "SIMILARITY(name, 'Ada Lovelac')", "SUBSTR(name, 1, 3)"),
     *("GREATEST(amount, items)", "LOWER(country)", "UPPER(name)", "LENGTH(name)"),
     *("CONCAT(country, ':', name)", "country || phone", "COALESCE(phone, 'none')", "NULLIF(items, 3)"),
     "CASE WHEN amount > 100 THEN 'large' ELSE 'small' END",
@@ -46,7 +48,7 @@ def pages() -> dict[str, str]:
             [signature._replace(op=_SYMBOLS.get(signature.op, signature.op)) for signature in OPERATORS.values()]
         ),
         "## Functions",
-        _signatures(sorted(FUNCTIONS.values())),
+        _signatures(sorted([*FUNCTIONS.values(), *NAMED.values()])),
         "## Examples",
         f"For a payment with {_said(_ROW)}, and the list `nordic` of DK, NO and SE:",
         table(["expression", "value"], [[f"`{text}`", _value(text)] for text in _EXAMPLES]),

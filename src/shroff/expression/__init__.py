@@ -8,25 +8,31 @@ The language is one SQL expression over the columns of one row, of at most 50,00
 - columns (`amount`, `"Name with blank"`; upper and lower case differ), numbers, 'text', TRUE, FALSE, NULL;
 - `= <> < <= > >=`, AND, OR, NOT, IS [NOT] NULL, IS [NOT] TRUE, IS [NOT] FALSE, [NOT] BETWEEN;
 - [NOT] IN (literals), [NOT] IN named_list; [NOT] LIKE 'pattern' [ESCAPE 'c'];
-- `+ - * / %`, ABS, SQRT, LN, ROUND (to a whole number, a half away from zero), LEAST, GREATEST;
-- LOWER, UPPER, LENGTH, CONCAT, `||`; COALESCE, NULLIF, CASE.
+- `+ - * / %`, ABS, SQRT, LN, EXP, POWER, FLOOR, CEIL, ROUND (to a whole number, a half away from zero);
+- LEAST, GREATEST; DISTANCE_KM (latitude, longitude, latitude, longitude), SIMILARITY (of two texts, from 0 to 1);
+- LOWER, UPPER, LENGTH, SUBSTR (text, first place, length), CONCAT, `||`; COALESCE, NULLIF, CASE.
 
 Its semantics, in all three engines:
 
 - Logic is three-valued. A missing column is null, and null propagates; CONCAT is null
   when any argument is. LEAST and GREATEST skip nulls, as in Spark and PostgreSQL.
 - A number is an IEEE 754 float64, in the unit of its column (amounts in major units). A result that is not
-  finite is null: division by zero, an overflow, SQRT of a negative, LN of zero, a NaN in the row.
+  finite is null: division by zero, an overflow, SQRT of a negative, LN of zero,
+  POWER of a negative to a fraction, a NaN in the row. What is too small for a float64 is 0.
 - `%` has the sign of the dividend and is exact. Text compares by code point; LENGTH counts code points.
 - `x IN empty_list` is FALSE for every `x`, null included.
 - A text compared with a column takes the canonical form of its values (`shroff.canonical`): `mcc = '5411.0'` asks for
   `5411`.
+- DISTANCE_KM is the haversine distance on a sphere of radius 6371.0088 km, in degrees; null outside latitudes -90 to 90
+  and longitudes -180 to 180. SIMILARITY is the Sørensen-Dice coefficient over pairs of characters of the first 128 of
+  each text, in linear time. SUBSTR counts code points from 1; its places are literals.
 - Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
   column compares with another one, and knows IS NULL.
 
-Polars and the closure agree to the last bit. Two functions depend on installed libraries: LOWER and UPPER follow
-each engine's Unicode tables, which may differ on new letters, and LN follows the C library, so that its last bit
-may differ in Spark.
+Polars and the closure agree to the last bit. EXP, POWER, DISTANCE_KM and SIMILARITY are one Python function each, which
+all engines call and which gives the same bits on every processor; `register` makes them known to a Spark session. Two
+functions depend on installed libraries: LOWER and UPPER follow each engine's Unicode tables, which may differ on new
+letters, and LN follows the C library, so that its last bit may differ in Spark.
 """
 
 from __future__ import annotations
@@ -36,6 +42,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from shroff.expression.called import register
 from shroff.expression.checker import read
 from shroff.expression.in_python import to_closure
 from shroff.expression.in_spark import to_spark
@@ -44,7 +51,7 @@ from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, c
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Expression", "InList", "Kind", "Value", "parse"]
+__all__ = ["Expression", "InList", "Kind", "Value", "parse", "register"]
 
 _NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
@@ -112,7 +119,7 @@ class Expression:
     def spark_sql(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> str:
         """The condition as Spark SQL, with the named lists written out.
 
-        Number columns must be DOUBLE, and finite or null.
+        Number columns must be DOUBLE, and finite or null. DISTANCE_KM, EXP, POWER and SIMILARITY need `register` first.
 
         Raises:
             ConfigurationError: a named list without values.

@@ -17,6 +17,7 @@ from shroff.expression.grammar import (
     CHAINS,
     COMPARED,
     FUNCTION_NAMES,
+    NAMED,
     PLAIN,
     SIGNATURES,
     TEXT,
@@ -24,8 +25,8 @@ from shroff.expression.grammar import (
     advise,
 )
 from shroff.expression.like import read_pattern
-from shroff.expression.parsing import MOST_LEVELS, parse_one, quote, quote_node, too_deep
-from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node
+from shroff.expression.parsing import MOST_CHARACTERS, MOST_LEVELS, parse_one, quote, quote_node, too_deep
+from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node, Substring
 
 # arguments of sqlglot's nodes that do not change our semantics
 _NOTES: Final = frozenset({"this", "expression", "expressions", "safe", "ignore_nulls"})
@@ -134,7 +135,8 @@ class _Reader:
     # ---- operators and functions with a signature
 
     def by_signature(self, node: exp.Expression) -> Node:
-        signature = SIGNATURES.get(type(node))
+        named = isinstance(node, exp.Anonymous)
+        signature = NAMED.get(node.name.upper()) if named else SIGNATURES.get(type(node))
         if signature is None:
             raise self.refused(node)
         self.only(node, *_NOTES)
@@ -238,6 +240,19 @@ class _Reader:
             raise InvalidExpression(f"expected LIKE 'pattern' ESCAPE 'one character', got {quote_node(node)}")
         return self.like(node.this, character.name)
 
+    def substring(self, node: exp.Expression) -> Node:
+        """`SUBSTR(text, start, length)`: places are literals, so that no engine's rules for odd ones matter."""
+        self.only(node, "this", "start", "length")
+        (text,), _ = self.alike(node, FunctionSignature("SUBSTR", TEXT, "text"), [node.this])
+        places = [node.args.get("start"), node.args.get("length")]
+        if places[0] is None or not all(place is None or _is_place(place) for place in places):
+            raise InvalidExpression(
+                f"SUBSTR takes a text, the place of the first character (1, 2, …) and a number of characters, "
+                f"both written as whole numbers from 1 to {MOST_CHARACTERS:,}; got {quote_node(node)}"
+            )
+        start, length = (None if place is None else int(place.name) for place in places)
+        return Substring(text, start or 1, length)
+
     def case(self, node: exp.Expression) -> Node:
         self.only(node, "this", "ifs", "default")
         whens: list[exp.Expression] = node.args["ifs"]
@@ -271,6 +286,11 @@ class _Reader:
             advice = did_you_mean(node.name.upper(), FUNCTION_NAMES) or f"; {ALLOWED}"
             return InvalidExpression(f"unknown function {quote(node.name)} in {quote(self.sql)}{advice}")
         return InvalidExpression(f"{quote_node(node)} is not part of the expression language; {ALLOWED}")
+
+
+def _is_place(node: exp.Expression) -> bool:
+    fits = isinstance(node, exp.Literal) and not node.is_string and _NUMBER.fullmatch(node.name) is not None
+    return fits and "." not in node.name and len(node.name) < 9 and 1 <= int(node.name) <= MOST_CHARACTERS
 
 
 def _chain(node: exp.Expression) -> list[exp.Expression]:
@@ -308,5 +328,6 @@ _READERS: Final[dict[type[exp.Expression], Callable[[_Reader, exp.Expression], N
     exp.In: _Reader.in_,
     exp.Like: _Reader.like,
     exp.Escape: _Reader.escape,
+    exp.Substring: _Reader.substring,
     exp.Case: _Reader.case,
 }

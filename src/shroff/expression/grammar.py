@@ -51,17 +51,28 @@ OPERATORS: Final[dict[type[exp.Expression], FunctionSignature]] = {
 
 FUNCTIONS: Final[dict[type[exp.Expression], FunctionSignature]] = {
     exp.Abs: FunctionSignature("ABS", NUMBER, "number"),
+    exp.Ceil: FunctionSignature("CEIL", NUMBER, "number"),
     exp.Coalesce: FunctionSignature("COALESCE", PLAIN, None, 1, None),
     exp.Concat: FunctionSignature("CONCAT", TEXT, "text", 1, None),
+    exp.Exp: FunctionSignature("EXP", NUMBER, "number"),
+    exp.Floor: FunctionSignature("FLOOR", NUMBER, "number"),
     exp.Greatest: FunctionSignature("GREATEST", ORDERED, None, 2, None),
     exp.Least: FunctionSignature("LEAST", ORDERED, None, 2, None),
     exp.Length: FunctionSignature("LENGTH", TEXT, "number"),
     exp.Ln: FunctionSignature("LN", NUMBER, "number"),
     exp.Lower: FunctionSignature("LOWER", TEXT, "text"),
     exp.Nullif: FunctionSignature("NULLIF", PLAIN, None, 2, 2),
+    exp.Pow: FunctionSignature("POWER", NUMBER, "number", 2, 2),
     exp.Round: FunctionSignature("ROUND", NUMBER, "number"),
     exp.Sqrt: FunctionSignature("SQRT", NUMBER, "number"),
+    exp.Substring: FunctionSignature("SUBSTR", TEXT, "text", 2, 3),
     exp.Upper: FunctionSignature("UPPER", TEXT, "text"),
+}
+
+# functions that sqlglot has no class for
+NAMED: Final[dict[str, FunctionSignature]] = {
+    "DISTANCE_KM": FunctionSignature("DISTANCE_KM", NUMBER, "number", 4, 4),
+    "SIMILARITY": FunctionSignature("SIMILARITY", TEXT, "number", 2, 2),
 }
 
 SIGNATURES: Final = OPERATORS | FUNCTIONS
@@ -70,7 +81,7 @@ SIGNATURES: Final = OPERATORS | FUNCTIONS
 # too: a sum that has left the finite numbers never returns, so checking the final value is enough
 CHAINS: Final = (exp.And, exp.Or, exp.DPipe, exp.Add, exp.Mul)
 
-FUNCTION_NAMES: Final = sorted(signature.op for signature in FUNCTIONS.values())
+FUNCTION_NAMES: Final = sorted(signature.op for signature in [*FUNCTIONS.values(), *NAMED.values()])
 
 ALLOWED: Final = (
     "use columns, numbers, 'text', TRUE, FALSE, NULL, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, IS, LIKE, "

@@ -10,8 +10,9 @@ from typing import Final
 
 import polars as pl
 
+from shroff.expression.called import CALLED
 from shroff.expression.like import to_rust_regex
-from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, walk
+from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring, walk
 
 _Args = Sequence[pl.Expr]
 
@@ -39,6 +40,8 @@ def to_polars(node: Node) -> pl.Expr:
             return found | pl.lit(None, dtype=pl.Boolean()) if node.null else found
         case Like():
             return to_polars(node.arg).str.contains(to_rust_regex(node.pattern))
+        case Substring():
+            return to_polars(node.arg).str.slice(node.start - 1, node.length)
         case InList():
             raise ValueError(f"the named list `{node.name}` is not bound")
 
@@ -100,6 +103,21 @@ def _fmod(pair: pl.Series) -> pl.Series:
     return pl.Series(values)
 
 
+def _called(function: Callable[..., float | None]) -> Callable[[_Args], pl.Expr]:
+    """One Python function over the rows that have all its arguments."""
+
+    def batch(rows: pl.Series) -> pl.Series:
+        columns = [rows.struct.field(name).to_list() for name in rows.struct.fields]
+        values = [None if None in row else function(*row) for row in zip(*columns, strict=True)]
+        return pl.Series(values, dtype=pl.Float64())
+
+    def expression(args: _Args) -> pl.Expr:
+        together = pl.struct([arg.alias(str(place)) for place, arg in enumerate(args)])
+        return together.map_batches(batch, return_dtype=pl.Float64(), is_elementwise=True)
+
+    return expression
+
+
 def _case(args: _Args) -> pl.Expr:
     *pairs, default = args
     chain = pl.when(pairs[0]).then(pairs[1])
@@ -140,6 +158,8 @@ _CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
     "ABS": lambda args: args[0].abs(),
     "SQRT": _checked(lambda x: x.sqrt()),
     "LN": _checked(lambda x: x.log(math.e)),
+    "FLOOR": lambda args: args[0].floor(),
+    "CEIL": lambda args: args[0].ceil(),
     "ROUND": lambda args: args[0].round(0, mode="half_away_from_zero"),
     "LOWER": lambda args: args[0].str.to_lowercase(),
     "UPPER": lambda args: args[0].str.to_uppercase(),
@@ -151,4 +171,5 @@ _CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
     "LEAST": pl.min_horizontal,
     "GREATEST": pl.max_horizontal,
     "CASE": _case,
+    **{op: _called(function) for op, function in CALLED.items()},
 }

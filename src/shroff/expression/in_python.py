@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, SupportsFloat, TypeAlias
 
 from shroff.errors import BadPayment
+from shroff.expression.called import CALLED
 from shroff.expression.like import to_python_regex
-from shroff.expression.tree import ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Value
+from shroff.expression.tree import ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring, Value
 from shroff.generated import define, function
 
 Closure: TypeAlias = Callable[[Mapping[str, Value]], Value]
@@ -52,6 +53,9 @@ _NAMESPACE: Final[dict[str, object]] = {
     "LOW": -sys.float_info.max,
     "Float": float,
     "absolute": abs,
+    "ceil": math.ceil,
+    "copysign": math.copysign,
+    "floor": math.floor,
     "fmod": math.fmod,
     "join": "".join,
     "length": len,
@@ -77,6 +81,9 @@ _STRICT: Final[dict[str, str]] = {
     "ABS": "absolute({0})",
     "SQRT": "sqrt({0})",
     "LN": "log({0})",
+    # the sign of a zero is kept, as IEEE 754 wants
+    "FLOOR": "copysign(floor({0}), {0})",
+    "CEIL": "copysign(ceil({0}), {0})",
     "ROUND": "round_({0})",
     "LOWER": "{0}.lower()",
     "UPPER": "{0}.upper()",
@@ -137,6 +144,11 @@ class _Writer:
                 match_ = self.constant(to_python_regex(node.pattern).fullmatch)
                 arg = self.write(node.arg)
                 return self.strict(f"{match_}({arg}) is not None", [arg])
+            case Substring():
+                end = "" if node.length is None else node.start - 1 + node.length
+                arg = self.write(node.arg)
+                # Python warns of a subscript of the literal None
+                return arg if arg == "None" else self.strict(f"{arg}[{node.start - 1}:{end}]", [arg])
             case FunctionCall():
                 return self.call(node.op, [self.write(arg) for arg in node.args])
             case InList():
@@ -170,6 +182,9 @@ class _Writer:
             return self.assign(_NEVER_NULL[op].format(*args), nullable=False)
         if op in {"+", "*"}:
             return self.strict(f" {op} ".join(args), args, op)
+        if op in CALLED:
+            function_ = self.constant(CALLED[op])
+            return self.strict(f"{function_}({', '.join(args)})", args, nullable=True)
         if op == "CONCAT":
             return self.strict(f"join(({', '.join(args)},))", args)
         return _SPECIAL[op](self, args)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from shroff.expression.called import CALLED, name_in_spark
 from shroff.expression.like import to_spark_pattern
-from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node
+from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring
 
 _TYPES: Final[dict[AnyKind, str]] = {
     "number": "DOUBLE",
@@ -31,6 +32,9 @@ def to_spark(node: Node) -> str:
             return f"({to_spark(node.arg)} IN ({', '.join(values)}))"
         case Like():
             return f"({to_spark(node.arg)} LIKE {_literal(to_spark_pattern(node.pattern))})"
+        case Substring():
+            length = "" if node.length is None else f", {node.length}"
+            return f"SUBSTRING({to_spark(node.arg)}, {node.start}{length})"
         case FunctionCall():
             return _call(node.op, [to_spark(arg) for arg in node.args])
         case InList():
@@ -46,6 +50,8 @@ def _literal(value: float | str | bool) -> str:
 def _call(op: str, args: list[str]) -> str:
     if op in _SPECIAL:
         return _SPECIAL[op](args)
+    if op in CALLED:
+        return f"{name_in_spark(op)}({', '.join(args)})"
     if op in _FUNCTIONS:
         return f"{op}({', '.join(args)})"
     return f"({f' {op} '.join(args)})"
@@ -55,6 +61,15 @@ def _finite(number: str) -> str:
     for other in ("NaN", "Infinity", "-Infinity"):
         number = f"NULLIF({number}, DOUBLE('{other}'))"
     return number
+
+
+def _whole(function: str, number: str) -> str:
+    """FLOOR or CEIL, which in Spark give integers: large numbers, all whole, and the sign of a zero would be lost."""
+    found = f"CAST({function}(x) AS DOUBLE)"
+    kept = "x = 0D OR ABS(x) >= 9007199254740992D THEN x"
+    body = f"CASE WHEN {kept} WHEN x < 0D THEN - ABS({found}) ELSE {found} END"
+    # a lambda names the number, so that nested calls do not repeat it
+    return f"TRANSFORM(ARRAY({number}), x -> {body})[0]"
 
 
 def _case(args: list[str]) -> str:
@@ -78,6 +93,8 @@ _SPECIAL: Final[dict[str, Callable[[list[str]], str]]] = {
     "*": lambda args: _finite(f"({' * '.join(args)})"),
     "/": lambda args: _finite(f"try_divide({args[0]}, {args[1]})"),
     "%": lambda args: f"({args[0]} % NULLIF({args[1]}, 0D))",
+    "FLOOR": lambda args: _whole("FLOOR", args[0]),
+    "CEIL": lambda args: _whole("CEIL", args[0]),
     "SQRT": lambda args: _finite(f"SQRT({args[0]})"),
     "LENGTH": lambda args: f"CAST(LENGTH({args[0]}) AS DOUBLE)",
     "CASE": _case,

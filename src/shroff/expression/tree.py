@@ -79,7 +79,17 @@ class Like:
     kind: AnyKind = "boolean"
 
 
-Node: TypeAlias = ColumnRef | Constant | FunctionCall | In | InList | Like
+@dataclass(frozen=True, slots=True)
+class Substring:
+    """The characters of `arg` from the place `start` (1 is the first), at most `length` of them."""
+
+    arg: Node
+    start: int
+    length: int | None
+    kind: AnyKind = "text"
+
+
+Node: TypeAlias = ColumnRef | Constant | FunctionCall | In | InList | Like | Substring
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -89,7 +99,7 @@ def walk(node: Node) -> Iterator[Node]:
         case FunctionCall():
             for arg in node.args:
                 yield from walk(arg)
-        case In() | InList() | Like():
+        case In() | InList() | Like() | Substring():
             yield from walk(node.arg)
 
 
@@ -123,7 +133,7 @@ def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
             return In(bind(node.arg, lists), values) if values else Constant(False, "boolean")
         case FunctionCall():
             return replace(node, args=tuple(bind(arg, lists) for arg in node.args))
-        case In() | Like():
+        case In() | Like() | Substring():
             return replace(node, arg=bind(node.arg, lists))
         case ColumnRef() | Constant():
             return node

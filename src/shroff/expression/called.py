@@ -1,0 +1,41 @@
+"""The functions of the language that every engine calls as one Python function: equal to the bit by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from shroff.expression.elementary import distance_km, exp, power
+from shroff.expression.similar import similarity
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# each takes values that are not null and gives a number; None stands for null
+CALLED: Final[dict[str, Callable[..., float | None]]] = {
+    "DISTANCE_KM": distance_km,
+    "EXP": exp,
+    "POWER": power,
+    "SIMILARITY": similarity,
+}
+
+
+def name_in_spark(op: str) -> str:
+    """What a registered function is called in a Spark session."""
+    return f"shroff_{op.lower()}"
+
+
+def register(spark: SparkSession) -> None:
+    """Make DISTANCE_KM, EXP, POWER and SIMILARITY known to a Spark session, for `Expression.spark_sql`.
+
+    Computing features on Spark needs no such call. Workers must be able to import `shroff`.
+    """
+    for op, function in CALLED.items():
+        spark.udf.register(name_in_spark(op), _null_for_null(function), "double")
+
+
+def _null_for_null(function: Callable[..., float | None]) -> Callable[..., float | None]:
+    def called(*args: float | str | None) -> float | None:
+        return None if None in args else function(*args)
+
+    return called

@@ -1,0 +1,170 @@
+"""EXP, POWER and DISTANCE_KM from operations that IEEE 754 rounds the same way on every machine.
+
+The C library's `exp`, `pow` and `sin` differ in the last bit between processors, and from Java's. Here only `+ - * /`,
+the square root and exact scaling by powers of two are used, and all engines call these very functions, so history and
+payments agree to the bit wherever they are computed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+# the mean radius of the earth of the International Union of Geodesy and Geophysics
+EARTH_RADIUS_KM: Final = 6371.0088
+
+_LN_2: Final = 0.6931471805599453
+# ln 2 in two parts; a whole number of up to 11 bits times the first is exact
+_LN_2_HIGH: Final = float.fromhex("0x1.62e42fefa38p-1")
+_LN_2_LOW: Final = 5.497923018708371e-14
+_ROOT_HALF: Final = 0.7071067811865476
+_SPLIT: Final = 134217729.0  # 2**27 + 1 cuts a float64 into two halves (Veltkamp)
+_LARGEST_LN: Final = 709.782712893384
+_SMALLEST_LN: Final = -745.1332191019412
+_RADIANS: Final = 0.017453292519943295
+# beyond it repeated squaring would lose more digits than a logarithm
+_MOST_SQUARED: Final = 64
+
+# Taylor series, the highest power first
+_EXP: Final = tuple(1.0 / math.factorial(n) for n in range(14, 1, -1))
+_SIN: Final = tuple((-1.0) ** n / math.factorial(2 * n + 1) for n in range(11, 0, -1))
+_ATAN: Final = tuple((-1.0) ** n / (2 * n + 1) for n in range(11, 0, -1))
+_ATANH: Final = tuple(2.0 / (2 * n + 1) for n in range(10, 0, -1))
+
+
+def exp(x: float) -> float | None:
+    """e to the power of x; None if it overflows.
+
+    >>> exp(0.0), exp(1.0), exp(710.0), exp(-800.0)
+    (1.0, 2.718281828459045, None, 0.0)
+    """
+    return _exp(x, 0.0)
+
+
+def power(x: float, y: float) -> float | None:
+    """x to the power of y, 1 for y = 0; None if it overflows, for a fraction of a negative, and for 0 below 0.
+
+    >>> power(3.0, 2.0), power(2.0, 0.5), power(-2.0, 3.0), power(-2.0, 0.5), power(0.0, -1.0)
+    (9.0, 1.4142135623730951, -8.0, None, None)
+    """
+    if y == 0.5:
+        return math.sqrt(x) if x >= 0.0 else None
+    whole = y == math.floor(y)
+    if x == 0.0 or (x < 0.0 and not whole):
+        return None if y < 0.0 or x < 0.0 else float(y == 0.0)
+    if whole and abs(y) <= _MOST_SQUARED:
+        return _squared(x, int(y))
+    found = _exp(*_times(y, *_ln(abs(x))))
+    return -found if found is not None and x < 0.0 and y % 2.0 == 1.0 else found
+
+
+def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float | None:
+    """Kilometres along the surface of a sphere between two places in degrees (haversine).
+
+    None outside latitudes -90 to 90 and longitudes -180 to 180.
+
+    >>> round(distance_km(48.8566, 2.3522, 40.7128, -74.0060))  # Paris to New York
+    5837
+    >>> distance_km(91.0, 0.0, 0.0, 0.0)
+    """
+    if max(abs(latitude), abs(to_latitude)) > 90.0 or max(abs(longitude), abs(to_longitude)) > 180.0:
+        return None
+    turn = abs(to_longitude - longitude)
+    north = _sine(0.5 * abs(to_latitude - latitude))
+    east = _sine(0.5 * min(turn, 360.0 - turn))
+    haversine = north * north + _sine(90.0 - abs(latitude)) * _sine(90.0 - abs(to_latitude)) * (east * east)
+    haversine = min(haversine, 1.0)
+    return 2.0 * EARTH_RADIUS_KM * _angle(math.sqrt(haversine), math.sqrt(1.0 - haversine))
+
+
+def _polynomial(coefficients: tuple[float, ...], x: float) -> float:
+    total = 0.0
+    for coefficient in coefficients:
+        total = total * x + coefficient
+    return total
+
+
+def _sine(degrees: float) -> float:
+    """The sine of an angle from 0 to 90 degrees."""
+    x = degrees * _RADIANS
+    square = x * x
+    return x + x * (square * _polynomial(_SIN, square))
+
+
+def _angle(sine: float, cosine: float) -> float:
+    """The angle from 0 to a right one with this sine and cosine, in radians."""
+    tangent = sine / (1.0 + cosine)
+    # the tangent of half an angle, twice: the series needs small ones
+    for _ in range(2):
+        tangent /= 1.0 + math.sqrt(1.0 + tangent * tangent)
+    square = tangent * tangent
+    return 8.0 * (tangent + tangent * (square * _polynomial(_ATAN, square)))
+
+
+def _exp(x: float, rest: float) -> float | None:
+    """e to the power of x + rest, where the rest is below the last digit of x."""
+    if not _SMALLEST_LN <= x <= _LARGEST_LN:
+        return 0.0 if x < 0.0 else None
+    twos = math.floor(x / _LN_2 + 0.5)
+    part, lost = _sum(x - twos * _LN_2_HIGH, rest - twos * _LN_2_LOW)
+    near, rounded = _sum(1.0, part)
+    value = near + (rounded + (lost + part * part * _polynomial(_EXP, part)))
+    try:
+        return math.ldexp(value, twos)
+    except OverflowError:
+        return None
+
+
+def _squared(x: float, exponent: int) -> float | None:
+    """x to a whole power by repeated squaring."""
+    result, base, left = 1.0, x, abs(exponent)
+    while left:
+        if left & 1:
+            result *= base
+        left >>= 1
+        if left:
+            base *= base
+    if exponent >= 0:
+        return result if math.isfinite(result) else None
+    if result == 0.0:
+        return None
+    return 1.0 / result if math.isfinite(1.0 / result) else None
+
+
+def _ln(x: float) -> tuple[float, float]:
+    """The natural logarithm of a positive number as a sum of two floats, good to about 60 bits."""
+    part, twos = math.frexp(x)
+    if part < _ROOT_HALF:
+        part, twos = 2.0 * part, twos - 1
+    # ln(part) = 2 atanh(s)
+    numerator, denominator = part - 1.0, part + 1.0
+    s = numerator / denominator
+    product, lost = _product(s, denominator)
+    s_low = ((numerator - product) - lost - s * (part - (denominator - 1.0))) / denominator
+    square = s * s
+    high, low = _sum(twos * _LN_2_HIGH, 2.0 * s)
+    return _sum(high, low + (twos * _LN_2_LOW + 2.0 * s_low + s * (square * _polynomial(_ATANH, square))))
+
+
+def _times(y: float, high: float, low: float) -> tuple[float, float]:
+    """y times a sum of two floats."""
+    if abs(y) > 1e290 or abs(y * high) > 1e3:
+        return y * high, 0.0
+    product, lost = _product(y, high)
+    return _sum(product, lost + y * low)
+
+
+def _sum(x: float, y: float) -> tuple[float, float]:
+    """The rounded sum, and exactly what rounding lost (Knuth)."""
+    total = x + y
+    of_y = total - x
+    return total, (x - (total - of_y)) + (y - of_y)
+
+
+def _product(x: float, y: float) -> tuple[float, float]:
+    """The rounded product, and exactly what rounding lost (Dekker)."""
+    product = x * y
+    x_high, y_high = _SPLIT * x, _SPLIT * y
+    x_high, y_high = x_high - (x_high - x), y_high - (y_high - y)
+    x_low, y_low = x - x_high, y - y_high
+    return product, ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
