@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from shroff.decide.policy import Policy, Rule
     from shroff.errors import ShroffError
     from shroff.evaluate.cost import Cost
-    from shroff.features.define import Entity, FeatureGroup, calendar, sql
+    from shroff.features.define import Entity, FeatureGroup
+    from shroff.features.row import calendar, sql
     from shroff.project import Project, load_project
 
 _HOME = {
@@ -34,9 +35,9 @@ _HOME = {
     "Rule": "decide.policy",
     "Schema": "collect.schema",
     "ShroffError": "errors",
-    "calendar": "features.define",
+    "calendar": "features.row",
     "load_project": "project",
-    "sql": "features.define",
+    "sql": "features.row",
 }
 
 __version__ = "0.1.0"

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from shroff import Entity, FeatureGroup, Schema
-from shroff.features.define import calendar
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online.redis.link import Link
 from shroff.features.plan import Plan
+from shroff.features.row import calendar
 from shroff.monitor import compare, engine_parity
 from shroff.monitor.parity import explain
 

@@ -11,8 +11,9 @@ from typing import Final, Literal, NamedTuple
 
 from shroff.collect.schema import Schema
 from shroff.features.aggregates import Function
-from shroff.features.define import Aggregate, Calendar, FeatureGroup
+from shroff.features.define import Aggregate, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
+from shroff.features.row import Calendar
 
 Direction = Literal["above", "below", "differs", "missing", "together", "holds"]
 Kind = Literal["quantity", "truth", "name", "several", "rule", "model"]

@@ -9,8 +9,9 @@ from shroff.collect.payment import Value
 from shroff.collect.schema import Schema
 from shroff.detect.preparation import MISSING
 from shroff.features.aggregates import Function
-from shroff.features.define import Aggregate, Calendar, FeatureGroup
+from shroff.features.define import Aggregate, FeatureGroup
 from shroff.features.plan import Plan, RowFeature
+from shroff.features.row import Calendar
 
 Say = Callable[[Value], str]
 

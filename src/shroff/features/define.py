@@ -1,17 +1,13 @@
 """Feature definitions: frozen values that know no engine.
 
-An `Entity` is what history is kept by (a card, a merchant, a card at a merchant); its methods say what to
-aggregate over which windows. `sql` is an expression over the payment and earlier features, `calendar` reads
-the payment's local time. A `FeatureGroup` names and versions a list of them. Names are computed from the
-definition, so two features with one name are one feature; `name=` overrides (with `{window}` in it where
-several windows are asked for).
+An `Entity` is what history is kept by (a card, a merchant, a card at a merchant); its methods say what to aggregate over which
+windows. `row` defines features of the payment alone. A `FeatureGroup` names and versions a list of both.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, TypedDict, Unpack
+from collections.abc import Iterable, Sequence
+from typing import TypedDict, Unpack
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -19,10 +15,9 @@ from msgspec.structs import force_setattr
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function
+from shroff.features.naming import computed_name, misfits
+from shroff.features.row import Calendar, Sql
 from shroff.features.window import micros
-
-CalendarPart = Literal["hour", "weekday", "part_of_day", "weekend", "night"]
-CALENDAR_PARTS: Final[tuple[CalendarPart, ...]] = ("hour", "weekday", "part_of_day", "weekend", "night")
 
 Windows = str | Sequence[str]
 
@@ -241,10 +236,10 @@ class Aggregate(
         for duration in (self.window, self.delay, self.resolution, self.half_life):
             if duration is not None:
                 micros(duration)
-        for sentence in self._misfits():
-            raise ConfigurationError(f"{self._computed_name()}: {sentence}")
+        for sentence in misfits(self):
+            raise ConfigurationError(f"{computed_name(self)}: {sentence}")
         if not self.name:
-            force_setattr(self, "name", self._computed_name())
+            force_setattr(self, "name", computed_name(self))
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -258,97 +253,8 @@ class Aggregate(
             return micros(self.half_life) // STEPS
         return micros(self.resolution) if self.resolution else 0
 
-    def _misfits(self) -> Iterable[str]:
-        recipe = RECIPES[self.function]
-        given: Mapping[str, object] = {
-            "condition": self.condition,
-            "half_life": self.half_life,
-            "prior": self.prior,
-            "weight": self.weight,
-        }
-        if bool(recipe.column) != (self.column is not None):
-            yield f"{self.function} takes {'a column' if recipe.column else 'no column'}."
-        for option, value in given.items():
-            if value and option not in recipe.options:
-                yield f"{self.function} takes no {option}."
-            if value is None and option in recipe.options:
-                yield f"{self.function} needs {option}=."
-        if self.include_current and self.delay is not None:
-            yield "the current payment lies outside a delayed window; drop include_current or delay."
-        if self.include_current and recipe.not_current:
-            yield f"{recipe.not_current}; drop include_current."
-        if self.half_life and self.resolution:
-            yield "a sixteenth of the half-life is its resolution already; drop resolution."
-        if not (0.0 <= self.prior <= 1.0 and 0.0 <= self.weight < float("inf")):
-            yield "expected a prior from 0 to 1 and a weight of at least 0 payments."
-        if self.prior > 0.0 and self.weight == 0.0:
-            yield "a prior without a weight changes nothing: say how many payments it counts as, weight=."
-
-    def _computed_name(self) -> str:
-        parts = [self.entity.name, self.function, _slug(self.condition or ""), self.column, self.window]
-        parts += ["half_life", self.half_life] if self.half_life else []
-        parts += ["prior", _slug(f"{self.prior:g}"), "weight", _slug(f"{self.weight:g}")] if self.weight else []
-        parts += ["delay", self.delay] if self.delay else []
-        parts += ["resolution", self.resolution] if self.resolution else []
-        parts += ["with_current"] if self.include_current else []
-        parts += ["where", _slug(self.where)] if self.where else []
-        return "_".join(part for part in parts if part)
-
-
-class Sql(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=True):
-    """A SQL expression over the payment's columns and the features before it."""
-
-    name: str
-    expression: str
-
-
-class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_fields=True):
-    """A part of the payment's local time, in the schema's time zone; see `calendar`."""
-
-    part: CalendarPart
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if self.part not in CALENDAR_PARTS:
-            raise ConfigurationError(f"expected calendar of {', '.join(CALENDAR_PARTS)}, got `{self.part}`.")
-        if not self.name:
-            force_setattr(self, "name", self.part)
-
 
 Feature = Aggregate | Sql | Calendar
-
-
-def sql(name: str, expression: str) -> Sql:
-    """A feature from a SQL expression: a number, a text, or a condition (1.0 true, 0.0 false, null unknown).
-
-    It is checked against the schema where the project is defined: an expression that does not parse or fit raises
-    InvalidExpression there, a name that is no column or earlier feature UnknownColumn.
-
-    Args:
-        name: the feature's name.
-        expression: over the columns of the payment, amounts in major units, and the features before it.
-
-    >>> sql("same_country", "request_country = account_country").name
-    'same_country'
-    """
-    return Sql(name, expression)
-
-
-def calendar(part: CalendarPart, *, name: str = "") -> Calendar:
-    """A feature from the payment's local time, in the schema's `timezone` or else UTC.
-
-    Args:
-        part: `hour` is 0–23; `weekday` Monday … Sunday; `part_of_day` Night (0–5), Morning (6–11), Afternoon (12–17),
-            Evening (18–23); `weekend` 1 on Saturday and Sunday, else 0; `night` 1 from 0 to 5 o'clock, else 0.
-        name: the feature's name; by default that of the part.
-
-    Raises:
-        ConfigurationError: a part that there is not.
-
-    >>> calendar("weekday").name
-    'weekday'
-    """
-    return Calendar(part, name)
 
 
 class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -408,9 +314,3 @@ def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:
             yield feature
         else:
             yield from feature
-
-
-def _slug(condition: str) -> str:
-    symbols = {"<=": " le ", ">=": " ge ", "<>": " ne ", "!=": " ne ", "<": " lt ", ">": " gt ", "=": " "}
-    text = re.sub("<=|>=|<>|!=|<|>|=", lambda match: symbols[match[0]], condition.lower())
-    return re.sub(r"[^a-z0-9]+", "_", text).strip("_")

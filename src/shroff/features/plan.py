@@ -22,7 +22,8 @@ from shroff.expression import Expression, parse
 from shroff.features import aggregates
 from shroff.features.aggregates import NAMES, RECIPES
 from shroff.features.conditions import require_alphabetic
-from shroff.features.define import Aggregate, Calendar, Feature, FeatureGroup, Sql
+from shroff.features.define import Aggregate, Feature, FeatureGroup
+from shroff.features.row import Calendar, Sql
 from shroff.features.window import Window, micros
 
 Later = Literal["result", "label"]

@@ -14,8 +14,9 @@ import msgspec
 
 from shroff.collect import Schema
 from shroff.collect.labels import HISTORY
-from shroff.features.define import Aggregate, Calendar, Entity, FeatureGroup
+from shroff.features.define import Aggregate, Entity, FeatureGroup
 from shroff.features.plan import Plan
+from shroff.features.row import Calendar
 
 ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""

@@ -15,8 +15,8 @@ import polars as pl
 from shroff.collect.payment import Value
 from shroff.collect.times import EPOCH
 from shroff.expression import Expression
-from shroff.features.define import Calendar, CalendarPart
 from shroff.features.plan import RowFeature
+from shroff.features.row import Calendar, CalendarPart
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
