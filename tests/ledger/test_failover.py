@@ -53,7 +53,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failover, "_PAUSE", 0.05)
+    monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def url(server: Postgres) -> Iterator[str]:
 
 @pytest.fixture
 def away(bundle: Bundle, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scorer]:
-    monkeypatch.setattr(failover, "_PAUSE", 0.05)
+    monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
     scorer = Scorer(bundle, Ledger(url, spool=tmp_path / "spool"), key=KEY)
     scorer.start()
     yield scorer
@@ -107,7 +107,7 @@ def test_it_decides_on_and_all_of_it_is_kept(
 def test_a_server_that_is_suspended_is_taken_for_gone_and_missed_nothing(
     bundle: Bundle, pay: Pay, url: str, server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failover, "_PAUSE", 0.05)
+    monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(postgres, "_WRITE", 0.5)
     monkeypatch.setattr(reader, "_LOOK_UP", 0.5)
     scorer = Scorer(bundle, Ledger(url, spool=tmp_path / "spool"), key=KEY)

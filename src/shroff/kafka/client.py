@@ -1,4 +1,4 @@
-"""Kafka itself: the one file that knows confluent-kafka."""
+"""The client of Kafka; no other file imports confluent-kafka."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ except ImportError as error:
     raise MissingExtra("Kafka needs its client confluent-kafka: `pip install 'shroff[kafka]'`.") from error
 
 _log = logging.getLogger(__name__)
-_POLL: Final = 0.1  # seconds to wait for a message
-_LONG: Final = 30.0  # seconds after which the log says what is waited for
-_START: Final = 10.0  # seconds in which Kafka must answer at the start
-# 2: what librdkafka would say of every attempt to connect is told here, once
+_POLL_SECONDS: Final = 0.1  # the longest wait for a message
+_QUIET_SECONDS: Final = 30.0  # after them the log says what the consumer waits for
+_JOIN_SECONDS: Final = 10.0  # Kafka must answer within them at the start
+# 2: librdkafka would log every failed attempt to connect, this file logs the first
 _QUIET: Final = {"log_level": "2"}
 _FEED: Final = {"auto.offset.reset": "earliest"}
-# wait for Kafka however long it is away: what was decided must arrive
+# wait for Kafka however long it is away: every decision must arrive
 _OUTLET: Final = {"acks": "all", "linger.ms": "5", "compression.type": "lz4", "message.timeout.ms": "0"}
 _REFUSALS: Final = (
     KafkaError._AUTHENTICATION,
@@ -36,11 +36,11 @@ _REFUSALS: Final = (
 )
 _SECURITY: Final = re.compile(r"\b(?:sasl|ssl)\.[a-z._]*[a-z]")
 Released = Callable[[Collection[Partition]], Mapping[Partition, int]]
-"""Finishes what was read of partitions that go to somebody else, and says up to where each is done."""
+"""Finishes the messages of partitions that another consumer takes over, and returns how far each is done."""
 
 
 class BrokerHealth:
-    """Whether Kafka answers; told once when it stops, once when it is back, and once where it gives nothing for long.
+    """Whether Kafka answers; logs once when it stops, once when it is back, and once when nothing comes for long.
 
     `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is whether Kafka
     was there once, so that it can be missed; `away` is whether it is missed now.
@@ -73,9 +73,9 @@ class BrokerHealth:
         """Take note of what is waited for at a moment, in seconds; None: nothing, or some of it just came."""
         if what is None or self.away or self._waiting is None or self._waiting[0] != what:
             self._waiting, self._told = None if what is None else (what, now), False
-        elif now - self._waiting[1] >= _LONG and not self._told:
+        elif now - self._waiting[1] >= _QUIET_SECONDS and not self._told:
             self._told = True
-            _log.warning("Kafka has %s for %.0f s; the last error of its client: %s.", what, _LONG, self._last)
+            _log.warning("Kafka has %s for %.0f s; the last error of its client: %s.", what, _QUIET_SECONDS, self._last)
 
 
 class Feed:
@@ -93,7 +93,7 @@ class Feed:
             "enable.auto.commit": "false",
             "enable.auto.offset.store": "false",
             "enable.partition.eof": "true",
-            # what a transaction took back was never sent
+            # messages of an aborted transaction do not count
             "isolation.level": "read_committed",
         }
         self._consumer = _made(
@@ -118,11 +118,11 @@ class Feed:
             ConfigurationError: a topic is missing, or Kafka refuses.
         """
         try:
-            there = self._consumer.list_topics(timeout=_START).topics
+            there = self._consumer.list_topics(timeout=_JOIN_SECONDS).topics
         except KafkaException:
             self._consumer.poll(0)  # says what it was, if there is more to say
             raise self._health.failure or BrokerUnavailable(
-                f"Kafka did not answer within {_START:.0f} s: check servers, TLS and SASL in SHROFF_KAFKA."
+                f"Kafka did not answer within {_JOIN_SECONDS:.0f} s: check servers, TLS and SASL in SHROFF_KAFKA."
             ) from None
         for name in (*self._topics, *written):
             if name not in there:
@@ -140,7 +140,7 @@ class Feed:
         """
         self._hold(held)
         self._fresh = []
-        raw = self._consumer.poll(_POLL)
+        raw = self._consumer.poll(_POLL_SECONDS)
         while raw is not None:
             self._take(raw)
             raw = self._consumer.poll(0) if len(self._fresh) < most else None
@@ -150,7 +150,7 @@ class Feed:
 
     @property
     def assigned(self) -> bool:
-        """Whether Kafka has said by now which partitions this member is to read, be it none."""
+        """Whether Kafka has assigned partitions to this member, be it none."""
         return self._mine is not None
 
     def at_end(self, topics: Collection[str]) -> bool:
@@ -158,7 +158,7 @@ class Feed:
         return self._mine is not None and all(place in self.ends for place in self._mine if place.topic in topics)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Tell the group how far partitions are done, without waiting."""
+        """Commit how far partitions are done, without waiting."""
         moved = {place: at for place, at in positions.items() if self._committed.get(place) != at}
         if moved:
             self._consumer.commit(offsets=_partitions(moved), asynchronous=True)
@@ -196,9 +196,9 @@ class Feed:
         self._health.well()
 
     def _ask(self) -> None:
-        """Ask whether Kafka is back: where there is nothing to read, nothing else would tell."""
+        """Ask whether Kafka is back: while there is nothing to read, nothing else would show it."""
         with suppress(KafkaException):
-            self._consumer.list_topics(self._topics[0], timeout=_POLL)
+            self._consumer.list_topics(self._topics[0], timeout=_POLL_SECONDS)
             self._health.well()
 
     def _hold(self, held: frozenset[str]) -> None:
@@ -228,7 +228,7 @@ class Feed:
         self._forget(_places(partitions))
 
     def _forget(self, places: set[Partition]) -> None:
-        # whoever reads these partitions next begins with what was not begun here
+        # the next reader of these partitions starts at the first message that did not begin here
         self._fresh = [message for message in self._fresh if message.place not in places]
         self._mine = (self._mine or set()) - places
         for place in places:
@@ -293,7 +293,7 @@ class Outlet:
             try:
                 self._producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
             except BufferError:
-                self._producer.poll(_POLL)
+                self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
                 refused(error.args[0])
                 return
@@ -301,11 +301,11 @@ class Outlet:
                 return
 
     def poll(self) -> None:
-        """Call what waits for messages that Kafka has taken."""
+        """Run the callbacks of messages that Kafka has taken."""
         self._producer.poll(0)
 
     def close(self) -> None:
-        """Give up what Kafka has not taken."""
+        """Give up on messages that Kafka has not taken."""
         self._producer.purge()
         self._producer.flush(1)
 

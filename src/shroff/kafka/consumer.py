@@ -1,4 +1,4 @@
-"""The consumer: messages in, durable decisions out, many on their way at once, offsets in order."""
+"""The consumer: messages in, durable decisions out; many are in flight at once, offsets are committed in order."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from shroff.serve import problem
 from shroff.serve.asgi import explain
 from shroff.telemetry.family import Figure
 
-_PAUSE: Final = 1.0  # seconds between attempts when something is away, and between commits
-_DRAIN: Final = 20.0  # seconds that what was begun gets to finish
-_PUMP: Final = 0.005  # seconds between looks at what Kafka has taken
+_RETRY_SECONDS: Final = 1.0  # between attempts while something is away, and between commits
+_DRAIN_TIMEOUT_SECONDS: Final = 20.0  # in which messages in flight may end
+_PUMP_SECONDS: Final = 0.005  # between two looks at which messages Kafka has taken
 _log = logging.getLogger(__name__)
 
 
@@ -144,7 +144,7 @@ class Consumer:
         most = max(1, self._limit - self._on_their_way[payments])
         for message in await asyncio.to_thread(self._feed.read, most, held=held):
             self._begin(message)
-        if perf_counter() - self._committed > _PAUSE:
+        if perf_counter() - self._committed > _RETRY_SECONDS:
             self._committed = perf_counter()
             positions = self._positions({*self._progress, *self._feed.ends})
             self._feed.commit(positions)
@@ -161,7 +161,7 @@ class Consumer:
     def _full(self, topic: str) -> bool:
         return not self._gate.open or self._on_their_way[topic] >= self._limit or self._doubt.overdue(topic)
 
-    async def _wait(self, condition: Callable[[], bool], *, seconds: float = _PAUSE) -> None:
+    async def _wait(self, condition: Callable[[], bool], *, seconds: float = _RETRY_SECONDS) -> None:
         """Wait until a condition holds, but not for ever."""
         until = perf_counter() + seconds
         while not condition() and (left := until - perf_counter()) > 0:
@@ -259,7 +259,7 @@ class Consumer:
 
     async def _sleep(self) -> None:
         try:
-            await asyncio.wait_for(self._stopping.wait(), _PAUSE)
+            await asyncio.wait_for(self._stopping.wait(), _RETRY_SECONDS)
         except TimeoutError:
             return
         raise Stopped
@@ -297,13 +297,13 @@ class Consumer:
             self._outlet.send(topic, key, value, traced(message), done, too_large=untraced)
         if not self._pumping:
             self._pumping = True
-            self._loop.call_later(_PUMP, self._pump)
+            self._loop.call_later(_PUMP_SECONDS, self._pump)
 
     def _pump(self) -> None:
         self._outlet.poll()
         self._pumping = len(self._outlet) > 0
         if self._pumping:
-            self._loop.call_later(_PUMP, self._pump)
+            self._loop.call_later(_PUMP_SECONDS, self._pump)
 
     def _done(self, what: str, message: Message) -> None:
         self.counts[what] += 1
@@ -344,7 +344,7 @@ class Consumer:
 
         await self._wait(
             lambda: self._stopping.is_set() or not self._gate.open or judged(),
-            seconds=_DRAIN / 2,
+            seconds=_DRAIN_TIMEOUT_SECONDS / 2,
         )
         positions = self._positions(places)
         self._doubt.drop(places)
@@ -357,7 +357,7 @@ class Consumer:
         self._stopping.set()
         self._gate.stop()
         if self._health.failure is None:
-            await self._wait(lambda: not self._on_their_way.total(), seconds=_DRAIN)
+            await self._wait(lambda: not self._on_their_way.total(), seconds=_DRAIN_TIMEOUT_SECONDS)
         # leaving the group lets go of all partitions, which commits
         await asyncio.to_thread(self._feed.close)
         for task in self._tasks:

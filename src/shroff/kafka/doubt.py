@@ -1,4 +1,4 @@
-"""Messages that are well-formed and not accepted: bad one by one, or a sign that nothing is accepted any more."""
+"""Well-formed messages that the service refuses: each one is bad, or the service refuses everything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Held = tuple[Message, OutOfBounds]
 
 
 class Doubt:
-    """Holds such messages until it is known whose fault it is.
+    """Holds refused messages until another one shows which of the two it is.
 
     When another message of their topic is accepted, it is theirs. When `MOST` are refused and none that was read among
     them is accepted, or all that there are, it is not: a clock is wrong, or a setting. A refusal is known at once, an
@@ -29,11 +29,11 @@ class Doubt:
         self._accepting: set[str] = set()
 
     def wanted(self, topic: str) -> bool:
-        """Whether it matters that a message of a topic is accepted."""
+        """Whether an accepted message of this topic would settle the doubt."""
         return topic not in self._accepting or bool(self._held.get(topic))
 
     def hold(self, message: Message, error: OutOfBounds) -> None:
-        """A message was refused."""
+        """Hold a message that was refused."""
         self._held.setdefault(message.place.topic, []).append((message, error))
 
     def overdue(self, topic: str) -> bool:
@@ -46,12 +46,12 @@ class Doubt:
             self._fail(topic)
 
     def accepted(self, topic: str) -> list[Held]:
-        """One was accepted: those that were held of its topic are bad."""
+        """The held messages of a topic, which are bad, because another one was accepted."""
         self._accepting.add(topic)
         return self._held.pop(topic, []) if self.failure is None else []
 
     def conclude(self, topic: str) -> list[Held]:
-        """No more will come: those that are held are bad where anything was accepted."""
+        """The held messages of a topic at its end; they are bad if any message was ever accepted."""
         if topic in self._accepting:
             return self.accepted(topic)
         if self._held.get(topic):
@@ -59,12 +59,12 @@ class Doubt:
         return []
 
     def drop(self, places: Collection[Partition]) -> None:
-        """Partitions go to somebody else, who judges what is held of them."""
+        """Drop the held messages of partitions that another consumer takes over and judges."""
         for topic, held in self._held.items():
             self._held[topic] = [one for one in held if one[0].place not in places]
 
     def count(self) -> Counter[Partition]:
-        """How many are held of each partition."""
+        """How many messages of each partition are held."""
         return Counter(message.place for held in self._held.values() for message, _ in held)
 
     def _fail(self, topic: str) -> None:

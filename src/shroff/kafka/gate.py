@@ -1,4 +1,4 @@
-"""Waiting for the ledger: attempts that it refuses go on, in the order in which they began, when it is back."""
+"""The gate of the ledger: attempts that it refuses wait, and go on in their order when it is back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Final, TypeVar
 from shroff.errors import Unavailable
 
 T = TypeVar("T")
-_PAUSE: Final = 1.0  # seconds between attempts
+_RETRY_SECONDS: Final = 1.0
+"""Seconds between two attempts while the ledger is away."""
 _log = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
-    """The stream ends before this could be done."""
+    """The consumer ends before this attempt could succeed."""
 
 
 class LedgerGate:
@@ -54,7 +55,7 @@ class LedgerGate:
                 return outcome
 
     def stop(self) -> None:
-        """Let everybody try once more, and then give up."""
+        """Let every attempt run once more, and then give up."""
         self._stopping = True
         self._try_again()
 
@@ -64,7 +65,7 @@ class LedgerGate:
             _log.warning("%s", reason)
         if self.open:
             self.open = False
-            loop.call_later(_PAUSE, self._try_again)
+            loop.call_later(_RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         self.open = True

@@ -1,4 +1,4 @@
-"""What a consumer shows over HTTP: its figures for Prometheus, and whether it does what it should."""
+"""What a consumer shows over HTTP: its figures for Prometheus, and its health."""
 
 from __future__ import annotations
 

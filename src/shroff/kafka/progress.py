@@ -1,4 +1,4 @@
-"""How far a partition is done: the offset below which nothing is left to do."""
+"""The progress in a partition: the offset below which every message is done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 
 class Progress:
-    """Messages of one partition that begin in order and are done in any.
+    """Messages of one partition, which begin in order and end in any order.
 
     >>> progress = Progress()
     >>> progress.begin(5), progress.begin(6), progress.begin(9)
@@ -23,26 +23,26 @@ class Progress:
 
     def __init__(self) -> None:
         self.position: int | None = None
-        """The offset to read from after a crash; None while nothing was done."""
+        """The offset to commit, from which to read after a crash; None while no message is done."""
         self._begun: deque[int] = deque()
         self._done: set[int] = set()
 
     @property
     def idle(self) -> bool:
-        """Whether everything that began is done."""
+        """Whether every message that began is done."""
         return not self._begun
 
     @property
     def left(self) -> int:
-        """How many that began are not done."""
+        """How many messages began and are not done."""
         return len(self._begun) - len(self._done)
 
     def begin(self, offset: int) -> None:
-        """A message is on its way; offsets grow, with gaps."""
+        """Begin a message; offsets grow, with gaps."""
         self._begun.append(offset)
 
     def done(self, offset: int) -> None:
-        """A message needs nothing more; one that did not begin here is ignored."""
+        """End a message; one that did not begin here is ignored."""
         begun = self._begun
         if not begun or offset < begun[0]:
             return

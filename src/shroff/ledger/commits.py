@@ -1,4 +1,4 @@
-"""What becomes of the groups of entries, in figures; kept by the writer's thread."""
+"""Figures of the ledger's commits, kept by the writer's thread."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class Commits:
         """The last record that is known to be durable; None before the ledger was open."""
 
     def done(self, entries: int, nanoseconds: int) -> None:
-        """A group is durable."""
+        """Count a group that is durable."""
         self.entries.add(entries)
         self.seconds.add(nanoseconds)

@@ -1,8 +1,9 @@
-"""The failover: what becomes of entries while the ledger's database is away, and the way back.
+"""The failover: entries go to the spool while the ledger's database is away, and to the database when it is back.
 
 While it is active, the writer's thread puts entries into the spool, and a thread of the failover's own brings them to
-the database as soon as it answers. Only one of the two uses the database at any time. The last entries go there
-under the lock that the writer's thread needs: so everything from the spool is in the ledger before anything newer.
+the database as soon as it answers. Only one of the two threads uses the database at any time. The last entries go
+there under the lock that the writer's thread needs: so everything from the spool is in the ledger before anything
+newer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from shroff.ledger.id_filter import Seen, seen_as
 from shroff.ledger.record import Entry, Key, Kind, StoredEntry, key_of
 from shroff.ledger.spool import Spool
 
-_PAUSE: Final = 1.0  # seconds between attempts to reach the database
+_RETRY_SECONDS: Final = 1.0
+"""Seconds between two attempts to reach the database."""
 _log = logging.getLogger(__name__)
 Commit = Callable[[Sequence[Entry]], list[Outcome]]
 Find = Callable[[str, Kind], StoredEntry | None]
@@ -37,7 +39,7 @@ class Failover:
     """Takes entries while the ledger's database is away.
 
     Args:
-        commit: writes entries into the ledger; for a thread of this while it is active.
+        commit: writes entries into the ledger; only the failover's thread calls it while the failover is active.
         find: looks into the ledger.
     """
 
@@ -58,11 +60,11 @@ class Failover:
         self._thread: Thread | None = None
 
     def remember(self, keys: Iterable[tuple[str, Kind]]) -> None:
-        """Events that are there when it begins, by payment id and kind."""
+        """Note all events that the ledger has when it is opened, by payment id and kind."""
         self._seen = Seen(starmap(seen_as, keys))
 
     def note(self, entries: Iterable[Entry]) -> None:
-        """These are durable: while the database is away, nobody may take them for new."""
+        """Note durable entries, so that nobody takes them for new while the database is away."""
         for entry in entries:
             self._seen.add(seen_as(entry.payment_id, entry.kind))
 
@@ -72,15 +74,15 @@ class Failover:
 
     @property
     def waiting(self) -> Spooled:
-        """How much there is to bring back."""
+        """How much waits in the spool."""
         return Spooled(len(self._entries) - self._drained, self._spool.size)
 
     def recover(self, belongs: Callable[[Head], bool]) -> None:
-        """Bring into the ledger what processes before this one left.
+        """Write into the ledger the entries that earlier processes left in the spool.
 
         Raises:
             LedgerUnavailable: the database does not answer.
-            ConfigurationError: it was left by processes that wrote another ledger.
+            ConfigurationError: those processes wrote another ledger.
         """
         for found in self._spool.leftovers():
             if not all(belongs(Head(frame.seq, frame.chain)) for frame in found):
@@ -95,7 +97,7 @@ class Failover:
                 _log.warning("%s that were left in the spool are in the ledger.", f"{len(entries):,} entries")
 
     def begin(self, last: Head, reason: str) -> None:
-        """The database is away; `last` is the last record known."""
+        """Send entries to the spool from now on; `last` is the last known record of the ledger."""
         with self._lock:
             self._last = last
             self.active = True
@@ -106,7 +108,7 @@ class Failover:
         self._thread.start()
 
     def take(self, entries: Sequence[Entry]) -> list[Outcome] | None:
-        """Make entries durable in the spool; None when the database is there.
+        """Make entries durable in the spool; None when the failover is not active.
 
         Raises:
             LedgerUnavailable: the spool is full, or cannot be written.
@@ -142,25 +144,25 @@ class Failover:
         ]
 
     def stop(self) -> None:
-        """Break off; what is in the spool stays there for the next start."""
+        """Stop draining; entries in the spool stay there for the next start."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
 
     def _drain(self) -> None:
-        told = ""
-        while not self._stopping.wait(_PAUSE):
+        logged = ""
+        while not self._stopping.wait(_RETRY_SECONDS):
             try:
                 while not self._stopping.is_set():
                     if self._bring_some():
                         return
             except ShroffError as error:
-                if str(error) != told:
-                    told = str(error)
-                    _log.warning("the spool cannot be drained yet: %s", told, extra={"event": "spool_waits"})
+                if str(error) != logged:
+                    logged = str(error)
+                    _log.warning("the spool cannot be drained yet: %s", logged, extra={"event": "spool_waits"})
 
     def _bring_some(self) -> bool:
-        """Bring a group into the ledger; whether that was all, and the failover is over."""
+        """Write one group into the ledger; true when that was the last one and the failover is over."""
         if len(self._entries) - self._drained > self._max_group:
             self._bring(self._entries[self._drained : self._drained + self._max_group])
             self._drained += self._max_group
@@ -181,7 +183,7 @@ class Failover:
         return True
 
     def _bring(self, entries: Sequence[Entry]) -> None:
-        """Write entries into the ledger; what it has already stays as it is."""
+        """Write entries into the ledger; records that it has already stay as they are."""
         for entry, outcome in zip(entries, self._commit(entries), strict=True):
             if outcome is None or entry.kind == "label":
                 # of labels only the very same is refused
@@ -203,7 +205,7 @@ def _unnumbered(entry: Entry) -> StoredEntry:
 
 
 def _same(entry: Entry, stored: StoredEntry | None) -> bool:
-    """Whether the ledger has this very entry: a commit was done although nobody heard of it."""
+    """Whether the ledger has this very entry, because a commit succeeded whose answer was lost."""
     if stored is None:
         return False
     return (entry.arrived, entry.time, entry.digest, entry.body) == (

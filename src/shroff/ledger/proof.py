@@ -1,4 +1,4 @@
-"""Proving a ledger's chain, while its records are read for something else or for nothing."""
+"""Proving a ledger's chain, while its records are read for another purpose or only to be proved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Proof:
     """The proof that each record follows from the one before it, and that the tables are as the ledger makes them.
 
     Args:
-        after: a record that is taken for proved.
+        after: a record that counts as proved.
         since: one behind it that was noted elsewhere.
         tolerant: go on where the chain is broken, and keep what was wrong as `broken`; nothing is proved behind it.
     """
@@ -38,7 +38,7 @@ class Proof:
     def read(self, after: int) -> Iterator[StoredEntry]:
         """The records behind one, in order, as far as they go now: proved before they are given.
 
-        Those that are not asked for are proved too, so that no record has to be read twice.
+        Records before `after` that are not proved yet are read and proved too.
 
         Raises:
             BrokenChain: a record was changed, removed, added or moved, and the first is named; or something of the

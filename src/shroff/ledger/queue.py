@@ -31,7 +31,7 @@ class Queue:
         self._entries: deque[Queued] = deque()
         self._changed = Condition()
         self._open = False
-        # how many parties have yet to undo what a failed commit left behind
+        # parties that are still undoing a failed commit
         self._undoing = 0
 
     def __len__(self) -> int:
@@ -64,9 +64,9 @@ class Queue:
             self._changed.notify()
 
     def take(self, most: int, *, patience: float | None = None) -> list[Queued] | None:
-        """Whatever waits, oldest first, at most `most`; empty only when closed and drained.
+        """At most `most` waiting entries, oldest first; empty only when closed and drained.
 
-        None where nothing has come for `patience` seconds.
+        None when nothing has come for `patience` seconds.
         """
         with self._changed:
             while not self._entries and self._open:
@@ -95,12 +95,12 @@ class Queue:
         self.resume()
 
     def hold(self) -> None:
-        """One more party has something to undo."""
+        """Keep entries out for one more party that undoes a failed commit."""
         with self._changed:
             self._undoing += 1
 
     def resume(self) -> None:
-        """One party has undone."""
+        """Let entries in again once every such party has finished."""
         with self._changed:
             self._undoing -= 1
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from threading import Thread
 from time import perf_counter_ns
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -33,7 +34,8 @@ from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up,
 
 _LAST = ("seq", "chain")
 _BEFORE = ("seq_before", "chain_before")
-_PAUSE = 1.0  # seconds between attempts while nothing can be written
+_RETRY_SECONDS: Final = 1.0
+"""Seconds between two attempts while nothing can be written."""
 _log = logging.getLogger(__name__)
 _STOPPED = "the ledger's writer has stopped: restart the service."
 
@@ -61,7 +63,7 @@ class Writer:
         self._connection: Connection | None = None
         self.failure: str | None = None
         """Why the last group could not be made durable; None when it was, or when the next one can be."""
-        # the end of a commit of which nobody could say whether it was done, and what became of its entries if it was
+        # the head and the outcomes of a commit whose answer was lost: it may be durable
         self._undecided: tuple[Head, list[Outcome]] | None = None
         self._doubted: tuple[Head, list[Queued]] | None = None
         engine = database.engine
@@ -110,7 +112,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                group = self._queue.take(self._max_group, patience=_PAUSE)
+                group = self._queue.take(self._max_group, patience=_RETRY_SECONDS)
                 if group is None and self.failure is None:
                     self._look()
                 elif group is None:
@@ -138,7 +140,7 @@ class Writer:
             self._refuse(str(error))
             self._queue.fail(group, str(error))
         except BaseException:
-            # not foreseen, so the thread ends; but not in silence
+            # unexpected, so the thread ends; but not in silence
             self._queue.fail(group, _STOPPED)
             raise
         else:
@@ -151,7 +153,7 @@ class Writer:
             resolve(zip(group, outcomes, strict=True))
 
     def _look(self) -> None:
-        """See that the database is in its place, also when there is nothing to write."""
+        """Check that the database is in its place while there is nothing to write."""
         try:
             self._database.kept()
         except LedgerUnavailable as error:
@@ -159,9 +161,10 @@ class Writer:
             self._refuse(str(error))
 
     def _prove(self) -> None:
-        """Find out whether a group could be made durable again: where payments go elsewhere meanwhile, none will tell.
+        """Commit an empty group after a failure, which shows whether the ledger can be written again.
 
-        While the failover has the database, it goes on being tried there.
+        Clients may send payments elsewhere meanwhile, so no group of theirs would show it. An active failover does
+        this itself.
         """
         if self.failover is not None and self.failover.active:
             return
@@ -178,7 +181,7 @@ class Writer:
             self._take_again()
 
     def _refuse(self, sentence: str) -> None:
-        """Say once that entries are refused; health checks say it for as long as it lasts."""
+        """Log once that entries are refused; health checks report it for as long as it lasts."""
         if self.failure is None:
             _log.error("%s Payments are refused meanwhile.", sentence, extra={"event": "ledger_refuses"})
         self.failure = sentence
@@ -189,7 +192,7 @@ class Writer:
         self.failure = None
 
     def _doubt(self, group: list[Queued]) -> None:
-        """Remember a group that is refused and may be in the ledger all the same; a spool needs none of this."""
+        """Remember a refused group that may be in the ledger all the same; with a spool no group is in doubt."""
         if self._undecided is not None and self.failover is None:
             last, outcomes = self._undecided
             done = [queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is None]
@@ -265,7 +268,7 @@ class Writer:
         connection = self._connected()
         statements = cursor(connection)
         statements.execute(self._database.turn)
-        # whoever writes alone knows it; that it is so is seen when it is replaced
+        # a sole writer knows its head, and replacing it below verifies that
         last = self._end if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
@@ -273,7 +276,7 @@ class Writer:
         if rows:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
             last = Head(rows[-1][0], rows[-1][-1])
-        # also where there is nothing new: that it can be written is to be seen
+        # also without new rows, to see that the ledger can be written
         statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
         if statements.rowcount != 1:
             raise _Moved
@@ -305,7 +308,7 @@ class Writer:
             if not self._landed(last, outcomes):
                 raise
         try:
-            # what went into a file that nobody can find any more is not durable
+            # what went into a file that was moved or deleted is not durable
             self._database.kept()
         except LedgerUnavailable:
             self._undecided = last, outcomes

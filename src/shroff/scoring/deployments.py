@@ -1,4 +1,4 @@
-"""Following the pointers of published models and policies: what is in production decides, without a restart."""
+"""Follow the published pointers: the model and policy in production decide, without a restart."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Deployments:
             await self._follow(pointers)
         except ShroffError as error:
             if isinstance(error, Unavailable):
-                # what is away comes back: the next look tries again, and says nothing twice
+                # the next look tries again, and logs nothing twice
                 self._seen = before
                 if str(error) == self.failure:
                     return

@@ -17,7 +17,7 @@ from shroff.scoring.sequencer import Sequencer
 
 @dataclass
 class _Turn:
-    """Whose turn it is with the labels of a payment, and how many want one."""
+    """The lock on the labels of one payment, and how many hold it or wait for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
@@ -39,7 +39,7 @@ class Events:
         return self._sequencer.active.bundle.schema.label_rank
 
     async def result(self, payment_id: str, record: LaterRecord) -> None:
-        """Make a result durable and let features see it; nothing happens when it is there already.
+        """Make a result durable and let features see it; ignore one that is there already.
 
         Raises:
             PaymentConflict: the payment has another result.
@@ -49,7 +49,7 @@ class Events:
         while (
             pending := self._on_their_way.get(("result", payment_id))
         ) is not None and pending.digest != event.digest:
-            # another process may have been faster with this one: which of them counts, the ledger knows
+            # another process may have been faster with this one: the ledger says which of them counts
             with suppress(ShroffError):
                 await pending.waiters.join()
         if pending is None:
@@ -66,7 +66,7 @@ class Events:
     async def label(
         self, payment_id: str, fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
     ) -> None:
-        """Make what a source says of a payment durable and let features see it; nothing happens when it said so before.
+        """Make what a source says of a payment durable and let features see it; ignore a repetition.
 
         Raises:
             PaymentConflict: its `event` came before with another label.
@@ -76,7 +76,7 @@ class Events:
         # what is said next depends on what was said before
         async with self._turn(payment_id):
             while (pending := self._on_their_way.get(("label", payment_id))) is not None:
-                # whoever sent it gave up meanwhile
+                # its sender gave up meanwhile
                 with suppress(ShroffError):
                     await pending.waiters.join()
             labels = self.labels(payment_id)
@@ -92,7 +92,7 @@ class Events:
 
     @asynccontextmanager
     async def _turn(self, payment_id: str) -> AsyncIterator[None]:
-        """Wait for those who came before with a label of this payment; each is woken once, however many wait."""
+        """Hold the lock on the labels of this payment; those who wait get it in their order, each woken once."""
         turn = self._turns.setdefault(payment_id, _Turn())
         turn.users += 1
         try:
@@ -123,10 +123,10 @@ class Events:
 
         def settled(outcome: asyncio.Future[None]) -> None:
             del self._on_their_way[key]
-            outcome.exception()  # looked at: others are told too
+            outcome.exception()  # retrieved, or asyncio logs it: other waiters get it too
 
         self._on_their_way[key] = event
-        # a caller of its own: the one who sent the event may give up
+        # a waiter of its own: the sender of the event may give up
         event.waiters.join().add_done_callback(settled)
         self._sequencer.record(event)
         return event

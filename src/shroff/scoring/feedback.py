@@ -1,4 +1,4 @@
-"""What is told about a payment after it was decided: the JSON of results and labels."""
+"""What clients send about a payment after its decision: the JSON of results and labels."""
 
 from __future__ import annotations
 

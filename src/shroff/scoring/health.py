@@ -1,4 +1,4 @@
-"""Whether a process runs and does what it should, for whoever starts and watches it."""
+"""The health of the service, for the systems that start and watch it."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Intake:
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
             if pending.digest != digest:
-                # another process may have decided this one first: which of them counts, the ledger knows
+                # another process may have decided this one first: the ledger says which of them counts
                 pending.waiters.add(lambda _: self._submit_behind(payment, on_durable, journey))
                 return
             self.meter.repeated += 1
@@ -124,7 +124,7 @@ class Intake:
         self._check_time(payment.time)
         reader = self._sequencer.active.reader
         if reader.rates is not None:
-            # by rates that may change: what was sent again is known by what was sent
+            # after the look-up: rates may change, so a repetition is recognised by its payload as it was sent
             reader.convert(payment)
             encoded = encode(payment)
         self.meter.parsed(journey)
@@ -223,8 +223,8 @@ class Intake:
         if time > now + AHEAD:
             column = active.reader.schema.time
             raise OutOfBounds(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
-        # late is late against the newest payment seen, not the clock: a log can be played to the service as it was
-        # and where no feature looks back, no payment is too late
+        # lateness is measured from the newest payment, not from the clock, so that an old log can be replayed;
+        # where no feature looks back, no payment is too late
         state = active.state
         engine = state.engine
         if engine.plan.streams and time < engine.newest - self._oldest and state.late(now):

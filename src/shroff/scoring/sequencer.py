@@ -1,10 +1,10 @@
-"""The one order of things: what the engine observes, and what the ledger records, is in the same order.
+"""The sequencer keeps one order: the engine observes payments in the order in which the ledger records them.
 
 Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of the event
 loop, for all payments that wait together. If the ledger then fails, the engine forgets exactly these payments
-before the ledger takes new ones. A result or label is durable before an engine in memory knows it, and payments
-wait for it meanwhile: so a payment sees it just when it comes later in the ledger. A state that several processes
-share is told of it first, because only that state can say where in its order the result or label comes.
+before the ledger takes new ones. A result or label is durable before an engine in memory counts it, and payments
+wait for it meanwhile: so a payment sees it if and only if the payment comes later in the ledger. A state that several
+processes share gets it first, because only that state can say where in its order the result or label comes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Decided, Meter, Turn
 
 MAX_BATCH_PAYMENTS: Final = 64
-"""Payments decided in one stretch: more would keep the event loop from everything else."""
+"""Payments decided in one stretch: more would block the event loop for too long."""
 
 
 class Sequencer:
@@ -56,7 +56,7 @@ class Sequencer:
         self._unsettled = 0
         self._settled = asyncio.Event()
         self._scheduled = False
-        # how many payments waited when it was last looked whether more come; 0 when it has not been
+        # payments that waited at the last look whether more arrive; 0: none yet
         self._looked = 0
 
     def use(self, active: Active) -> None:
@@ -78,7 +78,7 @@ class Sequencer:
                 self._schedule()
 
     def submit(self, pending: PendingPayment) -> None:
-        """Decide a payment together with all others that are there when no more come in a turn of the event loop."""
+        """Decide a payment together with all others that wait, once a turn of the event loop brings no more."""
         self.in_flight[pending.payment.id] = pending
         self._payments.append(pending)
         self._schedule()
@@ -99,7 +99,7 @@ class Sequencer:
             return
         waiting = len(self._payments)
         if self._looked < waiting < MAX_BATCH_PAYMENTS:
-            # while more are coming: what is decided together also shares one commit, which costs as much as many
+            # while more arrive: payments decided together share one commit, which costs as much as deciding several
             self._looked = waiting
             self._schedule()
             return
@@ -162,7 +162,7 @@ class Sequencer:
     def _settle(self, pending: PendingPayment, outcome: Outcome) -> None:
         """Handle the ledger's outcome for one payment; outcomes come in the order of the records."""
         if pending.refused:
-            # it was in the ledger all the same
+            # the ledger had it after all
             self.active.state.recount(pending.payment)
             return
         self._one_settled()
@@ -174,7 +174,7 @@ class Sequencer:
         elif isinstance(outcome, PaymentConflict):
             self._concede(pending)
         else:
-            # the ledger takes nothing new until all that it refused were told
+            # the ledger takes nothing new until all callbacks of refused entries have run
             self._withdraw([(pending, outcome)])
 
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
@@ -187,7 +187,7 @@ class Sequencer:
             self.active.state.forget(pending.payment)
 
     def _concede(self, pending: PendingPayment) -> None:
-        """Another process decided this payment first: its decision stands."""
+        """Answer with the decision of another process, which decided this payment first."""
         self.active.state.concede(pending.payment)
         del self.in_flight[pending.payment.id]
         try:

@@ -20,11 +20,11 @@ from shroff.errors import BundleError
 from shroff.features.plan import Plan
 from shroff.package import Bundle
 
-_WAITING: Final = 10_000
+_MAX_WAITING_PAYMENTS: Final = 10_000
 """Payments that wait for the shadow at most: it must not take memory from the model that decides."""
-_REMEMBERED: Final = 100_000
+_MAX_REMEMBERED_PAYMENTS: Final = 100_000
 """Payments whose two decisions are kept until a label comes."""
-_BATCH_PAYMENTS: Final = 64
+_MAX_BATCH_PAYMENTS: Final = 64
 
 
 class Judged(msgspec.Struct):
@@ -35,7 +35,7 @@ class Judged(msgspec.Struct):
 
 
 class Comparison(msgspec.Struct):
-    """What the shadow would have done, since it was put there.
+    """What the shadow would have done since it began.
 
     `agreement` counts payments by both actions (`review/approve`: production reviewed, the shadow would approve);
     `passed_over` were not compared because too many waited. Differences are of the probabilities of fraud.
@@ -97,7 +97,7 @@ class Shadow:
     def watch(self, ids: Sequence[str], values: Sequence[Values], decided: Sequence[Assessment]) -> None:
         """Compare payments soon: their ids, their values and features, and how they were decided."""
         for one in zip(ids, values, decided, strict=True):
-            if len(self._waiting) < _WAITING:
+            if len(self._waiting) < _MAX_WAITING_PAYMENTS:
                 self._waiting.append(one)
             else:
                 self._found.passed_over += 1
@@ -105,7 +105,7 @@ class Shadow:
             self._task = asyncio.get_running_loop().create_task(self._catch_up())
 
     def label(self, payment_id: str, fraud: bool) -> None:
-        """A label has come, or another one stands: which of the two was right."""
+        """Judge both models by a payment's label; a label that replaces another is judged anew."""
         acted, before = self._acted.get(payment_id), self._labels.get(payment_id)
         if acted is None or before is fraud:
             return
@@ -128,7 +128,7 @@ class Shadow:
 
     async def _catch_up(self) -> None:
         while self._waiting:
-            several = [self._waiting.popleft() for _ in range(min(_BATCH_PAYMENTS, len(self._waiting)))]
+            several = [self._waiting.popleft() for _ in range(min(_MAX_BATCH_PAYMENTS, len(self._waiting)))]
             # in a thread: ONNX Runtime lets the event loop run meanwhile
             own = await asyncio.to_thread(self.decider.assess, [values for _, values, _ in several], explain=False)
             for (payment_id, _, decided), candidate in zip(several, own, strict=True):
@@ -143,7 +143,7 @@ class Shadow:
             number, total, largest = self._differences
             self._differences = [number + 1, total + difference, max(largest, difference)]
         self._acted[payment_id] = actions
-        if len(self._acted) > _REMEMBERED:
+        if len(self._acted) > _MAX_REMEMBERED_PAYMENTS:
             oldest, _ = self._acted.popitem(last=False)
             self._labels.pop(oldest, None)
 

@@ -1,7 +1,7 @@
 """What a service starts from: which history, how much of the ledger, and how far the ledger's chain was proved.
 
-Features follow from what came before, so two starts that know another past decide otherwise. Each start leaves a record
-of its past in the ledger, writes it to the log, and shows it in the health check.
+Features depend on the past, so two starts that know different pasts decide differently. Each start records its past in
+the ledger, writes it to the log and shows it in the health check.
 """
 
 from __future__ import annotations
