@@ -70,7 +70,7 @@ class BrokerHealth:
             _log.warning("Kafka answers again.")
 
     def waits(self, what: str | None, now: float) -> None:
-        """Take note of what is waited for at a moment, in seconds; None: nothing, or some of it just came."""
+        """Note what the consumer waits for at a moment, in seconds; None: nothing, or some of it just came."""
         if what is None or self.away or self._waiting is None or self._waiting[0] != what:
             self._waiting, self._told = None if what is None else (what, now), False
         elif now - self._waiting[1] >= _QUIET_SECONDS and not self._told:
@@ -164,7 +164,7 @@ class Feed:
             self._consumer.commit(offsets=_partitions(moved), asynchronous=True)
 
     def lag(self, done: Mapping[Partition, int]) -> dict[Partition, int]:
-        """How many messages of this member's partitions are not done yet, as far as Kafka has told.
+        """How many messages of this member's partitions are not done yet, as far as Kafka has said.
 
         Args:
             done: up to where each is done; a partition that is not named is where Kafka says that it was read.

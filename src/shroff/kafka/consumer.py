@@ -89,7 +89,7 @@ class Consumer:
         self._taken = 0
 
     def figures(self) -> Iterator[Figure]:
-        """What became of messages, and how many of each partition are not done yet."""
+        """The figures of messages by outcome, and the lag of each partition."""
         return figures({name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected, self.lag)
 
     def join(self) -> None:
@@ -102,7 +102,7 @@ class Consumer:
         self._feed.join(self._topics.written)
 
     async def run(self) -> None:
-        """Go on until `stop`, or the end of the topics; then finish what was begun.
+        """Read until `stop`, or the end of the topics; then finish the messages in flight.
 
         Raises:
             ConfigurationError: Kafka refuses what waiting cannot help.
@@ -152,7 +152,7 @@ class Consumer:
             self._health.waits(self._missed(), self._committed)
 
     def _missed(self) -> str | None:
-        """What Kafka has yet to do before anything can be done."""
+        """What Kafka must still do before messages can come."""
         taken, self._taken = self._taken, self.counts.total()
         if not self._feed.assigned:
             return "given this consumer no partitions"
@@ -162,7 +162,7 @@ class Consumer:
         return not self._gate.open or self._on_their_way[topic] >= self._limit or self._doubt.overdue(topic)
 
     async def _wait(self, condition: Callable[[], bool], *, seconds: float = _RETRY_SECONDS) -> None:
-        """Wait until a condition holds, but not for ever."""
+        """Wait until a condition holds, at most so many seconds."""
         until = perf_counter() + seconds
         while not condition() and (left := until - perf_counter()) > 0:
             self._changed.clear()
@@ -222,7 +222,7 @@ class Consumer:
 
     @asynccontextmanager
     async def _in_turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
-        """Wait for what the topic said of a payment before; raises `Stopped` where that was left for another time."""
+        """Wait for earlier events of the same payment; raises `Stopped` where one of them was put off."""
         key = topic, canonical(payment_id)
         before, mine = self._said.get(key), self._loop.create_future()
         self._said[key] = mine
@@ -265,7 +265,7 @@ class Consumer:
         raise Stopped
 
     def _reject_held(self, held: Iterable[Held]) -> None:
-        """Reject messages whose own fault it is by now that they were refused."""
+        """Reject held messages that proved to be bad themselves."""
         for message, error in held:
             self._on_their_way[message.place.topic] += 1
             self._reject(message, error)
@@ -325,7 +325,7 @@ class Consumer:
         return {place: position for place, position in known if position is not None}
 
     def _position(self, place: Partition) -> int | None:
-        """Up to where a partition is done: where everything was read and is done, up to its end."""
+        """The offset to commit for a partition: its end where every message is done, else its progress."""
         progress, end = self._progress.get(place), self._feed.ends.get(place)
         if progress is None:
             return end
@@ -353,7 +353,7 @@ class Consumer:
         return positions
 
     async def _drain(self) -> None:
-        """Finish what was begun, as far as ledger and Kafka are there, and leave the group."""
+        """Finish the messages in flight, as far as ledger and Kafka are there, and leave the group."""
         self._stopping.set()
         self._gate.stop()
         if self._health.failure is None:

@@ -24,7 +24,7 @@ class Partition(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What was read."""
+    """A message as it was read."""
 
     place: Partition
     offset: int
@@ -35,7 +35,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Topics:
-    """What is read and what is written; None: not at all.
+    """The topics that are read and written; None: not used.
 
     Raises:
         ConfigurationError: one topic has two roles.
@@ -91,7 +91,7 @@ def require_size(message: Message) -> None:
 
 
 def named(message: Message) -> str:
-    """What tells a message from all others, also from one of a topic of the same name that was made anew."""
+    """The identity of a message, which differs also in a topic that was deleted and created anew."""
     digest = sha256(message.value or b"").hexdigest()[:8]
     return f"{message.place.topic}/{message.place.partition}/{message.offset}/{digest}"
 

@@ -16,7 +16,7 @@ FIRST: Final = Head(0, GENESIS)
 
 
 class Archive:
-    """A ledger as it lies in its database, whoever writes it.
+    """A ledger at rest in its database, whichever process writes it.
 
     Args:
         database: where it is.
@@ -26,7 +26,7 @@ class Archive:
         self._database = database
 
     def numbers(self, payment_ids: Sequence[str]) -> dict[str, int]:
-        """The numbers of payments' records, of those that are in the database by now.
+        """The record numbers of those payments that the database has by now.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -58,7 +58,7 @@ class Archive:
         return last_start(self._database)
 
     def head(self) -> Head:
-        """The number of records, and the last chain value, as they were written last.
+        """The number of records and the chain value of the last one, as the ledger noted them.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -90,7 +90,7 @@ class Archive:
         return Proof(self._database, after, since).finish()
 
     def proof(self, after: Head, *, tolerant: bool) -> Proof:
-        """What proves the records behind one while they are read, see `Proof`."""
+        """A `Proof` of the records after one, which proves them while they are read."""
         return Proof(self._database, after, tolerant=tolerant)
 
     def back_up(self, file: Path) -> Head:

@@ -124,7 +124,7 @@ class Backend(Protocol):
 
     engine: Engine
     alone: bool
-    """Whether who has claimed it is the only writer, in this or any other process."""
+    """Whether the ledger that claimed it is the only writer, in this or any other process."""
     turn: str
     """The statement at the start of a transaction that shuts out every other writer until it ends."""
 
@@ -144,7 +144,7 @@ class Backend(Protocol):
         """A connection whose commit returns only when the disk has the data."""
 
     def copied(self, file: Path) -> AbstractContextManager[Backend]:
-        """A copy of the ledger as it is now, which has that name once it was looked through.
+        """A copy of the ledger as it is now, which gets its name once it was checked.
 
         Raises:
             ConfigurationError: another program makes copies of this database, or the file is there already.
@@ -152,7 +152,7 @@ class Backend(Protocol):
         """
 
     def hurry(self, connection: Connection, seconds: float) -> None:
-        """Let the connection break when the database says nothing for so long."""
+        """Let the connection fail when the database is silent for so long."""
 
 
 def backend(url: str) -> Backend:
@@ -205,7 +205,7 @@ def reason(error: BaseException) -> str:
 
 
 def prepare(database: Backend, connection: Connection) -> Head:
-    """Create what is missing, bring the format before to this one, and return the last record.
+    """Create missing tables, migrate the previous format to this one, and return the last record.
 
     Raises:
         ConfigurationError: the ledger has a format that this release does not know.

@@ -16,7 +16,7 @@ _START: Final = struct.Struct(">4sII")  # magic, length and CRC-32 of what follo
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Entries that were synced together; `seq` and `chain` are of the last record known of the ledger they are for."""
+    """Entries that were synced together; `seq` and `chain` are those of the last known record of their ledger."""
 
     seq: int
     chain: bytes
@@ -50,7 +50,7 @@ def frame(seq: int, chain: bytes, entries: Sequence[Entry]) -> bytes:
 
 
 def read(data: bytes) -> Found:
-    """All frames in the bytes of a file, whatever else is in it."""
+    """All whole frames in the bytes of a file; damaged bytes are skipped."""
     frames: list[Frame] = []
     at = good = damaged = 0
     while (at := data.find(_MAGIC, at)) >= 0:

@@ -1,4 +1,4 @@
-"""The labels of a payment as a history: who said what, and what stands.
+"""The labels of a payment as a history: which source said what, and which label stands.
 
 A label is recorded each time a source says something else than it said last; what it says again is not. Minds change to
 and fro, so a label is one of its source's by a number, or by the `event` id that the sender gave: then it is recorded
@@ -38,7 +38,7 @@ class LabelRecord(LaterRecord, frozen=True, gc=False):
     event: str | int = 0
 
     def digest(self) -> bytes:
-        """What tells this label from all others of its payment."""
+        """The digest that distinguishes this label from all others of its payment."""
         return fingerprint(encode((self.source, self.value, self.event)))
 
 
@@ -59,7 +59,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredDecision(Answer, frozen=True, gc=False, omit_defaults=True):
-    """The stored answer to a payment, and what was said of it since: both are absent where nothing was."""
+    """The stored answer to a payment with its label history; both fields are absent where there is no label."""
 
     fraud: Annotated[bool | None, Meta(description="Whether it was fraud, by the label that stands.")] = None
     labels: Annotated[tuple[Said, ...], Meta(description="All its labels, in order of arrival.")] = ()
@@ -82,14 +82,14 @@ def history(entries: Iterable[StoredEntry]) -> list[Labelled]:
 
 
 def standing(labels: Sequence[Labelled], rank: Rank) -> Labelled | None:
-    """The label that stands: of the most trusted source that said anything the last one."""
+    """The label that stands: the last one of the most trusted source."""
     return min(reversed(labels), key=lambda label: rank(label.record.source), default=None)
 
 
 def next_label(
     labels: Sequence[Labelled], fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
 ) -> LabelRecord | None:
-    """What is to be recorded where a source says something; None where it is recorded already.
+    """The record of what a source says; None where it is recorded already.
 
     Raises:
         PaymentConflict: its `event` came before with another label.
@@ -113,7 +113,7 @@ def next_label(
 
 
 def with_labels(answer: bytes, labels: Sequence[Labelled], rank: Rank) -> bytes:
-    """The bytes of a stored answer with its labels behind; as they are where there are none."""
+    """The bytes of a stored answer, with its labels appended where there are any."""
     stands = standing(labels, rank)
     if stands is None:
         return answer

@@ -38,7 +38,7 @@ class Postgres:
         """Nothing to do: what a server has committed, it keeps."""
 
     def writable(self) -> Connection:
-        """A connection that waits for the server's disk at each commit, and never for long for it or for a lock."""
+        """A connection whose commits wait for the server's disk, with a bound on that wait and on waits for locks."""
         connection = self.engine.connect()
         self.hurry(connection, _WRITE)
         connection.exec_driver_sql("SET synchronous_commit = on")
@@ -48,14 +48,14 @@ class Postgres:
         return connection
 
     def copied(self, file: Path) -> AbstractContextManager[Postgres]:
-        """Raise `ConfigurationError`: PostgreSQL has a program for it."""
+        """Raise `ConfigurationError`: PostgreSQL has `pg_dump` for this."""
         raise ConfigurationError(
             "expected a ledger in a SQLite file, got one in PostgreSQL: back it up with "
             "`pg_dump --table 'shroff_ledger*'`, which copies it as it is at one moment."
         )
 
     def hurry(self, connection: Connection, seconds: float) -> None:
-        """Let the connection break when the server says nothing for so long."""
+        """Let the connection fail when the server is silent for so long."""
         driver = connection.connection.driver_connection
         if driver is not None:
             driver.patience = seconds

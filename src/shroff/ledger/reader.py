@@ -52,7 +52,7 @@ _CHAINED = text("+seq BETWEEN 1 AND (SELECT seq FROM shroff_ledger_head)")
 
 
 class Finder:
-    """Looks up one event over a connection of its own, past SQLAlchemy: the hot read.
+    """Looks up one event over a connection of its own, bypassing SQLAlchemy: the hot read.
 
     Both drivers keep the statement prepared.
     """
@@ -99,7 +99,7 @@ class Finder:
             raise
 
     def _rest(self, began: float) -> None:
-        """After a failure that took long, those who wait must not pay for it one after another."""
+        """After a slow failure, let look-ups fail at once for a while, not each after a timeout of its own."""
         if monotonic() - began > _SILENCE:
             self._silent_until = monotonic() + _REST
 
@@ -179,7 +179,7 @@ def payment_times(database: Backend) -> tuple[list[int], list[int]]:
 
 
 def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
-    """The numbers of the records of payments, of those that are there."""
+    """The record numbers of those payments that the ledger has."""
     query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS, _CHAINED), dict[str, int]()
     with unavailable("look for payments"), reading(database) as connection:
         database.hurry(connection, _LOOK_UP)
@@ -197,7 +197,7 @@ def last_start(database: Backend) -> StoredEntry | None:
 
 
 def last_record(database: Backend) -> Head:
-    """The last record there is."""
+    """The last record of the ledger."""
     with unavailable("read the ledger"), reading(database) as connection:
         return head(connection)
 

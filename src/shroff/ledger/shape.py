@@ -109,7 +109,7 @@ def require_sound(connection: Connection) -> None:
 
 
 def _made(tables: MetaData) -> frozenset[Part]:
-    """What SQLite has of these tables after they were made."""
+    """What SQLite's catalog says of these tables after they were created."""
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:"), poolclass=StaticPool)
     with engine.connect() as connection:
         tables.create_all(connection)

@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 
 
 class _File:
-    """A file that this process alone has, for as long as it is open."""
+    """A file that this process locks for as long as it is open."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError when another process has it, OSError when it cannot be had at all."""
+        """Raises BlockingIOError when another process holds the lock, OSError when the file cannot be opened."""
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -55,7 +55,7 @@ class _File:
         self.size += len(data)
 
     def cut(self, size: int) -> None:
-        """Keep only so many bytes."""
+        """Truncate the file to so many bytes."""
         self.size = size
         os.ftruncate(self.fd, size)
         _sync(self.fd)
@@ -78,7 +78,7 @@ class Spool:
         self._left: list[_File] = []
 
     def open(self) -> None:
-        """Take a file, and those that nobody has any more.
+        """Lock a file of its own, and the files that earlier processes left.
 
         Raises:
             OSError: the folder cannot be used.
@@ -92,7 +92,7 @@ class Spool:
         _sync_folder(self.folder)
 
     def leftovers(self) -> Iterator[list[Frame]]:
-        """The frames of each file that was left; it is emptied when the next one is asked for.
+        """The frames of each file that an earlier process left; a file is emptied when the next one is asked for.
 
         Raises:
             LedgerUnavailable: a file cannot be read, or not be emptied.
@@ -135,14 +135,14 @@ class Spool:
         return 0 if self._own is None else self._own.size
 
     def clear(self) -> None:
-        """Forget all of it: the ledger has it."""
+        """Remove all entries, once the ledger has them."""
         if self._own is not None:
             # what stays is found in the ledger when it is drained again
             with suppress(OSError):
                 self._own.cut(0)
 
     def close(self) -> None:
-        """Let go of the files; what is in them stays."""
+        """Unlock the files; their entries stay."""
         self._close_left()
         if self._own is not None:
             self._own.close()
@@ -195,7 +195,7 @@ def _sync(fd: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A file is not there after a crash unless its folder says so."""
+    """Sync a folder, or a new file in it may be gone after a crash."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -121,7 +121,7 @@ class SQLite:
 
     @contextmanager
     def copied(self, file: Path) -> Iterator[SQLite]:
-        """A copy of the ledger as it is now, which has that name once it was looked through."""
+        """A copy of the ledger as it is now, which gets its name once it was checked."""
         if file.exists():
             raise ConfigurationError(
                 f"expected the name of a new file for the copy, got {file}, which is there already."
@@ -182,7 +182,7 @@ class SQLite:
 
 
 def _identity(path: Path) -> _Identity | None:
-    """Which file there is at a path."""
+    """The device and inode of the file at a path."""
     try:
         found = path.stat()
     except OSError:
@@ -191,7 +191,7 @@ def _identity(path: Path) -> _Identity | None:
 
 
 def _salvage(writing: Connection) -> str:
-    """Bring what only the lost log has into the database, as long as this process still has it open."""
+    """Copy the commits of a lost write-ahead log into the database, while this process still has it open."""
     try:
         busy, pages, brought = cursor(writing).execute("PRAGMA wal_checkpoint(FULL)").fetchone()
     except sqlite3.Error:

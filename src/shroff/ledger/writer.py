@@ -293,7 +293,7 @@ class Writer:
                 "replaced while in use; restore it, or restart to go on from what is there."
             )
         if self._database.alone and last != self._end:
-            # what this process has not seen is missing in its features, too
+            # the features of this process miss what another one wrote
             raise LedgerUnavailable(
                 f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has one writer: "
                 "stop that process, and restart this one."

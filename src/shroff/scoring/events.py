@@ -73,7 +73,7 @@ class Events:
             BadPayment: the source has said as much of the payment as one can.
             LedgerUnavailable: it cannot be made durable.
         """
-        # what is said next depends on what was said before
+        # the next label depends on those before it
         async with self._turn(payment_id):
             while (pending := self._on_their_way.get(("label", payment_id))) is not None:
                 # its sender gave up meanwhile
