@@ -1,12 +1,13 @@
 """Feature definitions: frozen values that know no engine.
 
-An `Entity` is what history is kept by (a card, a merchant, a card at a merchant); its methods say what to aggregate over which
-windows. `row` defines features of the payment alone. A `FeatureGroup` names and versions a list of both.
+An `Entity` is what history is kept by (a card, a merchant, a card at a merchant); its methods say what to aggregate
+over which windows. `row` defines features of the payment alone. A `FeatureGroup` names and versions a list of both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict, Unpack
 
 import msgspec
@@ -15,7 +16,6 @@ from msgspec.structs import force_setattr
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function
-from shroff.features.naming import computed_name, misfits
 from shroff.features.row import Calendar, Sql
 from shroff.features.window import micros
 
@@ -236,10 +236,10 @@ class Aggregate(
         for duration in (self.window, self.delay, self.resolution, self.half_life):
             if duration is not None:
                 micros(duration)
-        for sentence in misfits(self):
-            raise ConfigurationError(f"{computed_name(self)}: {sentence}")
+        for sentence in self._misfits():
+            raise ConfigurationError(f"{self._computed_name()}: {sentence}")
         if not self.name:
-            force_setattr(self, "name", computed_name(self))
+            force_setattr(self, "name", self._computed_name())
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -252,6 +252,50 @@ class Aggregate(
         if self.half_life is not None:
             return micros(self.half_life) // STEPS
         return micros(self.resolution) if self.resolution else 0
+
+    def _misfits(self) -> Iterable[str]:
+        """A sentence for each option that does not fit the function or another option."""
+        recipe = RECIPES[self.function]
+        given: Mapping[str, object] = {
+            "condition": self.condition,
+            "half_life": self.half_life,
+            "prior": self.prior,
+            "weight": self.weight,
+        }
+        if bool(recipe.column) != (self.column is not None):
+            yield f"{self.function} takes {'a column' if recipe.column else 'no column'}."
+        for option, value in given.items():
+            if value and option not in recipe.options:
+                yield f"{self.function} takes no {option}."
+            if value is None and option in recipe.options:
+                yield f"{self.function} needs {option}=."
+        if self.include_current and self.delay is not None:
+            yield "the current payment lies outside a delayed window; drop include_current or delay."
+        if self.include_current and recipe.not_current:
+            yield f"{recipe.not_current}; drop include_current."
+        if self.half_life and self.resolution:
+            yield "a sixteenth of the half-life is its resolution already; drop resolution."
+        if not (0.0 <= self.prior <= 1.0 and 0.0 <= self.weight < float("inf")):
+            yield "expected a prior from 0 to 1 and a weight of at least 0 payments."
+        if self.prior > 0.0 and self.weight == 0.0:
+            yield "a prior without a weight changes nothing: say how many payments it counts as, weight=."
+
+    def _computed_name(self) -> str:
+        """The parts of the definition, joined by underscores."""
+        parts = [
+            self.entity.name,
+            self.function,
+            _slug(self.condition or ""),
+            self.column,
+            self.window,
+        ]
+        parts += ["half_life", self.half_life] if self.half_life else []
+        parts += ["prior", _slug(f"{self.prior:g}"), "weight", _slug(f"{self.weight:g}")] if self.weight else []
+        parts += ["delay", self.delay] if self.delay else []
+        parts += ["resolution", self.resolution] if self.resolution else []
+        parts += ["with_current"] if self.include_current else []
+        parts += ["where", _slug(self.where)] if self.where else []
+        return "_".join(part for part in parts if part)
 
 
 Feature = Aggregate | Sql | Calendar
@@ -270,6 +314,7 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Raises:
         ConfigurationError: two features with one name.
 
+    >>> from shroff import calendar, sql
     >>> card = Entity("card", "card_id")
     >>> group = FeatureGroup("velocity", [card.count(["1h", "1d"]), sql("big", "amount > 500"), calendar("night")])
     >>> [feature.name for feature in group.definitions]
@@ -314,3 +359,9 @@ def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:
             yield feature
         else:
             yield from feature
+
+
+def _slug(condition: str) -> str:
+    symbols = {"<=": " le ", ">=": " ge ", "<>": " ne ", "!=": " ne ", "<": " lt ", ">": " gt ", "=": " "}
+    text = re.sub("<=|>=|<>|!=|<|>|=", lambda match: symbols[match[0]], condition.lower())
+    return re.sub(r"[^a-z0-9]+", "_", text).strip("_")
