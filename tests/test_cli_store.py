@@ -135,3 +135,12 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
 def test_an_unknown_group_is_a_sentence(home: Path) -> None:
     with pytest.raises(NotFound, match="found no `payments`"):
         run("store", "show", "payments")
+
+
+def test_a_misspelt_name_is_corrected(home: Path, log: Path) -> None:
+    run("features", PROJECT, "--data", log)
+    run("store", "create", PROJECT, "cards")
+    with pytest.raises(
+        NotFound, match=r"expected a group or a training dataset, found no `card`: did you mean `cards`"
+    ):
+        run("store", "show", "card")

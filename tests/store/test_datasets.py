@@ -103,6 +103,12 @@ def test_parts_by_time_keep_a_gap(shared: FeatureStore) -> None:
         data.read(part="validation")
 
 
+def test_a_part_without_payments_is_a_sentence(shared: FeatureStore) -> None:
+    split = Split(parts={"train": 1, "test": 99}, gap="30d")
+    with pytest.raises(DataError, match="expected payments in each part, got none in `train`"):
+        shared.create(replace(CARDS, name="empty", split=split))
+
+
 def test_random_parts_are_those_of_the_seed(shared: FeatureStore) -> None:
     def made(seed: int) -> list[str]:
         split = Split(parts={"a": 3, "b": 1}, by="random", seed=seed)

@@ -10,7 +10,7 @@ import typer
 
 from shroff.cli.arguments import ProjectPath
 from shroff.cli.terminal import AsJson, out, print_rows, show, steps, visible
-from shroff.errors import CheckFailed
+from shroff.errors import CheckFailed, NotFound, did_you_mean
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -325,6 +325,10 @@ def _named(store: FeatureStore, text: str) -> GroupTable | TrainingData:
     from shroff.store.names import split_name
 
     name, version = split_name(text)
-    if any(one.name == name for one in store.datasets()):
+    datasets, groups = {one.name for one in store.datasets()}, {one.name for one in store.groups()}
+    if name in datasets:
         return store.dataset(name, version)
+    if name not in groups:
+        hint = did_you_mean(name, datasets | groups) or "."
+        raise NotFound(f"{store.root}: expected a group or a training dataset, found no `{name}`{hint}")
     return store.table(name, version)

@@ -91,6 +91,11 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
     if wanted.split is not None:
         whole = _split(whole, wanted.split, group, left_out)
         columns[PART] = Column("text")
+        if lacking := [one for one in wanted.split.parts if one not in whole[PART].unique()] if len(whole) else []:
+            raise DataError(
+                f"training set `{wanted.name}`: expected payments in each part, got none in `{lacking[0]}`, of "
+                f"{len(whole):,} that are left; choose other shares, a shorter gap or another day."
+            )
     if whole.is_empty():
         reasons = (
             ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count) or "the group has none"
