@@ -19,9 +19,9 @@ Numbers = Callable[[Sequence[str]], Mapping[str, int]]
 
 _MOST: Final = 100_000
 _TOLD: Final = 10_000
-"""What is remembered of what was told: as much as waits for the ledger at most."""
+"""So many messages to the state are remembered: no more can wait for the ledger at once."""
 _AT_ONCE: Final = 200
-"""How much is paid before new payments have their turn."""
+"""So many messages are sent before new payments have their turn."""
 _BATCH_PAYMENTS: Final = 100
 """Payments told in one round trip."""
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Backlog:
         self._epoch = b""
         self._owed: deque[_Owed] = deque(maxlen=_MOST)
         self._forgone = False
-        # what another state would have to be told, because the ledger may not have it yet when that one is filled
+        # what another state must be sent again: the ledger may not have had it yet when that state was filled
         self._told: OrderedDict[tuple[str, str], _Owed] = OrderedDict()
 
     def __len__(self) -> int:

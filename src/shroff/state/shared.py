@@ -22,18 +22,18 @@ from shroff.state.base import News, Seen, State
 from shroff.state.rebuild import Mark, ensure_filled
 
 _PATIENCE: Final = 0.1
-"""Seconds between two looks whether others have told what they owe."""
+"""Seconds between two looks whether the other processes have sent their backlog."""
 _START: Final = 3.0
-"""Seconds without an answer after which a process that starts takes another for dead: mostly those before it are."""
+"""Seconds without an answer after which a starting process takes another for dead, as its predecessors mostly are."""
 _log = logging.getLogger(__name__)
 
 
 class SharedState:
     """State in Redis, whose order of arrivals is everybody's.
 
-    While it is away, payments are decided without features, and what it should have been told is owed to it. When it is
-    back it is told, and payments count again; but they have features only when all others have told it, too. If it came
-    back as another, it knows the payments that the ledger had when it was filled.
+    While Redis is away, payments are decided without features, and what the state misses waits in a backlog. When Redis
+    is back, each process sends its backlog; payments have features again once all processes have. If another state has
+    been filled meanwhile, it knows the payments that the ledger had at that time.
 
     Args:
         numbers: of payments' records in the ledger.

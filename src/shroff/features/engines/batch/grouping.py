@@ -40,7 +40,7 @@ def encode(keys: Pairs, valid: Flags, known: Codes, start: int, out: Int32) -> C
     """Codes of keys by first appearance, -1 where not valid, for the rows from `start` on."""
     row = 0
     while True:
-        # arrays by themselves: in a tuple each look would count how many hold them
+        # arrays are passed one by one: Numba counts references at each access to an array in a tuple
         row, many = _encode(keys, valid, row, known.slots, known.keys, known.firsts, known.many, start, out)
         known = Codes(known.slots, known.keys, known.firsts, many)
         if row == len(keys):
@@ -127,7 +127,7 @@ def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
         starts [keys + 1] and rows: the rows of key `k` are `rows[starts[k]:starts[k + 1]]`; and the place of each row
         in `rows`, just behind them for a row without a key.
     """
-    # numpy's memory comes in large pages
+    # allocated by NumPy, which asks for huge pages; Numba does not
     rows, places = np.empty(len(codes), np.int32), np.empty(len(codes), np.uint32)
     starts = _group(codes, keys, rows, places)
     return starts, rows[: starts[-1]], places

@@ -199,9 +199,9 @@ def seen(queries: Queries, events: Events, current: int) -> Int32:
 def _passed(values: Int, at: np.uint64, last: np.uint64, bound: int) -> np.uint64:
     """The first place from `at` on, before `last`, whose rising value is over the bound.
 
-    Mostly it is near: the next three are looked at together, without a branch.
+    It is mostly near, so the next three values are compared together, without a branch to mispredict.
     """
-    # places that cannot be negative cost the compiler no check
+    # unsigned places spare the compiler the check for negative indices
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
     while at + four <= last and values[at + three] <= bound:
         at += four
@@ -277,7 +277,8 @@ def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace
 def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[int, int]:
     """A key whose payments and events came in order: both edges of the window only move forward.
 
-    Without branches: each step is that the oldest event leaves, or the next one enters, or the walk goes on.
+    Branch-free, because the branches would be mispredicted: in each step the oldest event leaves, or the next one
+    enters, or the walk goes on to the next payment.
     """
     low = high = np.uint64(walk.events.starts[key])
     query, end = np.uint64(walk.queries.starts[key]), np.uint64(walk.queries.starts[key + 1])
@@ -287,7 +288,7 @@ def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[
         enters = (high < np.uint64(span.high[query])) & (not leaves)
         walk.ends[query] = at
         walk.held[query] = high - low
-        # what is written is a move only if the walk does not go on
+        # written always; it only counts as a move where `at` grows below
         moves[at] = np.int32(high) if enters else ~np.int32(low)
         low += np.uint64(leaves)
         high += np.uint64(enters)

@@ -43,7 +43,7 @@ class Past:
         low = self._edges[window.delay + window.window, window.resolution]
         upper = self._edges[window.delay, window.resolution] if window.delay else None
         if self.events.plain and not window.resolution:
-            # what happened earlier has been seen
+            # every earlier event is known already, so `low` cannot exceed `high`
             return Span(low, self._seen_by(window.include_current) if upper is None else upper)
         high = self._seen_by(window.include_current)
         high = high if upper is None else np.minimum(high, upper)
@@ -92,9 +92,9 @@ class Pasts:
         return self._found[where, False]
 
     def summed(self, stream: Stream) -> Past:
-        """`of`, for sums: where it is known at once what is an event, all payments, of which some do not count.
+        """`of`, for sums: where conditions are known on arrival, every payment, with those that do not match masked.
 
-        So streams of an entity share the edges of their windows.
+        So all streams of an entity share the edges of their windows.
         """
         where = stream.where.sql if stream.where else ""
         everything = self.of(None)

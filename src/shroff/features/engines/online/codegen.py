@@ -1,7 +1,7 @@
-"""One function for all aggregates of a payment, written for a plan: it reads every window and adds the payment.
+"""Generates one Python function per plan, which reads all windows of a payment and then adds the payment.
 
-It is Python made from the expressions of `layout`: a call per measure would cost half as much again. What a user
-named enters it as a literal, never as code. `OnlineEngine.source` shows it, and so do tracebacks.
+It inlines the expressions of `layout`: calling a function per measure would cost half as much again. Names that a
+user chose enter it as literals, never as code. `OnlineEngine.source` shows it, and so do tracebacks.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
         if part in ("min", "max", "names"):
             yield f"   c{column}.push(at, {cell})"
         else:
-            # what `Running.push` does, which a call would cost twice
+            # `Running.push`, inlined: the call would double its cost
             yield f"   try: (sums := c{column}.sums).append(sums[-1] + {cell})"
             yield f"   except OverflowError: c{column}.push(at, {cell})"
     if layout.grain:
@@ -148,10 +148,10 @@ def _bounds(window: Window, before: Window | None) -> Iterator[Code]:
         yield f"  upto = {_bound(delay, resolution) if delay else 'FOREVER'}"
         yield f"  high = {'size if last <= upto else bisect_right(times, upto)' if delay else 'size'}"
     elif duration - resolution >= before.window:
-        # of two windows that end together the longer begins no later
+        # of two windows with the same end, the longer begins no later: search only before the shorter one's start
         within = "low"
     yield f"  after = {_bound(duration + delay, resolution)}"
-    # most keys have been idle for longer than a short window
+    # most keys have been idle for longer than a short window: one comparison saves the search
     yield f"  low = size if last <= after else bisect_right(times, after, 0, {within})"
 
 

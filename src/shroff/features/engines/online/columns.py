@@ -1,7 +1,7 @@
-"""Columns beside a timeline: running sums and falling records; `names` has those of names.
+"""Columns of a timeline: running sums and falling records; `value_columns` has those of names.
 
-Each is told where events come and go, and answers for any span of them: by place, `low` … `high - 1`, or by time,
-later than `after` and not later than `upto`.
+A timeline tells each column where events are added and removed, and asks it for spans of them: by place,
+`low` … `high - 1`, or by time, later than `after` and not later than `upto`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Packed = bytes | Sequence[Any] | Mapping[Any, bytes]
 """A column as bytes (numbers of 64 bits in the machine's order), or made of what else MessagePack knows."""
 
 FEW: Final = 32
-"""Events that are sooner looked through than kept in order for what may be asked of them."""
+"""Up to so many events a column is scanned: an index would cost more than it saves."""
 
 NOTHING: Final = 2**63 - 1
 """The record of no events, and the cell of an event without a value: larger than any number."""
@@ -104,20 +104,20 @@ class Running:
         if isinstance(self.sums, array) and -_ROOMY < self.sums[-1] < _ROOMY:
             del self.sums[:events]
             return
-        # they may fit again when they begin at nothing
+        # sums that start again from zero may fit into 64 bits again
         base, kept = self.sums[events], self.sums[events + 1 :]
         self.sums = _NOUGHT[:]
         self._continue(1, [total - base for total in kept])
 
     def pack(self) -> Packed:
-        # MessagePack's numbers end at 64 bits
+        # MessagePack has no integers beyond 64 bits
         return list(map(str, self.sums)) if isinstance(self.sums, list) else self.sums.tobytes()
 
     def unpack(self, packed: Packed) -> None:
         self.sums = array("q", packed) if isinstance(packed, bytes) else list(map(int, cast(Sequence[str], packed)))
 
     def _continue(self, place: int, rest: list[int]) -> None:
-        """Let the sums go on like this from a place."""
+        """Replace the sums from a place on, by Python integers where they no longer fit into 64 bits."""
         if isinstance(self.sums, list):
             self.sums[place:] = rest
             return
@@ -128,10 +128,10 @@ class Running:
 
 
 class Records:
-    """The smallest number of any span. (The largest: give it the negatives.)
+    """The smallest number of any span; the largest too, if the column holds negated numbers.
 
-    Of more than a few events, `records` are the numbers that none after them undercuts, `times` theirs: over a span
-    until now, the first record in it is the smallest number.
+    With more than `FEW` events it keeps a monotonic queue: `records` are the numbers that no later one undercuts, and
+    `times` are their times. So the first record of a span that ends now is its smallest number, found by bisection.
     """
 
     __slots__ = ("_all", "numbers", "records", "times")
@@ -197,7 +197,7 @@ class Records:
         self._keep_records()
 
     def _keep_records(self) -> None:
-        """Find the records anew, from the last event to the first; a few events need none."""
+        """Rebuild the queue from the last event to the first; up to `FEW` events are scanned instead."""
         if len(self.numbers) <= FEW:
             self.times = None
             return

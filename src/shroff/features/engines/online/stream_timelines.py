@@ -84,9 +84,9 @@ class StreamTimelines:
         line.add(time, cells, joins=self._joins)
 
     def begin(self, key: Key, limit: int) -> Timeline:
-        """A key's timeline, which is to get its first event; idle ones make room for it."""
+        """A new timeline for a key that gets its first event; removes up to two idle timelines."""
         by_key = self.by_key
-        # each event brings at most one key, so two at a time keep up
+        # each event adds at most one key, so removing up to two per event keeps up
         for _ in range(2):
             idle = next(iter(by_key), None)
             if idle is None:
@@ -97,7 +97,7 @@ class StreamTimelines:
             elif last <= limit + self._reach:
                 break
             else:
-                # of the future: those behind it are not to wait for that
+                # its last event lies in the future: move it, so that it does not shield the idle keys behind it
                 by_key.move_to_end(idle)
         line = by_key[key] = self._empty()
         return line

@@ -1,4 +1,4 @@
-"""A key's events in order of time, and what is kept beside them so that any window is read at once.
+"""A key's events in order of time, with columns from which every window is read.
 
 Times are microseconds. A span of events is given by place, `low` … `high - 1`, or by time: later than `after` and
 not later than `upto`.
@@ -17,14 +17,14 @@ from shroff.features.engines.online.columns import FEW, Cell, Column, JoiningCol
 class Timeline:
     """Events in order of time (ties in order of arrival), with columns beside them.
 
-    One that `joins` keeps events of one time as one. There is nothing to `forget` until `kept` is beyond reach.
+    A timeline that `joins` keeps events of one time as one. `forget` does nothing before the limit reaches `kept`.
     """
 
     __slots__ = ("columns", "kept", "times")
 
     def __init__(self, times: array[int], columns: tuple[Column[Any] | JoiningColumn[Any], ...]) -> None:
         self.times = times
-        # whoever laid out the columns knows which is what
+        # the layout decides which column is of which kind, so their types differ
         self.columns: tuple[Any, ...] = columns
         self.kept = 0
 
@@ -68,7 +68,7 @@ class Timeline:
         if 2 * old >= len(times):
             self._cut(old, limit)
         if times:
-            # sooner they will not be half
+            # before this time is forgotten, less than half of the events are
             self.kept = times[(len(times) - 1) // 2]
 
     def pack(self, limit: int) -> list[Packed]:
@@ -81,7 +81,7 @@ class Timeline:
     def unpack(self, packed: Sequence[Packed]) -> None:
         """Become what was packed, by a timeline with the same columns."""
         times, *columns = packed
-        # the columns know these times as theirs
+        # in place: the columns share this array
         self.times[:] = array("q", bytes(times))
         for column, cells in zip(self.columns, columns, strict=True):
             column.unpack(cells)

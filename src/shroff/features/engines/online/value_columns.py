@@ -1,4 +1,4 @@
-"""Columns of values beside a timeline: which values a few events had, and of many when each value was last seen."""
+"""Columns of names: a plain list for short timelines, timestamps per name for long ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final, cast
 from shroff.features.engines.online.columns import Cell, Name, Packed
 
 FEW: Final = 128
-"""Events whose names are sooner looked through than kept in order of when each was seen."""
+"""Up to so many events the names are scanned: timestamps per name would cost more than they save."""
 
 _NAMELESS: Final = 255
-"""The place of the name of an event without one."""
+"""The code of an event that has no name."""
 
 
 class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type checkers only until Python 3.12
@@ -175,9 +175,9 @@ class Sightings:
 
 
 class Names:
-    """Which name each event gave, as its place among those there are, while they are few; of more, their `Sightings`.
+    """The name of each event as a one-byte code, up to `FEW` events; timestamps per name (`Sightings`) beyond that.
 
-    Every payment brings its names as texts of its own, so what is kept of them is one of each.
+    Each name is kept once, because every payment brings its names as new strings.
     """
 
     __slots__ = ("_all", "cells", "names", "seen")
