@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,19 @@ def test_a_wrong_call_is_one_sentence(log: Path, tmp_path: Path) -> None:
         run("embed", "neighbours", file, "5411")
     with pytest.raises(NotFound, match="too rare or was never seen"):
         run("embed", "neighbours", file, "mcc=0000")
+
+
+def test_a_map_has_every_token_of_its_column_once(log: Path, tmp_path: Path) -> None:
+    file, page = tmp_path / "vectors.arrow", tmp_path / "map.html"
+    run("embed", "train", PROJECT, "--data", log, "--out", file)
+    found = answer("embed", "plot", file, "amount", "--out", page)
+    texts = [text for column, text in read_vectors(file).tokens if column == "amount"]
+    drawn = page.read_text(encoding="utf-8")
+    assert found["tokens"] == drawn.count("<circle") == len(texts)
+    assert all(drawn.count(f">{escape(text)}</text>") == 1 for text in texts)
+    assert "<script" not in drawn
+    places = re.findall('cx="([0-9]+)" cy="([0-9]+)"', drawn)
+    assert all(0 <= int(place) <= 900 for pair in places for place in pair)
+    assert len(set(places)) > len(texts) // 2
+    with pytest.raises(ConfigurationError, match="did you mean `amount`"):
+        run("embed", "plot", file, "amout", "--out", page)

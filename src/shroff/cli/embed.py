@@ -97,6 +97,29 @@ def neighbours(
     print_rows(told, "column", "token", "occurrences", "cosine")
 
 
+@app.command()
+def plot(
+    file: Annotated[Path, typer.Argument(help="A file of vectors.", show_default=False)],
+    column: Annotated[str, typer.Argument(help="Whose tokens, such as mcc.", show_default=False)],
+    output: Annotated[Path, typer.Option("--out", help="The map (.html).", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Draw a column's tokens in the plane, those alike near each other, as one HTML file without a script."""
+    from shroff.collect.sources import written_whole
+    from shroff.embed import plot as drawn
+    from shroff.embed import read_vectors
+
+    learned = read_vectors(file)
+    page = drawn(learned, column)
+    with written_whole(output) as target:
+        target.write(page.encode())
+    count = sum(name == column for name, _ in learned.tokens)
+    if as_json:
+        show({"file": str(output), "column": column, "tokens": count})
+    else:
+        out.print(f"{output}: {count:,} tokens of {column}.", markup=False, soft_wrap=True)
+
+
 def _named(there: Sequence[Vectors], name: str | None) -> Vectors:
     names = [one.name for one in there]
     if not names:

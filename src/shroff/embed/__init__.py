@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from shroff.embed.define import Vectors
     from shroff.embed.learned import Neighbour, TokenVectors, read_vectors
     from shroff.embed.learner import learn
+    from shroff.embed.mapping import plot
 
-__all__ = ["Neighbour", "TokenVectors", "Vectors", "learn", "read_vectors"]
+__all__ = ["Neighbour", "TokenVectors", "Vectors", "learn", "plot", "read_vectors"]
 
 __getattr__ = loading(
     __name__,
@@ -28,6 +29,7 @@ __getattr__ = loading(
         "Neighbour": "learned",
         "Vectors": "define",
         "learn": "learner",
+        "plot": "mapping",
         "read_vectors": "learned",
     },
 )

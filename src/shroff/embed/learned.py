@@ -101,13 +101,16 @@ class TokenVectors:
         place = self._places.get((column, token))
         if place is None:
             raise NotFound(f"expected a token of `{column}` that was learned; this one is too rare or was never seen.")
-        own = self.vectors[place].astype(np.int64)
         found = [
-            Neighbour(column, text, self.occurrences[at], _cosine(own, self.vectors[at].astype(np.int64)))
+            Neighbour(column, text, self.occurrences[at], self.cosine(place, at))
             for at, (other, text) in enumerate(self.tokens)
             if other == column and at != place
         ]
         return sorted(found, key=lambda one: (-one.cosine, one.token))[:many]
+
+    def cosine(self, one: int, other: int) -> float:
+        """The cosine of the angle between two vectors, by their rows; 0 where one is zero."""
+        return _cosine(self.vectors[one].astype(np.int64), self.vectors[other].astype(np.int64))
 
     @cached_property
     def _places(self) -> dict[tuple[str, str], int]:
