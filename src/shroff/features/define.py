@@ -314,7 +314,7 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Raises:
         ConfigurationError: two features with one name.
 
-    >>> from shroff import calendar, sql
+    >>> from shroff import Entity, FeatureGroup, calendar, sql
     >>> card = Entity("card", "card_id")
     >>> group = FeatureGroup("velocity", [card.count(["1h", "1d"]), sql("big", "amount > 500"), calendar("night")])
     >>> [feature.name for feature in group.definitions]
