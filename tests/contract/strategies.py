@@ -134,6 +134,10 @@ def _unless_null(test: Callable[[Row], bool], read: Callable[[Row], object]) -> 
     return lambda row: None if read(row) is None else test(row)
 
 
+def _fits_squared(number: Fraction | None) -> Fraction | None:
+    return number if number is not None and abs(number) < 10**154 else None
+
+
 CONDITIONS = [
     Condition("amount > 5000", lambda row: row.amount > 5000),
     Condition(
@@ -143,6 +147,20 @@ CONDITIONS = [
     Condition("COALESCE(country, host) = 'DK'", lambda row: (row.values["country"] or row.values["host"]) == "DK"),
     Condition("host <> 'a'", _unless_null(lambda row: row.values["host"] != "a", lambda row: row.values["host"])),
     Condition("quantity IS NULL OR quantity < 0", lambda row: row.quantity is None or row.quantity < 0),
+    Condition(
+        "POWER(quantity, 2) > 4",
+        # a square that leaves float64 is null
+        _unless_null(lambda row: not -2 <= (row.quantity or 0) <= 2, lambda row: _fits_squared(row.quantity)),
+    ),
+    Condition(
+        "SIMILARITY(country, 'DK') = 1",
+        _unless_null(lambda row: row.values["country"] == "DK", lambda row: row.values["country"]),
+    ),
+    # a degree is 111.2 km, and no latitude is above 90
+    Condition(
+        "DISTANCE_KM(quantity, 0, 0, 0) < 167",
+        _unless_null(lambda row: -1.5 < (row.quantity or 0) < 1.5, lambda row: row.quantity),
+    ),
     Condition("result = 'failed'", lambda row: row.result == "failed", ("result",)),
     Condition(
         "result <> 'failed' AND amount < 5000", lambda row: row.result != "failed" and row.amount < 5000, ("result",)
