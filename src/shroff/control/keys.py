@@ -83,7 +83,7 @@ class Keys:
     >>> with TemporaryDirectory() as folder:
     ...     keys = Keys(f"sqlite:///{folder}/control.db")
     ...     token = keys.create("shop", ["decide"])
-    ...     identifier, _ = parts(token)
+    ...     identifier, _ = split_token(token)
     ...     [(key.name, key.id == identifier, key.digest == digest(token)) for key in keys.all()]
     [('shop', True, True)]
     """
@@ -159,7 +159,7 @@ class Keys:
 def split_token(token: str) -> tuple[str, str]:
     """The id and the secret of a key; two empty texts if the token has another form.
 
-    >>> parts("shroff_0a1b_s3_cret"), parts("hunter2")
+    >>> split_token("shroff_0a1b_s3_cret"), split_token("hunter2")
     (('0a1b', 's3_cret'), ('', ''))
     """
     identifier, _, secret = token.removeprefix(_PREFIX).partition("_")
