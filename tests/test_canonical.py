@@ -8,9 +8,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff.canonical import ODD, canonical
+from shroff.canonical import ODD, canonical, text_of
 from shroff.collect.columns import texts_of
-from shroff.collect.values import text_of
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.from_regex(r"[-+]?[0-9]{0,3}(\.[0-9]{0,3})?(e\+?[0-9]{1,2})?\Z") | st.text(max_size=6) | FINITE.map(repr)

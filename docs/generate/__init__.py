@@ -14,11 +14,13 @@ from typing import Any
 from docs.generate import commands, detectors, features, language, metrics, settings
 from docs.generate.docstrings import page, table
 
-from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql
+from shroff import Cost, Entity, FeatureGroup, Policy, Project, ReferenceTable, Rule, Schema, calendar, lookup, sql
 
 _DEFINITIONS: dict[str, Callable[..., Any]] = {
     "project": Project,
     "schema": Schema,
+    "reference_table": ReferenceTable,
+    "lookup": lookup,
     "entity": Entity,
     "feature_group": FeatureGroup,
     "sql": sql,

@@ -13,8 +13,10 @@ from shroff.lazy import loading
 
 if TYPE_CHECKING:
     from shroff.client import AsyncClient, Client
+    from shroff.collect.lookup import lookup
     from shroff.collect.rates import Rate, Rates
     from shroff.collect.schema import Schema
+    from shroff.collect.tables import ReferenceTable
     from shroff.decide.policy import Policy, Rule
     from shroff.errors import ShroffError
     from shroff.evaluate.cost import Cost
@@ -32,11 +34,13 @@ _HOME = {
     "Project": "project",
     "Rate": "collect.rates",
     "Rates": "collect.rates",
+    "ReferenceTable": "collect.tables",
     "Rule": "decide.policy",
     "Schema": "collect.schema",
     "ShroffError": "errors",
     "calendar": "features.row",
     "load_project": "project",
+    "lookup": "collect.lookup",
     "sql": "features.row",
 }
 
@@ -52,12 +56,14 @@ __all__ = [
     "Project",
     "Rate",
     "Rates",
+    "ReferenceTable",
     "Rule",
     "Schema",
     "ShroffError",
     "__version__",
     "calendar",
     "load_project",
+    "lookup",
     "sql",
 ]
 

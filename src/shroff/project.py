@@ -32,8 +32,8 @@ class Project:
         features: feature groups; their definitions are checked here, against the schema.
         detectors: what `train` trains and compares.
         policy: what is done about a payment; by default thresholds of the least `Cost()`, and no rules.
-        inputs: names of the columns and features that detectors learn from; by default the amount, the numeric and
-            nominal columns, and all features.
+        inputs: names of the columns and features that detectors learn from; by default the amount, the numeric,
+            nominal and looked-up columns, and all features.
         card: the column that cards are told apart by in Card Precision@k; by default the key of an entity
             called `card`.
         join: the payment id on which a second table of pre-computed statistics is joined.

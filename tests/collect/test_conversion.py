@@ -195,7 +195,7 @@ def test_other_rates_convert_from_then_on() -> None:
 def test_a_payment_is_converted_once() -> None:
     reader = PaymentReader(SCHEMA, key=KEY)
     payment = reader.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0)
-    reader.convert(payment)
+    reader.complete(payment)
     assert payment.minor == 749
 
 

@@ -22,7 +22,7 @@ from polars.testing import assert_frame_equal
 from contract.strategies import Ask, Log, cases
 from contract.test_engines import expected
 from contract.test_label_histories import cases as changing_cases
-from shroff import Entity, FeatureGroup, Schema, calendar, sql
+from shroff import Entity, FeatureGroup, ReferenceTable, Schema, calendar, lookup, sql
 from shroff.collect import clean
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
@@ -266,6 +266,9 @@ def test_a_job_reads_and_writes_parquet_in_the_order_of_its_files(spark: SparkSe
 
 
 def test_a_simulated_log_in_a_file_equals_the_batch_engine(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [
+        {"mcc": code, "mcc_risk": risk, "family": str(risk // 2)} for risk, code in enumerate(["5411", "5812", "4111"])
+    ]
     schema = Schema(
         id="transaction_id",
         time="created_at",
@@ -274,9 +277,21 @@ def test_a_simulated_log_in_a_file_equals_the_batch_engine(spark: SparkSession, 
         rates=RATES,
         label="is_fraud",
         labelled_at="labelled_at",
+        nominal=["mcc"],
+        tables=[ReferenceTable.of("mcc", rows, key="mcc", numeric=["mcc_risk"])],
+        lookups=[lookup("mcc_risk", on="mcc", default=0.25), lookup("family", on="mcc")],
     )
-    merchant = Entity("merchant", "merchant_id")
-    group = FeatureGroup("g", [merchant.risk("7d"), merchant.total("amount", "30d", resolution="1d")])
+    merchant, family = Entity("merchant", "merchant_id"), Entity("family", "family")
+    group = FeatureGroup(
+        "g",
+        [
+            merchant.risk("7d"),
+            merchant.total("amount", "30d", resolution="1d"),
+            merchant.distinct("family", "30d"),
+            family.total("mcc_risk", "7d", where="mcc_risk > 0.5"),
+            sql("risky", "mcc_risk * amount"),
+        ],
+    )
     frame = clean(simulate(3_000, seed=3), schema.with_keys(group.key_columns), key=b"k" * 32).frame
     frame.write_parquet(tmp_path / "clean.parquet")
     read = read_clean(spark, str(tmp_path / "clean.parquet"))

@@ -21,9 +21,9 @@ from tritonclient.utils import np_to_triton_dtype
 from serve.audit import body, payments, read_ledger
 from serve.fixtures import PREPARATION, SCHEMA, make_bundle
 from serve.service import KEY, Service
+from shroff.canonical import text_of
 from shroff.collect import clean, read
 from shroff.collect.personal import tokenizer
-from shroff.collect.values import text_of
 from shroff.detect.preparation import Nominal
 from shroff.serve.protocols.rows import inputs_of
 

@@ -16,6 +16,7 @@ from shroff.collect import money
 from shroff.collect.columns import TypedColumn, read_column
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
+from shroff.collect.lookup import LookupReader
 from shroff.collect.nulls import Alike, notices
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice
@@ -121,6 +122,7 @@ def clean(
     if schema.rates is not None:
         frame, unfit = _converted(frame, schema, Converter(schema.rates))
         problems += unfit
+    frame = LookupReader(schema.lookups, schema.tables, time=schema.time).columns(frame).select(*schema.scales)
     problems += _repeated(frame, schema, problems)
     return replace(_drop(frame, problems, raw, schema, max_bad=max_bad, source=source), alike=words, twice=twice)
 
@@ -148,11 +150,19 @@ pass a raw table to shroff.features.compute(project, table), which cleans it.
 
 def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
     """The columns that a raw table has, and their scales."""
-    return ((name, scale) for name, scale in schema.scales.items() if scale != "original")
+    added = schema.added
+    return ((name, scale) for name, scale in schema.scales.items() if name not in added)
 
 
 def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
-    known = [name for name in raw.columns if name in schema.scales]
+    scales, looked_up = schema.scales, schema.looked_up
+    known = [name for name in raw.columns if name in scales]
+    for name in known:
+        if name in looked_up:
+            raise BadFile(
+                f"{source}: column `{name}` is looked up in a reference table, and this table has one of that "
+                "name: rename it, or give the lookup a `name=` of its own."
+            )
     for name, scale in _sent(schema):
         if name in raw.columns:
             continue
@@ -202,7 +212,7 @@ def _converted(frame: pl.DataFrame, schema: Schema, converter: Converter) -> tup
         _RowProblem(schema.amount, fits_in(converter.rates.base), large, got="a larger amount"),
     ]
     kept = base.set(large, None).cast(pl.Int64).alias(schema.amount)
-    both = frame.with_columns(kept, paid.alias(str(schema.original))).select(*schema.scales)
+    both = frame.with_columns(kept, paid.alias(str(schema.original)))
     return both, [problem for problem in found if problem.where.any()]
 
 

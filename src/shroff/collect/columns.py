@@ -8,11 +8,11 @@ from typing import Final, Literal
 
 import polars as pl
 
-from shroff.canonical import ODD, canonical
+from shroff.canonical import BLANK, NO_BLANK, ODD, canonical, text_of
 from shroff.collect import money
 from shroff.collect.cards import looks_like_card_numbers
 from shroff.collect.nulls import Alike, alike
-from shroff.collect.numbers import BLANK, numbers_of
+from shroff.collect.numbers import numbers_of
 from shroff.collect.personal import tokens
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice, read_times, tell_apart
@@ -22,11 +22,9 @@ from shroff.collect.values import (
     LARGEST_AMOUNT,
     LONGEST_ID,
     LONGEST_NAME,
-    NO_BLANK,
     NOTHING,
     expected,
     null_numbers,
-    text_of,
 )
 from shroff.errors import BadFile
 

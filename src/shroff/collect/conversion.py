@@ -13,24 +13,18 @@ currency.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from shroff.collect import money
 from shroff.collect.rates import Rate, Rates
-
-_PAST: Final = 2**52
-"""Microseconds since the epoch, after the time of any payment."""
+from shroff.collect.validity import Validity
 
 
-class _Valid(NamedTuple):
+class _Factor(NamedTuple):
     """A rate as a fraction: minor units of the currency × `times` ÷ `over` are minor units of the base."""
 
-    start: int
-    end: int
     times: int
     over: int
 
@@ -42,17 +36,19 @@ class Converter:
         self.rates = rates
         self.mark = rates.mark
         self.most = money.most(rates.base)
-        valid: dict[str, list[_Valid]] = {rates.base: [_Valid(0, _PAST, 1, 1)]}
+        held: dict[str, list[Rate]] = {rates.base: [Rate(rates.base, "1")]}
         for rate in rates.rates:
-            valid.setdefault(rate.currency, []).append(_ready(rate, rates.base))
-        self._starts = {
-            code: [one.start for one in valid[alphabetic]]
-            for code, alphabetic in money.ALPHABETIC.items()
-            if alphabetic in valid
-        }
-        self._valid = {code: valid[money.ALPHABETIC[code]] for code in self._starts}
-        self._table = [(place, one) for place, each in enumerate(valid.values()) for one in each]
-        self._places = {code: place for place, each in enumerate(valid) for code in (each, money.NUMERIC[each])}
+            held.setdefault(rate.currency, []).append(rate)
+        rows = [
+            (code, rate)
+            for currency, each in held.items()
+            for code in (currency, money.NUMERIC[currency])
+            for rate in each
+        ]
+        self._factors = [_factor(rate, rates.base) for _, rate in rows]
+        self._validity = Validity(
+            [code for code, _ in rows], [rate.start for _, rate in rows], [rate.end for _, rate in rows]
+        )
 
     def minor(self, currency: str, time: int, minor: int) -> int | None:
         """An amount in minor units of the base currency; None without a rate at that time.
@@ -61,14 +57,11 @@ class Converter:
             time: of the payment, microseconds since the epoch.
             minor: the amount in minor units of its own currency.
         """
-        starts = self._starts.get(currency)
-        if starts is None:
+        row = self._validity.row(currency, time)
+        if row < 0:
             return None
-        place = bisect_right(starts, time) - 1
-        if place < 0:
-            return None
-        _, end, times, over = self._valid[currency][place]
-        return _rounded(minor * times, over) if time < end else None
+        times, over = self._factors[row]
+        return _rounded(minor * times, over)
 
     def column(self, currencies: pl.Series, times: pl.Series, minors: pl.Series) -> tuple[pl.Series, pl.Series]:
         """`minor` of each row (Int128, null where it would be None), and where there is no rate.
@@ -77,27 +70,22 @@ class Converter:
             currencies: codes; times: Datetime in microseconds, UTC; minors: Int64. Null in one of them is null.
         """
         known = currencies.is_not_null() & times.is_not_null()
-        place = currencies.replace_strict(self._places, default=None, return_dtype=pl.Int64)
-        sought = (place * _PAST + times.dt.epoch("us")).fill_null(-1).to_numpy()
-        starts = np.array([place * _PAST + one.start for place, one in self._table], np.int64)
-        ends = np.array([place * _PAST + one.end for place, one in self._table], np.int64)
-        at = np.searchsorted(starts, sought, side="right") - 1
-        found = (at >= 0) & (sought < ends[np.maximum(at, 0)])
-        row = pl.Series(np.where(found, at, 0))
+        rows = pl.Series(self._validity.rows(currencies, times))
+        found, row = rows >= 0, rows.clip(0)
         factors = pl.DataFrame(
             {
-                "minor": minors.set(~pl.Series(found), None).cast(pl.Int128),
-                "times": pl.Series([one.times for _, one in self._table], dtype=pl.Int128).gather(row),
-                "over": pl.Series([one.over for _, one in self._table], dtype=pl.Int128).gather(row),
+                "minor": minors.set(~found, None).cast(pl.Int128),
+                "times": pl.Series([one.times for one in self._factors], dtype=pl.Int128).gather(row),
+                "over": pl.Series([one.over for one in self._factors], dtype=pl.Int128).gather(row),
             }
         )
-        return factors.select(_rounded_column()).to_series(), known & ~pl.Series(found)
+        return factors.select(_rounded_column()).to_series(), known & ~found
 
 
-def _ready(rate: Rate, base: str) -> _Valid:
+def _factor(rate: Rate, base: str) -> _Factor:
     whole, _, decimals = rate.rate.partition(".")
     power = len(decimals) + money.EXPONENT[rate.currency] - money.EXPONENT[base]
-    return _Valid(rate.start, rate.end, int(whole + decimals) * 10 ** max(-power, 0), 10 ** max(power, 0))
+    return _Factor(int(whole + decimals) * 10 ** max(-power, 0), 10 ** max(power, 0))
 
 
 def _rounded(number: int, over: int) -> int:

@@ -13,8 +13,8 @@ from typing import Final
 
 import polars as pl
 
+from shroff.canonical import BLANK
 from shroff.collect.columns import read_column, texts_of
-from shroff.collect.numbers import BLANK
 from shroff.collect.schema import Schema
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 

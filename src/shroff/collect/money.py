@@ -13,8 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from shroff.canonical import canonical
-from shroff.collect.numbers import BLANK
+from shroff.canonical import BLANK, canonical
 
 UNITS: Final = 10_000
 """Ten-thousandths of a major unit: the common scale in which amounts are summed."""

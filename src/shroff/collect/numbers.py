@@ -11,13 +11,13 @@ from typing import Final, Literal, get_args
 
 import polars as pl
 
+from shroff.canonical import BLANK
+
 NumberFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56", "1'234.56"]
 """The style of a log's numbers, by an example; the thousands separator is optional."""
 FORMATS: Final[tuple[NumberFormat, ...]] = get_args(NumberFormat)
 PLAIN: Final[NumberFormat] = "1234.56"
 
-BLANK: Final = " \t\n\v\f\r"
-"""A text of only these is a missing value."""
 PLAIN_NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _DIVIDERS: Final[dict[NumberFormat, str]] = {
     "1,234.56": ",",

@@ -14,17 +14,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
-from shroff.canonical import AFTER_DIGITS, FLAGS
+from shroff.canonical import AFTER_DIGITS, BLANK, FLAGS, text_of
 from shroff.collect import money
 from shroff.collect.cards import is_card_number
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import in_major
 from shroff.collect.fields import card_number, require_readable_field
 from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
-from shroff.collect.numbers import BLANK
+from shroff.collect.lookup import LookupReader
 from shroff.collect.personal import tokenizer
 from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
+from shroff.collect.tables import ReferenceTable
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.times import parse_epoch, parse_time
 from shroff.collect.values import (
@@ -38,7 +39,6 @@ from shroff.collect.values import (
     fits_in,
     kind_of,
     null_numbers,
-    text_of,
     unseen,
 )
 from shroff.collect.wire import explain, live_scales, wire_type
@@ -59,7 +59,8 @@ class Payment(msgspec.Struct, omit_defaults=True):
     ten-thousandths of a major unit (the scale of sums); `values` holds what expressions and models read:
     the amount in major units, nominal and numeric values, keys and tokens, by column name. `rates` says by which
     exchange rates all amounts were converted to the base currency (`Rates.mark`); then `Schema.original` among the
-    values is the amount in the payment's own currency. It is empty for a payment as it was sent.
+    values is the amount in the payment's own currency. `tables` says in which reference tables it was looked up
+    (`ReferenceTable.mark`). Both are empty for a payment as it was sent.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Payment(msgspec.Struct, omit_defaults=True):
     units: int
     values: dict[str, Value]
     rates: str = ""
+    tables: tuple[str, ...] = ()
 
 
 class PaymentReader:
@@ -123,11 +125,22 @@ class PaymentReader:
         self._only = currency if schema.rates is None else None
         self._exponents = {code: money.EXPONENT[code] for code in money.NUMERIC if self._only in (None, code)}
         self._own = self._converter = None if schema.rates is None else Converter(schema.rates)
+        self._lookups = LookupReader(schema.lookups, schema.tables, time=schema.time)
 
     @property
     def rates(self) -> Rates | None:
         """The exchange rates that payments are converted by now."""
         return None if self._converter is None else self._converter.rates
+
+    @property
+    def tables(self) -> tuple[ReferenceTable, ...]:
+        """The reference tables in which payments are looked up now."""
+        return self._lookups.tables
+
+    @property
+    def completes(self) -> bool:
+        """Whether a payment gets anything here that it is not sent with."""
+        return self._converter is not None or bool(self._lookups.marks)
 
     @property
     def twice(self) -> int:
@@ -160,15 +173,21 @@ class PaymentReader:
                 without an exchange rate.
         """
         payment = self.parse(body, arrived=arrived)
-        self.convert(payment)
+        self.complete(payment)
         return payment
 
-    def convert(self, payment: Payment) -> None:
-        """Give a payment its amount in the base currency, where the schema has exchange rates.
+    def complete(self, payment: Payment) -> None:
+        """Give a payment what its schema adds: the amount in the base currency, and the columns that are looked up.
 
         Raises:
-            BadPayment: its currency has none at its time, or the amount is too large in the base currency.
+            BadPayment: its currency has no rate at its time, or the amount is too large in the base currency.
         """
+        self._convert(payment)
+        if not payment.tables:
+            self._lookups.add(payment.values, payment.time)
+            payment.tables = self._lookups.marks
+
+    def _convert(self, payment: Payment) -> None:
         converter, schema = self._converter, self.schema
         if converter is None or payment.rates:
             return
@@ -184,7 +203,7 @@ class PaymentReader:
         payment.rates = converter.mark
 
     def parse(self, body: bytes, *, arrived: int) -> Payment:
-        """`read` without `convert`: the payment as it was sent, its amount in its own currency."""
+        """`read` without `complete`: the payment as it was sent, its amount in its own currency."""
         try:
             wire = self._decode(body)
         except UNREADABLE:
@@ -376,13 +395,14 @@ def counted_in(payment: Payment, schema: Schema) -> str | None:
 
 
 def as_sent(payment: Payment, schema: Schema) -> Payment:
-    """A payment with the amount that was sent, in its own currency: `PaymentReader.convert` undone."""
+    """A payment as it was sent, its amount in its own currency: `PaymentReader.complete` undone."""
+    looked_up = schema.looked_up if payment.tables else ()
+    values = {name: value for name, value in payment.values.items() if name not in looked_up}
     if not payment.rates:
-        return payment
-    values = dict(payment.values)
+        return msgspec.structs.replace(payment, values=values, tables=())
     paid = cast(float, values.pop(str(schema.original)))
     currency = str(values[str(schema.currency)])
-    sent = msgspec.structs.replace(payment, values=values, rates="")
+    sent = msgspec.structs.replace(payment, values=values, rates="", tables=())
     _set_amount(sent, schema, cast(int, money.minor_units(paid, money.EXPONENT[currency])), currency)
     return sent
 
@@ -396,7 +416,7 @@ def _set_amount(payment: Payment, schema: Schema, minor: int, currency: str) -> 
 def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:
     """The rows of a clean table as payments, in its order."""
     arrival = schema.arrived_at or schema.time
-    kept = [name for name in live_scales(schema) if name != schema.id]
+    kept = [name for name in (*live_scales(schema), *schema.looked_up) if name != schema.id]
     table = frame.select(
         pl.col(schema.id).alias("\0id"),
         pl.col(arrival).dt.epoch("us").alias("\0arrived"),
@@ -408,6 +428,7 @@ def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:
     )
     names = table.columns[4:]
     mark = "" if schema.rates is None else schema.rates.mark
+    marks = LookupReader(schema.lookups, schema.tables, time=schema.time).marks
     for identifier, arrived, minor, units, *values in table.iter_rows():
         row = dict(zip(names, values, strict=True))
-        yield Payment(identifier, row[schema.time], arrived, minor, units, row, mark)
+        yield Payment(identifier, row[schema.time], arrived, minor, units, row, mark, marks)

@@ -7,12 +7,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +17,13 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.collect import money
+from shroff.collect.dated_file import Cell, period_of, read_rows
+from shroff.collect.validity import ALWAYS, NEVER_US, micros_of, moment, require_one_at_a_time
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
-COLUMNS: Final = ("currency", "rate", "since", "until")
-ALWAYS: Final = "1970-01-01"
+_COLUMNS: Final = ("currency", "rate", "since")
 _MAX_DIGITS: Final = 18
 """The most digits, and the most decimals, of a rate: an amount times a rate fits into 128 bits."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
-"""Payments are from 1970 to 2099."""
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,21 +47,22 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         force_setattr(self, "currency", currency_of(self.currency, "a rate"))
         force_setattr(self, "rate", _plain(self.rate, self.currency))
-        force_setattr(self, "since", _moment(self.since, self.currency))
+        what = f"the rate of {self.currency}"
+        force_setattr(self, "since", moment(self.since, what))
         if self.until is not None:
-            force_setattr(self, "until", _moment(self.until, self.currency))
+            force_setattr(self, "until", moment(self.until, what))
             if self.end <= self.start:
-                raise ConfigurationError(f"the rate of {self.currency}: expected `until` after `since`.")
+                raise ConfigurationError(f"{what}: expected `until` after `since`.")
 
     @property
     def start(self) -> int:
         """The first microsecond since the epoch at which it is valid."""
-        return _micros(self.since)
+        return micros_of(self.since)
 
     @property
     def end(self) -> int:
         """The first microsecond at which it is not valid any more."""
-        return _micros(_text(_NEVER) if self.until is None else self.until)
+        return NEVER_US if self.until is None else micros_of(self.until)
 
 
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,13 +85,12 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for rate in ordered:
             if rate.currency == self.base:
                 raise ConfigurationError(f"expected rates of other currencies than the base, {self.base}, got one.")
-        for one, following in pairwise(ordered):
-            two = one.start == following.start or (one.until is not None and one.end > following.start)
-            if one.currency == following.currency and two:
-                raise ConfigurationError(
-                    f"the rates of {one.currency}: expected one at a time, got two that are valid from "
-                    f"{following.since} on."
-                )
+        require_one_at_a_time(
+            [rate.currency for rate in ordered],
+            [rate.start for rate in ordered],
+            [None if rate.until is None else rate.end for rate in ordered],
+            lambda place: f"the rates of {ordered[place].currency}",
+        )
 
     @classmethod
     def constant(cls, base: str, rates: Mapping[str, str]) -> Rates:
@@ -104,20 +99,14 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, path: str | Path, *, base: str = "EUR") -> Rates:
-        """Rates from a CSV file with the columns `currency`, `rate`, `since` and, if need be, `until`.
+        """Rates from a CSV or Parquet file with the columns `currency`, `rate`, `since` and, if need be, `until`.
 
         Raises:
-            BadFile: the file cannot be read, lacks a column, or has a line that is no rate.
+            BadFile: the file cannot be read, lacks a column, or has a row that is no rate.
         """
+        found = [_of_row(path, place, row) for place, row in read_rows(path, "exchange rates", _COLUMNS)]
         try:
-            with Path(path).open(encoding="utf-8-sig", newline="") as file:
-                lines = csv.DictReader(file, skipinitialspace=True)
-                _check_header(path, lines.fieldnames or ())
-                found = [_of_line(path, number, line) for number, line in enumerate(lines, start=2)]
             return cls(base, found)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise BadFile(f"{path}: expected a CSV file of exchange rates in UTF-8, cannot read it: {why}.") from None
         except ConfigurationError as error:
             raise BadFile(f"{path}: {error}") from None
 
@@ -166,49 +155,8 @@ def _plain(rate: str, currency: str) -> str:
     return text
 
 
-def _moment(text: str, currency: str) -> str:
-    """A moment as ISO 8601 in UTC; a date is its midnight."""
+def _of_row(path: str | Path, place: str, row: Mapping[str, Cell]) -> Rate:
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None and _is_date(text):
-            moment = moment.replace(tzinfo=UTC)
-        if moment.tzinfo is not None and _EPOCH <= moment <= _NEVER:
-            return _text(moment.astimezone(UTC))
-    except (TypeError, ValueError):
-        pass
-    raise ConfigurationError(
-        f"the rate of {currency}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its zone, "
-        "from 1970 to 2099."
-    )
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _micros(text: str) -> int:
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
-
-
-def _check_header(path: str | Path, names: Iterable[str]) -> None:
-    present = [name.strip() for name in names]
-    for name in COLUMNS[:3]:
-        if name not in present:
-            hint = did_you_mean(name, present) or f"; expected {', '.join(f'`{column}`' for column in COLUMNS)}."
-            raise BadFile(f"{path}: expected a column `{name}`, found none{hint}")
-
-
-def _of_line(path: str | Path, number: int, line: Mapping[str, str | None]) -> Rate:
-    cells = {str(name).strip(): (cell or "").strip() for name, cell in line.items() if isinstance(cell, str | None)}
-    try:
-        return Rate(cells["currency"], cells["rate"], cells["since"] or ALWAYS, cells.get("until") or None)
+        return Rate(str(row["currency"] or ""), str(row["rate"] or ""), *period_of(row))
     except ConfigurationError as error:
-        raise BadFile(f"{path}, line {number}: {error}") from None
+        raise BadFile(f"{path}, {place}: {error}") from None

@@ -12,10 +12,12 @@ import msgspec
 import polars as pl
 
 from shroff.collect.csv_walk import DIALECTS, Dialect
+from shroff.collect.lookup import Lookup, require_fit, table_of
 from shroff.collect.money import NUMERIC, alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat
 from shroff.collect.rates import Rates
+from shroff.collect.tables import ReferenceTable
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 
 Scale = Literal[
@@ -50,6 +52,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         numeric: columns of quantities besides the amount.
         personal: columns that are replaced by a keyed hash before anything is stored.
         ignored: columns that are accepted and dropped.
+        tables: reference tables, such as the risk of each merchant category.
+        lookups: further columns of a payment, each looked up in one of them as `lookup` says. No log and no live
+            payment has such a column.
         keys: columns that only identify something; a project adds those that its features use.
         required: columns without a value in which a payment is unusable; one that is named nowhere else is a key.
         label_sources: who says whether a payment was fraud, the most trusted first: the first that said anything
@@ -93,6 +98,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     numeric: Sequence[str] = ()
     personal: Sequence[str] = ()
     ignored: Sequence[str] = ()
+    tables: Sequence[ReferenceTable] = ()
+    lookups: Sequence[Lookup] = ()
     keys: Sequence[str] = ()
     required: Sequence[str] = ()
     label_sources: Sequence[str] = ()
@@ -103,6 +110,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     epoch: Epoch | None = None
 
     def __post_init__(self) -> None:
+        for field in ("tables", "lookups"):
+            msgspec.structs.force_setattr(self, field, tuple(getattr(self, field)))
         for field in (*_LISTS, "nulls", "label_sources"):
             names = getattr(self, field)
             if isinstance(names, str):
@@ -118,6 +127,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         self._check_names()
         self._check_scales()
         self._check_sources()
+        sent = self._sent
+        texts = [name for name, scale in sent.items() if scale in ("key", "nominal", "currency")]
+        require_fit(self.lookups, self.tables, texts, [*sent, *self.ignored])
         for role, arrival in (("result", "result_at"), ("label", "labelled_at")):
             if getattr(self, arrival) is not None and getattr(self, role) is None:
                 raise ConfigurationError(
@@ -143,7 +155,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def _check_names(self) -> None:
         singles = [(role, getattr(self, role)) for role in _ROLES]
-        for role, name in [*singles, *((field, name) for field in _LISTS for name in getattr(self, field))]:
+        looked_up = [("lookups", one.name) for one in self.lookups]
+        listed = [(field, name) for field in _LISTS for name in getattr(self, field)]
+        for role, name in [*singles, *listed, *looked_up]:
             if not (isinstance(name, str) and name) and not (name is None and role in _OPTIONAL):
                 got = "an empty text" if name == "" else type(name).__name__
                 raise ConfigurationError(f"Schema({role}=…): expected the name of a column, got {got}.")
@@ -205,6 +219,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def scales(self) -> dict[str, Scale]:
         """What each column kept after cleaning is, in table order (arrival columns are `time`)."""
+        return self._sent | self.looked_up
+
+    @property
+    def _sent(self) -> dict[str, Scale]:
+        """The scales of the columns that are not looked up."""
         scales: dict[str, Scale] = {self.id: "id", self.time: "time", self.amount: "amount"}
         optional: list[tuple[str | None, Scale]] = [
             (self.currency, "currency"),
@@ -235,6 +254,19 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         'original_amount'
         """
         return None if self.rates is None else f"original_{self.amount}"
+
+    @property
+    def looked_up(self) -> dict[str, Scale]:
+        """The columns that come from reference tables, and whether they are numeric or nominal."""
+        return {
+            one.name: "numeric" if one.column in table_of(one, self.tables).numeric else "nominal"
+            for one in self.lookups
+        }
+
+    @property
+    def added(self) -> frozenset[str]:
+        """The columns that a payment gets at the door: it is sent without them."""
+        return frozenset(self.looked_up) | ({self.original} if self.original else set())
 
     @property
     def base(self) -> str | None:

@@ -12,8 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from shroff.canonical import canonical
-from shroff.collect.numbers import BLANK
+from shroff.canonical import BLANK, canonical
 from shroff.collect.schema import Epoch
 from shroff.collect.times import (
     DAY,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from shroff.collect.numbers import BLANK
+from shroff.canonical import BLANK
 from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.times import (
     DAY,

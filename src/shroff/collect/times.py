@@ -15,8 +15,7 @@ from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from shroff.canonical import canonical
-from shroff.collect.numbers import BLANK
+from shroff.canonical import BLANK, canonical
 from shroff.collect.schema import Epoch
 
 PER_SECOND: Final[dict[Epoch, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -8,16 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from math import inf, isfinite
+from math import inf
 from typing import Final
 
-from shroff.canonical import canonical
-from shroff.collect.numbers import BLANK, PLAIN, PLAIN_NUMBER, NumberFormat, number_of, styles_of
+from shroff.canonical import BLANK
+from shroff.collect.numbers import PLAIN, PLAIN_NUMBER, NumberFormat, number_of, styles_of
 from shroff.collect.schema import Scale
 from shroff.errors import ConfigurationError
-
-NO_BLANK: Final = "!"
-"""A text that sorts at or after this one does not begin with a blank, so it is a value."""
 
 LARGEST_AMOUNT: Final = 1e14
 LONGEST_ID: Final = 200
@@ -84,32 +81,6 @@ def expected(scale: Scale, *, zoned: bool, style: NumberFormat = PLAIN) -> str:
     if scale == "time":
         return _TIME if zoned else _TIME_AND_ZONE
     return _EXPECTED.get(scale, _NAME)
-
-
-def text_of(value: str | int | float | bool) -> str | None:
-    """The canonical text of a value of a column of names.
-
-    - A whole number is its digits, and so is a text that a program wrote for one: `555`, `555.0`, `555.00` and the
-      JSON number `5.55e2` are `555`; `-0.0` is `0`; `1e+22`, as Python and JavaScript write a large float, and the JSON
-      number `1e22` are `1` and 22 zeros.
-    - Another number is its shortest decimal text, as Python writes it: `0.5`, `1e-07`.
-    - `True`, `TRUE` and true are `true`; the same for false.
-    - Every other text is itself to the last character: `007`, `007.0`, `+5.0`, `1e3`, `1.50`, ` x`, 30 digits.
-
-    None where there is no value: a blank text, a number that is not finite.
-
-    >>> text_of(32.0), text_of("32.0"), text_of(0.5), text_of(True), text_of("007"), text_of("  ")
-    ('32', '32', '0.5', 'true', '007', None)
-    """
-    if isinstance(value, str):
-        return canonical(value) if value >= NO_BLANK or value.strip(BLANK) else None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        if not isfinite(value):
-            return None
-        return str(int(value)) if value.is_integer() else repr(value)
-    return str(value)
 
 
 def null_numbers(nulls: Iterable[str]) -> list[float]:

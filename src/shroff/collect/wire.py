@@ -31,8 +31,8 @@ _RANGES: Final = {
 
 
 def live_scales(schema: Schema) -> dict[str, Scale]:
-    """The columns of a live payment: result and label come later, and the system sets the arrival."""
-    absent = schema.later | {schema.arrived_at, schema.original}
+    """The columns of a live payment: result and label come later, and the system sets the arrival and adds columns."""
+    absent = schema.later | schema.added | {schema.arrived_at}
     return {name: scale for name, scale in schema.scales.items() if name not in absent}
 
 
@@ -78,6 +78,8 @@ def _unknown(name: str, schema: Schema, fields: Collection[str]) -> str:
         return f"field `{name}` is not known yet when a payment is judged: send it later, as an event of its own."
     if name == schema.arrived_at:
         return f"field `{name}` is not the sender's to say: a payment arrives when the system gets it."
+    if name in schema.looked_up:
+        return f"field `{name}` is not the sender's to say: it is looked up in a reference table."
     hint = did_you_mean(name, fields) or f"; a payment has {_listed(fields)}."
     # a key that resembles no field and no identifier may be a misplaced value: do not name it
     shown = f" `{name}`" if hint.startswith(":") or IDENTIFIER.fullmatch(name) else ""

@@ -125,7 +125,7 @@ def of_column(name: str, schema: Schema) -> Subject:
     """The subject of a column of the payment."""
     if name == schema.amount:
         return AMOUNT
-    return NAME if name in schema.nominal else NUMBER
+    return NAME if name in schema.nominal or schema.looked_up.get(name) == "nominal" else NUMBER
 
 
 def _of_row(feature: RowFeature) -> Subject:

@@ -9,10 +9,11 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import force_setattr
 
+from shroff.canonical import text_of
 from shroff.collect.cards import is_card_number, require_no_card_number
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
-from shroff.collect.values import require_readable, text_of
+from shroff.collect.values import require_readable
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import NEVER, Cost
 from shroff.expression import Expression, parse

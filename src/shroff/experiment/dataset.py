@@ -52,7 +52,8 @@ class Dataset:
     ) -> Dataset:
         """Compute the features of a clean table, unless they are given in its order, and choose the inputs.
 
-        Without `inputs`, detectors learn from the amount, the schema's numeric and nominal columns, and all features.
+        Without `inputs`, detectors learn from the amount, the schema's numeric, nominal and looked-up columns, and all
+        features.
 
         Raises:
             ConfigurationError: the schema has no label, or an input is an amount that is in several currencies.
@@ -131,4 +132,4 @@ class Dataset:
 
 def _choose_inputs(plan: Plan) -> tuple[str, ...]:
     schema = plan.schema
-    return tuple(dict.fromkeys((schema.amount, *schema.numeric, *schema.nominal, *plan.names)))
+    return tuple(dict.fromkeys((schema.amount, *schema.numeric, *schema.nominal, *schema.looked_up, *plan.names)))

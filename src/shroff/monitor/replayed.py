@@ -13,6 +13,7 @@ from shroff.canonical import canonical
 from shroff.clock import AHEAD
 from shroff.collect import Payment, Schema
 from shroff.collect.conversion import Converter
+from shroff.collect.lookup import LookupReader
 from shroff.collect.payment import as_sent
 from shroff.control import Edit, Replacement, effective
 from shroff.decide.decider import Decider
@@ -118,6 +119,7 @@ def replay_decision(
         (
             Line("payload (SHA-256)", entry.digest.hex(), _digest(record, bundle.schema).hex()),
             *_converted(record, bundle.schema, replacements),
+            *_looked_up(record, bundle.schema),
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
             Line("action", record.action, again.verdict.action),
@@ -143,9 +145,9 @@ def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.Da
 
 
 def _digest(record: DecisionRecord, schema: Schema) -> bytes:
-    """The fingerprint of the payment as it was sent, before its amount was converted."""
+    """The fingerprint of the payment as it was sent, before its schema added anything."""
     payment = _payment(record.payment)
-    return fingerprint(encode(as_sent(payment, schema)) if payment.rates else bytes(record.payment))
+    return fingerprint(encode(as_sent(payment, schema)) if payment.rates or payment.tables else bytes(record.payment))
 
 
 def _converted(
@@ -162,3 +164,18 @@ def _converted(
     sent = as_sent(payment, schema)
     again = Converter(rates).minor(str(sent.values[str(schema.currency)]), sent.time, sent.minor)
     yield Line(f"amount (minor units of {rates.base})", payment.minor, again)
+
+
+def _looked_up(record: DecisionRecord, schema: Schema) -> Iterator[Line]:
+    """The columns from reference tables, looked up again in those of then."""
+    payment = _payment(record.payment)
+    if not payment.tables:
+        return
+    tables = {table.mark: table for table in schema.tables}
+    if not tables.keys() >= {*payment.tables}:
+        raise NotFound("it was looked up in reference tables that are not the model's.")
+    values = as_sent(payment, schema).values
+    reader = LookupReader(schema.lookups, [tables[mark] for mark in payment.tables], time=schema.time)
+    reader.add(values, payment.time)
+    for name in schema.looked_up:
+        yield Line(name, payment.values.get(name), values[name])

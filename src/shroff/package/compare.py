@@ -13,10 +13,12 @@ def differences(before: Schema, after: Schema) -> list[str]:
     ['numeric gains `points`', 'numeric loses `items`', 'timezone becomes `UTC`, was none']
     """
     found: list[str] = []
-    # rates change daily: only their base currency belongs to the schema
-    fields = [name for name in Schema.__struct_fields__ if name != "rates"]
-    for field in (*fields, "base"):
+    # rates and reference tables change daily: only the base currency and what is looked up belong to the schema
+    fields = [name for name in Schema.__struct_fields__ if name not in ("rates", "tables", "lookups")]
+    for field in (*fields, "base", "looked_up"):
         old, new = getattr(before, field), getattr(after, field)
+        if isinstance(old, dict):
+            old, new = tuple(old), tuple(new)
         if isinstance(old, tuple):
             changes = [("gains", set(new) - set(old)), ("loses", set(old) - set(new))]
             found += [f"{field} {verb} {_named(names)}" for verb, names in changes if names]

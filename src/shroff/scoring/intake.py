@@ -93,7 +93,7 @@ class Intake:
         """`decide` for a payment that was parsed already; it stays as it was sent, so it can be tried again."""
         self._require_ready()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        # deciding writes the arrival and the converted amount into a payment
+        # deciding writes the arrival and what the schema adds into a payment
         mine = replace(payment, values=dict(payment.values))
         self._submit(mine, resolving(answer), Journey(CURRENT.get()))
         return await answer
@@ -123,9 +123,9 @@ class Intake:
             return
         self._check_time(payment.time)
         reader = self._sequencer.active.reader
-        if reader.rates is not None:
-            # after the look-up: rates may change, so a repetition is recognised by its payload as it was sent
-            reader.convert(payment)
+        if reader.completes:
+            # after the search: rates and tables may change, so a repetition is recognised by its payload as sent
+            reader.complete(payment)
             encoded = encode(payment)
         self.meter.parsed(journey)
         pending = PendingPayment(payment, encoded, digest, journey)

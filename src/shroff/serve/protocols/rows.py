@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from shroff.canonical import BLANK, text_of
 from shroff.collect.money import alphabetic
-from shroff.collect.numbers import BLANK, number_of
+from shroff.collect.numbers import number_of
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.values import expected, kind_of, null_numbers, text_of
+from shroff.collect.values import expected, kind_of, null_numbers
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
 from shroff.decide.decider import Decider, Rating

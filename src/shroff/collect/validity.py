@@ -1,0 +1,128 @@
+"""Validity: what holds for a key from one moment until another, such as an exchange rate or a row of a reference table.
+
+Periods are half-open and judged by event time. One without an end holds until the key's next one begins.
+
+    >>> held = Validity(["JPY", "JPY", "USD"], [0, 10, 0], [None, 20, None])
+    >>> held.row("JPY", 9), held.row("JPY", 10), held.row("JPY", 20), held.row("USD", 99), held.row("SEK", 0)
+    (0, 1, -1, 2, -1)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from shroff.errors import ConfigurationError
+
+ALWAYS: Final = "1970-01-01T00:00:00Z"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Payments are from 1970 to 2099."""
+NEVER_US: Final = (_NEVER - _EPOCH) // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=1 << 12)
+def moment(text: object, what: str) -> str:
+    """A moment as ISO 8601 in UTC; a date is its midnight.
+
+    Raises:
+        ConfigurationError: it is none from 1970 to 2099; the message begins with `what`.
+
+    >>> moment("2024-01-31", "a rate"), moment("2024-01-31T01:00:00+01:00", "a rate")
+    ('2024-01-31T00:00:00Z', '2024-01-31T00:00:00Z')
+    """
+    try:
+        found = datetime.fromisoformat(text)  # type: ignore[arg-type]  # another type is refused below
+        if found.tzinfo is None and _is_date(str(text)):
+            found = found.replace(tzinfo=UTC)
+        if found.tzinfo is not None and _EPOCH <= found <= _NEVER:
+            return found.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (TypeError, ValueError):
+        pass
+    raise ConfigurationError(
+        f"{what}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its zone, from 1970 to 2099."
+    )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1 << 12)
+def micros_of(text: str) -> int:
+    """Microseconds since the epoch of a moment in its canonical text."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+
+
+class Validity:
+    """Which row of a dated table holds for a key at a moment, for one payment or for columns of them.
+
+    Args:
+        keys: of the rows, equal ones side by side and in order of time.
+        starts: the first microsecond since the epoch at which each row holds.
+        ends: the first at which it does not hold any more; None until the key's next row, if there is one.
+    """
+
+    def __init__(self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None]) -> None:
+        self._starts, self._ends = list(starts), [NEVER_US if end is None else end for end in ends]
+        self._groups: dict[str, int] = {}
+        self._bounds: list[int] = []
+        for place, key in enumerate(keys):
+            if key not in self._groups:
+                self._groups[key] = len(self._bounds)
+                self._bounds.append(place)
+        self._bounds.append(len(self._starts))
+
+    def row(self, key: str, time: int) -> int:
+        """The row that holds for a key at a time, microseconds since the epoch; -1 if none does."""
+        group = self._groups.get(key)
+        if group is None:
+            return -1
+        first = self._bounds[group]
+        place = bisect_right(self._starts, time, first, self._bounds[group + 1]) - 1
+        return place if place >= first and time < self._ends[place] else -1
+
+    def rows(self, keys: pl.Series, times: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """`row` of each row of two columns, String and Datetime("us", "UTC"); -1 where one of them is null."""
+        if not self._starts:
+            return np.full(len(keys), -1)
+        groups = keys.replace_strict(self._groups, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+        starts, ends, bounds = np.array(self._starts), np.array(self._ends), np.array(self._bounds)
+        sought = times.dt.epoch("us").fill_null(-1).to_numpy()
+        known = groups >= 0
+        first = np.where(known, bounds[groups], 0)
+        low, high = first, np.where(known, bounds[groups + 1], 0)
+        # `bisect_right` of all rows at once: a table of a million rows takes twenty steps
+        while (unsure := low < high).any():
+            middle = (low + high) // 2
+            begun = starts[np.minimum(middle, len(starts) - 1)] <= sought
+            low, high = np.where(unsure & begun, middle + 1, low), np.where(unsure & ~begun, middle, high)
+        place = low - 1
+        return np.where((place >= first) & (sought < ends[np.maximum(place, 0)]), place, -1)
+
+
+def require_one_at_a_time(
+    keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None], what: Callable[[int], str]
+) -> None:
+    """Raise `ConfigurationError` where two rows in the order of `Validity` hold for one key at one moment.
+
+    Args:
+        what: begins the message, from the place of the second row.
+    """
+    for place in range(1, len(keys)):
+        before, end = place - 1, ends[place - 1]
+        if keys[before] == keys[place] and (
+            starts[before] == starts[place] or (end is not None and end > starts[place])
+        ):
+            since = (_EPOCH + timedelta(microseconds=starts[place])).isoformat().replace("+00:00", "Z")
+            raise ConfigurationError(f"{what(place)}: expected one at a time, got two that are valid from {since} on.")
