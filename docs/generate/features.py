@@ -16,7 +16,13 @@ from shroff.features.define import Aggregate, Options
 from shroff.features.engines.batch import compute
 
 _SCHEMA = Schema(
-    id="id", time="at", amount="amount", label="fraud", labelled_at="labelled_at", result="result", keys=["card_id"]
+    id="id",
+    time="at",
+    amount="amount",
+    label="fraud",
+    labelled_at="labelled_at",
+    result="result",
+    keys=["card_id", "host_id"],
 )
 _NINE = datetime(2024, 5, 4, 9, tzinfo=UTC)
 _LOG = pl.DataFrame(
@@ -54,6 +60,8 @@ _EXAMPLES = {
     "seconds_since_last": 'card.seconds_since_last("1d")',
     "decayed_count": 'card.decayed_count("1d", half_life="1h")',
     "decayed_total": 'card.decayed_total("amount", "1d", half_life="1h")',
+    "last": 'card.last("host_id", "1d")',
+    "first": 'card.first("amount", "1h")',
 }
 _OPTIONS = (
     'card.count("1h")',
@@ -122,5 +130,5 @@ def _column(example: str) -> list[Any]:
     return found
 
 
-def _number(value: float | None) -> str:
-    return "null" if value is None else f"{value:.6g}"
+def _number(value: float | str | None) -> str:
+    return "null" if value is None else value if isinstance(value, str) else f"{value:.6g}"

@@ -52,11 +52,13 @@ class Row:
         if self.said is None:
             return self
         heard = sorted((said for said in self.said if max(said.at, self.arrived) < now), key=lambda said: said.at)
-        if not heard:
-            return replace(self, label=None, labelled_at=None)
-        best = min(said.rank for said in heard)
-        last = [said for said in heard if said.rank == best][-1]
-        return replace(self, label=last.fraud, labelled_at=last.at)
+        label = since = None
+        for many in range(1, len(heard) + 1):
+            best = min(said.rank for said in heard[:many])
+            stands = [said.fraud for said in heard[:many] if said.rank == best][-1]
+            if stands is not label:
+                label, since = stands, heard[many - 1].at
+        return replace(self, label=label, labelled_at=since)
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,14 @@ class Question:
     include_current: bool = False
     prior: float = 0.0
     weight: float = 0.0
+    n: int = 1
 
 
 def micros(duration: str) -> int:
     return int(duration[:-1]) * SECONDS[duration[-1]] * 1_000_000
 
 
-def answer(question: Question, rows: Sequence[Row], me: Row) -> float | None:
+def answer(question: Question, rows: Sequence[Row], me: Row) -> float | str | None:
     """The value of a feature for one payment."""
     if any(me.values[key] is None for key in question.keys):
         return None
@@ -105,6 +108,9 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | None:
         return _part(question, len(part), len(seen))
     if question.function.startswith("decayed"):
         return _decayed(question, seen, me)
+    if question.function in ("last", "first", "seconds_since_last"):
+        needs = set(question.where.needs) if question.where else set()
+        return _of_one(question, sorted(seen, key=lambda row: (row.time, _since(needs, row, me), row.place)), me)
     if question.column is None:
         return _of_payments(question.function, seen, me)
     if question.column in me.values:
@@ -125,8 +131,28 @@ def _part(question: Question, part: int, whole: int) -> float | None:
 def _of_payments(function: str, seen: list[Row], me: Row) -> float | None:
     if function == "count":
         return float(len(seen))
-    then = max if function == "seconds_since_last" else min
-    return (me.time - then(row.time for row in seen)) / 1e6 if seen else None
+    return (me.time - min(row.time for row in seen)) / 1e6 if seen else None
+
+
+def _of_one(question: Question, in_order: list[Row], me: Row) -> float | str | None:
+    if len(in_order) < question.n:
+        return None
+    row = in_order[question.n - 1] if question.function == "first" else in_order[-question.n]
+    if question.column is None:
+        return (me.time - row.time) / 1e6
+    if question.column in me.values:
+        return row.values[question.column]
+    units = _units(question, row)
+    return None if units is None else units / 10_000
+
+
+def _since(needs: set[str], row: Row, me: Row) -> int:
+    """When the last of what it takes had arrived."""
+    if row.place == me.place:
+        return row.arrived
+    known = row.known(me.arrived)
+    moments = {"result": known.result_at, "label": known.labelled_at}
+    return max(row.arrived, *(moments[need] or 0 for need in needs), 0)
 
 
 def _of_names(function: str, names: list[str], mine: str | None) -> float | None:

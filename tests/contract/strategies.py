@@ -9,7 +9,7 @@ from fractions import Fraction
 import polars as pl
 from hypothesis import strategies as st
 
-from contract.oracle import FRAUD, WITH_ITS_PAYMENT, Condition, Question, Row
+from contract.oracle import FRAUD, WITH_ITS_PAYMENT, Condition, Question, Row, answer
 from shroff import Entity, FeatureGroup, Schema
 from shroff.features.aggregates import RECIPES, Function
 from shroff.features.define import Aggregate
@@ -34,6 +34,12 @@ class Ask:
 
     feature: Aggregate
     question: Question
+
+    def column(self, log: Log) -> pl.Series:
+        """What the oracle answers for each payment."""
+        picks_text = RECIPES[self.feature.function].picks and self.feature.column in COLUMNS["key"]
+        answers = [answer(self.question, log.rows, row) for row in log.rows]
+        return pl.Series(self.feature.name, answers, dtype=pl.String if picks_text else pl.Float64)
 
 
 # instants around window edges: whole minutes, and one microsecond to either side
@@ -192,12 +198,13 @@ def asks(
     delay = draw(st.none() | st.sampled_from(["1m", "5m"]))
     if "label" in needs and schema.labelled_at is None and delay is None:
         delay = "1m"
+    columns = [name for scale in recipe.column for name in COLUMNS.get(scale, ())]
     half_life = draw(st.sampled_from(["1s", "1m", "1h"])) if "half_life" in recipe.options else None
     question = Question(
         function=function,
         keys=keys,
         window=draw(st.sampled_from(WINDOWS)),
-        column=draw(st.sampled_from(COLUMNS[recipe.column[0]])) if recipe.column else None,
+        column=draw(st.sampled_from(columns)) if columns else None,
         where=where,
         condition=condition,
         delay=delay,
@@ -205,6 +212,7 @@ def asks(
         half_life=half_life,
         include_current=draw(st.booleans()) and delay is None and not needs and not recipe.not_current,
         weight=draw(st.sampled_from([0.0, 20.0])) if "weight" in recipe.options else 0.0,
+        n=draw(st.sampled_from([1, 1, 2, 3])) if "n" in recipe.options else 1,
     )
     if question.weight:
         question = replace(question, prior=draw(st.sampled_from([0.0, 0.01])))

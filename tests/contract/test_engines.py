@@ -8,18 +8,13 @@ from hypothesis import given, settings
 from polars.testing import assert_frame_equal
 
 from contract.engines import Engine
-from contract.oracle import answer
 from contract.strategies import Ask, Log, cases
 from shroff import FeatureGroup
 from shroff.features.aggregates import RECIPES, Function
 
 
 def expected(log: Log, asks: list[Ask]) -> pl.DataFrame:
-    columns = [
-        pl.Series(ask.feature.name, [answer(ask.question, log.rows, row) for row in log.rows], dtype=pl.Float64)
-        for ask in asks
-    ]
-    return pl.DataFrame([log.frame["id"], *columns])
+    return pl.DataFrame([log.frame["id"], *(ask.column(log) for ask in asks)])
 
 
 @settings(max_examples=100)

@@ -13,11 +13,11 @@ from msgspec.structs import replace as with_changes
 from polars.testing import assert_frame_equal
 
 from contract.engines import ENGINES, Engine, engine_of
-from contract.oracle import Row, Said, answer
+from contract.oracle import Row, Said
 from contract.strategies import MINUTE, UTC, Ask, Log, asks, logs, table
 from shroff import FeatureGroup
 from shroff.collect.labels import HISTORY, with_labels
-from shroff.features.aggregates import RECIPES
+from shroff.features.aggregates import RECIPES, Function
 
 SOURCES = ("chargeback", "analyst", "rule")
 Case = tuple[Log, FeatureGroup, list[Ask]]
@@ -63,18 +63,15 @@ def histories(draw: st.DrawFn) -> Log:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     log = draw(histories())
-    functions = draw(st.sampled_from([tuple(RECIPES), ("frauds", "risk", "share")]))
+    groups: list[tuple[Function, ...]] = [tuple(RECIPES), ("frauds", "risk", "share"), ("last", "first")]
+    functions = draw(st.sampled_from(groups))
     about_labels = asks(log.schema, functions, labels=True)
     drawn = draw(st.lists(about_labels, min_size=1, max_size=4, unique_by=lambda ask: ask.feature.name))
     return log, FeatureGroup("random", [ask.feature for ask in drawn]), drawn
 
 
 def expected(log: Log, drawn: list[Ask]) -> pl.DataFrame:
-    columns = [
-        pl.Series(ask.feature.name, [answer(ask.question, log.rows, row) for row in log.rows], dtype=pl.Float64)
-        for ask in drawn
-    ]
-    return pl.DataFrame([log.frame["id"], *columns])
+    return pl.DataFrame([log.frame["id"], *(ask.column(log) for ask in drawn)])
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shroff.features.aggregates import NONE
 from shroff.features.engines.batch import bigint_folds, folds, grouping, kernel
-from shroff.features.engines.batch.encoded_table import NO_LIVES
+from shroff.features.engines.batch.encoded_table import NO_LIVES, NO_TIMES
 from shroff.features.engines.batch.grouping import Int
 from shroff.features.engines.batch.kernel import Events, Lives, Queries, Span, Trace
 from shroff.features.engines.batch.spans import Past
@@ -72,7 +72,8 @@ def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
         draw(st.integers(1, 30)), draw(st.sampled_from([0, 5])), draw(st.sampled_from([0, 7])), draw(st.booleans())
     )
     known = (rows + lag).astype(np.int64)
-    return queries, kernel.settle(queries, keep, known, draw(lives(n, known))), bounds
+    since = draw(st.sampled_from([NO_TIMES, known]))
+    return queries, kernel.settle(queries, keep, known, since, draw(lives(n, known))), bounds
 
 
 @st.composite
@@ -86,7 +87,7 @@ def lives(draw: st.DrawFn, n: int, known: Int) -> Lives:
     ends = [
         FOREVER if length == FOREVER else at + length for at, (_, length) in zip(begins.tolist(), spans, strict=True)
     ]
-    return Lives(np.array(places, np.int32), begins, np.array(ends, np.int64))
+    return Lives(np.array(places, np.int32), begins, np.array(ends, np.int64), begins)
 
 
 def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[int]:
@@ -162,6 +163,18 @@ def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.Dat
         min((int(column[at]) for at in inside if column[at] != NONE), default=NONE) for inside in windows(trace)
     ]
     assert folds.least(trace, column, trace.spread).tolist() == expected
+
+
+@settings(max_examples=200)
+@given(walk=walks(), n=st.integers(1, 4), forward=st.booleans())
+def test_the_nth_event_is_found_from_both_ends(walk: tuple[Queries, Events, Window], n: int, forward: bool) -> None:
+    queries, events, bounds = walk
+    trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
+    in_order = [sorted(inside, reverse=not forward) for inside in windows(trace)]
+    expected = [inside[n - 1] if len(inside) >= n else -1 for inside in in_order]
+    assert folds.nth(trace, len(events.places), n, forward).tolist() == expected
+    if n == 1:
+        assert folds.edges(trace, len(events.places))[0 if forward else 1].tolist() == expected
 
 
 @settings(max_examples=200)

@@ -53,6 +53,7 @@ EXPRESSION: Final = Subject("EXPRESSION", "quantity", "a number worked out from 
 TEXT: Final = Subject("TEXT", "name", "a text worked out from columns and features")
 MOMENT: Final = Subject("MOMENT", "truth", "whether it was paid at night or at a weekend")
 HOUR: Final = Subject("HOUR", "quantity", "the hour of the day")
+PAST: Final = Subject("PAST", "name", "a name in an entity's earlier payments, such as the last")
 PART: Final = Subject("PART", "name", "the weekday or the part of the day")
 VALUES: Final = Subject("VALUES", "several", "several values, each of them usual")
 POLICY_RULE: Final = Subject("POLICY_RULE", "rule", "a rule of the policy, which decides by itself")
@@ -76,6 +77,8 @@ _SAYS: Final[Mapping[Function, str]] = {
     "frauds": "how many known frauds an entity had",
     "decayed_count": "how many payments an entity had, old ones counting less",
     "decayed_total": "the sum of a column over them, old ones counting less",
+    "last": "a number in an entity's last payment, or in one before it",
+    "first": "a number in an entity's first payment in a window, or in one after it",
 }
 _AGGREGATES: Final[Mapping[Function, Subject]] = {
     function: Subject(function.upper(), "truth" if function == "is_new" else "quantity", says)
@@ -84,7 +87,7 @@ _AGGREGATES: Final[Mapping[Function, Subject]] = {
 
 SUBJECTS: Final = (
     *(POLICY_RULE, VALUES, MODEL),
-    *(AMOUNT, NUMBER, NAME, RULE, CONDITION, EXPRESSION, TEXT, MOMENT, HOUR, PART),
+    *(AMOUNT, NUMBER, NAME, RULE, CONDITION, EXPRESSION, TEXT, MOMENT, HOUR, PART, PAST),
     *_AGGREGATES.values(),
 )
 
@@ -117,8 +120,10 @@ def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subjec
     'COUNT'
     """
     aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
-    rows = {row.name: _of_row(row) for row in Plan(groups, schema).rows}
-    return {feature.name: _AGGREGATES[feature.function] for feature in aggregates} | rows
+    plan = Plan(groups, schema)
+    rows = {row.name: _of_row(row) for row in plan.rows}
+    texts = {output.name: PAST for output in plan.outputs if output.text is not None}
+    return {feature.name: _AGGREGATES[feature.function] for feature in aggregates} | texts | rows
 
 
 def of_column(name: str, schema: Schema) -> Subject:

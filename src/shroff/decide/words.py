@@ -153,7 +153,9 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "entropy": ("entropy of{column} {value} by {this} in {over}", number, number),
     "top_share": ("{value} of payments by {this} in {over} have one and the same{column}", share, share),
     "seconds_since_first": ("{value} since the first payment by {this} in {over}", span, span),
-    "seconds_since_last": ("{value} since the last payment by {this}", span, span),
+    "seconds_since_last": ("{value} since the {nth}last payment by {this}", span, span),
+    "last": ("{nth}last{column} {value} by {this} in {over}", None, None),
+    "first": ("{nth}first{column} {value} by {this} in {over}", None, None),
     "decayed_count": ("{value} by {this} in {over}, fading by half in {half_life}", _payments, number),
     "decayed_total": ("total{column} {value} by {this} in {over}, fading by half in {half_life}", None, None),
 }
@@ -173,6 +175,7 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     text, say, end = _SAID[feature.function]
     fading = duration(feature.half_life) if feature.half_life else ""
     parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
+    parts["nth"] = "" if feature.n == 1 else f"{_ordinal(feature.n)}-"
 
     def tells(value: Value) -> str:
         if value is None and feature.function in _COUNTED:
@@ -182,6 +185,16 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
         return text.format(value=(say or own)(value), **parts)
 
     return Words(tells, end or own)
+
+
+def _ordinal(n: int) -> str:
+    """A place in words.
+
+    >>> [_ordinal(n) for n in (2, 3, 11, 21)]
+    ['2nd', '3rd', '11th', '21st']
+    """
+    end = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{end}"
 
 
 def _limits(feature: Aggregate) -> str:

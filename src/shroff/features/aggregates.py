@@ -12,6 +12,10 @@ and, compiled, over a whole column. It gives NaN where the feature has no value.
     min, max    ten-thousandths                       entropy  n ln n − Σ c ln c, in 2**-32
     distinct    different values                      top      events with the commonest value
     decayed     events or total, an older event for less
+    latest, earliest   the column's value in the nth event from the end, or from the beginning
+
+`last` may also be that of the nth event from the end. Events are in order of time, those of one moment in order of
+arrival. The value of a column of names is its text; over a table it is the row that says it, until the feature is read.
 
 A new aggregate is a recipe here and a method of `Entity`; a new measure is one fold over a table and one
 reader of a timeline.
@@ -21,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, Literal
 
@@ -46,6 +50,8 @@ Function = Literal[
     "seconds_since_last",
     "decayed_count",
     "decayed_total",
+    "last",
+    "first",
 ]
 Kind = Literal[
     "count",
@@ -62,7 +68,12 @@ Kind = Literal[
     "time",
     "first",
     "last",
+    "latest",
+    "earliest",
 ]
+
+ORDERED: Final = frozenset[Kind]({"latest", "earliest"})
+"""Measures for which it matters which of two events of one moment came first."""
 
 NONE: Final = -(2**63)
 """Stands for "no such number" among measures."""
@@ -126,6 +137,10 @@ def _extreme(units: int) -> float:
     return float(units) / UNITS if units != NONE else math.nan
 
 
+def _row(row: int) -> float:
+    return float(row) if row != NONE else math.nan
+
+
 def _seconds(time: int, then: int) -> float:
     return float(time - then) / 1e6 if then != NONE else math.nan
 
@@ -161,6 +176,7 @@ class Recipe:
             aggregate's condition.
         options: what it can be told besides what all can: these must be given, those with a default may.
         not_current: why its window cannot hold the payment itself; empty: it can.
+        picks: whether it gives one of the column's values, and so a text of a column of names.
     """
 
     measures: tuple[Kind, ...]
@@ -170,6 +186,7 @@ class Recipe:
     parts: int = 0
     options: frozenset[str] = field(default_factory=frozenset)
     not_current: str = ""
+    picks: bool = False
 
 
 _NUMBERS: Final[tuple[Scale, ...]] = ("amount", "numeric")
@@ -196,8 +213,28 @@ RECIPES: Final[dict[Function, Recipe]] = {
     "top_share": Recipe(measures=("top", "present"), formula=_share, column=NAMES),
     "seconds_since_first": Recipe(measures=("time", "first"), formula=_seconds),
     "seconds_since_last": Recipe(
-        measures=("time", "last"), formula=_seconds, not_current="the last payment would be the payment itself"
+        measures=("time", "last"),
+        formula=_seconds,
+        options=frozenset({"n"}),
+        not_current="the last payment would be the payment itself",
     ),
     "decayed_count": Recipe(measures=("decayed",), formula=_plain, options=frozenset({"half_life"})),
     "decayed_total": Recipe(measures=("decayed",), formula=_scaled, column=_NUMBERS, options=frozenset({"half_life"})),
+    "last": Recipe(
+        measures=("latest",),
+        formula=_extreme,
+        column=_NUMBERS + NAMES,
+        options=frozenset({"n"}),
+        not_current="the last payment would be the payment itself",
+        picks=True,
+    ),
+    "first": Recipe(
+        measures=("earliest",), formula=_extreme, column=_NUMBERS + NAMES, options=frozenset({"n"}), picks=True
+    ),
 }
+
+
+@cache
+def recipe(function: Function, *, text: bool) -> Recipe:
+    """The recipe of an aggregate; of one that picks a text, whose formula gives the row of a table that says it."""
+    return replace(RECIPES[function], formula=_row) if text else RECIPES[function]

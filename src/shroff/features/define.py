@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
-from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function
+from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function, Kind
 from shroff.features.row import Calendar, Sql
 from shroff.features.window import micros
 
 Windows = str | Sequence[str]
+
+_FARTHEST: Final = 1_000
+"""The largest n of the nth latest payment."""
 
 
 class Options(TypedDict, total=False):
@@ -147,12 +150,28 @@ class Entity(msgspec.Struct, frozen=True):
         """Seconds from the earliest payment in the window to this one; null when there is none."""
         return self._each("seconds_since_first", windows, options)
 
-    def seconds_since_last(self, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
-        """Seconds from the latest payment in the window to this one; null when there is none.
+    def seconds_since_last(self, windows: Windows, *, n: int = 1, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """Seconds from the latest payment in the window to this one, or from the nth latest; null when there is none.
 
         Negative when this payment arrived late and a later one is already known.
         """
-        return self._each("seconds_since_last", windows, options)
+        return self._each("seconds_since_last", windows, options, n=n)
+
+    def last(self, column: str, windows: Windows, *, n: int = 1, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """What the latest payment in the window says in a column, or the nth latest; null when it says nothing.
+
+        Payments are in order of time, those of one moment in order of arrival (under a condition on results or labels,
+        of theirs). The values of one `n` in several columns are of one payment, and so is `seconds_since_last`. For the
+        latest payment that has a value, write `where="column IS NOT NULL"`. It is a text for a column of names.
+
+        >>> [feature.name for n in (1, 2) for feature in Entity("card", "card_id").last("mcc", "30d", n=n)]
+        ['card_last_mcc_30d', 'card_last_2_mcc_30d']
+        """
+        return self._each("last", windows, options, column=column, n=n)
+
+    def first(self, column: str, windows: Windows, *, n: int = 1, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """What the earliest payment in the window says in a column, or the nth earliest, as `last`."""
+        return self._each("first", windows, options, column=column, n=n)
 
     def decayed_count(self, windows: Windows, *, half_life: str, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """How many payments, one counting half as much for every half-life of its age.
@@ -197,7 +216,7 @@ class Aggregate(
         function: what is made of them.
         window: how far back it looks, up to this payment: a whole number with `s`, `m`, `h` or `d`, such as `30m` or
             `7d`. The methods take one window or a list of them, and give one feature for each.
-        column: the column that is added up, counted or compared.
+        column: the column that is added up, counted, compared or looked up.
         where: a SQL condition; only payments for which it is true are counted. It reads the columns of the payment that
             is counted; one on its result or label is true only once that has arrived.
         delay: shifts the window back by a duration: of `7d` with a delay of `7d`, the week before last counts. What
@@ -207,6 +226,8 @@ class Aggregate(
         include_current: whether the payment itself counts too; not together with `delay`.
         condition: the SQL condition that `share` is the share of.
         half_life: the age at which a payment counts half, a duration; a sixteenth of it is the resolution.
+        n: which payment in the window it is of: 1 for the latest (of `first` the earliest), 2 for the one next to it …,
+            at most 1,000.
         prior: the share of fraud, 0 to 1, that `risk` starts from.
         weight: how many payments the prior counts as, 0 or more.
         name: the feature's name; by default it is computed from all of the above. For several windows, `{window}` in it
@@ -231,6 +252,7 @@ class Aggregate(
     prior: float = 0.0
     weight: float = 0.0
     name: str = ""
+    n: int = 1
 
     def __post_init__(self) -> None:
         for duration in (self.window, self.delay, self.resolution, self.half_life):
@@ -253,6 +275,10 @@ class Aggregate(
             return micros(self.half_life) // STEPS
         return micros(self.resolution) if self.resolution else 0
 
+    def place(self, kind: Kind) -> int:
+        """Which event a measure of it is of, 1 for the outermost."""
+        return self.n if kind != "time" else 1
+
     def _misfits(self) -> Iterable[str]:
         """A sentence for each option that does not fit the function or another option."""
         recipe = RECIPES[self.function]
@@ -261,6 +287,7 @@ class Aggregate(
             "half_life": self.half_life,
             "prior": self.prior,
             "weight": self.weight,
+            "n": self.n - 1,
         }
         if bool(recipe.column) != (self.column is not None):
             yield f"{self.function} takes {'a column' if recipe.column else 'no column'}."
@@ -269,6 +296,8 @@ class Aggregate(
                 yield f"{self.function} takes no {option}."
             if value is None and option in recipe.options:
                 yield f"{self.function} needs {option}=."
+        if not (isinstance(self.n, int) and 1 <= self.n <= _FARTHEST):
+            yield f"expected n as a whole number from 1 to {_FARTHEST:,}, got {self.n}."
         if self.include_current and self.delay is not None:
             yield "the current payment lies outside a delayed window; drop include_current or delay."
         if self.include_current and recipe.not_current:
@@ -285,6 +314,7 @@ class Aggregate(
         parts = [
             self.entity.name,
             self.function,
+            str(self.n) if self.n > 1 else "",
             _slug(self.condition or ""),
             self.column,
             self.window,

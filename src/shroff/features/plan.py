@@ -20,7 +20,7 @@ from shroff.collect.schema import Kind, Scale
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
 from shroff.features import aggregates
-from shroff.features.aggregates import NAMES, RECIPES
+from shroff.features.aggregates import NAMES, ORDERED, RECIPES
 from shroff.features.conditions import require_alphabetic
 from shroff.features.define import Aggregate, Feature, FeatureGroup
 from shroff.features.row import Calendar, Sql
@@ -30,10 +30,14 @@ Later = Literal["result", "label"]
 
 
 class Measure(NamedTuple):
-    """What is kept over a window: its kind, and the column it is of, if any."""
+    """What is kept over a window: its kind, and the column it is of, if any.
+
+    `at`: which event it is of, 1 for the outermost.
+    """
 
     kind: aggregates.Kind
     column: str | None = None
+    at: int = 1
 
 
 @dataclass(eq=False)
@@ -68,6 +72,16 @@ class Stream:
         """What is kept over any of its windows."""
         return frozenset(measure for slot in self.slots.values() for measure in slot.measures)
 
+    @property
+    def revised(self) -> bool:
+        """Whether events of it may leave again, because their label changed, and their order matters."""
+        return self.ordered and "label" in self.later
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it matters which of two events of one moment came first."""
+        return any(measure.kind in ORDERED for measure in self.measures)
+
 
 class Input(NamedTuple):
     """One measure of one slot, as a formula reads it."""
@@ -79,12 +93,16 @@ class Input(NamedTuple):
 
 @dataclass(frozen=True)
 class Output:
-    """How an aggregate follows from what slots hold: its recipe's formula over these inputs and constants."""
+    """How an aggregate follows from what slots hold: its recipe's formula over these inputs and constants.
+
+    `text`: the column of names that it is a text of; None for a number.
+    """
 
     name: str
     recipe: aggregates.Recipe
     inputs: tuple[Input, ...]
     constants: tuple[float, ...]
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,7 @@ class Plan:
         streams = [
             (stream.columns, stream.where and stream.where.sql, sorted(stream.later), stream.resolution, slots)
             for stream in self.streams
-            for slots in [[(*slot.window, *slot.measures) for slot in stream.slots.values()]]
+            for slots in [[(*slot.window, *map(_told, slot.measures)) for slot in stream.slots.values()]]
         ]
         schema = self.schema
         labels = schema.label, schema.label_sources
@@ -173,7 +191,7 @@ class Plan:
             raise ConfigurationError(f"there is a {what} `{name}` already; give the feature a `name=` of its own.")
         if isinstance(feature, Aggregate):
             self.outputs.append(self._output(feature))
-            self.kinds[name] = "number"
+            self.kinds[name] = "number" if self.outputs[-1].text is None else "text"
         elif isinstance(feature, Sql):
             self._add_sql(feature)
         else:
@@ -196,10 +214,12 @@ class Plan:
         if feature.column is not None:
             self._check(feature, feature.column, recipe.column)
         inputs = [
-            self._input(feature, Measure(kind, feature.column), part=at < recipe.parts)
+            self._input(feature, Measure(kind, feature.column, feature.place(kind)), part=at < recipe.parts)
             for at, kind in enumerate(recipe.measures)
         ]
-        return Output(feature.name, recipe, tuple(inputs), feature.constants)
+        text = feature.column if recipe.picks and self.schema.scales[str(feature.column)] in NAMES else None
+        recipe = aggregates.recipe(feature.function, text=text is not None)
+        return Output(feature.name, recipe, tuple(inputs), feature.constants, text)
 
     def _input(self, feature: Aggregate, measure: Measure, *, part: bool) -> Input:
         if measure.kind == "present" and measure.column == self.schema.amount:
@@ -281,3 +301,8 @@ class Plan:
             raise ConfigurationError(
                 f"feature `{feature.name}`: column `{column}` is {known[column]}; expected {' or '.join(scales)}."
             )
+
+
+def _told(measure: Measure) -> Sequence[str | int | None]:
+    """A measure as a digest tells it: as ever where it is of the outermost event."""
+    return measure if measure.at != 1 else measure[:2]

@@ -20,6 +20,9 @@ from shroff.features.row import Calendar
 
 ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""
+NUMBER: Final = "shroff number "
+TEXT: Final = "shroff text "
+"""Before a place: the number, or the text, that has this place in its part."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Part:
     """The aggregates of one key: what they read and how far back.
 
     `columns` are the table's columns they need, and `labels` says whether they need its histories of labels, where it
-    has them; `horizon` is in microseconds.
+    has them; `horizon` is in microseconds; `texts` are the aggregates that are texts.
     """
 
     number: int
@@ -36,6 +39,16 @@ class Part:
     columns: tuple[str, ...]
     horizon: int
     labels: bool
+    texts: frozenset[str]
+
+    @property
+    def held(self) -> dict[str, str]:
+        """The column that holds each aggregate while it is moved about: numbers and texts are counted apart."""
+        found: dict[str, str] = {}
+        for feature in self.features:
+            kind = TEXT if feature.name in self.texts else NUMBER
+            found[feature.name] = f"{kind}{sum(name.startswith(kind) for name in found.values())}"
+        return found
 
     def columns_of(self, names: Collection[str]) -> tuple[str, ...]:
         """The columns they need of a table with these."""
@@ -72,7 +85,8 @@ def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], sc
     if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     columns = tuple(name for name in schema.scales if name in reads)
-    return Part(number, key, features, columns, plan.horizon, "label" in plan.later)
+    texts = frozenset(name for name, kind in plan.kinds.items() if kind == "text")
+    return Part(number, key, features, columns, plan.horizon, "label" in plan.later, texts)
 
 
 def payment_columns(plan: Plan) -> tuple[str, ...]:

@@ -123,18 +123,21 @@ def _room(memory: int) -> int:
 
 
 class _Held:
-    """One part's aggregates on disk: a file per bucket, in it one block per slice.
+    """One part's aggregates on disk: a file per bucket, in it one block per slice; texts in files of their own.
 
-    `blocks`: by slice, the file and place of its rows (their places in the slice) and values, and how many.
+    `blocks`: by slice, the file and place of its rows (their places in the slice) and numbers, and how many.
     """
 
-    def __init__(self, part: Part, slices: int) -> None:
-        self.part = part
+    def __init__(self, plan: Plan, slices: int) -> None:
+        self.texts = [output.name for output in plan.outputs if output.text is not None]
+        self.numbers = [output.name for output in plan.outputs if output.text is None]
         self.blocks: list[list[tuple[Path, int, int]]] = [[] for _ in range(slices)]
 
-    def write(self, path: Path, rows: pl.Series, values: Sequence[pl.Series], slices: Sequence[Slice]) -> None:
+    def write(self, path: Path, rows: pl.Series, values: pl.DataFrame, slices: Sequence[Slice]) -> None:
         """Keep the values of these rows, which rise."""
-        numbers = np.stack([value.fill_null(float("nan")).to_numpy() for value in values])
+        numbers = np.empty((len(self.numbers), len(rows)))
+        for at, name in enumerate(self.numbers):
+            numbers[at] = values[name].fill_null(float("nan")).to_numpy()
         places = rows.to_numpy()
         cuts = np.searchsorted(places, [*(piece.first for piece in slices), np.iinfo(np.int64).max]).tolist()
         with path.open("xb") as file:
@@ -143,15 +146,31 @@ class _Held:
                     self.blocks[number].append((path, file.tell(), stop - start))
                     file.write((places[start:stop] - slices[number].first).astype(np.int64).tobytes())
                     file.write(numbers[:, start:stop].tobytes())
+                    if self.texts:
+                        values[start:stop].select(self.texts).write_ipc(_texts_of(path, number), compression="lz4")
 
     def columns(self, number: int, slices: Sequence[Slice]) -> list[pl.Series]:
         """The part's aggregates of one slice."""
-        names = [feature.name for feature in self.part.features]
+        names = self.numbers
         values: Floats = np.full((len(names), slices[number].rows), np.nan)
+        said = np.full(slices[number].rows, -1)
+        texts = [pl.DataFrame(schema=dict.fromkeys(self.texts, pl.String))]
         for path, offset, rows in self.blocks[number]:
             block = np.fromfile(path, np.int64, rows * (1 + len(names)), offset=offset)
             values[:, block[:rows]] = block[rows:].view(np.float64).reshape(len(names), rows)
-        return [pl.Series(name, column, nan_to_null=True) for name, column in zip(names, values, strict=True)]
+            if self.texts:
+                said[block[:rows]] = np.arange(rows) + sum(map(len, texts))
+                texts.append(pl.read_ipc(_texts_of(path, number)))
+        found = [pl.Series(name, column, nan_to_null=True) for name, column in zip(names, values, strict=True)]
+        if not self.texts:
+            return found
+        # rows without the key say nothing
+        places = pl.Series(said).replace(-1, None).cast(pl.UInt32)
+        return found + [text.gather(places) for text in pl.concat(texts).get_columns()]
+
+
+def _texts_of(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}-texts-{number}")
 
 
 def _held(part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, memory: int, pool: Executor) -> _Held:
@@ -166,8 +185,8 @@ def _held(part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, mem
 
     for _ in one_ahead(pool, spread, range(len(slices))):
         pass
-    held = _Held(part, len(slices))
     plan, arrival = part.plan(schema), schema.arrived_at or schema.time
+    held = _Held(plan, len(slices))
     for bucket in range(buckets):
         files = sorted(folder.glob(f"{bucket:03d}-*"))
         if not files:
@@ -180,7 +199,7 @@ def _held(part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, mem
         found = pl.DataFrame([frame[ROW], *aggregates(plan, frame)])
         del frame
         found = found if found[ROW].is_sorted() else found.sort(ROW)
-        held.write(folder / f"{bucket:03d}", found[ROW], found.drop(ROW).get_columns(), slices)
+        held.write(folder / f"{bucket:03d}", found[ROW], found.drop(ROW), slices)
     return held
 
 
@@ -199,4 +218,5 @@ def _together(plan: Plan, piece: Slice, columns: list[pl.Series]) -> pl.DataFram
 
 
 def _nothing(plan: Plan) -> list[pl.Series]:
-    return [pl.Series(output.name, [], pl.Float64) for output in plan.outputs]
+    kinds = {"number": pl.Float64(), "text": pl.String()}
+    return [pl.Series(output.name, [], kinds[plan.kinds[output.name]]) for output in plan.outputs]

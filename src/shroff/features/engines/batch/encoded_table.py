@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import closing
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -22,15 +23,17 @@ from shroff.features.plan import Later, Output, Plan, Stream
 from shroff.features.window import FOREVER
 
 Name = str | tuple[str, str]
-"""A column of the schema; or `(KEPT, condition)`, whether a row meets it, and `(KNOWN, condition)`, which other rows
-see that it does: those after the one that it holds."""
+"""A column of the schema; or `(KEPT, condition)`, whether a row meets it, `(KNOWN, condition)`, which other rows see
+that it does: those after the one that it holds, and `(SINCE, condition)`, when that became known, microseconds."""
 
 KEPT: Final = "kept"
 KNOWN: Final = "known"
+SINCE: Final = "since"
 HIGHEST: Final = 2.0**62
 """What a sum of 64 bits must stay below, as doubles add it up, which round."""
 
-NO_LIVES: Final = Lives(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+NO_TIMES: Final = np.empty(0, np.int64)
+NO_LIVES: Final = Lives(np.empty(0, np.int32), NO_TIMES, NO_TIMES, NO_TIMES)
 
 _SLICE: Final = 1 << 18
 _Role = tuple[str | None, str | None]
@@ -73,7 +76,9 @@ class EncodedTable:
         read |= {measure.column for stream in plan.streams for measure in stream.measures if measure.column}
         numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
         names = sorted(read.difference(numbers))
-        streams = {stream.where.sql: stream for stream in plan.streams if stream.where is not None}
+        # of the streams of one condition, the one that needs most of it
+        by_need = sorted(plan.streams, key=lambda stream: stream.ordered)
+        streams = {stream.where.sql: stream for stream in by_need if stream.where is not None}
         codes = pool.map(self._codes, names)
         rest = [pool.submit(self._measured, name) for name in numbers]
         rest += [pool.submit(self._meeting, stream) for stream in streams.values()]
@@ -85,7 +90,8 @@ class EncodedTable:
         """The columns that these aggregates read, the time first."""
         inputs = [item for output in outputs for item in output.inputs]
         names: list[Name] = [self.schema.time, *(item.measure.column for item in inputs if item.measure.column)]
-        names += [(what, item.stream.where.sql) for what in (KEPT, KNOWN) for item in inputs if item.stream.where]
+        conditions = [item.stream.where.sql for item in inputs if item.stream.where]
+        names += [(what, where) for what in (KEPT, KNOWN, SINCE) for where in conditions]
         return [name for name in dict.fromkeys(names) if name in self.columns]
 
     def keyed(self, columns: tuple[str, ...]) -> Keyed:
@@ -154,9 +160,12 @@ class EncodedTable:
         if any(moment for _, moment in later):
             known = np.arange(len(self.frame), dtype=np.int32)
             rows = np.flatnonzero(kept)
-            moments = [moment for _, moment in later if moment is not None]
-            known[rows] = self._known(rows, self.frame.select(moments)[rows], later)
+            names = [moment for _, moment in later if moment is not None]
+            moments = self._moments(rows, self.frame.select(names)[rows], later)
+            known[rows] = self._known(rows, moments)
             found[KNOWN, where] = known
+            if stream.ordered:
+                found[SINCE, where] = self._since(rows, moments)
         return found
 
     def _lived(
@@ -171,17 +180,20 @@ class EncodedTable:
         said = self.frame.select(name for name in self.frame.columns if name in read)[rows].with_columns(
             changes["fraud"].alias(label), changes["at"].cast(pl.Datetime("us", "UTC")).alias(moment)
         )
-        passes, known = self._passes(said, stream, later), self._known(rows, said, later)
+        passes, moments = self._passes(said, stream, later), self._moments(rows, said, later)
+        known = self._known(rows, moments)
         changed, gone = np.zeros(len(rows), np.bool_), np.full(len(rows), FOREVER)
         again = np.flatnonzero(rows[1:] == rows[:-1])
         changed[again] = changed[again + 1] = True
         gone[again] = known[again + 1]
         lives = np.flatnonzero(changed & passes & (known < gone))
-        self.lives[where] = Lives(rows[lives].astype(np.int32), known[lives].astype(np.int64), gone[lives])
+        places = rows[lives].astype(np.int32)
+        self.lives[where] = Lives(places, known[lives].astype(np.int64), gone[lives], moments[lives])
         stays = np.flatnonzero(~changed & passes)
         kept, seen = np.zeros(len(self.frame), np.bool_), np.arange(len(self.frame), dtype=np.int32)
         kept[rows[stays]], seen[rows[stays]] = True, known[stays]
-        return {(KEPT, where): kept, (KNOWN, where): seen}
+        found: dict[Name, NDArray[Any]] = {(KEPT, where): kept, (KNOWN, where): seen}
+        return found | {(SINCE, where): self._since(rows[stays], moments[stays])} if stream.ordered else found
 
     def _passes(self, frame: pl.DataFrame, stream: Stream, later: Sequence[_Role]) -> Flags:
         """Which rows meet a stream's condition, once what it needs has arrived."""
@@ -192,23 +204,33 @@ class EncodedTable:
         mask = people(frame, self.schema, stream.where.columns).select(passes.alias("passes"))["passes"]
         return (mask if len(mask) == len(frame) else mask.new_from_index(0, len(frame))).to_numpy()
 
-    def _known(self, rows: Int, frame: pl.DataFrame, later: Sequence[_Role]) -> Int:
-        """For payments (their rows, and their columns) whose results and labels come later: the last row before all."""
-        arrivals = _epoch(self.frame[self.schema.arrived_at or self.schema.time])
-        known = rows
+    def _moments(self, rows: Int, frame: pl.DataFrame, later: Sequence[_Role]) -> Int:
+        """When all that is to come of payments (their rows, and their columns) had arrived; never before themselves."""
+        moments = self._arrivals[rows]
         for _, moment in later:
             if moment is not None:
-                # a later event never arrives before its payment
-                moments = np.maximum(_epoch(frame[moment]), arrivals[rows])
-                known = np.maximum(known, np.searchsorted(arrivals, moments, side="right") - 1)
-        return known
+                moments = np.maximum(moments, _epoch(frame[moment]))
+        return moments
+
+    def _known(self, rows: Int, moments: Int) -> Int:
+        """The last row that does not see payments which became known at these moments."""
+        return np.maximum(rows, np.searchsorted(self._arrivals, moments, side="right") - 1)
+
+    def _since(self, rows: Int, moments: Int) -> Int:
+        since = np.zeros(len(self.frame), np.int64)
+        since[rows] = moments
+        return since
+
+    @cached_property
+    def _arrivals(self) -> Int:
+        return _epoch(self.frame[self.schema.arrived_at or self.schema.time])
 
 
 def within(lives: Lives, keyed: Keyed, start: int, stop: int) -> Lives:
     """Those of some rows that are among the places `start` … `stop - 1` of an entity, by their place from `start`."""
     places = keyed.places[lives.places].astype(np.int64)
     own = (places >= start) & (places < stop)
-    return Lives((places[own] - start).astype(np.int32), lives.known[own], lives.gone[own])
+    return Lives((places[own] - start).astype(np.int32), lives.known[own], lives.gone[own], lives.since[own])
 
 
 def _roles(schema: Schema) -> dict[Later, _Role]:

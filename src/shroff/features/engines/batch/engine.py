@@ -104,7 +104,11 @@ def _of_entity(
     def by_row(output: Output) -> pl.Series:
         column = np.empty(len(keyed.places))
         numbers = grouping.gather(values[output], keyed.places, column)
-        return pl.Series(output.name, column, nan_to_null=not numbers)
+        found = pl.Series(output.name, column, nan_to_null=not numbers)
+        if output.text is None:
+            return found
+        # the row that says it
+        return table.frame[output.text].gather(found.cast(pl.UInt32)).alias(output.name)
 
     return list(pool.map(by_row, outputs))
 

@@ -309,6 +309,38 @@ def edges(trace: Trace, events: int) -> tuple[Int32, Int32]:
 
 
 @njit(cache=True, nogil=True)
+def nth(trace: Trace, events: int, n: int, forward: bool) -> Int32:
+    """The nth event of the window by time, from its beginning (`forward`) or its end, as a position; -1 without one."""
+    on = np.zeros(events + 1, np.bool_)
+    places = np.empty(len(trace.ends), np.int32)
+    low, high = events, -1
+    at = 0
+    for query in range(len(places)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            if move >= 0:
+                on[move] = True
+                low, high = min(low, move), max(high, move)
+            else:
+                on[~move] = False
+            at += 1
+        while low <= high and not on[low]:
+            low += 1
+        while high >= low and not on[high]:
+            high -= 1
+        if low > high:
+            low, high = events, -1
+        places[query] = -1
+        if trace.held[query] >= n:
+            place, left = (low, n - 1) if forward else (high, n - 1)
+            while left > 0:
+                place += 1 if forward else -1
+                left -= on[place]
+            places[query] = place
+    return places
+
+
+@njit(cache=True, nogil=True)
 def pick(places: Int32, values: Int) -> Int:
     """The values at these places, `NONE` for a place of -1."""
     out = np.empty(len(places), np.int64)

@@ -66,12 +66,14 @@ class Queries(NamedTuple):
 class Lives(NamedTuple):
     """Payments that are events for a while, because their label changed: by payment (its place among the queries).
 
-    `known`: the row of the last payment that does not see it yet; `gone`: that of the last one that still does.
+    `known`: the row of the last payment that does not see it yet; `gone`: that of the last one that still does;
+    `since`: when it became known, microseconds.
     """
 
     places: Int32
     known: Int
     gone: Int
+    since: Int
 
 
 class Events(NamedTuple):
@@ -96,11 +98,13 @@ class Events(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def settle(queries: Queries, keep: Flags, known: Int, lives: Lives) -> Events:
+def settle(queries: Queries, keep: Flags, known: Int, since: Int, lives: Lives) -> Events:
     """The payments that are events, in order of time.
 
     Args:
         keep, known: by query, whether it is an event for good, and the row of the last payment that does not see it.
+        since: by query, when it became known, where that decides which of two events of one moment is first; empty
+            where the order of the payments does, or nothing depends on it.
         lives: those that are events for a while.
     """
     keys = len(queries.starts) - 1
@@ -113,19 +117,25 @@ def settle(queries: Queries, keep: Flags, known: Int, lives: Lives) -> Events:
         return Events(queries.starts, everything, queries.times, known, everything, ordered, True, none, stays)
     places = everything[keep]
     ranks, gone, departures = take(known, places), none, stays
+    moments = take(since, places) if len(since) > 0 else none
     if len(lives.places) > 0:
         gone = np.concatenate((np.full(len(places), FOREVER), lives.gone))
+        moments = np.concatenate((moments, lives.since)) if len(since) > 0 else none
         places, ranks = np.concatenate((places, lives.places)), np.concatenate((ranks, lives.known))
         order = np.argsort(places, kind="mergesort")
         places, ranks, gone = places[order], ranks[order], gone[order]
+        moments = moments[order] if len(since) > 0 else none
         departures = np.arange(len(places), dtype=np.int32)
     starts = np.searchsorted(places, queries.starts)
     times = take(queries.times, places)
     arrivals = np.arange(len(places), dtype=np.int32)
     for key in range(keys):
         low, high = starts[key], starts[key + 1]
-        if not ordered[key]:
-            order = low + np.argsort(times[low:high], kind="mergesort")
+        if not ordered[key] or len(since) > 0:
+            order = np.arange(low, high)
+            if len(since) > 0:
+                order = low + np.argsort(moments[low:high], kind="mergesort")
+            order = order[np.argsort(times[order], kind="mergesort")]
             places[low:high], ranks[low:high] = places[order], ranks[order]
             times[low:high] = times[order]
             if len(gone) > 0:

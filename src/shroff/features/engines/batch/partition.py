@@ -27,6 +27,8 @@ _MANY_NAMES: Final = 1 << 18
 """More codes than this are numbered anew in each partition, for the tables that folds count in."""
 _DECAY: Final = np.array(DECAY)
 _FLOATS: Final = frozenset({"scatter", "decayed"})
+_PLACED: Final = frozenset[aggregates.Kind]({"first", "last", "latest", "earliest"})
+"""Measures of one event, found by its place in the window."""
 
 
 class Partition:
@@ -74,8 +76,19 @@ class Partition:
         if held is None:
             held = self._held[item.slot] = Held(self.pasts, item.stream, item.slot.window)
         if item.measure not in held.measures:
-            held.measures[item.measure] = FOLDS[item.measure.kind](self, held, str(item.measure.column))
+            held.measures[item.measure] = self._folded(item.measure, held)
         return held.measures[item.measure]
+
+    def _folded(self, measure: Measure, held: Held) -> Numbers:
+        name = str(measure.column)
+        if measure.kind not in _PLACED:
+            return FOLDS[measure.kind](self, held, name)
+        places = held.nth(measure.at, forward=measure.kind in ("first", "earliest"))
+        if measure.kind in ("first", "last"):
+            return folds.pick(places, held.events.times)
+        if name in self.table.names:
+            return folds.pick(places, self.queries.rows[held.events.places].astype(np.int64))
+        return folds.pick(places, _column(self, held.events, name))
 
     def overflows(self, name: str) -> bool:
         """Whether the sum of a column over a key may leave 64 bits."""
@@ -96,6 +109,7 @@ class Held:
         self.window = window
         self.queries = pasts.queries
         self.measures: dict[Measure, Numbers] = {}
+        self._nth: dict[tuple[int, bool], Int32] = {}
 
     @cached_property
     def summed(self) -> Past:
@@ -122,6 +136,14 @@ class Held:
     def edges(self) -> tuple[Int32, Int32]:
         """The positions of the first and the last event in the window."""
         return folds.edges(self.trace, len(self.events.places))
+
+    def nth(self, n: int, *, forward: bool) -> Int32:
+        """The position of the nth event in the window from its beginning (`forward`) or its end."""
+        if n == 1:
+            return self.edges[0 if forward else 1]
+        if (n, forward) not in self._nth:
+            self._nth[n, forward] = folds.nth(self.trace, len(self.events.places), n, forward)
+        return self._nth[n, forward]
 
 
 def _column(partition: Partition, events: Events, name: str) -> Int:
@@ -206,8 +228,6 @@ FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] =
     "top": lambda partition, held, name: folds.top(held.trace, *_codes(partition, held, name), held.trace.spread),
     "decayed": _decayed,
     "time": lambda partition, held, _: held.queries.times,
-    "first": lambda partition, held, _: folds.pick(held.edges[0], held.events.times),
-    "last": lambda partition, held, _: folds.pick(held.edges[1], held.events.times),
 }
 
 

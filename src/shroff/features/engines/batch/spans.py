@@ -8,7 +8,7 @@ import numpy as np
 
 from shroff.features import aggregates
 from shroff.features.engines.batch import folds, kernel
-from shroff.features.engines.batch.encoded_table import KEPT, KNOWN, NO_LIVES, Name
+from shroff.features.engines.batch.encoded_table import KEPT, KNOWN, NO_LIVES, NO_TIMES, SINCE, Name
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
 from shroff.features.engines.batch.kernel import Events, Lives, Queries, Span
 from shroff.features.plan import Stream
@@ -87,7 +87,8 @@ class Pasts:
         if (where, False) not in self._found:
             own = self.queries.rows.astype(np.int64)
             known, lives = self._columns.get((KNOWN, where), own), self._lives.get(where, NO_LIVES)
-            events = kernel.settle(self.queries, self._kept(where), known, lives)
+            since = self._columns.get((SINCE, where), NO_TIMES)
+            events = kernel.settle(self.queries, self._kept(where), known, since, lives)
             self._found[where, False] = Past(self.queries, events, np.ones(len(events.places), np.bool_))
         return self._found[where, False]
 

@@ -67,6 +67,8 @@ def _entity(columns: Sequence[str], plan: Plan, by_stream: Sequence[StreamTimeli
 
 def _feature(place: int, output: Output, cells: Cells) -> Code:
     measures = [cells[item.slot, item.measure] for item in output.inputs]
+    if output.text is not None:
+        return measures[0]
     value = f"formula{place}({', '.join([*measures, *map(repr, output.constants)])})"
     # no value where the formula gives NaN, the one number that differs from itself
     return f"None if (value := {value}) != value else value"
@@ -99,7 +101,7 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     yield from (f"   {code}" for code in _parts(timelines))
     yield "   times.append(at)"
     for column, (part, cell) in enumerate(zip(layout.parts, layout.cells, strict=True)):
-        if part in ("min", "max", "names"):
+        if part in ("min", "max", "names", "said"):
             yield f"   c{column}.push(at, {cell})"
         else:
             # `Running.push`, inlined: the call would double its cost

@@ -22,8 +22,9 @@ from typing import Final, Literal
 
 from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
-from shroff.features.aggregates import DECAY, LARGEST, NONE, Kind, scatter, term
+from shroff.features.aggregates import DECAY, LARGEST, NAMES, NONE, Kind, scatter, term
 from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
+from shroff.features.engines.online.event_columns import Sayings
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.engines.online.value_columns import Names, Sightings
 from shroff.features.plan import Measure, Slot, Stream
@@ -33,10 +34,10 @@ from shroff.generated import define, function
 Code = str
 """A Python expression."""
 
-Part = Literal["one", "total", "present", "square", "min", "max", "names"]
-"""What a column of a timeline is made of: running sums, falling records, names."""
+Part = Literal["one", "total", "present", "square", "min", "max", "names", "said"]
+"""What a column of a timeline is made of: running sums, falling records, names, what each event says."""
 
-_SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max"})
+_SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earliest"})
 """Measures that need every event on its own."""
 
 
@@ -65,8 +66,11 @@ class Layout:
         self.cells: list[Code] = []
         self.schema = schema
         self._places: dict[tuple[Part, str | None], int] = {}
+        self._said: list[str] = []
+        # what leaves again is known by the payment's id
+        self._identity = ["payment.id"] if any(stream.revised for stream in streams) else []
         self.reads: dict[tuple[Slot, Measure], Code] = {
-            (slot, measure): READERS[measure.kind](self, measure.column, slot.window)
+            (slot, measure): _read(self, measure, slot.window)
             for stream in streams
             for slot in stream.slots.values()
             for measure in slot.measures
@@ -90,11 +94,26 @@ class Layout:
             self.cells.append(_cell(part, column, self.schema))
         return f"c{self._places[part, column]}"
 
+    def said(self, column: str) -> Code:
+        """What each event says in a column, by place; timelines have it from now on."""
+        place = self.place("said", None)
+        if column not in self._said:
+            self._said.append(column)
+            cells = [_said(name, self.schema) for name in self._said] + self._identity
+            self.cells[self._places["said", None]] = f"({''.join(cell + ', ' for cell in cells)})"
+        return f"{place}.columns[{self._said.index(column)}]"
+
+    @property
+    def _sayings(self) -> Code:
+        """The column of what events say, without events."""
+        kinds = ["[]" if self.schema.scales[name] in NAMES else "array('q')" for name in self._said]
+        return f"Sayings(times, ({''.join(kind + ', ' for kind in [*kinds, *['[]'] * len(self._identity)])}))"
+
     @property
     def timeline(self) -> Code:
         """A timeline without events."""
         names = "Sightings(joins=True)" if self.grain else "Names(times)"
-        kinds = {"names": names, "min": "Records(times)", "max": "Records(times)"}
+        kinds = {"names": names, "min": "Records(times)", "max": "Records(times)", "said": self._sayings}
         return f"Timeline(times := array('q'), ({''.join(kinds.get(part, 'Running()') + ', ' for part in self.parts)}))"
 
 
@@ -134,6 +153,14 @@ def _cell(part: Part, column: str | None, schema: Schema) -> Code:
         return number.format("payment.units")
     nothing = "NOTHING" if part in ("min", "max") else "0"
     return f"({nothing} if {value} is None else {number.format(f'units({value})')})"
+
+
+def _said(column: str, schema: Schema) -> Code:
+    """What an event says in a column: ten-thousandths, or a name."""
+    value = value_of(column, schema)
+    if column == schema.amount:
+        return "payment.units"
+    return value if schema.scales[column] in NAMES else f"(NONE if {value} is None else units({value}))"
 
 
 def units(value: Value) -> int:
@@ -208,6 +235,24 @@ def _extreme(part: Literal["min", "max"], found: Code) -> Callable[[Layout, str 
     )
 
 
+def _placed(kind: Kind, n: int, items: Code) -> Code:
+    """The item of the nth event in the window from its end, or from its beginning."""
+    place = f"high - {n}" if kind in ("last", "latest") else f"low + {n - 1}" if n > 1 else "low"
+    return f"{items}[{place}]"
+
+
+def _read(layout: Layout, measure: Measure, window: Window) -> Code:
+    """How a measure is read where the window has events."""
+    if measure.kind not in _PLACED:
+        return READERS[measure.kind](layout, measure.column, window)
+    items = "times" if measure.column is None else layout.said(measure.column)
+    found = _placed(measure.kind, measure.at, items)
+    return found if measure.at == 1 else f"{found} if high - low >= {measure.at} else {nothing(measure, layout.schema)}"
+
+
+_PLACED: Final = frozenset[Kind]({"first", "last", "latest", "earliest"})
+"""Measures of one event, found by its place in the window."""
+
 READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
     "count": _count,
     "present": _present,
@@ -221,14 +266,14 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
     "top": _names("max({names}.counts({span}), default=0)"),
     "decayed": _decayed,
     "time": lambda *_: "time",
-    "first": lambda *_: "times[low] if low < high else NONE",
-    "last": lambda *_: "times[high - 1] if low < high else NONE",
 }
 
 
 def nothing(measure: Measure, schema: Schema) -> Code:
     """What a measure is over no events."""
-    if measure.kind in ("min", "max", "first", "last"):
+    if measure.kind in ("latest", "earliest") and schema.scales[str(measure.column)] in NAMES:
+        return "None"
+    if measure.kind in ("min", "max", "first", "last", "latest", "earliest"):
         return "NONE"
     if measure.kind == "own":
         return f"NONE if {value_of(str(measure.column), schema)} is None else 0"
@@ -241,6 +286,7 @@ HELPERS: Final[dict[str, object]] = {
     "NOTHING": NOTHING,
     "Records": Records,
     "Running": Running,
+    "Sayings": Sayings,
     "Sightings": Sightings,
     "Timeline": Timeline,
     "array": array,

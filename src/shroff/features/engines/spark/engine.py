@@ -16,10 +16,10 @@ from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
 from shroff.features.define import FeatureGroup
 from shroff.features.engines import parts
-from shroff.features.engines.parts import ROW, Part
+from shroff.features.engines.parts import ROW, TEXT, Part
 from shroff.features.engines.spark import worker
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, USUAL, Skew, ranges
-from shroff.features.engines.spark.worker import CHUNK, HELD, OWNED, PART, Compute
+from shroff.features.engines.spark.worker import CHUNK, OWNED, PART, Compute
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
@@ -192,12 +192,14 @@ def _types(plan: Plan) -> str:
 def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
     """Payments and their aggregates below each other, in flat columns: nested ones are dear to hand to Python."""
     functions = _functions()
-    width = max(len(frame.columns) for frame in held) - 2
-    none = [functions.lit(None).cast("double").alias(f"{HELD}{place}") for place in range(width)]
+    kinds = {name: kind for frame in held for name, kind in frame.dtypes[2:]}
+    none = {name: functions.lit(None).cast(kind).alias(name) for name, kind in (*kinds.items(), *payments.dtypes[1:])}
     row, *own = payments.columns
-    first = payments.select(_col(row), functions.lit(0).alias(PART), *none, *map(_col, own))
-    absent = [functions.lit(None).cast(kind).alias(name) for name, kind in payments.dtypes[1:]]
-    others = [frame.select("*", *none[len(frame.columns) - 2 :], *absent) for frame in held]
+    first = payments.select(_col(row), functions.lit(0).alias(PART), *(none[name] for name in kinds), *map(_col, own))
+    others = [
+        frame.select(*(_col(name) if name in frame.columns else none[name] for name in (*frame.columns[:2], *none)))
+        for frame in held
+    ]
     return reduce(lambda one, other: one.union(other), others, first)
 
 
@@ -213,7 +215,7 @@ def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.Dat
         keys.append(_col(CHUNK))
     kind = dict(narrow.dtypes)[ROW]
     compute = partial(worker.aggregates, part=part, schema=schema, chunked=chunked)
-    columns = [f"{_quoted(f'{HELD}{place}')} double" for place in range(len(part.features))]
+    columns = [f"{_quoted(name)} {'string' if name.startswith(TEXT) else 'double'}" for name in part.held.values()]
     held = ", ".join([f"{_quoted(ROW)} {kind}", f"{_quoted(PART)} int", *columns])
     return _map(narrow.repartition(*keys), compute, held)
 

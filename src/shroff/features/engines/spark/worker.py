@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 PART: Final = "shroff part"
 """Which part a row holds the aggregates of; 0 for the payment itself."""
-HELD: Final = "shroff held "
-"""Before a number: the aggregate that has this place in its part."""
 CHUNK: Final = "shroff chunk"
 """Which chunk of a hot key's history a row is in; 0 for keys that are not hot."""
 OWNED: Final = "shroff owned"
@@ -53,7 +51,7 @@ def aggregates(
         batches: `ROW` and the part's columns; with `chunked` also `CHUNK` and `OWNED`.
 
     Yields:
-        `ROW`, `PART` and the part's aggregates (`HELD` and their place), for the rows that are owned.
+        `ROW`, `PART` and the part's aggregates (`Part.held`), for the rows that are owned.
     """
     frame = _table(batches)
     if frame is None:
@@ -67,7 +65,7 @@ def aggregates(
     held = features.select(
         frame[ROW],
         pl.lit(part.number, pl.Int32).alias(PART),
-        *(pl.col(feature.name).alias(f"{HELD}{place}") for place, feature in enumerate(part.features)),
+        *(pl.col(name).alias(held) for name, held in part.held.items()),
     )
     yield from _batches(held.filter(frame[OWNED]) if chunked else held)
 
@@ -95,8 +93,7 @@ def assemble(
     if values[ROW].is_duplicated().any():
         raise DataError("expected another id (or order) in every row of the table, got some twice: clean it first.")
     for part in split(plan):
-        columns = {feature.name: f"{HELD}{place}" for place, feature in enumerate(part.features)}
-        held = table.filter(pl.col(PART) == part.number).select(ROW, **columns)
+        held = table.filter(pl.col(PART) == part.number).select(ROW, **part.held)
         values = values.join(held, on=ROW, how="left", maintain_order="left")
     yield from _batches(_with_rows(values, plan))
 

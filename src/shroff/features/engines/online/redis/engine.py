@@ -196,6 +196,7 @@ class RedisEngine:
         if value is None or event not in self.plan.later:
             return 1
         payment = self.marked.payment(unpack_value(held))
+        payment.id = payment_id
         said = (event, pack_value(value), TAGS[event], rank, arrived, token)
         return int(self._run(lambda: [self._later_call(payment_id, payment, event, said)])[0])
 

@@ -34,9 +34,13 @@ class Event:
 
     Args:
         known: columns that are known without.
+        identified: whether the payment's id is kept too.
     """
 
-    def __init__(self, streams: Sequence[Stream], known: Iterable[str], schema: Schema) -> None:
+    def __init__(
+        self, streams: Sequence[Stream], known: Iterable[str], schema: Schema, *, identified: bool = False
+    ) -> None:
+        self._identified = identified
         self._amount = any(measure.column == schema.amount for stream in streams for measure in stream.measures)
         self._columns = tuple(sorted(columns_read(streams, schema).difference(known)))
         self._tokens = [place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"]
@@ -46,16 +50,19 @@ class Event:
         values: list[Value | bytes] = list(map(payment.values.get, self._columns))
         for place in self._tokens:
             values[place] = _halved(values[place])
+        if self._identified:
+            values.append(payment.id)
         return pack_value([payment.time, payment.units, *values] if self._amount else [payment.time, *values])
 
     def payment(self, held: Sequence[Value | bytes]) -> Payment:
         """The payment, as far as it is kept, from what is in the bytes."""
         time, units, *values = held if self._amount else (held[0], 0, *held[1:])
+        identifier = str(values.pop()) if self._identified else ""
         told = {
             name: value.hex() if isinstance(value, bytes) else value
             for name, value in zip(self._columns, values, strict=True)
         }
-        return Payment("", cast(int, time), 0, 0, cast(int, units), told)
+        return Payment(identifier, cast(int, time), 0, 0, cast(int, units), told)
 
 
 def _known(result: Value, label: Value) -> dict[Later, Value]:
@@ -86,7 +93,9 @@ class Log:
         self.horizon = max(stream.horizon for stream in each)
         self.later = frozenset[Later]().union(*(stream.later for stream in each))
         self.event = Event(each, self.columns, schema)
-        self.told = Event([stream for stream in each if stream.later], self.columns, schema)
+        awaiting = [stream for stream in each if stream.later]
+        revised = any(stream.revised for stream in awaiting)
+        self.told = Event(awaiting, self.columns, schema, identified=revised)
         self._number = b"%d:" % number
         self._places = tuple(streams)
 
