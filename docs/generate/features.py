@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import polars as pl
 from docs.generate.docstrings import error_table, page, read, rendered, table
 
 import shroff.features.window
 from shroff import Entity, FeatureGroup, Schema
+from shroff.embed import Vectors
 from shroff.features.aggregates import RECIPES
 from shroff.features.define import Aggregate, Options
 from shroff.features.engines.batch import compute
@@ -40,6 +42,10 @@ _LOG = pl.DataFrame(
 )
 
 card = Entity("card", "card_id")
+bands = Vectors(name="bands", entity=card, tokens=["amount"], dimensions=2)
+_LEARNED = msgspec.structs.replace(
+    bands.table, vectors={"amount": {"10-20": (8_000, 0), "20-50": (6_000, 6_000), "200-500": (0, 30_000)}}
+)
 
 # each is code of the page and what it gives
 _EXAMPLES = {
@@ -62,6 +68,8 @@ _EXAMPLES = {
     "decayed_total": 'card.decayed_total("amount", "1d", half_life="1h")',
     "last": 'card.last("host_id", "1d")',
     "first": 'card.first("amount", "1h")',
+    "habit": 'card.habit(bands, "1h")[:1]',
+    "distance": 'card.distance(bands, "1h")',
 }
 _OPTIONS = (
     'card.count("1h")',
@@ -76,7 +84,8 @@ _OPTIONS = (
 def pages() -> dict[str, str]:
     """The aggregates, and the page of their options."""
     shared = read(Aggregate).entries("Args")
-    shared = shared | {"windows": shared["window"]}
+    embedded = "vectors of tokens, as `Vectors` of `shroff.embed` defines them."
+    shared = shared | {"windows": shared["window"], "vectors": embedded}
     return {"options.md": _options(shared)} | {f"aggregates/{name}.md": _aggregate(name, shared) for name in RECIPES}
 
 
@@ -94,6 +103,8 @@ def _aggregate(name: str, shared: dict[str, str]) -> str:
 
 
 def _known(name: str) -> str:
+    if name in ("habit", "distance"):
+        return ", and vectors `bands`: 10–20 is (0.8, 0), 20–50 is (0.6, 0.6) and 200–500 is (0, 3)"
     return ", whose labels arrived at 10:00 and, that of `d`, at 10:40" if name in ("frauds", "risk") else ""
 
 
@@ -125,8 +136,10 @@ def _values(examples: Sequence[str]) -> str:
 
 
 def _column(example: str) -> list[Any]:
-    (feature,) = eval(example, {"card": card})
-    found: list[Any] = compute([FeatureGroup("example", [feature])], _LOG, _SCHEMA)[feature.name].to_list()
+    (feature,) = eval(example, {"card": card, "bands": bands})
+    found: list[Any] = compute([FeatureGroup("example", [feature], vectors=[_LEARNED])], _LOG, _SCHEMA)[
+        feature.name
+    ].to_list()
     return found
 
 

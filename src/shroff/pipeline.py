@@ -336,6 +336,7 @@ def package(
         model=model,
         held_out=chosen.kept,
         chosen=given.open,
+        vectors=tuple(project.token_vectors[name] for name in project.plan.vectors),
     )
     return Packaged(save(bundle, folder), Path(folder))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from shroff.collect.schema import Kind, Schema
 from shroff.decide.policy import Policy, check
 from shroff.errors import BadFile, ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
-from shroff.features.define import Aggregate, FeatureGroup
+from shroff.features.define import Aggregate, FeatureGroup, with_vectors
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
     from shroff.detect import Detector
-    from shroff.embed.define import Vectors
+    from shroff.embed import TokenVectors, Vectors
     from shroff.evaluate.split import AnySplit
+    from shroff.features.vectors import TokenTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +42,13 @@ class Project:
         split: how to split when the command line does not say, as the text that `--split` takes or as a split of
             `shroff.evaluate`. Every test payment is judged unless it says `known_cards=drop`.
         vectors: what vectors of tokens are learned of (`shroff.embed.Vectors`); `shroff embed train` learns them.
+        learned: the files that it wrote, each of one of them, which features read; one that is not there yet is not
+            learned yet.
 
     Raises:
         ConfigurationError: definitions that do not fit together; InvalidExpression, an expression that does not parse
             or fit.
+        BadFile: a file of vectors is damaged.
         UnknownColumn: an expression, a feature or `card` names a column or feature that there is not.
 
     >>> from shroff import Entity, FeatureGroup, Policy, Project, Rule, Schema
@@ -66,8 +71,11 @@ class Project:
     join: str | None = None
     split: str | AnySplit = "time:70/30"
     vectors: Sequence[Vectors] = ()
+    learned: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
+        if self.vectors or self.learned:
+            object.__setattr__(self, "features", with_vectors(self.features, self._tables()))
         for group in self.features:
             if group.of is not None and group.of != self.schema:
                 raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
@@ -79,6 +87,30 @@ class Project:
         if self.card is not None and self.card not in plan.schema.scales:
             hint = did_you_mean(self.card, plan.schema.scales) or "."
             raise UnknownColumn(f"Project(card=…): unknown column `{self.card}`{hint}")
+
+    @cached_property
+    def token_vectors(self) -> Mapping[str, TokenVectors]:
+        """What was learned of its vectors, by name."""
+        from shroff.embed import read_vectors
+
+        named = {one.name: one for one in self.vectors}
+        found: dict[str, TokenVectors] = {}
+        for path in self.learned:
+            if not Path(path).exists():
+                continue
+            one = read_vectors(path)
+            name = one.lesson.definition.name
+            if named.get(name) != one.lesson.definition:
+                why = "another definition of" if name in named else "no definition of the project's but of"
+                raise ConfigurationError(
+                    f"{path}: it was learned from {why} `{name}`; remove it, then `shroff embed train` learns it again."
+                )
+            found[name] = one
+        return found
+
+    def _tables(self) -> tuple[TokenTable, ...]:
+        learned = self.token_vectors
+        return tuple(learned[one.name].table if one.name in learned else one.table for one in self.vectors)
 
     @property
     def plan(self) -> Plan:

@@ -15,6 +15,17 @@ from math import log, sqrt
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST = Fraction(10**14)
+VECTORS: dict[tuple[str, str], tuple[int, ...]] = {
+    ("country", "DK"): (32_767, -5),
+    ("country", "SE"): (-20_000, 17),
+    ("amount", "<1"): (1, 9_999),
+    ("amount", "1000-2000"): (-1, -9_999),
+    ("amount", "2000-5000"): (-3, 0),
+    ("amount", ">=50000000"): (7, 7),
+    ("time", "evening"): (20_000, -17),
+}
+"""The vectors of some tokens; payments are from 22:13 to 22:33 in UTC, so that of a night is never met."""
+BANDS = [Fraction(step * 10**power) for power in range(8) for step in (1, 2, 5)]
 WITH_ITS_PAYMENT = -(10**30)
 
 
@@ -111,6 +122,11 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | str | No
     if question.function in ("last", "first", "seconds_since_last"):
         needs = set(question.where.needs) if question.where else set()
         return _of_one(question, sorted(seen, key=lambda row: (row.time, _since(needs, row, me), row.place)), me)
+    if question.function == "distance":
+        return _away(_vector(me), [sum(part) for part in zip(*map(_vector, seen), strict=True)])
+    if question.function == "habit":
+        at = int(str(question.column)[-2]) - 1
+        return float(sum(_vector(row)[at] for row in seen)) / len(seen) / 10_000 if seen else None
     if question.column is None:
         return _of_payments(question.function, seen, me)
     if question.column in me.values:
@@ -166,6 +182,29 @@ def _of_names(function: str, names: list[str], mine: str | None) -> float | None
     if function == "top_share":
         return max(counts) / len(names)
     return (_n_ln_n(len(names)) - sum(map(_n_ln_n, counts))) / len(names) / 2**32
+
+
+def _vector(row: Row) -> tuple[int, ...]:
+    """The vector of a payment: the sum of those of its country, its band of amounts and its part of the day."""
+    reached = [edge for edge in BANDS if row.amount >= edge]
+    following = [edge for edge in BANDS if row.amount < edge]
+    band = f"{reached[-1]}-{following[0]}" if reached and following else "<1" if following else ">=50000000"
+    part = ("night", "morning", "afternoon", "evening")[row.time // 1_000_000 % 86_400 // 21_600]
+    words = ("country", row.values["country"]), ("amount", band), ("time", part)
+    found = [VECTORS.get((column, str(token)), (0, 0)) for column, token in words]
+    return tuple(sum(part) for part in zip(*found, strict=True))
+
+
+def _away(mine: Sequence[int], past: Sequence[int]) -> float | None:
+    """One minus the cosine, its products added from the first component to the last."""
+    if not any(mine) or not any(past):
+        return None
+    both = one = other = 0.0
+    for a, b in zip(mine, past, strict=True):
+        both += float(a) * float(b)
+        one += float(a) * float(a)
+        other += float(b) * float(b)
+    return 1.0 - both / (sqrt(one) * sqrt(other))
 
 
 def _n_ln_n(count: int) -> int:

@@ -9,10 +9,11 @@ from fractions import Fraction
 import polars as pl
 from hypothesis import strategies as st
 
-from contract.oracle import FRAUD, WITH_ITS_PAYMENT, Condition, Question, Row, answer
+from contract.oracle import FRAUD, VECTORS, WITH_ITS_PAYMENT, Condition, Question, Row, answer
 from shroff import Entity, FeatureGroup, Schema
 from shroff.features.aggregates import RECIPES, Function
 from shroff.features.define import Aggregate
+from shroff.features.vectors import TokenTable
 
 MINUTE = 60_000_000
 START = 1_700_000_000_000_000
@@ -176,7 +177,22 @@ CONDITIONS = [
     Condition("label OR result = 'failed'", lambda row: bool(row.label) or row.result == "failed", ("label", "result")),
 ]
 WINDOWS = ["1s", "1m", "5m", "1h"]
-COLUMNS = {"amount": ["amount", "quantity"], "key": ["card", "host", "country", "currency"]}
+COLUMNS = {
+    "amount": ["amount", "quantity"],
+    "key": ["card", "host", "country", "currency"],
+    "component": ["spending[1]", "spending[2]"],
+    "vector": ["spending"],
+}
+SPENDING = TokenTable(
+    name="spending",
+    columns=("country", "amount", "time"),
+    dimensions=2,
+    vectors={
+        column: {token: vector for (name, token), vector in VECTORS.items() if name == column}
+        for column in ("country", "amount", "time")
+    },
+    digest="0" * 64,
+)
 
 
 LABELLED = [condition for condition in CONDITIONS if "label" in condition.needs]
@@ -228,4 +244,4 @@ def cases(
     """A log and a group of one to six different features of it."""
     log = draw(logs(max_rows=40, most=True) if most else logs())
     drawn = draw(st.lists(asks(log.schema, functions), min_size=1, max_size=6, unique_by=lambda ask: ask.feature.name))
-    return log, FeatureGroup("random", [ask.feature for ask in drawn]), drawn
+    return log, FeatureGroup("random", [ask.feature for ask in drawn], vectors=[SPENDING]), drawn

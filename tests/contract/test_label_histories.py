@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from contract.engines import ENGINES, Engine, engine_of
 from contract.oracle import Row, Said
-from contract.strategies import MINUTE, UTC, Ask, Log, asks, logs, table
+from contract.strategies import MINUTE, SPENDING, UTC, Ask, Log, asks, logs, table
 from shroff import FeatureGroup
 from shroff.collect.labels import HISTORY, with_labels
 from shroff.features.aggregates import RECIPES, Function
@@ -67,7 +67,7 @@ def cases(draw: st.DrawFn) -> Case:
     functions = draw(st.sampled_from(groups))
     about_labels = asks(log.schema, functions, labels=True)
     drawn = draw(st.lists(about_labels, min_size=1, max_size=4, unique_by=lambda ask: ask.feature.name))
-    return log, FeatureGroup("random", [ask.feature for ask in drawn]), drawn
+    return log, FeatureGroup("random", [ask.feature for ask in drawn], vectors=[SPENDING]), drawn
 
 
 def expected(log: Log, drawn: list[Ask]) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from shroff.decide.words import column, condition, sentences
 from shroff.detect.preparation import MISSING, Nominal, Numeric, Preparation
 from shroff.features.aggregates import RECIPES, Function
 from shroff.features.define import Aggregate
+from shroff.features.vectors import TokenTable
 
 SCHEMA = Schema(
     id="id",
@@ -94,7 +95,8 @@ def test_features_in_words(feature: str, value: Value, text: str) -> None:
 def test_every_aggregate_has_words(function: Function) -> None:
     recipe = RECIPES[function]
     options: dict[str, Any] = {"condition": "amount > 5", "half_life": "1h"}
-    scale = {"amount": "amount", "key": "host_id"}
+    scale = {"amount": "amount", "key": "host_id", "component": "shops[1]", "vector": "shops"}
+    shops = TokenTable(name="shops", columns=("amount",), dimensions=2)
     column = next((scale[kind] for kind in recipe.column if kind in scale), None)
     feature = Aggregate(
         entity=card,
@@ -105,7 +107,7 @@ def test_every_aggregate_has_words(function: Function) -> None:
         name="x",
         **{name: value for name, value in options.items() if name in recipe.options},
     )
-    says = sentences([FeatureGroup("g", [feature])], SCHEMA)["x"]
+    says = sentences([FeatureGroup("g", [feature], vectors=[shops])], SCHEMA)["x"]
     for value in (None, 0.0, 2.5):
         assert "this card" in says.tells(value) or value is None
         assert "{" not in says.tells(value)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from contract.strategies import Ask, Log, cases
+from contract.strategies import SPENDING, Ask, Log, cases
 from contract.test_engines import expected
 from contract.test_label_histories import cases as changing_cases
 from shroff import Entity, FeatureGroup, ReferenceTable, Schema, calendar, lookup, sql
@@ -33,6 +33,7 @@ from shroff.features.engines.spark.engine import ORDER
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, ranges
 from shroff.features.engines.spark.worker import CHUNK
 from shroff.features.plan import Plan
+from shroff.features.vectors import TokenTable
 from shroff.simulate import RATES, simulate
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def in_one_table(found: list[Case]) -> tuple[Schema, pl.DataFrame, FeatureGroup]
         for ask in asks:
             entity = Entity(ask.feature.entity.name, ("space", *ask.feature.entity.key))
             features[ask.feature.name] = msgspec.structs.replace(ask.feature, entity=entity)
-    return schema, frame.with_row_index("place"), FeatureGroup("random", list(features.values()))
+    return schema, frame.with_row_index("place"), FeatureGroup("random", list(features.values()), vectors=[SPENDING])
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,12 @@ def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: 
         assert_frame_equal(got, want, check_exact=True)
 
 
+PURCHASES = TokenTable(
+    name="purchases",
+    columns=("mcc", "eur", "at"),
+    dimensions=2,
+    vectors={"mcc": {"5411": (300, -7)}, "eur": {"20-50": (11, 900)}, "at": {"night": (-40, 40)}},
+)
 GROUP = FeatureGroup(
     "all",
     [
@@ -174,7 +181,11 @@ GROUP = FeatureGroup(
         sql("kind", "CASE WHEN mcc = '5411' THEN 'food' ELSE lower(mcc) END"),
         calendar("part_of_day"),
         calendar("hour"),
+        sql("kind_of_payment", '"purchases[1]" + "purchases[2]"'),
+        CARD.distance(PURCHASES, "7d", where="eur > 20"),
+        SHOP.habit(PURCHASES, "1d"),
     ],
+    vectors=[PURCHASES],
 )
 
 

@@ -20,7 +20,7 @@ from shroff.control.models import Models
 from shroff.decide.decider import Decider
 from shroff.errors import BadFile, BundleError, ShroffError
 from shroff.package import load, save
-from shroff.package.files import LARGEST
+from shroff.package.files import LARGEST, VECTORS
 from shroff.plain import read_plain
 from shroff.serve.example import example_payment
 
@@ -214,7 +214,7 @@ WORTHLESS = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(name=st.sampled_from(sorted(LARGEST.keys() - {"model.onnx"})), data=st.data())
+@given(name=st.sampled_from(sorted(LARGEST.keys() - {"model.onnx", *VECTORS})), data=st.data())
 def test_any_other_value_anywhere_in_a_bundle_is_taken_or_refused_in_a_sentence(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:

@@ -79,6 +79,8 @@ _SAYS: Final[Mapping[Function, str]] = {
     "decayed_total": "the sum of a column over them, old ones counting less",
     "last": "a number in an entity's last payment, or in one before it",
     "first": "a number in an entity's first payment in a window, or in one after it",
+    "habit": "a component of the mean vector of an entity's payments",
+    "distance": "how far the payment's vector points away from those of an entity's payments",
 }
 _AGGREGATES: Final[Mapping[Function, Subject]] = {
     function: Subject(function.upper(), "truth" if function == "is_new" else "quantity", says)

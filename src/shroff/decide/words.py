@@ -158,6 +158,8 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "first": ("{nth}first{column} {value} by {this} in {over}", None, None),
     "decayed_count": ("{value} by {this} in {over}, fading by half in {half_life}", _payments, number),
     "decayed_total": ("total{column} {value} by {this} in {over}, fading by half in {half_life}", None, None),
+    "habit": ("habit{column} {value} of {this} in {over}", number, number),
+    "distance": ("distance {value} from the habit of {this} in {over}, by{column}", number, number),
 }
 
 

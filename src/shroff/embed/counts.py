@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from shroff.collect import Schema
 from shroff.embed.define import Vectors
-from shroff.embed.tokens import tokens
 from shroff.errors import ConfigurationError
+from shroff.features.tokens import tokens
 from shroff.features.window import micros
 
 MOST_TOKENS: Final = 4_096
@@ -29,7 +29,7 @@ class Vocabulary(NamedTuple):
 def occurrences(vectors: Vectors, schema: Schema, frame: pl.DataFrame) -> dict[tuple[str, str], int]:
     """How often each token occurs, by its column and text; counts of parts of a table add up."""
     found: dict[tuple[str, str], int] = {}
-    words = frame.select(tokens(vectors, schema))
+    words = frame.select(tokens(vectors.tokens, schema))
     for column in vectors.tokens:
         many = words[column].drop_nulls().value_counts(name="occurrences")
         found |= {(column, text): count for text, count in many.iter_rows()}
@@ -56,7 +56,7 @@ def pairs(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabula
     """How often each token is a context of each other one: a symmetric matrix; those of parts by card add up."""
     keys = list(vectors.entity.key)
     history = frame.drop_nulls(keys).sort(*keys, schema.time, schema.id)
-    words = history.select(tokens(vectors, schema))
+    words = history.select(tokens(vectors.tokens, schema))
     codes = [_codes(words[column], column, known) for column in vectors.tokens]
     cards = history.select(pl.struct(keys).rle_id()).to_series().to_numpy().astype(np.int64)
     times = history[schema.time].dt.epoch("us").to_numpy()

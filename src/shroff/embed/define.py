@@ -12,6 +12,8 @@ from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.features.define import Entity
+from shroff.features.row import Sql, sql
+from shroff.features.vectors import TokenTable, component
 from shroff.features.window import micros
 
 _MOST_DIMENSIONS: Final = 64
@@ -26,7 +28,7 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     contexts of each other.
 
     Args:
-        name: what they are called.
+        name: what they are called, as an identifier.
         entity: whose histories are read, such as a card's.
         tokens: the columns whose values are tokens: nominal ones, keys and the currency by their values, the amount by
             its band (1–2, 2–5, 5–10, 10–20 …), the time of the payment by its part of the day.
@@ -37,7 +39,7 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         shift: how many times likelier than by chance a pair must be to count, 1 or more (Levy and Goldberg's k).
 
     Raises:
-        ConfigurationError: no column, one twice, or a number out of its bounds.
+        ConfigurationError: a name that is no identifier, no column, one twice, or a number out of its bounds.
 
     >>> Vectors(name="shops", entity=Entity("card", "card_id"), tokens=["mcc", "amount"]).window
     '7d'
@@ -57,6 +59,8 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ConfigurationError(f"Vectors(tokens=…): expected a list of columns, got one text: [`{self.tokens}`]?")
         force_setattr(self, "tokens", tuple(self.tokens))
         micros(self.window)
+        if not self.name.isidentifier():
+            raise ConfigurationError(f"expected Vectors(name=…) such as `purchases`, got `{self.name}`.")
         if not self.tokens or len(set(self.tokens)) < len(self.tokens):
             raise ConfigurationError("Vectors(tokens=…): expected one column or more, each once.")
         if not (2 <= self.dimensions <= _MOST_DIMENSIONS and self.reach >= 1 and self.least >= 1):
@@ -65,6 +69,21 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         if not 1.0 <= self.shift < float("inf"):
             raise ConfigurationError(f"Vectors `{self.name}`: expected a shift of 1 or more.")
+
+    def features(self) -> tuple[Sql, ...]:
+        """The vector of a payment, the sum of those of its tokens: a feature for each component.
+
+        >>> shops = Vectors(name="shops", entity=Entity("card", "card_id"), tokens=["mcc"], dimensions=2)
+        >>> [feature.name for feature in shops.features()]
+        ['shops_1', 'shops_2']
+        """
+        places = range(1, self.dimensions + 1)
+        return tuple(sql(f"{self.name}_{at}", f'"{component(self.name, at)}"') for at in places)
+
+    @property
+    def table(self) -> TokenTable:
+        """What features read, not learned yet."""
+        return TokenTable(name=self.name, columns=tuple(self.tokens), dimensions=self.dimensions)
 
     def require_fit(self, schema: Schema) -> None:
         """Refuse a schema whose columns these tokens cannot be made of.

@@ -13,14 +13,16 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec import structs
 from numpy.typing import NDArray
 
 from shroff.collect.sources import written_whole
 from shroff.embed.define import Vectors
 from shroff.errors import BadFile, ConfigurationError, NotFound, did_you_mean
+from shroff.features.vectors import TokenTable
 from shroff.plain import read_plain
 
-_MOST_BYTES: Final = 64 << 20
+MOST_BYTES: Final = 64 << 20
 _COLUMNS: Final = ("column", "token", "occurrences", "vector", "settings")
 
 
@@ -31,6 +33,7 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     payments: int
     pairs: int
     latest: int
+    """When the last of them happened or arrived."""
     before: int | None = None
 
 
@@ -68,6 +71,15 @@ class TokenVectors:
         file = io.BytesIO()
         frame.rechunk().write_ipc(file, compression="uncompressed")
         return file.getvalue()
+
+    @cached_property
+    def table(self) -> TokenTable:
+        """What features read."""
+        definition = self.lesson.definition
+        rows: dict[str, dict[str, tuple[int, ...]]] = {column: {} for column in definition.tokens}
+        for (column, token), vector in zip(self.tokens, self.vectors.tolist(), strict=True):
+            rows[column][token] = tuple(vector)
+        return structs.replace(definition.table, vectors=rows, digest=self.digest, latest=self.lesson.latest)
 
     @property
     def digest(self) -> str:
@@ -124,9 +136,18 @@ def read_vectors(path: str | Path) -> TokenVectors:
         BadFile: there is none, or it holds something else.
     """
     try:
-        content = read_plain(Path(path), _MOST_BYTES)
+        content = read_plain(Path(path), MOST_BYTES)
     except FileNotFoundError:
         raise BadFile(f"{path}: no such file; `shroff embed train` writes one.") from None
+    return parse_vectors(content, path)
+
+
+def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
+    """The vectors in the bytes of such a file; `path` is where they are, for messages.
+
+    Raises:
+        BadFile: they are something else.
+    """
     try:
         frame = pl.read_ipc(io.BytesIO(content))
         if tuple(frame.columns) != _COLUMNS or frame.is_empty():
@@ -141,7 +162,7 @@ def read_vectors(path: str | Path) -> TokenVectors:
             tuple(frame["occurrences"]),
             frame["vector"].to_numpy(),
         )
-    except (pl.exceptions.PolarsError, msgspec.MsgspecError, ConfigurationError, OSError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, msgspec.MsgspecError, ConfigurationError, OSError):
         raise BadFile(f"{path}: expected an Arrow file of vectors; it is damaged or something else.") from None
     if found.content != content:
         raise BadFile(f"{path}: it is not as this release writes it; learn the vectors again.")

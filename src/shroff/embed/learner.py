@@ -24,8 +24,8 @@ def learn(vectors: Vectors, schema: Schema, frame: pl.DataFrame, *, before: int 
         DataError: no two tokens stand near each other often enough.
     """
     vectors.require_fit(schema)
+    moments = [schema.time, *([schema.arrived_at] if schema.arrived_at else [])]
     if before is not None:
-        moments = [schema.time, *([schema.arrived_at] if schema.arrived_at else [])]
         frame = frame.filter([pl.col(moment).dt.epoch("us") < before for moment in moments])
     known = vocabulary(vectors, occurrences(vectors, schema, frame))
     counted = pairs(vectors, schema, frame, known)
@@ -38,7 +38,7 @@ def learn(vectors: Vectors, schema: Schema, frame: pl.DataFrame, *, before: int 
         definition=vectors,
         payments=len(frame),
         pairs=int(counted.sum()),
-        latest=int(frame.select(pl.col(schema.time).dt.epoch("us").max()).item()),
+        latest=int(frame.select(pl.max_horizontal(pl.col(moments).dt.epoch("us").max())).item()),
         before=before,
     )
     found = factorise(ppmi(counted, vectors.shift), vectors.dimensions)

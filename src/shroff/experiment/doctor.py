@@ -16,12 +16,12 @@ from shroff.detect.arrays import Floats, Labels, Matrix, Scores
 from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
 from shroff.errors import ConfigurationError, did_you_mean
 from shroff.evaluate import AnySplit, Split, doctor
-from shroff.experiment import keys, leak
+from shroff.experiment import keys, leak, vectors
 from shroff.experiment.dataset import Dataset
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
-CHECKS = (*leak.CHECKS, *keys.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance", "capped")
+CHECKS = (*leak.CHECKS, *keys.CHECKS, *vectors.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance", "capped")
 """The names of all checks; `seed_variance` runs only with `thorough=True`."""
 
 LabelledRows: TypeAlias = tuple[Matrix, Labels]
@@ -85,6 +85,7 @@ def examine_data(data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
         *leak.check_columns(data, frame, rows.train),
         *keys.check_keys(frame, plan),
+        *vectors.check_vectors(data, plan, rows),
         *doctor.check_split(split, data.time, data.y),
         *doctor.check_frauds(data.y, rows),
         *doctor.check_prevalence(data.y, data.time, rows),

@@ -12,6 +12,7 @@ and, compiled, over a whole column. It gives NaN where the feature has no value.
     min, max    ten-thousandths                       entropy  n ln n − Σ c ln c, in 2**-32
     distinct    different values                      top      events with the commonest value
     decayed     events or total, an older event for less
+    away        one minus the cosine between the payment's own vector and the sum of the events'
     latest, earliest   the column's value in the nth event from the end, or from the beginning
 
 `last` may also be that of the nth event from the end. Events are in order of time, those of one moment in order of
@@ -24,13 +25,14 @@ reader of a timeline.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, Literal
 
 from shroff.collect.money import UNITS
 from shroff.collect.schema import Scale
+from shroff.features.vectors import VectorScale
 
 Function = Literal[
     "count",
@@ -52,6 +54,8 @@ Function = Literal[
     "decayed_total",
     "last",
     "first",
+    "habit",
+    "distance",
 ]
 Kind = Literal[
     "count",
@@ -70,6 +74,7 @@ Kind = Literal[
     "last",
     "latest",
     "earliest",
+    "away",
 ]
 
 ORDERED: Final = frozenset[Kind]({"latest", "earliest"})
@@ -117,7 +122,23 @@ def scatter(squares: int, total: int, count: int) -> float:
     return float(squares - mean * (total + rest)) - float(rest) * float(rest) / count
 
 
-def _plain(number: int) -> float:
+def away(own: Sequence[int], totals: Sequence[int]) -> float:
+    """The measure of that name, from the components of both vectors; NaN where one is zero.
+
+    Whole numbers below 2⁵³ are exact as doubles; products are added from the first component to the last.
+
+    >>> away((3, 4), (30, 40)), away((3, 4), (-4, 3)), away((3, 4), (0, 0))
+    (0.0, 1.0, nan)
+    """
+    both = mine = past = 0.0
+    for one, total in zip(map(float, own), map(float, totals), strict=True):
+        both += one * total
+        mine += one * one
+        past += total * total
+    return 1.0 - both / (math.sqrt(mine) * math.sqrt(past)) if mine and past else math.nan
+
+
+def _plain(number: float) -> float:
     return float(number)
 
 
@@ -181,7 +202,7 @@ class Recipe:
 
     measures: tuple[Kind, ...]
     formula: Callable[..., float]
-    column: tuple[Scale, ...] = ()
+    column: tuple[Scale | VectorScale, ...] = ()
     constants: int = 0
     parts: int = 0
     options: frozenset[str] = field(default_factory=frozenset)
@@ -230,6 +251,10 @@ RECIPES: Final[dict[Function, Recipe]] = {
     ),
     "first": Recipe(
         measures=("earliest",), formula=_extreme, column=_NUMBERS + NAMES, options=frozenset({"n"}), picks=True
+    ),
+    "habit": Recipe(measures=("total", "present"), formula=_mean, column=("component",)),
+    "distance": Recipe(
+        measures=("away",), formula=_plain, column=("vector",), not_current="it would be compared with itself"
     ),
 }
 

@@ -17,6 +17,7 @@ from shroff.collect import Schema
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function, Kind
 from shroff.features.row import Calendar, Sql
+from shroff.features.vectors import TokenTable, VectorSpace, component
 from shroff.features.window import micros
 
 Windows = str | Sequence[str]
@@ -188,6 +189,38 @@ class Entity(msgspec.Struct, frozen=True):
         """The sum of a column, weighted as in `decayed_count`."""
         return self._each("decayed_total", windows, options, column=column, half_life=half_life)
 
+    def habit(self, vectors: VectorSpace, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The mean vector of payments, by window a feature for each component; null when there are none.
+
+        >>> from shroff.embed import Vectors
+        >>> card = Entity("card", "card_id")
+        >>> shops = Vectors(name="shops", entity=card, tokens=["mcc"], dimensions=2)
+        >>> [feature.name for feature in card.habit(shops, "30d")]
+        ['card_habit_shops_1_30d', 'card_habit_shops_2_30d']
+        """
+        name = options.pop("name", "")
+        if name and "{component}" not in name:
+            raise ConfigurationError(
+                f"name `{name}` would name {vectors.dimensions} features: put `{{component}}` in it."
+            )
+        each = []
+        for at in range(1, vectors.dimensions + 1):
+            own: Options = {**options, "name": name.replace("{component}", str(at))}
+            each.append(self._each("habit", windows, own, column=component(vectors.name, at)))
+        return tuple(feature for window in zip(*each, strict=True) for feature in window)
+
+    def distance(self, vectors: VectorSpace, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """How far the payment's vector points away from the sum of those in the window: one minus their cosine.
+
+        0 is the same direction, 1 nothing in common, 2 the opposite; null where either is zero, as without payments.
+
+        >>> from shroff.embed import Vectors
+        >>> card = Entity("card", "card_id")
+        >>> card.distance(Vectors(name="shops", entity=card, tokens=["mcc"]), "30d")[0].name
+        'card_distance_shops_30d'
+        """
+        return self._each("distance", windows, options, column=vectors.name)
+
     def _each(
         self, function: Function, windows: Windows, options: Options, **more: str | float | None
     ) -> tuple[Aggregate, ...]:
@@ -216,7 +249,8 @@ class Aggregate(
         function: what is made of them.
         window: how far back it looks, up to this payment: a whole number with `s`, `m`, `h` or `d`, such as `30m` or
             `7d`. The methods take one window or a list of them, and give one feature for each.
-        column: the column that is added up, counted, compared or looked up.
+        column: the column that is added up, counted, compared or looked up; of vectors their name, or that of a
+            component.
         where: a SQL condition; only payments for which it is true are counted. It reads the columns of the payment that
             is counted; one on its result or label is true only once that has arrived.
         delay: shifts the window back by a duration: of `7d` with a delay of `7d`, the week before last counts. What
@@ -316,7 +350,7 @@ class Aggregate(
             self.function,
             str(self.n) if self.n > 1 else "",
             _slug(self.condition or ""),
-            self.column,
+            re.sub(r"\[(\d+)\]$", r"_\1", self.column or ""),
             self.window,
         ]
         parts += ["half_life", self.half_life] if self.half_life else []
@@ -340,6 +374,7 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         version: 1 or more; raise it when a feature changes its meaning.
         of: the schema of the log; it may be left out where a project gives it.
         description: for people.
+        vectors: what features read as vectors; a project gives it.
 
     Raises:
         ConfigurationError: two features with one name.
@@ -356,9 +391,11 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int = 1
     of: Schema | None = None
     description: str = ""
+    vectors: Sequence[TokenTable] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "features", self.definitions)
+        force_setattr(self, "vectors", tuple(self.vectors))
         seen: set[str] = set()
         for feature in self.definitions:
             if feature.name in seen:
@@ -381,6 +418,11 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 names += feature.entity.key
                 names += [feature.column] if feature.column and RECIPES[feature.function].column == NAMES else []
         return tuple(dict.fromkeys(names))
+
+
+def with_vectors(groups: Iterable[FeatureGroup], tables: Iterable[TokenTable]) -> tuple[FeatureGroup, ...]:
+    """The same groups, whose features read these vectors."""
+    return tuple(msgspec.structs.replace(group, vectors=tuple(tables)) for group in groups)
 
 
 def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:

@@ -24,6 +24,7 @@ from shroff.features.aggregates import NAMES, ORDERED, RECIPES
 from shroff.features.conditions import require_alphabetic
 from shroff.features.define import Aggregate, Feature, FeatureGroup
 from shroff.features.row import Calendar, Sql
+from shroff.features.vectors import TokenTable, VectorScale
 from shroff.features.window import Window, micros
 
 Later = Literal["result", "label"]
@@ -53,7 +54,7 @@ class Stream:
     """The events of one entity that meet one condition.
 
     `later` are the events that must have arrived, besides the payment, before it counts. `resolution` is that of
-    all its windows.
+    all its windows. `reads` are the columns of a payment that its measures are made of.
     """
 
     columns: tuple[str, ...]
@@ -61,6 +62,7 @@ class Stream:
     later: frozenset[Later]
     resolution: int
     slots: dict[Window, Slot] = field(default_factory=dict)
+    reads: set[str] = field(default_factory=set)
 
     @property
     def horizon(self) -> int:
@@ -129,6 +131,11 @@ class Plan:
         self.outputs: list[Output] = []
         self.rows: list[RowFeature] = []
         self.kinds: dict[str, Kind] = {}
+        self.vectors: dict[str, TokenTable] = {}
+        """The vectors of tokens that features read, by name."""
+        self._made_of = {
+            name: table for group in groups for table in group.vectors for name in (table.name, *table.components)
+        }
         for group in groups:
             for feature in group.definitions:
                 self._add(feature)
@@ -137,6 +144,11 @@ class Plan:
     def names(self) -> tuple[str, ...]:
         """Feature names in the order of definition."""
         return tuple(self.kinds)
+
+    def columns_of(self, names: Iterable[str]) -> set[str]:
+        """The columns of a payment that these are, or are made of where they are vectors or components of them."""
+        made_of = self._made_of
+        return {column for name in names for column in (made_of[name].columns if name in made_of else (name,))}
 
     @property
     def later(self) -> frozenset[Later]:
@@ -149,9 +161,11 @@ class Plan:
         amount = self.schema.amount
         for output in self.outputs:
             for stream, _, measure in output.inputs:
-                if measure.column == amount or (stream.where is not None and amount in stream.where.columns):
+                read = () if measure.column is None else (measure.column,)
+                if amount in self.columns_of((*read, *(stream.where.columns if stream.where else ()))):
                     return output.name
-        rows = [row for row in self.rows if isinstance(row.source, Expression) and amount in row.source.columns]
+        sources = [(row, row.source) for row in self.rows if isinstance(row.source, Expression)]
+        rows = [row for row, source in sources if amount in self.columns_of(source.columns)]
         return rows[0].name if rows else None
 
     @property
@@ -177,7 +191,8 @@ class Plan:
         schema = self.schema
         labels = schema.label, schema.label_sources
         roles = (schema.time, schema.amount, schema.base, schema.result, labels, schema.scales)
-        return sha256(msgspec.json.encode((roles, streams))).hexdigest()[:16]
+        vectors = [[(table.name, table.digest) for table in self.vectors.values()]] if self.vectors else []
+        return sha256(msgspec.json.encode((roles, streams, *vectors))).hexdigest()[:16]
 
     def require_one_currency(self, codes: Callable[[], Iterable[str]]) -> None:
         """Raise `MixedCurrencies` when a feature reads amounts of payments with different ones of these codes."""
@@ -199,7 +214,8 @@ class Plan:
             self.rows.append(RowFeature(name, feature, self.kinds[name]))
 
     def _add_sql(self, feature: Sql) -> None:
-        source = self._parse(feature.name, feature.expression, {**self.schema.kinds, **self.kinds})
+        source = self._parse(feature.name, feature.expression, {**self._components, **self.schema.kinds, **self.kinds})
+        self._read_vectors(source.columns)
         for column in sorted(source.columns & self.schema.later):
             raise ConfigurationError(
                 f"feature `{feature.name}` reads `{column}`, which is not known yet when a payment is judged."
@@ -222,8 +238,8 @@ class Plan:
         return Output(feature.name, recipe, tuple(inputs), feature.constants, text)
 
     def _input(self, feature: Aggregate, measure: Measure, *, part: bool) -> Input:
-        if measure.kind == "present" and measure.column == self.schema.amount:
-            # a payment has an amount
+        if measure.kind == "present" and (measure.column == self.schema.amount or measure.column in self._made_of):
+            # a payment has an amount, and a vector
             measure = Measure("count")
         window = Window(
             window=micros(feature.window),
@@ -232,6 +248,9 @@ class Plan:
             include_current=feature.include_current,
         )
         stream = self._stream(feature, self._where(feature, part=part))
+        if measure.column is not None:
+            stream.reads |= self.columns_of([measure.column])
+            self._read_vectors([measure.column])
         slot = stream.slots.setdefault(window, Slot(window))
         if measure not in slot.measures:
             slot.measures.append(measure)
@@ -291,8 +310,27 @@ class Plan:
             )
         return later
 
-    def _check(self, feature: Aggregate, column: str, scales: tuple[Scale, ...]) -> None:
-        known = self.schema.scales
+    @property
+    def _components(self) -> dict[str, Kind]:
+        return {name: "number" for name, table in self._made_of.items() if name != table.name}
+
+    def _read_vectors(self, names: Iterable[str]) -> None:
+        """Note the vectors among these names as read."""
+        for table in [self._made_of[name] for name in names if name in self._made_of]:
+            for column in table.columns:
+                if column not in self.schema.scales:
+                    hint = did_you_mean(column, self.schema.scales) or "."
+                    raise UnknownColumn(f"vectors `{table.name}`: unknown column `{column}`{hint}")
+            self.vectors[table.name] = table
+
+    def _check(self, feature: Aggregate, column: str, scales: tuple[Scale | VectorScale, ...]) -> None:
+        known: dict[str, Scale | VectorScale] = dict(self.schema.scales)
+        known |= {name: "vector" if name == table.name else "component" for name, table in self._made_of.items()}
+        if column not in known and scales in (("component",), ("vector",)):
+            name = column.partition("[")[0]
+            raise UnknownColumn(
+                f"feature `{feature.name}`: unknown vectors `{name}`: name them in Project(vectors=[…])."
+            )
         if column not in known:
             raise UnknownColumn(
                 f"feature `{feature.name}`: unknown column `{column}`{did_you_mean(column, known) or '.'}"

@@ -8,6 +8,7 @@
     policy.json         rules, lists, thresholds
     thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were chosen
     metrics.json        figures on the training and the test part
+    vectors-1.arrow …   vectors of tokens, where features read some
 
 Nothing in it is executable: it is read as data, never unpickled. Files that the manifest does not list are no part of
 it: they are not read. A bundle is written beside its place and renamed into it, so a folder with a manifest is a whole
@@ -34,10 +35,11 @@ from shroff.collect import Schema, money
 from shroff.collect.extent import Extent
 from shroff.detect.calibration import Calibration, CalibrationJson
 from shroff.detect.preparation import Preparation, PreparationJson
+from shroff.embed.learned import TokenVectors, parse_vectors
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import HeldOut
-from shroff.features.define import FeatureGroup
-from shroff.package.files import MANIFEST, BundleManifest, Files, read_files
+from shroff.features.define import FeatureGroup, with_vectors
+from shroff.package.files import MANIFEST, VECTORS, BundleManifest, Files, read_files
 
 FORMAT: Final = 2
 _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
@@ -83,6 +85,8 @@ class Bundle:
     """Held-out scores, from which another policy's thresholds are chosen; None in bundles that were made without."""
     chosen: tuple[str, ...] = ()
     """The thresholds of the policy that were chosen from them, by the names of its fields; the others were given."""
+    vectors: tuple[TokenVectors, ...] = ()
+    """The vectors of tokens that features read."""
     created: str = ""
     digest: str = ""
     """SHA-256 of the manifest: names this very bundle."""
@@ -167,10 +171,15 @@ def unpack(files: Files) -> Bundle:
         thresholds = (
             files.decode("thresholds.json", _Thresholds) if "thresholds.json" in files.content else _Thresholds()
         )
+        vectors = tuple(
+            parse_vectors(files.content[name], files.folder / name) for name in VECTORS if name in files.content
+        )
+        groups = files.decode("features.json", tuple[FeatureGroup, ...])
         return Bundle(
             name=manifest.name,
             schema=files.decode("schema.json", Schema),
-            groups=files.decode("features.json", tuple[FeatureGroup, ...]),
+            groups=with_vectors(groups, [one.table for one in vectors]),
+            vectors=vectors,
             preparation=Preparation.from_json(inputs.preparation),
             calibration=Calibration.from_json(inputs.calibration),
             conditions=inputs.conditions,
@@ -208,10 +217,14 @@ def _packed(bundle: Bundle, folder: Path) -> Files:
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
+    if len(bundle.vectors) > len(VECTORS):
+        raise BundleError(f"expected features that read at most {len(VECTORS)} vectors, got {len(bundle.vectors)}.")
+    vectors = {name: one.content for name, one in zip(VECTORS, bundle.vectors, strict=False)}
     return {
         "model.onnx": bundle.model,
         "schema.json": _json(bundle.schema),
-        "features.json": _json([msgspec.structs.replace(group, of=None) for group in bundle.groups]),
+        "features.json": _json([_definitions(group) for group in bundle.groups]),
+        **vectors,
         "inputs.json": _json(
             {
                 "preparation": bundle.preparation.to_json(),
@@ -223,6 +236,13 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
         "thresholds.json": _json(_Thresholds(bundle.held_out, bundle.chosen)),
         "metrics.json": _json(bundle.metrics),
     }
+
+
+def _definitions(group: FeatureGroup) -> dict[str, Any]:
+    """A group without its schema, and without its vectors, which have files of their own."""
+    plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(group, of=None, vectors=()))
+    del plain["vectors"]
+    return plain
 
 
 def _json(value: object) -> bytes:

@@ -18,10 +18,13 @@ from msgspec import Meta
 from shroff.collect.extent import Extent
 from shroff.collect.json_text import UNREADABLE, require_keys_once
 from shroff.collect.sources import written_whole
+from shroff.embed.learned import MOST_BYTES
 from shroff.errors import BadFile, BadPayment, BundleError
 from shroff.plain import read_plain
 
 MANIFEST: Final = "manifest.json"
+VECTORS: Final = tuple(f"vectors-{number}.arrow" for number in range(1, 5))
+"""The files of vectors that features may read."""
 _MB: Final = 1 << 20
 _OF_JSON: Final = 32 * _MB
 LARGEST: Final[Mapping[str, int]] = {
@@ -33,6 +36,7 @@ LARGEST: Final[Mapping[str, int]] = {
     "policy.json": _OF_JSON,
     "thresholds.json": _OF_JSON,
     "metrics.json": _OF_JSON,
+    **dict.fromkeys(VECTORS, MOST_BYTES),
 }
 """Every file that a bundle may have, and the most bytes it may hold."""
 

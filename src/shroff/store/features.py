@@ -32,6 +32,7 @@ _UNITS: Final = {
     "entropy": "nats",
     "seconds_since_first": "seconds",
     "seconds_since_last": "seconds",
+    "distance": "1 − cosine",
 }
 
 

@@ -17,6 +17,7 @@ from shroff.collect.labels import HISTORY
 from shroff.features.define import Aggregate, Entity, FeatureGroup
 from shroff.features.plan import Plan
 from shroff.features.row import Calendar
+from shroff.features.vectors import TokenTable
 
 ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""
@@ -40,6 +41,7 @@ class Part:
     horizon: int
     labels: bool
     texts: frozenset[str]
+    vectors: tuple[TokenTable, ...]
 
     @property
     def held(self) -> dict[str, str]:
@@ -60,7 +62,7 @@ class Part:
         features = (
             msgspec.structs.replace(feature, entity=Entity(feature.entity.name, entity)) for feature in self.features
         )
-        return Plan([FeatureGroup("part", tuple(features))], schema)
+        return Plan([FeatureGroup("part", tuple(features), vectors=self.vectors)], schema)
 
 
 def split(plan: Plan) -> list[Part]:
@@ -70,13 +72,15 @@ def split(plan: Plan) -> list[Part]:
         for feature in group.definitions:
             if isinstance(feature, Aggregate):
                 by_key.setdefault(feature.entity.key, []).append(feature)
-    return [_part(number, key, tuple(found), plan.schema) for number, (key, found) in enumerate(by_key.items(), 1)]
+    return [_part(number, key, tuple(found), plan) for number, (key, found) in enumerate(by_key.items(), 1)]
 
 
-def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], schema: Schema) -> Part:
-    plan = Plan([FeatureGroup("part", features)], schema)
+def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], whole: Plan) -> Part:
+    schema, vectors = whole.schema, tuple(whole.vectors.values())
+    plan = Plan([FeatureGroup("part", features, vectors=vectors)], schema)
     # any text of a definition that names a column is a column it may read
     reads = {text for feature in features for text in msgspec.structs.astuple(feature) if isinstance(text, str)}
+    reads = plan.columns_of(reads)
     reads |= {schema.time, schema.arrived_at or schema.time, *key}
     moments = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
     for stream in plan.streams:
@@ -86,7 +90,8 @@ def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], sc
         reads.add(str(schema.currency))
     columns = tuple(name for name in schema.scales if name in reads)
     texts = frozenset(name for name, kind in plan.kinds.items() if kind == "text")
-    return Part(number, key, features, columns, plan.horizon, "label" in plan.later, texts)
+    tables = tuple(plan.vectors.values())
+    return Part(number, key, features, columns, plan.horizon, "label" in plan.later, texts, tables)
 
 
 def payment_columns(plan: Plan) -> tuple[str, ...]:
@@ -94,7 +99,7 @@ def payment_columns(plan: Plan) -> tuple[str, ...]:
     schema = plan.schema
     reads: set[str] = set()
     for row in plan.rows:
-        reads |= {schema.time} if isinstance(row.source, Calendar) else row.source.columns
+        reads |= {schema.time} if isinstance(row.source, Calendar) else plan.columns_of(row.source.columns)
     if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     return (schema.id, *(name for name in schema.scales if name in reads and name != schema.id))

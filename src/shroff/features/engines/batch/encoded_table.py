@@ -19,7 +19,9 @@ from shroff.features.aggregates import LARGEST, NONE
 from shroff.features.engines.batch import grouping, kernel, string_views
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
 from shroff.features.engines.batch.kernel import Lives
+from shroff.features.engines.embedding import vectors_of
 from shroff.features.plan import Later, Output, Plan, Stream
+from shroff.features.vectors import TokenTable
 from shroff.features.window import FOREVER
 
 Name = str | tuple[str, str]
@@ -59,6 +61,7 @@ class EncodedTable:
             names (-1 for no value).
         names: how many different codes a column has.
         summable: whether no sum of a column over all rows can leave 64 bits.
+        components: the columns that a vector consists of, by its name.
         lives: by condition, payments that meet it for a while, because their label changed; places are rows.
     """
 
@@ -68,12 +71,15 @@ class EncodedTable:
         self.columns: dict[Name, NDArray[Any]] = {self.schema.time: _epoch(frame[self.schema.time])}
         self.names: dict[str, int] = {}
         self.summable: dict[str, bool] = {}
+        self.components = {table.name: table.components for table in plan.vectors.values()}
         self.lives: dict[str, Lives] = {}
 
     def prepare(self, plan: Plan, pool: Executor) -> list[Future[None]]:
         """Make all that the plan's aggregates read; returns the futures still running once names are encoded."""
         read = {name for stream in plan.streams for name in stream.columns}
         read |= {measure.column for stream in plan.streams for measure in stream.measures if measure.column}
+        embedded = [table for table in plan.vectors.values() if read & {table.name, *table.components}]
+        read.difference_update(*((table.name, *table.components) for table in embedded))
         numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
         names = sorted(read.difference(numbers))
         # of the streams of one condition, the one that needs most of it
@@ -82,6 +88,7 @@ class EncodedTable:
         codes = pool.map(self._codes, names)
         rest = [pool.submit(self._measured, name) for name in numbers]
         rest += [pool.submit(self._meeting, stream) for stream in streams.values()]
+        rest += [pool.submit(self._embed, table) for table in embedded]
         for name, (coded, many) in zip(names, codes, strict=True):
             self.columns[name], self.names[name] = coded, many
         return rest
@@ -89,7 +96,8 @@ class EncodedTable:
     def read_by(self, outputs: Iterable[Output]) -> list[Name]:
         """The columns that these aggregates read, the time first."""
         inputs = [item for output in outputs for item in output.inputs]
-        names: list[Name] = [self.schema.time, *(item.measure.column for item in inputs if item.measure.column)]
+        read = [item.measure.column for item in inputs if item.measure.column]
+        names: list[Name] = [self.schema.time, *(part for name in read for part in self.components.get(name, (name,)))]
         conditions = [item.stream.where.sql for item in inputs if item.stream.where]
         names += [(what, where) for what in (KEPT, KNOWN, SINCE) for where in conditions]
         return [name for name in dict.fromkeys(names) if name in self.columns]
@@ -132,6 +140,12 @@ class EncodedTable:
         column = self.columns[name] = self._units(name)
         few = len(column) * kernel.largest(column) < HIGHEST
         self.summable[name] = few or kernel.size(column, NONE) < HIGHEST
+
+    def _embed(self, table: TokenTable) -> None:
+        found = vectors_of(table, self.schema, self.frame)
+        for at, name in enumerate(table.components):
+            # however many payments there are, their vectors of 16 bits add up to less than 62 bits
+            self.columns[name], self.summable[name] = np.ascontiguousarray(found[:, at]), True
 
     def _meeting(self, stream: Stream) -> None:
         self.columns.update(self._kept(stream))

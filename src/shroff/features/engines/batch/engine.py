@@ -20,6 +20,7 @@ from shroff.features.engines.batch import grouping
 from shroff.features.engines.batch.encoded_table import EncodedTable, Keyed, people
 from shroff.features.engines.batch.folds import Floats
 from shroff.features.engines.batch.partition import Partition, compiled
+from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
 from shroff.features.plan import Output, Plan
 
@@ -145,7 +146,8 @@ def finished(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.Da
     schema = plan.schema
     read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
     # columns that nothing reads are left alone: a table that was read in chunks would be copied
-    needed = {schema.id} if not plan.rows else {schema.id, schema.time, schema.currency, *read}
-    kept = people(frame.select(name for name in frame.columns if name in needed).rechunk(), schema, read)
+    needed = {schema.id} if not plan.rows else {schema.id, schema.time, schema.currency, *plan.columns_of(read)}
+    kept = frame.select(name for name in frame.columns if name in needed).rechunk()
+    kept = people(kept.hstack(component_columns(plan, kept, read)), schema, read)
     values = with_rows(kept.hstack(columns), plan.rows, schema.time, schema.timezone)
     return values.select(schema.id, *plan.names)

@@ -26,7 +26,7 @@ Numbers = Int | Floats
 _MANY_NAMES: Final = 1 << 18
 """More codes than this are numbered anew in each partition, for the tables that folds count in."""
 _DECAY: Final = np.array(DECAY)
-_FLOATS: Final = frozenset({"scatter", "decayed"})
+_FLOATS: Final = frozenset({"scatter", "decayed", "away"})
 _PLACED: Final = frozenset[aggregates.Kind]({"first", "last", "latest", "earliest"})
 """Measures of one event, found by its place in the window."""
 
@@ -215,6 +215,20 @@ def _decayed(partition: Partition, held: Held, name: str) -> Floats:
     return folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY)
 
 
+def _away(partition: Partition, held: Held, name: str) -> Floats:
+    """`aggregates.away` of every payment: the same products, added in the same order."""
+    both, mine, past = (np.zeros(len(held.queries.times)) for _ in range(3))
+    for part in partition.table.components[name]:
+        one = partition.columns[part].astype(np.float64)
+        total = _total(partition, held, part).astype(np.float64)
+        both += one * total
+        mine += one * one
+        past += total * total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = 1.0 - both / (np.sqrt(mine) * np.sqrt(past))
+    return np.where((mine > 0) & (past > 0), found, np.nan)
+
+
 FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] = {
     "count": _count,
     "present": _present,
@@ -227,6 +241,7 @@ FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] =
     "entropy": _entropy,
     "top": lambda partition, held, name: folds.top(held.trace, *_codes(partition, held, name), held.trace.spread),
     "decayed": _decayed,
+    "away": _away,
     "time": lambda partition, held, _: held.queries.times,
 }
 

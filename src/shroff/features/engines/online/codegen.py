@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import FEW
-from shroff.features.engines.online.layout import HELPERS, Code, nothing, value_of, values_in
+from shroff.features.engines.online.layout import HELPERS, Code, nothing, value_of, values_in, vector_readers
 from shroff.features.engines.online.stream_timelines import StreamTimelines
 from shroff.features.plan import Measure, Output, Plan, Slot
 from shroff.features.window import FOREVER, Window
@@ -29,14 +29,14 @@ def observe_source(plan: Plan, by_stream: Sequence[StreamTimelines]) -> Code:
     """The source of the function of a plan over these timelines."""
     entities = dict.fromkeys(timelines.columns for timelines in by_stream)
     lines = [line for columns in entities for line in _entity(columns, plan, by_stream)]
-    start = ["values, time = payment.values, payment.time", *values_in("\n".join(lines), plan.schema)]
+    start = ["values, time = payment.values, payment.time", *values_in("\n".join(lines), plan)]
     features = ", ".join(f"{output.name!r}: f{place}" for place, output in enumerate(plan.outputs))
     return function("observe(payment, watermark)", [*start, *lines, f"return {{{features}}}"])
 
 
 def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimelines]) -> Observe:
     """The function of that source over these timelines."""
-    names = HELPERS | {"bisect_right": bisect_right, "FOREVER": FOREVER}
+    names = HELPERS | vector_readers(plan) | {"bisect_right": bisect_right, "FOREVER": FOREVER}
     for place, timelines in enumerate(by_stream):
         names |= {f"get{place}": timelines.by_key.get, f"touch{place}": timelines.by_key.move_to_end}
         names |= {

@@ -5,6 +5,7 @@ measure would cost several times what the measure does. An expression knows thes
 
     payment, time   the payment that is judged, or added
     v0, v1 …        what it says in the schema's columns
+    w0_0, w0_1 …    the components of its vectors
     times, c0 …     the timeline's event times, and its columns
     low, high       the places of the window's events: low … high - 1
     after, upto     their times: later than `after` and not later than `upto`
@@ -14,6 +15,7 @@ and those in `HELPERS`.
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from bisect import bisect_left
@@ -22,12 +24,13 @@ from typing import Final, Literal
 
 from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
-from shroff.features.aggregates import DECAY, LARGEST, NAMES, NONE, Kind, scatter, term
+from shroff.features.aggregates import DECAY, LARGEST, NAMES, NONE, Kind, away, scatter, term
+from shroff.features.engines.embedding import vector_reader
 from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
 from shroff.features.engines.online.event_columns import Sayings
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.engines.online.value_columns import Names, Sightings
-from shroff.features.plan import Measure, Slot, Stream
+from shroff.features.plan import Measure, Plan, Slot, Stream
 from shroff.features.window import Window
 from shroff.generated import define, function
 
@@ -42,6 +45,7 @@ _SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earl
 
 
 _VALUES: Final = re.compile(r"\bv(\d+)\b")
+_VECTORS: Final = re.compile(r"\bw(\d+)_\d+\b")
 
 
 def grain_of(streams: Sequence[Stream]) -> int:
@@ -60,11 +64,11 @@ class Layout:
         reads: how each measure of each window is read.
     """
 
-    def __init__(self, streams: Sequence[Stream], schema: Schema) -> None:
+    def __init__(self, streams: Sequence[Stream], plan: Plan) -> None:
         self.grain = grain_of(streams)
         self.parts: list[Part] = []
         self.cells: list[Code] = []
-        self.schema = schema
+        self.plan, self.schema = plan, plan.schema
         self._places: dict[tuple[Part, str | None], int] = {}
         self._said: list[str] = []
         # what leaves again is known by the payment's id
@@ -91,7 +95,7 @@ class Layout:
         if (part, column) not in self._places:
             self._places[part, column] = len(self.parts)
             self.parts.append(part)
-            self.cells.append(_cell(part, column, self.schema))
+            self.cells.append(_cell(part, column, self.plan))
         return f"c{self._places[part, column]}"
 
     def said(self, column: str) -> Code:
@@ -122,9 +126,18 @@ def value_of(column: str, schema: Schema) -> Code:
     return f"v{list(schema.scales).index(column)}"
 
 
-def values_in(code: Code, schema: Schema) -> Iterator[Code]:
-    """The statements that must come before, where `values` are those of a payment."""
-    columns = list(schema.scales)
+def vector_of(name: str, plan: Plan) -> list[Code]:
+    """The components of a payment's vector."""
+    place = list(plan.vectors).index(name)
+    return [f"w{place}_{at}" for at in range(plan.vectors[name].dimensions)]
+
+
+def values_in(code: Code, plan: Plan) -> Iterator[Code]:
+    """The statements that must come before, where `values` and `time` are those of a payment."""
+    for place, name in enumerate(plan.vectors):
+        if str(place) in _VECTORS.findall(code):
+            yield f"{', '.join(vector_of(name, plan))} = vector{place}(payment.units, time, values)"
+    columns = list(plan.schema.scales)
     for number in sorted({int(found) for found in _VALUES.findall(code)}):
         yield f"v{number} = values.get({columns[number]!r})"
 
@@ -136,13 +149,22 @@ def compile_timeline(layout: Layout) -> Callable[[], Timeline]:
 
 def compile_event(layout: Layout) -> Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]]:
     """The function that gives an event: its time, and what it gives the columns."""
-    lines = [*values_in(layout.event, layout.schema), f"return {layout.event}"]
-    return define(function("event(payment, values, time)", lines), dict(HELPERS))
+    lines = [*values_in(layout.event, layout.plan), f"return {layout.event}"]
+    return define(function("event(payment, values, time)", lines), HELPERS | vector_readers(layout.plan))
 
 
-def _cell(part: Part, column: str | None, schema: Schema) -> Code:
+def vector_readers(plan: Plan) -> dict[str, object]:
+    """The functions that give a payment's vectors, by what code calls them."""
+    return {f"vector{place}": vector_reader(one, plan.schema) for place, one in enumerate(plan.vectors.values())}
+
+
+def _cell(part: Part, column: str | None, plan: Plan) -> Code:
+    schema = plan.schema
     if column is None:
         return "1"
+    for table in plan.vectors.values():
+        if column in table.components:
+            return vector_of(table.name, plan)[table.components.index(column)]
     value = value_of(column, schema)
     if part == "names":
         return value
@@ -223,6 +245,13 @@ def _decayed(layout: Layout, column: str | None, window: Window) -> Code:
     return f"decayed(times, {sums}, low, high, {now}, {window.resolution})"
 
 
+def _away(layout: Layout, column: str | None, window: Window) -> Code:
+    table = layout.plan.vectors[str(column)]
+    own = ", ".join(vector_of(table.name, layout.plan))
+    totals = ", ".join(_total(layout, name, window) for name in table.components)
+    return f"away(({own}), ({totals}))"
+
+
 def _names(code: Code) -> Callable[[Layout, str | None, Window], Code]:
     return lambda layout, column, window: code.format(
         names=layout.place("names", column), own=value_of(str(column), layout.schema), span="low, high, after, upto"
@@ -265,6 +294,7 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
     "entropy": _names("entropy({names}.counts({span}))"),
     "top": _names("max({names}.counts({span}), default=0)"),
     "decayed": _decayed,
+    "away": _away,
     "time": lambda *_: "time",
 }
 
@@ -277,11 +307,12 @@ def nothing(measure: Measure, schema: Schema) -> Code:
         return "NONE"
     if measure.kind == "own":
         return f"NONE if {value_of(str(measure.column), schema)} is None else 0"
-    return "time" if measure.kind == "time" else "0"
+    return {"time": "time", "away": "NAN"}.get(measure.kind, "0")
 
 
 HELPERS: Final[dict[str, object]] = {
     "Names": Names,
+    "NAN": math.nan,
     "NONE": NONE,
     "NOTHING": NOTHING,
     "Records": Records,
@@ -290,6 +321,7 @@ HELPERS: Final[dict[str, object]] = {
     "Sightings": Sightings,
     "Timeline": Timeline,
     "array": array,
+    "away": away,
     "decayed": decayed,
     "entropy": entropy,
     "scatter": scatter,

@@ -7,6 +7,8 @@ from typing import Final
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
+from shroff.expression import Expression
+from shroff.features.engines.embedding import SCALE, vector_reader
 from shroff.features.engines.online.codegen import compile_observe, observe_source
 from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
@@ -31,11 +33,17 @@ class PlanTimelines:
         self.plan = plan
         self.lateness = micros(lateness)
         self.watermark = 0
-        self.by_stream = [StreamTimelines(streams, plan.schema, self.lateness) for streams in together(plan.streams)]
+        self.by_stream = [StreamTimelines(streams, plan, self.lateness) for streams in together(plan.streams)]
         self.later = [timelines for timelines in self.by_stream if timelines.later]
         self.source = observe_source(plan, self.by_stream)
         self._observe = compile_observe(self.source, plan, self.by_stream)
         self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
+        read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
+        self._vectors = [
+            (table.components, vector_reader(table, plan.schema))
+            for table in plan.vectors.values()
+            if read & set(table.components)
+        ]
         self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
 
     @property
@@ -68,6 +76,10 @@ class PlanTimelines:
         features = self._observe(payment, self.watermark)
         if self._rows:
             seen = {**payment.values, **features}
+            for names, vector in self._vectors:
+                seen |= zip(
+                    names, (number / SCALE for number in vector(payment.units, time, payment.values)), strict=True
+                )
             for name, read in self._rows:
                 features[name] = seen[name] = read(seen)
         return features
@@ -127,8 +139,8 @@ def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:
     """The columns of a payment that its timelines are found and extended by; amounts are summed from its units."""
     keys = {name for stream in streams for name in stream.columns}
     conditions = {name for stream in streams if stream.where for name in stream.where.columns}
-    counted = {measure.column for stream in streams for measure in stream.measures if measure.column}
-    return keys | ((conditions | (counted - {schema.amount})) - schema.later)
+    counted = {name for stream in streams for name in stream.reads} - {schema.amount, schema.time}
+    return keys | ((conditions | counted) - schema.later)
 
 
 def columns_awaited(plan: Plan) -> set[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from shroff.collect import Payment, Schema
+from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Cell, Packed
 from shroff.features.engines.online.layout import Layout, compile_event, compile_timeline, grain_of
 from shroff.features.engines.online.timeline import Timeline
-from shroff.features.plan import Stream
+from shroff.features.plan import Plan, Stream
 
 Key = Value | tuple[Value, ...]
 
@@ -48,14 +48,14 @@ class StreamTimelines:
         unseen: the timeline of a key without events.
     """
 
-    def __init__(self, streams: Sequence[Stream], schema: Schema, lateness: int) -> None:
+    def __init__(self, streams: Sequence[Stream], plan: Plan, lateness: int) -> None:
         self.columns = streams[0].columns
         self.later = streams[0].later
         self.horizon = max(stream.horizon for stream in streams)
         self._reach = self.horizon + lateness
         self.by_key: OrderedDict[Key, Timeline] = OrderedDict()
         self.where = streams[0].where.closure() if streams[0].where else None
-        self.layout = layout = Layout(streams, schema)
+        self.layout = layout = Layout(streams, plan)
         self._joins = layout.grain > 0
         self._empty = compile_timeline(layout)
         self.unseen = self._empty()

@@ -12,9 +12,11 @@ from polars import selectors as cs
 
 from shroff.collect import Schema
 from shroff.errors import DataError
+from shroff.expression import Expression
 from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
+from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.parts import ROW, Part, payment_columns, split
 from shroff.features.engines.rows import with_rows
 from shroff.features.plan import Plan
@@ -112,6 +114,8 @@ def alone(
 def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Payments and their aggregates with the features that follow from them: id and features."""
     schema = plan.schema
+    read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
+    values = values.hstack(component_columns(plan, values, read)) if plan.vectors else values
     values = people(values, schema, values.columns)
     return with_rows(values, plan.rows, schema.time, schema.timezone).select(schema.id, *plan.names)
 

@@ -41,7 +41,7 @@ class Event:
         self, streams: Sequence[Stream], known: Iterable[str], schema: Schema, *, identified: bool = False
     ) -> None:
         self._identified = identified
-        self._amount = any(measure.column == schema.amount for stream in streams for measure in stream.measures)
+        self._amount = any(schema.amount in stream.reads for stream in streams)
         self._columns = tuple(sorted(columns_read(streams, schema).difference(known)))
         self._tokens = [place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"]
 
