@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,7 +49,19 @@ def remove_all(file: Path) -> None:
         path.unlink()
 
 
-def answered_under_load(ledger: Ledger, entry: MakeEntry, fault: Callable[[], None]) -> list[int]:
+def calm(file: Path) -> None:
+    """Let the folder look as if no file in it had been made, renamed or removed for long."""
+    os.utime(file.parent, (0, 0))
+
+
+@pytest.fixture(params=[False, True], ids=["folder just changed", "folder unchanged for long"])
+def calmed(request: pytest.FixtureRequest, file: Path) -> Callable[[], None]:
+    return (lambda: calm(file)) if request.param else (lambda: None)
+
+
+def answered_under_load(
+    ledger: Ledger, entry: MakeEntry, calmed: Callable[[], None], fault: Callable[[], None]
+) -> list[int]:
     """The numbers of the entries that were answered as durable while a fault came in between, until all are refused."""
     answered: list[int] = []
     refused: list[str] = []
@@ -67,6 +80,8 @@ def answered_under_load(ledger: Ledger, entry: MakeEntry, fault: Callable[[], No
     thread = Thread(target=load)
     thread.start()
     until(lambda: len(answered) >= 100)
+    calmed()
+    until(lambda: len(answered) >= 200)
     fault()
     thread.join(PATIENCE)
     assert refused, "it went on as if nothing had happened"
@@ -75,10 +90,10 @@ def answered_under_load(ledger: Ledger, entry: MakeEntry, fault: Callable[[], No
 
 @pytest.mark.parametrize("fault", [remove_log, replace_log])
 def test_a_lost_log_is_noticed_and_nothing_that_was_answered_is_lost(
-    file: Path, tmp_path: Path, entry: MakeEntry, fault: Callable[[Path], None]
+    file: Path, tmp_path: Path, entry: MakeEntry, calmed: Callable[[], None], fault: Callable[[Path], None]
 ) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
-        answered = answered_under_load(ledger, entry, lambda: fault(file))
+        answered = answered_under_load(ledger, entry, calmed, lambda: fault(file))
         told = ledger.failure
         assert told is not None
         assert "write-ahead log" in told
@@ -99,9 +114,11 @@ def test_a_lost_log_is_noticed_and_nothing_that_was_answered_is_lost(
 
 
 @pytest.mark.parametrize("fault", [remove_database, replace_database, remove_all])
-def test_a_lost_database_is_noticed(file: Path, entry: MakeEntry, fault: Callable[[Path], None]) -> None:
+def test_a_lost_database_is_noticed(
+    file: Path, entry: MakeEntry, calmed: Callable[[], None], fault: Callable[[Path], None]
+) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
-        answered_under_load(ledger, entry, lambda: fault(file))
+        answered_under_load(ledger, entry, calmed, lambda: fault(file))
         for number in (100_001, 100_002):
             with pytest.raises(LedgerUnavailable, match=r"moved or replaced|being undone"):
                 ledger.write_now(entry(number))
@@ -110,10 +127,12 @@ def test_a_lost_database_is_noticed(file: Path, entry: MakeEntry, fault: Callabl
 
 @pytest.mark.parametrize("fault", [remove_log, replace_log, remove_database, replace_database, remove_all])
 def test_it_is_noticed_where_nothing_is_written(
-    file: Path, entry: MakeEntry, written: Write, fault: Callable[[Path], None]
+    file: Path, entry: MakeEntry, written: Write, calmed: Callable[[], None], fault: Callable[[Path], None]
 ) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
         written(ledger, [entry(0)])
+        calmed()
+        written(ledger, [entry(1)])
         assert ledger.failure is None
         fault(file)
         until(lambda: ledger.failure is not None)
@@ -121,7 +140,12 @@ def test_it_is_noticed_where_nothing_is_written(
 
 @pytest.mark.parametrize("fault", [remove_log, replace_log, remove_database, replace_database, remove_all])
 def test_nothing_is_answered_whose_file_went_during_its_commit(
-    file: Path, entry: MakeEntry, written: Write, fault: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+    file: Path,
+    entry: MakeEntry,
+    written: Write,
+    calmed: Callable[[], None],
+    fault: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def last(connection: Connection) -> None:
         commit(connection)
@@ -129,8 +153,10 @@ def test_nothing_is_answered_whose_file_went_during_its_commit(
 
     with Ledger(f"sqlite:///{file}") as ledger:
         written(ledger, [entry(0)])
+        calmed()
+        written(ledger, [entry(1)])
         monkeypatch.setattr(writer, "commit", last)
-        assert [type(outcome) for outcome in written(ledger, [entry(1)])] == [LedgerUnavailable]
+        assert [type(outcome) for outcome in written(ledger, [entry(2)])] == [LedgerUnavailable]
 
 
 def test_a_file_that_is_put_back_after_a_commit_brings_what_was_refused(

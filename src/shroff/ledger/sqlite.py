@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,8 +19,11 @@ from shroff.private import private_file, private_folder
 
 # how long a statement waits for a lock that another program holds, in seconds
 _PATIENCE = 1.0
+# how old a folder's time of change must be, in nanoseconds, before the next change is sure to have another
+_CLOCK_STEP_NS = 1_000_000_000
 
 _Identity = tuple[int, int]
+_FolderState = tuple[int, int, int]
 
 
 class SQLite:
@@ -41,6 +45,7 @@ class SQLite:
         self._opened_log: _Identity | None = None
         self._writing: Connection | None = None
         self._lost: str | None = None
+        self._undisturbed: _FolderState | None = None
         self._lock: int | None = None
         self.engine = create_engine(
             "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
@@ -86,6 +91,8 @@ class SQLite:
         """
         if self._lost is not None:
             raise LedgerUnavailable(self._lost)
+        if self._undisturbed is not None and _folder_state(self._path.parent) == self._undisturbed:
+            return
         if self._file is not None and _identity(self._path) != self._file:
             raise LedgerUnavailable(
                 f"the ledger {self._path} was moved or replaced: put the file back, or restore a copy and restart."
@@ -96,14 +103,23 @@ class SQLite:
 
         A log that is put back does not help, so nothing is written until the service is started again.
         """
+        # every commit asks twice: one look at the folder costs less than one at each file
+        folder = _folder_state(self._path.parent)
+        if folder is not None and folder == self._undisturbed:
+            return
+        self._undisturbed = None
         self.present()
         writing = self._writing
-        if writing is not None and not writing.closed and _identity(self._log) != self._opened_log:
+        if writing is None or writing.closed:
+            return
+        if _identity(self._log) != self._opened_log:
             self._lost = (
                 f"the write-ahead log of the ledger {self._path} was removed or replaced while in use: "
                 f"{_salvage(writing)}, and restart the service."
             )
             raise LedgerUnavailable(self._lost)
+        if folder is not None and time.time_ns() - folder[2] > _CLOCK_STEP_NS:
+            self._undisturbed = folder
 
     def writable(self) -> Connection:
         """A connection that syncs the write-ahead log at each commit, and empties it when it has 4 MB."""
@@ -116,7 +132,7 @@ class SQLite:
         # the first look into the file opens the write-ahead log, which stays the same as long as the connection
         connection.exec_driver_sql("PRAGMA schema_version")
         connection.rollback()
-        self._writing, self._opened_log = connection, _identity(self._log)
+        self._writing, self._opened_log, self._undisturbed = connection, _identity(self._log), None
         return connection
 
     @contextmanager
@@ -188,6 +204,15 @@ def _identity(path: Path) -> _Identity | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _folder_state(path: Path) -> _FolderState | None:
+    """The device and inode of a folder, and when a file in it was last made, renamed or removed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _salvage(writing: Connection) -> str:
