@@ -70,6 +70,9 @@ _EXAMPLES = {
     "first": 'card.first("amount", "1h")',
     "habit": 'card.habit(bands, "1h")[:1]',
     "distance": 'card.distance(bands, "1h")',
+    "quantile": 'card.quantile("amount", "1d", q=0.9)',
+    "median": 'card.median("amount", "1d")',
+    "mode": 'card.mode("host_id", "1d")',
 }
 _OPTIONS = (
     'card.count("1h")',

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import log, sqrt
+from typing import TypeVar
 
+T = TypeVar("T", int, str)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST = Fraction(10**14)
 VECTORS: dict[tuple[str, str], tuple[int, ...]] = {
@@ -101,6 +103,7 @@ class Question:
     prior: float = 0.0
     weight: float = 0.0
     n: int = 1
+    q: float | None = None
 
 
 def micros(duration: str) -> int:
@@ -131,8 +134,10 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | str | No
         return _of_payments(question.function, seen, me)
     if question.column in me.values:
         names = [name for row in seen if (name := row.values[question.column]) is not None]
+        if question.function == "mode":
+            return _commonest(names)
         return _of_names(question.function, names, me.values[question.column])
-    return _of_numbers(question.function, [units for row in seen if (units := _units(question, row)) is not None])
+    return _of_numbers(question, [units for row in seen if (units := _units(question, row)) is not None])
 
 
 def _part(question: Question, part: int, whole: int) -> float | None:
@@ -211,7 +216,13 @@ def _n_ln_n(count: int) -> int:
     return round(count * log(count) * 2**32)
 
 
-def _of_numbers(function: str, units: list[int]) -> float | None:
+def _commonest(values: list[T]) -> T | None:
+    counts = Counter(values)
+    return min((value for value in counts if counts[value] == max(counts.values())), default=None)
+
+
+def _of_numbers(question: Question, units: list[int]) -> float | None:
+    function = question.function
     total, n = sum(units), len(units)
     if function == "total":
         return float(total) / 10_000
@@ -219,6 +230,11 @@ def _of_numbers(function: str, units: list[int]) -> float | None:
         return None
     if function == "mean":
         return float(total) / n / 10_000
+    if function == "mode":
+        return (_commonest(units) or 0) / 10_000
+    if function in ("quantile", "median"):
+        share = Fraction(str(question.q if function == "quantile" else 0.5))
+        return min(unit for unit in units if sum(other <= unit for other in units) >= share * n) / 10_000
     if function == "std":
         middle, rest = divmod(total, n)
         scatter = sum((unit - middle) ** 2 for unit in units)

@@ -229,6 +229,7 @@ def asks(
         include_current=draw(st.booleans()) and delay is None and not needs and not recipe.not_current,
         weight=draw(st.sampled_from([0.0, 20.0])) if "weight" in recipe.options else 0.0,
         n=draw(st.sampled_from([1, 1, 2, 3])) if "n" in recipe.options else 1,
+        q=draw(st.sampled_from([0.0, 0.07, 0.25, 0.7, 0.9, 1.0])) if "q" in recipe.options else None,
     )
     if question.weight:
         question = replace(question, prior=draw(st.sampled_from([0.0, 0.01])))

@@ -94,8 +94,8 @@ def test_features_in_words(feature: str, value: Value, text: str) -> None:
 @pytest.mark.parametrize("function", RECIPES)
 def test_every_aggregate_has_words(function: Function) -> None:
     recipe = RECIPES[function]
-    options: dict[str, Any] = {"condition": "amount > 5", "half_life": "1h"}
     scale = {"amount": "amount", "key": "host_id", "component": "shops[1]", "vector": "shops"}
+    options: dict[str, Any] = {"condition": "amount > 5", "half_life": "1h", "q": 0.9}
     shops = TokenTable(name="shops", columns=("amount",), dimensions=2)
     column = next((scale[kind] for kind in recipe.column if kind in scale), None)
     feature = Aggregate(

@@ -128,6 +128,15 @@ def test_names_say_what_an_aggregate_is_told() -> None:
     ]
 
 
+def test_names_say_which_value_is_picked() -> None:
+    assert names(*card.last("mcc", "30d"), *card.last("mcc", "30d", n=2), *card.seconds_since_last("1d", n=3)) == [
+        "card_last_mcc_30d",
+        "card_last_2_mcc_30d",
+        "card_seconds_since_last_3_1d",
+    ]
+    assert names(*card.quantile("amount", "30d", q=0.05)) == ["card_quantile_0_05_amount_30d"]
+
+
 def test_every_recipe_has_its_method() -> None:
     assert set(RECIPES) == set(get_args(Function))
     for function in RECIPES:
@@ -148,6 +157,11 @@ def test_every_recipe_has_its_method() -> None:
         ({"function": "risk", "prior": 1.5, "weight": 1.0}, "expected a prior from 0 to 1"),
         ({"function": "risk", "prior": 0.5, "weight": -1.0}, "and a weight of at least 0"),
         ({"function": "risk", "prior": 0.5}, "a prior without a weight changes nothing"),
+        ({"function": "last", "column": "mcc", "n": 0}, "expected n as a whole number from 1 to 1,000, got 0"),
+        ({"function": "count", "n": 2}, "count takes no n"),
+        ({"function": "quantile", "column": "amount"}, "quantile needs q="),
+        ({"function": "quantile", "column": "amount", "q": 1.1}, "expected q as a share from 0 to 1"),
+        ({"function": "quantile", "column": "amount", "q": 0.1234567}, "with at most six decimals, got 0.1234567"),
         ({"function": "is_new", "column": "host", "include_current": True}, "its own value would never be new to it"),
         ({"function": "seconds_since_last", "include_current": True}, "the last payment would be the payment itself"),
     ],

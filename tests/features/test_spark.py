@@ -170,7 +170,7 @@ GROUP = FeatureGroup(
         CARD.count(["1h", "7d"]),
         CARD.total("eur", "1d"),
         CARD.last("mcc", "7d", n=2),
-        SHOP.first("eur", "1d"),
+        CARD.first("eur", "1d"),
         CARD.mean("items", "7d"),
         CARD.count("7d", where="mcc IS NULL AND eur > 20"),
         CARD.distinct("shop.id", "1d", include_current=True),

@@ -53,7 +53,7 @@ EXPRESSION: Final = Subject("EXPRESSION", "quantity", "a number worked out from 
 TEXT: Final = Subject("TEXT", "name", "a text worked out from columns and features")
 MOMENT: Final = Subject("MOMENT", "truth", "whether it was paid at night or at a weekend")
 HOUR: Final = Subject("HOUR", "quantity", "the hour of the day")
-PAST: Final = Subject("PAST", "name", "a name in an entity's earlier payments, such as the last")
+PAST: Final = Subject("PAST", "name", "a name in an entity's earlier payments, such as the last or the most frequent")
 PART: Final = Subject("PART", "name", "the weekday or the part of the day")
 VALUES: Final = Subject("VALUES", "several", "several values, each of them usual")
 POLICY_RULE: Final = Subject("POLICY_RULE", "rule", "a rule of the policy, which decides by itself")
@@ -81,6 +81,9 @@ _SAYS: Final[Mapping[Function, str]] = {
     "first": "a number in an entity's first payment in a window, or in one after it",
     "habit": "a component of the mean vector of an entity's payments",
     "distance": "how far the payment's vector points away from those of an entity's payments",
+    "quantile": "a quantile of a column over an entity's payments",
+    "median": "the middle value of a column over an entity's payments",
+    "mode": "the most frequent number in a column over an entity's payments",
 }
 _AGGREGATES: Final[Mapping[Function, Subject]] = {
     function: Subject(function.upper(), "truth" if function == "is_new" else "quantity", says)

@@ -156,6 +156,9 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "seconds_since_last": ("{value} since the {nth}last payment by {this}", span, span),
     "last": ("{nth}last{column} {value} by {this} in {over}", None, None),
     "first": ("{nth}first{column} {value} by {this} in {over}", None, None),
+    "quantile": ("{q} quantile{column} {value} by {this} in {over}", None, None),
+    "median": ("median{column} {value} by {this} in {over}", None, None),
+    "mode": ("most frequent{column} {value} by {this} in {over}", None, None),
     "decayed_count": ("{value} by {this} in {over}, fading by half in {half_life}", _payments, number),
     "decayed_total": ("total{column} {value} by {this} in {over}, fading by half in {half_life}", None, None),
     "habit": ("habit{column} {value} of {this} in {over}", number, number),
@@ -177,6 +180,7 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     text, say, end = _SAID[feature.function]
     fading = duration(feature.half_life) if feature.half_life else ""
     parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
+    parts["q"] = f"{feature.q:g}" if feature.q is not None else ""
     parts["nth"] = "" if feature.n == 1 else f"{_ordinal(feature.n)}-"
 
     def tells(value: Value) -> str:

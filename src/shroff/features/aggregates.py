@@ -14,6 +14,7 @@ and, compiled, over a whole column. It gives NaN where the feature has no value.
     decayed     events or total, an older event for less
     away        one minus the cosine between the payment's own vector and the sum of the events'
     latest, earliest   the column's value in the nth event from the end, or from the beginning
+    quantile    the value with a share of the others at or below it      mode     the commonest value
 
 `last` may also be that of the nth event from the end. Events are in order of time, those of one moment in order of
 arrival. The value of a column of names is its text; over a table it is the row that says it, until the feature is read.
@@ -56,6 +57,9 @@ Function = Literal[
     "first",
     "habit",
     "distance",
+    "quantile",
+    "median",
+    "mode",
 ]
 Kind = Literal[
     "count",
@@ -75,6 +79,8 @@ Kind = Literal[
     "latest",
     "earliest",
     "away",
+    "quantile",
+    "mode",
 ]
 
 ORDERED: Final = frozenset[Kind]({"latest", "earliest"})
@@ -88,6 +94,8 @@ LARGEST: Final = 1e18
 
 ONE: Final = 2**32
 """The scale of `entropy`: logarithms are summed as integers, so that their order does not matter."""
+
+MILLION: Final = 1_000_000
 
 STEPS: Final = 16
 """Steps in which an event's weight falls by half."""
@@ -136,6 +144,15 @@ def away(own: Sequence[int], totals: Sequence[int]) -> float:
         mine += one * one
         past += total * total
     return 1.0 - both / (math.sqrt(mine) * math.sqrt(past)) if mine and past else math.nan
+
+
+def rank(share: int, count: int) -> int:
+    """Which of so many values in order is a quantile, from 1: the first with that share (in millionths) up to it.
+
+    >>> rank(500_000, 4), rank(500_000, 5), rank(0, 5), rank(70_000, 100)
+    (2, 3, 1, 7)
+    """
+    return max(1, (share * count + MILLION - 1) // MILLION)
 
 
 def _plain(number: float) -> float:
@@ -256,6 +273,9 @@ RECIPES: Final[dict[Function, Recipe]] = {
     "distance": Recipe(
         measures=("away",), formula=_plain, column=("vector",), not_current="it would be compared with itself"
     ),
+    "quantile": Recipe(measures=("quantile",), formula=_extreme, column=_NUMBERS, options=frozenset({"q"})),
+    "median": Recipe(measures=("quantile",), formula=_extreme, column=_NUMBERS),
+    "mode": Recipe(measures=("mode",), formula=_extreme, column=_NUMBERS + NAMES, picks=True),
 }
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import force_setattr
 
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
-from shroff.features.aggregates import NAMES, RECIPES, STEPS, Function, Kind
+from shroff.features.aggregates import MILLION, NAMES, RECIPES, STEPS, Function, Kind
 from shroff.features.row import Calendar, Sql
 from shroff.features.vectors import TokenTable, VectorSpace, component
 from shroff.features.window import micros
@@ -174,6 +174,28 @@ class Entity(msgspec.Struct, frozen=True):
         """What the earliest payment in the window says in a column, or the nth earliest, as `last`."""
         return self._each("first", windows, options, column=column, n=n)
 
+    def quantile(self, column: str, windows: Windows, *, q: float, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The smallest value such that a share `q` of the values is not above it; null when there are none.
+
+        It is always one of the values, and so exact: the inverse of the distribution function, type 1 of Hyndman and
+        Fan (1996). `q=0` is the smallest value, `q=1` the largest. In ten-thousandths as `total`.
+
+        >>> Entity("card", "card_id").quantile("amount", "30d", q=0.95)[0].name
+        'card_quantile_0_95_amount_30d'
+        """
+        return self._each("quantile", windows, options, column=column, q=q)
+
+    def median(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The middle value, of two in the middle the smaller: `quantile` of one half; null when there are none."""
+        return self._each("median", windows, options, column=column)
+
+    def mode(self, column: str, windows: Windows, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
+        """The commonest value of a column; null when there are none.
+
+        Of several that are as common it is the smallest, of texts the first by code point.
+        """
+        return self._each("mode", windows, options, column=column)
+
     def decayed_count(self, windows: Windows, *, half_life: str, **options: Unpack[Options]) -> tuple[Aggregate, ...]:
         """How many payments, one counting half as much for every half-life of its age.
 
@@ -262,6 +284,7 @@ class Aggregate(
         half_life: the age at which a payment counts half, a duration; a sixteenth of it is the resolution.
         n: which payment in the window it is of: 1 for the latest (of `first` the earliest), 2 for the one next to it …,
             at most 1,000.
+        q: the share of values that `quantile` has at or below it, 0 to 1 with at most six decimals.
         prior: the share of fraud, 0 to 1, that `risk` starts from.
         weight: how many payments the prior counts as, 0 or more.
         name: the feature's name; by default it is computed from all of the above. For several windows, `{window}` in it
@@ -287,6 +310,7 @@ class Aggregate(
     weight: float = 0.0
     name: str = ""
     n: int = 1
+    q: float | None = None
 
     def __post_init__(self) -> None:
         for duration in (self.window, self.delay, self.resolution, self.half_life):
@@ -310,7 +334,9 @@ class Aggregate(
         return micros(self.resolution) if self.resolution else 0
 
     def place(self, kind: Kind) -> int:
-        """Which event a measure of it is of, 1 for the outermost."""
+        """Which event a measure of it is of, 1 for the outermost; of a quantile, the share in millionths."""
+        if kind == "quantile":
+            return round((0.5 if self.q is None else self.q) * MILLION)
         return self.n if kind != "time" else 1
 
     def _misfits(self) -> Iterable[str]:
@@ -322,6 +348,7 @@ class Aggregate(
             "prior": self.prior,
             "weight": self.weight,
             "n": self.n - 1,
+            "q": self.q,
         }
         if bool(recipe.column) != (self.column is not None):
             yield f"{self.function} takes {'a column' if recipe.column else 'no column'}."
@@ -332,6 +359,8 @@ class Aggregate(
                 yield f"{self.function} needs {option}=."
         if not (isinstance(self.n, int) and 1 <= self.n <= _FARTHEST):
             yield f"expected n as a whole number from 1 to {_FARTHEST:,}, got {self.n}."
+        if self.q is not None and not (0.0 <= self.q <= 1.0 and abs(self.q * MILLION - self.place("quantile")) < 1e-6):
+            yield f"expected q as a share from 0 to 1 with at most six decimals, got {self.q}."
         if self.include_current and self.delay is not None:
             yield "the current payment lies outside a delayed window; drop include_current or delay."
         if self.include_current and recipe.not_current:
@@ -349,6 +378,7 @@ class Aggregate(
             self.entity.name,
             self.function,
             str(self.n) if self.n > 1 else "",
+            "" if self.q is None else _slug(f"{self.q:g}"),
             _slug(self.condition or ""),
             re.sub(r"\[(\d+)\]$", r"_\1", self.column or ""),
             self.window,

@@ -33,7 +33,7 @@ Later = Literal["result", "label"]
 class Measure(NamedTuple):
     """What is kept over a window: its kind, and the column it is of, if any.
 
-    `at`: which event it is of, 1 for the outermost.
+    `at`: which event it is of, 1 for the outermost; of a quantile, the share in millionths.
     """
 
     kind: aggregates.Kind

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from shroff.features import aggregates
 from shroff.features.aggregates import NONE
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
 from shroff.features.engines.batch.kernel import Span, Trace
@@ -21,6 +22,8 @@ from shroff.features.engines.batch.kernel import Span, Trace
 Floats = NDArray[np.float64]
 Wide = tuple[np.uint64, np.uint64]
 """An integer modulo 2**128: its high and its low 64 bits."""
+
+_rank = njit(inline="always")(aggregates.rank)
 
 _HIGHEST: Final = 2**63 - 1
 _HALF: Final = np.uint64(32)
@@ -278,6 +281,72 @@ def top(trace: Trace, codes: Int, names: int, spread: int) -> Int:
                 most = now
         after[at] = most
     return _at_payments(trace, after)
+
+
+@njit(cache=True, nogil=True)
+def quantile(trace: Trace, codes: Int, values: Int, share: int) -> Int:
+    """The value of a rank (`aggregates.rank`), or `NONE`; codes are places among the values, which rise.
+
+    How many events have each code is kept in a Fenwick tree, in which the code of a rank is found by descent.
+    """
+    size = 1
+    while size < len(values):
+        size *= 2
+    tree = np.zeros(size + 1, np.int64)
+    out = np.empty(len(trace.ends), np.int64)
+    at = count = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            node = codes[_event(move)] + 1
+            count += _sign(move) if node > 0 else 0
+            while 0 < node <= size:
+                tree[node] += _sign(move)
+                node += node & -node
+            at += 1
+        out[query] = NONE
+        if count > 0:
+            left, place, step = _rank(share, count), 0, size
+            while step > 0:
+                if place + step <= size and tree[place + step] < left:
+                    place += step
+                    left -= tree[place]
+                step //= 2
+            out[query] = values[place]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def mode(trace: Trace, codes: Int, names: int) -> Int32:
+    """The commonest code, of several the smallest; -1 without one.
+
+    A tournament over the codes: each node holds the one of its two that more events have.
+    """
+    size = 1
+    while size < names:
+        size *= 2
+    seen = np.zeros(size, np.int64)
+    best = np.zeros(2 * size, np.int32)
+    best[size:] = np.arange(size)
+    for node in range(size - 1, 0, -1):
+        best[node] = best[2 * node]
+    out = np.empty(len(trace.ends), np.int32)
+    at = 0
+    for query in range(len(out)):
+        while at < trace.ends[query]:
+            move = trace.moves[at]
+            code = codes[_event(move)]
+            at += 1
+            if code < 0:
+                continue
+            seen[code] += _sign(move)
+            node = (size + code) // 2
+            while node > 0:
+                first, second = best[2 * node], best[2 * node + 1]
+                best[node] = first if seen[first] >= seen[second] else second
+                node //= 2
+        out[query] = best[1] if seen[best[1]] > 0 else -1
+    return out
 
 
 @njit(cache=True, nogil=True)

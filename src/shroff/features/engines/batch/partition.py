@@ -81,6 +81,9 @@ class Partition:
 
     def _folded(self, measure: Measure, held: Held) -> Numbers:
         name = str(measure.column)
+        if measure.kind == "quantile":
+            codes, values = _ranked(self, name)
+            return folds.quantile(held.trace, _by_event(codes, held.events), values, measure.at)
         if measure.kind not in _PLACED:
             return FOLDS[measure.kind](self, held, name)
         places = held.nth(measure.at, forward=measure.kind in ("first", "earliest"))
@@ -148,8 +151,31 @@ class Held:
 
 def _column(partition: Partition, events: Events, name: str) -> Int:
     """A column by event."""
-    column = partition.columns[name]
+    return _by_event(partition.columns[name], events)
+
+
+def _by_event(column: Int, events: Events) -> Int:
     return column if events.plain else kernel.take(column, events.places)
+
+
+def _ranked(partition: Partition, name: str) -> tuple[Int, Int]:
+    """A column's values in order, and by payment which of them it has (-1: none); of texts the rows that say them."""
+    column, rows = partition.columns[name], partition.queries.rows
+    names = name in partition.table.names
+    there = np.flatnonzero(column != (-1 if names else NONE))
+    values, firsts, inverse = np.unique(column[there], return_index=True, return_inverse=True)
+    codes = np.full(len(column), -1)
+    if names:
+        said = rows[there[firsts]]
+        order = partition.table.frame[name].gather(said).arg_sort().to_numpy()
+        values, inverse = said[order].astype(np.int64), np.argsort(order)[inverse]
+    codes[there] = inverse
+    return codes, values
+
+
+def _mode(partition: Partition, held: Held, name: str) -> Int:
+    codes, values = _ranked(partition, name)
+    return folds.pick(folds.mode(held.trace, _by_event(codes, held.events), len(values)), values)
 
 
 def _codes(partition: Partition, held: Held, name: str) -> tuple[Int, int]:
@@ -240,6 +266,7 @@ FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] =
     "own": lambda partition, held, name: folds.own(held.trace, *_codes(partition, held, name), partition.columns[name]),
     "entropy": _entropy,
     "top": lambda partition, held, name: folds.top(held.trace, *_codes(partition, held, name), held.trace.spread),
+    "mode": _mode,
     "decayed": _decayed,
     "away": _away,
     "time": lambda partition, held, _: held.queries.times,

@@ -18,13 +18,13 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from shroff.collect import Payment, Schema, money
 from shroff.collect.payment import Value
-from shroff.features.aggregates import DECAY, LARGEST, NAMES, NONE, Kind, away, scatter, term
+from shroff.features.aggregates import DECAY, LARGEST, NAMES, NONE, Kind, away, rank, scatter, term
 from shroff.features.engines.embedding import vector_reader
 from shroff.features.engines.online.columns import NOTHING, Cell, Records, Running
 from shroff.features.engines.online.event_columns import Sayings
@@ -40,9 +40,12 @@ Code = str
 Part = Literal["one", "total", "present", "square", "min", "max", "names", "said"]
 """What a column of a timeline is made of: running sums, falling records, names, what each event says."""
 
-_SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earliest"})
+_SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earliest", "quantile"})
 """Measures that need every event on its own."""
 
+
+_SORTED: Final = 256
+"""Up to so many numbers a quantile is found by sorting them."""
 
 _VALUES: Final = re.compile(r"\bv(\d+)\b")
 _VECTORS: Final = re.compile(r"\bw(\d+)_\d+\b")
@@ -167,7 +170,8 @@ def _cell(part: Part, column: str | None, plan: Plan) -> Code:
             return vector_of(table.name, plan)[table.components.index(column)]
     value = value_of(column, schema)
     if part == "names":
-        return value
+        said = _said(column, schema)
+        return f"(None if {value} is None else units({value}))" if schema.scales[column] == "numeric" else said
     if part == "present" and schema.scales[column] not in ("amount", "numeric"):
         return f"int({value} is not None)"
     number = {"total": "{0}", "present": "1", "square": "{0} * {0}", "min": "{0}", "max": "-{0}"}[part]
@@ -258,6 +262,28 @@ def _names(code: Code) -> Callable[[Layout, str | None, Window], Code]:
     )
 
 
+def quantile(numbers: array[int], low: int, high: int, share: int) -> int:
+    """The number of a rank among those of a span, as they lie there; `NONE` when there are none."""
+    if high - low <= _SORTED:
+        # what is none is the smallest
+        values: Sequence[int] = sorted(numbers[low:high])
+        nothing = bisect_right(values, NONE)
+        return values[nothing + rank(share, len(values) - nothing) - 1] if nothing < len(values) else NONE
+    import numpy as np  # a long window only
+
+    span = np.frombuffer(numbers, np.int64, high - low, 8 * low)
+    nothing = int(np.count_nonzero(span == NONE))
+    if nothing == len(span):
+        return NONE
+    place = nothing + rank(share, len(span) - nothing) - 1
+    return int(np.partition(span, place)[place])
+
+
+def _mode(layout: Layout, column: str | None, window: Window) -> Code:
+    found = f"{layout.place('names', column)}.commonest(low, high, after, upto)"
+    return found if layout.schema.scales[str(column)] in NAMES else f"NONE if (found := {found}) is None else found"
+
+
 def _extreme(part: Literal["min", "max"], found: Code) -> Callable[[Layout, str | None, Window], Code]:
     return lambda layout, column, window: (
         f"NONE if (found := {layout.place(part, column)}.smallest(low, high, after)) == NOTHING else {found}"
@@ -272,6 +298,8 @@ def _placed(kind: Kind, n: int, items: Code) -> Code:
 
 def _read(layout: Layout, measure: Measure, window: Window) -> Code:
     """How a measure is read where the window has events."""
+    if measure.kind == "quantile":
+        return f"quantile({layout.said(str(measure.column))}, low, high, {measure.at})"
     if measure.kind not in _PLACED:
         return READERS[measure.kind](layout, measure.column, window)
     items = "times" if measure.column is None else layout.said(measure.column)
@@ -293,6 +321,7 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
     "own": _names("NONE if {own} is None else {names}.own({own}, {span})"),
     "entropy": _names("entropy({names}.counts({span}))"),
     "top": _names("max({names}.counts({span}), default=0)"),
+    "mode": _mode,
     "decayed": _decayed,
     "away": _away,
     "time": lambda *_: "time",
@@ -301,9 +330,9 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
 
 def nothing(measure: Measure, schema: Schema) -> Code:
     """What a measure is over no events."""
-    if measure.kind in ("latest", "earliest") and schema.scales[str(measure.column)] in NAMES:
+    if measure.kind in ("latest", "earliest", "mode") and schema.scales[str(measure.column)] in NAMES:
         return "None"
-    if measure.kind in ("min", "max", "first", "last", "latest", "earliest"):
+    if measure.kind in ("min", "max", "quantile", "mode", *_PLACED):
         return "NONE"
     if measure.kind == "own":
         return f"NONE if {value_of(str(measure.column), schema)} is None else 0"
@@ -324,6 +353,7 @@ HELPERS: Final[dict[str, object]] = {
     "away": away,
     "decayed": decayed,
     "entropy": entropy,
+    "quantile": quantile,
     "scatter": scatter,
     "units": units,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from shroff.features.engines.online.columns import Cell, Name, Packed
 
@@ -162,6 +162,10 @@ class Sightings:
         """How often each name was seen in a span, of those that were."""
         return [count for seen in self.seen.values() if (count := seen.between(after, upto))]
 
+    def commonest(self, low: int, high: int, after: int, upto: int) -> Name | None:
+        """The name that was seen most in a span, of several the smallest."""
+        return _commonest((name, seen.between(after, upto)) for name, seen in self.seen.items())
+
     def pack(self) -> Packed:
         return {name: seen.pack() for name, seen in self.seen.items()}
 
@@ -172,6 +176,15 @@ class Sightings:
 
     def _forget_newest(self, time: int) -> None:
         del self.newest[bisect_left(self.newest, time)]
+
+
+def _commonest(counted: Iterable[tuple[Any, int]]) -> Name | None:
+    """The name with the largest count, of several the smallest; None when no count is above zero."""
+    best, most = None, 0
+    for name, count in counted:
+        if count > most or (count == most > 0 and name < best):
+            best, most = name, count
+    return best
 
 
 class Names:
@@ -243,6 +256,13 @@ class Names:
             return self.seen.counts(low, high, after, upto)
         cells = self.cells[low:high]
         return [cells.count(place) for place in {*cells} if place != _NAMELESS]
+
+    def commonest(self, low: int, high: int, after: int, upto: int) -> Name | None:
+        """The name that was seen most in a span, of several the smallest."""
+        if self.seen is not None:
+            return self.seen.commonest(low, high, after, upto)
+        cells = self.cells[low:high]
+        return _commonest((name, cells.count(place)) for name, place in self.names.items())
 
     def pack(self) -> Packed:
         return [list(self.names), bytes(self.cells)] if self.seen is None else self.seen.pack()
