@@ -12,7 +12,8 @@ carries a value.
 from shroff.collect.clean import Cleaned, clean, require_clean
 from shroff.collect.large import CleanFiles, clean_large
 from shroff.collect.nulls import NULLS
-from shroff.collect.payment import Payment, PaymentReader
+from shroff.collect.payment import Payment
+from shroff.collect.payment_reader import PaymentReader
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, read, read_joined, write_parquet
 

@@ -1,0 +1,360 @@
+"""Reads one payment from JSON by the schema, with the rules and to the values that `clean` gives a table."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from shroff.canonical import AFTER_DIGITS, BLANK, FLAGS, text_of
+from shroff.collect import money
+from shroff.collect.cards import is_card_number
+from shroff.collect.conversion import Converter
+from shroff.collect.fields import card_number, require_readable_field
+from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
+from shroff.collect.lookup import LookupReader
+from shroff.collect.payment import Payment, Value, set_amount
+from shroff.collect.personal import tokenizer
+from shroff.collect.rates import Rates
+from shroff.collect.schema import Schema
+from shroff.collect.tables import ReferenceTable
+from shroff.collect.time_kinds import kind_of_time
+from shroff.collect.times import parse_epoch, parse_time
+from shroff.collect.values import (
+    FINE,
+    LARGEST_AMOUNT,
+    LONGEST_ID,
+    LONGEST_NAME,
+    NO_RATE,
+    VALUE,
+    expected,
+    fits_in,
+    kind_of,
+    null_numbers,
+    unseen,
+)
+from shroff.collect.wire import explain, live_scales, wire_type
+from shroff.errors import BadPayment, ConfigurationError, OutOfBounds
+
+_log: Final = logging.getLogger(__name__)
+_BACKSLASH: Final = ord("\\")
+_MAX_SHORT_CHARACTERS: Final = 12
+"""A text of so many characters is no card number."""
+_ESCAPED_COLON: Final = b"\\u003"
+
+
+class PaymentReader:
+    """Reads payments as JSON objects whose fields are the schema's columns.
+
+    Result and label are not fields of a payment: they come later, as events of their own.
+
+    Args:
+        key: of the HMAC over personal columns.
+        currency: the only one that payments may be in, of a schema without exchange rates; None takes any.
+        numbers: columns of long numbers that are no card numbers, see `long_numbers`; elsewhere one is refused.
+
+    >>> schema = Schema(id="id", time="at", amount="eur", nominal=["mcc"])
+    >>> reader = PaymentReader(schema, key=b"k" * 32)
+    >>> payment = reader.read(b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "eur": 136.69, "mcc": 32}', arrived=0)
+    >>> payment.minor, payment.values["mcc"]
+    (13669, '32')
+    >>> reader.read(b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "euro": 136.69}', arrived=0)
+    Traceback (most recent call last):
+    ...
+    shroff.errors.BadPayment: unknown field `euro`: did you mean `eur`?
+    """
+
+    def __init__(self, schema: Schema, *, key: bytes, currency: str | None = None, numbers: Iterable[str] = ()) -> None:
+        self.schema = schema
+        scales = live_scales(schema)
+        self.fields = tuple(scales)
+        self._absent: dict[str, Value] = dict.fromkeys(scales)
+        self._required = frozenset(scales) & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
+        self._decode = msgspec.json.Decoder(wire_type(scales, self._required, schema.ignored)).decode
+        self._ignored = schema.ignored
+        # the fields that came; what an ignored one holds is not looked at
+        self._fields_of: Callable[[msgspec.Struct], dict[str, Value]] = (
+            partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,)) if schema.ignored else msgspec.to_builtins
+        )
+        self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
+        # by column; readers at other rates count in it too
+        self._ambiguous: Counter[str] = Counter()
+        self._tell_twice = self.count_twice
+        self._token = tokenizer(key)
+        self._names, self._personal, quantities = (
+            tuple(name for name, scale in scales.items() if scale in wanted)
+            for wanted in (("nominal", "key"), ("personal",), ("amount", "numeric"))
+        )
+        open_scales = ("id", "nominal", "key", "currency")
+        self._guarded = frozenset(name for name, scale in scales.items() if scale in open_scales) - {*numbers}
+        self._nulls = frozenset(schema.nulls)
+        self._null_numbers = frozenset(null_numbers(schema.nulls))
+        self._gapped = quantities if self._null_numbers else ()
+        self._odd = self._nulls | FLAGS.keys()
+        self._fixed = money.EXPONENT[schema.default_currency]
+        self._only = currency if schema.rates is None else None
+        self._exponents = {code: money.EXPONENT[code] for code in money.NUMERIC if self._only in (None, code)}
+        self._own = self._converter = None if schema.rates is None else Converter(schema.rates)
+        self._lookups = LookupReader(schema.lookups, schema.tables, time=schema.time)
+
+    @property
+    def rates(self) -> Rates | None:
+        """The exchange rates that payments are converted by now."""
+        return None if self._converter is None else self._converter.rates
+
+    @property
+    def tables(self) -> tuple[ReferenceTable, ...]:
+        """The reference tables in which payments are looked up now."""
+        return self._lookups.tables
+
+    @property
+    def completes(self) -> bool:
+        """Whether a payment gets anything here that it is not sent with."""
+        return self._converter is not None or bool(self._lookups.marks)
+
+    @property
+    def twice(self) -> int:
+        """Times of an hour that comes twice, read as the earlier."""
+        return self._ambiguous.total()
+
+    def converting(self, rates: Rates, ready: Converter | None = None) -> PaymentReader:
+        """The same reader, which converts payments by these exchange rates to the schema's base currency.
+
+        Args:
+            ready: their converter, where it was made before, because that takes long for thousands of rates.
+
+        Raises:
+            ConfigurationError: they are to another currency.
+        """
+        if rates.base != self.schema.base:
+            raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got some to {rates.base}.")
+        if rates != self.rates:
+            made = (one for one in (ready, self._own) if one is not None and one.rates is rates)
+            other = copy(self)
+            other._converter = next(made, None) or Converter(rates)
+            return other
+        return self
+
+    def read(self, body: bytes, *, arrived: int) -> Payment:
+        """One payment from its JSON text, seen by the system at `arrived` (microseconds since the epoch).
+
+        Raises:
+            BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown currency, or one
+                without an exchange rate.
+        """
+        payment = self.parse(body, arrived=arrived)
+        self.complete(payment)
+        return payment
+
+    def complete(self, payment: Payment) -> None:
+        """Give a payment what its schema adds: the amount in the base currency, and the columns that are looked up.
+
+        Raises:
+            BadPayment: its currency has no rate at its time, or the amount is too large in the base currency.
+        """
+        self._convert(payment)
+        if not payment.tables:
+            self._lookups.add(payment.values, payment.time)
+            payment.tables = self._lookups.marks
+
+    def _convert(self, payment: Payment) -> None:
+        converter, schema = self._converter, self.schema
+        if converter is None or payment.rates:
+            return
+        values = payment.values
+        minor = converter.minor(str(values[str(schema.currency)]), payment.time, payment.minor)
+        if minor is None:
+            raise OutOfBounds(f"Expected {NO_RATE}, got one without - at `$.{schema.currency}`")
+        base = converter.rates.base
+        if minor > converter.most:
+            raise BadPayment(f"Expected {fits_in(base)}, got a larger one - at `$.{schema.amount}`")
+        values[str(schema.original)] = values[schema.amount]
+        set_amount(payment, schema, minor, base)
+        payment.rates = converter.mark
+
+    def parse(self, body: bytes, *, arrived: int) -> Payment:
+        """`read` without `complete`: the payment as it was sent, its amount in its own currency."""
+        try:
+            wire = self._decode(body)
+        except UNREADABLE:
+            wire = self._decode_again(body)
+        given = self._fields_of(wire)
+        # each key has a colon, and the time has some: where there are others, a key may have come twice
+        if body.count(b":") != len(given) + str(given[self.schema.time]).count(":") or _BACKSLASH in body:
+            self._require_keys_once(body, given)
+        for name in self._ignored:
+            given.pop(name, None)
+        values = self._absent | given
+        if not body.isascii() or _BACKSLASH in body:
+            self._refuse_disguised(values)
+        # most texts are the one text of what they say: only the others cost a call
+        for name in self._names:
+            value = values[name]
+            if (
+                value.__class__ is not str
+                # long ones may be card numbers
+                or (value < AFTER_DIGITS and (len(value) > _MAX_SHORT_CHARACTERS or not value.isdigit()))
+                or value in self._odd
+            ):
+                values[name] = self._text(name, value)
+        # a shorter payment has no text that is too long
+        if len(body) > LONGEST_NAME:
+            self._require_short(values)
+        for name in self._gapped:
+            if values[name] in self._null_numbers:
+                self._allow_none(name)
+                values[name] = None
+        for name in self._personal:
+            text = self._text(name, values[name])
+            values[name] = None if text is None else self._token(text)
+        return self._payment(values, arrived)
+
+    def _require_short(self, values: Mapping[str, Value]) -> None:
+        for name in self._names:
+            value = values[name]
+            if isinstance(value, str) and len(value) > LONGEST_NAME:
+                raise self._bad(name, expected(self.schema.scales[name], zoned=True), value)
+
+    def _decode_again(self, body: bytes) -> msgspec.Struct:
+        """A payment behind a byte order mark, or what is wrong."""
+        require_few_values(body)
+        try:
+            return lenient(self._decode, body)
+        except UNREADABLE as error:
+            raise BadPayment(explain(error, body, self.schema, self.fields)) from None
+
+    def _refuse_disguised(self, values: Mapping[str, Value]) -> None:
+        """Raise `BadPayment` where characters beyond ASCII hide a card number, or are all of an id and leave no ink."""
+        for name in self._guarded:
+            value = values[name]
+            if isinstance(value, str) and not value.isascii() and is_card_number(value):
+                raise card_number(name)
+        identifier = values[self.schema.id]
+        if isinstance(identifier, str) and not identifier.isascii():
+            self._require_readable(identifier)
+
+    def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
+        """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are counted first."""
+        colons = sum([value.count(":") for value in given.values() if isinstance(value, str)])  # faster than one by one
+        if body.count(b":") != len(given) + colons or _ESCAPED_COLON in body:
+            require_keys_once(body)
+
+    def token(self, text: str) -> str:
+        """What a personal column holds in place of a text."""
+        return self._token(text_of(text) or text)
+
+    def name(self, text: str, *, field: str) -> str:
+        """The one text of a name that came by itself, such as a payment's id or its result.
+
+        Raises:
+            BadPayment: it is no value.
+        """
+        found = text_of(text)
+        if found is None or found in self._nulls:
+            raise BadPayment(f"Expected {VALUE}, got none - at `$.{field}`")
+        if is_card_number(found):
+            raise card_number(field)
+        require_readable_field(found, field)
+        return found
+
+    def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
+        schema = self.schema
+        identifier, time = self._identifier(values.pop(schema.id)), self._moment(values[schema.time])
+        exponent = self._fixed if schema.currency is None else self._exponent(schema.currency, values)
+        minor = self._minor(values[schema.amount], exponent)
+        values[schema.time] = time
+        values[schema.amount] = minor / 10**exponent
+        return Payment(
+            id=identifier, time=time, arrived=arrived, minor=minor, units=minor * 10 ** (4 - exponent), values=values
+        )
+
+    def _text(self, name: str, value: Value) -> str | None:
+        if value.__class__ is str and value >= AFTER_DIGITS and value not in self._odd:
+            return value
+        text = None if value is None else text_of(value)
+        if text is None or text in self._nulls:
+            self._allow_none(name)
+            return None
+        if len(text) > _MAX_SHORT_CHARACTERS and name in self._guarded and is_card_number(text):
+            raise card_number(name)
+        return text
+
+    def _allow_none(self, name: str) -> None:
+        if name in self._required:
+            raise self._bad(name, VALUE, None)
+
+    def _identifier(self, value: Value) -> str:
+        text = str(self._text(self.schema.id, value))
+        if len(text) > LONGEST_ID:
+            raise self._bad(self.schema.id, expected("id", zoned=True), value)
+        # what is printable has no control characters: asking is cheaper than searching
+        if not text.isprintable():
+            self._require_readable(text)
+        return text
+
+    def _require_readable(self, identifier: str) -> None:
+        if found := unseen(identifier):
+            raise BadPayment(f"Expected {expected('id', zoned=True)}, got {found} - at `$.{self.schema.id}`")
+
+    def _moment(self, value: Value) -> int:
+        if isinstance(value, str):
+            try:
+                return parse_time(value, self._zone, twice=self._tell_twice)
+            except ValueError:
+                pass
+        return self._counted(value)
+
+    def _counted(self, value: Value) -> int:
+        """A time that is no ISO 8601: a number since 1970, where the schema says so."""
+        name, epoch = self.schema.time, self.schema.epoch
+        if epoch is not None and value is not None:
+            with suppress(ValueError):
+                return parse_epoch(value, epoch)
+        if str(value).strip(BLANK) in self._nulls or value in self._null_numbers:
+            self._allow_none(name)
+        wanted, kind = expected("time", zoned=self._zone is not None), kind_of_time(value, self._zone, epoch)
+        raise BadPayment(f"Expected {wanted}, got {kind} - at `$.{name}`")
+
+    def count_twice(self) -> None:
+        """Count a time of an hour that comes twice; the first one is logged."""
+        if not self._ambiguous:
+            _log.warning(
+                "`%s`: a time of the hour that comes twice in %s is read as the earlier; send times with their offset.",
+                self.schema.time,
+                self.schema.timezone,
+            )
+        self._ambiguous[self.schema.time] += 1
+
+    def _exponent(self, name: str, values: dict[str, Value]) -> int:
+        code = values[name]
+        if code not in self._exponents:
+            text = self._text(name, code.strip(BLANK) if isinstance(code, str) else code)
+            code = None if text is None else money.alphabetic(text)
+            if code is None:
+                raise self._bad(name, expected("currency", zoned=True), values[name])
+            if code not in self._exponents:
+                raise BadPayment(
+                    f"Expected a payment in {self._only}, the one currency that the model was trained on without "
+                    f"exchange rates, got one in another - at `$.{name}`"
+                )
+            values[name] = code
+        return self._exponents[code]
+
+    def _minor(self, value: Value, exponent: int) -> int:
+        amount: float = value  # type: ignore[assignment]  # the wire type says so
+        if not 0.0 <= amount <= LARGEST_AMOUNT:
+            raise self._bad(self.schema.amount, expected("amount", zoned=True), value)
+        minor = money.minor_units(amount, exponent)
+        if minor is None:
+            raise BadPayment(f"Expected {FINE}, got another number - at `$.{self.schema.amount}`")
+        return minor
+
+    def _bad(self, name: str, wanted: str, value: Value) -> BadPayment:
+        return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
