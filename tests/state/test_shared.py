@@ -1,4 +1,4 @@
-"""Processes that share a state in Redis: none gives features before all told it what was decided without it."""
+"""Processes that share a state in Redis: none gives features before all have sent it what was decided without it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_features_wait_until_all_have_told_what_they_owe(lasting: World) -> None
     lasting.start()
     # the other still owes the state a payment: this one counts, without features
     assert lasting.decide(one, 4) is None
-    assert (one.failure or "").startswith("the state has yet to be told")
+    assert (one.failure or "").startswith("the state has not got everything yet")
     other.beat()
     assert lasting.decide(one, 5) is None, "that answer may have been on its way since before"
     other.beat()
@@ -205,7 +205,7 @@ def test_nobody_waits_for_who_left_or_was_silent_for_long(lasting: World, monkey
 
 
 def test_more_than_can_be_owed_is_read_from_the_ledger(lasting: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "_MOST", 3)
+    monkeypatch.setattr(backlog, "_MAX_UPDATES", 3)
     one = lasting.join()
     lasting.stop()
     for number in range(5):
@@ -218,7 +218,7 @@ def test_more_than_can_be_owed_is_read_from_the_ledger(lasting: World, monkeypat
 
 
 def test_much_that_is_owed_is_paid_in_parts(lasting: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "_AT_ONCE", 4)
+    monkeypatch.setattr(backlog, "_FLUSH_UPDATES", 4)
     monkeypatch.setattr(backlog, "_BATCH_PAYMENTS", 3)
     one = lasting.join()
     lasting.stop()

@@ -1,4 +1,4 @@
-"""The backlog of a shared state: what it missed while it was away, kept in order and sent as soon as it is back."""
+"""The backlog of a shared state: the updates that it missed while it was away, in order, sent as soon as it is back."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from shroff.features.engines.online.redis import RedisEngine
 Numbers = Callable[[Sequence[str]], Mapping[str, int]]
 """The numbers of payments' records in the ledger, of those that it has."""
 
-_MOST: Final = 100_000
-_TOLD: Final = 10_000
-"""So many messages to the state are remembered: no more can wait for the ledger at once."""
-_AT_ONCE: Final = 200
-"""So many messages are sent before new payments have their turn."""
+_MAX_UPDATES: Final = 100_000
+_MAX_SENT_UPDATES: Final = 10_000
+"""Updates that are remembered after they were sent: no more can wait for the ledger at once."""
+_FLUSH_UPDATES: Final = 200
+"""Updates sent by one `flush`, before new payments have their turn."""
 _BATCH_PAYMENTS: Final = 100
-"""Payments told in one round trip."""
+"""Payments sent in one round trip."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Owed:
-    """What the state should be told of a payment, whose id this is: with `payment`, that it counts."""
+class _Update:
+    """Something of the payment with this id that the state must get; with `payment`: that it counts."""
 
     id: str
-    tell: Callable[[], object]
+    send: Callable[[], object]
     payment: Payment | None = None
 
 
 class Backlog:
-    """What is owed to a state, at most 100,000 payments and events: if it is more, the state has to be filled anew.
+    """Updates that a state must get, at most 100,000; after more of them the state has to be filled anew.
 
     Args:
         numbers: of payments' records in the ledger.
@@ -47,42 +47,42 @@ class Backlog:
         self._engine = engine
         self._numbers = numbers
         self._epoch = b""
-        self._owed: deque[_Owed] = deque(maxlen=_MOST)
-        self._forgone = False
-        # what another state must be sent again: the ledger may not have had it yet when that state was filled
-        self._told: OrderedDict[tuple[str, str], _Owed] = OrderedDict()
+        self._waiting: deque[_Update] = deque(maxlen=_MAX_UPDATES)
+        self._overflowed = False
+        # another state must get these too: the ledger may not have had them yet when that state was filled
+        self._sent: OrderedDict[tuple[str, str], _Update] = OrderedDict()
 
     def __len__(self) -> int:
-        """How much is owed."""
-        return len(self._owed)
+        """How many updates wait."""
+        return len(self._waiting)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is owed, and the state is the one that was told."""
-        return not self._owed and self._engine.epoch == self._epoch
+        """Whether no update waits, and the state is the one that got them."""
+        return not self._waiting and self._engine.epoch == self._epoch
 
-    def owe(self, payment_id: str, tell: Callable[[], object]) -> None:
-        """The state should be told something of a payment."""
-        self._owe(_Owed(payment_id, tell))
+    def add(self, payment_id: str, send: Callable[[], object]) -> None:
+        """Add an update of a payment; `send` sends it."""
+        self._add(_Update(payment_id, send))
 
-    def owe_payment(self, payment: Payment) -> None:
-        """The state should be told that a payment counts."""
-        self._owe(self._counting(payment))
+    def add_payment(self, payment: Payment) -> None:
+        """Add the update that a payment counts."""
+        self._add(self._counting(payment))
 
-    def told(self, payment_id: str, what: str, tell: Callable[[], object]) -> None:
-        """The state was told something of a payment, before the ledger has it."""
-        self._remember(what, _Owed(payment_id, tell))
+    def note_sent(self, payment_id: str, what: str, send: Callable[[], object]) -> None:
+        """Note that the state got an update of a payment before the ledger has it."""
+        self._remember(what, _Update(payment_id, send))
 
-    def told_payment(self, payment: Payment) -> None:
-        """The state was told that a payment counts, before the ledger has it."""
+    def note_sent_payment(self, payment: Payment) -> None:
+        """Note that the state counts a payment before the ledger has it."""
         self._remember("", self._counting(payment))
 
-    def untold_payment(self, payment: Payment) -> None:
-        """A payment is not to count."""
-        self._told.pop((payment.id, ""), None)
+    def withdraw_payment(self, payment: Payment) -> None:
+        """Note that a payment is not to count."""
+        self._sent.pop((payment.id, ""), None)
 
-    def pay(self) -> None:
-        """Tell the state what it is owed, or some of it where that is much.
+    def flush(self) -> None:
+        """Send the updates that wait, or the first of them where they are many.
 
         Raises:
             StateUnavailable: it is away.
@@ -90,50 +90,50 @@ class Backlog:
         """
         self._engine.require_ready()
         if self._engine.epoch != self._epoch:
-            self._owe_another()
-        if self._forgone:
+            self._turn_to_another()
+        if self._overflowed:
             self._engine.renounce()
             raise StateUnavailable("the state was away for too long: it has to be filled anew.")
-        left = _AT_ONCE
-        while self._owed and left > 0:
-            left -= self._pay_some()
+        left = _FLUSH_UPDATES
+        while self._waiting and left > 0:
+            left -= self._send_first()
 
-    def _pay_some(self) -> int:
-        """Tell the state what it is owed first; how much that was."""
-        first = takewhile(lambda owed: owed.payment is not None, islice(self._owed, _BATCH_PAYMENTS))
-        payments = [owed.payment for owed in first if owed.payment is not None]
+    def _send_first(self) -> int:
+        """Send the first update, or a batch of payments; how many updates that were."""
+        first = takewhile(lambda update: update.payment is not None, islice(self._waiting, _BATCH_PAYMENTS))
+        payments = [update.payment for update in first if update.payment is not None]
         if payments:
             self._engine.observe_all(payments)
         else:
-            self._owed[0].tell()
-        paid = len(payments) or 1
-        for _ in range(paid):
-            self._owed.popleft()
-        return paid
+            self._waiting[0].send()
+        count = len(payments) or 1
+        for _ in range(count):
+            self._waiting.popleft()
+        return count
 
-    def _owe_another(self) -> None:
-        """The state is another one: it is owed what is known here and was not in the ledger when it was filled."""
+    def _turn_to_another(self) -> None:
+        """Let wait for another state what is known here and was not in the ledger when that state was filled."""
         mark = self._engine.mark()
-        every = [*self._told.values(), *self._owed]
-        numbers = self._numbers([owed.id for owed in every if owed.payment is not None])
-        missing = [owed for owed in every if owed.payment is None or numbers.get(owed.id, mark + 1) > mark]
-        self._owed = deque(missing, maxlen=_MOST)
-        self._told.clear()
-        self._forgone = False
+        known = [*self._sent.values(), *self._waiting]
+        numbers = self._numbers([update.id for update in known if update.payment is not None])
+        missing = [one for one in known if one.payment is None or numbers.get(one.id, mark + 1) > mark]
+        self._waiting = deque(missing, maxlen=_MAX_UPDATES)
+        self._sent.clear()
+        self._overflowed = False
         self._epoch = self._engine.epoch
 
-    def _remember(self, what: str, told: _Owed) -> None:
-        self._told[told.id, what] = told
-        if len(self._told) > _TOLD:
-            self._told.popitem(last=False)
+    def _remember(self, what: str, update: _Update) -> None:
+        self._sent[update.id, what] = update
+        if len(self._sent) > _MAX_SENT_UPDATES:
+            self._sent.popitem(last=False)
 
-    def _counting(self, payment: Payment) -> _Owed:
-        return _Owed(payment.id, partial(self._engine.observe_all, [payment]), payment)
+    def _counting(self, payment: Payment) -> _Update:
+        return _Update(payment.id, partial(self._engine.observe_all, [payment]), payment)
 
-    def _owe(self, owed: _Owed) -> None:
-        if len(self._owed) == _MOST:
-            if not self._forgone:
+    def _add(self, update: _Update) -> None:
+        if len(self._waiting) == _MAX_UPDATES:
+            if not self._overflowed:
                 _log.warning("the state has been away for long: it will be filled anew from the ledger.")
             # the ledger has what is dropped
-            self._forgone = True
-        self._owed.append(owed)
+            self._overflowed = True
+        self._waiting.append(update)

@@ -93,7 +93,7 @@ class SharedState:
         return mark._replace(newest=newest) if mark.shared and newest > self.engine.lateness else mark
 
     def join(self, tick: Callable[[], None]) -> None:
-        """Wait until all who share the state have told it what they owe it.
+        """Wait until all who share the state have sent it their backlogs.
 
         Args:
             tick: called meanwhile; may raise, to break it off.
@@ -102,7 +102,7 @@ class SharedState:
             Unavailable: the server cannot be reached, or the ledger.
         """
         while True:
-            self._backlog.pay()
+            self._backlog.flush()
             if self._roll.answer(clear=not self._backlog, patience=_START):
                 return
             tick()
@@ -115,12 +115,12 @@ class SharedState:
             Unavailable: the server cannot be reached, or the ledger.
         """
         before.beat()
-        self._backlog.pay()
+        self._backlog.flush()
         self._roll.answer(clear=False)
         return before.sharers <= self.sharers
 
     def entered(self) -> bool:
-        """Whether all who are about to use this state have told it what they decided before, as this process has.
+        """Whether all who are about to use this state have sent it what they decided before, as this process has.
 
         Raises:
             StateUnavailable: the server cannot be reached.
@@ -148,7 +148,7 @@ class SharedState:
             self._lost(error)
             for payment in payments:
                 payment.arrived = self._arrivals.next()
-                self._backlog.owe_payment(payment)
+                self._backlog.add_payment(payment)
             return [None] * len(payments)
         seen: list[Seen] = []
         for payment, one in zip(payments, observed, strict=True):
@@ -157,7 +157,7 @@ class SharedState:
             if one.features is None:
                 seen.append(OutOfBounds(self.engine.too_late))
             else:
-                self._backlog.told_payment(payment)
+                self._backlog.note_sent_payment(payment)
                 seen.append(one.features if complete else None)
         return seen
 
@@ -168,38 +168,38 @@ class SharedState:
         it, whoever sent it sends it again, and it counts once.
         """
         kind, value, rank, _, token = news
-        tell = partial(self.engine.later, payment_id, kind, value, rank=rank)
+        send = partial(self.engine.later, payment_id, kind, value, rank=rank)
         try:
             self._complete()
             if not self._backlog:
                 given = self.engine.announce(payment_id, kind, value, rank=rank, token=token)
                 self._arrivals.after(given)
                 arrived = given if given > 1 else self._arrivals.next()
-                self._backlog.told(payment_id, f"{kind} {token.hex()}", partial(tell, arrived=arrived))
+                self._backlog.note_sent(payment_id, f"{kind} {token.hex()}", partial(send, arrived=arrived))
                 return arrived
         except Unavailable as error:
             self._lost(error)
         # perhaps the state does not know the payment yet
         arrived = self._arrivals.next()
-        self._backlog.owe(payment_id, partial(tell, arrived=arrived))
+        self._backlog.add(payment_id, partial(send, arrived=arrived))
         return arrived
 
     def later(self, payment_id: str, news: News) -> None:
-        """Nothing any more: the state was told before."""
+        """Nothing: `announce` has sent it."""
 
     def forget(self, payment: Payment) -> None:
         """A payment came to nothing."""
-        self._backlog.untold_payment(payment)
-        self._backlog.owe(payment.id, partial(self.engine.forget, payment))
-        self._pay()
+        self._backlog.withdraw_payment(payment)
+        self._backlog.add(payment.id, partial(self.engine.forget, payment))
+        self._flush()
 
     def concede(self, payment: Payment) -> None:
-        """Nothing: it counts once in the state they share, whoever told it first."""
+        """Nothing: it counts once in the state they share, whoever sent it first."""
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
-        self._backlog.owe_payment(payment)
-        self._pay()
+        self._backlog.add_payment(payment)
+        self._flush()
 
     def late(self, now: int) -> bool:
         """Whether it is late indeed, as far as this process knows; the server knows it for all, by its own clock."""
@@ -207,7 +207,7 @@ class SharedState:
         return not overtaken(engine.newest - engine.lateness, now, engine.lateness)
 
     def beat(self) -> None:
-        """Tell the state what it is owed, and the others that this process is there."""
+        """Send the backlog, and let the others see that this process is there."""
         try:
             if self._steady:
                 self._roll.answer(clear=True)
@@ -232,31 +232,31 @@ class SharedState:
 
     @property
     def _steady(self) -> bool:
-        """Whether all is told, over this connection and to this state."""
+        """Whether everything was sent, over this connection and to this state."""
         return self.failure is None and self._roll.current and self._backlog.settled
 
     def _complete(self) -> bool:
-        """Whether the state knows all that was decided by now; it is told first what this process owes it.
+        """Whether the state knows all that was decided by now; sends the backlog first.
 
         Raises:
             Unavailable: it is away, or the ledger is, which says what a new one knows.
         """
         if self._steady:
             return True
-        self._backlog.pay()
+        self._backlog.flush()
         if not self._roll.answer(clear=not self._backlog):
-            self.failure = "the state has yet to be told what was decided while it was away"
+            self.failure = "the state has not got everything yet that was decided while it was away"
             return False
         if self.failure is not None:
             _log.warning("payments are decided with features again.", extra={"event": "state_back"})
         self.failure = None
         return True
 
-    def _pay(self) -> None:
-        """Tell the state at once what it is owed, where it is there."""
+    def _flush(self) -> None:
+        """Send the backlog at once, unless the state is away."""
         if self.failure is None:
             try:
-                self._backlog.pay()
+                self._backlog.flush()
             except Unavailable as error:
                 self._lost(error)
 
