@@ -235,7 +235,7 @@ def test_a_running_service_fills_its_state_anew_by_itself(bundle: Bundle, pay: P
         clock.off = 0
         assert (await decide(scorer, pay()))["degraded"]
         metrics = registry(scorer)
-        watching = asyncio.create_task(Background(scorer, metrics, gate=None, follower=None).watch())
+        watching = asyncio.create_task(Background(scorer, metrics, gate=None, deployments=None).watch())
         while scorer.degraded is not None:
             await asyncio.sleep(0.01)
         watching.cancel()

@@ -167,10 +167,10 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     first = models.publish(bundle_folder)
     scorer = Scorer(models.production(), Ledger(ledger_url), key=KEY)
     scorer.start()
-    follower = Deployments(models, scorer)
+    deployments = Deployments(models, scorer)
 
     def look() -> tuple[str, bool]:
-        asyncio.run(follower.look())
+        asyncio.run(deployments.look())
         return scorer.bundle.version, scorer.shadow is not None
 
     assert look() == (first.version, False)
@@ -183,7 +183,7 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     (models.folder / "versions" / candidate.version / "model.onnx").write_bytes(b"damaged")
     (models.folder / "pointers.json").write_bytes(msgspec.json.encode({"production": candidate.version}))
     assert look() == (first.version, False)
-    assert "SHA-256 differs" in str(follower.failure)
+    assert "SHA-256 differs" in str(deployments.failure)
     assert "what was published is not used" in caplog.text
     (models.folder / "pointers.json").write_bytes(b"{")
     assert look() == (first.version, False)
@@ -197,9 +197,9 @@ def test_a_model_that_may_not_run_is_not_taken_up(scorer: Scorer, tmp_path: Path
     shutil.copytree(tmp_path / "bad", place)  # `publish` would refuse it
     pointers = {"production": before.version, role: bad.version}
     (tmp_path / "models" / "pointers.json").write_bytes(msgspec.json.encode(pointers))
-    follower = Deployments(Models(tmp_path / "models"), scorer)
-    asyncio.run(follower.look())
-    assert "has a loop" in str(follower.failure)
+    deployments = Deployments(Models(tmp_path / "models"), scorer)
+    asyncio.run(deployments.look())
+    assert "has a loop" in str(deployments.failure)
     assert (scorer.bundle, scorer.shadow, scorer.decider.failure) == (before, None, None)
 
 
@@ -208,7 +208,7 @@ def test_a_model_is_taken_when_the_ledger_is_back(
 ) -> None:
     models = Models(tmp_path / "models")
     models.publish(tmp_path / "candidate")
-    follower = Deployments(models, scorer)
+    deployments = Deployments(models, scorer)
 
     async def away(*_: object) -> None:
         raise LedgerAway("the ledger cannot be read.")
@@ -216,10 +216,10 @@ def test_a_model_is_taken_when_the_ledger_is_back(
     with monkeypatch.context() as patch:
         patch.setattr(scorer, "adopt", away)
         for _ in range(2):
-            asyncio.run(follower.look())
-            assert (follower.failure, follower.failed) == ("the ledger cannot be read.", 1)
-    asyncio.run(follower.look())
-    assert (scorer.bundle.version, follower.failure) == (candidate.version, None)
+            asyncio.run(deployments.look())
+            assert (deployments.failure, deployments.failed) == ("the ledger cannot be read.", 1)
+    asyncio.run(deployments.look())
+    assert (scorer.bundle.version, deployments.failure) == (candidate.version, None)
 
 
 def test_a_running_service_takes_what_is_published(bundle_folder: Path, candidate: Bundle, tmp_path: Path) -> None:

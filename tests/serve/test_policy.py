@@ -71,7 +71,7 @@ def following(models: Models, lists: Lists, ledger_url: str) -> Any:
 def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
     following: tuple[Scorer, Deployments], models: Models, lists: Lists, pay: Pay, ledger_url: str
 ) -> None:
-    scorer, follower = following
+    scorer, deployments = following
 
     async def change() -> list[dict[str, Any]]:
         async with under_load(scorer, pay) as answered:
@@ -84,7 +84,7 @@ def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
                 models.rollback_policy,
             ):
                 await asyncio.to_thread(step)
-                await follower.look()
+                await deployments.look()
                 await asyncio.to_thread(scorer.tend)
                 scorer.follow_lists()
                 then = len(answered)
@@ -92,8 +92,8 @@ def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
         return answered
 
     answered = asyncio.run(change())
-    assert follower.failure is None
-    assert (follower.policies, follower.adopted) == (5, 0)
+    assert deployments.failure is None
+    assert (deployments.policies, deployments.adopted) == (5, 0)
     scorer.close()
     entries = read_ledger(ledger_url)
     records = [body(entry) for entry in entries if entry.kind == "payment"]
@@ -114,11 +114,11 @@ def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
 def test_another_policy_does_not_replay_to_the_same(
     following: tuple[Scorer, Deployments], models: Models, pay: Pay, ledger_url: str
 ) -> None:
-    scorer, follower = following
+    scorer, deployments = following
     eager = models.publish_policy(EAGER)
 
     async def one() -> None:
-        await follower.look()
+        await deployments.look()
         await decide(scorer, pay(payment_id="p"))
 
     asyncio.run(one())
@@ -131,10 +131,10 @@ def test_another_policy_does_not_replay_to_the_same(
 def test_lists_come_and_go_with_the_policy(
     following: tuple[Scorer, Deployments], models: Models, lists: Lists, pay: Pay
 ) -> None:
-    scorer, follower = following
+    scorer, deployments = following
 
     async def rules(**fields: Any) -> list[str]:
-        await follower.look()
+        await deployments.look()
         await asyncio.to_thread(scorer.tend)
         scorer.follow_lists()
         return list((await decide(scorer, pay(**fields)))["rules"])
@@ -155,7 +155,7 @@ def test_lists_come_and_go_with_the_policy(
 def test_the_shadow_is_compared_under_the_policy_it_would_have(
     following: tuple[Scorer, Deployments], models: Models, model: bytes, tmp_path: Path
 ) -> None:
-    scorer, follower = following
+    scorer, deployments = following
     candidate = save(
         make_bundle(model, name="candidate", currency="EUR", held_out=held_out(0.2)), tmp_path / "candidate"
     )
@@ -164,7 +164,7 @@ def test_the_shadow_is_compared_under_the_policy_it_would_have(
     for policy in (None, SHOPS, OPEN):
         if policy is not None:
             models.publish_policy(policy)
-        asyncio.run(follower.look())
+        asyncio.run(deployments.look())
         assert scorer.shadow is not None
         shown.append(scorer.shadow.decider.policy)
     assert shown == [POLICY, SHOPS, fit(OPEN, candidate).policy]
@@ -173,16 +173,16 @@ def test_the_shadow_is_compared_under_the_policy_it_would_have(
 def test_a_policy_that_cannot_be_used_changes_nothing(
     following: tuple[Scorer, Deployments], models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scorer, follower = following
-    asyncio.run(follower.look())
+    scorer, deployments = following
+    asyncio.run(deployments.look())
     version = models.publish_policy(EAGER).version
     (models.folder / "policies" / f"{version}.json").write_bytes(b"{}")
-    asyncio.run(follower.look())
-    assert (scorer.decider.policy, follower.policies, follower.failed) == (POLICY, 0, 1)
+    asyncio.run(deployments.look())
+    assert (scorer.decider.policy, deployments.policies, deployments.failed) == (POLICY, 0, 1)
     assert "what was published is not used" in caplog.text
     models.publish_policy(SHOPS)
-    asyncio.run(follower.look())
-    assert (scorer.decider.policy, follower.failure) == (SHOPS, None)
+    asyncio.run(deployments.look())
+    assert (scorer.decider.policy, deployments.failure) == (SHOPS, None)
     misfit = msgspec.structs.replace(fit(POLICY, scorer.bundle), policy=Policy(rules=[Rule("r", "nothing > 1")]))
     with pytest.raises(ConfigurationError, match="unknown column `nothing`"):
         asyncio.run(scorer.adopt(scorer.bundle, misfit))

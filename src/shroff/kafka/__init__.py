@@ -4,7 +4,7 @@ Reads topics of payments, results and labels (JSON messages) and decides by a sc
 Kafka's own. The ledger is the truth: a message counts as read only when its decision is durable
 *and* Kafka has taken the answer.
 
-Promises that a message that was on its way at a crash is read again, found in the ledger, and
+Promises that a message that was in flight at a crash is read again, found in the ledger, and
 answered with the same bytes.
 """
 

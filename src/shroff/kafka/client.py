@@ -52,7 +52,7 @@ class BrokerHealth:
         self.away = False
         self._last = "nothing"
         self._waiting: tuple[str, float] | None = None
-        self._told = False
+        self._logged = False
 
     def worse(self, error: KafkaError) -> None:
         """Take note of an error."""
@@ -72,9 +72,9 @@ class BrokerHealth:
     def waits(self, what: str | None, now: float) -> None:
         """Note what the consumer waits for at a moment, in seconds; None: nothing, or some of it just came."""
         if what is None or self.away or self._waiting is None or self._waiting[0] != what:
-            self._waiting, self._told = None if what is None else (what, now), False
-        elif now - self._waiting[1] >= _QUIET_SECONDS and not self._told:
-            self._told = True
+            self._waiting, self._logged = None if what is None else (what, now), False
+        elif now - self._waiting[1] >= _QUIET_SECONDS and not self._logged:
+            self._logged = True
             _log.warning("Kafka has %s for %.0f s; the last error of its client: %s.", what, _QUIET_SECONDS, self._last)
 
 
@@ -220,7 +220,7 @@ class Feed:
                 consumer.commit(offsets=_partitions(positions), asynchronous=False)
             except KafkaException as error:
                 # they are read again, and answered from the ledger
-                _log.warning("cannot tell Kafka how far was read (%s); some is read again.", error.args[0].name())
+                _log.warning("cannot commit to Kafka how far was read (%s); some is read again.", error.args[0].name())
         self._forget(places)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -266,11 +266,11 @@ class Outlet:
         key: bytes | None,
         value: bytes | None,
         headers: list[Header],
-        done: Callable[[], None],
+        on_durable: Callable[[], None],
         *,
         too_large: Callable[[], None] | None = None,
     ) -> None:
-        """Write a message; `poll` calls `done` when Kafka has taken it, however long Kafka is away.
+        """Write a message; `poll` calls `on_durable` when Kafka has taken it, however long Kafka is away.
 
         Args:
             too_large: called where it is larger than the client or the topic takes; by default that is a failure.
@@ -285,7 +285,7 @@ class Outlet:
         def delivered(error: KafkaError | None, _: Raw[Any, Any]) -> None:
             if error is None:
                 self._health.well()
-                done()
+                on_durable()
             else:
                 refused(error)
 

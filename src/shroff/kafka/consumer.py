@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from time import perf_counter
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from shroff.canonical import canonical
 from shroff.errors import NotFound, OutOfBounds, ShroffError
+from shroff.kafka.answers import Answers
 from shroff.kafka.client import BrokerHealth, Feed, Outlet
 from shroff.kafka.doubt import Doubt, Held
 from shroff.kafka.figures import figures
 from shroff.kafka.gate import LedgerGate, Stopped
-from shroff.kafka.messages import Message, Partition, Topics, named, read_event, refused, require_size, traced
+from shroff.kafka.messages import Message, Partition, Topics, named, read_event, require_size
+from shroff.kafka.order import EventOrder
 from shroff.kafka.progress import Progress
 from shroff.scoring.feedback import Result, moment
 from shroff.scoring.scorer import Scorer
@@ -29,7 +29,6 @@ from shroff.telemetry.family import Figure
 
 _RETRY_SECONDS: Final = 1.0  # between attempts while something is away, and between commits
 _DRAIN_TIMEOUT_SECONDS: Final = 20.0  # in which messages in flight may end
-_PUMP_SECONDS: Final = 0.005  # between two looks at which messages Kafka has taken
 _log = logging.getLogger(__name__)
 
 
@@ -38,10 +37,10 @@ class Consumer:
 
     Args:
         group: the consumer group, under whose name Kafka keeps how far was read.
-        in_flight: how many messages of a topic may be on their way at once.
+        in_flight: how many messages of a topic may be in flight at once.
         until_end: stop when everything was read that is there.
         patience: seconds that a result or label waits for its payment.
-        label_source: who says what the topic of labels holds; by default it is called as the topic.
+        label_source: who says what the topic of labels holds; by default the name of the topic.
 
     Raises:
         ConfigurationError: an option is wrong.
@@ -72,18 +71,17 @@ class Consumer:
         self._patience = 0.0 if until_end else patience
         self._health = BrokerHealth()
         self._feed = Feed(options, topics.read, group=group, released=self._release, health=self._health)
-        self._outlet = Outlet(options, health=self._health)
+        self._answers = Answers(Outlet(options, health=self._health), topics)
         zone = scorer.bundle.schema.timezone
         self._zone = ZoneInfo(zone) if zone else None
         self._progress: dict[Partition, Progress] = {}
-        self._on_their_way: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._said: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._order = EventOrder()
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
         self._gate = LedgerGate(self._changed.set)
         self._doubt = Doubt()
         self._turns = count()
-        self._pumping = False
         self._started = 0.0
         self._committed = 0.0
         self._taken = 0
@@ -129,19 +127,19 @@ class Consumer:
     def _finished(self) -> bool:
         if self._stopping.is_set() or self._failure is not None:
             return True
-        if not self._until_end or self._on_their_way.total() or not self._feed.at_end(self._topics.read):
+        if not self._until_end or self._in_flight.total() or not self._feed.at_end(self._topics.read):
             return False
         for topic in self._topics.read:
             self._reject_held(self._doubt.conclude(topic))
-        return not self._on_their_way.total()
+        return not self._in_flight.total()
 
     async def _turn(self) -> None:
-        """Read once; topics of which too much is on its way are held back."""
+        """Read once; topics of which too much is in flight are held back."""
         payments = self._topics.payments
         if self._full(payments):
-            await self._wait(lambda: 2 * self._on_their_way[payments] <= self._limit and self._gate.open)
+            await self._wait(lambda: 2 * self._in_flight[payments] <= self._limit and self._gate.open)
         held = frozenset(filter(self._full, self._topics.read))
-        most = max(1, self._limit - self._on_their_way[payments])
+        most = max(1, self._limit - self._in_flight[payments])
         for message in await asyncio.to_thread(self._feed.read, most, held=held):
             self._begin(message)
         if perf_counter() - self._committed > _RETRY_SECONDS:
@@ -156,10 +154,10 @@ class Consumer:
         taken, self._taken = self._taken, self.counts.total()
         if not self._feed.assigned:
             return "given this consumer no partitions"
-        return "taken no answer" if len(self._outlet) and taken == self._taken else None
+        return "taken no answer" if len(self._answers) and taken == self._taken else None
 
     def _full(self, topic: str) -> bool:
-        return not self._gate.open or self._on_their_way[topic] >= self._limit or self._doubt.overdue(topic)
+        return not self._gate.open or self._in_flight[topic] >= self._limit or self._doubt.overdue(topic)
 
     async def _wait(self, condition: Callable[[], bool], *, seconds: float = _RETRY_SECONDS) -> None:
         """Wait until a condition holds, at most so many seconds."""
@@ -174,7 +172,7 @@ class Consumer:
     def _begin(self, message: Message) -> None:
         self._started = self._started or perf_counter()
         self._progress.setdefault(message.place, Progress()).begin(message.offset)
-        self._on_their_way[message.place.topic] += 1
+        self._in_flight[message.place.topic] += 1
         task = self._loop.create_task(self._handle(message, next(self._turns)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -200,7 +198,7 @@ class Consumer:
         # one that was decided long ago says nothing of what is accepted now
         if self._doubt.wanted(self._topics.payments) and self._scorer.in_time(payment.time):
             self._reject_held(self._doubt.accepted(self._topics.payments))
-        self._send("decided", message, self._topics.decisions, payment.id.encode(), answer)
+        self._answers.decide(message, payment.id, answer, partial(self._done, "decided", message))
 
     async def _learn(self, message: Message, turn: int) -> None:
         require_size(message)
@@ -215,34 +213,10 @@ class Consumer:
             identity = event.event_id or named(message)
             said = partial(learn, "label", event.payment_id, event.fraud, at=at, source=self._source)
             attempt = partial(said, note=event.source, event=identity)
-        async with self._in_turn(message.place.topic, event.payment_id):
+        async with self._order.turn(message.place.topic, event.payment_id):
             await self._when_known(partial(self._gate.insist, turn, attempt))
         self._reject_held(self._doubt.accepted(message.place.topic))
         self._done("labels" if label else "results", message)
-
-    @asynccontextmanager
-    async def _in_turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
-        """Wait for earlier events of the same payment; raises `Stopped` where one of them was put off."""
-        key = topic, canonical(payment_id)
-        before, mine = self._said.get(key), self._loop.create_future()
-        self._said[key] = mine
-        left = True
-        try:
-            if before is not None and await before:
-                raise Stopped
-            try:
-                yield
-            except Stopped:
-                raise
-            except Exception:
-                # it is rejected, and what follows goes on
-                left = False
-                raise
-            left = False
-        finally:
-            mine.set_result(left)
-            if self._said.get(key) is mine:
-                del self._said[key]
 
     async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Try again while the payment may still come: topics are not read in step with each other."""
@@ -252,7 +226,7 @@ class Consumer:
                 return await attempt()
             except NotFound:
                 payments = self._topics.payments
-                ended = self._feed.at_end([payments]) and not self._on_their_way[payments]
+                ended = self._feed.at_end([payments]) and not self._in_flight[payments]
                 if ended and perf_counter() >= until:
                     raise
             await self._sleep()
@@ -267,7 +241,7 @@ class Consumer:
     def _reject_held(self, held: Iterable[Held]) -> None:
         """Reject held messages that proved to be bad themselves."""
         for message, error in held:
-            self._on_their_way[message.place.topic] += 1
+            self._in_flight[message.place.topic] += 1
             self._reject(message, error)
 
     def _reject(self, message: Message, error: Exception) -> None:
@@ -275,35 +249,13 @@ class Consumer:
         if kind is problem.PAYMENT_CONFLICT and not self._pays(message):
             kind = problem.EVENT_CONFLICT
         self.rejected[kind.slug] += 1
-        if self._topics.rejected is None:
+        done = partial(self._done, "rejected", message)
+        if not self._answers.reject(message, kind.slug, sentence, done):
             place = message.place
-            said = {"event": "rejected", "fields": {**place._asdict(), "offset": message.offset, "reason": kind.slug}}
-            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug, extra=said)
-            self._done("rejected", message)
-        else:
-            self._send("rejected", message, self._topics.rejected, message.key, message.value, kind.slug, sentence)
-
-    def _send(
-        self, what: str, message: Message, topic: str, key: bytes | None, value: bytes | None, *reason: str
-    ) -> None:
-        done = partial(self._done, what, message)
-        if reason:
-            why = refused(message, *reason)
-            # what Kafka does not take again, for its size, is known by where it was read
-            place_only = partial(self._outlet.send, topic, None, None, why, done)
-            self._outlet.send(topic, key, value, [*message.headers, *why], done, too_large=place_only)
-        else:
-            untraced = partial(self._outlet.send, topic, key, value, [], done)
-            self._outlet.send(topic, key, value, traced(message), done, too_large=untraced)
-        if not self._pumping:
-            self._pumping = True
-            self._loop.call_later(_PUMP_SECONDS, self._pump)
-
-    def _pump(self) -> None:
-        self._outlet.poll()
-        self._pumping = len(self._outlet) > 0
-        if self._pumping:
-            self._loop.call_later(_PUMP_SECONDS, self._pump)
+            fields = {**place._asdict(), "offset": message.offset, "reason": kind.slug}
+            extra = {"event": "rejected", "fields": fields}
+            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug, extra=extra)
+            done()
 
     def _done(self, what: str, message: Message) -> None:
         self.counts[what] += 1
@@ -315,8 +267,8 @@ class Consumer:
 
     def _leave(self, message: Message) -> None:
         topic = message.place.topic
-        self._on_their_way[topic] -= 1
-        if not self._on_their_way[topic]:
+        self._in_flight[topic] -= 1
+        if not self._in_flight[topic]:
             self._doubt.judge(topic)
         self._changed.set()
 
@@ -357,10 +309,10 @@ class Consumer:
         self._stopping.set()
         self._gate.stop()
         if self._health.failure is None:
-            await self._wait(lambda: not self._on_their_way.total(), seconds=_DRAIN_TIMEOUT_SECONDS)
+            await self._wait(lambda: not self._in_flight.total(), seconds=_DRAIN_TIMEOUT_SECONDS)
         # leaving the group lets go of all partitions, which commits
         await asyncio.to_thread(self._feed.close)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._outlet.close()
+        self._answers.close()

@@ -20,7 +20,7 @@ class Doubt:
 
     When another message of their topic is accepted, it is theirs. When `MOST` are refused and none that was read among
     them is accepted, or all that there are, it is not: a clock is wrong, or a setting. A refusal is known at once, an
-    acceptance only when it is durable, so `judge` waits for those that are still on their way.
+    acceptance only when it is durable, so `judge` waits for those that are still in flight.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class Doubt:
         self._held.setdefault(message.place.topic, []).append((message, error))
 
     def overdue(self, topic: str) -> bool:
-        """Whether no more of a topic may be read before it is known what became of those on their way."""
+        """Whether no more of a topic may be read before it is known what became of those in flight."""
         return len(self._held.get(topic, ())) >= MOST
 
     def judge(self, topic: str) -> None:
-        """Nothing of a topic is on its way: among those that were refused none was accepted."""
+        """Nothing of a topic is in flight: among those that were refused none was accepted."""
         if self.overdue(topic):
             self._fail(topic)
 

@@ -31,7 +31,7 @@ class LedgerGate:
         self._opened = opened
         self._stopping = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._told: set[str] = set()
+        self._reasons: set[str] = set()  # logged since an attempt succeeded last
 
     async def insist(self, turn: int, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the ledger is there; `turn` is this one's place in the order of all.
@@ -51,7 +51,7 @@ class LedgerGate:
                     raise Stopped from error
                 self._close(loop, str(error))
             else:
-                self._told.clear()
+                self._reasons.clear()
                 return outcome
 
     def stop(self) -> None:
@@ -60,8 +60,8 @@ class LedgerGate:
         self._try_again()
 
     def _close(self, loop: asyncio.AbstractEventLoop, reason: str) -> None:
-        if reason not in self._told:
-            self._told.add(reason)
+        if reason not in self._reasons:
+            self._reasons.add(reason)
             _log.warning("%s", reason)
         if self.open:
             self.open = False

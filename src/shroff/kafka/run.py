@@ -54,10 +54,10 @@ def consume(
         bundle: the folder of a bundle; by default the published model in production decides, and what is published
             later too.
         group: the consumer group, under whose name Kafka keeps how far was read.
-        in_flight: how many messages of a topic may be on their way at once.
+        in_flight: how many messages of a topic may be in flight at once.
         until_end: stop when everything was read that is there.
         patience: seconds that a result or label waits for its payment.
-        label_source: who says what the topic of labels holds; by default it is called as the topic.
+        label_source: who says what the topic of labels holds; by default the name of the topic.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
@@ -89,7 +89,7 @@ def consume(
         keys=keys,
         accept_broken_chain=accept_broken_chain,
     )
-    scorer, follower = service.scorer()
+    scorer, deployments = service.scorer()
     consumer = Consumer(
         scorer,
         topics,
@@ -101,8 +101,8 @@ def consume(
         label_source=label_source,
     )
     gate = service.gate()
-    metrics = registry(scorer, consumer.figures, gate=gate, follower=follower)
-    upkeep = Background(scorer, metrics, gate=gate, follower=follower)
+    metrics = registry(scorer, consumer.figures, gate=gate, deployments=deployments)
+    background = Background(scorer, metrics, gate=gate, deployments=deployments)
     with ExitStack() as stack:
         page, said = _page(shown, StatusPage(scorer, metrics, gate), stack)
         stack.callback(scorer.close)
@@ -111,7 +111,7 @@ def consume(
         settle()  # a member of the group that is busy would keep the others waiting
         consumer.join()
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_run(consumer, upkeep, page, partial(joined, said)))
+            runner.run(_run(consumer, background, page, partial(joined, said)))
     return _summary(consumer)
 
 
@@ -126,13 +126,13 @@ def _page(
 
 
 async def _run(
-    consumer: Consumer, upkeep: Background, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
+    consumer: Consumer, background: Background, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
 ) -> None:
     async with page:
-        await upkeep.refresh()
+        await background.refresh()
         joined()
         running = asyncio.create_task(consumer.run())
-        beside = [asyncio.create_task(upkeep.watch()), asyncio.create_task(upkeep.beat())]
+        beside = [asyncio.create_task(background.watch()), asyncio.create_task(background.beat())]
         await asyncio.sleep(0)
         # a thread that is not the main one, or Windows, has no signals to handle
         with suppress(NotImplementedError, RuntimeError, ValueError):

@@ -30,7 +30,7 @@ class Events:
         self._sequencer = sequencer
         self._find = ledger.find
         self._labels = ledger.labels
-        self._on_their_way: dict[tuple[Kind, str], PendingEvent] = {}
+        self._in_flight: dict[tuple[Kind, str], PendingEvent] = {}
         self._turns: dict[str, _Turn] = {}
 
     @property
@@ -46,9 +46,7 @@ class Events:
             LedgerUnavailable: it cannot be made durable.
         """
         event = PendingEvent("result", payment_id, record, fingerprint(encode(record)))
-        while (
-            pending := self._on_their_way.get(("result", payment_id))
-        ) is not None and pending.digest != event.digest:
+        while (pending := self._in_flight.get(("result", payment_id))) is not None and pending.digest != event.digest:
             # another process may have been faster with this one: the ledger says which of them counts
             with suppress(ShroffError):
                 await pending.waiters.join()
@@ -75,7 +73,7 @@ class Events:
         """
         # the next label depends on those before it
         async with self._turn(payment_id):
-            while (pending := self._on_their_way.get(("label", payment_id))) is not None:
+            while (pending := self._in_flight.get(("label", payment_id))) is not None:
                 # its sender gave up meanwhile
                 with suppress(ShroffError):
                     await pending.waiters.join()
@@ -122,10 +120,10 @@ class Events:
         key = (event.kind, event.payment_id)
 
         def settled(outcome: asyncio.Future[None]) -> None:
-            del self._on_their_way[key]
+            del self._in_flight[key]
             outcome.exception()  # retrieved, or asyncio logs it: other waiters get it too
 
-        self._on_their_way[key] = event
+        self._in_flight[key] = event
         # a waiter of its own: the sender of the event may give up
         event.waiters.join().add_done_callback(settled)
         self._sequencer.record(event)

@@ -36,7 +36,7 @@ STAGES: Final = HistogramFamily(
 PROBABILITIES: Final = HistogramFamily(
     name="shroff_fraud_probability", about="Probabilities of fraud by model version.", labels=("version",)
 )
-IN_FLIGHT: Final = GaugeFamily(name="shroff_in_flight_payments", about="Payments on their way to the ledger.")
+IN_FLIGHT: Final = GaugeFamily(name="shroff_in_flight_payments", about="Payments decided and not yet durable.")
 READY: Final = GaugeFamily(name="shroff_ready", about="Whether `/health/ready` says so.", merge="min")
 MODEL: Final = InfoFamily(
     name="shroff_model", about="The models in use.", labels=("role",), texts=("name", "version"), merge="max"
@@ -74,27 +74,27 @@ POLICIES_ADOPTED: Final = CounterFamily(
 )
 
 
-def figures(scorer: Scorer, follower: Deployments | None, census: Census) -> Iterator[Figure]:
+def figures(scorer: Scorer, deployments: Deployments | None, census: Census) -> Iterator[Figure]:
     """The figures of a scorer, its ledger and its state as they are now."""
-    yield from _payments(scorer, follower)
+    yield from _payments(scorer, deployments)
     yield from ledger.figures(scorer.ledger)
     yield from state.figures(scorer.state, census)
     yield IN_FLIGHT.single(scorer.in_flight)
     yield READY.single(scorer.unready is None)
     yield from _models(scorer)
     yield from _shadow(scorer.shadow)
-    yield MODELS_ADOPTED.single(0 if follower is None else follower.adopted)
-    yield POLICIES_ADOPTED.single(0 if follower is None else follower.policies)
+    yield MODELS_ADOPTED.single(0 if deployments is None else deployments.adopted)
+    yield POLICIES_ADOPTED.single(0 if deployments is None else deployments.policies)
 
 
-def _payments(scorer: Scorer, follower: Deployments | None) -> Iterator[Figure]:
+def _payments(scorer: Scorer, deployments: Deployments | None) -> Iterator[Figure]:
     meter = scorer.meter
     decisions = {(one.version, one.action, _truth(one.degraded)): count for one, count in meter.decisions.items()}
     yield DECISIONS.of(decisions)
     yield REPEATED.single(meter.repeated)
     yield LABELS.of({(source, _truth(fraud)): count for (source, fraud), count in meter.labels.items()})
     yield AMBIGUOUS_TIMES.single(scorer.reader.twice)
-    published = 0 if follower is None else follower.failed
+    published = 0 if deployments is None else deployments.failed
     yield FAILURES.of(
         {
             ("model",): meter.failures["model"],

@@ -36,7 +36,7 @@ class App:
     """Answers HTTP for a scorer, which it starts and closes with the server.
 
     Args:
-        follower: follows the published models while the service runs.
+        deployments: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
         naming: how Azure ML answers look where the request does not tell.
         tracer: gives requests their traces; None gives back what came.
@@ -52,7 +52,7 @@ class App:
         self,
         scorer: Scorer,
         *,
-        follower: Deployments | None = None,
+        deployments: Deployments | None = None,
         gate: Gate | None = None,
         naming: Naming | None = None,
         tracer: Tracer | None = None,
@@ -65,8 +65,8 @@ class App:
         self._doorway = doorway
         self.telemetry = Telemetry(scorer.meter, tracer)
         """Notices requests."""
-        self._metrics = metrics.registry(scorer, *figures, gate=gate, follower=follower, fleet=fleet)
-        self._background = Background(scorer, self._metrics, gate=gate, follower=follower)
+        self._metrics = metrics.registry(scorer, *figures, gate=gate, deployments=deployments, fleet=fleet)
+        self._background = Background(scorer, self._metrics, gate=gate, deployments=deployments)
         self._router = Router(interfaces(scorer, self._metrics, naming=naming), gate, mounts=mounts)
         operations = self._router.operations
         self.short = {short.path.encode(): short for short in _shorts(operations, gate)}

@@ -21,11 +21,13 @@ _log = logging.getLogger(__name__)
 class Background:
     """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as it is."""
 
-    def __init__(self, scorer: Scorer, metrics: Registry, *, gate: Gate | None, follower: Deployments | None) -> None:
+    def __init__(
+        self, scorer: Scorer, metrics: Registry, *, gate: Gate | None, deployments: Deployments | None
+    ) -> None:
         self._scorer = scorer
         self._metrics = metrics
         self._gate = gate
-        self._follower = follower
+        self._deployments = deployments
 
     async def refresh(self) -> None:
         """Read keys, lists, rates and state anew."""
@@ -40,8 +42,8 @@ class Background:
             await self.refresh()
             await self._scorer.keep_time()
             await self._metrics.keep()
-            if self._follower is not None:
-                await self._follower.look()
+            if self._deployments is not None:
+                await self._deployments.look()
 
     async def beat(self) -> None:
         """Show others that share the state that this process is there, until cancelled."""

@@ -22,7 +22,7 @@ def registry(
     scorer: Scorer,
     *sources: Source,
     gate: Gate | None = None,
-    follower: Deployments | None = None,
+    deployments: Deployments | None = None,
     fleet: Fleet | None = None,
 ) -> Registry:
     """The figures of a scorer and what stands around it.
@@ -34,7 +34,7 @@ def registry(
     census = Census(scorer.census)
     return Registry(
         partial(requests.figures, scorer.meter),
-        partial(scoring.figures, scorer, follower, census),
+        partial(scoring.figures, scorer, deployments, census),
         partial(control.figures, gate, scorer.lists),
         *sources,
         process,

@@ -105,10 +105,10 @@ class Service:
             ConfigurationError: a setting is wrong.
             DataError: the table to start from is unusable.
         """
-        scorer, follower = self.scorer(member="" if seat is None else seat.name)
+        scorer, deployments = self.scorer(member="" if seat is None else seat.name)
         return App(
             scorer,
-            follower=follower,
+            deployments=deployments,
             gate=self.gate(seat),
             naming=Naming.read(self.settings),
             tracer=tracer(opentelemetry()),
