@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from patience import PATIENCE, until
 from servers import postgres_schema
 from shroff.errors import LedgerUnavailable
-from shroff.ledger import Entry, Ledger, Outcome, writer
+from shroff.ledger import Entry, Ledger, Outcome, committer
 from shroff.ledger.database import HEAD, RECORDS
 from shroff.ledger.record import link
 from shroff.ledger.statements import commit
@@ -53,7 +53,7 @@ def broken_commit(*, done: bool, error: Exception = DEAD) -> Iterator[None]:
             raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "commit", fail)
+        patch.setattr(committer, "commit", fail)
         yield
     assert not armed
 

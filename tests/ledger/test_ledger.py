@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine
 
 from servers import postgres_schema
 from shroff.errors import BadPayment, BrokenChain, ConfigurationError, DataError, MissingExtra, PaymentConflict
-from shroff.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, writer
+from shroff.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, committer
 from shroff.ledger.statements import commit
 
 MakeEntry = Callable[..., Entry]
@@ -162,7 +162,7 @@ def test_a_group_is_one_commit(
 
     with Ledger(url, max_group=max_group) as ledger:
         release = held(ledger)
-        monkeypatch.setattr(writer, "commit", counted)
+        monkeypatch.setattr(committer, "commit", counted)
         for number in range(1, 26):
             ledger.append(entry(number), told.append)
         release()

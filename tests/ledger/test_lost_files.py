@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from patience import PATIENCE, until
 from shroff.errors import LedgerUnavailable
-from shroff.ledger import Entry, Ledger, Outcome, writer
+from shroff.ledger import Entry, Ledger, Outcome, committer
 from shroff.ledger.statements import commit
 
 MakeEntry = Callable[..., Entry]
@@ -155,7 +155,7 @@ def test_nothing_is_answered_whose_file_went_during_its_commit(
         written(ledger, [entry(0)])
         calmed()
         written(ledger, [entry(1)])
-        monkeypatch.setattr(writer, "commit", last)
+        monkeypatch.setattr(committer, "commit", last)
         assert [type(outcome) for outcome in written(ledger, [entry(2)])] == [LedgerUnavailable]
 
 
@@ -166,12 +166,12 @@ def test_a_file_that_is_put_back_after_a_commit_brings_what_was_refused(
 
     def last(connection: Connection) -> None:
         commit(connection)
-        monkeypatch.setattr(writer, "commit", commit)
+        monkeypatch.setattr(committer, "commit", commit)
         file.rename(away)
 
     with Ledger(f"sqlite:///{file}") as ledger:
         written(ledger, [entry(0)])
-        monkeypatch.setattr(writer, "commit", last)
+        monkeypatch.setattr(committer, "commit", last)
         ledger.append(entry(1), told.append)
         until(lambda: told)
         away.rename(file)

@@ -24,9 +24,9 @@ from shroff.collect.payment import Value
 from shroff.decide.decider import Assessment, Decider
 from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict
 from shroff.features.engines.online import OnlineEngine
-from shroff.ledger import Entry, Ledger, OnDurable, writer
+from shroff.ledger import Entry, Ledger, OnDurable, committer
+from shroff.ledger.committer import Committer
 from shroff.ledger.statements import commit
-from shroff.ledger.writer import Writer
 from shroff.package import Bundle, save
 from shroff.scoring.scorer import Scorer
 
@@ -247,21 +247,21 @@ def test_what_was_refused_and_is_there_all_the_same_counts(
     async def work() -> None:
         await outcomes(scorer, [pay(payment_id="a"), pay(payment_id="b")])
         with monkeypatch.context() as patch:
-            patch.setattr(writer, "commit", commit_and_lose)
-            patch.setattr(Writer, "_has", away)
+            patch.setattr(committer, "commit", commit_and_lose)
+            patch.setattr(Committer, "has", away)
             refused = await outcomes(scorer, [pay(payment_id="doubted"), pay(payment_id="too")])
             assert {type(one) for one in refused} == {LedgerUnavailable}
         # still away for one more
         with monkeypatch.context() as patch:
-            patch.setattr(Writer, "_has", away)
+            patch.setattr(Committer, "has", away)
             (still,) = await outcomes(scorer, [pay(payment_id="c")])
             assert isinstance(still, LedgerUnavailable)
         sent = [pay(payment_id=name) for name in ("d", "e")]
         while any(isinstance(one, LedgerUnavailable) for one in await outcomes(scorer, sent)):
             await asyncio.sleep(0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(writer, "commit", commit_and_lose)
-            patch.setattr(Writer, "_has", away)
+            patch.setattr(committer, "commit", commit_and_lose)
+            patch.setattr(Committer, "has", away)
             with pytest.raises(LedgerUnavailable):
                 await scorer.learn("label", "a", True)
         last = [pay(payment_id=name) for name in ("f", "g")]

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from threading import Thread
 from time import perf_counter_ns
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-from shroff.errors import LedgerAway, LedgerUnavailable, PaymentConflict
+from shroff.errors import LedgerAway, LedgerUnavailable
 from shroff.ledger.commits import Commits
-from shroff.ledger.database import (
-    HEAD,
-    HEAD_QUERY,
-    LABELS,
-    PAYMENTS,
-    RECORDS,
-    RESULTS,
-    Backend,
-    Head,
-    prepare,
-    unavailable,
-)
+from shroff.ledger.committer import Committer
+from shroff.ledger.database import Backend, Head, unavailable
 from shroff.ledger.durable import Outcome
 from shroff.ledger.failover import Failover, Find
 from shroff.ledger.queue import Queue, Queued, resolve
-from shroff.ledger.record import COLUMNS, Entry, key_of, link
+from shroff.ledger.record import Entry
 from shroff.ledger.spool import Spool
-from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up, rollback
 
-_LAST = ("seq", "chain")
-_BEFORE = ("seq_before", "chain_before")
 _RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts while nothing can be written."""
 _log = logging.getLogger(__name__)
 _STOPPED = "the ledger's writer has stopped: restart the service."
-
-
-_Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
-
-
-class _Moved(Exception):
-    """The last record is not the one that this process wrote."""
 
 
 class Writer:
@@ -60,28 +37,13 @@ class Writer:
         self._queue = queue
         self._commits = commits
         self._max_group = max_group
-        self._connection: Connection | None = None
+        self._committer = Committer(database, commits)
         self.failure: str | None = None
         """Why the last group could not be made durable; None when it was, or when the next one can be."""
-        # the head and the outcomes of a commit whose answer was lost: it may be durable
-        self._undecided: tuple[Head, list[Outcome]] | None = None
+        # entries that were refused and may be durable all the same, with the last record that their commit would leave
         self._doubted: tuple[Head, list[Queued]] | None = None
-        engine = database.engine
-        self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
-        moved = HEAD.update().values({name: bindparam(name) for name in _LAST})
-        known = [HEAD.c[name] == bindparam(before) for name, before in zip(_LAST, _BEFORE, strict=True)]
-        self._move_head = Statement(engine, moved.where(*known), (*_LAST, *_BEFORE))
-        self._read_head = Statement(engine, HEAD_QUERY)
-        driver = engine.dialect.loaded_dbapi
-        self._error: type[Exception] = driver.Error
-        self._integrity: type[Exception] = driver.IntegrityError
         self.failover = Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
-
-    @property
-    def _end(self) -> Head:
-        """The last record that is known to be durable."""
-        return self._commits.end or Head(0, b"")
 
     def start(self) -> None:
         """Prepare the database and start the thread.
@@ -92,11 +54,11 @@ class Writer:
         """
         try:
             with unavailable("open the ledger"):
-                self._commits.end = prepare(self._database, self._connected())
+                self._committer.prepare()
             if self.failover is not None:
-                self.failover.recover(self._has)
+                self.failover.recover(self._committer.has)
         except BaseException:
-            self._disconnect()
+            self._committer.disconnect()
             raise
         self._queue.open()
         self._thread.start()
@@ -107,7 +69,7 @@ class Writer:
         self._thread.join()
         if self.failover is not None:
             self.failover.stop()
-        self._disconnect()
+        self._committer.disconnect()
 
     def _run(self) -> None:
         try:
@@ -135,7 +97,7 @@ class Writer:
             late = self._late()
             outcomes = [] if late else self._write(entries)
         except LedgerUnavailable as error:
-            self._disconnect()
+            self._committer.disconnect()
             self._doubt(group)
             self._refuse(str(error))
             self._queue.fail(group, str(error))
@@ -157,7 +119,7 @@ class Writer:
         try:
             self._database.kept()
         except LedgerUnavailable as error:
-            self._disconnect()
+            self._committer.disconnect()
             self._refuse(str(error))
 
     def _prove(self) -> None:
@@ -172,11 +134,11 @@ class Writer:
             late = self._late()
             if late:
                 self._resolve_late(late, [])
-            with unavailable("write the ledger", self._error):
-                self._commit([])
+            with unavailable("write the ledger", self._committer.error):
+                self._committer.commit([])
         except LedgerUnavailable:
-            self._disconnect()
-            self._undecided = None
+            self._committer.disconnect()
+            self._committer.undecided = None
         else:
             self._take_again()
 
@@ -193,19 +155,19 @@ class Writer:
 
     def _doubt(self, group: list[Queued]) -> None:
         """Remember a refused group that may be in the ledger all the same; with a spool no group is in doubt."""
-        if self._undecided is not None and self.failover is None:
-            last, outcomes = self._undecided
+        if self._committer.undecided is not None and self.failover is None:
+            last, outcomes = self._committer.undecided
             done = [queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is None]
             self._doubted = last, done
-        self._undecided = None
+        self._committer.undecided = None
 
     def _late(self) -> list[Queued]:
         """Entries that were refused and turn out to be in the ledger."""
         if self._doubted is None:
             return []
         last, group = self._doubted
-        with unavailable("look for what was written last", self._error):
-            landed = self._has(last)
+        with unavailable("look for what was written last", self._committer.error):
+            landed = self._committer.has(last)
         self._doubted = None
         if landed:
             self._commits.end = last
@@ -229,141 +191,18 @@ class Writer:
         except LedgerAway as error:
             if failover is None:
                 raise
-            failover.begin(self._end, str(error))
+            failover.begin(self._committer.end, str(error))
         return self._write(entries)
 
     def _attempt(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Commit entries; after a failure the next attempt has a new connection."""
         began = perf_counter_ns()
         try:
-            with unavailable(f"write {len(entries):,} entries", self._error):
-                outcomes = self._commit(entries)
+            with unavailable(f"write {len(entries):,} entries", self._committer.error):
+                outcomes = self._committer.commit(entries)
         except LedgerUnavailable:
-            self._disconnect()
+            self._committer.disconnect()
             self._commits.failed += 1
             raise
         self._commits.done(len(entries), perf_counter_ns() - began)
         return outcomes
-
-    def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
-        try:
-            return self._transact(entries, sift=False)
-        except (self._integrity, _Moved):
-            rollback(self._connected())
-        try:
-            return self._transact(entries, sift=True)
-        except (self._integrity, _Moved):
-            # `from None`: PostgreSQL's text repeats the value
-            raise LedgerUnavailable(
-                "another program wrote into the ledger's tables: check the ledger with `verify()`."
-            ) from None
-
-    def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
-        """Write the entries after the last durable record; with `sift`, without those already there.
-
-        Raises:
-            _Moved: without `sift`, when it is not the one that is known.
-        """
-        self._database.present()
-        connection = self._connected()
-        statements = cursor(connection)
-        statements.execute(self._database.turn)
-        # a sole writer knows its head, and replacing it below verifies that
-        last = self._end if self._database.alone and not sift else self._last(statements)
-        outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
-        rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
-        before = last
-        if rows:
-            statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
-            last = Head(rows[-1][0], rows[-1][-1])
-        # also without new rows, to see that the ledger can be written
-        statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
-        if statements.rowcount != 1:
-            raise _Moved
-        self._finish(connection, last, outcomes)
-        return outcomes
-
-    def _last(self, statements: Cursor) -> Head:
-        statements.execute(self._read_head.text, self._read_head.bind(()))
-        row = statements.fetchone()
-        last = Head(0, b"") if row is None else Head(*row)
-        if last.seq < self._end.seq or (last.seq == self._end.seq and last != self._end):
-            raise LedgerUnavailable(
-                f"record {self._end.seq} was acknowledged and is gone from the ledger: its database was "
-                "replaced while in use; restore it, or restart to go on from what is there."
-            )
-        if self._database.alone and last != self._end:
-            # the features of this process miss what another one wrote
-            raise LedgerUnavailable(
-                f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has one writer: "
-                "stop that process, and restart this one."
-            )
-        return last
-
-    def _finish(self, connection: Connection, last: Head, outcomes: list[Outcome]) -> None:
-        try:
-            commit(connection)
-        except (DBAPIError, self._error):
-            self._disconnect()
-            if not self._landed(last, outcomes):
-                raise
-        try:
-            # what went into a file that was moved or deleted is not durable
-            self._database.kept()
-        except LedgerUnavailable:
-            self._undecided = last, outcomes
-            raise
-        self._commits.end = last
-
-    def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
-        """Whether a commit was done although its answer was lost on the way."""
-        try:
-            return self._has(last)
-        except SQLAlchemyError:
-            self._undecided = last, outcomes
-            return False
-        finally:
-            self._disconnect()
-
-    def _has(self, last: Head) -> bool:
-        """Whether a record is in the ledger as it was (0: the empty one, which all have been)."""
-        self._database.present()
-        chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
-        connection = self._connected()
-        with connection.begin():
-            return not last.seq or connection.scalar(chain) == last.chain
-
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._database.writable()
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            hang_up(self._connection)
-            self._connection = None
-
-
-def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
-    rows: list[_Row] = []
-    chain = last.chain
-    for seq, entry in enumerate(entries, start=last.seq + 1):
-        chain = link(chain, seq, entry)
-        rows.append((seq, entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body, chain))
-    return rows
-
-
-def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:
-    """`PaymentConflict` for each entry that the ledger, or an entry before it, already has."""
-    known = select(RECORDS.c.kind, RECORDS.c.payment_id, RECORDS.c.digest).where(
-        RECORDS.c.payment_id.in_({entry.payment_id for entry in entries})
-    )
-    # one query for each index
-    taken = {key_of(*row) for only in (PAYMENTS, RESULTS, LABELS) for row in connection.execute(known.where(only))}
-    outcomes: list[Outcome] = []
-    for entry in entries:
-        key = key_of(entry.kind, entry.payment_id, entry.digest)
-        sentence = f"the ledger already has a {entry.kind} with this id."
-        outcomes.append(PaymentConflict(sentence) if key in taken else None)
-        taken.add(key)
-    return outcomes

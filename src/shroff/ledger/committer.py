@@ -1,0 +1,195 @@
+"""Commits entries to the ledger's database, each chained to the one before it, one transaction a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from shroff.errors import LedgerUnavailable, PaymentConflict
+from shroff.ledger.commits import Commits
+from shroff.ledger.database import (
+    HEAD,
+    HEAD_QUERY,
+    LABELS,
+    PAYMENTS,
+    RECORDS,
+    RESULTS,
+    Backend,
+    Head,
+    prepare,
+)
+from shroff.ledger.durable import Outcome
+from shroff.ledger.record import COLUMNS, Entry, key_of, link
+from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up, rollback
+
+_LAST = ("seq", "chain")
+_BEFORE = ("seq_before", "chain_before")
+
+_Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
+
+
+class _Moved(Exception):
+    """The last record is not the one that this process wrote."""
+
+
+class Committer:
+    """Commits groups of entries over one connection; after an error, `disconnect` it: the next has a new one.
+
+    `error` is the base of the driver's errors.
+    """
+
+    def __init__(self, database: Backend, commits: Commits) -> None:
+        self._database = database
+        self._commits = commits
+        self._connection: Connection | None = None
+        self.undecided: tuple[Head, list[Outcome]] | None = None
+        """The head and the outcomes of a commit whose answer was lost: it may be durable."""
+        engine = database.engine
+        self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
+        moved = HEAD.update().values({name: bindparam(name) for name in _LAST})
+        known = [HEAD.c[name] == bindparam(before) for name, before in zip(_LAST, _BEFORE, strict=True)]
+        self._move_head = Statement(engine, moved.where(*known), (*_LAST, *_BEFORE))
+        self._read_head = Statement(engine, HEAD_QUERY)
+        driver = engine.dialect.loaded_dbapi
+        self.error: type[Exception] = driver.Error
+        self._integrity: type[Exception] = driver.IntegrityError
+
+    @property
+    def end(self) -> Head:
+        """The last record that is known to be durable."""
+        return self._commits.end or Head(0, b"")
+
+    def prepare(self) -> None:
+        """Prepare the database, and learn its last record."""
+        self._commits.end = prepare(self._database, self._connected())
+
+    def commit(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Commit entries, also none, to see whether the ledger can be written; raises the driver's errors as they are.
+
+        Raises:
+            LedgerUnavailable: another program wrote into the tables, or the database was replaced.
+        """
+        try:
+            return self._transact(entries, sift=False)
+        except (self._integrity, _Moved):
+            rollback(self._connected())
+        try:
+            return self._transact(entries, sift=True)
+        except (self._integrity, _Moved):
+            # `from None`: PostgreSQL's text repeats the value
+            raise LedgerUnavailable(
+                "another program wrote into the ledger's tables: check the ledger with `verify()`."
+            ) from None
+
+    def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
+        """Write the entries after the last durable record; with `sift`, without those already there.
+
+        Raises:
+            _Moved: without `sift`, when it is not the one that is known.
+        """
+        self._database.present()
+        connection = self._connected()
+        statements = cursor(connection)
+        statements.execute(self._database.turn)
+        # a sole writer knows its head, and replacing it below verifies that
+        last = self.end if self._database.alone and not sift else self._last(statements)
+        outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
+        rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
+        before = last
+        if rows:
+            statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
+            last = Head(rows[-1][0], rows[-1][-1])
+        # also without new rows, to see that the ledger can be written
+        statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
+        if statements.rowcount != 1:
+            raise _Moved
+        self._finish(connection, last, outcomes)
+        return outcomes
+
+    def _last(self, statements: Cursor) -> Head:
+        statements.execute(self._read_head.text, self._read_head.bind(()))
+        row = statements.fetchone()
+        last = Head(0, b"") if row is None else Head(*row)
+        if last.seq < self.end.seq or (last.seq == self.end.seq and last != self.end):
+            raise LedgerUnavailable(
+                f"record {self.end.seq} was acknowledged and is gone from the ledger: its database was "
+                "replaced while in use; restore it, or restart to go on from what is there."
+            )
+        if self._database.alone and last != self.end:
+            # the features of this process miss what another one wrote
+            raise LedgerUnavailable(
+                f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has one writer: "
+                "stop that process, and restart this one."
+            )
+        return last
+
+    def _finish(self, connection: Connection, last: Head, outcomes: list[Outcome]) -> None:
+        try:
+            commit(connection)
+        except (DBAPIError, self._error):
+            self.disconnect()
+            if not self._landed(last, outcomes):
+                raise
+        try:
+            # what went into a file that was moved or deleted is not durable
+            self._database.kept()
+        except LedgerUnavailable:
+            self.undecided = last, outcomes
+            raise
+        self._commits.end = last
+
+    def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
+        """Whether a commit was done although its answer was lost on the way."""
+        try:
+            return self.has(last)
+        except SQLAlchemyError:
+            self.undecided = last, outcomes
+            return False
+        finally:
+            self.disconnect()
+
+    def has(self, last: Head) -> bool:
+        """Whether a record is in the ledger as it was (0: the empty one, which all have been)."""
+        self._database.present()
+        chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
+        connection = self._connected()
+        with connection.begin():
+            return not last.seq or connection.scalar(chain) == last.chain
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.writable()
+        return self._connection
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            hang_up(self._connection)
+            self._connection = None
+
+
+def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
+    rows: list[_Row] = []
+    chain = last.chain
+    for seq, entry in enumerate(entries, start=last.seq + 1):
+        chain = link(chain, seq, entry)
+        rows.append((seq, entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body, chain))
+    return rows
+
+
+def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:
+    """`PaymentConflict` for each entry that the ledger, or an entry before it, already has."""
+    known = select(RECORDS.c.kind, RECORDS.c.payment_id, RECORDS.c.digest).where(
+        RECORDS.c.payment_id.in_({entry.payment_id for entry in entries})
+    )
+    # one query for each index
+    taken = {key_of(*row) for only in (PAYMENTS, RESULTS, LABELS) for row in connection.execute(known.where(only))}
+    outcomes: list[Outcome] = []
+    for entry in entries:
+        key = key_of(entry.kind, entry.payment_id, entry.digest)
+        sentence = f"the ledger already has a {entry.kind} with this id."
+        outcomes.append(PaymentConflict(sentence) if key in taken else None)
+        taken.add(key)
+    return outcomes
