@@ -25,13 +25,14 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from shroff.kafka.figures import without_topics
-from shroff.serve.server import serve
+from shroff.serve.server import Service, serve
 from shroff.settings import Settings
 bundle, home, warm, keys = sys.argv[1:]
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)
-serve(bundle or None, port=0, warm=warm or None, settings=settings, keys=bool(keys), listening=tell,
-      figures=(without_topics,))
+figures = (without_topics,)
+service = Service(bundle=bundle or None, warm=warm or None, settings=settings, keys=bool(keys), figures=figures)
+serve(service, port=0, listening=tell)
 """.replace("KEY", repr(KEY.hex()))
 
 

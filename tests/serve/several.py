@@ -20,13 +20,14 @@ from servers import or_skip, postgres_schema, redis
 PROGRAM = """
 import sys
 from pathlib import Path
-from shroff.serve.server import serve
+from shroff.serve.server import Service, serve
 from shroff.settings import Settings
 if __name__ == "__main__":
     bundle, home, state, ledger, workers = sys.argv[1:]
     settings = Settings(home=Path(home), ledger=ledger, state=state, personal_key=KEY)
     tell = lambda url: print(url, flush=True)
-    serve(bundle or None, port=0, settings=settings, keys=False, workers=int(workers), listening=tell)
+    service = Service(bundle=bundle or None, settings=settings, keys=False)
+    serve(service, port=0, workers=int(workers), listening=tell)
 """.replace("KEY", repr(KEY.hex()))
 
 

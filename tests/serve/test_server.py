@@ -28,7 +28,8 @@ from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
-from shroff.serve.server import history_of, serve
+from shroff.serve import server
+from shroff.serve.server import history_of
 from shroff.settings import Settings
 
 Pay = Callable[..., dict[str, Any]]
@@ -143,8 +144,10 @@ def test_history_warms_and_is_not_counted_twice(bundle_folder: Path, bundle: Bun
 def test_a_taken_port_is_one_sentence(bundle_folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        settings = Settings(home=tmp_path, ledger="", personal_key=KEY.hex())
+        service = server.Service(bundle=bundle_folder, settings=settings)
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1, port {port}: .*in use"):
-            serve(bundle_folder, port=port, settings=Settings(home=tmp_path, ledger="", personal_key=KEY.hex()))
+            server.serve(service, port=port)
 
 
 def test_a_ledger_that_another_process_writes_is_waited_for(bundle_folder: Path, tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_the_serving_process_imports_no_training_library(bundle_folder: Path, tm
     program = """
 import sys, threading, urllib.error, urllib.request
 from pathlib import Path
-from shroff.serve.server import serve
+from shroff.serve.server import Service, serve
 from shroff.settings import Settings
 import os, signal
 
@@ -185,7 +188,7 @@ def look(url):
     threading.Thread(target=ask).start()
 
 home = Path(sys.argv[2])
-serve(sys.argv[1], port=0, settings=Settings(home=home), keys=False, listening=look)
+serve(Service(bundle=sys.argv[1], settings=Settings(home=home), keys=False), port=0, listening=look)
 forbidden = {"sklearn", "lightgbm", "scipy", "mlflow", "keras", "tensorflow", "torch", "onnx", "numba", "pandas"}
 print(sorted(forbidden & {name.partition(".")[0] for name in sys.modules}))
 """

@@ -30,7 +30,7 @@ from shroff.ledger.answer import stored_answer
 from shroff.monitor import ledger_parity
 from shroff.package import Bundle, save
 from shroff.scoring.scorer import Scorer
-from shroff.serve.server import serve
+from shroff.serve.server import Service, serve
 from shroff.settings import Settings
 
 Pay = Callable[..., dict[str, Any]]
@@ -356,8 +356,9 @@ def test_workers_change_over_to_other_features_together(
 
 
 def test_several_workers_need_what_they_share(bundle_folder: Path, tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
+    alone = Service(bundle=bundle_folder, settings=Settings(home=tmp_path))
     with pytest.raises(ConfigurationError, match="set SHROFF_STATE to the URL of a Redis server"):
-        serve(bundle_folder, port=0, workers=2, settings=settings)
+        serve(alone, port=0, workers=2)
+    without_server = Service(bundle=bundle_folder, settings=Settings(home=tmp_path, state="redis://127.0.0.1:1"))
     with pytest.raises(ConfigurationError, match="set SHROFF_LEDGER to a PostgreSQL database"):
-        serve(bundle_folder, port=0, workers=2, settings=Settings(home=tmp_path, state="redis://127.0.0.1:1"))
+        serve(without_server, port=0, workers=2)

@@ -9,7 +9,6 @@ import typer
 
 from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
 from shroff.cli.terminal import AsJson, err, out, show
-from shroff.settings import Settings
 
 
 def consume(
@@ -69,6 +68,7 @@ def consume(
     from shroff.kafka.messages import Topics
     from shroff.kafka.run import Shown
     from shroff.kafka.run import consume as run
+    from shroff.serve.server import Service
     from shroff.telemetry.log import say_consuming, write_log
 
     if log == "json":
@@ -82,20 +82,23 @@ def consume(
         elif not as_json:
             err.print(f"shroff {sentence}", soft_wrap=True)
 
+    service = Service(
+        bundle=bundle,
+        warm=warm,
+        max_bad=max_bad,
+        lateness=lateness,
+        keys=not without_keys,
+        accept_broken_chain=accept_broken_chain,
+    )
     done = run(
-        bundle,
+        service,
         Topics(payments=payments, decisions=decisions, results=results, labels=labels, rejected=rejected),
         group=group,
         in_flight=in_flight,
         until_end=until_end,
         patience=patience,
         label_source=label_source,
-        warm=warm,
-        max_bad=max_bad,
-        lateness=lateness,
-        accept_broken_chain=accept_broken_chain,
-        shown=None if metrics_port is None else Shown(port=metrics_port, host=metrics_host, keys=not without_keys),
-        settings=Settings.read(),
+        shown=None if metrics_port is None else Shown(port=metrics_port, host=metrics_host),
         joined=joined,
     )
     if as_json:

@@ -45,7 +45,7 @@ def serve(
 ) -> None:
     """Decide payments over HTTP by a bundle."""
     from shroff.kafka.figures import without_topics
-    from shroff.serve.server import Certificate
+    from shroff.serve.server import Certificate, Service
     from shroff.serve.server import serve as run
     from shroff.telemetry.log import say_listening, write_log
 
@@ -60,22 +60,18 @@ def serve(
         elif not as_json:
             err.print(f"shroff listens on {url}; ready when {url}/health/ready says so.", soft_wrap=True)
 
-    run(
-        bundle,
-        host=host,
-        port=port,
+    service = Service(
+        bundle=bundle,
         warm=warm,
         max_bad=max_bad,
         lateness=lateness,
-        settings=Settings.read(),
         keys=not without_keys,
         accept_broken_chain=accept_broken_chain,
         tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
-        workers=workers,
         log=log,
         figures=(without_topics,),
-        listening=listening,
     )
+    run(service, host=host, port=port, workers=workers, listening=listening)
 
 
 def loadtest(

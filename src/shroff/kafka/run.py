@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from shroff.kafka.consumer import Consumer
 from shroff.kafka.messages import Topics
@@ -19,20 +18,18 @@ from shroff.serve.background import Background
 from shroff.serve.memory import settle
 from shroff.serve.metrics import registry
 from shroff.serve.server import Service, listen, url_of
-from shroff.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """Where figures and health are shown over HTTP; port 0 takes a free one. `keys`: figures ask for an API key."""
+    """Where figures and health are shown over HTTP; port 0 takes a free one."""
 
     port: int
     host: str = "127.0.0.1"
-    keys: bool = True
 
 
 def consume(
-    bundle: str | Path | None,
+    service: Service,
     topics: Topics,
     *,
     group: str = "shroff",
@@ -40,29 +37,19 @@ def consume(
     until_end: bool = False,
     patience: float = 60.0,
     label_source: str | None = None,
-    warm: str | Path | None = None,
-    max_bad: float = 0.01,
-    lateness: str = "1d",
-    accept_broken_chain: bool = False,
     shown: Shown | None = None,
-    settings: Settings | None = None,
     joined: Callable[[str | None], None] = lambda url: None,
 ) -> dict[str, object]:
     """Decide the payments of a topic until SIGTERM or SIGINT; then finish what was begun.
 
     Args:
-        bundle: the folder of a bundle; by default the published model in production decides, and what is published
-            later too.
+        service: what decides; its keys guard what is shown.
         group: the consumer group, under whose name Kafka keeps how far was read.
         in_flight: how many messages of a topic may be in flight at once.
         until_end: stop when everything was read that is there.
         patience: seconds that a result or label waits for its payment.
         label_source: who says what the topic of labels holds; by default the name of the topic.
-        warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
-        lateness: how much older than the newest payment one may be when it arrives.
-        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         shown: where figures and health are shown; by default nowhere.
-        settings: where Kafka, the ledger and published models are; by default from the environment.
         joined: called once payments are about to be read, with the URL of what is shown.
 
     Returns:
@@ -78,29 +65,18 @@ def consume(
         DataError: the table to start from is unusable.
         MissingExtra: confluent-kafka is not installed.
     """
-    chosen = settings or Settings.read()
-    keys = shown is not None and shown.keys
-    service = Service(
-        settings=chosen,
-        bundle=bundle,
-        warm=warm,
-        max_bad=max_bad,
-        lateness=lateness,
-        keys=keys,
-        accept_broken_chain=accept_broken_chain,
-    )
     scorer, deployments = service.scorer()
     consumer = Consumer(
         scorer,
         topics,
-        client_options(chosen.kafka),
+        client_options(service.settings.kafka),
         group=group,
         in_flight=in_flight,
         until_end=until_end,
         patience=patience,
         label_source=label_source,
     )
-    gate = service.gate()
+    gate = None if shown is None else service.gate()
     metrics = registry(scorer, consumer.figures, gate=gate, deployments=deployments)
     background = Background(scorer, metrics, gate=gate, deployments=deployments)
     with ExitStack() as stack:

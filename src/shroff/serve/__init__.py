@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from shroff.lazy import loading
 
 if TYPE_CHECKING:
-    from shroff.serve.server import Certificate, serve
+    from shroff.serve.server import Certificate, Service, serve
 
-__all__ = ["Certificate", "serve"]
+__all__ = ["Certificate", "Service", "serve"]
 
-__getattr__ = loading(__name__, {"Certificate": "server", "serve": "server"})
+__getattr__ = loading(__name__, {"Certificate": "server", "Service": "server", "serve": "server"})

@@ -66,7 +66,7 @@ class Certificate:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What is served, and how.
+    """What decides in a process, over HTTP or from Kafka, and how.
 
     Args:
         bundle: the folder of a bundle, with the policy it was packaged with; by default the published model and
@@ -80,12 +80,12 @@ class Service:
         checked: whether the process that started this one has found all this sound; then history is read only when
             needed.
         passed: the models that passed their trial there, see `package.trial`.
-        settings: where ledger, state, models and keys are.
+        settings: where ledger, state, models and keys are; by default from the environment.
         figures: what `/metrics` shows besides those of the service itself; functions of a module.
     """
 
-    settings: Settings
     bundle: str | Path | None = None
+    settings: Settings = field(default_factory=Settings.read)
     warm: str | Path | None = None
     max_bad: float = 0.01
     lateness: str = "1d"
@@ -184,29 +184,18 @@ class Service:
 
 
 def serve(
-    bundle: str | Path | None = None,
+    service: Service,
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
-    warm: str | Path | None = None,
-    max_bad: float = 0.01,
-    lateness: str = "1d",
-    keys: bool = True,
-    accept_broken_chain: bool = False,
-    tls: Certificate | None = None,
     workers: int = 1,
-    log: Style = "text",
-    figures: tuple[Source, ...] = (),
-    settings: Settings | None = None,
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
 
     Args:
-        bundle, warm, max_bad, lateness, keys, accept_broken_chain, tls, log, figures: see `Service`.
         port: 0 takes a free one.
         workers: processes that answer; more than one share their state in Redis and their ledger in PostgreSQL.
-        settings: by default from the environment.
         listening: called with the URL once connections are accepted (not yet decided: see `/health/ready`).
 
     Raises:
@@ -215,23 +204,10 @@ def serve(
         DataError: the table to start from is unusable.
         BrokenChain: the ledger was changed.
     """
-    chosen = settings or Settings.read()
-    service = Service(
-        settings=chosen,
-        bundle=bundle,
-        warm=warm,
-        max_bad=max_bad,
-        lateness=lateness,
-        keys=keys,
-        accept_broken_chain=accept_broken_chain,
-        tls=tls,
-        log=log,
-        figures=figures,
-    )
     if workers > 1:
-        require_shared(chosen)
+        require_shared(service.settings)
     with listen(host, port) as listener:
-        url = url_of(listener, "http" if tls is None else "https")
+        url = url_of(listener, "http" if service.tls is None else "https")
         if workers > 1:
             service.app()
             service.check_chain()
