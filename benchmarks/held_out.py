@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shroff import Cost, Project, Schema
+from shroff.arrays import Floats, Ints
 from shroff.detect import BoostedTrees, Detector, IsolationForest, LogisticRegression
-from shroff.detect.arrays import Floats, Ints
 from shroff.evaluate import HeldOut, fit_split, parse_split
 from shroff.experiment import Dataset, Trained
 from shroff.experiment.folds import Folds, choose_folds, stratified

@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from shroff.arrays import Floats
 from shroff.collect import read
 from shroff.collect.csv_walk import Dialect
 from shroff.errors import BadFile, ConfigurationError
@@ -48,7 +48,7 @@ class LoadReport:
     HTTP status, or `connection` and `timeout`. `seconds`: from the first payment to the last answer.
     """
 
-    milliseconds: NDArray[np.float64]
+    milliseconds: Floats
     failures: dict[str, int]
     seconds: float
     first: dict[str, str]

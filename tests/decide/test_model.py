@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from serve.fixtures import PREPARATION
+from shroff.arrays import Matrix
 from shroff.decide.model import Model
 from shroff.detect import BoostedTrees, Preparation
-from shroff.detect.arrays import Matrix
 from shroff.detect.graph import DOUBLE, INPUT, Graph
 from shroff.errors import BundleError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 
-from shroff.detect.arrays import Labels, Matrix, Scores
+from shroff.arrays import Labels, Matrix, Scores
 from shroff.detect.base import Detector
 
 NOMINAL = {1: 4, 3: 3}

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from detect.rows import NOMINAL, graph_scores, payments
-from shroff.detect.arrays import Labels, Matrix
+from shroff.arrays import Labels, Matrix
 from shroff.detect.base import Detector
 from shroff.detect.blend import Blend
 from shroff.detect.checks import check_detector

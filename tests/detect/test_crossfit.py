@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from shroff.detect.arrays import Matrix, Scores
+from shroff.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector
 from shroff.detect.crossfit import out_of_fold_scores
 from shroff.detect.linear import LogisticRegression

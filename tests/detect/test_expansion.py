@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from detect.rows import NOMINAL, payments
-from shroff.detect.arrays import Floats, Matrix
+from shroff.arrays import Floats, Matrix
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import ensemble
 
 from detect.rows import graph_scores
-from shroff.detect.arrays import Matrix
+from shroff.arrays import Matrix
 from shroff.detect.checks import check_detector, planted
 from shroff.detect.forest import IsolationForest
 

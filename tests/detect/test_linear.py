@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import linear_model
 
-from shroff.detect.arrays import Labels, Matrix
+from shroff.arrays import Labels, Matrix
 from shroff.detect.checks import check_detector
 from shroff.detect.linear import LogisticRegression
 from shroff.errors import DataError

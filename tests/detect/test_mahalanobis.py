@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detect.rows import graph_scores
-from shroff.detect.arrays import Matrix
+from shroff.arrays import Matrix
 from shroff.detect.checks import check_detector
 from shroff.detect.mahalanobis import Mahalanobis
 from shroff.errors import ConfigurationError

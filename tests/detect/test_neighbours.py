@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from detect.rows import graph_scores
-from shroff.detect.arrays import Matrix
+from shroff.arrays import Matrix
 from shroff.detect.checks import check_detector
 from shroff.detect.neighbours import KNN
 from shroff.errors import ConfigurationError

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shroff.detect.arrays import Labels, Matrix
+from shroff.arrays import Labels, Matrix
 from shroff.detect.checks import check_detector
 from shroff.detect.trees import BoostedTrees
 from shroff.errors import ConfigurationError

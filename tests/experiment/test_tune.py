@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from shroff.arrays import Matrix, Scores
 from shroff.detect import BoostedTrees, Detector, LogisticRegression, Mahalanobis, Rules
-from shroff.detect.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC
 from shroff.detect.checks import planted
 from shroff.detect.space import Choice, Range, Space

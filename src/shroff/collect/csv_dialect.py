@@ -15,12 +15,10 @@ from mmap import mmap
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shroff.arrays import Bytes
 from shroff.collect import csv_walk
 from shroff.collect.csv_walk import Dialect, Walked
-
-Bytes = NDArray[np.uint8]
 
 _MARK: Final = b"\xef\xbb\xbf"
 _BACKSLASH: Final = b"\\"

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from shroff.arrays import Matrix
 from shroff.collect.payment import Value
 from shroff.decide import Action, Judge, Verdict
 from shroff.decide.lists import Effective
@@ -22,7 +23,6 @@ from shroff.decide.model import Model
 from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
 from shroff.decide.ruled import UNSCORED, RuleReasons
 from shroff.decide.standing import Condition, Standing, conditions, kinds_of, own
-from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Row
 from shroff.errors import BundleError, Unavailable
 from shroff.package import Bundle

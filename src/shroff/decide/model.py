@@ -7,7 +7,7 @@ from typing import Final
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from shroff.detect.arrays import Matrix
+from shroff.arrays import Matrix
 from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
 from shroff.package import try_model

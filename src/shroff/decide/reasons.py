@@ -17,12 +17,12 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from shroff.arrays import Matrix
 from shroff.collect.payment import Value
 from shroff.collect.schema import Schema
 from shroff.decide.codes import RULE, VALUES, Direction, code, of_column, subjects
 from shroff.decide.unusual import Unusual, of_name, of_number
 from shroff.decide.words import Words, column, condition, sentences
-from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.features.define import FeatureGroup
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from shroff.detect.arrays import Ints, Labels, Matrix, Scores
+from shroff.arrays import Ints, Labels, Matrix, Scores
 from shroff.detect.classifier import FraudClassifier, Unfitted
 from shroff.detect.rows import as_labels
 from shroff.detect.rows import as_matrix as as_matrix

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn import linear_model
 from sklearn.base import clone
 
-from shroff.detect.arrays import Bools, Floats, Matrix, Scores
+from shroff.arrays import Bools, Floats, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
 from shroff.detect.crossfit import out_of_fold_scores
 from shroff.detect.graph import Graph

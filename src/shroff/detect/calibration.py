@@ -13,7 +13,7 @@ from typing import Self, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Bools, Floats
+from shroff.arrays import Bools, Floats
 from shroff.detect.rows import as_labels
 from shroff.errors import BundleError, ConfigurationError, DataError
 

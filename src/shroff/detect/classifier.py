@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import average_precision_score
 from sklearn.utils.validation import column_or_1d
 
-from shroff.detect.arrays import Array, Floats
+from shroff.arrays import Array, Floats
 from shroff.detect.rows import as_labels, as_matrix, column_names
 from shroff.errors import DataError, NotFitted
 

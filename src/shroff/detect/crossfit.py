@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
-from shroff.detect.arrays import Ints, Labels, Matrix, Scores
+from shroff.arrays import Ints, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, training_labels, training_matrix
 from shroff.errors import ConfigurationError, DataError
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from shroff.detect.arrays import Floats32
+from shroff.arrays import Floats32
 
 Layer = tuple[Floats32, Floats32]
 """Weights [inputs, outputs] and biases [outputs]."""

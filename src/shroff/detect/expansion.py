@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from shroff.detect.arrays import Floats, Ints, Matrix
+from shroff.arrays import Floats, Ints, Matrix
 from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
 
 

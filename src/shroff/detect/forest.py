@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import ensemble
 
-from shroff.detect.arrays import Floats, Ints, Matrix, Scores
+from shroff.arrays import Floats, Ints, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.ensemble import Node, add_ensemble
 from shroff.detect.graph import Graph

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from shroff.detect.arrays import Rows
+from shroff.arrays import Rows
 from shroff.detect.deep.adversary import LOSSES, Adversaries
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from shroff.detect.arrays import Floats, Matrix
+from shroff.arrays import Floats, Matrix
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import DOUBLE, INPUT, Graph
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy.typing as npt
 from sklearn import linear_model
 
-from shroff.detect.arrays import Matrix, Scores
+from shroff.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Floats32, Labels, Matrix, Scores
+from shroff.arrays import Floats32, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
 from shroff.detect.dense import DenseTraining, Loss, train
 from shroff.detect.expansion import Expansion

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Floats, Matrix, Scores
+from shroff.arrays import Floats, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.graph import Graph
 from shroff.detect.rarity import Outlying, Side

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict, cast
 
 import numpy as np
 
-from shroff.detect.arrays import Floats, Floats32
+from shroff.arrays import Floats, Floats32
 from shroff.detect.spread import Spread
 from shroff.errors import (
     BadPayment,

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from shroff.detect.arrays import Floats, Floats32, Ints, Matrix
+from shroff.arrays import Floats, Floats32, Ints, Matrix
 from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
 from shroff.errors import ConfigurationError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Array, Labels, Matrix
+from shroff.arrays import Array, Labels, Matrix
 from shroff.errors import DataError
 
 

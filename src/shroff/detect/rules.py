@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Matrix, Scores
+from shroff.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, as_matrix, require_fitted, scoring_matrix
 from shroff.detect.graph import DOUBLE, INPUT, Graph
 from shroff.errors import ConfigurationError, DataError

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from shroff.detect.arrays import Floats
+from shroff.arrays import Floats
 
 TAILS: Final = (0.05, 0.04, 0.03, 0.02, *(thousandths / 1000 for thousandths in range(10, 0, -1)), 0.0005, 0.0001, 0.0)
 """The tail shares whose quantiles a spread keeps, on either side."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from shroff.detect.arrays import Rows
+from shroff.arrays import Rows
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, shrinkage, spread

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn import kernel_approximation, svm
 
-from shroff.detect.arrays import Floats, Ints, Labels, Matrix, Scores
+from shroff.arrays import Floats, Ints, Labels, Matrix, Scores
 from shroff.detect.base import (
     ALL_NUMERIC,
     Detector,

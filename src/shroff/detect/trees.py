@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Matrix, Scores
+from shroff.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
 from shroff.detect.ensemble import ensemble_model
 from shroff.detect.space import Range, Space

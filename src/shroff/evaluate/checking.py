@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from shroff.detect.arrays import Array, Bools, Floats, Ints
+from shroff.arrays import Array, Bools, Floats, Ints
 from shroff.detect.rows import as_labels
 from shroff.errors import DataError
 

@@ -14,9 +14,8 @@ from typing import Final, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from shroff.detect.arrays import Array, Bools, Floats, Ints
+from shroff.arrays import Array, Bools, Floats, Ints, Texts
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate.checking import check_labels, check_length, check_numbers, check_probabilities, count_from_top
 
@@ -82,7 +81,7 @@ class Thresholds:
         """Whether there are probabilities at which a payment is reviewed."""
         return self.review_at < self.decline_at
 
-    def actions(self, probability: Array) -> NDArray[np.str_]:
+    def actions(self, probability: Array) -> Texts:
         """`approve`, `review` or `decline` for each `probability` [n].
 
         >>> Thresholds(0.2, 0.9, 0.0, 0, 0).actions(np.array([0.1, 0.2, 0.95])).tolist()
@@ -92,7 +91,7 @@ class Thresholds:
         return np.where(p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve"))
 
 
-def total_cost(y: Array, action: NDArray[np.str_], amount: Array, cost: Cost) -> float:
+def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     """The cost of all `action` [n] on payments labelled `y` [n] of `amount` [n] in major units.
 
     An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal lengths, and

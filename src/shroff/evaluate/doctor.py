@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shroff.detect.arrays import Array, Bools, Floats, Times
+from shroff.arrays import Array, Bools, Floats, Times
 from shroff.detect.checks import Finding
 from shroff.evaluate.checking import check_labels
 from shroff.evaluate.metrics import Metrics, assign_bins, average_precision, expected_calibration_error, roc_auc

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from shroff.detect.arrays import Array, Floats
+from shroff.arrays import Array, Floats
 from shroff.errors import DataError
 from shroff.evaluate.cost import Cost, Thresholds, accumulate_from_top, check_costed, count_reviews, find_cheapest
 

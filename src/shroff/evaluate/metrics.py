@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from shroff.detect.arrays import Array, Bools, Floats, Ints
+from shroff.arrays import Array, Bools, Floats, Ints
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate.checking import (
     check_labels,

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 
-from shroff.detect.arrays import Array, Bools, Ints, Times
+from shroff.arrays import Array, Bools, Ints, Times
 from shroff.errors import ConfigurationError, DataError, UnsuitableSplit, did_you_mean
 from shroff.evaluate.checking import check_labels, check_length, rank_codes
 

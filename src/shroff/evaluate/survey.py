@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import numpy as np
 
-from shroff.detect.arrays import Array, Bools, Times
+from shroff.arrays import Array, Bools, Times
 from shroff.errors import UnsuitableSplit
 from shroff.evaluate.checking import check_labels
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit

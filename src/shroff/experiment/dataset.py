@@ -8,12 +8,12 @@ from functools import partial
 
 import polars as pl
 
+from shroff.arrays import Bools, Floats, Ints, Times
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of, in_major, one_currency, require_one_currency
 from shroff.collect.extent import fingerprint
 from shroff.collect.labels import HISTORY
 from shroff.collect.schema import Kind
-from shroff.detect.arrays import Bools, Floats, Ints, Times
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
 from shroff.features.conditions import require_alphabetic

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import polars as pl
 
+from shroff.arrays import Floats, Labels, Matrix, Scores
 from shroff.detect import Calibration, Detector
-from shroff.detect.arrays import Floats, Labels, Matrix, Scores
 from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
 from shroff.errors import ConfigurationError, did_you_mean
 from shroff.evaluate import AnySplit, Split, doctor

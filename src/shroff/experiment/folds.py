@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from shroff.detect.arrays import Array, Bools, Ints, Times
+from shroff.arrays import Array, Bools, Ints, Times
 from shroff.detect.base import training_labels
 from shroff.detect.crossfit import folds_of
 from shroff.errors import ConfigurationError, DataError, UnsuitableSplit

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
+from shroff.arrays import Bools, Floats, Ints
 from shroff.collect import Schema
 from shroff.collect.labels import HISTORY, known_by
-from shroff.detect.arrays import Bools, Floats, Ints
 from shroff.detect.checks import Finding
 from shroff.experiment.dataset import Dataset
 

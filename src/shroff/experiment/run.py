@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shroff.arrays import Bools
 from shroff.detect import Detector
-from shroff.detect.arrays import Bools
 from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
 from shroff.evaluate import AnySplit, Cost, Split, describe_split, fit_split

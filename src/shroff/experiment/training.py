@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from shroff.arrays import Bools, Floats, Ints, Times
 from shroff.detect import Calibration, Detector, Preparation, held_out_scores
-from shroff.detect.arrays import Bools, Floats, Ints, Times
 from shroff.detect.base import quiet_caps
 from shroff.detect.checks import Finding
 from shroff.evaluate import (

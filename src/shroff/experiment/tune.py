@@ -17,8 +17,8 @@ import numpy as np
 import optuna
 from sklearn.base import clone
 
+from shroff.arrays import Array, Ints, Labels, Matrix, Scores
 from shroff.detect import Detector
-from shroff.detect.arrays import Array, Ints, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, draw_rows, quiet_caps, training_labels, training_matrix
 from shroff.detect.space import Choice, Range
 from shroff.errors import ConfigurationError, DataError, ShroffError

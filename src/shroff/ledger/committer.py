@@ -128,7 +128,7 @@ class Committer:
     def _finish(self, connection: Connection, last: Head, outcomes: list[Outcome]) -> None:
         try:
             commit(connection)
-        except (DBAPIError, self._error):
+        except (DBAPIError, self.error):
             self.disconnect()
             if not self._landed(last, outcomes):
                 raise

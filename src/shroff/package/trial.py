@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from shroff.detect.arrays import Floats, Matrix
+from shroff.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
 

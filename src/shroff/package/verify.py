@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shroff.detect.arrays import Floats, Floats32
+from shroff.arrays import Floats, Floats32
 from shroff.errors import BundleError
 
 

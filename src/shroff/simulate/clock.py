@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from shroff.arrays import Floats, Ints
 from shroff.errors import ConfigurationError
-from shroff.simulate.reference import COUNTRIES, Real, Whole
+from shroff.simulate.reference import COUNTRIES
 
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND
@@ -38,39 +39,39 @@ class Clock:
         return self.days * DAY
 
     @cached_property
-    def weekday(self) -> Whole:
+    def weekday(self) -> Ints:
         """Monday (0) to Sunday (6) of each day [days]."""
         return (np.arange(self.days) + self.start.weekday()) % 7
 
     @cached_property
-    def busyness(self) -> Real:
+    def busyness(self) -> Floats:
         """How busy each day is [days]: Fridays, Saturdays and the days after payday are the busiest."""
         month_day = np.array([(self.start + timedelta(days=day)).day for day in range(self.days)])
         payday = np.where((month_day >= 26) | (month_day <= 2), _PAYDAY, 1.0)
-        weights: Real = np.array(_MONDAY_TO_SUNDAY)[self.weekday] * payday
+        weights: Floats = np.array(_MONDAY_TO_SUNDAY)[self.weekday] * payday
         return weights
 
     @cached_property
-    def offset(self) -> Whole:
+    def offset(self) -> Ints:
         """Local time minus UTC in milliseconds, by country and day [countries, days]."""
         noons = [datetime.combine(self.start, time(12), UTC) + timedelta(days=day) for day in range(self.days)]
         zones = [ZoneInfo(country.zone) for country in COUNTRIES]
         return np.array([[_offset(zone, noon) for noon in noons] for zone in zones], np.int64)
 
-    def utc(self, day: Whole, local: Real, country: Whole) -> Whole:
+    def utc(self, day: Ints, local: Floats, country: Ints) -> Ints:
         """Moments [n] at `local` milliseconds after midnight of `day` in `country`, kept within the simulated days."""
-        moment: Whole = (day * DAY + local.astype(np.int64) - self.offset[country, day]) % self.span
+        moment: Ints = (day * DAY + local.astype(np.int64) - self.offset[country, day]) % self.span
         return moment
 
-    def local(self, moment: Whole, country: Whole) -> Whole:
+    def local(self, moment: Ints, country: Ints) -> Ints:
         """Milliseconds [n] since the first midnight on the wall clocks of `country`."""
         return moment + self.offset[country, moment // DAY]
 
-    def draw_days(self, rng: np.random.Generator, size: int) -> Whole:
+    def draw_days(self, rng: np.random.Generator, size: int) -> Ints:
         """Days [size], the busy ones more often."""
         return rng.choice(self.days, size, p=self.busyness / self.busyness.sum())
 
-    def draw_hours(self, rng: np.random.Generator, day: Whole) -> Real:
+    def draw_hours(self, rng: np.random.Generator, day: Ints) -> Floats:
         """Local milliseconds after midnight [n] for payments on `day` [n]: later on the weekend."""
         uniform = rng.random(len(day))
         return np.where(
@@ -83,9 +84,9 @@ def _offset(zone: ZoneInfo, moment: datetime) -> int:
     return round(shift.total_seconds() * SECOND)
 
 
-def _within_day(hours: tuple[float, ...], uniform: Real) -> Real:
+def _within_day(hours: tuple[float, ...], uniform: Floats) -> Floats:
     cumulated = np.concatenate([[0.0], np.cumsum(hours)])
-    within: Real = np.interp(uniform, cumulated / cumulated[-1], np.arange(25) * float(HOUR))
+    within: Floats = np.interp(uniform, cumulated / cumulated[-1], np.arange(25) * float(HOUR))
     return within
 
 

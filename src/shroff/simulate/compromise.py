@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from shroff.arrays import Floats, Ints
 from shroff.simulate.clock import DAY, HOUR
 from shroff.simulate.draft import PATTERNS, Draft, concat
 from shroff.simulate.population import fresh_hosts
 from shroff.simulate.prices import usual
-from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, Real, Whole
+from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES
 from shroff.simulate.scene import Campaigns, Scene, draft, plan
 
 _COPIED: Final = 0.6
@@ -39,12 +40,12 @@ def compromised_merchant(scene: Scene, genuine: Draft, count: int) -> tuple[Draf
 class _Ledger:
     """Genuine payments in order of merchant, then time, so that one shop's days are one slice."""
 
-    order: Whole
-    merchant: Whole
-    time: Whole
+    order: Ints
+    merchant: Ints
+    time: Ints
     span: int
 
-    def slices(self, merchant: Whole, start: Real | Whole, end: Real | Whole) -> tuple[Whole, Whole]:
+    def slices(self, merchant: Ints, start: Floats | Ints, end: Floats | Ints) -> tuple[Ints, Ints]:
         """Where in `order` the merchants' payments from `start` to `end` begin, and where they have ended [k]."""
         key = self.merchant * self.span + self.time
         low = np.searchsorted(key, merchant * self.span + np.clip(start, 0, self.span - 1).astype(np.int64))
@@ -86,7 +87,7 @@ def _copied_cards(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> 
     )
 
 
-def _sessions(scene: Scene, start: Whole, length: Real) -> tuple[Whole, Whole, Real]:
+def _sessions(scene: Scene, start: Ints, length: Floats) -> tuple[Ints, Ints, Floats]:
     """Hosts, their countries, and the times [campaigns, sessions] at which a ring spends with copied cards."""
     shape = (len(start), _SESSIONS)
     country = scene.rng.integers(len(COUNTRIES), size=len(start) * _SESSIONS)
@@ -113,14 +114,14 @@ def _thieves_shops(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) ->
 class _Shops:
     """Thieves' shops [k]: the merchants, their periods, and where the ledger has their honest customers' payments."""
 
-    merchant: Whole
-    start: Real
-    length: Real
-    low: Whole
-    high: Whole
+    merchant: Ints
+    start: Floats
+    length: Floats
+    low: Ints
+    high: Ints
 
 
-def _choose_shops(scene: Scene, ledger: _Ledger, sizes: Whole) -> _Shops:
+def _choose_shops(scene: Scene, ledger: _Ledger, sizes: Ints) -> _Shops:
     """A shop and a period for each campaign, so that about a quarter of its frauds rob honest customers."""
     rng, shape = scene.rng, (_CANDIDATES, len(sizes))
     merchant = ledger.merchant[rng.integers(len(ledger.merchant), size=shape)]

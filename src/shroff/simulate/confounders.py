@@ -10,11 +10,12 @@ from typing import Final
 
 import numpy as np
 
+from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import DAY, MINUTE, SECOND, Clock
 from shroff.simulate.draft import Draft, concat
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies
-from shroff.simulate.reference import COUNTRIES, EXPONENTS, LIMIT_SCALES, Flags, Real, Whole, shares
+from shroff.simulate.reference import COUNTRIES, EXPONENTS, LIMIT_SCALES, shares
 
 _TRAVELLERS: Final = 0.12
 _TRIP_DAYS: Final = (3.0, 15.0)
@@ -26,27 +27,27 @@ _WEEK: Final = 7 * DAY
 _RETRIED_AGAIN: Final = 0.25
 _MOVED: Final = 0.03
 # what subscriptions cost, in euro or the currency's like of it, in cents
-_FEES: Final[Whole] = np.array(
+_FEES: Final[Ints] = np.array(
     [399, 499, 799, 999, 1299, 1499, 1999, 2499, 2999, 3999, 4900, 4999, 7999, 9900, 9999, 49900]
 )
-_FEE_SHARES: Final[Real] = shares(1.0 / (2.0 + np.arange(len(_FEES))))
+_FEE_SHARES: Final[Floats] = shares(1.0 / (2.0 + np.arange(len(_FEES))))
 
 
 @dataclass(frozen=True)
 class Trips:
     """One journey at most for each card [c]: where to, from when, until when (milliseconds), and the hotel's host."""
 
-    destination: Whole
-    start: Whole
-    end: Whole
-    hotel: Whole
+    destination: Ints
+    start: Ints
+    end: Ints
+    hotel: Ints
 
-    def away(self, card: Whole, time: Whole) -> Flags:
+    def away(self, card: Ints, time: Ints) -> Bools:
         """Whether each card [n] is on its journey at each time [n]."""
-        flags: Flags = (time >= self.start[card]) & (time < self.end[card])
+        flags: Bools = (time >= self.start[card]) & (time < self.end[card])
         return flags
 
-    def hosts(self, rng: np.random.Generator, population: Population, card: Whole) -> Whole:
+    def hosts(self, rng: np.random.Generator, population: Population, card: Ints) -> Ints:
         """Hosts [n] that the travelling cards [n] use: the hotel's or a mobile network's."""
         roaming = population.gateways.draw(rng, self.destination[card])
         return np.where(rng.random(len(card)) < 0.5, self.hotel[card], roaming)

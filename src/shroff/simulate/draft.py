@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from shroff.simulate.reference import Flags, Whole
+from shroff.arrays import Bools, Ints
 
 PATTERNS: Final = ("card_testing", "stolen_card", "compromised_merchant", "account_takeover", "slow_bleed")
 """Names of the fraud patterns; a draft holds `1 +` their position, and 0 for a genuine payment."""
@@ -18,22 +18,22 @@ PATTERNS: Final = ("card_testing", "stolen_card", "compromised_merchant", "accou
 class Draft:
     """Payments [n]: when, by which card, where, from which host, how much, and what came of it."""
 
-    time: Whole  # milliseconds since the start of the simulation, UTC
-    card: Whole
-    account: Whole
-    contact: Whole  # which e-mail and phone the account had then
-    merchant: Whole
-    host: Whole  # IPv4 address as a number
-    country: Whole  # the request came from, index into COUNTRIES
-    currency: Whole  # index into CURRENCIES
-    minor: Whole  # minor units of the currency
-    failed: Flags
-    pattern: Whole
+    time: Ints  # milliseconds since the start of the simulation, UTC
+    card: Ints
+    account: Ints
+    contact: Ints  # which e-mail and phone the account had then
+    merchant: Ints
+    host: Ints  # IPv4 address as a number
+    country: Ints  # the request came from, index into COUNTRIES
+    currency: Ints  # index into CURRENCIES
+    minor: Ints  # minor units of the currency
+    failed: Bools
+    pattern: Ints
 
     def __len__(self) -> int:
         return len(self.time)
 
-    def take(self, rows: Whole | Flags) -> Draft:
+    def take(self, rows: Ints | Bools) -> Draft:
         """The payments at `rows` (positions or flags), in that order."""
         return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 

@@ -11,11 +11,12 @@ from typing import Final
 
 import numpy as np
 
+from shroff.arrays import Floats, Ints
 from shroff.simulate.clock import DAY, MINUTE, SECOND
 from shroff.simulate.draft import Draft
 from shroff.simulate.population import fresh_hosts
 from shroff.simulate.prices import usual
-from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, EXPONENTS, LIMIT_SCALES, Real, Whole
+from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, EXPONENTS, LIMIT_SCALES
 from shroff.simulate.scene import Scene, draft, plan
 
 _LIMITS: Final = np.array([50, 100, 500])
@@ -79,12 +80,12 @@ def slow_bleed(scene: Scene, count: int) -> Draft:
     campaigns, row = len(plans.sizes), plans.campaign
     victim = scene.victims(campaigns)
     country = scene.elsewhere(people.home(victim), 0.3)
-    between: Real = np.minimum(rng.uniform(1.0, 3.5, campaigns) * DAY, 0.5 * scene.clock.span / plans.sizes)
+    between: Floats = np.minimum(rng.uniform(1.0, 3.5, campaigns) * DAY, 0.5 * scene.clock.span / plans.sizes)
     resale = np.union1d(people.resale(), people.digital())
     limit = rng.choice(_LIMITS, campaigns, p=(0.45, 0.35, 0.2))
     short = rng.uniform(0.0, 0.03, count)
 
-    def under_limit(currency: Whole) -> Whole:
+    def under_limit(currency: Ints) -> Ints:
         units = limit[row] * LIMIT_SCALES[currency] * 10 ** EXPONENTS[currency]
         return units - np.maximum(np.rint(short * units), 1.0).astype(np.int64)
 

@@ -6,18 +6,19 @@ from typing import Final
 
 import numpy as np
 
+from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from shroff.simulate.confounders import Trips
 from shroff.simulate.draft import Draft
 from shroff.simulate.population import FAVOURITES, Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units, usual
-from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, Flags, Real, Whole, shares
+from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, shares
 
 _ONE_MORE: Final = 0.22
 _BETWEEN: Final = 18 * MINUTE
 _FAVOURITE: Final = 0.7
 _FOREIGN_SHOP: Final = 0.05
-_FAVOURITE_SHARES: Final[Real] = shares(1.0 / np.arange(1.0, FAVOURITES + 1.0))
+_FAVOURITE_SHARES: Final[Floats] = shares(1.0 / np.arange(1.0, FAVOURITES + 1.0))
 _HOST_SHARES: Final = (0.56, 0.82, 0.93)  # home, mobile network, second machine; the rest: somewhere new
 _AT_OFFICE: Final = 0.65
 _VPN: Final = 0.012
@@ -50,7 +51,7 @@ def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: T
     )
 
 
-def _visits(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> tuple[Whole, Whole]:
+def _visits(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> tuple[Ints, Ints]:
     """Cards and times [count]: shopping tours of one payment or a few, minutes apart."""
     tours = rng.geometric(1.0 - _ONE_MORE, size=count)
     # each tour has at least one payment, so `count` tours are enough; keep those that fill `count`
@@ -67,7 +68,7 @@ def _visits(rng: np.random.Generator, population: Population, clock: Clock, coun
     return card[tour], np.minimum(time, clock.span - 1)
 
 
-def _merchants(rng: np.random.Generator, population: Population, card: Whole, country: Whole, away: Flags) -> Whole:
+def _merchants(rng: np.random.Generator, population: Population, card: Ints, country: Ints, away: Bools) -> Ints:
     favourite = population.cards.favourites[card, rng.choice(FAVOURITES, len(card), p=_FAVOURITE_SHARES)]
     somewhere = rng.choice(len(COUNTRIES), len(card), p=COUNTRY_SHARES)
     foreign = rng.random(len(card)) < _FOREIGN_SHOP
@@ -78,8 +79,8 @@ def _merchants(rng: np.random.Generator, population: Population, card: Whole, co
 
 
 def _hosts(
-    rng: np.random.Generator, population: Population, clock: Clock, card: Whole, time: Whole, country: Whole
-) -> Whole:
+    rng: np.random.Generator, population: Population, clock: Clock, card: Ints, time: Ints, country: Ints
+) -> Ints:
     accounts = population.accounts
     account = population.cards.account[card]
     which = rng.random(len(card))
@@ -92,9 +93,9 @@ def _hosts(
     return np.where(at_work, accounts.office_host[account], host)
 
 
-def _office_hours(clock: Clock, time: Whole, country: Whole) -> Flags:
+def _office_hours(clock: Clock, time: Ints, country: Ints) -> Bools:
     local = clock.local(time, country)
     hour = (local % DAY) // HOUR
     working_day = (clock.start.weekday() + local // DAY) % 7 < 5
-    flags: Flags = working_day & (hour >= 8) & (hour < 17)
+    flags: Bools = working_day & (hour >= 8) & (hour < 17)
     return flags

@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shroff.arrays import Ints
 from shroff.simulate.population import Population
-from shroff.simulate.reference import COUNTRIES, Whole
+from shroff.simulate.reference import COUNTRIES
 
 _NAMES: Final = {
     "german": (
@@ -92,7 +93,7 @@ def describe(rng: np.random.Generator, population: Population) -> Texts:
     )
 
 
-def addresses(host: Whole) -> pl.Series:
+def addresses(host: Ints) -> pl.Series:
     """IPv4 texts [n] of the hosts [n].
 
     >>> addresses(np.array([(10 << 24) + 258])).to_list()
@@ -129,7 +130,7 @@ def _ids(rng: np.random.Generator, prefix: str, size: int) -> pl.Series:
     return prefix + numbers
 
 
-def _names(region: Whole, first: Whole, last: Whole) -> pl.Series:
+def _names(region: Ints, first: Ints, last: Ints) -> pl.Series:
     firsts, lasts = (
         pl.Series([word for names in _NAMES.values() for word in names[part].split()]) for part in range(2)
     )
@@ -143,7 +144,7 @@ def _emails(rng: np.random.Generator, names: pl.Series) -> pl.Series:
     return local + "." + numbers + "@" + domains
 
 
-def _phones(rng: np.random.Generator, country: Whole) -> pl.Series:
+def _phones(rng: np.random.Generator, country: Ints) -> pl.Series:
     dials = pl.Series("dial", [place.dial for place in COUNTRIES])[country]
     # an odd factor that five does not divide visits every seven-digit number once
     numbers = pl.Series("number", rng.permutation(len(country)) * 7_368_787 % 10**7)

@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from shroff.arrays import Floats, Ints
 from shroff.simulate.clock import DAY, HOUR, Clock
 from shroff.simulate.draft import PATTERNS, Draft
 from shroff.simulate.identity import Texts, addresses, transaction_ids
 from shroff.simulate.population import Population
-from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS, Real, Whole
+from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
 
 _WITH_GAPS: Final = ("host_id", "request_country", "account_country", "email", "phone")
 _MISSING: Final = 0.01
@@ -62,19 +63,19 @@ def tabulate(
     return _with_gaps(rng, frame)
 
 
-def _moments(clock: Clock, since_start: Whole) -> pl.Series:
+def _moments(clock: Clock, since_start: Ints) -> pl.Series:
     start = datetime.combine(clock.start, time(), UTC)
     return pl.Series(since_start * 1_000 + round(start.timestamp()) * 1_000_000).cast(pl.Datetime("us", "UTC"))
 
 
-def _result_delay(rng: np.random.Generator, size: int) -> Whole:
+def _result_delay(rng: np.random.Generator, size: int) -> Ints:
     """Milliseconds [size] until the card issuer has answered: 0.2 s to 3 s, mostly well under one."""
     return (200.0 + 2_800.0 * rng.beta(1.3, 7.0, size)).astype(np.int64)
 
 
-def _label_delay(rng: np.random.Generator, size: int) -> Whole:
+def _label_delay(rng: np.random.Generator, size: int) -> Ints:
     """Milliseconds [size] until a chargeback says fraud: a week in the median, from hours to two months."""
-    delay: Real = _CHARGEBACK * rng.lognormal(0.0, _CHARGEBACK_SPREAD, size)
+    delay: Floats = _CHARGEBACK * rng.lognormal(0.0, _CHARGEBACK_SPREAD, size)
     return np.clip(delay, *_CHARGEBACK_RANGE).astype(np.int64)
 
 

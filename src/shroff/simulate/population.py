@@ -11,17 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import HOUR
-from shroff.simulate.reference import (
-    CATEGORIES,
-    CATEGORY_SHARES,
-    COUNTRIES,
-    COUNTRY_SHARES,
-    Flags,
-    Real,
-    Whole,
-    shares,
-)
+from shroff.simulate.reference import CATEGORIES, CATEGORY_SHARES, COUNTRIES, COUNTRY_SHARES, shares
 
 FAVOURITES: Final = 6
 _PAYMENTS_PER_CARD_DAY: Final = 0.28
@@ -37,43 +29,43 @@ _ACCOUNTS_PER_GATEWAY: Final = 30
 class Accounts:
     """Accounts [a]: home country, spending level (1 is usual), home and second host, office host (-1: none)."""
 
-    country: Whole
-    level: Real
-    home_host: Whole
-    second_host: Whole
-    office_host: Whole
+    country: Ints
+    level: Floats
+    home_host: Ints
+    second_host: Ints
+    office_host: Ints
 
 
 @dataclass(frozen=True)
 class Cards:
     """Cards [c]: account, relative spending rate (0: dormant), level, shift of the daily rhythm, favourites [c, 6]."""
 
-    account: Whole
-    rate: Real
-    level: Real
-    shift: Real  # milliseconds
-    unreliable: Real  # probability that a payment fails
-    favourites: Whole
-    family: Flags  # held by another member of the account holder's family
+    account: Ints
+    rate: Floats
+    level: Floats
+    shift: Floats  # milliseconds
+    unreliable: Floats  # probability that a payment fails
+    favourites: Ints
+    family: Bools  # held by another member of the account holder's family
 
 
 @dataclass(frozen=True)
 class Merchants:
     """Merchants [m], grouped by country: category, median price in euro, popularity, own currency or the payer's."""
 
-    country: Whole
-    category: Whole
-    level: Real
-    multi_currency: Flags
-    cumulated: Real  # popularity, cumulated over the merchants
-    first: Whole  # [countries + 1] the first merchant of each country, and the number of merchants
+    country: Ints
+    category: Ints
+    level: Floats
+    multi_currency: Bools
+    cumulated: Floats  # popularity, cumulated over the merchants
+    first: Ints  # [countries + 1] the first merchant of each country, and the number of merchants
 
-    def draw(self, rng: np.random.Generator, country: Whole) -> Whole:
+    def draw(self, rng: np.random.Generator, country: Ints) -> Ints:
         """Merchants [n] of the countries [n], the popular ones more often."""
         edges = np.concatenate([[0.0], self.cumulated])
         low, high = edges[self.first[country]], edges[self.first[country + 1]]
         found = np.searchsorted(self.cumulated, low + rng.random(len(country)) * (high - low), side="right")
-        merchant: Whole = np.clip(found, self.first[country], self.first[country + 1] - 1)
+        merchant: Ints = np.clip(found, self.first[country], self.first[country + 1] - 1)
         return merchant
 
 
@@ -81,10 +73,10 @@ class Merchants:
 class Shared:
     """Hosts that many people share: [countries, most] addresses, of which each country has the first `count`."""
 
-    host: Whole
-    count: Whole
+    host: Ints
+    count: Ints
 
-    def draw(self, rng: np.random.Generator, country: Whole) -> Whole:
+    def draw(self, rng: np.random.Generator, country: Ints) -> Ints:
         """One of the shared hosts [n] of each of the countries [n]."""
         return self.host[country, rng.integers(self.count[country])]
 
@@ -98,24 +90,24 @@ class Population:
     merchants: Merchants
     gateways: Shared  # hosts that mobile networks put many cards behind
 
-    def home(self, card: Whole) -> Whole:
+    def home(self, card: Ints) -> Ints:
         """Home countries [n] of the cards [n]."""
         return self.accounts.country[self.cards.account[card]]
 
-    def digital(self) -> Whole:
+    def digital(self) -> Ints:
         """The merchants that sell subscriptions and other digital goods; all merchants where none does."""
         return self._where(np.array([category.digital for category in CATEGORIES]))
 
-    def resale(self) -> Whole:
+    def resale(self) -> Ints:
         """The merchants whose goods are easily sold on; all merchants where none sells such goods."""
         return self._where(np.array([category.resale for category in CATEGORIES]))
 
-    def _where(self, wanted: Flags) -> Whole:
+    def _where(self, wanted: Bools) -> Ints:
         found = np.flatnonzero(wanted[self.merchants.category])
         return found if len(found) else np.arange(len(self.merchants.category))
 
 
-def fresh_hosts(rng: np.random.Generator, country: Whole) -> Whole:
+def fresh_hosts(rng: np.random.Generator, country: Ints) -> Ints:
     """Hosts [n] in the countries [n] that most likely nobody has used before."""
     return (10 << 24) + (country << 20) + rng.integers(1 << 20, size=len(country))
 
@@ -141,7 +133,7 @@ def _accounts(rng: np.random.Generator, size: int) -> Accounts:
     )
 
 
-def _shared(rng: np.random.Generator, country: Whole, people: int) -> Shared:
+def _shared(rng: np.random.Generator, country: Ints, people: int) -> Shared:
     """A shared host for about every `people` accounts of a country, at least one in each country."""
     count = np.maximum(np.bincount(country, minlength=len(COUNTRIES)) // people, 1)
     most = int(count.max())

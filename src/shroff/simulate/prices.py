@@ -6,30 +6,31 @@ from typing import Final
 
 import numpy as np
 
+from shroff.arrays import Floats, Ints
 from shroff.simulate.population import Population
-from shroff.simulate.reference import CATEGORIES, EXPONENTS, HOME_CURRENCY, PER_EURO, Real, Whole
+from shroff.simulate.reference import CATEGORIES, EXPONENTS, HOME_CURRENCY, PER_EURO
 
 _CHARM: Final = 0.3
 _WHOLE: Final = 0.25
 
 
-def currencies(population: Population, card: Whole, merchant: Whole) -> Whole:
+def currencies(population: Population, card: Ints, merchant: Ints) -> Ints:
     """Currency [n] of payments by `card` at `merchant`: the shop's, or the payer's where the shop offers it."""
     shops = HOME_CURRENCY[population.merchants.country[merchant]]
     payers = HOME_CURRENCY[population.home(card)]
     return np.where(population.merchants.multi_currency[merchant], payers, shops)
 
 
-def usual(rng: np.random.Generator, population: Population, card: Whole, merchant: Whole) -> Real:
+def usual(rng: np.random.Generator, population: Population, card: Ints, merchant: Ints) -> Floats:
     """Prices [n] in euro that these cards usually pay at these merchants."""
     merchants = population.merchants
     spread = np.array([category.spread for category in CATEGORIES])[merchants.category[merchant]]
     level = merchants.level[merchant] * population.cards.level[card]
-    prices: Real = level * np.exp(spread * rng.standard_normal(len(card)))
+    prices: Floats = level * np.exp(spread * rng.standard_normal(len(card)))
     return prices
 
 
-def minor_units(rng: np.random.Generator, euros: Real, currency: Whole) -> Whole:
+def minor_units(rng: np.random.Generator, euros: Floats, currency: Ints) -> Ints:
     """Prices [n] in minor units of `currency`, at least one, some ending in .99 and some whole."""
     units = 10 ** EXPONENTS[currency]
     minor = np.maximum(np.rint(euros * PER_EURO[currency] * units), 1.0).astype(np.int64)

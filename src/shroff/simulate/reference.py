@@ -11,12 +11,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shroff.arrays import Floats, Ints
 from shroff.collect.money import EXPONENT
 from shroff.collect.rates import Rates
-
-Whole = NDArray[np.int64]
-Real = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Currency(NamedTuple):
@@ -116,30 +113,30 @@ CATEGORIES: Final = (
     Category("7995", 2, 30.0, 1.0, digital=True),  # betting, lotteries
 )
 
-EXPONENTS: Final[Whole] = np.array([EXPONENT[currency.code] for currency in CURRENCIES], np.int64)
+EXPONENTS: Final[Ints] = np.array([EXPONENT[currency.code] for currency in CURRENCIES], np.int64)
 """Decimals of each currency [currencies]."""
 
-PER_EURO: Final[Real] = np.array([currency.per_euro for currency in CURRENCIES])
+PER_EURO: Final[Floats] = np.array([currency.per_euro for currency in CURRENCIES])
 """Major units of each currency in one euro [currencies]."""
 
-LIMIT_SCALES: Final[Whole] = np.array([currency.limit_scale for currency in CURRENCIES], np.int64)
+LIMIT_SCALES: Final[Ints] = np.array([currency.limit_scale for currency in CURRENCIES], np.int64)
 """Major units of each currency at which people think of `1`, roughly a euro, in round limits [currencies]."""
 
-HOME_CURRENCY: Final[Whole] = np.array(
+HOME_CURRENCY: Final[Ints] = np.array(
     [[currency.code for currency in CURRENCIES].index(country.currency) for country in COUNTRIES], np.int64
 )
 """Currency of each country, as an index into `CURRENCIES` [countries]."""
 
 
-def shares(weights: NDArray[np.floating[Any]]) -> Real:
+def shares(weights: NDArray[np.floating[Any]]) -> Floats:
     """Weights [n] scaled so that they sum to one.
 
     >>> shares(np.array([1.0, 3.0])).tolist()
     [0.25, 0.75]
     """
-    scaled: Real = weights / weights.sum()
+    scaled: Floats = weights / weights.sum()
     return scaled
 
 
-COUNTRY_SHARES: Final[Real] = shares(np.array([country.share for country in COUNTRIES]))
-CATEGORY_SHARES: Final[Real] = shares(np.array([category.share for category in CATEGORIES]))
+COUNTRY_SHARES: Final[Floats] = shares(np.array([country.share for country in COUNTRIES]))
+CATEGORY_SHARES: Final[Floats] = shares(np.array([category.share for category in CATEGORIES]))

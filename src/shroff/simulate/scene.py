@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import SECOND, Clock
 from shroff.simulate.draft import PATTERNS, Draft
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units
-from shroff.simulate.reference import COUNTRIES, Flags, Real, Whole, shares
+from shroff.simulate.reference import COUNTRIES, shares
 
 
 @dataclass(frozen=True)
@@ -24,34 +25,34 @@ class Scene:
     clock: Clock
 
     @cached_property
-    def spenders(self) -> Real:
+    def spenders(self) -> Floats:
         """How likely each card [c] is to be copied: its owner uses it, the more the likelier."""
         return shares(np.sqrt(self.population.cards.rate))
 
-    def victims(self, size: int) -> Whole:
+    def victims(self, size: int) -> Ints:
         """Cards [size] in use, each once while there are enough."""
         replaced = bool(size > np.count_nonzero(self.spenders))
-        cards: Whole = self.rng.choice(len(self.spenders), size, p=self.spenders, replace=replaced)
+        cards: Ints = self.rng.choice(len(self.spenders), size, p=self.spenders, replace=replaced)
         return cards
 
-    def starts(self, length: Real) -> Real:
+    def starts(self, length: Floats) -> Floats:
         """Start times [n] of campaigns so that each ends, after `length` [n], within the simulated days.
 
         They are spread evenly, so that a short log has each pattern early and late.
         """
         return self.spread(len(length)) * np.maximum(self.clock.span - 1.0 - length, 0.0)
 
-    def spread(self, size: int) -> Real:
+    def spread(self, size: int) -> Floats:
         """Numbers [size] from 0 to 1 in random order, one in each `size`-th of that range."""
-        numbers: Real = (self.rng.permutation(size) + self.rng.random(size)) / max(size, 1)
+        numbers: Floats = (self.rng.permutation(size) + self.rng.random(size)) / max(size, 1)
         return numbers
 
-    def elsewhere(self, home: Whole, foreign: float) -> Whole:
+    def elsewhere(self, home: Ints, foreign: float) -> Ints:
         """Countries [n]: with probability `foreign` another than `home` [n]."""
         moved = self.rng.random(len(home)) < foreign
         return np.where(moved, (home + self.rng.integers(1, len(COUNTRIES), size=len(home))) % len(COUNTRIES), home)
 
-    def hideouts(self, country: Whole) -> Whole:
+    def hideouts(self, country: Ints) -> Ints:
         """Hosts [n] that criminals pay from in each of the countries [n]."""
         mobile = self.population.gateways.draw(self.rng, country)
         return np.where(self.rng.random(len(country)) < 0.1, mobile, fresh_hosts(self.rng, country))
@@ -61,16 +62,16 @@ class Scene:
 class Campaigns:
     """Payments [n] in campaigns [k]: the campaign of each, its turn in it (0 first), and the campaigns' sizes."""
 
-    campaign: Whole
-    turn: Whole
-    sizes: Whole
+    campaign: Ints
+    turn: Ints
+    sizes: Ints
 
-    def waits(self, rng: np.random.Generator, between: Real) -> Real:
+    def waits(self, rng: np.random.Generator, between: Floats) -> Floats:
         """Milliseconds [n] since the campaign's first payment; payments come about `between` [k] apart."""
         gaps = rng.gamma(2.0, 0.5, len(self.campaign)) * between[self.campaign] + SECOND
         waited = np.cumsum(gaps)
         first = np.cumsum(self.sizes) - self.sizes
-        since: Real = waited - waited[first][self.campaign]
+        since: Floats = waited - waited[first][self.campaign]
         return since
 
 
@@ -93,13 +94,13 @@ def draft(
     scene: Scene,
     pattern: str,
     *,
-    time: Real,
-    card: Whole,
-    merchant: Whole,
-    host: Whole,
-    country: Whole,
-    amount: Real | Callable[[Whole], Whole],
-    failing: float | Real,
+    time: Floats,
+    card: Ints,
+    merchant: Ints,
+    host: Ints,
+    country: Ints,
+    amount: Floats | Callable[[Ints], Ints],
+    failing: float | Floats,
 ) -> Draft:
     """Fraudulent payments [n]; `amount` is in euro [n], or a function from currency to minor units [n].
 
@@ -108,7 +109,7 @@ def draft(
     account = scene.population.cards.account[card]
     currency = currencies(scene.population, card, merchant)
     minor = amount(currency) if callable(amount) else minor_units(scene.rng, amount, currency)
-    failed: Flags = scene.rng.random(len(card)) < failing
+    failed: Bools = scene.rng.random(len(card)) < failing
     return Draft(
         time=np.clip(time, 0, scene.clock.span - 1).astype(np.int64),
         card=card,

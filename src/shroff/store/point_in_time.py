@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+
+from shroff.arrays import Ints
 
 PRESENT: Final = "present"
 NOT_YET: Final = "not_yet_known"
 NEVER: Final = "never"
 
-Ints: TypeAlias = npt.NDArray[np.int64]
 
 _ROW: Final = "\0row"
 _FROM: Final = "\0from"

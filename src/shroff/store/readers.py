@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shroff.arrays import Floats
 from shroff.errors import ConfigurationError, DataError, MissingExtra
 from shroff.store.delta import Place
 from shroff.store.group import Column, Kind
@@ -59,7 +59,7 @@ def to_arrow(rows: pl.DataFrame) -> pa.Table:
     return rows.to_arrow()
 
 
-def to_numpy(rows: pl.DataFrame, columns: Sequence[str], kinds: Mapping[str, Column]) -> npt.NDArray[np.float64]:
+def to_numpy(rows: pl.DataFrame, columns: Sequence[str], kinds: Mapping[str, Column]) -> Floats:
     """A matrix [rows, columns] of numbers; a missing value is NaN, true is 1.
 
     Raises:

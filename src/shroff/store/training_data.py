@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from shroff.arrays import Floats
 from shroff.errors import NotFound, did_you_mean
 from shroff.store import readers
 from shroff.store.group import Group
@@ -103,7 +102,7 @@ class TrainingData:
         """What `read` gives, as a PyArrow table."""
         return readers.to_arrow(self.read(columns, part=part))
 
-    def numpy(self, columns: Sequence[str], *, part: str | None = None) -> npt.NDArray[np.float64]:
+    def numpy(self, columns: Sequence[str], *, part: str | None = None) -> Floats:
         """A matrix of numbers in the order of `read`; a missing value is NaN, true is 1.
 
         Raises:

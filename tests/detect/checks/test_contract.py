@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from shroff.detect.arrays import Matrix, Scores
+from shroff.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted
 from shroff.detect.checks import DetectorCheckFailed, check_detector, planted
 from shroff.detect.graph import DOUBLE, INPUT, Graph

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from shroff.arrays import Matrix, Scores
 from shroff.detect import BoostedTrees, Detector, LogisticRegression, Rules
-from shroff.detect.arrays import Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC
 from shroff.detect.checks import Finding, examine_scores, planted, seed_variance
 

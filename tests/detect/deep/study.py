@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from shroff.detect.arrays import Labels, Matrix
+from shroff.arrays import Labels, Matrix
 from shroff.detect.deep.detector import NeuralDetector
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shroff.detect.arrays import Floats
+from shroff.arrays import Floats
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.library import KerasOps
 from shroff.detect.deep.ops import NumpyOps

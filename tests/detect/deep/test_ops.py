@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shroff.detect.arrays import Floats
+from shroff.arrays import Floats
 from shroff.detect.deep.activations import ACTIVATIONS
 from shroff.detect.deep.library import KerasOps
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor, log_ratio

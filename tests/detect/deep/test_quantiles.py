@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from shroff.detect.arrays import Floats
+from shroff.arrays import Floats
 from shroff.detect.deep.ops import NumpyOps
 from shroff.detect.deep.quantiles import Quantiles
 

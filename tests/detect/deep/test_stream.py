@@ -14,8 +14,8 @@ import pytest
 
 from patience import PATIENCE
 from servers import free_port
+from shroff.arrays import Labels, Matrix
 from shroff.detect import GAN, DeepSVDD
-from shroff.detect.arrays import Labels, Matrix
 from shroff.detect.deep.inputs import Inputs
 from shroff.detect.deep.stream import SAMPLE_ROWS, Parquet, Survey
 from shroff.errors import BadFile, DataError

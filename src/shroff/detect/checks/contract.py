@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from sklearn.base import clone
 
-from shroff.detect.arrays import Labels, Matrix, Scores
+from shroff.arrays import Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, training_labels, training_matrix
 from shroff.detect.graph import INPUT, OUTPUT
 from shroff.errors import ConfigurationError, NotFitted

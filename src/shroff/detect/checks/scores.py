@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from shroff.detect.arrays import Bools, Ints, Labels, Matrix, Scores
+from shroff.arrays import Bools, Ints, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector
 from shroff.detect.checks.finding import Finding
 

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from shroff.detect.arrays import Rows
+from shroff.arrays import Rows
 from shroff.detect.deep.centres import Centres
 from shroff.detect.deep.embedding import Embedding, shrinkage
 from shroff.detect.deep.network import Arrays, Dense

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-from shroff.detect.arrays import Floats, Rows
+from shroff.arrays import Floats, Rows
 from shroff.detect.deep.ops import FLOOR, Ops, Tensor, TrainingOps, log_ratio
 
 _BANDWIDTH = 16.0

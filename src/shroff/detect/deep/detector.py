@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from shroff.detect.arrays import Labels, Matrix, Rows, Scores
+from shroff.arrays import Labels, Matrix, Rows, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.deep import library
 from shroff.detect.deep.inputs import Inputs, Scaling

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shroff.detect.arrays import Rows
+from shroff.arrays import Rows
 from shroff.detect.deep.network import Arrays, Dense, Weights
 from shroff.detect.deep.ops import NumpyOps, Ops, Tensor, TrainingOps
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from shroff.detect.arrays import Floats, Matrix
+from shroff.arrays import Floats, Matrix
 from shroff.detect.deep.ops import NumpyOps, Ops, Tensor
 from shroff.detect.deep.quantiles import Quantiles
 from shroff.detect.rarity import Side

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Floats32
+from shroff.arrays import Floats32
 from shroff.detect.deep.network import Arrays
 from shroff.detect.deep.ops import Formula, Tensor
 from shroff.detect.deep.stream import RowStream

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from shroff.detect.arrays import Floats32
+from shroff.arrays import Floats32
 from shroff.detect.deep.activations import ACTIVATIONS
 from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.errors import ConfigurationError

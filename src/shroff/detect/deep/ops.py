@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shroff.detect.arrays import Floats
+from shroff.arrays import Floats
 from shroff.detect.graph import DOUBLE, INT64, Graph
 
 Tensor: TypeAlias = Any

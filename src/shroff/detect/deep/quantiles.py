@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from scipy.stats import norm
 
-from shroff.detect.arrays import Floats, Matrix
+from shroff.arrays import Floats, Matrix
 from shroff.detect.deep.ops import Ops, Tensor
 
 _KNOT_COUNT = 65

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shroff.detect.arrays import Labels, Matrix, Rows
+from shroff.arrays import Labels, Matrix, Rows
 from shroff.detect.base import training_matrix
 from shroff.detect.deep.inputs import Inputs
 from shroff.errors import BadFile, DataError

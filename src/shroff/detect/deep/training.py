@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from shroff.detect.arrays import Rows
+from shroff.arrays import Rows
 from shroff.detect.deep.ops import Tensor, TrainingOps
 from shroff.errors import ConfigurationError
 

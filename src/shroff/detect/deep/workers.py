@@ -10,7 +10,7 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-from shroff.detect.arrays import Floats32
+from shroff.arrays import Floats32
 from shroff.detect.deep.ops import Tensor
 from shroff.detect.deep.stream import RowStream
 from shroff.detect.deep.training import Training

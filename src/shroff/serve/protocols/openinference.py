@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from shroff import __version__
+from shroff.arrays import Matrix
 from shroff.decide.decider import Decider
-from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Preparation
 from shroff.errors import BadPayment, NotFound
 from shroff.ledger.answer import encode

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from shroff.arrays import Matrix
 from shroff.canonical import BLANK, text_of
 from shroff.collect.money import alphabetic
 from shroff.collect.numbers import number_of
@@ -19,7 +20,6 @@ from shroff.collect.values import expected, kind_of, null_numbers
 from shroff.collect.wire import live_scales
 from shroff.decide import Action
 from shroff.decide.decider import Decider, Rating
-from shroff.detect.arrays import Matrix
 from shroff.detect.preparation import Row
 from shroff.errors import BadPayment, ShroffError
 from shroff.ledger.answer import encode

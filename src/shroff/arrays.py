@@ -1,4 +1,4 @@
-"""The types of the arrays that detectors, measures and runs exchange. Imports NumPy only."""
+"""The types of NumPy arrays, by their element and by what they hold. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ Floats32: TypeAlias = npt.NDArray[np.float32]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 """Row numbers, codes and counts."""
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+"""Encoded text."""
+
+Texts: TypeAlias = npt.NDArray[np.str_]
+"""Names of actions."""
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 """Masks."""

@@ -1,199 +1,30 @@
-"""The whole path from a raw table to a bundle, as the command line and the demo walk it."""
+"""From clean payments to trained detectors, and from the best of them to a bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import polars as pl
 
-from shroff.collect import Cleaned, CleanFiles, Schema, clean, clean_large, parquet_rows, read, read_joined
+from shroff.collect import Schema
 from shroff.collect.cards import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
-from shroff.collect.labels import read_labels, with_labels
 from shroff.collect.wire import live_scales
 from shroff.decide.policy import Policy
-from shroff.errors import CheckFailed, ConfigurationError
+from shroff.errors import CheckFailed
 from shroff.evaluate import Metrics, Thresholds, parse_split
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
-from shroff.experiment.stored import read_stored
-from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
 from shroff.package import Bundle, check_model, require_free, save, try_model
+from shroff.pipeline.progress import Progress, silent
 from shroff.project import Project
-from shroff.store import FeatureStore, TrainingData, feature_table, payment_table, split_name
-
-Progress = Callable[[str], None]
-
-
-def silent(step: str) -> None:
-    """Progress that nobody watches."""
-
-
-def collect_table(
-    project: Project,
-    data: str | Path,
-    *,
-    key: bytes,
-    join: str | Path | None = None,
-    labels: str | Path | None = None,
-    max_bad: float = 0.01,
-) -> Cleaned:
-    """Read and clean a project's table, joined with a second one where the project says so.
-
-    Args:
-        labels: a table of what was said of the payments, whose labels changed (`shroff.collect.labels`).
-
-    Raises:
-        ConfigurationError: a second table where the project joins none, or none where it does.
-        DataError: the files are unusable.
-    """
-    if (join is None) != (project.join is None):
-        wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
-        raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
-    schema = project.plan.schema
-    dialect = schema.csv_dialect
-    raw = (
-        read(data, dialect=dialect)
-        if join is None
-        else read_joined(data, join, on=str(project.join), max_bad=max_bad, dialect=dialect)
-    )
-    cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(data))
-    return cleaned if labels is None else _labelled(cleaned, labels, schema)
-
-
-def _labelled(cleaned: Cleaned, labels: str | Path, schema: Schema) -> Cleaned:
-    said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
-    strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
-    dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
-    return replace(cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped)
-
-
-@dataclass(frozen=True)
-class Payments:
-    """Payments to learn from, and what is to be said of them.
-
-    Attributes:
-        frame: the clean table; `features` of it in its order, where they need not be computed.
-        dropped: unusable rows by reason, with the first row of each in `first`.
-        stored: the training dataset that they are of, if one.
-    """
-
-    frame: pl.DataFrame
-    features: pl.DataFrame | None = None
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    first: Mapping[str, int] = field(default_factory=dict)
-    notices: Sequence[str] = ()
-    stored: TrainingData | None = None
-
-
-def logged_payments(
-    project: Project,
-    data: str | Path,
-    *,
-    key: bytes,
-    join: str | Path | None = None,
-    labels: str | Path | None = None,
-    max_bad: float = 0.01,
-) -> Payments:
-    """The payments of a raw log, as `collect_table` cleans them."""
-    cleaned = collect_table(project, data, key=key, join=join, labels=labels, max_bad=max_bad)
-    notices = cleaned.notices(project.schema)
-    return Payments(frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices)
-
-
-def stored_payments(project: Project, dataset: str, root: str | Path) -> Payments:
-    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with the features that it holds.
-
-    Raises:
-        NotFound: the store has none of this name.
-        ConfigurationError: it does not fit the project.
-    """
-    found = read_stored(FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan)
-    return Payments(frame=found.frame, features=found.features, notices=found.notices, stored=found.data)
-
-
-def store_features(
-    project: Project, frame: pl.DataFrame, table: pl.DataFrame, root: str | Path, *, batch: str | None = None
-) -> list[str]:
-    """Write clean payments and their features to a feature store: a group each, keyed by the payment's id.
-
-    Args:
-        frame: the clean payments, and `table` their features in the same order.
-        batch: appends them under this name, once however often it is called; without it they take the place of what the
-            groups have, and where they are the same nothing is written.
-
-    Returns:
-        What was written, in words.
-
-    Raises:
-        BadFile: some of the payments to append are in the store already.
-        BatchConflict: a batch of this name was written with other payments.
-        ConfigurationError: a feature changed its meaning under the same version of its group.
-    """
-    store, plan = FeatureStore(root), project.plan
-    times = frame.select(name for name in (plan.schema.time, plan.schema.arrived_at) if name is not None)
-    whole = table.hstack(times)
-    payments = store.fitting(payment_table(frame, plan.schema))
-    groups = [(payments, frame.select(*payments.columns))]
-    for one in project.features:
-        group = feature_table(one, plan)
-        groups.append((group, whole.select(*group.columns)))
-    written: list[str] = []
-    for group, rows in groups:
-        target = store.group(group)
-        version = target.replace(rows) if batch is None else target.write(rows, batch=batch)
-        written.append(f"{target.place.uri}, table version {version.number}")
-    return written
-
-
-def is_large(project: Project, data: str | Path, *, memory: int) -> bool:
-    """Whether a Parquet file's features need more than so many bytes when they are computed at once."""
-    return str(data).lower().endswith(".parquet") and not fits(project.plan, parquet_rows(data), memory)
-
-
-def features_by_disk(
-    project: Project,
-    data: str | Path,
-    target: Path,
-    *,
-    key: bytes,
-    memory: int,
-    max_bad: float = 0.01,
-    progress: Progress = silent,
-) -> CleanFiles:
-    """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
-
-    What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in between goes to a
-    folder beside the target, which needs room for about the clean table and the features together, uncompressed.
-
-    Returns:
-        What cleaning found and how many payments it kept; the clean files are gone.
-
-    Raises:
-        ConfigurationError: the project joins a second table.
-        DataError: the file is unusable.
-    """
-    if project.join is not None:
-        raise ConfigurationError("the project joins a second table; that needs memory for both: raise SHROFF_MEMORY.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as folder:
-        progress(f"read and clean {data} in slices")
-        rows = slice_rows(project.plan, memory)
-        cleaned = clean_large(data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad)
-        slices, first = [], 0
-        for path, many in cleaned.files:
-            slices.append(Slice(pl.scan_parquet(path, glob=False), first, many))
-            first += many
-        progress("compute features by disk")
-        compute_slices(project.plan, slices, target, memory=memory)
-        return cleaned
+from shroff.store import TrainingData
 
 
 def train_models(

@@ -1,0 +1,226 @@
+"""Two clients with the same verbs: one for threads, one for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from shroff.client.requests import (
+    CONNECTION_ERRORS,
+    MAX_BATCH_PAYMENTS,
+    MODELS,
+    READY,
+    RETRY_STATUSES,
+    Moment,
+    Outcome,
+    Request,
+    Session,
+    batches,
+    decide,
+    decide_batch,
+    report,
+    stored_decision,
+)
+from shroff.decisions import Decision, ModelVersion
+from shroff.errors import ShroffError
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks a service, one request at a time per thread.
+
+    Args:
+        key: API key, where the service wants one.
+        timeout: seconds to wait for an answer.
+        retries: further attempts after a connection error or a "later".
+
+    Raises:
+        ConfigurationError: `url` is none.
+        BadPayment, PaymentConflict, NotFound, AccessDenied, Unavailable, ShroffError: by every verb, as the service
+            says; Unavailable also when the service does not answer.
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
+        self._session = Session(url, key, timeout, retries)
+        self._http = httpx.Client(timeout=timeout, headers=self._session.headers)
+
+    def decide(self, payment: Mapping[str, Any]) -> Decision:
+        """The decision on a payment, a mapping from the schema's column names to values."""
+        return self._send(decide(payment))
+
+    def decide_many(
+        self, payments: Iterable[Mapping[str, Any]], *, together: int = MAX_BATCH_PAYMENTS
+    ) -> Iterator[Outcome]:
+        """What becomes of each of many payments, in their order: a decision, or the error that it met.
+
+        Payments are taken from the iterable, sent and answered `together` at a time. One that is refused does not
+        stop the others; an error of the whole request is raised.
+        """
+        for batch in batches(payments, together):
+            yield from self._send(decide_batch(batch))
+
+    def decision(self, payment_id: str) -> Decision:
+        """The stored decision on a payment, and what was said of it since."""
+        return self._send(stored_decision(payment_id))
+
+    def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
+        """Say what became of a payment, such as `authorised` or `failed`."""
+        self._send(report(payment_id, "result", result=result, at=at))
+
+    def label(
+        self,
+        payment_id: str,
+        fraud: bool,
+        *,
+        source: str | None = None,
+        at: Moment | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept as a note.
+
+        What was said last is not recorded again; with an `event_id` of your own, each id is recorded once.
+        """
+        self._send(report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
+
+    def models(self) -> list[ModelVersion]:
+        """The models that decide."""
+        return self._send(MODELS)
+
+    def ready(self) -> bool:
+        """Whether the service decides payments as it should; asks once."""
+        try:
+            self._send(READY, retries=0)
+        except ShroffError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, request: Request[T], *, retries: int | None = None) -> T:
+        session = self._session
+        last = session.retries if retries is None else retries
+        for attempt in range(last + 1):
+            try:
+                response = self._http.request(
+                    request.method,
+                    session.url + request.path,
+                    content=request.content,
+                    headers={"content-type": request.media},
+                )
+            except httpx.TransportError as error:
+                if attempt == last or not isinstance(error, CONNECTION_ERRORS):
+                    raise session.unreachable(error) from error
+                time.sleep(session.pause(attempt))
+                continue
+            if response.status_code not in RETRY_STATUSES or attempt == last:
+                break
+            time.sleep(session.pause(attempt, response))
+        return session.outcome(request, response)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same verbs, to be awaited."""
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
+        self._session = Session(url, key, timeout, retries)
+        self._http = httpx.AsyncClient(timeout=timeout, headers=self._session.headers)
+
+    async def decide(self, payment: Mapping[str, Any]) -> Decision:
+        """The decision on a payment, a mapping from the schema's column names to values."""
+        return await self._send(decide(payment))
+
+    async def decide_many(
+        self, payments: Iterable[Mapping[str, Any]], *, together: int = MAX_BATCH_PAYMENTS
+    ) -> AsyncIterator[Outcome]:
+        """What becomes of each of many payments, in their order: a decision, or the error that it met.
+
+        Payments are taken from the iterable, sent and answered `together` at a time. One that is refused does not
+        stop the others; an error of the whole request is raised.
+        """
+        for batch in batches(payments, together):
+            for outcome in await self._send(decide_batch(batch)):
+                yield outcome
+
+    async def decision(self, payment_id: str) -> Decision:
+        """The stored decision on a payment, and what was said of it since."""
+        return await self._send(stored_decision(payment_id))
+
+    async def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
+        """Say what became of a payment, such as `authorised` or `failed`."""
+        await self._send(report(payment_id, "result", result=result, at=at))
+
+    async def label(
+        self,
+        payment_id: str,
+        fraud: bool,
+        *,
+        source: str | None = None,
+        at: Moment | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept as a note.
+
+        What was said last is not recorded again; with an `event_id` of your own, each id is recorded once.
+        """
+        await self._send(report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
+
+    async def models(self) -> list[ModelVersion]:
+        """The models that decide."""
+        return await self._send(MODELS)
+
+    async def ready(self) -> bool:
+        """Whether the service decides payments as it should; asks once."""
+        try:
+            await self._send(READY, retries=0)
+        except ShroffError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, request: Request[T], *, retries: int | None = None) -> T:
+        session = self._session
+        last = session.retries if retries is None else retries
+        for attempt in range(last + 1):
+            try:
+                response = await self._http.request(
+                    request.method,
+                    session.url + request.path,
+                    content=request.content,
+                    headers={"content-type": request.media},
+                )
+            except httpx.TransportError as error:
+                if attempt == last or not isinstance(error, CONNECTION_ERRORS):
+                    raise session.unreachable(error) from error
+                await asyncio.sleep(session.pause(attempt))
+                continue
+            if response.status_code not in RETRY_STATUSES or attempt == last:
+                break
+            await asyncio.sleep(session.pause(attempt, response))
+        return session.outcome(request, response)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

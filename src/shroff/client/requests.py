@@ -1,0 +1,177 @@
+"""Requests as values, and how their answers are read: everything that both clients share but the waiting."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from shroff.decisions import Decision, ModelVersion
+from shroff.errors import (
+    AccessDenied,
+    BadPayment,
+    ConfigurationError,
+    NotFound,
+    PaymentConflict,
+    ShroffError,
+    TooManyRequests,
+    Unavailable,
+    UnknownKey,
+)
+
+T = TypeVar("T")
+Moment = str | datetime
+
+Outcome = Decision | ShroffError
+"""What became of one payment of many: its decision, or the error that `decide` would have raised."""
+
+
+class ProblemDetails(msgspec.Struct):
+    """The problem details of an answer (RFC 9457)."""
+
+    type: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Request(Generic[T]):
+    """A request, and how to read what comes back."""
+
+    method: str
+    path: str
+    content: bytes | None
+    read: Callable[[bytes], T]
+    media: str = "application/json"
+
+
+_ERRORS: Final[dict[str, type[ShroffError]]] = {
+    "/problems/bad-payment": BadPayment,
+    "/problems/too-large": BadPayment,
+    "/problems/payment-conflict": PaymentConflict,
+    "/problems/event-conflict": PaymentConflict,
+    "/problems/not-found": NotFound,
+    "/problems/unauthorized": UnknownKey,
+    "/problems/forbidden": AccessDenied,
+    "/problems/too-many-requests": TooManyRequests,
+    "/problems/unavailable": Unavailable,
+}
+RETRY_STATUSES: Final = (429, 503)
+CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+MAX_BATCH_PAYMENTS: Final = 256
+"""Payments sent in one batch at most; the service takes as many before it needs its answers to be read."""
+_FIRST_PAUSE_SECONDS: Final = 0.1  # seconds; doubled for each further attempt
+_MAX_PAUSE_SECONDS: Final = 10.0
+
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_decision: Final = msgspec.json.Decoder(Decision).decode
+_models: Final = msgspec.json.Decoder(list[ModelVersion]).decode
+_problem: Final = msgspec.json.Decoder(ProblemDetails).decode
+
+
+def _nothing(_: bytes) -> None:
+    """A success without content."""
+
+
+def _body(payment: Mapping[str, Any]) -> bytes:
+    try:
+        return _encode(payment)
+    except TypeError as error:
+        raise BadPayment(f"expected values that JSON can hold: {error}.") from None
+
+
+def decide(payment: Mapping[str, Any]) -> Request[Decision]:
+    """Ask for the decision on a payment."""
+    return Request("POST", "/v1/decisions", _body(payment), _decision)
+
+
+def decide_batch(payments: Sequence[Mapping[str, Any]]) -> Request[list[Outcome]]:
+    """Ask for the decisions on payments, at most `MAX_BATCH_PAYMENTS`, in one request."""
+
+    def read(content: bytes) -> list[Outcome]:
+        outcomes = [_outcome(line) for line in content.splitlines()]
+        if len(outcomes) != len(payments):
+            raise ShroffError(f"expected {len(payments)} lines of answers, got {len(outcomes)}: send them again.")
+        return outcomes
+
+    content = b"\n".join([_body(payment) for payment in payments])
+    return Request("POST", "/v1/decisions:batch", content, read, "application/x-ndjson")
+
+
+def _outcome(line: bytes) -> Outcome:
+    try:
+        return _decision(line)
+    except msgspec.ValidationError:
+        return _error(_problem(line))
+
+
+def _error(problem: ProblemDetails) -> ShroffError:
+    return _ERRORS.get(problem.type, ShroffError)(problem.detail)
+
+
+def batches(payments: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Payments in batches of this size, taken from the iterable as they are needed."""
+    if not 1 <= size <= MAX_BATCH_PAYMENTS:
+        raise ConfigurationError(f"expected together=1 to {MAX_BATCH_PAYMENTS}, got {size}.")
+    rest = iter(payments)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def stored_decision(payment_id: str) -> Request[Decision]:
+    """Ask for the decision on a payment as it is stored."""
+    return Request("GET", f"/v1/decisions/{quote(payment_id, safe='')}", None, _decision)
+
+
+def report(payment_id: str, kind: str, **fields: object) -> Request[None]:
+    """Report a result or a label of a payment; fields that are None are left out."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return Request("POST", f"/v1/payments/{quote(payment_id, safe='')}/{kind}", _encode(given), _nothing)
+
+
+MODELS: Final = Request("GET", "/v1/models", None, _models)
+READY: Final = Request("GET", "/health/ready", None, _nothing)
+
+
+class Session:
+    """What both clients share: everything but the waiting."""
+
+    def __init__(self, url: str, key: str | None, timeout: float, retries: int) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigurationError("expected the URL of a service, such as `http://127.0.0.1:8080`.")
+        if retries < 0 or timeout <= 0:
+            raise ConfigurationError(
+                f"expected retries of 0 or more and a timeout above 0, got {retries} and {timeout}."
+            )
+        self.url = url.rstrip("/")
+        self.retries = retries
+        self.timeout = timeout
+        self.headers = {} if key is None else {"authorization": f"Bearer {key}"}
+
+    def outcome(self, request: Request[T], response: httpx.Response) -> T:
+        """What came back; raises the error that its problem details name."""
+        try:
+            if response.is_success:
+                return request.read(response.content)
+            problem = _problem(response.content)
+        except msgspec.DecodeError:
+            raise ShroffError(
+                f"expected the answer of a Shroff service from {self.url}, got another (HTTP {response.status_code})."
+            ) from None
+        raise _error(problem)
+
+    def unreachable(self, error: httpx.TransportError) -> Unavailable:
+        """The error of a service that does not answer."""
+        return Unavailable(f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}.")
+
+    def pause(self, attempt: int, response: httpx.Response | None = None) -> float:
+        """Seconds to wait after an attempt (0 is the first): twice as long each time, or as the service asks."""
+        asked = response.headers.get("retry-after", "") if response is not None else ""
+        wait: float = _FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0)
+        return min(max(wait, float(asked) if asked.isdigit() else 0.0), _MAX_PAUSE_SECONDS)

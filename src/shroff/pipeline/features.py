@@ -1,0 +1,92 @@
+"""Features of a project over a table: into the feature store, or by disk where memory does not suffice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from shroff.collect import CleanFiles, clean_large, parquet_rows
+from shroff.errors import ConfigurationError
+from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
+from shroff.pipeline.progress import Progress, silent
+from shroff.project import Project
+from shroff.store import FeatureStore, feature_table, payment_table
+
+
+def store_features(
+    project: Project, frame: pl.DataFrame, table: pl.DataFrame, root: str | Path, *, batch: str | None = None
+) -> list[str]:
+    """Write clean payments and their features to a feature store: a group each, keyed by the payment's id.
+
+    Args:
+        frame: the clean payments, and `table` their features in the same order.
+        batch: appends them under this name, once however often it is called; without it they take the place of what the
+            groups have, and where they are the same nothing is written.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        BadFile: some of the payments to append are in the store already.
+        BatchConflict: a batch of this name was written with other payments.
+        ConfigurationError: a feature changed its meaning under the same version of its group.
+    """
+    store, plan = FeatureStore(root), project.plan
+    times = frame.select(name for name in (plan.schema.time, plan.schema.arrived_at) if name is not None)
+    whole = table.hstack(times)
+    payments = store.fitting(payment_table(frame, plan.schema))
+    groups = [(payments, frame.select(*payments.columns))]
+    for one in project.features:
+        group = feature_table(one, plan)
+        groups.append((group, whole.select(*group.columns)))
+    written: list[str] = []
+    for group, rows in groups:
+        target = store.group(group)
+        version = target.replace(rows) if batch is None else target.write(rows, batch=batch)
+        written.append(f"{target.place.uri}, table version {version.number}")
+    return written
+
+
+def is_large(project: Project, data: str | Path, *, memory: int) -> bool:
+    """Whether a Parquet file's features need more than so many bytes when they are computed at once."""
+    return str(data).lower().endswith(".parquet") and not fits(project.plan, parquet_rows(data), memory)
+
+
+def features_by_disk(
+    project: Project,
+    data: str | Path,
+    target: Path,
+    *,
+    key: bytes,
+    memory: int,
+    max_bad: float = 0.01,
+    progress: Progress = silent,
+) -> CleanFiles:
+    """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
+
+    What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in between goes to a
+    folder beside the target, which needs room for about the clean table and the features together, uncompressed.
+
+    Returns:
+        What cleaning found and how many payments it kept; the clean files are gone.
+
+    Raises:
+        ConfigurationError: the project joins a second table.
+        DataError: the file is unusable.
+    """
+    if project.join is not None:
+        raise ConfigurationError("the project joins a second table; that needs memory for both: raise SHROFF_MEMORY.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as folder:
+        progress(f"read and clean {data} in slices")
+        rows = slice_rows(project.plan, memory)
+        cleaned = clean_large(data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad)
+        slices, first = [], 0
+        for path, many in cleaned.files:
+            slices.append(Slice(pl.scan_parquet(path, glob=False), first, many))
+            first += many
+        progress("compute features by disk")
+        compute_slices(project.plan, slices, target, memory=memory)
+        return cleaned

@@ -1,0 +1,99 @@
+"""Payments of a project: from a raw log, or from a training dataset of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from shroff.collect import Cleaned, Schema, clean, read, read_joined
+from shroff.collect.labels import read_labels, with_labels
+from shroff.errors import ConfigurationError
+from shroff.experiment.stored import read_stored
+from shroff.project import Project
+from shroff.store import FeatureStore, TrainingData, split_name
+
+
+def collect_table(
+    project: Project,
+    data: str | Path,
+    *,
+    key: bytes,
+    join: str | Path | None = None,
+    labels: str | Path | None = None,
+    max_bad: float = 0.01,
+) -> Cleaned:
+    """Read and clean a project's table, joined with a second one where the project says so.
+
+    Args:
+        labels: a table of what was said of the payments, whose labels changed (`shroff.collect.labels`).
+
+    Raises:
+        ConfigurationError: a second table where the project joins none, or none where it does.
+        DataError: the files are unusable.
+    """
+    if (join is None) != (project.join is None):
+        wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
+        raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
+    schema = project.plan.schema
+    dialect = schema.csv_dialect
+    raw = (
+        read(data, dialect=dialect)
+        if join is None
+        else read_joined(data, join, on=str(project.join), max_bad=max_bad, dialect=dialect)
+    )
+    cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(data))
+    return cleaned if labels is None else _labelled(cleaned, labels, schema)
+
+
+def _labelled(cleaned: Cleaned, labels: str | Path, schema: Schema) -> Cleaned:
+    said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
+    strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
+    dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
+    return replace(cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped)
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Payments to learn from, and what is to be said of them.
+
+    Attributes:
+        frame: the clean table; `features` of it in its order, where they need not be computed.
+        dropped: unusable rows by reason, with the first row of each in `first`.
+        stored: the training dataset that they are of, if one.
+    """
+
+    frame: pl.DataFrame
+    features: pl.DataFrame | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    first: Mapping[str, int] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    stored: TrainingData | None = None
+
+
+def logged_payments(
+    project: Project,
+    data: str | Path,
+    *,
+    key: bytes,
+    join: str | Path | None = None,
+    labels: str | Path | None = None,
+    max_bad: float = 0.01,
+) -> Payments:
+    """The payments of a raw log, as `collect_table` cleans them."""
+    cleaned = collect_table(project, data, key=key, join=join, labels=labels, max_bad=max_bad)
+    notices = cleaned.notices(project.schema)
+    return Payments(frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices)
+
+
+def stored_payments(project: Project, dataset: str, root: str | Path) -> Payments:
+    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with the features that it holds.
+
+    Raises:
+        NotFound: the store has none of this name.
+        ConfigurationError: it does not fit the project.
+    """
+    found = read_stored(FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan)
+    return Payments(frame=found.frame, features=found.features, notices=found.notices, stored=found.data)
