@@ -10,7 +10,7 @@ import pytest
 from detect.deep.study import NOMINAL, payments, same_everywhere
 from shroff.detect.checks import check_detector
 from shroff.detect.deep.embedding import Embedding
-from shroff.detect.deep.library import KerasOps
+from shroff.detect.deep.keras_ops import KerasOps
 from shroff.detect.deep.network import Dense
 from shroff.detect.deep.ops import NumpyOps
 from shroff.detect.gan import GAN

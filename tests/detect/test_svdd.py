@@ -9,7 +9,7 @@ import pytest
 
 from detect.deep.study import NOMINAL, payments, same_everywhere
 from shroff.detect.checks import check_detector
-from shroff.detect.deep import library
+from shroff.detect.deep import learning
 from shroff.detect.svdd import DeepSVDD
 from shroff.errors import ConfigurationError, DataError
 
@@ -123,8 +123,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
             if Kill.epochs == 5:
                 raise KeyboardInterrupt
 
-    ordinary = library._callbacks
-    monkeypatch.setattr(library, "_callbacks", lambda *given: [*ordinary(*given), Kill()])
+    ordinary = learning._callbacks
+    monkeypatch.setattr(learning, "_callbacks", lambda *given: [*ordinary(*given), Kill()])
     with pytest.raises(KeyboardInterrupt):
         train(quick(epochs=6, pretrain_epochs=2), tmp_path)
     resumed = train(quick(epochs=6, pretrain_epochs=2), tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from shroff.arrays import Floats
 from shroff.detect.deep.centres import Centres
-from shroff.detect.deep.library import KerasOps
+from shroff.detect.deep.keras_ops import KerasOps
 from shroff.detect.deep.ops import NumpyOps
 
 

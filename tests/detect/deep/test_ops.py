@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from shroff.arrays import Floats
 from shroff.detect.deep.activations import ACTIVATIONS
-from shroff.detect.deep.library import KerasOps
+from shroff.detect.deep.keras_ops import KerasOps
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor, log_ratio
 from shroff.detect.graph import DOUBLE, INPUT, Graph
 

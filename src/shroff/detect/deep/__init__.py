@@ -2,5 +2,5 @@
 
 A network is a set of named arrays and a formula over them. The formula is written once, against `Ops`, and runs in
 NumPy (scores), as an ONNX graph (serving) and in Keras (training, SavedModel), so the three agree by construction.
-Only `library` imports Keras, and only to train or to export a SavedModel.
+Only `keras_ops` imports Keras, and only to train or to export a SavedModel.
 """

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from shroff.arrays import Labels, Matrix, Rows, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
-from shroff.detect.deep import library
+from shroff.detect.deep import keras_ops, learning
 from shroff.detect.deep.inputs import Inputs, Scaling
 from shroff.detect.deep.network import Arrays
 from shroff.detect.deep.ops import GraphOps, NumpyOps, Ops, Tensor
@@ -71,12 +71,12 @@ class Study:
     def learn(self, task: LearningTask, weights: Arrays, training: Training) -> Arrays:
         """The weights after training; read from the phase's file if an interrupted run had finished it."""
         if self.folder is None:
-            return library.learn(task, weights, training, stream=self.stream)
+            return learning.learn(task, weights, training, stream=self.stream)
         done = self.folder / f"{task.name}.npz"
         if done.exists():
             with np.load(done) as kept:
                 return {name.replace("|", "/"): kept[name] for name in kept.files}
-        learned = library.learn(task, weights, training, self.folder, stream=self.stream)
+        learned = learning.learn(task, weights, training, self.folder, stream=self.stream)
         unfinished = done.with_suffix(".part.npz")
         # a zip member's name holds no slash; Any, because NumPy types the keywords of savez as its own flags
         arrays: dict[str, Any] = {name.replace("/", "|"): array for name, array in learned.items()}
@@ -243,7 +243,7 @@ class NeuralDetector(Detector):
         Its signature `serving_default` takes `X` float32 [N, columns] and gives `score` float32 [N].
         """
         columns = require_fitted(self)
-        library.save(lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)), Path(folder), columns=columns)
+        keras_ops.save(lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)), Path(folder), columns=columns)
 
 
 def _length(rows: Rows) -> Rows:

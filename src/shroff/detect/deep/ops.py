@@ -1,7 +1,7 @@
 """The operations of a detector's formula, and two engines for them: NumPy and ONNX.
 
 Values are matrices [rows, width] or [1, width]. Scores are computed in double precision by both engines, so they agree
-to a rounding error; the third engine, Keras, is in `library`.
+to a rounding error; the third engine, Keras, is in `keras_ops`.
 """
 
 from __future__ import annotations
