@@ -60,9 +60,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a value to a list."""
-    if not personal:
-        _require_no_card(value, bundle)
-    _edit(name, _kept(value, personal), "add", since, until, note, bundle, as_json)
+    _edit(name, value, "add", personal, since, until, note, bundle, as_json)
 
 
 @app.command()
@@ -77,7 +75,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove a value from a list."""
-    _edit(name, _kept(value, personal), "remove", since, until, note, bundle, as_json)
+    _edit(name, value, "remove", personal, since, until, note, bundle, as_json)
 
 
 @app.command()
@@ -90,40 +88,30 @@ def history(as_json: AsJson = False) -> None:
     print_rows(rows, "id", "list", "value", "action", "since", "until", "note", "by", "at")
 
 
-def _require_no_card(value: str, bundle: Path | None) -> None:
-    from shroff.collect.cards import is_card_number
-    from shroff.errors import ConfigurationError
-
-    if is_card_number(value) and not _deciding(bundle)[0].numbers:
-        raise ConfigurationError(
-            "expected no card number that anybody can read, got one: where the column is personal, pass --personal, "
-            "so that only a keyed hash of it is kept."
-        )
-
-
-def _kept(value: str, personal: bool) -> str:
-    """The value in the form of the column that rules compare it with."""
-    from shroff.canonical import canonical
-    from shroff.collect.personal import tokenizer
-
-    return tokenizer(Settings.read().hmac_key())(canonical(value)) if personal else value
-
-
 def _edit(
     name: str,
     value: str,
     action: Action,
+    personal: bool,
     since: str | None,
     until: str | None,
     note: str | None,
     bundle: Path | None,
     as_json: bool,
 ) -> None:
+    from shroff.collect.personal import tokenizer
+    from shroff.control import listed_value
     from shroff.errors import NotFound, did_you_mean
 
-    known = _seed(bundle)
+    deciding, standing = _deciding(bundle)
+    known = standing.policy.lists
     if name not in known:
         raise NotFound(f"there is no list `{name}`{did_you_mean(name, known) or '.'}")
+
+    def token(text: str) -> str:
+        return tokenizer(Settings.read().hmac_key())(text)
+
+    value = listed_value(value, action, personal=personal, token=token, numbers=deciding.numbers)
     made = _lists().edit(name, value, action, by=operator(), since=_moment(since), until=_moment(until), note=note)
     if as_json:
         show(_row(made))

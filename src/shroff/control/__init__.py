@@ -9,7 +9,7 @@ a history, and that a database that is away changes nothing: what was read last 
 
 from shroff.control.gate import Gate
 from shroff.control.keys import SCOPES, ApiKey, Keys, Scope
-from shroff.control.lists import Lists
+from shroff.control.lists import Lists, listed_value
 from shroff.control.live_lists import LiveLists
 from shroff.control.rates import LiveRates, Replacement, StoredRates, holding
 from shroff.decide.lists import Edit, Effective, effective
@@ -29,4 +29,5 @@ __all__ = [
     "StoredRates",
     "effective",
     "holding",
+    "listed_value",
 ]

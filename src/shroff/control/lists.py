@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final, get_args
 
 from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func, or_, select
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
+from shroff.collect.cards import is_card_number
 from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
@@ -105,3 +106,26 @@ class Lists:
     def _read(self, query: Select[Any]) -> list[Edit]:
         with self._control.transaction("read the edits of lists") as connection:
             return [Edit(**row) for row in connection.execute(query).mappings().all()]
+
+
+def listed_value(
+    value: str, action: Action, *, personal: bool, token: Callable[[str], str], numbers: Collection[str]
+) -> str:
+    """A value in the form that columns have which rules compare with it: of a personal one its token.
+
+    Args:
+        token: makes tokens, as of personal columns.
+        numbers: columns of long numbers that are no card numbers, see `PaymentReader`.
+
+    Raises:
+        ConfigurationError: a card number that anybody can read is to be added.
+    """
+    if personal:
+        return token(canonical(value))
+    # one that an earlier release added must stay removable
+    if action == "add" and not numbers and is_card_number(value):
+        raise ConfigurationError(
+            "expected no card number that anybody can read, got one: where the column is personal, say so "
+            '(`--personal`, over HTTP `"personal": true`), so that only a keyed hash of it is kept.'
+        )
+    return value

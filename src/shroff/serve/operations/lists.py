@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-from shroff.collect.cards import is_card_number
 from shroff.collect.fields import require_fit_note
 from shroff.collect.times import iso_time
-from shroff.control import Edit, LiveLists
+from shroff.control import Edit, LiveLists, listed_value
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.scoring.feedback import moment
 from shroff.scoring.scorer import Scorer
@@ -19,7 +18,7 @@ from shroff.serve import problem
 from shroff.serve.operation import JSON, Call, Operation, Reply
 
 _iso = partial(iso_time, precision="milliseconds")
-_LATEST = 100
+_SHOWN_EDITS: Final = 100
 _Value = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _Moment = Annotated[
     str | None, msgspec.Meta(description="ISO 8601 with its zone.", extra_json_schema={"format": "date-time"})
@@ -65,7 +64,7 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
     async def all_lists(_: Call) -> Reply:
         found = []
         for name, values in scorer.list_values.items():
-            edits = await asyncio.to_thread(lists.store.latest, name, _LATEST)
+            edits = await asyncio.to_thread(lists.store.latest, name, _SHOWN_EDITS)
             edited = sum(number for (of, _), number in lists.edited.items() if of == name)
             found.append(NamedList(name, tuple(values), tuple(map(_shown, edits)), edited))
         return Reply.json(found)
@@ -76,9 +75,10 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
             raise NotFound(f"there is no such list{did_you_mean(name, scorer.list_values) or '.'}")
         since = moment(new.since, None, field="since")
         until = moment(new.until, None, field="until")
-        value = _kept(scorer, new)
         require_fit_note(new.note)
+        token, numbers = scorer.reader.token, scorer.bundle.numbers
         try:
+            value = listed_value(new.value, new.action, personal=new.personal, token=token, numbers=numbers)
             made = await asyncio.to_thread(
                 lists.store.edit, name, value, new.action, by=call.caller, since=since, until=until, note=new.note
             )
@@ -115,18 +115,6 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
             any_media=True,
         ),
     ]
-
-
-def _kept(scorer: Scorer, edit: NewEdit) -> str:
-    """The value as columns have it that rules compare."""
-    if edit.personal:
-        return scorer.reader.token(edit.value)
-    if is_card_number(edit.value) and not scorer.bundle.numbers:
-        raise BadPayment(
-            "Expected no card number that anybody can read, got one - at `$.value`: where the column is personal, send "
-            "`personal: true`, so that only a keyed hash of it is kept."
-        )
-    return edit.value
 
 
 def _shown(edit: Edit) -> ListEdit:
