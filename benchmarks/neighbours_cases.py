@@ -12,7 +12,7 @@ from typing import Final
 
 from serve.fixtures import iso
 from shroff.collect.json_text import VALUES
-from shroff.serve.asgi import LIMIT
+from shroff.serve.asgi import MAX_BODY_BYTES
 
 MODEL: Final = "logistic_regression"
 _JSON: Final = "application/json"
@@ -30,7 +30,7 @@ class Case:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def filled(before: bytes, unit: bytes, after: bytes = b"", *, size: int = LIMIT) -> bytes:
+def filled(before: bytes, unit: bytes, after: bytes = b"", *, size: int = MAX_BODY_BYTES) -> bytes:
     """As many units as fit between two ends."""
     return before + unit * ((size - len(before) - len(after)) // len(unit)) + after
 
@@ -92,7 +92,7 @@ _IGNORED: Final = (
 )
 _NESTED: Final = VALUES // 2
 _QUOTED: Final = 262_144
-_HALF: Final = LIMIT // 2
+_HALF: Final = MAX_BODY_BYTES // 2
 _INFER, _PREDICT = f"/v2/models/{MODEL}/infer", f"/v1/models/{MODEL}:predict"
 _LABEL, _LIST = "/v1/payments/n1/label", "/v1/lists/blocked/edits"
 _BATCH, _LINES = "/v1/decisions:batch", "application/x-ndjson"
@@ -109,9 +109,9 @@ CASES: Final = (
     Case("payment: key twice in it", "/v1/decisions", lambda: filled(_IGNORED, b'{"":0},', b"{}]}")),
     Case("payment: NaN behind texts", "/v1/decisions", lambda: filled(_IGNORED, b'"",', b"NaN]}")),
     Case("payment: long text", "/v1/decisions", lambda: filled(b'{"payment_id":"', b"4 ", b'"}')),
-    Case("payment: no JSON", "/v1/decisions", lambda: b"[" * LIMIT),
-    Case("batch: {} lines", _BATCH, lambda: b"{}\n" * (LIMIT // 3), _LINES, 200),
-    Case("batch: blank lines", _BATCH, lambda: b"\n" * LIMIT, _LINES, 200),
+    Case("payment: no JSON", "/v1/decisions", lambda: b"[" * MAX_BODY_BYTES),
+    Case("batch: {} lines", _BATCH, lambda: b"{}\n" * (MAX_BODY_BYTES // 3), _LINES, 200),
+    Case("batch: blank lines", _BATCH, lambda: b"\n" * MAX_BODY_BYTES, _LINES, 200),
     Case(
         "batch: blank lines, gzip",
         _BATCH,
@@ -140,8 +140,8 @@ CASES: Final = (
     Case("mlflow: payments", "/invocations", lambda: _table(1_000), status=200),
     Case("mlflow: too many payments", "/invocations", lambda: _table(4_000), status=413),
     Case("csv: short rows", "/invocations", lambda: b"a\n" * _HALF, "text/csv", status=413),
-    Case("csv: blank lines", "/invocations", lambda: b"a\n" + b"\n" * (LIMIT - 2), "text/csv", status=413),
-    Case("csv: commas", "/invocations", lambda: b"," * LIMIT, "text/csv"),
+    Case("csv: blank lines", "/invocations", lambda: b"a\n" + b"\n" * (MAX_BODY_BYTES - 2), "text/csv", status=413),
+    Case("csv: commas", "/invocations", lambda: b"," * MAX_BODY_BYTES, "text/csv"),
     Case("csv: quotes", "/invocations", lambda: filled(b"", b'"a",b\n'), "text/csv"),
     Case(
         "csv: quotes, few rows",
@@ -209,7 +209,7 @@ CASES: Final = (
     Case(
         "gzip: empty members",
         "/v1/decisions",
-        lambda: gzip.compress(b"") * (LIMIT // 20),
+        lambda: gzip.compress(b"") * (MAX_BODY_BYTES // 20),
         headers={"content-encoding": "gzip"},
     ),
     Case(
@@ -228,13 +228,13 @@ CASES: Final = (
     Case(
         "chunks of a byte",
         "/v1/decisions",
-        lambda: b"1\r\n[\r\n" * (LIMIT - 1) + b"0\r\n\r\n",
+        lambda: b"1\r\n[\r\n" * (MAX_BODY_BYTES - 1) + b"0\r\n\r\n",
         headers={"transfer-encoding": "chunked"},
     ),
     Case(
         "chunks of a byte, not hot",
         _LABEL,
-        lambda: b"1\r\n[\r\n" * (LIMIT - 1) + b"0\r\n\r\n",
+        lambda: b"1\r\n[\r\n" * (MAX_BODY_BYTES - 1) + b"0\r\n\r\n",
         headers={"transfer-encoding": "chunked"},
     ),
     Case("many parameters", "/invocations?" + "&a=" * 20_000, lambda: b"{}"),

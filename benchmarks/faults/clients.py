@@ -14,7 +14,7 @@ from benchmarks.faults.load import Load, payment, request
 from benchmarks.faults.place import Place
 from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict
-from shroff.serve.connection import READ_LIMIT
+from shroff.serve.connection import READ_TIMEOUT_SECONDS
 
 _SLOW: Final = 100
 _MANY: Final = 10_000
@@ -35,12 +35,12 @@ def slow(place: Place) -> Verdict:
                     while True:
                         one.send(sent * 50)
             began = time.monotonic()
-            for at in range(int(READ_LIMIT * 2)):
+            for at in range(int(READ_TIMEOUT_SECONDS * 2)):
                 for one in drops:
                     with suppress(OSError):
                         one.send(sent[at : at + 1])
                 time.sleep(0.5)
-            while time.monotonic() < began + READ_LIMIT + 3:
+            while time.monotonic() < began + READ_TIMEOUT_SECONDS + 3:
                 time.sleep(0.1)
             left = sum(not _closed(one) for one in (*drops, *halves))
             if left:

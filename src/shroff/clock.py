@@ -9,7 +9,7 @@ from typing import Final
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
 
-AHEAD: Final = 300_000_000
+MAX_AHEAD_US: Final = 300_000_000
 """How far in the future a payment's own time may lie, in microseconds: five minutes of clocks that differ."""
 
 
@@ -28,4 +28,4 @@ def overtaken(watermark: int, now: int, lateness: int) -> bool:
     >>> overtaken(now - day, now, lateness=day), overtaken(now, now, lateness=day)
     (False, True)
     """
-    return watermark > max(0, now - lateness + min(AHEAD, lateness))
+    return watermark > max(0, now - lateness + min(MAX_AHEAD_US, lateness))

@@ -30,10 +30,10 @@ from shroff.project import load_project
 from shroff.settings import Settings
 from shroff.simulate import simulate, write
 
-DAYS = 90
+LOG_DAYS = 90
 SPLIT = "time:{start}/60/7/22"
 START = "2024-01-01"
-SENT = 500
+SENT_PAYMENTS = 500
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(home=(folder / "home").resolve())
     progress(f"simulate {payments:,} payments")
-    log = simulate(payments, days=DAYS, start=START, fraud_rate=0.015, seed=7)
+    log = simulate(payments, days=LOG_DAYS, start=START, fraud_rate=0.015, seed=7)
     write(log, folder / "payments.parquet")
     project_file = Path(str(files("shroff") / "templates" / "project.py"))
     project = load_project(project_file)
@@ -84,7 +84,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
     run = train_models(project, cleaned.frame, split=SPLIT.format(start=START), progress=progress)
     progress("package")
     packaged = package(project, run, folder / "bundle", overwrite=True)
-    chosen = _busiest(log, DAYS - 22)
+    chosen = _busiest(log, LOG_DAYS - 22)
     write(log[: chosen.start], folder / "history.parquet")
     progress("start the service")
     for old in settings.home.glob("ledger.db*"):
@@ -92,7 +92,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
     key = Keys(settings.control).create("demo", ["decide", "read"])
     server, url = _start(packaged.folder, folder / "history.parquet", settings, port)
     try:
-        progress(f"send {SENT} held-out payments")
+        progress(f"send {SENT_PAYMENTS} held-out payments")
         sent = log[chosen]
         decisions, seconds = _send(url, key, sent)
     except BaseException:
@@ -106,30 +106,30 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
         "url": url,
         "decisions": {f"{action}/{truth}": n for action, truth, n in table},
         "decision": shown,
-        "seconds_per_payment": seconds / SENT,
+        "seconds_per_payment": seconds / SENT_PAYMENTS,
         "serve": command,
     }
     parts: list[RenderableType] = [
         payment_parts({part.name: (part.payments, part.frauds) for part in run.parts}),
         comparison({one.name: (one.train, one.test) for one in run.trained}),
-        f"Packaged {run.best.name} as {packaged.folder}; sent {SENT} held-out payments one by one, "
-        f"{1000 * seconds / SENT:.1f} ms each with features and a synced ledger.",
+        f"Packaged {run.best.name} as {packaged.folder}; sent {SENT_PAYMENTS} held-out payments one by one, "
+        f"{1000 * seconds / SENT_PAYMENTS:.1f} ms each with features and a synced ledger.",
         _decision_table(table),
         "One decision, whole:",
         json.dumps(shown, indent=2, ensure_ascii=False),
     ]
-    payment = _payload(sent.row(SENT - 1, named=True)) | {"transaction_id": "my-first-payment"}
+    payment = _payload(sent.row(SENT_PAYMENTS - 1, named=True)) | {"transaction_id": "my-first-payment"}
     return DemoResult(parts, document, server, url, command, payment, key)
 
 
 def _busiest(log: pl.DataFrame, first_day: int) -> slice:
-    """The stretch of `SENT` payments from `first_day` on that has most frauds: 500 in a row are few otherwise."""
+    """The stretch of `SENT_PAYMENTS` payments from `first_day` on that has most frauds: other stretches have few."""
     frauds = np.concatenate([[0], np.cumsum(log["is_fraud"].to_numpy())])
     days = (log["created_at"] - log["created_at"][0]).dt.total_days().to_numpy()
     begin = int(np.searchsorted(days, first_day))
-    within = frauds[begin + SENT :] - frauds[begin:-SENT]
+    within = frauds[begin + SENT_PAYMENTS :] - frauds[begin:-SENT_PAYMENTS]
     best = begin + int(np.argmax(within))
-    return slice(best, best + SENT)
+    return slice(best, best + SENT_PAYMENTS)
 
 
 def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[subprocess.Popen[bytes], str]:
@@ -181,7 +181,9 @@ def _against_truth(decisions: Sequence[Decision], log: pl.DataFrame) -> list[tup
 
 
 def _decision_table(counts: Sequence[tuple[str, str, int]]) -> Table:
-    table = Table("Decision", "genuine", "fraud", title=f"{SENT} held-out payments: decisions against the truth")
+    table = Table(
+        "Decision", "genuine", "fraud", title=f"{SENT_PAYMENTS} held-out payments: decisions against the truth"
+    )
     number = {(action, truth): n for action, truth, n in counts}
     for action in ("approve", "review", "decline"):
         table.add_row(action, str(number[action, "genuine"]), str(number[action, "fraud"]))

@@ -37,7 +37,7 @@ _KEYLESS: Final = {
     "`shroff keys create` prints it.",
     403: "the API key in SHROFF_API_KEY is not for payments: make one with `shroff keys create NAME --scope decide`.",
 }
-_TIMEOUT: Final = 30.0  # seconds until an answer counts as lost
+_TIMEOUT_SECONDS: Final = 30.0  # seconds until an answer counts as lost
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class _Load:
                 await asyncio.sleep(early)
                 due = time.perf_counter()  # a timer is up to a millisecond late, which no payment waited for
             try:
-                status, answer = await asyncio.wait_for(connection.post(body), _TIMEOUT)
+                status, answer = await asyncio.wait_for(connection.post(body), _TIMEOUT_SECONDS)
             except TimeoutError:
                 self._failures["timeout"] += 1
                 connection.close()

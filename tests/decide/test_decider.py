@@ -14,7 +14,7 @@ from serve.fixtures import POLICY, PREPARATION, make_bundle
 from shroff import Rule
 from shroff.decide.decider import Decider
 from shroff.decide.lists import Effective
-from shroff.decide.reasons import MOST
+from shroff.decide.reasons import MAX_REASONS
 from shroff.detect import BoostedTrees, Preparation, Rules
 from shroff.errors import BundleError
 
@@ -132,7 +132,7 @@ def test_a_rule_is_told_with_the_values_that_met_it(model: bytes) -> None:
     )
     # the model alone would have declined too
     assert {one.code for one in ruled.reasons[1:]} >= {"AMOUNT_HIGH", "COUNT_HIGH"}
-    assert len(ruled.reasons) <= MOST
+    assert len(ruled.reasons) <= MAX_REASONS
 
 
 def test_what_a_rule_approves_has_no_reason_of_the_model(model: bytes) -> None:

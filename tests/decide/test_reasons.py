@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shroff import Entity, FeatureGroup, Rates, Schema, calendar, sql
 from shroff.collect.payment import Value
-from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
+from shroff.decide.reasons import MAX_REASONS, Explainer, Reason, Suspect
 from shroff.decide.words import column, condition, sentences
 from shroff.detect.preparation import MISSING, Nominal, Numeric, Preparation
 from shroff.features.aggregates import RECIPES, Function
@@ -237,7 +237,7 @@ def test_at_most_four() -> None:
         "same_country": 0.0,
         "mcc": "7995",
     }
-    assert len(explain(values, [1.0] * 5)) == MOST == 4
+    assert len(explain(values, [1.0] * 5)) == MAX_REASONS == 4
 
 
 def test_what_is_unusual_but_did_not_raise_the_score_is_no_reason() -> None:
@@ -312,7 +312,7 @@ def test_every_reason_is_true(
     found = explainer.explain(asked, score)
     assert found == [explainer.explain([one], score)[0] for one in asked]
     for values, (_, _, before), reasons in zip(rows, asked, found, strict=True):
-        assert len(reasons) <= (1 if any(one.code == "VALUES_TOGETHER" for one in reasons) else MOST)
+        assert len(reasons) <= (1 if any(one.code == "VALUES_TOGETHER" for one in reasons) else MAX_REASONS)
         for reason in reasons:
             holds_in_training(reason, table)
             causes = {reason.feature: reason.typical} if reason.feature else typical_of(preparation, reason.values)

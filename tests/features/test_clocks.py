@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.online_world import COUNTS, DAY, MINUTE, SCHEMA, Join, card, open_state, pay
 from features.test_redis import client, join
 from shroff import FeatureGroup, Schema
-from shroff.clock import AHEAD
+from shroff.clock import MAX_AHEAD_US
 from shroff.errors import BadFile, StateUnavailable
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online import OnlineEngine
@@ -67,7 +67,7 @@ def test_whatever_the_clock_does_payments_of_now_are_taken_and_equal_batch(
     engine, taken, seen = fresh(), list[tuple[int, str]](), list[object]()
     for minute, reads, who in events:
         moment, now[0] = START + minute * MINUTE, START + reads * MINUTE
-        if moment > now[0] + AHEAD:
+        if moment > now[0] + MAX_AHEAD_US:
             continue
         if engine.overtaken:
             engine = fresh()
@@ -75,7 +75,7 @@ def test_whatever_the_clock_does_payments_of_now_are_taken_and_equal_batch(
                 pass
             assert not engine.overtaken
         late = moment < engine.newest - limit
-        assert not late or moment < now[0] - limit + min(AHEAD, limit)
+        assert not late or moment < now[0] - limit + min(MAX_AHEAD_US, limit)
         assert not (late and moment >= now[0])
         if not late:
             taken.append((moment, who))

@@ -16,7 +16,7 @@ from serve.audit import payments, read_ledger
 from serve.fixtures import iso
 from shroff.errors import OutOfBounds
 from shroff.kafka.client import BrokerHealth, Feed
-from shroff.kafka.doubt import MOST, Doubt
+from shroff.kafka.doubt import MAX_REFUSED_MESSAGES, Doubt
 from shroff.kafka.messages import Message, Partition
 
 Pay = Callable[..., dict[str, Any]]
@@ -88,7 +88,7 @@ def test_single_messages_that_cannot_be_used_are_rejected_and_passed(bus: Bus, c
 def test_a_few_good_messages_among_many_bad_ones_are_enough_to_go_on(bus: Bus, consuming: Consumes, pay: Pay) -> None:
     """A refusal is known at once, an acceptance when it is durable."""
     source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
-    blocks = 4 * MOST // 16
+    blocks = 4 * MAX_REFUSED_MESSAGES // 16
     bus.write(source, [one for _ in range(blocks) for one in (*at(pay, 3_600, 16), *at(pay, 0, 1))])
     with consuming("--from", source, "--to", target, "--rejected", rejected, "--until-end") as consumer:
         done = consumer.result()
@@ -134,15 +134,15 @@ def message(offset: int, partition: int = 0, topic: str = "t") -> Message:
 
 def test_messages_are_bad_one_by_one_only_where_others_are_accepted() -> None:
     doubt, error = Doubt(), OutOfBounds("expected another time")
-    for offset in range(MOST - 1):
+    for offset in range(MAX_REFUSED_MESSAGES - 1):
         doubt.hold(message(offset), error)
-    assert [held.offset for held, _ in doubt.accepted("t")] == list(range(MOST - 1))
-    for offset in range(MOST - 1):
+    assert [held.offset for held, _ in doubt.accepted("t")] == list(range(MAX_REFUSED_MESSAGES - 1))
+    for offset in range(MAX_REFUSED_MESSAGES - 1):
         doubt.hold(message(offset, offset % 2), error)
     doubt.hold(message(0, topic="other"), error)
     assert doubt.failure is None
     doubt.drop([Partition("t", 1)])
-    assert doubt.count() == {Partition("t", 0): MOST // 2, Partition("other", 0): 1}
+    assert doubt.count() == {Partition("t", 0): MAX_REFUSED_MESSAGES // 2, Partition("other", 0): 1}
     assert doubt.conclude("other") == []
     assert "the last 1 messages of `other`" in str(doubt.failure)
     assert doubt.accepted("t") == []
@@ -150,15 +150,15 @@ def test_messages_are_bad_one_by_one_only_where_others_are_accepted() -> None:
 
 def test_it_is_judged_when_nothing_is_on_its_way_any_more() -> None:
     doubt, error = Doubt(), OutOfBounds("expected another time")
-    for offset in range(MOST):
+    for offset in range(MAX_REFUSED_MESSAGES):
         assert not doubt.overdue("t")
         doubt.hold(message(offset), error)
     assert doubt.overdue("t")
     assert doubt.failure is None
-    assert len(doubt.accepted("t")) == MOST
+    assert len(doubt.accepted("t")) == MAX_REFUSED_MESSAGES
     doubt.judge("t")
     assert (doubt.overdue("t"), doubt.failure) == (False, None)
-    for offset in range(MOST):
+    for offset in range(MAX_REFUSED_MESSAGES):
         doubt.hold(message(offset), error)
     doubt.judge("t")
-    assert f"the last {MOST} messages of `t`" in str(doubt.failure)
+    assert f"the last {MAX_REFUSED_MESSAGES} messages of `t`" in str(doubt.failure)

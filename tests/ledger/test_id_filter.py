@@ -22,7 +22,7 @@ def test_every_id_that_was_added_may_be_there(ids: set[str]) -> None:
 
 
 def test_it_grows_and_stays_sure_of_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_filter, "_FIRST", 64)
+    monkeypatch.setattr(id_filter, "_FIRST_FILTER_IDS", 64)
     known = Seen(f"p{number}" for number in range(2_000))
     assert all(known.may_have(f"p{number}") for number in range(2_000))
     assert sum(known.may_have(f"q{number}") for number in range(10_000)) < 300

@@ -168,7 +168,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "SECONDS", 2)
+    monkeypatch.setattr(trial, "MAX_PROCESSOR_SECONDS", 2)
 
 
 @pytest.mark.parametrize("name", BAD)

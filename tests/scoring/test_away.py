@@ -108,8 +108,8 @@ def test_a_server_that_is_suspended_is_taken_for_gone_and_missed_nothing(
     bundle: Bundle, pay: Pay, url: str, server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(postgres, "_WRITE", 0.5)
-    monkeypatch.setattr(reader, "_LOOK_UP", 0.5)
+    monkeypatch.setattr(postgres, "_WRITE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(reader, "_LOOK_UP_TIMEOUT_SECONDS", 0.5)
     scorer = Scorer(bundle, Ledger(url, spool=tmp_path / "spool"), key=KEY)
     scorer.start()
     answers: dict[str, bytes] = {}

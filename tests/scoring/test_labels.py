@@ -24,7 +24,7 @@ from shroff.control import Keys
 from shroff.errors import BadPayment, PaymentConflict
 from shroff.ledger import Ledger
 from shroff.ledger.durable import Waiters
-from shroff.ledger.labels import MOST
+from shroff.ledger.labels import MAX_SOURCE_LABELS
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
@@ -114,7 +114,7 @@ def test_a_change_of_mind_and_back_is_three_labels_and_a_retry_is_none(
 def test_a_source_changes_its_mind_so_often_and_no_more(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
-        for number in range(MOST):
+        for number in range(MAX_SOURCE_LABELS):
             await scorer.learn(
                 "label", "a", number % 2 == 0, source="analyst", event=str(number) if number > 50 else None
             )
@@ -126,10 +126,10 @@ def test_a_source_changes_its_mind_so_often_and_no_more(scorer: Scorer, pay: Pay
         await scorer.learn("label", "a", False, source="analyst")
         await scorer.learn("label", "a", True, source="analyst", event="60")
         await scorer.learn("label", "a", True, source="chargeback")
-        assert len((await shown(scorer, "a"))["labels"]) == MOST + 1
+        assert len((await shown(scorer, "a"))["labels"]) == MAX_SOURCE_LABELS + 1
 
     run(work())
-    assert len(Ledger(ledger_url).labels("a")) == MOST + 1
+    assert len(Ledger(ledger_url).labels("a")) == MAX_SOURCE_LABELS + 1
 
 
 def test_labels_of_one_payment_that_come_together_wait_in_turn(

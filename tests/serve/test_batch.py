@@ -28,7 +28,7 @@ from shroff.errors import BadPayment, PaymentConflict, ShroffError, Unavailable
 from shroff.scoring.scorer import Scorer
 from shroff.serve.operation import Call
 from shroff.serve.operations import batch
-from shroff.serve.operations.batch import LINES, REFUSED
+from shroff.serve.operations.batch import MAX_SURPLUS_REFUSALS, MAX_WAITING_LINES
 from shroff.serve.operations.lines import Splitter
 
 Json = dict[str, Any]
@@ -146,12 +146,12 @@ def test_who_does_not_read_is_not_read_from(service: Service, pay: Pay) -> None:
 def test_lines_that_are_no_payments_end_the_batch(service: Service, pay: Pay) -> None:
     """Each is answered with a hundred times its bytes."""
     more = 100
-    body = lines(*(pay(payment_id=f"surplus-{at}") for at in range(more))) + b"{}\n" * (REFUSED + 50_000)
+    body = lines(*(pay(payment_id=f"surplus-{at}") for at in range(more))) + b"{}\n" * (MAX_SURPLUS_REFUSALS + 50_000)
     told = answers(service.request("POST", PATH, content=body, headers=HEADERS))
     assert "more lines refused than decided: the batch ends here" in told[-1]["detail"]
     assert told[-1]["line"] == len(told)
     # what was on its way meanwhile is answered too
-    assert more + REFUSED < len(told) <= more + REFUSED + 2 * LINES
+    assert more + MAX_SURPLUS_REFUSALS < len(told) <= more + MAX_SURPLUS_REFUSALS + 2 * MAX_WAITING_LINES
 
 
 class Sender:
@@ -182,7 +182,7 @@ def stream(scorer: Scorer, sender: Sender, count: Callable[[int], None] = lambda
 
 
 def test_a_silent_sender_is_told_that_the_batch_ends(scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "SILENCE", 0.1)
+    monkeypatch.setattr(batch, "MAX_SILENCE_SECONDS", 0.1)
     one, ended = stream(scorer, Sender(lines(pay())))
     assert "decided_at" in one
     assert (ended["type"], ended["line"]) == ("/problems/timeout", 2)
@@ -219,7 +219,7 @@ def test_each_line_counts_against_the_rate_of_the_key(
     gate.refresh()
     key = gate.key_of(f"Bearer {token}".encode(), "decide")
     sent = Sender(lines(*(pay() for _ in range(8))))
-    monkeypatch.setattr(batch, "SILENCE", 0.1)
+    monkeypatch.setattr(batch, "MAX_SILENCE_SECONDS", 0.1)
     told = stream(scorer, sent, partial(gate.count, key))[:8]
     assert [one.get("status") for one in told] == [None] * 5 + [429] * 3
     assert "good for 5 requests or payments a second" in told[-1]["detail"]
@@ -227,9 +227,9 @@ def test_each_line_counts_against_the_rate_of_the_key(
 
 def test_a_window_may_be_sent_before_anything_is_read(service: Service, pay: Pay) -> None:
     with chunked(service) as connection:
-        send(connection, lines(*(pay(payment_id=f"window-{at}") for at in range(LINES))))
+        send(connection, lines(*(pay(payment_id=f"window-{at}") for at in range(MAX_WAITING_LINES))))
         connection.sendall(b"0\r\n\r\n")
-        assert until(connection, b"\r\n0\r\n\r\n").count(b"decided_at") == LINES
+        assert until(connection, b"\r\n0\r\n\r\n").count(b"decided_at") == MAX_WAITING_LINES
 
 
 def test_a_sender_who_leaves_keeps_what_was_decided(service: Service, pay: Pay) -> None:

@@ -26,7 +26,7 @@ from serve.service import Service
 from shroff.errors import BadPayment
 from shroff.ledger import OnDurable
 from shroff.serve import asgi, connection
-from shroff.serve.asgi import LIMIT, TOO_LARGE, Receive, Scope, Send
+from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Receive, Scope, Send
 from shroff.serve.connection import Connection, Head
 from shroff.serve.exchange import Short
 from shroff.serve.operation import Call, Operation, Reply, native
@@ -256,7 +256,7 @@ def test_a_plain_request_takes_the_short_way() -> None:
 def test_a_body_without_end_is_refused_and_the_next_request_answered() -> None:
     async def work() -> bytes:
         async with serving(Connection, Echo()) as (reader, writer):
-            writer.write(chunked([bytes(LIMIT // 4)] * 5) + post(b"next", b"connection: close"))
+            writer.write(chunked([bytes(MAX_BODY_BYTES // 4)] * 5) + post(b"next", b"connection: close"))
             return await reader.read()
 
     first, _, second = run(work()).partition(b"}")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from serve.service import Service
 from serve.test_doors import DOORS, answered
 from shroff.errors import BadPayment
-from shroff.serve.asgi import BOMB, LIMIT
+from shroff.serve.asgi import BOMB, MAX_BODY_BYTES
 from shroff.serve.encoding import Inflater, coding, inflate
 from shroff.serve.problem import Refused
 
@@ -92,7 +92,7 @@ def test_another_coding_is_refused_by_name(
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door != "batch"])
 def test_a_bomb_is_refused(service: Service, door: str) -> None:
-    response = post(service, door, gzip.compress(b" " * 100 * LIMIT), "gzip")
+    response = post(service, door, gzip.compress(b" " * 100 * MAX_BODY_BYTES), "gzip")
     assert response.status_code == 413
     assert "inflated" in response.text
 
@@ -100,7 +100,7 @@ def test_a_bomb_is_refused(service: Service, door: str) -> None:
 def test_a_batch_is_inflated_while_it_comes(service: Service, pay: Pay) -> None:
     lines = [json.dumps(pay(payment_id=f"packed{n}")).encode() + b"\n" for n in range(5_000)]
     packed = gzip.compress(b"".join(lines))
-    assert len(b"".join(lines)) > LIMIT
+    assert len(b"".join(lines)) > MAX_BODY_BYTES
     for content in (packed, (packed[start:end] for start, end in pairwise(range(0, len(packed) + 999, 999)))):
         answers = post(service, "batch", content, "gzip").text.splitlines()
         assert [json.loads(answer)["payment_id"] for answer in answers] == [f"packed{n}" for n in range(5_000)]
@@ -116,7 +116,7 @@ def test_a_batch_that_breaks_off_says_where(service: Service, pay: Pay) -> None:
 
 def test_a_batch_that_is_a_bomb_is_refused(service: Service) -> None:
     began = monotonic()
-    assert post(service, "batch", gzip.compress(b"\n" * 300 * LIMIT), "gzip").status_code == 413
+    assert post(service, "batch", gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), "gzip").status_code == 413
     assert monotonic() - began < 10, "most of it was read"
 
 
@@ -147,17 +147,17 @@ def test_pieces_give_what_the_whole_gives(data: bytes, packed: str, size: int) -
 
 @pytest.mark.parametrize(
     "bomb",
-    [zlib.compress(bytes(500 * LIMIT)), gzip.compress(b"") * 50_000],
+    [zlib.compress(bytes(500 * MAX_BODY_BYTES)), gzip.compress(b"") * 50_000],
     ids=["one large", "many small"],
 )
 def test_a_bomb_costs_little(bomb: bytes) -> None:
     began = process_time()
     tracemalloc.start()
     with suppress(Refused):  # nothing, many times, is nothing
-        assert inflate(bomb, "deflate" if bomb[0] == 0x78 else "gzip", BOMB, limit=LIMIT) == b""
+        assert inflate(bomb, "deflate" if bomb[0] == 0x78 else "gzip", BOMB, limit=MAX_BODY_BYTES) == b""
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 4 * LIMIT
+    assert peak < 4 * MAX_BODY_BYTES
     assert process_time() - began < 10, "time or memory grows with what it stands for"
 
 
@@ -168,7 +168,7 @@ def test_two_lines_of_one_header_are_one_list() -> None:
 
 def test_one_deflated_text_is_all_there_is() -> None:
     with pytest.raises(BadPayment):
-        inflate(zlib.compress(b"a") + zlib.compress(b"b"), "deflate", BOMB, limit=LIMIT)
+        inflate(zlib.compress(b"a") + zlib.compress(b"b"), "deflate", BOMB, limit=MAX_BODY_BYTES)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
 from shroff.cli.terminal import AsJson, err, out, show, steps
+from shroff.lazy import without_collection
 from shroff.settings import Settings
 
 
@@ -44,10 +45,11 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Decide payments over HTTP by a bundle."""
-    from shroff.kafka.figures import without_topics
-    from shroff.serve.server import Certificate, Service
-    from shroff.serve.server import serve as run
-    from shroff.telemetry.log import say_listening, write_log
+    with without_collection():
+        from shroff.kafka.figures import without_topics
+        from shroff.serve.server import Certificate, Service
+        from shroff.serve.server import serve as run
+        from shroff.telemetry.log import say_listening, write_log
 
     write_log(log)
 

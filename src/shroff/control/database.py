@@ -14,7 +14,7 @@ from shroff.errors import ConfigurationError, ControlUnavailable
 from shroff.private import private_file
 
 METADATA = MetaData()
-_LOCK = 0x43545254
+_LOCK_KEY = 0x43545254
 
 
 class Control:
@@ -47,7 +47,7 @@ def _make(connection: Connection) -> None:
     """Create the tables that are missing."""
     if connection.dialect.name == "postgresql":
         # two processes that create a table at once: one of them would fail
-        connection.exec_driver_sql(turn_at(_LOCK))
+        connection.exec_driver_sql(turn_at(_LOCK_KEY))
     METADATA.create_all(connection)
     for table in METADATA.sorted_tables:
         _complete(connection, table)

@@ -18,7 +18,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
 T = TypeVar("T")
-_LOOK: Final = 0.25
+_LOOK_SECONDS: Final = 0.25
 """Seconds between two looks."""
 
 
@@ -45,7 +45,7 @@ class _Watch:
 
     def _run(self) -> None:
         while True:
-            sleep(_LOOK)
+            sleep(_LOOK_SECONDS)
             # under the lock: a number that is given back may name another socket at once
             with self._lock:
                 now = monotonic()

@@ -20,7 +20,7 @@ from shroff.collect.payment import Value
 from shroff.decide import Action, Judge, Verdict
 from shroff.decide.lists import Effective
 from shroff.decide.model import Model
-from shroff.decide.reasons import MOST, Explainer, Reason, Suspect
+from shroff.decide.reasons import MAX_REASONS, Explainer, Reason, Suspect
 from shroff.decide.ruled import UNSCORED, RuleReasons
 from shroff.decide.standing import Condition, Standing, conditions, kinds_of, own
 from shroff.detect.preparation import Row
@@ -230,7 +230,7 @@ class Decider:
 
     def _explained(self, values: Values, assessed: Assessment, by_model: tuple[Reason, ...] = ()) -> Assessment:
         """The same with its reasons: a rule's first."""
-        reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MOST]
+        reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MAX_REASONS]
         if not reasons and assessed.probability is None and assessed.verdict.action != "approve":
             reasons = (UNSCORED,)
         return replace(assessed, reasons=reasons)

@@ -29,7 +29,7 @@ from shroff.features.define import FeatureGroup
 Score = Callable[[Matrix], Sequence[float | None]]
 """Scores rows of inputs, float32 [n, f]; None for a row without a score."""
 
-MOST: Final = 4
+MAX_REASONS: Final = 4
 """The most reasons of a decision, and the most inputs of one reason."""
 
 
@@ -105,7 +105,7 @@ class Explainer:
         unusual = [self._unusual(one) for one in suspects]
         drops = self._drops(suspects, [list(found) for found in unusual], score)
         reasons = [
-            tuple([self._reason(at, one.values, found[at]) for at in strongest[:MOST]])
+            tuple([self._reason(at, one.values, found[at]) for at in strongest[:MAX_REASONS]])
             for one, found, strongest in zip(suspects, unusual, drops, strict=True)
         ]
         bare = [at for at, found in enumerate(reasons) if not found]
@@ -147,7 +147,7 @@ class Explainer:
     def _together(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
         """One reason for each payment, that names usual inputs; none where no input raised the score."""
         drops = self._drops(suspects, [self._atypical(one) for one in suspects], score)
-        strongest = [raised[:MOST] for raised in drops]
+        strongest = [raised[:MAX_REASONS] for raised in drops]
         rows = np.array([one.inputs for one in suspects])
         for row, raised in zip(rows, strongest, strict=True):
             row[raised] = self._codes[raised]

@@ -22,7 +22,7 @@ from shroff.errors import ConfigurationError, DataError, UnsuitableSplit
 from shroff.evaluate import RandomSplit, Split, TemporalSplit
 
 FOLDS: Final = 3
-_JUDGED: Final = 0.3
+_JUDGED_SHARE: Final = 0.3
 FEWEST_FRAUDS_IN_TIME: Final = 10
 """Folds in time must judge so many frauds: a calibration on fewer is worth less than one that flatters a little."""
 
@@ -105,7 +105,7 @@ def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
     >>> [str(fold) for fold in within(parse_split("time:2024-01-01/60/7/22"), 3)]
     ['time:2024-01-01/35/7/6', 'time:2024-01-01/41/7/6', 'time:2024-01-01/47/7/6']
     """
-    stretch = max(round(split.train_days * _JUDGED / max(folds, 1)), 1)
+    stretch = max(round(split.train_days * _JUDGED_SHARE / max(folds, 1)), 1)
     days = split.train_days - split.delay_days
     if folds < 1 or days - stretch * folds < max(days / 2, 1):
         raise UnsuitableSplit(

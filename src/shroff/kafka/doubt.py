@@ -9,7 +9,7 @@ from typing import Final
 from shroff.errors import NothingAccepted, OutOfBounds
 from shroff.kafka.messages import Message, Partition
 
-MOST: Final = 100
+MAX_REFUSED_MESSAGES: Final = 100
 """Well-formed messages of a topic that may be refused in a row."""
 
 Held = tuple[Message, OutOfBounds]
@@ -18,9 +18,9 @@ Held = tuple[Message, OutOfBounds]
 class Doubt:
     """Holds refused messages until another one shows which of the two it is.
 
-    When another message of their topic is accepted, it is theirs. When `MOST` are refused and none that was read among
-    them is accepted, or all that there are, it is not: a clock is wrong, or a setting. A refusal is known at once, an
-    acceptance only when it is durable, so `judge` waits for those that are still in flight.
+    When another message of their topic is accepted, the refused ones are bad. When `MAX_REFUSED_MESSAGES` are refused
+    and none that was read among them is accepted, or all messages of the topic are refused, a clock or a setting is
+    wrong. A refusal is known at once, an acceptance only when it is durable, so `judge` waits for messages in flight.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Doubt:
 
     def overdue(self, topic: str) -> bool:
         """Whether no more of a topic may be read before it is known what became of those in flight."""
-        return len(self._held.get(topic, ())) >= MOST
+        return len(self._held.get(topic, ())) >= MAX_REFUSED_MESSAGES
 
     def judge(self, topic: str) -> None:
         """Nothing of a topic is in flight: among those that were refused none was accepted."""

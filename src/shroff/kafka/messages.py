@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from shroff.errors import ConfigurationError
 from shroff.scoring.feedback import Label, Name, Result
 from shroff.serve import problem
-from shroff.serve.asgi import LIMIT, decode
+from shroff.serve.asgi import MAX_BODY_BYTES, decode
 from shroff.serve.problem import Refused
 
 Header = tuple[str, bytes | None]
@@ -86,8 +86,8 @@ def read_event(value: bytes, *, label: bool) -> _Result | _Label:
 
 def require_size(message: Message) -> None:
     """Raise `Refused` where a message is larger than a request over HTTP may be."""
-    if message.value is not None and len(message.value) > LIMIT:
-        raise Refused(problem.TOO_LARGE, f"expected a message of at most {LIMIT:,} bytes, got a larger one.")
+    if message.value is not None and len(message.value) > MAX_BODY_BYTES:
+        raise Refused(problem.TOO_LARGE, f"expected a message of at most {MAX_BODY_BYTES:,} bytes, got a larger one.")
 
 
 def named(message: Message) -> str:

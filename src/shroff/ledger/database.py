@@ -30,8 +30,8 @@ from shroff.ledger.postgres import Postgres
 from shroff.ledger.record import GENESIS
 from shroff.ledger.sqlite import SQLite
 
-VERSION = 3
-_BEFORE = 2
+FORMAT_VERSION = 3
+_PREVIOUS_FORMAT_VERSION = 2
 """A format that is brought to this one where it is."""
 
 METADATA = MetaData()
@@ -100,12 +100,12 @@ IDENTITY = Table(
     Column("name", Text, nullable=False),
 )
 
-_ADVICE = {_BEFORE: "`shroff serve` and `shroff consume` convert it when they start."}
+_ADVICE = {_PREVIOUS_FORMAT_VERSION: "`shroff serve` and `shroff consume` convert it when they start."}
 _OTHER = "use the release that wrote it."
 _OWN_FAULT = {"OperationalError", "InterfaceError", "InternalError"}
 
 # spelt out, so that it has no parameters
-HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {VERSION}"))
+HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {FORMAT_VERSION}"))
 
 
 class Head(NamedTuple):
@@ -215,8 +215,8 @@ def prepare(database: Backend, connection: Connection) -> Head:
         METADATA.create_all(connection)
         version = connection.scalar(select(HEAD.c.version))
         if version is None:
-            connection.execute(HEAD.insert(), {"id": 1, "version": VERSION, "seq": 0, "chain": GENESIS})
-        elif version == _BEFORE:
+            connection.execute(HEAD.insert(), {"id": 1, "version": FORMAT_VERSION, "seq": 0, "chain": GENESIS})
+        elif version == _PREVIOUS_FORMAT_VERSION:
             _convert(connection)
         if connection.scalar(select(IDENTITY.c.name)) is None:
             connection.execute(IDENTITY.insert(), {"id": 1, "name": token_hex(8)})
@@ -247,7 +247,7 @@ def _convert(connection: Connection) -> None:
     _RESULTS.drop(connection)
     for index in (_RESULTS, _LABELS, _STARTS):
         index.create(connection)
-    connection.execute(HEAD.update().values(version=VERSION))
+    connection.execute(HEAD.update().values(version=FORMAT_VERSION))
 
 
 def head(connection: Connection) -> Head:
@@ -257,8 +257,8 @@ def head(connection: Connection) -> Head:
         ConfigurationError: the ledger has a format that this release does not know.
     """
     version, *last = connection.execute(select(HEAD.c.version, HEAD.c.seq, HEAD.c.chain)).one()
-    if version != VERSION:
+    if version != FORMAT_VERSION:
         raise ConfigurationError(
-            f"expected a ledger of format {VERSION}, got format {version}: {_ADVICE.get(version, _OTHER)}"
+            f"expected a ledger of format {FORMAT_VERSION}, got format {version}: {_ADVICE.get(version, _OTHER)}"
         )
     return Head(*last)

@@ -7,8 +7,8 @@ import struct
 from itertools import chain
 from typing import Final
 
-_MILLISECOND = 1_000
-_STEPS = 4_096  # what 12 bits can count
+_MILLISECOND_US = 1_000
+_STEPS_PER_MILLISECOND = 4_096  # what 12 bits can count
 _DRAW = struct.Struct("512Q")
 
 
@@ -29,8 +29,8 @@ def decision_id(micros: int) -> str:
     >>> decision_id(1_700_000_000_123_456)[:19]
     '018bcfe5-687b-774b-'
     """
-    millis, rest = divmod(micros, _MILLISECOND)
+    millis, rest = divmod(micros, _MILLISECOND_US)
     random = next(_RANDOM) >> 2
-    number = millis << 80 | 7 << 76 | rest * _STEPS // _MILLISECOND << 64 | 2 << 62 | random
+    number = millis << 80 | 7 << 76 | rest * _STEPS_PER_MILLISECOND // _MILLISECOND_US << 64 | 2 << 62 | random
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -10,8 +10,8 @@ from typing import Final
 from shroff.ledger.record import Kind
 
 _IDS_A_WORD: Final = 4  # of 64 bits
-_FIRST: Final = 1 << 18  # ids in the first filter
-_WORD: Final = (1 << 64) - 1
+_FIRST_FILTER_IDS: Final = 1 << 18  # ids in the first filter
+_WORD_MASK: Final = (1 << 64) - 1
 
 
 def _masks() -> tuple[int, ...]:
@@ -68,7 +68,7 @@ class Seen:
     """
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        self._filters = [_Filter(_FIRST)]
+        self._filters = [_Filter(_FIRST_FILTER_IDS)]
         for identifier in ids:
             self.add(identifier)
 
@@ -76,10 +76,10 @@ class Seen:
         """Remember an id."""
         if not self._filters[-1].left:
             # each filter holds twice as many, so few have to be asked
-            self._filters.append(_Filter(_FIRST << len(self._filters)))
-        self._filters[-1].add(hash(identifier) & _WORD)
+            self._filters.append(_Filter(_FIRST_FILTER_IDS << len(self._filters)))
+        self._filters[-1].add(hash(identifier) & _WORD_MASK)
 
     def may_have(self, identifier: str) -> bool:
         """Whether the id may have been added; certainly not when False."""
-        hashed = hash(identifier) & _WORD
+        hashed = hash(identifier) & _WORD_MASK
         return any(one.has(hashed) for one in self._filters)

@@ -21,7 +21,7 @@ from shroff.ledger.answer import Answer, LaterRecord, encode, fingerprint
 UNKEYED: Final = "unkeyed"
 """The source of what comes to a service that asks for no keys."""
 
-MOST: Final = 100
+MAX_SOURCE_LABELS: Final = 100
 """Labels of a payment by one source: all are read before one more is recorded, and shown with the decision."""
 
 Rank = Callable[[str | None], int]
@@ -103,9 +103,9 @@ def next_label(
         if known.value != fraud:
             raise PaymentConflict("this event id came before with another label; give each label an id of its own.")
         return None
-    if len(own) >= MOST:
+    if len(own) >= MAX_SOURCE_LABELS:
         raise BadPayment(
-            f"expected at most {MOST} labels of one payment from one source, and this one has as many: "
+            f"expected at most {MAX_SOURCE_LABELS} labels of one payment from one source, and this one has as many: "
             "find out what changes its mind"
         )
     number = 1 + max((record.event for record in own if isinstance(record.event, int)), default=0)

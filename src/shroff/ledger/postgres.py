@@ -11,8 +11,8 @@ from shroff.database.urls import postgres_engine, turn_at
 from shroff.errors import ConfigurationError
 
 # seconds; longer than the server itself takes to give up
-_WRITE = 3.0
-_LOCK = 0x5348524F
+_WRITE_TIMEOUT_SECONDS = 3.0
+_LOCK_KEY = 0x5348524F
 
 
 class Postgres:
@@ -20,7 +20,7 @@ class Postgres:
 
     engine: Engine
     alone = False
-    turn = turn_at(_LOCK)  # one writer at a time per schema, so the chain cannot fork
+    turn = turn_at(_LOCK_KEY)  # one writer at a time per schema, so the chain cannot fork
 
     def __init__(self, url: URL) -> None:
         self.engine = postgres_engine(url, "a ledger", silence=2_000)
@@ -40,7 +40,7 @@ class Postgres:
     def writable(self) -> Connection:
         """A connection whose commits wait for the server's disk, with a bound on that wait and on waits for locks."""
         connection = self.engine.connect()
-        self.hurry(connection, _WRITE)
+        self.hurry(connection, _WRITE_TIMEOUT_SECONDS)
         connection.exec_driver_sql("SET synchronous_commit = on")
         connection.exec_driver_sql("SET lock_timeout = '2s'")
         connection.exec_driver_sql("SET statement_timeout = '2500ms'")

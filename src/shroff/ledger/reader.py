@@ -39,10 +39,10 @@ from shroff.ledger.statements import Cursor, Statement, cursor, hang_up
 
 Rows = TypeVar("Rows")
 
-_PAGE = 1_000
-_SILENCE = 1.0  # seconds from which a failure is one of a database that says nothing
-_REST = 1.0  # seconds in which such a database is not asked again
-_LOOK_UP = 2.0  # seconds that a look-up waits for the database: payments wait meanwhile
+_PAGE_RECORDS = 1_000
+_SILENCE_SECONDS = 1.0  # seconds from which a failure is one of a database that says nothing
+_REST_SECONDS = 1.0  # seconds in which such a database is not asked again
+_LOOK_UP_TIMEOUT_SECONDS = 2.0  # seconds that a look-up waits for the database: payments wait meanwhile
 # plain columns: values come as the driver gives them, `stored` checks their types
 _NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
 EVERYTHING = select(*_NAMES).select_from(RECORDS)
@@ -100,8 +100,8 @@ class Finder:
 
     def _rest(self, began: float) -> None:
         """After a slow failure, let look-ups fail at once for a while, not each after a timeout of its own."""
-        if monotonic() - began > _SILENCE:
-            self._silent_until = monotonic() + _REST
+        if monotonic() - began > _SILENCE_SECONDS:
+            self._silent_until = monotonic() + _REST_SECONDS
 
     def close(self) -> None:
         """Close the connection; the next look-up opens another."""
@@ -113,7 +113,7 @@ class Finder:
     def _connect(self) -> Cursor:
         with unavailable("look up a payment"):
             self._connection = reading(self._database)
-            self._database.hurry(self._connection, _LOOK_UP)
+            self._database.hurry(self._connection, _LOOK_UP_TIMEOUT_SECONDS)
             head(self._connection)  # of a format that has the indexes
             self._cursor = cursor(self._connection)
         return self._cursor
@@ -135,7 +135,7 @@ def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
     ]
     # in a transaction: PostgreSQL streams only there
     with unavailable("read the ledger"), database.engine.connect() as connection:
-        streamed = connection.execution_options(yield_per=_PAGE)
+        streamed = connection.execution_options(yield_per=_PAGE_RECORDS)
         for condition, kind in kinds:
             rows = streamed.execute(select(RECORDS.c.payment_id, kind).where(condition))
             yield from map(tuple, rows)
@@ -174,7 +174,7 @@ def payment_times(database: Backend) -> tuple[list[int], list[int]]:
     times = select(RECORDS.c.time).where(PAYMENTS, _CHAINED)
     with unavailable("read the ledger"), reading(database) as connection:
         first = connection.scalars(times.order_by(_seq).limit(1))
-        last = connection.scalars(times.order_by(_seq.desc()).limit(_PAGE))
+        last = connection.scalars(times.order_by(_seq.desc()).limit(_PAGE_RECORDS))
         return list(first), list(last)
 
 
@@ -182,9 +182,9 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
     """The record numbers of those payments that the ledger has."""
     query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS, _CHAINED), dict[str, int]()
     with unavailable("look for payments"), reading(database) as connection:
-        database.hurry(connection, _LOOK_UP)
-        for start in range(0, len(payment_ids), _PAGE):
-            page = payment_ids[start : start + _PAGE]
+        database.hurry(connection, _LOOK_UP_TIMEOUT_SECONDS)
+        for start in range(0, len(payment_ids), _PAGE_RECORDS):
+            page = payment_ids[start : start + _PAGE_RECORDS]
             found.update(map(tuple, connection.execute(query.where(RECORDS.c.payment_id.in_(page)))))
     return found
 
@@ -217,7 +217,7 @@ def pages(
     A page is a statement of its own: a slow reader holds no transaction open, which would keep SQLite's
     write-ahead log from being emptied.
     """
-    query = query.where(_seq <= last).order_by(_seq).limit(_PAGE)
+    query = query.where(_seq <= last).order_by(_seq).limit(_PAGE_RECORDS)
     while page := connection.execute(query.where(_seq > after)).all():
         yield from page
         after = page[-1].seq

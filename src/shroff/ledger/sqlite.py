@@ -18,7 +18,7 @@ from shroff.ledger.statements import cursor
 from shroff.private import private_file, private_folder
 
 # how long a statement waits for a lock that another program holds, in seconds
-_PATIENCE = 1.0
+_LOCK_TIMEOUT_SECONDS = 1.0
 # how old a folder's time of change must be, in nanoseconds, before the next change is sure to have another
 _CLOCK_STEP_NS = 1_000_000_000
 
@@ -191,7 +191,7 @@ class SQLite:
         return sqlite3.connect(
             f"file:{quote(str(self._path))}?mode=rw",
             uri=True,
-            timeout=_PATIENCE,
+            timeout=_LOCK_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from shroff.canonical import canonical
-from shroff.clock import AHEAD
+from shroff.clock import MAX_AHEAD_US
 from shroff.collect import Payment, Schema
 from shroff.collect.conversion import Converter
 from shroff.collect.lookup import LookupReader
@@ -136,7 +136,7 @@ def _texts(reasons: Sequence[Any]) -> tuple[str, ...]:
 def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.DataFrame | None) -> dict[str, Any]:
     plan = recorded_plan(bundle)
     # no window reaches further back, and nothing happens long after it arrived
-    oldest = entry.time - plan.horizon - AHEAD
+    oldest = entry.time - plan.horizon - MAX_AHEAD_US
     before = [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
     frame = recorded_payments(plan, before)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan, before)

@@ -25,17 +25,17 @@ from shroff.plain import read_plain
 MANIFEST: Final = "manifest.json"
 VECTORS: Final = tuple(f"vectors-{number}.arrow" for number in range(1, 5))
 """The files of vectors that features may read."""
-_MB: Final = 1 << 20
-_OF_JSON: Final = 32 * _MB
+_MB_BYTES: Final = 1 << 20
+_MAX_JSON_BYTES: Final = 32 * _MB_BYTES
 LARGEST: Final[Mapping[str, int]] = {
-    MANIFEST: _MB,
-    "model.onnx": 512 * _MB,
-    "schema.json": _OF_JSON,
-    "features.json": _MB,
-    "inputs.json": _OF_JSON,
-    "policy.json": _OF_JSON,
-    "thresholds.json": _OF_JSON,
-    "metrics.json": _OF_JSON,
+    MANIFEST: _MB_BYTES,
+    "model.onnx": 512 * _MB_BYTES,
+    "schema.json": _MAX_JSON_BYTES,
+    "features.json": _MB_BYTES,
+    "inputs.json": _MAX_JSON_BYTES,
+    "policy.json": _MAX_JSON_BYTES,
+    "thresholds.json": _MAX_JSON_BYTES,
+    "metrics.json": _MAX_JSON_BYTES,
     **dict.fromkeys(VECTORS, MOST_BYTES),
 }
 """Every file that a bundle may have, and the most bytes it may hold."""

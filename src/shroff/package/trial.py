@@ -20,14 +20,14 @@ from shroff.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
 
-SECONDS: Final = 10
+MAX_PROCESSOR_SECONDS: Final = 10
 """Seconds of processor time that a trial may take, and one more for each 20 MB of the model."""
-MEMORY: Final = 1 << 30
+MAX_MEMORY_BYTES: Final = 1 << 30
 """Bytes that it may take, besides six times the size of the model."""
-_PATIENCE: Final = 20
+_MAX_DELAY_RATIO: Final = 20
 """On a machine that is busy with other things, a trial may last so many times its processor time."""
-_USUAL: Final = 32
-_WILD: Final = 64
+_USUAL_ROWS: Final = 32
+_WILD_ROWS: Final = 64
 _RUN: Final = str(Path(__file__).with_name("trial_run.py"))
 _passed: dict[bytes, bool] = {}
 """The models that passed, by what was tried (see `try_model`); what did not pass is tried again."""
@@ -60,18 +60,18 @@ def trust(verdicts: Mapping[bytes, bool]) -> None:
 def _judged(found: dict[str, Any]) -> bool:
     if "refused" in found:
         raise BundleError(f"the model {found['refused']}.")
-    if found["numbers"] * 2 < _USUAL:
+    if found["numbers"] * 2 < _USUAL_ROWS:
         raise BundleError(
-            f"the model gives no number as the score of {_USUAL - found['numbers']} of {_USUAL} usual rows."
+            f"the model gives no number as the score of {_USUAL_ROWS - found['numbers']} of {_USUAL_ROWS} usual rows."
         )
     return bool(found["together"])
 
 
 def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
-    seconds = SECONDS + len(model) // 20_000_000
+    seconds = MAX_PROCESSOR_SECONDS + len(model) // 20_000_000
     head = {
         "seconds": seconds,
-        "memory": MEMORY + 6 * len(model),
+        "memory": MAX_MEMORY_BYTES + 6 * len(model),
         "model": len(model),
         "columns": usual.shape[1],
         "usual": len(usual),
@@ -80,11 +80,11 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
     given = json.dumps(head).encode() + b"\n" + model + usual.tobytes() + wild.tobytes()
     try:
         # -P: what lies beside that file is not importable by its bare name
-        command, wait = [sys.executable, "-P", _RUN], _PATIENCE * seconds
+        command, wait = [sys.executable, "-P", _RUN], _MAX_DELAY_RATIO * seconds
         done = subprocess.run(command, input=given, capture_output=True, timeout=wait, check=False)
         found: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return {"refused": f"does not end in {_PATIENCE * seconds} seconds"}
+        return {"refused": f"does not end in {_MAX_DELAY_RATIO * seconds} seconds"}
     except ValueError:
         return {"refused": _death(done.returncode, seconds)}
     except OSError as error:
@@ -94,7 +94,7 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
 
 def _death(code: int, seconds: int) -> str:
     if code in (-24, -9):  # SIGXCPU, or SIGKILL by the harder limit
-        return f"takes more than {seconds} seconds to score {_USUAL + _WILD} rows"
+        return f"takes more than {seconds} seconds to score {_USUAL_ROWS + _WILD_ROWS} rows"
     return f"ends the process that tries it (code {code}), as one does that needs too much memory"
 
 
@@ -102,23 +102,23 @@ def _usual(preparation: Preparation) -> Matrix:
     """Inputs as most training rows have them: none missing, no value far out."""
     random = np.random.default_rng(1)
     columns = [_typical(column, random) for column in preparation.numeric]
-    codes = [np.arange(_USUAL) % many for many in preparation.nominal_codes.values()]
+    codes = [np.arange(_USUAL_ROWS) % many for many in preparation.nominal_codes.values()]
     return np.column_stack([*columns, *codes]).astype(np.float32)
 
 
 def _typical(column: Numeric, random: np.random.Generator) -> Floats:
     if column.spread is None:
-        return np.zeros(_USUAL)
+        return np.zeros(_USUAL_ROWS)
     low, high = column.spread.usual
     with np.errstate(over="ignore"):
-        return (random.choice([low, column.spread.median, high], _USUAL) - column.mean) / column.std
+        return (random.choice([low, column.spread.median, high], _USUAL_ROWS) - column.mean) / column.std
 
 
 def _wild(preparation: Preparation) -> Matrix:
     """Inputs of all sizes, some missing, with every nominal code in turn."""
     random = np.random.default_rng(0)
-    rows = random.standard_normal((_WILD, len(preparation.names))) * 10 ** random.uniform(-2, 2, (_WILD, 1))
+    rows = random.standard_normal((_WILD_ROWS, len(preparation.names))) * 10 ** random.uniform(-2, 2, (_WILD_ROWS, 1))
     rows[random.random(rows.shape) < 0.05] = np.nan
     for column, codes in preparation.nominal_codes.items():
-        rows[:, column] = np.arange(_WILD) % codes
+        rows[:, column] = np.arange(_WILD_ROWS) % codes
     return rows.astype(np.float32)

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from shroff.canonical import canonical
-from shroff.clock import AHEAD, Clock
+from shroff.clock import MAX_AHEAD_US, Clock
 from shroff.collect import Payment
 from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import card_number, require_readable_field
@@ -177,7 +177,7 @@ class Intake:
             LedgerUnavailable: it cannot be made durable: send it again later.
         """
         self._require_ready()
-        if at is not None and at > self._clock() + AHEAD:
+        if at is not None and at > self._clock() + MAX_AHEAD_US:
             raise OutOfBounds("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
         payment_id = canonical(payment_id)
         await self._stored(payment_id)
@@ -220,7 +220,7 @@ class Intake:
 
     def _check_time(self, time: int) -> None:
         now, active = self._clock(), self._sequencer.active
-        if time > now + AHEAD:
+        if time > now + MAX_AHEAD_US:
             column = active.reader.schema.time
             raise OutOfBounds(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
         # lateness is measured from the newest payment, not from the clock, so that an old log can be replayed;

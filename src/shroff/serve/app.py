@@ -28,7 +28,7 @@ from shroff.telemetry.family import Source
 from shroff.telemetry.fleet import Fleet
 from shroff.telemetry.tracing import Tracer
 
-_PAUSE = 1.0  # seconds between attempts to open the ledger
+_RETRY_SECONDS = 1.0  # seconds between attempts to open the ledger
 _log = logging.getLogger(__name__)
 
 
@@ -116,7 +116,7 @@ class App:
                 await asyncio.to_thread(self._scorer.start)
             except Unavailable as error:
                 _log.warning("%s", error, extra={"event": "not_started"})
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_RETRY_SECONDS)
             except BrokenChain as error:
                 self.failure = error
                 self.stop()

@@ -30,14 +30,16 @@ Refusal = tuple[Kind, str]
 Admit = Callable[[bytes | None], str]
 """Lets a request in by its `Authorization` header, or raises; gives the name of its key."""
 
-LIMIT: Final = 1024 * 1024
+MAX_BODY_BYTES: Final = 1024 * 1024
 """Largest body of a request, in bytes."""
 
 PATH_TEMPLATE: Final = "path_template"
 """Where the router, or a mounted application, leaves the template of a path, in the scope of the request."""
 
-TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes, got more.")
-BOMB: Final = Refused(problem.TOO_LARGE, f"expected a body of at most {LIMIT:,} bytes when it is inflated, got more.")
+TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {MAX_BODY_BYTES:,} bytes, got more.")
+BOMB: Final = Refused(
+    problem.TOO_LARGE, f"expected a body of at most {MAX_BODY_BYTES:,} bytes when it is inflated, got more."
+)
 NOT_JSON: Final[Refusal] = (
     problem.UNSUPPORTED_MEDIA_TYPE,
     "expected the header `Content-Type: application/json`, got another one.",
@@ -56,7 +58,7 @@ def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
         if name == b"content-type":
             if not is_json(value):
                 return NOT_JSON
-        elif name == b"content-length" and int(value) > LIMIT:
+        elif name == b"content-length" and int(value) > MAX_BODY_BYTES:
             return TOO_LARGE
         elif name == encoding.HEADER:
             return ENCODED
@@ -124,7 +126,7 @@ def plain(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         Refused: another coding than ours, or too large a body.
     """
     named = encoding.coding(headers)
-    return encoding.inflate(body, named, BOMB, limit=LIMIT) if named else body
+    return encoding.inflate(body, named, BOMB, limit=MAX_BODY_BYTES) if named else body
 
 
 def plain_stream(receive: Receive, headers: Headers) -> Receive:
@@ -134,7 +136,7 @@ def plain_stream(receive: Receive, headers: Headers) -> Receive:
         Refused: another coding than ours.
     """
     named = encoding.coding(headers)
-    ahead = LIMIT if any(name == b"content-length" for name, _ in headers) else 0
+    ahead = MAX_BODY_BYTES if any(name == b"content-length" for name, _ in headers) else 0
     return encoding.inflated(receive, named, BOMB, ahead=ahead) if named else receive
 
 
@@ -142,12 +144,12 @@ async def _read(receive: Receive) -> bytes | Refusal | None:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message["body"]
-        return body if len(body) <= LIMIT else TOO_LARGE
+        return body if len(body) <= MAX_BODY_BYTES else TOO_LARGE
     parts, size = [], 0
     while message["type"] == "http.request":
         parts.append(message["body"])
         size += len(message["body"])
-        if size > LIMIT:
+        if size > MAX_BODY_BYTES:
             return TOO_LARGE
         if not message.get("more_body"):
             return b"".join(parts)

@@ -13,7 +13,7 @@ from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.telemetry.registry import Registry
 
-_BEAT: Final = 0.5
+_BEAT_SECONDS: Final = 0.5
 """Seconds between signs of life to others that share the state."""
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Background:
     async def beat(self) -> None:
         """Show others that share the state that this process is there, until cancelled."""
         while True:
-            await asyncio.sleep(_BEAT)
+            await asyncio.sleep(_BEAT_SECONDS)
             self._scorer.beat()
 
     def _read(self) -> None:

@@ -19,19 +19,22 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
-from shroff.serve.asgi import LIMIT, TOO_LARGE, Headers, Refusal
+from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Headers, Refusal
 from shroff.serve.closing import Cycle, Due, end_by_closing
 from shroff.serve.exchange import Exchange, Short
 from shroff.serve.watch import GONE, OTHER, Telemetry
 from shroff.telemetry.tracing import CURRENT, TRACEPARENT
 
-READ_LIMIT: Final = 20.0
+READ_TIMEOUT_SECONDS: Final = 20.0
 """Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
 
 _HEADS: Final = 1_024  # remembered at most, and so long
-_PIECE, _SPARE = 16, 65_536  # bytes of a piece of a body on average, and by how many all may fall short
+_MEAN_PIECE_BYTES, _SPARE_BYTES = (
+    16,
+    65_536,
+)  # bytes of a piece of a body on average, and by how many all may fall short
 _END: Final = b"\r\n\r\n"
-_TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request within {READ_LIMIT:.0f} seconds.")
+_TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request within {READ_TIMEOUT_SECONDS:.0f} seconds.")
 
 
 class Head(NamedTuple):
@@ -62,7 +65,7 @@ _NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, on_
 class Connection(HttpToolsProtocol):
     """Speaks HTTP/1.1 with one client; made by uvicorn for a `HotApp`."""
 
-    read_limit = READ_LIMIT
+    read_limit = READ_TIMEOUT_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -79,7 +82,7 @@ class Connection(HttpToolsProtocol):
         # bytes that came since the last that was of a body, or since the last request
         self._loose = 0
         self._headed = False
-        self._spare = _SPARE
+        self._spare = _SPARE_BYTES
         # whether what is being received takes uvicorn's way, and whether it is for nobody
         self._cold = self._ignored = False
         # whether it may last
@@ -144,7 +147,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._loose += len(data)
         self._feed(data)
-        if self._loose > heads.HEAD_LIMIT and not self.transport.is_closing():
+        if self._loose > heads.MAX_HEAD_BYTES and not self.transport.is_closing():
             self._reject(heads.TOO_LARGE)
         return self._received
 
@@ -201,7 +204,7 @@ class Connection(HttpToolsProtocol):
         self._idle = None
         self._between = self._headed = self._cold = self._ignored = self._streamed = False
         self.expect_100_continue = False
-        self._spare = _SPARE
+        self._spare = _SPARE_BYTES
         self.url = b""
         self.headers = []
 
@@ -214,7 +217,7 @@ class Connection(HttpToolsProtocol):
         """The head of a request is there: which way it takes."""
         self._headed = True
         refusal = heads.misfit(self.parser.get_http_version(), self.headers)
-        if self._loose > heads.HEAD_LIMIT and heads.size(self.url, self.headers) > heads.HEAD_LIMIT:
+        if self._loose > heads.MAX_HEAD_BYTES and heads.size(self.url, self.headers) > heads.MAX_HEAD_BYTES:
             refusal = heads.TOO_LARGE
         if self.transport.is_closing():
             self._ignored = True
@@ -251,7 +254,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of the body, or all of it."""
         self._loose = 0
-        self._spare += len(body) - _PIECE
+        self._spare += len(body) - _MEAN_PIECE_BYTES
         if self._spare < 0 and not self._ignored:
             self._reject(heads.FRAGMENTED)
         exchange = self._receiving
@@ -262,7 +265,7 @@ class Connection(HttpToolsProtocol):
                     self._since = self.loop.time()
             return
         self._size += len(body)
-        if self._size > LIMIT:
+        if self._size > MAX_BODY_BYTES:
             self._receiving = None
             exchange.refuse(TOO_LARGE)
         else:

@@ -15,9 +15,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-_PATIENCE: Final = 3.0
+_PATIENCE_SECONDS: Final = 3.0
 """Seconds after which a worker that cannot decide takes connections if nobody else does: health must be answered."""
-_LOOK: Final = 0.02
+_LOOK_SECONDS: Final = 0.02
 
 
 class Doorway:
@@ -31,9 +31,9 @@ class Doorway:
 
     async def enter(self, able: Callable[[], bool], ending: Callable[[], bool]) -> None:
         """Wait until this worker is to take connections: it is able to decide, ending, or nobody else takes any."""
-        patient = monotonic() + _PATIENCE
+        patient = monotonic() + _PATIENCE_SECONDS
         while not (able() or ending() or (monotonic() > patient and self._empty())):
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_LOOK_SECONDS)
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def _empty(self) -> bool:

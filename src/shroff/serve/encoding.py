@@ -21,13 +21,13 @@ _CODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _NAMES: Final = re.compile(r"[a-z0-9-]{1,16}(, [a-z0-9-]{1,16}){0,3}")
 _UNSUPPORTED: Final = replace(problem.UNSUPPORTED_MEDIA_TYPE, headers={"accept-encoding": _ACCEPTED})
 
-_PIECE: Final = 65_536  # bytes made at once
-_SLICE: Final = 4_096  # bytes read at once: what is behind a member's end is copied
+_PIECE_BYTES: Final = 65_536  # bytes made at once
+_SLICE_BYTES: Final = 4_096  # bytes read at once: what is behind a member's end is copied
 # one payment again and again is compressed to no less than a four hundredth, nothing at all to a thousandth
-_RATIO: Final = 500
-_FREE: Final = 131_072  # bytes for which it does not matter
-_GZIP: Final = 31
-_ZLIB, _RAW = 15, -15
+_MAX_RATIO: Final = 500
+_FREE_BYTES: Final = 131_072  # bytes for which it does not matter
+_GZIP_WINDOW_BITS: Final = 31
+_ZLIB_WINDOW_BITS, _RAW_WINDOW_BITS = 15, -15
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -86,8 +86,8 @@ class Inflater:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What these bytes stand for, in small pieces; raises `BadPayment` where they are no such text."""
-        for at in range(0, len(data), _SLICE):
-            yield from self._inflate(data[at : at + _SLICE])
+        for at in range(0, len(data), _SLICE_BYTES):
+            yield from self._inflate(data[at : at + _SLICE_BYTES])
 
     def end(self) -> None:
         """Raise `BadPayment` unless the text was whole."""
@@ -96,10 +96,10 @@ class Inflater:
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         piece = b""
-        while data or len(piece) == _PIECE:
+        while data or len(piece) == _PIECE_BYTES:
             member = self._member = self._member or self._begin(data)
             try:
-                piece = member.decompress(data, _PIECE)
+                piece = member.decompress(data, _PIECE_BYTES)
             except zlib.error:
                 raise self._bad("got other bytes") from None
             left = member.unused_data if member.eof else member.unconsumed_tail
@@ -113,11 +113,11 @@ class Inflater:
 
     def _begin(self, data: bytes) -> zlib._Decompress:
         if self._coding == "gzip":
-            return zlib.decompressobj(_GZIP)
+            return zlib.decompressobj(_GZIP_WINDOW_BITS)
         if self._whole:
             raise self._bad("got more behind it")
         # RFC 9110 means zlib's format; some clients send the bare one
-        return zlib.decompressobj(_ZLIB if data[0] & 0x0F == zlib.DEFLATED else _RAW)
+        return zlib.decompressobj(_ZLIB_WINDOW_BITS if data[0] & 0x0F == zlib.DEFLATED else _RAW_WINDOW_BITS)
 
     def _bad(self, got: str) -> BadPayment:
         return BadPayment(f"expected a body compressed with {self._coding}, as its `Content-Encoding` says, {got}.")
@@ -152,7 +152,7 @@ async def _messages(receive: Receive, inflater: Inflater, bomb: Refused) -> Asyn
             yield message
             return
         for piece in inflater.feed(message["body"]):
-            if inflater.made > _FREE + _RATIO * inflater.taken:
+            if inflater.made > _FREE_BYTES + _MAX_RATIO * inflater.taken:
                 raise bomb
             yield {"type": "http.request", "body": piece, "more_body": True}
         more = message.get("more_body", False)

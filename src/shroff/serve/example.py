@@ -14,7 +14,7 @@ from shroff.collect.wire import live_scales
 from shroff.detect.preparation import MISSING, Preparation
 
 _AMOUNT: Final = 136.69
-_SECOND: Final = 1_000_000
+_SECOND_US: Final = 1_000_000
 _MADE_UP: Final = {"mail": "ada@example.org", "phone": "+45 00 00 00 00", "name": "Ada Example", "country": "DK"}
 """Texts that are nobody's, by what is in the name of their column."""
 
@@ -35,7 +35,7 @@ def example_payment(
     """
     vocabulary = {one.name: one.values for one in preparation.nominal}
     means = {one.name: one.mean for one in preparation.numeric}
-    seconds = clock() // _SECOND
+    seconds = clock() // _SECOND_US
     code = currency or _currency(schema, vocabulary)
 
     def value(name: str, scale: Scale) -> Value:
@@ -43,7 +43,7 @@ def example_payment(
             case "id":
                 return f"example-{seconds}"
             case "time":
-                return format_time(seconds * _SECOND).replace(".000000", "")
+                return format_time(seconds * _SECOND_US).replace(".000000", "")
             case "amount":
                 return round(_AMOUNT, EXPONENT[code])
             case "currency":

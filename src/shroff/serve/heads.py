@@ -7,12 +7,12 @@ from typing import Final
 from shroff.serve import problem
 from shroff.serve.asgi import Headers, Refusal
 
-HEAD_LIMIT: Final = 64 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
 """Largest head of a request in bytes, and most bytes between two pieces of its body or behind them."""
 
 TOO_LARGE: Final[Refusal] = (
     problem.HEAD_TOO_LARGE,
-    f"expected at most {HEAD_LIMIT:,} bytes of headers or trailers, got more.",
+    f"expected at most {MAX_HEAD_BYTES:,} bytes of headers or trailers, got more.",
 )
 MALFORMED: Final[Refusal] = (problem.BAD_PAYMENT, "expected a request of HTTP/1.1, got bytes that are none.")
 FRAGMENTED: Final[Refusal] = (
@@ -20,7 +20,7 @@ FRAGMENTED: Final[Refusal] = (
     "expected a body in pieces of some length, got thousands of a few bytes.",
 )
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
-_LENGTH: Final = 20
+_MAX_LENGTH_DIGITS: Final = 20
 """Most digits of a length: Python reads no number of thousands of zeros."""
 _ONCE: Final = (b"host", b"authorization", b"content-type")
 """Headers of which two readers would each believe another one."""
@@ -36,7 +36,7 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
     if version not in _VERSIONS:
         return problem.BAD_PAYMENT, "expected HTTP/1.0 or HTTP/1.1, got another version."
     found = [name for name, _ in headers if name in _ONCE]
-    if any(name == b"content-length" and len(value) > _LENGTH for name, value in headers):
+    if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
         return MALFORMED
     if version == "1.1" and b"host" not in found:
         return problem.BAD_PAYMENT, "expected the header `host`, got a request of HTTP/1.1 without it."

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_PAGE: Final = 2 << 20  # bytes of a large page
-_LEAST: Final = 8 * _PAGE
+_PAGE_BYTES: Final = 2 << 20  # bytes of a large page
+_MIN_AREA_BYTES: Final = 8 * _PAGE_BYTES
 """Smaller areas are mostly stacks of threads, which are mostly empty."""
 _ADVISE, _COLLAPSE = 14, 25  # MADV_HUGEPAGE and MADV_COLLAPSE, see madvise(2)
 _MAPS: Final = Path("/proc/self/maps")
@@ -52,6 +52,6 @@ def _areas(maps: str) -> Iterator[tuple[int, int]]:
     """
     for found in _ANONYMOUS.finditer(maps):
         start, end = (int(address, 16) for address in found.groups())
-        start, end = -(-start // _PAGE) * _PAGE, end // _PAGE * _PAGE
-        if end - start >= _LEAST:
+        start, end = -(-start // _PAGE_BYTES) * _PAGE_BYTES, end // _PAGE_BYTES * _PAGE_BYTES
+        if end - start >= _MIN_AREA_BYTES:
             yield start, end

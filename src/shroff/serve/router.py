@@ -196,7 +196,7 @@ def _refusal(operation: Operation, given: asgi.Headers, headers: Mapping[bytes, 
     """Why a request cannot be used, as far as its headers tell: all that were given, and the last of each name."""
     if not operation.takes:
         return None
-    if not operation.streamed and int(headers.get(b"content-length", b"0")) > asgi.LIMIT:
+    if not operation.streamed and int(headers.get(b"content-length", b"0")) > asgi.MAX_BODY_BYTES:
         return asgi.TOO_LARGE
     if encoding.HEADER in headers and (unknown := asgi.unknown_coding(given)):
         return unknown

@@ -39,8 +39,8 @@ from shroff.telemetry.fleet import Fleet
 from shroff.telemetry.log import Style, write_log
 
 _log = logging.getLogger(__name__)
-_BACKLOG = 2_048
-_DRAIN = 30  # seconds that requests in flight get to finish
+_MAX_WAITING_CONNECTIONS = 2_048
+_DRAIN_TIMEOUT_SECONDS = 30  # seconds that requests in flight get to finish
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing reads the client's address
-        timeout_graceful_shutdown=_DRAIN,
+        timeout_graceful_shutdown=_DRAIN_TIMEOUT_SECONDS,
         ssl_certfile=None if tls is None else tls.chain,
         ssl_keyfile=None if tls is None else tls.key,
     )
@@ -253,7 +253,7 @@ def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_MAX_WAITING_CONNECTIONS)
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host}, port {port}: {error.strerror}; choose another with `{option}`."

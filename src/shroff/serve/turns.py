@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-_SLICE: Final = 0.005
+_SLICE_SECONDS: Final = 0.005
 """Seconds of work, after which others have their turn."""
-_SMALL: Final = 32_768
+_SMALL_BYTES: Final = 32_768
 """Bytes that are read faster than a thread is started."""
 
 
@@ -26,13 +26,13 @@ class Turns:
 
     async def next(self) -> None:
         """Called between two pieces of work, however small."""
-        if perf_counter() - self._began > _SLICE:
+        if perf_counter() - self._began > _SLICE_SECONDS:
             await asyncio.sleep(0)
             self._began = perf_counter()
 
 
 async def apart(read: Callable[..., T], body: bytes, *arguments: Any, **options: Any) -> T:
     """What a function makes of a body: in a thread, where the body is large."""
-    if len(body) <= _SMALL:
+    if len(body) <= _SMALL_BYTES:
         return read(body, *arguments, **options)
     return await asyncio.to_thread(read, body, *arguments, **options)

@@ -25,11 +25,11 @@ Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | No
 Work = Callable[[socket.socket, "Seat"], None]
 """Answers on a listening socket until SIGTERM; importable and picklable."""
 
-_AGAIN: Final = 0.5
+_REPEAT_SECONDS: Final = 0.5
 """Seconds between two signals that ask an orphan to end."""
-_YOUNG: Final = 10.0
+_EARLY_DEATH_SECONDS: Final = 10.0
 """A worker that dies within so many seconds of its start is not started for ever."""
-_TRIES: Final = 5
+_MAX_EARLY_DEATHS: Final = 5
 _log = logging.getLogger(__name__)
 
 
@@ -128,8 +128,8 @@ class Workers:
             process, started, seat = self._running.pop(ready)
             process.join()
             _log.warning("a worker ended with code %s; another takes its place.", process.exitcode)
-            self._early_deaths = self._early_deaths + 1 if monotonic() - started < _YOUNG else 0
-            if self._early_deaths >= _TRIES:
+            self._early_deaths = self._early_deaths + 1 if monotonic() - started < _EARLY_DEATH_SECONDS else 0
+            if self._early_deaths >= _MAX_EARLY_DEATHS:
                 raise ShroffError("workers end as soon as they are started: see what they logged.")
             self._start(seat)
         return True
@@ -163,5 +163,5 @@ def _end_with_parent(drain: float) -> None:
     deadline = monotonic() + drain
     while monotonic() < deadline:
         os.kill(os.getpid(), signal.SIGTERM)
-        sleep(_AGAIN)
+        sleep(_REPEAT_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -36,9 +36,9 @@ from shroff.simulate.scene import Scene
 __all__ = ["PATTERNS", "RATES", "simulate", "write"]
 
 _PATTERN_SHARES = (0.25, 0.25, 0.25, 0.15, 0.1)
-_SUBSCRIBED = 0.05
-_RETRIED = 0.012
-_SPARE = 0.15
+_SUBSCRIBED_SHARE = 0.05
+_RETRIED_SHARE = 0.012
+_SPARE_SHARE = 0.15
 
 
 def simulate(
@@ -75,7 +75,7 @@ def simulate(
     population = build(people, payments, days)
     frauds = round(payments * fraud_rate)
     # more than needed: some genuine payments become frauds, and the surplus is dropped
-    genuine = _genuine(honest, population, clock, payments - frauds + round(_SPARE * frauds))
+    genuine = _genuine(honest, population, clock, payments - frauds + round(_SPARE_SHARE * frauds))
     drafted = _with_frauds(Scene(criminal, population, clock), genuine, frauds)
     return tabulate(table, population, clock, describe(names, population), _trimmed(table, drafted, payments))
 
@@ -92,8 +92,8 @@ def _check(payments: int, fraud_rate: float, seed: int) -> None:
 def _genuine(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> Draft:
     planning, paying, extra = rng.spawn(3)
     trips = confounders.plan_trips(planning, population, clock)
-    regular = confounders.subscriptions(extra, population, clock, round(_SUBSCRIBED * count))
-    retried = round(_RETRIED * count)
+    regular = confounders.subscriptions(extra, population, clock, round(_SUBSCRIBED_SHARE * count))
+    retried = round(_RETRIED_SHARE * count)
     habitual = habits.pay(paying, population, clock, trips, count - len(regular) - retried)
     habitual = confounders.big_purchases(extra, habitual)
     payments = confounders.retries(extra, clock, concat([habitual, regular]), retried)

@@ -23,7 +23,7 @@ DAY: Final = 24 * HOUR
 _WEEKDAY_HOURS: Final = (6, 3, 2, 1.5, 1.5, 3, 9, 20, 30, 34, 38, 46, 58, 50, 44, 46, 56, 70, 76, 72, 60, 44, 28, 14)
 _WEEKEND_HOURS: Final = (14, 9, 6, 4, 2, 2, 4, 9, 20, 36, 52, 64, 68, 66, 64, 60, 58, 60, 66, 66, 56, 44, 34, 24)
 _MONDAY_TO_SUNDAY: Final = (0.94, 0.93, 0.96, 1.01, 1.16, 1.2, 0.85)
-_PAYDAY: Final = 1.12
+_PAYDAY_FACTOR: Final = 1.12
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Clock:
     def busyness(self) -> Floats:
         """How busy each day is [days]: Fridays, Saturdays and the days after payday are the busiest."""
         month_day = np.array([(self.start + timedelta(days=day)).day for day in range(self.days)])
-        payday = np.where((month_day >= 26) | (month_day <= 2), _PAYDAY, 1.0)
+        payday = np.where((month_day >= 26) | (month_day <= 2), _PAYDAY_FACTOR, 1.0)
         weights: Floats = np.array(_MONDAY_TO_SUNDAY)[self.weekday] * payday
         return weights
 

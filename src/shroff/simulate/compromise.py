@@ -15,11 +15,11 @@ from shroff.simulate.prices import usual
 from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES
 from shroff.simulate.scene import Campaigns, Scene, draft, plan
 
-_COPIED: Final = 0.6
-_LEAKS_BEFORE: Final = 0.8
-_CANDIDATES: Final = 40
+_COPIED_SHARE: Final = 0.6
+_LEAKS_BEFORE_SHARE: Final = 0.8
+_CANDIDATE_MERCHANTS: Final = 40
 _SESSIONS: Final = 3
-_SESSION: Final = 2 * HOUR
+_SESSION_MS: Final = 2 * HOUR
 _PATTERN: Final = 1 + PATTERNS.index("compromised_merchant")
 
 
@@ -29,7 +29,7 @@ def compromised_merchant(scene: Scene, genuine: Draft, count: int) -> tuple[Draf
     Copied cards: cards seen at one merchant are misused over the following weeks. Thieves' shops: all
     payments of a merchant in a period are fraud.
     """
-    copied = round(_COPIED * count)
+    copied = round(_COPIED_SHARE * count)
     ledger = _ledger(scene, genuine)
     misused = _copied_cards(scene, genuine, ledger, copied)
     turned, fabricated = _thieves_shops(scene, genuine, ledger, count - copied)
@@ -63,21 +63,21 @@ def _copied_cards(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> 
     plans = plan(rng, count, 12, 40)
     campaigns, row = len(plans.sizes), plans.campaign
     # a payment in the first part of the log: its merchant is the leak, its day the middle of the copying
-    early = np.argsort(genuine.time, kind="stable")[: max(round(_LEAKS_BEFORE * len(genuine)), 1)]
+    early = np.argsort(genuine.time, kind="stable")[: max(round(_LEAKS_BEFORE_SHARE * len(genuine)), 1)]
     seen = early[(scene.spread(campaigns) * len(early)).astype(np.int64)]
     copying = np.minimum(rng.uniform(2.0, 5.0, campaigns) * DAY, 0.1 * span)
     leak_end = genuine.time[seen] + copying
     low, high = ledger.slices(genuine.merchant[seen], genuine.time[seen] - copying, leak_end)
     at = low[row] + (rng.random(count) * np.maximum(high - low, 1)[row]).astype(np.int64)
     card = genuine.card[ledger.order[at]]
-    weeks = np.minimum(rng.uniform(7.0, 28.0, campaigns) * DAY, span - leak_end - _SESSION)
+    weeks = np.minimum(rng.uniform(7.0, 28.0, campaigns) * DAY, span - leak_end - _SESSION_MS)
     host, country, session = _sessions(scene, leak_end, weeks)
     which = rng.integers(_SESSIONS, size=count)
     merchant = people.merchants.draw(rng, rng.choice(len(COUNTRIES), count, p=COUNTRY_SHARES))
     return draft(
         scene,
         "compromised_merchant",
-        time=session[row, which] + rng.random(count) * _SESSION,
+        time=session[row, which] + rng.random(count) * _SESSION_MS,
         card=card,
         merchant=merchant,
         host=host[row, which],
@@ -123,7 +123,7 @@ class _Shops:
 
 def _choose_shops(scene: Scene, ledger: _Ledger, sizes: Ints) -> _Shops:
     """A shop and a period for each campaign, so that about a quarter of its frauds rob honest customers."""
-    rng, shape = scene.rng, (_CANDIDATES, len(sizes))
+    rng, shape = scene.rng, (_CANDIDATE_MERCHANTS, len(sizes))
     merchant = ledger.merchant[rng.integers(len(ledger.merchant), size=shape)]
     length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY, 0.4 * scene.clock.span)
     start = scene.starts(length)

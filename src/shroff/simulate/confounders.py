@@ -17,15 +17,15 @@ from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies
 from shroff.simulate.reference import COUNTRIES, EXPONENTS, LIMIT_SCALES, shares
 
-_TRAVELLERS: Final = 0.12
+_TRAVELLER_SHARE: Final = 0.12
 _TRIP_DAYS: Final = (3.0, 15.0)
-_BIG: Final = 0.006
+_BIG_SHARE: Final = 0.006
 _BIG_FACTOR: Final = 9.0
 _BIG_SPREAD: Final = 0.6
-_MONTH: Final = 30 * DAY
-_WEEK: Final = 7 * DAY
-_RETRIED_AGAIN: Final = 0.25
-_MOVED: Final = 0.03
+_MONTH_MS: Final = 30 * DAY
+_WEEK_MS: Final = 7 * DAY
+_RETRIED_AGAIN_SHARE: Final = 0.25
+_MOVED_SHARE: Final = 0.03
 # what subscriptions cost, in euro or the currency's like of it, in cents
 _FEES: Final[Ints] = np.array(
     [399, 499, 799, 999, 1299, 1499, 1999, 2499, 2999, 3999, 4900, 4999, 7999, 9900, 9999, 49900]
@@ -60,13 +60,13 @@ def plan_trips(rng: np.random.Generator, population: Population, clock: Clock) -
     destination = (home + rng.integers(1, len(COUNTRIES), size=size)) % len(COUNTRIES)
     length = np.minimum(rng.uniform(*_TRIP_DAYS, size) * DAY, 0.5 * clock.span)
     start = rng.random(size) * (clock.span - length)
-    length *= rng.random(size) < _TRAVELLERS
+    length *= rng.random(size) < _TRAVELLER_SHARE
     return Trips(destination, start.astype(np.int64), (start + length).astype(np.int64), fresh_hosts(rng, destination))
 
 
 def big_purchases(rng: np.random.Generator, payments: Draft) -> Draft:
     """The payments, a few of them many times as large as usual."""
-    big = rng.random(len(payments)) < _BIG
+    big = rng.random(len(payments)) < _BIG_SHARE
     factor = np.where(big, _BIG_FACTOR * rng.lognormal(0.0, _BIG_SPREAD, len(payments)), 1.0)
     return replace(payments, minor=np.rint(payments.minor * factor).astype(np.int64))
 
@@ -76,9 +76,9 @@ def subscriptions(rng: np.random.Generator, population: Population, clock: Clock
 
     They are genuine, regular, and often end just under a round limit.
     """
-    dues = np.maximum(clock.span / np.array([_WEEK, _MONTH]), 1.0).mean()
+    dues = np.maximum(clock.span / np.array([_WEEK_MS, _MONTH_MS]), 1.0).mean()
     size = round(count / dues)
-    period = np.where(rng.random(size) < 0.5, _WEEK, _MONTH)
+    period = np.where(rng.random(size) < 0.5, _WEEK_MS, _MONTH_MS)
     phase = (rng.random(size) * np.minimum(period, clock.span)).astype(np.int64)
     times = (clock.span - 1 - phase) // period + 1
     contract = np.repeat(np.arange(size), times)[:count]
@@ -118,7 +118,7 @@ def retries(rng: np.random.Generator, clock: Clock, payments: Draft, count: int)
     failed[declined] = True
     again = payments.take(declined)
     later = again.time + rng.integers(8 * SECOND, 2 * MINUTE, size=len(declined))
-    failed_again = rng.random(len(declined)) < _RETRIED_AGAIN
+    failed_again = rng.random(len(declined)) < _RETRIED_AGAIN_SHARE
     again = replace(again, time=np.minimum(later, clock.span - 1), failed=failed_again)
     return concat([replace(payments, failed=failed), again])
 
@@ -129,6 +129,6 @@ def moves(rng: np.random.Generator, population: Population, clock: Clock, paymen
     The contacts of `a` accounts: `0..a-1` their first, `a..2a-1` their own second.
     """
     size = len(population.accounts.country)
-    moved = np.where(rng.random(size) < _MOVED, rng.random(size) * clock.span, clock.span)
+    moved = np.where(rng.random(size) < _MOVED_SHARE, rng.random(size) * clock.span, clock.span)
     after = payments.time >= moved[payments.account]
     return replace(payments, contact=payments.contact + np.where(after, size, 0))

@@ -10,18 +10,18 @@ from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from shroff.simulate.confounders import Trips
 from shroff.simulate.draft import Draft
-from shroff.simulate.population import FAVOURITES, Population, fresh_hosts
+from shroff.simulate.population import FAVOURITE_MERCHANTS, Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units, usual
 from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, shares
 
-_ONE_MORE: Final = 0.22
-_BETWEEN: Final = 18 * MINUTE
-_FAVOURITE: Final = 0.7
-_FOREIGN_SHOP: Final = 0.05
-_FAVOURITE_SHARES: Final[Floats] = shares(1.0 / np.arange(1.0, FAVOURITES + 1.0))
+_ONE_MORE_SHARE: Final = 0.22
+_MEAN_GAP_MS: Final = 18 * MINUTE
+_FAVOURITE_SHARE: Final = 0.7
+_FOREIGN_SHOP_SHARE: Final = 0.05
+_FAVOURITE_SHARES: Final[Floats] = shares(1.0 / np.arange(1.0, FAVOURITE_MERCHANTS + 1.0))
 _HOST_SHARES: Final = (0.56, 0.82, 0.93)  # home, mobile network, second machine; the rest: somewhere new
-_AT_OFFICE: Final = 0.65
-_VPN: Final = 0.012
+_AT_OFFICE_SHARE: Final = 0.65
+_VPN_SHARE: Final = 0.012
 
 
 def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: Trips, count: int) -> Draft:
@@ -32,7 +32,7 @@ def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: T
     merchant = _merchants(rng, population, card, country, away)
     host = _hosts(rng, population, clock, card, time, country)
     host = np.where(away, trips.hosts(rng, population, card), host)
-    vpn = ~away & (rng.random(count) < _VPN)
+    vpn = ~away & (rng.random(count) < _VPN_SHARE)
     country = np.where(vpn, rng.integers(len(COUNTRIES), size=count), country)
     currency = currencies(population, card, merchant)
     account = population.cards.account[card]
@@ -53,7 +53,7 @@ def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: T
 
 def _visits(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> tuple[Ints, Ints]:
     """Cards and times [count]: shopping tours of one payment or a few, minutes apart."""
-    tours = rng.geometric(1.0 - _ONE_MORE, size=count)
+    tours = rng.geometric(1.0 - _ONE_MORE_SHARE, size=count)
     # each tour has at least one payment, so `count` tours are enough; keep those that fill `count`
     ends = np.cumsum(tours)
     tours = tours[: int(np.searchsorted(ends, count)) + 1]
@@ -63,18 +63,18 @@ def _visits(rng: np.random.Generator, population: Population, clock: Clock, coun
     start = clock.utc(day, local, population.home(card))
     tour = np.repeat(np.arange(len(tours)), tours)[:count]
     first = (np.cumsum(tours) - tours)[tour]
-    waited = np.cumsum(rng.exponential(_BETWEEN, count) + 20 * SECOND)
+    waited = np.cumsum(rng.exponential(_MEAN_GAP_MS, count) + 20 * SECOND)
     time = start[tour] + (waited - waited[first]).astype(np.int64)
     return card[tour], np.minimum(time, clock.span - 1)
 
 
 def _merchants(rng: np.random.Generator, population: Population, card: Ints, country: Ints, away: Bools) -> Ints:
-    favourite = population.cards.favourites[card, rng.choice(FAVOURITES, len(card), p=_FAVOURITE_SHARES)]
+    favourite = population.cards.favourites[card, rng.choice(FAVOURITE_MERCHANTS, len(card), p=_FAVOURITE_SHARES)]
     somewhere = rng.choice(len(COUNTRIES), len(card), p=COUNTRY_SHARES)
-    foreign = rng.random(len(card)) < _FOREIGN_SHOP
+    foreign = rng.random(len(card)) < _FOREIGN_SHOP_SHARE
     other = population.merchants.draw(rng, np.where(foreign, somewhere, country))
     # a traveller still pays favourites at home now and then, through the network
-    loyal = rng.random(len(card)) < np.where(away, 0.15, _FAVOURITE)
+    loyal = rng.random(len(card)) < np.where(away, 0.15, _FAVOURITE_SHARE)
     return np.where(loyal, favourite, other)
 
 
@@ -89,7 +89,7 @@ def _hosts(
     host = np.where(mobile, population.gateways.draw(rng, country), host)
     host = np.where(home, accounts.home_host[account], host)
     at_work = _office_hours(clock, time, country) & (accounts.office_host[account] >= 0)
-    at_work &= rng.random(len(card)) < _AT_OFFICE
+    at_work &= rng.random(len(card)) < _AT_OFFICE_SHARE
     return np.where(at_work, accounts.office_host[account], host)
 
 

@@ -54,7 +54,7 @@ _NAMES: Final = {
     ),
 }
 _REGIONS: Final = tuple(_NAMES)
-_PER_REGION: Final = 16
+_NAMES_PER_REGION: Final = 16
 _DOMAINS: Final = ("mail.example", "post.example", "inbox.example", "letters.example")
 _STROKES: Final = str.maketrans({"ø": "o", "ł": "l", "æ": "ae", "ß": "ss"})
 
@@ -76,12 +76,12 @@ def describe(rng: np.random.Generator, population: Population) -> Texts:
     """Ids, names and contacts for everybody."""
     region = np.array([_REGIONS.index(country.region) for country in COUNTRIES])[population.accounts.country]
     size = len(region)
-    first, last = (rng.integers(_PER_REGION, size=size) for _ in range(2))
+    first, last = (rng.integers(_NAMES_PER_REGION, size=size) for _ in range(2))
     cards = population.cards
-    kin = rng.integers(_PER_REGION, size=len(cards.account))
+    kin = rng.integers(_NAMES_PER_REGION, size=len(cards.account))
     holder = np.where(cards.family, kin, first[cards.account])
     own = _names(region, first, last)
-    thief = _names(region, rng.integers(_PER_REGION, size=size), rng.integers(16, size=size))
+    thief = _names(region, rng.integers(_NAMES_PER_REGION, size=size), rng.integers(16, size=size))
     return Texts(
         card_id=_ids(rng, "c", len(cards.account)),
         account_id=_ids(rng, "a", size),
@@ -134,7 +134,7 @@ def _names(region: Ints, first: Ints, last: Ints) -> pl.Series:
     firsts, lasts = (
         pl.Series([word for names in _NAMES.values() for word in names[part].split()]) for part in range(2)
     )
-    return firsts[region * _PER_REGION + first] + " " + lasts[region * _PER_REGION + last]
+    return firsts[region * _NAMES_PER_REGION + first] + " " + lasts[region * _NAMES_PER_REGION + last]
 
 
 def _emails(rng: np.random.Generator, names: pl.Series) -> pl.Series:

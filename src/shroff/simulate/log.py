@@ -16,9 +16,9 @@ from shroff.simulate.population import Population
 from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
 
 _WITH_GAPS: Final = ("host_id", "request_country", "account_country", "email", "phone")
-_MISSING: Final = 0.01
+_MISSING_SHARE: Final = 0.01
 _COUNTRY_CODES: Final = pl.Series([country.code for country in COUNTRIES])
-_CHARGEBACK: Final = 7.0 * DAY
+_MEAN_CHARGEBACK_MS: Final = 7.0 * DAY
 _CHARGEBACK_SPREAD: Final = 0.9
 _CHARGEBACK_RANGE: Final = (3 * HOUR, 60 * DAY)
 
@@ -75,10 +75,10 @@ def _result_delay(rng: np.random.Generator, size: int) -> Ints:
 
 def _label_delay(rng: np.random.Generator, size: int) -> Ints:
     """Milliseconds [size] until a chargeback says fraud: a week in the median, from hours to two months."""
-    delay: Floats = _CHARGEBACK * rng.lognormal(0.0, _CHARGEBACK_SPREAD, size)
+    delay: Floats = _MEAN_CHARGEBACK_MS * rng.lognormal(0.0, _CHARGEBACK_SPREAD, size)
     return np.clip(delay, *_CHARGEBACK_RANGE).astype(np.int64)
 
 
 def _with_gaps(rng: np.random.Generator, frame: pl.DataFrame) -> pl.DataFrame:
-    kept = {name: pl.Series(rng.random(frame.height) >= _MISSING) for name in _WITH_GAPS}
+    kept = {name: pl.Series(rng.random(frame.height) >= _MISSING_SHARE) for name in _WITH_GAPS}
     return frame.with_columns(pl.when(pl.lit(keep)).then(pl.col(name)).alias(name) for name, keep in kept.items())

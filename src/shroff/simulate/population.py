@@ -15,12 +15,12 @@ from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import HOUR
 from shroff.simulate.reference import CATEGORIES, CATEGORY_SHARES, COUNTRIES, COUNTRY_SHARES, shares
 
-FAVOURITES: Final = 6
+FAVOURITE_MERCHANTS: Final = 6
 _PAYMENTS_PER_CARD_DAY: Final = 0.28
 _CARDS_PER_ACCOUNT: Final = 1.35
-_DORMANT: Final = 0.15
-_FOREIGN_FAVOURITE: Final = 0.12
-_OFFICE_WORKERS: Final = 0.3
+_DORMANT_SHARE: Final = 0.15
+_FOREIGN_FAVOURITE_SHARE: Final = 0.12
+_OFFICE_WORKER_SHARE: Final = 0.3
 _WORKERS_PER_OFFICE: Final = 25
 _ACCOUNTS_PER_GATEWAY: Final = 30
 
@@ -123,13 +123,13 @@ def build(rng: np.random.Generator, payments: int, days: int) -> Population:
 
 def _accounts(rng: np.random.Generator, size: int) -> Accounts:
     country = rng.choice(len(COUNTRIES), size, p=COUNTRY_SHARES)
-    office = _shared(rng, country, round(_WORKERS_PER_OFFICE / _OFFICE_WORKERS)).draw(rng, country)
+    office = _shared(rng, country, round(_WORKERS_PER_OFFICE / _OFFICE_WORKER_SHARE)).draw(rng, country)
     return Accounts(
         country=country,
         level=rng.lognormal(0.0, 0.35, size),
         home_host=fresh_hosts(rng, country),
         second_host=fresh_hosts(rng, country),
-        office_host=np.where(rng.random(size) < _OFFICE_WORKERS, office, -1),
+        office_host=np.where(rng.random(size) < _OFFICE_WORKER_SHARE, office, -1),
     )
 
 
@@ -144,10 +144,10 @@ def _cards(rng: np.random.Generator, size: int, accounts: Accounts, merchants: M
     owners = len(accounts.country)
     first = rng.permutation(owners)[:size]
     account = np.concatenate([first, rng.integers(owners, size=size - len(first))])
-    rate = rng.gamma(1.3, 1.0, size) * (rng.random(size) >= _DORMANT)
+    rate = rng.gamma(1.3, 1.0, size) * (rng.random(size) >= _DORMANT_SHARE)
     rate[0] = max(rate[0], 1.0)  # somebody pays
-    home = np.repeat(accounts.country[account], FAVOURITES)
-    foreign = rng.random(len(home)) < _FOREIGN_FAVOURITE
+    home = np.repeat(accounts.country[account], FAVOURITE_MERCHANTS)
+    foreign = rng.random(len(home)) < _FOREIGN_FAVOURITE_SHARE
     country = np.where(foreign, rng.choice(len(COUNTRIES), len(home), p=COUNTRY_SHARES), home)
     return Cards(
         account=account,
@@ -155,7 +155,7 @@ def _cards(rng: np.random.Generator, size: int, accounts: Accounts, merchants: M
         level=accounts.level[account] * rng.lognormal(0.0, 0.25, size),
         shift=rng.normal(0.0, 1.1 * HOUR, size),
         unreliable=0.012 * rng.lognormal(0.0, 0.8, size),
-        favourites=merchants.draw(rng, country).reshape(size, FAVOURITES),
+        favourites=merchants.draw(rng, country).reshape(size, FAVOURITE_MERCHANTS),
         family=(np.arange(size) >= len(first)) & (rng.random(size) < 0.5),
     )
 

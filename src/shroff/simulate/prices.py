@@ -10,8 +10,8 @@ from shroff.arrays import Floats, Ints
 from shroff.simulate.population import Population
 from shroff.simulate.reference import CATEGORIES, EXPONENTS, HOME_CURRENCY, PER_EURO
 
-_CHARM: Final = 0.3
-_WHOLE: Final = 0.25
+_CHARM_SHARE: Final = 0.3
+_WHOLE_SHARE: Final = 0.25
 
 
 def currencies(population: Population, card: Ints, merchant: Ints) -> Ints:
@@ -39,4 +39,4 @@ def minor_units(rng: np.random.Generator, euros: Floats, currency: Ints) -> Ints
     whole = np.maximum(minor // step, 1) * step
     ending = rng.random(len(minor))
     charm = whole - np.maximum(units // 100, 1)
-    return np.where(ending < _CHARM, charm, np.where(ending < _CHARM + _WHOLE, whole, minor))
+    return np.where(ending < _CHARM_SHARE, charm, np.where(ending < _CHARM_SHARE + _WHOLE_SHARE, whole, minor))

@@ -68,7 +68,7 @@ STATISTICS: Final = FeatureGroup(
 
 _GAPS: Final = {"CardholderName": 0.01, "TransactionAmount": 0.005, "TransactionCurrency": 0.005}
 """Shares of payments that lack what a detector cannot do without."""
-_VALIDITY: Final = 48
+_VALIDITY_MONTHS: Final = 48
 """Months from the first payment after which every card has expired."""
 
 
@@ -132,7 +132,7 @@ def _facts(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 def _expiry(log: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
     """A month's end for each card, after the log's last payment, on the issuer's clock."""
     cards, card = np.unique(log["card_id"].to_numpy(), return_inverse=True)
-    months = pl.Series(rng.integers(1, _VALIDITY, size=len(cards))[card])
+    months = pl.Series(rng.integers(1, _VALIDITY_MONTHS, size=len(cards))[card])
     last = log["created_at"].max()
     end = pl.lit(last).dt.offset_by(pl.lit(months).cast(pl.String) + "mo").dt.month_end()
     return pl.select(end.dt.strftime("%Y-%m-%dT23:59:59+03:00").alias("expiry")).to_series()

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from shroff.clock import AHEAD
+from shroff.clock import MAX_AHEAD_US
 from shroff.collect import Payment, Schema
 from shroff.collect.extent import Extent, extent
 from shroff.collect.payment import counted_in
@@ -25,14 +25,14 @@ from shroff.ledger.answer import later_record, stored_payment
 Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
 
-_DISORDER: Final = 60_000_000
+_MAX_DISORDER_US: Final = 60_000_000
 """By how much the records of several processes are out of the order of their arrivals at most, in microseconds."""
 
-_PATIENCE: Final = 0.2
+_LOOK_SECONDS: Final = 0.2
 """Seconds between two looks at a state that another process fills."""
 _BATCH_PAYMENTS: Final = 100
 """Payments that an engine sees in one go: with Redis in one round trip."""
-_HOLD: Final = 10_000
+_CLAIM_RECORDS: Final = 10_000
 """Records after which a claim is renewed."""
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def fill(
         now: what the clock reads; results and labels of history count that arrived up to then.
         tick: called for each payment of history; may raise, to break it off.
     """
-    schema, known = engine.plan.schema, now + AHEAD
+    schema, known = engine.plan.schema, now + MAX_AHEAD_US
     there: Mapping[str, int] = {}
     if history is not None:
         there = ledger.numbers(history[schema.id].to_list())
@@ -89,7 +89,7 @@ def fill(
     # how much older than the newest payment one can be that features still see
     since = min(newest, now) - lateness - engine.plan.horizon
     # and no payment arrives long before its own time: what arrived before that is not even read
-    after = ledger.before(since - AHEAD)
+    after = ledger.before(since - MAX_AHEAD_US)
     mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency)
     recorded = _Span(mark.oldest, mark.newest, mark.future).join(_Span(*first if first and first[0] <= known else ()))
     mark = mark._replace(seq=max(mark.seq, after), known=known)
@@ -183,7 +183,7 @@ def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
     for entry in entries:
         latest = max(latest, entry.arrived)
         heappush(waiting, (entry.arrived, entry.seq, entry))
-        while waiting[0][0] < latest - _DISORDER:
+        while waiting[0][0] < latest - _MAX_DISORDER_US:
             yield heappop(waiting)[2]
     while waiting:
         yield heappop(waiting)[2]
@@ -205,9 +205,9 @@ def ensure_filled(engine: RedisEngine, fill: Fill, read: Read, *, currency: str 
     while not engine.ready():
         filling = claim(engine)
         if filling is None:
-            time.sleep(_PATIENCE)
+            time.sleep(_LOOK_SECONDS)
         else:
-            source, mark = fill(_every(_HOLD, filling.hold))
+            source, mark = fill(_every(_CLAIM_RECORDS, filling.hold))
             filling.pour(source)
             if filling.open(mark=mark.seq):
                 _log.warning("the state was filled from the ledger up to record %d.", mark.seq)

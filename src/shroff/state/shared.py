@@ -21,9 +21,9 @@ from shroff.state.backlog import Backlog, Numbers
 from shroff.state.base import News, Seen, State
 from shroff.state.rebuild import Mark, ensure_filled
 
-_PATIENCE: Final = 0.1
+_LOOK_SECONDS: Final = 0.1
 """Seconds between two looks whether the other processes have sent their backlog."""
-_START: Final = 3.0
+_START_PATIENCE_SECONDS: Final = 3.0
 """Seconds without an answer after which a starting process takes another for dead, as its predecessors mostly are."""
 _log = logging.getLogger(__name__)
 
@@ -103,10 +103,10 @@ class SharedState:
         """
         while True:
             self._backlog.flush()
-            if self._roll.answer(clear=not self._backlog, patience=_START):
+            if self._roll.answer(clear=not self._backlog, patience=_START_PATIENCE_SECONDS):
                 return
             tick()
-            time.sleep(_PATIENCE)
+            time.sleep(_LOOK_SECONDS)
 
     def assembled(self, before: State) -> bool:
         """Whether all who share the state before are about to change over to this one, as this process is from now on.

@@ -33,7 +33,7 @@ NUMBER: Final = "shroff.version"
 """What a commit of ours says of itself: the number of the turn, from 1 on."""
 DELTA: Final = "shroff.delta"
 """And of which Delta version it is: what `history` counts is wrong while others commit."""
-TRIES: Final = 40
+MAX_COMMIT_ATTEMPTS: Final = 40
 
 _TYPES: Final[dict[Kind, str]] = {
     "integer": "long",
@@ -253,13 +253,13 @@ def in_turn(attempt: Callable[[], T], what: str) -> T:
     Raises:
         StoreUnavailable: others came first every time.
     """
-    for number in range(TRIES):
+    for number in range(MAX_COMMIT_ATTEMPTS):
         try:
             return attempt()
         except Overtaken:
             # of several that wait each for another time, one is alone
             time.sleep(random.uniform(0, min(0.01 * 2**number, 1.0)))
-    raise StoreUnavailable(f"{what}: other writers came first {TRIES} times; try again.")
+    raise StoreUnavailable(f"{what}: other writers came first {MAX_COMMIT_ATTEMPTS} times; try again.")
 
 
 def field(name: str, column: Column) -> Any:

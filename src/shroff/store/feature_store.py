@@ -15,7 +15,7 @@ from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
 from shroff.store.training_data import TrainingData
 from shroff.store.training_set import TrainingSet
-from shroff.store.upkeep import WEEK, delete_dataset, delete_group, pin, pins, vacuum
+from shroff.store.upkeep import WEEK_HOURS, delete_dataset, delete_group, pin, pins, vacuum
 
 _CONDITIONAL: Final = {"aws_conditional_put": "etag"}
 """What makes one of two writers to S3 lose: a file is put only where none is."""
@@ -121,7 +121,9 @@ class FeatureStore:
         table = self.table(name, version)
         return difference(table.read(as_of=before), table.read(as_of=after), table.group.order)
 
-    def vacuum(self, name: str, version: int | None = None, *, hours: int = WEEK, dry_run: bool = False) -> list[str]:
+    def vacuum(
+        self, name: str, version: int | None = None, *, hours: int = WEEK_HOURS, dry_run: bool = False
+    ) -> list[str]:
         """Remove files of a group that no version needs which is the newest, of the last hours, or a dataset's.
 
         Returns:

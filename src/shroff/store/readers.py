@@ -34,7 +34,7 @@ _SPARK: Final[dict[Kind, str]] = {
     "boolean": "boolean",
     "time": "timestamp",
 }
-_ROWS: Final = 65_536
+_BATCH_ROWS: Final = 65_536
 _UNREADABLE: Final = ("deletionVectors", "columnMapping")
 
 
@@ -91,7 +91,7 @@ def to_tensorflow(
 
     def batches() -> Iterator[Any]:
         # as many rows as a file holds are in memory, not the table
-        for part in rows.select(columns).collect_batches(maintain_order=True, chunk_size=max(batch, _ROWS)):
+        for part in rows.select(columns).collect_batches(maintain_order=True, chunk_size=max(batch, _BATCH_ROWS)):
             for begin in range(0, len(part), batch):
                 arrays = {name: _array(part[name][begin : begin + batch], kinds[name].kind) for name in columns}
                 features = {name: arrays[name] for name in inputs}

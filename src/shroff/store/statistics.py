@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shroff.store.group import Group
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-TOP: Final = 10
+TOP_VALUES: Final = 10
 
 Value = int | float | str | bool | None
 
@@ -62,7 +62,7 @@ def _column(values: pl.Series, *, secret: bool) -> ColumnStatistics:
 
 def _top(values: pl.Series) -> list[tuple[Value, int]]:
     # ties by value, so that equal tables have equal statistics
-    counted = values.alias("value").value_counts().sort("count", "value", descending=[True, False]).head(TOP)
+    counted = values.alias("value").value_counts().sort("count", "value", descending=[True, False]).head(TOP_VALUES)
     return counted.rows()
 
 

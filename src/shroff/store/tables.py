@@ -35,7 +35,7 @@ CLOSED: Final = "shroff.closed"
 _DEFINITION: Final = "shroff.definition"
 _FINGERPRINT: Final = "shroff.fingerprint"
 
-_LONGEST: Final = 200
+_MAX_NAME_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ class GroupTable:
             BatchConflict: a batch of this name was written with other rows.
             StoreUnavailable: the storage does not answer, or others wrote first every time.
         """
-        if not batch or len(batch) > _LONGEST or not batch.isprintable():
+        if not batch or len(batch) > _MAX_NAME_CHARACTERS or not batch.isprintable():
             raise ConfigurationError(
-                f"group {self.group.label}: expected the name of a batch, 1 to {_LONGEST} printable characters."
+                f"group {self.group.label}: expected the name of a batch, of 1 to {_MAX_NAME_CHARACTERS} "
+                "printable characters."
             )
         whole, facts = self._checked(rows, batch)
         # of a name, the transaction's number says of which rows it is

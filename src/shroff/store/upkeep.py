@@ -12,10 +12,10 @@ from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
 from shroff.store.training_data import TrainingData
 
-WEEK: Final = 168
+WEEK_HOURS: Final = 168
 
 
-def vacuum(datasets: Datasets, table: GroupTable, *, hours: int = WEEK, dry_run: bool = False) -> list[str]:
+def vacuum(datasets: Datasets, table: GroupTable, *, hours: int = WEEK_HOURS, dry_run: bool = False) -> list[str]:
     """Remove the files that no version needs: not the newest, none that a dataset was made of, none of the last hours.
 
     Args:

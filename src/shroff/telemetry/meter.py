@@ -22,9 +22,10 @@ with the answer; `whole` is the sum.
 """
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
-_MS: Final = 1_000_000
+_MS_NS: Final = 1_000_000
 SECONDS: Final = tuple(
-    int(ms * _MS) for ms in (0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1_000, 2_000, 5_000)
+    int(ms * _MS_NS)
+    for ms in (0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1_000, 2_000, 5_000)
 )
 """Bounds of all histograms of time, in nanoseconds, from half a millisecond up."""
 _PROBABILITIES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

@@ -24,10 +24,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from shroff import __version__
 from shroff.telemetry.tracing import Headers, Span, Trace
 
-SHARE: Final = 0.01
+RECORDED_SHARE: Final = 0.01
 """The recorded share of requests without a `traceparent`, unless the environment names a sampler."""
 _FLUSH_SECONDS: Final = 3.0
-_PAYMENTS: Final = 64
+_MAX_SPAN_PAYMENTS: Final = 64
 """Payments of one request whose stages are recorded; a batch may have more."""
 
 
@@ -47,7 +47,7 @@ class Recorded:
     def stages(self, spans: Mapping[str, Span]) -> None:
         """Add a child span for each stage."""
         self._payments += 1
-        if self._payments > _PAYMENTS:
+        if self._payments > _MAX_SPAN_PAYMENTS:
             return
         for name, (begin, end) in spans.items():
             child = self._tracer.start_span(name, self._inside, start_time=begin + self._offset)
@@ -107,7 +107,7 @@ class Recorder:
 
 def recorder(*, named: bool) -> Recorder:
     """The recording tracer; `named`: the environment names a sampler, else one request in a hundred is recorded."""
-    return Recorder(sampler=None if named else ParentBasedTraceIdRatio(SHARE))
+    return Recorder(sampler=None if named else ParentBasedTraceIdRatio(RECORDED_SHARE))
 
 
 def _traceparent(context: SpanContext) -> bytes:

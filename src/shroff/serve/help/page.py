@@ -22,7 +22,7 @@ Json = Mapping[str, Any]
 
 _ORIGIN: Final = "http://origin.invalid"
 """Stands for where the service is until a client asks."""
-_HOUR: Final = 3_600_000_000
+_HOUR_US: Final = 3_600_000_000
 _SCOPES: Final[dict[Scope, str]] = {
     "decide": "send payments",
     "label": "say results and labels",
@@ -46,7 +46,7 @@ class Page:
 
     def html(self, origin: str) -> bytes:
         """The page for a client that found the service at `origin`, a URL without a path."""
-        hour = self._clock() // _HOUR
+        hour = self._clock() // _HOUR_US
         if hour != self._hour:  # made when it is asked for, and again when its example payment gets old
             self._hour, self._page = hour, self._render()
         return self._page.replace(_ORIGIN, html(origin)).encode()

@@ -2,11 +2,11 @@
 
 Each line that is not blank gets one line, in order: its decision, or a problem with the line's number. A window
 bounds what is read and not yet answered: a sender who does not read the answers is not read from any more. The
-window holds `LINES` lines of up to 4 KiB, so a sender of no more than that may read after it has sent.
+window holds `MAX_WAITING_LINES` lines of up to 4 KiB, so a sender of no more than that may read after it has sent.
 
-A batch may last. It ends early, and its last line says why, when its sender is silent for `SILENCE` seconds, when its
-key is not good any more, and when it has `REFUSED` more refused lines than decided ones: a refused line is answered
-with a hundred times its bytes.
+A batch may last. It ends early, and its last line says why, when its sender is silent for `MAX_SILENCE_SECONDS`, when
+its key is no longer valid, and when it has `MAX_SURPLUS_REFUSALS` more refused lines than decided ones: the answer to a
+refused line has a hundred times its bytes.
 """
 
 from __future__ import annotations
@@ -22,34 +22,36 @@ from shroff.errors import BadPayment, TooManyRequests, UnknownKey
 from shroff.ledger.answer import Answer, encode
 from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, problem
-from shroff.serve.asgi import LIMIT, Message, Receive, Refusal, Send
+from shroff.serve.asgi import MAX_BODY_BYTES, Message, Receive, Refusal, Send
 from shroff.serve.operation import Call, Operation, Reply
 from shroff.serve.operations.lines import Splitter, Window
 from shroff.serve.problem import Problem, Refused
 
 PATH: Final = "/v1/decisions:batch"
 NDJSON: Final = "application/x-ndjson"
-LINES: Final = 1_024
+MAX_WAITING_LINES: Final = 1_024
 """Lines read and not yet answered; a longer line counts as one for each 4 KiB."""
-REFUSED: Final = 10_000
+MAX_SURPLUS_REFUSALS: Final = 10_000
 """Lines refused beyond those decided, after which a batch ends."""
-SILENCE: Final = 20.0
+MAX_SILENCE_SECONDS: Final = 20.0
 """Seconds that a sender may be silent."""
 
-_LOOK: Final = 0.5
+_LOOK_SECONDS: Final = 0.5
 """Seconds between two looks whether a batch is to end."""
-_UNIT: Final = 4_096
+_UNIT_BYTES: Final = 4_096
 _SLICE_PAYMENTS: Final = 64
-_BLANK: Final = 256
+_MAX_BLANK_LINES: Final = 256
 """Blank lines skipped in one stretch."""
-_EMPTY: Final = Refused(problem.TOO_LARGE, f"expected payments, got more than {LIMIT:,} blank lines.")
+_EMPTY: Final = Refused(problem.TOO_LARGE, f"expected payments, got more than {MAX_BODY_BYTES:,} blank lines.")
 _NO_PAYMENTS: Final = Refused(
-    problem.TOO_LARGE, f"expected payments, got {REFUSED:,} more lines refused than decided: the batch ends here."
+    problem.TOO_LARGE,
+    f"expected payments, got {MAX_SURPLUS_REFUSALS:,} more lines refused than decided: the batch ends here.",
 )
 _SILENT: Final = Refused(
-    problem.TIMEOUT, f"expected a line or the end, got nothing for {SILENCE:.0f} seconds: the batch ends here."
+    problem.TIMEOUT,
+    f"expected a line or the end, got nothing for {MAX_SILENCE_SECONDS:.0f} seconds: the batch ends here.",
 )
-_TOO_LONG: Final = Refused(problem.TOO_LARGE, f"expected a line of at most {LIMIT:,} bytes, got a longer one.")
+_TOO_LONG: Final = Refused(problem.TOO_LARGE, f"expected a line of at most {MAX_BODY_BYTES:,} bytes, got a longer one.")
 
 
 class LineProblem(Problem, frozen=True):
@@ -101,7 +103,7 @@ class _Batch:
         self._receive = receive
         self._tasks = tasks
         self._waiting: asyncio.Queue[tuple[int, asyncio.Task[bytes]] | None] = asyncio.Queue()
-        self._window = Window(LINES)
+        self._window = Window(MAX_WAITING_LINES)
         self._number = self._payments = 0
         # lines refused beyond those decided
         self._surplus = 0
@@ -135,15 +137,15 @@ class _Batch:
 
     async def _watched(self, reading: asyncio.Task[None]) -> None:
         """Wait until all is read; raises why the batch is to end before."""
-        while not (await asyncio.wait({reading}, timeout=_LOOK))[0]:
+        while not (await asyncio.wait({reading}, timeout=_LOOK_SECONDS))[0]:
             self._count(0)
-            if self._since is not None and monotonic() - self._since > SILENCE:
+            if self._since is not None and monotonic() - self._since > MAX_SILENCE_SECONDS:
                 raise _SILENT
         await reading
 
     async def _take_all(self, first: Message) -> None:
         async for line in self._lines(first):
-            units = 1 + len(line or b"") // _UNIT
+            units = 1 + len(line or b"") // _UNIT_BYTES
             await self._window.take(units)
             try:
                 # the first is the request's own
@@ -156,7 +158,7 @@ class _Batch:
             if self._payments % _SLICE_PAYMENTS == 0:
                 # these begin at once, and more would keep the event loop from everything else
                 await asyncio.sleep(0)
-            if self._surplus >= REFUSED:
+            if self._surplus >= MAX_SURPLUS_REFUSALS:
                 raise _NO_PAYMENTS
 
     async def _lines(self, message: Message) -> AsyncIterator[bytes | None]:
@@ -175,12 +177,12 @@ class _Batch:
                     yield line
                     continue
                 blank += 1
-                if blank % _BLANK == 0:
+                if blank % _MAX_BLANK_LINES == 0:
                     await asyncio.sleep(0)
             if not more:
                 return
             # a line that is not answered holds nobody back, and a thousand of them are a byte when compressed
-            if blank > LIMIT:
+            if blank > MAX_BODY_BYTES:
                 raise _EMPTY
             self._since = monotonic()
             message = await self._receive()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from shroff.serve.asgi import LIMIT
+from shroff.serve.asgi import MAX_BODY_BYTES
 
 
 class Splitter:
@@ -16,7 +16,7 @@ class Splitter:
     ([b'one'], [b'two', None], [])
     """
 
-    def __init__(self, *, limit: int = LIMIT) -> None:
+    def __init__(self, *, limit: int = MAX_BODY_BYTES) -> None:
         self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0

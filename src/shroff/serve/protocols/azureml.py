@@ -29,7 +29,7 @@ LABELS: Final[dict[Action, str]] = {"approve": "Success", "review": "Review", "d
 Of = Literal["fraud", "success"]
 """What `Scored Probabilities` are the probability of."""
 _VERSION: Final = "2.0"
-_TABLES: Final = 16
+_MAX_TABLES: Final = 16
 
 
 class InputTable(msgspec.Struct):
@@ -148,8 +148,8 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
         inputs = (await call.lenient_json(AzureRequest)).inputs
         if not inputs or (naming.result is not None and len(inputs) > 1):
             raise BadPayment(f"expected one table in `Inputs`, got {len(inputs)}.")
-        if len(inputs) > _TABLES:
-            raise BadPayment(f"expected at most {_TABLES} tables in `Inputs`, got {len(inputs):,}.")
+        if len(inputs) > _MAX_TABLES:
+            raise BadPayment(f"expected at most {_MAX_TABLES} tables in `Inputs`, got {len(inputs):,}.")
         rows = sum(len(one.values) for one in inputs.values())
         require_few(rows)
         call.count(rows - 1)

@@ -8,9 +8,9 @@ from shroff.collect.json_text import VALUES
 from shroff.serve import problem
 from shroff.serve.problem import Refused
 
-ROWS: Final = 1_024
+MAX_ROWS: Final = 1_024
 """Rows of one request, as many as lines of a batch wait for their answer."""
-COLUMNS: Final = 1_024
+MAX_COLUMNS: Final = 1_024
 
 
 def require_few(rows: int, columns: int = 0) -> None:
@@ -21,7 +21,11 @@ def require_few(rows: int, columns: int = 0) -> None:
     ...
     shroff.serve.problem.Refused: expected at most 1,024 rows in a request, got 2,000: send them in several.
     """
-    for most, found, what in ((ROWS, rows, "rows"), (COLUMNS, columns, "columns"), (VALUES, rows * columns, "values")):
+    for most, found, what in (
+        (MAX_ROWS, rows, "rows"),
+        (MAX_COLUMNS, columns, "columns"),
+        (VALUES, rows * columns, "values"),
+    ):
         if found > most:
             got = f"{found:,}" if found < 10**9 else "far more"
             raise Refused(

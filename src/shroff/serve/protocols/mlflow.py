@@ -14,13 +14,13 @@ from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
 from shroff.serve.operation import JSON, TEXT, Call, Interface, Operation, Reply, media
 from shroff.serve.problem import Kind, Refused
-from shroff.serve.protocols.limits import ROWS
+from shroff.serve.protocols.limits import MAX_ROWS
 from shroff.serve.protocols.rows import Cell, Cells, Outcome, from_text, judge, table, transpose
 from shroff.serve.turns import apart
 
 CSV: Final = "text/csv"
-_LINES: Final = 4 * ROWS
-_QUOTED: Final = 262_144
+_MAX_LINES: Final = 4 * MAX_ROWS
+_SEARCHED_BYTES: Final = 262_144
 """Bytes that are looked at one by one, to tell which dialect they are in."""
 Records = list[dict[str, Cell]]
 
@@ -132,13 +132,14 @@ def _csv(body: bytes) -> list[Cells]:
     """The rows of a CSV table with its header first, all text."""
     require_few_values(body)
     # also those that are blank, or within a text
-    if max(body.count(b"\n"), body.count(b"\r")) > _LINES:
+    if max(body.count(b"\n"), body.count(b"\r")) > _MAX_LINES:
         raise Refused(
-            problem.TOO_LARGE, f"expected at most {ROWS:,} rows in a request, got more than {_LINES:,} lines."
+            problem.TOO_LARGE, f"expected at most {MAX_ROWS:,} rows in a request, got more than {_MAX_LINES:,} lines."
         )
-    if len(body) > _QUOTED and (b'"' in body or b"\\" in body):
+    if len(body) > _SEARCHED_BYTES and (b'"' in body or b"\\" in body):
         raise Refused(
-            problem.TOO_LARGE, f"expected at most {_QUOTED:,} bytes of CSV with quotes or backslashes, got more."
+            problem.TOO_LARGE,
+            f"expected at most {_SEARCHED_BYTES:,} bytes of CSV with quotes or backslashes, got more.",
         )
     try:
         header, *rows = records(body)

@@ -25,7 +25,7 @@ TYPES: Final = {
 _LENGTH: Final = struct.Struct("<I")
 _KINDS: Final[dict[str, tuple[type, ...]]] = {"BYTES": (str,), "BOOL": (bool, int, float)}
 """What values in JSON are, where they are not just numbers."""
-_LONGEST: Final = 2**63 - 1
+_MAX_DIMENSION: Final = 2**63 - 1
 """Largest dimension: the protocol has them in 64 bits."""
 
 Scalar = float | str | None
@@ -58,7 +58,7 @@ def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
     if tensor.datatype != "BYTES" and tensor.datatype not in TYPES:
         raise _bad(tensor, f"expected a datatype of {', '.join(TYPES)} or BYTES, got another one")
     # before they are multiplied: thousands of dimensions make a number that takes seconds
-    if not 1 <= len(tensor.shape) <= 2 or not all(0 <= length <= _LONGEST for length in tensor.shape):
+    if not 1 <= len(tensor.shape) <= 2 or not all(0 <= length <= _MAX_DIMENSION for length in tensor.shape):
         raise _bad(tensor, "expected a shape of one or two dimensions, each a whole number of 64 bits, got another")
     require_few(*tensor.shape)
     size = math.prod(tensor.shape)

@@ -16,14 +16,14 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import Final
 
-from shroff.clock import AHEAD
+from shroff.clock import MAX_AHEAD_US
 
 _TIME: Final = """
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 -- how far the newest event time may be ahead of a clock before that was set back
-local function ahead(lateness) return math.min(AHEAD, tonumber(lateness)) end
-""".replace("AHEAD", str(AHEAD))
+local function ahead(lateness) return math.min(MAX_AHEAD_US, tonumber(lateness)) end
+""".replace("MAX_AHEAD_US", str(MAX_AHEAD_US))
 
 _STATE: Final = (
     _TIME
