@@ -4,7 +4,7 @@
     policies/VERSION.json     a policy with its thresholds, never changed
     pointers.json             which model and policy are in production, which model in the shadow, and every change
 
-A change of pointers is one rename, so whoever reads sees the old pointers or the new ones: a model and the policy that
+A change of pointers is one rename, so a reader sees the old pointers or the new ones: a model and the policy that
 goes with it change together.
 """
 

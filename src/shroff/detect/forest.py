@@ -14,7 +14,7 @@ from shroff.arrays import Floats, Ints, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.ensemble import Node, add_ensemble
 from shroff.detect.graph import Graph
-from shroff.detect.rarity import Outlying, Side
+from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class IsolationForest(Detector):
 
     Attributes
     ----------
-    outlying_ : Outlying
+    rarity_ : Rarity
         How each input is read as a number.
     trees_ : list
         The trees, with the score of each leaf.
@@ -89,27 +89,27 @@ class IsolationForest(Detector):
     def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
         """Grow the trees."""
         matrix = training_matrix(X, nominal)
-        self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)
+        self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
         forest = ensemble.IsolationForest(
             n_estimators=self.n_trees,
             max_samples=min(self.sample, len(matrix)),
             max_features=self.columns,
             random_state=self.seed,
             n_jobs=1,
-        ).fit(self.outlying_.apply(matrix))
+        ).fit(self.rarity_.apply(matrix))
         average = _average_cuts(np.array([forest.max_samples_]))[0] * self.n_trees
         self.trees_ = [
             _Tree(tree.tree_, inputs, -_cuts(tree.tree_) / average)
             for tree, inputs in zip(forest.estimators_, forest.estimators_features_, strict=True)
         ]
-        self.nominal_ = self.outlying_.nominal
+        self.nominal_ = self.rarity_.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
 
     def score(self, X: Matrix) -> Scores:
         """Minus the mean number of cuts over the average one, float64 [rows]."""
         matrix = scoring_matrix(self, X)
-        inputs = self.outlying_.apply(matrix).astype(np.float32)
+        inputs = self.rarity_.apply(matrix).astype(np.float32)
         scores = np.zeros(len(inputs))
         for tree in self.trees_:
             scores += tree.leaves[tree.cut.apply(inputs[:, tree.inputs])]
@@ -120,7 +120,7 @@ class IsolationForest(Detector):
         columns = require_fitted(self)
         graph = Graph()
         trees = [{"tree_structure": tree.nodes()} for tree in self.trees_]
-        return graph.model(add_ensemble(graph, self.outlying_.graph(graph), trees), columns=columns)
+        return graph.model(add_ensemble(graph, self.rarity_.graph(graph), trees), columns=columns)
 
 
 @dataclass(frozen=True, eq=False)

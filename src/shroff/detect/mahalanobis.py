@@ -11,7 +11,7 @@ import numpy.typing as npt
 from shroff.arrays import Floats, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.graph import Graph
-from shroff.detect.rarity import Outlying, Side
+from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ class Mahalanobis(Detector):
 
     Attributes
     ----------
-    outlying_ : Outlying
+    rarity_ : Rarity
         How each input is read as a number.
     mean_ : ndarray of float64, [columns]
         The mean of the rows kept.
@@ -92,28 +92,28 @@ class Mahalanobis(Detector):
             raise ConfigurationError(
                 f"expected keep from 0.5 to 1 and shrinkage from 0 to 1, got {self.keep} and {self.shrinkage}"
             )
-        self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)
-        values = self.outlying_.apply(matrix)
+        self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
+        values = self.rarity_.apply(matrix)
         self.mean_, self.whitening_ = _shape(values, self.shrinkage)
         for _ in range(_REFITS if self.keep < 1.0 else 0):
             distance = np.linalg.norm((values - self.mean_) @ self.whitening_, axis=1)
             near = np.argsort(distance, kind="stable")[: max(2, int(self.keep * len(values)))]
             self.mean_, self.whitening_ = _shape(values[near], self.shrinkage)
-        self.nominal_ = self.outlying_.nominal
+        self.nominal_ = self.rarity_.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
 
     def score(self, X: Matrix) -> Scores:
         """The distance, float64 [rows], from 0."""
         matrix = scoring_matrix(self, X)
-        distance: Scores = np.linalg.norm((self.outlying_.apply(matrix) - self.mean_) @ self.whitening_, axis=1)
+        distance: Scores = np.linalg.norm((self.rarity_.apply(matrix) - self.mean_) @ self.whitening_, axis=1)
         return distance
 
     def to_onnx(self) -> onnx.ModelProto:
         """The same distance as a graph, in double precision."""
         columns = require_fitted(self)
         graph = Graph()
-        centred = graph.add("Sub", self.outlying_.graph(graph), graph.constant(self.mean_))
+        centred = graph.add("Sub", self.rarity_.graph(graph), graph.constant(self.mean_))
         white = graph.add("MatMul", centred, graph.constant(self.whitening_))
         return graph.model(graph.add("ReduceL2", white, axes=[1]), columns=columns)
 

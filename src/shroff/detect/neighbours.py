@@ -11,7 +11,7 @@ import numpy.typing as npt
 from shroff.arrays import Floats, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
 from shroff.detect.graph import Graph
-from shroff.detect.rarity import Outlying, Side
+from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
@@ -47,7 +47,7 @@ class KNN(Detector):
 
     Attributes
     ----------
-    outlying_ : Outlying
+    rarity_ : Rarity
         How each input is read as a number.
     references_ : ndarray of float64, [sample, columns]
         The training rows kept.
@@ -106,17 +106,17 @@ class KNN(Detector):
             )
         if self.distance not in ("largest", "mean"):
             raise ConfigurationError(f"expected the distance 'largest' or 'mean', got `{self.distance}`")
-        self.outlying_ = Outlying.learn(matrix, nominal, side=self.side)
+        self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
         drawn = np.random.default_rng(self.seed).choice(len(matrix), kept, replace=False)
-        self.references_ = self.outlying_.apply(matrix[np.sort(drawn)])
-        self.nominal_ = self.outlying_.nominal
+        self.references_ = self.rarity_.apply(matrix[np.sort(drawn)])
+        self.nominal_ = self.rarity_.nominal
         self.n_features_in_ = matrix.shape[1]
         return self
 
     def score(self, X: Matrix) -> Scores:
         """The distance, float64 [rows], from 0."""
         matrix = scoring_matrix(self, X)
-        values = self.outlying_.apply(matrix)
+        values = self.rarity_.apply(matrix)
         blocks = [self._distances(values[at : at + _BLOCK_ROWS]) for at in range(0, len(values), _BLOCK_ROWS)]
         return np.concatenate([np.empty(0), *blocks])
 
@@ -131,7 +131,7 @@ class KNN(Detector):
         """The same comparison with every reference row as a graph, in double precision."""
         columns = require_fitted(self)
         graph = Graph()
-        values = self.outlying_.graph(graph)
+        values = self.rarity_.graph(graph)
         length = graph.add("ReduceSum", graph.add("Mul", values, values), graph.constant(np.array([1])), keepdims=1)
         crossed = graph.add("MatMul", values, graph.constant(-2.0 * self.references_.T))
         squares = graph.total(length, crossed, graph.constant(np.square(self.references_).sum(axis=1)))

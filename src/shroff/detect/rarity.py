@@ -16,7 +16,7 @@ Side = Literal["both", "upper"]
 
 
 @dataclass(frozen=True, eq=False)
-class Outlying:
+class Rarity:
     """Every input as a number: numeric columns as they are, nominal ones as the surprise of their code.
 
     Missing numbers count as 0, the mean after `Preparation`; with `side="upper"` so do values below it, because only
@@ -24,7 +24,7 @@ class Outlying:
     them; an unseen code has the highest.
 
     >>> X = np.array([[-1, 1], [0.5, 1], [np.nan, 1], [2, 2]], dtype=np.float32)
-    >>> Outlying.learn(X, {1: 3}, side="upper").apply(X).round(2)
+    >>> Rarity.learn(X, {1: 3}, side="upper").apply(X).round(2)
     array([[0.  , 0.  ],
            [0.5 , 0.  ],
            [0.  , 0.  ],

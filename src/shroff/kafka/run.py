@@ -1,4 +1,4 @@
-"""The consuming process: bundle, ledger and state between topics, until it is told to stop."""
+"""The consuming process: bundle, ledger and state between topics, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Spool:
     """Entries on local disk, in order, at most `limit` bytes of them.
 
     Every process has a file of its own in the folder. What a process left there that has ended belongs to
-    whoever opens the spool next.
+    the process that opens the spool next.
     """
 
     def __init__(self, folder: Path, *, limit: int) -> None:

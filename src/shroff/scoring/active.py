@@ -1,6 +1,6 @@
 """What decides now, as one frozen value: every switch assigns another value, and changes none.
 
-Whoever decides reads the value once per turn of the event loop. So a payment meets the model, policy, lists, rates and
+The sequencer reads the value once per turn of the event loop. So a payment meets the model, policy, lists, rates and
 state of one value, whatever is switched while it is in flight.
 """
 

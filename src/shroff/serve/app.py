@@ -130,7 +130,7 @@ class App:
 
 
 def _shorts(operations: Iterable[Operation], gate: Gate | None) -> Iterator[Short]:
-    """The short way of each hot operation; the router asks again whoever is refused there."""
+    """The short way of each hot operation; a request that it refuses goes to the router, which says why."""
     for one in operations:
         if one.accept is not None:
             scope = one.scope

@@ -31,7 +31,7 @@ class Due:
         self._cycles.append(cycle)
 
     def abandon(self) -> None:
-        """Tell each that its client has left: uvloop fails whoever writes to a connection that is closed."""
+        """Let each know that its client has left: uvloop raises where a closed connection is written to."""
         while self._cycles:
             cycle = self._cycles.popleft()
             cycle.disconnected = True

@@ -173,7 +173,7 @@ class Connection(HttpToolsProtocol):
         current, self._receiving = self._receiving, None
         self._ignored = True
         if self._cold and not self.pipeline:
-            # its task is told what it is told of a client that has left
+            # its task gets a disconnect, as when a client leaves
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             begun = self.cycle.response_started
@@ -357,7 +357,7 @@ class Connection(HttpToolsProtocol):
             # a client that we do not read from cannot be late
             left = self._since + self.read_limit - now
             if self._streamed:
-                # whoever answers says first that nothing comes
+                # the handler gets to answer first that nothing comes
                 left += 2 * self._pause
         elif self._streamed:
             self._since = now

@@ -1,4 +1,4 @@
-"""The serving process: bundle, ledger and state behind uvicorn, until it is told to stop."""
+"""The serving process: bundle, ledger and state behind uvicorn, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Service:
             policy in production are served, and what is published later too.
         warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
-        keys: whether whoever asks needs an API key.
+        keys: whether a request needs an API key.
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         tls: speak HTTPS with this certificate.
         log: how a worker writes its log.
@@ -283,7 +283,7 @@ def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> 
 
 
 class History:
-    """Makes the table that a service starts from: the first time at once, so that a bad one is told early.
+    """Makes the table that a service starts from: the first time at once, so that a bad one is reported early.
 
     Raises:
         DataError: the table is unusable.

@@ -74,7 +74,7 @@ class Telemetry:
             trace.end(route, status)
         if status == problem.INTERNAL.status:
             self.meter.failures["unexpected"] += 1
-        # whoever probes readiness is told why, again and again
+        # probes of readiness get the reason each time, so the log need not
         if status >= 400 and route != _READY:
             self._tell(route, status)
 

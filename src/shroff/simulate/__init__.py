@@ -22,16 +22,16 @@ import polars as pl
 
 from shroff.errors import ConfigurationError
 from shroff.simulate import confounders, habits
+from shroff.simulate.campaigns import CampaignSampler
 from shroff.simulate.clock import Clock, read_clock
 from shroff.simulate.compromise import compromised_merchant
-from shroff.simulate.draft import PATTERNS, Draft, concat
 from shroff.simulate.files import write
 from shroff.simulate.frauds import account_takeover, card_testing, slow_bleed, stolen_card
 from shroff.simulate.identity import describe
 from shroff.simulate.log import tabulate
+from shroff.simulate.payments import PATTERNS, SimulatedPayments, concat
 from shroff.simulate.population import Population, build
 from shroff.simulate.reference import RATES
-from shroff.simulate.scene import Scene
 
 __all__ = ["PATTERNS", "RATES", "simulate", "write"]
 
@@ -76,8 +76,8 @@ def simulate(
     frauds = round(payments * fraud_rate)
     # more than needed: some genuine payments become frauds, and the surplus is dropped
     genuine = _genuine(honest, population, clock, payments - frauds + round(_SPARE_SHARE * frauds))
-    drafted = _with_frauds(Scene(criminal, population, clock), genuine, frauds)
-    return tabulate(table, population, clock, describe(names, population), _trimmed(table, drafted, payments))
+    drawn = _with_frauds(CampaignSampler(criminal, population, clock), genuine, frauds)
+    return tabulate(table, population, clock, describe(names, population), _trimmed(table, drawn, payments))
 
 
 def _check(payments: int, fraud_rate: float, seed: int) -> None:
@@ -89,7 +89,7 @@ def _check(payments: int, fraud_rate: float, seed: int) -> None:
         raise ConfigurationError(f"seed must not be negative, got {seed}")
 
 
-def _genuine(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> Draft:
+def _genuine(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> SimulatedPayments:
     planning, paying, extra = rng.spawn(3)
     trips = confounders.plan_trips(planning, population, clock)
     regular = confounders.subscriptions(extra, population, clock, round(_SUBSCRIBED_SHARE * count))
@@ -100,23 +100,23 @@ def _genuine(rng: np.random.Generator, population: Population, clock: Clock, cou
     return confounders.moves(extra, population, clock, payments)
 
 
-def _with_frauds(scene: Scene, genuine: Draft, count: int) -> Draft:
+def _with_frauds(sampler: CampaignSampler, genuine: SimulatedPayments, count: int) -> SimulatedPayments:
     """The genuine payments and `count` frauds, shared out among the patterns."""
     edges = np.rint(count * np.cumsum((0.0, *_PATTERN_SHARES))).astype(np.int64)
     testing, stolen, compromised, taken, bled = (int(size) for size in np.diff(edges))
     frauds = [
-        card_testing(scene, testing),
-        stolen_card(scene, stolen),
-        account_takeover(scene, taken),
-        slow_bleed(scene, bled),
+        card_testing(sampler, testing),
+        stolen_card(sampler, stolen),
+        account_takeover(sampler, taken),
+        slow_bleed(sampler, bled),
     ]
-    genuine, misused = compromised_merchant(scene, genuine, compromised)
+    genuine, misused = compromised_merchant(sampler, genuine, compromised)
     return concat([genuine, *frauds, misused])
 
 
-def _trimmed(rng: np.random.Generator, drafted: Draft, payments: int) -> Draft:
-    """The draft without its surplus: `payments` payments, all frauds among them."""
-    surplus = max(len(drafted) - payments, 0)
-    kept = np.ones(len(drafted), np.bool_)
-    kept[rng.permutation(np.flatnonzero(drafted.pattern == 0))[:surplus]] = False
-    return drafted.take(kept)
+def _trimmed(rng: np.random.Generator, drawn: SimulatedPayments, payments: int) -> SimulatedPayments:
+    """The payments without their surplus: `payments` payments, all frauds among them."""
+    surplus = max(len(drawn) - payments, 0)
+    kept = np.ones(len(drawn), np.bool_)
+    kept[rng.permutation(np.flatnonzero(drawn.pattern == 0))[:surplus]] = False
+    return drawn.take(kept)

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 
 from shroff.arrays import Floats, Ints
+from shroff.simulate.campaigns import Campaigns, CampaignSampler, campaign_payments, plan
 from shroff.simulate.clock import DAY, HOUR
-from shroff.simulate.draft import PATTERNS, Draft, concat
+from shroff.simulate.payments import PATTERNS, SimulatedPayments, concat
 from shroff.simulate.population import fresh_hosts
 from shroff.simulate.prices import usual
 from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES
-from shroff.simulate.scene import Campaigns, Scene, draft, plan
 
 _COPIED_SHARE: Final = 0.6
 _LEAKS_BEFORE_SHARE: Final = 0.8
@@ -23,16 +23,18 @@ _SESSION_MS: Final = 2 * HOUR
 _PATTERN: Final = 1 + PATTERNS.index("compromised_merchant")
 
 
-def compromised_merchant(scene: Scene, genuine: Draft, count: int) -> tuple[Draft, Draft]:
+def compromised_merchant(
+    sampler: CampaignSampler, genuine: SimulatedPayments, count: int
+) -> tuple[SimulatedPayments, SimulatedPayments]:
     """The genuine payments, with those at thieves' shops turned into frauds, and the new frauds; `count` in all.
 
     Copied cards: cards seen at one merchant are misused over the following weeks. Thieves' shops: all
     payments of a merchant in a period are fraud.
     """
     copied = round(_COPIED_SHARE * count)
-    ledger = _ledger(scene, genuine)
-    misused = _copied_cards(scene, genuine, ledger, copied)
-    turned, fabricated = _thieves_shops(scene, genuine, ledger, count - copied)
+    ledger = _ledger(sampler, genuine)
+    misused = _copied_cards(sampler, genuine, ledger, copied)
+    turned, fabricated = _thieves_shops(sampler, genuine, ledger, count - copied)
     return turned, concat([misused, fabricated])
 
 
@@ -53,29 +55,31 @@ class _Ledger:
         return low, high
 
 
-def _ledger(scene: Scene, genuine: Draft) -> _Ledger:
+def _ledger(sampler: CampaignSampler, genuine: SimulatedPayments) -> _Ledger:
     order = np.lexsort((genuine.time, genuine.merchant))
-    return _Ledger(order, genuine.merchant[order], genuine.time[order], scene.clock.span)
+    return _Ledger(order, genuine.merchant[order], genuine.time[order], sampler.clock.span)
 
 
-def _copied_cards(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> Draft:
-    rng, people, span = scene.rng, scene.population, scene.clock.span
+def _copied_cards(
+    sampler: CampaignSampler, genuine: SimulatedPayments, ledger: _Ledger, count: int
+) -> SimulatedPayments:
+    rng, people, span = sampler.rng, sampler.population, sampler.clock.span
     plans = plan(rng, count, 12, 40)
     campaigns, row = len(plans.sizes), plans.campaign
     # a payment in the first part of the log: its merchant is the leak, its day the middle of the copying
     early = np.argsort(genuine.time, kind="stable")[: max(round(_LEAKS_BEFORE_SHARE * len(genuine)), 1)]
-    seen = early[(scene.spread(campaigns) * len(early)).astype(np.int64)]
+    seen = early[(sampler.spread(campaigns) * len(early)).astype(np.int64)]
     copying = np.minimum(rng.uniform(2.0, 5.0, campaigns) * DAY, 0.1 * span)
     leak_end = genuine.time[seen] + copying
     low, high = ledger.slices(genuine.merchant[seen], genuine.time[seen] - copying, leak_end)
     at = low[row] + (rng.random(count) * np.maximum(high - low, 1)[row]).astype(np.int64)
     card = genuine.card[ledger.order[at]]
     weeks = np.minimum(rng.uniform(7.0, 28.0, campaigns) * DAY, span - leak_end - _SESSION_MS)
-    host, country, session = _sessions(scene, leak_end, weeks)
+    host, country, session = _sessions(sampler, leak_end, weeks)
     which = rng.integers(_SESSIONS, size=count)
     merchant = people.merchants.draw(rng, rng.choice(len(COUNTRIES), count, p=COUNTRY_SHARES))
-    return draft(
-        scene,
+    return campaign_payments(
+        sampler,
         "compromised_merchant",
         time=session[row, which] + rng.random(count) * _SESSION_MS,
         card=card,
@@ -87,18 +91,20 @@ def _copied_cards(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> 
     )
 
 
-def _sessions(scene: Scene, start: Ints, length: Floats) -> tuple[Ints, Ints, Floats]:
+def _sessions(sampler: CampaignSampler, start: Ints, length: Floats) -> tuple[Ints, Ints, Floats]:
     """Hosts, their countries, and the times [campaigns, sessions] at which a ring spends with copied cards."""
     shape = (len(start), _SESSIONS)
-    country = scene.rng.integers(len(COUNTRIES), size=len(start) * _SESSIONS)
-    host = fresh_hosts(scene.rng, country)
-    times = start[:, np.newaxis] + scene.rng.random(shape) * np.maximum(length, 0.0)[:, np.newaxis]
+    country = sampler.rng.integers(len(COUNTRIES), size=len(start) * _SESSIONS)
+    host = fresh_hosts(sampler.rng, country)
+    times = start[:, np.newaxis] + sampler.rng.random(shape) * np.maximum(length, 0.0)[:, np.newaxis]
     return host.reshape(shape), country.reshape(shape), times
 
 
-def _thieves_shops(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) -> tuple[Draft, Draft]:
-    plans = plan(scene.rng, count, 20, 50)
-    shops = _choose_shops(scene, ledger, plans.sizes)
+def _thieves_shops(
+    sampler: CampaignSampler, genuine: SimulatedPayments, ledger: _Ledger, count: int
+) -> tuple[SimulatedPayments, SimulatedPayments]:
+    plans = plan(sampler.rng, count, 20, 50)
+    shops = _choose_shops(sampler, ledger, plans.sizes)
     # +1 where a shop's period begins and -1 where it has ended: positive within
     steps = np.zeros(len(genuine) + 1, np.int64)
     np.add.at(steps, shops.low, 1)
@@ -106,7 +112,7 @@ def _thieves_shops(scene: Scene, genuine: Draft, ledger: _Ledger, count: int) ->
     turned = np.zeros(len(genuine), np.bool_)
     turned[ledger.order] = np.cumsum(steps[:-1]) > 0
     kept = max(count - int(turned.sum()), 0)
-    fabricated = _fabricated(scene, plans, shops).take(np.sort(scene.rng.permutation(count)[:kept]))
+    fabricated = _fabricated(sampler, plans, shops).take(np.sort(sampler.rng.permutation(count)[:kept]))
     return replace(genuine, pattern=np.where(turned, _PATTERN, genuine.pattern)), fabricated
 
 
@@ -121,28 +127,28 @@ class _Shops:
     high: Ints
 
 
-def _choose_shops(scene: Scene, ledger: _Ledger, sizes: Ints) -> _Shops:
+def _choose_shops(sampler: CampaignSampler, ledger: _Ledger, sizes: Ints) -> _Shops:
     """A shop and a period for each campaign, so that about a quarter of its frauds rob honest customers."""
-    rng, shape = scene.rng, (_CANDIDATE_MERCHANTS, len(sizes))
+    rng, shape = sampler.rng, (_CANDIDATE_MERCHANTS, len(sizes))
     merchant = ledger.merchant[rng.integers(len(ledger.merchant), size=shape)]
-    length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY, 0.4 * scene.clock.span)
-    start = scene.starts(length)
+    length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY, 0.4 * sampler.clock.span)
+    start = sampler.starts(length)
     low, high = ledger.slices(merchant, np.broadcast_to(start, shape), np.broadcast_to(start + length, shape))
     best = (np.argmin(np.abs(high - low - sizes / 4.0), axis=0), np.arange(len(sizes)))
     return _Shops(merchant[best], start, length, low[best], high[best])
 
 
-def _fabricated(scene: Scene, plans: Campaigns, shops: _Shops) -> Draft:
-    rng, people, row = scene.rng, scene.population, plans.campaign
-    card = rng.choice(len(scene.spenders), len(row), p=scene.spenders)
+def _fabricated(sampler: CampaignSampler, plans: Campaigns, shops: _Shops) -> SimulatedPayments:
+    rng, people, row = sampler.rng, sampler.population, plans.campaign
+    card = rng.choice(len(sampler.spenders), len(row), p=sampler.spenders)
     account = people.cards.account[card]
     country = people.home(card)
     # the thieves replay what they know of their customers: half the time the customers' own hosts
     known = rng.random(len(row)) < 0.5
-    host = np.where(known, people.accounts.home_host[account], scene.hideouts(country))
+    host = np.where(known, people.accounts.home_host[account], sampler.hideouts(country))
     merchant = shops.merchant[row]
-    return draft(
-        scene,
+    return campaign_payments(
+        sampler,
         "compromised_merchant",
         time=shops.start[row] + rng.random(len(row)) * shops.length[row],
         card=card,

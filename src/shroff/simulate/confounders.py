@@ -12,7 +12,7 @@ import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import DAY, MINUTE, SECOND, Clock
-from shroff.simulate.draft import Draft, concat
+from shroff.simulate.payments import SimulatedPayments, concat
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies
 from shroff.simulate.reference import COUNTRIES, EXPONENTS, LIMIT_SCALES, shares
@@ -64,14 +64,14 @@ def plan_trips(rng: np.random.Generator, population: Population, clock: Clock) -
     return Trips(destination, start.astype(np.int64), (start + length).astype(np.int64), fresh_hosts(rng, destination))
 
 
-def big_purchases(rng: np.random.Generator, payments: Draft) -> Draft:
+def big_purchases(rng: np.random.Generator, payments: SimulatedPayments) -> SimulatedPayments:
     """The payments, a few of them many times as large as usual."""
     big = rng.random(len(payments)) < _BIG_SHARE
     factor = np.where(big, _BIG_FACTOR * rng.lognormal(0.0, _BIG_SPREAD, len(payments)), 1.0)
     return replace(payments, minor=np.rint(payments.minor * factor).astype(np.int64))
 
 
-def subscriptions(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> Draft:
+def subscriptions(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> SimulatedPayments:
     """At most `count` payments that recur weekly or monthly with the same card, merchant and amount.
 
     They are genuine, regular, and often end just under a round limit.
@@ -88,7 +88,7 @@ def subscriptions(rng: np.random.Generator, population: Population, clock: Clock
     return replace(first.take(contract), time=np.minimum(due, clock.span - 1))
 
 
-def _contracts(rng: np.random.Generator, population: Population, size: int) -> Draft:
+def _contracts(rng: np.random.Generator, population: Population, size: int) -> SimulatedPayments:
     """One payment of each contract, at time 0."""
     card = rng.choice(len(population.cards.rate), size, p=shares(population.cards.rate))
     account = population.cards.account[card]
@@ -96,7 +96,7 @@ def _contracts(rng: np.random.Generator, population: Population, size: int) -> D
     merchant = digital[rng.integers(len(digital), size=size)]
     currency = currencies(population, card, merchant)
     cents = rng.choice(_FEES, size, p=_FEE_SHARES) * LIMIT_SCALES[currency]
-    return Draft(
+    return SimulatedPayments(
         time=np.zeros(size, np.int64),
         card=card,
         account=account,
@@ -111,7 +111,7 @@ def _contracts(rng: np.random.Generator, population: Population, size: int) -> D
     )
 
 
-def retries(rng: np.random.Generator, clock: Clock, payments: Draft, count: int) -> Draft:
+def retries(rng: np.random.Generator, clock: Clock, payments: SimulatedPayments, count: int) -> SimulatedPayments:
     """The payments, `count` of them declined, and `count` more: each declined one is tried again at once."""
     declined = rng.permutation(len(payments))[:count]
     failed = payments.failed.copy()
@@ -123,7 +123,9 @@ def retries(rng: np.random.Generator, clock: Clock, payments: Draft, count: int)
     return concat([replace(payments, failed=failed), again])
 
 
-def moves(rng: np.random.Generator, population: Population, clock: Clock, payments: Draft) -> Draft:
+def moves(
+    rng: np.random.Generator, population: Population, clock: Clock, payments: SimulatedPayments
+) -> SimulatedPayments:
     """The payments; a few accounts have a new e-mail and phone from some day on.
 
     The contacts of `a` accounts: `0..a-1` their first, `a..2a-1` their own second.

@@ -9,7 +9,7 @@ import numpy as np
 from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from shroff.simulate.confounders import Trips
-from shroff.simulate.draft import Draft
+from shroff.simulate.payments import SimulatedPayments
 from shroff.simulate.population import FAVOURITE_MERCHANTS, Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units, usual
 from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, shares
@@ -24,7 +24,7 @@ _AT_OFFICE_SHARE: Final = 0.65
 _VPN_SHARE: Final = 0.012
 
 
-def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: Trips, count: int) -> Draft:
+def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: Trips, count: int) -> SimulatedPayments:
     """`count` genuine payments, in no order; the cards on `trips` pay abroad."""
     card, time = _visits(rng, population, clock, count)
     away = trips.away(card, time)
@@ -36,7 +36,7 @@ def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: T
     country = np.where(vpn, rng.integers(len(COUNTRIES), size=count), country)
     currency = currencies(population, card, merchant)
     account = population.cards.account[card]
-    return Draft(
+    return SimulatedPayments(
         time=time,
         card=card,
         account=account,

@@ -1,4 +1,4 @@
-"""The finished log: a draft's payments as the table that a payment provider would export."""
+"""The finished log: simulated payments as the table that a payment provider would export."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import polars as pl
 
 from shroff.arrays import Floats, Ints
 from shroff.simulate.clock import DAY, HOUR, Clock
-from shroff.simulate.draft import PATTERNS, Draft
 from shroff.simulate.identity import Texts, addresses, transaction_ids
+from shroff.simulate.payments import PATTERNS, SimulatedPayments
 from shroff.simulate.population import Population
 from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
 
@@ -24,7 +24,7 @@ _CHARGEBACK_RANGE: Final = (3 * HOUR, 60 * DAY)
 
 
 def tabulate(
-    rng: np.random.Generator, population: Population, clock: Clock, texts: Texts, payments: Draft
+    rng: np.random.Generator, population: Population, clock: Clock, texts: Texts, payments: SimulatedPayments
 ) -> pl.DataFrame:
     """The payments, in order of time, with ids, results and labels; some values are missing."""
     payments = payments.take(np.argsort(payments.time, kind="stable"))

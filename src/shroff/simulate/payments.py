@@ -1,4 +1,4 @@
-"""Payments in the making: one array per column, entities as row numbers of the population's tables."""
+"""Simulated payments: one array per column, entities as row numbers of the population's tables."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from shroff.arrays import Bools, Ints
 
 PATTERNS: Final = ("card_testing", "stolen_card", "compromised_merchant", "account_takeover", "slow_bleed")
-"""Names of the fraud patterns; a draft holds `1 +` their position, and 0 for a genuine payment."""
+"""Names of the fraud patterns; each payment holds `1 +` their position, and 0 for a genuine payment."""
 
 
 @dataclass(frozen=True)
-class Draft:
+class SimulatedPayments:
     """Payments [n]: when, by which card, where, from which host, how much, and what came of it."""
 
     time: Ints  # milliseconds since the start of the simulation, UTC
@@ -33,12 +33,12 @@ class Draft:
     def __len__(self) -> int:
         return len(self.time)
 
-    def take(self, rows: Ints | Bools) -> Draft:
+    def take(self, rows: Ints | Bools) -> SimulatedPayments:
         """The payments at `rows` (positions or flags), in that order."""
         return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def concat(drafts: Sequence[Draft]) -> Draft:
-    """All payments of `drafts` (at least one), one after the other."""
-    names = [field.name for field in fields(Draft)]
-    return replace(drafts[0], **{name: np.concatenate([getattr(draft, name) for draft in drafts]) for name in names})
+def concat(tables: Sequence[SimulatedPayments]) -> SimulatedPayments:
+    """All payments of `tables` (at least one), one after the other."""
+    names = [field.name for field in fields(SimulatedPayments)]
+    return replace(tables[0], **{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})

@@ -1,4 +1,4 @@
-"""The simulator's small parts: the clock, campaigns, prices, drafts and ids."""
+"""The simulator's small parts: the clock, campaigns, prices, tables and ids."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.collect.money import EXPONENT
+from shroff.simulate.campaigns import plan
 from shroff.simulate.clock import DAY, HOUR, Clock, read_clock
 from shroff.simulate.identity import addresses, transaction_ids
 from shroff.simulate.population import build, fresh_hosts
 from shroff.simulate.prices import minor_units
 from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
-from shroff.simulate.scene import plan
 
 
 @given(day=st.integers(2, 360), hour=st.floats(0.0, 24.0, exclude_max=True), country=st.integers(0, len(COUNTRIES) - 1))

@@ -1,4 +1,4 @@
-"""What every crime needs: victims, hideouts, campaigns of payments, and the finished draft."""
+"""What every fraud campaign needs: victims, hideouts, campaigns of payments, and their finished payments."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import SECOND, Clock
-from shroff.simulate.draft import PATTERNS, Draft
+from shroff.simulate.payments import PATTERNS, SimulatedPayments
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units
 from shroff.simulate.reference import COUNTRIES, shares
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Where the crimes happen: the random numbers to draw from, the people, and the simulated days."""
+class CampaignSampler:
+    """Draws what campaigns need: who is robbed, when and from where; of the people, in the simulated days."""
 
     rng: np.random.Generator
     population: Population
@@ -90,8 +90,8 @@ def plan(rng: np.random.Generator, count: int, low: int, high: int) -> Campaigns
     return Campaigns(campaign, np.arange(count) - (np.cumsum(sizes) - sizes)[campaign], sizes)
 
 
-def draft(
-    scene: Scene,
+def campaign_payments(
+    sampler: CampaignSampler,
     pattern: str,
     *,
     time: Floats,
@@ -101,17 +101,17 @@ def draft(
     country: Ints,
     amount: Floats | Callable[[Ints], Ints],
     failing: float | Floats,
-) -> Draft:
+) -> SimulatedPayments:
     """Fraudulent payments [n]; `amount` is in euro [n], or a function from currency to minor units [n].
 
     The account and the contact are the card's own.
     """
-    account = scene.population.cards.account[card]
-    currency = currencies(scene.population, card, merchant)
-    minor = amount(currency) if callable(amount) else minor_units(scene.rng, amount, currency)
-    failed: Bools = scene.rng.random(len(card)) < failing
-    return Draft(
-        time=np.clip(time, 0, scene.clock.span - 1).astype(np.int64),
+    account = sampler.population.cards.account[card]
+    currency = currencies(sampler.population, card, merchant)
+    minor = amount(currency) if callable(amount) else minor_units(sampler.rng, amount, currency)
+    failed: Bools = sampler.rng.random(len(card)) < failing
+    return SimulatedPayments(
+        time=np.clip(time, 0, sampler.clock.span - 1).astype(np.int64),
         card=card,
         account=account,
         contact=account,
