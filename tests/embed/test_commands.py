@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from shroff.cli import app
@@ -88,5 +89,12 @@ def test_a_map_has_every_token_of_its_column_once(log: Path, tmp_path: Path) -> 
     places = re.findall('cx="([0-9]+)" cy="([0-9]+)"', drawn)
     assert all(0 <= int(place) <= 900 for pair in places for place in pair)
     assert len(set(places)) > len(texts) // 2
+    run("embed", "plot", file, "amount", "--out", page.with_suffix(".png"))
+    with Image.open(page.with_suffix(".png")) as image:
+        assert (image.format, image.size) == ("PNG", (1800, 1800))
+        at = [(2 * int(x), 2 * int(y)) for x, y in places]
+        assert all(image.getpixel(place) != (255, 255, 255) for place in at)
+    with pytest.raises(ConfigurationError, match=r"ends in \.html or \.png"):
+        run("embed", "plot", file, "amount", "--out", page.with_suffix(".gif"))
     with pytest.raises(ConfigurationError, match="did you mean `amount`"):
         run("embed", "plot", file, "amout", "--out", page)

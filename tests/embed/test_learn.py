@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -125,6 +126,19 @@ def test_what_the_same_cards_buy_stands_together() -> None:
     for mcc in "12345678":
         family = set("1234" if mcc in "1234" else "5678") - {mcc}
         assert {one.token for one in found.neighbours("mcc", mcc, 3)} == family
+
+
+def test_skip_gram_is_there_and_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("gensim", reason="gensim is not installed")
+    definition = msgspec.structs.replace(TOWN, method="sgns")
+    found = learn(definition, SCHEMA, town())
+    found.write(tmp_path / "town.arrow")
+    assert read_vectors(tmp_path / "town.arrow").lesson.definition.method == "sgns"
+    assert found.tokens == learn(TOWN, SCHEMA, town()).tokens
+    alike = sum(one.token in "1234" for mcc in "1234" for one in found.neighbours("mcc", mcc, 3))
+    assert alike >= 10
+    with pytest.raises(ConfigurationError, match='method="ppmi" or method="sgns"'):
+        Vectors(name="v", entity=CARD, tokens=["mcc"], method="cbow")  # type: ignore[arg-type]  # that is refused
 
 
 def test_a_token_that_was_not_learned_is_zero() -> None:

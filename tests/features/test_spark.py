@@ -24,6 +24,7 @@ from contract.test_engines import expected
 from contract.test_label_histories import cases as changing_cases
 from shroff import Entity, FeatureGroup, ReferenceTable, Schema, calendar, lookup, sql
 from shroff.collect import clean
+from shroff.embed import Vectors, learn, learn_spark
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
@@ -385,3 +386,22 @@ def test_payments_that_arrived_together_are_never_in_two_chunks() -> None:
 def test_bounds_of_nothing_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="expected numbers above 0"):
         Skew(rows=0)
+
+
+WORDS = Vectors(name="words", entity=CARD, tokens=["mcc", "shop.id", "eur", "at"], dimensions=3, least=2)
+
+
+@pytest.mark.parametrize("before", [None, int(datetime(2024, 3, 30, 12, tzinfo=UTC).timestamp()) * 1_000_000])
+def test_vectors_counted_on_spark_are_the_same_file(spark: SparkSession, before: int | None) -> None:
+    schema = SCHEMA.with_keys(["card"])
+    frame = payments()
+    once = learn(WORDS, schema, frame, before=before)
+    assert (once.lesson.payments < len(frame)) == (before is not None)
+    assert learn_spark(WORDS, schema, to_spark(spark, frame), before=before).content == once.content
+
+
+def test_vectors_of_a_raw_table_or_of_nothing_are_refused(spark: SparkSession) -> None:
+    with pytest.raises(DataError, match="column `eur`: expected bigint"):
+        learn_spark(WORDS, SCHEMA, to_spark(spark, payments().cast({"eur": pl.Float64})))
+    with pytest.raises(DataError, match="found none"):
+        learn_spark(WORDS, SCHEMA, to_spark(spark, payments()), before=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -31,37 +31,55 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Which vectors of the project; by default its only ones.", show_default=False)
     ] = None,
+    engine: Annotated[
+        Literal["batch", "spark"],
+        typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, and Spark counts."),
+    ] = "batch",
+    master: Annotated[str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")] = None,
     join: Join = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Learn a project's vectors of tokens; the same payments give the same file, to the byte."""
-    from shroff.embed import learn
+    from shroff.embed import learn, learn_spark
     from shroff.pipeline import collect_table
     from shroff.project import load_project
 
     loaded = load_project(project)
+    schema = loaded.plan.schema
     vectors, until = _named(loaded.vectors, name), None if before is None else _micros(before)
     with steps(quiet=as_json) as step:
-        step(f"read and clean {data}")
-        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
-        step("learn vectors")
-        found = learn(vectors, loaded.plan.schema, cleaned.frame, before=until)
+        if engine == "spark":
+            from shroff.features.engines.spark.engine import read_clean, session
+
+            step("count on Spark, and learn vectors")
+            with session("shroff embed", master) as spark:
+                table = read_clean(spark, str(data))
+                there, cleaned = table.count(), None
+                found = learn_spark(vectors, schema, table, before=until)
+        else:
+            step(f"read and clean {data}")
+            cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+            there = len(cleaned.frame)
+            step("learn vectors")
+            found = learn(vectors, schema, cleaned.frame, before=until)
         step(f"write {output}")
         found.write(output)
-    notices = cleaned.notices(loaded.schema)
+    notices = cleaned.notices(loaded.schema) if cleaned else []
+    dropped = cleaned.dropped if cleaned else {}
     document = {
         "file": str(output),
         "name": vectors.name,
         "digest": found.digest,
         "tokens": len(found.tokens),
         "dimensions": vectors.dimensions,
+        "reproducible": vectors.method == "ppmi",
         "payments": found.lesson.payments,
-        "left_out": len(cleaned.frame) - found.lesson.payments,
+        "left_out": there - found.lesson.payments,
         "pairs": found.lesson.pairs,
         "latest": moment(found.lesson.latest),
         "before": moment(until),
-        "dropped": cleaned.dropped,
+        "dropped": dropped,
         "notices": notices,
     }
     if as_json:
@@ -72,7 +90,9 @@ def train(
         f"{found.lesson.payments:,} payments up to {document['latest']}; {document['left_out']:,} later ones left out.",
         soft_wrap=True,
     )
-    print_dropped(cleaned.dropped, cleaned.first)
+    if vectors.method == "sgns":
+        out.print('Not reproducible: method="sgns" learns another file each time.')
+    print_dropped(dropped, cleaned.first if cleaned else {})
     print_notices(notices)
 
 
@@ -101,18 +121,20 @@ def neighbours(
 def plot(
     file: Annotated[Path, typer.Argument(help="A file of vectors.", show_default=False)],
     column: Annotated[str, typer.Argument(help="Whose tokens, such as mcc.", show_default=False)],
-    output: Annotated[Path, typer.Option("--out", help="The map (.html).", show_default=False)],
+    output: Annotated[Path, typer.Option("--out", help="The map (.html or .png).", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Draw a column's tokens in the plane, those alike near each other, as one HTML file without a script."""
+    """Draw a column's tokens in the plane, those alike near each other: one HTML file without a script, or a PNG."""
     from shroff.collect.sources import written_whole
+    from shroff.embed import picture, read_vectors
     from shroff.embed import plot as drawn
-    from shroff.embed import read_vectors
 
+    if output.suffix not in (".html", ".png"):
+        raise ConfigurationError("--out: expected a file that ends in .html or .png.")
     learned = read_vectors(file)
-    page = drawn(learned, column)
+    content = picture(learned, column) if output.suffix == ".png" else drawn(learned, column).encode()
     with written_whole(output) as target:
-        target.write(page.encode())
+        target.write(content)
     count = sum(name == column for name, _ in learned.tokens)
     if as_json:
         show({"file": str(output), "column": column, "tokens": count})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -16,6 +16,7 @@ from shroff.features.row import Sql, sql
 from shroff.features.vectors import TokenTable, component
 from shroff.features.window import micros
 
+Method = Literal["ppmi", "sgns"]
 _MOST_DIMENSIONS: Final = 64
 _TOKENS: Final[tuple[Scale, ...]] = ("nominal", "currency", "key", "amount")
 
@@ -36,6 +37,8 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         reach: how many places apart they are at most.
         dimensions: the length of a vector, 2 to 64.
         least: how often a token must occur; the vector of a rarer one is zero, as of one that was never seen.
+        method: `ppmi` factorises counts, and the same payments give the same vectors; `sgns` is skip-gram with negative
+            sampling by gensim, which is not reproducible.
         shift: how many times likelier than by chance a pair must be to count, 1 or more (Levy and Goldberg's k).
 
     Raises:
@@ -53,6 +56,7 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dimensions: int = 8
     least: int = 5
     shift: float = 1.0
+    method: Method = "ppmi"
 
     def __post_init__(self) -> None:
         if isinstance(self.tokens, str):
@@ -67,6 +71,8 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ConfigurationError(
                 f"Vectors `{self.name}`: expected 2 to {_MOST_DIMENSIONS} dimensions, a reach and a least of 1 or more."
             )
+        if self.method not in get_args(Method):
+            raise ConfigurationError(f'Vectors `{self.name}`: expected method="ppmi" or method="sgns".')
         if not 1.0 <= self.shift < float("inf"):
             raise ConfigurationError(f"Vectors `{self.name}`: expected a shift of 1 or more.")
 

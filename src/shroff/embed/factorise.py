@@ -56,8 +56,14 @@ def factorise(matrix: Float, dimensions: int) -> NDArray[np.int16]:
     singular = [math.sqrt(math.fsum((column * column).tolist())) for column in image.T]
     order = sorted(range(dimensions), key=lambda at: -singular[at])
     vectors = np.stack([_signed(columns[:, at]) * math.sqrt(singular[at]) for at in order], axis=1)
-    largest = np.abs(vectors).max(initial=0.0)
-    return np.rint(vectors * (LARGEST / largest if largest > 0 else 0.0)).astype(np.int16)
+    return whole(vectors)
+
+
+def whole(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Vectors as whole numbers of 16 bits, of which the largest is `LARGEST`."""
+    largest = float(np.abs(vectors).max(initial=0.0))
+    found: NDArray[np.int16] = np.rint(vectors * (LARGEST / largest if largest > 0 else 0.0)).astype(np.int16)
+    return found
 
 
 def _logarithms(counts: Int) -> Int:

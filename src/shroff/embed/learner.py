@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from shroff.collect import Schema
-from shroff.embed.counts import occurrences, pairs, vocabulary
+from shroff.embed.counts import Int, Vocabulary, occurrences, pairs, vocabulary
 from shroff.embed.define import Vectors
 from shroff.embed.factorise import factorise, ppmi
 from shroff.embed.learned import Lesson, TokenVectors
+from shroff.embed.sgns import skip_gram
 from shroff.errors import DataError
 
 
@@ -28,18 +33,44 @@ def learn(vectors: Vectors, schema: Schema, frame: pl.DataFrame, *, before: int 
     if before is not None:
         frame = frame.filter([pl.col(moment).dt.epoch("us") < before for moment in moments])
     known = vocabulary(vectors, occurrences(vectors, schema, frame))
-    counted = pairs(vectors, schema, frame, known)
+    latest = frame.select(pl.max_horizontal(pl.col(moments).dt.epoch("us").max())).item() or 0
+    counted, read = pairs(vectors, schema, frame, known), Read(len(frame), latest, before)
+    if vectors.method == "ppmi" or not counted.any():
+        return learned_of(vectors, known, counted, read)
+    return _kept(vectors, known, counted, read, skip_gram(vectors, schema, frame, known))
+
+
+class Read(NamedTuple):
+    """What was read: how many payments, when the last of them happened or arrived, and before which moment."""
+
+    payments: int
+    latest: int
+    before: int | None
+
+
+def learned_of(vectors: Vectors, known: Vocabulary, counted: Int, read: Read) -> TokenVectors:
+    """The vectors that follow from counts.
+
+    Args:
+        counted: how often each token is a context of each other one [tokens, tokens], symmetric.
+
+    Raises:
+        DataError: no two tokens stand near each other often enough.
+    """
     if not counted.any():
         raise DataError(
             f"vectors `{vectors.name}`: expected payments with tokens near each other that occur {vectors.least} times "
             "or more, found none; pass more payments, or lower least=."
         )
+    return _kept(vectors, known, counted, read, factorise(ppmi(counted, vectors.shift), vectors.dimensions))
+
+
+def _kept(vectors: Vectors, known: Vocabulary, counted: Int, read: Read, found: NDArray[np.int16]) -> TokenVectors:
     lesson = Lesson(
         definition=vectors,
-        payments=len(frame),
+        payments=read.payments,
         pairs=int(counted.sum()),
-        latest=int(frame.select(pl.max_horizontal(pl.col(moments).dt.epoch("us").max())).item()),
-        before=before,
+        latest=read.latest,
+        before=read.before,
     )
-    found = factorise(ppmi(counted, vectors.shift), vectors.dimensions)
     return TokenVectors(lesson, tuple(zip(known.columns, known.texts, strict=True)), known.counts, found)

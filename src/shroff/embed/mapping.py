@@ -1,8 +1,9 @@
-"""A map of tokens in the plane, as one HTML file without a script: near is alike."""
+"""A map of tokens in the plane, near is alike: as one HTML file without a script, or as PNG (`png`)."""
 
 from __future__ import annotations
 
 from html import escape
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -10,13 +11,28 @@ from shroff.embed.factorise import LARGEST, factorise
 from shroff.embed.learned import TokenVectors
 from shroff.errors import ConfigurationError, did_you_mean
 
-_SIZE, _EDGE = 900, 60
+SIZE: Final = 900
+"""The width and the height of a map, in pixels."""
+_EDGE: Final = 60
 
 
-def plot(learned: TokenVectors, column: str) -> str:
-    """The map of a column's tokens: principal coordinates of the cosines between their vectors.
+class Dot(NamedTuple):
+    """A token in the plane: its place and radius in pixels from the upper left, larger the more often it occurs."""
 
-    A token's dot is larger the more often it occurs.
+    text: str
+    occurrences: int
+    x: int
+    y: int
+    radius: int
+
+
+def title(learned: TokenVectors, column: str) -> str:
+    """What a map shows."""
+    return f"{learned.lesson.definition.name}: tokens of {column}, learned from {learned.lesson.payments:,} payments"
+
+
+def dots(learned: TokenVectors, column: str) -> list[Dot]:
+    """A column's tokens by the principal coordinates of the cosines between their vectors.
 
     Raises:
         ConfigurationError: the column has no tokens that were learned.
@@ -25,19 +41,27 @@ def plot(learned: TokenVectors, column: str) -> str:
     if not places:
         columns = learned.lesson.definition.tokens
         raise ConfigurationError(f"no tokens of column `{column}` were learned{did_you_mean(column, columns) or '.'}")
-    points = _coordinates(learned, places)
     most = max(learned.occurrences[at] for at in places)
-    marks = [
-        _mark(learned.tokens[at][1], learned.occurrences[at], most, int(x), int(y))
-        for at, (x, y) in zip(places, points, strict=True)
+    return [
+        Dot(learned.tokens[at][1], many, int(x), int(y), 2 + round(10 * (many / most) ** 0.5))
+        for at, (x, y) in zip(places, _coordinates(learned, places), strict=True)
+        for many in [learned.occurrences[at]]
     ]
-    title = f"{escape(learned.lesson.definition.name)}: tokens of {escape(column)}"
+
+
+def plot(learned: TokenVectors, column: str) -> str:
+    """The map as an HTML page.
+
+    Raises:
+        ConfigurationError: the column has no tokens that were learned.
+    """
+    marks = "\n".join(map(_mark, dots(learned, column)))
+    head = escape(title(learned, column))
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<h1>{title}</h1>\n'
-        f"<p>{learned.lesson.payments:,} payments; near is alike.</p>\n"
-        f'<svg viewBox="0 0 {_SIZE} {_SIZE}" width="{_SIZE}" font-family="sans-serif" font-size="13">\n'
-        + "\n".join(marks)
-        + "\n</svg></html>\n"
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{head}</title>\n<h1>{head}</h1>\n'
+        f"<p>Near is alike.</p>\n"
+        f'<svg viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" font-family="sans-serif" font-size="13">\n{marks}\n'
+        "</svg></html>\n"
     )
 
 
@@ -45,15 +69,15 @@ def _coordinates(learned: TokenVectors, places: list[int]) -> list[tuple[float, 
     cosines = np.array([[learned.cosine(one, other) for other in places] for one in places])
     middle = cosines.mean(axis=0)
     centred = cosines - middle[:, None] - middle[None, :] + cosines.mean()
-    half = (_SIZE - 2 * _EDGE) / 2
-    found = factorise(centred, 2).astype(np.float64) / LARGEST * half + _SIZE / 2
+    half = (SIZE - 2 * _EDGE) / 2
+    found = factorise(centred, 2).astype(np.float64) / LARGEST * half + SIZE / 2
     return [(float(x), float(y)) for x, y in found]
 
 
-def _mark(text: str, occurrences: int, most: int, x: int, y: int) -> str:
-    radius = 2 + round(10 * (occurrences / most) ** 0.5)
+def _mark(dot: Dot) -> str:
+    text = escape(dot.text)
     return (
-        f'<circle cx="{x}" cy="{y}" r="{radius}" fill="#36c" fill-opacity="0.4">'
-        f"<title>{escape(text)}: {occurrences:,} times</title></circle>"
-        f'<text x="{x + radius + 2}" y="{y + 4}">{escape(text)}</text>'
+        f'<circle cx="{dot.x}" cy="{dot.y}" r="{dot.radius}" fill="#36c" fill-opacity="0.4">'
+        f"<title>{text}: {dot.occurrences:,} times</title></circle>"
+        f'<text x="{dot.x + dot.radius + 2}" y="{dot.y + 4}">{text}</text>'
     )

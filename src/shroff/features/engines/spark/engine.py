@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial, reduce
 from importlib import import_module
 from types import ModuleType
@@ -140,16 +141,8 @@ def features_job(
     """
     _functions()
     from pyspark.errors import AnalysisException
-    from pyspark.sql import SparkSession
 
-    running = SparkSession.getActiveSession()
-    builder = SparkSession.Builder().appName("shroff features")
-    spark = running or (builder.master(master) if master else builder).getOrCreate()
-    try:
-        if (spark.sparkContext.master or "").startswith("local"):
-            # workers on this machine are this Python, not the first `python3` of the path
-            spark.sparkContext.pythonExec = sys.executable
-        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
+    with session("shroff features", master) as spark:
         features = compute_spark(plan.groups, read_clean(spark, source), plan.schema, order=ORDER, skew=skew)
         try:
             features.write.parquet(target)
@@ -158,9 +151,70 @@ def features_job(
                 raise
             raise ConfigurationError(f"{target}: expected a target that does not exist yet.") from None
         return spark.read.parquet(target).count()
+
+
+@contextmanager
+def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
+    """The running session, or one of this name that is stopped afterwards.
+
+    Args:
+        master: where Spark runs, such as `local[2]` or `yarn`; by default as `spark-submit` says.
+
+    Raises:
+        MissingExtra: PySpark is not installed.
+    """
+    _functions()
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    builder = SparkSession.Builder().appName(name)
+    spark = running or (builder.master(master) if master else builder).getOrCreate()
+    try:
+        if (spark.sparkContext.master or "").startswith("local"):
+            # workers on this machine are this Python, not the first `python3` of the path
+            spark.sparkContext.pythonExec = sys.executable
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
+        yield spark
     finally:
         if running is None:
             spark.stop()
+
+
+def payments_before(frame: DataFrame, schema: Schema, before: int | None) -> tuple[DataFrame, int, int]:
+    """The payments of a clean table that happened and arrived before a moment, in microseconds since 1970.
+
+    Returns:
+        The payments, how many there are, and when the last of them happened or arrived.
+
+    Raises:
+        DataError: the table lacks a column or has it in another type.
+    """
+    functions = _functions()
+    _check(frame, schema, None)
+    moments = [_micros(name) for name in (schema.time, schema.arrived_at) if name is not None]
+    earlier = frame if before is None else frame.where(reduce(lambda a, b: a & b, (at < before for at in moments)))
+    ((rows, *last),) = earlier.agg(functions.count("*"), *map(functions.max, moments)).collect()
+    return earlier, rows, max(filter(None, last), default=0)
+
+
+def summed(
+    frame: DataFrame, columns: Sequence[str], compute: Compute, result: str, *, by: Sequence[str] = ()
+) -> pl.DataFrame:
+    """What is counted in each partition of a table, added up by all columns of the result but the last, the count.
+
+    Args:
+        columns: those that `compute` reads.
+        result: the columns that it yields, as Spark's DDL.
+        by: rows with the same values of these columns come to one partition, and those that lack one to none.
+    """
+    keys = list(map(_col, by))
+    narrow = frame.select(*map(_col, columns))
+    if keys:
+        narrow = narrow.where(reduce(lambda a, b: a & b, (key.isNotNull() for key in keys))).repartition(*keys)
+    found = _map(narrow, compute, result)
+    *names, number = found.columns
+    total = found.groupBy(*map(_col, names)).agg(_functions().sum(_col(number)).alias(number))
+    return pl.DataFrame(pl.from_arrow(total.toArrow()))
 
 
 def _check(frame: DataFrame, schema: Schema, order: str | None) -> None:

@@ -55,7 +55,7 @@ def aggregates(
     Yields:
         `ROW`, `PART` and the part's aggregates (`Part.held`), for the rows that are owned.
     """
-    frame = _table(batches)
+    frame = table_of(batches)
     if frame is None:
         return
     # every row passes through these columns, also where nothing reads them
@@ -69,7 +69,7 @@ def aggregates(
         pl.lit(part.number, pl.Int32).alias(PART),
         *(pl.col(name).alias(held) for name, held in part.held.items()),
     )
-    yield from _batches(held.filter(frame[OWNED]) if chunked else held)
+    yield from batches_of(held.filter(frame[OWNED]) if chunked else held)
 
 
 def assemble(
@@ -87,7 +87,7 @@ def assemble(
     Raises:
         DataError: two payments with one row number.
     """
-    table = _table(batches)
+    table = table_of(batches)
     if table is None:
         return
     plan = Plan(groups, schema)
@@ -97,7 +97,7 @@ def assemble(
     for part in split(plan):
         held = table.filter(pl.col(PART) == part.number).select(ROW, **part.held)
         values = values.join(held, on=ROW, how="left", maintain_order="left")
-    yield from _batches(_with_rows(values, plan))
+    yield from batches_of(_with_rows(values, plan))
 
 
 def alone(
@@ -106,9 +106,9 @@ def alone(
     """The features of payments where there are no aggregates, batch by batch."""
     plan = Plan(groups, schema)
     for batch in batches:
-        table = _table([batch])
+        table = table_of([batch])
         if table is not None:
-            yield from _batches(_with_rows(table, plan))
+            yield from batches_of(_with_rows(table, plan))
 
 
 def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
@@ -120,7 +120,7 @@ def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     return with_rows(values, plan.rows, schema.time, schema.timezone).select(schema.id, *plan.names)
 
 
-def _table(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
+def table_of(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
     """Record batches as one table with times in UTC; None when there is no row."""
     frames = [pl.DataFrame(pl.from_arrow(batch)) for batch in batches if batch.num_rows]
     if not frames:
@@ -129,6 +129,6 @@ def _table(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
     return pl.concat(frames).with_columns(cs.datetime(time_zone="*").dt.convert_time_zone("UTC"))
 
 
-def _batches(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+def batches_of(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
     for part in frame.iter_slices(_SLICE):
         yield from part.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
