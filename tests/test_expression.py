@@ -170,6 +170,12 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("SIMILARITY(s, 'ab')", {"s": "ab"}, 1.0),
     ("SIMILARITY(s, t)", {"s": "a"}, None),
     ("SIMILARITY(s, t)", {"s": "", "t": ""}, 1.0),
+    ("REGEXP_LIKE(s, '^[a-z]+[0-9]{4,}@(web)?mail\\.')", {"s": "xq2041@mail.com"}, True),
+    ("NOT REGEXP_LIKE(s, 'a.c$')", {"s": "abcd"}, True),
+    ("REGEXP_LIKE(s, 'a.c')", {"s": "a\nc"}, False),
+    ("REGEXP_LIKE(s, '')", {"s": ""}, True),
+    ("REGEXP_LIKE(s, 'it''s')", {"s": "it's"}, True),
+    ("REGEXP_LIKE(s, 'a')", {}, None),
     # text
     ("LOWER(s)", {"s": "ÀΣ"}, "àς"),
     ("UPPER(s)", {"s": "straße"}, "STRASSE"),
@@ -316,7 +322,14 @@ BOOLEAN = [
     "COALESCE({p[0]}, {p[1]})",
     "CASE WHEN {p[0]} THEN {p[1]} END",
 ]
-OURS_BOOLEAN = ["({s[0]} IN red)", "({s[0]} NOT IN empty)", "(u <= v)", "(u = v)", "(v IS NULL)"]
+OURS_BOOLEAN = [
+    "REGEXP_LIKE({s[0]}, '^a[^bB]*|[%_.]B.?$')",
+    "({s[0]} IN red)",
+    "({s[0]} NOT IN empty)",
+    "(u <= v)",
+    "(u = v)",
+    "(v IS NULL)",
+]
 
 HARD = [0.0, -0.0, 1.0, 3.0, 0.1, 2.5, -7.0, 1e308, -1e308, 5e-324, math.inf, -math.inf, math.nan]
 ANY_NUMBER = st.sampled_from(HARD) | st.floats()

@@ -163,6 +163,10 @@ CONDITIONS = [
         "SIMILARITY(country, 'DK') = 1",
         _unless_null(lambda row: row.values["country"] == "DK", lambda row: row.values["country"]),
     ),
+    Condition(
+        "REGEXP_LIKE(country, '^[A-D].$')",
+        _unless_null(lambda row: row.values["country"] == "DK", lambda row: row.values["country"]),
+    ),
     # a degree is 111.2 km, and no latitude is above 90
     Condition(
         "DISTANCE_KM(quantity, 0, 0, 0) < 167",

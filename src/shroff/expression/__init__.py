@@ -1,4 +1,4 @@
-"""Expression: SQL conditions, parsed and checked once, run in Polars, in Spark and per payment with equal results.
+r"""Expression: SQL conditions, parsed and checked once, run in Polars, in Spark and per payment with equal results.
 
 Reads SQL text, the kinds of the columns and the names of the lists; gives an `Expression`. Promises equal results in
 all three engines, and that text outside the language is refused (InvalidExpression) before any row is read.
@@ -8,6 +8,7 @@ The language is one SQL expression over the columns of one row, of at most 50,00
 - columns (`amount`, `"Name with blank"`; upper and lower case differ), numbers, 'text', TRUE, FALSE, NULL;
 - `= <> < <= > >=`, AND, OR, NOT, IS [NOT] NULL, IS [NOT] TRUE, IS [NOT] FALSE, [NOT] BETWEEN;
 - [NOT] IN (literals), [NOT] IN named_list; [NOT] LIKE 'pattern' [ESCAPE 'c'];
+- REGEXP_LIKE (text, 'pattern'): characters, `.`, `[a-z]`, `\d \w \s` of ASCII, `( ) |`, `* + ? {2,5}`, `^ $`;
 - `+ - * / %`, ABS, SQRT, LN, EXP, POWER, FLOOR, CEIL, ROUND (to a whole number, a half away from zero);
 - LEAST, GREATEST; DISTANCE_KM (latitude, longitude, latitude, longitude), SIMILARITY (of two texts, from 0 to 1);
 - LOWER, UPPER, LENGTH, SUBSTR (text, first place, length), CONCAT, `||`; COALESCE, NULLIF, CASE.
@@ -26,13 +27,15 @@ Its semantics, in all three engines:
 - DISTANCE_KM is the haversine distance on a sphere of radius 6371.0088 km, in degrees; null outside latitudes -90 to 90
   and longitudes -180 to 180. SIMILARITY is the Sørensen-Dice coefficient over pairs of characters of the first 128 of
   each text, in linear time. SUBSTR counts code points from 1; its places are literals.
+- REGEXP_LIKE is true where the pattern is found in the text, in linear time whatever is in it. `^` and `$` are the ends
+  of the text, `.` is any character but a line feed. The pattern is a literal; what engines read differently is refused.
 - Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
   column compares with another one, and knows IS NULL.
 
-Polars and the closure agree to the last bit. EXP, POWER, DISTANCE_KM and SIMILARITY are one Python function each, which
-all engines call and which gives the same bits on every processor; `register` makes them known to a Spark session. Two
-functions depend on installed libraries: LOWER and UPPER follow each engine's Unicode tables, which may differ on new
-letters, and LN follows the C library, so that its last bit may differ in Spark.
+Polars and the closure agree to the last bit. EXP, POWER, DISTANCE_KM, REGEXP_LIKE and SIMILARITY are one Python
+function each, which all engines call and which gives the same bits on every processor; `register` makes them known to a
+Spark session. Two functions depend on installed libraries: LOWER and UPPER follow each engine's Unicode tables, which
+may differ on new letters, and LN follows the C library, so that its last bit may differ in Spark.
 """
 
 from __future__ import annotations
@@ -119,7 +122,8 @@ class Expression:
     def spark_sql(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> str:
         """The condition as Spark SQL, with the named lists written out.
 
-        Number columns must be DOUBLE, and finite or null. DISTANCE_KM, EXP, POWER and SIMILARITY need `register` first.
+        Number columns must be DOUBLE, and finite or null. DISTANCE_KM, EXP, POWER, REGEXP_LIKE and
+        SIMILARITY need `register` first.
 
         Raises:
             ConfigurationError: a named list without values.

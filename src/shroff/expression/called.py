@@ -6,18 +6,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from shroff.expression.elementary import distance_km, exp, power
+from shroff.expression.regular import regexp_like
 from shroff.expression.similar import similarity
+from shroff.expression.tree import Kind
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# each takes values that are not null and gives a number; None stands for null
+# each takes values that are not null; None stands for null
 CALLED: Final[dict[str, Callable[..., float | None]]] = {
     "DISTANCE_KM": distance_km,
     "EXP": exp,
     "POWER": power,
+    "REGEXP_LIKE": regexp_like,
     "SIMILARITY": similarity,
 }
+
+
+def gives(op: str) -> Kind:
+    """The kind of what a function gives."""
+    return "boolean" if op == "REGEXP_LIKE" else "number"
 
 
 def name_in_spark(op: str) -> str:
@@ -26,12 +34,13 @@ def name_in_spark(op: str) -> str:
 
 
 def register(spark: SparkSession) -> None:
-    """Make DISTANCE_KM, EXP, POWER and SIMILARITY known to a Spark session, for `Expression.spark_sql`.
+    """Make DISTANCE_KM, EXP, POWER, REGEXP_LIKE and SIMILARITY known to a Spark session, for `Expression.spark_sql`.
 
     Computing features on Spark needs no such call. Workers must be able to import `shroff`.
     """
     for op, function in CALLED.items():
-        spark.udf.register(name_in_spark(op), _null_for_null(function), "double")
+        kind = "boolean" if gives(op) == "boolean" else "double"
+        spark.udf.register(name_in_spark(op), _null_for_null(function), kind)
 
 
 def _null_for_null(function: Callable[..., float | None]) -> Callable[..., float | None]:

@@ -26,6 +26,7 @@ from shroff.expression.grammar import (
 )
 from shroff.expression.like import read_pattern
 from shroff.expression.parsing import MOST_CHARACTERS, MOST_LEVELS, parse_one, quote, quote_node, too_deep
+from shroff.expression.regular import automaton
 from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node, Substring
 
 # arguments of sqlglot's nodes that do not change our semantics
@@ -253,6 +254,18 @@ class _Reader:
         start, length = (None if place is None else int(place.name) for place in places)
         return Substring(text, start or 1, length)
 
+    def regexp_like(self, node: exp.Expression) -> Node:
+        """`REGEXP_LIKE(text, pattern)`: the pattern is a literal, which is checked now."""
+        self.only(node, "this", "expression")
+        (text,), _ = self.alike(node, FunctionSignature("REGEXP_LIKE", TEXT, "boolean"), [node.this])
+        pattern = node.expression
+        if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+            raise InvalidExpression(
+                f"REGEXP_LIKE takes a text and a pattern in single quotes, got {quote_node(node)} in {quote(self.sql)}"
+            )
+        automaton(pattern.name)
+        return FunctionCall("REGEXP_LIKE", (text, Constant(pattern.name, "text")), "boolean")
+
     def case(self, node: exp.Expression) -> Node:
         self.only(node, "this", "ifs", "default")
         whens: list[exp.Expression] = node.args["ifs"]
@@ -328,6 +341,7 @@ _READERS: Final[dict[type[exp.Expression], Callable[[_Reader, exp.Expression], N
     exp.In: _Reader.in_,
     exp.Like: _Reader.like,
     exp.Escape: _Reader.escape,
+    exp.RegexpLike: _Reader.regexp_like,
     exp.Substring: _Reader.substring,
     exp.Case: _Reader.case,
 }

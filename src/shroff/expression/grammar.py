@@ -62,6 +62,7 @@ FUNCTIONS: Final[dict[type[exp.Expression], FunctionSignature]] = {
     exp.Ln: FunctionSignature("LN", NUMBER, "number"),
     exp.Lower: FunctionSignature("LOWER", TEXT, "text"),
     exp.Nullif: FunctionSignature("NULLIF", PLAIN, None, 2, 2),
+    exp.RegexpLike: FunctionSignature("REGEXP_LIKE", TEXT, "boolean", 2, 2),
     exp.Pow: FunctionSignature("POWER", NUMBER, "number", 2, 2),
     exp.Round: FunctionSignature("ROUND", NUMBER, "number"),
     exp.Sqrt: FunctionSignature("SQRT", NUMBER, "number"),

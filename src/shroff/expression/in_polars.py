@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from shroff.expression.called import CALLED
+from shroff.expression.called import CALLED, gives
 from shroff.expression.like import to_rust_regex
 from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring, walk
 
@@ -103,17 +103,17 @@ def _fmod(pair: pl.Series) -> pl.Series:
     return pl.Series(values)
 
 
-def _called(function: Callable[..., float | None]) -> Callable[[_Args], pl.Expr]:
+def _called(op: str, function: Callable[..., float | None]) -> Callable[[_Args], pl.Expr]:
     """One Python function over the rows that have all its arguments."""
 
     def batch(rows: pl.Series) -> pl.Series:
         columns = [rows.struct.field(name).to_list() for name in rows.struct.fields]
         values = [None if None in row else function(*row) for row in zip(*columns, strict=True)]
-        return pl.Series(values, dtype=pl.Float64())
+        return pl.Series(values, dtype=_DTYPES[gives(op)])
 
     def expression(args: _Args) -> pl.Expr:
         together = pl.struct([arg.alias(str(place)) for place, arg in enumerate(args)])
-        return together.map_batches(batch, return_dtype=pl.Float64(), is_elementwise=True)
+        return together.map_batches(batch, return_dtype=_DTYPES[gives(op)], is_elementwise=True)
 
     return expression
 
@@ -171,5 +171,5 @@ _CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
     "LEAST": pl.min_horizontal,
     "GREATEST": pl.max_horizontal,
     "CASE": _case,
-    **{op: _called(function) for op, function in CALLED.items()},
+    **{op: _called(op, function) for op, function in CALLED.items()},
 }
