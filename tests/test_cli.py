@@ -82,6 +82,36 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert "doctor found" in printed
 
 
+def test_the_same_run_twice_differs_in_nothing(home: Path, log: Path) -> None:
+    """Same inputs and seed: same figures, and a bundle of the same content."""
+    one, other = (answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / name) for name in ("one", "other"))
+    assert one["detectors"] == other["detectors"]
+    listed = {row["run"]: row for row in answer(home, "runs", "list")["runs"]}
+    assert listed[one["run"]]["status"] == "finished"
+    assert listed[one["run"]]["bundle"] == one["bundle"]["version"]
+    shown = answer(home, "runs", "show", one["run"])
+    assert shown["figures"]["detectors"] == one["detectors"]
+    assert {"project", "data", "features", "table"} == set(shown["inputs"])
+    assert "train boosted_trees" in shown["seconds"]
+    assert answer(home, "runs", "compare", one["run"], other["run"])["differences"] == {}
+    assert "differ in nothing" in shroff(home, "runs", "compare", one["run"], other["run"]).stdout
+    third = answer(home, "train", PAYMENTS, "--data", log, "--split", "time:60/40")
+    differ = answer(home, "runs", "compare", one["run"], third["run"])["differences"]
+    assert differ["parameters.split"] == ["time:70/30", "time:60/40"]
+    assert not [name for name in differ if name.startswith(("inputs", "code", "machine"))]
+    printed = shroff(home, "runs", "show", third["run"]).stdout
+    assert "boosted_trees" in printed
+    assert "finished" in printed
+
+
+def test_a_run_that_fails_is_recorded_with_its_reason(home: Path, log: Path) -> None:
+    done = shroff(home, "train", PAYMENTS, "--data", log, "--split", "time:2001-01-01/7/7/7")
+    assert done.returncode == 2
+    failed = answer(home, "runs", "list")["runs"][-1]
+    assert failed["status"] == "failed"
+    assert "2001-01-01" in answer(home, "runs", "show", failed["run"])["failure"]
+
+
 def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
     words = ("train", PAYMENTS, "--data", log, "--split", "random:70/30", "--bundle", home / "random")
     done = shroff(home, *words)

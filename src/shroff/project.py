@@ -140,6 +140,12 @@ class Project:
         return None
 
 
+def project_file(path: str | Path) -> Path:
+    """The Python file of a project: the path itself, or `project.py` in a folder."""
+    file = Path(path)
+    return file / "project.py" if file.is_dir() else file
+
+
 def load_project(path: str | Path) -> Project:
     """The `project` of a Python file, or of the `project.py` in a folder.
 
@@ -147,9 +153,7 @@ def load_project(path: str | Path) -> Project:
         BadFile: no such file.
         ConfigurationError: the file fails to run, or defines no `project`.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / "project.py"
+    file = project_file(path)
     if not file.is_file():
         raise BadFile(f"{file}: no such file; expected a Python file with `project = Project(…)`.")
     spec = importlib.util.spec_from_file_location("shroff_user_project", file)

@@ -15,6 +15,7 @@ from shroff.detect import BoostedTrees, Calibration, LogisticRegression, Rules
 from shroff.errors import ConfigurationError, UnknownColumn
 from shroff.evaluate import RandomSplit, TemporalSplit, average_precision
 from shroff.experiment import Dataset, Run, train
+from shroff.experiment.judgement import evaluations, importances
 from shroff.experiment.run import SplitPart
 from shroff.features.plan import Plan
 
@@ -186,3 +187,25 @@ def test_payments_without_a_card_are_not_one_card(dataset: Dataset) -> None:
     )
     assert not none.to_numpy()[run.rows.known_cards].any()
     assert some.y[none.to_numpy()].any()
+
+
+def test_a_run_is_evaluated_by_segment_on_its_test_part(run: Run) -> None:
+    found = evaluations(run)
+    assert list(found) == [trained.name for trained in run.trained]
+    for trained in run.trained:
+        one = found[trained.name]
+        assert sum(one.bins.payments) == trained.test.n
+        assert {segment.column for segment in one.segments} == {"mcc", "amount (EUR)", "card"}
+        low, high = one.intervals["average_precision"]
+        assert low <= trained.test.average_precision <= high
+    assert sum(segment.payments for segment in one.segments if segment.column == "mcc") == trained.test.n
+
+
+def test_the_input_that_makes_frauds_is_the_most_important(run: Run) -> None:
+    trees = run.trained[-1]
+    found = importances(run, trees)
+    assert found.keys() == set(trees.preparation.names)
+    assert next(iter(found)) == "amount"
+    assert found["amount"] > 10 * max(found["mcc"], 0.001)
+    assert importances(run, trees) == found
+    assert importances(run, run.trained[0]) == {}

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from shroff import __version__
-from shroff.cli import data, embed, keys, ledger, lists, parity, policy, rates, service, store, training
+from shroff.cli import data, embed, keys, ledger, lists, parity, policy, rates, runs, service, store, training
 from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
@@ -104,6 +104,7 @@ app.add_typer(rates.app, name="rates")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(store.app, name="store")
 app.add_typer(embed.app, name="embed")
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> NoReturn:

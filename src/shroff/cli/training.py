@@ -59,21 +59,31 @@ def train(
     Exit code 1 when the doctor's findings kept it from being packaged.
     """
     from shroff.evaluate.report import findings
+    from shroff.experiment import Runs
     from shroff.experiment.doctor import accepted
-    from shroff.package import require_free
-    from shroff.pipeline import logged_payments, package, silent, stored_payments, summary, train_models
+    from shroff.experiment.judgement import evaluations, importances
+    from shroff.lineage import inputs, parameters
+    from shroff.package import read, require_free
+    from shroff.pipeline import logged_payments, package, silent, stored_dataset, stored_payments, summary, train_models
     from shroff.project import load_project
     from shroff.store import open_store
 
     if (data is None) == (dataset is None) or (dataset is not None and (join or labels)):
         raise ConfigurationError("expected --data with its options, or --dataset of the feature store alone.")
     refused: CheckFailed | None = None
-    with steps(quiet=as_json) as step:
-        allowed = accepted(accept or ())
-        if bundle is not None:
-            require_free(bundle, overwrite=overwrite)
-        loaded = load_project(project)
-        settings = Settings.read()
+    allowed = accepted(accept or ())
+    if bundle is not None:
+        require_free(bundle, overwrite=overwrite)
+    loaded = load_project(project)
+    settings = Settings.read()
+    files = {"data": data, "join": join, "labels": labels}
+    asked = {"split": split, "tune": tune, "doctor": doctor, "accept": allowed, "max_bad": max_bad, "dataset": dataset}
+    runs = Runs(settings.home / "runs")
+    with (
+        steps(quiet=as_json) as shown,
+        runs.begin(parameters(loaded, asked), inputs(loaded, project, files)) as recording,
+    ):
+        step = recording.timing(shown)
         step(f"read {dataset or data}")
         if dataset is not None:
             payments = stored_payments(loaded, dataset, settings.store)
@@ -92,21 +102,32 @@ def train(
             progress=step,
             say=silent if as_json else _say,
         )
+        step("evaluate")
+        recording.evaluation, recording.importance = evaluations(run), importances(run, run.best)
         packaged = None
         if bundle is not None:
             step(f"package {run.best.name}")
             try:
                 stored = payments.stored
                 packaged = package(loaded, run, bundle, stored=stored, accept=allowed, overwrite=overwrite)
+                recording.bundle = {
+                    "folder": str(packaged.folder.absolute()),
+                    "version": packaged.bundle.version,
+                    "content": read(packaged.folder).content_digest,
+                }
                 if stored is not None:
                     open_store(settings.store).pin(stored, packaged.bundle.version)
             except CheckFailed as error:
                 refused = error
-    document = summary(run) | {
-        "dropped": payments.dropped,
-        "dropped_first": payments.first,
-        "notices": payments.notices,
-    }
+        recording.inputs = {"table": run.dataset.fingerprint()}
+        if payments.stored is not None:
+            recording.inputs["dataset"] = stored_dataset(payments.stored)
+        recording.figures = summary(run) | {
+            "dropped": payments.dropped,
+            "dropped_first": payments.first,
+            "notices": payments.notices,
+        }
+    document = recording.figures | {"run": recording.record.run, "seconds": recording.record.seconds}
     if packaged is not None:
         document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
     if as_json:
@@ -115,12 +136,13 @@ def train(
         print_dropped(payments.dropped, payments.first)
         print_currencies(document["currencies"], document["base_currency"])
         print_notices(document["notices"])
-        _print_figures(document)
+        print_figures(document)
         for trained in run.trained:
             if (found := trained.tuning) is not None:
                 out.print(f"Tuned {trained.name} on {found.judged}: {found.parameters}", soft_wrap=True)
         out.print(findings({"data": run.findings} | {one.name: one.findings for one in run.trained}))
         out.print(f"Best on held-out training rows: {run.best.name}.")
+        out.print(f"Recorded as run {recording.record.run}.", highlight=False)
         if packaged is not None:
             out.print(f"Packaged as {packaged.folder}, version {packaged.bundle.version}.")
     if refused is not None:
@@ -153,7 +175,7 @@ def _print_report(name: str, metrics: Mapping[str, Any]) -> None:
     from shroff.evaluate.metrics import Metrics
     from shroff.evaluate.report import confusion, findings
 
-    _print_figures(metrics)
+    print_figures(metrics)
     out.print(confusion(Metrics(**metrics["detectors"][name]["test"])))
     subjects = {"data": metrics} | metrics["detectors"]
     out.print(findings({one: [Finding(**each) for each in it.get("findings", ())] for one, it in subjects.items()}))
@@ -166,7 +188,7 @@ def _say(sentence: str) -> None:
     err.print(sentence, soft_wrap=True, markup=False)
 
 
-def _print_figures(summary: Mapping[str, Any]) -> None:
+def print_figures(summary: Mapping[str, Any]) -> None:
     """Print which payments a run learned from and was judged by, and its figures, from its summary."""
     from shroff.evaluate.metrics import Metrics
     from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts

@@ -3,11 +3,24 @@
 Reads a `Dataset` (clean payments with features, amounts in major units, times in UTC) and a split of
 `shroff.evaluate`; gives a `Run` with a `Trained` per detector. Promises that vocabularies, means, calibration,
 thresholds and the pick itself follow from the training part only, the last three from payments held out of it: the
-test part stays unseen until it is reported. Doctor's findings come with every run.
+test part stays unseen until it is reported. Doctor's findings come with every run. `Runs` keeps the `RunRecord` of
+every `shroff train`, also of one that failed or was killed.
 """
 
 from shroff.experiment.dataset import Dataset
+from shroff.experiment.record import RunRecord, differences
 from shroff.experiment.run import Run, SplitPart, train
+from shroff.experiment.runs import RunRecorder, Runs
 from shroff.experiment.training import Trained
 
-__all__ = ["Dataset", "Run", "SplitPart", "Trained", "train"]
+__all__ = [
+    "Dataset",
+    "Run",
+    "RunRecord",
+    "RunRecorder",
+    "Runs",
+    "SplitPart",
+    "Trained",
+    "differences",
+    "train",
+]

@@ -43,6 +43,7 @@ class Trained:
             highest.
         kept: those scores in bins, from which `thresholds` were chosen.
         train, test: figures on each part, at the threshold with the best F1 on held-out scores.
+        judged: calibrated probabilities of the test part [test rows].
         test_with_known_cards: figures on the test part with the known cards that the split dropped; None where it
             dropped none.
         findings: the doctor's.
@@ -57,6 +58,7 @@ class Trained:
     held_out: float
     train: Metrics
     test: Metrics
+    judged: Floats
     seconds: float
     test_with_known_cards: Metrics | None = None
     tuning: Tuning | None = None
@@ -126,7 +128,8 @@ class TrainingJob:
             nominal=nominal,
             thorough=self.thorough,
         )
-        test = self._measure(judge, calibration.probability(scores), threshold)
+        probability = calibration.probability(scores)
+        test = self._measure(judge, probability, threshold)
         return Trained(
             name=name,
             detector=fitted,
@@ -137,6 +140,7 @@ class TrainingJob:
             held_out=average_precision(fraud, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
             test=test,
+            judged=probability,
             test_with_known_cards=self._with_known_cards(
                 lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))), threshold
             ),

@@ -75,6 +75,11 @@ class Files:
         """SHA-256 of the manifest, and so of all files."""
         return hashlib.sha256(self.written).hexdigest()
 
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 of the manifest without its time: the same for two bundles of the same content."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self.manifest, created=""))).hexdigest()
+
     def model(self) -> bytes:
         """The ONNX model.
 

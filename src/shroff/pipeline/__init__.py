@@ -9,7 +9,7 @@ Promises to decide nothing that a stage decides: what each does, and what it ref
 from shroff.pipeline.features import features_by_disk, is_large, store_features
 from shroff.pipeline.payments import Payments, collect_table, logged_payments, stored_payments
 from shroff.pipeline.progress import Progress, silent
-from shroff.pipeline.training import Packaged, package, summary, train_models
+from shroff.pipeline.training import Packaged, package, stored_dataset, summary, train_models
 
 __all__ = [
     "Packaged",
@@ -22,6 +22,7 @@ __all__ = [
     "package",
     "silent",
     "store_features",
+    "stored_dataset",
     "stored_payments",
     "summary",
     "train_models",

@@ -159,7 +159,7 @@ def package(
         calibration=chosen.calibration,
         conditions=tuple(chosen.detector.conditions),
         policy=msgspec.to_builtins(policy),
-        metrics=summary(run) | {"accepted": accept, "dataset": None if stored is None else _named(stored)},
+        metrics=summary(run) | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)},
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
         numbers=numbers,
@@ -172,7 +172,8 @@ def package(
     return Packaged(save(bundle, folder), Path(folder))
 
 
-def _named(stored: TrainingData) -> dict[str, Any]:
+def stored_dataset(stored: TrainingData) -> dict[str, Any]:
+    """A training dataset of the store by its name, version, content and what it was made of."""
     lineage = [msgspec.to_builtins(one) for one in stored.manifest.lineage]
     return {"name": stored.name, "version": stored.version, "content": stored.manifest.content, "lineage": lineage}
 
@@ -205,7 +206,6 @@ def summary(run: Run) -> dict[str, Any]:
                     "review_band": trained.thresholds.review_band,
                     **trained.kept.a_day(trained.thresholds, run.cost),
                 },
-                "seconds": round(trained.seconds, 3),
                 "tuning": None if trained.tuning is None else trained.tuning.to_dict(),
                 "findings": [finding.to_dict() for finding in trained.findings],
             }

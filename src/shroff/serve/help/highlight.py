@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shroff.serve.help.markup import Html, join, tag
+from shroff.markup import Html, join, tag
 
 _TOKENS: Final = re.compile(
     r'(?P<key>"(?:[^"\\\n]|\\.)*"(?=\s*:(?!:)))'

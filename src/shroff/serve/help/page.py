@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from shroff.clock import Clock, system_time
 from shroff.control import SCOPES, Scope
-from shroff.serve.help.markup import Html, html, join, prose, tag
+from shroff.markup import Html, html, join, prose, tag
 from shroff.serve.help.reference import Reference, panel
 from shroff.serve.help.samples import LANGUAGES, samples
 from shroff.serve.problem import KINDS, PAYMENT_CONFLICT, Kind

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shroff.markup import Html, html, join, prose, tag
 from shroff.serve.help.highlight import highlight
-from shroff.serve.help.markup import Html, html, join, prose, tag
 from shroff.serve.help.samples import KEY
 from shroff.serve.problem import KINDS
 

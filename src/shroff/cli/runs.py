@@ -1,0 +1,110 @@
+"""`shroff runs`: the records of `shroff train`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from shroff.cli.terminal import AsJson, out, print_rows, show, visible
+from shroff.cli.training import print_figures
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.experiment import RunRecord, Runs
+
+app = typer.Typer(help="List, show and compare the recorded runs of `shroff train`.", no_args_is_help=True)
+
+RunName = Annotated[str, typer.Argument(help="A run, or how its name begins.", show_default=False)]
+
+_COLUMNS: Final = ("run", "status", "data", "split", "best", "average precision", "bundle")
+
+
+def recorded() -> Runs:
+    """The runs in the folder that the settings name."""
+    from shroff.experiment import Runs
+
+    return Runs(Settings.read().home / "runs")
+
+
+@app.command("list")
+def list_runs(as_json: AsJson = False) -> None:
+    """List all runs, the oldest first, with their status, best detector and its average precision on the test part."""
+    runs = recorded()
+    rows = [_row(one, runs.status(one)) for one in runs.all()]
+    if as_json:
+        show({"runs": rows})
+    elif rows:
+        print_rows(rows, *_COLUMNS)
+    else:
+        out.print("No run is recorded; `shroff train` records each of its own.", highlight=False)
+
+
+@app.command("show")
+def show_run(run: RunName, as_json: AsJson = False) -> None:
+    """Show one run: what went in, how long each step took, and its figures."""
+    from msgspec import to_builtins
+
+    runs = recorded()
+    record = runs.find(run)
+    status = runs.status(record)
+    if as_json:
+        show({"status": status} | to_builtins(record))
+        return
+    why = "" if record.failure is None else f": {visible(record.failure)}"
+    out.print(f"{record.run}, begun {record.began}, {status}{why}", soft_wrap=True, markup=False)
+    for name, value in _facts(record).items():
+        out.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
+    if record.figures:
+        print_figures(record.figures)
+        out.print(f"Best on held-out training rows: {record.figures['best']}.", markup=False)
+
+
+@app.command()
+def compare(a: RunName, b: RunName, as_json: AsJson = False) -> None:
+    """Print what differs between two runs, and nothing else."""
+    from shroff.experiment import differences
+
+    runs = recorded()
+    one, other = runs.find(a), runs.find(b)
+    found = differences(one, other)
+    if as_json:
+        show({"runs": [one.run, other.run], "differences": found})
+    elif not found:
+        out.print("The two runs differ in nothing but when they ran.")
+    else:
+        rows = [{"": name, "a": _shown(left), "b": _shown(right)} for name, (left, right) in found.items()]
+        print_rows(rows, "", one.run, other.run)
+
+
+def _row(record: RunRecord, status: str) -> dict[str, Any]:
+    best = record.figures.get("best")
+    data = record.inputs.get("data") or {"file": record.parameters.get("dataset")}
+    return {
+        "run": record.run,
+        "status": status,
+        "data": data["file"],
+        "split": record.figures.get("split", record.parameters.get("split")),
+        "best": best,
+        "average_precision": best and round(record.figures["detectors"][best]["test"]["average_precision"], 4),
+        "bundle": None if record.bundle is None else record.bundle["version"],
+    }
+
+
+def _facts(record: RunRecord) -> dict[str, str]:
+    files = [f"{role} {one['file']} ({one['sha256'][:12]})" for role, one in record.inputs.items() if "file" in one]
+    took = [f"{name} {seconds:.1f} s" for name, seconds in record.seconds.items()]
+    facts = {
+        "read": ", ".join(files),
+        "table": str(record.inputs.get("table", ""))[:12],
+        "took": ", ".join(took),
+        "code": ", ".join(f"{name} {version}" for name, version in record.code.items()),
+        "machine": f"{record.machine['system']}, {record.machine['cores']} cores",
+        "bundle": "" if record.bundle is None else f"{record.bundle['folder']}, version {record.bundle['version']}",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

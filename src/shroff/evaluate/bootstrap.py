@@ -1,0 +1,96 @@
+"""95 % intervals by bootstrap over cards: payments of one card are not independent, so cards are resampled.
+
+Each replicate weighs a card by a Poisson number of mean 1, which is drawing cards with replacement without fixing
+how many (Chamandy et al., *Estimating Uncertainty for Massive Data Streams*, 2012). A payment without a card is
+resampled alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from shroff.arrays import Bools, Floats, Ints
+
+Interval: TypeAlias = tuple[float, float]
+
+REPLICATES: Final = 200
+_BINS: Final = 1_000
+_OUTER: Final = (2.5, 97.5)
+_AT_ONCE: Final = 20
+"""Replicates whose weights are in memory together."""
+
+
+def figure_intervals(
+    y: Bools, probability: Floats, card: Ints | None, *, threshold: float, seed: int = 0
+) -> dict[str, Interval]:
+    """Intervals of precision, recall, F1, ROC AUC and average precision.
+
+    `y`, `probability` and `card` are [n]; the areas are computed over 1,000 bins of probability.
+
+    >>> y, p = np.arange(400) % 4 == 0, np.where(np.arange(400) % 4 == 0, 0.9, 0.1)
+    >>> figure_intervals(y, p, None, threshold=0.5)["recall"]
+    (1.0, 1.0)
+    """
+    edges = np.unique(np.append(np.quantile(np.unique(probability), np.linspace(0, 1, _BINS)), threshold))
+    from_top = len(edges) - np.searchsorted(edges, probability, side="right")  # 0: at or above the last edge
+    bins = len(edges) + 1
+    counts = _resample(from_top * 2 + y, 2 * bins, _clusters(card, len(y)), seed)
+    genuine, frauds = counts[:, 0::2], counts[:, 1::2]
+    caught, flagged = np.cumsum(frauds, axis=1), np.cumsum(frauds + genuine, axis=1)
+    last = int(len(edges) - 1 - np.searchsorted(edges, threshold))  # of the bins from the threshold on
+    all_frauds, all_genuine = caught[:, -1], (flagged - caught)[:, -1]
+    at, shown = caught[:, last], flagged[:, last]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = {
+            "precision": at / shown,
+            "recall": at / all_frauds,
+            "f1": 2 * at / (shown + all_frauds),
+            "roc_auc": (genuine * (caught - frauds / 2)).sum(axis=1) / (all_frauds * all_genuine),
+            "average_precision": np.nansum(frauds * caught / flagged, axis=1) / all_frauds,
+        }
+    return {name: _interval(values) for name, values in drawn.items()}
+
+
+def share_interval(chosen: Bools, card: Ints | None, *, seed: int = 0) -> Interval:
+    """The interval of the share of payments that are `chosen` [n]; (0, 1) without payments.
+
+    Where none or all are chosen, every replicate agrees: one more payment of the other kind is then assumed at the open
+    end (the rule of three: 3 / n).
+    """
+    if not len(chosen):
+        return 0.0, 1.0
+    if chosen.all() or not chosen.any():
+        clusters = len(np.unique(_clusters(card, len(chosen))))
+        width = min(3 / clusters, 1.0)
+        return (0.0, width) if not chosen.any() else (1 - width, 1.0)
+    counts = _resample(chosen.astype(np.int64), 2, _clusters(card, len(chosen)), seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _interval(counts[:, 1] / counts.sum(axis=1))
+
+
+def _clusters(card: Ints | None, n: int) -> Ints:
+    """A number per cluster from 0 on, [n]: the card, or the payment itself where it has none."""
+    if card is None:
+        return np.arange(n)
+    alone = card < 0
+    own = np.where(alone, card.max(initial=-1) + 1 + np.cumsum(alone), card)
+    return np.unique(own, return_inverse=True)[1]
+
+
+def _resample(column: Ints, columns: int, cluster: Ints, seed: int) -> Floats:
+    """Counts per column in each replicate, [replicates, columns]."""
+    from scipy.sparse import coo_matrix  # slow to import, and only reports need it
+
+    clusters = int(cluster.max()) + 1
+    table = coo_matrix((np.ones(len(column)), (column, cluster)), shape=(columns, clusters)).tocsr()
+    random = np.random.default_rng(seed)
+    parts = [table @ random.poisson(1.0, (clusters, _AT_ONCE)) for _ in range(REPLICATES // _AT_ONCE)]
+    return np.hstack(parts).T
+
+
+def _interval(values: Floats) -> Interval:
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, _OUTER) if known.size else (0.0, 1.0)
+    return round(float(low), 6), round(float(high), 6)

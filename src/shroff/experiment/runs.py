@@ -1,0 +1,196 @@
+"""The runs of an installation: a folder each, with its record; a lock says which of them are running.
+
+The lock is the operating system's (`flock`), so it goes with the process, however that ends: a run without an end whose
+lock is free was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from shroff.collect.sources import written_whole
+from shroff.errors import BadFile, NotFound, ShroffError, did_you_mean
+from shroff.evaluate.judgement import Judgement
+from shroff.experiment.record import RunRecord, Status, code_versions, this_machine
+from shroff.private import private_file, private_folder
+
+RECORD: Final = "run.json"
+_LOCK: Final = "lock"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs in a folder.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     runs = Runs(Path(folder))
+    ...     with runs.begin({"tune": 0}, {}) as recording:
+    ...         recording.figures = {"best": "rules"}
+    ...     runs.status(runs.latest()), runs.latest().figures
+    ('finished', {'best': 'rules'})
+    """
+
+    folder: Path
+
+    @contextmanager
+    def begin(self, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[RunRecorder]:
+        """A new run, recorded as begun; its end, or the error that ended it, is recorded too.
+
+        Raises:
+            BadFile: the folder cannot be written.
+        """
+        began = datetime.now(UTC)
+        name = f"{began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        record = RunRecord(
+            run=name,
+            began=began.isoformat(timespec="microseconds"),
+            parameters=dict(parameters),
+            inputs=dict(inputs),
+            code=code_versions(),
+            machine=this_machine(),
+        )
+        recording = RunRecorder(record, self.folder / name)
+        with _locked(recording.folder / _LOCK):
+            recording.write()
+            try:
+                yield recording
+            except BaseException as error:
+                recording.end(failure=str(error) if isinstance(error, ShroffError) else type(error).__name__)
+                raise
+            recording.end()
+
+    def all(self) -> list[RunRecord]:
+        """The records of all runs, the oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = (self._read(one.parent.name) for one in self.folder.glob(f"*/{RECORD}"))
+        return sorted(found, key=lambda one: (one.began, one.run))
+
+    def find(self, name: str) -> RunRecord:
+        """The run of a name, or of the one name that begins so.
+
+        Raises:
+            NotFound: there is none, or there are several.
+            BadFile: its record cannot be read.
+        """
+        names = [one.parent.name for one in self.folder.glob(f"*/{RECORD}")]
+        meant = [name] if name in names else [one for one in names if name and one.startswith(name)]
+        if len(meant) != 1:
+            hint = did_you_mean(name, names) or "; `shroff runs list` shows them."
+            found = f"there are {len(meant)} runs whose names begin with" if meant else f"{self.folder} has no run"
+            raise NotFound(f"{found} `{name}`{hint}")
+        return self._read(meant[0])
+
+    def latest(self) -> RunRecord:
+        """The finished run that began last.
+
+        Raises:
+            NotFound: no run has finished.
+        """
+        for record in reversed(self.all()):
+            if record.ended is not None and record.failure is None:
+                return record
+        raise NotFound(f"{self.folder} has no finished run; make one with `shroff train`.")
+
+    def status(self, record: RunRecord) -> Status:
+        """Whether a run is running, or how it ended."""
+        if record.ended is not None:
+            return "finished" if record.failure is None else "failed"
+        try:
+            with (self.folder / record.run / _LOCK).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "running"
+        except OSError:
+            return "killed"  # nobody holds a lock that is not there
+        # it may have ended since its record was read
+        again = self._read(record.run)
+        return "killed" if again.ended is None else self.status(again)
+
+    def _read(self, name: str) -> RunRecord:
+        path = self.folder / name / RECORD
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadFile(
+                f"{path}: expected the record of a run, got {type(error).__name__}; remove its folder."
+            ) from None
+
+
+@dataclass
+class RunRecorder:
+    """A run that is being recorded: what it found is set here, steps are named as they begin."""
+
+    record: RunRecord
+    folder: Path
+    inputs: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Judgement] = field(default_factory=dict)
+    importance: dict[str, float] = field(default_factory=dict)
+    bundle: dict[str, str] | None = None
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _step: tuple[str, float] | None = None
+
+    def timing(self, progress: Callable[[str], None]) -> Callable[[str], None]:
+        """The same progress, whose steps are timed."""
+
+        def step(name: str) -> None:
+            self._close_step()
+            self._step = name, time.perf_counter()
+            progress(name)
+
+        return step
+
+    def end(self, failure: str | None = None) -> None:
+        """Write how the run ended."""
+        self._close_step()
+        self.record = msgspec.structs.replace(
+            self.record,
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            failure=failure,
+            inputs=self.record.inputs | self.inputs,
+            seconds=self._seconds,
+            figures=self.figures,
+            evaluation=self.evaluation,
+            importance=self.importance,
+            bundle=self.bundle,
+        )
+        self.write()
+
+    def write(self) -> None:
+        """Write the record as it is."""
+        with written_whole(self.folder / RECORD, private=True) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self.record, enc_hook=str), indent=1))
+
+    def _close_step(self) -> None:
+        if self._step is not None:
+            name, since = self._step
+            self._seconds[name] = round(self._seconds.get(name, 0.0) + time.perf_counter() - since, 3)
+            self._step = None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        private_folder(path.parent)
+        private_file(path)
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise BadFile(f"{path.parent}: expected a folder for the record of a run, got: {error.strerror}.") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,89 @@
+"""Records of runs: what they say of a run that goes on, ends, fails or is killed, and what differs between two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from patience import until
+from shroff.errors import BadFile, DataError, NotFound
+from shroff.experiment import Runs, differences
+
+FOREVER = """
+import sys, time
+from pathlib import Path
+from shroff.experiment import Runs
+with Runs(Path(sys.argv[1])).begin({}, {}):
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_run_is_seen_while_it_runs_and_how_it_ended(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    with runs.begin({"tune": 0}, {}) as recording:
+        assert runs.status(runs.find(recording.record.run)) == "running"
+        step = recording.timing(lambda name: None)
+        step("read")
+        step("train")
+        recording.figures = {"best": "rules"}
+    (record,) = runs.all()
+    assert (runs.status(record), record.figures, list(record.seconds)) == (
+        "finished",
+        {"best": "rules"},
+        ["read", "train"],
+    )
+    with pytest.raises(DataError), runs.begin({}, {}):
+        raise DataError("expected a label, got none.")
+    failed = runs.all()[-1]
+    assert (runs.status(failed), failed.failure) == ("failed", "expected a label, got none.")
+    assert runs.latest() == record
+
+
+def test_a_killed_run_is_seen_as_such(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", FOREVER, tmp_path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        runs = Runs(tmp_path)
+        (record,) = runs.all()
+        assert runs.status(record) == "running"
+        os.kill(process.pid, signal.SIGKILL)
+        until(lambda: runs.status(record) == "killed")
+    with pytest.raises(NotFound, match="no finished run"):
+        runs.latest()
+
+
+def test_a_run_is_found_by_how_its_name_begins(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    names = []
+    for _ in range(2):
+        with runs.begin({}, {}) as recording:
+            names.append(recording.record.run)
+    assert runs.find(names[0]).run == names[0]
+    with pytest.raises(NotFound, match="2 runs whose names begin with `20`"):
+        runs.find("20")
+    with pytest.raises(NotFound, match="has no run `nonsense`; `shroff runs list`"):
+        runs.find("nonsense")
+    (tmp_path / names[0] / "run.json").write_text("{}")
+    with pytest.raises(BadFile, match="expected the record of a run"):
+        runs.find(names[0])
+
+
+def test_only_what_differs_is_a_difference(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    for rows, better in ((10, 0.5), (20, 0.5)):
+        with runs.begin({"tune": 0}, {"data": {"bytes": rows}}) as recording:
+            recording.figures = {"detectors": {"rules": {"test": {"recall": better}}}}
+            recording.bundle = {"folder": str(rows), "version": str(rows), "content": "same"}
+    assert differences(*runs.all()) == {"inputs.data.bytes": (10, 20)}
+
+
+def test_records_are_for_their_owner_only(tmp_path: Path, any_umask: None) -> None:
+    with Runs(tmp_path / "runs").begin({}, {}) as recording:
+        folder = recording.folder
+    assert (folder.stat().st_mode & 0o777, (folder / "run.json").stat().st_mode & 0o777) == (0o700, 0o600)
