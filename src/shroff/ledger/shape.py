@@ -10,7 +10,7 @@ from sqlalchemy.pool import StaticPool
 
 from shroff.errors import BrokenChain
 
-Part = tuple[str, str, str]
+SchemaObject = tuple[str, str, str]
 """What it is, its name, and how it is defined."""
 
 _COLUMNS: Final = {
@@ -40,14 +40,14 @@ _INDEXES: Final = {
     "shroff_ledger_start": "INDEX shroff_ledger_start ON shroff_ledger USING btree (seq) WHERE (kind = 'start'::text)",
 }
 # spelt out: making the tables only to compare them would need the right to make some
-_IN_POSTGRES: Final[frozenset[Part]] = frozenset(
+_IN_POSTGRES: Final[frozenset[SchemaObject]] = frozenset(
     {
         *(("table", name, "kept") for name in ("shroff_ledger", "shroff_ledger_head")),
         *(("column", name, kind) for name, kind in _COLUMNS.items()),
         *(("index", name, f"CREATE {made}") for name, made in _INDEXES.items()),
     }
 )
-_POSTGRES_PARTS: Final = """
+_POSTGRES_OBJECTS: Final = """
 WITH own AS (
     SELECT pg_class.oid, relname, relkind, relpersistence, quote_ident(nspname) || '.' AS schema
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -71,7 +71,7 @@ SELECT 'row security policy', polname::text, '' FROM own JOIN pg_policy ON polre
 UNION ALL
 SELECT 'inheriting table', inhrelid::regclass::text, '' FROM own JOIN pg_inherits ON own.oid IN (inhparent, inhrelid)
 """
-_SQLITE_PARTS: Final = """
+_SQLITE_OBJECTS: Final = """
 SELECT type, name, coalesce(sql, '') FROM sqlite_master
 WHERE lower(tbl_name) IN ('shroff_ledger', 'shroff_ledger_head')
    OR lower(name) IN ('shroff_ledger', 'shroff_ledger_head')
@@ -85,10 +85,10 @@ def require_shape(connection: Connection, tables: MetaData) -> None:
     security, can hide from one reader what another one sees.
     """
     if connection.dialect.name == "postgresql":
-        found, made = _parts(connection, _POSTGRES_PARTS), _IN_POSTGRES
+        found, made = _objects(connection, _POSTGRES_OBJECTS), _IN_POSTGRES
     else:
-        found, made = _sqlite_parts(connection), _made(tables)
-    names = {part[:2] for part in made}
+        found, made = _sqlite_objects(connection), _made(tables)
+    names = {item[:2] for item in made}
     for what, name, _ in sorted(found - made):
         if (what, name) in names:
             raise BrokenChain(f"the ledger was changed: the {what} `{name}` is not as the ledger made it.")
@@ -108,22 +108,23 @@ def require_sound(connection: Connection) -> None:
         raise BrokenChain("the ledger was changed: its tables and indexes do not agree (PRAGMA integrity_check).")
 
 
-def _made(tables: MetaData) -> frozenset[Part]:
+def _made(tables: MetaData) -> frozenset[SchemaObject]:
     """What SQLite's catalog says of these tables after they were created."""
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:"), poolclass=StaticPool)
     with engine.connect() as connection:
         tables.create_all(connection)
-        made = _sqlite_parts(connection)
+        made = _sqlite_objects(connection)
     engine.dispose()
     return made
 
 
-def _sqlite_parts(connection: Connection) -> frozenset[Part]:
+def _sqlite_objects(connection: Connection) -> frozenset[SchemaObject]:
     # a table that was renamed to and fro has its name in quotes
     return frozenset(
-        (what, name, "".join(made.split()).replace('"', "")) for what, name, made in _parts(connection, _SQLITE_PARTS)
+        (what, name, "".join(made.split()).replace('"', ""))
+        for what, name, made in _objects(connection, _SQLITE_OBJECTS)
     )
 
 
-def _parts(connection: Connection, query: str) -> frozenset[Part]:
+def _objects(connection: Connection, query: str) -> frozenset[SchemaObject]:
     return frozenset((what, name, made) for what, name, made in connection.exec_driver_sql(query))
