@@ -18,7 +18,7 @@ _ONE_DAY = np.timedelta64(1, "D")
 _RESAMPLED_RATIO = 1.5
 """Ratio between two shares of fraud, from which one of them counts as resampled."""
 _SIGNIFICANT_ERRORS = 4.0
-"""Standard errors from which a difference is no chance."""
+"""Standard errors from which a difference is not chance."""
 _UNLIKELY_FRAUD_SHARE = 0.2
 """Share of fraud above which a payment log must have been filtered."""
 _DRAWN_SAMPLES = 2_000

@@ -24,7 +24,7 @@ from shroff.evaluate import RandomSplit, Split, TemporalSplit
 FOLDS: Final = 3
 _JUDGED_SHARE: Final = 0.3
 FEWEST_FRAUDS_IN_TIME: Final = 10
-"""Folds in time must judge so many frauds: a calibration on fewer is worth less than one that flatters a little."""
+"""Fewest frauds that folds in time must judge: with fewer, random folds calibrate better, if a little too well."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def choose_folds(
         DataError: fewer than 2 frauds or genuine payments.
     """
     if isinstance(split, TemporalSplit):
-        # of known cards too: a service decides their payments
+        # payments of known cards too: a service decides those as well
         split = replace(split, known_cards="keep")
         for folds in range(FOLDS, 0, -1):
             try:
@@ -167,7 +167,7 @@ def grouped(y: Array, cards: Ints, folds: int = FOLDS, *, seed: int = 0) -> tupl
     alone = cards < 0
     _, card = np.unique(np.where(alone, -1 - np.cumsum(alone), cards), return_inverse=True)
     frauds, payments = np.bincount(card, fraud), np.bincount(card)
-    # the sort is stable: cards that are alike are dealt in a random order
+    # the sort is stable: cards with equal counts stay in random order
     order = np.random.default_rng(seed).permutation(len(payments))
     order = order[np.lexsort((-payments[order], -frauds[order]))]
     turns = np.append(np.arange(folds), np.arange(folds)[::-1])

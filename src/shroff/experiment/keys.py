@@ -38,7 +38,7 @@ def _find_dominant(frame: pl.DataFrame, entity: Entity) -> list[Finding]:
     share = top["\0payments"].item() / len(frame)
     if share <= _DOMINANT_SHARE:
         return []
-    # values are personal: only words that programs write for a missing value are shown
+    # values are personal: a message shows only words that programs write for a missing value
     words = [word for name in entity.key for _, word in alike(top[name])]
     value = f"`{words[0]}`" if words else "one value"
     columns = " and ".join(f"`{name}`" for name in entity.key)

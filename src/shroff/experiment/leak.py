@@ -23,7 +23,7 @@ Compute = Callable[[pl.DataFrame], pl.DataFrame]
 _MOST_PAYMENTS = 200_000
 """Features of at most this many payments are recomputed."""
 _CUT_SHARES = (0.5, 0.9)
-"""Shares of the table after which it is cut off."""
+"""Shares of the table at which it is cut off."""
 _PERFECT_AUC = 0.995
 """ROC AUC that a single honest column never reaches."""
 _FEWEST_FRAUDS = 20
@@ -103,7 +103,7 @@ def _find_perfect(data: Dataset, learned: Ints, name: str) -> Finding | None:
 
 
 def _read_column(column: pl.Series, fraud: Bools, numeric: bool) -> list[Floats]:
-    """A column as scores: its value, its presence; for names, the share of fraud that the name has in other rows."""
+    """A column as scores: its value and its presence; of a name, the share of fraud of that name in other rows."""
     there = column.is_not_null().to_numpy().astype(np.float64)
     if numeric:
         values = column.cast(pl.Float64).to_numpy()

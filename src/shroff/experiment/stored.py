@@ -16,7 +16,7 @@ from shroff.store.training_set import PART, STATUS
 
 @dataclass(frozen=True)
 class Stored:
-    """A training dataset, apart in what a project's plan calls a clean table and its features.
+    """A training dataset, split into the clean table and the features of a project's plan.
 
     Attributes:
         frame: the clean payments, amounts in minor units, in order of time.

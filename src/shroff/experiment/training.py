@@ -161,10 +161,10 @@ class TrainingJob:
 
     def _kept(self, rows: Ints, y: Bools, probability: Floats) -> HeldOut:
         time = self.dataset.time[rows]
-        # what is held out at random is a share of the payments of all its days: reviews per day shrink with it
+        # random held-out rows are a share of each day's payments: reviews per day shrink with it
         share = len(rows) / max(int(np.isin(self._days(), self._days()[rows]).sum()), 1)
         days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
-        # amounts in several currencies are not added: nothing that is chosen by them is chosen again
+        # amounts in several currencies are not added, so thresholds by cost are not chosen again
         amount = np.zeros(len(rows)) if self.dataset.currency is None else self.dataset.amount[rows]
         return HeldOut.of(y, probability, amount, days=share * days)
 

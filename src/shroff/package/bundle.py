@@ -78,13 +78,13 @@ class Bundle:
     model: bytes
     currency: str | None = None
     numbers: tuple[str, ...] = ()
-    """Columns whose values are long numbers and no card numbers: no live value of theirs is taken for one."""
+    """Columns of long numbers that are not card numbers: live values there are not checked for card numbers."""
     history: Extent | None = None
     """The payments over which the features of training were computed; None where that is not known."""
     held_out: HeldOut | None = None
-    """Held-out scores, from which another policy's thresholds are chosen; None in bundles that were made without."""
+    """Held-out scores, from which thresholds for another policy are chosen; None in bundles without them."""
     chosen: tuple[str, ...] = ()
-    """The thresholds of the policy that were chosen from them, by the names of its fields; the others were given."""
+    """The thresholds that were chosen from these scores, by the policy's field names; the project gave the others."""
     vectors: tuple[TokenVectors, ...] = ()
     """The vectors of tokens that features read."""
     created: str = ""
@@ -98,7 +98,7 @@ class Bundle:
 
 
 def require_free(folder: str | Path, *, overwrite: bool = False) -> None:
-    """Refuse a folder that holds something else than a bundle, or a bundle that is not to be overwritten.
+    """Refuse a folder that holds anything but a bundle, or a bundle that must not be overwritten.
 
     Raises:
         BundleError: the folder is taken.
@@ -239,7 +239,7 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
 
 
 def _definitions(group: FeatureGroup) -> dict[str, Any]:
-    """A group without its schema, and without its vectors, which have files of their own."""
+    """A group without its schema and its vectors, which have files of their own."""
     plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(group, of=None, vectors=()))
     del plain["vectors"]
     return plain

@@ -25,16 +25,16 @@ MAX_PROCESSOR_SECONDS: Final = 10
 MAX_MEMORY_BYTES: Final = 1 << 30
 """Bytes that it may take, besides six times the size of the model."""
 _MAX_DELAY_RATIO: Final = 20
-"""On a machine that is busy with other things, a trial may last so many times its processor time."""
+"""How many times its processor time a trial may last, for machines that are busy with other things."""
 _USUAL_ROWS: Final = 32
 _WILD_ROWS: Final = 64
 _RUN: Final = str(Path(__file__).with_name("trial_run.py"))
 _passed: dict[bytes, bool] = {}
-"""The models that passed, by what was tried (see `try_model`); what did not pass is tried again."""
+"""Models that passed their trial, by what was tried (see `try_model`); one that failed is tried again."""
 
 
 def try_model(model: bytes, preparation: Preparation) -> bool:
-    """Run a model on rows that its inputs may have; whether rows score the same in batches as alone.
+    """Run a model on rows that its inputs may have; returns whether rows score the same in a batch as alone.
 
     Raises:
         BundleError: it does not end in time, takes too much memory, has a loop, does not fit its inputs, or gives no
@@ -48,7 +48,7 @@ def try_model(model: bytes, preparation: Preparation) -> bool:
 
 
 def passed() -> dict[bytes, bool]:
-    """The verdicts on the models that passed, for a process that this one starts: it gives them to `trust`."""
+    """The models that passed their trial, for a process that this one starts, which gives them to `trust`."""
     return dict(_passed)
 
 
@@ -79,7 +79,7 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
     }
     given = json.dumps(head).encode() + b"\n" + model + usual.tobytes() + wild.tobytes()
     try:
-        # -P: what lies beside that file is not importable by its bare name
+        # -P: the modules in that file's folder must not be imported by their bare names
         command, wait = [sys.executable, "-P", _RUN], _MAX_DELAY_RATIO * seconds
         done = subprocess.run(command, input=given, capture_output=True, timeout=wait, check=False)
         found: dict[str, Any] = json.loads(done.stdout)

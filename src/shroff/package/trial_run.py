@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 
 _ENDLESS: Final = "Loop"
-"""The one operator whose turns are counted by values, and so by payments: all others end."""
+"""The one operator that may repeat as often as a payment's values say: all others end."""
 _BATCHES: Final = (2, 3, 4, 5, 8, 16, 31, 64)
 
 
@@ -53,7 +53,7 @@ def _in_batches(session: Any, rows: Any, size: int) -> bytes:
 
 
 def _bound_memory(more: int) -> None:
-    """Let this process take so many bytes more; and open no file, such as one that the graph names.
+    """Limit this process to so many more bytes, and let it open no file, such as one that the graph names.
 
     Only Linux says what it has taken, and holds it to that.
     """
@@ -71,7 +71,7 @@ def _loops(graph: Any) -> bool:
 
 
 def _why(error: Exception) -> str:
-    """What is wrong with the model; not in the words of ONNX Runtime, which name what is inside of it."""
+    """What is wrong with the model, in our words: those of ONNX Runtime repeat names out of the model."""
     if isinstance(error, MemoryError) or "alloc" in str(error):
         return "needs more memory than a trial may take"
     return f"cannot be loaded and run by ONNX Runtime ({type(error).__name__})"
