@@ -1,4 +1,4 @@
-"""A ledger's last record, noted elsewhere: whoever rewrites a ledger, or puts a copy back, cannot change the note."""
+"""A ledger's last record, noted elsewhere: rewriting a ledger, or putting a copy back, does not change the note."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class App:
         self.stop: Callable[[], None] = lambda: None
         """Ends the server; called when it must not run."""
         self.ending: Callable[[], bool] = lambda: False
-        """Whether the server was told to end."""
+        """Whether the server is about to end."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the life of the server."""

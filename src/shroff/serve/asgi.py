@@ -176,7 +176,7 @@ def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
 
 
 def explain(error: BaseException) -> Refusal:
-    """What a client is told about an error; the log gets where an unexpected one happened, but no value of it."""
+    """What a client gets for an error; the log gets where an unexpected one happened, but no value."""
     kind, detail = problem.problem_of(error)
     if kind is problem.INTERNAL and (held := _unexpected.held(monotonic())) is not None:
         where = "".join(traceback.format_tb(error.__traceback__))
@@ -213,7 +213,7 @@ async def send_options(send: Send, allow: bytes) -> None:
 
 
 async def send_nothing(send: Send, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-    """Send a success of which nothing is told but its status."""
+    """Send a success without a body."""
     await send({"type": "http.response.start", "status": 204, "headers": [*headers]})
     await send({"type": "http.response.body", "body": b""})
 

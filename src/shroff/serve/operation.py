@@ -86,7 +86,7 @@ class Reply:
 
 
 NOTHING: Final = Reply(b"", media="")
-"""A success of which nothing is told but its status, 204."""
+"""A success without a body, 204."""
 
 Types = tuple[Any, ...]
 """What a text of one media type may be: one of these Python types, or an `openapi.Component`."""

@@ -1,4 +1,4 @@
-"""The one table from errors to what an HTTP client is told: RFC 9457 problem details.
+"""The one table from errors to what an HTTP client gets: RFC 9457 problem details.
 
 Errors of the domain know no HTTP. What is not in the table is a defect of ours: the client hears just that.
 """

@@ -83,7 +83,7 @@ class Workers:
         self._early_deaths = 0
 
     def run(self) -> None:
-        """Run until told to stop.
+        """Run until SIGTERM or SIGINT.
 
         Raises:
             ShroffError: workers die as soon as they are started.
@@ -119,7 +119,7 @@ class Workers:
         self._running[process.sentinel] = process, monotonic(), seat
 
     def _watch(self) -> bool:
-        """Wait until a worker dies, and replace it; False when told to stop."""
+        """Wait until a worker dies, and replace it; False when stopping."""
         for ready in wait([*self._running, self._stop_reader]):
             if ready is self._stop_reader:
                 return False

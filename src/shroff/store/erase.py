@@ -51,7 +51,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forget(groups: Groups, datasets: Datasets, column: str, values: Sequence[str], *, dry_run: bool = False) -> Erasure:
-    """Forget whoever has one of these values in a column.
+    """Forget the person who has one of these values in a column.
 
     Raises:
         NotFound: no group has the column.

@@ -144,7 +144,7 @@ class FeatureStore:
             delete_group(self._groups, self._datasets, self.table(name, version))
 
     def forget(self, column: str, values: str | Sequence[str], *, dry_run: bool = False) -> Erasure:
-        """Forget whoever has one of these values in a column: in all versions, datasets and statistics.
+        """Forget the person who has one of these values in a column: in all versions, datasets and statistics.
 
         Versions keep their numbers; datasets are made again of what is left, under another content hash. Groups are
         written anew, and take no writes meanwhile.

@@ -1,4 +1,4 @@
-"""What a group of the store is: its columns, by what its rows are told apart, and when they were known."""
+"""What a group of the store is: its columns, the key of its rows, and when they were known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training dataset as it was made: what it is, what it was made of, and its rows for whoever learns from them."""
+"""A training dataset as it was made: what it is, what it was made of, and its rows to learn from."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class OnlineEngine:
         return sum(self.census())
 
     def census(self) -> Iterator[int]:
-        """`events` in parts: whoever must not be kept from other work can pause between them."""
+        """`events` in pieces, so that a caller can pause between them for other work."""
         return self.timelines.census()
 
     @property

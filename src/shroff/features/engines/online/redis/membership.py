@@ -1,8 +1,8 @@
-"""The roll of the processes that share a state: whether all have told it what they did while it was away.
+"""The roll of the processes that share a state: whether all have sent it what they decided while it was away.
 
-A process that comes back to a state may come before others that owe it payments. So it tells what it owes, answers
-the roll, and gives no features until each of the others has answered after it with nothing owed. Everybody answers
-every now and then, and whoever has not for a while is taken for dead.
+A process that comes back to a state may come before others whose backlogs hold payments. So it sends its backlog,
+answers the roll, and gives no features until each of the others has answered after it with an empty backlog. Every
+process answers twice a second; one that has been silent for a while counts as dead.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Roll:
 
     @property
     def current(self) -> bool:
-        """Whether it was answered with nothing owed, over the connection and to the state there are."""
+        """Whether it was answered with an empty backlog, over the connection and to the state there are."""
         return self._since is not None and self._met == self._there
 
     @property
