@@ -99,6 +99,11 @@ def test_the_same_run_twice_differs_in_nothing(home: Path, log: Path) -> None:
     differ = answer(home, "runs", "compare", one["run"], third["run"])["differences"]
     assert differ["parameters.split"] == ["time:70/30", "time:60/40"]
     assert not [name for name in differ if name.startswith(("inputs", "code", "machine"))]
+    told = answer(home, "report", home / "one", "--out", home / "report.html")
+    assert (told["run"], told["bytes"]) == (one["run"], (home / "report.html").stat().st_size)
+    assert answer(home, "report", "--out", home / "report.html")["run"] == third["run"]
+    assert answer(home, "report", one["run"])["run"] == one["run"]
+    assert f"run {third['run']}" in (home / "report.html").read_text(encoding="utf-8")
     printed = shroff(home, "runs", "show", third["run"]).stdout
     assert "boosted_trees" in printed
     assert "finished" in printed

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from shroff.cli.terminal import AsJson, out, print_rows, show, visible
-from shroff.cli.training import print_figures
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ app = typer.Typer(help="List, show and compare the recorded runs of `shroff trai
 
 RunName = Annotated[str, typer.Argument(help="A run, or how its name begins.", show_default=False)]
 
-_COLUMNS: Final = ("run", "status", "data", "split", "best", "average precision", "bundle")
+_COLUMNS: Final = ("run", "status", "data", "best", "average_precision")
 
 
 def recorded() -> Runs:
@@ -35,7 +35,7 @@ def list_runs(as_json: AsJson = False) -> None:
     if as_json:
         show({"runs": rows})
     elif rows:
-        print_rows(rows, *_COLUMNS)
+        print_rows([{name: row[name] for name in _COLUMNS} for row in rows], *_COLUMNS)
     else:
         out.print("No run is recorded; `shroff train` records each of its own.", highlight=False)
 
@@ -43,21 +43,9 @@ def list_runs(as_json: AsJson = False) -> None:
 @app.command("show")
 def show_run(run: RunName, as_json: AsJson = False) -> None:
     """Show one run: what went in, how long each step took, and its figures."""
-    from msgspec import to_builtins
-
     runs = recorded()
     record = runs.find(run)
-    status = runs.status(record)
-    if as_json:
-        show({"status": status} | to_builtins(record))
-        return
-    why = "" if record.failure is None else f": {visible(record.failure)}"
-    out.print(f"{record.run}, begun {record.began}, {status}{why}", soft_wrap=True, markup=False)
-    for name, value in _facts(record).items():
-        out.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
-    if record.figures:
-        print_figures(record.figures)
-        out.print(f"Best on held-out training rows: {record.figures['best']}.", markup=False)
+    show_record(record, runs.status(record), as_json=as_json)
 
 
 @app.command()
@@ -108,3 +96,41 @@ def _facts(record: RunRecord) -> dict[str, str]:
 def _shown(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def show_record(record: RunRecord, status: str, *, as_json: bool) -> None:
+    """Print what went into a run, how long each step took, and its figures."""
+    from msgspec import to_builtins
+
+    if as_json:
+        show({"status": status} | to_builtins(record))
+        return
+    why = "" if record.failure is None else f": {visible(record.failure)}"
+    out.print(f"{record.run}, begun {record.began}, {status}{why}", soft_wrap=True, markup=False)
+    for name, value in _facts(record).items():
+        out.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
+    if record.figures:
+        print_figures(record.figures)
+        out.print(f"Best on held-out training rows: {record.figures['best']}.", markup=False)
+
+
+def print_figures(summary: Mapping[str, Any]) -> None:
+    """Print which payments a run learned from and was judged by, and its figures, from its summary."""
+    from shroff.evaluate.metrics import Metrics
+    from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
+
+    out.print(payment_parts({name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}))
+    detectors = summary["detectors"]
+    for title, test in (
+        ("Training and test payments", "test"),
+        ("The same with the test payments of known cards", "test_with_known_cards"),
+    ):
+        runs = {
+            name: (Metrics(**one["train"]), Metrics(**one[test])) for name, one in detectors.items() if one.get(test)
+        }
+        if runs:
+            out.print(comparison(runs, title=title))
+    out.print(decisions({name: one["thresholds"] for name, one in detectors.items()}))
+    for name, one in detectors.items():
+        if not one["thresholds"]["review_band"]:
+            out.print(no_review_band(name, one["thresholds"]["decline_at"]), soft_wrap=True)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.errors import MarkupError
 
 from shroff.cli.arguments import Join, Labels, MaxBad, ProjectPath
+from shroff.cli.runs import print_figures, recorded, show_record
 from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
-from shroff.errors import BundleError, CheckFailed, ConfigurationError
+from shroff.errors import BundleError, CheckFailed, ConfigurationError, NotFound
 from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.package import Bundle
 
 
 def train(
@@ -150,12 +154,46 @@ def train(
 
 
 def report(
-    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)], as_json: AsJson = False
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A run, how its name begins, or a bundle; by default the latest finished run."),
+    ] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write one HTML file, with charts, here.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print what a bundle holds, how its detectors compared and what the doctor found."""
+    """Report a run as text, or with --out as one HTML file; of a bundle, what it holds and how detectors compared."""
     from shroff.package import load
 
-    loaded = load(bundle)
+    runs = recorded()
+    if run is not None and (Path(run).is_dir() or (out_file is None and "/" in run)):
+        loaded = load(run)
+        if out_file is None:
+            _report_bundle(loaded, run, as_json=as_json)
+            return
+        made = (one for one in runs.all() if one.bundle is not None and one.bundle["version"] == loaded.version)
+        record = next(made, None)
+        if record is None:
+            raise NotFound(f"{runs.folder} has no run that made the bundle {loaded.version}; name a run.")
+    else:
+        record = runs.latest() if run is None else runs.find(run)
+    if out_file is None:
+        show_record(record, runs.status(record), as_json=as_json)
+        return
+    from shroff.collect.sources import written_whole
+    from shroff.report import render
+
+    text = render(record).encode()
+    with written_whole(out_file, private=True) as file:
+        file.write(text)
+    if as_json:
+        show({"run": record.run, "report": str(out_file), "bytes": len(text)})
+    else:
+        out.print(f"{out_file}: the report of run {record.run}, {len(text):,} bytes.", soft_wrap=True, highlight=False)
+
+
+def _report_bundle(loaded: Bundle, name: str, *, as_json: bool) -> None:
     document = {"name": loaded.name, "version": loaded.version, "fingerprint": loaded.fingerprint, **loaded.metrics}
     if as_json:
         show(document)
@@ -166,7 +204,7 @@ def report(
         _print_report(loaded.name, loaded.metrics)
     except (KeyError, TypeError, ValueError, AttributeError, MarkupError) as error:
         raise BundleError(
-            f"{bundle}: the figures are not as this release writes them ({type(error).__name__}); train it again."
+            f"{name}: the figures are not as this release writes them ({type(error).__name__}); train it again."
         ) from None
 
 
@@ -186,25 +224,3 @@ def _print_report(name: str, metrics: Mapping[str, Any]) -> None:
 
 def _say(sentence: str) -> None:
     err.print(sentence, soft_wrap=True, markup=False)
-
-
-def print_figures(summary: Mapping[str, Any]) -> None:
-    """Print which payments a run learned from and was judged by, and its figures, from its summary."""
-    from shroff.evaluate.metrics import Metrics
-    from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
-
-    out.print(payment_parts({name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}))
-    detectors = summary["detectors"]
-    for title, test in (
-        ("Training and test payments", "test"),
-        ("The same with the test payments of known cards", "test_with_known_cards"),
-    ):
-        runs = {
-            name: (Metrics(**one["train"]), Metrics(**one[test])) for name, one in detectors.items() if one.get(test)
-        }
-        if runs:
-            out.print(comparison(runs, title=title))
-    out.print(decisions({name: one["thresholds"] for name, one in detectors.items()}))
-    for name, one in detectors.items():
-        if not one["thresholds"]["review_band"]:
-            out.print(no_review_band(name, one["thresholds"]["decline_at"]), soft_wrap=True)

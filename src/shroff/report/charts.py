@@ -1,0 +1,108 @@
+"""Charts as inline SVG: drawn by classes and presentation attributes, so that a strict policy lets them be styled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from shroff.markup import Html, html, join, tag
+
+Points = Sequence[tuple[float, float]]
+
+_WIDTH: Final = 460
+_HEIGHT: Final = 320
+_LEFT: Final = 52
+_TOP: Final = 12
+_RIGHT: Final = 12
+_BOTTOM: Final = 44
+_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def lines(
+    title: str, curves: Mapping[str, Points], *, x: str, y: str, diagonal: bool = False, dots: bool = False
+) -> Html:
+    """Curves of values in [0, 1], one per name; each has a colour and a pattern of dashes, by its place."""
+    drawn = [_grid(x, y)]
+    if diagonal:
+        drawn.append(tag("path", d=_path([(0, 0), (1, 1)]), class_="even"))
+    for place, points in enumerate(curves.values()):
+        if points:
+            drawn.append(tag("path", d=_path(points), class_=f"curve s{place % 8}"))
+        if dots:
+            drawn += [
+                tag("circle", cx=f"{_x(a):.1f}", cy=f"{_y(b):.1f}", r="3", class_=f"dot s{place % 8}")
+                for a, b in points
+            ]
+    return _figure(title, join(drawn), legend(curves) if len(curves) > 1 else "")
+
+
+def bars(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]]) -> Html:
+    """Horizontal bars: per row its name and for each bar a class, a length in [0, 1] and the text at its end."""
+    drawn, top = [], 4
+    for name, each in rows:
+        middle = top + 7 * len(each) + 4
+        drawn.append(tag("text", name, x="150", y=str(middle), class_="label end"))
+        for kind, length, text in each:
+            drawn.append(
+                tag("rect", x="158", y=str(top), width=f"{max(length, 0) * 210:.1f}", height="12", class_=kind)
+            )
+            drawn.append(tag("text", text, x=f"{164 + max(length, 0) * 210:.1f}", y=str(top + 10), class_="label"))
+            top += 14
+        top += 5
+    return _figure(title, join(drawn), height=top + 2)
+
+
+def legend(names: Iterable[str]) -> Html:
+    """The names of curves with their lines."""
+    return tag(
+        "ul",
+        *(
+            tag("li", _svg(tag("path", d="M0 6H28", class_=f"curve s{place % 8}"), 28, 12, hidden=True), " ", name)
+            for place, name in enumerate(names)
+        ),
+        class_="legend",
+    )
+
+
+def thin(points: Points, most: int = 160) -> Points:
+    """At most so many of the points and both ends, evenly spread along the way."""
+    if len(points) <= most:
+        return points
+    step = (len(points) - 1) / (most - 1)
+    return [points[round(place * step)] for place in range(most)]
+
+
+def _figure(title: str, drawn: Html, below: str = "", height: int = _HEIGHT) -> Html:
+    return tag("figure", _svg(html(tag("title", title), drawn), _WIDTH, height), below, tag("figcaption", title))
+
+
+def _svg(drawn: Html, width: int, height: int, *, hidden: bool = False) -> Html:
+    size = {"viewBox": f"0 0 {width} {height}", "width": str(width), "height": str(height)}
+    return tag("svg", drawn, **size, **({"aria_hidden": "true"} if hidden else {"role": "img"}))
+
+
+def _grid(x: str, y: str) -> Html:
+    drawn = []
+    for tick in _TICKS:
+        drawn.append(tag("path", d=f"M{_LEFT} {_y(tick):.1f}H{_WIDTH - _RIGHT}", class_="grid"))
+        drawn.append(tag("text", f"{tick:g}", x=str(_LEFT - 6), y=f"{_y(tick) + 4:.1f}", class_="label end"))
+        drawn.append(
+            tag("text", f"{tick:g}", x=f"{_x(tick):.1f}", y=str(_HEIGHT - _BOTTOM + 16), class_="label middle")
+        )
+    middle = (_HEIGHT - _BOTTOM + _TOP) / 2
+    drawn.append(tag("text", x, x=f"{_x(0.5):.1f}", y=str(_HEIGHT - 8), class_="label middle"))
+    turned = f"rotate(-90 12 {middle:.0f})"
+    drawn.append(tag("text", y, x="12", y=f"{middle:.0f}", transform=turned, class_="label middle"))
+    return join(drawn)
+
+
+def _x(value: float) -> float:
+    return _LEFT + value * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _y(value: float) -> float:
+    return _HEIGHT - _BOTTOM - value * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _path(points: Points) -> str:
+    return "M" + "L".join(f"{_x(x):.1f} {_y(y):.1f}" for x, y in points)

@@ -1,0 +1,70 @@
+"""What follows from a detector's binned probabilities: curves, and the counts and costs at a threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from shroff.evaluate import HeldOut
+from shroff.report.charts import Points
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """What a threshold flags: frauds caught, genuine payments flagged, and the frauds' amounts saved."""
+
+    threshold: float
+    tp: int
+    fp: int
+    saved: float
+
+    @property
+    def precision(self) -> float:
+        """The share of flagged payments that are frauds; 0 when nothing is flagged."""
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else 0.0
+
+
+def cuts(bins: HeldOut) -> list[Flagged]:
+    """Every threshold that the bins allow, the highest first.
+
+    >>> bins = HeldOut(days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0))
+    >>> [(one.tp, one.fp, one.saved) for one in cuts(bins)]
+    [(1, 0, 70.0), (2, 2, 75.0)]
+    """
+    above = zip(bins.lowest, accumulate(bins.frauds), accumulate(bins.payments), accumulate(bins.lost), strict=True)
+    return [Flagged(threshold, caught, flagged - caught, saved) for threshold, caught, flagged, saved in above]
+
+
+def roc(bins: HeldOut) -> Points:
+    """Share of genuine payments flagged and of frauds caught, from (0, 0) on."""
+    found = cuts(bins)
+    genuine, frauds = max(found[-1].fp, 1), max(found[-1].tp, 1)
+    return [(0.0, 0.0), *((one.fp / genuine, one.tp / frauds) for one in found)]
+
+
+def precision_recall(bins: HeldOut) -> Points:
+    """Recall and precision."""
+    found = cuts(bins)
+    frauds = max(found[-1].tp, 1)
+    return [(one.tp / frauds, one.precision) for one in found]
+
+
+def at(bins: HeldOut, threshold: float) -> Flagged:
+    """The counts at the lowest cut that is not below a threshold; nothing flagged where there is none.
+
+    >>> bins = HeldOut(days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0))
+    >>> at(bins, 0.5).tp, at(bins, 2.0).tp
+    (1, 0)
+    """
+    return max(
+        (one for one in cuts(bins) if one.threshold >= threshold), key=_size, default=Flagged(threshold, 0, 0, 0.0)
+    )
+
+
+def at_false_positives(bins: HeldOut, most: int) -> Flagged:
+    """The counts at the lowest cut that flags at most so many genuine payments."""
+    return max((one for one in cuts(bins) if one.fp <= most), key=_size, default=Flagged(2.0, 0, 0, 0.0))
+
+
+def _size(one: Flagged) -> int:
+    return one.tp + one.fp

@@ -1,0 +1,70 @@
+"""The report's page: its sections in order, put into one file with the style, the script and their hashes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from shroff.errors import ConfigurationError
+from shroff.experiment import RunRecord
+from shroff.markup import Html, html, join, tag
+from shroff.report.sections import SECTIONS, threshold_of
+
+
+def render(record: RunRecord) -> str:
+    """The report of a run as one HTML document.
+
+    Raises:
+        ConfigurationError: the run did not finish, so there is nothing to report.
+    """
+    if record.ended is None or record.failure is not None or not record.evaluation:
+        raise ConfigurationError(f"the run {record.run} did not finish: report another (`shroff runs list`).")
+    style, script = _file("page.css"), _file("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    title = f"Shroff report: run {record.run}"
+    head = (
+        Html('<meta charset="utf-8">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+    main = tag("main", *(section(record) for section in SECTIONS))
+    end = (_island(_slider(record)), tag("script", Html(script)))
+    return html(
+        Html('<!DOCTYPE html>\n<html lang="en">\n'),
+        tag("head", join(head, "\n")),
+        tag("body", join((main, *end), "\n")),
+        Html("</html>\n"),
+    )
+
+
+def _slider(record: RunRecord) -> dict[str, Any]:
+    """What the script computes with: bins of each detector, costs, and the thresholds to begin with."""
+    return {
+        "cost": record.parameters["policy"]["cost"],
+        "money": any(sum(one.bins.lost) > 0 for one in record.evaluation.values()),
+        "detectors": {name: one.bins for name, one in record.evaluation.items()},
+        "start": {name: threshold_of(record, name) for name in record.evaluation},
+    }
+
+
+def _island(data: dict[str, Any]) -> Html:
+    text = msgspec.json.encode(data).decode().replace("<", "\\u003c")
+    return Html(f'<script type="application/json" id="data">{text}</script>')
+
+
+def _file(name: str) -> str:
+    return files("shroff.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,361 @@
+"""The sections of a report, each from the record of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Final
+
+from shroff.evaluate import NEVER
+from shroff.evaluate.judgement import Judgement
+from shroff.experiment import RunRecord
+from shroff.markup import Html, html, tag
+from shroff.report import charts, counts
+
+_FIGURES = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "brier": "Brier",
+    "log_loss": "Log loss",
+}
+
+
+def threshold_of(record: RunRecord, name: str) -> float:
+    """The threshold from which a detector's payments are flagged: that of reviews, or of the best F1 without any."""
+    one = record.figures["detectors"][name]
+    review_at = one["thresholds"]["review_at"]
+    return float(review_at if review_at < NEVER else one["test"]["threshold"])
+
+
+def summary(record: RunRecord) -> Html:
+    """What was compared on what, which detector is best, and what it would do, in sentences."""
+    best = record.figures["best"]
+    one, shown = record.figures["detectors"][best], record.evaluation[best]
+    test, parts = one["test"], record.figures["parts"]
+    low, high = shown.intervals["average_precision"]
+    flagged = counts.at(shown.bins, threshold_of(record, best))
+    sentences = [
+        f"{len(record.evaluation)} detectors learned from {parts['train']['payments']:,} payments and were judged by "
+        f"{test['n']:,} others, of which {test['frauds']:,} are frauds.",
+        f"{_words(best)} was the best on payments held out of the training part. On the test part its average "
+        f"precision is {test['average_precision']:.3f} (95 % interval {low:.3f} to {high:.3f}).",
+        f"At its threshold of {threshold_of(record, best):.3g} it flags {shown.alerts_per_day:.1f} payments a day: it "
+        f"finds {flagged.tp:,} of {test['frauds']:,} frauds, and {flagged.fp:,} flagged payments are genuine."
+        if shown.alerts_per_day
+        else "By the policy's costs it would flag no payment.",
+    ]
+    if shown.value_detection_rate is not None and shown.alerts_per_day:
+        sentences.append(f"The frauds that it flags are {shown.value_detection_rate:.1%} of the money lost to fraud.")
+    return tag(
+        "header",
+        tag("h1", "How good are these detectors?"),
+        tag("p", f"Run {record.run}, begun {record.began[:16].replace('T', ' ')} UTC", class_="quiet"),
+        *(tag("p", sentence, class_="lead") for sentence in sentences),
+        tag("p", record.figures["outlook"], class_="quiet"),
+    )
+
+
+def comparison(record: RunRecord) -> Html:
+    """All detectors beside each other, training beside test, with intervals."""
+    head = ("Detector", *_FIGURES.values(), "Recall at 1 % false positives", "Value detected", "Alerts a day")
+    cards = next(iter(record.figures["detectors"].values()))["test"]
+    at_k = cards["card_precision_at_k"] is not None
+    if at_k:
+        head = (*head, f"Card precision@{cards['k']}")
+    rows = []
+    for name, one in record.figures["detectors"].items():
+        shown = record.evaluation[name]
+        cells = [_figure(one, shown, figure) for figure in _FIGURES]
+        value = shown.value_detection_rate
+        cells += [html(f"{shown.recall_at_1_percent:.3f}"), html("–" if value is None else f"{value:.1%}")]
+        cells.append(html(f"{shown.alerts_per_day:.1f}"))
+        if at_k:
+            cells.append(html(f"{one['test']['card_precision_at_k']:.3f}"))
+        rows.append((_name(name, best=name == record.figures["best"]), *cells))
+    return _section(
+        "Detectors compared",
+        _prose(
+            "On the test part, which no detector learned from. Below each figure: its 95 % interval, by resampling "
+            "cards, and the figure on the training part; a large gap is overfitting. Precision, recall and F1 are at "
+            "the threshold with the best F1 on held-out payments; value detected and alerts at the policy's thresholds."
+        ),
+        _table("Figures on the test part", head, rows),
+    )
+
+
+def curves(record: RunRecord) -> Html:
+    """ROC and precision-recall curves of all detectors on one chart each."""
+    roc = {name: charts.thin(counts.roc(one.bins)) for name, one in record.evaluation.items()}
+    found = {name: charts.thin(counts.precision_recall(one.bins)) for name, one in record.evaluation.items()}
+    return _section(
+        "Curves",
+        tag(
+            "div",
+            charts.lines(
+                "ROC curve", roc, x="share of genuine payments flagged", y="share of frauds found", diagonal=True
+            ),
+            charts.lines("Precision and recall", found, x="recall", y="precision"),
+            class_="pair",
+        ),
+    )
+
+
+def desk(record: RunRecord) -> Html:
+    """The confusion matrix of the best detector at its threshold; the script moves the threshold."""
+    best = record.figures["best"]
+    bins, threshold = record.evaluation[best].bins, threshold_of(record, best)
+    cut, cost = counts.at(bins, threshold), record.parameters["policy"]["cost"]
+    frauds, genuine = sum(bins.frauds), sum(bins.payments) - sum(bins.frauds)
+    flagged, lost, money = cut.tp + cut.fp, sum(bins.lost), sum(bins.lost) > 0
+    missed = lost - cut.saved if cost["missed"] == "amount" else cost["missed"] * (frauds - cut.tp)
+    priced = money or cost["missed"] != "amount"
+    figures = {
+        "precision": ("Precision", _share(cut.tp, flagged)),
+        "recall": ("Recall", _share(cut.tp, frauds)),
+        "false-positives": ("Genuine payments flagged", _share(cut.fp, genuine)),
+        "alerts": ("Alerts a day", f"{flagged / bins.days:.1f}"),
+        "saved": ("Fraud stopped a day", f"{cut.saved / bins.days:,.2f}" if money else "–"),
+        "reviewed": (
+            "Cost a day if all flagged are reviewed",
+            _daily(missed + cost["review"] * flagged, bins.days, priced),
+        ),
+        "declined": (
+            "Cost a day if all flagged are declined",
+            _daily(missed + cost["declined"] * cut.fp, bins.days, priced),
+        ),
+    }
+    options = (tag("option", name, value=name, selected=name == best) for name in record.evaluation)
+    controls = tag(
+        "div",
+        tag("label", "Detector", for_="which"),
+        tag("select", *options, id="which", autocomplete="off"),
+        tag("label", "Threshold: left flags few payments, right flags many", for_="slider"),
+        tag("input", type="range", id="slider", min="0", step="1", autocomplete="off"),
+        class_="controls",
+        id="controls",
+        hidden=True,
+    )
+    head = ("", "Passed", "Flagged")
+    cell = {"tn": genuine - cut.fp, "fp": cut.fp, "fn": frauds - cut.tp, "tp": cut.tp}
+    cells = {key: tag("span", f"{value:,}", id=key) for key, value in cell.items()}
+    rows = [(html("Genuine"), cells["tn"], cells["fp"]), (html("Fraud"), cells["fn"], cells["tp"])]
+    at = tag(
+        "p",
+        tag("code", best, id="detector"),
+        " at a probability from ",
+        tag("strong", f"{threshold:.3g}", id="threshold"),
+    )
+    facts = (tag("div", tag("dt", title), tag("dd", text, id=key)) for key, (title, text) in figures.items())
+    return _section(
+        "Move the threshold",
+        _prose(
+            "Payments whose probability is at or above the threshold are flagged. Money is in the currency of the "
+            f"amounts; a review costs {cost['review']:g}, a declined genuine payment {cost['declined']:g}, a missed "
+            f"fraud {'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
+        ),
+        tag(
+            "div",
+            controls,
+            at,
+            _table("Confusion matrix, in payments", head, rows),
+            tag("dl", *facts, class_="cells"),
+            class_="desk",
+        ),
+    )
+
+
+def scores(record: RunRecord) -> Html:
+    """How probabilities are distributed, and whether they mean what they say, for the best detector and for all."""
+    best = record.figures["best"]
+    bands = [band for band in record.evaluation[best].bands if band.payments]
+    most = max(_log(band.payments) for band in bands)
+    rows = []
+    for band in bands:
+        genuine = band.payments - band.frauds
+        both = [
+            ("genuine", _log(genuine) / most, f"{genuine:,}"),
+            ("fraud", _log(band.frauds) / most, f"{band.frauds:,}"),
+        ]
+        rows.append((f"{band.low:g} to {band.high:g}", both))
+    calibration = {
+        name: [
+            (band.expected / band.payments, band.frauds / band.payments) for band in one.bands if band.payments >= 20
+        ]
+        for name, one in record.evaluation.items()
+    }
+    return _section(
+        "Scores and calibration",
+        tag(
+            "div",
+            charts.bars(
+                f"Probabilities of {best}: genuine payments (upper bar) and frauds (lower), on a logarithmic scale",
+                rows,
+            ),
+            charts.lines(
+                "Calibration: a point per band of at least 20 payments; on the dotted line, 30 % means 30 of 100",
+                calibration,
+                x="mean probability",
+                y="share of frauds",
+                diagonal=True,
+                dots=True,
+            ),
+            class_="pair",
+        ),
+    )
+
+
+def segments(record: RunRecord) -> Html:
+    """What the best detector did to segments of payments."""
+    best = record.figures["best"]
+    head = ("Value", "Payments", "Frauds", "Found", "Genuine declined", "95 % interval")
+    tables = []
+    for column, each in groupby(record.evaluation[best].segments, key=lambda one: one.column):
+        rows = []
+        for one in sorted(each, key=lambda one: -one.payments):
+            low, high = one.false_decline_interval
+            found, wrong = (
+                _share(one.caught, one.frauds),
+                _share(one.false_declines, one.payments - one.frauds, digits=2),
+            )
+            cells = (f"{one.payments:,}", f"{one.frauds:,}", found, wrong, f"{low:.2%} to {high:.2%}")
+            rows.append((html(one.value), *map(html, cells)))
+        tables.append(_table(column, head, rows))
+    return _section(
+        "Segments",
+        _prose(
+            f"{_words(best)} at the policy's thresholds, on the test part. Found: frauds reviewed or declined. "
+            "Intervals resample cards; where they overlap, segments may not differ."
+        ),
+        tag("div", *tables, class_="pair"),
+    )
+
+
+def inputs(record: RunRecord) -> Html:
+    """Which inputs the best detector needs."""
+    needed = [(name, value) for name, value in record.importance.items() if value > 0][:20]
+    if not needed:
+        return Html("")
+    most = needed[0][1]
+    rows = [
+        (name if len(name) < 24 else f"{name[:22]}…", [("plain", value / most, f"{value:.3f}")])
+        for name, value in needed
+    ]
+    return _section(
+        "Inputs",
+        _prose(
+            "How much average precision is lost when an input's values are shuffled among test payments. Inputs that "
+            "say the same cover for each other, so a low one is not useless by itself."
+        ),
+        charts.bars(f"Importance of inputs for {record.figures['best']}", rows),
+    )
+
+
+def rules(record: RunRecord) -> Html:
+    """Detectors beside each other where each flags as many genuine payments as the rules do."""
+    name = next((one for one in record.evaluation if one.split("-")[0] == "rules"), None)
+    bins = record.evaluation[name or record.figures["best"]].bins
+    genuine = sum(bins.payments) - sum(bins.frauds)
+    most = record.figures["detectors"][name]["test"]["fp"] if name else genuine // 100
+    about = f"as the rules do ({most:,})" if name else f"as 1 % of them ({most:,})"
+    rows = []
+    for each, one in record.evaluation.items():
+        cut = counts.at_false_positives(one.bins, most)
+        found = f"{cut.tp:,} of {sum(one.bins.frauds):,}"
+        cells = (found, _share(cut.tp, sum(one.bins.frauds)), f"{cut.precision:.1%}", f"{cut.fp:,}")
+        rows.append((_name(each), *map(html, cells)))
+    return _section(
+        "At equal false positives",
+        _prose(f"Each detector at the lowest threshold at which it flags at most as many genuine payments {about}."),
+        _table(
+            "Frauds found at equal false positives",
+            ("Detector", "Frauds found", "Recall", "Precision", "Genuine flagged"),
+            rows,
+        ),
+    )
+
+
+def findings(record: RunRecord) -> Html:
+    """What the doctor found."""
+    subjects = {"data": record.figures} | record.figures["detectors"]
+    rows = [
+        tag(
+            "li",
+            tag("strong", each["severity"], class_=each["severity"]),
+            f" {name}, {each['check']}: {each['sentence']}",
+        )
+        for name, one in subjects.items()
+        for each in one["findings"]
+    ]
+    return _section("The doctor's findings", tag("ul", *rows) if rows else _prose("The doctor found nothing wrong."))
+
+
+def lineage(record: RunRecord) -> Html:
+    """Where it all came from."""
+    read = record.inputs
+    facts: dict[str, Any] = {
+        role: f"{one['file']}, SHA-256 {one['sha256']}" for role, one in read.items() if "file" in one
+    }
+    if "dataset" in read:
+        facts["dataset"] = f"{read['dataset']['name']}, version {read['dataset']['version']}"
+    facts["table learned from"] = f"SHA-256 {read['table']}"
+    facts["split"] = record.figures["split"]
+    left = {name: part for name, part in record.figures["parts"].items() if name not in ("train", "test")}
+    facts["left out"] = ", ".join(f"{part['payments']:,} ({name})" for name, part in left.items()) or "nothing"
+    facts["dropped by cleaning"] = f"{sum(record.figures.get('dropped', {}).values()):,} rows"
+    facts["feature groups"] = ", ".join(f"{name} version {one['version']}" for name, one in read["features"].items())
+    facts["inputs"] = ", ".join(record.figures["inputs"])
+    facts["bundle"] = "none was packaged" if record.bundle is None else record.bundle["version"]
+    facts["code"] = ", ".join(f"{name} {version}" for name, version in record.code.items())
+    facts["machine"] = f"{record.machine['system']}, {record.machine['cores']} cores"
+    facts["took"] = f"{sum(record.seconds.values()):.1f} s"
+    pairs = (part for name, text in facts.items() for part in (tag("dt", name), tag("dd", text)))
+    return _section("Lineage", tag("dl", *pairs, class_="facts"))
+
+
+SECTIONS: Final = (summary, comparison, curves, desk, scores, segments, inputs, rules, findings, lineage)
+
+
+def _section(title: str, *parts: Html) -> Html:
+    return tag("section", tag("h2", title), *parts)
+
+
+def _prose(text: str) -> Html:
+    return tag("p", text)
+
+
+def _table(caption: str, head: Iterable[str], rows: Iterable[tuple[Html, ...]]) -> Html:
+    body = (tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in cells)) for first, *cells in rows)
+    heads = (tag("th", title, scope="col") if title else tag("td") for title in head)
+    made = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
+    return tag("div", made, class_="wide", tabindex="0", role="region", aria_label=caption)
+
+
+def _figure(one: dict[str, Any], shown: Judgement, figure: str) -> Html:
+    interval = shown.intervals.get(figure)
+    beneath = [] if interval is None else [f"{interval[0]:.3f}–{interval[1]:.3f}"]
+    beneath.append(f"train {one['train'][figure]:.3f}")
+    return html(f"{one['test'][figure]:.3f}", *(tag("small", text) for text in beneath))
+
+
+def _name(name: str, *, best: bool = False) -> Html:
+    return html(tag("code", name), tag("small", " best", class_="best") if best else "")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _share(part: int, whole: int, *, digits: int = 1) -> str:
+    return f"{part / whole:.{digits}%}" if whole else "–"
+
+
+def _daily(total: float, days: float, priced: bool) -> str:
+    return f"{total / days:,.2f}" if priced else "–"
+
+
+def _log(count: int) -> float:
+    return math.log10(1 + count)

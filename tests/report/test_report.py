@@ -1,0 +1,140 @@
+"""The report in a real browser: it says everything without a script, follows the slider, and fetches nothing."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import msgspec
+import numpy as np
+import pytest
+
+from browser import Browser
+from shroff.errors import ConfigurationError
+from shroff.evaluate import HeldOut, Thresholds, measure
+from shroff.evaluate.judgement import evaluate
+from shroff.experiment import RunRecord
+from shroff.report import render
+
+N = 3_000
+
+
+@pytest.fixture(scope="module")
+def record() -> RunRecord:
+    """Two detectors on the same payments; a merchant's name is HTML."""
+    random = np.random.default_rng(0)
+    p = random.beta(0.4, 6, N)
+    y, amount, card = random.random(N) < p, np.round(random.lognormal(3, 1, N), 2), random.integers(0, 300, N)
+    groups = {"merchant": np.where(card % 2 == 0, "</script><b>Ann & Co</b>", "plain").tolist()}
+    detectors, evaluation = {}, {}
+    for name, shown in (("rules", np.where(p > 0.2, 0.4, 0.05)), ("boosted_trees", p)):
+        chosen = Thresholds(0.2, 0.5, 0.0, 0, 0)
+        figures = measure(y, shown, threshold=0.3).to_dict()
+        thresholds = {"review_at": 0.2, "decline_at": 0.5}
+        detectors[name] = {"train": figures, "test": figures, "thresholds": thresholds, "findings": []}
+        evaluation[name] = evaluate(
+            y, shown, amount=amount, card=card, days=10.0, threshold=0.3, thresholds=chosen, groups=groups
+        )
+    part = {"payments": N, "frauds": int(y.sum())}
+    return RunRecord(
+        run="20240504T081500Z-1f3a",
+        began="2024-05-04T08:15:00.000000+00:00",
+        ended="2024-05-04T08:16:00+00:00",
+        parameters={"policy": {"cost": {"review": 4.0, "missed": "amount", "declined": 15.0}}},
+        inputs={"data": {"file": "p.csv", "bytes": 1, "sha256": "0" * 64}, "features": {}, "table": "1" * 64},
+        code={"python": "3"},
+        machine={"system": "Linux", "cores": 2},
+        figures={
+            "best": "boosted_trees",
+            "split": "time:70/30",
+            "outlook": "The log is split.",
+            "parts": {"train": part, "test": part},
+            "inputs": ["amount"],
+            "findings": [{"check": "calibration", "severity": "warning", "sentence": "expected 1 < 2"}],
+            "detectors": detectors,
+        },
+        evaluation=evaluation,
+        importance={"amount": 0.4},
+    )
+
+
+@pytest.fixture(scope="module")
+def page(record: RunRecord, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(record), encoding="utf-8")
+    return path.as_uri()
+
+
+def confusion(bins: HeldOut, cut: int) -> tuple[int, ...]:
+    """The slow way: tn, fp, fn, tp where the `cut` highest bins are flagged."""
+    frauds, flagged = sum(bins.frauds[:cut]), sum(bins.payments[:cut])
+    every = sum(bins.payments) - sum(bins.frauds)
+    return every - (flagged - frauds), flagged - frauds, sum(bins.frauds) - frauds, frauds
+
+
+def test_the_matrix_follows_the_slider(browser: Browser, page: str, record: RunRecord) -> None:
+    browser.emulate(1280, 900)
+    browser.open("about:blank")
+    browser.console()
+    browser.requested()
+    browser.open(page)
+    bins = record.evaluation["boosted_trees"].bins
+    for cut in (0, 5, 60, len(bins.lowest)):
+        move = (
+            "const s = document.getElementById('slider'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))"
+        )
+        browser.run(move, cut)
+        shown = tuple(int(browser.text(f"#{cell}").replace(",", "")) for cell in ("tn", "fp", "fn", "tp"))
+        assert shown == confusion(bins, cut)
+        flagged = shown[1] + shown[3]
+        assert float(browser.text("#alerts")) == pytest.approx(flagged / 10, abs=0.051)
+        cost = (sum(bins.lost[cut:]) + 4 * flagged) / 10
+        assert float(browser.text("#reviewed").replace(",", "")) == pytest.approx(cost, abs=0.006)
+    browser.run("const w = document.getElementById('which'); w.value = 'rules'; w.dispatchEvent(new Event('change'))")
+    assert int(browser.text("#tp").replace(",", "")) == confusion(record.evaluation["rules"].bins, 1)[3]
+    assert browser.console() == []
+    assert [url for url in browser.requested() if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_window(browser: Browser, page: str, width: int, scheme: str) -> None:
+    browser.emulate(width, 800, scheme=scheme)
+    browser.open(page)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_it_says_the_same_without_its_script(browser: Browser, page: str, record: RunRecord) -> None:
+    """What is written into the page is what the script shows first."""
+    cells = (
+        "tn",
+        "fp",
+        "fn",
+        "tp",
+        "precision",
+        "recall",
+        "false-positives",
+        "alerts",
+        "saved",
+        "reviewed",
+        "declined",
+    )
+    written = {name: re.search(rf'id="{name}">([^<]*)<', render(record)) for name in cells}
+    browser.open(page)
+    assert {name: browser.text(f"#{name}") for name in cells} == {name: one and one[1] for name, one in written.items()}
+
+
+def test_what_others_wrote_is_text(record: RunRecord) -> None:
+    text = render(record)
+    assert len(text.encode()) < 1_000_000
+    assert "<b>Ann" not in text
+    assert html.escape("</script><b>Ann & Co</b>") in text
+    assert "expected 1 &lt; 2" in text
+    assert "unsafe-inline" not in text
+
+
+def test_a_run_without_an_end_has_no_report(record: RunRecord) -> None:
+    with pytest.raises(ConfigurationError, match="did not finish"):
+        render(msgspec.structs.replace(record, ended=None))
+    with pytest.raises(ConfigurationError, match="did not finish"):
+        render(msgspec.structs.replace(record, failure="expected a label"))
