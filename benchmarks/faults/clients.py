@@ -49,7 +49,8 @@ def slow(place: Place) -> Verdict:
             if left:
                 raise RuntimeError(f"{len(left)} slow clients were not let go")
             took = time.monotonic() - began
-        return f"{_SLOW} send byte by byte, {_SLOW} half a request (all let go after {took:.0f} s), {_SLOW} read nothing"
+        gone = f"all let go after {took:.0f} s"
+        return f"{_SLOW} send byte by byte, {_SLOW} half a request ({gone}), {_SLOW} read nothing"
 
     return place.suffer("slow clients", happen)
 
