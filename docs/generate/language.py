@@ -32,6 +32,7 @@ _EXAMPLES = (
     ),
     *("EXP(1)", "POWER(items, 2)", "FLOOR(amount)", "CEIL(amount)"),
     *("DISTANCE_KM(48.8566, 2.3522, 40.7128, -74.006)", "SIMILARITY(name, 'Ada Lovelac')", "SUBSTR(name, 1, 3)"),
+    "DATE_DIFF('day', '2024-02-28', '2024-03-01T12:00:00+02:00')",
     "REGEXP_LIKE(name, '^[A-Z][a-z]+ L')",
     *("GREATEST(amount, items)", "LOWER(country)", "UPPER(name)", "LENGTH(name)"),
     *("CONCAT(country, ':', name)", "country || phone", "COALESCE(phone, 'none')", "NULLIF(items, 3)"),

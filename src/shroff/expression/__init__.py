@@ -11,6 +11,7 @@ The language is one SQL expression over the columns of one row, of at most 50,00
 - REGEXP_LIKE (text, 'pattern'): characters, `.`, `[a-z]`, `\d \w \s` of ASCII, `( ) |`, `* + ? {2,5}`, `^ $`;
 - `+ - * / %`, ABS, SQRT, LN, EXP, POWER, FLOOR, CEIL, ROUND (to a whole number, a half away from zero);
 - LEAST, GREATEST; DISTANCE_KM (latitude, longitude, latitude, longitude), SIMILARITY (of two texts, from 0 to 1);
+- DATE_DIFF ('second', 'minute', 'hour', 'day' or 'week', from, to), of time columns or texts such as '2024-05-04';
 - LOWER, UPPER, LENGTH, SUBSTR (text, first place, length), CONCAT, `||`; COALESCE, NULLIF, CASE.
 
 Its semantics, in all three engines:
@@ -29,13 +30,15 @@ Its semantics, in all three engines:
   each text, in linear time. SUBSTR counts code points from 1; its places are literals.
 - REGEXP_LIKE is true where the pattern is found in the text, in linear time whatever is in it. `^` and `$` are the ends
   of the text, `.` is any character but a line feed. The pattern is a literal; what engines read differently is refused.
+- DATE_DIFF is the number of whole units from one moment to the other, cut towards zero. A day is 24 hours, whatever the
+  time zone. A text is a date or a moment of ISO 8601, in UTC unless it has an offset; any other text is null.
 - Kinds never mix: number with text, or anything with time, is refused when the condition is read. A `time`
-  column compares with another one, and knows IS NULL.
+  column compares with another one, knows IS NULL, and is taken by DATE_DIFF.
 
-Polars and the closure agree to the last bit. EXP, POWER, DISTANCE_KM, REGEXP_LIKE and SIMILARITY are one Python
-function each, which all engines call and which gives the same bits on every processor; `register` makes them known to a
-Spark session. Two functions depend on installed libraries: LOWER and UPPER follow each engine's Unicode tables, which
-may differ on new letters, and LN follows the C library, so that its last bit may differ in Spark.
+Polars and the closure agree to the last bit. DATE_DIFF, EXP, POWER, DISTANCE_KM, REGEXP_LIKE and SIMILARITY are one
+Python function each, which all engines call and which gives the same bits on every processor; `register` makes them
+known to a Spark session. Two functions depend on installed libraries: LOWER and UPPER follow each engine's Unicode
+tables, which may differ on new letters, and LN follows the C library, so that its last bit may differ in Spark.
 """
 
 from __future__ import annotations
@@ -122,8 +125,8 @@ class Expression:
     def spark_sql(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> str:
         """The condition as Spark SQL, with the named lists written out.
 
-        Number columns must be DOUBLE, and finite or null. DISTANCE_KM, EXP, POWER, REGEXP_LIKE and
-        SIMILARITY need `register` first.
+        Number columns must be DOUBLE, and finite or null. DATE_DIFF, DISTANCE_KM, EXP, POWER,
+        REGEXP_LIKE and SIMILARITY need `register` first.
 
         Raises:
             ConfigurationError: a named list without values.

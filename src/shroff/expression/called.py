@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from shroff.expression.dates import date_diff, moment
 from shroff.expression.elementary import distance_km, exp, power
 from shroff.expression.regular import regexp_like
 from shroff.expression.similar import similarity
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 # each takes values that are not null; None stands for null
 CALLED: Final[dict[str, Callable[..., float | None]]] = {
+    "DATE_DIFF": date_diff,
     "DISTANCE_KM": distance_km,
     "EXP": exp,
+    "MOMENT": moment,
     "POWER": power,
     "REGEXP_LIKE": regexp_like,
     "SIMILARITY": similarity,
@@ -34,8 +37,9 @@ def name_in_spark(op: str) -> str:
 
 
 def register(spark: SparkSession) -> None:
-    """Make DISTANCE_KM, EXP, POWER, REGEXP_LIKE and SIMILARITY known to a Spark session, for `Expression.spark_sql`.
+    """Make DATE_DIFF, DISTANCE_KM, EXP, POWER, REGEXP_LIKE and SIMILARITY known to a Spark session.
 
+    `Expression.spark_sql` needs it for these.
     Computing features on Spark needs no such call. Workers must be able to import `shroff`.
     """
     for op, function in CALLED.items():

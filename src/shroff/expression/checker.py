@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from shroff.canonical import canonical
 from shroff.errors import InvalidExpression, UnknownColumn, did_you_mean
+from shroff.expression.dates import UNITS
 from shroff.expression.grammar import (
     ALLOWED,
     BOOLEAN,
@@ -254,6 +255,26 @@ class _Reader:
         start, length = (None if place is None else int(place.name) for place in places)
         return Substring(text, start or 1, length)
 
+    def named(self, node: exp.Expression) -> Node:
+        """A function that sqlglot has no class for."""
+        return self.date_diff(node) if node.name.upper() == "DATE_DIFF" else self.by_signature(node)
+
+    def date_diff(self, node: exp.Expression) -> Node:
+        """`DATE_DIFF('unit', from, to)`, each a time column or a text that is a date."""
+        unit, *moments = node.expressions or [exp.Null()]
+        if not (isinstance(unit, exp.Literal) and unit.name.lower() in UNITS) or len(moments) != 2:
+            raise InvalidExpression(
+                f"DATE_DIFF takes a unit ({', '.join(map(repr, UNITS))}) and two moments, from and to; "
+                f"got {quote_node(node)} in {quote(self.sql)}"
+            )
+        ends = [self.moment(one) for one in moments]
+        return FunctionCall("DATE_DIFF", (Constant(unit.name.lower(), "text"), *ends), "number")
+
+    def moment(self, node: exp.Expression) -> Node:
+        """A moment as a number, microseconds since 1970."""
+        (arg,), kind = self.alike(node, NAMED["DATE_DIFF"], [node])
+        return FunctionCall("MOMENT" if kind == "text" else "MICROSECONDS", (arg,), "number")
+
     def regexp_like(self, node: exp.Expression) -> Node:
         """`REGEXP_LIKE(text, pattern)`: the pattern is a literal, which is checked now."""
         self.only(node, "this", "expression")
@@ -341,6 +362,7 @@ _READERS: Final[dict[type[exp.Expression], Callable[[_Reader, exp.Expression], N
     exp.In: _Reader.in_,
     exp.Like: _Reader.like,
     exp.Escape: _Reader.escape,
+    exp.Anonymous: _Reader.named,
     exp.RegexpLike: _Reader.regexp_like,
     exp.Substring: _Reader.substring,
     exp.Case: _Reader.case,

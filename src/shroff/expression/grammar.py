@@ -72,6 +72,7 @@ FUNCTIONS: Final[dict[type[exp.Expression], FunctionSignature]] = {
 
 # functions that sqlglot has no class for
 NAMED: Final[dict[str, FunctionSignature]] = {
+    "DATE_DIFF": FunctionSignature("DATE_DIFF", ("time", "text"), "number", 3, 3),
     "DISTANCE_KM": FunctionSignature("DISTANCE_KM", NUMBER, "number", 4, 4),
     "SIMILARITY": FunctionSignature("SIMILARITY", TEXT, "number", 2, 2),
 }

@@ -160,6 +160,7 @@ _CALLS: Final[dict[str, Callable[[_Args], pl.Expr]]] = {
     "LN": _checked(lambda x: x.log(math.e)),
     "FLOOR": lambda args: args[0].floor(),
     "CEIL": lambda args: args[0].ceil(),
+    "MICROSECONDS": lambda args: args[0].dt.epoch("us").cast(pl.Float64()),
     "ROUND": lambda args: args[0].round(0, mode="half_away_from_zero"),
     "LOWER": lambda args: args[0].str.to_lowercase(),
     "UPPER": lambda args: args[0].str.to_uppercase(),

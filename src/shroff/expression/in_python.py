@@ -84,6 +84,8 @@ _STRICT: Final[dict[str, str]] = {
     # the sign of a zero is kept, as IEEE 754 wants
     "FLOOR": "copysign(floor({0}), {0})",
     "CEIL": "copysign(ceil({0}), {0})",
+    # a time is its microseconds
+    "MICROSECONDS": "Float({0})",
     "ROUND": "round_({0})",
     "LOWER": "{0}.lower()",
     "UPPER": "{0}.upper()",

@@ -96,6 +96,7 @@ _SPECIAL: Final[dict[str, Callable[[list[str]], str]]] = {
     "FLOOR": lambda args: _whole("FLOOR", args[0]),
     "CEIL": lambda args: _whole("CEIL", args[0]),
     "SQRT": lambda args: _finite(f"SQRT({args[0]})"),
+    "MICROSECONDS": lambda args: f"CAST(UNIX_MICROS({args[0]}) AS DOUBLE)",
     "LENGTH": lambda args: f"CAST(LENGTH({args[0]}) AS DOUBLE)",
     "CASE": _case,
 }
