@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from shroff import __version__
-from shroff.cli import data, embed, keys, ledger, lists, parity, policy, rates, runs, service, store, training
+from shroff.cli import data, embed, keys, ledger, lists, parity, policy, rates, runs, service, store, tables, training
 from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
@@ -101,6 +101,7 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(policy.app, name="policy")
 app.add_typer(published.app, name="models")
 app.add_typer(rates.app, name="rates")
+app.add_typer(tables.app, name="tables")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(store.app, name="store")
 app.add_typer(embed.app, name="embed")

@@ -106,7 +106,7 @@ def replay(
     """Make a decision again from the ledger and compare it to the bit; exit code 1 on a difference."""
     from dataclasses import asdict
 
-    from shroff.control import Lists, StoredRates
+    from shroff.control import Lists, StoredRates, StoredTables
     from shroff.control.models import Models
     from shroff.ledger import Ledger
     from shroff.monitor import replay_decision
@@ -128,6 +128,7 @@ def replay(
             policies=models.policy,
             edits=Lists(settings.control).edits,
             replacements=StoredRates(settings.control).replacements,
+            tables=StoredTables(settings.control).replacements,
             history=lambda used: None if data is None else history_of(used, data, settings.hmac_key(), max_bad),
         )
     if as_json:

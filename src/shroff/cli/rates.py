@@ -36,7 +36,7 @@ def show_rates(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     rates = holding(last, own)
     rows = [_row(rate.currency, rate.rate, rate.since, rate.until) for rate in rates.rates]
     if as_json:
-        replaced = last is not None and rates is last.rates
+        replaced = last is not None and rates is last.table
         show({"base": rates.base, "mark": rates.mark, "replaced": replaced, "rates": rows})
         return
     out.print(f"Units of {rates.base} per unit; these rates are marked {rates.mark}.", soft_wrap=True)
@@ -97,16 +97,16 @@ def _stored() -> StoredRates:
     return StoredRates(Settings.read().control)
 
 
-def _print(made: Replacement, as_json: bool) -> None:
+def _print(made: Replacement[Rates], as_json: bool) -> None:
     if as_json:
         show(_told(made))
         return
-    what = "the bundle's own rates again" if made.rates is None else f"rates marked {made.rates.mark}"
+    what = "the bundle's own rates again" if made.table is None else f"rates marked {made.table.mark}"
     out.print(f"{what}, replacement {made.id}.", soft_wrap=True)
 
 
-def _told(made: Replacement) -> dict[str, object]:
-    rates = made.rates
+def _told(made: Replacement[Rates]) -> dict[str, object]:
+    rates = made.table
     return {
         "id": made.id,
         "mark": None if rates is None else rates.mark,

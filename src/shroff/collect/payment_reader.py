@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -141,6 +141,14 @@ class PaymentReader:
             other._converter = next(made, None) or Converter(rates)
             return other
         return self
+
+    def looking_in(self, tables: Sequence[ReferenceTable]) -> PaymentReader:
+        """The same reader, which looks payments up in these reference tables in the place of those of their names."""
+        if tuple(tables) == self.tables:
+            return self
+        other = copy(self)
+        other._lookups = LookupReader(self.schema.lookups, tables, time=self.schema.time)
+        return other
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
         """One payment from its JSON text, seen by the system at `arrived` (microseconds since the epoch).

@@ -130,6 +130,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         sent = self._sent
         texts = [name for name, scale in sent.items() if scale in ("key", "nominal", "currency")]
         require_fit(self.lookups, self.tables, texts, [*sent, *self.ignored])
+        # by name: a table that is put in the place of one may have columns of another too
+        named = tuple(msgspec.structs.replace(one, table=table_of(one, self.tables).name) for one in self.lookups)
+        msgspec.structs.force_setattr(self, "lookups", named)
         for role, arrival in (("result", "result_at"), ("label", "labelled_at")):
             if getattr(self, arrival) is not None and getattr(self, role) is None:
                 raise ConfigurationError(

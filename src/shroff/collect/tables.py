@@ -122,6 +122,10 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """Which row holds for a key at a moment."""
         return Validity(self.columns[self.key], *self._periods)  # type: ignore[arg-type]  # keys are texts
 
+    def fits(self, own: ReferenceTable) -> bool:
+        """Whether it can stand in the place of another one: it has its columns, numbers where that has some."""
+        return all(name in self.values and (name in self.numeric) == (name in own.numeric) for name in own.values)
+
     @property
     def mark(self) -> str:
         """The identity of the table: its name and the first digits of its SHA-256."""

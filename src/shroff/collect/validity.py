@@ -97,18 +97,16 @@ class Validity:
         if not self._starts:
             return np.full(len(keys), -1)
         groups = keys.replace_strict(self._groups, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
-        starts, ends, bounds = np.array(self._starts), np.array(self._ends), np.array(self._bounds)
         sought = times.dt.epoch("us").fill_null(-1).to_numpy()
-        known = groups >= 0
-        first = np.where(known, bounds[groups], 0)
-        low, high = first, np.where(known, bounds[groups + 1], 0)
-        # `bisect_right` of all rows at once: a table of a million rows takes twenty steps
-        while (unsure := low < high).any():
-            middle = (low + high) // 2
-            begun = starts[np.minimum(middle, len(starts) - 1)] <= sought
-            low, high = np.where(unsure & begun, middle + 1, low), np.where(unsure & ~begun, middle, high)
-        place = low - 1
-        return np.where((place >= first) & (sought < ends[np.maximum(place, 0)]), place, -1)
+        starts, ends, first = np.array(self._starts), np.array(self._ends), np.array(self._bounds[:-1])
+        # the rank of a moment among all starts, so that group and moment fit into one number to search for
+        moments = np.unique(starts)
+        begun = np.searchsorted(moments, sought, side="right")
+        rows = np.repeat(np.arange(len(first)), np.diff(self._bounds)) * (len(moments) + 1)
+        rows += np.searchsorted(moments, starts, side="right")
+        place = np.searchsorted(rows, groups * (len(moments) + 1) + begun, side="right") - 1
+        held = (groups >= 0) & (place >= first[groups])
+        return np.where(held & (sought < ends[place]), place, -1)
 
 
 def require_one_at_a_time(

@@ -1,4 +1,5 @@
-"""Control: what people change while the service runs: API keys, lists, rates, models, policies.
+"""Control: what people change while the service runs: API keys, lists, rates, reference tables, models,
+policies.
 
 Reads a database that all workers share, and the folder of published models. Times are microseconds
 since the epoch, the rate of a key is requests or payments a second.
@@ -11,7 +12,9 @@ from shroff.control.gate import Gate
 from shroff.control.keys import SCOPES, ApiKey, Keys, Scope
 from shroff.control.lists import Lists, listed_value
 from shroff.control.live_lists import LiveLists
-from shroff.control.rates import LiveRates, Replacement, StoredRates, holding
+from shroff.control.rates import LiveRates, StoredRates, holding
+from shroff.control.replacements import Replacement
+from shroff.control.tables import LiveTables, StoredTables, in_force
 from shroff.decide.lists import Edit, Effective, effective
 
 __all__ = [
@@ -24,10 +27,13 @@ __all__ = [
     "Lists",
     "LiveLists",
     "LiveRates",
+    "LiveTables",
     "Replacement",
     "Scope",
     "StoredRates",
+    "StoredTables",
     "effective",
     "holding",
+    "in_force",
     "listed_value",
 ]

@@ -15,6 +15,8 @@ from shroff.collect import Payment, Schema
 from shroff.collect.conversion import Converter
 from shroff.collect.lookup import LookupReader
 from shroff.collect.payment import as_sent
+from shroff.collect.rates import Rates
+from shroff.collect.tables import ReferenceTable
 from shroff.control import Edit, Replacement, effective
 from shroff.decide.decider import Decider
 from shroff.decide.reasons import Reason
@@ -78,7 +80,8 @@ def replay_decision(
     *,
     policies: Callable[[str], Standing] = _unpublished,
     edits: Callable[[], Sequence[Edit]] = list,
-    replacements: Callable[[], Sequence[Replacement]] = list,
+    replacements: Callable[[], Sequence[Replacement[Rates]]] = list,
+    tables: Callable[[], Sequence[Replacement[ReferenceTable]]] = list,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
 ) -> Replayed:
     """Make a decision again: features in batch over the ledger, score and action by the model and policy of then.
@@ -87,11 +90,12 @@ def replay_decision(
         decided_by: the bundle of a version.
         policies: the published policy of a version.
         edits: of lists, all there ever were.
-        replacements: of exchange rates, all there ever were.
+        replacements: of exchange rates, all there ever were; `tables` the same of reference tables.
         history: the clean table that the service was started from, if it was.
 
     Raises:
-        NotFound: the ledger has no such payment, or its model, policy or exchange rates are not there any more.
+        NotFound: the ledger has no such payment, or its model, policy, exchange rates or reference tables are not there
+            any more.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
     """
     entry = ledger.find(canonical(payment_id))
@@ -119,7 +123,7 @@ def replay_decision(
         (
             Line("payload (SHA-256)", entry.digest.hex(), _digest(record, bundle.schema).hex()),
             *_converted(record, bundle.schema, replacements),
-            *_looked_up(record, bundle.schema),
+            *_looked_up(record, bundle.schema, tables),
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
             Line("action", record.action, again.verdict.action),
@@ -151,13 +155,13 @@ def _digest(record: DecisionRecord, schema: Schema) -> bytes:
 
 
 def _converted(
-    record: DecisionRecord, schema: Schema, replacements: Callable[[], Sequence[Replacement]]
+    record: DecisionRecord, schema: Schema, replacements: Callable[[], Sequence[Replacement[Rates]]]
 ) -> Iterator[Line]:
     """The amount in the base currency, converted again by the rates of then."""
     payment = _payment(record.payment)
     if not payment.rates or schema.rates is None:
         return
-    known = [schema.rates, *(one.rates for one in replacements() if one.rates is not None)]
+    known = [schema.rates, *(one.table for one in replacements() if one.table is not None)]
     rates = next((one for one in known if one.mark == payment.rates), None)
     if rates is None:
         raise NotFound("it was converted by exchange rates that are neither the model's nor were ever put in place.")
@@ -166,14 +170,17 @@ def _converted(
     yield Line(f"amount (minor units of {rates.base})", payment.minor, again)
 
 
-def _looked_up(record: DecisionRecord, schema: Schema) -> Iterator[Line]:
+def _looked_up(
+    record: DecisionRecord, schema: Schema, replacements: Callable[[], Sequence[Replacement[ReferenceTable]]]
+) -> Iterator[Line]:
     """The columns from reference tables, looked up again in those of then."""
     payment = _payment(record.payment)
     if not payment.tables:
         return
-    tables = {table.mark: table for table in schema.tables}
+    known = [*schema.tables, *(one.table for one in replacements() if one.table is not None)]
+    tables = {table.mark: table for table in known}
     if not tables.keys() >= {*payment.tables}:
-        raise NotFound("it was looked up in reference tables that are not the model's.")
+        raise NotFound("it was looked up in reference tables that are neither the model's nor were ever put in place.")
     values = as_sent(payment, schema).values
     reader = LookupReader(schema.lookups, [tables[mark] for mark in payment.tables], time=schema.time)
     reader.add(values, payment.time)

@@ -12,7 +12,7 @@ import polars as pl
 
 from shroff.clock import Clock, system_time
 from shroff.collect import PaymentReader
-from shroff.control import LiveLists, LiveRates
+from shroff.control import LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
@@ -43,7 +43,7 @@ class Scorer(Intake):
         lateness: how much older than the newest payment one may be when it arrives.
         standing: the policy by which it decides; by default the one that the bundle was packaged with.
         lists: edits of the lists that rules read.
-        rates: what was put in the place of the bundle's exchange rates.
+        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference tables.
         state: where what features are computed from is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that the ledger has too are not counted twice.
@@ -67,6 +67,7 @@ class Scorer(Intake):
         standing: Standing | None = None,
         lists: LiveLists | None = None,
         rates: LiveRates | None = None,
+        tables: LiveTables | None = None,
         state: str = "memory",
         member: str = "",
         history: Callable[[], pl.DataFrame] | None = None,
@@ -95,10 +96,18 @@ class Scorer(Intake):
             closed_because="its state is being rebuilt from the ledger",
         )
         self._switchover = Switchover(
-            sequencer, self._states, lists=lists, rates=rates, key=key, clock=clock, require_open=self._require_open
+            sequencer,
+            self._states,
+            lists=lists,
+            rates=rates,
+            tables=tables,
+            key=key,
+            clock=clock,
+            require_open=self._require_open,
         )
         self.lists = lists
         self.rates = rates
+        self._tables = tables
         self.closed = False
         self.started: Start | None = None
         """What the state was built from."""
@@ -257,15 +266,19 @@ class Scorer(Intake):
         """Convert payments by the exchange rates as they are now."""
         self._switchover.follow_rates()
 
+    async def keep_tables(self) -> None:
+        """Look payments up in the reference tables as they are now."""
+        await self._switchover.keep_tables()
+
     async def keep_time(self) -> None:
         """Fill a state in memory anew once the clock was set back behind it."""
         if self.deciding:
             await self._switchover.refill()
 
     def tend(self) -> None:
-        """Read lists and rates anew, and fill a lost state; to be called every second or so, in any thread."""
+        """Read lists, rates and tables anew, and fill a lost state; to be called every second or so, in any thread."""
         try:
-            for live in (self.lists, self.rates):
+            for live in (self.lists, self.rates, self._tables):
                 if live is not None:
                     live.refresh()
         except ControlUnavailable as error:

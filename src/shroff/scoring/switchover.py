@@ -1,4 +1,4 @@
-"""Switchovers: another model, policy, list, exchange rate or state takes over while payments are in flight."""
+"""Switchovers: another model, policy, list, rate, reference table or state takes over while payments are in flight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from shroff.clock import Clock
 from shroff.collect import PaymentReader, Schema
 from shroff.collect.wire import live_scales
-from shroff.control import LiveLists, LiveRates
+from shroff.control import LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ShroffError
@@ -34,7 +34,7 @@ class Switchover:
 
     Args:
         lists: edits of the lists that rules read.
-        rates: what was put in the place of the bundle's exchange rates.
+        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference tables.
         key: of the HMAC over personal columns.
         require_open: raises once the service is closed.
     """
@@ -46,6 +46,7 @@ class Switchover:
         *,
         lists: LiveLists | None,
         rates: LiveRates | None,
+        tables: LiveTables | None,
         key: bytes,
         clock: Clock,
         require_open: Callable[[], None],
@@ -54,6 +55,7 @@ class Switchover:
         self._states = states
         self._lists = lists
         self._rates = rates
+        self._tables = tables
         self._key = key
         self._clock = clock
         self._require_open = require_open
@@ -72,7 +74,8 @@ class Switchover:
 
     def empty(self) -> None:
         """Begin with an empty state."""
-        self._sequencer.use(replace(self._active, state=self._states.new(self._active.bundle)))
+        state = self._states.new(self._active.bundle)
+        self._sequencer.use(replace(self._active, state=state))
 
     async def adopt(self, bundle: Bundle, standing: Standing | None) -> None:
         """See `Scorer.adopt`."""
@@ -142,6 +145,19 @@ class Switchover:
             self._sequencer.use(replace(active, reader=reader))
             _log.info("payments are converted by other exchange rates from now on.", extra={"event": "rates"})
 
+    async def keep_tables(self) -> None:
+        """Look payments up in the reference tables as they are now; a thread prepares long ones."""
+        active = self._active
+        reader = await asyncio.to_thread(self._looking, active.reader, active.bundle)
+        # if that was switched meanwhile, the next look is early enough
+        if reader is not active.reader and self._active.reader is active.reader:
+            self._sequencer.use(replace(self._active, reader=reader))
+            _log.info("payments are looked up in other reference tables from now on.", extra={"event": "tables"})
+
+    def _looking(self, reader: PaymentReader, bundle: Bundle) -> PaymentReader:
+        own = bundle.schema.tables
+        return reader.looking_in(self._tables.now(own)) if self._tables is not None and own else reader
+
     def _listing(self, decider: Decider) -> Decider:
         return decider if self._lists is None else decider.listing(self._lists.now(decider.policy.lists))
 
@@ -190,7 +206,7 @@ class Switchover:
             before.leave()
             self._ruined += before.ruined
         active = Active.of(bundle, self._listing(decider), state, key=self._key)
-        self._sequencer.use(replace(active, reader=self._converting(active)))
+        self._sequencer.use(replace(active, reader=self._looking(self._converting(active), bundle)))
 
     def _require_same_payments(self, schema: Schema) -> None:
         """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""

@@ -92,9 +92,9 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         asyncio.get_running_loop().set_exception_handler(partial(log.lost, self._scorer.meter))
-        self._tasks = [asyncio.create_task(self._start())]
+        # first what people changed: the start, in its thread, makes a value of its own of what decides
         await self._background.refresh()
-        self._tasks.append(asyncio.create_task(self._background.watch()))
+        self._tasks = [asyncio.create_task(self._start()), asyncio.create_task(self._background.watch())]
         beating = asyncio.create_task(self._background.beat())
         if self._doorway is not None:
             await self._doorway.enter(lambda: self._scorer.deciding, self.ending)

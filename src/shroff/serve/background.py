@@ -30,10 +30,11 @@ class Background:
         self._deployments = deployments
 
     async def refresh(self) -> None:
-        """Read keys, lists, rates and state anew."""
+        """Read keys, lists, rates, reference tables and state anew."""
         await asyncio.to_thread(self._read)
         await self._scorer.keep_lists()
         self._scorer.follow_rates()
+        await self._scorer.keep_tables()
 
     async def watch(self) -> None:
         """Notice keys, lists, rates and models that change, until the scorer is closed."""

@@ -18,7 +18,7 @@ import uvicorn
 
 from shroff.collect import clean, read
 from shroff.collect.currencies import require_only
-from shroff.control import Gate, Keys, Lists, LiveLists, LiveRates, StoredRates
+from shroff.control import Gate, Keys, Lists, LiveLists, LiveRates, LiveTables, StoredRates, StoredTables
 from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
@@ -143,6 +143,7 @@ class Service:
             standing=standing,
             lists=LiveLists(Lists(chosen.control)),
             rates=LiveRates(StoredRates(chosen.control)),
+            tables=LiveTables(StoredTables(chosen.control)),
             state=chosen.state,
             member=member,
             history=make if make is None or self.checked else History(make),
