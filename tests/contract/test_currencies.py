@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from contract.engines import ENGINES, Engine, engine_of
-from contract.oracle import Row, answer
+from contract.oracle import Row
 from contract.strategies import MINUTE, START, Ask, Log, cases
 from shroff import Entity, FeatureGroup, Rate, Rates, Schema, sql
 from shroff.collect import clean
@@ -102,10 +102,9 @@ def require_equal(engine: Engine, case: Mixed) -> None:
     """An engine gives what the oracle gives."""
     schema, raw, rows, group, asks = case
     cleaned = clean(raw, schema, key=KEY, max_bad=0.0).frame
-    columns = [
-        pl.Series(ask.feature.name, [answer(ask.question, rows, row) for row in rows], dtype=pl.Float64) for ask in asks
-    ]
-    assert_frame_equal(engine([group], cleaned, schema), pl.DataFrame([raw["id"], *columns]), check_exact=True)
+    seen = Log(schema, raw, tuple(rows))
+    expected = pl.DataFrame([raw["id"], *(ask.column(seen) for ask in asks)])
+    assert_frame_equal(engine([group], cleaned, schema), expected, check_exact=True)
 
 
 card = Entity("card", "card")

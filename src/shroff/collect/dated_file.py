@@ -1,13 +1,13 @@
-"""Files of dated tables: exchange rates and reference tables, from CSV or Parquet, row by row with its place."""
+"""Files of dated tables, exchange rates and reference tables: CSV or Parquet, by column, with the place of each row."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -15,14 +15,31 @@ from shroff.collect.validity import ALWAYS
 from shroff.errors import BadFile, did_you_mean
 
 Cell = str | float | int | bool | None
-Rows = list[tuple[str, dict[str, Cell]]]
-"""Each row's place in its file, such as `line 3`, and its cells by column."""
 PERIOD: Final = ("since", "until")
 """The columns that say from when on, and until when, a row holds."""
 
 
-def read_rows(path: str | Path, what: str, columns: Iterable[str], *, others: bool = False) -> Rows:
-    """The rows of a CSV file in UTF-8 or of a Parquet file; blank cells are None.
+class DatedFile(NamedTuple):
+    """The columns of a file by name, and the place of each row, such as `line 3`."""
+
+    columns: dict[str, list[Cell]]
+    places: Sequence[str]
+
+    @property
+    def since(self) -> list[str]:
+        """From when on each row holds; a blank cell means always."""
+        given = self.columns.get("since") or [None] * len(self.places)
+        return [ALWAYS if cell is None else str(cell) for cell in given]
+
+    @property
+    def until(self) -> list[str | None]:
+        """Until when each row holds."""
+        given = self.columns.get("until") or [None] * len(self.places)
+        return [None if cell is None else str(cell) for cell in given]
+
+
+def read_dated(path: str | Path, what: str, columns: Iterable[str], *, others: bool = False) -> DatedFile:
+    """The content of a CSV file in UTF-8 or of a Parquet file; blank cells are None.
 
     Args:
         what: the file holds, for messages.
@@ -31,45 +48,42 @@ def read_rows(path: str | Path, what: str, columns: Iterable[str], *, others: bo
     Raises:
         BadFile: it cannot be read, lacks a column or has one twice, or a line has too many cells.
     """
+    kind = "Parquet" if str(path).endswith(".parquet") else "CSV"
     try:
-        names, rows = _parquet(path) if str(path).endswith(".parquet") else _csv(path)
+        names, rows, places = _parquet(path) if kind == "Parquet" else _csv(path)
     except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        kind = "a Parquet file" if str(path).endswith(".parquet") else "a CSV file"
-        raise BadFile(f"{path}: expected {kind} of {what} in UTF-8, cannot read it: {why}.") from None
+        raise BadFile(f"{path}: expected a {kind} file of {what} in UTF-8, cannot read it: {why}.") from None
     wanted = tuple(columns)
     for name in wanted:
         if name not in names:
             hint = did_you_mean(name, names)
-            known = "" if others else f"; expected {', '.join(f'`{each}`' for each in (*wanted, *PERIOD))}."
-            raise BadFile(f"{path}: expected a column `{name}`, found none{hint or known or '.'}")
+            known = "." if others else f"; expected {', '.join(f'`{each}`' for each in (*wanted, *PERIOD))}."
+            raise BadFile(f"{path}: expected a column `{name}`, found none{hint or known}")
     for name in names:
         if names.count(name) > 1:
             raise BadFile(f"{path}: expected each column once, got `{name}` twice.")
-    for place, row in rows:
-        if None in row:
+    for row, place in zip(rows, places, strict=True):
+        if len(row) > len(names):
             raise BadFile(f"{path}, {place}: expected {len(names)} cells, got more.")
-    return rows
+    cells = ([_cell(row[at]) if at < len(row) else None for row in rows] for at in range(len(names)))
+    return DatedFile(dict(zip(names, cells, strict=True)), places)
 
 
-def period_of(row: Mapping[str, Cell]) -> tuple[str, str | None]:
-    """From when on and until when a row holds, as it says; blank: always."""
-    since, until = (None if (cell := row.get(name)) is None else str(cell) for name in PERIOD)
-    return since or ALWAYS, until
+_Read = tuple[list[str], list[Any], list[str]]
 
 
-def _csv(path: str | Path) -> tuple[list[str], Rows]:
+def _csv(path: str | Path) -> _Read:
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file, skipinitialspace=True)
-        lines.fieldnames = names = [name.strip() for name in lines.fieldnames or ()]
-        # cells beyond the last column come under None
-        return names, [(f"line {lines.line_num}", {name: _cell(cell) for name, cell in line.items()}) for line in lines]
+        lines = csv.reader(file, skipinitialspace=True)
+        names = [name.strip() for name in next(lines, [])]
+        found = [(line, f"line {lines.line_num}") for line in lines if line]
+    return names, [line for line, _ in found], [place for _, place in found]
 
 
-def _parquet(path: str | Path) -> tuple[list[str], Rows]:
+def _parquet(path: str | Path) -> _Read:
     frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    rows = enumerate(frame.iter_rows(named=True), start=1)
-    return frame.columns, [(f"row {at}", {name: _cell(cell) for name, cell in row.items()}) for at, row in rows]
+    return frame.columns, frame.rows(), [f"row {at}" for at in range(1, len(frame) + 1)]
 
 
 def _cell(value: Any) -> Cell:

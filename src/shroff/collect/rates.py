@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.collect import money
-from shroff.collect.dated_file import Cell, period_of, read_rows
+from shroff.collect.dated_file import Cell, read_dated
 from shroff.collect.validity import ALWAYS, NEVER_US, micros_of, moment, require_one_at_a_time
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
@@ -104,7 +104,9 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             BadFile: the file cannot be read, lacks a column, or has a row that is no rate.
         """
-        found = [_of_row(path, place, row) for place, row in read_rows(path, "exchange rates", _COLUMNS)]
+        file = read_dated(path, "exchange rates", _COLUMNS)
+        cells = zip(file.columns["currency"], file.columns["rate"], file.since, file.until, strict=True)
+        found = [_of_row(path, place, row) for place, row in zip(file.places, cells, strict=True)]
         try:
             return cls(base, found)
         except ConfigurationError as error:
@@ -155,8 +157,9 @@ def _plain(rate: str, currency: str) -> str:
     return text
 
 
-def _of_row(path: str | Path, place: str, row: Mapping[str, Cell]) -> Rate:
+def _of_row(path: str | Path, place: str, row: tuple[Cell, Cell, str, str | None]) -> Rate:
+    currency, rate, since, until = row
     try:
-        return Rate(str(row["currency"] or ""), str(row["rate"] or ""), *period_of(row))
+        return Rate(str(currency or ""), str(rate or ""), since, until)
     except ConfigurationError as error:
         raise BadFile(f"{path}, {place}: {error}") from None

@@ -21,7 +21,7 @@ from msgspec.structs import force_setattr
 
 from shroff.canonical import text_of
 from shroff.collect.cards import looks_like_card_numbers
-from shroff.collect.dated_file import PERIOD, Cell, period_of, read_rows
+from shroff.collect.dated_file import PERIOD, Cell, read_dated
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import number_of
 from shroff.collect.validity import ALWAYS, Validity, micros_of, moment, require_one_at_a_time
@@ -80,14 +80,13 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """A table from its rows: the key, the values, and `since` and `until` where one does not always hold."""
         kept = list(rows)
         names = [one for one in dict.fromkeys(name for row in kept for name in row) if one not in PERIOD] or [key]
-        periods = [period_of(row) for row in kept]
         return cls(
             name=name,
             key=key,
             columns={one: tuple(row.get(one) for row in kept) for one in names},
             numeric=numeric,
-            since=tuple(since for since, _ in periods),
-            until=tuple(until for _, until in periods),
+            since=tuple(ALWAYS if (since := row.get("since")) is None else since for row in kept),
+            until=tuple(row.get("until") for row in kept),
         )
 
     @classmethod
@@ -101,9 +100,11 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Raises:
             BadFile: the file cannot be read, lacks a column, or its rows are no table.
         """
-        rows = read_rows(path, "a reference table", (key, *numeric), others=True)
+        file = read_dated(path, "a reference table", (key, *numeric), others=True)
+        columns: dict[str, list[Cell]] = {one: cells for one, cells in file.columns.items() if one not in PERIOD}
+        named = Path(path).stem if name is None else name
         try:
-            return cls.of(Path(path).stem if name is None else name, [row for _, row in rows], key=key, numeric=numeric)
+            return cls(name=named, key=key, columns=columns, numeric=numeric, since=file.since, until=file.until)
         except ConfigurationError as error:
             raise BadFile(f"{path}: {error}") from None
 

@@ -27,7 +27,6 @@ _NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 NEVER_US: Final = (_NEVER - _EPOCH) // timedelta(microseconds=1)
 
 
-@lru_cache(maxsize=1 << 12)
 def moment(text: object, what: str) -> str:
     """A moment as ISO 8601 in UTC; a date is its midnight.
 
@@ -37,17 +36,25 @@ def moment(text: object, what: str) -> str:
     >>> moment("2024-01-31", "a rate"), moment("2024-01-31T01:00:00+01:00", "a rate")
     ('2024-01-31T00:00:00Z', '2024-01-31T00:00:00Z')
     """
+    found = _in_utc(str(text))
+    if found is None:
+        raise ConfigurationError(
+            f"{what}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its zone, from 1970 to "
+            "2099."
+        )
+    return found
+
+
+@lru_cache(maxsize=1 << 12)
+def _in_utc(text: str) -> str | None:
     try:
-        found = datetime.fromisoformat(text)  # type: ignore[arg-type]  # another type is refused below
-        if found.tzinfo is None and _is_date(str(text)):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is None and _is_date(text):
             found = found.replace(tzinfo=UTC)
-        if found.tzinfo is not None and _EPOCH <= found <= _NEVER:
-            return found.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    except (TypeError, ValueError):
-        pass
-    raise ConfigurationError(
-        f"{what}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its zone, from 1970 to 2099."
-    )
+        known = found.tzinfo is not None and _EPOCH <= found <= _NEVER
+    except ValueError:
+        return None
+    return found.astimezone(UTC).isoformat().replace("+00:00", "Z") if known else None
 
 
 def _is_date(text: str) -> bool:
