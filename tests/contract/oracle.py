@@ -164,7 +164,7 @@ def _of_one(question: Question, in_order: list[Row], me: Row) -> float | str | N
     if question.column in me.values:
         return row.values[question.column]
     units = _units(question, row)
-    return None if units is None else units / 10_000
+    return None if units is None else float(units) / 10_000
 
 
 def _since(needs: set[str], row: Row, me: Row) -> int:
@@ -231,10 +231,10 @@ def _of_numbers(question: Question, units: list[int]) -> float | None:
     if function == "mean":
         return float(total) / n / 10_000
     if function == "mode":
-        return (_commonest(units) or 0) / 10_000
+        return float(_commonest(units) or 0) / 10_000
     if function in ("quantile", "median"):
         share = Fraction(str(question.q if function == "quantile" else 0.5))
-        return min(unit for unit in units if sum(other <= unit for other in units) >= share * n) / 10_000
+        return float(min(unit for unit in units if sum(other <= unit for other in units) >= share * n)) / 10_000
     if function == "std":
         middle, rest = divmod(total, n)
         scatter = sum((unit - middle) ** 2 for unit in units)
