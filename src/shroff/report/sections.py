@@ -90,7 +90,7 @@ def comparison(record: RunRecord) -> Html:
 def curves(record: RunRecord) -> Html:
     """ROC and precision-recall curves of all detectors on one chart each."""
     roc = {name: charts.thin(counts.roc(one.bins)) for name, one in record.evaluation.items()}
-    found = {name: charts.thin(counts.precision_recall(one.bins)) for name, one in record.evaluation.items()}
+    found = {name: counts.precision_recall(one.bins) for name, one in record.evaluation.items()}
     return _section(
         "Curves",
         tag(
