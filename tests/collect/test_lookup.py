@@ -123,6 +123,15 @@ def test_the_row_of_the_moment_is_found(risks: ReferenceTable) -> None:
     assert cleaned["family"].to_list() == ["other", None, None, "gambling", "gambling"]
 
 
+@pytest.mark.parametrize(("at", "found"), [("2024-01-31T23:59:59.999999Z", "cash"), ("2024-02-01T00:00Z", "other")])
+def test_a_row_is_not_valid_any_more_at_its_end(risks: ReferenceTable, at: str, found: str) -> None:
+    schema = schema_of(risks, lookups=BOTH)
+    frame = pl.DataFrame({"id": ["p"], "at": [at], "amount": [1.0], "mcc": ["6011"]})
+    body = json.dumps({"id": "p", "at": at, "amount": 1.0, "mcc": "6011"}).encode()
+    assert clean(frame, schema, key=KEY).frame["family"].item() == found
+    assert PaymentReader(schema, key=KEY).read(body, arrived=0).values["family"] == found
+
+
 def test_what_was_looked_up_can_be_looked_for(risks: ReferenceTable) -> None:
     zones = ReferenceTable.of("zones", [{"family": "food", "zone": "low"}], key="family")
     chained = schema_of(
