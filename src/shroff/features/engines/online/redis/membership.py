@@ -56,7 +56,7 @@ class Roll:
         self._met = self._since = None
 
     def answer(self, *, clear: bool, times: int = 2, patience: float = _PATIENCE) -> bool:
-        """Answer, `clear` when nothing is owed; whether all others have, clear, since this one did first.
+        """Answer, `clear` when the backlog is empty; whether all others have, clear, since this one did first.
 
         Args:
             times: how often they have. One answer may have been on its way since before the state was lost; who gives
