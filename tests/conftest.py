@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from browser import Browser, chromium
 from longest import sort_longest_first
-from servers import kafka, or_skip, postgres, redis
+from servers import azurite, kafka, or_skip, postgres, redis
 
 pytest_plugins = ["serve.fixtures"]
 
@@ -61,6 +61,13 @@ def redis_server() -> Iterator[str]:
         return
     with or_skip(redis(), "Redis server") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def azure_tables() -> Iterator[str]:
+    """The connection string of Azurite, the official emulator of Azure's storage."""
+    with or_skip(azurite(), "Azurite") as connection:
+        yield connection
 
 
 @pytest.fixture(scope="session")

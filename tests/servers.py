@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -181,6 +182,37 @@ def _wait(server: subprocess.Popen[bytes], port: int) -> None:
         return False
 
     until(answers, said=lambda: "redis-server does not answer")
+
+
+_AZURITE_ACCOUNT = "devstoreaccount1"
+# the emulator's own, which its documentation gives to everybody
+_AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@contextmanager
+def azurite() -> Iterator[str]:
+    """The connection string of a fresh Azurite, with its table service only.
+
+    Raises:
+        LookupError: there is none to start, and why.
+    """
+    node = shutil.which("node")
+    program = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "table", "main.js")
+    if node is None or not program.is_file():
+        raise LookupError("Azurite is not installed: make .venv/azurite, which needs node and npm")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="shroff-azurite-") as folder:
+        options = ["--location", folder, "--tablePort", str(port), "--silent", "--skipApiVersionCheck"]
+        server = subprocess.Popen([node, str(program), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _wait_for(port, server)
+            yield (
+                f"DefaultEndpointsProtocol=http;AccountName={_AZURITE_ACCOUNT};AccountKey={_AZURITE_KEY};"
+                f"TableEndpoint=http://127.0.0.1:{port}/{_AZURITE_ACCOUNT};"
+            )
+        finally:
+            server.kill()
+            server.wait()
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import typer
 from docs.generate.docstrings import code, table
 
 from shroff.cli import app
+from shroff.location import Location
 
-_TYPES = {Path: "path", str: "text", int: "whole number", float: "number", bool: "switch"}
+_TYPES = {Path: "path", Location: "table", str: "text", int: "whole number", float: "number", bool: "switch"}
 
 
 def pages() -> dict[str, str]:

@@ -4,6 +4,8 @@
     shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv --max-bad 0.05 --bundle bundle
     shroff serve bundle
 
+Both may be tables of Azure Table storage: `--data azure-tables://account/facts --join azure-tables://account/statistics`.
+
 The statistics are columns like any other: nothing is computed over history here, so a payment is sent with them.
 """
 

@@ -32,6 +32,7 @@
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   ├── BrokerUnavailable   Kafka does not answer
     │   ├── StoreUnavailable    the feature store's storage does not answer, or others write all the time
+    │   ├── SourceUnavailable   a database or service that payments are read from does not answer
     │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
@@ -176,6 +177,10 @@ class BrokerUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The feature store's storage does not answer, or other writers come first all the time."""
+
+
+class SourceUnavailable(Unavailable):
+    """A database or service that payments are read from does not answer, or breaks off."""
 
 
 class TooManyRequests(Unavailable):

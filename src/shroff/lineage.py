@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from shroff.experiment.record import file_digest, group_versions
+from shroff.location import Location
 from shroff.project import Project, project_file
 
 
@@ -26,13 +27,16 @@ def parameters(project: Project, options: Mapping[str, object]) -> dict[str, Any
     }
 
 
-def inputs(project: Project, path: str | Path, files: Mapping[str, Path | None]) -> dict[str, Any]:
-    """The project's file, its feature groups, and the files by their roles, with their digests; `table` comes later.
+def inputs(project: Project, path: str | Path, tables: Mapping[str, Location | None]) -> dict[str, Any]:
+    """The project's file, its feature groups, and the tables by their roles, files with digests; `table` comes later.
 
     Raises:
         BadFile: one cannot be read.
     """
-    read = {"project": project_file(path)} | {role: file for role, file in files.items() if file is not None}
-    return {role: file_digest(file) for role, file in read.items()} | {
-        "features": group_versions(tuple(project.features))
-    }
+    read = {"project": Location.of(project_file(path))} | {role: one for role, one in tables.items() if one is not None}
+    return {role: _origin(one) for role, one in read.items()} | {"features": group_versions(tuple(project.features))}
+
+
+def _origin(table: Location) -> dict[str, Any]:
+    """A file's digest; a table in a database or service has none, and its rows are known by that of the clean table."""
+    return file_digest(Path(table)) if table.scheme is None else {"source": str(table)}

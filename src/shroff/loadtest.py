@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ from shroff.arrays import Floats
 from shroff.collect import read
 from shroff.collect.csv_walk import Dialect
 from shroff.errors import BadFile, ConfigurationError
+from shroff.location import Location
 from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
@@ -86,7 +88,7 @@ class LoadReport:
 
 def payments_from(
     url: str,
-    path: str | Path | None,
+    path: str | os.PathLike[str] | None,
     *,
     requests: int,
     run: str,
@@ -107,7 +109,7 @@ def payments_from(
     """
     payment = _wanted(url, _trust(authority))
     table = _simulated(requests, datetime.now(UTC)) if path is None else read(path, dialect=dialect)
-    source = path or "simulated payments"
+    source = "simulated payments" if path is None else Location.of(path)
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
     if missing:
         raise BadFile(

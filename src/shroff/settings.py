@@ -179,6 +179,31 @@ def opentelemetry(environment: Mapping[str, str] | None = None) -> dict[str, str
     return {name: text for name, text in source.items() if name.startswith("OTEL_") and text}
 
 
+def azure_connection(account: str, environment: Mapping[str, str] | None = None) -> str:
+    """The connection string of a storage account, from the variables that Azure's own tools read.
+
+    `AZURE_STORAGE_CONNECTION_STRING`, or `AZURE_STORAGE_KEY` or `AZURE_STORAGE_SAS_TOKEN` of the account.
+
+    Raises:
+        ConfigurationError: none of them is set.
+
+    >>> azure_connection("bank", {"AZURE_STORAGE_KEY": "a2V5"})
+    'AccountName=bank;EndpointSuffix=core.windows.net;DefaultEndpointsProtocol=https;AccountKey=a2V5'
+    """
+    source = os.environ if environment is None else environment
+    if whole := source.get("AZURE_STORAGE_CONNECTION_STRING"):
+        return whole
+    start = f"AccountName={account};EndpointSuffix=core.windows.net;DefaultEndpointsProtocol=https"
+    if key := source.get("AZURE_STORAGE_KEY"):
+        return f"{start};AccountKey={key}"
+    if token := source.get("AZURE_STORAGE_SAS_TOKEN"):
+        return f"{start};SharedAccessSignature={token.removeprefix('?')}"
+    raise ConfigurationError(
+        "expected the secret of the storage account in AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or "
+        "AZURE_STORAGE_SAS_TOKEN, found none of them set."
+    )
+
+
 def _make_key(path: Path) -> None:
     private_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
+from shroff.location import Location
+
+TABLE: Final = ".csv, .csv.gz, .parquet, or a URL (docs/sources.md)"
+
 ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
-Data = Annotated[Path, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)]
-Join = Annotated[Path | None, typer.Option("--join", help="A second table of statistics, joined on the payment id.")]
+
+
+def table(flag: str, meaning: str) -> Any:
+    """The option that names a table: a file, or the URL of a table in a database or service."""
+    return typer.Option(flag, help=meaning, parser=Location.of, metavar="TABLE", show_default=False)
+
+
+Data = Annotated[Location, table("--data", f"Payments: {TABLE}.")]
+Join = Annotated[Location | None, table("--join", "A second table of statistics, joined on the payment id.")]
 Labels = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        help="A table with the history of labels that changed: id, label, its arrival, source.",
-        show_default=False,
-    ),
+    Location | None,
+    table("--labels", "A table with the history of labels: id, label, its arrival, source."),
 ]
-Warm = Annotated[
-    Path | None, typer.Option(help="History to start from: .csv, .csv.gz or .parquet.", show_default=False)
-]
+Warm = Annotated[Location | None, table("--warm", f"History to start from: {TABLE}.")]
 Lateness = Annotated[str, typer.Option(help="How much older than the newest payment another may be.")]
 Note = Annotated[str | None, typer.Option(help="The reason; kept in the history.", show_default=False)]
 AcceptBroken = Annotated[

@@ -61,7 +61,8 @@ def collect(
     loaded = load_project(project)
     with steps(quiet=as_json) as step:
         step(f"read and clean {data}")
-        cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, labels=labels, max_bad=max_bad)
+        key = Settings.read().hmac_key()
+        cleaned = collect_table(loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count)
         step(f"write {output}")
         write_parquet(cleaned.frame, output)
     document = {
@@ -114,10 +115,11 @@ def features(
     as_json: AsJson = False,
 ) -> None:
     """Compute a project's features over a raw table; they and the payments become versions in the feature store."""
+    from contextlib import ExitStack
     from dataclasses import replace
     from time import perf_counter
 
-    from shroff.collect import write_parquet
+    from shroff.collect import local_copies, write_parquet
     from shroff.errors import ConfigurationError
     from shroff.features.engines.batch import compute_plan
     from shroff.pipeline import collect_table, features_by_disk, is_large, store_features
@@ -129,8 +131,13 @@ def features(
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
     if append is not None and (output is not None or engine == "spark"):
         raise ConfigurationError("--append adds to the feature store: leave out --out and --engine spark.")
-    with steps(quiet=as_json) as step:
+    with steps(quiet=as_json) as step, ExitStack() as copies:
         plan = (loaded := load_project(project)).plan
+        if data.scheme is not None and engine == "batch":
+            step(f"read {data}")
+            key = settings.hmac_key()
+            local = copies.enter_context(local_copies(plan.schema, key=key, join=loaded.join, count=step.count))
+            data = local(data, alone=join is None)
         if engine == "spark":
             from shroff.features.engines.spark import features_job
 
@@ -140,7 +147,7 @@ def features(
                 raise ConfigurationError("expected the labels in the clean table: pass --labels to `shroff collect`.")
             step("compute features on Spark")
             started = perf_counter()
-            payments = features_job(plan, str(data), str(output), master=master)
+            payments = features_job(plan, data.clean_file(), str(output), master=master)
             seconds, places = perf_counter() - started, [str(output)]
         elif output is not None and labels is None and is_large(loaded, data, memory=settings.memory_bytes()):
             started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
@@ -150,7 +157,8 @@ def features(
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")
-            cleaned = collect_table(loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad)
+            key = settings.hmac_key()
+            cleaned = collect_table(loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count)
             dropped, first, notices = cleaned.dropped, cleaned.first, cleaned.notices(loaded.schema)
             step("compute features")
             started = perf_counter()

@@ -54,12 +54,13 @@ def train(
 
             step("count on Spark, and learn vectors")
             with session("shroff embed", master) as spark:
-                table = read_clean(spark, str(data))
+                table = read_clean(spark, data.clean_file())
                 there, cleaned = table.count(), None
                 found = learn_spark(vectors, schema, table, before=until)
         else:
             step(f"read and clean {data}")
-            cleaned = collect_table(loaded, data, key=Settings.read().hmac_key(), join=join, max_bad=max_bad)
+            key = Settings.read().hmac_key()
+            cleaned = collect_table(loaded, data, key=key, join=join, max_bad=max_bad, count=step.count)
             there = len(cleaned.frame)
             step("learn vectors")
             found = learn(vectors, schema, cleaned.frame, before=until)

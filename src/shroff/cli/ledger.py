@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from shroff.cli.arguments import table
 from shroff.cli.terminal import WARMED, AsJson, err, out, show, steps
+from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,9 +99,7 @@ def replay(
         Path | None,
         typer.Option(help="The bundle that decided; default: the published one of that version.", show_default=False),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The history given to `serve --warm`.", show_default=False)
-    ] = None,
+    data: Annotated[Location | None, table("--data", "The history given to `serve --warm`.")] = None,
     max_bad: Annotated[float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)] = 0.01,
     as_json: AsJson = False,
 ) -> None:

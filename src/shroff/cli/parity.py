@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import Join, Labels, MaxBad
+from shroff.cli.arguments import TABLE, Join, Labels, MaxBad, table
 from shroff.cli.terminal import WARMED, AsJson, out, show, steps
+from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 def parity(
     project: Annotated[Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.", show_default=False)
-    ] = None,
+    data: Annotated[Location | None, table("--data", f"Payments: {TABLE}.")] = None,
     payments: Annotated[
         int | None, typer.Option(help="Use only the first payments to arrive, this many.", min=1)
     ] = None,
@@ -63,8 +62,9 @@ def parity(
         elif data is not None:
             loaded = load_project(project)
             step(f"read and clean {data}")
+            key = settings.hmac_key()
             frame = collect_table(
-                loaded, data, key=settings.hmac_key(), join=join, labels=labels, max_bad=max_bad
+                loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count
             ).frame
             step("compute features by every engine")
             redis = None if settings.state == "memory" else settings.state

@@ -71,7 +71,7 @@ def _row(record: RunRecord, status: str) -> dict[str, Any]:
     return {
         "run": record.run,
         "status": status,
-        "data": data["file"],
+        "data": data.get("source") or data["file"],
         "split": record.figures.get("split", record.parameters.get("split")),
         "best": best,
         "average_precision": best and round(record.figures["detectors"][best]["test"]["average_precision"], 4),
@@ -81,6 +81,7 @@ def _row(record: RunRecord, status: str) -> dict[str, Any]:
 
 def _facts(record: RunRecord) -> dict[str, str]:
     files = [f"{role} {one['file']} ({one['sha256'][:12]})" for role, one in record.inputs.items() if "file" in one]
+    files += [f"{role} {one['source']}" for role, one in record.inputs.items() if "source" in one]
     took = [f"{name} {seconds:.1f} s" for name, seconds in record.seconds.items()]
     facts = {
         "read": ", ".join(files),

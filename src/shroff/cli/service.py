@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
+from shroff.cli.arguments import TABLE, AcceptBroken, Lateness, MaxBad, Warm, table
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.lazy import without_collection
+from shroff.location import Location
 from shroff.settings import Settings
 
 
@@ -78,12 +79,7 @@ def serve(
 
 def loadtest(
     url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", help="Payments to send: .csv, .csv.gz, .parquet; else simulated ones.", show_default=False
-        ),
-    ] = None,
+    data: Annotated[Location | None, table("--data", f"Payments to send: {TABLE}; else simulated ones.")] = None,
     dialect: Annotated[
         Literal["rfc4180", "spark", "mysql"] | None,
         typer.Option(help="The CSV dialect of --data, if two dialects fit it.", show_default=False),

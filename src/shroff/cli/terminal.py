@@ -6,14 +6,16 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,47 +26,90 @@ err = Console(stderr=True, highlight=False)
 WARMED: Final = "A service that was started with `--warm` saw that history too: pass it with `--data`."
 """The hint if a ledger's decisions differ and no history was given."""
 
+_SECONDS_BETWEEN_COUNTS: Final = 10.0
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
+class Steps(Protocol):
+    """Shows what a command does: `step("read")`, and while it reads `step.count(2_000, 10_000)`."""
+
+    def __call__(self, name: str) -> None:
+        """The step before is done, and this one begins."""
+        ...
+
+    def count(self, done: int, total: int | None) -> None:
+        """How many rows of the current step are done, and of how many, where that is known."""
+        ...
+
+
 @contextmanager
-def steps(*, quiet: bool) -> Iterator[Any]:
-    """Show the current step and its time on standard error; yields the function that names a step.
+def steps(*, quiet: bool) -> Iterator[Steps]:
+    """Show the current step, its rows where they are counted, and its time on standard error.
 
     Where that is no terminal, such as a log file, each step is a line when it begins and another when it is done.
     """
     if not (quiet or err.is_terminal):
-        with _lines() as step:
-            yield step
+        lines = _Lines()
+        yield lines
+        lines.done()
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Rows(), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet) as progress:
-        current: list[Any] = []
-
-        def step(name: str) -> None:
-            if current:
-                progress.stop_task(current[-1])
-            current.append(progress.add_task(name, total=None))
-
-        yield step
+        yield _Tasks(progress)
 
 
-@contextmanager
-def _lines() -> Iterator[Callable[[str], None]]:
-    begun: list[tuple[str, float]] = []
+class _Rows(ProgressColumn):
+    """A bar and the number of rows, where rows are counted."""
 
-    def done() -> None:
-        if begun:
-            name, since = begun.pop()
-            _say(f"{name}: done after {monotonic() - since:.1f} s")
+    def render(self, task: Task) -> Text | Table:
+        rows = task.fields.get("rows")
+        if rows is None:
+            return Text()
+        done, total = rows
+        if not total:
+            return Text(f"{done:,} rows")
+        line = Table.grid(padding=(0, 1))
+        line.add_row(ProgressBar(total, min(done, total), width=30), f"{done:,} of {total:,} rows")
+        return line
 
-    def step(name: str) -> None:
-        done()
-        begun.append((name, monotonic()))
+
+class _Tasks:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._current: list[TaskID] = []
+
+    def __call__(self, name: str) -> None:
+        if self._current:
+            self._progress.stop_task(self._current[-1])
+        # a name such as a URL with `[::1]` is no markup
+        self._current.append(self._progress.add_task(escape(name), total=None))
+
+    def count(self, done: int, total: int | None) -> None:
+        self._progress.update(self._current[-1], rows=(done, total))
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._begun: tuple[str, float] | None = None
+        self._counted = 0.0
+
+    def __call__(self, name: str) -> None:
+        self.done()
+        self._begun = (name, monotonic())
         _say(f"{name} …")
 
-    yield step
-    done()
+    def count(self, done: int, total: int | None) -> None:
+        if self._begun is None or monotonic() < self._counted + _SECONDS_BETWEEN_COUNTS:
+            return
+        self._counted = monotonic()
+        _say(f"{self._begun[0]}: {done:,}{'' if total is None else f' of {total:,}'} rows")
+
+    def done(self) -> None:
+        if self._begun is not None:
+            name, since = self._begun
+            _say(f"{name}: done after {monotonic() - since:.1f} s")
+        self._begun = None
 
 
 def _say(line: str) -> None:

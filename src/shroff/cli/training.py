@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.errors import MarkupError
 
-from shroff.cli.arguments import Join, Labels, MaxBad, ProjectPath
+from shroff.cli.arguments import TABLE, Join, Labels, MaxBad, ProjectPath, table
 from shroff.cli.runs import print_figures, recorded, show_record
 from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
 from shroff.errors import BundleError, CheckFailed, ConfigurationError, NotFound
+from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def train(
     project: ProjectPath,
-    data: Annotated[Path | None, typer.Option("--data", help="Payments: .csv, .csv.gz or .parquet.")] = None,
+    data: Annotated[Location | None, table("--data", f"Payments: {TABLE}.")] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -91,9 +92,11 @@ def train(
         step(f"read {dataset or data}")
         if dataset is not None:
             payments = stored_payments(loaded, dataset, settings.store)
-        else:
+        elif data is not None:
             key = settings.hmac_key()
-            payments = logged_payments(loaded, str(data), key=key, join=join, labels=labels, max_bad=max_bad)
+            payments = logged_payments(
+                loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=shown.count
+            )
         storage = settings.home / "tuning.db" if tune else None
         run = train_models(
             loaded,

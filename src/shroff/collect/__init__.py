@@ -1,7 +1,7 @@
 """Collect: turn a raw payment log into the one clean table that every later stage reads.
 
-Reads tables (CSV, Parquet, two that are joined), or one payment as JSON; a `Schema` says which
-column is what. `clean` does a table, `PaymentReader` a payment: the same rules, the same values.
+Reads tables (CSV, Parquet, of a database or service, two that are joined), or one payment as JSON;
+a `Schema` says which column is what. `clean` does a table, `PaymentReader` a payment: the same rules, the same values.
 Times become UTC microseconds, money integer minor units, a missing value null, personal columns
 keyed hashes.
 
@@ -10,6 +10,7 @@ carries a value.
 """
 
 from shroff.collect.clean import Cleaned, clean, require_clean
+from shroff.collect.copies import local_copies
 from shroff.collect.large import CleanFiles, clean_large
 from shroff.collect.nulls import NULLS
 from shroff.collect.payment import Payment
@@ -26,6 +27,7 @@ __all__ = [
     "Schema",
     "clean",
     "clean_large",
+    "local_copies",
     "parquet_rows",
     "read",
     "read_joined",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -106,7 +106,7 @@ def clean(
     """
     if not 0.0 <= max_bad <= 1.0:
         raise ConfigurationError(f"expected max_bad, a share of the rows, from 0 to 1, got {max_bad}.")
-    _check_columns(raw, schema, source)
+    require_columns(raw.columns, schema, source)
     problems: list[_RowProblem] = []
     columns: list[pl.Series] = []
     words: Alike = {}
@@ -154,9 +154,10 @@ def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
     return ((name, scale) for name, scale in schema.scales.items() if name not in added)
 
 
-def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
+def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None:
+    """Raise `BadFile` for a raw table that lacks a column of the schema, or has one that is looked up."""
     scales, looked_up = schema.scales, schema.looked_up
-    known = [name for name in raw.columns if name in scales]
+    known = [name for name in columns if name in scales]
     for name in known:
         if name in looked_up:
             raise BadFile(
@@ -164,9 +165,9 @@ def _check_columns(raw: pl.DataFrame, schema: Schema, source: str) -> None:
                 "name: rename it, or give the lookup a `name=` of its own."
             )
     for name, scale in _sent(schema):
-        if name in raw.columns:
+        if name in columns:
             continue
-        hint = did_you_mean(name, raw.columns)
+        hint = did_you_mean(name, columns)
         if not hint and known:
             hint = f"; of the schema's columns it has {', '.join(f'`{column}`' for column in known)}."
         # a file without a header has values in place of names: the error names none of them
@@ -277,7 +278,9 @@ def _found(
         yield f"{problem.reason}, got {got}", got, count, first + 1
 
 
-def require_enough(unusable: int, rows: int, max_bad: float, source: str | Path, reasons: Iterable[str]) -> None:
+def require_enough(
+    unusable: int, rows: int, max_bad: float, source: str | os.PathLike[str], reasons: Iterable[str]
+) -> None:
     """Raise `TooManyBadRows` when more than the share `max_bad` of a table's rows cannot be used."""
     if unusable > max_bad * rows:
         raise TooManyBadRows(

@@ -50,6 +50,9 @@ _FLAGS: Final = {
 _EXACT: Final = 2.0**53
 _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 """The scales that a feature's key may have."""
+_TOKEN: Final = "shroff token"
+_SEALED: Final = pl.Struct({_TOKEN: pl.String()})
+"""The type of a personal column that holds tokens already; no source has such a column by chance."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ def read_column(
     Raises:
         BadFile: the column as a whole has another type, names times without a zone, or holds card numbers in the open.
     """
+    if scale == "personal" and raw.dtype == _SEALED:
+        values = raw.struct.field(_TOKEN)
+        return _judged(values, values.is_null())
     _check_type(raw, scale, schema, source)
     if scale == "time":
         return _times(raw, schema, second)
@@ -96,6 +102,12 @@ def read_column(
         )
     column = _judged(_named(texts, scale, key), missing)
     return replace(column, alike=alike(texts)) if scale in _KEYS else column
+
+
+def seal(raw: pl.Series, schema: Schema, key: bytes, source: str) -> pl.Series:
+    """A personal column as its tokens, which may be stored; `read_column` reads it as the same values."""
+    values = read_column(raw, "personal", schema, key=key, source=source).values
+    return values.alias(_TOKEN).to_frame().to_struct(raw.name)
 
 
 def _times(raw: pl.Series, schema: Schema, second: pl.Series | None) -> TypedColumn:

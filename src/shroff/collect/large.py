@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class CleanFiles(RowCounts):
 
 
 def clean_large(
-    source: str | Path, schema: Schema, folder: Path, *, key: bytes, rows: int, max_bad: float = 0.01
+    source: str | os.PathLike[str], schema: Schema, folder: Path, *, key: bytes, rows: int, max_bad: float = 0.01
 ) -> CleanFiles:
     """`clean` for a Parquet file, `rows` of it at a time.
 

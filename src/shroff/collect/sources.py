@@ -1,4 +1,4 @@
-"""Reading raw tables (CSV, gzipped CSV, Parquet, two tables joined) and writing clean ones."""
+"""Reading raw tables (CSV, gzipped CSV, Parquet, of a database, two joined) and writing clean ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import IO, Final, Literal
 
 import polars as pl
 
+from shroff.collect.addresses import remote_table
+from shroff.collect.align import aligned
 from shroff.collect.columns import texts_of
 from shroff.collect.csv_dialect import undecodable, understand
 from shroff.collect.csv_text import check_header, content
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
+from shroff.location import Location
 from shroff.private import private_folder
 
 SECOND: Final = " (2)"
@@ -25,8 +28,10 @@ SECOND: Final = " (2)"
 _UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
-def read(path: str | Path, *, dialect: Dialect | None = None) -> pl.DataFrame:
-    """A raw table from a `.csv`, `.csv.gz` or `.parquet` file; CSV values stay text for `clean` to judge.
+def read(path: str | os.PathLike[str], *, dialect: Dialect | None = None) -> pl.DataFrame:
+    """A raw table from a `.csv`, `.csv.gz` or `.parquet` file, a database or a service.
+
+    CSV values stay text for `clean` to judge.
 
     A CSV file is read in the dialect that fits all of it, and its rows are counted a second way. Lines without any
     value are no rows; a row that is too short lacks its last values.
@@ -37,9 +42,14 @@ def read(path: str | Path, *, dialect: Dialect | None = None) -> pl.DataFrame:
     Raises:
         ConfigurationError: no such dialect.
         BadFile: the file is missing, of another kind, or damaged; with its row where that is known.
+        SourceUnavailable: the database or service does not answer, or breaks off.
     """
     if dialect not in (None, *DIALECTS):
         raise ConfigurationError(f"read(dialect=…): expected one of {', '.join(DIALECTS)}.")
+    location = Location.of(path)
+    if location.scheme is not None:
+        parts = remote_table(location).parts(None, key=None, after=None)
+        return aligned([part.rows.lazy() for part in parts]).collect()
     file = Path(path)
     name = file.name.lower()
     wanted = "expected a .csv, .csv.gz or .parquet file"
@@ -69,21 +79,21 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         ) from None
 
 
-def scan(path: str | Path) -> pl.LazyFrame:
+def scan(path: str | os.PathLike[str]) -> pl.LazyFrame:
     """A Parquet file to read in slices.
 
     Raises:
         BadFile: it is missing or no Parquet file.
     """
     try:
-        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        table = pl.scan_parquet(Path(path), glob=False, hive_partitioning=False)
         table.collect_schema()
     except _UNREADABLE:
         raise BadFile(f"{path}: expected a Parquet file, found none that can be read.") from None
     return table
 
 
-def parquet_rows(path: str | Path) -> int:
+def parquet_rows(path: str | os.PathLike[str]) -> int:
     """The number of rows of a Parquet file, from its footer.
 
     Raises:
@@ -115,8 +125,8 @@ def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
 
 
 def read_joined(
-    facts: str | Path,
-    statistics: str | Path,
+    facts: str | os.PathLike[str],
+    statistics: str | os.PathLike[str],
     *,
     on: str,
     how: Literal["inner", "left"] = "inner",
@@ -133,6 +143,7 @@ def read_joined(
         BadFile: one of the files is unreadable, lacks the id, the statistics have two rows for one id, or too many
             payments have no statistics.
     """
+    facts, statistics = Location.of(facts), Location.of(statistics)
     left, right = (_keyed(path, on, dialect) for path in (facts, statistics))
     repeated = right[on].is_duplicated() & right[on].is_not_null()
     if repeated.any():
@@ -158,7 +169,7 @@ def read_joined(
     return joined.filter(~alone) if count else joined
 
 
-def _keyed(path: str | Path, on: str, dialect: Dialect | None) -> pl.DataFrame:
+def _keyed(path: str | os.PathLike[str], on: str, dialect: Dialect | None) -> pl.DataFrame:
     table = read(path, dialect=dialect)
     if on not in table.columns:
         hint = did_you_mean(on, table.columns) or "."

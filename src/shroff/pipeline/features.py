@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,14 +50,14 @@ def store_features(
     return written
 
 
-def is_large(project: Project, data: str | Path, *, memory: int) -> bool:
+def is_large(project: Project, data: str | os.PathLike[str], *, memory: int) -> bool:
     """Whether a Parquet file's features need more than so many bytes when they are computed at once."""
-    return str(data).lower().endswith(".parquet") and not fits(project.plan, parquet_rows(data), memory)
+    return os.fspath(data).lower().endswith(".parquet") and not fits(project.plan, parquet_rows(data), memory)
 
 
 def features_by_disk(
     project: Project,
-    data: str | Path,
+    data: str | os.PathLike[str],
     target: Path,
     *,
     key: bytes,

@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
-from shroff.collect import Cleaned, Schema, clean, read, read_joined
+from shroff.collect import Cleaned, Schema, clean, local_copies, read, read_joined
 from shroff.collect.labels import read_labels, with_labels
+from shroff.collect.remote import Count, uncounted
 from shroff.errors import ConfigurationError
 from shroff.experiment.stored import read_stored
+from shroff.location import Location
 from shroff.project import Project
 from shroff.store import FeatureStore, TrainingData, split_name
 
 
 def collect_table(
     project: Project,
-    data: str | Path,
+    data: str | os.PathLike[str],
     *,
     key: bytes,
-    join: str | Path | None = None,
-    labels: str | Path | None = None,
+    join: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     max_bad: float = 0.01,
+    count: Count = uncounted,
 ) -> Cleaned:
     """Read and clean a project's table, joined with a second one where the project says so.
 
     Args:
+        data: a file, or the URL of a table in a database or service, and so `join` and `labels`.
         labels: a table of what was said of the payments, whose labels changed (`shroff.collect.labels`).
+        count: called while a database or service is read, with the rows so far and the number of all.
 
     Raises:
         ConfigurationError: a second table where the project joins none, or none where it does.
-        DataError: the files are unusable.
+        DataError: the tables are unusable.
+        SourceUnavailable: a database or service does not answer, or breaks off.
     """
     if (join is None) != (project.join is None):
         wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
         raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
     schema = project.plan.schema
     dialect = schema.csv_dialect
-    raw = (
-        read(data, dialect=dialect)
-        if join is None
-        else read_joined(data, join, on=str(project.join), max_bad=max_bad, dialect=dialect)
-    )
-    cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(data))
-    return cleaned if labels is None else _labelled(cleaned, labels, schema)
+    with local_copies(schema, key=key, join=project.join, count=count) as local:
+        facts = local(data, alone=join is None)
+        raw = (
+            read(facts, dialect=dialect)
+            if join is None
+            else read_joined(facts, local(join), on=str(project.join), max_bad=max_bad, dialect=dialect)
+        )
+        cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
+        return cleaned if labels is None else _labelled(cleaned, local(labels), schema)
 
 
-def _labelled(cleaned: Cleaned, labels: str | Path, schema: Schema) -> Cleaned:
+def _labelled(cleaned: Cleaned, labels: Location, schema: Schema) -> Cleaned:
     said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
     strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
     dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
@@ -75,15 +84,16 @@ class Payments:
 
 def logged_payments(
     project: Project,
-    data: str | Path,
+    data: str | os.PathLike[str],
     *,
     key: bytes,
-    join: str | Path | None = None,
-    labels: str | Path | None = None,
+    join: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     max_bad: float = 0.01,
+    count: Count = uncounted,
 ) -> Payments:
     """The payments of a raw log, as `collect_table` cleans them."""
-    cleaned = collect_table(project, data, key=key, join=join, labels=labels, max_bad=max_bad)
+    cleaned = collect_table(project, data, key=key, join=join, labels=labels, max_bad=max_bad, count=count)
     notices = cleaned.notices(project.schema)
     return Payments(frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices)
 

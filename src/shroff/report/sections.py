@@ -299,6 +299,7 @@ def lineage(record: RunRecord) -> Html:
     facts: dict[str, Any] = {
         role: f"{one['file']}, SHA-256 {one['sha256']}" for role, one in read.items() if "file" in one
     }
+    facts |= {role: one["source"] for role, one in read.items() if "source" in one}
     if "dataset" in read:
         facts["dataset"] = f"{read['dataset']['name']}, version {read['dataset']['version']}"
     facts["table learned from"] = f"SHA-256 {read['table']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -16,7 +17,7 @@ from pathlib import Path
 import polars as pl
 import uvicorn
 
-from shroff.collect import clean, read
+from shroff.collect import clean, local_copies, read
 from shroff.collect.currencies import require_only
 from shroff.control import Gate, Keys, Lists, LiveLists, LiveRates, LiveTables, StoredRates, StoredTables
 from shroff.control.models import Models
@@ -71,7 +72,7 @@ class Service:
     Args:
         bundle: the folder of a bundle, with the policy it was packaged with; by default the published model and
             policy in production are served, and what is published later too.
-        warm: a table of payments to start from (.csv, .csv.gz, .parquet); `max_bad` as for `clean`.
+        warm: a table of payments to start from, a file or a URL; `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether a request needs an API key.
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
@@ -86,7 +87,7 @@ class Service:
 
     bundle: str | Path | None = None
     settings: Settings = field(default_factory=Settings.read)
-    warm: str | Path | None = None
+    warm: str | os.PathLike[str] | None = None
     max_bad: float = 0.01
     lateness: str = "1d"
     keys: bool = True
@@ -267,19 +268,21 @@ def url_of(listener: socket.socket, scheme: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def history_of(bundle: Bundle, path: str | Path, key: bytes, max_bad: float) -> pl.DataFrame:
+def history_of(bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad: float) -> pl.DataFrame:
     """The clean table that a service starts from.
 
     Raises:
         DataError: the table is unusable.
         MixedCurrencies: its payments are in another currency than those that the bundle was trained on.
+        SourceUnavailable: the database or service that has it does not answer, or breaks off.
     """
-    cleaned = clean(
-        read(path, dialect=bundle.schema.csv_dialect), bundle.schema, key=key, max_bad=max_bad, source=str(path)
-    )
-    for notice in cleaned.notices(bundle.schema):
-        _log.warning("%s: %s", path, notice)
-    require_only(bundle.currency, cleaned.currencies, bundle.schema, str(path))
+    schema = bundle.schema
+    with local_copies(schema, key=key) as local:
+        table = local(path, alone=True)
+        cleaned = clean(read(table, dialect=schema.csv_dialect), schema, key=key, max_bad=max_bad, source=str(table))
+    for notice in cleaned.notices(schema):
+        _log.warning("%s: %s", table, notice)
+    require_only(bundle.currency, cleaned.currencies, schema, str(table))
     return cleaned.frame
 
 

@@ -1,0 +1,213 @@
+"""Local copies of tables in databases and services, read in parts so that a broken read goes on.
+
+A copy is in a folder of its owner under `SHROFF_HOME` and goes when what it was read for is done. Its personal columns
+hold tokens. Where a read breaks off, its whole parts stay for a day, and the same read goes on after them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count as numbers
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, Protocol
+
+import polars as pl
+
+from shroff.collect.addresses import remote_table
+from shroff.collect.align import aligned
+from shroff.collect.clean import require_columns
+from shroff.collect.columns import read_column, seal
+from shroff.collect.labels import SOURCE
+from shroff.collect.remote import Bookmark, Count, uncounted
+from shroff.collect.schema import Schema
+from shroff.collect.sources import SECOND, written_whole
+from shroff.errors import BadFile, SourceUnavailable
+from shroff.location import Location
+from shroff.private import private_folder
+from shroff.settings import home
+
+KEPT_HOURS: Final = 24
+"""How long the parts of a broken read are kept."""
+_FORMAT: Final = 1
+"""Raised where parts of an earlier release cannot be gone on with."""
+
+
+class Local(Protocol):
+    """Makes a local copy of a table that is no file."""
+
+    def __call__(self, where: str | os.PathLike[str], *, alone: bool = False) -> Location:
+        """The copy, or the file itself; `alone`: the table has all columns of the schema."""
+        ...
+
+
+@contextmanager
+def local_copies(schema: Schema, *, key: bytes, join: str | None = None, count: Count = uncounted) -> Iterator[Local]:
+    """A function that makes a local copy of a table that is no file; all copies go at the end.
+
+    Args:
+        schema: of the payments; only its columns are copied.
+        key: of the HMAC over personal columns.
+        join: the column on which two tables are joined.
+        count: called with the rows copied so far and the number of all.
+
+    Raises:
+        BadFile: a table is missing, has other columns, or card numbers in the open.
+        SourceUnavailable: a database or service does not answer, or breaks off; what is read by then is kept.
+    """
+    with ExitStack() as stack:
+
+        def local(where: str | os.PathLike[str], *, alone: bool = False) -> Location:
+            location = Location.of(where)
+            if location.scheme is None:
+                return location
+            return stack.enter_context(_Copying(location, schema, key, join, count).done(alone=alone))
+
+        yield local
+
+
+class _Copying:
+    """One table on its way to a local file."""
+
+    def __init__(self, location: Location, schema: Schema, key: bytes, join: str | None, count: Count) -> None:
+        self._location = location
+        self._schema = schema
+        self._key = key
+        self._count = count
+        self._table = remote_table(location)
+        self._order = [schema.id, *([join] if join else [])]
+        self._names = sorted({name.removesuffix(SECOND) for name in schema.scales} | {*self._order, SOURCE})
+        self._personal = sorted({name.removesuffix(SECOND) for name in schema.personal})
+
+    @contextmanager
+    def done(self, *, alone: bool) -> Iterator[Location]:
+        """The copy, which goes at the end; where the table breaks off its parts stay."""
+        there = self._table.columns()
+        if there is not None and alone:
+            require_columns(there, self._schema, str(self._location))
+        key = next((name for name in self._order if name in (there or ())), None)
+        with _own(home() / "reads" / self._digest(key)) as folder:
+            parts = _Parts(folder)
+            self._read(parts, key, check=alone)
+            file = folder / "table.parquet"
+            _join(parts.files, file, self._location)
+            try:
+                yield Location(str(file), self._location.shown)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _read(self, parts: _Parts, key: str | None, *, check: bool) -> None:
+        total = self._table.count()
+        self._count(parts.rows, total)
+        try:
+            for part in self._table.parts(self._names, key=key, after=parts.bookmark):
+                if check and not parts.files:
+                    self._check(part.rows)
+                parts.add(self._sealed(part.rows), part.bookmark)
+                self._count(parts.rows, total)
+        except SourceUnavailable as error:
+            kept = f" {parts.rows:,} rows are kept for {KEPT_HOURS} hours: the same command goes on after them."
+            raise SourceUnavailable(f"{error}{kept if parts.rows else ''}") from None
+
+    def _check(self, first: pl.DataFrame) -> None:
+        """Refuse what `clean` would refuse, before any of it is stored."""
+        for name, scale in self._schema.scales.items():
+            if name in first.columns:
+                read_column(first[name], scale, self._schema, key=self._key, source=str(self._location))
+
+    def _sealed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        found = [rows[name] for name in self._personal if name in rows.columns]
+        return rows.with_columns(seal(one, self._schema, self._key, str(self._location)) for one in found)
+
+    def _digest(self, key: str | None) -> str:
+        """The name of what is read: the same read goes on, another begins."""
+        token = hashlib.sha256(b"reads" + self._key).hexdigest()
+        what = [_FORMAT, self._location.shown, key, self._names, self._personal, token]
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+
+
+class _Parts:
+    """The whole parts of a table in a folder, from the first to the last after which a read can go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files: list[Path] = []
+        self.rows = 0
+        self.bookmark: Bookmark | None = None
+        self._folder = folder
+        for number in numbers():
+            file = self._file(number)
+            try:
+                entry = json.loads(file.with_suffix(".json").read_bytes())
+                whole = entry["digest"] == _digest(file) and entry["bookmark"] is not None
+            except (OSError, ValueError):
+                break
+            if not whole:
+                break
+            self._take(file, entry["rows"], entry["bookmark"])
+
+    def add(self, rows: pl.DataFrame, bookmark: Bookmark | None) -> None:
+        """Keep one more part; it counts once its entry is on disk."""
+        file = self._file(len(self.files))
+        with written_whole(file, private=True) as target:
+            rows.write_parquet(target, compression="zstd")
+        entry = {"rows": len(rows), "digest": _digest(file), "bookmark": bookmark}
+        with written_whole(file.with_suffix(".json"), private=True) as target:
+            target.write(json.dumps(entry).encode())
+        self._take(file, len(rows), bookmark)
+
+    def _take(self, file: Path, rows: int, bookmark: Bookmark | None) -> None:
+        self.files.append(file)
+        self.rows += rows
+        self.bookmark = bookmark
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.parquet"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _join(files: Sequence[Path], target: Path, location: Location) -> None:
+    """Write one file of all parts."""
+    try:
+        aligned([pl.scan_parquet(file, glob=False) for file in files]).sink_parquet(target, compression="zstd")
+    except pl.exceptions.PolarsError:
+        raise BadFile(
+            f"{location}: expected columns whose numbers have at most 38 digits together, got others; convert them "
+            "where they are."
+        ) from None
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[Path]:
+    """This folder for this process alone, or a fresh one where another process has it; old ones are swept."""
+    private_folder(folder.parent)
+    for old in folder.parent.iterdir():
+        if time.time() - old.stat().st_mtime > KEPT_HOURS * 3600:
+            shutil.rmtree(old, ignore_errors=True)
+    private_folder(folder)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # the one who had it may have removed it meanwhile
+        mine = folder.is_dir() and folder.stat().st_ino == os.fstat(lock).st_ino
+    except BlockingIOError:
+        mine = False
+    try:
+        if mine:
+            yield folder
+        else:
+            other = folder.with_name(f"{folder.name}-{token_hex(4)}")
+            private_folder(other)
+            yield other
+    finally:
+        os.close(lock)

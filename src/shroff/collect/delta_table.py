@@ -1,0 +1,84 @@
+"""A Delta table, local or in object storage: one version of it, whatever others write meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+
+import polars as pl
+
+from shroff.collect.remote import PART_ROWS, Bookmark, TablePart
+from shroff.errors import BadFile, ConfigurationError, ShroffError, SourceUnavailable
+from shroff.location import FORMS, Location
+
+
+class DeltaLog:
+    """The table of a location, at its `version` or else at the newest."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._uri = location.text.removeprefix("delta:").partition("?")[0]
+        version = location.options.get("version")
+        if not self._uri or (version is not None and not version.isdecimal()):
+            raise ConfigurationError(f"{location}: expected {FORMS['delta']}, with ?version=NUMBER if not the newest.")
+        self._version = None if version is None else int(version)
+
+    def columns(self) -> list[str]:
+        """The table's columns."""
+        with self._answering():
+            return self._scan(self._chosen()).collect_schema().names()
+
+    def count(self) -> int:
+        """The number of rows."""
+        with self._answering():
+            return int(self._scan(self._chosen()).select(pl.len()).collect().item())
+
+    def parts(self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None) -> Iterator[TablePart]:
+        """The rows in the order of the table's files; a read goes on in the version that it began in."""
+        version, done = after or (self._chosen(), 0)
+        with self._answering():
+            table = self._scan(version)
+            there = table.collect_schema().names()
+            wanted = table.select(name for name in there if names is None or name in names).slice(done)
+            none = True
+            for batch in wanted.collect_batches(chunk_size=PART_ROWS, maintain_order=True):
+                none = False
+                done += len(batch)
+                yield TablePart(batch, [version, done])
+            if none:
+                yield TablePart(wanted.head(0).collect(), [version, done])
+
+    def _chosen(self) -> int:
+        """The number of the version, which stays the same from then on."""
+        if self._version is None:
+            with self._answering():
+                self._version = int(import_module("deltalake").DeltaTable(self._uri).version())
+        return self._version
+
+    def _scan(self, version: int) -> pl.LazyFrame:
+        return pl.scan_delta(self._uri, version=version)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        errors = import_module("deltalake").exceptions
+        try:
+            yield
+        except ShroffError:
+            raise
+        except errors.TableNotFoundError:
+            raise BadFile(f"{self._location}: expected a Delta table, found none.") from None
+        except errors.DeltaProtocolError:
+            raise BadFile(
+                f"{self._location}: expected a Delta table that Polars can read, got one with a feature that it "
+                "cannot, such as column mapping; write it again without."
+            ) from None
+        except (errors.DeltaError, pl.exceptions.PolarsError, OSError) as error:
+            if self._version is not None and "://" not in self._uri:
+                raise BadFile(
+                    f"{self._location}: expected version {self._version} of a Delta table, found none that can be "
+                    "read: was it vacuumed?"
+                ) from None
+            raise SourceUnavailable(
+                f"{self._location}: expected a storage that answers, got {type(error).__name__}."
+            ) from None
