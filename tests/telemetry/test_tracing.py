@@ -87,7 +87,7 @@ def traced(bundle: Path, home: Path, collector: Collector, **more: str) -> Itera
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
         "OTEL_SERVICE_NAME": "payments",
-        # of requests that bring no trace, one in a hundred would be recorded: the one that asks for readiness, by chance
+        # of requests without a trace one in a hundred would be recorded: by chance the one that asks for readiness
         "OTEL_TRACES_SAMPLER": "parentbased_always_off",
         **more,
     }
