@@ -29,8 +29,8 @@ from shroff.detect import BoostedTrees, Preparation
 from shroff.embed import Vectors, learn
 from shroff.evaluate import Split, average_precision, fit_split, parse_split
 from shroff.experiment import Dataset
-from shroff.features.define import Feature, with_vectors
 from shroff.features.engines.batch import compute_plan
+from shroff.features.group import Feature, with_vectors
 from shroff.features.plan import Plan
 from shroff.pipeline import collect_table
 from shroff.project import load_project

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from shroff.decide.policy import Policy, Rule
     from shroff.errors import ShroffError
     from shroff.evaluate.cost import Cost
-    from shroff.features.define import Entity, FeatureGroup
+    from shroff.features.define import Entity
+    from shroff.features.group import FeatureGroup
     from shroff.features.row import calendar, sql
     from shroff.project import Project, load_project
 
@@ -29,7 +30,7 @@ _HOME = {
     "Client": "client",
     "Cost": "evaluate.cost",
     "Entity": "features.define",
-    "FeatureGroup": "features.define",
+    "FeatureGroup": "features.group",
     "Policy": "decide.policy",
     "Project": "project",
     "Rate": "collect.rates",

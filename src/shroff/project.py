@@ -15,7 +15,8 @@ from shroff.collect.schema import Kind, Schema
 from shroff.decide.policy import Policy, check
 from shroff.errors import BadFile, ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
-from shroff.features.define import Aggregate, FeatureGroup, with_vectors
+from shroff.features.define import Aggregate
+from shroff.features.group import FeatureGroup, with_vectors
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:

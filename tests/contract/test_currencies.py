@@ -20,7 +20,7 @@ from contract.strategies import MINUTE, START, Ask, Log, cases
 from shroff import Entity, FeatureGroup, Rate, Rates, Schema, sql
 from shroff.collect import clean
 from shroff.errors import MixedCurrencies
-from shroff.features.define import Feature
+from shroff.features.group import Feature
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
 Mixed = tuple[Schema, pl.DataFrame, list[Row], FeatureGroup, list[Ask]]

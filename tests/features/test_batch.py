@@ -14,10 +14,10 @@ from polars.testing import assert_frame_equal
 
 from contract.strategies import Ask, Log, cases
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
-from shroff.features.define import Feature
 from shroff.features.engines.batch import compute, engine
 from shroff.features.engines.batch.encoded_table import Keyed
 from shroff.features.engines.batch.partition import Partition
+from shroff.features.group import Feature
 
 card = Entity("card", "card")
 UTC = pl.Datetime("us", "UTC")

@@ -9,7 +9,7 @@ import pytest
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
-from shroff.features.define import Feature
+from shroff.features.group import Feature
 from shroff.features.plan import Plan
 
 card = Entity("card", "card_id")

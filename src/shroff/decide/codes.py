@@ -11,7 +11,8 @@ from typing import Final, Literal, NamedTuple
 
 from shroff.collect.schema import Schema
 from shroff.features.aggregates import Function
-from shroff.features.define import Aggregate, FeatureGroup
+from shroff.features.define import Aggregate
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan, RowFeature
 from shroff.features.row import Calendar
 

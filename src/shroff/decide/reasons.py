@@ -24,7 +24,7 @@ from shroff.decide.codes import RULE, VALUES, Direction, code, of_column, subjec
 from shroff.decide.unusual import Unusual, of_name, of_number
 from shroff.decide.words import Words, column, condition, sentences
 from shroff.detect.preparation import Numeric, Preparation
-from shroff.features.define import FeatureGroup
+from shroff.features.group import FeatureGroup
 
 Score = Callable[[Matrix], Sequence[float | None]]
 """Scores rows of inputs, float32 [n, f]; None for a row without a score."""

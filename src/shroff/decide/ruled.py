@@ -12,7 +12,7 @@ from shroff.decide.policy import Action, Policy, Rule, Verdict
 from shroff.decide.reasons import Reason
 from shroff.decide.words import Words, column, sentences
 from shroff.expression import parse
-from shroff.features.define import FeatureGroup
+from shroff.features.group import FeatureGroup
 
 _DOES: Final[Mapping[Action, str]] = {"approve": "approves", "review": "asks for a review", "decline": "declines"}
 

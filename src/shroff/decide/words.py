@@ -9,7 +9,8 @@ from shroff.collect.payment import Value
 from shroff.collect.schema import Schema
 from shroff.detect.preparation import MISSING
 from shroff.features.aggregates import Function
-from shroff.features.define import Aggregate, FeatureGroup
+from shroff.features.define import Aggregate
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan, RowFeature
 from shroff.features.row import Calendar
 

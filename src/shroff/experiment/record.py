@@ -14,7 +14,7 @@ import msgspec
 
 from shroff.errors import BadFile
 from shroff.evaluate.judgement import Judgement
-from shroff.features.define import FeatureGroup
+from shroff.features.group import FeatureGroup
 
 Status = Literal["running", "finished", "failed", "killed"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shroff.errors import ConfigurationError
-from shroff.features.define import FeatureGroup
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.store import TrainingData, feature_table
 from shroff.store.training_set import PART, STATUS

@@ -1,7 +1,8 @@
 """Feature definitions: frozen values that know no engine.
 
 An `Entity` is what history is kept by (a card, a merchant, a card at a merchant); its methods say what to aggregate
-over which windows. `row` defines features of the payment alone. A `FeatureGroup` names and versions a list of both.
+over which windows. `row` defines features of the payment alone, and a `FeatureGroup`, in `group`, names and versions a
+list of both.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from typing import Final, TypedDict, Unpack
 import msgspec
 from msgspec.structs import force_setattr
 
-from shroff.collect import Schema
 from shroff.errors import ConfigurationError
-from shroff.features.aggregates import MILLION, NAMES, RECIPES, STEPS, Function, Kind
-from shroff.features.row import Calendar, Sql
-from shroff.features.vectors import TokenTable, VectorSpace, component
+from shroff.features.aggregates import MILLION, RECIPES, STEPS, Function, Kind
+from shroff.features.vectors import VectorSpace, component
 from shroff.features.window import micros
 
 Windows = str | Sequence[str]
@@ -390,77 +389,6 @@ class Aggregate(
         parts += ["with_current"] if self.include_current else []
         parts += ["where", _slug(self.where)] if self.where else []
         return "_".join(part for part in parts if part)
-
-
-Feature = Aggregate | Sql | Calendar
-
-
-class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named, versioned list of features of one payment log.
-
-    Args:
-        name: what it is called in the feature store.
-        features: what `Entity`, `sql` and `calendar` make; lists of them, as for several windows, may stand among them.
-        version: 1 or more; raise it when a feature changes its meaning.
-        of: the schema of the log; it may be left out where a project gives it.
-        description: for people.
-        vectors: what features read as vectors; a project gives it.
-
-    Raises:
-        ConfigurationError: two features with one name.
-
-    >>> from shroff import Entity, FeatureGroup, calendar, sql
-    >>> card = Entity("card", "card_id")
-    >>> group = FeatureGroup("velocity", [card.count(["1h", "1d"]), sql("big", "amount > 500"), calendar("night")])
-    >>> [feature.name for feature in group.definitions]
-    ['card_count_1h', 'card_count_1d', 'big', 'night']
-    """
-
-    name: str
-    features: Sequence[Feature | Sequence[Feature]]
-    version: int = 1
-    of: Schema | None = None
-    description: str = ""
-    vectors: Sequence[TokenTable] = ()
-
-    def __post_init__(self) -> None:
-        force_setattr(self, "features", self.definitions)
-        force_setattr(self, "vectors", tuple(self.vectors))
-        seen: set[str] = set()
-        for feature in self.definitions:
-            if feature.name in seen:
-                raise ConfigurationError(
-                    f"feature group `{self.name}` has two features `{feature.name}`; give one of them a `name=`."
-                )
-            seen.add(feature.name)
-
-    @property
-    def definitions(self) -> tuple[Feature, ...]:
-        """The features, one by one."""
-        return tuple(_flat(self.features))
-
-    @property
-    def key_columns(self) -> tuple[str, ...]:
-        """Columns that features of this group identify things by: entity keys and counted values."""
-        names: list[str] = []
-        for feature in self.definitions:
-            if isinstance(feature, Aggregate):
-                names += feature.entity.key
-                names += [feature.column] if feature.column and RECIPES[feature.function].column == NAMES else []
-        return tuple(dict.fromkeys(names))
-
-
-def with_vectors(groups: Iterable[FeatureGroup], tables: Iterable[TokenTable]) -> tuple[FeatureGroup, ...]:
-    """The same groups, whose features read these vectors."""
-    return tuple(msgspec.structs.replace(group, vectors=tuple(tables)) for group in groups)
-
-
-def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:
-    for feature in features:
-        if isinstance(feature, Aggregate | Sql | Calendar):
-            yield feature
-        else:
-            yield from feature
 
 
 def _slug(condition: str) -> str:

@@ -10,8 +10,8 @@ import polars as pl
 
 from shroff.collect import Schema, clean
 from shroff.errors import BadFile
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.settings import Settings
 

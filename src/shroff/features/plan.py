@@ -22,7 +22,8 @@ from shroff.expression import Expression, parse
 from shroff.features import aggregates
 from shroff.features.aggregates import NAMES, ORDERED, RECIPES
 from shroff.features.conditions import require_alphabetic
-from shroff.features.define import Aggregate, Feature, FeatureGroup
+from shroff.features.define import Aggregate
+from shroff.features.group import Feature, FeatureGroup
 from shroff.features.row import Calendar, Sql
 from shroff.features.vectors import TokenTable, VectorScale
 from shroff.features.window import Window, micros

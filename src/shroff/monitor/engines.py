@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from shroff.collect import write_parquet
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import replay, replay_with
 from shroff.features.engines.spark import features_job
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.monitor.parity import Parity, compare, explain
 

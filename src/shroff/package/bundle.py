@@ -38,7 +38,7 @@ from shroff.detect.preparation import Preparation, PreparationJson
 from shroff.embed.learned import TokenVectors, parse_vectors
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import HeldOut
-from shroff.features.define import FeatureGroup, with_vectors
+from shroff.features.group import FeatureGroup, with_vectors
 from shroff.package.files import MANIFEST, VECTORS, BundleManifest, Files, read_files
 
 FORMAT: Final = 2

@@ -10,7 +10,7 @@ from shroff.control.pointers import Role
 from shroff.decide import Action, Rule
 from shroff.decide.decider import Decider
 from shroff.evaluate import Cost
-from shroff.features.define import Feature, FeatureGroup
+from shroff.features.group import Feature, FeatureGroup
 from shroff.features.plan import Plan
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer

@@ -15,8 +15,9 @@ import polars as pl
 
 from shroff.collect import Schema, clean, money
 from shroff.collect.sources import written_whole
-from shroff.features.define import Entity, FeatureGroup
+from shroff.features.define import Entity
 from shroff.features.engines.batch import compute
+from shroff.features.group import FeatureGroup
 from shroff.features.row import calendar, sql
 
 LOG: Final = Schema(

@@ -8,8 +8,8 @@ import polars as pl
 
 from shroff.clock import Clock
 from shroff.collect import Schema
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.online import OnlineEngine
+from shroff.features.group import FeatureGroup
 from shroff.features.window import micros
 from shroff.ledger import Ledger, Proof, StoredEntry
 from shroff.state import rebuild

@@ -12,7 +12,8 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.labels import HISTORY
 from shroff.errors import ConfigurationError
-from shroff.features.define import Aggregate, Feature, FeatureGroup
+from shroff.features.define import Aggregate
+from shroff.features.group import Feature, FeatureGroup
 from shroff.features.plan import Plan
 from shroff.store.content import TYPES
 from shroff.store.group import Column, Group, Kind

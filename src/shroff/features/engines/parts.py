@@ -14,7 +14,8 @@ import msgspec
 
 from shroff.collect import Schema
 from shroff.collect.labels import HISTORY
-from shroff.features.define import Aggregate, Entity, FeatureGroup
+from shroff.features.define import Aggregate, Entity
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.features.row import Calendar
 from shroff.features.vectors import TokenTable

@@ -11,8 +11,8 @@ from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.collect.labels import HISTORY, said_of
 from shroff.collect.payment import Value, payments
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.online import Engine, OnlineEngine
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Later
 from shroff.features.window import FOREVER
 

@@ -8,11 +8,11 @@ from shroff.clock import Clock, overtaken, system_time
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.errors import BadFile
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.pending import Pending, Pendings, Word
 from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_awaited, pack, unpack
 from shroff.features.engines.online.snapshot import Snapshot
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Later, Plan
 
 

@@ -15,12 +15,12 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
-from shroff.features.define import FeatureGroup
 from shroff.features.engines import parts
 from shroff.features.engines.parts import ROW, TEXT, Part
 from shroff.features.engines.spark import worker
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, USUAL, Skew, ranges
 from shroff.features.engines.spark.worker import CHUNK, OWNED, PART, Compute
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from polars import selectors as cs
 from shroff.collect import Schema
 from shroff.errors import DataError
 from shroff.expression import Expression
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.parts import ROW, Part, payment_columns, split
 from shroff.features.engines.rows import with_rows
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:

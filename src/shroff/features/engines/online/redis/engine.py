@@ -14,7 +14,6 @@ from typing import Any, Final
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
-from shroff.features.define import FeatureGroup
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.link import Call, Link
@@ -22,6 +21,7 @@ from shroff.features.engines.online.redis.log import PAYMENT, TAGS, UNDONE, Even
 from shroff.features.engines.online.redis.replica import Place, Replica
 from shroff.features.engines.online.redis.sound import checksum, sound
 from shroff.features.engines.online.redis.voucher import Voucher
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Later, Plan
 from shroff.features.window import micros
 
