@@ -48,7 +48,7 @@ def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(pipeline, "features_by_disk", watched)
     written, said = [], []
     for name, large in (("memory", False), ("disk", True)):
-        monkeypatch.setattr(pipeline, "fits", lambda *_, large=large: not large)
+        monkeypatch.setattr(pipeline.features, "fits", lambda *_, large=large: not large)
         out = tmp_path / f"{name}.parquet"
         command = ["features", str(PROJECT), "--data", str(tmp_path / "raw.parquet"), "--out", str(out)]
         result = CliRunner().invoke(app, [*command, "--memory", "1GB"], catch_exceptions=False)

@@ -205,3 +205,12 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     # comparing takes time by the length of both, and no name of ours is long
     close = get_close_matches(name, list(candidates), n=1) if len(name) <= _LONGEST_NAME else []
     return f": did you mean `{close[0]}`?" if close else ""
+
+
+def one_line(text: object) -> str:
+    """What another library says, in one line: it may quote a name that a file gave.
+
+    >>> one_line("Object contains unknown field `\\n\\x1b`")
+    'Object contains unknown field `\\\\n\\\\x1b`'
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text))

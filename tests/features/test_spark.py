@@ -343,7 +343,7 @@ def test_an_entity_ships_only_what_its_features_read() -> None:
     needed = {"at", "arrived_at"}
     assert columns == {
         ("card",): needed | {"card", "eur", "currency", "items", "mcc", "shop.id"},
-        ("shop.id",): needed | {"shop.id", "fraud", "labelled_at"},
+        ("shop.id",): needed | {"shop.id", "fraud", "labelled_at", "mcc", "eur", "currency"},
         ("card", "shop.id"): needed | {"card", "shop.id"},
     }
     assert payment_columns(plan) == ("id", "at", "eur", "currency", "mcc", "items")

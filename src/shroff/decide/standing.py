@@ -11,7 +11,15 @@ from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
 from shroff.decide.policy import Policy, check
-from shroff.errors import BadFile, BadPayment, BundleError, ConfigurationError, InvalidExpression, UnknownColumn
+from shroff.errors import (
+    BadFile,
+    BadPayment,
+    BundleError,
+    ConfigurationError,
+    InvalidExpression,
+    UnknownColumn,
+    one_line,
+)
 from shroff.expression import parse
 from shroff.features.plan import Plan
 from shroff.package import Bundle
@@ -55,7 +63,7 @@ def own(bundle: Bundle) -> Standing:
     try:
         policy = msgspec.convert(bundle.policy, Policy)
     except msgspec.ValidationError as error:
-        raise BundleError(f"the policy of the bundle is not as this release writes it ({error}).") from None
+        raise BundleError(f"the policy of the bundle is not as this release writes it ({one_line(error)}).") from None
     model = bundle.version if bundle.chosen else None
     return Standing(policy=policy, chosen=bundle.chosen, model=model, version=bundle.version)
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shroff.arrays import Ints
 from shroff.collect import Schema
 from shroff.embed.define import Vectors
 from shroff.errors import ConfigurationError
@@ -15,7 +16,6 @@ from shroff.features.tokens import tokens
 from shroff.features.window import micros
 
 MOST_TOKENS: Final = 4_096
-Int = NDArray[np.int64]
 
 
 class Vocabulary(NamedTuple):
@@ -52,7 +52,7 @@ def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabular
     return Vocabulary(columns, texts, tuple(found[token] for token in often))
 
 
-def pairs(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabulary) -> Int:
+def pairs(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabulary) -> Ints:
     """How often each token is a context of each other one: a symmetric matrix; those of parts by card add up."""
     keys = list(vectors.entity.key)
     history = frame.drop_nulls(keys).sort(*keys, schema.time, schema.id)
@@ -75,7 +75,7 @@ def pairs(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabula
     return counted + counted.T
 
 
-def _add(total: Int, one: Int, other: Int, size: int) -> None:
+def _add(total: Ints, one: Ints, other: Ints, size: int) -> None:
     both = (one >= 0) & (other >= 0)
     total += np.bincount(one[both] * size + other[both], minlength=size * size)
 

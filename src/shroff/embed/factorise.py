@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shroff.embed.counts import Int
+from shroff.arrays import Floats, Ints
 
 LARGEST: Final = 32_767
 """What the largest component becomes."""
@@ -27,10 +27,8 @@ _STEPS: Final = 100
 _VANISHED: Final = 1e-9
 """The share of a column that is left when it is only what rounding leaves of the columns before it."""
 
-Float = NDArray[np.float64]
 
-
-def ppmi(counts: Int, shift: float) -> Float:
+def ppmi(counts: Ints, shift: float) -> Floats:
     """The matrix above, of a symmetric matrix of counts.
 
     >>> ppmi(np.array([[0, 4], [4, 0]]), 1.0).round(4).tolist()
@@ -43,7 +41,7 @@ def ppmi(counts: Int, shift: float) -> Float:
     return np.where(counts > 0, np.maximum(found, 0), 0) / float(_ONE)
 
 
-def factorise(matrix: Float, dimensions: int) -> NDArray[np.int16]:
+def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
     """A vector for each row of a symmetric matrix, by orthogonal iteration, as whole numbers of 16 bits.
 
     A fixed number of steps from a fixed start; of two vectors of opposite sign, the one whose largest component is
@@ -66,19 +64,19 @@ def whole(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
     return found
 
 
-def _logarithms(counts: Int) -> Int:
+def _logarithms(counts: Ints) -> Ints:
     values, places = np.unique(counts, return_inverse=True)
     table = np.array([round(math.log(value) * _ONE) if value > 0 else 0 for value in values.tolist()], np.int64)
     return table[places].reshape(counts.shape)
 
 
-def _start(rows: int, columns: int) -> Float:
+def _start(rows: int, columns: int) -> Floats:
     places = np.arange(1, rows + 1, dtype=np.uint64)[:, None] * np.arange(1, columns + 1, dtype=np.uint64)
     # any fixed numbers without a pattern do: the fractions of multiples of the golden ratio, of squares
     return (places * places * np.uint64(2_654_435_769) % np.uint64(_ONE)).astype(np.float64) / _ONE - 0.5
 
 
-def _product(matrix: Float, columns: Float) -> Float:
+def _product(matrix: Floats, columns: Floats) -> Floats:
     total = np.zeros_like(columns)
     for row, part in zip(matrix, columns, strict=True):
         # the matrix is symmetric: its row is its column
@@ -86,8 +84,8 @@ def _product(matrix: Float, columns: Float) -> Float:
     return total
 
 
-def _orthonormal(columns: Float) -> Float:
-    done: list[Float] = []
+def _orthonormal(columns: Floats) -> Floats:
+    done: list[Floats] = []
     for column in columns.T:
         rest, before = column, _length(column)
         for other in done * 2:
@@ -98,9 +96,9 @@ def _orthonormal(columns: Float) -> Float:
     return np.stack(done, axis=1)
 
 
-def _length(column: Float) -> float:
+def _length(column: Floats) -> float:
     return math.sqrt(math.fsum((column * column).tolist()))
 
 
-def _signed(column: Float) -> Float:
+def _signed(column: Floats) -> Floats:
     return column if column[np.abs(column).argmax()] >= 0 else -column

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shroff.arrays import Ints
 from shroff.collect import Schema
-from shroff.embed.counts import Int, Vocabulary, occurrences, pairs, vocabulary
+from shroff.embed.counts import Vocabulary, occurrences, pairs, vocabulary
 from shroff.embed.define import Vectors
 from shroff.embed.factorise import factorise, ppmi
 from shroff.embed.learned import Lesson, TokenVectors
@@ -48,7 +49,7 @@ class Read(NamedTuple):
     before: int | None
 
 
-def learned_of(vectors: Vectors, known: Vocabulary, counted: Int, read: Read) -> TokenVectors:
+def learned_of(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read) -> TokenVectors:
     """The vectors that follow from counts.
 
     Args:
@@ -65,7 +66,7 @@ def learned_of(vectors: Vectors, known: Vocabulary, counted: Int, read: Read) ->
     return _kept(vectors, known, counted, read, factorise(ppmi(counted, vectors.shift), vectors.dimensions))
 
 
-def _kept(vectors: Vectors, known: Vocabulary, counted: Int, read: Read, found: NDArray[np.int16]) -> TokenVectors:
+def _kept(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read, found: NDArray[np.int16]) -> TokenVectors:
     lesson = Lesson(
         definition=vectors,
         payments=read.payments,

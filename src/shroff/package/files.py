@@ -19,7 +19,7 @@ from shroff.collect.extent import Extent
 from shroff.collect.json_text import UNREADABLE, require_keys_once
 from shroff.collect.sources import written_whole
 from shroff.embed.learned import MOST_BYTES
-from shroff.errors import BadFile, BadPayment, BundleError
+from shroff.errors import BadFile, BadPayment, BundleError, one_line
 from shroff.plain import read_plain
 
 MANIFEST: Final = "manifest.json"
@@ -145,7 +145,9 @@ def _decode(content: bytes, kind: type[T], where: Path) -> T:
         decoded = msgspec.json.decode(content, type=kind)
         require_keys_once(content)
     except msgspec.ValidationError as error:
-        raise BundleError(f"{where}: it is not as this release writes it ({error}); train it again.") from None
+        raise BundleError(
+            f"{where}: it is not as this release writes it ({one_line(error)}); train it again."
+        ) from None
     except UNREADABLE:
         raise BundleError(f"{where}: expected JSON; the file is damaged.") from None
     except BadPayment as error:

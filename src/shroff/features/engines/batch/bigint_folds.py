@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from shroff.arrays import Floats
 from shroff.features import aggregates
 from shroff.features.aggregates import NONE
-from shroff.features.engines.batch.folds import Floats
 from shroff.features.engines.batch.grouping import Int
 from shroff.features.engines.batch.kernel import Trace
 

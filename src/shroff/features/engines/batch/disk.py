@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from shroff.arrays import Floats
 from shroff.collect import Schema, require_clean
 from shroff.collect.sources import parquet_rows, scan, written_whole
 from shroff.features.engines.batch.engine import aggregates, finished, one_ahead
-from shroff.features.engines.batch.folds import Floats
 from shroff.features.engines.parts import ROW, Part, payment_columns, split
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan

@@ -12,12 +12,12 @@ from typing import Final, TypeVar
 import numpy as np
 import polars as pl
 
+from shroff.arrays import Floats
 from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.expression import Expression
 from shroff.features.engines.batch import grouping
 from shroff.features.engines.batch.encoded_table import EncodedTable, Keyed, people
-from shroff.features.engines.batch.folds import Floats
 from shroff.features.engines.batch.partition import Partition, compiled
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows

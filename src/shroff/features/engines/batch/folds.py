@@ -12,14 +12,13 @@ from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from shroff.arrays import Floats
 from shroff.features import aggregates
 from shroff.features.aggregates import NONE
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
 from shroff.features.engines.batch.kernel import Span, Trace
 
-Floats = NDArray[np.float64]
 Wide = tuple[np.uint64, np.uint64]
 """An integer modulo 2**128: its high and its low 64 bits."""
 

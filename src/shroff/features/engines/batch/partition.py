@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numba import vectorize
 
+from shroff.arrays import Floats
 from shroff.features import aggregates
 from shroff.features.aggregates import DECAY, NONE, Recipe, term
 from shroff.features.engines.batch import bigint_folds, folds, grouping, kernel
 from shroff.features.engines.batch.encoded_table import HIGHEST, EncodedTable, Keyed, Name, within
-from shroff.features.engines.batch.folds import Floats
 from shroff.features.engines.batch.grouping import Int, Int32
 from shroff.features.engines.batch.kernel import Events, Queries, Span, Trace
 from shroff.features.engines.batch.spans import Past, Pasts
