@@ -87,3 +87,13 @@ def test_records_are_for_their_owner_only(tmp_path: Path, any_umask: None) -> No
     with Runs(tmp_path / "runs").begin({}, {}) as recording:
         folder = recording.folder
     assert (folder.stat().st_mode & 0o777, (folder / "run.json").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_records_are_read_without_what_trains(tmp_path: Path) -> None:
+    code = (
+        "import sys; from shroff.cli import app; app(['runs', 'list'], standalone_mode=False);"
+        "print({'sklearn', 'scipy', 'numba', 'pandas', 'lightgbm'} & sys.modules.keys())"
+    )
+    home = os.environ | {"SHROFF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=home, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

@@ -7,11 +7,18 @@ test part stays unseen until it is reported. Doctor's findings come with every r
 every `shroff train`, also of one that failed or was killed.
 """
 
-from shroff.experiment.dataset import Dataset
-from shroff.experiment.record import RunRecord, differences
-from shroff.experiment.run import Run, SplitPart, train
-from shroff.experiment.runs import RunRecorder, Runs
-from shroff.experiment.training import Trained
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shroff.lazy import loading
+
+if TYPE_CHECKING:
+    from shroff.experiment.dataset import Dataset
+    from shroff.experiment.record import RunRecord, differences
+    from shroff.experiment.run import Run, SplitPart, train
+    from shroff.experiment.runs import RunRecorder, Runs
+    from shroff.experiment.training import Trained
 
 __all__ = [
     "Dataset",
@@ -24,3 +31,19 @@ __all__ = [
     "differences",
     "train",
 ]
+
+# records are read without what trains: scikit-learn and Numba take two seconds to import
+__getattr__ = loading(
+    __name__,
+    {
+        "Dataset": "dataset",
+        "Run": "run",
+        "RunRecord": "record",
+        "RunRecorder": "runs",
+        "Runs": "runs",
+        "SplitPart": "run",
+        "Trained": "training",
+        "differences": "record",
+        "train": "run",
+    },
+)
