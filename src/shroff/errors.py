@@ -208,7 +208,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 
 
 def one_line(text: object) -> str:
-    """What another library says, in one line: it may quote a name that a file gave.
+    """A text that somebody else wrote, in one line: its control characters are shown, not obeyed.
 
     >>> one_line("Object contains unknown field `\\n\\x1b`")
     'Object contains unknown field `\\\\n\\\\x1b`'

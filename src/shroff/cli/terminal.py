@@ -19,6 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shroff.errors import one_line
+
 # a pipe has no width of its own: do not squeeze tables into 80 columns
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False)
@@ -179,6 +181,4 @@ def visible(text: str) -> str:
     >>> visible("case [7] café\x1b[2J\u202e")
     'case [7] café\\\\x1b[2J\\\\u202e'
     """
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+    return "\n".join(map(one_line, text.split("\n")))
