@@ -348,6 +348,29 @@ def mode(trace: Trace, codes: Int, names: int) -> Int32:
     return out
 
 
+@njit(inline="always")
+def _bounds(trace: Trace, at: int, end: int, on: Flags, low: int, high: int) -> tuple[int, int]:
+    """The first and the last event of the window after the moves from `at` to `end`, which `on` follows.
+
+    Of an empty window they are `len(on)` and -1.
+    """
+    while at < end:
+        move = trace.moves[at]
+        if move >= 0:
+            on[move] = True
+            low, high = min(low, move), max(high, move)
+        else:
+            on[~move] = False
+        at += 1
+    while low <= high and not on[low]:
+        low += 1
+    while high >= low and not on[high]:
+        high -= 1
+    if low > high:
+        low, high = len(on), -1
+    return low, high
+
+
 @njit(cache=True, nogil=True)
 def edges(trace: Trace, events: int) -> tuple[Int32, Int32]:
     """The first and the last event of the window by time, as positions; -1 when it is empty."""
@@ -357,20 +380,9 @@ def edges(trace: Trace, events: int) -> tuple[Int32, Int32]:
     low, high = events, -1
     at = 0
     for query in range(len(first)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            if move >= 0:
-                on[move] = True
-                low, high = min(low, move), max(high, move)
-            else:
-                on[~move] = False
-            at += 1
-        while low <= high and not on[low]:
-            low += 1
-        while high >= low and not on[high]:
-            high -= 1
-        if low > high:
-            low, high = events, -1
+        end = trace.ends[query]
+        low, high = _bounds(trace, at, end, on, low, high)
+        at = end
         first[query] = low if high >= 0 else -1
         last[query] = high
     return first, last
@@ -384,20 +396,9 @@ def nth(trace: Trace, events: int, n: int, forward: bool) -> Int32:
     low, high = events, -1
     at = 0
     for query in range(len(places)):
-        while at < trace.ends[query]:
-            move = trace.moves[at]
-            if move >= 0:
-                on[move] = True
-                low, high = min(low, move), max(high, move)
-            else:
-                on[~move] = False
-            at += 1
-        while low <= high and not on[low]:
-            low += 1
-        while high >= low and not on[high]:
-            high -= 1
-        if low > high:
-            low, high = events, -1
+        end = trace.ends[query]
+        low, high = _bounds(trace, at, end, on, low, high)
+        at = end
         places[query] = -1
         if trace.held[query] >= n:
             place, left = (low, n - 1) if forward else (high, n - 1)
