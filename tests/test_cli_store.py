@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from shroff.cli import app
+from commands import answer, run
 from shroff.errors import BadFile, ConfigurationError, NotFound
 from shroff.store import open_store
 
@@ -27,18 +24,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "payments.parquet"
     run("simulate", path, "--payments", "1000", "--days", "10", "--fraud-rate", "0.02")
     return path
-
-
-def run(*words: str | Path) -> str:
-    done = CliRunner().invoke(app, list(map(str, words)))
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
-
-
-def answer(*words: str | Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(run(*words, "--json"))
-    return document
 
 
 def test_what_features_stored_can_be_looked_at(home: Path, log: Path) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from shroff.cli import app
+from commands import answer, run
 from shroff.embed import read_vectors
 from shroff.errors import BadFile, ConfigurationError, NotFound
 
@@ -24,18 +21,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "payments.parquet"
     run("simulate", path, "--payments", "2000", "--days", "20")
     return path
-
-
-def run(*words: str | Path) -> str:
-    done = CliRunner().invoke(app, list(map(str, words)))
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
-
-
-def answer(*words: str | Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(run(*words, "--json"))
-    return document
 
 
 def test_train_writes_the_same_file_again_and_leaves_out_what_is_later(log: Path, tmp_path: Path) -> None:

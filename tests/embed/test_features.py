@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from commands import run
 from shroff import Entity, FeatureGroup, Project, Schema
 from shroff.cli import app
 from shroff.embed import Vectors, read_vectors
@@ -49,13 +50,6 @@ project = replace(
 SCHEMA = Schema(id="id", time="at", amount="eur", nominal=["mcc"], keys=["card_id"])
 CARD = Entity("card", "card_id")
 SHOPS = Vectors(name="shops", entity=CARD, tokens=["mcc", "eur"], dimensions=2, least=1)
-
-
-def run(*words: str | Path) -> str:
-    done = CliRunner().invoke(app, list(map(str, words)))
-    if done.exception is not None and done.exit_code != 0:
-        raise done.exception
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,24 +46,6 @@ def rated(model: bytes, tmp_path: Path) -> Bundle:
 def plain(model: bytes, tmp_path: Path) -> Bundle:
     """A bundle that was trained on euros, without rates."""
     return made_of(model, tmp_path)
-
-
-@pytest.fixture
-def start(ledger_url: str) -> Iterator[Start]:
-    """Starts scorers over one ledger, one after the other."""
-    started: list[Scorer] = []
-
-    def make(bundle: Bundle) -> Scorer:
-        for before in started:
-            before.close()
-        scorer = Scorer(bundle, Ledger(ledger_url), key=KEY)
-        scorer.start()
-        started.append(scorer)
-        return scorer
-
-    yield make
-    for scorer in started:
-        scorer.close()
 
 
 def test_the_same_payment_in_yen_is_decided_as_in_euros(rated: Bundle, start: Start, pay: Pay) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 from serve.asking import decide, run
 from serve.audit import body, read_ledger, state
 from serve.fixtures import POLICY, SCHEMA, VELOCITY, make_bundle
-from serve.service import KEY
 from shroff import Entity, FeatureGroup, ReferenceTable, Rule, lookup
 from shroff.errors import BundleError, NotFound
 from shroff.ledger import Ledger
@@ -49,24 +48,6 @@ def made_of(model: bytes, folder: Path, **changes: Any) -> Bundle:
 @pytest.fixture
 def tabled(model: bytes, tmp_path: Path) -> Bundle:
     return made_of(model, tmp_path / "bundle")
-
-
-@pytest.fixture
-def start(ledger_url: str) -> Iterator[Start]:
-    """Starts scorers over one ledger, one after the other."""
-    started: list[Scorer] = []
-
-    def make(bundle: Bundle) -> Scorer:
-        for before in started:
-            before.close()
-        scorer = Scorer(bundle, Ledger(ledger_url), key=KEY)
-        scorer.start()
-        started.append(scorer)
-        return scorer
-
-    yield make
-    for scorer in started:
-        scorer.close()
 
 
 def sent(pay: Pay) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from commands import answer
 from patience import until
 from serve.audit import body, payments, read_ledger
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
@@ -39,16 +40,7 @@ def bundle(model: bytes, tmp_path: Path) -> Path:
 @pytest.fixture
 def shroff(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Runs `shroff rates …` over the control database of a service at home in `tmp_path`."""
-
-    def run(*words: str) -> dict[str, Any]:
-        done = CliRunner().invoke(
-            app, ["rates", *words, "--json"], env={"SHROFF_HOME": str(tmp_path)}, catch_exceptions=False
-        )
-        assert done.exit_code == 0
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
-
-    return run
+    return partial(answer, "rates", home=tmp_path)
 
 
 def written(folder: Path, jpy: str) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from typer.testing import CliRunner
 
+from commands import answer
 from patience import until
 from serve.audit import body, payments, read_ledger
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff import ReferenceTable, lookup
-from shroff.cli import app
 from shroff.client import Client
 from shroff.control import LiveTables, StoredTables, in_force
 from shroff.errors import BadFile, ConfigurationError, NotFound
@@ -45,16 +44,7 @@ def bundle(model: bytes, tmp_path: Path) -> Path:
 @pytest.fixture
 def shroff(tmp_path: Path) -> Shroff:
     """Runs `shroff tables …` over the control database of a service at home in `tmp_path`."""
-
-    def run(*words: str) -> dict[str, Any]:
-        done = CliRunner().invoke(
-            app, ["tables", *words, "--json"], env={"SHROFF_HOME": str(tmp_path)}, catch_exceptions=False
-        )
-        assert done.exit_code == 0
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
-
-    return run
+    return partial(answer, "tables", home=tmp_path)
 
 
 def written(folder: Path, text: str) -> str:
