@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -60,8 +61,8 @@ def read_dated(path: str | Path, what: str, columns: Iterable[str], *, others: b
             hint = did_you_mean(name, names)
             known = "." if others else f"; expected {', '.join(f'`{each}`' for each in (*wanted, *PERIOD))}."
             raise BadFile(f"{path}: expected a column `{name}`, found none{hint or known}")
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise BadFile(f"{path}: expected each column once, got `{name}` twice.")
     for row, place in zip(rows, places, strict=True):
         if len(row) > len(names):

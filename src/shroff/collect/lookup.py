@@ -85,6 +85,11 @@ def table_of(one: Lookup, tables: Sequence[ReferenceTable]) -> ReferenceTable:
     return found[0]
 
 
+def tables_read(lookups: Sequence[Lookup], tables: Sequence[ReferenceTable]) -> tuple[ReferenceTable, ...]:
+    """The tables that look-ups read, each once."""
+    return tuple({table.name: table for table in (table_of(one, tables) for one in lookups)}.values())
+
+
 def require_fit(
     lookups: Sequence[Lookup], tables: Sequence[ReferenceTable], texts: Iterable[str], taken: Iterable[str]
 ) -> None:
@@ -124,10 +129,10 @@ class LookupReader:
     def __init__(self, lookups: Sequence[Lookup], tables: Sequence[ReferenceTable], *, time: str) -> None:
         self.tables = tuple(tables)
         self._time = time
-        used = {table.name: table for table in (table_of(one, tables) for one in lookups)}
-        self.marks = tuple(table.mark for table in used.values())
+        used = tables_read(lookups, tables)
+        self.marks = tuple(table.mark for table in used)
         """The identities of the tables that are read."""
-        validity = {name: table.validity for name, table in used.items()}
+        validity = {table.name: table.validity for table in used}
         self._each = [
             (one, validity[table.name], table.columns[one.column], one.column in table.numeric)
             for one in lookups

@@ -10,7 +10,7 @@ import polars as pl
 
 from shroff.collect import money
 from shroff.collect.currencies import in_major
-from shroff.collect.lookup import LookupReader
+from shroff.collect.lookup import tables_read
 from shroff.collect.schema import Schema
 from shroff.collect.wire import live_scales
 
@@ -84,7 +84,7 @@ def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:
     )
     names = table.columns[4:]
     mark = "" if schema.rates is None else schema.rates.mark
-    marks = LookupReader(schema.lookups, schema.tables, time=schema.time).marks
+    marks = tuple(table.mark for table in tables_read(schema.lookups, schema.tables))
     for identifier, arrived, minor, units, *values in table.iter_rows():
         row = dict(zip(names, values, strict=True))
         yield Payment(identifier, row[schema.time], arrived, minor, units, row, mark, marks)
