@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import radians
 
 import polars as pl
 from hypothesis import strategies as st
@@ -167,10 +168,10 @@ CONDITIONS = [
         "REGEXP_LIKE(country, '^[A-D].$')",
         _unless_null(lambda row: row.values["country"] == "DK", lambda row: row.values["country"]),
     ),
-    # a degree is 111.2 km, and no latitude is above 90
+    # along a meridian, so by the angle alone: 1.5 degrees are 166.8 km; no latitude is above 90
     Condition(
         "DISTANCE_KM(quantity, 0, 0, 0) < 167",
-        _unless_null(lambda row: -1.5 < (row.quantity or 0) < 1.5, lambda row: row.quantity),
+        _unless_null(lambda row: radians(abs(row.quantity or 0)) * 6371.0088 < 167, lambda row: row.quantity),
     ),
     Condition("result = 'failed'", lambda row: row.result == "failed", ("result",)),
     Condition(
