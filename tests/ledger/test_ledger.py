@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +15,13 @@ from threading import Thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.pool import Pool
 
 from servers import postgres_schema
 from shroff.errors import BadPayment, BrokenChain, ConfigurationError, DataError, MissingExtra, PaymentConflict
 from shroff.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, committer
+from shroff.ledger.archive import FIRST
 from shroff.ledger.statements import commit
 
 MakeEntry = Callable[..., Entry]
@@ -134,6 +136,16 @@ def test_goes_on_after_reopening(url: str, entry: MakeEntry, written: Write) -> 
     assert Ledger(url).verify().seq == 3
 
 
+@contextmanager
+def listening(name: str, listener: Callable[..., None]) -> Iterator[None]:
+    """Hear of every connection of any pool."""
+    event.listen(Pool, name, listener)
+    try:
+        yield
+    finally:
+        event.remove(Pool, name, listener)
+
+
 def test_since(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
     arrivals = [50, 10, 40, 20, 30]
     written(ledger, [entry(number, arrived=arrived) for number, arrived in enumerate(arrivals)])
@@ -147,6 +159,23 @@ def test_streams_past_a_page_and_stops_at_the_end_it_saw(ledger: Ledger, entry: 
     first = next(stream)
     written(ledger, [entry(2_500)])
     assert [first.seq, *(stored.seq for stored in stream)] == list(range(1, 2_501))
+
+
+def test_a_reader_that_stops_halfway_holds_no_connection(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+    written(ledger, [entry(number) for number in range(1_500)])
+    taken: list[object] = []
+
+    def take(connection: object, *_: object) -> None:
+        taken.append(connection)
+
+    def give_back(connection: object, *_: object) -> None:
+        taken.remove(connection)
+
+    with listening("checkout", take), listening("checkin", give_back):
+        streams = [ledger.entries(), ledger.entries(since=0), ledger.proof(FIRST, tolerant=False).read(0)]
+        assert [next(stream).seq for stream in streams] == [1, 1, 1]
+        assert taken == []
+        assert [len(list(stream)) for stream in streams] == [1_499] * 3
 
 
 @pytest.mark.parametrize(("max_group", "groups"), [(512, 1), (10, 3)])

@@ -259,7 +259,7 @@ class Ledger(Archive):
 
         With `after` only those behind the record of that number.
 
-        Records written after the first step are not included.
+        Records written after the call are not included.
 
         Raises:
             LedgerUnavailable: the database does not answer.

@@ -45,15 +45,16 @@ class Proof:
                 tables is not as the ledger made it.
             LedgerUnavailable: the database does not answer.
         """
-        with unavailable("verify the ledger"), reading(self._database) as connection:
+        doing = "verify the ledger"
+        with unavailable(doing), reading(self._database) as connection:
             last, newest = self._begin(connection)
-            for row in pages(connection, EVERYTHING, min(after, self.head.seq), last.seq):
-                entry = stored(row)
-                if entry.seq > self.head.seq and self.broken is None:
-                    self._follow(entry)
-                if entry.seq > after:
-                    yield entry
-            self._require_end(last, newest)
+        for row in pages(self._database, doing, EVERYTHING, min(after, self.head.seq), last.seq):
+            entry = stored(row)
+            if entry.seq > self.head.seq and self.broken is None:
+                self._follow(entry)
+            if entry.seq > after:
+                yield entry
+        self._require_end(last, newest)
 
     def finish(self, tick: Callable[[], None] = lambda: None) -> Head:
         """Prove what was not read; the last record.

@@ -148,13 +148,13 @@ def reading(database: Backend) -> Connection:
 
 def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[StoredEntry]:
     """The records up to the last one there is now, in order; with `since`, those with `arrived >= since`."""
-    with unavailable("read the ledger"), reading(database) as connection:
-        last, query = head(connection).seq, EVERYTHING
+    doing, query = "read the ledger", EVERYTHING
+    with unavailable(doing), reading(database) as connection:
+        last = head(connection).seq
         if since is not None:
             query = EVERYTHING.where(RECORDS.c.arrived >= since)
             after = max(after, _before(connection, since, last))
-        for row in pages(connection, query, after, last):
-            yield stored(row)
+    return map(stored, pages(database, doing, query, after, last))
 
 
 def before(database: Backend, arrived: int) -> int:
@@ -210,14 +210,18 @@ def holds(database: Backend, record: Head) -> bool:
 
 
 def pages(
-    connection: Connection, query: Select[*tuple[object, ...]], after: int, last: int
+    database: Backend, doing: str, query: Select[*tuple[object, ...]], after: int, last: int
 ) -> Iterator[Sequence[object]]:
-    """The rows of a query with `after < seq <= last`, a page at a time.
+    """The rows of a query with `after < seq <= last`, a page at a time; `doing` says in an error what failed.
 
     A page is a statement of its own: a slow reader holds no transaction open, which would keep SQLite's
-    write-ahead log from being emptied.
+    write-ahead log from being emptied. Nor does it hold a connection: whoever stops halfway leaves none behind.
     """
     query = query.where(_seq <= last).order_by(_seq).limit(_PAGE_RECORDS)
-    while page := connection.execute(query.where(_seq > after)).all():
+    while after < last:
+        with unavailable(doing), reading(database) as connection:
+            page = connection.execute(query.where(_seq > after)).all()
+        if not page:
+            return
         yield from page
         after = page[-1].seq
