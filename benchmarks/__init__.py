@@ -1,4 +1,6 @@
-"""Programs that print the figures and tables of the documentation; some share the servers of the tests."""
+"""Programs that print the figures and tables of the documentation; some share the servers of the
+tests.
+"""
 
 import sys
 from pathlib import Path

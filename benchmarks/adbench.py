@@ -1,15 +1,17 @@
 """Our one-class detectors on the ADBench sets, beside published figures and PyOD's deep detectors.
 
-    python benchmarks/adbench.py --data FOLDER [--seeds 5] [--sets thyroid,cardio] [--peers /path/to/python]
+    python benchmarks/adbench.py --data FOLDER [--seeds 5] [--sets thyroid,cardio] [--peers
+    /path/to/python]
 
-FOLDER holds the collection's `NUMBER_Name.npz` files with `X` and `y`. The protocol is that of Livernoche, Jain,
-Hezaveh and Ravanbakhsh, On Diffusion Modeling for Anomaly Detection, ICLR 2024: the first half of the normal rows in
-file order to learn from, the rest and all anomalies to judge on; at most 50,000 rows, drawn and shuffled by the seed;
-z-scores by the rows to learn from; seeds 0 to 4. One default for all sets.
+FOLDER holds the collection's `NUMBER_Name.npz` files with `X` and `y`. The protocol is that of
+Livernoche, Jain, Hezaveh and Ravanbakhsh, On Diffusion Modeling for Anomaly Detection, ICLR 2024:
+the first half of the normal rows in file order to learn from, the rest and all anomalies to judge
+on; at most 50,000 rows, drawn and shuffled by the seed; z-scores by the rows to learn from; seeds 0
+to 4. One default for all sets.
 
-Prints the mean ROC AUC x 100 over the seeds and the mean seconds of one fit on one thread, by the clock and of the
-processor, after a first fit on a few rows that is not counted. `--peers` names an interpreter that has PyOD
-(`pip install pyod torch`); without it PyOD's columns are left out.
+Prints the mean ROC AUC x 100 over the seeds and the mean seconds of one fit on one thread, by the
+clock and of the processor, after a first fit on a few rows that is not counted. `--peers` names an
+interpreter that has PyOD (`pip install pyod torch`); without it PyOD's columns are left out.
 """
 
 from __future__ import annotations
@@ -32,16 +34,21 @@ import numpy.typing as npt
 
 MAX_ROWS = 50_000
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
+)
 
 OURS = ("DeepSVDD", "GAN", "Autoencoder", "KNN", "IsolationForest")
 """In `shroff.detect`, with the parameters they have by default."""
 
-PEERS = {"pyod DeepSVDD": ("pyod.models.deep_svdd", "DeepSVDD"), "pyod ALAD": ("pyod.models.alad", "ALAD")}
+PEERS = {
+    "pyod DeepSVDD": ("pyod.models.deep_svdd", "DeepSVDD"),
+    "pyod ALAD": ("pyod.models.alad", "ALAD"),
+}
 """With the parameters they have by default."""
 
-# From the table in the README of the paper's repository: of its 26 methods, the deep ones nearest to ours, the two best
-# deep ones over all sets, and the three others that are hard to beat.
+# From the table in the README of the paper's repository: of its 26 methods, the deep ones nearest
+# to ours, the two best deep ones over all sets, and the three others that are hard to beat.
 PUBLISHED = """
 dataset          DeepSVDD GANomaly      ICL    DTE-C  IForest      KNN   DTE-NP
 aloi                50.89    53.94    47.50    50.44    50.74    51.04    51.19
@@ -157,7 +164,9 @@ def measure(path: Path, seed: int, names: Iterable[str]) -> dict[str, Cell]:
 
 
 def fit(detector: Any, part: Split) -> tuple[float, float]:
-    """Seconds by the clock and of the processor, when a detector of the kind has learned before in this process."""
+    """Seconds by the clock and of the processor, when a detector of the kind has learned before in
+    this process.
+    """
     if type(detector) not in _KNOWN:
         copy.deepcopy(detector).fit(part.train[:64])
         _KNOWN.add(type(detector))
@@ -174,9 +183,13 @@ def measure_peers(python: str, path: Path, seed: int, theirs: str) -> dict[str, 
     command = [python, __file__, "--data", str(path), "--peer-seed", str(seed), "--theirs", theirs]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        print(f"PyOD skipped on {path.stem}: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        print(
+            f"PyOD skipped on {path.stem}: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr
+        )
         return {}
-    return {name: Cell(*figures) for name, figures in json.loads(run.stdout.splitlines()[-1]).items()}
+    return {
+        name: Cell(*figures) for name, figures in json.loads(run.stdout.splitlines()[-1]).items()
+    }
 
 
 def be_peer(path: Path, seed: int, names: Iterable[str]) -> None:
@@ -188,7 +201,9 @@ def be_peer(path: Path, seed: int, names: Iterable[str]) -> None:
         for name in names:
             home, kind = PEERS[name]
             torch.manual_seed(seed)
-            demanded: dict[str, Any] = {"n_features": part.train.shape[1]} if kind == "DeepSVDD" else {}
+            demanded: dict[str, Any] = (
+                {"n_features": part.train.shape[1]} if kind == "DeepSVDD" else {}
+            )
             detector = getattr(importlib.import_module(home), kind)(**demanded)
             spent = fit(detector, part)
             found[name] = [roc_auc(part.fraud, detector.decision_function(part.test)), *spent]
@@ -198,7 +213,9 @@ def be_peer(path: Path, seed: int, names: Iterable[str]) -> None:
 def mean(cells: list[dict[str, Cell]]) -> dict[str, Cell]:
     """The mean over the seeds, for each detector that every seed has."""
     shared = [name for name in cells[0] if all(name in cell for cell in cells)]
-    return {name: Cell(*np.mean([cell[name] for cell in cells], axis=0).tolist()) for name in shared}
+    return {
+        name: Cell(*np.mean([cell[name] for cell in cells], axis=0).tolist()) for name in shared
+    }
 
 
 def results(given: argparse.Namespace) -> Iterator[tuple[str, dict[str, Cell]]]:
@@ -206,24 +223,39 @@ def results(given: argparse.Namespace) -> Iterator[tuple[str, dict[str, Cell]]]:
     found = {path.stem.split("_", 1)[-1].lower(): path for path in given.data.glob("*.npz")}
     wanted = sorted(found) if given.sets is None else given.sets.lower().split(",")
     for name in wanted:
-        cells = mean([measure(found[name], seed, given.ours.split(",")) for seed in range(given.seeds)])
+        cells = mean(
+            [measure(found[name], seed, given.ours.split(",")) for seed in range(given.seeds)]
+        )
         if given.peers:
             cells |= mean(
-                [measure_peers(given.peers, found[name], seed, given.theirs) for seed in range(given.peer_seeds)]
+                [
+                    measure_peers(given.peers, found[name], seed, given.theirs)
+                    for seed in range(given.peer_seeds)
+                ]
             )
-        print(name, " ".join(f"{cell.auc:.2f}" for cell in cells.values()), file=sys.stderr, flush=True)
+        print(
+            name,
+            " ".join(f"{cell.auc:.2f}" for cell in cells.values()),
+            file=sys.stderr,
+            flush=True,
+        )
         yield name, cells
 
 
 def published() -> dict[str, dict[str, float]]:
     """Data set in lower case to method to figure."""
     header, *rows = [text.split() for text in PUBLISHED.strip().splitlines()]
-    return {name: dict(zip(header[1:], map(float, figures), strict=True)) for name, *figures in rows}
+    return {
+        name: dict(zip(header[1:], map(float, figures), strict=True)) for name, *figures in rows
+    }
 
 
 def column(cells: dict[str, dict[str, Cell]], figure: str) -> dict[str, dict[str, float]]:
     """Data set to detector to one figure."""
-    return {name: {detector: getattr(cell, figure) for detector, cell in row.items()} for name, row in cells.items()}
+    return {
+        name: {detector: getattr(cell, figure) for detector, cell in row.items()}
+        for name, row in cells.items()
+    }
 
 
 def show(title: str, rows: dict[str, dict[str, float]]) -> None:
@@ -231,7 +263,11 @@ def show(title: str, rows: dict[str, dict[str, float]]) -> None:
     columns = list(dict.fromkeys(column for figures in rows.values() for column in figures))
     full = [figures for figures in rows.values() if len(figures) == len(columns)]
     print(f"\n{title}\n{'':<18}" + "".join(f"{column:>16}" for column in columns))
-    average = {column: float(np.mean([figures[column] for figures in full])) for column in columns} if full else {}
+    average = (
+        {column: float(np.mean([figures[column] for figures in full])) for column in columns}
+        if full
+        else {}
+    )
     for name, figures in (rows | {f"mean of {len(full)}": average}).items():
         cells = [f"{figures[column]:.2f}" if column in figures else "-" for column in columns]
         print(f"{name:<18}" + "".join(f"{cell:>16}" for cell in cells))
@@ -239,14 +275,20 @@ def show(title: str, rows: dict[str, dict[str, float]]) -> None:
 
 def options() -> argparse.Namespace:
     """What was asked for on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the collection's npz files")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of the collection's npz files"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", help="data sets by name, separated by commas; all by default")
     parser.add_argument("--ours", default=",".join(OURS), help="our detectors to run")
     parser.add_argument("--peers", help="an interpreter that has PyOD")
     parser.add_argument("--theirs", default=",".join(PEERS), help="PyOD's detectors to run")
-    parser.add_argument("--peer-seeds", type=int, default=1, help="PyOD is slow: fewer seeds for it")
+    parser.add_argument(
+        "--peer-seeds", type=int, default=1, help="PyOD is slow: fewer seeds for it"
+    )
     parser.add_argument("--peer-seed", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -259,7 +301,10 @@ def main() -> None:
         be_peer(given.data, given.peer_seed, given.theirs.split(","))
         return
     if not given.peers:
-        print("PyOD's columns are left out: name an interpreter that has it with --peers", file=sys.stderr)
+        print(
+            "PyOD's columns are left out: name an interpreter that has it with --peers",
+            file=sys.stderr,
+        )
     cells = dict(results(given))
     known = published()
     show("Measured here: ROC AUC x 100", column(cells, "auc"))

@@ -1,9 +1,11 @@
-"""Hold the Grafana dashboard against Grafana's own types: every name is one that Grafana knows, every value fits it.
+"""Hold the Grafana dashboard against Grafana's own types: every name is one that Grafana knows,
+every value fits it.
 
     python -m benchmarks.dashboard
 
-Installs `@grafana/schema` and TypeScript from npm into a folder that is removed again. Exit code 1 when the types do
-not hold, 2 when npm is missing or fails. What Prometheus thinks of the queries is asked by the tests.
+Installs `@grafana/schema` and TypeScript from npm into a folder that is removed again. Exit code 1
+when the types do not hold, 2 when npm is missing or fails. What Prometheus thinks of the queries is
+asked by the tests.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _PACKAGES: Final = ("@grafana/schema@13.2.3", "typescript@5")
 # texts that are members of an enumeration: TypeScript wants them by their names
 _MEMBERS: Final = (
     (r'"mode": "(normal|none|percent)"', lambda found: f'"mode": StackingMode.{found[1].title()}'),
-    (r'"textMode": "(auto|name|value)"', lambda found: f'"textMode": BigValueTextMode.{found[1].title()}'),
+    (
+        r'"textMode": "(auto|name|value)"',
+        lambda found: f'"textMode": BigValueTextMode.{found[1].title()}',
+    ),
     (r'"refresh": 2', lambda found: '"refresh": VariableRefresh.onTimeRangeChanged'),
 )
 _PROGRAM: Final = """
@@ -32,10 +37,15 @@ import type {{ Options }} from '{types}/raw/composable/stat/panelcfg/x/types.gen
 import {{ StackingMode, BigValueTextMode, VariableRefresh }} from '{types}/index';
 
 // the parts of a panel that its kind defines, of which a dashboard leaves out what is as usual
-type Some<T> = T extends Array<infer E> ? Array<Some<E>> : T extends object ? {{ [K in keyof T]?: Some<T[K]> }} : T;
+type Some<T> = T extends Array<infer E>
+  ? Array<Some<E>>
+  : T extends object ? {{ [K in keyof T]?: Some<T[K]> }} : T;
 type Source = {{ type: string; uid: string }};
-type Target = {{ refId: string; expr: string; legendFormat?: string; instant?: boolean; datasource: Source }};
-type Defaults = Omit<NonNullable<Panel['fieldConfig']>['defaults'], 'custom'> & {{ custom?: Some<FieldConfig> }};
+type Target = {{
+  refId: string; expr: string; legendFormat?: string; instant?: boolean; datasource: Source;
+}};
+type Given = NonNullable<Panel['fieldConfig']>['defaults'];
+type Defaults = Omit<Given, 'custom'> & {{ custom?: Some<FieldConfig> }};
 type Drawn = Omit<Panel, 'fieldConfig' | 'options' | 'targets'> & {{
   targets: Target[];
   fieldConfig: {{ defaults: Defaults; overrides: [] }};
@@ -45,7 +55,15 @@ export const dashboard: Dashboard = {dashboard};
 export const rows: RowPanel[] = {rows};
 export const panels: Drawn[] = {panels};
 """
-_FLAGS: Final = ("--noEmit", "--strict", "--skipLibCheck", "--moduleResolution", "bundler", "--module", "esnext")
+_FLAGS: Final = (
+    "--noEmit",
+    "--strict",
+    "--skipLibCheck",
+    "--moduleResolution",
+    "bundler",
+    "--module",
+    "esnext",
+)
 
 
 def main() -> int:
@@ -57,11 +75,21 @@ def main() -> int:
     with TemporaryDirectory(prefix="shroff-dashboard-") as name:
         folder = Path(name)
         (folder / "package.json").write_text("{}")
-        install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", *_PACKAGES]
+        install = [
+            npm,
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--silent",
+            *_PACKAGES,
+        ]
         if subprocess.run(install, cwd=folder, check=False).returncode:
             return 2
         (folder / "check.ts").write_text(program(json.loads(_DASHBOARD.read_text())))
-        checked = subprocess.run([folder / "node_modules/.bin/tsc", *_FLAGS, "check.ts"], cwd=folder, check=False)
+        checked = subprocess.run(
+            [folder / "node_modules/.bin/tsc", *_FLAGS, "check.ts"], cwd=folder, check=False
+        )
     print("the dashboard is as Grafana's types say." if checked.returncode == 0 else "it is not.")
     return min(checked.returncode, 1)
 

@@ -1,12 +1,14 @@
-"""Whether tokens stand near those of their kind, on simulated payments: purity of the five nearest, against chance.
+"""Whether tokens stand near those of their kind, on simulated payments: purity of the five nearest,
+against chance.
 
     python -m benchmarks.embed [--payments 100000] [--seeds 5] [--groups 8]
 
-Two logs. `simulated` is what `shroff simulate` makes, whose honest cards choose merchants by country, not by category.
-`planted` is a log in which each card has one of several kinds of purchase and pays four times in five within it.
-A token's purity is the share of its five nearest that are of its kind; chance is the share among all others.
-Kinds: of amounts, the two bands next to one on either side; of categories, digital goods and services; planted ones.
-Prints the mean over seeds and the least and most of them. The seed makes the log; learning has none.
+Two logs. `simulated` is what `shroff simulate` makes, whose honest cards choose merchants by
+country, not by category. `planted` is a log in which each card has one of several kinds of purchase
+and pays four times in five within it. A token's purity is the share of its five nearest that are of
+its kind; chance is the share among all others. Kinds: of amounts, the two bands next to one on
+either side; of categories, digital goods and services; planted ones. Prints the mean over seeds and
+the least and most of them. The seed makes the log; learning has none.
 """
 
 from __future__ import annotations
@@ -27,14 +29,21 @@ from shroff.simulate import simulate
 MOST = 5
 DIGITAL = frozenset("4814 5815 5816 5817 5968 8398 6051 7995".split())
 SCHEMA = Schema(
-    id="transaction_id", time="created_at", amount="amount", nominal=["mcc"], keys=["card_id"], required=["card_id"]
+    id="transaction_id",
+    time="created_at",
+    amount="amount",
+    nominal=["mcc"],
+    keys=["card_id"],
+    required=["card_id"],
 )
 VECTORS = Vectors(name="purchases", entity=Entity("card", "card_id"), tokens=["mcc", "amount"])
 Alike = Callable[[str, str], bool]
 
 
 def purity(found: TokenVectors, column: str, alike: Alike) -> tuple[float, float]:
-    """The mean purity of a column's tokens that have others of their kind, and what chance would give."""
+    """The mean purity of a column's tokens that have others of their kind, and what chance would
+    give.
+    """
     texts = [text for name, text in found.tokens if name == column]
     shares, chances = [], []
     for text in texts:
@@ -50,15 +59,22 @@ def planted(payments: int, seed: int, groups: int) -> pl.DataFrame:
     """Payments of cards that stay within one of several kinds of category, four times in five."""
     random = np.random.default_rng(seed)
     cards = random.integers(0, payments // 50, payments)
-    kinds = np.where(random.random(payments) < 0.8, cards % groups, random.integers(0, groups, payments))
+    kinds = np.where(
+        random.random(payments) < 0.8, cards % groups, random.integers(0, groups, payments)
+    )
     seconds = np.sort(random.integers(0, 90 * 86_400, payments))
     start = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
     return pl.DataFrame(
         {
             "transaction_id": [f"p{at}" for at in range(payments)],
-            "created_at": pl.from_epoch(pl.Series(start + seconds)).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "created_at": pl.from_epoch(pl.Series(start + seconds)).dt.strftime(
+                "%Y-%m-%dT%H:%M:%SZ"
+            ),
             "amount": random.integers(1, 100, payments).astype(float),
-            "mcc": [f"{kind}{one}" for kind, one in zip(kinds, random.integers(0, 6, payments), strict=True)],
+            "mcc": [
+                f"{kind}{one}"
+                for kind, one in zip(kinds, random.integers(0, 6, payments), strict=True)
+            ],
             "card_id": [f"c{card}" for card in cards],
         }
     )
@@ -66,21 +82,33 @@ def planted(payments: int, seed: int, groups: int) -> pl.DataFrame:
 
 def next_bands(one: str, other: str) -> bool:
     """Whether two bands of amounts lie next to each other, or next but one."""
-    edges = [int(text.lstrip("<>=").split("-")[0]) if text[0] != "<" else 0 for text in (one, other)]
-    steps = [0 if edge == 0 else 1 + 3 * (len(str(edge)) - 1) + "125".index(str(edge)[0]) for edge in edges]
+    edges = [
+        int(text.lstrip("<>=").split("-")[0]) if text[0] != "<" else 0 for text in (one, other)
+    ]
+    steps = [
+        0 if edge == 0 else 1 + 3 * (len(str(edge)) - 1) + "125".index(str(edge)[0])
+        for edge in edges
+    ]
     return abs(steps[0] - steps[1]) <= 2
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--payments", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--groups", type=int, default=8)
     given = parser.parse_args()
     cases: list[tuple[str, str, Callable[[int], pl.DataFrame], Alike]] = [
         ("simulated", "amount", partial(_simulated, given.payments), next_bands),
-        ("simulated", "mcc", partial(_simulated, given.payments), lambda a, b: (a in DIGITAL) == (b in DIGITAL)),
+        (
+            "simulated",
+            "mcc",
+            partial(_simulated, given.payments),
+            lambda a, b: (a in DIGITAL) == (b in DIGITAL),
+        ),
         (
             "planted",
             "mcc",

@@ -1,12 +1,14 @@
-"""Whether features of token vectors find more fraud: boosted trees with and without them, on the same payments.
+"""Whether features of token vectors find more fraud: boosted trees with and without them, on the
+same payments.
 
     python -m benchmarks.embed_ablation [--payments 100000] [--seeds 3]
     SHROFF_BENCH_DATA=handbook.parquet python -m benchmarks.embed_ablation
 
-`without` are the inputs of the example's project; `with` also has the payment's vector, habit and distance of the card
-over 7 and 30 days, and the distance to the other entity's habit over 7. Vectors are learned before the test begins.
-AP is average precision on the test part, `value` the share of the frauds' amounts among the most suspicious 0.5 % of
-payments. Of simulated payments each seed makes another log; the handbook's log is one, and the seed is the trees'.
+`without` are the inputs of the example's project; `with` also has the payment's vector, habit and
+distance of the card over 7 and 30 days, and the distance to the other entity's habit over 7.
+Vectors are learned before the test begins. AP is average precision on the test part, `value` the
+share of the frauds' amounts among the most suspicious 0.5 % of payments. Of simulated payments each
+seed makes another log; the handbook's log is one, and the seed is the trees'.
 """
 
 from __future__ import annotations
@@ -121,8 +123,12 @@ def handbook(file: Path, seeds: int) -> Iterator[Case]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--payments", type=int, default=100_000, help="of a simulated log; 0: none of those")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--payments", type=int, default=100_000, help="of a simulated log; 0: none of those"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     logs = {"simulated": simulated(given.payments, given.seeds)} if given.payments else {}
@@ -133,10 +139,20 @@ def main() -> None:
         found = [compare(case) for case in cases]
         for way in ("without", "with"):
             figures = np.array([each[way] for each in found])
-            row = [part for one in figures.T for part in (f"{one.mean():.4f}", f"{one.min():.4f}–{one.max():.4f}")]
+            row = [
+                part
+                for one in figures.T
+                for part in (f"{one.mean():.4f}", f"{one.min():.4f}–{one.max():.4f}")
+            ]
             table.add_row(log, way, *row)
-        gains = np.array([[b - a for a, b in zip(each["without"], each["with"], strict=True)] for each in found])
-        row = [part for one in gains.T for part in (f"{one.mean():+.4f}", f"{one.min():+.4f}–{one.max():+.4f}")]
+        gains = np.array(
+            [[b - a for a, b in zip(each["without"], each["with"], strict=True)] for each in found]
+        )
+        row = [
+            part
+            for one in gains.T
+            for part in (f"{one.mean():+.4f}", f"{one.min():+.4f}–{one.max():+.4f}")
+        ]
         table.add_row(log, "gain", *row)
     Console().print(table)
 

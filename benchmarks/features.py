@@ -1,18 +1,21 @@
-"""Feature building on one machine: our engines beside pandas, Polars, DuckDB and Spark, on the same features.
+"""Feature building on one machine: our engines beside pandas, Polars, DuckDB and Spark, on the same
+features.
 
     SHROFF_BENCH_DATA=handbook.parquet python benchmarks/features.py
-    python benchmarks/features.py --rows 10000000          # simulated payments instead, and a tenth of them
-    python benchmarks/features.py --hundred-million        # 20 features by disk, within --memory
+    python benchmarks/features.py --rows 10000000          # simulated payments instead, and a tenth
+    of them python benchmarks/features.py --hundred-million        # 20 features by disk, within
+    --memory
 
-The work: the 12 window features of the public handbook (count and mean amount per customer over 1, 7 and 30 days,
-the payment itself included; count and fraud share per terminal over the same windows, 7 days late) and its two
-calendar features. Each system runs in its own process, reads the same Parquet, and is timed from the table in memory
-to the features in memory, after a thousand rows for what is compiled at first use; the least of `--repeat` runs counts.
-Reading is timed apart. Spark goes from Parquet to Parquet, once, on two cores, from its start on: our Spark engine,
-and SQL windows. What takes longer than `--limit` is stopped.
-Results are compared with ours: they differ only where payments of one key share a moment (our law counts them in row
-order, SQL counts peers together). Processor time bears a busy machine better than the clock. Peak memory is that of
-the process and its children together.
+The work: the 12 window features of the public handbook (count and mean amount per customer over 1,
+7 and 30 days, the payment itself included; count and fraud share per terminal over the same
+windows, 7 days late) and its two calendar features. Each system runs in its own process, reads the
+same Parquet, and is timed from the table in memory to the features in memory, after a thousand rows
+for what is compiled at first use; the least of `--repeat` runs counts. Reading is timed apart.
+Spark goes from Parquet to Parquet, once, on two cores, from its start on: our Spark engine, and SQL
+windows. What takes longer than `--limit` is stopped. Results are compared with ours: they differ
+only where payments of one key share a moment (our law counts them in row order, SQL counts peers
+together). Processor time bears a busy machine better than the clock. Peak memory is that of the
+process and its children together.
 
 pandas and duckdb are not dependencies of the project: install them beside it to see their rows.
 """
@@ -50,7 +53,9 @@ COLUMNS = [
 
 
 def prepare(source: Path | None, rows: int | None, target: Path) -> int:
-    """Write the table that every system reads: id, at, customer, terminal, cents, fraud; sorted by time."""
+    """Write the table that every system reads: id, at, customer, terminal, cents, fraud; sorted by
+    time.
+    """
     if source is not None:
         frame = pl.read_parquet(source).select(
             id=pl.col("TRANSACTION_ID").cast(pl.Int64),
@@ -89,7 +94,9 @@ def definitions() -> tuple[FeatureGroup, Schema, list[pl.Expr]]:
     """Our group and schema, and how its features are called here."""
     windows = [f"{days}d" for days in DAYS]
     customer, terminal = Entity("customer", "customer"), Entity("terminal", "terminal")
-    schema = Schema(id="id", time="at", amount="cents", label="fraud", keys=["customer", "terminal"])
+    schema = Schema(
+        id="id", time="at", amount="cents", label="fraud", keys=["customer", "terminal"]
+    )
     group = FeatureGroup(
         "handbook",
         [
@@ -106,7 +113,11 @@ def definitions() -> tuple[FeatureGroup, Schema, list[pl.Expr]]:
     named |= {f"customer_mean_{days}": f"customer_mean_cents_{days}d_with_current" for days in DAYS}
     for what in ("terminal_count", "terminal_risk"):
         named |= {f"{what}_{days}": f"{what}_{days}d_delay_{DELAY}d" for days in DAYS}
-    return group, schema, [pl.col("id"), *(pl.col(named.get(name, name)).alias(name) for name in COLUMNS)]
+    return (
+        group,
+        schema,
+        [pl.col("id"), *(pl.col(named.get(name, name)).alias(name) for name in COLUMNS)],
+    )
 
 
 def with_shroff(frame: pl.DataFrame) -> pl.DataFrame:
@@ -117,7 +128,9 @@ def with_shroff(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_polars(frame: pl.DataFrame) -> pl.DataFrame:
-    """Polars' rolling expressions over each key; late windows are the difference of two, for lack of an offset."""
+    """Polars' rolling expressions over each key; late windows are the difference of two, for lack
+    of an offset.
+    """
 
     def total(column: str, days: int, key: str) -> pl.Expr:
         return pl.col(column).rolling_sum_by("at", window_size=f"{days}d", closed="right").over(key)
@@ -125,7 +138,9 @@ def with_polars(frame: pl.DataFrame) -> pl.DataFrame:
     columns: dict[str, pl.Expr] = {}
     for days in DAYS:
         columns[f"customer_count_{days}"] = total("one", days, "customer")
-        columns[f"customer_mean_{days}"] = total("cents", days, "customer") / total("one", days, "customer") / 100
+        columns[f"customer_mean_{days}"] = (
+            total("cents", days, "customer") / total("one", days, "customer") / 100
+        )
         count = total("one", days + DELAY, "terminal") - total("one", DELAY, "terminal")
         fraud = total("fraud", days + DELAY, "terminal") - total("fraud", DELAY, "terminal")
         columns[f"terminal_count_{days}"] = count
@@ -133,7 +148,9 @@ def with_polars(frame: pl.DataFrame) -> pl.DataFrame:
     columns["weekend"] = (pl.col("at").dt.weekday() >= 6).cast(pl.Float64)
     columns["night"] = (pl.col("at").dt.hour() <= 6).cast(pl.Float64)
     table = frame.lazy().with_columns(pl.lit(1.0).alias("one"), pl.col("fraud").cast(pl.Float64))
-    return table.select("id", *(expression.alias(name) for name, expression in columns.items())).collect()
+    return table.select(
+        "id", *(expression.alias(name) for name, expression in columns.items())
+    ).collect()
 
 
 def with_duckdb(frame: pl.DataFrame) -> pl.DataFrame:
@@ -143,7 +160,9 @@ def with_duckdb(frame: pl.DataFrame) -> pl.DataFrame:
     connection = duckdb.connect()
     connection.register("frame", frame.to_arrow())
     seconds = """(SELECT *, epoch_us("at") AS s FROM frame)"""
-    calendar = """CAST(isodow("at") >= 6 AS DOUBLE) AS weekend, CAST(hour("at") <= 6 AS DOUBLE) AS night"""
+    calendar = (
+        """CAST(isodow("at") >= 6 AS DOUBLE) AS weekend, CAST(hour("at") <= 6 AS DOUBLE) AS night"""
+    )
     result = pl.DataFrame(connection.execute(windows_in_sql(seconds, calendar)).to_arrow_table())
     return result.sort("id").select("id", *COLUMNS)
 
@@ -154,8 +173,10 @@ def windows_in_sql(source: str, calendar: str) -> str:
     windows, columns = [], []
     for days in DAYS:
         windows += [
-            f"c{days} AS (PARTITION BY customer ORDER BY s RANGE BETWEEN {days * day - 1} PRECEDING AND CURRENT ROW)",
-            f"t{days} AS (PARTITION BY terminal ORDER BY s RANGE BETWEEN {(days + DELAY) * day - 1} PRECEDING "
+            f"c{days} AS (PARTITION BY customer ORDER BY s RANGE BETWEEN {days * day - 1} "
+            "PRECEDING AND CURRENT ROW)",
+            f"t{days} AS (PARTITION BY terminal ORDER BY s RANGE BETWEEN "
+            f"{(days + DELAY) * day - 1} PRECEDING "
             f"AND {DELAY * day} PRECEDING)",
         ]
         columns += [
@@ -201,13 +222,19 @@ def with_pandas(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_spark(source: Path, target: Path, *, native: bool) -> float:
-    """Spark on two cores, from Parquet to Parquet: SQL windows, or our Spark engine; gives its processor seconds."""
+    """Spark on two cores, from Parquet to Parquet: SQL windows, or our Spark engine; gives its
+    processor seconds.
+    """
     from pyspark.sql import SparkSession, functions
 
     from shroff.features.engines.spark import compute_spark
 
     builder = SparkSession.Builder().master("local[2]").config("spark.driver.memory", "8g")
-    spark = builder.config("spark.ui.enabled", "false").config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    spark = (
+        builder.config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .getOrCreate()
+    )
     spark.sparkContext.pythonExec = sys.executable
     frame = spark.read.parquet(str(source)).withColumn("at", functions.col("at").cast("timestamp"))
     if native:
@@ -217,7 +244,9 @@ def with_spark(source: Path, target: Path, *, native: bool) -> float:
         found = spark.sql(windows_in_sql(seconds, calendar))
     else:
         group, schema, _ = definitions()
-        plain = frame.withColumn("place", functions.col("id")).withColumn("id", functions.col("id").cast("string"))
+        plain = frame.withColumn("place", functions.col("id")).withColumn(
+            "id", functions.col("id").cast("string")
+        )
         found = compute_spark([group], plain, schema, order="place")
     found.write.parquet(str(target))
     spent = processor(os.getpid())
@@ -236,13 +265,19 @@ NEEDS = {"shroff on spark": "pyspark", "spark sql": "pyspark"}
 
 
 def measure(system: str, source: Path, target: Path, repeat: int) -> None:
-    """Run one system in this process and print its seconds as JSON: reading, on the clock, of the processor."""
+    """Run one system in this process and print its seconds as JSON: reading, on the clock, of the
+    processor.
+    """
     if system in SPARKS:
         folder, started = target.with_suffix(".spark"), perf_counter()
         spent = with_spark(source, folder, native=SPARKS[system])
         seconds = perf_counter() - started
         features = pl.read_parquet(folder / "*.parquet")
-        named = [pl.col("id"), *(pl.col(name) for name in COLUMNS)] if SPARKS[system] else definitions()[2]
+        named = (
+            [pl.col("id"), *(pl.col(name) for name in COLUMNS)]
+            if SPARKS[system]
+            else definitions()[2]
+        )
         features.select(named).cast({"id": pl.Int64}).sort("id").write_parquet(target)
         print(json.dumps({"read": None, "seconds": seconds, "processor": spent}))
         return
@@ -264,12 +299,22 @@ def measure(system: str, source: Path, target: Path, repeat: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, help="simulated payments instead of SHROFF_BENCH_DATA")
-    parser.add_argument("--systems", default=",".join([*SYSTEMS, *SPARKS]), help="which to run, comma-separated")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each, of which the least counts")
-    parser.add_argument("--limit", type=float, default=900, help="seconds after which a system is stopped")
+    parser.add_argument(
+        "--systems", default=",".join([*SYSTEMS, *SPARKS]), help="which to run, comma-separated"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="runs of each, of which the least counts"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=900, help="seconds after which a system is stopped"
+    )
     parser.add_argument("--hundred-million", action="store_true", help="by disk instead")
-    parser.add_argument("--memory", type=float, default=5.0, help="budget of --hundred-million, in GB")
-    parser.add_argument("--one", nargs=3, metavar=("SYSTEM", "SOURCE", "TARGET"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--memory", type=float, default=5.0, help="budget of --hundred-million, in GB"
+    )
+    parser.add_argument(
+        "--one", nargs=3, metavar=("SYSTEM", "SOURCE", "TARGET"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.one:
         measure(options.one[0], Path(options.one[1]), Path(options.one[2]), options.repeat)
@@ -294,22 +339,45 @@ def beside(folder: Path, options: argparse.Namespace) -> None:
         ours, tenth = results["shroff"], run("shroff", folder / "tenth.parquet", folder, options)
         if not isinstance(ours, str) and not isinstance(tenth, str):
             clock, used = (ours[name] / tenth[name] for name in ("seconds", "processor"))
-            print(f"shroff: 10 × the rows of {rows // 10:,} in {clock:.1f} × the time, {used:.1f} × the processor's.")
+            print(
+                f"shroff: 10 × the rows of {rows // 10:,} in {clock:.1f} × the time, {used:.1f} × "
+                "the processor's."
+            )
 
 
 def large(folder: Path, memory: int) -> None:
     """A hundred million payments by disk."""
     rows, script = 100_000_000, str(Path(__file__).with_name("features_large.py"))
     watched([script, "make", str(folder), str(rows)])
-    result = watched([script, "build", str(folder / "many.parquet"), str(folder / "features.parquet"), str(memory)])
-    print(f"20 features of {rows:,} payments: {result['seconds']:,.0f} s, at most {result['peak'] / 1e9:.1f} GB.")
+    result = watched(
+        [
+            script,
+            "build",
+            str(folder / "many.parquet"),
+            str(folder / "features.parquet"),
+            str(memory),
+        ]
+    )
+    print(
+        f"20 features of {rows:,} payments: {result['seconds']:,.0f} s, at most "
+        f"{result['peak'] / 1e9:.1f} GB."
+    )
 
 
-def run(system: str, source: Path, folder: Path, options: argparse.Namespace) -> dict[str, float] | str:
+def run(
+    system: str, source: Path, folder: Path, options: argparse.Namespace
+) -> dict[str, float] | str:
     """One system in a process of its own; why there is no result where there is none."""
     if find_spec(NEEDS.get(system, system)) is None:
         return "not installed"
-    arguments = ["--one", system, str(source), str(folder / f"{system}.parquet"), "--repeat", str(options.repeat)]
+    arguments = [
+        "--one",
+        system,
+        str(source),
+        str(folder / f"{system}.parquet"),
+        "--repeat",
+        str(options.repeat),
+    ]
     try:
         return watched([__file__, *arguments], options.limit)
     except TimeoutError:
@@ -345,8 +413,11 @@ def resident(process: int) -> int:
 
 def processor(process: int) -> float:
     """Seconds of the processor that a process and its children took, with those that have ended."""
-    # behind the name in brackets, from the twelfth on: its own, the system's for it, and both of children
-    ticks = sum(sum(map(int, text.rpartition(")")[2].split()[11:15])) for text in told(process, "stat"))
+    # behind the name in brackets, from the twelfth on: its own, the system's for it, and both of
+    # children
+    ticks = sum(
+        sum(map(int, text.rpartition(")")[2].split()[11:15])) for text in told(process, "stat")
+    )
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -354,28 +425,48 @@ def told(process: int, name: str) -> list[str]:
     """What /proc tells under this name of a process and of its children."""
     try:
         own = Path(f"/proc/{process}/{name}").read_text()
-        tasks = [(task / "children").read_text() for task in Path(f"/proc/{process}/task").iterdir()]
+        tasks = [
+            (task / "children").read_text() for task in Path(f"/proc/{process}/task").iterdir()
+        ]
     except OSError:
         # it has ended
         return []
-    return [own, *(text for task in tasks for child in task.split() for text in told(int(child), name))]
+    return [
+        own,
+        *(text for task in tasks for child in task.split() for text in told(int(child), name)),
+    ]
 
 
-def report(rows: int, source: Path | None, results: dict[str, dict[str, float] | str], folder: Path) -> None:
+def report(
+    rows: int, source: Path | None, results: dict[str, dict[str, float] | str], folder: Path
+) -> None:
     """Print one table: time and memory beside ours, and how much of the result is the same."""
     ours = results["shroff"]
     if isinstance(ours, str):
         raise SystemExit(f"shroff: {ours}")
     expected = pl.read_parquet(folder / "shroff.parquet").with_columns(pl.col("id").cast(pl.Int64))
     what = "payments of the handbook" if source else "simulated payments"
-    heads = ("system", "read", "seconds", "× ours", "processor", "× ours", "peak memory", "same values")
+    heads = (
+        "system",
+        "read",
+        "seconds",
+        "× ours",
+        "processor",
+        "× ours",
+        "peak memory",
+        "same values",
+    )
     table = Table(*heads, title=f"{len(COLUMNS)} features of {rows:,} {what}")
     for name, result in results.items():
         if isinstance(result, str):
             table.add_row(name, "", result)
             continue
-        features = pl.read_parquet(folder / f"{name}.parquet").with_columns(pl.col("id").cast(pl.Int64))
-        same = np.mean([np.isclose(expected[c], features[c], rtol=1e-9, atol=1e-9).mean() for c in COLUMNS])
+        features = pl.read_parquet(folder / f"{name}.parquet").with_columns(
+            pl.col("id").cast(pl.Int64)
+        )
+        same = np.mean(
+            [np.isclose(expected[c], features[c], rtol=1e-9, atol=1e-9).mean() for c in COLUMNS]
+        )
         table.add_row(
             name,
             f"{result['read']:.2f}" if result["read"] is not None else "with",

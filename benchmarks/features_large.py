@@ -1,10 +1,12 @@
-"""100 million simulated payments × 20 features by disk; `python benchmarks/features.py --hundred-million` measures it.
+"""100 million simulated payments × 20 features by disk;
+`python benchmarks/features.py --hundred-million` measures it.
 
     python benchmarks/features_large.py make FOLDER ROWS
     python benchmarks/features_large.py build SOURCE TARGET MEMORY
 
-Ten million payments over half a year are simulated and cleaned, then follow each other ten times, so that a card goes
-on where it was. The table (6.4 GB) and what is in between need about 40 GB of disk.
+Ten million payments over half a year are simulated and cleaned, then follow each other ten times,
+so that a card goes on where it was. The table (6.4 GB) and what is in between need about 40 GB of
+disk.
 """
 
 from __future__ import annotations
@@ -37,7 +39,11 @@ SCHEMA = Schema(
     nominal=["mcc", "request_country"],
     keys=["card_id", "merchant_id", "host_id"],
 )
-CARD, MERCHANT, HOST = Entity("card", "card_id"), Entity("merchant", "merchant_id"), Entity("host", "host_id")
+CARD, MERCHANT, HOST = (
+    Entity("card", "card_id"),
+    Entity("merchant", "merchant_id"),
+    Entity("host", "host_id"),
+)
 GROUP = FeatureGroup(
     "twenty",
     [
@@ -62,16 +68,27 @@ GROUP = FeatureGroup(
 def make(folder: Path, rows: int) -> Path:
     """A clean table of so many payments."""
     once = folder / "once.parquet"
-    raw = simulate(rows // TIMES, days=DAYS).select([name for name in SCHEMA.scales if name != SCHEMA.original])
-    clean(raw, SCHEMA, key=b"benchmark" * 4, max_bad=0.05).frame.write_parquet(once, compression="lz4")
+    raw = simulate(rows // TIMES, days=DAYS).select(
+        [name for name in SCHEMA.scales if name != SCHEMA.original]
+    )
+    clean(raw, SCHEMA, key=b"benchmark" * 4, max_bad=0.05).frame.write_parquet(
+        once, compression="lz4"
+    )
     del raw
     table = pl.scan_parquet(once)
 
     def later(time: int) -> pl.LazyFrame:
-        moments = (pl.col(name) + timedelta(days=time * DAYS) for name in ("created_at", "result_at", "labelled_at"))
-        return table.with_columns(pl.format(f"{time}-{{}}", "transaction_id").alias("transaction_id"), *moments)
+        moments = (
+            pl.col(name) + timedelta(days=time * DAYS)
+            for name in ("created_at", "result_at", "labelled_at")
+        )
+        return table.with_columns(
+            pl.format(f"{time}-{{}}", "transaction_id").alias("transaction_id"), *moments
+        )
 
-    pl.concat([later(time) for time in range(TIMES)]).sink_parquet(folder / "many.parquet", compression="lz4")
+    pl.concat([later(time) for time in range(TIMES)]).sink_parquet(
+        folder / "many.parquet", compression="lz4"
+    )
     once.unlink()
     return folder / "many.parquet"
 

@@ -2,17 +2,19 @@
 
     SHROFF_BENCH_DATA=handbook.parquet python benchmarks/handbook.py [--only WORD,WORD]
 
-The prequential protocol of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud Detection* (2022),
-chapter 5: four test folds of 7 days, each 7 days after the last day learned from, cards known to be compromised left
-out. Everything that is chosen (parameters, inputs, days to learn from) is chosen by average precision on the four
-validation folds, which end before the first test day; then the choice is judged once on the test folds. Labels enter
-features no sooner than 7 days after their payment.
+The prequential protocol of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud
+Detection* (2022), chapter 5: four test folds of 7 days, each 7 days after the last day learned
+from, cards known to be compromised left out. Everything that is chosen (parameters, inputs, days to
+learn from) is chosen by average precision on the four validation folds, which end before the first
+test day; then the choice is judged once on the test folds. Labels enter features no sooner than 7
+days after their payment.
 
-Autoencoder, Deep SVDD and GAN draw at most 40 batches of 128 payments per pass and KNN keeps 2,000, so they need no
-sample to be done in seconds.
+Autoencoder, Deep SVDD and GAN draw at most 40 batches of 128 payments per pass and KNN keeps 2,000,
+so they need no sample to be done in seconds.
 
-Published figures: the same book, chapters 5 and 7 (repository Fraud-Detection-Handbook/fraud-detection-handbook,
-commit 81cf7d17), parameters picked on the validation folds for each figure by itself.
+Published figures: the same book, chapters 5 and 7 (repository
+Fraud-Detection-Handbook/fraud-detection-handbook, commit 81cf7d17), parameters picked on the
+validation folds for each figure by itself.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ PROJECT = Path(__file__).parents[1] / "examples" / "handbook" / "informed.py"
 TEST = tuple(date(2018, 8, 15) - timedelta(days=7 * fold) for fold in range(4))
 VALIDATION = tuple(date(2018, 7, 11) - timedelta(days=7 * fold) for fold in range(4))
 GENUINE_KEPT = 0.3
-"""Share of the genuine payments learned from where more than 7 days are: frauds are what there is too little of."""
+"""Share of the genuine payments learned from where more than 7 days are: frauds are what there is
+too little of.
+"""
 
 
 class Figures(NamedTuple):
@@ -71,7 +75,9 @@ class Figures(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table: candidates of which the best on the validation folds is judged on the test folds."""
+    """A row of the table: candidates of which the best on the validation folds is judged on the
+    test folds.
+    """
 
     name: str
     inputs: str
@@ -100,15 +106,29 @@ SHARP_GAN = GAN(side="upper", n_centres=16, scaling="quantile", contamination=0.
 TREES = BoostedTrees(colsample=0.6, reg_lambda=5.0)
 
 LABELLED = (
-    Entry("LogisticRegression", "classic", 7, (LogisticRegression(C=1.0), LogisticRegression(C=100.0))),
+    Entry(
+        "LogisticRegression", "classic", 7, (LogisticRegression(C=1.0), LogisticRegression(C=100.0))
+    ),
     Entry("LinearSVM", "classic", 7, (LinearSVM(C=0.1), LinearSVM(C=1.0))),
     Entry("MLP", "classic", 7, (MLP(), MLP(epochs=40))),
     Entry("BoostedTrees", "classic", 7, (BoostedTrees(n_trees=150, max_depth=3), TREES)),
-    Entry("LogisticRegression", "informed", 28, (LogisticRegression(C=1.0), LogisticRegression(C=100.0))),
-    Entry("LinearSVM", "informed", 28, (LinearSVM(C=0.1), LinearSVM(C=0.1, approximation="nystroem"))),
+    Entry(
+        "LogisticRegression",
+        "informed",
+        28,
+        (LogisticRegression(C=1.0), LogisticRegression(C=100.0)),
+    ),
+    Entry(
+        "LinearSVM", "informed", 28, (LinearSVM(C=0.1), LinearSVM(C=0.1, approximation="nystroem"))
+    ),
     Entry("MLP", "informed", 28, (MLP(), MLP(hidden=(64, 32)))),
     Entry("BoostedTrees", "informed", 28, (BoostedTrees(), TREES)),
-    Entry("Blend of trees and MLP", "informed", 28, (Blend([TREES, MLP()]), Blend([TREES, MLP()], how="rank"))),
+    Entry(
+        "Blend of trees and MLP",
+        "informed",
+        28,
+        (Blend([TREES, MLP()]), Blend([TREES, MLP()], how="rank")),
+    ),
 )
 
 UNLABELLED = (
@@ -121,9 +141,16 @@ UNLABELLED = (
     Entry("IsolationForest", "suspicious", 7, (IsolationForest(side="upper"), ONE_SIDED[0])),
     Entry("Mahalanobis", "suspicious", 7, (Mahalanobis(side="upper"), ONE_SIDED[1])),
     Entry("KNN", "suspicious", 7, (KNN(side="upper"), ONE_SIDED[2])),
-    Entry("Autoencoder", "suspicious", 7, tuple(Autoencoder(side="upper", **how) for how in READINGS)),
+    Entry(
+        "Autoencoder", "suspicious", 7, tuple(Autoencoder(side="upper", **how) for how in READINGS)
+    ),
     Entry("DeepSVDD", "suspicious", 7, tuple(DeepSVDD(side="upper", **how) for how in READINGS)),
-    Entry("GAN", "suspicious", 7, tuple(GAN(side="upper", n_centres=n, **how) for n in (256, 16) for how in READINGS)),
+    Entry(
+        "GAN",
+        "suspicious",
+        7,
+        tuple(GAN(side="upper", n_centres=n, **how) for n in (256, 16) for how in READINGS),
+    ),
     Entry("Blend of the first three", "suspicious", 7, (Blend(ONE_SIDED, how="rank"),)),
     Entry("Blend with a GAN", "suspicious", 7, (Blend([*ONE_SIDED, SHARP_GAN], how="rank"),)),
 )
@@ -159,12 +186,16 @@ class Bench:
         project: Project = names["project"]
         frame = clean(read(path), project.plan.schema, key=bytes(16), source=str(path)).frame
         lists = {name: names[name] for name in ("informed", "suspicious")}
-        classic = [feature.name for feature in names["classic"].definitions if feature.name != "hour"]
+        classic = [
+            feature.name for feature in names["classic"].definitions if feature.name != "hour"
+        ]
         data = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card)
         return cls(data, {"classic": ["TX_AMOUNT", *classic], **lists})
 
     def split(self, start: date, days: int) -> Split:
-        """The fold whose last 7 learning days begin at `start`, learning from the last `days` days of them."""
+        """The fold whose last 7 learning days begin at `start`, learning from the last `days` days
+        of them.
+        """
         data = self.data
         protocol = TemporalSplit(start, train_days=7, delay_days=7, test_days=7, known_cards="drop")
         fold = protocol.rows(data.time, data.y, data.cards)
@@ -196,7 +227,10 @@ class Bench:
 def run(bench: Bench, entry: Entry, table: Table) -> None:
     """Choose on the validation folds, judge on the test folds, add a row."""
     started = time.perf_counter()
-    judged = [[bench.judge(one, entry.inputs, start, entry.days) for start in VALIDATION] for one in entry.candidates]
+    judged = [
+        [bench.judge(one, entry.inputs, start, entry.days) for start in VALIDATION]
+        for one in entry.candidates
+    ]
     best = int(np.argmax([np.mean([figures.ap for figures in folds]) for folds in judged]))
     seconds = (time.perf_counter() - started) / (len(VALIDATION) * len(entry.candidates))
     test = [bench.judge(entry.candidates[best], entry.inputs, start, entry.days) for start in TEST]
@@ -224,8 +258,14 @@ def shown(figures: Figures) -> str:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description="Our detectors beside the published ones on the handbook's payments.")
-    parser.add_argument("--only", default="", help="run the rows whose detector or inputs contain one of these words")
+    parser = argparse.ArgumentParser(
+        description="Our detectors beside the published ones on the handbook's payments."
+    )
+    parser.add_argument(
+        "--only",
+        default="",
+        help="run the rows whose detector or inputs contain one of these words",
+    )
     only = parser.parse_args().only.lower().split(",")
     path = os.environ.get("SHROFF_BENCH_DATA")
     if path is None:
@@ -234,14 +274,25 @@ def main() -> None:
     bench = Bench.load(Path(path))
     seconds = time.perf_counter() - started
     table = Table(title="ROC AUC, average precision, card precision at 100", box=box.SIMPLE_HEAD)
-    for title in ("Detector", "inputs, learned", "validation 07-11", "validation, 4 folds", "test, 4 folds", "± std"):
+    for title in (
+        "Detector",
+        "inputs, learned",
+        "validation 07-11",
+        "validation, 4 folds",
+        "test, 4 folds",
+        "± std",
+    ):
         table.add_column(title, no_wrap=True)
     table.add_column("s/fold", justify="right", no_wrap=True)
     for name, published in PUBLISHED.items():
         table.add_row(f"{name} (published)", "classic 7 d", "", "", shown(published), "", "")
     table.add_section()
     wanted = [
-        [entry for entry in part if any(word in f"{entry.name} {entry.inputs}".lower() for word in only)]
+        [
+            entry
+            for entry in part
+            if any(word in f"{entry.name} {entry.inputs}".lower() for word in only)
+        ]
         for part in (LABELLED, UNLABELLED)
     ]
     for entry in wanted[0]:
@@ -254,7 +305,8 @@ def main() -> None:
         run(bench, entry, table)
     rows, columns = bench.data.table.shape
     table.caption = (
-        f"{rows:,} payments cleaned and given {columns} columns in {seconds:.0f} s; the last two parts: trained "
+        f"{rows:,} payments cleaned and given {columns} columns in {seconds:.0f} s; the last two "
+        "parts: trained "
         f"without labels; over 7 days, {GENUINE_KEPT:.0%} of the genuine payments are learned from"
     )
     Console(width=150).print(table)

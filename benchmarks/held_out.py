@@ -1,12 +1,15 @@
-"""What detectors are calibrated and picked on: random folds of the training payments, or folds in time.
+"""What detectors are calibrated and picked on: random folds of the training payments, or folds in
+time.
 
     python -m benchmarks.held_out
-    SHROFF_BENCH_DATA=handbook.parquet SHROFF_BENCH_ULB=ulb_real.parquet python -m benchmarks.held_out
+    SHROFF_BENCH_DATA=handbook.parquet SHROFF_BENCH_ULB=ulb_real.parquet python -m
+    benchmarks.held_out
 
-Each detector is fitted once on the training payments. It is calibrated, and its thresholds are chosen, on scores held
-out both ways; both are judged on the test payments. `predicted` is the sum of the probabilities over the number of
-frauds: 1.0 is right. `promised` and `paid` are the cost per day that the held-out payments promise at the chosen
-thresholds, and what the test payments cost at them, `best` what the best thresholds of the test payments would have.
+Each detector is fitted once on the training payments. It is calibrated, and its thresholds are
+chosen, on scores held out both ways; both are judged on the test payments. `predicted` is the sum
+of the probabilities over the number of frauds: 1.0 is right. `promised` and `paid` are the cost per
+day that the held-out payments promise at the chosen thresholds, and what the test payments cost at
+them, `best` what the best thresholds of the test payments would have.
 """
 
 from __future__ import annotations
@@ -56,8 +59,20 @@ def compare(log: Log) -> Table:
     learn = rows.train
     in_time = choose_folds(split, data.time[learn], data.y[learn])
     ways = {"random": Folds(stratified(data.y[learn]), False, "random"), in_time.how: in_time}
-    table = Table(title=f"{log.title}: {len(learn):,} to learn from, {len(rows.test):,} to judge", box=box.SIMPLE_HEAD)
-    for title in ("Detector", "held out", "AP held out", "AP test", "predicted", "promised", "paid", "best"):
+    table = Table(
+        title=f"{log.title}: {len(learn):,} to learn from, {len(rows.test):,} to judge",
+        box=box.SIMPLE_HEAD,
+    )
+    for title in (
+        "Detector",
+        "held out",
+        "AP held out",
+        "AP test",
+        "predicted",
+        "promised",
+        "paid",
+        "best",
+    ):
         table.add_column(title, justify="left" if title in ("Detector", "held out") else "right")
     best: dict[str, tuple[float, str]] = {}
     for detector in DETECTORS:
@@ -71,10 +86,14 @@ def compare(log: Log) -> Table:
 
 
 def _figures(trained: Trained, data: Dataset, judge: Ints) -> list[str]:
-    probability = trained.calibration.probability(trained.detector.score(trained.preparation.matrix(data.table[judge])))
+    probability = trained.calibration.probability(
+        trained.detector.score(trained.preparation.matrix(data.table[judge]))
+    )
     kept = _judged(probability, data, judge)
     promised = trained.kept.a_day(trained.thresholds, COST)["cost_per_day"]
-    paid = kept.a_day(kept.at(trained.thresholds.review_at, trained.thresholds.decline_at, COST), COST)
+    paid = kept.a_day(
+        kept.at(trained.thresholds.review_at, trained.thresholds.decline_at, COST), COST
+    )
     least = kept.a_day(kept.thresholds(COST), COST)
     return [
         f"{trained.held_out:.3f}",
@@ -106,7 +125,11 @@ def logs(payments: int) -> Iterator[Log]:
 
 def _log(title: str, project: Project, file: Path, split: str) -> Log:
     frame = collect_table(project, file, key=bytes(16)).frame
-    return Log(title, Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column), split)
+    return Log(
+        title,
+        Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column),
+        split,
+    )
 
 
 def _ulb(file: Path) -> Log:
@@ -117,8 +140,12 @@ def _ulb(file: Path) -> Log:
     with tempfile.TemporaryDirectory() as folder:
         frame = pl.read_parquet(file).with_row_index("id")
         time = pl.datetime(2013, 9, 1, time_zone="UTC") + pl.duration(seconds=pl.col("Time"))
-        frame = frame.with_columns(pl.col("id").cast(pl.String), time=time, Class=pl.col("Class") == 1)
-        frame.select("id", "time", "Amount", "Class", *columns).write_parquet(named := Path(folder) / "ulb.parquet")
+        frame = frame.with_columns(
+            pl.col("id").cast(pl.String), time=time, Class=pl.col("Class") == 1
+        )
+        frame.select("id", "time", "Amount", "Class", *columns).write_parquet(
+            named := Path(folder) / "ulb.parquet"
+        )
         schema = Schema(id="id", time="time", amount="Amount", label="Class", numeric=columns)
         project = Project(schema=schema, features=[], detectors=DETECTORS)
         return _log("Real payments of two days", project, named, "time:70/30,delay=0")
@@ -126,8 +153,12 @@ def _ulb(file: Path) -> Log:
 
 def main() -> None:
     """Print a table per log."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--payments", type=int, default=200_000, help="how many payments to simulate")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--payments", type=int, default=200_000, help="how many payments to simulate"
+    )
     console = Console(width=120)
     for log in logs(parser.parse_args().payments):
         console.print(compare(log))

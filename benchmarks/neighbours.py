@@ -1,12 +1,14 @@
-"""Send a service the costliest bodies we know, and measure what each costs a neighbour and the process.
+"""Send a service the costliest bodies we know, and measure what each costs a neighbour and the
+process.
 
     python -m benchmarks.neighbours
     python -m benchmarks.neighbours --only csv
 
-A neighbour asks `/health/live` without a pause on a connection of its own; the stall is the longest that it waited for
-an answer. Memory is by how much the resident size of the service rose to its highest. Both are the best of several
-tries, because whatever else the machine does counts as well; the first line is a neighbour with nobody beside it.
-Exit code 1 where a case costs more than 50 ms or 16 MiB.
+A neighbour asks `/health/live` without a pause on a connection of its own; the stall is the longest
+that it waited for an answer. Memory is by how much the resident size of the service rose to its
+highest. Both are the best of several tries, because whatever else the machine does counts as well;
+the first line is a neighbour with nobody beside it. Exit code 1 where a case costs more than 50 ms
+or 16 MiB.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ MAX_MIB: Final = 16.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a case cost: seconds that a neighbour waited at most, MiB, seconds until its own answer, its status."""
+    """What a case cost: seconds that a neighbour waited at most, MiB, seconds until its own answer,
+    its status.
+    """
 
     stall: float
     mib: float
@@ -53,7 +57,9 @@ class Cost:
 
 
 class Neighbour:
-    """Asks a service whether it lives, again and again, and remembers the longest that it waited."""
+    """Asks a service whether it lives, again and again, and remembers the longest that it
+    waited.
+    """
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -101,7 +107,9 @@ def measure(service: Service, token: str, case: Case) -> Cost:
     return Cost(neighbour.worst, (_resident(service, "VmHWM") - before) / 1024, took, status)
 
 
-def best(service: Service, token: str, case: Case, *, tries: int, enough: Callable[[Cost], bool]) -> Cost:
+def best(
+    service: Service, token: str, case: Case, *, tries: int, enough: Callable[[Cost], bool]
+) -> Cost:
     """The least that a body cost, of so many tries, or until it cost little enough."""
     costs: list[Cost] = []
     for _ in range(tries):
@@ -117,8 +125,15 @@ def best(service: Service, token: str, case: Case, *, tries: int, enough: Callab
 
 
 def _sent(address: tuple[str, int], token: str, case: Case, body: bytes) -> int:
-    """The status of the answer, which is read to its end; a service may answer before it has the whole body."""
-    headers = {"host": "x", "authorization": f"Bearer {token}", "content-type": case.media, "connection": "close"}
+    """The status of the answer, which is read to its end; a service may answer before it has the
+    whole body.
+    """
+    headers = {
+        "host": "x",
+        "authorization": f"Bearer {token}",
+        "content-type": case.media,
+        "connection": "close",
+    }
     headers |= {"content-length": str(len(body))} if "transfer-encoding" not in case.headers else {}
     lines = "".join(f"{name}: {value}\r\n" for name, value in (headers | case.headers).items())
     with socket.create_connection(address, timeout=_PATIENCE) as connection:
@@ -153,9 +168,13 @@ def _forget_peak(service: Service) -> None:
 
 @contextmanager
 def asked(home: Path) -> Iterator[tuple[Service, str]]:
-    """A service with lists and exchange rates, whose payments may have a note, and a key of all scopes."""
+    """A service with lists and exchange rates, whose payments may have a note, and a key of all
+    scopes.
+    """
     rates = Rates.constant("EUR", {"JPY": "0.00625"})
-    schema = msgspec.structs.replace(SCHEMA, rates=rates, ignored=("note",)).with_keys(VELOCITY.key_columns)
+    schema = msgspec.structs.replace(SCHEMA, rates=rates, ignored=("note",)).with_keys(
+        VELOCITY.key_columns
+    )
     save(make_bundle(fitted_model(), schema=schema, currency="EUR"), home / "bundle")
     token = Keys(f"sqlite:///{home / 'control.db'}").create("neighbour", SCOPES)
     with Service(home / "bundle", home, keys=True) as service:
@@ -164,13 +183,18 @@ def asked(home: Path) -> Iterator[tuple[Service, str]]:
 
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="cases whose name has this text")
     parser.add_argument("--tries", type=int, default=5)
     options = parser.parse_args()
     table = Table("input", "body KiB", "answered", "answer ms", "stall ms", "MiB")
     costly = 0
-    with TemporaryDirectory(prefix="shroff-neighbours-") as folder, asked(Path(folder)) as (service, token):
+    with (
+        TemporaryDirectory(prefix="shroff-neighbours-") as folder,
+        asked(Path(folder)) as (service, token),
+    ):
         table.add_row("nobody", "", "", "", f"{1e3 * idle(service):.0f}", "")
         for case in CASES:
             if options.only in case.name:

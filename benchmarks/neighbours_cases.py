@@ -61,13 +61,21 @@ def _table(number: int) -> bytes:
 
 
 def _tensor(shape: str, data: bytes, datatype: str = "FP32") -> bytes:
-    head = b'{"inputs":[{"name":"X","shape":%b,"datatype":"%b",' % (shape.encode(), datatype.encode())
+    head = b'{"inputs":[{"name":"X","shape":%b,"datatype":"%b",' % (
+        shape.encode(),
+        datatype.encode(),
+    )
     return filled(head + b'"data":[', data, b"0]}]}")
 
 
 def _binary(datatype: str, shape: Sequence[int], size: int) -> tuple[bytes, str]:
     """A tensor whose values are bytes behind the JSON, and how long the JSON is."""
-    tensor = {"name": "X", "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}}
+    tensor = {
+        "name": "X",
+        "shape": shape,
+        "datatype": datatype,
+        "parameters": {"binary_data_size": size},
+    }
     head = json.dumps({"inputs": [tensor]}).encode()
     return head + bytes(size), str(len(head))
 
@@ -84,11 +92,14 @@ def _columns(number: int, rows: int) -> bytes:
 
 def _rates(number: int) -> bytes:
     moments = [iso(at * 90_000) for at in range(number)]
-    return json.dumps({"rates": [{"currency": "JPY", "rate": "0.01", "since": at} for at in moments]}).encode()
+    return json.dumps(
+        {"rates": [{"currency": "JPY", "rate": "0.01", "since": at} for at in moments]}
+    ).encode()
 
 
 _IGNORED: Final = (
-    b'{"payment_id":"n","created_at":"2026-01-01T00:00:00Z","amount":8,"currency":"EUR","card_id":"c","note":['
+    b'{"payment_id":"n","created_at":"2026-01-01T00:00:00Z","amount":8,"currency":"EUR",'
+    b'"card_id":"c","note":['
 )
 _NESTED: Final = VALUES // 2
 _QUOTED: Final = 262_144
@@ -105,8 +116,15 @@ def _binary_case(name: str, datatype: str, shape: Sequence[int]) -> Case:
 
 
 CASES: Final = (
-    Case("payment: ignored field", "/v1/decisions", lambda: filled(_IGNORED, b"{},", b"{}]}"), status=200),
-    Case("payment: key twice in it", "/v1/decisions", lambda: filled(_IGNORED, b'{"":0},', b"{}]}")),
+    Case(
+        "payment: ignored field",
+        "/v1/decisions",
+        lambda: filled(_IGNORED, b"{},", b"{}]}"),
+        status=200,
+    ),
+    Case(
+        "payment: key twice in it", "/v1/decisions", lambda: filled(_IGNORED, b'{"":0},', b"{}]}")
+    ),
     Case("payment: NaN behind texts", "/v1/decisions", lambda: filled(_IGNORED, b'"",', b"NaN]}")),
     Case("payment: long text", "/v1/decisions", lambda: filled(b'{"payment_id":"', b"4 ", b'"}')),
     Case("payment: no JSON", "/v1/decisions", lambda: b"[" * MAX_BODY_BYTES),
@@ -121,16 +139,24 @@ CASES: Final = (
         {"content-encoding": "gzip"},
     ),
     Case("batch: payments", _BATCH, lambda: _lines(2_000), _LINES, 200),
-    Case("batch: one line of ignored", _BATCH, lambda: filled(_IGNORED, b"{},", b"{}]}"), _LINES, 200),
+    Case(
+        "batch: one line of ignored", _BATCH, lambda: filled(_IGNORED, b"{},", b"{}]}"), _LINES, 200
+    ),
     Case(
         "mlflow: [] rows",
         "/invocations",
         lambda: filled(b'{"dataframe_split":{"columns":[],"data":[', b"[],", b"[]]}}"),
     ),
-    Case("mlflow: {} records", "/invocations", lambda: filled(b'{"dataframe_records":[', b"{},", b"{}]}")),
+    Case(
+        "mlflow: {} records",
+        "/invocations",
+        lambda: filled(b'{"dataframe_records":[', b"{},", b"{}]}"),
+    ),
     Case("mlflow: NaN", "/invocations", lambda: filled(b'{"inputs":{"a":[', b"NaN,", b"0]}}")),
     Case("mlflow: texts", "/invocations", lambda: filled(b'{"inputs":{"a":[', b'"",', b"0]}}")),
-    Case("mlflow: params", "/invocations", lambda: filled(b'{"params":{"a":[', b'{"":0},', b"{}]}}")),
+    Case(
+        "mlflow: params", "/invocations", lambda: filled(b'{"params":{"a":[', b'{"":0},', b"{}]}}")
+    ),
     Case(
         "mlflow: many columns",
         "/invocations",
@@ -140,7 +166,13 @@ CASES: Final = (
     Case("mlflow: payments", "/invocations", lambda: _table(1_000), status=200),
     Case("mlflow: too many payments", "/invocations", lambda: _table(4_000), status=413),
     Case("csv: short rows", "/invocations", lambda: b"a\n" * _HALF, "text/csv", status=413),
-    Case("csv: blank lines", "/invocations", lambda: b"a\n" + b"\n" * (MAX_BODY_BYTES - 2), "text/csv", status=413),
+    Case(
+        "csv: blank lines",
+        "/invocations",
+        lambda: b"a\n" + b"\n" * (MAX_BODY_BYTES - 2),
+        "text/csv",
+        status=413,
+    ),
     Case("csv: commas", "/invocations", lambda: b"," * MAX_BODY_BYTES, "text/csv"),
     Case("csv: quotes", "/invocations", lambda: filled(b"", b'"a",b\n'), "text/csv"),
     Case(
@@ -152,19 +184,31 @@ CASES: Final = (
     ),
     Case("csv: backslashes", "/invocations", lambda: filled(b"", b"a\\b,b\n"), "text/csv"),
     Case(
-        "azure: [] rows", "/execute", lambda: filled(b'{"Inputs":{"i":{"ColumnNames":[],"Values":[', b"[],", b"[]]}}}")
+        "azure: [] rows",
+        "/execute",
+        lambda: filled(b'{"Inputs":{"i":{"ColumnNames":[],"Values":[', b"[],", b"[]]}}}"),
     ),
     Case(
         "azure: wide row",
         "/execute",
         lambda: json.dumps(
-            {"Inputs": {"i": {"ColumnNames": [f"c{at}" for at in range(40_000)], "Values": [["1"] * 40_000]}}}
+            {
+                "Inputs": {
+                    "i": {
+                        "ColumnNames": [f"c{at}" for at in range(40_000)],
+                        "Values": [["1"] * 40_000],
+                    }
+                }
+            }
         ).encode(),
     ),
     Case(
         "azure: tables",
         "/execute",
-        lambda: b'{"Inputs":{%b}}' % b",".join(b'"t%d":{"ColumnNames":[],"Values":[]}' % at for at in range(20_000)),
+        lambda: (
+            b'{"Inputs":{%b}}'
+            % b",".join(b'"t%d":{"ColumnNames":[],"Values":[]}' % at for at in range(20_000))
+        ),
     ),
     Case("tensorflow: {} instances", _PREDICT, lambda: filled(b'{"instances":[', b"{},", b"{}]}")),
     Case("tensorflow: column", _PREDICT, lambda: filled(b'{"inputs":{"amount":[', b"1,", b"0]}}")),
@@ -174,11 +218,32 @@ CASES: Final = (
     _binary_case("tensor: bytes as truths", "BOOL", [_HALF]),
     _binary_case("tensor: bytes as halves", "FP16", [_HALF // 2]),
     _binary_case("tensor: bytes as texts", "BYTES", [_HALF // 4]),
-    Case("mlflow: most {}", "/invocations", lambda: _most(b'{"dataframe_records":[', b'{"":0},', b"{}]}"), status=413),
-    Case("mlflow: most values", "/invocations", lambda: _most(b'{"inputs":{"a":[', b'"",', b"0]}}"), status=413),
-    Case("mlflow: most NaN", "/invocations", lambda: _most(b'{"inputs":{"a":[', b"NaN,", b"0]}}"), status=413),
-    Case("mlflow: long numbers", "/invocations", lambda: filled(b'{"inputs":{"a":[', b"9" * 4_200 + b",", b"0]}}")),
-    Case("csv: most rows", "/invocations", lambda: b"amount,items\n" + b"1,2\n" * 1_024, "text/csv"),
+    Case(
+        "mlflow: most {}",
+        "/invocations",
+        lambda: _most(b'{"dataframe_records":[', b'{"":0},', b"{}]}"),
+        status=413,
+    ),
+    Case(
+        "mlflow: most values",
+        "/invocations",
+        lambda: _most(b'{"inputs":{"a":[', b'"",', b"0]}}"),
+        status=413,
+    ),
+    Case(
+        "mlflow: most NaN",
+        "/invocations",
+        lambda: _most(b'{"inputs":{"a":[', b"NaN,", b"0]}}"),
+        status=413,
+    ),
+    Case(
+        "mlflow: long numbers",
+        "/invocations",
+        lambda: filled(b'{"inputs":{"a":[', b"9" * 4_200 + b",", b"0]}}"),
+    ),
+    Case(
+        "csv: most rows", "/invocations", lambda: b"amount,items\n" + b"1,2\n" * 1_024, "text/csv"
+    ),
     Case(
         "csv: most quotes",
         "/invocations",
@@ -197,7 +262,11 @@ CASES: Final = (
         "tensor: most cells",
         _INFER,
         lambda: json.dumps(
-            {"inputs": [{"name": "X", "shape": [1_000, 10], "datatype": "FP32", "data": [0] * 10_000}]}
+            {
+                "inputs": [
+                    {"name": "X", "shape": [1_000, 10], "datatype": "FP32", "data": [0] * 10_000}
+                ]
+            }
         ).encode(),
         status=200,
     ),

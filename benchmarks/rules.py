@@ -1,14 +1,16 @@
 """Rules beside detectors at equal false positives: how many more frauds does a detector find?
 
-    python benchmarks/rules.py [--payments 200000]                                  # simulated payments
-    SHROFF_BENCH_DATA=handbook.parquet python benchmarks/rules.py                   # and the public handbook's
+    python benchmarks/rules.py [--payments 200000]                                  # simulated
+    payments SHROFF_BENCH_DATA=handbook.parquet python benchmarks/rules.py                   # and
+    the public handbook's
 
-The rules are such as a bank's analysts write: few, each with a reason that can be told to a customer. Their limits were
-set by hand while looking at the training days only. On the test days they flag some genuine payments; every detector is
-then given exactly as many genuine payments to flag as the rules flagged, so the frauds it finds compare one to one.
-Isolation forest, Deep SVDD and GAN learn the genuine payments of the training days and no fraud, from the few inputs of
-which much is suspicious, with the parameters that `handbook.py` chose on its validation folds for both logs; boosted
-trees learn from labels, from all inputs of the project.
+The rules are such as a bank's analysts write: few, each with a reason that can be told to a
+customer. Their limits were set by hand while looking at the training days only. On the test days
+they flag some genuine payments; every detector is then given exactly as many genuine payments to
+flag as the rules flagged, so the frauds it finds compare one to one. Isolation forest, Deep SVDD
+and GAN learn the genuine payments of the training days and no fraud, from the few inputs of which
+much is suspicious, with the parameters that `handbook.py` chose on its validation folds for both
+logs; boosted trees learn from labels, from all inputs of the project.
 """
 
 from __future__ import annotations
@@ -84,12 +86,22 @@ class Case:
         """The test payments' scores of a detector after its fit on the training payments."""
         data, learn = self.data, self.rows.train
         if detector.needs_labels:
-            preparation = Preparation.learn(data.table[learn], numeric=data.numeric, nominal=data.nominal)
-            X, y, nominal = preparation.matrix(data.table[learn]), data.y[learn], preparation.nominal_codes
-            return detector.fit(X, y, nominal=nominal).score(preparation.matrix(data.table[self.rows.test]))
+            preparation = Preparation.learn(
+                data.table[learn], numeric=data.numeric, nominal=data.nominal
+            )
+            X, y, nominal = (
+                preparation.matrix(data.table[learn]),
+                data.y[learn],
+                preparation.nominal_codes,
+            )
+            return detector.fit(X, y, nominal=nominal).score(
+                preparation.matrix(data.table[self.rows.test])
+            )
         genuine = data.table[learn[~data.y[learn]]]
         preparation = Preparation.learn(genuine, numeric=self.suspicious, nominal=[])
-        return detector.fit(preparation.matrix(genuine)).score(preparation.matrix(data.table[self.rows.test]))
+        return detector.fit(preparation.matrix(genuine)).score(
+            preparation.matrix(data.table[self.rows.test])
+        )
 
 
 DETECTORS: Mapping[str, Detector] = {
@@ -100,7 +112,14 @@ DETECTORS: Mapping[str, Detector] = {
 }
 
 
-def case(title: str, project: Project, file: Path, split: str, rules: Sequence[str], suspicious: Sequence[str]) -> Case:
+def case(
+    title: str,
+    project: Project,
+    file: Path,
+    split: str,
+    rules: Sequence[str],
+    suspicious: Sequence[str],
+) -> Case:
     """Features and rows of a log."""
     frame = collect_table(project, file, key=bytes(16)).frame
     data = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
@@ -121,7 +140,9 @@ def show(one: Case, console: Console) -> None:
     """Measure a case and print its table."""
     fraud, flagged = one.data.y[one.rows.test], one.flagged()
     wrong, right = int((flagged & ~fraud).sum()), int((flagged & fraud).sum())
-    table = Table(title=f"{one.title}: {wrong:,} genuine payments flagged by each", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=f"{one.title}: {wrong:,} genuine payments flagged by each", box=box.SIMPLE_HEAD
+    )
     for title in ("Detector", "frauds found", f"of {fraud.sum():,}", "beside the rules", "s"):
         table.add_column(title, justify="left" if title == "Detector" else "right")
     table.add_row("Rules", f"{right:,}", f"{right / fraud.sum():.1%}", "", "")
@@ -138,20 +159,27 @@ def show(one: Case, console: Console) -> None:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Rules beside detectors at equal false positives.")
-    parser.add_argument("--payments", type=int, default=200_000, help="how many payments to simulate")
+    parser.add_argument(
+        "--payments", type=int, default=200_000, help="how many payments to simulate"
+    )
     payments = parser.parse_args().payments
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "payments.parquet"
         write(simulate(payments, fraud_rate=0.01, seed=1), file)
         project = load_project(EXAMPLES / "payments")
-        show(case("Simulated payments", project, file, "time:70/30", PAYMENT_RULES, PAYMENT_INPUTS), console)
+        show(
+            case("Simulated payments", project, file, "time:70/30", PAYMENT_RULES, PAYMENT_INPUTS),
+            console,
+        )
     handbook = os.environ.get("SHROFF_BENCH_DATA")
     if handbook:
         names = runpy.run_path(str(EXAMPLES / "handbook" / "informed.py"))
         project = names["project"]
         title, suspicious = "The handbook's payments", names["suspicious"]
-        show(case(title, project, Path(handbook), project.split, HANDBOOK_RULES, suspicious), console)
+        show(
+            case(title, project, Path(handbook), project.split, HANDBOOK_RULES, suspicious), console
+        )
 
 
 if __name__ == "__main__":

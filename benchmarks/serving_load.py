@@ -1,4 +1,6 @@
-"""The load generator of `serving.py`: one closed loop over plain sockets, the same for every server."""
+"""The load generator of `serving.py`: one closed loop over plain sockets, the same for every
+server.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _CLIENT_CORE = 1
 
 @dataclass(frozen=True)
 class Run:
-    """One run: how long each good answer took in milliseconds [n], failures, seconds, server CPU µs a request."""
+    """One run: how long each good answer took in milliseconds [n], failures, seconds, server CPU µs
+    a request.
+    """
 
     milliseconds: NDArray[np.float64]
     failures: int

@@ -1,4 +1,6 @@
-"""The peers of `serving.py`: each does the model only, in an environment of its own that is made here."""
+"""The peers of `serving.py`: each does the model only, in an environment of its own that is made
+here.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,8 @@ class Api(litserve.LitAPI):
         return {"score": output}
 if __name__ == "__main__":
     server = litserve.LitServer(Api(), accelerator="cpu")
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning")
+    port = int(sys.argv[1])
+    server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 """
 _BENTOML = """
 import bentoml
@@ -92,7 +95,8 @@ mlflow.onnx.save_model(onnx.load("model.onnx"), "packed")
 
 @dataclass(frozen=True)
 class Peer:
-    """A server: what it is installed from, its files, what is run once, and how it is started and asked.
+    """A server: what it is installed from, its files, what is run once, and how it is started and
+    asked.
 
     In commands `{bin}` is the environment's folder of programs and `{port}` the port.
     """
@@ -115,8 +119,16 @@ class Peer:
         folder = environments / self.name
         done = folder / "installed"
         if not done.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "venv")], check=True)
-            pip = [str(folder / "venv/bin/pip"), "install", "--quiet", "onnxruntime", *self.packages]
+            subprocess.run(
+                [sys.executable, "-m", "venv", "--clear", str(folder / "venv")], check=True
+            )
+            pip = [
+                str(folder / "venv/bin/pip"),
+                "install",
+                "--quiet",
+                "onnxruntime",
+                *self.packages,
+            ]
             subprocess.run(pip, check=True, capture_output=True)
             done.touch()
         (folder / "model.onnx").write_bytes(model)
@@ -124,7 +136,9 @@ class Peer:
             (folder / name).write_text(content)
         if self.once:
             subprocess.run(["rm", "-rf", folder / "packed"], check=True)
-            subprocess.run(self.command(folder, 0, self.once), cwd=folder, check=True, capture_output=True)
+            subprocess.run(
+                self.command(folder, 0, self.once), cwd=folder, check=True, capture_output=True
+            )
         return folder
 
     def command(self, folder: Path, port: int, words: Sequence[str] | None = None) -> list[str]:
@@ -134,7 +148,8 @@ class Peer:
     def variables(self, folder: Path, port: int) -> dict[str, str]:
         """The environment variables of its process."""
         own = {
-            name: value.format(port=port, other=port + 1, third=port + 2) for name, value in self.environment.items()
+            name: value.format(port=port, other=port + 1, third=port + 2)
+            for name, value in self.environment.items()
         }
         path = f"{folder / 'venv/bin'}:{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "PYTHONPATH": str(folder), **own}
@@ -147,8 +162,19 @@ PEERS = (
         {"app.py": _RAW},
         ["{bin}/python", "app.py", "{port}"],
     ),
-    Peer("FastAPI", ["fastapi", "uvicorn[standard]"], {"app.py": _FASTAPI}, ["{bin}/python", "app.py", "{port}"]),
-    Peer("LitServe", ["litserve"], {"app.py": _LITSERVE}, ["{bin}/python", "app.py", "{port}"], path="/predict"),
+    Peer(
+        "FastAPI",
+        ["fastapi", "uvicorn[standard]"],
+        {"app.py": _FASTAPI},
+        ["{bin}/python", "app.py", "{port}"],
+    ),
+    Peer(
+        "LitServe",
+        ["litserve"],
+        {"app.py": _LITSERVE},
+        ["{bin}/python", "app.py", "{port}"],
+        path="/predict",
+    ),
     Peer(
         "BentoML",
         ["bentoml"],
@@ -179,7 +205,17 @@ PEERS = (
         "MLflow",
         ["mlflow", "onnx"],
         {"pack.py": _MLFLOW},
-        ["{bin}/mlflow", "models", "serve", "-m", "packed", "--env-manager", "local", "--port", "{port}"],
+        [
+            "{bin}/mlflow",
+            "models",
+            "serve",
+            "-m",
+            "packed",
+            "--env-manager",
+            "local",
+            "--port",
+            "{port}",
+        ],
         path="/invocations",
         body='{"inputs": [%s]}',
         once=["{bin}/python", "pack.py"],

@@ -1,4 +1,6 @@
-"""The handbook's payments with the 17 velocity features and 300 trees that `serving.py` measures."""
+"""The handbook's payments with the 17 velocity features and 300 trees that `serving.py`
+measures.
+"""
 
 from pathlib import Path
 

@@ -2,8 +2,8 @@
 
 python -m benchmarks.serving_stages BUNDLE WARM PAYMENTS
 
-Prints one JSON object: microseconds a payment by stage, when 22 payments are decided together. `serving.py` runs it
-in a process of its own.
+Prints one JSON object: microseconds a payment by stage, when 22 payments are decided together.
+`serving.py` runs it in a process of its own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=warm.parent) as folder:
         ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         loaded = load(bundle)
-        scorer = Scorer(loaded, ledger, key=_KEY, history=lambda: history_of(loaded, warm, _KEY, 0.01))
+        scorer = Scorer(
+            loaded, ledger, key=_KEY, history=lambda: history_of(loaded, warm, _KEY, 0.01)
+        )
         scorer.start()
         # as the service does: the state is not looked through again and again
         gc.collect()
@@ -67,10 +69,12 @@ def stages(scorer: Scorer, ledger: Ledger, bodies: list[bytes]) -> dict[str, flo
     values = [payment.values | more for payment, more in zip(read, features, strict=True)]
     starts = range(0, len(bodies), TOGETHER)
     assessed = timed(
-        "model, policy, reasons", lambda: [one for at in starts for one in decider.assess(values[at : at + TOGETHER])]
+        "model, policy, reasons",
+        lambda: [one for at in starts for one in decider.assess(values[at : at + TOGETHER])],
     )
     entries = timed(
-        "answer and record", lambda: [entry_of(active, *one) for one in zip(pending, features, assessed, strict=True)]
+        "answer and record",
+        lambda: [entry_of(active, *one) for one in zip(pending, features, assessed, strict=True)],
     )
     timed("ledger", lambda: asyncio.run(_write(ledger, entries)))
     return found
@@ -86,7 +90,9 @@ async def _write(ledger: Ledger, entries: list[Entry]) -> None:
     for at in range(0, len(entries), TOGETHER):
         group = entries[at : at + TOGETHER]
         written: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in group]
-        ledger.append_all([(entry, one.set_result) for entry, one in zip(group, written, strict=True)], loop)
+        ledger.append_all(
+            [(entry, one.set_result) for entry, one in zip(group, written, strict=True)], loop
+        )
         await asyncio.gather(*written)
 
 

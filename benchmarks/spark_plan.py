@@ -1,6 +1,8 @@
-"""What the Spark engine costs per payment on this machine, beside the batch engine: `python benchmarks/spark_plan.py`.
+"""What the Spark engine costs per payment on this machine, beside the batch engine:
+`python benchmarks/spark_plan.py`.
 
-CPU time is that of Spark and of its Python workers together, so that the figures bear a busy machine.
+CPU time is that of Spark and of its Python workers together, so that the figures bear a busy
+machine.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ SCHEMA = Schema(
     result_at="result_at",
     nominal=["mcc", "request_country", "account_country"],
 )
-CARD, ACCOUNT, HOST, MERCHANT = (Entity(name, f"{name}_id") for name in ("card", "account", "host", "merchant"))
+CARD, ACCOUNT, HOST, MERCHANT = (
+    Entity(name, f"{name}_id") for name in ("card", "account", "host", "merchant")
+)
 GROUP = FeatureGroup(
     "velocity",
     [
@@ -59,14 +63,22 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", default="3g")
     options = parser.parse_args()
-    frame = clean(simulate(options.rows, seed=1), SCHEMA.with_keys(GROUP.key_columns), key=b"k" * 32, max_bad=0.0).frame
+    frame = clean(
+        simulate(options.rows, seed=1),
+        SCHEMA.with_keys(GROUP.key_columns),
+        key=b"k" * 32,
+        max_bad=0.0,
+    ).frame
     compute([GROUP], frame.head(1_000), SCHEMA)
     before, cpu = time.perf_counter(), time.process_time()
     compute([GROUP], frame, SCHEMA)
     row("batch", len(frame), time.perf_counter() - before, time.process_time() - cpu)
     with tempfile.TemporaryDirectory() as home:
         write_parquet(frame, Path(home) / "clean.parquet")
-        print(f"clean Parquet: {(Path(home) / 'clean.parquet').stat().st_size / len(frame):.0f} bytes a payment")
+        print(
+            f"clean Parquet: {(Path(home) / 'clean.parquet').stat().st_size / len(frame):.0f} "
+            "bytes a payment"
+        )
         rows = len(frame)
         del frame
         on_spark(home, rows, options.memory)
@@ -88,16 +100,26 @@ def on_spark(home: str, rows: int, memory: str) -> None:
     spark.sparkContext.pythonExec = sys.executable
     table = read_clean(spark, f"{home}/clean.parquet")
     compute_spark([GROUP], table.limit(2_000), SCHEMA, order=ORDER).write.parquet(f"{home}/warm")
-    for name, skew in {"spark": Skew(), "spark, hot keys split": Skew(rows=max(1, rows // 200))}.items():
+    for name, skew in {
+        "spark": Skew(),
+        "spark, hot keys split": Skew(rows=max(1, rows // 200)),
+    }.items():
         before, cpu, shuffled = time.perf_counter(), cpu_seconds(), shuffle_bytes(spark)
-        compute_spark([GROUP], table, SCHEMA, order=ORDER, skew=skew).write.parquet(f"{home}/{name}")
+        compute_spark([GROUP], table, SCHEMA, order=ORDER, skew=skew).write.parquet(
+            f"{home}/{name}"
+        )
         row(name, rows, time.perf_counter() - before, cpu_seconds() - cpu)
-        print(f"  shuffled {(shuffle_bytes(spark) - shuffled) / rows:.0f} bytes a payment, compressed")
+        print(
+            f"  shuffled {(shuffle_bytes(spark) - shuffled) / rows:.0f} bytes a payment, compressed"
+        )
     spark.stop()
 
 
 def row(name: str, rows: int, wall: float, cpu: float) -> None:
-    print(f"{name:24} {rows:>10,} payments {wall:7.1f} s {cpu:7.1f} s of CPU {1e6 * cpu / rows:6.2f} µs a payment")
+    print(
+        f"{name:24} {rows:>10,} payments {wall:7.1f} s {cpu:7.1f} s of CPU {1e6 * cpu / rows:6.2f} "
+        "µs a payment"
+    )
 
 
 def cpu_seconds() -> float:

@@ -1,11 +1,13 @@
-"""The online engine alone: payments a second, and what it keeps of each card, in memory and in Redis.
+"""The online engine alone: payments a second, and what it keeps of each card, in memory and in
+Redis.
 
     python benchmarks/state.py
     SHROFF_BENCH_REDIS=redis://127.0.0.1:6379/0 python benchmarks/state.py --payments 100000
 
-The work: twenty features of simulated payments, all kinds of aggregate that a team uses, over four entities. Results
-and labels do not come in between. In Redis the payments come to one process, alone or 22 together. Payments a second
-of a core count the processor time of all who work on one (with Redis: worker and server); by the clock they overlap.
+The work: twenty features of simulated payments, all kinds of aggregate that a team uses, over four
+entities. Results and labels do not come in between. In Redis the payments come to one process,
+alone or 22 together. Payments a second of a core count the processor time of all who work on one
+(with Redis: worker and server); by the clock they overlap.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ SCHEMA = Schema(
     keys=["card_id", "account_id", "host_id", "merchant_id"],
     ignored=["account_country", "cardholder_name", "account_name", "phone"],
 )
-card, account, host, merchant = (Entity(name, f"{name}_id") for name in ("card", "account", "host", "merchant"))
+card, account, host, merchant = (
+    Entity(name, f"{name}_id") for name in ("card", "account", "host", "merchant")
+)
 GROUP = FeatureGroup(
     "twenty",
     [
@@ -94,7 +98,9 @@ def observe(engine: Engine, stream: Sequence[Payment], size: int) -> None:
 
 
 class Run(NamedTuple):
-    """Seconds a payment: processor time of the worker and of the server, and by the clock; and bytes kept."""
+    """Seconds a payment: processor time of the worker and of the server, and by the clock; and
+    bytes kept.
+    """
 
     worker: float
     server: float
@@ -118,11 +124,15 @@ def in_memory(stream: Sequence[Payment], size: int) -> Run:
     """One run over an empty state."""
     engine, started, worked = OnlineEngine([GROUP], SCHEMA), perf_counter(), process_time()
     observe(engine, stream, size)
-    return Run((process_time() - worked) / len(stream), 0.0, (perf_counter() - started) / len(stream), 0)
+    return Run(
+        (process_time() - worked) / len(stream), 0.0, (perf_counter() - started) / len(stream), 0
+    )
 
 
 def memory_bytes(frame: pl.DataFrame) -> int:
-    """What Python has allocated for the state after all payments, with what it keeps of the payments themselves."""
+    """What Python has allocated for the state after all payments, with what it keeps of the
+    payments themselves.
+    """
     tracemalloc.start()
     engine = OnlineEngine([GROUP], SCHEMA)
     before, _ = tracemalloc.get_traced_memory()
@@ -163,7 +173,9 @@ def served(server: Redis) -> float:
 
 @contextmanager
 def server() -> Iterator[str | None]:
-    """The URL of a Redis server that may be emptied: the one named, or one started here; None: there is none."""
+    """The URL of a Redis server that may be emptied: the one named, or one started here; None:
+    there is none.
+    """
     named, program = os.environ.get("SHROFF_BENCH_REDIS"), shutil.which("redis-server")
     if named or program is None:
         yield named
@@ -206,7 +218,15 @@ def main(words: Sequence[str] | None = None) -> None:
     gc.freeze()
     cards = len({payment.values["card_id"] for payment in stream})
     title = f"{len(GROUP.definitions)} features of {len(stream):,} payments by {cards:,} cards"
-    heads = ("state", "together", "payments/s of a core", "by the clock", "worker µs", "server µs", "bytes/card")
+    heads = (
+        "state",
+        "together",
+        "payments/s of a core",
+        "by the clock",
+        "worker µs",
+        "server µs",
+        "bytes/card",
+    )
     table = Table(*heads, title=f"{title}; load {os.getloadavg()[0]:.1f}")
     kept = memory_bytes(frame)
     for size in (1, TOGETHER):

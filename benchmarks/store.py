@@ -3,9 +3,10 @@
     python -m benchmarks.store                     # 100,000 and 1,000,000 payments
     python -m benchmarks.store --rows 10_000_000
 
-Ratios are of medians of several runs in one process, in turns, so that a busy machine slows both. The plain join is
-`join_asof` over the same rows; it knows no arrivals, so where rows arrive late its values are wrong. The plain write
-is one Parquet file, without a log, checks or statistics. Feast is not compared: it is not installed.
+Ratios are of medians of several runs in one process, in turns, so that a busy machine slows both.
+The plain join is `join_asof` over the same rows; it knows no arrivals, so where rows arrive late
+its values are wrong. The plain write is one Parquet file, without a log, checks or statistics.
+Feast is not compared: it is not installed.
 """
 
 from __future__ import annotations
@@ -28,9 +29,18 @@ from shroff.store.point_in_time import match
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 SECONDS = 90 * 86_400
 VALUES = [f"value_{number}" for number in range(10)]
-PAYMENTS = Group(name="payments", key="id", time="at", columns={"card_id": Column("text"), "amount": Column("number")})
+PAYMENTS = Group(
+    name="payments",
+    key="id",
+    time="at",
+    columns={"card_id": Column("text"), "amount": Column("number")},
+)
 CARDS = Group(
-    name="cards", key="card_id", time="at", arrival="known", columns={name: Column("number") for name in VALUES}
+    name="cards",
+    key="card_id",
+    time="at",
+    arrival="known",
+    columns={name: Column("number") for name in VALUES},
 )
 
 
@@ -55,7 +65,9 @@ def tables(rows: int, arrival: str, seed: int = 0) -> tuple[pl.DataFrame, pl.Dat
     many = rows // 5
     at = chance.integers(0, SECONDS, many)
     week = chance.integers(0, 7 * 86_400, many)
-    delay = {"at once": 0 * week, "an hour late": 0 * week + 3_600, "up to a week late": week}[arrival]
+    delay = {"at once": 0 * week, "an hour late": 0 * week + 3_600, "up to a week late": week}[
+        arrival
+    ]
     known = pl.DataFrame(
         {
             "card_id": pl.Series(chance.integers(0, cards, many)).cast(pl.String),
@@ -70,7 +82,9 @@ def tables(rows: int, arrival: str, seed: int = 0) -> tuple[pl.DataFrame, pl.Dat
 def plain(payments: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """What a team writes by hand: the latest row by event time, whatever had arrived."""
     right = known.drop("known").sort("at")
-    return payments.join_asof(right, on="at", by="card_id", strategy="backward", check_sortedness=False)
+    return payments.join_asof(
+        right, on="at", by="card_id", strategy="backward", check_sortedness=False
+    )
 
 
 def at_a_point(payments: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -95,21 +109,32 @@ def measure(rows: int, runs: int) -> None:
     """Print the lines of one size."""
     for arrival in ("at once", "an hour late", "up to a week late"):
         payments, known = tables(rows, arrival)
-        hand, ours = seconds(runs, partial(plain, payments, known), partial(at_a_point, payments, known))
+        hand, ours = seconds(
+            runs, partial(plain, payments, known), partial(at_a_point, payments, known)
+        )
         line(rows, f"join, rows arrive {arrival}", ours, hand)
     payments, known = tables(rows, "an hour late")
     with TemporaryDirectory() as folder:
         store = FeatureStore(folder)
         table = store.group(CARDS)
         hand, ours = seconds(
-            1, lambda: known.write_parquet(Path(folder) / "plain.parquet"), lambda: table.write(known, batch="one")
+            1,
+            lambda: known.write_parquet(Path(folder) / "plain.parquet"),
+            lambda: table.write(known, batch="one"),
         )
         line(rows, f"write {len(known):,} rows × 13 columns", ours, hand)
-        hand, ours = seconds(runs, lambda: pl.read_parquet(Path(folder) / "plain.parquet"), table.read)
+        hand, ours = seconds(
+            runs, lambda: pl.read_parquet(Path(folder) / "plain.parquet"), table.read
+        )
         line(rows, "read them, in order", ours, hand)
         store.group(PAYMENTS).write(payments, batch="all")
-        created = seconds(1, lambda: store.create(TrainingSet(name="set", of="payments", joined=["cards"])))[0]
-        print(f"{rows:>12,}  {'a training dataset, read, joined, hashed, written':52} {created:8.3f} s")
+        created = seconds(
+            1, lambda: store.create(TrainingSet(name="set", of="payments", joined=["cards"]))
+        )[0]
+        print(
+            f"{rows:>12,}  {'a training dataset, read, joined, hashed, written':52} {created:8.3f} "
+            "s"
+        )
 
 
 def line(rows: int, what: str, ours: float, hand: float) -> None:

@@ -19,7 +19,14 @@ TOGETHER = 16
 RUNS = 7
 HEADERS = [
     (name, b"x" * 20)
-    for name in (b"host", b"accept", b"user-agent", b"authorization", b"content-type", b"content-length")
+    for name in (
+        b"host",
+        b"accept",
+        b"user-agent",
+        b"authorization",
+        b"content-type",
+        b"content-length",
+    )
 ]
 
 
@@ -33,7 +40,9 @@ def turn_of_payments(telemetry: Telemetry) -> None:
         meter.parsed(journey)
         journeys.append(journey)
     now = time.perf_counter_ns()
-    turn = Turn(now, time.perf_counter_ns(), time.perf_counter_ns(), time.perf_counter_ns(), TOGETHER)
+    turn = Turn(
+        now, time.perf_counter_ns(), time.perf_counter_ns(), time.perf_counter_ns(), TOGETHER
+    )
     for journey in journeys:
         journey.decided = Decided("v1", "approve", False)
         journey.probability = 0.01

@@ -1,4 +1,6 @@
-"""A real browser for tests: Chromium through its driver, by the W3C WebDriver protocol over HTTP."""
+"""A real browser for tests: Chromium through its driver, by the W3C WebDriver protocol over
+HTTP.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,15 @@ class Browser:
 
     def requested(self) -> list[str]:
         """The addresses that were asked for since last asked."""
-        events = [json.loads(entry["message"])["message"] for entry in self.call("POST", "/se/log", type="performance")]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        events = [
+            json.loads(entry["message"])["message"]
+            for entry in self.call("POST", "/se/log", type="performance")
+        ]
+        return [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
 
     def emulate(self, width: int, height: int, *, scheme: str = "light") -> None:
         """Another size of the window, and light or dark."""
@@ -96,9 +105,14 @@ def chromium(folder: Path) -> Iterator[Browser]:
     Raises:
         LookupError: there is none to start, and why.
     """
-    driver, program = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+    driver, program = (
+        shutil.which("chromedriver"),
+        shutil.which("chromium") or shutil.which("google-chrome"),
+    )
     if driver is None or program is None:
-        raise LookupError("chromium and chromedriver are not installed: apt-get install chromium-driver")
+        raise LookupError(
+            "chromium and chromedriver are not installed: apt-get install chromium-driver"
+        )
     port = free_port()
     with (folder / "chromedriver.log").open("w") as log:
         process = subprocess.Popen([driver, f"--port={port}"], stdout=log, stderr=log)
@@ -122,7 +136,8 @@ def chromium(folder: Path) -> Iterator[Browser]:
 def _capabilities(program: str, folder: Path) -> dict[str, Any]:
     # the sandbox does not work for root, and shared memory is small in containers
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    still = "--force-prefers-reduced-motion"  # what scrolls smoothly is not there yet when it is clicked on
+    # what scrolls smoothly is not there yet when it is clicked on
+    still = "--force-prefers-reduced-motion"
     options = [
         "--headless=new",
         still,

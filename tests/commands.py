@@ -13,7 +13,9 @@ from shroff.cli import app
 
 def run(*words: str | Path, home: Path | None = None) -> str:
     """What a command prints; what it raises, or its exit code other than 0, is raised."""
-    done = CliRunner().invoke(app, list(map(str, words)), env={} if home is None else {"SHROFF_HOME": str(home)})
+    done = CliRunner().invoke(
+        app, list(map(str, words)), env={} if home is None else {"SHROFF_HOME": str(home)}
+    )
     if done.exception is not None:
         raise done.exception
     return done.stdout

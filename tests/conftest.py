@@ -14,14 +14,17 @@ from servers import azurite, kafka, or_skip, postgres, redis
 
 pytest_plugins = ["serve.fixtures"]
 
-# how long an example takes says something about what else the machine does, and nothing about the code
+# how long an example takes says something about what else the machine does, and nothing about the
+# code
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One worker more than cores: while one waits for a server or process that its test started, another computes."""
+    """One worker more than cores: while one waits for a server or process that its test started,
+    another computes.
+    """
     # None: the variable is read by pytest-xdist itself
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) + 1
 
@@ -43,7 +46,9 @@ def any_umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server: the one that SHROFF_TEST_POSTGRES names, or one started here."""
+    """The URL of a PostgreSQL server: the one that SHROFF_TEST_POSTGRES names, or one started
+    here.
+    """
     named = os.environ.get("SHROFF_TEST_POSTGRES")
     if named:
         yield named

@@ -10,7 +10,8 @@ import pytest
 
 TESTS: Final = Path(__file__).parent
 LONGEST: Final = (
-    # the kernels of the batch engine are compiled by the first worker, while the others have no need of them
+    # the kernels of the batch engine are compiled by the first worker, while the others have no
+    # need of them
     "contract/test_engines.py",
     "serve/test_workers.py",
     "kafka/test_consume.py",
@@ -32,7 +33,9 @@ LONGEST: Final = (
 
 
 def sort_longest_first(items: list[pytest.Item]) -> None:
-    """The longest files, then those of most tests: at the end no worker is left alone with a long one."""
+    """The longest files, then those of most tests: at the end no worker is left alone with a long
+    one.
+    """
     ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (ranks.get(item.path, len(ranks)), -tests[item.path], item.path))

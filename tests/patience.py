@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 PATIENCE: Final = 240.0
-"""Seconds after which what a test waits for is taken to never come, also where other work fills the machine."""
+"""Seconds after which what a test waits for is taken to never come, also where other work fills the
+machine.
+"""
 _LOOK: Final = 0.02
 
 

@@ -1,4 +1,6 @@
-"""Real servers for tests: started once a session on loopback, stopped at its end, skipped only with a reason."""
+"""Real servers for tests: started once a session on loopback, stopped at its end, skipped only with
+a reason.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class Postgres:
         self._control("-m", mode, "stop")
 
     def suspend(self) -> None:
-        """Let it say nothing more: its connections stay, and new ones are made by the system, but nobody answers."""
+        """Let it say nothing more: its connections stay, and new ones are made by the system, but
+        nobody answers.
+        """
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -100,7 +104,8 @@ def postgres() -> Iterator[str]:
 
 @contextmanager
 def stoppable_postgres(*settings: str) -> Iterator[Postgres]:
-    """A fresh PostgreSQL server that runs; it must run at the end, too. `settings` are of the form `name=value`.
+    """A fresh PostgreSQL server that runs; it must run at the end, too. `settings` are of the form
+    `name=value`.
 
     Raises:
         LookupError: there is none to start, and why.
@@ -117,7 +122,17 @@ def stoppable_postgres(*settings: str) -> Iterator[Postgres]:
             owner = pwd.getpwnam(user)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         port = free_port()
-        _run(programs / "initdb", "-D", folder / "data", "-U", "shroff", "-A", "trust", "--no-sync", user=user)
+        _run(
+            programs / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "shroff",
+            "-A",
+            "trust",
+            "--no-sync",
+            user=user,
+        )
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
         options = " ".join([options, *(f"-c {setting}" for setting in settings)])
         url = f"postgresql+psycopg://shroff@127.0.0.1:{port}/postgres"
@@ -159,8 +174,22 @@ def redis(*options: str, port: int | None = None) -> Iterator[str]:
     if program is None:
         raise LookupError("redis-server is not installed: apt-get install redis-server")
     port = port or free_port()
-    with tempfile.TemporaryDirectory(prefix="shroff-redis-") as folder, tempfile.TemporaryFile() as output:
-        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", *options]
+    with (
+        tempfile.TemporaryDirectory(prefix="shroff-redis-") as folder,
+        tempfile.TemporaryFile() as output,
+    ):
+        command = [
+            program,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder,
+            "--save",
+            "",
+            *options,
+        ]
         server = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             _wait(server, port)
@@ -176,7 +205,10 @@ def _wait(server: subprocess.Popen[bytes], port: int) -> None:
     def answers() -> bool:
         if server.poll() is not None:
             raise LookupError("redis-server ended at its start")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client,
+        ):
             client.sendall(b"PING\r\n")
             return client.recv(64).startswith(b"+PONG")
         return False
@@ -186,7 +218,9 @@ def _wait(server: subprocess.Popen[bytes], port: int) -> None:
 
 _AZURITE_ACCOUNT = "devstoreaccount1"
 # the emulator's own, which its documentation gives to everybody
-_AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_AZURITE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 
 
 @contextmanager
@@ -197,13 +231,24 @@ def azurite() -> Iterator[str]:
         LookupError: there is none to start, and why.
     """
     node = shutil.which("node")
-    program = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "table", "main.js")
+    program = Path(
+        sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "table", "main.js"
+    )
     if node is None or not program.is_file():
         raise LookupError("Azurite is not installed: make .venv/azurite, which needs node and npm")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="shroff-azurite-") as folder:
-        options = ["--location", folder, "--tablePort", str(port), "--silent", "--skipApiVersionCheck"]
-        server = subprocess.Popen([node, str(program), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        options = [
+            "--location",
+            folder,
+            "--tablePort",
+            str(port),
+            "--silent",
+            "--skipApiVersionCheck",
+        ]
+        server = subprocess.Popen(
+            [node, str(program), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             _wait_for(port, server)
             yield (
@@ -217,7 +262,8 @@ def azurite() -> Iterator[str]:
 
 @contextmanager
 def kafka(advertised: int | None = None) -> Iterator[int]:
-    """The port of a fresh broker that speaks Kafka's protocol; `advertised`: the port that clients are sent to.
+    """The port of a fresh broker that speaks Kafka's protocol; `advertised`: the port that clients
+    are sent to.
 
     Raises:
         LookupError: there is none to start, and why.
@@ -228,7 +274,15 @@ def kafka(advertised: int | None = None) -> Iterator[int]:
     program = Path(spec.origin).parent / "bin" / "tansu"
     port = free_port()
     urls = (f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{advertised or port}")
-    command = [str(program), "broker", "--silent", "--listener-url", urls[0], "--advertised-listener-url", urls[1]]
+    command = [
+        str(program),
+        "broker",
+        "--silent",
+        "--listener-url",
+        urls[0],
+        "--advertised-listener-url",
+        urls[1],
+    ]
     try:
         broker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except OSError as error:
@@ -258,10 +312,18 @@ def _run(program: Path, *words: object, user: str | None) -> None:
     with tempfile.TemporaryFile() as output:
         try:
             done = subprocess.run(
-                command, stdout=output, stderr=output, user=user, cwd="/", timeout=PATIENCE, check=False
+                command,
+                stdout=output,
+                stderr=output,
+                user=user,
+                cwd="/",
+                timeout=PATIENCE,
+                check=False,
             )
         except OSError as error:
             raise LookupError(f"{program.name} cannot be run: {error.strerror}") from None
         if done.returncode:
             output.seek(0)
-            raise LookupError(f"{program.name} failed: {output.read().decode(errors='replace')[-300:]}")
+            raise LookupError(
+                f"{program.name} failed: {output.read().decode(errors='replace')[-300:]}"
+            )

@@ -12,5 +12,7 @@ KERNELS = PACKAGE / "features" / "engines" / "batch" / "grouping.py"
 
 def test_array_types_are_named_in_one_module() -> None:
     alias = re.compile(r"^\w+(: TypeAlias)? = (npt\.)?NDArray\[", re.MULTILINE)
-    naming = {path for path in PACKAGE.rglob("*.py") if alias.search(path.read_text(encoding="utf-8"))}
+    naming = {
+        path for path in PACKAGE.rglob("*.py") if alias.search(path.read_text(encoding="utf-8"))
+    }
     assert naming == {PACKAGE / "arrays.py", KERNELS}

@@ -1,4 +1,6 @@
-"""The one text of a value: what programs write of a number is the number, and every other text is itself."""
+"""The one text of a value: what programs write of a number is the number, and every other text is
+itself.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,11 @@ from shroff.canonical import ODD, canonical, text_of
 from shroff.collect.columns import texts_of
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-TEXTS = st.from_regex(r"[-+]?[0-9]{0,3}(\.[0-9]{0,3})?(e\+?[0-9]{1,2})?\Z") | st.text(max_size=6) | FINITE.map(repr)
+TEXTS = (
+    st.from_regex(r"[-+]?[0-9]{0,3}(\.[0-9]{0,3})?(e\+?[0-9]{1,2})?\Z")
+    | st.text(max_size=6)
+    | FINITE.map(repr)
+)
 
 
 @given(FINITE | st.integers())

@@ -21,7 +21,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def shroff(home: Path, *words: str | Path, kept: Path | None = None) -> subprocess.CompletedProcess[str]:
+def shroff(
+    home: Path, *words: str | Path, kept: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "shroff", *map(str, words)],
         capture_output=True,
@@ -47,7 +49,9 @@ def answer(home: Path, *words: str | Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def log(home: Path) -> Path:
     path = home / "payments.csv.gz"
-    document = answer(home, "simulate", path, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    document = answer(
+        home, "simulate", path, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03"
+    )
     assert document["payments"] == pytest.approx(6000, rel=0.02)
     return path
 
@@ -58,7 +62,10 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     features = answer(home, "features", PAYMENTS, "--data", log, "--out", home / "features.parquet")
     assert pl.read_parquet(home / "features.parquet").columns[1:] == features["features"]
     stored = answer(home, "features", PAYMENTS, "--data", log)
-    places = [f"{home / 'kept' / 'store'}/{name}/v1, table version 1" for name in ("payments", "payment_velocity")]
+    places = [
+        f"{home / 'kept' / 'store'}/{name}/v1, table version 1"
+        for name in ("payments", "payment_velocity")
+    ]
     assert stored["written"] == places
     parity = answer(home, "parity", PAYMENTS, "--data", log, "--payments", "2000")
     assert parity["holds"]
@@ -68,7 +75,10 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     report = answer(home, "report", home / "bundle")
     assert report["version"] == trained["bundle"]["version"]
     again = shroff(home, "train", PAYMENTS, "--data", "nowhere.csv", "--bundle", home / "bundle")
-    assert (again.returncode, "pass --overwrite to replace it" in again.stderr) == (2, True)  # before any work
+    assert (again.returncode, "pass --overwrite to replace it" in again.stderr) == (
+        2,
+        True,
+    )  # before any work
     assert report["detectors"] == trained["detectors"]
     assert report["findings"] == trained["findings"]
     assert report["parts"] == trained["parts"]
@@ -84,7 +94,10 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
 
 def test_the_same_run_twice_differs_in_nothing(home: Path, log: Path) -> None:
     """Same inputs and seed: same figures, and a bundle of the same content."""
-    one, other = (answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / name) for name in ("one", "other"))
+    one, other = (
+        answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / name)
+        for name in ("one", "other")
+    )
     assert one["detectors"] == other["detectors"]
     listed = {row["run"]: row for row in answer(home, "runs", "list")["runs"]}
     assert listed[one["run"]]["status"] == "finished"
@@ -118,7 +131,16 @@ def test_a_run_that_fails_is_recorded_with_its_reason(home: Path, log: Path) -> 
 
 
 def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
-    words = ("train", PAYMENTS, "--data", log, "--split", "random:70/30", "--bundle", home / "random")
+    words = (
+        "train",
+        PAYMENTS,
+        "--data",
+        log,
+        "--split",
+        "random:70/30",
+        "--bundle",
+        home / "random",
+    )
     done = shroff(home, *words)
     assert done.returncode == 1
     assert "not packaged" in done.stderr
@@ -131,7 +153,9 @@ def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
     assert "despite the check random_split" in shroff(home, "report", home / "random").stdout
 
 
-def test_known_cards_are_left_out_of_the_test_where_asked_and_said_so(home: Path, log: Path) -> None:
+def test_known_cards_are_left_out_of_the_test_where_asked_and_said_so(
+    home: Path, log: Path
+) -> None:
     words = ("train", PAYMENTS, "--data", log, "--split", "time:70/30,known_cards=drop")
     document = answer(home, *words)
     dropped = document["parts"]["known_cards"]["payments"]
@@ -145,7 +169,18 @@ def test_known_cards_are_left_out_of_the_test_where_asked_and_said_so(home: Path
 
 def test_two_tables_are_joined_and_trained(home: Path) -> None:
     tables = home / "tables"
-    answer(home, "simulate", "--two-tables", tables, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    answer(
+        home,
+        "simulate",
+        "--two-tables",
+        tables,
+        "--payments",
+        "6000",
+        "--days",
+        "40",
+        "--fraud-rate",
+        "0.03",
+    )
     words = ("train", ROOT / "examples" / "two_tables", "--data", tables / "facts.csv")
     alone = shroff(home, *words)
     assert alone.returncode == 2
@@ -165,7 +200,9 @@ def test_two_tables_are_joined_and_trained(home: Path) -> None:
         (("train", PAYMENTS, "--data", "x.csv", "--split", "monthly"), "no such file"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(home: Path, words: tuple[str, ...], sentence: str) -> None:
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    home: Path, words: tuple[str, ...], sentence: str
+) -> None:
     done = shroff(home, *words)
     assert done.returncode == 2
     assert sentence in " ".join(done.stderr.split())
@@ -173,7 +210,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(home: Path, words: tuple[str,
 
 
 def test_a_broken_project_names_its_line(home: Path, log: Path) -> None:
-    (home / "broken.py").write_text("from shroff import Project\n\nproject = Project(schema=1 / 0)\n")
+    (home / "broken.py").write_text(
+        "from shroff import Project\n\nproject = Project(schema=1 / 0)\n"
+    )
     done = shroff(home, "train", home / "broken.py", "--data", log)
     assert done.returncode == 2
     assert "line 3: ZeroDivisionError" in " ".join(done.stderr.split())
@@ -183,7 +222,9 @@ def test_too_many_bad_rows_leave_nothing_half_written(home: Path, log: Path) -> 
     frame = pl.read_csv(log, infer_schema=False)
     half = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("much")).otherwise("amount")
     frame.with_columns(half.alias("amount")).write_csv(home / "bad.csv")
-    done = shroff(home, "collect", PAYMENTS, "--data", home / "bad.csv", "--out", home / "never.parquet")
+    done = shroff(
+        home, "collect", PAYMENTS, "--data", home / "bad.csv", "--out", home / "never.parquet"
+    )
     assert done.returncode == 2
     told = " ".join(done.stderr.split())
     assert "1 % allowed" in told
@@ -195,14 +236,23 @@ def test_too_many_bad_rows_leave_nothing_half_written(home: Path, log: Path) -> 
 def test_help_and_version(home: Path) -> None:
     assert "shroff 0.1.0" in shroff(home, "--version").stdout
     told = shroff(home, "--help").stdout
-    assert all(name in told for name in ("simulate", "collect", "features", "train", "report", "serve", "demo"))
+    assert all(
+        name in told
+        for name in ("simulate", "collect", "features", "train", "report", "serve", "demo")
+    )
 
 
 def test_keys_are_made_listed_and_revoked(home: Path) -> None:
-    made = answer(home, "keys", "create", "shop", "--scope", "decide", "--scope", "label", "--expires", "90d")
+    made = answer(
+        home, "keys", "create", "shop", "--scope", "decide", "--scope", "label", "--expires", "90d"
+    )
     assert made["key"].startswith("shroff_")
     (listed,) = answer(home, "keys", "list")["keys"]
-    assert (listed["name"], listed["scopes"], listed["state"]) == ("shop", ["decide", "label"], "valid")
+    assert (listed["name"], listed["scopes"], listed["state"]) == (
+        "shop",
+        ["decide", "label"],
+        "valid",
+    )
     answer(home, "keys", "revoke", listed["id"])
     assert "revoked" in shroff(home, "keys", "list").stdout
     wrong = shroff(home, "keys", "create", "shop", "--scope", "everything")
@@ -248,7 +298,9 @@ def test_the_demo_walks_the_whole_path(home: Path) -> None:
     assert "pass it with `--data`" in without_history.stdout
     assert not document["decision"]["degraded"]
     words = ("parity", home / "demo" / "bundle", "--ledger", "--json")
-    told = shroff(home, *words, "--data", home / "demo" / "history.parquet", kept=home / "demo" / "home")
+    told = shroff(
+        home, *words, "--data", home / "demo" / "history.parquet", kept=home / "demo" / "home"
+    )
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout)["comparisons"][0]["payments"] == 500
     # without the history that the service was started from, windows have less in them

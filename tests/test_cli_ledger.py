@@ -62,7 +62,9 @@ def test_what_is_no_head_is_refused(ledger: Ledger) -> None:
     assert "yesterday" not in str(refused.exception)
 
 
-def test_a_backup_is_a_ledger(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backup_is_a_ledger(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = tmp_path / "copy.db"
     assert json.loads(shroff("backup", str(copy), "--json").stdout) == {
         "file": str(copy),

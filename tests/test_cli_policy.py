@@ -1,4 +1,6 @@
-"""`shroff policy`, `publish`, `rollback`, `models`: what decides, changed by hand, and who did it and why."""
+"""`shroff policy`, `publish`, `rollback`, `models`: what decides, changed by hand, and who did it
+and why.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         if isinstance(done.exception, ShroffError):
             return done.exception
         assert done.exit_code == 0, done.output
-        plain = CliRunner().invoke(app, [*map(str, words)]) if words[-1] in ("show", "history", "models") else None
+        plain = (
+            CliRunner().invoke(app, [*map(str, words)])
+            if words[-1] in ("show", "history", "models")
+            else None
+        )
         assert plain is None or plain.exit_code == 0
         return json.loads(done.stdout)
 
@@ -46,7 +52,9 @@ def bundle(tmp_path: Path) -> Path:
     own = OPEN.with_thresholds(chosen.review_at, chosen.decline_at)
     policy = msgspec.to_builtins(own)
     save(
-        make_bundle(fitted_model(), currency="EUR", held_out=held_out(), policy=policy, chosen=OPEN.open),
+        make_bundle(
+            fitted_model(), currency="EUR", held_out=held_out(), policy=policy, chosen=OPEN.open
+        ),
         tmp_path / "bundle",
     )
     return tmp_path / "bundle"
@@ -57,7 +65,9 @@ def written(path: Path, policy: Policy | dict[str, Any]) -> Path:
     return path
 
 
-def test_a_policy_goes_out_and_comes_back_as_it_is_shown(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+def test_a_policy_goes_out_and_comes_back_as_it_is_shown(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
     assert "no model is in production" in str(ask("policy", "show"))
     version = ask("publish", bundle, "--note", "the first")["version"]
     shown = ask("policy", "show")
@@ -77,21 +87,31 @@ def test_a_policy_goes_out_and_comes_back_as_it_is_shown(ask: Ask, bundle: Path,
     assert published == checked | {"version": published["version"]}
     assert ask("policy", "show", version)["policy"]["reviews_per_day"] is None
     assert ask("policy", "rollback", "--note", "back at work")["version"] == version
-    told = [(row["action"], row["policy"], row["by"], row["note"]) for row in ask("policy", "history")["changes"]]
+    told = [
+        (row["action"], row["policy"], row["by"], row["note"])
+        for row in ask("policy", "history")["changes"]
+    ]
     assert told == [
         ("publish", published["version"], "ada", "holidays"),
         ("rollback", None, "ada", "back at work"),
     ]
     assert ask("models")["changes"] == ask("models", "history")["changes"]
-    assert [change["note"] for change in ask("models")["changes"]] == ["the first", "holidays", "back at work"]
+    assert [change["note"] for change in ask("models")["changes"]] == [
+        "the first",
+        "holidays",
+        "back at work",
+    ]
 
 
-def test_a_policy_comes_from_a_project_and_brings_its_lists(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+def test_a_policy_comes_from_a_project_and_brings_its_lists(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
     ask("publish", bundle)
     (tmp_path / "project.py").write_text(
         "from shroff import Policy, Project, Rule, Schema\n"
         "schema = Schema(id='payment_id', time='created_at', amount='amount', nominal=['mcc'])\n"
-        "policy = Policy(rules=[Rule('cash', 'mcc IN codes')], lists={'codes': ['6011']}, review_at=0.4)\n"
+        "policy = Policy(rules=[Rule('cash', 'mcc IN codes')], lists={'codes': ['6011']}, "
+        "review_at=0.4)\n"
         "project = Project(schema=schema, policy=policy)\n"
     )
     assert ask("policy", "publish", tmp_path)["chosen"] == ["decline_at"]
@@ -105,9 +125,14 @@ def test_a_policy_comes_from_a_project_and_brings_its_lists(ask: Ask, bundle: Pa
     assert ask("lists", "show") == {"lists": {"blocked": ["10.6.6.6"]}}
 
 
-def test_what_does_not_fit_is_refused_with_a_sentence(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_with_a_sentence(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
     ask("publish", bundle)
-    misfit = written(tmp_path / "misfit.json", msgspec.structs.replace(OPEN, rules=[Rule("r", "card_cont_1d > 3")]))
+    misfit = written(
+        tmp_path / "misfit.json",
+        msgspec.structs.replace(OPEN, rules=[Rule("r", "card_cont_1d > 3")]),
+    )
     for verb in ("check", "diff", "publish"):
         refused = ask("policy", verb, misfit)
         assert isinstance(refused, ConfigurationError)
@@ -123,7 +148,11 @@ def test_a_model_of_another_schema_or_beside_an_unfit_policy_needs_a_word(
     ask("publish", bundle)
     rules = [Rule("many", "items > 9")]
     own = msgspec.to_builtins(POLICY)
-    published = ask("policy", "publish", written(tmp_path / "items.json", msgspec.structs.replace(POLICY, rules=rules)))
+    published = ask(
+        "policy",
+        "publish",
+        written(tmp_path / "items.json", msgspec.structs.replace(POLICY, rules=rules)),
+    )
     made = make_bundle(fitted_model(), policy=own)
     schema = msgspec.structs.replace(made.schema, numeric=["points"])
     save(make_bundle(fitted_model(), policy=own, schema=schema), tmp_path / "other")
@@ -131,7 +160,9 @@ def test_a_model_of_another_schema_or_beside_an_unfit_policy_needs_a_word(
     unfit = str(ask("publish", tmp_path / "other", "--accept-schema"))
     assert "unknown column `items`" in unfit
     assert "--own-policy" in unfit
-    after = ask("publish", tmp_path / "other", "--accept-schema", "--own-policy", "--note", "new fields")
+    after = ask(
+        "publish", tmp_path / "other", "--accept-schema", "--own-policy", "--note", "new fields"
+    )
     assert after["policy"] != published["version"]
     assert "numeric gains `items`" in str(ask("rollback"))
     assert ask("rollback", "--accept-schema", "--note", "not yet")["policy"] == after["policy"]
@@ -139,7 +170,9 @@ def test_a_model_of_another_schema_or_beside_an_unfit_policy_needs_a_word(
 
 
 def test_names_and_figures_that_somebody_made_up_command_nothing(ask: Ask, tmp_path: Path) -> None:
-    made = make_bundle(fitted_model(), name="[/a] good", metrics={"parts": [], "detectors": {"[/a] good": 3}})
+    made = make_bundle(
+        fitted_model(), name="[/a] good", metrics={"parts": [], "detectors": {"[/a] good": 3}}
+    )
     save(made, tmp_path / "bundle")
     published = CliRunner().invoke(app, ["publish", str(tmp_path / "bundle")])
     assert published.exit_code == 0
@@ -150,7 +183,9 @@ def test_names_and_figures_that_somebody_made_up_command_nothing(ask: Ask, tmp_p
     assert "the figures are not as this release writes them" in str(refused.exception)
 
 
-def test_a_policy_is_read_from_a_file_and_nothing_else(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+def test_a_policy_is_read_from_a_file_and_nothing_else(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
     ask("publish", bundle)
     (tmp_path / "endless.json").symlink_to("/dev/zero")
     assert "got a device" in str(ask("policy", "check", tmp_path / "endless.json"))
@@ -160,7 +195,9 @@ def test_a_policy_is_read_from_a_file_and_nothing_else(ask: Ask, bundle: Path, t
     assert "nested too deeply" in str(ask("policy", "check", tmp_path / "deep.json"))
 
 
-def test_thresholds_that_nobody_reaches_and_card_numbers_are_refused(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+def test_thresholds_that_nobody_reaches_and_card_numbers_are_refused(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
     ask("publish", bundle)
     before = ask("models")
     never = written(tmp_path / "never.json", {"review_at": 2, "decline_at": None})
@@ -182,16 +219,23 @@ def test_thresholds_that_nobody_reaches_and_card_numbers_are_refused(ask: Ask, b
         assert refused == "expected a note without a card number, got one: leave it out."
         refused = str(ask(*words, "--note", "to \u202eeno"))
         assert refused == (
-            "expected a note of printable characters, got text with U+202E RIGHT-TO-LEFT OVERRIDE: write it without."
+            "expected a note of printable characters, got text with U+202E RIGHT-TO-LEFT OVERRIDE: "
+            "write it without."
         )
-    assert "a value of printable characters, got text with U+200B" in str(ask("lists", "add", "blocked", "10.0\u200b"))
+    assert "a value of printable characters, got text with U+200B" in str(
+        ask("lists", "add", "blocked", "10.0\u200b")
+    )
     hidden = written(tmp_path / "hidden.json", {"lists": {"blocked": ["\u3164"]}})
-    assert "each value of the list `blocked` of printable characters" in str(ask("policy", "publish", hidden))
+    assert "each value of the list `blocked` of printable characters" in str(
+        ask("policy", "publish", hidden)
+    )
     assert ask("models") == before
     assert ask("lists", "history")["edits"] == []
 
 
-def test_a_bundle_with_a_card_number_in_its_policy_is_not_published(ask: Ask, tmp_path: Path) -> None:
+def test_a_bundle_with_a_card_number_in_its_policy_is_not_published(
+    ask: Ask, tmp_path: Path
+) -> None:
     policy = {
         "rules": [{"name": "r", "condition": "host_id = '4111111111111111'"}],
         "review_at": 0.5,
@@ -204,10 +248,22 @@ def test_a_bundle_with_a_card_number_in_its_policy_is_not_published(ask: Ask, tm
 @pytest.mark.parametrize(
     ("policy", "sentence"),
     [
-        ({"rules": [{"name": "r", "condition": "(" * 30_000 + "p" + ")" * 30_000}]}, "at most 50,000 characters"),
-        ({"rules": [{"name": "r", "condition": "(" * 10_000 + "p" + ")" * 10_000}]}, "deeper than 50 levels"),
-        ({"rules": [{"name": "r", "condition": f"mcc LIKE '{'%a' * 500_000}'"}]}, "100,000 characters together"),
-        ({"rules": [{"name": str(n), "condition": "amount > 1"} for n in range(1_001)]}, "at most 1,000 rules"),
+        (
+            {"rules": [{"name": "r", "condition": "(" * 30_000 + "p" + ")" * 30_000}]},
+            "at most 50,000 characters",
+        ),
+        (
+            {"rules": [{"name": "r", "condition": "(" * 10_000 + "p" + ")" * 10_000}]},
+            "deeper than 50 levels",
+        ),
+        (
+            {"rules": [{"name": "r", "condition": f"mcc LIKE '{'%a' * 500_000}'"}]},
+            "100,000 characters together",
+        ),
+        (
+            {"rules": [{"name": str(n), "condition": "amount > 1"} for n in range(1_001)]},
+            "at most 1,000 rules",
+        ),
         ({"rules": [{"name": "r", "condition": "amount > 1"}] * 30_000}, "at most 1,000 rules"),
         ({"lists": {"blocked": ["(a+)+" * 200_000]}}, "at most 500 characters in `blocked`"),
     ],

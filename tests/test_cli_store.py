@@ -41,7 +41,11 @@ def test_what_features_stored_can_be_looked_at(home: Path, log: Path) -> None:
     }
     assert [one["rows"] for one in history] == [stored["payments"]]
     assert stats["statistics"]["amount"]["quantiles"]["0.5"] > 0
-    for command, word in (("list", "payments"), ("show payments", "currency"), ("stats payments", "currency")):
+    for command, word in (
+        ("list", "payments"),
+        ("show payments", "currency"),
+        ("stats payments", "currency"),
+    ):
         assert word in run("store", *command.split())
     assert "(all rows)" in run("store", "history", "payments")
 
@@ -54,7 +58,9 @@ def test_the_same_log_again_is_no_new_version(home: Path, log: Path) -> None:
 
 
 def test_a_batch_is_appended_once(home: Path, log: Path) -> None:
-    written = [answer("features", PROJECT, "--data", log, "--append", "may")["written"] for _ in range(2)]
+    written = [
+        answer("features", PROJECT, "--data", log, "--append", "may")["written"] for _ in range(2)
+    ]
     assert written[0] == written[1]
     assert [one["batch"] for one in answer("store", "history", "payments")["versions"]] == ["may"]
 
@@ -103,17 +109,29 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
 
     figures = ("roc_auc", "average_precision", "precision")
     for name, one in from_log["detectors"].items():
-        assert [stored["detectors"][name]["test"][each] for each in figures] == [one["test"][each] for each in figures]
-    assert stored["notices"] == ["the parts of the dataset are not used: the split is the project's, or --split"]
+        assert [stored["detectors"][name]["test"][each] for each in figures] == [
+            one["test"][each] for each in figures
+        ]
+    assert stored["notices"] == [
+        "the parts of the dataset are not used: the split is the project's, or --split"
+    ]
     report = answer("report", tmp_path / "bundle")
     assert report["dataset"]["content"] == made["content"]
     assert report["dataset"]["lineage"] == made["lineage"]
-    with pytest.raises(ConfigurationError, match=f"the bundle {report['version']} was trained on it"):
+    with pytest.raises(
+        ConfigurationError, match=f"the bundle {report['version']} was trained on it"
+    ):
         run("store", "delete", "cards@1")
     assert answer("store", "release", "cards", report["version"])["bundles"] == []
     run("store", "delete", "cards@1")
-    for words in ((), ("--data", log, "--dataset", "cards"), ("--dataset", "cards", "--labels", log)):
-        with pytest.raises(ConfigurationError, match="expected --data with its options, or --dataset"):
+    for words in (
+        (),
+        ("--data", log, "--dataset", "cards"),
+        ("--dataset", "cards", "--labels", log),
+    ):
+        with pytest.raises(
+            ConfigurationError, match="expected --data with its options, or --dataset"
+        ):
             run("train", PROJECT, *words)
 
 
@@ -126,6 +144,7 @@ def test_a_misspelt_name_is_corrected(home: Path, log: Path) -> None:
     run("features", PROJECT, "--data", log)
     run("store", "create", PROJECT, "cards")
     with pytest.raises(
-        NotFound, match=r"expected a group or a training dataset, found no `card`: did you mean `cards`"
+        NotFound,
+        match=r"expected a group or a training dataset, found no `card`: did you mean `cards`",
     ):
         run("store", "show", "card")

@@ -68,12 +68,16 @@ ANSWER = {
 }
 
 
-def ask_directly(url: str, verb: str, *args: Any, options: dict[str, Any] | None = None, **named: Any) -> Any:
+def ask_directly(
+    url: str, verb: str, *args: Any, options: dict[str, Any] | None = None, **named: Any
+) -> Any:
     with Client(url, **(options or {})) as client:
         return getattr(client, verb)(*args, **named)
 
 
-def ask_async(url: str, verb: str, *args: Any, options: dict[str, Any] | None = None, **named: Any) -> Any:
+def ask_async(
+    url: str, verb: str, *args: Any, options: dict[str, Any] | None = None, **named: Any
+) -> Any:
     async def work() -> Any:
         async with AsyncClient(url, **(options or {})) as client:
             return await getattr(client, verb)(*args, **named)
@@ -115,7 +119,11 @@ class Handler(BaseHTTPRequestHandler):
         status, headers, content = answer
         encoded = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
-        for name, value in {**headers, "content-length": str(len(encoded)), "connection": "close"}.items():
+        for name, value in {
+            **headers,
+            "content-length": str(len(encoded)),
+            "connection": "close",
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(encoded)
@@ -143,7 +151,11 @@ def problem(slug: str) -> dict[str, Any]:
 
 def test_a_decision_is_typed(ask: Ask, script: Script) -> None:
     script.answers = [(200, {}, ANSWER | {"new_in_a_later_release": 1})]
-    payment = {"amount": Decimal("136.69"), "created_at": datetime(2024, 5, 4, 10, tzinfo=UTC), "card_id": None}
+    payment = {
+        "amount": Decimal("136.69"),
+        "created_at": datetime(2024, 5, 4, 10, tzinfo=UTC),
+        "card_id": None,
+    }
     decision = ask(script.url, "decide", payment, options={"key": "secret"})
     assert (decision.action, decision.probability, decision.model.name) == ("review", 0.5, "m")
     assert [reason.text for reason in decision.reasons] == ["a is 2; usual 1", "b, c and d"]
@@ -151,7 +163,9 @@ def test_a_decision_is_typed(ask: Ask, script: Script) -> None:
     ((method, path, headers, body),) = script.asked
     assert (method, path) == ("POST", "/v1/decisions")
     assert body == b'{"amount":136.69,"created_at":"2024-05-04T10:00:00Z","card_id":null}'
-    assert {name.lower(): value for name, value in headers.items()}["authorization"] == "Bearer secret"
+    assert {name.lower(): value for name, value in headers.items()}[
+        "authorization"
+    ] == "Bearer secret"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +190,9 @@ def test_a_problem_becomes_our_error_at_once(
     assert len(script.asked) == 1
 
 
-@pytest.mark.parametrize("first", [None, (503, {"retry-after": "0"}, problem("unavailable"))], ids=["lost", "later"])
+@pytest.mark.parametrize(
+    "first", [None, (503, {"retry-after": "0"}, problem("unavailable"))], ids=["lost", "later"]
+)
 def test_what_may_pass_is_tried_again(ask: Ask, script: Script, first: Any) -> None:
     script.answers = [first, first, (200, {}, ANSWER)]
     assert ask(script.url, "decide", {"id": "p"}).payment_id == "p"
@@ -194,7 +210,9 @@ def test_the_last_attempt_tells_why(ask: Ask, script: Script) -> None:
 def test_nobody_there_is_one_sentence(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(Unavailable, match=f"no answer from http://127.0.0.1:{port} within 2.0 s: ConnectError"):
+    with pytest.raises(
+        Unavailable, match=f"no answer from http://127.0.0.1:{port} within 2.0 s: ConnectError"
+    ):
         ask(f"http://127.0.0.1:{port}", "decide", {})
     assert ask(f"http://127.0.0.1:{port}", "ready") is False
 
@@ -240,7 +258,12 @@ def test_pauses_grow_and_a_service_may_ask_for_longer_ones() -> None:
         assert 0.05 * 2**attempt <= session.pause(attempt) <= 0.1 * 2**attempt
     assert session.pause(0, httpx.Response(503, headers={"retry-after": "3"})) == 3.0
     assert session.pause(0, httpx.Response(503, headers={"retry-after": "3600"})) == 10.0
-    assert session.pause(0, httpx.Response(503, headers={"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"})) <= 0.1
+    assert (
+        session.pause(
+            0, httpx.Response(503, headers={"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"})
+        )
+        <= 0.1
+    )
 
 
 def test_every_verb_against_a_real_service(tmp_path: Path) -> None:
@@ -249,7 +272,12 @@ def test_every_verb_against_a_real_service(tmp_path: Path) -> None:
     with Service(tmp_path / "bundle", tmp_path / "home") as service:
         for number, ask in enumerate((ask_directly, ask_async)):
             name = f"a/{number}"
-            payment = {"payment_id": name, "created_at": now, "amount": Decimal("80.00"), "currency": "EUR"}
+            payment = {
+                "payment_id": name,
+                "created_at": now,
+                "amount": Decimal("80.00"),
+                "currency": "EUR",
+            }
             with pytest.raises(BadPayment, match="card_id"):
                 ask(service.url, "decide", payment)
             decision = ask(service.url, "decide", payment | {"card_id": f"c{number}"})
@@ -266,7 +294,16 @@ def test_every_verb_against_a_real_service(tmp_path: Path) -> None:
 
 
 def test_it_is_light() -> None:
-    program = "import sys, shroff.client; print(sorted(name for name in sys.modules if name.startswith('shroff')))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        "import sys, shroff.client; print(sorted(name for name in sys.modules if "
+        "name.startswith('shroff')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     ours = {"shroff", "shroff.client", "shroff.client.client", "shroff.client.requests"}
-    assert set(literal_eval(done.stdout)) == ours | {"shroff.decisions", "shroff.errors", "shroff.lazy"}
+    assert set(literal_eval(done.stdout)) == ours | {
+        "shroff.decisions",
+        "shroff.errors",
+        "shroff.lazy",
+    }

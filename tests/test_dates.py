@@ -17,18 +17,30 @@ from shroff.expression.dates import UNITS, date_diff, moment
 from shroff.features.engines.batch import compute
 from shroff.features.engines.replay import replay
 
-MOMENTS = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=st.just(UTC))
+MOMENTS = st.datetimes(
+    min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=st.just(UTC)
+)
 
 
-@given(since=MOMENTS, until=MOMENTS, unit=st.sampled_from(sorted(UNITS)), zone=st.integers(-14 * 60, 14 * 60))
+@given(
+    since=MOMENTS,
+    until=MOMENTS,
+    unit=st.sampled_from(sorted(UNITS)),
+    zone=st.integers(-14 * 60, 14 * 60),
+)
 def test_it_is_the_time_between_two_moments_cut_to_whole_units(
     since: datetime, until: datetime, unit: str, zone: int
 ) -> None:
     one = timedelta(microseconds=UNITS[unit])
     expected = (until - since) // one if until >= since else -((since - until) // one)
     sign, (hours, minutes) = "-" if zone < 0 else "+", divmod(abs(zone), 60)
-    local = (since.replace(tzinfo=None) + timedelta(minutes=zone)).isoformat(timespec="microseconds")
-    texts = f"{local}{sign}{hours:02}:{minutes:02}", until.isoformat(sep=" ", timespec="microseconds")
+    local = (since.replace(tzinfo=None) + timedelta(minutes=zone)).isoformat(
+        timespec="microseconds"
+    )
+    texts = (
+        f"{local}{sign}{hours:02}:{minutes:02}",
+        until.isoformat(sep=" ", timespec="microseconds"),
+    )
     first, second = map(moment, texts)
     assert first is not None
     assert second is not None
@@ -37,14 +49,27 @@ def test_it_is_the_time_between_two_moments_cut_to_whole_units(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2024", "20240504", "2024-5-4", "2024-13-01", "2024-05-04T25:00", "2024-05-04 10", "٢٠٢٤-05-04", "now"]
+    "text",
+    [
+        "",
+        "2024",
+        "20240504",
+        "2024-5-4",
+        "2024-13-01",
+        "2024-05-04T25:00",
+        "2024-05-04 10",
+        "٢٠٢٤-05-04",
+        "now",
+    ],
 )
 def test_any_other_text_is_null(text: str) -> None:
     assert moment(text) is None
 
 
 def test_daylight_saving_and_the_zone_of_the_schema_change_nothing() -> None:
-    schema = Schema(id="id", time="at", amount="amount", nominal=["opened"], timezone="Europe/Copenhagen")
+    schema = Schema(
+        id="id", time="at", amount="amount", nominal=["opened"], timezone="Europe/Copenhagen"
+    )
     frame = pl.DataFrame(
         {
             "id": ["a", "b", "c", "d"],
@@ -55,7 +80,11 @@ def test_daylight_saving_and_the_zone_of_the_schema_change_nothing() -> None:
         schema_overrides={"at": pl.Datetime("us", "UTC")},
     )
     group = FeatureGroup(
-        "g", [sql("days", "DATE_DIFF('day', opened, at)"), sql("young", "DATE_DIFF('DAY', opened, at) < 1")]
+        "g",
+        [
+            sql("days", "DATE_DIFF('day', opened, at)"),
+            sql("young", "DATE_DIFF('DAY', opened, at) < 1"),
+        ],
     )
     found = compute([group], frame, schema)
     assert found["days"].to_list() == [1.0, 0.0, None, None]
@@ -66,7 +95,10 @@ def test_daylight_saving_and_the_zone_of_the_schema_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("DATE_DIFF('month', at, at)", r"DATE_DIFF takes a unit \('second', 'minute', 'hour', 'day', 'week'\)"),
+        (
+            "DATE_DIFF('month', at, at)",
+            r"DATE_DIFF takes a unit \('second', 'minute', 'hour', 'day', 'week'\)",
+        ),
         ("DATE_DIFF('day', at)", "and two moments, from and to"),
         ("DATE_DIFF(opened, at, at)", "DATE_DIFF takes a unit"),
         ("DATE_DIFF('day', 5, at)", r"`DATE_DIFF` takes time or text, got `5` \(number\)"),

@@ -1,4 +1,6 @@
-"""EXP, POWER and DISTANCE_KM against arithmetic with more digits, and SIMILARITY's law and its bound."""
+"""EXP, POWER and DISTANCE_KM against arithmetic with more digits, and SIMILARITY's law and its
+bound.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def test_a_distance_is_that_of_the_textbook(a: float, b: float, c: float, d: flo
     assert found is not None
     assert found == distance_km(c, d, a, b)
     # opposite places are ill-conditioned in the textbook too
-    assert found == pytest.approx(2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, haversine))), rel=1e-7, abs=1e-9)
+    assert found == pytest.approx(
+        2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, haversine))), rel=1e-7, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(("found", "bits"), GOLDEN)
@@ -92,12 +96,21 @@ def test_similarity_of_long_texts_costs_no_more() -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        *("SUBSTR(s, 0)", "SUBSTR(s, -1)", "SUBSTR(s, 1.5)", "SUBSTR(s, 1, 0)", "SUBSTR(s, '1')", "SUBSTR(s)"),
+        *(
+            "SUBSTR(s, 0)",
+            "SUBSTR(s, -1)",
+            "SUBSTR(s, 1.5)",
+            "SUBSTR(s, 1, 0)",
+            "SUBSTR(s, '1')",
+            "SUBSTR(s)",
+        ),
         *("SUBSTR(s, a)", "SUBSTR(s, 1, 99999999999)"),
     ],
 )
 def test_the_places_of_substr_are_literals(sql: str) -> None:
-    with pytest.raises(InvalidExpression, match="SUBSTR takes a text, the place of the first character"):
+    with pytest.raises(
+        InvalidExpression, match="SUBSTR takes a text, the place of the first character"
+    ):
         parse(sql, {"s": "text", "a": "number"})
 
 

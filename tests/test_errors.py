@@ -11,7 +11,9 @@ import pytest
 from shroff import errors
 from shroff.errors import ShroffError, did_you_mean
 
-OURS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ShroffError)]
+OURS = [
+    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ShroffError)
+]
 
 
 def _drawn() -> dict[str, tuple[str | None, str | None]]:

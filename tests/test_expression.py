@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,12 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(["p", "q"], "boolean"),
     **dict.fromkeys(["u", "v"], "time"),
 }
-DTYPES = {"number": pl.Float64(), "text": pl.String(), "boolean": pl.Boolean(), "time": pl.Datetime("us", "UTC")}
+DTYPES = {
+    "number": pl.Float64(),
+    "text": pl.String(),
+    "boolean": pl.Boolean(),
+    "time": pl.Datetime("us", "UTC"),
+}
 LISTS = {"red": ["x", "it's", "100%"], "empty": []}
 EARLY, LATE = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -36,12 +42,17 @@ def read(sql: str) -> Expression:
 
 def by_closure(expression: Expression, rows: Sequence[Row]) -> list[Value]:
     closure = expression.closure(LISTS)
-    return [closure({name: value for name, value in row.items() if value is not None}) for row in rows]  # type: ignore[misc]  # values of several types
+    known: list[Any] = [
+        {name: value for name, value in row.items() if value is not None} for row in rows
+    ]
+    return [closure(row) for row in known]
 
 
 def by_polars(expression: Expression, rows: Sequence[Row]) -> list[Value]:
     columns = {name: [row.get(name) for row in rows] for name in KINDS}
-    frame = pl.DataFrame(columns, schema={name: DTYPES[kind] for name, kind in KINDS.items()}, strict=False)
+    frame = pl.DataFrame(
+        columns, schema={name: DTYPES[kind] for name, kind in KINDS.items()}, strict=False
+    )
     result = frame.with_columns(expression.polars(LISTS).alias("result"))["result"]
     assert result.dtype == DTYPES[expression.kind]
     return result.to_list()
@@ -213,13 +224,20 @@ def test_case(sql: str, row: dict[str, object], expected: Value) -> None:
     assert same(by_polars(expression, [row]), [expected])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PySpark leaves a socket open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # PySpark leaves a socket open
 def test_spark_gives_the_same() -> None:
     session = pytest.importorskip("pyspark.sql", reason="needs the extra `spark`").SparkSession
     started = session.getActiveSession() is None
     # compiling a hundred expressions would take longer than reading them
-    interpreted = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-    builder = session.builder.master("local[1]").config(map={"spark.ui.enabled": "false", **interpreted})
+    interpreted = {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
+    builder = session.builder.master("local[1]").config(
+        map={"spark.ui.enabled": "false", **interpreted}
+    )
     spark = builder.getOrCreate()
     types = {"number": "double", "text": "string", "boolean": "boolean", "time": "timestamp"}
     schema = ", ".join(f"`{name}` {types[kind]}" for name, kind in KINDS.items())
@@ -228,9 +246,13 @@ def test_spark_gives_the_same() -> None:
     # workers are this Python, not the first `python3` of the path
     spark.sparkContext.pythonExec = sys.executable
     register(spark)
-    frame = spark.createDataFrame([[row.get(name) for name in KINDS] for _, row, _ in cases], schema)
+    frame = spark.createDataFrame(
+        [[row.get(name) for name in KINDS] for _, row, _ in cases], schema
+    )
     table = frame.selectExpr(*(read(sql).spark_sql(LISTS) for sql, _, _ in cases)).collect()
-    assert same([row[place] for place, row in enumerate(table)], [expected for _, _, expected in cases])
+    assert same(
+        [row[place] for place, row in enumerate(table)], [expected for _, _, expected in cases]
+    )
     if started:
         spark.stop()
 
@@ -253,14 +275,18 @@ def texts() -> st.SearchStrategy[str]:
 
 def fill(*templates: str, **parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """One of the templates with its `{name}`s filled."""
-    drawn = st.fixed_dictionaries({name: st.tuples(part, part, part) for name, part in parts.items()})
+    drawn = st.fixed_dictionaries(
+        {name: st.tuples(part, part, part) for name, part in parts.items()}
+    )
     return st.tuples(st.sampled_from(templates), drawn).map(lambda pair: pair[0].format(**pair[1]))
 
 
 def conditions(
     leaf: st.SearchStrategy[float], depth: int, *, portable: bool = False
 ) -> tuple[st.SearchStrategy[str], st.SearchStrategy[str], st.SearchStrategy[str]]:
-    """SQL texts of kind number, text and boolean; `portable` leaves out what SQLite reads differently."""
+    """SQL texts of kind number, text and boolean; `portable` leaves out what SQLite reads
+    differently.
+    """
     n, s = numbers(leaf), texts()
     p: st.SearchStrategy[str] = st.sampled_from(["p", "q", "TRUE", "FALSE", "NULL"])
     for _ in range(depth):
@@ -338,13 +364,17 @@ OURS_BOOLEAN = [
 
 HARD = [0.0, -0.0, 1.0, 3.0, 0.1, 2.5, -7.0, 1e308, -1e308, 5e-324, math.inf, -math.inf, math.nan]
 ANY_NUMBER = st.sampled_from(HARD) | st.floats()
-FINITE = st.sampled_from([number for number in HARD if math.isfinite(number)]) | st.floats(-1e3, 1e3)
+FINITE = st.sampled_from([number for number in HARD if math.isfinite(number)]) | st.floats(
+    -1e3, 1e3
+)
 SMALL = st.integers(-64, 64).map(lambda eighths: eighths / 8)
 HEIGHT = 5
 A_TEXT = st.text("abAB%_'\\.\nàß\U0001f600", max_size=5)
 
 
-def rows(number: st.SearchStrategy[float], text: st.SearchStrategy[str]) -> st.SearchStrategy[list[Row]]:
+def rows(
+    number: st.SearchStrategy[float], text: st.SearchStrategy[str]
+) -> st.SearchStrategy[list[Row]]:
     values: dict[Kind, st.SearchStrategy[object]] = {
         "number": number,
         "text": text,
@@ -416,10 +446,15 @@ def by_sqlite(sql: str, table: Sequence[Row]) -> list[object]:
     names = [name for name, kind in KINDS.items() if kind != "time"]
     with sqlite3.connect(":memory:") as base:
         base.execute("PRAGMA case_sensitive_like = ON")
-        columns = ", ".join(f'"{name}" {"REAL" if KINDS[name] == "number" else ""}' for name in names)
+        columns = ", ".join(
+            f'"{name}" {"REAL" if KINDS[name] == "number" else ""}' for name in names
+        )
         base.execute(f"CREATE TABLE payments ({columns})")
         marks = ", ".join("?" * len(names))
-        base.executemany(f"INSERT INTO payments VALUES ({marks})", [[row[name] for name in names] for row in table])
+        base.executemany(
+            f"INSERT INTO payments VALUES ({marks})",
+            [[row[name] for name in names] for row in table],
+        )
         return [value for (value,) in base.execute(f"SELECT {sql} FROM payments ORDER BY rowid")]
 
 
@@ -443,7 +478,12 @@ def test_arithmetic_is_equal_to_the_bit(sql: str) -> None:
 
 
 def test_a_column_may_be_null_throughout() -> None:
-    for sql in ("0 < -a", "NULLIF(1, ABS(a))", "'x' = LOWER(NULLIF(s, 'x'))", "1 = CASE WHEN p THEN 1 END"):
+    for sql in (
+        "0 < -a",
+        "NULLIF(1, ABS(a))",
+        "'x' = LOWER(NULLIF(s, 'x'))",
+        "1 = CASE WHEN p THEN 1 END",
+    ):
         assert same(by_closure(read(sql), [{}, {}]), by_polars(read(sql), [{}, {}]))
 
 

@@ -32,8 +32,18 @@ def read(sql: str) -> Expression:
 @pytest.mark.parametrize(
     "sql",
     [
-        *("s = '555.0'", "'555.00' = s", "s IN ('555.0', 'x')", "s IN ('x', '555')", "s BETWEEN '555.0' AND '555'"),
-        *("CASE s WHEN '555.0' THEN TRUE ELSE FALSE END", "NULLIF(s, '555.0') IS NULL", "s <> '0555.0'"),
+        *(
+            "s = '555.0'",
+            "'555.00' = s",
+            "s IN ('555.0', 'x')",
+            "s IN ('x', '555')",
+            "s BETWEEN '555.0' AND '555'",
+        ),
+        *(
+            "CASE s WHEN '555.0' THEN TRUE ELSE FALSE END",
+            "NULLIF(s, '555.0') IS NULL",
+            "s <> '0555.0'",
+        ),
         "CONCAT(s, '.0') = '555.0'",
     ],
 )
@@ -133,7 +143,8 @@ KINDS_WRONG = [
     ),
     (
         "s IN ('6011', 5411)",
-        "`IN` takes values of one kind, got `s` (text) and `5411` (number) in `s IN ('6011', 5411)`: "
+        "`IN` takes values of one kind, got `s` (text) and `5411` (number) in `s IN ('6011', "
+        "5411)`: "
         "`s` holds texts, so write '5411' in single quotes",
     ),
     (
@@ -148,11 +159,15 @@ KINDS_WRONG = [
     ),
     (
         "u > '2024-01-01'",
-        "`>` takes values of one kind, got `u` (time) and `'2024-01-01'` (text) in `u > '2024-01-01'`: "
+        "`>` takes values of one kind, got `u` (time) and `'2024-01-01'` (text) in `u > "
+        "'2024-01-01'`: "
         "a time only compares with another time column, or IS NULL",
     ),
     ("a AND p", "`AND` takes boolean, got `a` (number) and `p` (boolean) in `a AND p`"),
-    ("NOT a", "`NOT` takes boolean, got `a` (number) in `NOT a`: compare it first, as in `amount > 0`"),
+    (
+        "NOT a",
+        "`NOT` takes boolean, got `a` (number) in `NOT a`: compare it first, as in `amount > 0`",
+    ),
     ("p > q", "`>` takes number or text or time, got `p` (boolean)"),
     ("s + 1", "`+` takes number, got `s` (text) and `1` (number)"),
     ("a || s", "`CONCAT` takes text, got `a` (number) and `s` (text)"),
@@ -163,14 +178,26 @@ KINDS_WRONG = [
     ("a IN red", "`IN a named list` takes text, got `a` (number)"),
     ("a LIKE '5%'", "`LIKE` takes text, got `a` (number)"),
     ("a IS TRUE", "`IS TRUE` takes boolean, got `a` (number)"),
-    ("a BETWEEN 1 AND 'x'", "`BETWEEN` takes values of one kind, got `a` (number) and `'x'` (text)"),
-    ("CASE WHEN p THEN 1 ELSE 'x' END", "`CASE` takes values of one kind, got `1` (number) and `'x'` (text)"),
+    (
+        "a BETWEEN 1 AND 'x'",
+        "`BETWEEN` takes values of one kind, got `a` (number) and `'x'` (text)",
+    ),
+    (
+        "CASE WHEN p THEN 1 ELSE 'x' END",
+        "`CASE` takes values of one kind, got `1` (number) and `'x'` (text)",
+    ),
     ("CASE WHEN a THEN 1 END", "`CASE WHEN` takes boolean, got `a` (number)"),
     ("u", "expected a condition, a number or a text, got `u` (time): compare it"),
-    ("COALESCE(NULL)", "expected a condition, a number or a text, got `COALESCE(NULL)` (null): compare it"),
+    (
+        "COALESCE(NULL)",
+        "expected a condition, a number or a text, got `COALESCE(NULL)` (null): compare it",
+    ),
 ]
 NOT_OURS = [
-    ("SELECT 1", "`SELECT 1` is not a SQL condition: it breaks at `SELECT`, line 1, column 1; use columns"),
+    (
+        "SELECT 1",
+        "`SELECT 1` is not a SQL condition: it breaks at `SELECT`, line 1, column 1; use columns",
+    ),
     ("a >", "`a >` is not a SQL condition: it breaks at `>`, line 1, column 3; use columns"),
     ("a ' b", "a quote or a comment stays open"),
     ("", "expected one SQL condition, got 0 in ``; use columns"),
@@ -211,7 +238,13 @@ def test_what_does_not_fit_is_refused_in_one_sentence(sql: str, sentence: str) -
 
 
 def test_nothing_the_user_wrote_is_ignored() -> None:
-    for sql in ("a BETWEEN SYMMETRIC 2 AND 1", "a > 1 ORDER BY a", "LEAST(DISTINCT a, b)", "a COLLATE b = 1", "p q"):
+    for sql in (
+        "a BETWEEN SYMMETRIC 2 AND 1",
+        "a > 1 ORDER BY a",
+        "LEAST(DISTINCT a, b)",
+        "a COLLATE b = 1",
+        "p q",
+    ):
         with pytest.raises(ConfigurationError):
             read(sql)
 
@@ -220,7 +253,10 @@ def test_nothing_the_user_wrote_is_ignored() -> None:
     ("sql", "sentence"),
     [
         ("wizard > 1", "unknown column `wizard` in `wizard > 1`"),
-        ('s = "failed"', 'unknown column `failed` in `s = "failed"`: a text is written in single quotes'),
+        (
+            's = "failed"',
+            'unknown column `failed` in `s = "failed"`: a text is written in single quotes',
+        ),
     ],
 )
 def test_unknown_columns_are_named(sql: str, sentence: str) -> None:
@@ -278,6 +314,8 @@ def test_the_largest_conditions_are_read_or_refused_at_once_and_in_a_sentence(na
 @pytest.mark.parametrize("unit", ["(", "%", "a OR ", "'"])
 def test_a_megabyte_of_sql_is_refused_before_it_is_read(unit: str) -> None:
     before = process_time()
-    with pytest.raises(InvalidExpression, match=r"at most 50,000 characters, got one of 1,\d{3},\d{3}"):
+    with pytest.raises(
+        InvalidExpression, match=r"at most 50,000 characters, got one of 1,\d{3},\d{3}"
+    ):
         read(unit * (1_000_000 // len(unit)) + "p")
     assert process_time() - before < 1

@@ -12,10 +12,17 @@ import pytest
 import shroff
 
 ROOT = Path(__file__).parents[1]
-ROOMS = [module.name for module in iter_modules(shroff.__path__) if module.ispkg and module.name != "templates"]
+ROOMS = [
+    module.name
+    for module in iter_modules(shroff.__path__)
+    if module.ispkg and module.name != "templates"
+]
 MAIN = {"cli": "app"}
 """Rooms that nobody imports from, and what runs them."""
-DEEP = re.compile(r"^\s*(?:>>> |\.\.\. )?(?:from|import) (shroff(?:\.\w+)*)(?: import \(?([\w, ]+))?", re.MULTILINE)
+DEEP = re.compile(
+    r"^\s*(?:>>> |\.\.\. )?(?:from|import) (shroff(?:\.\w+)*)(?: import \(?([\w, ]+))?",
+    re.MULTILINE,
+)
 SHOWN = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 each_room = pytest.mark.parametrize("room", ROOMS)
@@ -52,21 +59,31 @@ def test_the_docstring_is_the_room_s_contract(room: str) -> None:
 @each_page
 def test_code_in_the_docs_imports_only_what_is_exported(page: Path) -> None:
     for module, names in DEEP.findall(blocks(page.read_text(encoding="utf-8"))):
-        assert module.count(".") <= 1, f"`{module}` is a module inside a room: export what the page needs"
+        assert module.count(".") <= 1, (
+            f"`{module}` is a module inside a room: export what the page needs"
+        )
         face = import_module(module)
         for name in filter(None, re.split(r"[, ]+", names)):
             assert name in face.__all__, f"`{name}` is not in `__all__` of {module}"
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "example", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name
+)
 def test_examples_import_only_what_is_exported(example: Path) -> None:
     for module, _ in DEEP.findall(example.read_text(encoding="utf-8")):
         assert module.count(".") <= 1, f"`{module}` is a module inside a room"
 
 
 def test_a_deeper_import_in_a_page_is_found() -> None:
-    page = "Text.\n\n```python\n>>> from shroff.features.plan import Plan\n```\n\n    import shroff.collect.nulls\n"
-    assert [module for module, _ in DEEP.findall(blocks(page))] == ["shroff.features.plan", "shroff.collect.nulls"]
+    page = (
+        "Text.\n\n```python\n>>> from shroff.features.plan import Plan\n```\n\n    import "
+        "shroff.collect.nulls\n"
+    )
+    assert [module for module, _ in DEEP.findall(blocks(page))] == [
+        "shroff.features.plan",
+        "shroff.collect.nulls",
+    ]
 
 
 @each_room

@@ -36,13 +36,29 @@ def test_every_public_name_is_there() -> None:
 def test_importing_shroff_loads_two_small_modules_and_the_standard_library() -> None:
     """What is loaded does not depend on how busy the machine is, as the time does."""
     more = loaded_by("import shroff") - loaded_by("pass")
-    assert {name for name in more if name.split(".")[0] not in sys.stdlib_module_names} == {"shroff", "shroff.lazy"}
+    assert {name for name in more if name.split(".")[0] not in sys.stdlib_module_names} == {
+        "shroff",
+        "shroff.lazy",
+    }
     assert len(more) < 60
 
 
 def test_definitions_load_no_training_library() -> None:
-    statement = "from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, calendar, sql"
-    training = {"keras", "tensorflow", "torch", "pyspark", "redis", "mlflow", "lightgbm", "sklearn", "onnx"}
+    statement = (
+        "from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, "
+        "calendar, sql"
+    )
+    training = {
+        "keras",
+        "tensorflow",
+        "torch",
+        "pyspark",
+        "redis",
+        "mlflow",
+        "lightgbm",
+        "sklearn",
+        "onnx",
+    }
     assert packages(loaded_by(statement)) & training == set()
 
 
@@ -50,7 +66,9 @@ def test_the_longest_files_are_there_and_come_first(request: pytest.FixtureReque
     assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
     items = list(request.session.items)
     sort_longest_first(items)
-    assert sorted(item.nodeid for item in items) == sorted(item.nodeid for item in request.session.items)
+    assert sorted(item.nodeid for item in items) == sorted(
+        item.nodeid for item in request.session.items
+    )
     # the tests of a file stay together, in their order
     paths = [path for path, _ in groupby(items, key=lambda item: item.path)]
     assert len(paths) == len(set(paths))

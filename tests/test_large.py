@@ -1,4 +1,6 @@
-"""A raw file that needs more memory than there may be: the same features, by disk, from the command line too."""
+"""A raw file that needs more memory than there may be: the same features, by disk, from the command
+line too.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,21 @@ def test_features_by_disk_are_those_in_memory(tmp_path: Path) -> None:
     project = load_project(PROJECT)
     memory = 8 << 20
     assert pipeline.is_large(project, raw, memory=memory)
-    parts = pipeline.features_by_disk(project, raw, tmp_path / "features.parquet", key=KEY, memory=memory)
+    parts = pipeline.features_by_disk(
+        project, raw, tmp_path / "features.parquet", key=KEY, memory=memory
+    )
     assert parts.payments == 5_000
     expected = compute_plan(project.plan, pipeline.collect_table(project, raw, key=KEY).frame)
     assert_frame_equal(pl.read_parquet(tmp_path / "features.parquet"), expected, check_exact=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["features.parquet", "raw.parquet"]
 
 
-def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    word = pl.when(pl.int_range(pl.len()) % 20 == 0).then(pl.lit("N/A")).otherwise("request_country")
+def test_the_command_goes_by_disk_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = (
+        pl.when(pl.int_range(pl.len()) % 20 == 0).then(pl.lit("N/A")).otherwise("request_country")
+    )
     raw = simulate(2_000, days=20).with_columns(word.alias("request_country"))
     pl.concat([raw, raw[:3]]).write_parquet(tmp_path / "raw.parquet")
     monkeypatch.setenv("SHROFF_HOME", str(tmp_path / "home"))
@@ -50,11 +58,20 @@ def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.
     for name, large in (("memory", False), ("disk", True)):
         monkeypatch.setattr(pipeline.features, "fits", lambda *_, large=large: not large)
         out = tmp_path / f"{name}.parquet"
-        command = ["features", str(PROJECT), "--data", str(tmp_path / "raw.parquet"), "--out", str(out)]
+        command = [
+            "features",
+            str(PROJECT),
+            "--data",
+            str(tmp_path / "raw.parquet"),
+            "--out",
+            str(out),
+        ]
         result = CliRunner().invoke(app, [*command, "--memory", "1GB"], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert "of 2,000 payments" in result.output
-        said.append([line for line in result.output.splitlines() if line.startswith(("dropped", "notice"))])
+        said.append(
+            [line for line in result.output.splitlines() if line.startswith(("dropped", "notice"))]
+        )
         written.append(pl.read_parquet(out))
     assert went == [1]
     assert said[0] == said[1]
@@ -65,6 +82,17 @@ def test_the_command_goes_by_disk_by_itself(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("size", ["8", "100MB", "8 GB", "-1GB"])
 def test_a_size_that_is_none_is_refused(tmp_path: Path, size: str) -> None:
-    command = ["features", str(PROJECT), "--data", "x.parquet", "--out", str(tmp_path / "f.parquet"), "--memory", size]
-    with pytest.raises(ValueError, match="expected a size from 512MB on, such as `8GB`, got memory"):
+    command = [
+        "features",
+        str(PROJECT),
+        "--data",
+        "x.parquet",
+        "--out",
+        str(tmp_path / "f.parquet"),
+        "--memory",
+        size,
+    ]
+    with pytest.raises(
+        ValueError, match="expected a size from 512MB on, such as `8GB`, got memory"
+    ):
         CliRunner().invoke(app, command, catch_exceptions=False)

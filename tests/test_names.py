@@ -11,17 +11,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "shroff"
 
 SHARED = {
-    "Column": "what a group of the store has, and what the online engine keeps of one beside its times",
+    "Column": "what a group of the store has, and what the online engine keeps of one beside its "
+    "times",
     "Entry": "what a ledger has, and what a catalog has",
     "Events": "the events of a table that the kernel sweeps, and what records those of a payment",
     "Head": "where the ledger's chain ends, and how a request begins: the words of both fields",
-    "Partition": "some of a topic's messages in Kafka, some of a table's keys in the batch engine: the word of both",
+    "Partition": "some of a topic's messages in Kafka, some of a table's keys in the batch engine: "
+    "the word of both",
     "Place": "where a table is, and where a key's log is; neither leaves its room",
     "Predictions": "what a protocol calls its answer; two protocols do",
     "Reason": "why a payment was not approved, as it is decided and as a client gets it",
-    "Split": "what is trained and tested on, what a dataset is asked for, and how pandas writes a table",
+    "Split": "what is trained and tested on, what a dataset is asked for, and how pandas writes a "
+    "table",
     "Trace": "the way of a request as OpenTelemetry calls it, and of a window over its events",
-    "Window": "the field's word for a stretch of time, and for what a sender may send before it waits",
+    "Window": "the field's word for a stretch of time, and for what a sender may send before it "
+    "waits",
 }
 """Names of several classes, and why each is the right word in its room."""
 

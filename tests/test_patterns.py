@@ -24,7 +24,9 @@ SECONDS = 1.0
 """Of the processor: what is linear takes a hundredth of it, what is quadratic minutes."""
 
 SEARCHED = {"UNFIT", "_TOKEN", "_UNFIT_NAME", "_SECURITY", "_CONTROL"}
-"""Patterns that are looked for anywhere in a text of somebody else; all others are held against the whole of one."""
+"""Patterns that are looked for anywhere in a text of somebody else; all others are held against the
+whole of one.
+"""
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
@@ -68,7 +70,14 @@ SCHEMA = Schema(
     personal=["email"],
     number_format="1,234.56",
 )
-PAYMENT = {"id": "p1", "at": "2024-05-04T10:00:00Z", "amount": 1.5, "currency": "EUR", "mcc": "5411", "card_id": "c"}
+PAYMENT = {
+    "id": "p1",
+    "at": "2024-05-04T10:00:00Z",
+    "amount": 1.5,
+    "currency": "EUR",
+    "mcc": "5411",
+    "card_id": "c",
+}
 
 
 @pytest.mark.parametrize("field", [*PAYMENT, "score", "email"])

@@ -1,4 +1,6 @@
-"""From a clean table to a bundle: a log in several currencies trains a model of one, or none that reads amounts."""
+"""From a clean table to a bundle: a log in several currencies trains a model of one, or none that
+reads amounts.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,21 @@ from shroff.pipeline import package, summary, train_models
 ROWS = 1_200
 card = Entity("card", "card")
 SCHEMA = Schema(
-    id="id", time="time", amount="amount", currency="currency", label="fraud", nominal=["mcc"], keys=["card"]
+    id="id",
+    time="time",
+    amount="amount",
+    currency="currency",
+    label="fraud",
+    nominal=["mcc"],
+    keys=["card"],
 )
 RATES = Rates.constant("EUR", {"JPY": "0.00625"})
 
 
 def log(*, yen: bool) -> pl.DataFrame:
-    """The same payments, half of them in yen where asked: whole multiples of 10 cents, so that both sides are exact."""
+    """The same payments, half of them in yen where asked: whole multiples of 10 cents, so that both
+    sides are exact.
+    """
     rng = np.random.default_rng(0)
     euros = np.round(rng.lognormal(3, 1, ROWS), 1)
     fraud = (euros > 60) & (rng.random(ROWS) < 0.7)
@@ -74,7 +84,9 @@ def test_payments_in_two_currencies_train_what_they_train_in_one(tmp_path: Path)
     for yen in (False, True):
         made = project(rated)
         run = train_models(made, cleaned(log(yen=yen), made))
-        bundles.append(package(made, run, tmp_path / str(yen), accept=["no_lift", "calibration"]).bundle)
+        bundles.append(
+            package(made, run, tmp_path / str(yen), accept=["no_lift", "calibration"]).bundle
+        )
         assert summary(run)["currencies"] == ({"JPY": 600, "EUR": 600} if yen else {"EUR": 1_200})
     one, two = bundles
     assert one.model == two.model
@@ -89,12 +101,23 @@ def test_payments_in_two_currencies_train_what_they_train_in_one(tmp_path: Path)
         ({}, "the cost of a missed fraud"),
         ({"policy": BLIND["policy"]}, "the feature `card_total_amount_1d`"),
         ({**BLIND, "inputs": None}, "the input `amount`"),
-        ({**BLIND, "policy": Policy(rules=[Rule("large", "amount > 5")], cost=Cost(missed=50.0))}, "the rule `large`"),
-        ({**BLIND, "detectors": [Rules(["card_count_1d > 3", "amount > 5"])]}, "the detector `rules`"),
+        (
+            {
+                **BLIND,
+                "policy": Policy(rules=[Rule("large", "amount > 5")], cost=Cost(missed=50.0)),
+            },
+            "the rule `large`",
+        ),
+        (
+            {**BLIND, "detectors": [Rules(["card_count_1d > 3", "amount > 5"])]},
+            "the detector `rules`",
+        ),
     ],
     ids=["cost", "feature", "input", "rule", "detector"],
 )
-def test_without_rates_a_log_in_two_currencies_is_refused(changes: dict[str, Any], reader: str) -> None:
+def test_without_rates_a_log_in_two_currencies_is_refused(
+    changes: dict[str, Any], reader: str
+) -> None:
     made = project(**changes)
     mixed = cleaned(log(yen=True), made)
     with pytest.raises(MixedCurrencies, match=f"{reader}.* 2 currencies .*Schema\\(rates="):
@@ -111,7 +134,10 @@ def test_what_reads_no_amount_is_trained(tmp_path: Path) -> None:
 def test_a_bundle_knows_the_currency_it_was_trained_in(tmp_path: Path) -> None:
     made = project()
     run = train_models(made, cleaned(log(yen=False).with_columns(currency=pl.lit("840")), made))
-    assert package(made, run, tmp_path / "bundle", accept=["no_lift", "calibration"]).bundle.currency == "USD"
+    assert (
+        package(made, run, tmp_path / "bundle", accept=["no_lift", "calibration"]).bundle.currency
+        == "USD"
+    )
     assert load(tmp_path / "bundle").currency == "USD"
 
 
@@ -139,7 +165,9 @@ def test_thresholds_that_a_policy_gives_are_those_shown_and_their_cost(tmp_path:
     assert shown["cost_per_day"] == given.total_cost / run.best.kept.days
 
 
-def test_what_could_not_be_published_is_not_packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_published_is_not_packaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, accept = project(), ["no_lift", "calibration"]
     run = train_models(made, cleaned(log(yen=False), made))
     listed = replace(made, policy=Policy(lists={"blocked": ["4111111111111111"]}))

@@ -29,7 +29,9 @@ def test_what_is_made_is_for_its_owner_and_what_is_there_stays(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("any_umask")
-def test_what_is_written_of_a_defect_is_for_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_of_a_defect_is_for_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -58,7 +60,10 @@ def test_a_defect_whose_details_cannot_be_kept_is_a_sentence_too(
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(SystemExit):
         cli.main()
-    assert "unexpected ZeroDivisionError; this is a defect of Shroff, its details cannot be" in capsys.readouterr().err
+    assert (
+        "unexpected ZeroDivisionError; this is a defect of Shroff, its details cannot be"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.usefixtures("any_umask")

@@ -16,18 +16,25 @@ PAGES = pages()
 
 
 def test_the_committed_pages_are_those_that_are_generated() -> None:
-    committed = {str(path.relative_to(FOLDER)): path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.md")}
+    committed = {
+        str(path.relative_to(FOLDER)): path.read_text(encoding="utf-8")
+        for path in FOLDER.rglob("*.md")
+    }
     assert committed.keys() == PAGES.keys()
     for name, text in PAGES.items():
-        assert committed[name] == text, f"{name} is not what the code says now: run `make reference`"
+        assert committed[name] == text, (
+            f"{name} is not what the code says now: run `make reference`"
+        )
 
 
 # examples of detectors are their docstrings, which doctest runs as they stand
-@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if ">>>" in text and name != "detectors.md"])
+@pytest.mark.parametrize(
+    "name", [name for name, text in PAGES.items() if ">>>" in text and name != "detectors.md"]
+)
 def test_examples_run_as_they_are_copied(name: str) -> None:
     examples = PAGES[name].replace("```", "\n")
     test = doctest.DocTestParser().get_doctest(examples, {}, name, name, 0)
-    runner = doctest.DocTestRunner()
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     assert runner.run(test).failed == 0
 
 

@@ -1,4 +1,6 @@
-"""REGEXP_LIKE: its automaton against Python's `re` on what both read alike, its bounds, and what it refuses."""
+"""REGEXP_LIKE: its automaton against Python's `re` on what both read alike, its bounds, and what it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from shroff.errors import InvalidExpression
 from shroff.expression import parse
 from shroff.expression.regular import Automaton, regexp_like
 
-ATOMS = st.sampled_from(["a", "b", "0", ".", "[ab]", "[^a]", "[a-c0-9_-]", r"\d", r"\W", r"\s", r"\.", r"[\d\]x]", "é"])
+ATOMS = st.sampled_from(
+    ["a", "b", "0", ".", "[ab]", "[^a]", "[a-c0-9_-]", r"\d", r"\W", r"\s", r"\.", r"[\d\]x]", "é"]
+)
 
 
 def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -43,13 +47,19 @@ def test_it_is_what_re_finds(pattern: str, ends: str, text: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(pattern=PATTERNS, text=TEXTS)
 def test_it_is_what_rust_finds(pattern: str, text: str) -> None:
-    plain = pattern.replace(r"\d", "[0-9]").replace(r"[\d\]x]", r"[0-9\]x]").replace(r"\W", "[^0-9A-Za-z_]")
+    plain = (
+        pattern.replace(r"\d", "[0-9]")
+        .replace(r"[\d\]x]", r"[0-9\]x]")
+        .replace(r"\W", "[^0-9A-Za-z_]")
+    )
     found = pl.Series([text]).str.contains(plain.replace(r"\s", r"[\t-\r ]")).item()
     assert Automaton(pattern).found_in(text) is found
 
 
 # each takes a backtracking engine longer than the universe lasts
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)*c", "(.*)*(.*)*x$", "(a|b)*a(a|b){120}c", "(a?){100}a{100}$"])
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|aa)*c", "(.*)*(.*)*x$", "(a|b)*a(a|b){120}c", "(a?){100}a{100}$"]
+)
 @pytest.mark.parametrize("unit", ["a", "ab", "aab"])
 def test_the_worst_text_takes_linear_time(pattern: str, unit: str) -> None:
     text = unit * (100_000 // len(unit)) + "!"
@@ -99,7 +109,9 @@ def test_what_engines_read_differently_is_refused(pattern: str, sentence: str) -
 def test_a_pattern_is_checked_where_it_is_defined() -> None:
     with pytest.raises(InvalidExpression, match="got `\\(\\?`"):
         parse("REGEXP_LIKE(mail, '(?i)x')", {"mail": "text"})
-    with pytest.raises(InvalidExpression, match="REGEXP_LIKE takes a text and a pattern in single quotes"):
+    with pytest.raises(
+        InvalidExpression, match="REGEXP_LIKE takes a text and a pattern in single quotes"
+    ):
         parse("REGEXP_LIKE(mail, mail)", {"mail": "text"})
     with pytest.raises(InvalidExpression, match="`REGEXP_LIKE` takes text, got `amount`"):
         parse("REGEXP_LIKE(amount, '1')", {"amount": "number"})

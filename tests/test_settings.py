@@ -21,13 +21,20 @@ def test_nothing_is_needed() -> None:
 
 
 def test_each_variable_sets_its_field() -> None:
-    settings = Settings.read({"SHROFF_HOME": "/srv/shroff", "SHROFF_LEDGER": "postgresql+psycopg://db/shroff"})
-    assert (settings.home, settings.ledger) == (Path("/srv/shroff"), "postgresql+psycopg://db/shroff")
+    settings = Settings.read(
+        {"SHROFF_HOME": "/srv/shroff", "SHROFF_LEDGER": "postgresql+psycopg://db/shroff"}
+    )
+    assert (settings.home, settings.ledger) == (
+        Path("/srv/shroff"),
+        "postgresql+psycopg://db/shroff",
+    )
     assert Settings.read({"SHROFF_HOME": "/srv/shroff"}).ledger == "sqlite:////srv/shroff/ledger.db"
 
 
 def test_a_variable_set_to_nothing_is_not_set() -> None:
-    assert Settings.read({"SHROFF_HOME": "", "SHROFF_LEDGER": "", "SHROFF_PERSONAL_KEY": ""}) == Settings.read({})
+    assert Settings.read(
+        {"SHROFF_HOME": "", "SHROFF_LEDGER": "", "SHROFF_PERSONAL_KEY": ""}
+    ) == Settings.read({})
 
 
 def test_the_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +44,8 @@ def test_the_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPa
 
 def test_a_misspelt_variable_is_refused_and_the_valid_ones_listed() -> None:
     with pytest.raises(
-        UnknownSetting, match=r"`SHROFF_HOMES`: did you mean `SHROFF_HOME`\? Valid settings: SHROFF_API_KEY"
+        UnknownSetting,
+        match=r"`SHROFF_HOMES`: did you mean `SHROFF_HOME`\? Valid settings: SHROFF_API_KEY",
     ):
         Settings.read({"SHROFF_HOMES": "secret"})
     with pytest.raises(UnknownSetting, match=r"unknown setting `SHROFF_QQQQQ`\. Valid settings"):
@@ -45,7 +53,12 @@ def test_a_misspelt_variable_is_refused_and_the_valid_ones_listed() -> None:
 
 
 def test_variables_of_others_are_none_of_ours() -> None:
-    others = {"PATH": "/bin", "shroff_home": "x", "SHROFF_TEST_DATABASE": "x", "SHROFF_BENCH_ROWS": "x"}
+    others = {
+        "PATH": "/bin",
+        "shroff_home": "x",
+        "SHROFF_TEST_DATABASE": "x",
+        "SHROFF_BENCH_ROWS": "x",
+    }
     assert Settings.read(others) == Settings.read({})
 
 
@@ -84,17 +97,25 @@ def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
             assert len(set(pool.map(lambda s: s.hmac_key(), [settings] * 8))) == 1
 
 
-@pytest.mark.parametrize("text", ["abc", "ab" * 15, "correct horse battery staple, and more", "ü" * 40])
+@pytest.mark.parametrize(
+    "text", ["abc", "ab" * 15, "correct horse battery staple, and more", "ü" * 40]
+)
 def test_a_weak_key_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigurationError, match="at least 32 hexadecimal digits in SHROFF_PERSONAL_KEY") as refused:
+    with pytest.raises(
+        ConfigurationError, match="at least 32 hexadecimal digits in SHROFF_PERSONAL_KEY"
+    ) as refused:
         Settings(personal_key=text).hmac_key()
     assert text not in str(refused.value)
     (tmp_path / "personal.key").write_text(text)
-    with pytest.raises(ConfigurationError, match=r"at least 32 hexadecimal digits in .*personal\.key"):
+    with pytest.raises(
+        ConfigurationError, match=r"at least 32 hexadecimal digits in .*personal\.key"
+    ):
         Settings(home=tmp_path).hmac_key()
 
 
 def test_a_home_that_is_no_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    with pytest.raises(ConfigurationError, match=r"expected a folder that can keep .*personal\.key, got: "):
+    with pytest.raises(
+        ConfigurationError, match=r"expected a folder that can keep .*personal\.key, got: "
+    ):
         Settings(home=tmp_path / "home").hmac_key()

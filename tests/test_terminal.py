@@ -23,7 +23,12 @@ with steps(quiet=QUIET) as step:
 def started(*, quiet: bool) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM.replace("QUIET", str(quiet))]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
 
 

@@ -3,11 +3,12 @@
     python -m benchmarks.faults
     python -m benchmarks.faults --only kill --only clock
 
-Twelve clients send payments, results and labels over keep-alive connections, each again until it is answered, and now
-and then once more. After the fault the service must answer again. Then every answer is looked up in the ledger, the
-chain is verified, and the features of every decision are computed again by the batch engine over the ledger. *Noticed
-by* is what an operator is told: by the health check, the log, an exit code; *recovered after* is the longest that no
-payment was decided with features. A fault that cannot be made here is said to be not run, and why. Exit code 1 when
+Twelve clients send payments, results and labels over keep-alive connections, each again until it is
+answered, and now and then once more. After the fault the service must answer again. Then every
+answer is looked up in the ledger, the chain is verified, and the features of every decision are
+computed again by the batch engine over the ledger. *Noticed by* is what an operator is told: by the
+health check, the log, an exit code; *recovered after* is the longest that no payment was decided
+with features. A fault that cannot be made here is said to be not run, and why. Exit code 1 when
 something was lost, counted twice or wrong.
 """
 
@@ -23,7 +24,17 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.faults import clients, clocks, ledgers, machine, models, servers, steps, strangers, streams
+from benchmarks.faults import (
+    clients,
+    clocks,
+    ledgers,
+    machine,
+    models,
+    servers,
+    steps,
+    strangers,
+    streams,
+)
 from benchmarks.faults.place import Place
 from benchmarks.faults.verdict import Verdict
 from serve.fixtures import fitted_model, make_bundle
@@ -81,8 +92,12 @@ _COLUMNS: Final = (
 
 def main() -> int:
     """Run the faults and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="this fault, and others named so")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", action="append", choices=sorted(FAULTS), help="this fault, and others named so"
+    )
     chosen = parser.parse_args().only or list(FAULTS)
     console = Console(width=180)
     table = Table(*_COLUMNS)
@@ -99,7 +114,10 @@ def main() -> int:
             table.add_row(*_cells(found))
             wrong += [f"{found.fault}: {sentence}" for sentence in found.wrong]
             failed = not found.holds
-            console.print(f"{found.fault}: {'wrong' if failed else 'holds'}", style="red" if failed else "green")
+            console.print(
+                f"{found.fault}: {'wrong' if failed else 'holds'}",
+                style="red" if failed else "green",
+            )
             if failed and not found.wrong:
                 wrong.append(f"{found.fault}: {found.lost} lost, {found.twice} twice")
     console.print(table)

@@ -29,7 +29,9 @@ def slow(place: Place) -> Verdict:
     def happen(service: Service, load: Load) -> str:
         sent = request("/v1/decisions", json.dumps(payment(0, time.time(), "slow")).encode())
         with ExitStack() as stack:
-            drops, halves, deaf = ([_connect(service, stack) for _ in range(_SLOW)] for _ in range(3))
+            drops, halves, deaf = (
+                [_connect(service, stack) for _ in range(_SLOW)] for _ in range(3)
+            )
             for one in halves:
                 one.sendall(sent[: len(sent) // 2])
             for one in deaf:
@@ -56,7 +58,9 @@ def slow(place: Place) -> Verdict:
 
 
 def _connect(service: Service, stack: ExitStack) -> socket.socket:
-    connection = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
+    connection = stack.enter_context(
+        socket.create_connection(("127.0.0.1", service.port), timeout=30)
+    )
     connection.setblocking(False)
     return connection
 
@@ -105,7 +109,9 @@ def _collect(selector: selectors.BaseSelector, wanted: int, load: Load) -> None:
             head, end, body = whole.partition(b"\r\n\r\n")
             if not received:
                 raise RuntimeError("a connection was closed without an answer")
-            if end and len(body) == int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]):
+            if end and len(body) == int(
+                head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+            ):
                 selector.unregister(connection)
                 if head[9:12] != b"200":
                     raise RuntimeError(f"one of many was answered {head[9:12].decode()}")

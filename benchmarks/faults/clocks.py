@@ -37,15 +37,24 @@ def future_row(place: Place) -> Verdict:
 
 
 def client_clock(place: Place) -> Verdict:
-    """Send payments of a client whose clock is ahead: by less than clocks may differ, and by more."""
+    """Send payments of a client whose clock is ahead: by less than clocks may differ, and by
+    more.
+    """
 
     def happen(service: Service, load: Load) -> str:
         for ahead, expected in ((240, 200), (3_600, 400), (_FAR, 400)) * 5:
-            status = _pay(service, payment(int(time.time_ns()), time.time() + ahead, f"ahead{ahead}-"))
+            status = _pay(
+                service, payment(int(time.time_ns()), time.time() + ahead, f"ahead{ahead}-")
+            )
             if status != expected:
-                raise RuntimeError(f"a payment {ahead} s ahead was answered {status}, not {expected}")
+                raise RuntimeError(
+                    f"a payment {ahead} s ahead was answered {status}, not {expected}"
+                )
             load.wait(20)
-        return "payments 4 minutes ahead taken, 1 hour and 5 years ahead refused, others answered all the while"
+        return (
+            "payments 4 minutes ahead taken, 1 hour and 5 years ahead refused, others answered "
+            "all the while"
+        )
 
     return place.suffer("client's clock ahead", happen)
 
@@ -69,7 +78,10 @@ def server_clock(place: Place) -> Verdict:
         service.start()
         load.wait(100)
         refused = f"{meanwhile} of now refused until the clock was back"
-        return f"{_JUMP} days ahead, a payment of then (answered {status}), {refused}; later killed, started"
+        return (
+            f"{_JUMP} days ahead, a payment of then (answered {status}), {refused}; later "
+            "killed, started"
+        )
 
     return place.suffer("server's clock ahead", happen, environment=environment)
 

@@ -1,4 +1,6 @@
-"""Faults of the ledger's files: a log that is removed, records that are forged, copies, two writers."""
+"""Faults of the ledger's files: a log that is removed, records that are forged, copies, two
+writers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from shroff.ledger.database import RECORDS
 
 
 def removed_log(place: Place) -> Verdict:
-    """Remove the write-ahead log of a ledger that is in use; when it is noticed, start the service again."""
+    """Remove the write-ahead log of a ledger that is in use; when it is noticed, start the service
+    again.
+    """
 
     def happen(service: Service, load: Load) -> str:
         refused = load.told.refused
@@ -40,18 +44,26 @@ def forged(place: Place) -> Verdict:
             _forge(service.home / "ledger.db", number)
             said.append(_verify(service))
             service.refused()
-            with closing(sqlite3.connect(service.home / "ledger.db", isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(service.home / "ledger.db", isolation_level=None)
+            ) as connection:
                 connection.execute(f"DELETE FROM {RECORDS.name} WHERE seq < 1")
             service.start()
             load.wait(100)
-        return f"a record 0, then -1: `ledger verify` ends with {said}, no start (exit code 2); taken out, started"
+        return (
+            f"a record 0, then -1: `ledger verify` ends with {said}, no start (exit code 2); "
+            "taken out, started"
+        )
 
     return place.suffer("forged record", happen)
 
 
 def _forge(ledger: Path, number: int) -> None:
     columns = [column.name for column in RECORDS.columns]
-    forged = ["'forged'" if name == "payment_id" else str(number) if name == "seq" else name for name in columns]
+    forged = [
+        "'forged'" if name == "payment_id" else str(number) if name == "seq" else name
+        for name in columns
+    ]
     with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
         connection.execute(
             f"INSERT INTO {RECORDS.name} ({', '.join(columns)}) "
@@ -73,7 +85,9 @@ def _ledger(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def older_copy(place: Place) -> Verdict:
-    """Put an older copy of the ledger back; the head that was noted at the end says that it is one."""
+    """Put an older copy of the ledger back; the head that was noted at the end says that it is
+    one.
+    """
 
     def happen(service: Service, load: Load) -> str:
         older, newer = service.home / "older", service.home / "newer"
@@ -88,7 +102,10 @@ def older_copy(place: Place) -> Verdict:
         code = _verify(service, "--since", noted)
         _copy(newer, service.home)
         service.start()
-        return f"200 payments older: `ledger verify --since` ends with {code}; the newer put back, started"
+        return (
+            f"200 payments older: `ledger verify --since` ends with {code}; the newer put back, "
+            "started"
+        )
 
     return place.suffer("older copy put back", happen)
 

@@ -1,4 +1,6 @@
-"""Clients that send payments, results and labels, each again until it is answered, and remember every answer."""
+"""Clients that send payments, results and labels, each again until it is answered, and remember
+every answer.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,10 @@ _TIMEOUT: Final = 30.0
 class Told:
     """What the clients saw.
 
-    `answers` are the bytes of each payment's first answer, `last` is the newest; `changed` are the payments whose
-    second answer differed. `interrupted` counts requests that broke off without an answer (also where nobody listened),
-    `refused` those that were told to come later, `degraded` the decisions without a model or features. `well` is when
-    there was one with features last.
+    `answers` are the bytes of each payment's first answer, `last` is the newest; `changed` are the
+    payments whose second answer differed. `interrupted` counts requests that broke off without an
+    answer (also where nobody listened), `refused` those that were told to come later, `degraded`
+    the decisions without a model or features. `well` is when there was one with features last.
     """
 
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -122,7 +124,9 @@ def request(path: str, body: bytes, token: str = "") -> bytes:
 
 
 class Load:
-    """Runs beside the fault, in a thread; `age` is how old payments are when they are sent, in seconds."""
+    """Runs beside the fault, in a thread; `age` is how old payments are when they are sent, in
+    seconds.
+    """
 
     def __init__(self, port: int, *, age: float = 60.0, token: str = "") -> None:
         self.told = Told()

@@ -1,4 +1,6 @@
-"""Faults of the machine: processes that are killed, a full disk, a clock that jumps, a damaged bundle."""
+"""Faults of the machine: processes that are killed, a full disk, a clock that jumps, a damaged
+bundle.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,10 @@ def full_disk(place: Place) -> Verdict:
 def _tmpfs(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True)
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise LookupError(f"no small disk can be mounted: {done.stderr.strip()}")
@@ -83,7 +88,9 @@ def _tmpfs(folder: Path) -> Iterator[None]:
 
 
 def faked_clock(place: Place) -> tuple[Path, dict[str, str]]:
-    """A file that says by how many seconds a service's clock is off, and what lets a service believe it."""
+    """A file that says by how many seconds a service's clock is off, and what lets a service
+    believe it.
+    """
     place.folder.mkdir(parents=True, exist_ok=True)
     offset = place.folder / "offset"
     offset.write_text("0")
@@ -124,7 +131,10 @@ def damaged_bundle(place: Place) -> Verdict:
             raise RuntimeError("a damaged bundle was served after a restart")
         shutil.copytree(place.bundle, copy, dirs_exist_ok=True)
         service.start()
-        return "all files overwritten while served; refused at a restart (exit code 2); put back, started"
+        return (
+            "all files overwritten while served; refused at a restart (exit code 2); put back, "
+            "started"
+        )
 
     return place.suffer("damaged bundle", happen, served=copy)
 

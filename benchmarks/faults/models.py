@@ -27,7 +27,13 @@ from shroff.package import load as load_bundle
 from shroff.package import save
 
 _EVIL: Final = 15
-_SPOILERS: Final = (bundles.manifests, bundles.graphs, bundles.protobufs, bundles.files, bundles.folders)
+_SPOILERS: Final = (
+    bundles.manifests,
+    bundles.graphs,
+    bundles.protobufs,
+    bundles.files,
+    bundles.folders,
+)
 
 
 def evil(place: Place) -> Verdict:
@@ -47,7 +53,10 @@ def evil(place: Place) -> Verdict:
                 refused += 1
             load.wait(50)
         _publish_good(models, place, load)
-        return f"{_EVIL} spoilt bundles, {refused} refused by `publish`; then a good one, which decides"
+        return (
+            f"{_EVIL} spoilt bundles, {refused} refused by `publish`; then a good one, which "
+            "decides"
+        )
 
     return place.suffer("evil bundle", happen, published=True)
 
@@ -81,7 +90,10 @@ def _forced(place: Place, fault: str, make: Callable[[], bytes]) -> Verdict:
         load.until(lambda: " warning: " in service.log[before:])
         load.wait(50)
         _publish_good(models, place, load)
-        return f"`publish` refuses it (“{said[:60]}…”); put in place by hand, the service keeps its model; a good one"
+        return (
+            f"`publish` refuses it (“{said[:60]}…”); put in place by hand, the service keeps "
+            "its model; a good one"
+        )
 
     return place.suffer(fault, happen, published=True)
 
@@ -110,7 +122,10 @@ def endless_model() -> bytes:
     still = helper.make_tensor_value_info("still", TensorProto.BOOL, [])
     before = helper.make_tensor_value_info("before", TensorProto.FLOAT, None)
     after = helper.make_tensor_value_info("after", TensorProto.FLOAT, None)
-    steps = [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Neg", ["before"], ["after"])]
+    steps = [
+        helper.make_node("Identity", ["on"], ["still"]),
+        helper.make_node("Neg", ["before"], ["after"]),
+    ]
     body = helper.make_graph(steps, "body", [one, whether, before], [still, after])
     nodes = [
         helper.make_node("ReduceSum", ["X", "axes"], ["sum"], keepdims=0),

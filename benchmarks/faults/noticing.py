@@ -1,4 +1,6 @@
-"""What whoever runs a service is told while something happens to it: by its health check, its log, its exit code."""
+"""What whoever runs a service is told while something happens to it: by its health check, its log,
+its exit code.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ class Noticing:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._done.set()
         self._thread.join()
@@ -55,7 +60,9 @@ class Noticing:
 
     def _health(self) -> Iterator[str]:
         try:
-            with urlopen(f"http://127.0.0.1:{self._service.port}/health/ready", timeout=2) as answer:
+            with urlopen(
+                f"http://127.0.0.1:{self._service.port}/health/ready", timeout=2
+            ) as answer:
                 told: dict[str, Any] = json.load(answer)
         except HTTPError as error:
             yield f"health {error.code}"

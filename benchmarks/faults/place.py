@@ -21,7 +21,9 @@ _MORE = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A folder of its own for one fault; `bundle` is the folder of a bundle that all of them start from."""
+    """A folder of its own for one fault; `bundle` is the folder of a bundle that all of them start
+    from.
+    """
 
     folder: Path
     bundle: Path
@@ -45,7 +47,8 @@ class Place:
 
         Args:
             happen: does it, and says what it did.
-            served: the bundle, where it is another folder; `published`: what is published in the folder instead.
+            served: the bundle, where it is another folder; `published`: what is published in the
+                folder instead.
             ledger, state, workers, warm, environment: as `Service`; `age` as `Load`.
             token: the key that the load pays with; without one, the service asks for none.
         """

@@ -39,7 +39,9 @@ def database(place: Place) -> Verdict:
             return "twice: stopped at once under load, started after 2 s; no spool"
 
         environment = {"SHROFF_SPOOL_SIZE": "0MB"}
-        return place.suffer("PostgreSQL stopped", happen, ledger=server.url, environment=environment)
+        return place.suffer(
+            "PostgreSQL stopped", happen, ledger=server.url, environment=environment
+        )
 
 
 def _refused(load: Load, least: int) -> bool:
@@ -47,18 +49,26 @@ def _refused(load: Load, least: int) -> bool:
 
 
 def database_spooled(place: Place) -> Verdict:
-    """Stop the ledger's PostgreSQL while the spool takes what is decided, and once kill the service meanwhile."""
+    """Stop the ledger's PostgreSQL while the spool takes what is decided, and once kill the service
+    meanwhile.
+    """
     with stoppable_postgres() as server:
         return _spooled(place, "PostgreSQL stopped, spool", server.url, server.stop, server.start)
 
 
 def database_silent(place: Place) -> Verdict:
-    """Suspend the ledger's PostgreSQL, which keeps connections and says nothing; once kill the service meanwhile."""
+    """Suspend the ledger's PostgreSQL, which keeps connections and says nothing; once kill the
+    service meanwhile.
+    """
     with stoppable_postgres() as server:
-        return _spooled(place, "PostgreSQL suspended, spool", server.url, server.suspend, server.resume)
+        return _spooled(
+            place, "PostgreSQL suspended, spool", server.url, server.suspend, server.resume
+        )
 
 
-def _spooled(place: Place, fault: str, ledger: str, away: Callable[[], None], back: Callable[[], None]) -> Verdict:
+def _spooled(
+    place: Place, fault: str, ledger: str, away: Callable[[], None], back: Callable[[], None]
+) -> Verdict:
     def happen(service: Service, load: Load) -> str:
         for kill in (False, True):
             away()
@@ -86,7 +96,11 @@ def state_kept(place: Place) -> Verdict:
 
 def _state(place: Place, fault: str, *, keeps: bool) -> Verdict:
     place.folder.mkdir(parents=True, exist_ok=True)
-    options = ("--dir", str(place.folder), "--appendonly", "yes", "--appendfsync", "always") if keeps else ()
+    options = (
+        ("--dir", str(place.folder), "--appendonly", "yes", "--appendfsync", "always")
+        if keeps
+        else ()
+    )
     port = free_port()
     with postgres() as ledger, ExitStack() as servers:
         url = servers.enter_context(redis(*options, port=port))
@@ -115,7 +129,10 @@ def state_silent(place: Place) -> Verdict:
                 os.kill(server, signal.SIGCONT)
                 load.wait(200)
                 load.until(lambda: b'"degraded":false' in load.told.last)
-            return f"two workers; for 1, 5 and 2.5 s; {load.told.degraded:,} decided by policy meanwhile"
+            return (
+                f"two workers; for 1, 5 and 2.5 s; {load.told.degraded:,} decided by policy "
+                "meanwhile"
+            )
 
         return place.suffer("Redis suspended", happen, ledger=ledger, state=state, workers=2)
 
@@ -135,7 +152,9 @@ def worker(place: Place) -> Verdict:
 
 
 def features(place: Place) -> Verdict:
-    """Publish models with more features, and with fewer again, while two workers share Redis and PostgreSQL."""
+    """Publish models with more features, and with fewer again, while two workers share Redis and
+    PostgreSQL.
+    """
     models = Models(place.folder / "models")
     models.publish(place.bundle)
     more = FeatureGroup("velocity", [*VELOCITY.definitions, card.count("2d")], version=2)
@@ -148,8 +167,15 @@ def features(place: Place) -> Verdict:
             load.until(lambda version=version: version in load.told.last)  # type: ignore[misc]  # bound now
             load.wait(200)
         if load.told.refused > refused or load.told.interrupted or load.told.degraded:
-            raise RuntimeError("requests were refused, broken off or decided without features meanwhile")
-        return "two workers; published a model with more features, the one before, and again; no request refused"
+            raise RuntimeError(
+                "requests were refused, broken off or decided without features meanwhile"
+            )
+        return (
+            "two workers; published a model with more features, the one before, and again; no "
+            "request refused"
+        )
 
     with postgres() as ledger, redis() as state:
-        return place.suffer("publish features", happen, published=True, ledger=ledger, state=state, workers=2)
+        return place.suffer(
+            "publish features", happen, published=True, ledger=ledger, state=state, workers=2
+        )

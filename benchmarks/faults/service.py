@@ -25,7 +25,9 @@ _PATIENCE: Final = 60.0
 
 @dataclass
 class Service:
-    """A service over a bundle (None: over what is published in `home`); started on entry, ended on exit."""
+    """A service over a bundle (None: over what is published in `home`); started on entry, ended on
+    exit.
+    """
 
     bundle: Path | None
     home: Path
@@ -51,7 +53,10 @@ class Service:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.end()
 
@@ -77,22 +82,42 @@ class Service:
 
     def launch(self) -> None:
         """Start it."""
-        command = [sys.executable, "-m", "shroff", "serve", *([] if self.bundle is None else [str(self.bundle)])]
+        command = [
+            sys.executable,
+            "-m",
+            "shroff",
+            "serve",
+            *([] if self.bundle is None else [str(self.bundle)]),
+        ]
         command += ["--port", str(self.port), "--workers", str(self.workers)]
         command += [] if self.keys else ["--without-keys"]
         command += [] if self.warm is None else ["--warm", str(self.warm)]
-        settings = {"HOME": str(self.home), "LEDGER": self.ledger, "STATE": self.state, "PERSONAL_KEY": KEY.hex()}
-        environment = {f"SHROFF_{name}": value for name, value in settings.items()} | dict(self.environment)
+        settings = {
+            "HOME": str(self.home),
+            "LEDGER": self.ledger,
+            "STATE": self.state,
+            "PERSONAL_KEY": KEY.hex(),
+        }
+        environment = {f"SHROFF_{name}": value for name, value in settings.items()} | dict(
+            self.environment
+        )
         with (self.home / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | environment, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                env=os.environ | environment,
+                start_new_session=True,
             )
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (most, most))
 
     def ready(self) -> bool:
         """Whether all is well."""
-        with suppress(URLError, OSError), urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as answer:
+        with (
+            suppress(URLError, OSError),
+            urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as answer,
+        ):
             return bool(answer.status == 200)
         return False
 

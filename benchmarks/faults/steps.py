@@ -20,13 +20,24 @@ from benchmarks.faults.verdict import Verdict, judge
 from shroff.ledger import Ledger
 from shroff.package import load as load_bundle
 
-_CALLS: Final = ("read,recvfrom,recvmsg", "pwrite64", "fsync,fdatasync", "write,writev,sendto,sendmsg")
+_CALLS: Final = (
+    "read,recvfrom,recvmsg",
+    "pwrite64",
+    "fsync,fdatasync",
+    "write,writev,sendto,sendmsg",
+)
 _MOST: Final = 6
-_BEFORE, _AFTER, _ANSWERED = "before its commit", "after its commit and before its answer", "after its answer"
+_BEFORE, _AFTER, _ANSWERED = (
+    "before its commit",
+    "after its commit and before its answer",
+    "after its answer",
+)
 
 
 def steps(place: Place) -> Verdict:
-    """One payment after another, each killed at the n-th system call of a kind that a thread enters."""
+    """One payment after another, each killed at the n-th system call of a kind that a thread
+    enters.
+    """
     if shutil.which("strace") is None:
         raise LookupError("strace is not installed: apt-get install strace")
     service, told, found = Service(place.bundle, place.folder), Told(), Counter[str]()
@@ -37,14 +48,18 @@ def steps(place: Place) -> Verdict:
                 found[step] += 1
                 if step == _ANSWERED:
                     break
-    done = "at each system call of a payment: " + ", ".join(f"{found[step]} {step}" for step in found)
+    done = "at each system call of a payment: " + ", ".join(
+        f"{found[step]} {step}" for step in found
+    )
     verdict = judge("kill -9 at each step", done, told, load_bundle(place.bundle), service.ledger)
     missing = tuple(f"no kill came {step}" for step in (_BEFORE, _AFTER) if not found[step])
     return replace(verdict, wrong=verdict.wrong + missing)
 
 
 def _one(service: Service, calls: str, at: int, number: int, told: Told) -> str:
-    """Send a payment to a service that is killed on the way, then again to one that is not; when it was killed."""
+    """Send a payment to a service that is killed on the way, then again to one that is not; when it
+    was killed.
+    """
     sent = payment(number, time.time(), "step")
     name, body = sent["payment_id"], json.dumps(sent).encode()
     # it has answered before, so what is done once is done

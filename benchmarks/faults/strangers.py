@@ -59,7 +59,10 @@ def shared(place: Place) -> Verdict:
                 second.end()
             found = judge("", "", told, load_bundle(place.bundle), second.ledger)
             wrong.extend(f"of the second: {sentence}" for sentence in found.wrong)
-            return f"a second service with another ledger, which answered {len(told.answers):,} payments"
+            return (
+                f"a second service with another ledger, which answered {len(told.answers):,} "
+                "payments"
+            )
 
         verdict = place.suffer("two on one Redis", happen, state=url)
     return replace(verdict, wrong=(*verdict.wrong, *wrong))

@@ -32,7 +32,10 @@ def endless_heads(place: Place) -> Verdict:
         grown = (peak(service.process.pid) - before) / 2**20
         if grown > _GROWTH:
             raise RuntimeError(f"they took {grown:,.0f} MiB")
-        return f"{_TOGETHER} clients; hung up on after {longest / 1_000:,.0f} kB at most, which took {grown:,.0f} MiB"
+        return (
+            f"{_TOGETHER} clients; hung up on after {longest / 1_000:,.0f} kB at most, which "
+            f"took {grown:,.0f} MiB"
+        )
 
     return place.suffer("endless heads, trailers", happen)
 
@@ -57,7 +60,9 @@ async def _send(port: int, begun: bytes) -> int:
                 sent += len(line)
                 await asyncio.sleep(0)
     except TimeoutError:
-        raise RuntimeError("a client that sends headers without an end was not hung up on") from None
+        raise RuntimeError(
+            "a client that sends headers without an end was not hung up on"
+        ) from None
     except OSError:
         pass
     writer.close()
@@ -77,8 +82,14 @@ def revoked(place: Place) -> Verdict:
         if told[0] < _SECONDS:
             raise RuntimeError(f"the stream was cut after {told[0]} payments")
         if told[1] > 0:
-            raise RuntimeError(f"{told[1]} payments were decided {_GRACE:.0f} s after the key was revoked, and later")
-        return f"a stream of {told[0]} payments in {_SECONDS} s; its key revoked, and none decided {_GRACE:.0f} s later"
+            raise RuntimeError(
+                f"{told[1]} payments were decided {_GRACE:.0f} s after the key was revoked, and "
+                "later"
+            )
+        return (
+            f"a stream of {told[0]} payments in {_SECONDS} s; its key revoked, and none decided "
+            f"{_GRACE:.0f} s later"
+        )
 
     return place.suffer("key revoked in a stream", happen, token=token)
 

@@ -1,4 +1,6 @@
-"""What became of every payment: the clients' answers held against the ledger, the ledger against the batch engine."""
+"""What became of every payment: the clients' answers held against the ledger, the ledger against
+the batch engine.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,10 @@ from shroff.package import Bundle
 class Verdict:
     """A row of the table.
 
-    `without` is the longest that no payment was decided with features, in seconds; `noticed` what told an operator.
-    `twice` counts payments with two records and features that count something twice or not at all (any that differ
-    from the batch engine's over the ledger); `lost` payments whose answer the ledger does not have as it was given.
+    `without` is the longest that no payment was decided with features, in seconds; `noticed` what
+    told an operator. `twice` counts payments with two records and features that count something
+    twice or not at all (any that differ from the batch engine's over the ledger); `lost` payments
+    whose answer the ledger does not have as it was given.
     """
 
     fault: str
@@ -44,9 +47,17 @@ class Verdict:
 
 
 def judge(
-    fault: str, done: str, told: Told, bundle: Bundle, ledger: str, *, history: pl.DataFrame | None = None
+    fault: str,
+    done: str,
+    told: Told,
+    bundle: Bundle,
+    ledger: str,
+    *,
+    history: pl.DataFrame | None = None,
 ) -> Verdict:
-    """Read the ledger and compare; `history` is the clean table that the service was started from."""
+    """Read the ledger and compare; `history` is the clean table that the service was started
+    from.
+    """
     wrong = [f"unexpected answer: {answer}" for answer in sorted(set(told.unexpected))[:3]]
     wrong += [f"{len(told.unanswered)} never answered"] if told.unanswered else []
     wrong += [f"{len(told.changed)} answered in two ways"] if told.changed else []
@@ -56,7 +67,17 @@ def judge(
         entries = list(with_chain.entries())
         parity = ledger_parity(bundle, entries, history=history)
     except ShroffError as error:
-        found = Verdict(fault, done, len(told.answers), told.interrupted, told.refused, 0, 0, 0, (*wrong, str(error)))
+        found = Verdict(
+            fault,
+            done,
+            len(told.answers),
+            told.interrupted,
+            told.refused,
+            0,
+            0,
+            0,
+            (*wrong, str(error)),
+        )
         return replace(found, degraded=told.degraded, without=told.without)
     finally:
         with_chain.close()

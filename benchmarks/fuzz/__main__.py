@@ -3,12 +3,14 @@
     python -m benchmarks.fuzz
     python -m benchmarks.fuzz --only http --kind digits --cases 300 --seed 7
 
-`described` are requests from the service's own OpenAPI description, `http` hostile ones from generators that do not
-know it, `messages` those of Kafka's topics, `bundles` are published beside a service that runs, it is started from
-`histories`, and `state` is what it keeps in Redis. A failure is a crash, a hang, a server error other than 503, an
-answer to a request that nobody made or to another one, a refusal that is no sentence, a feature that is not the batch
-engine's, a defect in the log, a neighbour who is refused or waits for more than a second (without what anybody waited
-for a processor; five while the state is spoilt), or more than 256 MiB of memory. Exit code 1 when there was one.
+`described` are requests from the service's own OpenAPI description, `http` hostile ones from
+generators that do not know it, `messages` those of Kafka's topics, `bundles` are published beside a
+service that runs, it is started from `histories`, and `state` is what it keeps in Redis. A failure
+is a crash, a hang, a server error other than 503, an answer to a request that nobody made or to
+another one, a refusal that is no sentence, a feature that is not the batch engine's, a defect in
+the log, a neighbour who is refused or waits for more than a second (without what anybody waited for
+a processor; five while the state is spoilt), or more than 256 MiB of memory. Exit code 1 when there
+was one.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def _described(home: Path, chosen: Options) -> Iterator[Outcome]:
 
 def _http(home: Path, chosen: Options) -> Iterator[Outcome]:
     kinds = chosen.kind or list(http.KINDS)
-    return http.fuzz_http(home, cases=chosen.cases, seed=chosen.seed, kinds=kinds, together=chosen.together)
+    return http.fuzz_http(
+        home, cases=chosen.cases, seed=chosen.seed, kinds=kinds, together=chosen.together
+    )
 
 
 def _messages(home: Path, chosen: Options) -> Iterator[Outcome]:
@@ -70,12 +74,27 @@ PARTS: Final[dict[str, Callable[[Path, Options], Iterator[Outcome]]]] = {
 
 def main() -> int:
     """Run the parts and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=PARTS, help="this part, and others named so")
-    parser.add_argument("--kind", action="append", choices=http.KINDS, help="this kind of `http`, and others named so")
-    parser.add_argument("--cases", type=int, default=10_000, help="hostile requests; other parts take a share of it")
-    parser.add_argument("--together", type=int, default=http.TOGETHER, help="hostile connections at the same time")
-    parser.add_argument("--examples", type=int, default=500, help="most random requests an operation of `described`")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="this part, and others named so"
+    )
+    parser.add_argument(
+        "--kind",
+        action="append",
+        choices=http.KINDS,
+        help="this kind of `http`, and others named so",
+    )
+    parser.add_argument(
+        "--cases", type=int, default=10_000, help="hostile requests; other parts take a share of it"
+    )
+    parser.add_argument(
+        "--together", type=int, default=http.TOGETHER, help="hostile connections at the same time"
+    )
+    parser.add_argument(
+        "--examples", type=int, default=500, help="most random requests an operation of `described`"
+    )
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     console, found = Console(), list[Outcome]()
@@ -83,7 +102,10 @@ def main() -> int:
         for part in chosen.only or PARTS:
             for one in PARTS[part](Path(folder) / part, chosen):
                 found.append(one)
-                console.print(f"{one.kind}: {one.cases:,} cases, {len(one.failures)} failures", highlight=False)
+                console.print(
+                    f"{one.kind}: {one.cases:,} cases, {len(one.failures)} failures",
+                    highlight=False,
+                )
                 for failure in sorted(set(one.failures)):
                     console.print(f"  {failure}", markup=False, highlight=False)
     console.print(table(found))

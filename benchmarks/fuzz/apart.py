@@ -49,7 +49,10 @@ class Apart:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._end()
 
@@ -64,7 +67,9 @@ class Apart:
         return self._process.pid
 
     def try_(self, case: Path) -> str:
-        """What is wrong with what became of a case; nothing where it works or is refused in a sentence."""
+        """What is wrong with what became of a case; nothing where it works or is refused in a
+        sentence.
+        """
         pipes = self._process.stdin, self._process.stdout
         assert pipes[0] is not None
         assert pipes[1] is not None
@@ -83,7 +88,12 @@ class Apart:
     def _start(self) -> None:
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                self._command,
+                cwd=_ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
         assert self._process.stdout is not None
         self._process.stdout.readline()
@@ -103,11 +113,16 @@ def outcome(trial: Callable[[], str]) -> str:
         return trial()
     except ShroffError as error:
         said = str(error)
-        whole = said and "\n" not in said and len(said) <= _LONGEST and said.endswith((".", "?", "`"))
+        whole = (
+            said and "\n" not in said and len(said) <= _LONGEST and said.endswith((".", "?", "`"))
+        )
         return "" if whole else f"refused in no sentence: {said[:300]!r} … {said[-100:]!r}"
     except BaseException as error:  # noqa: BLE001  # also panics of Rust, which are no exceptions
         where = extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__} in {where.filename.rpartition('/')[2]}, {where.name}: {str(error)[:200]}"
+        return (
+            f"{type(error).__name__} in {where.filename.rpartition('/')[2]}, {where.name}: "
+            f"{str(error)[:200]}"
+        )
 
 
 def _decides(bundle: Bundle, home: Path, history: History | None = None) -> str:

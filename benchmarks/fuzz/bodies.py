@@ -1,4 +1,6 @@
-"""Kinds of hostile bodies: documents, tensors, tables, CSV, streams and events, through every door."""
+"""Kinds of hostile bodies: documents, tensors, tables, CSV, streams and events, through every
+door.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ _MOST_CELLS: Final = 200_000
 
 
 def tensors(draft: Draft) -> Case:
-    """Tensors of shapes that do not fit, overflow or never end, with data that has another length."""
+    """Tensors of shapes that do not fit, overflow or never end, with data that has another
+    length.
+    """
     name, shape = draft.one("X", "amount", "mcc", CANARY), draft.one([1, 10], *_SHAPES)
     data = draft.one(
         [1] * 10,
@@ -81,9 +85,13 @@ def tensors(draft: Draft) -> Case:
     path = draft.one(_INFER, _INFER, b"/v2/models/logistic_regression/versions/9/infer")
     if draft.random.random() < 0.4:
         tensor = {name: value for name, value in tensor.items() if name != "data"}
-        tensor["parameters"] = {"binary_data_size": draft.one(0, 40, 41, -1, 2**63, 10**30, 1.5, None, "40", 1_000_000)}
+        tensor["parameters"] = {
+            "binary_data_size": draft.one(0, 40, 41, -1, 2**63, 10**30, 1.5, None, "40", 1_000_000)
+        }
         head = json.dumps({"inputs": [tensor] * draft.one(1, 1, 9)}).encode()
-        size = draft.one(str(len(head)).encode(), b"0", b"-1", b"9" * 5_000, b"5", b"x", b"%d" % (len(head) + 99))
+        size = draft.one(
+            str(len(head)).encode(), b"0", b"-1", b"9" * 5_000, b"5", b"x", b"%d" % (len(head) + 99)
+        )
         line = b"inference-header-content-length: " + size
         sent = draft.post(head + bytes(40), line, path=path, kind=b"application/octet-stream")
         return Case(pieces=(sent,), due=True)
@@ -92,8 +100,12 @@ def tensors(draft: Draft) -> Case:
 
 def tables(draft: Draft) -> Case:
     """Tables whose rows and columns do not fit one another, empty rows, very many of them."""
-    columns: Any = draft.one(list(draft.payment()), [], ["payment_id"] * 9, [CANARY], [5], None, ["c"] * 10_000)
-    row: Any = draft.one(list(draft.payment().values()), [], [None], {}, "x", None, [[]], [1] * 10_000)
+    columns: Any = draft.one(
+        list(draft.payment()), [], ["payment_id"] * 9, [CANARY], [5], None, ["c"] * 10_000
+    )
+    row: Any = draft.one(
+        list(draft.payment().values()), [], [None], {}, "x", None, [[]], [1] * 10_000
+    )
     # no more than fills a body, over all its columns
     many = draft.one(*(number for number in MANY if number * len(row or ()) <= _MOST_CELLS))
     rows: Any = draft.one([row], [row] * many, [], {}, None)
@@ -201,7 +213,11 @@ def _through(draft: Draft, make: Callable[[Draft], bytes]) -> Case:
     path = draft.one(b"/v1/decisions", b"/v1/decisions", *_DOORS)
     payment = body = make(draft)
     if path.startswith(b"/execute"):
-        body = b'{"Inputs": {"input1": {"ColumnNames": ["payment_id"], "Values": [[' + payment + b"]]}}}"
+        body = (
+            b'{"Inputs": {"input1": {"ColumnNames": ["payment_id"], "Values": [['
+            + payment
+            + b"]]}}}"
+        )
     elif path == b"/invocations":
         body = b'{"dataframe_records": [' + payment + b"]}"
     elif path.endswith(b":predict"):

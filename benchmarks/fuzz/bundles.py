@@ -1,4 +1,6 @@
-"""Hostile bundles: published beside a service that runs, and loaded; each works or is refused in a sentence."""
+"""Hostile bundles: published beside a service that runs, and loaded; each works or is refused in a
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,26 @@ from benchmarks.fuzz.spoil import spoilt, spoilt_bytes
 from benchmarks.fuzz.watch import Watch
 from serve.fuzzable import fuzzable
 
-_JSON: Final = ("schema.json", "features.json", "inputs.json", "policy.json", "thresholds.json", "metrics.json")
-_OPERATORS: Final = ("Loop", "If", "Scan", "Expand", "Tile", "Range", "ConstantOfShape", "Identity", "Cast", "Nowhere")
+_JSON: Final = (
+    "schema.json",
+    "features.json",
+    "inputs.json",
+    "policy.json",
+    "thresholds.json",
+    "metrics.json",
+)
+_OPERATORS: Final = (
+    "Loop",
+    "If",
+    "Scan",
+    "Expand",
+    "Tile",
+    "Range",
+    "ConstantOfShape",
+    "Identity",
+    "Cast",
+    "Nowhere",
+)
 _NUMBERS: Final = (float("nan"), float("inf"), -float("inf"), 3e38, 1e-45, 0.0)
 
 
@@ -36,8 +56,14 @@ def manifests(random: Random, bundle: Path) -> None:
     """Spoil the manifest as JSON, or name other files in it."""
     path = bundle / "manifest.json"
     manifest = spoilt(random, json.loads(path.read_bytes()), random.choice((1, 1, 3)))
-    if random.random() < 0.3 and isinstance(manifest, dict) and isinstance(manifest.get("files"), dict):
-        name = random.choice(("../x", "/etc/passwd", "x", "", "a/b", "manifest.json", "\x00", "x" * 300))
+    if (
+        random.random() < 0.3
+        and isinstance(manifest, dict)
+        and isinstance(manifest.get("files"), dict)
+    ):
+        name = random.choice(
+            ("../x", "/etc/passwd", "x", "", "a/b", "manifest.json", "\x00", "x" * 300)
+        )
         manifest["files"][name] = random.choice(("0" * 64, None, 5, ""))
     path.write_text(json.dumps(manifest))
 
@@ -97,8 +123,12 @@ KINDS: Final[dict[str, Callable[[Random, Path], None]]] = {
 }
 
 
-def fuzz_bundles(home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> Iterator[Outcome]:
-    """Publish so many bundles, divided among the kinds, into the folder that a service with a neighbour follows."""
+def fuzz_bundles(
+    home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS)
+) -> Iterator[Outcome]:
+    """Publish so many bundles, divided among the kinds, into the folder that a service with a
+    neighbour follows.
+    """
     rest = list(kinds)
     while rest:
         place = home / f"from-{rest[0].replace(' ', '-')}"
@@ -131,7 +161,9 @@ def _mend(bundle: Path) -> None:
     """Let the manifest have the digests that files have now."""
     path = bundle / "manifest.json"
     manifest = json.loads(path.read_bytes())
-    manifest["files"] = {name: sha256((bundle / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    manifest["files"] = {
+        name: sha256((bundle / name).read_bytes()).hexdigest() for name in manifest["files"]
+    }
     path.write_text(json.dumps(manifest))
 
 

@@ -1,9 +1,11 @@
-"""Ask a service whatever its OpenAPI description allows, and what it does not, and check every answer.
+"""Ask a service whatever its OpenAPI description allows, and what it does not, and check every
+answer.
 
-Schemathesis makes requests from the whole description: its examples, the edges of every field, and random ones, valid
-and not. Each answer must be no server error, of a documented status, content type, headers and schema; wrong data must
-be refused, undocumented methods and missing keys too. Not checked is that valid data is always taken: JSON Schema
-cannot say that an id was used before, that a time lies ahead of the clock, or what a model reads.
+Schemathesis makes requests from the whole description: its examples, the edges of every field, and
+random ones, valid and not. Each answer must be no server error, of a documented status, content
+type, headers and schema; wrong data must be refused, undocumented methods and missing keys too. Not
+checked is that valid data is always taken: JSON Schema cannot say that an id was used before, that
+a time lies ahead of the clock, or what a model reads.
 """
 
 from __future__ import annotations
@@ -32,14 +34,18 @@ _FIELDS = {"payment_id": "ids", "created_at": "times", "currency": "currencies"}
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What became of one operation: requests sent, and the titles of the checks that failed, one a request."""
+    """What became of one operation: requests sent, and the titles of the checks that failed, one a
+    request.
+    """
 
     operation: str
     cases: int
     failures: tuple[str, ...]
 
 
-def fuzz(url: str, token: str, *, examples: int, seed: int, names: Sequence[str] = ()) -> list[Fuzzed]:
+def fuzz(
+    url: str, token: str, *, examples: int, seed: int, names: Sequence[str] = ()
+) -> list[Fuzzed]:
     """Ask the service at a URL.
 
     Args:
@@ -54,20 +60,49 @@ def fuzz(url: str, token: str, *, examples: int, seed: int, names: Sequence[str]
         folder = Path(name)
         config, events = folder / "schemathesis.toml", folder / "events.ndjson"
         config.write_text(_config(names))
-        command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config)]
+        command = [
+            str(Path(sys.executable).with_name("schemathesis")),
+            "--config-file",
+            str(config),
+        ]
         command += ["run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {token}"]
-        command += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", str(seed)]
-        command += ["--exclude-checks", _CHECKS_OFF, "--continue-on-failure", "--no-shrink", "--warnings", "off"]
-        command += ["--suppress-health-check", "all", "--report", "ndjson", "--report-ndjson-path", str(events)]
+        command += [
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            str(examples),
+            "--seed",
+            str(seed),
+        ]
+        command += [
+            "--exclude-checks",
+            _CHECKS_OFF,
+            "--continue-on-failure",
+            "--no-shrink",
+            "--warnings",
+            "off",
+        ]
+        command += [
+            "--suppress-health-check",
+            "all",
+            "--report",
+            "ndjson",
+            "--report-ndjson-path",
+            str(events),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         if done.returncode not in (0, 1) or not events.exists():
-            raise RuntimeError(f"Schemathesis ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(
+                f"Schemathesis ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         with events.open() as lines:
             return _read(map(json.loads, lines))
 
 
 def _config(names: Sequence[str]) -> str:
-    """Values that random ones would never hit: ids that come again, times of now, currencies, names there are."""
+    """Values that random ones would never hit: ids that come again, times of now, currencies, names
+    there are.
+    """
     now = datetime.now(UTC)
     values = {
         "ids": [f"fuzz-{number}" for number in range(200)],
@@ -83,7 +118,8 @@ def _config(names: Sequence[str]) -> str:
         lines += [f'"body.{field}" = {{ dictionary = "{name}", probability = 0.8 }}']
     for field, name in (("payment_id", "ids"), ("name", "names")):
         lines += [f'"path.{field}" = {{ dictionary = "{name}", probability = 0.8 }}']
-    # every line of a batch has an answer of its own, so the whole is never refused for what is in it
+    # every line of a batch has an answer of its own, so the whole is never refused for what is in
+    # it
     lines += ["[[operations]]", 'include-name = "POST /v1/decisions:batch"']
     lines += ["checks.negative_data_rejection.enabled = false"]
     return "\n".join(lines)
@@ -115,7 +151,9 @@ def fuzz_described(home: Path, *, examples: int, seed: int) -> Iterator[Outcome]
     with ExitStack() as stack:
         service, token = stack.enter_context(fuzzable(home))
         neighbour = stack.enter_context(Neighbour(service.address[1], token, service.process.pid))
-        with Watch(service.process.pid, service.log, neighbour, quiet=True).over("described") as seen:
+        with Watch(service.process.pid, service.log, neighbour, quiet=True).over(
+            "described"
+        ) as seen:
             for one in fuzz(service.url, token, examples=examples, seed=seed, names=NAMES):
                 seen.cases += one.cases
                 seen.failures.update(f"{one.operation}: {failure}" for failure in one.failures)

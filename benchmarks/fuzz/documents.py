@@ -57,7 +57,9 @@ def texts(draft: Draft) -> bytes:
 
 
 def digits(draft: Draft) -> bytes:
-    """Very many digits, and what reads like the beginning of a number, a time or a card for a long while."""
+    """Very many digits, and what reads like the beginning of a number, a time or a card for a long
+    while.
+    """
     count = draft.one(100, 10_000, 100_000, 900_000)
     unit = draft.one(
         "4",
@@ -90,7 +92,9 @@ def times(draft: Draft) -> bytes:
 def keys(draft: Draft) -> bytes:
     """Objects of very many keys, of one key twice, of keys that nobody knows."""
     count = draft.one(*MANY, 30_000)
-    more = draft.one({f"k{at}": at for at in range(count)}, {"k" * count: 1}, {"": 1}, {"unknown": {"x": CANARY}})
+    more = draft.one(
+        {f"k{at}": at for at in range(count)}, {"k" * count: 1}, {"": 1}, {"unknown": {"x": CANARY}}
+    )
     body = draft.body(**more)
     if draft.random.random() < 0.3:
         body = b"{" + b'"amount": 5,' * count + body[1:]

@@ -20,7 +20,9 @@ JSON: Final = b"application/json"
 
 @dataclass(frozen=True)
 class Draft:
-    """Makes the parts of one case; `token` is a good API key, `kind` and `number` tell it from all others."""
+    """Makes the parts of one case; `token` is a good API key, `kind` and `number` tell it from all
+    others.
+    """
 
     random: Random
     token: str

@@ -1,4 +1,6 @@
-"""Kinds of hostile framing: where a body ends, and a payment hidden where two readers disagree about that."""
+"""Kinds of hostile framing: where a body ends, and a payment hidden where two readers disagree
+about that.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _TRAILERS: Final = (
 
 
 def lengths(draft: Draft) -> Case:
-    """A `Content-Length` that is no number, another one, or one of two; behind the body hides a payment."""
+    """A `Content-Length` that is no number, another one, or one of two; behind the body hides a
+    payment.
+    """
     length = draft.one(*_LENGTHS)
     lines = [*draft.headers(), b"content-type: application/json", b"content-length: " + length]
     if draft.random.random() < 0.3:
@@ -44,14 +48,17 @@ def lengths(draft: Draft) -> Case:
 
 
 def codings(draft: Draft) -> Case:
-    """A `Transfer-Encoding` that two readers take for two things, with and without a length beside it."""
+    """A `Transfer-Encoding` that two readers take for two things, with and without a length beside
+    it.
+    """
     hidden = draft.hidden()
     version = draft.one(b"1.1", b"1.1", b"1.0")
     coding = b"transfer-encoding: " + draft.one(b"chunked", *_CODINGS)
     lines = [*draft.headers(), b"content-type: application/json", coding]
     if draft.random.random() < 0.3:
         lines.append(b"transfer-encoding: " + draft.one(b"chunked", *_CODINGS))
-    # whoever reads chunks sees an empty body and a request behind it; whoever reads the length sees one body
+    # whoever reads chunks sees an empty body and a request behind it; whoever reads the length sees
+    # one body
     body = b"0\r\n\r\n" + hidden
     lines.insert(draft.one(1, len(lines)), b"content-length: %d" % len(body))
     sent = joined(b"POST /v1/decisions HTTP/" + version, lines, body)
@@ -86,8 +93,14 @@ def chunks(draft: Draft) -> Case:
     end = draft.one(CRLF, CRLF, b"\n", b"\r", b"", b"\r\n\r\n")
     middle = size + end + b"12345" + draft.one(CRLF, b"", b"x\r\n", b"\n")
     lines = [*draft.headers(), b"content-type: application/json", b"transfer-encoding: chunked"]
-    body = draft.one(b"", b"1\r\n{\r\n") + middle + draft.one(b"0\r\n\r\n", b"", b"0\r\n", b"00000\r\n\r\n")
-    return Case(pieces=(joined(b"POST /v1/decisions HTTP/1.1", lines, body),), answers=2, whole=False)
+    body = (
+        draft.one(b"", b"1\r\n{\r\n")
+        + middle
+        + draft.one(b"0\r\n\r\n", b"", b"0\r\n", b"00000\r\n\r\n")
+    )
+    return Case(
+        pieces=(joined(b"POST /v1/decisions HTTP/1.1", lines, body),), answers=2, whole=False
+    )
 
 
 def small_chunks(draft: Draft) -> Case:
@@ -95,7 +108,9 @@ def small_chunks(draft: Draft) -> Case:
     body, extension = draft.body(), draft.one(b"", b";a=b", b";" + b"a" * 200)
     chunks = b"".join([b"1%b\r\n%c\r\n" % (extension, byte) for byte in body])
     lines = [*draft.headers(), b"content-type: application/json", b"transfer-encoding: chunked"]
-    return Case(pieces=(joined(b"POST /v1/decisions HTTP/1.1", lines, chunks + b"0\r\n\r\n"),), due=True)
+    return Case(
+        pieces=(joined(b"POST /v1/decisions HTTP/1.1", lines, chunks + b"0\r\n\r\n"),), due=True
+    )
 
 
 def trailers(draft: Draft) -> Case:
@@ -109,11 +124,15 @@ def trailers(draft: Draft) -> Case:
     count = draft.one(1, 1, *MANY)
     behind = CRLF.join([draft.one(*_TRAILERS, CANARY.encode() + b": y")] * count)
     body = chunked(draft.body())[:-2] + behind + draft.one(b"\r\n\r\n", b"\r\n\r\n", b"\r\n", b"")
-    return Case(pieces=(joined(b"POST /v1/decisions HTTP/1.1", lines, body),), answers=2, whole=False)
+    return Case(
+        pieces=(joined(b"POST /v1/decisions HTTP/1.1", lines, body),), answers=2, whole=False
+    )
 
 
 def compressed(draft: Draft) -> Case:
-    """Bodies that are said to be compressed: that are not, that end early, go on, or hold a thousand times as much."""
+    """Bodies that are said to be compressed: that are not, that end early, go on, or hold a
+    thousand times as much.
+    """
     good = draft.body()
     packed = draft.one(gzip.compress, zlib.compress)(good)
     spoilt = bytearray(packed)
@@ -146,7 +165,9 @@ def compressed(draft: Draft) -> Case:
         b"",
         b"gzip;q=1",
     )
-    path = draft.one(b"/v1/decisions", b"/v1/decisions", b"/execute", b"/invocations", b"/v1/decisions:batch")
+    path = draft.one(
+        b"/v1/decisions", b"/v1/decisions", b"/execute", b"/invocations", b"/v1/decisions:batch"
+    )
     return Case(pieces=(draft.post(body, b"content-encoding: " + coding, path=path),), due=True)
 
 

@@ -197,7 +197,9 @@ def expectations(draft: Draft) -> Case:
 
 
 def halves(draft: Draft) -> Case:
-    """Clients that say that they send no more: after a request, after several, in the middle of one."""
+    """Clients that say that they send no more: after a request, after several, in the middle of
+    one.
+    """
     sent = draft.good() * draft.one(1, 2, 20)
     if draft.random.random() < 0.5:
         sent = sent[: draft.random.randrange(len(sent))]
@@ -206,7 +208,9 @@ def halves(draft: Draft) -> Case:
 
 def cuts(draft: Draft) -> Case:
     """Requests that are cut anywhere, and clients that are gone at once."""
-    sent = draft.one(draft.good(), draft.post(draft.body(), b"expect: 100-continue"), draft.good() * 3)
+    sent = draft.one(
+        draft.good(), draft.post(draft.body(), b"expect: 100-continue"), draft.good() * 3
+    )
     at = draft.random.randrange(1, len(sent))
     return Case(pieces=(sent[:at],), answers=4, whole=False, leaves=draft.one(True, True, False))
 
@@ -215,7 +219,9 @@ def slow(draft: Draft) -> Case:
     """Requests that come in very small pieces."""
     sent = draft.good()
     places = sorted(draft.random.sample(range(1, len(sent)), 40))
-    pieces = tuple(sent[start:end] for start, end in zip([0, *places], [*places, len(sent)], strict=True))
+    pieces = tuple(
+        sent[start:end] for start, end in zip([0, *places], [*places, len(sent)], strict=True)
+    )
     return Case(pieces=pieces, due=True, pause=draft.one(0.0, 0.001, 0.005))
 
 

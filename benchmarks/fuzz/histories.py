@@ -1,4 +1,6 @@
-"""Hostile tables to start from (`--warm`): each start works, and decides, or is refused in a sentence."""
+"""Hostile tables to start from (`--warm`): each start works, and decides, or is refused in a
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,23 @@ _ROWS: Final = 200
 _DAY: Final = 86_400
 _AHEAD: Final = (60, 600, _DAY, 400 * _DAY, 5 * 365 * _DAY, 100 * 365 * _DAY, 7_000 * 365 * _DAY)
 _DTYPES: Final[tuple[Any, ...]] = (
-    pl.String, pl.Binary, pl.Categorical, pl.Float32, pl.Int8, pl.UInt64, pl.Boolean, pl.Decimal(38, 4),
-    pl.Datetime("ns"), pl.Datetime("ms", "Asia/Tokyo"), pl.Date, pl.Time, pl.Duration("us"), pl.Null,
-    pl.List(pl.String), pl.Struct({"a": pl.String}),
-)  # fmt: skip
+    pl.String,
+    pl.Binary,
+    pl.Categorical,
+    pl.Float32,
+    pl.Int8,
+    pl.UInt64,
+    pl.Boolean,
+    pl.Decimal(38, 4),
+    pl.Datetime("ns"),
+    pl.Datetime("ms", "Asia/Tokyo"),
+    pl.Date,
+    pl.Time,
+    pl.Duration("us"),
+    pl.Null,
+    pl.List(pl.String),
+    pl.Struct({"a": pl.String}),
+)
 _DELIMITERS: Final = (",", ";", "\t", "|", ":", "\x01", "a")
 
 
@@ -63,8 +78,12 @@ def cells(random: Random, place: Path) -> Path:
 
 
 def shapes(random: Random, place: Path) -> Path:
-    """CSV with columns that are missing, double, without a name; other delimiters, quotes, encodings; no rows."""
-    path = write_csv(place, rows(), delimiter=random.choice(_DELIMITERS), quoting=random.choice((0, 1)))
+    """CSV with columns that are missing, double, without a name; other delimiters, quotes,
+    encodings; no rows.
+    """
+    path = write_csv(
+        place, rows(), delimiter=random.choice(_DELIMITERS), quoting=random.choice((0, 1))
+    )
     text = path.read_text()
     head, _, rest = text.partition("\r\n")
     changed = random.choice(
@@ -75,7 +94,9 @@ def shapes(random: Random, place: Path) -> Path:
             head + "\r\n",
             "",
             "\r\n" * 5_000,
-            head.replace("amount", random.choice(("", "card_id", "Amount", "amount ", "é", "x" * 9_000)))
+            head.replace(
+                "amount", random.choice(("", "card_id", "Amount", "amount ", "é", "x" * 9_000))
+            )
             + "\r\n"
             + rest,
             text.replace("\r\n", random.choice(("\r", "\n\n", "\x85", "\u2028"))),
@@ -89,7 +110,9 @@ def shapes(random: Random, place: Path) -> Path:
     content = changed.encode(coding, "replace")
     if random.random() < 0.3:
         path = path.with_suffix(".csv.gz")
-        content = random.choice((gzip.compress(content), content, spoilt_bytes(random, gzip.compress(content))))
+        content = random.choice(
+            (gzip.compress(content), content, spoilt_bytes(random, gzip.compress(content)))
+        )
     path.write_bytes(content)
     return path
 
@@ -110,7 +133,9 @@ def tables(random: Random, place: Path) -> Path:
             frame = frame.with_columns(pl.col(column).cast(dtype, strict=False))
         except pl.exceptions.PolarsError:
             frame = frame.with_columns(pl.lit(None, dtype=dtype).alias(column))
-    frame = random.choice((frame, frame, frame.clear(), frame.select(frame.columns[:3]), pl.concat([frame, frame])))
+    frame = random.choice(
+        (frame, frame, frame.clear(), frame.select(frame.columns[:3]), pl.concat([frame, frame]))
+    )
     path = place.with_suffix(".parquet")
     frame.write_parquet(path)
     return path
@@ -144,7 +169,9 @@ KINDS: Final[dict[str, Callable[[Random, Path], Path]]] = {
 }
 
 
-def fuzz_histories(home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> Iterator[Outcome]:
+def fuzz_histories(
+    home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS)
+) -> Iterator[Outcome]:
     """Start from so many tables, divided among the kinds."""
     home.mkdir(parents=True)
     save(make_bundle(fitted_model()), home / "bundle")

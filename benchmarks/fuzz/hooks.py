@@ -1,7 +1,9 @@
-"""What Schemathesis is told about bodies that are no JSON document; it loads this file itself, see `described.py`.
+"""What Schemathesis is told about bodies that are no JSON document; it loads this file itself, see
+`described.py`.
 
-OpenAPI 3.1 can say of NDJSON only that it is text. To the fuzzer it is shown as what it is, a list of payments and a
-list of answers, so that lines are made of payments, and each answered line is checked.
+OpenAPI 3.1 can say of NDJSON only that it is text. To the fuzzer it is shown as what it is, a list
+of payments and a list of answers, so that lines are made of payments, and each answered line is
+checked.
 """
 
 from __future__ import annotations

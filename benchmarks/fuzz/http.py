@@ -1,4 +1,6 @@
-"""Hostile HTTP against a real service: thousands of cases of many kinds, each over a connection of its own."""
+"""Hostile HTTP against a real service: thousands of cases of many kinds, each over a connection of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,19 @@ def fuzz_http(
     together: int = TOGETHER,
     patience: float = DELAY,
 ) -> Iterator[Outcome]:
-    """Give a service so many cases, divided among the kinds; after a kind that failed, another service."""
+    """Give a service so many cases, divided among the kinds; after a kind that failed, another
+    service.
+    """
     rest = list(kinds)
     while rest:
         place = home / f"from-{rest[0].replace(' ', '-')}"
         with fuzzable(place) as (service, token):
             port, pid = service.address[1], service.process.pid
             with Neighbour(port, token, pid) as neighbour:
-                watch, failed = Watch(pid, service.log, neighbour, quiet=True, patience=patience), False
+                watch, failed = (
+                    Watch(pid, service.log, neighbour, quiet=True, patience=patience),
+                    False,
+                )
                 while rest and not failed:
                     kind, at = rest.pop(0), len(kinds) - len(rest)
                     count = cases * at // len(kinds) - cases * (at - 1) // len(kinds)
@@ -51,7 +58,9 @@ def fuzz_http(
                     yield seen.outcome()
 
 
-async def _give(service: Service, token: str, kind: str, count: int, seed: int, together: int, seen: Seen) -> None:
+async def _give(
+    service: Service, token: str, kind: str, count: int, seed: int, together: int, seen: Seen
+) -> None:
     port, numbers = service.address[1], iter(range(count))
 
     async def some() -> None:

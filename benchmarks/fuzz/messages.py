@@ -1,4 +1,6 @@
-"""Hostile messages of Kafka: `shroff consume` against a real broker, with good payments among garbage."""
+"""Hostile messages of Kafka: `shroff consume` against a real broker, with good payments among
+garbage.
+"""
 
 from __future__ import annotations
 
@@ -72,14 +74,24 @@ def framings(draft: Draft) -> Sent:
 def envelopes(draft: Draft) -> Sent:
     """Good payments with keys and headers that are none."""
     key = draft.one(None, b"", b"\xff", b"k" * 50_000, CANARY.encode(), draft.noise(300))
-    trace = draft.one(b"", b"00-", b"\xff" * 300, None, b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01", CANARY.encode())
+    trace = draft.one(
+        b"",
+        b"00-",
+        b"\xff" * 300,
+        None,
+        b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01",
+        CANARY.encode(),
+    )
     name = draft.one("traceparent", "tracestate", "x", "shroff-reason", "content-type", "é")
     return Sent("payments", draft.body(), key, ((name, trace),) * draft.one(0, 1, 2, 500))
 
 
 def again(draft: Draft) -> Sent:
     """Payments whose id came before, with the same payload and with another one."""
-    return Sent("payments", draft.body(payment_id=f"again-{draft.number % 5}", items=draft.one(1, 2), created_at=_TIME))
+    return Sent(
+        "payments",
+        draft.body(payment_id=f"again-{draft.number % 5}", items=draft.one(1, 2), created_at=_TIME),
+    )
 
 
 def events(draft: Draft) -> Sent:
@@ -110,7 +122,9 @@ class _Topics:
         self.bus = Bus(address)
         self.names = {name: self.bus.topic(name) for name in (*_READ, *_WRITTEN)}
         self._written = dict.fromkeys(_READ, 0)
-        self._producer = Producer({"bootstrap.servers": address, "message.max.bytes": 2_000_000, "log_level": 2})
+        self._producer = Producer(
+            {"bootstrap.servers": address, "message.max.bytes": 2_000_000, "log_level": 2}
+        )
 
     def words(self) -> tuple[str, ...]:
         """The options of a consumer."""
@@ -128,7 +142,9 @@ class _Topics:
 
     def done(self) -> bool:
         """Whether everything that was written is done with."""
-        return all(self.bus.committed(self.names[name]) >= count for name, count in self._written.items())
+        return all(
+            self.bus.committed(self.names[name]) >= count for name, count in self._written.items()
+        )
 
     def read(self, name: str) -> list[Message[Any, Any]]:
         """Everything in a topic."""
@@ -136,7 +152,9 @@ class _Topics:
 
 
 def fuzz_messages(home: Path, *, cases: int, seed: int) -> Iterator[Outcome]:
-    """Write so many messages, divided among the kinds; after one that failed, to another consumer."""
+    """Write so many messages, divided among the kinds; after one that failed, to another
+    consumer.
+    """
     home.mkdir(parents=True)
     save(make_bundle(fitted_model()), home / "bundle")
     rest = list(KINDS)
@@ -164,7 +182,9 @@ def _wait(topics: _Topics, consumer: Consuming) -> None:
         time.sleep(0.1)
 
 
-def _give(topics: _Topics, consumer: Consuming, kind: str, count: int, seed: int, seen: Seen) -> None:
+def _give(
+    topics: _Topics, consumer: Consuming, kind: str, count: int, seed: int, seen: Seen
+) -> None:
     before = len(topics.read("rejected"))
     sent, good = list[Sent](), dict[bytes, float]()
     for number in range(count):

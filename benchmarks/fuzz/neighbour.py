@@ -1,7 +1,8 @@
 """A client that pays steadily beside whatever else is asked, and how long it waits for each answer.
 
-It is a process of its own, so that it waits for the service and not for whoever makes the cases. What the service and
-it waited for a processor (Linux counts that) is taken off: on a busy machine that says nothing about the service.
+It is a process of its own, so that it waits for the service and not for whoever makes the cases.
+What the service and it waited for a processor (Linux counts that) is taken off: on a busy machine
+that says nothing about the service.
 
     python -m benchmarks.fuzz.neighbour PORT TOKEN PID
 """
@@ -30,12 +31,16 @@ _ROOT: Final = Path(__file__).parents[2]
 
 
 class Paid(msgspec.Struct):
-    """One payment: when it was sent (monotonic), how long its answer took in seconds, what it was."""
+    """One payment: when it was sent (monotonic), how long its answer took in seconds, what it
+    was.
+    """
 
     sent: float
     delay: float
     wrong: str = ""
-    """What is wrong with the answer; empty for a decision with a probability, or without one and degraded."""
+    """What is wrong with the answer; empty for a decision with a probability, or without one and
+    degraded.
+    """
 
 
 @dataclass

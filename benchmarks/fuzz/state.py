@@ -1,4 +1,6 @@
-"""Garbage in the state's keys in Redis, under load: everybody is answered, and every feature is right or left out."""
+"""Garbage in the state's keys in Redis, under load: everybody is answered, and every feature is
+right or left out.
+"""
 
 from __future__ import annotations
 
@@ -105,15 +107,21 @@ KINDS: Final[dict[str, Callable[[Random, Client, bytes], None]]] = {
 }
 
 
-def fuzz_state(home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> Iterator[Outcome]:
-    """Spoil so many keys, divided among the kinds, each under a service of its own with its load and a neighbour."""
+def fuzz_state(
+    home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tuple(KINDS)
+) -> Iterator[Outcome]:
+    """Spoil so many keys, divided among the kinds, each under a service of its own with its load
+    and a neighbour.
+    """
     home.mkdir(parents=True)
     save(make_bundle(fitted_model()), home / "bundle")
     for kind in kinds:
         place = Place(folder=home / kind.replace(" ", "-"), bundle=home / "bundle")
         seen: list[Seen] = []
         with redis() as url, Redis.from_url(url) as client:
-            happen = partial(_spoil, client=client, kind=kind, count=cases // len(kinds), seed=seed, seen=seen)
+            happen = partial(
+                _spoil, client=client, kind=kind, count=cases // len(kinds), seed=seed, seen=seen
+            )
             verdict = place.suffer(kind, happen, state=url)
         # the first time is broken off where the service does not come back
         one = seen[0] if seen else Seen(kind)
@@ -122,7 +130,16 @@ def fuzz_state(home: Path, *, cases: int, seed: int, kinds: Sequence[str] = tupl
         yield one.outcome()
 
 
-def _spoil(service: Service, load: Load, *, client: Client, kind: str, count: int, seed: int, seen: list[Seen]) -> str:
+def _spoil(
+    service: Service,
+    load: Load,
+    *,
+    client: Client,
+    kind: str,
+    count: int,
+    seed: int,
+    seen: list[Seen],
+) -> str:
     pid, log = service.process.pid, service.home / "service.log"
     with Neighbour(service.port, "", pid) as neighbour:
         watch = Watch(pid, log, neighbour, patience=_PATIENCE)

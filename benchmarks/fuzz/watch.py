@@ -1,4 +1,6 @@
-"""What a service does while cases of one kind are given to it: its memory, its log, and its neighbour's payments."""
+"""What a service does while cases of one kind are given to it: its memory, its log, and its
+neighbour's payments.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Seen:
 
     def outcome(self) -> Outcome:
         """The row of the table."""
-        return Outcome(self.kind, self.cases, tuple(self.failures.elements()), self.delay, self.growth)
+        return Outcome(
+            self.kind, self.cases, tuple(self.failures.elements()), self.delay, self.growth
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""One case over a connection of its own: its answers, and a payment behind it that must get its own."""
+"""One case over a connection of its own: its answers, and a payment behind it that must get its
+own.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class Case:
         due: whether an answer must come; then it is waited for.
         whole: whether every byte of the last request is there, so that what follows is a request.
         head: whether it is HEAD, whose answers have no body.
-        ends: whether the client then says that it sends no more; `leaves`: whether it is gone at once.
+        ends: whether the client then says that it sends no more; `leaves`: whether it is gone at
+            once.
         pause: seconds between pieces.
     """
 
@@ -84,7 +87,9 @@ async def ask(port: int, case: Case, probe: bytes, name: bytes) -> str:
 class _Talk:
     """A case on its connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, case: Case) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, case: Case
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._case = case
@@ -137,7 +142,9 @@ class _Talk:
                 await self._writer.drain()
 
     async def _answers(self, count: int, patience: float) -> list[Answer]:
-        """The answers so far: when there are so many, the connection is closed, or nothing came for so long."""
+        """The answers so far: when there are so many, the connection is closed, or nothing came for
+        so long.
+        """
         while True:
             head = self._case.answers if self._case.head else 0
             answers = parsed(bytes(self._received), head=head, open_end=not self._closed)

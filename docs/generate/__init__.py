@@ -1,9 +1,10 @@
-"""The reference for authors of projects, generated from docstrings, settings, grammar, declared metrics and commands.
+"""The reference for authors of projects, generated from docstrings, settings, grammar, declared
+metrics and commands.
 
     python -m docs.generate        writes docs/reference; `make reference` does the same
 
-`pages()` gives every page by its path; a test compares them with what is committed. A parameter without a line in its
-docstring is an error.
+`pages()` gives every page by its path; a test compares them with what is committed. A parameter
+without a line in its docstring is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +15,19 @@ from typing import Any
 from docs.generate import commands, detectors, features, language, metrics, settings
 from docs.generate.docstrings import page, table
 
-from shroff import Cost, Entity, FeatureGroup, Policy, Project, ReferenceTable, Rule, Schema, calendar, lookup, sql
+from shroff import (
+    Cost,
+    Entity,
+    FeatureGroup,
+    Policy,
+    Project,
+    ReferenceTable,
+    Rule,
+    Schema,
+    calendar,
+    lookup,
+    sql,
+)
 
 _DEFINITIONS: dict[str, Callable[..., Any]] = {
     "project": Project,
@@ -43,11 +56,14 @@ def pages() -> dict[str, str]:
 
 def _contents(found: dict[str, str]) -> str:
     def links(folder: str) -> str:
-        return _links({name: text for name, text in found.items() if name.rpartition("/")[0] == folder})
+        return _links(
+            {name: text for name, text in found.items() if name.rpartition("/")[0] == folder}
+        )
 
     parts = [
         "# Reference",
-        "What a project is written with, one page each. `make reference` generates these pages from the code.",
+        "What a project is written with, one page each. `make reference` generates these pages "
+        "from the code.",
         "## Definitions, detectors, language, settings, metrics",
         links(""),
         "## Aggregates: the methods of `Entity`",
@@ -59,7 +75,10 @@ def _contents(found: dict[str, str]) -> str:
 
 
 def _links(found: dict[str, str]) -> str:
-    return table(["page", "what"], [[f"[{_title(text)}]({name})", _summary(text)] for name, text in found.items()])
+    return table(
+        ["page", "what"],
+        [[f"[{_title(text)}]({name})", _summary(text)] for name, text in found.items()],
+    )
 
 
 def _title(text: str) -> str:

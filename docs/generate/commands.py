@@ -13,13 +13,23 @@ from docs.generate.docstrings import code, table
 from shroff.cli import app
 from shroff.location import Location
 
-_TYPES = {Path: "path", Location: "table", str: "text", int: "whole number", float: "number", bool: "switch"}
+_TYPES = {
+    Path: "path",
+    Location: "table",
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "switch",
+}
 
 
 def pages() -> dict[str, str]:
     """The commands by name; those of a group share a page."""
     group: Any = typer.main.get_command(app)
-    return {f"commands/{name}.md": _page(name, command) for name, command in sorted(group.commands.items())}
+    return {
+        f"commands/{name}.md": _page(name, command)
+        for name, command in sorted(group.commands.items())
+    }
 
 
 def _page(name: str, command: Any) -> str:
@@ -44,7 +54,10 @@ def _usage(line: str, command: Any) -> list[str]:
     named = [one.name.upper() if one.required else f"[{one.name.upper()}]" for one in arguments]
     parts = [code(" ".join([line, *named, *needed, "[OPTIONS]"]), "sh")]
     if arguments:
-        rows = [[f"`{one.name.upper()}`", _type(types[one.name]), _default(one), one.help or ""] for one in arguments]
+        rows = [
+            [f"`{one.name.upper()}`", _type(types[one.name]), _default(one), one.help or ""]
+            for one in arguments
+        ]
         parts.append(table(["argument", "type", "default", "meaning"], rows))
     rows = [[_flags(one), _type(types[one.name]), _default(one), one.help or ""] for one in options]
     return [*parts, table(["option", "type", "default", "meaning"], rows)]

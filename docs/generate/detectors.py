@@ -1,4 +1,6 @@
-"""The page of detectors, from their docstrings in numpydoc's form and the values that tuning tries."""
+"""The page of detectors, from their docstrings in numpydoc's form and the values that tuning
+tries.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ _ENTRY = re.compile(r"^(\S.*)\n((?:    .*\n?)+)", re.MULTILINE)
 
 
 class Entry(NamedTuple):
-    """A parameter or an attribute: its type, its default as it is written (None: required), and what it means."""
+    """A parameter or an attribute: its type, its default as it is written (None: required), and
+    what it means.
+    """
 
     kind: str
     default: str | None
@@ -80,7 +84,9 @@ class Numpydoc(NamedTuple):
 def read(documented: object) -> Numpydoc:
     """The parts of a docstring in numpydoc's form."""
     prose, *parts = _SECTION.split(inspect.getdoc(documented) or "")
-    return Numpydoc(prose.strip(), dict(zip(parts[::2], map(textwrap.dedent, parts[1::2]), strict=True)))
+    return Numpydoc(
+        prose.strip(), dict(zip(parts[::2], map(textwrap.dedent, parts[1::2]), strict=True))
+    )
 
 
 def pages() -> dict[str, str]:
@@ -88,9 +94,13 @@ def pages() -> dict[str, str]:
     learned = read(Detector).entries("Attributes")
     parts = [
         "# Detectors: parameters",
-        "Every public detector of `shroff.detect` with its parameters, what it learns, its errors and its source. "
+        "Every public detector of `shroff.detect` with its parameters, what it learns, its errors "
+        "and its source. "
         "[Detectors](../detectors.md) says which to take.",
-        table(["detector", "needs labels", "score"], [[_link(kind), _labels(kind), _score(kind)] for kind in KINDS]),
+        table(
+            ["detector", "needs labels", "score"],
+            [[_link(kind), _labels(kind), _score(kind)] for kind in KINDS],
+        ),
         "Every detector learns these too:",
         _attributes(learned),
         *(_section(kind) for kind in KINDS),
@@ -101,15 +111,27 @@ def pages() -> dict[str, str]:
 def _section(kind: type[Detector]) -> str:
     text = read(kind)
     rows = [
-        [f"`{name}`", f"`{one.kind}`", _default(one), _tuned(kind.search_space.get(name)), one.meaning]
+        [
+            f"`{name}`",
+            f"`{one.kind}`",
+            _default(one),
+            _tuned(kind.search_space.get(name)),
+            one.meaning,
+        ]
         for name, one in text.entries("Parameters").items()
     ]
-    parts = [f"## {kind.__name__}", text.prose, table(["parameter", "type", "default", "tuned over", "meaning"], rows)]
+    parts = [
+        f"## {kind.__name__}",
+        text.prose,
+        table(["parameter", "type", "default", "tuned over", "meaning"], rows),
+    ]
     if learned := text.entries("Attributes"):
         parts += ["What `fit` learns:", _attributes(learned)]
     errors = [[f"`{name}`", one.meaning] for name, one in text.entries("Raises").items()]
     parts += ["Errors:", table(["error", "when"], errors)] if errors else []
-    parts += ["Source:", "\n".join(f"- {source}" for source in text.sources)] if text.sources else []
+    parts += (
+        ["Source:", "\n".join(f"- {source}" for source in text.sources)] if text.sources else []
+    )
     return "\n\n".join([*parts, code(text.sections["Examples"].strip())])
 
 
@@ -119,7 +141,8 @@ def _default(one: Entry) -> str:
 
 def _attributes(learned: Mapping[str, Entry]) -> str:
     return table(
-        ["attribute", "type", "meaning"], [[f"`{name}`", one.kind, one.meaning] for name, one in learned.items()]
+        ["attribute", "type", "meaning"],
+        [[f"`{name}`", one.kind, one.meaning] for name, one in learned.items()],
     )
 
 
@@ -136,7 +159,9 @@ def _link(kind: type[Detector]) -> str:
 
 
 def _labels(kind: type[Detector]) -> str:
-    return {True: "yes", False: "no"}.get(kind.needs_labels, "if one of its detectors does, or to stack")
+    return {True: "yes", False: "no"}.get(
+        kind.needs_labels, "if one of its detectors does, or to stack"
+    )
 
 
 def _score(kind: type[Detector]) -> str:

@@ -27,7 +27,9 @@ class Docstring(NamedTuple):
         """What a section says, by name: `name: text`, continued on indented lines."""
         text = self.sections.get(section, "")
         parts = _ENTRY.split(text)[1:]
-        return {name.strip(): _flowing(what) for name, what in zip(parts[::2], parts[1::2], strict=True)}
+        return {
+            name.strip(): _flowing(what) for name, what in zip(parts[::2], parts[1::2], strict=True)
+        }
 
 
 def read(documented: object) -> Docstring:
@@ -70,7 +72,9 @@ def page(documented: Callable[..., Any], *, shared: Mapping[str, str] | None = N
 
 def error_table(text: Docstring) -> str:
     """Which errors there are, and when."""
-    return table(["error", "when"], [[f"`{error}`", when] for error, when in text.entries("Raises").items()])
+    return table(
+        ["error", "when"], [[f"`{error}`", when] for error, when in text.entries("Raises").items()]
+    )
 
 
 def parameters(documented: Callable[..., Any], meanings: Mapping[str, str]) -> list[list[str]]:
@@ -78,8 +82,13 @@ def parameters(documented: Callable[..., Any], meanings: Mapping[str, str]) -> l
     rows = []
     for one in _parameters(documented):
         if one.name not in meanings:
-            raise ValueError(f"{documented.__qualname__}: expected a line on `{one.name}` in the docstring's Args")
-        rows.append([f"`{one.name}`", f"`{type_name(one.annotation)}`", _default(one), meanings[one.name]])
+            raise ValueError(
+                f"{documented.__qualname__}: expected a line on `{one.name}` in the docstring's "
+                "Args"
+            )
+        rows.append(
+            [f"`{one.name}`", f"`{type_name(one.annotation)}`", _default(one), meanings[one.name]]
+        )
     return rows
 
 
@@ -93,7 +102,9 @@ def type_name(annotation: object) -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
 
 
 def code(text: str, language: str = "python") -> str:
@@ -104,7 +115,10 @@ def code(text: str, language: str = "python") -> str:
 def rendered(prose: str) -> str:
     """Prose in which indented blocks are code."""
     return re.sub(
-        r"(?:^    .*\n?)+", lambda block: code(textwrap.dedent(block[0]).rstrip(), "text") + "\n", prose, flags=re.M
+        r"(?:^    .*\n?)+",
+        lambda block: code(textwrap.dedent(block[0]).rstrip(), "text") + "\n",
+        prose,
+        flags=re.M,
     )
 
 
@@ -122,7 +136,9 @@ def _flowing(text: str) -> str:
 
 def _parameters(documented: Callable[..., Any]) -> list[inspect.Parameter]:
     every = _signed(documented).parameters.values()
-    return [one for one in every if one.name != "self" and one.kind is not inspect.Parameter.VAR_KEYWORD]
+    return [
+        one for one in every if one.name != "self" and one.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
 
 
 def _signed(documented: Callable[..., Any]) -> inspect.Signature:
@@ -142,7 +158,13 @@ def _signature(documented: Callable[..., Any]) -> str:
         if one.kind is inspect.Parameter.KEYWORD_ONLY and "*" not in names:
             names.append("*")
         variable = one.kind is inspect.Parameter.VAR_KEYWORD
-        names.append(f"**{one.name}" if variable else one.name if one.default in _NO_DEFAULT else f"{one.name}=…")
+        names.append(
+            f"**{one.name}"
+            if variable
+            else one.name
+            if one.default in _NO_DEFAULT
+            else f"{one.name}=…"
+        )
     return f"({', '.join(names)})"
 
 
@@ -150,12 +172,21 @@ def _default(one: inspect.Parameter) -> str:
     if one.default in _NO_DEFAULT:
         return "required"
     # made anew for each
-    if type(one.default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS" or repr(one.default) == "<factory>":
-        return "empty" if "Mapping" in type_name(one.annotation) else f"`{type_name(one.annotation)}()`"
+    if (
+        type(one.default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS"
+        or repr(one.default) == "<factory>"
+    ):
+        return (
+            "empty"
+            if "Mapping" in type_name(one.annotation)
+            else f"`{type_name(one.annotation)}()`"
+        )
     return "empty" if one.default == () else f"`{one.default!r}`"
 
 
 def _written(annotation: Any) -> str:
     return (
-        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
+        annotation.__name__
+        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
+        else str(annotation)
     )

@@ -1,4 +1,6 @@
-"""A page for each aggregate, and one for the options they share, with values that the batch engine worked out."""
+"""A page for each aggregate, and one for the options they share, with values that the batch engine
+worked out.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ _LOG = pl.DataFrame(
 card = Entity("card", "card_id")
 bands = Vectors(name="bands", entity=card, tokens=["amount"], dimensions=2)
 _LEARNED = msgspec.structs.replace(
-    bands.table, vectors={"amount": {"10-20": (8_000, 0), "20-50": (6_000, 6_000), "200-500": (0, 30_000)}}
+    bands.table,
+    vectors={"amount": {"10-20": (8_000, 0), "20-50": (6_000, 6_000), "200-500": (0, 30_000)}},
 )
 
 # each is code of the page and what it gives
@@ -89,13 +92,16 @@ def pages() -> dict[str, str]:
     shared = read(Aggregate).entries("Args")
     embedded = "vectors of tokens, as `Vectors` of `shroff.embed` defines them."
     shared = shared | {"windows": shared["window"], "vectors": embedded}
-    return {"options.md": _options(shared)} | {f"aggregates/{name}.md": _aggregate(name, shared) for name in RECIPES}
+    return {"options.md": _options(shared)} | {
+        f"aggregates/{name}.md": _aggregate(name, shared) for name in RECIPES
+    }
 
 
 def _aggregate(name: str, shared: dict[str, str]) -> str:
     parts = [
         page(getattr(Entity, name), shared=shared).removesuffix("\n"),
-        f"`options` are {', '.join(f'`{one}`' for one in Options.__annotations__)}: see [options](../options.md).",
+        f"`options` are {', '.join(f'`{one}`' for one in Options.__annotations__)}: see "
+        "[options](../options.md).",
         "## Errors",
         error_table(read(Aggregate)),
         "## Values",
@@ -108,7 +114,11 @@ def _aggregate(name: str, shared: dict[str, str]) -> str:
 def _known(name: str) -> str:
     if name in ("habit", "distance"):
         return ", and vectors `bands`: 10–20 is (0.8, 0), 20–50 is (0.6, 0.6) and 200–500 is (0, 3)"
-    return ", whose labels arrived at 10:00 and, that of `d`, at 10:40" if name in ("frauds", "risk") else ""
+    return (
+        ", whose labels arrived at 10:00 and, that of `d`, at 10:40"
+        if name in ("frauds", "risk")
+        else ""
+    )
 
 
 def _options(shared: dict[str, str]) -> str:
@@ -133,16 +143,28 @@ def _values(examples: Sequence[str]) -> str:
     heads = ["id", "at", "host_id", "amount", "result", "fraud", *(f"`{text}`" for text in columns)]
     rows = []
     for at, one in enumerate(_LOG.iter_rows(named=True)):
-        fixed = [one["id"], f"{one['at']:%H:%M}", one["host_id"], f"{one['amount'] / 100:.2f}", one["result"]]
-        rows.append([*fixed, str(one["fraud"]).lower(), *(_number(column[at]) for column in columns.values())])
+        fixed = [
+            one["id"],
+            f"{one['at']:%H:%M}",
+            one["host_id"],
+            f"{one['amount'] / 100:.2f}",
+            one["result"],
+        ]
+        rows.append(
+            [
+                *fixed,
+                str(one["fraud"]).lower(),
+                *(_number(column[at]) for column in columns.values()),
+            ]
+        )
     return table(heads, rows)
 
 
 def _column(example: str) -> list[Any]:
     (feature,) = eval(example, {"card": card, "bands": bands})
-    found: list[Any] = compute([FeatureGroup("example", [feature], vectors=[_LEARNED])], _LOG, _SCHEMA)[
-        feature.name
-    ].to_list()
+    found: list[Any] = compute(
+        [FeatureGroup("example", [feature], vectors=[_LEARNED])], _LOG, _SCHEMA
+    )[feature.name].to_list()
     return found
 
 

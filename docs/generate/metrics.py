@@ -16,17 +16,23 @@ def pages() -> dict[str, str]:
     """One page, with a table for each room."""
     parts = [
         "# Metrics",
-        "Every metric of `/metrics`, by the room that counts it. What labels mean, how the figures of several workers "
+        "Every metric of `/metrics`, by the room that counts it. What labels mean, how the figures "
+        "of several workers "
         "become one, alerts and a dashboard: see [telemetry.md](../telemetry.md).",
         code('curl -s localhost:8080/metrics -H "authorization: Bearer $KEY"', "sh"),
     ]
     for room, families in declared():
-        parts += [f"## {room}/", table(["name", "kind", "labels", "meaning"], [_row(family) for family in families])]
+        parts += [
+            f"## {room}/",
+            table(["name", "kind", "labels", "meaning"], [_row(family) for family in families]),
+        ]
     return {"metrics.md": "\n\n".join(parts) + "\n"}
 
 
 def declared() -> Iterator[tuple[str, list[Family]]]:
-    """The families of each room in the order of their declarations; those that rooms share are `telemetry`'s."""
+    """The families of each room in the order of their declarations; those that rooms share are
+    `telemetry`'s.
+    """
     rooms = [path.parent.name for path in Path(shroff.__path__[0]).glob("*/figures.py")]
     known: set[Family] = set()
     for room in sorted(rooms, key=lambda name: (name != "telemetry", name)):
@@ -38,4 +44,9 @@ def declared() -> Iterator[tuple[str, list[Family]]]:
 
 def _row(family: Family) -> list[str]:
     labels = (*family.labels, *(family.texts if isinstance(family, InfoFamily) else ()))
-    return [f"`{family.exposed}`", family.kind, ", ".join(f"`{label}`" for label in labels), family.about]
+    return [
+        f"`{family.exposed}`",
+        family.kind,
+        ", ".join(f"`{label}`" for label in labels),
+        family.about,
+    ]

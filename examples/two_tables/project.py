@@ -1,12 +1,14 @@
-"""Payment facts joined with pre-computed velocity statistics, as an online anti-fraud service keeps them.
+"""Payment facts joined with pre-computed velocity statistics, as an online anti-fraud service keeps
+them.
 
     shroff simulate --two-tables tables
-    shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv --max-bad 0.05 --bundle bundle
-    shroff serve bundle
+    shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv --max-bad
+    0.05 --bundle bundle shroff serve bundle
 
 Both may be tables of Azure Table storage: `--data azure-tables://account/facts --join azure-tables://account/statistics`.
 
-The statistics are columns like any other: nothing is computed over history here, so a payment is sent with them.
+The statistics are columns like any other: nothing is computed over history here, so a payment is
+sent with them.
 """
 
 from shroff import Cost, Policy, Project, Schema
@@ -40,7 +42,13 @@ transactions = Schema(
     rates=RATES,
     label="IsFraud",
     result="TransactionResult",
-    nominal=["MCC", "TransactionCurrency", *FLAGS, "TransactionDayOfWeek", "TransactionLocalTimeOfDay"],
+    nominal=[
+        "MCC",
+        "TransactionCurrency",
+        *FLAGS,
+        "TransactionDayOfWeek",
+        "TransactionLocalTimeOfDay",
+    ],
     numeric=COUNTS,
     personal=["CardholderName", "CrmAccountFullName"],
     required=["CardholderName", "TransactionAmount", "TransactionCurrency"],
@@ -64,7 +72,12 @@ project = Project(
     card="CardId",
     join="RowKey",
     detectors=[
-        Rules(["PaymentsCountByThisCard1D > 3 AND TransactionAmount > 500", "CardsCountFromThisHost1D > 5"]),
+        Rules(
+            [
+                "PaymentsCountByThisCard1D > 3 AND TransactionAmount > 500",
+                "CardsCountFromThisHost1D > 5",
+            ]
+        ),
         LogisticRegression(),
         BoostedTrees(),
     ],

@@ -32,7 +32,8 @@ Times: TypeAlias = npt.NDArray[np.datetime64]
 """Instants, datetime64[us] in UTC."""
 
 Matrix: TypeAlias = Floats32
-"""A detector's inputs [rows, columns]: missing is NaN, a nominal column holds codes 0 … count - 1."""
+"""A detector's inputs [rows, columns]: missing is NaN, a nominal column holds codes 0 … count - 1.
+"""
 
 Rows: TypeAlias = Floats32
 """Rows as a network reads them [rows, width]: encoded, nothing missing."""

@@ -11,7 +11,9 @@ BLANK: Final = " \t\n\v\f\r"
 NO_BLANK: Final = "!"
 """A text that sorts at or after this one does not begin with a blank, so it is a value."""
 AFTER_DIGITS: Final = ":"
-"""A text that sorts at or after this one begins with no digit, sign or blank, so it is no number and not blank."""
+"""A text that sorts at or after this one begins with no digit, sign or blank, so it is no number
+and not blank.
+"""
 FLAGS: Final = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 """Booleans as Python, R and spreadsheets write them, by their one text."""
 ODD: Final = r"^-?[0-9.]+(?:\.0+|e\+[0-9]+)$|^(?:True|TRUE|False|FALSE)$"
@@ -25,8 +27,9 @@ _SCIENTIFIC: Final = re.compile(r"-?[1-9](?:\.[0-9]+)?e\+[0-9]+")
 def canonical(text: str) -> str:
     """The one text of what a text says.
 
-    A whole number that a program wrote as a float is written without its decimals, and nothing else changes: not a text
-    with superfluous leading zeros, a plus sign, a blank or an exponent that no program writes by itself.
+    A whole number that a program wrote as a float is written without its decimals, and nothing else
+    changes: not a text with superfluous leading zeros, a plus sign, a blank or an exponent that no
+    program writes by itself.
 
     >>> [canonical(text) for text in ("555.0", "555.00", "-1.0", "-0.0", "1e+22", "True")]
     ['555', '555', '-1', '0', '10000000000000000000000', 'true']
@@ -46,12 +49,13 @@ def canonical(text: str) -> str:
 def text_of(value: str | int | float | bool) -> str | None:
     """The canonical text of a value of a column of names.
 
-    - A whole number is its digits, and so is a text that a program wrote for one: `555`, `555.0`, `555.00` and the
-      JSON number `5.55e2` are `555`; `-0.0` is `0`; `1e+22`, as Python and JavaScript write a large float, and the JSON
-      number `1e22` are `1` and 22 zeros.
+    - A whole number is its digits, and so is a text that a program wrote for one: `555`, `555.0`,
+      `555.00` and the JSON number `5.55e2` are `555`; `-0.0` is `0`; `1e+22`, as Python and
+      JavaScript write a large float, and the JSON number `1e22` are `1` and 22 zeros.
     - Another number is its shortest decimal text, as Python writes it: `0.5`, `1e-07`.
     - `True`, `TRUE` and true are `true`; the same for false.
-    - Every other text is itself to the last character: `007`, `007.0`, `+5.0`, `1e3`, `1.50`, ` x`, 30 digits.
+    - Every other text is itself to the last character: `007`, `007.0`, `+5.0`, `1e3`, `1.50`, ` x`,
+      30 digits.
 
     None where there is no value: a blank text, a number that is not finite.
 

@@ -10,7 +10,9 @@ Clock = Callable[[], int]
 """Microseconds since the epoch."""
 
 MAX_AHEAD_US: Final = 300_000_000
-"""How far in the future a payment's own time may lie, in microseconds: five minutes of clocks that differ."""
+"""How far in the future a payment's own time may lie, in microseconds: five minutes of clocks that
+differ.
+"""
 
 
 def system_time() -> int:
@@ -19,10 +21,11 @@ def system_time() -> int:
 
 
 def overtaken(watermark: int, now: int, lateness: int) -> bool:
-    """Whether a state is ahead of a clock that reads `now`: the clock was set back by more than clocks differ.
+    """Whether a state is ahead of a clock that reads `now`: the clock was set back by more than
+    clocks differ.
 
-    Such a state has forgotten, before its watermark, what payments need that are no later than `lateness` by the clock.
-    All in microseconds.
+    Such a state has forgotten, before its watermark, what payments need that are no later than
+    `lateness` by the clock. All in microseconds.
 
     >>> day, now = 86_400_000_000, 1_700_000_000_000_000
     >>> overtaken(now - day, now, lateness=day), overtaken(now, now, lateness=day)

@@ -10,7 +10,8 @@ import msgspec
 class Reason(msgspec.Struct, frozen=True):
     """Why a payment was not approved; `code` is stable, `text` is for people.
 
-    `feature` is the input, or a rule's name, or None where several inputs, those in `values`, are the reason together.
+    `feature` is the input, or a rule's name, or None where several inputs, those in `values`, are
+    the reason together.
     """
 
     code: str
@@ -45,8 +46,9 @@ class PaymentLabel(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """The decision on a payment; `probability` of fraud is None when it is `degraded`.
 
-    `policy` is the version of the policy that decided: a published one, or the model's own, which has its version.
-    A stored one has all `labels` of the payment, and whether it is `fraud` by the one that stands.
+    `policy` is the version of the policy that decided: a published one, or the model's own, which
+    has its version. A stored one has all `labels` of the payment, and whether it is `fraud` by the
+    one that stands.
     """
 
     payment_id: str

@@ -38,7 +38,9 @@ SENT_PAYMENTS = 500
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found: parts to print, the same as one JSON document, and the service that still runs."""
+    """What the demo found: parts to print, the same as one JSON document, and the service that
+    still runs.
+    """
 
     parts: Sequence[RenderableType]
     document: dict[str, Any]
@@ -100,7 +102,10 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
         raise
     shown = _telling(decisions, sent)
     table = _against_truth(decisions, sent)
-    command = f"SHROFF_HOME={settings.home} shroff serve {packaged.folder} --warm {folder / 'history.parquet'}"
+    command = (
+        f"SHROFF_HOME={settings.home} shroff serve {packaged.folder} --warm "
+        f"{folder / 'history.parquet'}"
+    )
     document = summary(run) | {
         "bundle": str(packaged.folder),
         "url": url,
@@ -112,18 +117,23 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
     parts: list[RenderableType] = [
         payment_parts({part.name: (part.payments, part.frauds) for part in run.parts}),
         comparison({one.name: (one.train, one.test) for one in run.trained}),
-        f"Packaged {run.best.name} as {packaged.folder}; sent {SENT_PAYMENTS} held-out payments one by one, "
+        f"Packaged {run.best.name} as {packaged.folder}; sent {SENT_PAYMENTS} held-out payments "
+        "one by one, "
         f"{1000 * seconds / SENT_PAYMENTS:.1f} ms each with features and a synced ledger.",
         _decision_table(table),
         "One decision, whole:",
         json.dumps(shown, indent=2, ensure_ascii=False),
     ]
-    payment = _payload(sent.row(SENT_PAYMENTS - 1, named=True)) | {"transaction_id": "my-first-payment"}
+    payment = _payload(sent.row(SENT_PAYMENTS - 1, named=True)) | {
+        "transaction_id": "my-first-payment"
+    }
     return DemoResult(parts, document, server, url, command, payment, key)
 
 
 def _busiest(log: pl.DataFrame, first_day: int) -> slice:
-    """The stretch of `SENT_PAYMENTS` payments from `first_day` on that has most frauds: other stretches have few."""
+    """The stretch of `SENT_PAYMENTS` payments from `first_day` on that has most frauds: other
+    stretches have few.
+    """
     frauds = np.concatenate([[0], np.cumsum(log["is_fraud"].to_numpy())])
     days = (log["created_at"] - log["created_at"][0]).dt.total_days().to_numpy()
     begin = int(np.searchsorted(days, first_day))
@@ -132,7 +142,9 @@ def _busiest(log: pl.DataFrame, first_day: int) -> slice:
     return slice(best, best + SENT_PAYMENTS)
 
 
-def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[subprocess.Popen[bytes], str]:
+def _start(
+    bundle: Path, history: Path, settings: Settings, port: int
+) -> tuple[subprocess.Popen[bytes], str]:
     """Start the service as a user would, and wait until it is ready."""
     if port == 0:
         with socket.socket() as free:
@@ -141,7 +153,17 @@ def _start(bundle: Path, history: Path, settings: Settings, port: int) -> tuple[
     environment = os.environ | {"SHROFF_HOME": str(settings.home)}
     for name in ("SHROFF_LEDGER", "SHROFF_CONTROL"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "shroff", "serve", str(bundle), "--warm", str(history), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "shroff",
+        "serve",
+        str(bundle),
+        "--warm",
+        str(history),
+        "--port",
+        str(port),
+    ]
     log = (settings.home / "service.log").open("wb")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -182,7 +204,10 @@ def _against_truth(decisions: Sequence[Decision], log: pl.DataFrame) -> list[tup
 
 def _decision_table(counts: Sequence[tuple[str, str, int]]) -> Table:
     table = Table(
-        "Decision", "genuine", "fraud", title=f"{SENT_PAYMENTS} held-out payments: decisions against the truth"
+        "Decision",
+        "genuine",
+        "fraud",
+        title=f"{SENT_PAYMENTS} held-out payments: decisions against the truth",
     )
     number = {(action, truth): n for action, truth, n in counts}
     for action in ("approve", "review", "decline"):
@@ -192,7 +217,11 @@ def _decision_table(counts: Sequence[tuple[str, str, int]]) -> Table:
 
 def _telling(decisions: Sequence[Decision], log: pl.DataFrame) -> dict[str, Any]:
     """The most suspicious of the frauds that were caught, or of all."""
-    caught = [d for d, fraud in zip(decisions, log["is_fraud"], strict=True) if fraud and d.action != "approve"]
+    caught = [
+        d
+        for d, fraud in zip(decisions, log["is_fraud"], strict=True)
+        if fraud and d.action != "approve"
+    ]
     best = max(caught or decisions, key=lambda decision: decision.probability or 0.0)
     document: dict[str, Any] = msgspec.to_builtins(best)
     return document

@@ -12,8 +12,8 @@
     │   ├── TooManyBadRows      more unusable rows than allowed
     │   ├── MixedCurrencies     amounts of several currencies would be added or compared
     │   ├── BadPayment          one payment: a missing, unknown or ill-typed value
-    │   │   └── OutOfBounds     one that is well-formed: its time, or no rate of its currency, excludes it now
-    │   ├── NothingAccepted     many well-formed messages, of which none is accepted
+    │   │   └── OutOfBounds     one that is well-formed: its time, or no rate of its currency,
+    excludes it now │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
     │   ├── BatchConflict       a batch of the feature store that was written with other rows
     │   └── BrokenChain         a ledger whose records do not follow from each other
@@ -22,18 +22,18 @@
     ├── NotFitted               a detector asked to score before it learned
     ├── CheckFailed             the doctor found a fault that nobody accepted
     ├── BundleError             a bundle that is incomplete, altered or of another version
-    ├── AccessDenied            an API key that is not for this                        (PermissionError)
-    │   └── UnknownKey          no API key, or none of ours
-    ├── Unavailable             something that is needed does not answer: try later    (ConnectionError)
-    │   ├── LedgerUnavailable   a decision cannot be made durable
+    ├── AccessDenied            an API key that is not for this
+    (PermissionError) │   └── UnknownKey          no API key, or none of ours
+    ├── Unavailable             something that is needed does not answer: try later
+    (ConnectionError) │   ├── LedgerUnavailable   a decision cannot be made durable
     │   │   └── LedgerAway      because the ledger's database does not answer
     │   ├── StateUnavailable    the online state cannot be reached, or is being rebuilt
     │   │   └── StateGarbled    because it held what no process of ours has put there
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   ├── BrokerUnavailable   Kafka does not answer
-    │   ├── StoreUnavailable    the feature store's storage does not answer, or others write all the time
-    │   ├── SourceUnavailable   a database or service that payments are read from does not answer
-    │   └── TooManyRequests     an API key has had its share
+    │   ├── StoreUnavailable    the feature store's storage does not answer, or others write all the
+    time │   ├── SourceUnavailable   a database or service that payments are read from does not
+    answer │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
 Each carries one sentence: what was expected, what came, where, and what to do. It never carries a
@@ -100,7 +100,9 @@ class BadPayment(DataError):
 
 
 class OutOfBounds(BadPayment):
-    """One payment or event is well-formed, but its time, or its currency without a rate, excludes it now."""
+    """One payment or event is well-formed, but its time, or its currency without a rate, excludes
+    it now.
+    """
 
 
 class NothingAccepted(DataError):
@@ -116,11 +118,15 @@ class BatchConflict(DataError):
 
 
 class BrokenChain(DataError):
-    """Records of the ledger do not follow from each other: one was changed, removed, added or moved."""
+    """Records of the ledger do not follow from each other: one was changed, removed, added or
+    moved.
+    """
 
 
 class UnreadableRecord(BrokenChain):
-    """A record of the ledger holds what the ledger never writes, so nothing can be computed from it."""
+    """A record of the ledger holds what the ledger never writes, so nothing can be computed from
+    it.
+    """
 
 
 class NotFound(ShroffError, KeyError):
@@ -164,7 +170,9 @@ class StateUnavailable(Unavailable):
 
 
 class StateGarbled(StateUnavailable):
-    """The online state held what no process of ours has put there, so it was dropped and is being rebuilt."""
+    """The online state held what no process of ours has put there, so it was dropped and is being
+    rebuilt.
+    """
 
 
 class ControlUnavailable(Unavailable):
@@ -213,4 +221,6 @@ def one_line(text: object) -> str:
     >>> one_line("Object contains unknown field `\\n\\x1b`")
     'Object contains unknown field `\\\\n\\\\x1b`'
     """
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text))
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text)
+    )

@@ -1,7 +1,7 @@
 """Functions whose source is generated: people can read them where they read any other function.
 
-`dataclasses` makes an `__init__` in the same way. Generated source holds names that we chose and literals, never code
-that a user wrote.
+`dataclasses` makes an `__init__` in the same way. Generated source holds names that we chose and
+literals, never code that a user wrote.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _files: dict[str, None] = {}
 
 
 def function(header: str, body: Iterable[str]) -> str:
-    """The source of a function: its `header`, such as `f(x)`, and a body whose lines are indented by one blank a level.
+    """The source of a function: its `header`, such as `f(x)`, and a body whose lines are indented
+    by one blank a level.
 
     >>> print(function("sign(x)", ["if x < 0:", " return -1", "return 1"]))
     def sign(x):
@@ -34,9 +35,9 @@ def function(header: str, body: Iterable[str]) -> str:
 def define(source: str, namespace: dict[str, Any]) -> Callable[..., Any]:
     """The function that `source` defines, which reads its globals from `namespace`.
 
-    It is compiled under a file name of its own and registered with `linecache`, so that tracebacks, debuggers,
-    profilers and `inspect.getsource` show its lines. Equal source has an equal file name. Policies change for as long
-    as a service runs, so only the newest files are kept.
+    It is compiled under a file name of its own and registered with `linecache`, so that tracebacks,
+    debuggers, profilers and `inspect.getsource` show its lines. Equal source has an equal file
+    name. Policies change for as long as a service runs, so only the newest files are kept.
 
     >>> half = define(function("half(x)", ["return x / two"]), {"two": 2})
     >>> half(3), half.__code__.co_filename

@@ -1,4 +1,6 @@
-"""Imports that cost little: public names loaded when first used, many modules without garbage collection."""
+"""Imports that cost little: public names loaded when first used, many modules without garbage
+collection.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def loading(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Import many modules: they keep what they allocate, so garbage collection finds nothing, and takes a fifth."""
+    """Import many modules: they keep what they allocate, so garbage collection finds nothing, and
+    takes a fifth.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -15,28 +15,46 @@ from shroff.project import Project, project_file
 
 
 def parameters(project: Project, options: Mapping[str, object]) -> dict[str, Any]:
-    """The options of the command, the detectors with their parameters, and the policy, its lists as digests."""
+    """The options of the command, the detectors with their parameters, and the policy, its lists as
+    digests.
+    """
     policy = msgspec.to_builtins(msgspec.structs.replace(project.policy, lists={}))
     lists = {name: sorted(values) for name, values in project.policy.lists.items()}
     return {
         **{name: value for name, value in options.items() if value is not None},
         "split": str(options.get("split") or project.split),
-        "detectors": [{"name": one.name, **one.get_params(deep=False)} for one in project.detectors],
+        "detectors": [
+            {"name": one.name, **one.get_params(deep=False)} for one in project.detectors
+        ],
         "policy": policy
-        | {"lists": {name: hashlib.sha256(repr(values).encode()).hexdigest() for name, values in lists.items()}},
+        | {
+            "lists": {
+                name: hashlib.sha256(repr(values).encode()).hexdigest()
+                for name, values in lists.items()
+            }
+        },
     }
 
 
-def inputs(project: Project, path: str | Path, tables: Mapping[str, Location | None]) -> dict[str, Any]:
-    """The project's file, its feature groups, and the tables by their roles, files with digests; `table` comes later.
+def inputs(
+    project: Project, path: str | Path, tables: Mapping[str, Location | None]
+) -> dict[str, Any]:
+    """The project's file, its feature groups, and the tables by their roles, files with digests;
+    `table` comes later.
 
     Raises:
         BadFile: one cannot be read.
     """
-    read = {"project": Location.of(project_file(path))} | {role: one for role, one in tables.items() if one is not None}
-    return {role: _origin(one) for role, one in read.items()} | {"features": group_versions(tuple(project.features))}
+    read = {"project": Location.of(project_file(path))} | {
+        role: one for role, one in tables.items() if one is not None
+    }
+    return {role: _origin(one) for role, one in read.items()} | {
+        "features": group_versions(tuple(project.features))
+    }
 
 
 def _origin(table: Location) -> dict[str, Any]:
-    """A file's digest; a table in a database or service has none, and its rows are known by that of the clean table."""
+    """A file's digest; a table in a database or service has none, and its rows are known by that of
+    the clean table.
+    """
     return file_digest(Path(table)) if table.scheme is None else {"source": str(table)}

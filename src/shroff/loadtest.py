@@ -1,8 +1,10 @@
-"""Load test: payments sent as fast as the service answers, or at a steady rate, and how long each answer took.
+"""Load test: payments sent as fast as the service answers, or at a steady rate, and how long each
+answer took.
 
-Closed loop: each of `parallel` senders waits for its answer before it sends again. Open loop (`rate`): payments
-are due at fixed times whatever the service does, and an answer's time runs from when its payment was due, so that
-a stall counts for all that had to wait behind it (Gil Tene, "coordinated omission").
+Closed loop: each of `parallel` senders waits for its answer before it sends again. Open loop
+(`rate`): payments are due at fixed times whatever the service does, and an answer's time runs from
+when its payment was due, so that a stall counts for all that had to wait behind it (Gil Tene,
+"coordinated omission").
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
 _KEYLESS: Final = {
-    401: "the service asks for an API key that it knows: set SHROFF_API_KEY to one with the scope `decide`, as "
+    401: "the service asks for an API key that it knows: set SHROFF_API_KEY to one with the scope "
+    "`decide`, as "
     "`shroff keys create` prints it.",
-    403: "the API key in SHROFF_API_KEY is not for payments: make one with `shroff keys create NAME --scope decide`.",
+    403: "the API key in SHROFF_API_KEY is not for payments: make one with `shroff keys create "
+    "NAME --scope decide`.",
 }
 _TIMEOUT_SECONDS: Final = 30.0  # seconds until an answer counts as lost
 
@@ -46,8 +50,9 @@ _TIMEOUT_SECONDS: Final = 30.0  # seconds until an answer counts as lost
 class LoadReport:
     """What a load test found.
 
-    `milliseconds` [answered]: how long each answer with status 200 took; `failures` counts the others by kind: an
-    HTTP status, or `connection` and `timeout`. `seconds`: from the first payment to the last answer.
+    `milliseconds` [answered]: how long each answer with status 200 took; `failures` counts the
+    others by kind: an HTTP status, or `connection` and `timeout`. `seconds`: from the first payment
+    to the last answer.
     """
 
     milliseconds: Floats
@@ -62,7 +67,9 @@ class LoadReport:
         return sum(self.failures.values())
 
     def summary(self) -> dict[str, float | int | dict[str, int] | dict[str, str] | None]:
-        """The figures by name: milliseconds (None where nothing was answered), requests a second, failures and why."""
+        """The figures by name: milliseconds (None where nothing was answered), requests a second,
+        failures and why.
+        """
         names = ("min_ms", "average_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")
         ms = self.milliseconds
         times = (ms.min(), ms.mean(), *np.percentile(ms, [50, 95, 99]), ms.max()) if len(ms) else ()
@@ -83,7 +90,10 @@ class LoadReport:
             return []
         edges = np.geomspace(self.milliseconds.min(), self.milliseconds.max() * 1.0001, bins + 1)
         counts, _ = np.histogram(self.milliseconds, edges)
-        return [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+        return [
+            (float(a), float(b), int(n))
+            for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)
+        ]
 
 
 def payments_from(
@@ -95,7 +105,8 @@ def payments_from(
     dialect: Dialect | None = None,
     authority: Path | None = None,
 ) -> list[bytes]:
-    """Payments for a service from a raw log, in its order, with the fields that the service asks for.
+    """Payments for a service from a raw log, in its order, with the fields that the service asks
+    for.
 
     Args:
         path: the log; None simulates one of less than a day that ends now.
@@ -121,7 +132,9 @@ def payments_from(
     fields = [name for name in payment["properties"] if name in table.columns]
     identifier = next(iter(payment["properties"]))
     columns = [_as_sent(table[name], payment["properties"][name]) for name in fields]
-    chosen = pl.DataFrame(columns)[:requests].with_columns(pl.format("{}{}", pl.lit(run), identifier).alias(identifier))
+    chosen = pl.DataFrame(columns)[:requests].with_columns(
+        pl.format("{}{}", pl.lit(run), identifier).alias(identifier)
+    )
     return [
         json.dumps({name: value for name, value in row.items() if value is not None}).encode()
         for row in chosen.iter_rows(named=True)
@@ -129,9 +142,13 @@ def payments_from(
 
 
 def _simulated(requests: int, now: datetime) -> pl.DataFrame:
-    """As many payments of less than a day, which end now: so none is too late for a service that saw a run before."""
+    """As many payments of less than a day, which end now: so none is too late for a service that
+    saw a run before.
+    """
     # the simulator makes about as many as it is asked for
-    table = simulate(max(1_000, int(requests * 1.1)), days=1, start=f"{now:%Y-%m-%d}", seed=1)[:requests]
+    table = simulate(max(1_000, int(requests * 1.1)), days=1, start=f"{now:%Y-%m-%d}", seed=1)[
+        :requests
+    ]
     return table.with_columns(pl.col("created_at") + (now - pl.col("created_at").max()))
 
 
@@ -145,18 +162,22 @@ def _trust(authority: Path | None) -> SSLContext:
         return create_default_context(cafile=authority)
     except (OSError, SSLError) as error:
         raise ConfigurationError(
-            f"expected certificates in PEM in {authority}, got something else ({type(error).__name__})."
+            f"expected certificates in PEM in {authority}, got something else "
+            f"({type(error).__name__})."
         ) from None
 
 
 def _wanted(url: str, trust: SSLContext) -> dict[str, Any]:
     try:
-        document = httpx.get(f"{url}/openapi.json", timeout=5, verify=trust).raise_for_status().json()
+        document = (
+            httpx.get(f"{url}/openapi.json", timeout=5, verify=trust).raise_for_status().json()
+        )
         payment: dict[str, Any] = document["components"]["schemas"]["Payment"]
     except (httpx.HTTPError, httpx.InvalidURL, KeyError, json.JSONDecodeError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise ConfigurationError(
-                f"expected a certificate of {url} that is trusted, got another one: name the certificates of the "
+                f"expected a certificate of {url} that is trusted, got another one: name the "
+                "certificates of the "
                 "authority that signed it with `--tls-ca`."
             ) from None
         raise ConfigurationError(f"expected a Shroff service at {url}, found none.") from None
@@ -197,7 +218,8 @@ def run_load(
         progress: called with how many have been answered, now and then.
 
     Raises:
-        ConfigurationError: the URL is no `http://host:port` or `https://host:port`, or the key is not taken.
+        ConfigurationError: the URL is no `http://host:port` or `https://host:port`, or the key is
+            not taken.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
@@ -239,7 +261,9 @@ class _Load:
             due = time.perf_counter() if self._rate is None else self._started + number / self._rate
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
-                due = time.perf_counter()  # a timer is up to a millisecond late, which no payment waited for
+                due = (
+                    time.perf_counter()
+                )  # a timer is up to a millisecond late, which no payment waited for
             try:
                 status, answer = await asyncio.wait_for(connection.post(body), _TIMEOUT_SECONDS)
             except TimeoutError:
@@ -262,7 +286,9 @@ class _Load:
 
 
 class _Connection:
-    """One kept-alive HTTP/1.1 connection: the little of the protocol that costs the client least."""
+    """One kept-alive HTTP/1.1 connection: the little of the protocol that costs the client
+    least.
+    """
 
     def __init__(self, host: str, port: int, key: str | None, trust: SSLContext | None) -> None:
         self._address = host, port

@@ -1,4 +1,6 @@
-"""Where a table is: a file, or the URL of a table in a database or a service, shown without its secrets."""
+"""Where a table is: a file, or the URL of a table in a database or a service, shown without its
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
         if scheme[1] not in FORMS:
             hint = did_you_mean(scheme[1], FORMS) or f"; known are {', '.join(FORMS)}."
             raise ConfigurationError(
-                f"expected a file or a URL of a known kind, such as {FORMS['postgresql']}, got `{scheme[1]}:`{hint}"
+                f"expected a file or a URL of a known kind, such as {FORMS['postgresql']}, got "
+                f"`{scheme[1]}:`{hint}"
             )
         return cls(text, _shown(text, scheme[1]))
 
@@ -79,7 +82,9 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
             ConfigurationError: it is a URL.
         """
         if self.scheme is not None:
-            raise ConfigurationError("expected a clean .parquet with --engine spark: run `shroff collect` before.")
+            raise ConfigurationError(
+                "expected a clean .parquet with --engine spark: run `shroff collect` before."
+            )
         return self.text
 
     def __str__(self) -> str:
@@ -95,11 +100,15 @@ def _shown(text: str, scheme: str) -> str:
         host, port, user = parts.hostname, parts.port, parts.username
     except ValueError:
         # the text is not repeated: it may hold a password
-        raise ConfigurationError(f"expected {FORMS[scheme]}, got a text that is not a URL.") from None
+        raise ConfigurationError(
+            f"expected {FORMS[scheme]}, got a text that is not a URL."
+        ) from None
     if scheme == "delta":
         # the address inside, such as s3://bucket/table
         start = re.sub(r"//[^/@]*:[^/@]*@", "//", text.partition("?")[0])
     else:
-        start = f"{scheme}://{f'{unquote(user)}@' if user else ''}{host or ''}{f':{port}' if port else ''}{parts.path}"
+        named = f"{unquote(user)}@" if user else ""
+        at = f":{port}" if port else ""
+        start = f"{scheme}://{named}{host or ''}{at}{parts.path}"
     query = "&".join(f"{name}={value}" for name, value in parse_qsl(parts.query) if name in _SHOWN)
     return f"{start}?{query}" if query else start

@@ -1,4 +1,6 @@
-"""HTML that is safe by construction: text is escaped wherever it enters, only `Html` passes as it is."""
+"""HTML that is safe by construction: text is escaped wherever it enters, only `Html` passes as it
+is.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,15 @@ def html(*parts: str) -> Html:
 
 
 def tag(name: str, /, *children: str, **attributes: str | bool) -> Html:
-    """An element; `True` is an attribute without a value, `False` is none; `for_` is `for`, `aria_label` `aria-label`.
+    """An element; `True` is an attribute without a value, `False` is none; `for_` is `for`,
+    `aria_label` `aria-label`.
 
     >>> tag("a", "<script>", href='/x"y', class_="quiet", hidden=False)
     '<a href="/x&quot;y" class="quiet">&lt;script&gt;</a>'
     """
     written = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escape(str(value))}"')
+        f" {key.rstrip('_').replace('_', '-')}"
+        + ("" if value is True else f'="{escape(str(value))}"')
         for key, value in attributes.items()
         if value is not False
     )
@@ -38,7 +42,13 @@ def tag(name: str, /, *children: str, **attributes: str | bool) -> Html:
 
 def join(parts: Iterable[str], between: str = "") -> Html:
     """`html` of many parts, with something between them."""
-    return html(*(piece for at, part in enumerate(parts) for piece in ((between, part) if at and between else (part,))))
+    return html(
+        *(
+            piece
+            for at, part in enumerate(parts)
+            for piece in ((between, part) if at and between else (part,))
+        )
+    )
 
 
 def prose(text: str) -> Html:

@@ -21,11 +21,13 @@ _KINDS: Final = {
 
 
 def read_plain(path: Path, limit: int) -> bytes:
-    """The content of a regular file; a symbolic link is not followed, and nothing else is waited for.
+    """The content of a regular file; a symbolic link is not followed, and nothing else is waited
+    for.
 
     Raises:
         FileNotFoundError: there is none.
-        BadFile: it is no regular file, holds more than `limit` bytes, cannot be read, or changes meanwhile.
+        BadFile: it is no regular file, holds more than `limit` bytes, cannot be read, or changes
+            meanwhile.
     """
     if "\0" in str(path):
         raise BadFile("expected the name of a file, got one with a NUL.")

@@ -1,4 +1,6 @@
-"""Files and folders that hold what customers did, or keys: for their owner only, whatever the umask."""
+"""Files and folders that hold what customers did, or keys: for their owner only, whatever the
+umask.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from pathlib import Path
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder that is missing, and the folders above it, for their owner only; one that is there stays as it is.
+    """Make a folder that is missing, and the folders above it, for their owner only; one that is
+    there stays as it is.
 
     Raises:
         OSError: it cannot be made.
@@ -19,7 +22,8 @@ def private_folder(folder: Path) -> None:
 
 
 def private_file(file: Path) -> None:
-    """Make an empty file that is missing, in its folder, for its owner only; one that is there stays as it is.
+    """Make an empty file that is missing, in its folder, for its owner only; one that is there
+    stays as it is.
 
     SQLite gives the files that it writes beside a database the mode of the database.
 

@@ -34,23 +34,27 @@ class Project:
         schema: what the columns of the payment log are.
         features: feature groups; their definitions are checked here, against the schema.
         detectors: what `train` trains and compares.
-        policy: what is done about a payment; by default thresholds of the least `Cost()`, and no rules.
-        inputs: names of the columns and features that detectors learn from; by default the amount, the numeric,
-            nominal and looked-up columns, and all features.
-        card: the column that cards are told apart by in Card Precision@k; by default the key of an entity
-            called `card`.
+        policy: what is done about a payment; by default thresholds of the least `Cost()`, and no
+            rules.
+        inputs: names of the columns and features that detectors learn from; by default the amount,
+            the numeric, nominal and looked-up columns, and all features.
+        card: the column that cards are told apart by in Card Precision@k; by default the key of an
+            entity called `card`.
         join: the payment id on which a second table of pre-computed statistics is joined.
-        split: how to split when the command line does not say, as the text that `--split` takes or as a split of
-            `shroff.evaluate`. Every test payment is judged unless it says `known_cards=drop`.
-        vectors: what vectors of tokens are learned of (`shroff.embed.Vectors`); `shroff embed train` learns them.
-        learned: the files that it wrote, each of one of them, which features read; one that is not there yet is not
-            learned yet.
+        split: how to split when the command line does not say, as the text that `--split` takes or
+            as a split of `shroff.evaluate`. Every test payment is judged unless it says
+            `known_cards=drop`.
+        vectors: what vectors of tokens are learned of (`shroff.embed.Vectors`);
+            `shroff embed train` learns them.
+        learned: the files that it wrote, each of one of them, which features read; one that is not
+            there yet is not learned yet.
 
     Raises:
-        ConfigurationError: definitions that do not fit together; InvalidExpression, an expression that does not parse
-            or fit.
+        ConfigurationError: definitions that do not fit together; InvalidExpression, an expression
+            that does not parse or fit.
         BadFile: a file of vectors is damaged.
-        UnknownColumn: an expression, a feature or `card` names a column or feature that there is not.
+        UnknownColumn: an expression, a feature or `card` names a column or feature that there is
+            not.
 
     >>> from shroff import Entity, FeatureGroup, Policy, Project, Rule, Schema
     >>> payments = Schema(id="id", time="at", amount="amount", label="is_fraud")
@@ -79,7 +83,9 @@ class Project:
             object.__setattr__(self, "features", with_vectors(self.features, self._tables()))
         for group in self.features:
             if group.of is not None and group.of != self.schema:
-                raise ConfigurationError(f"feature group `{group.name}` is of another schema than the project's.")
+                raise ConfigurationError(
+                    f"feature group `{group.name}` is of another schema than the project's."
+                )
         self.policy.require_probabilities()
         plan = self.plan
         for vectors in self.vectors:
@@ -102,16 +108,23 @@ class Project:
             one = read_vectors(path)
             name = one.lesson.definition.name
             if named.get(name) != one.lesson.definition:
-                why = "another definition of" if name in named else "no definition of the project's but of"
+                why = (
+                    "another definition of"
+                    if name in named
+                    else "no definition of the project's but of"
+                )
                 raise ConfigurationError(
-                    f"{path}: it was learned from {why} `{name}`; remove it, then `shroff embed train` learns it again."
+                    f"{path}: it was learned from {why} `{name}`; remove it, then `shroff embed "
+                    "train` learns it again."
                 )
             found[name] = one
         return found
 
     def _tables(self) -> tuple[TokenTable, ...]:
         learned = self.token_vectors
-        return tuple(learned[one.name].table if one.name in learned else one.table for one in self.vectors)
+        return tuple(
+            learned[one.name].table if one.name in learned else one.table for one in self.vectors
+        )
 
     @property
     def plan(self) -> Plan:
@@ -122,7 +135,9 @@ class Project:
     def _known(self) -> dict[str, Kind]:
         """The columns and features that are known when a payment is judged."""
         plan = self.plan
-        known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
+        known = {
+            name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later
+        }
         return {**known, **plan.kinds}
 
     def columns_of(self, condition: str) -> frozenset[str]:
@@ -165,7 +180,11 @@ def load_project(path: str | Path) -> Project:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the file is the user's program: whatever it raises is reported
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(file)
+        ]
         where = f", line {lines[-1]}" if lines else ""
         raise ConfigurationError(f"{file}{where}: {type(error).__name__}: {error}") from error
     project = getattr(module, "project", None)

@@ -1,7 +1,8 @@
 """Infrastructure settings: the only place that reads the environment.
 
-Definitions live in a project's Python file; where things run lives in `SHROFF_…` variables. An unknown
-variable fails at start and lists the valid ones, so that a misspelt setting is never silently ignored.
+Definitions live in a project's Python file; where things run lives in `SHROFF_…` variables. An
+unknown variable fails at start and lists the valid ones, so that a misspelt setting is never
+silently ignored.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ class Settings:
     Traceback (most recent call last):
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
-Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, SHROFF_AZUREML_RESULT, \
-SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, \
-SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE.
+Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
+SHROFF_AZUREML_RESULT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, \
+SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, \
+SHROFF_STORE.
     """
 
     home: Path = Path(".shroff")
@@ -43,29 +45,45 @@ SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE
     ledger: str = field(default="", repr=False)
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
     kafka: str = "localhost:9092"
-    """Kafka's servers, `host:port,host:port`, or a file of librdkafka options, `option=value` a line."""
+    """Kafka's servers, `host:port,host:port`, or a file of librdkafka options, `option=value` a
+    line.
+    """
     control: str = field(default="", repr=False)
-    """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the ledger's PostgreSQL."""
+    """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the
+    ledger's PostgreSQL.
+    """
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
     memory: str = ""
-    """What computing features may take, such as `8GB`; default: half of the machine's memory. More goes by disk."""
+    """What computing features may take, such as `8GB`; default: half of the machine's memory. More
+    goes by disk.
+    """
     models: Path = Path()
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
-    """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in `home`."""
+    """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in
+    `home`.
+    """
     spool: Path = Path()
-    """Folder on local disk for what is decided while a ledger in PostgreSQL is away; default: a folder in `home`."""
+    """Folder on local disk for what is decided while a ledger in PostgreSQL is away; default: a
+    folder in `home`.
+    """
     spool_size: str = "64MB"
     """How much the spool of a process may take, such as `64MB`; `0MB` is no spool."""
     state: str = field(default="memory", repr=False)
-    """Where the online engine's state is: `memory` (of each process), or `redis://host:6379/0` for all together."""
+    """Where the online engine's state is: `memory` (of each process), or `redis://host:6379/0` for
+    all together.
+    """
     store: str = ""
-    """Root of the feature store: a folder, or `s3://…`, `abfss://…`, `gs://…`; default: a folder in `home`."""
+    """Root of the feature store: a folder, or `s3://…`, `abfss://…`, `gs://…`; default: a folder in
+    `home`.
+    """
     azureml_result: str = ""
     """Name of the table in Azure ML answers; default: from the name of the input."""
     azureml_echo: str = ""
-    """Columns that Azure ML answers repeat, with commas between; default: those up to the payment's id."""
+    """Columns that Azure ML answers repeat, with commas between; default: those up to the payment's
+    id.
+    """
     azureml_probability_of: str = ""
     """Whether `Scored Probabilities` are of `fraud` (the default) or of `success`."""
 
@@ -82,12 +100,18 @@ SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE
         for name in given:
             if name not in valid and not name.startswith(FOREIGN):
                 # the prefix is common to all: what makes names alike comes after it
-                hint = did_you_mean(name.removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in valid))
+                hint = did_you_mean(
+                    name.removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in valid)
+                )
                 hint = hint.replace("`", f"`{PREFIX}", 1) or "."
-                raise UnknownSetting(f"unknown setting `{name}`{hint} Valid settings: {', '.join(sorted(valid))}.")
+                raise UnknownSetting(
+                    f"unknown setting `{name}`{hint} Valid settings: {', '.join(sorted(valid))}."
+                )
         # a variable that is set to nothing is not set
         chosen: dict[str, Any] = {
-            name.removeprefix(PREFIX).lower(): text for name, text in given.items() if name in valid and text
+            name.removeprefix(PREFIX).lower(): text
+            for name, text in given.items()
+            if name in valid and text
         }
         for name in ("home", "models", "spool"):
             if name in chosen:
@@ -121,7 +145,9 @@ SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         size = _size(self.memory)
         if size is None or size < 512 * 10**6:
-            raise ConfigurationError(f"expected a size from 512MB on, such as `8GB`, got memory `{self.memory}`.")
+            raise ConfigurationError(
+                f"expected a size from 512MB on, such as `8GB`, got memory `{self.memory}`."
+            )
         return size
 
     def spool_bytes(self) -> int:
@@ -135,14 +161,17 @@ SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE
         """
         size = _size(self.spool_size)
         if size is None:
-            raise ConfigurationError(f"expected a size such as `64MB`, got spool_size `{self.spool_size}`.")
+            raise ConfigurationError(
+                f"expected a size such as `64MB`, got spool_size `{self.spool_size}`."
+            )
         return size
 
     def hmac_key(self) -> bytes:
         """The key of the HMAC over personal columns, made once and kept in `home` when none is set.
 
         Raises:
-            ConfigurationError: the key is not hexadecimal or shorter than 128 bits, or `home` cannot keep one.
+            ConfigurationError: the key is not hexadecimal or shorter than 128 bits, or `home`
+                cannot keep one.
         """
         if self.personal_key:
             return _key(self.personal_key.encode(), "SHROFF_PERSONAL_KEY")
@@ -170,9 +199,12 @@ def _size(text: str) -> int | None:
 
 
 def opentelemetry(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The `OTEL_…` variables that are set; OpenTelemetry's SDK reads them itself, here is seen whether it is wanted.
+    """The `OTEL_…` variables that are set; OpenTelemetry's SDK reads them itself, here is seen
+    whether it is wanted.
 
-    >>> opentelemetry({"OTEL_SERVICE_NAME": "payments", "OTEL_TRACES_EXPORTER": "", "HOME": "/root"})
+    >>> opentelemetry(
+    ...     {"OTEL_SERVICE_NAME": "payments", "OTEL_TRACES_EXPORTER": "", "HOME": "/root"}
+    ... )
     {'OTEL_SERVICE_NAME': 'payments'}
     """
     source = os.environ if environment is None else environment
@@ -182,7 +214,8 @@ def opentelemetry(environment: Mapping[str, str] | None = None) -> dict[str, str
 def azure_connection(account: str, environment: Mapping[str, str] | None = None) -> str:
     """The connection string of a storage account, from the variables that Azure's own tools read.
 
-    `AZURE_STORAGE_CONNECTION_STRING`, or `AZURE_STORAGE_KEY` or `AZURE_STORAGE_SAS_TOKEN` of the account.
+    `AZURE_STORAGE_CONNECTION_STRING`, or `AZURE_STORAGE_KEY` or `AZURE_STORAGE_SAS_TOKEN` of the
+    account.
 
     Raises:
         ConfigurationError: none of them is set.
@@ -199,7 +232,8 @@ def azure_connection(account: str, environment: Mapping[str, str] | None = None)
     if token := source.get("AZURE_STORAGE_SAS_TOKEN"):
         return f"{start};SharedAccessSignature={token.removeprefix('?')}"
     raise ConfigurationError(
-        "expected the secret of the storage account in AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or "
+        "expected the secret of the storage account in AZURE_STORAGE_CONNECTION_STRING, "
+        "AZURE_STORAGE_KEY or "
         "AZURE_STORAGE_SAS_TOKEN, found none of them set."
     )
 

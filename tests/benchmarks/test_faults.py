@@ -62,13 +62,17 @@ def test_what_is_well_holds(told: Told, bundle: Bundle, ledger: str) -> None:
     assert (found.answered, found.recorded, found.twice, found.lost) == (40, 40, 0, 0)
 
 
-def test_an_answer_that_the_ledger_does_not_have_is_lost(told: Told, bundle: Bundle, ledger: str) -> None:
+def test_an_answer_that_the_ledger_does_not_have_is_lost(
+    told: Told, bundle: Bundle, ledger: str
+) -> None:
     told.answers |= {"n1": b"{}", "another": b"{}"}
     found = verdict(told, bundle, ledger)
     assert (found.lost, found.holds) == (2, False)
 
 
-def test_what_is_never_answered_or_in_two_ways_is_wrong(told: Told, bundle: Bundle, ledger: str) -> None:
+def test_what_is_never_answered_or_in_two_ways_is_wrong(
+    told: Told, bundle: Bundle, ledger: str
+) -> None:
     told.unanswered.add("n7")
     told.changed.update(("n1", "n2"))
     told.unexpected.append("500 {}")
@@ -79,10 +83,18 @@ def test_what_is_never_answered_or_in_two_ways_is_wrong(told: Told, bundle: Bund
     )
 
 
-def test_features_that_count_otherwise_than_the_batch_engine_are_found(told: Told, bundle: Bundle, ledger: str) -> None:
+def test_features_that_count_otherwise_than_the_batch_engine_are_found(
+    told: Told, bundle: Bundle, ledger: str
+) -> None:
     (group,) = bundle.groups
-    features = [*group.features[:-2], sql("same_country", "request_country <> account_country"), group.features[-1]]
-    other = replace(bundle, groups=(FeatureGroup(group.name, features, version=1, description="Other"),))
+    features = [
+        *group.features[:-2],
+        sql("same_country", "request_country <> account_country"),
+        group.features[-1],
+    ]
+    other = replace(
+        bundle, groups=(FeatureGroup(group.name, features, version=1, description="Other"),)
+    )
     found = verdict(told, other, ledger)
     assert (found.twice, found.holds) == (40, False)
 
@@ -94,12 +106,19 @@ def test_a_changed_ledger_is_told(told: Told, bundle: Bundle, tmp_path: Path, le
     assert "record 20" in found.wrong[0]
 
 
-def test_the_longest_without_features_is_told_also_where_it_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longest_without_features_is_told_also_where_it_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     moments = iter([10.0, 11.0, 11.0, 14.0, 14.0, 14.5, 14.5, 19.0])
     monkeypatch.setattr("benchmarks.faults.load.time.monotonic", lambda: next(moments))
     told = Told()
     told.mark()
-    for answer in (b'"degraded":false', b'"degraded":true', b'"degraded":false', b'"degraded":false'):
+    for answer in (
+        b'"degraded":false',
+        b'"degraded":true',
+        b'"degraded":false',
+        b'"degraded":false',
+    ):
         told.note(answer)
     assert (told.without, told.degraded) == (3.0, 1)
     told.measure()
@@ -109,6 +128,8 @@ def test_the_longest_without_features_is_told_also_where_it_does_not_end(monkeyp
 @pytest.mark.parametrize(
     ("model", "why"), [(models.endless_model, "loop"), (models.model_without_numbers, "no number")]
 )
-def test_models_of_the_suite_are_bad_for_the_reason_they_are_made_for(model: Callable[[], bytes], why: str) -> None:
+def test_models_of_the_suite_are_bad_for_the_reason_they_are_made_for(
+    model: Callable[[], bytes], why: str
+) -> None:
     with pytest.raises(BundleError, match=why):
         try_model(model(), PREPARATION)

@@ -33,7 +33,11 @@ PROBE = b"POST / HTTP/1.1\r\n\r\n"
         ([OK * 3], Case(pieces=(b"x",)), "3 answers where 2 were due"),
         ([OK.replace(b"200", b"500")], Case(pieces=(b"x",), ends=True), "answered 500"),
         ([OK.replace(b"200", b"503")], Case(pieces=(b"x",), ends=True), ""),
-        ([OK.replace(b"2\r", b"8\r").replace(b"ok", b"smuggled")], Case(pieces=(b"x",), ends=True), "hidden"),
+        (
+            [OK.replace(b"2\r", b"8\r").replace(b"ok", b"smuggled")],
+            Case(pieces=(b"x",), ends=True),
+            "hidden",
+        ),
         ([b"\x15\x03\x01"], Case(pieces=(b"x",), ends=True), "bytes that are no answer"),
         ([OK[:-1]], Case(pieces=(b"x",), ends=True), "in the middle of an answer"),
     ],
@@ -46,7 +50,10 @@ def test_what_is_wrong_with_answers_is_found(answers: list[bytes], case: Case, w
 
 def test_a_request_that_is_not_answered_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "PATIENCE", 0.2)
-    assert asked([b""], Case(pieces=(b"x",), due=True)) in ("not answered", "hangs: neither answered nor closed")
+    assert asked([b""], Case(pieces=(b"x",), due=True)) in (
+        "not answered",
+        "hangs: neither answered nor closed",
+    )
 
 
 def asked(answers: list[bytes], case: Case) -> str:

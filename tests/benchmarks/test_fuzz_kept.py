@@ -1,4 +1,6 @@
-"""A slice of what the fuzzer gives where something is kept: topics, bundles, tables to start from, Redis."""
+"""A slice of what the fuzzer gives where something is kept: topics, bundles, tables to start from,
+Redis.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,12 @@ from shroff.errors import DataError
 
 
 def failures(found: Iterable[Outcome]) -> list[str]:
-    """What failed for any reason but the time it took, for which other programs of the machine may stand."""
-    return [failure for one in found for failure in one.failures if "neighbour waited" not in failure]
+    """What failed for any reason but the time it took, for which other programs of the machine may
+    stand.
+    """
+    return [
+        failure for one in found for failure in one.failures if "neighbour waited" not in failure
+    ]
 
 
 def test_a_consumer_stands_messages_of_every_kind(tmp_path: Path) -> None:
@@ -34,7 +40,9 @@ def test_bundles_work_or_are_refused_in_a_sentence_beside_a_service(tmp_path: Pa
 
 
 def test_tables_are_started_from_or_refused_in_a_sentence(tmp_path: Path) -> None:
-    found = list(histories.fuzz_histories(tmp_path / "fuzz", cases=3 * len(histories.KINDS), seed=1))
+    found = list(
+        histories.fuzz_histories(tmp_path / "fuzz", cases=3 * len(histories.KINDS), seed=1)
+    )
     assert failures(found) == []
     assert sum(one.cases for one in found) == 18
 

@@ -23,7 +23,8 @@ from shroff.project import load_project
 FILE = Path(__file__).parents[2] / "benchmarks" / "handbook.py"
 DATA = os.environ.get("SHROFF_BENCH_DATA")
 
-# rows and frauds learned from and judged, by the first learning day: section 2.6 of the published protocol's re-run
+# rows and frauds learned from and judged, by the first learning day: section 2.6 of the published
+# protocol's re-run
 PUBLISHED = {
     date(2018, 8, 15): (67049, 594, 57604, 422),
     date(2018, 7, 25): (67240, 598, 58264, 385),
@@ -55,7 +56,9 @@ def test_the_best_on_validation_alone_is_judged(handbook: Mapping[str, Any]) -> 
 
     def judge(detector: LogisticRegression, inputs: str, start: date, days: int) -> Any:
         asked.append((detector.C, start))
-        good = (detector.C == 2.0) == (start in validation)  # the other one is better on the test folds
+        good = (detector.C == 2.0) == (
+            start in validation
+        )  # the other one is better on the test folds
         return figures(0.9, 0.8 if good else 0.1, 0.3)
 
     candidates = tuple(LogisticRegression(C=C) for C in (1.0, 2.0, 3.0))
@@ -69,7 +72,9 @@ def test_the_best_on_validation_alone_is_judged(handbook: Mapping[str, Any]) -> 
 def test_published_rows_and_inputs_are_named(handbook: Mapping[str, Any]) -> None:
     for entry in (*handbook["LABELLED"], *handbook["UNLABELLED"]):
         assert entry.inputs in ("classic", "informed", "suspicious")
-        assert not any(one.needs_labels for one in entry.candidates) or entry in handbook["LABELLED"]
+        assert (
+            not any(one.needs_labels for one in entry.candidates) or entry in handbook["LABELLED"]
+        )
     assert handbook["PUBLISHED"]["XGBoost"].ap == 0.6865
 
 
@@ -100,11 +105,18 @@ def test_no_input_sees_a_label_younger_than_seven_days(handbook: Mapping[str, An
 @pytest.mark.parametrize("start", PUBLISHED, ids=str)
 def test_folds_are_the_published_ones(bench: Any, start: date) -> None:
     split, y = bench.split(start, 7), bench.data.y
-    assert (len(split.train), y[split.train].sum(), len(split.test), y[split.test].sum()) == PUBLISHED[start]
+    assert (
+        len(split.train),
+        y[split.train].sum(),
+        len(split.test),
+        y[split.test].sum(),
+    ) == PUBLISHED[start]
     longer = bench.split(start, 28)
     assert np.array_equal(longer.test, split.test)
     assert set(split.train[y[split.train]]) < set(longer.train)
-    assert bench.data.time[longer.train].max() < bench.data.time[split.test].min() - np.timedelta64(6, "D")
+    assert bench.data.time[longer.train].max() < bench.data.time[split.test].min() - np.timedelta64(
+        6, "D"
+    )
 
 
 def test_a_published_figure_comes_out(bench: Any) -> None:
@@ -117,4 +129,6 @@ def test_a_published_figure_comes_out(bench: Any) -> None:
     days = data.time[split.test].astype("datetime64[D]")
     assert roc_auc(y, score) == pytest.approx(0.871, abs=0.001)
     assert average_precision(y, score) == pytest.approx(0.606, abs=0.001)
-    assert card_precision_at_k(days, data.cards[split.test], y, score) == pytest.approx(0.291, abs=0.001)
+    assert card_precision_at_k(days, data.cards[split.test], y, score) == pytest.approx(
+        0.291, abs=0.001
+    )

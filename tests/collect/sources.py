@@ -42,7 +42,10 @@ _HOSTS = ("6f0a9c5e-0000-4000-8000-000000000001", "6f0a9c5e-0000-4000-8000-00000
 _LONG = "123456789012345678901234567890"
 VALUES: dict[str, list[str | None]] = {
     "id": ["p1", "p2", "p3", "p4"],
-    "at": ["2024-05-04T10:00:00.123456+02:00", *(f"2024-05-04T08:00:0{second}Z" for second in (1, 2, 3))],
+    "at": [
+        "2024-05-04T10:00:00.123456+02:00",
+        *(f"2024-05-04T08:00:0{second}Z" for second in (1, 2, 3)),
+    ],
     "eur": ["136.69", "0.00", "99999999999.99", "5.10"],
     "fraud": ["0", "1", None, "0"],
     "mcc": ["5411", "32", None, "742"],
@@ -78,7 +81,9 @@ def fill(server: str, statements: list[str], table: pl.DataFrame | None = None) 
 def location(server: str, **query: str) -> str:
     """The text by which shroff finds the table `payments` of a test's server."""
     url = make_url(server).set(drivername="postgresql")
-    return url.update_query_dict({"table": "payments"} | query).render_as_string(hide_password=False)
+    return url.update_query_dict({"table": "payments"} | query).render_as_string(
+        hide_password=False
+    )
 
 
 def through(where: str, schema: Schema = SCHEMA, **words: Any) -> pl.DataFrame:

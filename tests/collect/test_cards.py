@@ -15,7 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.collect import PaymentReader, Schema
-from shroff.collect.cards import holds_card_number, is_card_number, long_numbers, looks_like_card_numbers
+from shroff.collect.cards import (
+    holds_card_number,
+    is_card_number,
+    long_numbers,
+    looks_like_card_numbers,
+)
 from shroff.errors import BadPayment
 
 # numbers that the schemes and their processors publish for tests
@@ -36,7 +41,13 @@ PUBLISHED = [
     "6082011111111113",
 ]
 SCHEMA = Schema(
-    id="id", time="at", amount="amount", currency="currency", nominal=["mcc"], personal=["name"], keys=["card_id"]
+    id="id",
+    time="at",
+    amount="amount",
+    currency="currency",
+    nominal=["mcc"],
+    personal=["name"],
+    keys=["card_id"],
 )
 GOOD = {"id": "p1", "at": "2024-05-04T10:00:00Z", "amount": 5.0, "currency": "EUR", "card_id": "c1"}
 
@@ -66,7 +77,10 @@ def _in_script(number: str, *, zero: str) -> str:
 @pytest.mark.parametrize("length", range(13, 20))
 @pytest.mark.parametrize("mark", ["", " ", "-"])
 def test_card_numbers_of_every_length_and_print_are_found(length: int, mark: str) -> None:
-    printed = [mark.join(number[at : at + 4] for at in range(0, length, 4)) for number in _cards(30, length)]
+    printed = [
+        mark.join(number[at : at + 4] for at in range(0, length, 4))
+        for number in _cards(30, length)
+    ]
     assert looks_like_card_numbers(pl.Series(printed))
 
 
@@ -81,14 +95,18 @@ def test_numbers_of_another_length_are_none(length: int) -> None:
 
 def test_random_numbers_are_none() -> None:
     draw = random.Random(1)
-    assert not looks_like_card_numbers(pl.Series([str(draw.randrange(10**15, 10**16)) for _ in range(500)]))
+    assert not looks_like_card_numbers(
+        pl.Series([str(draw.randrange(10**15, 10**16)) for _ in range(500)])
+    )
 
 
 def test_a_number_that_comes_often_is_one_number() -> None:
     assert not looks_like_card_numbers(pl.Series(_cards(1, 15) * 40 + ["x"] * 100))
 
 
-@pytest.mark.parametrize("values", [[], [None, None], ["", "abc"], ["20.30.30.40", "120.30.130.40"]])
+@pytest.mark.parametrize(
+    "values", [[], [None, None], ["", "abc"], ["20.30.30.40", "120.30.130.40"]]
+)
 def test_other_texts_are_none(values: list[str | None]) -> None:
     assert not looks_like_card_numbers(pl.Series(values, dtype=pl.String))
 
@@ -137,7 +155,13 @@ BETWEEN = {
     "a filler": "\u3164",
     "a braille blank": "\u2800",
 }
-SCRIPTS = {"full-width": "０", "Arabic-Indic": "٠", "Persian": "۰", "Devanagari": "०", "mathematical": "𝟎"}
+SCRIPTS = {
+    "full-width": "０",
+    "Arabic-Indic": "٠",
+    "Persian": "۰",
+    "Devanagari": "०",
+    "mathematical": "𝟎",
+}
 DISGUISES: dict[str, Callable[[str], str]] = {
     **{f"{name} by fours": partial(_apart, mark=mark, size=4) for name, mark in BETWEEN.items()},
     **{f"{name} by ones": partial(_apart, mark=mark, size=1) for name, mark in BETWEEN.items()},
@@ -153,7 +177,9 @@ def test_a_card_number_is_known_whatever_stands_between_its_digits(disguise: str
     assert all(map(is_card_number, made))
     assert all(holds_card_number(f"paid with {number}, twice") for number in made)
     assert looks_like_card_numbers(pl.Series(made + ["x"] * 5))
-    assert not any(is_card_number(DISGUISES[disguise](str(int(number) + 1))) for number in PUBLISHED)
+    assert not any(
+        is_card_number(DISGUISES[disguise](str(int(number) + 1))) for number in PUBLISHED
+    )
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
@@ -162,7 +188,9 @@ def test_a_disguised_card_number_is_refused_live(disguise: str, escaped: bool) -
     reader = PaymentReader(SCHEMA, key=b"k" * 32)
     for field in ("id", "card_id", "mcc"):
         for number in PUBLISHED:
-            body = json.dumps(GOOD | {field: DISGUISES[disguise](number)}, ensure_ascii=escaped).encode()
+            body = json.dumps(
+                GOOD | {field: DISGUISES[disguise](number)}, ensure_ascii=escaped
+            ).encode()
             with pytest.raises(BadPayment, match=rf"card number .* at `\$.{field}`"):
                 reader.read(body, arrived=0)
 
@@ -195,8 +223,12 @@ def test_few_honest_numbers_are_taken_for_one() -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "card_id", "mcc"])
-@pytest.mark.parametrize("sent", ["4111111111111111", "4111 1111 1111 1111", 4111111111111111, 4111111111111111.0])
-def test_a_live_card_number_is_refused_where_anybody_could_read_it(field: str, sent: object) -> None:
+@pytest.mark.parametrize(
+    "sent", ["4111111111111111", "4111 1111 1111 1111", 4111111111111111, 4111111111111111.0]
+)
+def test_a_live_card_number_is_refused_where_anybody_could_read_it(
+    field: str, sent: object
+) -> None:
     reader = PaymentReader(SCHEMA, key=b"k" * 32)
     with pytest.raises(BadPayment, match=rf"card number .* at `\$.{field}`") as refused:
         reader.read(json.dumps(GOOD | {field: sent}).encode(), arrived=0)
@@ -233,8 +265,16 @@ def test_a_column_of_long_numbers_may_have_any() -> None:
 AROUND = st.text("ab .,:;/()-\n", max_size=8)
 
 
-@given(card=st.sampled_from(PUBLISHED), before=AROUND, after=AROUND, parts=st.booleans(), number=st.integers(0, 99))
-def test_a_card_number_is_found_in_a_text(card: str, before: str, after: str, parts: bool, number: int) -> None:
+@given(
+    card=st.sampled_from(PUBLISHED),
+    before=AROUND,
+    after=AROUND,
+    parts=st.booleans(),
+    number=st.integers(0, 99),
+)
+def test_a_card_number_is_found_in_a_text(
+    card: str, before: str, after: str, parts: bool, number: int
+) -> None:
     printed = " ".join(card[at : at + 4] for at in range(0, len(card), 4)) if parts else card
     assert holds_card_number(f"{before}{printed}{after}")
     assert holds_card_number(f"{number} {printed}"), "behind another number"
@@ -243,6 +283,13 @@ def test_a_card_number_is_found_in_a_text(card: str, before: str, after: str, pa
 
 def test_texts_of_any_length_are_searched_in_linear_time() -> None:
     began = process_time()
-    for text in ("4" * 20_000, "4 " * 10_000, "4   " * 5_000, "4 1-" * 5_000, " " * 20_000, "4" + " " * 20_000):
+    for text in (
+        "4" * 20_000,
+        "4 " * 10_000,
+        "4   " * 5_000,
+        "4 1-" * 5_000,
+        " " * 20_000,
+        "4" + " " * 20_000,
+    ):
         holds_card_number(text)
     assert process_time() - began < 20

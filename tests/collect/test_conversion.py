@@ -1,4 +1,6 @@
-"""Amounts in the base currency: one payment, a column of them and plain fractions give the same ones."""
+"""Amounts in the base currency: one payment, a column of them and plain fractions give the same
+ones.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,12 @@ DAY = 86_400_000_000
 MOST_MINOR = 10**15 - 1
 
 texts = (
-    st.integers(1, 10**18 - 1).flatmap(lambda digits: st.integers(0, 18).map(lambda at: shifted(digits, at)))
-) | st.sampled_from(["0.5", "0.005", "1.5", "2.5", "0.00625", "160", "999999999999999999", "0.000000000000000001"])
+    st.integers(1, 10**18 - 1).flatmap(
+        lambda digits: st.integers(0, 18).map(lambda at: shifted(digits, at))
+    )
+) | st.sampled_from(
+    ["0.5", "0.005", "1.5", "2.5", "0.00625", "160", "999999999999999999", "0.000000000000000001"]
+)
 
 
 def shifted(digits: int, decimals: int) -> str:
@@ -50,7 +56,9 @@ def on(day: int) -> str:
 
 
 def oracle(rates: Rates, code: str, time: int, minor: int) -> int | None:
-    """By fractions: the last rate that began, unless it has ended; the nearest whole number, a half to the even."""
+    """By fractions: the last rate that began, unless it has ended; the nearest whole number, a half
+    to the even.
+    """
     alphabetic = next(one for one in CODES if code in (one, money.NUMERIC[one]))
     if alphabetic == rates.base:
         return minor
@@ -63,7 +71,9 @@ def oracle(rates: Rates, code: str, time: int, minor: int) -> int | None:
 
 payments = st.tuples(
     st.sampled_from([code for one in CODES for code in (one, money.NUMERIC[one])]),
-    st.integers(0, 12).flatmap(lambda day: st.integers(-1, 1).map(lambda off: max(day * DAY + off, 0))),
+    st.integers(0, 12).flatmap(
+        lambda day: st.integers(-1, 1).map(lambda off: max(day * DAY + off, 0))
+    ),
     st.integers(0, 10**6) | st.integers(0, MOST_MINOR) | st.sampled_from([0, 1, MOST_MINOR]),
 )
 
@@ -73,13 +83,17 @@ payments = st.tuples(
 @example(rates=Rates("CLF", [Rate("JPY", "9" * 18)]), paid=[("JPY", 0, MOST_MINOR)])
 @example(rates=Rates("JPY", [Rate("CLF", "0.000000000000000001")]), paid=[("CLF", 0, MOST_MINOR)])
 @example(rates=Rates("EUR", [Rate("USD", "0.5")]), paid=[("USD", 0, minor) for minor in range(6)])
-def test_a_column_and_one_payment_equal_fractions(rates: Rates, paid: list[tuple[str, int, int]]) -> None:
+def test_a_column_and_one_payment_equal_fractions(
+    rates: Rates, paid: list[tuple[str, int, int]]
+) -> None:
     converter = Converter(rates)
     expected = [oracle(rates, *one) for one in paid]
     assert [converter.minor(*one) for one in paid] == expected
     codes, times, minors = (list(column) for column in zip(*paid, strict=True))
     column, without = converter.column(
-        pl.Series(codes), pl.Series(times).cast(pl.Datetime("us", "UTC")), pl.Series(minors, dtype=pl.Int64)
+        pl.Series(codes),
+        pl.Series(times).cast(pl.Datetime("us", "UTC")),
+        pl.Series(minors, dtype=pl.Int64),
     )
     assert column.to_list() == expected
     assert without.to_list() == [minor is None for minor in expected]
@@ -90,15 +104,20 @@ def test_what_is_missing_stays_missing() -> None:
         pl.Series([None, "EUR", "EUR"], dtype=pl.String),
         pl.Series([0, None, 0]).cast(pl.Datetime("us", "UTC")),
     )
-    column, without = Converter(Rates("EUR", [])).column(codes, times, pl.Series([1, 1, None], dtype=pl.Int64))
+    column, without = Converter(Rates("EUR", [])).column(
+        codes, times, pl.Series([1, 1, None], dtype=pl.Int64)
+    )
     assert column.to_list() == [None, None, None]
     assert without.to_list() == [False, False, False]
 
 
-# --- at the door ----------------------------------------------------------------------------------------------------
-
-RATES = Rates("EUR", [Rate("JPY", "0.0065", "2023-01-01"), Rate("JPY", "0.00625", "2024-01-01", "2025-01-01")])
-SCHEMA = Schema(id="id", time="at", amount="amount", currency="currency", rates=RATES, nominal=["currency"])
+# --- at the door ----------------------------------------------------------------------------------
+RATES = Rates(
+    "EUR", [Rate("JPY", "0.0065", "2023-01-01"), Rate("JPY", "0.00625", "2024-01-01", "2025-01-01")]
+)
+SCHEMA = Schema(
+    id="id", time="at", amount="amount", currency="currency", rates=RATES, nominal=["currency"]
+)
 
 
 def table(*rows: tuple[str, str, float]) -> pl.DataFrame:
@@ -118,7 +137,11 @@ def body(at: str, currency: str, amount: float) -> bytes:
 
 
 def test_the_amount_is_in_the_base_and_what_was_paid_beside_it() -> None:
-    cleaned = clean(table(("2023-06-01T00:00Z", "JPY", 1198), ("2024-06-01T00:00Z", "392", 1198)), SCHEMA, key=KEY)
+    cleaned = clean(
+        table(("2023-06-01T00:00Z", "JPY", 1198), ("2024-06-01T00:00Z", "392", 1198)),
+        SCHEMA,
+        key=KEY,
+    )
     assert cleaned.frame["amount"].to_list() == [779, 749]
     assert cleaned.frame["original_amount"].to_list() == [1198, 1198]
     assert list(cleaned.frame.columns) == list(SCHEMA.scales)
@@ -131,13 +154,16 @@ def test_the_amount_is_in_the_base_and_what_was_paid_beside_it() -> None:
 def test_payments_are_counted_by_currency() -> None:
     at = "2024-06-01T00:00Z"
     cleaned = clean(
-        table((at, "EUR", 1), (at, "392", 1), (at, "JPY", 2), (at, "978", 3), (at, "EUR", 4)), SCHEMA, key=KEY
+        table((at, "EUR", 1), (at, "392", 1), (at, "JPY", 2), (at, "978", 3), (at, "EUR", 4)),
+        SCHEMA,
+        key=KEY,
     )
     assert cleaned.currencies == {"EUR": 3, "JPY": 2}
 
 
 @pytest.mark.parametrize(
-    ("at", "currency"), [("2022-12-31T23:59:59Z", "JPY"), ("2025-01-01T00:00Z", "JPY"), ("2024-01-01T00:00Z", "USD")]
+    ("at", "currency"),
+    [("2022-12-31T23:59:59Z", "JPY"), ("2025-01-01T00:00Z", "JPY"), ("2024-01-01T00:00Z", "USD")],
 )
 def test_without_a_rate_at_its_time_a_payment_is_unusable(at: str, currency: str) -> None:
     raw = table(("2024-01-01T00:00Z", "EUR", 5.0), (at, currency, 5))
@@ -171,7 +197,9 @@ def test_the_limit_of_amounts_holds_after_conversion(
     if minor is not None:
         assert reader.read(body("2024-01-01T00:00Z", currency, amount), arrived=0).minor == minor
         return
-    assert cleaned.dropped == {f"amount: expected an amount of at most 15 digits in {rates.base}": 1}
+    assert cleaned.dropped == {
+        f"amount: expected an amount of at most 15 digits in {rates.base}": 1
+    }
     with pytest.raises(BadPayment, match=f"15 digits in {rates.base}"):
         reader.read(body("2024-01-01T00:00Z", currency, amount), arrived=0)
 
@@ -199,8 +227,7 @@ def test_a_payment_is_converted_once() -> None:
     assert payment.minor == 749
 
 
-# --- one currency ---------------------------------------------------------------------------------------------------
-
+# --- one currency ---------------------------------------------------------------------------------
 PLAIN = Schema(id="id", time="at", amount="amount", currency="currency")
 
 
@@ -213,15 +240,15 @@ def test_without_rates_a_reader_takes_the_one_currency_it_is_given(code: str) ->
 @pytest.mark.parametrize("code", ["JPY", "392", "36"])
 def test_without_rates_another_currency_is_refused(code: str) -> None:
     reader = PaymentReader(PLAIN, key=KEY, currency="EUR")
-    with pytest.raises(BadPayment, match=r"Expected a payment in EUR, .* got one in another - at `\$.currency`"):
+    with pytest.raises(
+        BadPayment, match=r"Expected a payment in EUR, .* got one in another - at `\$.currency`"
+    ):
         reader.read(body("2024-01-01T00:00Z", code, 5), arrived=0)
     with pytest.raises(BadPayment, match="ISO 4217"):
         reader.read(body("2024-01-01T00:00Z", "XXX", 5), arrived=0)
 
 
-# --- definitions ----------------------------------------------------------------------------------------------------
-
-
+# --- definitions ----------------------------------------------------------------------------------
 def test_rates_need_a_column_of_currencies() -> None:
     with pytest.raises(ConfigurationError, match="currency="):
         Schema(id="id", time="at", amount="amount", rates=RATES)

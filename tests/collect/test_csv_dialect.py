@@ -1,4 +1,6 @@
-"""CSV dialects: what was written is read, by whatever writer; what has two meanings is refused with its row."""
+"""CSV dialects: what was written is read, by whatever writer; what has two meanings is refused with
+its row.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from shroff.errors import BadFile, ConfigurationError
 HEADER = ["id", "shop", "note", "mcc"]
 AWKWARD = st.text(st.sampled_from("aB1 \"\\,\n\r'N;é"), max_size=12)
 ROWS = st.lists(st.tuples(AWKWARD, AWKWARD, AWKWARD), max_size=12)
-SLOW = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def _rows(texts: list[tuple[str, str, str]]) -> list[list[str]]:
@@ -34,7 +38,9 @@ def _rfc4180(rows: list[list[str]]) -> str:
 
 
 def _spark(rows: list[list[str]]) -> str:
-    """As Spark 4 writes it: quoted where needed, with backslashes before quotes and backslashes only there."""
+    """As Spark 4 writes it: quoted where needed, with backslashes before quotes and backslashes
+    only there.
+    """
 
     def text(value: str) -> str:
         if not any(one in value for one in '",\n\r') and value:
@@ -66,7 +72,10 @@ def _file(folder: Path, text: str, name: str = "log.csv") -> Path:
 
 
 def _read(path: Path, dialect: Dialect | None = None) -> list[list[str]]:
-    return [["" if value is None else value for value in row] for row in read(path, dialect=dialect).rows()]
+    return [
+        ["" if value is None else value for value in row]
+        for row in read(path, dialect=dialect).rows()
+    ]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -115,7 +124,10 @@ def test_compiled_and_plain_walks_agree(text: str, dialect: Dialect) -> None:
     csv_walk.walk(data, csv_walk.CLASSES, steps, plain)
     fast = np.zeros(len(plain), np.int64)
     compiled(csv_walk.walk)(
-        np.frombuffer(data, np.uint8), np.frombuffer(csv_walk.CLASSES, np.uint8), np.array(steps), fast
+        np.frombuffer(data, np.uint8),
+        np.frombuffer(csv_walk.CLASSES, np.uint8),
+        np.array(steps),
+        fast,
     )
     assert fast.tolist() == plain
 
@@ -123,19 +135,39 @@ def test_compiled_and_plain_walks_agree(text: str, dialect: Dialect) -> None:
 @pytest.mark.parametrize(
     ("text", "shops"),
     [
-        ('p1,"TV 42\\" Set",1\np2,B,1\np3,"TV 55\\" Set",1\np4,C,1\n', ['TV 42" Set', "B", 'TV 55" Set', "C"]),
+        (
+            'p1,"TV 42\\" Set",1\np2,B,1\np3,"TV 55\\" Set",1\np4,C,1\n',
+            ['TV 42" Set', "B", 'TV 55" Set', "C"],
+        ),
         ('p1,"Joe \\"The, Shop\\"",1\np2,B,1\n', ['Joe "The, Shop"', "B"]),
         ('p1,"C:\\\\dir, \\"x\\"",1\np2,C:\\dir\\,1\n', ['C:\\dir, "x"', "C:\\dir\\"]),
         ("p1,Joe\\, Shop,1\np2,two\\\nlines,1\np3,\\N,1\n", ["Joe, Shop", "two\nlines", ""]),
-        ('p1,TV 42" Outlet,1\np2,B,1\np3,TV 55" Outlet,1\n', ['TV 42" Outlet', "B", 'TV 55" Outlet']),
+        (
+            'p1,TV 42" Outlet,1\np2,B,1\np3,TV 55" Outlet,1\n',
+            ['TV 42" Outlet', "B", 'TV 55" Outlet'],
+        ),
         ('p1,Joe "The" Shop,1\n', ['Joe "The" Shop']),
         ("p1,C:\\dir\\,1\np2,\\\\server\\x,1\n", ["C:\\dir\\", "\\\\server\\x"]),
         ('p1,"C:\\dir\\",1\n', ["C:\\dir\\"]),
-        ('p1,"Joe ""The"", Shop",1\np2,"two\r\nlines",1\np3,"",1\n', ['Joe "The", Shop', "two\r\nlines", ""]),
+        (
+            'p1,"Joe ""The"", Shop",1\np2,"two\r\nlines",1\np3,"",1\n',
+            ['Joe "The", Shop', "two\r\nlines", ""],
+        ),
         ("p1,'',1\np2,'a,1\n", ["''", "'a"]),
     ],
-    ids=["spark", "comma", "backslashes", "mysql", "inches", "open", "path", "quoted path", "rfc", "apostrophes"],
-)  # fmt: skip
+    ids=[
+        "spark",
+        "comma",
+        "backslashes",
+        "mysql",
+        "inches",
+        "open",
+        "path",
+        "quoted path",
+        "rfc",
+        "apostrophes",
+    ],
+)
 def test_each_writers_quotes_are_read_as_meant(tmp_path: Path, text: str, shops: list[str]) -> None:
     for content in (
         text,
@@ -144,28 +176,63 @@ def test_each_writers_quotes_are_read_as_meant(tmp_path: Path, text: str, shops:
         text + "\n\n,,\n",
     ):
         for name in ("log.csv", "log.csv.gz"):
-            assert [row[1] for row in _read(_file(tmp_path, f"id,shop,mcc\n{content}", name))] == shops
-        assert [row[1] for row in records(f"\ufeffid,shop,mcc\n{content}".encode())][1:][: len(shops)] == shops
+            assert [
+                row[1] for row in _read(_file(tmp_path, f"id,shop,mcc\n{content}", name))
+            ] == shops
+        assert [row[1] for row in records(f"\ufeffid,shop,mcc\n{content}".encode())][1:][
+            : len(shops)
+        ] == shops
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('p1,A,1\np2,"a\\\\b",1\n', "row 2: expected one meaning of its backslashes, got two: as in RFC 4180 or as in "
-         "Spark's export; declare how it was written, rfc4180, spark or mysql, with Schema(csv_dialect=…)."),
-        ("p1,A,1\np2,a\\\\b,1\n", "row 2: expected one meaning of its backslashes, got two: as in RFC 4180 or as in "
-         "MySQL's export; declare how it was written, rfc4180, spark or mysql, with Schema(csv_dialect=…)."),
-        ('p1,"A,1\np2,B",1\n', "row 1: expected 3 values, got 2 in a file with quotes out of place."),
-        ('p1,"Joe" Shop,1\n', "row 1: expected quotes that are closed, and doubled inside a text, got others."),
-        ('p1,A,1\np2,"a\\"b""c",1\n', "row 2: expected quotes that are closed, and doubled inside a text, got others."),
+        (
+            'p1,A,1\np2,"a\\\\b",1\n',
+            "row 2: expected one meaning of its backslashes, got two: as in RFC 4180 or as in "
+            "Spark's export; declare how it was written, rfc4180, spark or mysql, with "
+            "Schema(csv_dialect=…).",
+        ),
+        (
+            "p1,A,1\np2,a\\\\b,1\n",
+            "row 2: expected one meaning of its backslashes, got two: as in RFC 4180 or as in "
+            "MySQL's export; declare how it was written, rfc4180, spark or mysql, with "
+            "Schema(csv_dialect=…).",
+        ),
+        (
+            'p1,"A,1\np2,B",1\n',
+            "row 1: expected 3 values, got 2 in a file with quotes out of place.",
+        ),
+        (
+            'p1,"Joe" Shop,1\n',
+            "row 1: expected quotes that are closed, and doubled inside a text, got others.",
+        ),
+        (
+            'p1,A,1\np2,"a\\"b""c",1\n',
+            "row 2: expected quotes that are closed, and doubled inside a text, got others.",
+        ),
         ('p1,5" x 3, 4",1\n', "row 1: expected 3 values, got 4."),
-        ('p1,Joe "The\nShop",1\n', "row 1: expected 3 values, got 2 in a file with quotes out of place."),
-        ("p1,A,1\rp2,B,1\n", "row 1: expected lines that end in a line feed, got a carriage return without one."),
-        ("p1,A,1\np2,B,1\r", "row 2: expected lines that end in a line feed, got a carriage return without one."),
-        ('p1,A,1\np2,"B,1\n', "row 2: expected quotes that are closed, and doubled inside a text, got others."),
+        (
+            'p1,Joe "The\nShop",1\n',
+            "row 1: expected 3 values, got 2 in a file with quotes out of place.",
+        ),
+        (
+            "p1,A,1\rp2,B,1\n",
+            "row 1: expected lines that end in a line feed, got a carriage return without one.",
+        ),
+        (
+            "p1,A,1\np2,B,1\r",
+            "row 2: expected lines that end in a line feed, got a carriage return without one.",
+        ),
+        (
+            'p1,A,1\np2,"B,1\n',
+            "row 2: expected quotes that are closed, and doubled inside a text, got others.",
+        ),
     ],
-)  # fmt: skip
-def test_what_has_no_or_two_meanings_is_refused_with_its_row(tmp_path: Path, text: str, sentence: str) -> None:
+)
+def test_what_has_no_or_two_meanings_is_refused_with_its_row(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     path = _file(tmp_path, f"id,shop,mcc\n{text}")
     if '"A,1' in text:
         # three columns are too few to tell lines of a text from rows
@@ -178,7 +245,9 @@ def test_what_has_no_or_two_meanings_is_refused_with_its_row(tmp_path: Path, tex
 
 def test_a_text_whose_lines_look_like_rows_needs_a_declared_dialect(tmp_path: Path) -> None:
     path = _file(tmp_path, 'id,at,shop,mcc\np1,1,A,1\np2,1,"A,1\np3,1,B",1\np4,1,C,1\n')
-    with pytest.raises(BadFile, match=r"row 2: expected a quoted text that ends in its line, got several lines"):
+    with pytest.raises(
+        BadFile, match=r"row 2: expected a quoted text that ends in its line, got several lines"
+    ):
         read(path)
     assert read(path, dialect="rfc4180")["shop"].to_list() == ["A", "A,1\np3,1,B", "C"]
 

@@ -17,7 +17,13 @@ from shroff.collect.json_text import BOM, lenient, require_keys_once, unreadable
 from shroff.errors import BadPayment
 
 KEYS = st.sampled_from(["a", "b", "é", '"', "\\", "a:", ""])
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
 
 
 class Object(list[tuple[str, Any]]):
@@ -26,7 +32,9 @@ class Object(list[tuple[str, Any]]):
 
 DOCUMENTS = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=4).map(Object),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=4).map(Object)
+    ),
     max_leaves=12,
 )
 
@@ -41,7 +49,11 @@ def written(value: Any, escape: bool) -> str:
 
 
 def name(key: str, escape: bool) -> str:
-    return '"' + "".join(f"\\u{ord(letter):04x}" for letter in key) + '"' if escape else json.dumps(key)
+    return (
+        '"' + "".join(f"\\u{ord(letter):04x}" for letter in key) + '"'
+        if escape
+        else json.dumps(key)
+    )
 
 
 def repeats(value: Any) -> bool:
@@ -86,7 +98,9 @@ def test_a_bare_nan_is_missing_and_the_rest_stays(values: list[float | str]) -> 
         assert lenient(msgspec.json.decode, text, nan_is_null=True) == wanted
 
 
-@pytest.mark.parametrize("text", [b"NaN NaN", b"-NaN", b"[1NaN]", b"{NaN: 1}", b'["NaN]', b"[NaNs]", b"NaN,"])
+@pytest.mark.parametrize(
+    "text", [b"NaN NaN", b"-NaN", b"[1NaN]", b"{NaN: 1}", b'["NaN]', b"[NaNs]", b"NaN,"]
+)
 def test_what_is_no_json_either_way_is_refused(text: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         lenient(msgspec.json.decode, text, nan_is_null=True)

@@ -11,7 +11,14 @@ from shroff import Schema
 from shroff.collect.labels import HISTORY, read_labels, with_labels, with_one_label
 from shroff.errors import BadFile, ConfigurationError
 
-SCHEMA = Schema(id="id", time="t", amount="a", label="fraud", labelled_at="at", label_sources=["chargeback", "analyst"])
+SCHEMA = Schema(
+    id="id",
+    time="t",
+    amount="a",
+    label="fraud",
+    labelled_at="at",
+    label_sources=["chargeback", "analyst"],
+)
 MOMENT = pl.Datetime("us", "UTC")
 
 
@@ -20,8 +27,16 @@ def day(number: int) -> datetime:
 
 
 def table(**columns: object) -> pl.DataFrame:
-    usual = {"id": ["p", "q", "r"], "t": [day(1)] * 3, "a": [1] * 3, "fraud": [False, False, None], "at": [None] * 3}
-    return pl.DataFrame(usual | columns, schema_overrides={"fraud": pl.Boolean, "at": MOMENT, "t": MOMENT})
+    usual = {
+        "id": ["p", "q", "r"],
+        "t": [day(1)] * 3,
+        "a": [1] * 3,
+        "fraud": [False, False, None],
+        "at": [None] * 3,
+    }
+    return pl.DataFrame(
+        usual | columns, schema_overrides={"fraud": pl.Boolean, "at": MOMENT, "t": MOMENT}
+    )
 
 
 def said(*rows: tuple[str, bool, datetime, str]) -> pl.DataFrame:
@@ -50,7 +65,9 @@ def test_a_payment_of_whom_nobody_spoke_keeps_its_label() -> None:
     found = with_labels(table(), said(("p", True, day(2), "analyst")), SCHEMA)
     assert found["fraud"].to_list() == [True, False, None]
     assert found["at"].to_list() == [day(2), None, None]
-    known = with_labels(table(at=[None, day(5), None]), said(("p", True, day(2), "analyst")), SCHEMA)
+    known = with_labels(
+        table(at=[None, day(5), None]), said(("p", True, day(2), "analyst")), SCHEMA
+    )
     assert known["at"].to_list() == [day(2), day(5), None]
     assert [None if one is None else len(one) for one in known[HISTORY]] == [1, 1, None]
 
@@ -61,7 +78,15 @@ def test_one_label_is_a_history_of_one() -> None:
 
 
 def test_a_table_of_labels_is_read_by_the_schema() -> None:
-    raw = pl.DataFrame({"id": ["p"], "fraud": ["1"], "at": ["2024-01-02T00:00:00Z"], "source": [" analyst "], "x": [1]})
+    raw = pl.DataFrame(
+        {
+            "id": ["p"],
+            "fraud": ["1"],
+            "at": ["2024-01-02T00:00:00Z"],
+            "source": [" analyst "],
+            "x": [1],
+        }
+    )
     assert read_labels(raw, SCHEMA).row(0) == ("p", True, day(2), "analyst")
 
 
@@ -70,10 +95,15 @@ def test_a_table_of_labels_is_read_by_the_schema() -> None:
     [
         ({"at": "noon"}, "column `at`: expected a value in each row, got none in row 1"),
         ({"fraud": ""}, "column `fraud`: expected a value in each row"),
-        ({"fraud": None, "frauds": "1"}, "expected a column `fraud`, found none: did you mean `frauds`"),
+        (
+            {"fraud": None, "frauds": "1"},
+            "expected a column `fraud`, found none: did you mean `frauds`",
+        ),
     ],
 )
-def test_a_table_that_cannot_be_used_is_refused(changes: dict[str, str | None], sentence: str) -> None:
+def test_a_table_that_cannot_be_used_is_refused(
+    changes: dict[str, str | None], sentence: str
+) -> None:
     row = {"id": "p", "fraud": "1", "at": "2024-01-02T00:00:00Z"} | changes
     raw = pl.DataFrame({name: [value] for name, value in row.items() if value is not None})
     with pytest.raises(BadFile, match=sentence):
@@ -90,7 +120,10 @@ def test_a_schema_without_arrivals_of_labels_has_no_history() -> None:
     [
         ({"label_sources": "analyst"}, "expected a list of sources"),
         ({"label_sources": ["analyst", "analyst"]}, "each source of labels by its name, once"),
-        ({"label_sources": ["analyst"], "label": None, "labelled_at": None}, "name their column with label="),
+        (
+            {"label_sources": ["analyst"], "label": None, "labelled_at": None},
+            "name their column with label=",
+        ),
     ],
 )
 def test_sources_that_make_no_ranks_are_refused(changes: dict[str, object], sentence: str) -> None:

@@ -29,23 +29,38 @@ SCHEMA = Schema(
 
 @pytest.fixture(scope="module")
 def raw() -> pl.DataFrame:
-    """Payments, some of them bad: no amount, an id that came before (nearby, far away, later in the file)."""
+    """Payments, some of them bad: no amount, an id that came before (nearby, far away, later in the
+    file).
+    """
     frame = simulate(2_000, days=30, seed=3)
     amount = pl.when(pl.int_range(pl.len()) % 300 == 7).then(None).otherwise(pl.col("amount"))
-    return pl.concat([frame.with_columns(amount.alias("amount")), frame[5:9], frame[1_500:1_505], frame[1_500:1_502]])
+    return pl.concat(
+        [
+            frame.with_columns(amount.alias("amount")),
+            frame[5:9],
+            frame[1_500:1_505],
+            frame[1_500:1_502],
+        ]
+    )
 
 
 @pytest.mark.parametrize("rows", [100, 777, 5_000])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_files_are_the_clean_table(tmp_path: Path, raw: pl.DataFrame, rows: int, shuffled: bool) -> None:
+def test_files_are_the_clean_table(
+    tmp_path: Path, raw: pl.DataFrame, rows: int, shuffled: bool
+) -> None:
     raw = raw.sample(fraction=1.0, shuffle=True, seed=2) if shuffled else raw
     raw.write_parquet(tmp_path / "raw.parquet")
     (tmp_path / "clean").mkdir()
-    large = clean_large(tmp_path / "raw.parquet", SCHEMA, tmp_path / "clean", key=KEY, rows=rows, max_bad=0.02)
+    large = clean_large(
+        tmp_path / "raw.parquet", SCHEMA, tmp_path / "clean", key=KEY, rows=rows, max_bad=0.02
+    )
     whole = clean(raw, SCHEMA, key=KEY, max_bad=0.02)
     found = pl.concat([pl.read_parquet(path) for path, _ in large.files])
     assert_frame_equal(found, whole.frame, check_exact=True)
-    assert [many for _, many in large.files] == [len(pl.read_parquet(path)) for path, _ in large.files]
+    assert [many for _, many in large.files] == [
+        len(pl.read_parquet(path)) for path, _ in large.files
+    ]
     assert (large.rows, large.dropped) == (whole.rows, whole.dropped)
 
 
@@ -53,7 +68,9 @@ def test_too_many_bad_rows_are_refused_over_all_slices(tmp_path: Path, raw: pl.D
     raw.write_parquet(tmp_path / "raw.parquet")
     (tmp_path / "clean").mkdir()
     with pytest.raises(TooManyBadRows, match=r"raw\.parquet: 17 of 2,011 rows are unusable"):
-        clean_large(tmp_path / "raw.parquet", SCHEMA, tmp_path / "clean", key=KEY, rows=100, max_bad=0.001)
+        clean_large(
+            tmp_path / "raw.parquet", SCHEMA, tmp_path / "clean", key=KEY, rows=100, max_bad=0.001
+        )
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Reference tables and look-ups: a file, a table and one live payment say the same; what does not fit is refused."""
+"""Reference tables and look-ups: a file, a table and one live payment say the same; what does not
+fit is refused.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def risks(tmp_path: Path) -> ReferenceTable:
 
 
 def schema_of(*tables: ReferenceTable, lookups: Any, **more: Any) -> Schema:
-    return Schema(id="id", time="at", amount="amount", nominal=["mcc"], tables=tables, lookups=lookups, **more)
+    return Schema(
+        id="id", time="at", amount="amount", nominal=["mcc"], tables=tables, lookups=lookups, **more
+    )
 
 
 BOTH = [lookup("mcc_risk", on="mcc"), lookup("family", on="mcc", default="other")]
@@ -63,7 +67,9 @@ def test_a_file_is_a_table(risks: ReferenceTable) -> None:
 
 def test_parquet_says_the_same(risks: ReferenceTable, tmp_path: Path) -> None:
     day = pl.Series("since", [None, "2024-01-01", None, "2024-01-01"]).str.to_date()
-    frame = pl.DataFrame({"mcc": [5411, 7995, 1, 6011], "mcc_risk": [0.1, 3.0, None, None]}).with_columns(day)
+    frame = pl.DataFrame(
+        {"mcc": [5411, 7995, 1, 6011], "mcc_risk": [0.1, 3.0, None, None]}
+    ).with_columns(day)
     frame.write_parquet(tmp_path / "mcc.parquet")
     table = ReferenceTable.read(tmp_path / "mcc.parquet", key="mcc", numeric=["mcc_risk"])
     rows: list[dict[str, Any]] = [
@@ -81,7 +87,9 @@ def test_parquet_says_the_same(risks: ReferenceTable, tmp_path: Path) -> None:
 @given(
     sent=st.lists(
         st.tuples(
-            st.sampled_from(["5411", "5411.0", 5411, "7995", 7995.0, "6011", "1", "", "NULL", None]),
+            st.sampled_from(
+                ["5411", "5411.0", 5411, "7995", 7995.0, "6011", "1", "", "NULL", None]
+            ),
             st.sampled_from(AT),
         ),
         min_size=1,
@@ -95,10 +103,15 @@ def test_a_live_payment_is_looked_up_as_a_table_is(sent: list[tuple[Any, str]]) 
         {"mcc": "7995", "mcc_risk": 2.5, "family": "gambling", "since": "2024-06-30T22:00Z"},
         {"mcc": "6011", "family": "cash", "since": "2024-01-01", "until": "2024-02-01"},
     ]
-    schema = schema_of(ReferenceTable.of("mcc", rows, key="mcc", numeric=["mcc_risk"]), lookups=BOTH)
+    schema = schema_of(
+        ReferenceTable.of("mcc", rows, key="mcc", numeric=["mcc_risk"]), lookups=BOTH
+    )
     reader = PaymentReader(schema, key=KEY)
     live = [
-        reader.read(json.dumps({"id": f"p{number}", "at": at, "amount": 1.0, "mcc": mcc}).encode(), arrived=0).values
+        reader.read(
+            json.dumps({"id": f"p{number}", "at": at, "amount": 1.0, "mcc": mcc}).encode(),
+            arrived=0,
+        ).values
         for number, (mcc, at) in enumerate(sent)
     ]
     raw = pl.DataFrame(
@@ -109,7 +122,9 @@ def test_a_live_payment_is_looked_up_as_a_table_is(sent: list[tuple[Any, str]]) 
             "mcc": [None if mcc is None else str(mcc) for mcc, _ in sent],
         }
     )
-    frame = clean(raw, schema, key=KEY, max_bad=0.0).frame.sort(pl.col("id").str.slice(1).cast(pl.Int64))
+    frame = clean(raw, schema, key=KEY, max_bad=0.0).frame.sort(
+        pl.col("id").str.slice(1).cast(pl.Int64)
+    )
     for name in ("mcc_risk", "family"):
         assert frame[name].to_list() == [values[name] for values in live]
     assert frame.select("mcc_risk", "family").dtypes == [pl.Float64, pl.String]
@@ -123,7 +138,9 @@ def test_the_row_of_the_moment_is_found(risks: ReferenceTable) -> None:
     assert cleaned["family"].to_list() == ["other", None, None, "gambling", "gambling"]
 
 
-@pytest.mark.parametrize(("at", "found"), [("2024-01-31T23:59:59.999999Z", "cash"), ("2024-02-01T00:00Z", "other")])
+@pytest.mark.parametrize(
+    ("at", "found"), [("2024-01-31T23:59:59.999999Z", "cash"), ("2024-02-01T00:00Z", "other")]
+)
 def test_a_row_is_not_valid_any_more_at_its_end(risks: ReferenceTable, at: str, found: str) -> None:
     schema = schema_of(risks, lookups=BOTH)
     frame = pl.DataFrame({"id": ["p"], "at": [at], "amount": [1.0], "mcc": ["6011"]})
@@ -135,7 +152,9 @@ def test_a_row_is_not_valid_any_more_at_its_end(risks: ReferenceTable, at: str, 
 def test_what_was_looked_up_can_be_looked_for(risks: ReferenceTable) -> None:
     zones = ReferenceTable.of("zones", [{"family": "food", "zone": "low"}], key="family")
     chained = schema_of(
-        risks, zones, lookups=[lookup("family", on="mcc"), lookup("zone", on="family", name="mcc_zone")]
+        risks,
+        zones,
+        lookups=[lookup("family", on="mcc"), lookup("zone", on="family", name="mcc_zone")],
     )
     frame = pl.DataFrame({"id": ["a"], "at": [AT[1]], "amount": [1.0], "mcc": ["5411"]})
     cleaned = clean(frame, chained, key=KEY).frame
@@ -153,7 +172,9 @@ def test_a_payment_is_sent_without_what_is_looked_up(risks: ReferenceTable) -> N
     assert as_sent(payment, schema) == reader.parse(body, arrived=0)
     with pytest.raises(BadPayment, match="`mcc_risk` is not the sender's to say"):
         reader.read(body.replace(b'"mcc"', b'"mcc_risk"'), arrived=0)
-    raw = pl.DataFrame({"id": ["p"], "at": [AT[1]], "amount": [1.0], "mcc": ["5411"], "mcc_risk": ["9"]})
+    raw = pl.DataFrame(
+        {"id": ["p"], "at": [AT[1]], "amount": [1.0], "mcc": ["5411"], "mcc_risk": ["9"]}
+    )
     with pytest.raises(BadFile, match=r"column `mcc_risk` is looked up .* rename it"):
         clean(raw, schema, key=KEY)
 
@@ -168,18 +189,31 @@ def test_a_payment_is_sent_without_what_is_looked_up(risks: ReferenceTable) -> N
         ("mcc,risk\n1,2\n", "expected a column `mcc_risk`, found none: did you mean `risk`"),
         ("mcc,mcc_risk,mcc\n1,2,3\n", "each column once, got `mcc` twice"),
         ("mcc,mcc_risk\n1,2,3\n", "line 2: expected 2 cells, got more"),
-        ("mcc,mcc_risk\n1,2\n2,a lot\n", "row 2: expected a number such as 0.5 in `mcc_risk`, got another value"),
+        (
+            "mcc,mcc_risk\n1,2\n2,a lot\n",
+            "row 2: expected a number such as 0.5 in `mcc_risk`, got another value",
+        ),
         ("mcc,mcc_risk\n1,2\n2,inf\n", "row 2: expected a number"),
-        ("mcc,mcc_risk\n1,2\n,2\n", "row 2: expected a text of at most 1,000 characters in `mcc`, got none"),
+        (
+            "mcc,mcc_risk\n1,2\n,2\n",
+            "row 2: expected a text of at most 1,000 characters in `mcc`, got none",
+        ),
         ("mcc,mcc_risk\nNULL,2\n", "row 1: expected a text .* got none"),
         (f"mcc,mcc_risk\n{'x' * 1001},2\n", "row 1: expected a text .* got another value"),
         ("mcc,mcc_risk,since\n1,2,yesterday\n", "row 1: expected a date such as 2024-01-31"),
         ("mcc,mcc_risk,since\n1,2,2024-01-01T00:00\n", "row 1: .* with its zone"),
-        ("mcc,mcc_risk,since,until\n1,2,2024-01-02,2024-01-02\n", "row 1: expected `until` after `since`"),
-        ("mcc,mcc_risk\n1,2\n1.0,3\n", "the rows of `1` in the table `mcc`: expected one at a time"),
+        (
+            "mcc,mcc_risk,since,until\n1,2,2024-01-02,2024-01-02\n",
+            "row 1: expected `until` after `since`",
+        ),
+        (
+            "mcc,mcc_risk\n1,2\n1.0,3\n",
+            "the rows of `1` in the table `mcc`: expected one at a time",
+        ),
         (
             "mcc,mcc_risk,since,until\n7,1,2024-01-01,2024-03-01\n7,2,2024-02-01,\n",
-            "the rows of `7` in the table `mcc`: expected one at a time, got two .* from 2024-02-01T00:00:00Z on",
+            "the rows of `7` in the table `mcc`: expected one at a time, got two .* from "
+            "2024-02-01T00:00:00Z on",
         ),
         ("mcc,mcc_risk\n4111111111111111,2\n5500000000000004,2\n", "look like card numbers"),
     ],
@@ -209,13 +243,29 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
             UnknownColumn,
             "no reference table has a column `mcc_rsk`: did you mean `mcc_risk`",
         ),
-        ([lookup("mcc_risk", on="mmc")], UnknownColumn, "has no column of names `mmc`: did you mean `mcc`"),
+        (
+            [lookup("mcc_risk", on="mmc")],
+            UnknownColumn,
+            "has no column of names `mmc`: did you mean `mcc`",
+        ),
         ([lookup("mcc_risk", on="amount")], UnknownColumn, "no column of names `amount`"),
         ([lookup("mcc_risk", on="email")], UnknownColumn, "no column of names `email`"),
-        ([lookup("mcc_risk", on="mcc", table="mc")], UnknownColumn, "no table `mc`: did you mean `mcc`"),
-        ([lookup("mcc_risk", on="mcc", name="amount")], ConfigurationError, "`amount` is looked up in the table `mcc`"),
+        (
+            [lookup("mcc_risk", on="mcc", table="mc")],
+            UnknownColumn,
+            "no table `mc`: did you mean `mcc`",
+        ),
+        (
+            [lookup("mcc_risk", on="mcc", name="amount")],
+            ConfigurationError,
+            "`amount` is looked up in the table `mcc`",
+        ),
         ([lookup("mcc_risk", on="mcc")] * 2, ConfigurationError, "`name=` of its own"),
-        ([lookup("mcc_risk", on="mcc", default="high")], ConfigurationError, "a default that is a number"),
+        (
+            [lookup("mcc_risk", on="mcc", default="high")],
+            ConfigurationError,
+            "a default that is a number",
+        ),
         ([lookup("family", on="mcc", default=1.0)], ConfigurationError, "a default that is a text"),
         ([lookup("family", on="mcc", name='a"b')], ConfigurationError, "quotation mark"),
     ],
@@ -231,11 +281,15 @@ def test_tables_of_one_name_or_column_are_told_apart(risks: ReferenceTable) -> N
     other = ReferenceTable.of("countries", [{"country": "DK", "family": "north"}], key="country")
     with pytest.raises(ConfigurationError, match="two tables are called `mcc`"):
         schema_of(risks, risks, lookups=[])
-    with pytest.raises(ConfigurationError, match="the tables `mcc` and `countries` have such a column"):
+    with pytest.raises(
+        ConfigurationError, match="the tables `mcc` and `countries` have such a column"
+    ):
         schema_of(risks, other, lookups=[lookup("family", on="mcc")])
     schema = schema_of(risks, other, lookups=[lookup("family", on="mcc", table="mcc")])
     assert schema.looked_up == {"family": "nominal"}
-    with pytest.raises(UnknownColumn, match=r"there is no reference table; declare it in Schema\(tables="):
+    with pytest.raises(
+        UnknownColumn, match=r"there is no reference table; declare it in Schema\(tables="
+    ):
         schema_of(lookups=[lookup("family", on="mcc")])
 
 

@@ -23,7 +23,14 @@ def _column(amounts: list[float], currency: str) -> list[int | None]:
 
 @pytest.mark.parametrize(
     ("code", "number", "exponent"),
-    [("EUR", "978", 2), ("USD", "840", 2), ("JPY", "392", 0), ("KWD", "414", 3), ("CLF", "990", 4), ("AUD", "036", 2)],
+    [
+        ("EUR", "978", 2),
+        ("USD", "840", 2),
+        ("JPY", "392", 0),
+        ("KWD", "414", 3),
+        ("CLF", "990", 4),
+        ("AUD", "036", 2),
+    ],
 )
 def test_exponents_of_the_standard(code: str, number: str, exponent: int) -> None:
     assert money.EXPONENT[code] == money.EXPONENT[number] == exponent
@@ -70,7 +77,11 @@ def test_minor_units(amount: float, exponent: int, minor: int | None) -> None:
 def test_a_column_is_read_as_its_amounts_are(amounts: list[float], currency: str) -> None:
     exponent = money.EXPONENT[currency]
     # also what lies right beside a decimal number, where a tolerance decides
-    beside = [round(amount, exponent) * (1 + step * 2.0**-52) for amount in amounts for step in (-2, -1, 0, 1, 2)]
+    beside = [
+        round(amount, exponent) * (1 + step * 2.0**-52)
+        for amount in amounts
+        for step in (-2, -1, 0, 1, 2)
+    ]
     values = amounts + beside
     assert _column(values, currency) == [money.minor_units(amount, exponent) for amount in values]
 
@@ -82,7 +93,9 @@ def test_every_decimal_amount_of_fifteen_digits_is_exact(minor: int, exponent: i
 
 
 @given(st.integers(0, 10**15 - 1), st.sampled_from(["JPY", "EUR", "KWD", "CLF"]))
-def test_major_units_are_the_nearest_double_and_units_are_ten_thousandths(minor: int, currency: str) -> None:
+def test_major_units_are_the_nearest_double_and_units_are_ten_thousandths(
+    minor: int, currency: str
+) -> None:
     exponent = money.EXPONENT[currency]
     frame = pl.DataFrame({"minor": [minor], "currency": [currency]})
     exact = Fraction(minor, 10**exponent)

@@ -1,4 +1,6 @@
-"""Words for nothing: none in every column of every type, and mentioned where they are frequent and not declared."""
+"""Words for nothing: none in every column of every type, and mentioned where they are frequent and
+not declared.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,18 @@ OPTIONAL = ["fraud", "told", "result", "mcc", "items", "email", "device"]
 def table(cells: dict[str, Any], *, rows: int = 1) -> pl.DataFrame:
     """Rows that are fine but for these cells, each one value or a column."""
     return pl.DataFrame({"id": [f"p{at}" for at in range(rows)]}).with_columns(
-        **{name: cell if isinstance(cell, pl.Series) else pl.lit(cell) for name, cell in (ROW | cells).items()}
+        **{
+            name: cell if isinstance(cell, pl.Series) else pl.lit(cell)
+            for name, cell in (ROW | cells).items()
+        }
     )
 
 
 @pytest.mark.parametrize("word", NULLS)
 def test_a_word_for_nothing_is_none_in_every_column(word: str) -> None:
-    row = clean(table(dict.fromkeys(OPTIONAL, word)), SCHEMA, key=KEY, max_bad=0.0).frame.row(0, named=True)
+    row = clean(table(dict.fromkeys(OPTIONAL, word)), SCHEMA, key=KEY, max_bad=0.0).frame.row(
+        0, named=True
+    )
     assert [row[name] for name in OPTIONAL] == [None] * 7
     for name in ("id", "at", "amount", "currency"):
         with pytest.raises(TooManyBadRows, match=f"1 × {name}: expected a value, got none"):
@@ -61,7 +68,11 @@ def test_a_word_for_nothing_is_none_in_every_column(word: str) -> None:
 @pytest.mark.parametrize("word", NULLS)
 def test_a_word_for_nothing_is_none_in_a_live_payment(word: str) -> None:
     reader = PaymentReader(SCHEMA, key=KEY)
-    live = {name: ROW[name] for name in ("at", "currency")} | {"id": "p", "amount": 1, "items": None}
+    live = {name: ROW[name] for name in ("at", "currency")} | {
+        "id": "p",
+        "amount": 1,
+        "items": None,
+    }
     names = ["mcc", "email", "device"]
     values = reader.read(msgspec.json.encode(live | dict.fromkeys(names, word)), arrived=0).values
     assert [values[name] for name in names] == [None] * 3
@@ -77,14 +88,27 @@ def test_a_number_may_be_a_word_for_nothing_through_every_door() -> None:
         assert (row["items"], row["mcc"]) == (None, None)
     raw = table({"items": pl.Series([-999.0]), "mcc": pl.Series([-999])})
     assert clean(raw, schema, key=KEY).frame.row(0, named=True)["items"] is None
-    live = {"id": 1, "at": ROW["at"], "currency": "EUR", "amount": 1, "items": -999, "mcc": -999.0, "device": "NULL"}
+    live = {
+        "id": 1,
+        "at": ROW["at"],
+        "currency": "EUR",
+        "amount": 1,
+        "items": -999,
+        "mcc": -999.0,
+        "device": "NULL",
+    }
     values = PaymentReader(schema, key=KEY).read(msgspec.json.encode(live), arrived=0).values
     assert (values["items"], values["mcc"], values["device"]) == (None, None, "NULL")
 
 
-def test_names_that_read_like_nothing_stay_and_are_mentioned_where_they_are_frequent(tmp_path: Path) -> None:
+def test_names_that_read_like_nothing_stay_and_are_mentioned_where_they_are_frequent(
+    tmp_path: Path,
+) -> None:
     device = pl.Series(["N/A"] * 30 + ["None"] * 2 + [f"d{at}" for at in range(968)])
-    raw = table({"device": device, "email": pl.Series(["none"] * 10 + [None] * 990), "mcc": "NA"}, rows=1_000)
+    raw = table(
+        {"device": device, "email": pl.Series(["none"] * 10 + [None] * 990), "mcc": "NA"},
+        rows=1_000,
+    )
     cleaned = clean(raw, SCHEMA, key=KEY)
     assert cleaned.frame["device"].head(1).item() == "N/A"
     notices = cleaned.notices(SCHEMA)
@@ -93,7 +117,9 @@ def test_names_that_read_like_nothing_stay_and_are_mentioned_where_they_are_freq
         "`email` is `none` in 10 of 1,000 rows",
         "`device` is `N/A` in 30 of 1,000 rows",
     ]
-    assert "Schema(nulls=['NULL', 'null', '\\\\N', 'NaN', 'nan', 'NaT', '<NA>', 'N/A'])" in notices[-1]
+    assert (
+        "Schema(nulls=['NULL', 'null', '\\\\N', 'NaN', 'nan', 'NaT', '<NA>', 'N/A'])" in notices[-1]
+    )
     declared = msgspec.structs.replace(SCHEMA, nulls=[*NULLS, "N/A", "NA", "none"])
     assert clean(raw, declared, key=KEY).notices(declared) == []
     raw.write_parquet(tmp_path / "log.parquet")
@@ -101,7 +127,9 @@ def test_names_that_read_like_nothing_stay_and_are_mentioned_where_they_are_freq
     assert parts.alike == cleaned.alike
 
 
-@pytest.mark.parametrize(("nulls", "what"), [("NULL", "expected a list of texts"), ([" "], "expected texts such as")])
+@pytest.mark.parametrize(
+    ("nulls", "what"), [("NULL", "expected a list of texts"), ([" "], "expected texts such as")]
+)
 def test_words_that_are_none_are_refused(nulls: Any, what: str) -> None:
     with pytest.raises(ConfigurationError, match=what):
         Schema(id="id", time="at", amount="amount", nulls=nulls)

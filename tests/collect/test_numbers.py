@@ -1,4 +1,6 @@
-"""Numbers as logs write them: one text and a column agree, what is declared is read, and nothing is guessed."""
+"""Numbers as logs write them: one text and a column agree, what is declared is read, and nothing is
+guessed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from shroff.errors import ConfigurationError, TooManyBadRows
 
 TEXTS = st.text(alphabet="0123456789,.' \u00a0\u202f\u2019+-e\n", max_size=10)
 MARKS = dict(zip(FORMATS, [("", "."), (",", "."), (".", ","), (" ", ","), ("'", ".")], strict=True))
-PRICED = "a number with a currency (write the number alone: its currency has a column, or is the schema's "
+PRICED = (
+    "a number with a currency (write the number alone: its currency has a column, or is the "
+    "schema's "
+)
 
 
 @given(st.lists(TEXTS | st.none(), max_size=8), st.sampled_from(FORMATS))
@@ -26,7 +31,9 @@ def test_a_column_reads_as_its_texts_do(texts: list[str | None], style: NumberFo
 
 
 @given(st.integers(0, 10**12), st.sampled_from(FORMATS), st.booleans())
-def test_what_is_written_in_a_format_is_read_in_it(cents: int, style: NumberFormat, divided: bool) -> None:
+def test_what_is_written_in_a_format_is_read_in_it(
+    cents: int, style: NumberFormat, divided: bool
+) -> None:
     divider, mark = MARKS[style]
     whole = f"{cents // 100:,}" if divided else str(cents // 100)
     text = f"{whole.replace(',', divider)}{mark}{cents % 100:02}"
@@ -53,16 +60,25 @@ def test_a_number_written_otherwise_is_none(text: str, style: NumberFormat) -> N
 
 def test_a_schema_declares_how_amounts_and_quantities_are_written() -> None:
     raw = pl.DataFrame(
-        {"id": ["a", "b"], "at": "2024-05-04T10:00:00Z", "eur": ["1.234,56", " 12,5"], "n": ["1.000", None]}
+        {
+            "id": ["a", "b"],
+            "at": "2024-05-04T10:00:00Z",
+            "eur": ["1.234,56", " 12,5"],
+            "n": ["1.000", None],
+        }
     )
     schema = Schema(id="id", time="at", amount="eur", numeric=["n"], number_format="1.234,56")
     frame = clean(raw, schema, key=b"k" * 32).frame
     assert (frame["eur"].to_list(), frame["n"].to_list()) == ([123_456, 1_250], [1000.0, None])
-    with pytest.raises(TooManyBadRows, match=r"got a number with a thousands .* \(declare '1.234,56' with Schema\("):
+    with pytest.raises(
+        TooManyBadRows, match=r"got a number with a thousands .* \(declare '1.234,56' with Schema\("
+    ):
         clean(raw[:1], msgspec.structs.replace(schema, number_format="1234.56"), key=b"k" * 32)
     with pytest.raises(TooManyBadRows, match=r"000 written like `1.234,56`, got a number"):
         clean(raw.with_columns(eur=pl.lit("12.50")), schema, key=b"k" * 32)
-    with pytest.raises(ConfigurationError, match=r"number_format=…\): expected one of '1234.56', '1,234.56'"):
+    with pytest.raises(
+        ConfigurationError, match=r"number_format=…\): expected one of '1234.56', '1,234.56'"
+    ):
         Schema(id="id", time="at", amount="eur", number_format="1234,56")  # type: ignore[arg-type]  # is the test
 
 
@@ -75,7 +91,8 @@ def test_a_schema_declares_how_amounts_and_quantities_are_written() -> None:
         ("€ 5", PRICED),
         (
             "5,00 EUR",
-            "a number with a currency (write the number alone: its currency has a column, or is the schema's ",
+            "a number with a currency (write the number alone: its currency has a column, or is "
+            "the schema's ",
         ),
         ("US$5", PRICED),
         ("twelve", "text"),

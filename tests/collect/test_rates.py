@@ -13,7 +13,14 @@ from shroff.errors import BadFile, ConfigurationError
 
 @pytest.mark.parametrize(
     ("written", "text"),
-    [("0.00625", "0.00625"), ("6.25e-3", "0.00625"), ("160", "160"), ("1.10", "1.1"), (" 2 ", "2"), ("1E+3", "1000")],
+    [
+        ("0.00625", "0.00625"),
+        ("6.25e-3", "0.00625"),
+        ("160", "160"),
+        ("1.10", "1.1"),
+        (" 2 ", "2"),
+        ("1E+3", "1000"),
+    ],
 )
 def test_a_rate_has_one_text(written: str, text: str) -> None:
     assert Rate("USD", written).rate == text
@@ -92,7 +99,9 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def test_a_file_of_rates(tmp_path: Path) -> None:
-    text = "\ufeffcurrency, rate, since, until\r\nJPY,0.00625,2024-01-01,2025-01-01\r\nUSD,0.91,,\r\n"
+    text = (
+        "\ufeffcurrency, rate, since, until\r\nJPY,0.00625,2024-01-01,2025-01-01\r\nUSD,0.91,,\r\n"
+    )
     assert Rates.read(written(tmp_path, text)) == Rates(
         "EUR", [Rate("JPY", "0.00625", "2024-01-01", "2025-01-01"), Rate("USD", "0.91")]
     )
@@ -103,7 +112,10 @@ def test_a_file_of_rates(tmp_path: Path) -> None:
     [
         ("currency;rate;since\nJPY;1;2024-01-01\n", "column `currency`"),
         ("currency,rat,since\nJPY,1,2024-01-01\n", "did you mean `rat`"),
-        ("currency,rate,since\nJPY,1,2024-01-01\nUSD,a lot,2024-01-01\n", "line 3: the rate of USD"),
+        (
+            "currency,rate,since\nJPY,1,2024-01-01\nUSD,a lot,2024-01-01\n",
+            "line 3: the rate of USD",
+        ),
         ("currency,rate,since\nJPY\n", "line 2: the rate of JPY"),
         ("currency,rate,since\nJPY,1,2024-01-01\nJPY,2,2024-01-01\n", "one at a time"),
         (b"\xff\xfe", "cannot read it"),

@@ -1,4 +1,6 @@
-"""Tables of databases: the same values as from files, broken reads that go on, and no secret in any message."""
+"""Tables of databases: the same values as from files, broken reads that go on, and no secret in any
+message.
+"""
 
 from __future__ import annotations
 
@@ -75,16 +77,18 @@ def small(rows: int) -> pl.DataFrame:
     )
 
 
-# --- the same values ------------------------------------------------------------------------------------------------
-
-
+# --- the same values ------------------------------------------------------------------------------
 def expected() -> pl.DataFrame:
     return clean(raw(), SCHEMA, key=KEY).frame
 
 
 def test_a_typed_parquet_file_has_the_values_of_the_csv_file(tmp_path: Path) -> None:
-    typed = raw().with_columns(pl.col("mcc", "count").cast(pl.Int64), pl.col("score").cast(pl.Float64))
-    typed.with_columns(pl.col("eur").cast(pl.Decimal(14, 2))).write_parquet(tmp_path / "log.parquet")
+    typed = raw().with_columns(
+        pl.col("mcc", "count").cast(pl.Int64), pl.col("score").cast(pl.Float64)
+    )
+    typed.with_columns(pl.col("eur").cast(pl.Decimal(14, 2))).write_parquet(
+        tmp_path / "log.parquet"
+    )
     assert_frame_equal(through(str(tmp_path / "log.parquet")), expected())
 
 
@@ -93,13 +97,17 @@ def test_postgresql_has_the_values_of_the_csv_file(database: str) -> None:
     casts = ", ".join(f"CAST(:{name} AS {kind})" for name, kind in COLUMNS.items())
     fill(database, [f"CREATE TABLE payments ({columns})"])
     with create_engine(database, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"INSERT INTO payments VALUES ({casts})"), raw().reverse().to_dicts())
+        connection.execute(
+            text(f"INSERT INTO payments VALUES ({casts})"), raw().reverse().to_dicts()
+        )
     assert_frame_equal(through(location(database)), expected())
     assert_frame_equal(clean(read(location(database)), SCHEMA, key=KEY).frame, expected())
 
 
 def test_sqlite_has_the_values_of_the_csv_file(tmp_path: Path) -> None:
-    numbers = raw().cast({"mcc": pl.Int64, "score": pl.Float64, "count": pl.Int64, "eur": pl.Float64})
+    numbers = raw().cast(
+        {"mcc": pl.Int64, "score": pl.Float64, "count": pl.Int64, "eur": pl.Float64}
+    )
     assert_frame_equal(through(sqlite(tmp_path, numbers)), expected())
 
 
@@ -115,8 +123,10 @@ def test_numbers_to_the_last_digit_and_texts_of_other_types(database: str) -> No
     made = [
         "CREATE TYPE kind AS ENUM ('b', 'a')",
         "CREATE DOMAIN money_like AS numeric(9, 3)",
-        "CREATE TABLE payments (id bigint, a numeric, b kind, c inet, d money_like, e char(3), f real)",
-        "INSERT INTO payments VALUES (2, 12345678901234567890123456789.5, 'a', '10.0.0.1', 1.5, 'x', 0.1)",
+        "CREATE TABLE payments (id bigint, a numeric, b kind, c inet, d money_like, e char(3), f "
+        "real)",
+        "INSERT INTO payments VALUES (2, 12345678901234567890123456789.5, 'a', '10.0.0.1', 1.5, "
+        "'x', 0.1)",
         "INSERT INTO payments VALUES (1, 'NaN', 'b', NULL, NULL, NULL, NULL)",
     ]
     fill(database, made)
@@ -126,26 +136,36 @@ def test_numbers_to_the_last_digit_and_texts_of_other_types(database: str) -> No
     assert table.select("b", "c", "e").rows() == [("b", None, None), ("a", "10.0.0.1", "x  ")]
     assert str(table["d"][1]) == "1.500"
     fill(database, ["INSERT INTO payments (id, a) VALUES (3, 'Infinity')"])
-    with pytest.raises(BadFile, match="expected numbers of at most 38 digits in column `a`, got others"):
+    with pytest.raises(
+        BadFile, match="expected numbers of at most 38 digits in column `a`, got others"
+    ):
         read(location(database))
 
 
 def test_an_empty_table_has_its_columns(database: str, tmp_path: Path) -> None:
-    fill(database, ["CREATE TABLE payments (id text, at timestamptz, eur numeric, card text, email text)"])
+    fill(
+        database,
+        ["CREATE TABLE payments (id text, at timestamptz, eur numeric, card text, email text)"],
+    )
     empty = sqlite(tmp_path, small(0))
     for where in (location(database), empty):
         assert through(where, SMALL).shape == (0, 5)
 
 
-# --- in parts -------------------------------------------------------------------------------------------------------
-
-
+# --- in parts -------------------------------------------------------------------------------------
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(keys=st.lists(st.sampled_from(["a", "B", "b", "é", "z'z"]) | st.none() | st.text("xy", max_size=2), max_size=30))
+@given(
+    keys=st.lists(
+        st.sampled_from(["a", "B", "b", "é", "z'z"]) | st.none() | st.text("xy", max_size=2),
+        max_size=30,
+    )
+)
 def test_a_read_from_any_bookmark_gives_the_rest(
     keys: list[str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = pl.DataFrame({"id": keys, "n": range(len(keys))}, schema={"id": pl.String, "n": pl.Int64})
+    table = pl.DataFrame(
+        {"id": keys, "n": range(len(keys))}, schema={"id": pl.String, "n": pl.Int64}
+    )
     (tmp_path / "log.db").unlink(missing_ok=True)
     where = Location.of(sqlite(tmp_path, table, "id TEXT COLLATE NOCASE, n INTEGER"))
     monkeypatch.setattr(sql_table, "PART_ROWS", 4)
@@ -161,8 +181,12 @@ def test_a_read_from_any_bookmark_gives_the_rest(
             assert [row for one in rest for row in one.rows.rows()] == rows[done:]
 
 
-@pytest.mark.parametrize("kind", ["text", "bigint", "numeric", "timestamptz", "double precision", "date"])
-def test_keys_of_any_type_are_bookmarks(database: str, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["text", "bigint", "numeric", "timestamptz", "double precision", "date"]
+)
+def test_keys_of_any_type_are_bookmarks(
+    database: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     value = {
         "timestamptz": "TIMESTAMPTZ '2024-01-01 12:00:00.123456+02' + n * INTERVAL '1 second'",
         "date": "DATE '2024-01-01' + n",
@@ -185,13 +209,14 @@ def test_keys_of_any_type_are_bookmarks(database: str, monkeypatch: pytest.Monke
         done += len(part.rows)
         if part.bookmark is not None:
             marked += 1
-            rest = pl.concat([one.rows for one in remote_table(where).parts(None, key=None, after=part.bookmark)])
+            rest = pl.concat(
+                [one.rows for one in remote_table(where).parts(None, key=None, after=part.bookmark)]
+            )
             assert rest["n"].to_list() == whole["n"][done:].to_list()
     assert marked or len(parts) == 1
 
 
-# --- broken reads ---------------------------------------------------------------------------------------------------
-
+# --- broken reads ---------------------------------------------------------------------------------
 KILLED = """
 import os, signal, sys
 from shroff import Schema
@@ -236,7 +261,9 @@ def broken(killed: tuple[str, Path], home: Path) -> tuple[str, pl.DataFrame]:
     return killed[0], small(10_000)
 
 
-def test_a_killed_read_goes_on_and_leaves_nothing(broken: tuple[str, pl.DataFrame], home: Path) -> None:
+def test_a_killed_read_goes_on_and_leaves_nothing(
+    broken: tuple[str, pl.DataFrame], home: Path
+) -> None:
     where, table = broken
     counts, frame = counted(where)
     assert counts[0] >= 2_997
@@ -245,7 +272,9 @@ def test_a_killed_read_goes_on_and_leaves_nothing(broken: tuple[str, pl.DataFram
     assert list((home / "reads").iterdir()) == []
 
 
-def test_what_is_kept_of_a_broken_read_is_private(broken: tuple[str, pl.DataFrame], home: Path) -> None:
+def test_what_is_kept_of_a_broken_read_is_private(
+    broken: tuple[str, pl.DataFrame], home: Path
+) -> None:
     [folder] = (home / "reads").iterdir()
     assert folder.stat().st_mode & 0o077 == 0
     files = sorted(folder.glob("*.parquet"))
@@ -267,9 +296,16 @@ def test_a_damaged_part_is_read_again(broken: tuple[str, pl.DataFrame], home: Pa
 
 def test_another_key_or_schema_begins_anew(broken: tuple[str, pl.DataFrame]) -> None:
     where, _ = broken
-    for schema, key in ((SMALL, b"x" * 32), (Schema(id="id", time="at", amount="eur", personal=["email"]), KEY)):
+    for schema, key in (
+        (SMALL, b"x" * 32),
+        (Schema(id="id", time="at", amount="eur", personal=["email"]), KEY),
+    ):
         seen: list[int] = []
-        with local_copies(schema, key=key, count=lambda done, total, seen=seen: seen.append(done)) as local:  # type: ignore[misc]
+
+        def count(done: int, total: int | None, seen: list[int] = seen) -> None:
+            seen.append(done)
+
+        with local_copies(schema, key=key, count=count) as local:
             local(where, alone=True)
         assert seen[0] == 0
 
@@ -294,8 +330,10 @@ def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
         fill(
             server.url,
             [
-                "CREATE TABLE payments (id text PRIMARY KEY, at timestamptz, eur numeric, card text, email text)",
-                "INSERT INTO payments SELECT lpad(n::text, 9, '0'), '2024-05-04'::timestamptz + n * '1s'::interval,"
+                "CREATE TABLE payments (id text PRIMARY KEY, at timestamptz, eur numeric, card "
+                "text, email text)",
+                "INSERT INTO payments SELECT lpad(n::text, 9, '0'), '2024-05-04'::timestamptz + n "
+                "* '1s'::interval,"
                 " n, 'c', repeat('e', 300) FROM generate_series(1, 200000) n",
             ],
         )
@@ -309,12 +347,16 @@ def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
                 server.stop()
 
         with (
-            pytest.raises(SourceUnavailable, match=r"got: .*\. [0-9,]+ rows are kept for 24 hours: the same") as broken,
+            pytest.raises(
+                SourceUnavailable, match=r"got: .*\. [0-9,]+ rows are kept for 24 hours: the same"
+            ) as broken,
             local_copies(SMALL, key=KEY, count=stop) as local,
         ):
             local(where, alone=True)
         assert "\n" not in str(broken.value)
-        with pytest.raises(SourceUnavailable, match="expected a database that answers, got: connection to server"):
+        with pytest.raises(
+            SourceUnavailable, match="expected a database that answers, got: connection to server"
+        ):
             counted(where)
         server.start()
         counts, frame = counted(where)
@@ -322,12 +364,16 @@ def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(frame) == 200_000
 
 
-# --- what is wrong --------------------------------------------------------------------------------------------------
-
-
+# --- what is wrong --------------------------------------------------------------------------------
 def test_no_message_has_a_password() -> None:
-    where = Location.of("postgresql://ada:SECRET@127.0.0.1:1/log?table=payments&password=SECRET2&sslpassword=SECRET3")
-    assert str(where) == repr(where.shown).strip("'") == "postgresql://ada@127.0.0.1:1/log?table=payments"
+    where = Location.of(
+        "postgresql://ada:SECRET@127.0.0.1:1/log?table=payments&password=SECRET2&sslpassword=SECRET3"
+    )
+    assert (
+        str(where)
+        == repr(where.shown).strip("'")
+        == "postgresql://ada@127.0.0.1:1/log?table=payments"
+    )
     assert "SECRET" not in f"{where} {where!r}"
     with pytest.raises(SourceUnavailable) as refused:
         read(where)
@@ -347,12 +393,17 @@ def test_no_message_has_a_password() -> None:
     [
         ({"table": "paymenst"}, "expected a table or a view, found none of this name."),
         ({"table": "secret.payments"}, "expected a table or a view, found none of this name."),
-        ({"table": ""}, r"expected its table, as in postgresql://user@host/database\?table=payments\."),
+        (
+            {"table": ""},
+            r"expected its table, as in postgresql://user@host/database\?table=payments\.",
+        ),
         ({"key": "nr"}, "expected a column `nr` to order the rows by, found none."),
         ({}, "expected a column `at` \\(time\\), found none: did you mean `att`\\?"),
     ],
 )
-def test_what_is_no_table_is_told_at_once(database: str, query: dict[str, str], sentence: str) -> None:
+def test_what_is_no_table_is_told_at_once(
+    database: str, query: dict[str, str], sentence: str
+) -> None:
     fill(database, ["CREATE TABLE payments (id text, att timestamptz, eur numeric)"])
     with pytest.raises((BadFile, ConfigurationError), match=sentence):
         through(location(database, **query), SMALL)
@@ -377,7 +428,10 @@ def test_card_numbers_in_the_open_are_not_stored(tmp_path: Path, home: Path) -> 
 def test_sqlite_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "bad.db").write_bytes(b"SECRET" * 1_000)
     for where, sentence in (
-        (f"sqlite:///{tmp_path}/none.db?table=payments", "expected a SQLite file, found no such file."),
+        (
+            f"sqlite:///{tmp_path}/none.db?table=payments",
+            "expected a SQLite file, found no such file.",
+        ),
         (
             f"sqlite:///{tmp_path}/bad.db?table=payments",
             "expected a SQLite database that can be read, got SQLITE_NOTADB.",
@@ -391,14 +445,14 @@ def test_sqlite_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 def test_other_urls_are_told() -> None:
     with pytest.raises(ConfigurationError, match="got `postgres:`: did you mean `postgresql`"):
         Location.of("postgres://ada:SECRET@h/log")
-    with pytest.raises(ConfigurationError, match=r"got `ftp:`; known are postgresql, sqlite, delta, azure-tables\."):
+    with pytest.raises(
+        ConfigurationError, match=r"got `ftp:`; known are postgresql, sqlite, delta, azure-tables\."
+    ):
         Location.of("ftp://h/log.csv")
     assert Location.of("C:log.csv").scheme is None
 
 
-# --- Delta ----------------------------------------------------------------------------------------------------------
-
-
+# --- Delta ----------------------------------------------------------------------------------------
 def delta(folder: Path, table: pl.DataFrame, mode: str = "append") -> str:
     table.write_delta(folder / "delta", mode=mode)  # type: ignore[call-overload]  # one of its modes
     return f"delta:{folder}/delta"
@@ -430,7 +484,10 @@ def test_a_delta_table_is_read_in_the_version_that_the_read_began_in(
     done = 0
     for part in parts:
         done += len(part.rows)
-        rest = [one.rows for one in remote_table(Location.of(where)).parts(["id"], key=None, after=part.bookmark)]
+        rest = [
+            one.rows
+            for one in remote_table(Location.of(where)).parts(["id"], key=None, after=part.bookmark)
+        ]
         assert pl.concat(rest).equals(whole[done:])
     assert len(read(where)) == 7
     assert len(read(f"{where}?version=0")) == 100
@@ -441,16 +498,17 @@ def test_delta_tables_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     where = delta(tmp_path, small(3))
     for asked, sentence in (
         (f"delta:{tmp_path}/none", "expected a Delta table, found none."),
-        (f"{where}?version=7", "expected version 7 of a Delta table, found none that can be read: was it vacuumed?"),
+        (
+            f"{where}?version=7",
+            "expected version 7 of a Delta table, found none that can be read: was it vacuumed?",
+        ),
         (f"{where}?version=x", "expected delta:/folder, with ?version=NUMBER if not the newest."),
     ):
         with pytest.raises((BadFile, ConfigurationError), match=re.escape(sentence)):
             through(asked, SMALL)
 
 
-# --- Azure Table storage --------------------------------------------------------------------------------------------
-
-
+# --- Azure Table storage --------------------------------------------------------------------------
 @pytest.fixture
 def azure(azure_tables: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
     """The location of an empty table in Azure's emulator, and the SDK's client for it."""
@@ -461,9 +519,13 @@ def azure(azure_tables: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
 
 
 def entities(client: Any, rows: Iterable[dict[str, Any]]) -> None:
-    """Put rows into a table, each under the PartitionKey that it has, with a blank RowKey unless it has one."""
+    """Put rows into a table, each under the PartitionKey that it has, with a blank RowKey unless it
+    has one.
+    """
     for row in rows:
-        client.create_entity({"RowKey": ""} | {name: value for name, value in row.items() if value is not None})
+        client.create_entity(
+            {"RowKey": ""} | {name: value for name, value in row.items() if value is not None}
+        )
 
 
 def test_azure_has_the_values_of_the_csv_file(azure: tuple[str, Any]) -> None:
@@ -477,7 +539,9 @@ def test_azure_has_the_values_of_the_csv_file(azure: tuple[str, Any]) -> None:
     )
     rows = [row | {"PartitionKey": row["id"]} for row in typed.to_dicts()]
     for row in rows:
-        row["count"] = None if row["count"] is None else EntityProperty(int(row["count"]), EdmType.INT64)
+        row["count"] = (
+            None if row["count"] is None else EntityProperty(int(row["count"]), EdmType.INT64)
+        )
         row["host"] = None if row["host"] is None else UUID(row["host"])
     entities(client, rows)
     assert_frame_equal(through(where), expected())
@@ -492,19 +556,32 @@ def test_azure_is_read_page_by_page_whatever_the_row_keys(
     entities(client, ({"PartitionKey": f"p{row:04}", "n": row} for row in range(1_050)))
     for first in range(0, 1_100, 100):
         client.submit_transaction(
-            ("create", {"PartitionKey": "z", "RowKey": f"{row:05}", "n": row, "text": f"{row}" if row % 2 else row})
+            (
+                "create",
+                {
+                    "PartitionKey": "z",
+                    "RowKey": f"{row:05}",
+                    "n": row,
+                    "text": f"{row}" if row % 2 else row,
+                },
+            )
             for row in range(first, first + 100)
         )
     monkeypatch.setattr("shroff.collect.azure_table.PART_ROWS", 1)
     parts = list(remote_table(Location.of(where)).parts(None, key=None, after=None))
     rows = [row for part in parts for row in part.rows.select("PartitionKey", "RowKey", "n").rows()]
-    assert rows == [(f"p{row:04}", "", row) for row in range(1_050)] + [("z", f"{row:05}", row) for row in range(1_100)]
+    assert rows == [(f"p{row:04}", "", row) for row in range(1_050)] + [
+        ("z", f"{row:05}", row) for row in range(1_100)
+    ]
     assert len(parts) >= 3
     done = 0
     for part in parts[:-1]:
         done += len(part.rows)
         bookmark = json.loads(json.dumps(part.bookmark))
-        rest = [one.rows for one in remote_table(Location.of(where)).parts(["n"], key=None, after=bookmark)]
+        rest = [
+            one.rows
+            for one in remote_table(Location.of(where)).parts(["n"], key=None, after=bookmark)
+        ]
         assert pl.concat(rest)["n"].to_list() == [row[2] for row in rows[done:]]
     assert set(read(where)["text"].drop_nulls()) == {str(row) for row in range(1_100)}
 
@@ -515,16 +592,34 @@ def test_azure_tables_that_cannot_be_read_are_told(
     where, _ = azure
     wrong = re.sub("AccountKey=[^;]*", "AccountKey=U0VDUkVU", azure_tables)
     for connection, asked, sentence in (
-        (azure_tables, "azure-tables://devstoreaccount1/none", "expected a table, found none of this name."),
+        (
+            azure_tables,
+            "azure-tables://devstoreaccount1/none",
+            "expected a table, found none of this name.",
+        ),
         (azure_tables, "azure-tables://bank/log", "expected the secret of its account"),
         (azure_tables, "azure-tables://bank", "expected azure-tables://account/table."),
         (wrong, where, "expected a secret that may read the table, got one that is refused."),
-        ("SECRET", where, "expected a connection string in AZURE_STORAGE_CONNECTION_STRING, got another text."),
-        ("", where, "expected the secret of the storage account in AZURE_STORAGE_CONNECTION_STRING"),
-        (re.sub("127.0.0.1:[0-9]*", "127.0.0.1:1", azure_tables), where, "expected a service that answers, got"),
+        (
+            "SECRET",
+            where,
+            "expected a connection string in AZURE_STORAGE_CONNECTION_STRING, got another text.",
+        ),
+        (
+            "",
+            where,
+            "expected the secret of the storage account in AZURE_STORAGE_CONNECTION_STRING",
+        ),
+        (
+            re.sub("127.0.0.1:[0-9]*", "127.0.0.1:1", azure_tables),
+            where,
+            "expected a service that answers, got",
+        ),
     ):
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection)
-        with pytest.raises((BadFile, ConfigurationError, SourceUnavailable), match=re.escape(sentence)) as refused:
+        with pytest.raises(
+            (BadFile, ConfigurationError, SourceUnavailable), match=re.escape(sentence)
+        ) as refused:
             read(asked)
         assert "SECRET" not in str(refused.value)
         assert "U0VDUkVU" not in str(refused.value)
@@ -544,7 +639,9 @@ def test_both_tables_of_a_join_come_from_azure(
             entities(client, read(tmp_path / f"{name}.csv").drop("Timestamp").to_dicts())
     files = (tmp_path / "facts.csv", tmp_path / "statistics.csv")
     of_files = collect_table(project, files[0], join=files[1], key=KEY, max_bad=0.05)
-    of_azure = collect_table(project, where["facts"], join=where["statistics"], key=KEY, max_bad=0.05)
+    of_azure = collect_table(
+        project, where["facts"], join=where["statistics"], key=KEY, max_bad=0.05
+    )
     by = project.schema.id
     assert_frame_equal(of_azure.frame.sort(by), of_files.frame.sort(by))
     assert sum(of_azure.dropped.values()) == sum(of_files.dropped.values()) > 0

@@ -36,9 +36,7 @@ def _refused(path: Path) -> str:
     return sentence.removeprefix(f"{path}: ")
 
 
-# --- CSV ------------------------------------------------------------------------------------------------------------
-
-
+# --- CSV ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "content",
     [
@@ -53,7 +51,18 @@ def _refused(path: Path) -> str:
         gzip.compress(b"a,b\n1,SECRET\n3,y\n"),
         gzip.compress(b"a,b\n1,SECRET\n") + gzip.compress(b"3,y\n"),
     ],
-    ids=["plain", "no last line feed", "mark", "crlf", "both", "quoted", "blank", "commas", "gzip", "two gzips"],
+    ids=[
+        "plain",
+        "no last line feed",
+        "mark",
+        "crlf",
+        "both",
+        "quoted",
+        "blank",
+        "commas",
+        "gzip",
+        "two gzips",
+    ],
 )
 @pytest.mark.parametrize("name", ["log.csv", "LOG.CSV", "log.csv.gz", "log[1]*.csv", "lög, a.csv"])
 def test_csv_is_read_as_text(tmp_path: Path, content: bytes, name: str) -> None:
@@ -64,7 +73,11 @@ def test_csv_is_read_as_text(tmp_path: Path, content: bytes, name: str) -> None:
 
 def test_texts_keep_what_is_in_them(tmp_path: Path) -> None:
     content = 'a,b\n"two\nlines","a ""b"", c"\n 007 ,ø\u00a0\n1\x002,\n'.encode()
-    assert read(_file(tmp_path, content)).rows() == [("two\nlines", 'a "b", c'), (" 007 ", "ø\u00a0"), ("1\x002", None)]
+    assert read(_file(tmp_path, content)).rows() == [
+        ("two\nlines", 'a "b", c'),
+        (" 007 ", "ø\u00a0"),
+        ("1\x002", None),
+    ]
 
 
 def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
@@ -93,32 +106,60 @@ def test_an_unnamed_column_is_no_obstacle(tmp_path: Path) -> None:
             b'a,b\n1,2\n"SECRET,2\n3,4\n',
             "row 2: expected quotes that are closed, and doubled inside a text, got others.",
         ),
-        (b'a,b\n"SECRET"y,2\n', "row 1: expected quotes that are closed, and doubled inside a text, got others."),
+        (
+            b'a,b\n"SECRET"y,2\n',
+            "row 1: expected quotes that are closed, and doubled inside a text, got others.",
+        ),
         (b"a,b,a\n1,2,3\n", "expected each column once, got 2 columns `a` in the header."),
         (b"a;b\n1;SECRET\n", "expected commas between columns, got semicolons in the header."),
         (b"a\tb\n1\tSECRET\n", "expected commas between columns, got tabs in the header."),
         (b"a|b\n1|SECRET\n", "expected commas between columns, got bars in the header."),
-        (b"a,b\r1,SECRET\r", "expected a header line with closed quotes and a line feed at its end."),
-        (b'"a,b\n1,SECRET\n', "expected a header line with closed quotes and a line feed at its end."),
-        (b'"a\nSECRET",b\n', "expected a header line of column names, got something else in the first line."),
-        (b"SECRET" * 50 + b",b\n", "expected a header line of column names, got something else in the first line."),
-        ("a,b\n1,SECRET\n".encode("utf-16"), "expected a header line in UTF-8, got other bytes: a binary file?"),
+        (
+            b"a,b\r1,SECRET\r",
+            "expected a header line with closed quotes and a line feed at its end.",
+        ),
+        (
+            b'"a,b\n1,SECRET\n',
+            "expected a header line with closed quotes and a line feed at its end.",
+        ),
+        (
+            b'"a\nSECRET",b\n',
+            "expected a header line of column names, got something else in the first line.",
+        ),
+        (
+            b"SECRET" * 50 + b",b\n",
+            "expected a header line of column names, got something else in the first line.",
+        ),
+        (
+            "a,b\n1,SECRET\n".encode("utf-16"),
+            "expected a header line in UTF-8, got other bytes: a binary file?",
+        ),
         (
             "a,b\n1,SECRET\n".encode("utf-16-le"),
             "expected text in UTF-8, got NUL bytes in the header: UTF-16 or a binary file?",
         ),
-        ("å,b\n1,SECRET\n".encode("latin-1"), "expected a header line in UTF-8, got other bytes: a binary file?"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rSECRET", "expected a header line in UTF-8, got other bytes: a binary file?"),
+        (
+            "å,b\n1,SECRET\n".encode("latin-1"),
+            "expected a header line in UTF-8, got other bytes: a binary file?",
+        ),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rSECRET",
+            "expected a header line in UTF-8, got other bytes: a binary file?",
+        ),
     ],
 )
-def test_a_bad_csv_file_is_told_in_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_bad_csv_file_is_told_in_one_sentence(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
     assert _refused(_file(tmp_path, content)) == sentence
     assert _refused(_file(tmp_path, gzip.compress(content), "log.csv.gz")) == sentence
 
 
 def test_a_bad_row_far_down_is_named(tmp_path: Path) -> None:
     content = b"a,b\n" + b"1,2\n" * 100_000 + b'"12" SECRET,2\n' + b"3,4\n" * 50_000
-    assert _refused(_file(tmp_path, content)).startswith("row 100,001: expected quotes that are closed")
+    assert _refused(_file(tmp_path, content)).startswith(
+        "row 100,001: expected quotes that are closed"
+    )
 
 
 @pytest.mark.parametrize("cut", [3, 12, -9, -1])
@@ -135,8 +176,14 @@ def test_a_gzip_file_that_is_damaged_is_told(tmp_path: Path) -> None:
     assert _refused(_file(tmp_path, bytes(content), "log.csv.gz")) == sentence
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.binary(max_size=80) | st.text(st.sampled_from('ab1,"\n\r\x00é;'), max_size=40).map(str.encode))
+@settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.binary(max_size=80)
+    | st.text(st.sampled_from('ab1,"\n\r\x00é;'), max_size=40).map(str.encode)
+)
 def test_any_bytes_are_a_table_or_one_sentence(tmp_path: Path, content: bytes) -> None:
     for name in ("log.csv", "log.csv.gz"):
         try:
@@ -147,8 +194,7 @@ def test_any_bytes_are_a_table_or_one_sentence(tmp_path: Path, content: bytes) -
             assert set(frame.dtypes) <= {pl.String()}
 
 
-# --- Parquet --------------------------------------------------------------------------------------------------------
-
+# --- Parquet --------------------------------------------------------------------------------------
 TABLE = pl.DataFrame({"a": range(500), "b": [f"SECRET{row}" for row in range(500)]})
 
 
@@ -165,14 +211,21 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert read(_file(tmp_path / "year=2024", _parquet(), "log[1].PARQUET")).columns == ["a", "b"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"a,b\n1,SECRET\n", _parquet()[:200], _parquet()[:-30]])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"a,b\n1,SECRET\n", _parquet()[:200], _parquet()[:-30]]
+)
 def test_what_is_no_parquet_file_is_told(tmp_path: Path, content: bytes) -> None:
     sentence = _refused(_file(tmp_path, content, "log.parquet"))
-    assert sentence == "expected a Parquet file, got one that is damaged, cut off or of another kind."
+    assert (
+        sentence == "expected a Parquet file, got one that is damaged, cut off or of another kind."
+    )
 
 
-def test_a_damaged_parquet_file_is_read_or_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    whole, draw, refusals = _parquet(), random.Random(3), 0
+def test_a_damaged_parquet_file_is_read_or_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, draw = _parquet(), random.Random(3)
+    told: list[str] = []
     for _ in range(120):
         damaged = bytearray(whole)
         for _ in range(draw.choice([1, 3])):
@@ -181,15 +234,14 @@ def test_a_damaged_parquet_file_is_read_or_told(tmp_path: Path, capfd: pytest.Ca
         try:
             read(_file(tmp_path, bytes(damaged), "log.parquet"))
         except BadFile as refused:
-            refusals += 1
-            assert re.fullmatch(r".*: expected a Parquet file, got one that is .* kind\.", str(refused))  # noqa: PT017
-    assert refusals > 20
+            told.append(str(refused))
+    assert len(told) > 20
+    kind = re.compile(r".*: expected a Parquet file, got one that is .* kind\.")
+    assert [one for one in told if not kind.fullmatch(one)] == []
     capfd.readouterr()
 
 
-# --- neither --------------------------------------------------------------------------------------------------------
-
-
+# --- neither --------------------------------------------------------------------------------------
 def test_other_files_are_told(tmp_path: Path) -> None:
     wanted = "expected a .csv, .csv.gz or .parquet file"
     assert _refused(tmp_path / "none.csv") == f"{wanted}, found no such file."
@@ -200,7 +252,9 @@ def test_other_files_are_told(tmp_path: Path) -> None:
     assert _refused(tmp_path / ("x" * 300 + ".csv")).startswith(wanted)
 
 
-def test_a_file_that_may_not_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_opened_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -209,19 +263,22 @@ def test_a_file_that_may_not_be_opened_is_told(tmp_path: Path, monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", forbidden)
             assert _refused(path) == (
-                "expected a .csv, .csv.gz or .parquet file that can be opened, got: Permission denied."
+                "expected a .csv, .csv.gz or .parquet file that can be opened, got: Permission "
+                "denied."
             )
 
 
-# --- two tables -----------------------------------------------------------------------------------------------------
-
-
+# --- two tables -----------------------------------------------------------------------------------
 def _two(folder: Path, facts: str, statistics: str) -> tuple[Path, Path]:
-    return _file(folder, facts.encode(), "facts.csv"), _file(folder, statistics.encode(), "statistics.csv")
+    return _file(folder, facts.encode(), "facts.csv"), _file(
+        folder, statistics.encode(), "statistics.csv"
+    )
 
 
 def test_a_join_keeps_both_ids_and_marks_the_second_tables_columns(tmp_path: Path) -> None:
-    facts, statistics = _two(tmp_path, "id,at,eur\np2,1,5\np1,2,6\n", "at,id,count\n8,p1,1\n9,p2,0\n7,p3,4\n")
+    facts, statistics = _two(
+        tmp_path, "id,at,eur\np2,1,5\np1,2,6\n", "at,id,count\n8,p1,1\n9,p2,0\n7,p3,4\n"
+    )
     joined = read_joined(facts, statistics, on="id")
     assert joined.columns == ["id", "at", "eur", "at (2)", "id (2)", "count"]
     assert joined.rows() == [("p2", "1", "5", "9", "p2", "0"), ("p1", "2", "6", "8", "p1", "1")]
@@ -234,7 +291,8 @@ def test_payments_without_statistics_are_left_out_only_while_they_are_few(tmp_pa
     with pytest.raises(BadFile) as refused:
         read_joined(facts, statistics, on="id", max_bad=0.001)
     assert str(refused.value) == (
-        f"{statistics}: expected statistics for each payment of {facts}, found none for 1 of 101 (first in row 101), "
+        f"{statistics}: expected statistics for each payment of {facts}, found none for 1 of 101 "
+        "(first in row 101), "
         "more than the 0.1 % allowed (--max-bad; in Python, max_bad)."
     )
     kept = read_joined(facts, statistics, on="id", how="left", max_bad=0.0)
@@ -243,7 +301,11 @@ def test_payments_without_statistics_are_left_out_only_while_they_are_few(tmp_pa
 
 def test_numbers_in_one_file_match_texts_in_the_other(tmp_path: Path) -> None:
     facts = _file(tmp_path, b"id,eur\n7,1\n8,2\n", "facts.csv")
-    for ids in (pl.Series([7, 8]), pl.Series([7.0, 8.0]), pl.Series(["7", "8"], dtype=pl.Categorical)):
+    for ids in (
+        pl.Series([7, 8]),
+        pl.Series([7.0, 8.0]),
+        pl.Series(["7", "8"], dtype=pl.Categorical),
+    ):
         write_parquet(pl.DataFrame({"id": ids, "n": [1, 2]}), tmp_path / "statistics.parquet")
         joined = read_joined(facts, tmp_path / "statistics.parquet", on="id")
         assert joined.rows() == [("7", "1", "7", 1), ("8", "2", "8", 2)]
@@ -255,13 +317,19 @@ def test_numbers_in_one_file_match_texts_in_the_other(tmp_path: Path) -> None:
         (
             "id\np1\n",
             "ids\np1\n",
-            "statistics.csv: expected the payment id in a column `id`, found none: did you mean `ids`?",
+            "statistics.csv: expected the payment id in a column `id`, found none: did you mean "
+            "`ids`?",
         ),
-        ("key\np1\n", "id\np1\n", "facts.csv: expected the payment id in a column `id`, found none."),
+        (
+            "key\np1\n",
+            "id\np1\n",
+            "facts.csv: expected the payment id in a column `id`, found none.",
+        ),
         (
             "id\np1\n",
             "id,n\np0,1\np1,2\np1,3\n",
-            "statistics.csv: expected one row of statistics per payment, got several for the `id` of row 2.",
+            "statistics.csv: expected one row of statistics per payment, got several for the `id` "
+            "of row 2.",
         ),
         (
             "id,n,n (2)\np1,1,1\n",
@@ -270,7 +338,9 @@ def test_numbers_in_one_file_match_texts_in_the_other(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_tables_that_do_not_join_are_told(tmp_path: Path, facts: str, statistics: str, sentence: str) -> None:
+def test_tables_that_do_not_join_are_told(
+    tmp_path: Path, facts: str, statistics: str, sentence: str
+) -> None:
     with pytest.raises(BadFile) as refused:
         read_joined(*_two(tmp_path, facts, statistics), on="id")
     assert str(refused.value) == f"{tmp_path}/{sentence}"
@@ -281,9 +351,7 @@ def test_empty_ids_match_nothing(tmp_path: Path) -> None:
     assert read_joined(facts, statistics, on="id", max_bad=0.5).rows() == [("p1", "2", "p1", "3")]
 
 
-# --- writing --------------------------------------------------------------------------------------------------------
-
-
+# --- writing --------------------------------------------------------------------------------------
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_parquet(TABLE, tmp_path / "deep" / "log.parquet")
     write_parquet(TABLE, tmp_path / "deep" / "log.parquet")

@@ -20,7 +20,9 @@ from shroff.collect.times import EPOCH, PER_SECOND, format_time, parse_epoch, pa
 COPENHAGEN = "Europe/Copenhagen"
 MICROS_OF_A_CENTURY = 4_102_444_799_999_999
 INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(2099, 12, 30))
-ZONES = st.sampled_from([COPENHAGEN, "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo"])
+ZONES = st.sampled_from(
+    [COPENHAGEN, "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo"]
+)
 
 
 def _column(texts: Sequence[str | None], zone: str | None) -> list[int | None]:
@@ -108,8 +110,14 @@ def test_a_second_60_is_a_leap_second_or_is_refused_as_none() -> None:
     expected = [_micros("2017-01-01T00:00:00Z"), None, _micros("2017-01-01T00:00:00Z")]
     assert _column([leap, other, "2017-01-01T01:00:00"], COPENHAGEN) == expected
     assert [_single(text, COPENHAGEN) for text in (leap, other)] == expected[:2]
-    assert kind_of_time(other, ZoneInfo(COPENHAGEN), None) == "a leap second that is not 23:59:60 in UTC"
-    assert kind_of_time("2015-04-15T20:54:60Z", None, "s") == "a leap second that is not 23:59:60 in UTC"
+    assert (
+        kind_of_time(other, ZoneInfo(COPENHAGEN), None)
+        == "a leap second that is not 23:59:60 in UTC"
+    )
+    assert (
+        kind_of_time("2015-04-15T20:54:60Z", None, "s")
+        == "a leap second that is not 23:59:60 in UTC"
+    )
     # with a unit, what is no text of a time is a number still
     column = pl.Series(["2016-12-31T23:59:60Z", "1483228800"])
     assert parse_times(column, None, "s").dt.epoch("s").to_list() == [1_483_228_800] * 2
@@ -117,7 +125,10 @@ def test_a_second_60_is_a_leap_second_or_is_refused_as_none() -> None:
 
 def test_a_time_without_a_zone_is_read_in_the_declared_one() -> None:
     assert _single("2024-07-01T12:00:00", None) is None
-    assert _column(["2024-07-01T12:00:00", "2024-07-01T12:00:00Z"], None) == [None, _micros("2024-07-01T12:00:00Z")]
+    assert _column(["2024-07-01T12:00:00", "2024-07-01T12:00:00Z"], None) == [
+        None,
+        _micros("2024-07-01T12:00:00Z"),
+    ]
     summer, winter = "2024-07-01T12:00:00", "2024-01-01T12:00:00"
     expected = [_micros("2024-07-01T10:00:00Z"), _micros("2024-01-01T11:00:00Z")]
     assert _column([summer, winter], COPENHAGEN) == expected
@@ -156,7 +167,10 @@ def test_local_times_are_read_alike(moments: list[datetime], zone: str) -> None:
     texts = [moment.isoformat() for moment in moments]
     expected = [_single(text, zone) for text in texts]
     assert _column(texts, zone) == expected
-    assert parse_times(pl.Series(moments, dtype=pl.Datetime("us")), zone).dt.epoch("us").to_list() == expected
+    assert (
+        parse_times(pl.Series(moments, dtype=pl.Datetime("us")), zone).dt.epoch("us").to_list()
+        == expected
+    )
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
@@ -165,11 +179,16 @@ def test_timestamps_of_any_unit_and_zone_are_read(unit: str) -> None:
     naive = pl.Series([moment, None]).cast(pl.Datetime(unit))  # type: ignore[arg-type]  # one of three
     expected = [_micros("2024-07-01T10:00:00.123Z"), None]
     assert parse_times(naive, COPENHAGEN).dt.epoch("us").to_list() == expected
-    assert parse_times(naive.dt.replace_time_zone(COPENHAGEN), None).dt.epoch("us").to_list() == expected
+    assert (
+        parse_times(naive.dt.replace_time_zone(COPENHAGEN), None).dt.epoch("us").to_list()
+        == expected
+    )
 
 
 def test_timestamps_out_of_range_are_none() -> None:
-    years = pl.Series([datetime(1969, 12, 31), datetime(1970, 1, 1), datetime(2099, 12, 31), datetime(2100, 1, 1)])
+    years = pl.Series(
+        [datetime(1969, 12, 31), datetime(1970, 1, 1), datetime(2099, 12, 31), datetime(2100, 1, 1)]
+    )
     read = parse_times(years.dt.replace_time_zone("UTC"), None)
     assert read.dtype == pl.Datetime("us", "UTC")
     assert read.is_null().to_list() == [True, False, False, True]
@@ -187,9 +206,7 @@ def test_a_column_keeps_its_type_when_there_is_nothing_in_it() -> None:
         assert read.null_count() == len(read) == len(column)
 
 
-# --- as warehouses write them ---------------------------------------------------------------------------------------
-
-
+# --- as warehouses write them ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     "text",
     [
@@ -214,7 +231,8 @@ def test_times_are_read_as_warehouses_write_them(text: str) -> None:
 
 
 PIECES = st.sampled_from(
-    "2024-05-04|2024-10-27|2024-02-30|T|t| |10:00|02:30:00|24:00:00|.1234567|,5|.|Z|z|UTC|GMT|CET|+02:00|-0330|+09|"
+    "2024-05-04|2024-10-27|2024-02-30|T|t| "
+    "|10:00|02:30:00|24:00:00|.1234567|,5|.|Z|z|UTC|GMT|CET|+02:00|-0330|+09|"
     "[Europe/Paris]|1714816800|AM".split("|")
 )
 NUMERALS = (
@@ -247,7 +265,9 @@ def test_a_column_and_a_single_time_agree(text: str, zone: str | None, epoch: Ep
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(EPOCHS), st.integers(0, 4_102_444_799), st.integers(0, 999_999_999))
-def test_numbers_since_1970_are_read_in_their_declared_unit(unit: Epoch, seconds: int, nanos: int) -> None:
+def test_numbers_since_1970_are_read_in_their_declared_unit(
+    unit: Epoch, seconds: int, nanos: int
+) -> None:
     number = (seconds * 10**9 + nanos) * PER_SECOND[unit] // 10**9
     micros = number * 10**6 // PER_SECOND[unit]
     expected = micros if seconds >= 365 * 86_400 else None
@@ -305,13 +325,14 @@ def test_what_is_no_time_is_told_by_its_kind(value: object, kind: str) -> None:
     assert kind_of_time(value, ZoneInfo(COPENHAGEN), None).startswith(kind)
 
 
-# --- the hour that comes twice --------------------------------------------------------------------------------------
-
+# --- the hour that comes twice --------------------------------------------------------------------
 NIGHT = datetime(2024, 10, 26, 22, tzinfo=UTC)
 
 
 def _local(moments: Sequence[datetime], zone: str) -> pl.Series:
-    return pl.Series([f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" for moment in moments])
+    return pl.Series(
+        [f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" for moment in moments]
+    )
 
 
 def _night(step: int) -> list[datetime]:
@@ -335,14 +356,19 @@ def _autumn(zone: str, year: int) -> datetime:
     """The hour after which the clocks go back, or the first of the year where they never do."""
     start = datetime(year, 1, 1, tzinfo=UTC)
     shifts = [
-        (start + timedelta(hours=at)).astimezone(ZoneInfo(zone)).utcoffset() or timedelta() for at in range(8_784)
+        (start + timedelta(hours=at)).astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+        for at in range(8_784)
     ]
-    return start + timedelta(hours=next((at for at in range(8_783) if shifts[at] > shifts[at + 1]), 0))
+    return start + timedelta(
+        hours=next((at for at in range(8_783) if shifts[at] > shifts[at + 1]), 0)
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 12 * 3600), min_size=1, max_size=30), ZONES, st.integers(2005, 2010))
-def test_rows_in_order_are_read_as_they_were_or_told_of(seconds: list[int], zone: str, year: int) -> None:
+def test_rows_in_order_are_read_as_they_were_or_told_of(
+    seconds: list[int], zone: str, year: int
+) -> None:
     night = _autumn(zone, year)
     moments = [night - timedelta(hours=6) + timedelta(seconds=second) for second in sorted(seconds)]
     times = read_times(_local(moments, zone), zone)
@@ -359,6 +385,7 @@ def test_rows_out_of_order_are_read_as_the_earlier_and_told_of() -> None:
     second, twice = tell_apart(times)
     assert (twice, second.any()) == (Twice(assumed=12), False)
     assert twice.notice("at", COPENHAGEN) == (
-        "`at`: times of the hour that comes twice in Europe/Copenhagen: 12 read as the earlier; write times with their "
+        "`at`: times of the hour that comes twice in Europe/Copenhagen: 12 read as the earlier; "
+        "write times with their "
         "offset."
     )

@@ -48,7 +48,9 @@ def over_redis(url: str) -> Engine:
 
     def run(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
         space = token_hex(8)
-        both = [RedisEngine(groups, schema, url=url, lateness=ALWAYS, space=space) for _ in range(2)]
+        both = [
+            RedisEngine(groups, schema, url=url, lateness=ALWAYS, space=space) for _ in range(2)
+        ]
         open_empty(both[0], groups, schema, lateness=ALWAYS)
         try:
             return replay_with(Turns(both), frame)
@@ -59,7 +61,9 @@ def over_redis(url: str) -> Engine:
     return run
 
 
-def open_empty(state: RedisEngine, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d") -> None:
+def open_empty(
+    state: RedisEngine, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d"
+) -> None:
     """Let a state begin without history."""
     filling = claim(state)
     assert filling is not None
@@ -84,7 +88,9 @@ class Turns:
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
         return next(self._next).observe_all(payments)
 
-    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
+    def later(
+        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0
+    ) -> bool:
         return next(self._next).later(payment_id, event, value, rank=rank, arrived=arrived)
 
     def forget(self, payment: Payment) -> None:

@@ -1,8 +1,10 @@
-"""The oracle: the window law word for word, slow and obvious, by comparing every payment with every other.
+"""The oracle: the window law word for word, slow and obvious, by comparing every payment with every
+other.
 
-It shares no code with the engines beyond the definitions it judges them by: conditions are Python functions,
-durations are spelt out, and money is `Fraction`. Where a value is irrational or a quotient of quotients, the last
-bit is the engines' to define; the order in which they round is written out here again.
+It shares no code with the engines beyond the definitions it judges them by: conditions are Python
+functions, durations are spelt out, and money is `Fraction`. Where a value is irrational or a
+quotient of quotients, the last bit is the engines' to define; the order in which they round is
+written out here again.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ VECTORS: dict[tuple[str, str], tuple[int, ...]] = {
     ("amount", ">=50000000"): (7, 7),
     ("time", "evening"): (20_000, -17),
 }
-"""The vectors of some tokens; payments are from 22:13 to 22:33 in UTC, so that of a night is never met."""
+"""The vectors of some tokens; payments are from 22:13 to 22:33 in UTC, so that of a night is never
+met.
+"""
 BANDS = [Fraction(step * 10**power) for power in range(8) for step in (1, 2, 5)]
 WITH_ITS_PAYMENT = -(10**30)
 
@@ -64,7 +68,10 @@ class Row:
         """The payment with the label that stands for whoever arrives now."""
         if self.said is None:
             return self
-        heard = sorted((said for said in self.said if max(said.at, self.arrived) < now), key=lambda said: said.at)
+        heard = sorted(
+            (said for said in self.said if max(said.at, self.arrived) < now),
+            key=lambda said: said.at,
+        )
         label = since = None
         for many in range(1, len(heard) + 1):
             best = min(said.rank for said in heard[:many])
@@ -124,7 +131,11 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | str | No
         return _decayed(question, seen, me)
     if question.function in ("last", "first", "seconds_since_last"):
         needs = set(question.where.needs) if question.where else set()
-        return _of_one(question, sorted(seen, key=lambda row: (row.time, _since(needs, row, me), row.place)), me)
+        return _of_one(
+            question,
+            sorted(seen, key=lambda row: (row.time, _since(needs, row, me), row.place)),
+            me,
+        )
     if question.function == "distance":
         return _away(_vector(me), [sum(part) for part in zip(*map(_vector, seen), strict=True)])
     if question.function == "habit":
@@ -137,7 +148,9 @@ def answer(question: Question, rows: Sequence[Row], me: Row) -> float | str | No
         if question.function == "mode":
             return _commonest(names)
         return _of_names(question.function, names, me.values[question.column])
-    return _of_numbers(question, [units for row in seen if (units := _units(question, row)) is not None])
+    return _of_numbers(
+        question, [units for row in seen if (units := _units(question, row)) is not None]
+    )
 
 
 def _part(question: Question, part: int, whole: int) -> float | None:
@@ -190,10 +203,18 @@ def _of_names(function: str, names: list[str], mine: str | None) -> float | None
 
 
 def _vector(row: Row) -> tuple[int, ...]:
-    """The vector of a payment: the sum of those of its country, its band of amounts and its part of the day."""
+    """The vector of a payment: the sum of those of its country, its band of amounts and its part of
+    the day.
+    """
     reached = [edge for edge in BANDS if row.amount >= edge]
     following = [edge for edge in BANDS if row.amount < edge]
-    band = f"{reached[-1]}-{following[0]}" if reached and following else "<1" if following else ">=50000000"
+    band = (
+        f"{reached[-1]}-{following[0]}"
+        if reached and following
+        else "<1"
+        if following
+        else ">=50000000"
+    )
     part = ("night", "morning", "afternoon", "evening")[row.time // 1_000_000 % 86_400 // 21_600]
     words = ("country", row.values["country"]), ("amount", band), ("time", part)
     found = [VECTORS.get((column, str(token)), (0, 0)) for column, token in words]
@@ -234,7 +255,10 @@ def _of_numbers(question: Question, units: list[int]) -> float | None:
         return float(_commonest(units) or 0) / 10_000
     if function in ("quantile", "median"):
         share = Fraction(str(question.q if function == "quantile" else 0.5))
-        return float(min(unit for unit in units if sum(other <= unit for other in units) >= share * n)) / 10_000
+        return (
+            float(min(unit for unit in units if sum(other <= unit for other in units) >= share * n))
+            / 10_000
+        )
     if function == "std":
         middle, rest = divmod(total, n)
         scatter = sum((unit - middle) ** 2 for unit in units)
@@ -284,11 +308,15 @@ def _had_arrived(needs: set[str], row: Row, me: Row) -> bool:
     if (row.arrived, row.place) >= (me.arrived, me.place):
         return False
     later = {"result": (row.result, row.result_at), "label": (row.label, row.labelled_at)}
-    return all(value is not None and _before(at, row, me) for value, at in map(later.__getitem__, needs))
+    return all(
+        value is not None and _before(at, row, me) for value, at in map(later.__getitem__, needs)
+    )
 
 
 def _before(at: int | None, row: Row, me: Row) -> bool:
-    """Whether a result or label had arrived; what claims to have come before its payment came right after it."""
+    """Whether a result or label had arrived; what claims to have come before its payment came right
+    after it.
+    """
     return at == WITH_ITS_PAYMENT or (at is not None and max(at, row.arrived) < me.arrived)
 
 

@@ -1,4 +1,6 @@
-"""Payments in several currencies: every engine adds and compares amounts in one, or says that it cannot."""
+"""Payments in several currencies: every engine adds and compares amounts in one, or says that it
+cannot.
+"""
 
 from __future__ import annotations
 
@@ -57,14 +59,19 @@ def in_euros(currency: str, paid: Fraction, time: int) -> Fraction:
     rates = {
         "EUR": Fraction(1),
         "KWD": Fraction("3.0303"),
-        "JPY": Fraction("0.0065") if minute < 6 else Fraction("0.00625") if minute < 12 else Fraction("0.0081"),
+        "JPY": Fraction("0.0065")
+        if minute < 6
+        else Fraction("0.00625")
+        if minute < 12
+        else Fraction("0.0081"),
     }
     return Fraction(round(paid * rates[currency] * 100), 100)
 
 
 @st.composite
 def mixed(draw: st.DrawFn, *, most: bool = False) -> Mixed:
-    """A raw log whose payments are in several currencies, the same in euros as the oracle sees it, and features.
+    """A raw log whose payments are in several currencies, the same in euros as the oracle sees it,
+    and features.
 
     `most`: amounts are as large as they may be.
     """
@@ -127,12 +134,16 @@ def table(*payments: tuple[str, float]) -> pl.DataFrame:
 def test_conditions_read_what_was_paid_beside_what_it_is_worth(engine: Engine) -> None:
     schema = msgspec.structs.replace(SCHEMA, rates=RATES)
     features: list[Definition] = [
-        card.total("amount", "1h", where="original_amount >= 1000 AND currency = 'JPY'", name="in_yen"),
+        card.total(
+            "amount", "1h", where="original_amount >= 1000 AND currency = 'JPY'", name="in_yen"
+        ),
         sql("worth", "amount"),
         sql("paid", "original_amount"),
         sql("ratio", "ROUND(original_amount / amount)"),
     ]
-    frame = clean(table(("JPY", 1000), ("EUR", 2000.5), ("JPY", 999), ("KWD", 1.001)), schema, key=KEY).frame
+    frame = clean(
+        table(("JPY", 1000), ("EUR", 2000.5), ("JPY", 999), ("KWD", 1.001)), schema, key=KEY
+    ).frame
     found = engine([FeatureGroup("g", features)], frame, schema)
     assert found["in_yen"].to_list() == [0.0, 6.5, 6.5, 6.5]
     assert found["worth"].to_list() == [6.5, 2000.5, 6.49, 3.03]
@@ -154,11 +165,15 @@ def test_conditions_read_what_was_paid_beside_what_it_is_worth(engine: Engine) -
     ],
     ids=["total", "mean", "max", "std", "decayed", "where", "share", "sql"],
 )
-def test_without_rates_amounts_of_two_currencies_are_refused(engine: Engine, features: list[Definition]) -> None:
+def test_without_rates_amounts_of_two_currencies_are_refused(
+    engine: Engine, features: list[Definition]
+) -> None:
     group = FeatureGroup("g", features)
     (name,) = [feature.name for feature in group.definitions]
     frame = clean(table(("EUR", 5.0), ("JPY", 800), ("EUR", 6.0)), SCHEMA, key=KEY).frame
-    with pytest.raises(MixedCurrencies, match=f"`{name}` .* 2 currencies .*Schema\\(rates=Rates.read"):
+    with pytest.raises(
+        MixedCurrencies, match=f"`{name}` .* 2 currencies .*Schema\\(rates=Rates.read"
+    ):
         engine([group], frame, SCHEMA)
     # one currency under its two codes is one
     engine([group], clean(table(("EUR", 5.0), ("978", 6.0)), SCHEMA, key=KEY).frame, SCHEMA)

@@ -14,7 +14,9 @@ from contract.engines import ENGINES, Engine, engine_of
 from shroff import Entity, FeatureGroup, Schema
 
 DOCS = (Path(__file__).parents[2] / "docs" / "journeys.md").read_text(encoding="utf-8")
-SCHEMA = Schema(id="id", time="at", amount="amount", numeric=["latitude", "longitude"], nominal=["country"])
+SCHEMA = Schema(
+    id="id", time="at", amount="amount", numeric=["latitude", "longitude"], nominal=["country"]
+)
 COUNTRIES = ["FR", "FR", "US", "US", None, "US"]
 
 
@@ -37,12 +39,19 @@ def number(text: str) -> float | None:
 
 def payments() -> tuple[pl.DataFrame, list[float | None]]:
     """The payments of the page, and the speeds that it gives."""
-    rows = [line.strip("| ").split(" | ") for line in DOCS.splitlines() if re.match(r"\| [a-f] \|", line)]
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in DOCS.splitlines()
+        if re.match(r"\| [a-f] \|", line)
+    ]
     names, times, latitudes, longitudes, speeds = zip(*rows, strict=True)
     frame = pl.DataFrame(
         {
             "id": names,
-            "at": [datetime.fromisoformat(f"2024-05-04T{time}:00+00:00").astimezone(UTC) for time in times],
+            "at": [
+                datetime.fromisoformat(f"2024-05-04T{time}:00+00:00").astimezone(UTC)
+                for time in times
+            ],
             "amount": [100] * len(rows),
             "card_id": ["c"] * len(rows),
             "country": COUNTRIES,

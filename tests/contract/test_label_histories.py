@@ -49,9 +49,16 @@ def histories(draw: st.DrawFn) -> Log:
     delays = st.sampled_from([-1, 0, 1, MINUTE, 3 * MINUTE, 10 * MINUTE])
     rows = []
     for row in log.rows:
-        drawn = draw(st.lists(st.tuples(delays, st.booleans(), st.sampled_from(SOURCES)), max_size=5))
+        drawn = draw(
+            st.lists(st.tuples(delays, st.booleans(), st.sampled_from(SOURCES)), max_size=5)
+        )
         said = [
-            Said(row.arrived + delay, fraud, source, ranked.index(source) if source in ranked else len(ranked))
+            Said(
+                row.arrived + delay,
+                fraud,
+                source,
+                ranked.index(source) if source in ranked else len(ranked),
+            )
             for delay, fraud, source in drawn
         ]
         rows.append(replace(row, label=None, labelled_at=None, said=tuple(said)))
@@ -63,10 +70,16 @@ def histories(draw: st.DrawFn) -> Log:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     log = draw(histories())
-    groups: list[tuple[Function, ...]] = [tuple(RECIPES), ("frauds", "risk", "share"), ("last", "first")]
+    groups: list[tuple[Function, ...]] = [
+        tuple(RECIPES),
+        ("frauds", "risk", "share"),
+        ("last", "first"),
+    ]
     functions = draw(st.sampled_from(groups))
     about_labels = asks(log.schema, functions, labels=True)
-    drawn = draw(st.lists(about_labels, min_size=1, max_size=4, unique_by=lambda ask: ask.feature.name))
+    drawn = draw(
+        st.lists(about_labels, min_size=1, max_size=4, unique_by=lambda ask: ask.feature.name)
+    )
     return log, FeatureGroup("random", [ask.feature for ask in drawn], vectors=[SPENDING]), drawn
 
 
@@ -78,12 +91,16 @@ def expected(log: Log, drawn: list[Ask]) -> pl.DataFrame:
 @given(case=cases())
 def test_engine_equals_the_oracle(engine: Engine, case: Case) -> None:
     log, group, drawn = case
-    assert_frame_equal(engine([group], log.frame, log.schema), expected(log, drawn), check_exact=True)
+    assert_frame_equal(
+        engine([group], log.frame, log.schema), expected(log, drawn), check_exact=True
+    )
 
 
 @settings(max_examples=50, deadline=None)
 @given(case=cases(), data=st.data())
-def test_what_is_said_later_changes_nothing(engine: Engine, case: Case, data: st.DataObject) -> None:
+def test_what_is_said_later_changes_nothing(
+    engine: Engine, case: Case, data: st.DataObject
+) -> None:
     log, group, _ = case
     at = data.draw(st.integers(0, len(log.rows) - 1))
     now = log.rows[at].arrived
@@ -95,11 +112,15 @@ def test_what_is_said_later_changes_nothing(engine: Engine, case: Case, data: st
         log.schema,
     )
     before = engine([group], known, log.schema).head(at + 1)
-    assert_frame_equal(engine([group], log.frame, log.schema).head(at + 1), before, check_exact=True)
+    assert_frame_equal(
+        engine([group], log.frame, log.schema).head(at + 1), before, check_exact=True
+    )
 
 
 def test_the_oracle_lets_ranks_stand() -> None:
-    """The judge itself, on the smallest histories: in every order of two sources the ranked one stands."""
+    """The judge itself, on the smallest histories: in every order of two sources the ranked one
+    stands.
+    """
     first, second = Said(10, True, "chargeback", 0), Said(20, False, "analyst", 1)
     for one, other in combinations([first, second, replace(first, at=30)], 2):
         row = Row(0, 0, 0, 0, {}, None, None, None, None, None, said=(one, other))  # type: ignore[arg-type]

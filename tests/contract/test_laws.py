@@ -24,7 +24,9 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def assert_same_past(engine: Engine, case: Case, rows: list[Row], kept: int) -> None:
-    """The first `kept` payments have the values they had, whatever the rest of the table says now."""
+    """The first `kept` payments have the values they had, whatever the rest of the table says
+    now.
+    """
     log, group, _ = case
     before = engine([group], log.frame, log.schema).head(kept)
     after = engine([group], table(log.schema, rows), log.schema).head(kept)
@@ -48,14 +50,18 @@ def test_a_payment_that_arrives_later_changes_nothing(
 
 @settings(max_examples=60)
 @given(case=cases(), data=st.data())
-def test_later_labels_and_results_change_nothing(engine: Engine, case: Case, data: st.DataObject) -> None:
+def test_later_labels_and_results_change_nothing(
+    engine: Engine, case: Case, data: st.DataObject
+) -> None:
     log = case[0]
     at = data.draw(st.integers(0, len(log.rows) - 1))
     now = log.rows[at].arrived
     rows = [
         replace(
             row,
-            label=not row.label if row.labelled_at is not None and row.labelled_at >= now else row.label,
+            label=not row.label
+            if row.labelled_at is not None and row.labelled_at >= now
+            else row.label,
             result="reversed" if row.result_at is not None and row.result_at >= now else row.result,
         )
         for row in log.rows
@@ -65,7 +71,9 @@ def test_later_labels_and_results_change_nothing(engine: Engine, case: Case, dat
 
 @settings(max_examples=60)
 @given(case=cases(), data=st.data())
-def test_the_order_of_the_rows_of_a_table_does_not_matter(engine: Engine, case: Case, data: st.DataObject) -> None:
+def test_the_order_of_the_rows_of_a_table_does_not_matter(
+    engine: Engine, case: Case, data: st.DataObject
+) -> None:
     log, group, _ = case
     ties = len({row.arrived for row in log.rows}) < len(log.rows)
     if ties:

@@ -43,7 +43,12 @@ def long_log() -> Log:
                 arrived=time + random.choice([0, 0, 0, 1, 40]) * MINUTE,
                 time=time,
                 amount=Fraction(random.randrange(2_000), 100),
-                values={"card": "a", "host": f"h{random.randrange(ROWS)}", "country": None, "currency": "EUR"},
+                values={
+                    "card": "a",
+                    "host": f"h{random.randrange(ROWS)}",
+                    "country": None,
+                    "currency": "EUR",
+                },
                 quantity=random.choice([None, Fraction(random.randrange(-9, 9), 16)]),
                 result=None,
                 result_at=WITH_ITS_PAYMENT,
@@ -59,14 +64,22 @@ def long_log() -> Log:
 def questions() -> list[Ask]:
     """Each function over each kind of column, over a short window and one that holds nearly all."""
     found = []
-    for function, column, window in product(FUNCTIONS, ("amount", "quantity", "host"), ("5m", "6h")):
+    for function, column, window in product(
+        FUNCTIONS, ("amount", "quantity", "host"), ("5m", "6h")
+    ):
         if column == "host" and function not in ("last", "first", "mode"):
             continue
         if column == "quantity" and window == "5m":
             continue
-        n, q = (3, None) if function in ("last", "first") else (1, 0.9 if function == "quantile" else None)
+        n, q = (
+            (3, None)
+            if function in ("last", "first")
+            else (1, 0.9 if function == "quantile" else None)
+        )
         delay = "10m" if function == "quantile" else None
-        question = Question(function=function, keys=("card",), window=window, column=column, n=n, q=q, delay=delay)
+        question = Question(
+            function=function, keys=("card",), window=window, column=column, n=n, q=q, delay=delay
+        )
         options = {key: value for key, value in vars(question).items() if key != "keys"}
         found.append(Ask(Aggregate(entity=Entity("card", "card"), **options), question))
     return found

@@ -1,4 +1,6 @@
-"""Columns from reference tables: every engine sees the row that was valid when each payment happened."""
+"""Columns from reference tables: every engine sees the row that was valid when each payment
+happened.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ CODES = st.sampled_from(["1", "2", "3", None])
 
 @dataclass(frozen=True)
 class Held:
-    """A row of a reference table in the oracle's terms: minutes after the start, None for no bound."""
+    """A row of a reference table in the oracle's terms: minutes after the start, None for no
+    bound.
+    """
 
     key: str
     since: int | None
@@ -37,7 +41,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Case:
-    """A raw log whose countries and quantities are in reference tables, the same as the oracle sees it, features."""
+    """A raw log whose countries and quantities are in reference tables, the same as the oracle sees
+    it, features.
+    """
 
     schema: Schema
     raw: pl.DataFrame
@@ -64,7 +70,9 @@ def found(held: Sequence[Held], key: str | None, time: int, default: Any) -> Any
 
 @st.composite
 def held_rows(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> list[Held]:
-    """Rows of some keys in any order, none of which overlap by more than what an open end allows."""
+    """Rows of some keys in any order, none of which overlap by more than what an open end
+    allows.
+    """
     rows: list[Held] = []
     for key in draw(st.lists(st.sampled_from(["1", "2", "a"]), min_size=1, unique=True)):
         starts = sorted(draw(st.sets(st.integers(0, 20), max_size=3)))
@@ -72,7 +80,11 @@ def held_rows(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> list[Held]:
         for place, since in enumerate(bounds):
             following = bounds[place + 1] if place + 1 < len(bounds) else 30
             begin = -1 if since is None else since
-            ends = st.none() if following is None or following <= begin + 1 else st.integers(begin + 1, following)
+            ends = (
+                st.none()
+                if following is None or following <= begin + 1
+                else st.integers(begin + 1, following)
+            )
             rows.append(Held(key, since, draw(st.none() | ends), draw(values)))
     return draw(st.permutations(rows))
 
@@ -112,7 +124,10 @@ def looked_up(draw: st.DrawFn) -> Case:
         log.schema,
         nominal=["code"],
         numeric=[],
-        tables=[table("country", countries, numeric=False), table("quantity", quantities, numeric=True)],
+        tables=[
+            table("country", countries, numeric=False),
+            table("quantity", quantities, numeric=True),
+        ],
         lookups=[lookup("country", on="code", default=default), lookup("quantity", on="host")],
     )
     raw = log.frame.drop("country", "quantity").with_columns(

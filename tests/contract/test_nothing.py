@@ -1,4 +1,6 @@
-"""Nothing is not a thing: a missing value is no key, equals nothing and is null, from raw text to every engine."""
+"""Nothing is not a thing: a missing value is no key, equals nothing and is null, from raw text to
+every engine.
+"""
 
 from __future__ import annotations
 
@@ -68,5 +70,7 @@ def test_nothing_is_not_a_thing(engine: Engine, scale: str) -> None:
     schema = msgspec.structs.replace(plain, **{scale: names}).with_keys(["card", "ship", "bill"])
     frame = clean(pl.DataFrame(RAW), schema, key=b"k" * 32, max_bad=0.0).frame
     features = engine([GROUP], frame, schema)
-    expected = EXPECTED if scale != "personal" else EXPECTED | {"others": [0.0, 0.0, 0.0, 1.0]}  # a token is not `d1`
+    expected = (
+        EXPECTED if scale != "personal" else EXPECTED | {"others": [0.0, 0.0, 0.0, 1.0]}
+    )  # a token is not `d1`
     assert {name: features[name].to_list() for name in expected} == expected

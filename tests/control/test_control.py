@@ -19,7 +19,14 @@ from servers import postgres_schema
 from shroff.client import Client
 from shroff.control import SCOPES, Gate, Keys
 from shroff.control.database import Control
-from shroff.errors import AccessDenied, ConfigurationError, ControlUnavailable, NotFound, TooManyRequests, UnknownKey
+from shroff.errors import (
+    AccessDenied,
+    ConfigurationError,
+    ControlUnavailable,
+    NotFound,
+    TooManyRequests,
+    UnknownKey,
+)
 
 Pay = Callable[..., dict[str, Any]]
 SECOND = 1_000_000
@@ -74,8 +81,12 @@ def test_a_key_opens_what_its_scope_says(keys: Keys, gate: Gate) -> None:
                 assert not isinstance(refused.value, UnknownKey)
 
 
-@pytest.mark.parametrize("spoil", [lambda t: None, lambda t: b"", lambda t: t.encode(), lambda t: bearer(t[:-1])])
-def test_what_is_no_key_is_refused(keys: Keys, gate: Gate, spoil: Callable[[str], bytes | None]) -> None:
+@pytest.mark.parametrize(
+    "spoil", [lambda t: None, lambda t: b"", lambda t: t.encode(), lambda t: bearer(t[:-1])]
+)
+def test_what_is_no_key_is_refused(
+    keys: Keys, gate: Gate, spoil: Callable[[str], bytes | None]
+) -> None:
     token = keys.create("shop", ["admin"])
     gate.refresh()
     with pytest.raises(UnknownKey, match="Authorization: Bearer KEY"):
@@ -112,9 +123,13 @@ def test_a_key_ends_when_it_expires_or_is_revoked(keys: Keys, gate: Gate, clock:
 
 
 @pytest.mark.parametrize("together", [1, 3])
-def test_a_key_has_its_share_of_requests(keys: Keys, clock: Clock, tmp_path: Path, together: int) -> None:
+def test_a_key_has_its_share_of_requests(
+    keys: Keys, clock: Clock, tmp_path: Path, together: int
+) -> None:
     token = keys.create("shop", ["decide"], rate=5)
-    gates = [Gate(keys, folder=tmp_path if together > 1 else None, clock=clock) for _ in range(together)]
+    gates = [
+        Gate(keys, folder=tmp_path if together > 1 else None, clock=clock) for _ in range(together)
+    ]
     for gate in gates:
         gate.refresh()
 
@@ -136,7 +151,9 @@ def test_a_key_has_its_share_of_requests(keys: Keys, clock: Clock, tmp_path: Pat
     clock.now -= 50 * SECOND
     assert admitted(20) == 0
     clock.now += SECOND
-    assert admitted(20) == 5, "a clock set back stops nobody for longer than it takes to fill up again"
+    assert admitted(20) == 5, (
+        "a clock set back stops nobody for longer than it takes to fill up again"
+    )
 
 
 def test_a_limit_holds_also_where_it_cannot_be_shared(
@@ -163,7 +180,13 @@ def test_keys_known_last_stay_valid_while_their_database_is_away(tmp_path: Path)
 
 
 def test_what_makes_no_key(keys: Keys) -> None:
-    wrong: list[dict[str, Any]] = [{"name": ""}, {"scopes": []}, {"scopes": ["all"]}, {"rate": 0.0}, {"lifetime": 0}]
+    wrong: list[dict[str, Any]] = [
+        {"name": ""},
+        {"scopes": []},
+        {"scopes": ["all"]},
+        {"rate": 0.0},
+        {"lifetime": 0},
+    ]
     for arguments in wrong:
         with pytest.raises(ConfigurationError, match="for the key"):
             keys.create(**({"name": "shop", "scopes": ["decide"]} | arguments))
@@ -196,14 +219,19 @@ def test_postgresql_keeps_keys_too(postgres_server: str) -> None:
     assert gate.admit(bearer(token), "label") == "shop"
 
 
-def test_a_service_asks_for_keys_and_notices_a_revocation(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
+def test_a_service_asks_for_keys_and_notices_a_revocation(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
     keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
     token, reader = keys.create("shop", ["decide"]), keys.create("auditor", ["read"])
     with Service(bundle_folder, tmp_path, keys=True) as service:
         sent = pay(payment_id="p1")
         with Client(service.url) as nobody, pytest.raises(UnknownKey):
             nobody.decide(sent)
-        with Client(service.url, key=reader) as auditor, Client(service.url, key=token, retries=0) as shop:
+        with (
+            Client(service.url, key=reader) as auditor,
+            Client(service.url, key=token, retries=0) as shop,
+        ):
             decision = shop.decide(sent)
             assert auditor.decision("p1") == decision
             with pytest.raises(AccessDenied):
@@ -234,7 +262,10 @@ def test_a_request_counts_once_against_its_key_also_where_it_cannot_be_used(
 
         def statuses(token: str, media: str) -> list[int]:
             headers = {"authorization": f"Bearer {token}", "content-type": media}
-            return [service.request("POST", "/v1/decisions", json=pay(), headers=headers).status_code for _ in range(2)]
+            return [
+                service.request("POST", "/v1/decisions", json=pay(), headers=headers).status_code
+                for _ in range(2)
+            ]
 
         assert statuses(tokens[0], "application/json") == [200, 429]
         assert statuses(tokens[1], "text/plain") == [415, 429]

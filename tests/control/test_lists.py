@@ -1,4 +1,6 @@
-"""Lists edited while the service runs: from when, until when, by whom; and any moment told again."""
+"""Lists edited while the service runs: from when, until when, by whom; and any moment told
+again.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_the_last_edit_that_covers_a_moment_decides(made: list[Edit], moment: in
             covering = [
                 edit.action
                 for edit in made
-                if (edit.name, edit.value) == (name, value) and edit.since <= moment and moment < (edit.until or 99)
+                if (edit.name, edit.value) == (name, value)
+                and edit.since <= moment
+                and moment < (edit.until or 99)
             ]
             expected = covering[-1] == "add" if covering else value in values
             assert (value in found.values[name]) == expected
@@ -85,7 +89,9 @@ def test_postgresql_keeps_edits_too(postgres_server: str) -> None:
     assert lists.edits()[-3:] == made
 
 
-def test_only_what_changed_is_read_and_what_ended_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_changed_is_read_and_what_ended_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [100]
     lists = Lists(f"sqlite:///{tmp_path / 'control.db'}", clock=lambda: now[0])
     live = LiveLists(lists, clock=lambda: now[0])
@@ -100,7 +106,11 @@ def test_only_what_changed_is_read_and_what_ended_leaves(tmp_path: Path, monkeyp
     monkeypatch.setattr(lists, "edits", noted)
     for number in range(30):
         lists.edit(
-            "hosts", f"h{number % 10}", "add" if number % 2 else "remove", by="ada", until=200 if number % 3 else None
+            "hosts",
+            f"h{number % 10}",
+            "add" if number % 2 else "remove",
+            by="ada",
+            until=200 if number % 3 else None,
         )
     live.refresh()
     for _ in range(3):
@@ -116,7 +126,9 @@ def test_only_what_changed_is_read_and_what_ended_leaves(tmp_path: Path, monkeyp
     lists.edit("hosts", "newer", "add", by="ada")
     live.refresh()
     assert "newer" in live.now({"hosts": ()}).values["hosts"]
-    assert len(live._known.edits) < 15, "those that ended, and those that others stand before, are not kept"
+    assert len(live._known.edits) < 15, (
+        "those that ended, and those that others stand before, are not kept"
+    )
 
 
 @given(edits(), st.lists(MOMENTS, min_size=1, max_size=4).map(sorted), st.data())
@@ -171,7 +183,10 @@ def test_another_database_is_read_from_its_beginning(tmp_path: Path) -> None:
 def test_an_edit_decides_the_next_payment(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
     keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
     admin, shop = keys.create("ada", ["admin"]), keys.create("shop", ["decide", "read"])
-    with Service(bundle_folder, tmp_path, keys=True) as service, Client(service.url, key=shop) as client:
+    with (
+        Service(bundle_folder, tmp_path, keys=True) as service,
+        Client(service.url, key=shop) as client,
+    ):
 
         def edit(key: str, name: str = "blocked", **body: Any) -> Any:
             headers = {"authorization": f"Bearer {key}"}
@@ -186,11 +201,17 @@ def test_an_edit_decides_the_next_payment(bundle_folder: Path, tmp_path: Path, p
         assert (decision.action, decision.rules) == ("decline", ("blocked_host",))
         assert edit(admin, value="10.6.6.6", action="remove").status_code == 201
         assert client.decide(pay(host_id="10.6.6.6")).rules == ()
-        assert edit(admin, "blokked", value="x").json()["detail"] == ("there is no such list: did you mean `blocked`?")
+        assert edit(admin, "blokked", value="x").json()["detail"] == (
+            "there is no such list: did you mean `blocked`?"
+        )
         assert edit(admin, value="x", until="yesterday").status_code == 400
         assert edit(admin, value="x", until="2020-01-01T00:00:00Z").status_code == 400
-        listed = service.request("GET", "/v1/lists", headers={"authorization": f"Bearer {shop}"}).json()
-        assert [(one["name"], one["values"], len(one["edits"])) for one in listed] == [("blocked", ["10.7.7.7"], 2)]
+        listed = service.request(
+            "GET", "/v1/lists", headers={"authorization": f"Bearer {shop}"}
+        ).json()
+        assert [(one["name"], one["values"], len(one["edits"])) for one in listed] == [
+            ("blocked", ["10.7.7.7"], 2)
+        ]
         assert [one["edited"] for one in listed] == [2]
 
 
@@ -203,7 +224,10 @@ def test_a_personal_value_is_kept_as_columns_have_it(bundle_folder: Path, tmp_pa
         made = edit(value="203.0.113.9", personal=True).json()
         assert made["value"] == tokenizer(KEY)("203.0.113.9")
         for hidden in ("a\u202eb", "\u3164", "a\tb"):
-            for sent, field in (({"value": hidden}, "value"), ({"value": "x", "note": hidden}, "note")):
+            for sent, field in (
+                ({"value": hidden}, "value"),
+                ({"value": "x", "note": hidden}, "note"),
+            ):
                 answer = edit(**sent)
                 assert answer.status_code == 400
                 assert "of printable characters, got text" in answer.text, field

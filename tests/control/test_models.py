@@ -25,7 +25,10 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, model = tmp_path_factory.mktemp("bundles"), fitted_model()
     for number in range(3):
         policy = {"review_at": 0.1 * (number + 1), "decline_at": 0.9}
-        save(make_bundle(model, policy=policy, created=f"2024010{number}T000000Z"), folder / str(number))
+        save(
+            make_bundle(model, policy=policy, created=f"2024010{number}T000000Z"),
+            folder / str(number),
+        )
     return [folder / str(number) for number in range(3)]
 
 
@@ -43,7 +46,9 @@ def test_a_bundle_is_kept_byte_for_byte_and_once(bundles: list[Path], tmp_path: 
     assert models.production() == kept
 
 
-def test_what_somebody_put_into_a_bundle_is_not_kept_with_it(bundles: list[Path], tmp_path: Path) -> None:
+def test_what_somebody_put_into_a_bundle_is_not_kept_with_it(
+    bundles: list[Path], tmp_path: Path
+) -> None:
     bundle, models = tmp_path / "bundle", Models(tmp_path / "models")
     shutil.copytree(bundles[0], bundle)
     (bundle / "notes").mkdir()
@@ -55,7 +60,9 @@ def test_what_somebody_put_into_a_bundle_is_not_kept_with_it(bundles: list[Path]
     assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o600}
 
 
-def test_rollback_goes_back_through_all_that_was_in_production(bundles: list[Path], tmp_path: Path) -> None:
+def test_rollback_goes_back_through_all_that_was_in_production(
+    bundles: list[Path], tmp_path: Path
+) -> None:
     models = Models(tmp_path)
     first, second, third = [models.publish(bundle).version for bundle in bundles]
     assert models.versions == [first, second, third]
@@ -92,7 +99,9 @@ def test_many_publishers_take_turns(bundles: list[Path], tmp_path: Path) -> None
         list(pool.map(lambda number: Models(tmp_path).publish(bundles[number % 3]), range(24)))
     pointers = Models(tmp_path).pointers
     assert len(Models(tmp_path).versions) == 3
-    assert [change.version for change in pointers.changes if change.version is not None][-1] == pointers.production
+    assert [change.version for change in pointers.changes if change.version is not None][
+        -1
+    ] == pointers.production
     assert len(pointers.earlier) == len(pointers.changes) - 1
 
 
@@ -104,7 +113,13 @@ def test_what_cannot_be_used_is_refused(bundles: list[Path], tmp_path: Path) -> 
         models.publish(tmp_path)
     with pytest.raises(NotFound, match="no published model"):
         models.load("20240101T000000Z-00000000")
-    for version in ("../../etc", "/etc", "20240101T000000Z-0000000g", "20240101T000000Z-00000000\n", "\0"):
+    for version in (
+        "../../etc",
+        "/etc",
+        "20240101T000000Z-0000000g",
+        "20240101T000000Z-00000000\n",
+        "\0",
+    ):
         with pytest.raises(NotFound, match="no published model"):
             models.load(version)
         with pytest.raises(NotFound, match="no published policy"):
@@ -125,7 +140,9 @@ def test_the_history_says_who_and_why(bundles: list[Path], tmp_path: Path) -> No
     models.rollback(by="eve", note="too many reviews")
     models.publish(bundles[1], role="shadow", by="bob")
     models.withdraw(by="ada", note="done")
-    assert [(change.role, change.action, change.by, change.note) for change in models.pointers.changes] == [
+    assert [
+        (change.role, change.action, change.by, change.note) for change in models.pointers.changes
+    ] == [
         ("production", "publish", "ada", "the first"),
         ("production", "publish", "bob", None),
         ("production", "rollback", "eve", "too many reviews"),
@@ -142,7 +159,12 @@ def test_the_history_says_who_and_why(bundles: list[Path], tmp_path: Path) -> No
 def test_pointers_of_an_earlier_release_are_read(bundles: list[Path], tmp_path: Path) -> None:
     models = Models(tmp_path)
     version = models.publish(bundles[0]).version
-    old = {"at": "2026-01-01T00:00:00+00:00", "role": "production", "action": "publish", "version": version}
+    old = {
+        "at": "2026-01-01T00:00:00+00:00",
+        "role": "production",
+        "action": "publish",
+        "version": version,
+    }
     pointers = {"production": version, "shadow": None, "earlier": [], "changes": [old]}
     (tmp_path / "pointers.json").write_text(json.dumps(pointers))
     models.publish(bundles[1], by="ada")
@@ -155,9 +177,16 @@ def test_a_bundle_of_another_schema_is_published_only_when_that_is_accepted(
 ) -> None:
     models, other = Models(tmp_path / "models"), tmp_path / "other"
     made = make_bundle(fitted_model())
-    save(replace(made, schema=replace_schema(made.schema, numeric=["points"], timezone="Europe/Paris")), other)
+    save(
+        replace(
+            made, schema=replace_schema(made.schema, numeric=["points"], timezone="Europe/Paris")
+        ),
+        other,
+    )
     first = models.publish(bundles[0]).version
-    sentence = "numeric gains `points`; numeric loses `items`; timezone becomes `Europe/Paris`, was none"
+    sentence = (
+        "numeric gains `points`; numeric loses `items`; timezone becomes `Europe/Paris`, was none"
+    )
     roles: tuple[Role, ...] = ("production", "shadow")
     for role in roles:
         with pytest.raises(ConfigurationError, match=sentence):
@@ -170,7 +199,9 @@ def test_a_bundle_of_another_schema_is_published_only_when_that_is_accepted(
     assert models.rollback(accept_schema=True) == first
 
 
-def test_a_bundle_in_the_place_of_another_is_not_taken_for_it(bundles: list[Path], tmp_path: Path) -> None:
+def test_a_bundle_in_the_place_of_another_is_not_taken_for_it(
+    bundles: list[Path], tmp_path: Path
+) -> None:
     models = Models(tmp_path)
     first, second = (models.publish(bundle).version for bundle in bundles[:2])
     shutil.rmtree(tmp_path / "versions" / first)

@@ -19,7 +19,9 @@ from shroff.errors import BundleError, ConfigurationError, NotFound, UnknownColu
 from shroff.package import load, save
 
 MORE = FeatureGroup("velocity", version=2, features=[*VELOCITY.definitions, card.count("2d")])
-STRICT, LENIENT = (msgspec.structs.replace(POLICY, review_at=at, decline_at=0.95) for at in (0.1, 0.6))
+STRICT, LENIENT = (
+    msgspec.structs.replace(POLICY, review_at=at, decline_at=0.95) for at in (0.1, 0.6)
+)
 BUSY = msgspec.structs.replace(OPEN, rules=[Rule("busy", "card_count_2d > 3")])
 
 
@@ -30,7 +32,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     made = (
         make_bundle(model, currency="EUR", held_out=held_out(), created="20240101T000000Z"),
         make_bundle(model, currency="EUR", held_out=held_out(0.2), created="20240102T000000Z"),
-        make_bundle(model, currency="EUR", held_out=held_out(), groups=(MORE,), created="20240103T000000Z"),
+        make_bundle(
+            model, currency="EUR", held_out=held_out(), groups=(MORE,), created="20240103T000000Z"
+        ),
     )
     for number, bundle in enumerate(made):
         save(bundle, folder / str(number))
@@ -51,15 +55,22 @@ def in_force(models: Models) -> Policy:
 def test_each_policy_is_kept_and_rollback_restores_the_former(models: Models) -> None:
     first = models.publish_policy(STRICT, by="ada", note="fraud wave")
     second = models.publish_policy(LENIENT, by="bob")
-    assert models.publish_policy(LENIENT, by="eve").version == second.version, "it is in force already"
+    assert models.publish_policy(LENIENT, by="eve").version == second.version, (
+        "it is in force already"
+    )
     assert models.rollback_policy(by="ada", note="too lenient").version == first.version
     assert in_force(models) == STRICT
     assert models.rollback_policy().version == models.pointers.production, "the model's own"
     assert in_force(models) == POLICY
     with pytest.raises(NotFound, match="no earlier policy"):
         models.rollback_policy()
-    assert models.publish_policy(STRICT).version == first.version, "the same policy has the same version"
-    told = [(change.action, change.version, change.by, change.note) for change in models.pointers.changes[1:]]
+    assert models.publish_policy(STRICT).version == first.version, (
+        "the same policy has the same version"
+    )
+    told = [
+        (change.action, change.version, change.by, change.note)
+        for change in models.pointers.changes[1:]
+    ]
     assert told == [
         ("publish", first.version, "ada", "fraud wave"),
         ("publish", second.version, "bob", None),
@@ -79,7 +90,9 @@ def test_a_misfit_changes_nothing(models: Models) -> None:
         Models(models.folder / "none").publish_policy(STRICT)
 
 
-def test_a_published_policy_stays_beside_the_next_model(models: Models, bundles: list[Path]) -> None:
+def test_a_published_policy_stays_beside_the_next_model(
+    models: Models, bundles: list[Path]
+) -> None:
     given = models.publish_policy(STRICT)
     second = models.publish(bundles[1])
     assert models.pointers.policy == given.version
@@ -92,7 +105,9 @@ def test_a_published_policy_stays_beside_the_next_model(models: Models, bundles:
     assert models.in_production()[1] == chosen
 
 
-def test_a_policy_that_does_not_fit_the_next_model_is_asked_about(models: Models, bundles: list[Path]) -> None:
+def test_a_policy_that_does_not_fit_the_next_model_is_asked_about(
+    models: Models, bundles: list[Path]
+) -> None:
     first = models.publish_policy(STRICT)
     models.publish(bundles[2])
     models.publish_policy(BUSY)
@@ -112,7 +127,9 @@ def test_a_policy_that_does_not_fit_the_next_model_is_asked_about(models: Models
         models.publish(bundles[1], role="shadow", own_policy=True)
 
 
-def test_an_altered_policy_is_refused_and_can_be_replaced(models: Models, bundles: list[Path]) -> None:
+def test_an_altered_policy_is_refused_and_can_be_replaced(
+    models: Models, bundles: list[Path]
+) -> None:
     published = models.publish_policy(STRICT)
     path = models.folder / "policies" / f"{published.version}.json"
     path.write_bytes(path.read_bytes().replace(b"0.95", b"0.99"))
@@ -131,12 +148,20 @@ def test_an_altered_policy_is_refused_and_can_be_replaced(models: Models, bundle
 
 def test_many_publishers_take_turns(models: Models) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: models.publish_policy((STRICT, LENIENT)[number % 2]), range(24)))
+        list(
+            pool.map(lambda number: models.publish_policy((STRICT, LENIENT)[number % 2]), range(24))
+        )
     assert len(models.pointers.earlier_policies) == len(models.pointers.changes) - 1
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(["strict", "open", "back", "model 0", "model 1", "model back"]), max_size=12))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.sampled_from(["strict", "open", "back", "model 0", "model 1", "model back"]), max_size=12
+    )
+)
 def test_whatever_is_done_what_decides_fits_and_can_be_told_again(
     bundles: list[Path], tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:

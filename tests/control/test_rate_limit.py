@@ -58,7 +58,9 @@ def competitor(folder: Path, let_in: Path) -> Iterator[BaseProcess]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_process_suspended_or_killed_at_any_moment_delays_nobody(tmp_path: Path, end: signal.Signals) -> None:
+def test_a_process_suspended_or_killed_at_any_moment_delays_nobody(
+    tmp_path: Path, end: signal.Signals
+) -> None:
     folder, let_in = tmp_path / "bucket", tmp_path / "let_in"
     bucket = Bucket(1_000, 0, folder=folder)
     mine = 0
@@ -71,18 +73,24 @@ def test_a_process_suspended_or_killed_at_any_moment_delays_nobody(tmp_path: Pat
             if end == signal.SIGSTOP:
                 os.kill(process.pid, signal.SIGCONT)
         until(lambda: not bucket.take(0))
-    # the request of a process killed between asking and answering is counted, and answered to nobody
+    # the request of a process killed between asking and answering is counted, and answered to
+    # nobody
     assert mine + let_in.stat().st_size <= 1_000
 
 
 @settings(max_examples=60)
 @given(
-    asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400_000), st.integers(1, 4)), max_size=80),
+    asked=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 400_000), st.integers(1, 4)), max_size=80
+    ),
     size=st.integers(1, 9),
     rate=st.sampled_from([0.5, 1.0, 3.0, 10.0]),
 )
 def test_several_answer_as_one_across_the_turn_of_logs(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int, int]], size: int, rate: float
+    tmp_path_factory: pytest.TempPathFactory,
+    asked: list[tuple[int, int, int]],
+    size: int,
+    rate: float,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_END", module._HEAD.size + size * module._REQUEST.size)
@@ -97,7 +105,9 @@ def test_several_answer_as_one_across_the_turn_of_logs(
 
 def test_clocks_read_in_another_order_than_appended_let_no_more_in() -> None:
     bucket = Bucket(10, 0)
-    moments = [SECOND * turn + shift for turn in range(1, 11) for shift in (900_000, 0, 900_000, 100)]
+    moments = [
+        SECOND * turn + shift for turn in range(1, 11) for shift in (900_000, 0, 900_000, 100)
+    ]
     assert sum(bucket.take(moment) for moment in moments for _ in range(10)) <= 10 + 10 * 10.9
 
 

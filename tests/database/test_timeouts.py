@@ -13,11 +13,16 @@ from shroff.database.timeouts import Impatient
 
 @pytest.fixture
 def uri(postgres_server: str) -> str:
-    return make_url(postgres_server).set(drivername="postgresql").render_as_string(hide_password=False)
+    return (
+        make_url(postgres_server).set(drivername="postgresql").render_as_string(hide_password=False)
+    )
 
 
 def test_who_waits_too_long_is_hung_up_for_and_nobody_else(uri: str) -> None:
-    with Impatient.connect(uri, autocommit=True) as patient, Impatient.connect(uri, autocommit=True) as hasty:
+    with (
+        Impatient.connect(uri, autocommit=True) as patient,
+        Impatient.connect(uri, autocommit=True) as hasty,
+    ):
         hasty.patience = 3.0
         slept = Thread(target=patient.execute, args=("SELECT pg_sleep(4)",))
         slept.start()

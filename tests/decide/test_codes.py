@@ -17,7 +17,9 @@ SCHEMA = Schema(id="id", time="t", amount="amount", nominal=["mcc"], numeric=["i
 
 
 def test_every_code_is_documented_as_the_code_says_it() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| (.+) \|$", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert dict(rows) == dict(CATALOGUE)
     assert len(rows) == len(CATALOGUE)
 
@@ -53,4 +55,8 @@ def test_columns_and_row_features() -> None:
         "weekday": "PART",
         "night": "MOMENT",
     }
-    assert [of_column(name, SCHEMA).code for name in ("amount", "mcc", "items")] == ["AMOUNT", "NAME", "NUMBER"]
+    assert [of_column(name, SCHEMA).code for name in ("amount", "mcc", "items")] == [
+        "AMOUNT",
+        "NAME",
+        "NUMBER",
+    ]

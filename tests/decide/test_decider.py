@@ -40,7 +40,9 @@ def rules_bundle() -> Any:
     return make_bundle(
         bytes(detector.to_onnx().SerializeToString()),
         conditions=CONDITIONS,
-        preparation=Preparation.plain(CONDITIONS, pl.DataFrame({text: [1.0] * 2 + [0.0] * 98 for text in CONDITIONS})),
+        preparation=Preparation.plain(
+            CONDITIONS, pl.DataFrame({text: [1.0] * 2 + [0.0] * 98 for text in CONDITIONS})
+        ),
         policy=msgspec.to_builtins(policy),
     )
 
@@ -50,24 +52,37 @@ def test_a_decision_does_not_depend_on_its_neighbours(model: bytes) -> None:
     many = [VALUES | {"amount": 20.0 * n, "card_count_1h": float(n % 7)} for n in range(50)]
     together = decider.assess(many)
     assert [decider.assess([one])[0] for one in many] == together
-    assert {assessment.verdict.action for assessment in together} == {"approve", "review", "decline"}
+    assert {assessment.verdict.action for assessment in together} == {
+        "approve",
+        "review",
+        "decline",
+    }
 
 
 def test_reasons_come_with_what_is_not_approved_and_with_rules(model: bytes) -> None:
     decider = Decider(make_bundle(model))
-    approved, declined, ruled = decider.assess([VALUES, VALUES | {"amount": 900.0}, VALUES | {"host_id": "10.6.6.6"}])
+    approved, declined, ruled = decider.assess(
+        [VALUES, VALUES | {"amount": 900.0}, VALUES | {"host_id": "10.6.6.6"}]
+    )
     assert approved.reasons == ()
     assert declined.reasons[0].code == "AMOUNT_HIGH"
     assert ruled.verdict.rules == ("blocked_host",)
-    assert [(one.code, one.feature) for one in ruled.reasons] == [("POLICY_RULE_HOLDS", "blocked_host")]
+    assert [(one.code, one.feature) for one in ruled.reasons] == [
+        ("POLICY_RULE_HOLDS", "blocked_host")
+    ]
 
 
 def test_conditions_are_the_inputs_of_a_model_of_rules() -> None:
     decider = Decider(rules_bundle())
-    none, two = decider.assess([VALUES | {"card_count_1h": None}, VALUES | {"amount": 900.0, "mcc": "6011"}])
+    none, two = decider.assess(
+        [VALUES | {"card_count_1h": None}, VALUES | {"amount": 900.0, "mcc": "6011"}]
+    )
     calibrate = make_bundle(b"").calibration.one
     assert (none.probability, two.probability) == (calibrate(0.0), calibrate(2.0))
-    assert [(reason.feature, reason.value) for reason in two.reasons] == [(CONDITIONS[0], 1.0), (CONDITIONS[2], 1.0)]
+    assert [(reason.feature, reason.value) for reason in two.reasons] == [
+        (CONDITIONS[0], 1.0),
+        (CONDITIONS[2], 1.0),
+    ]
     assert two.reasons[0].text == "`amount > 500 AND mcc = '6011'` holds; as in 2 % of payments"
 
 
@@ -79,7 +94,9 @@ def test_a_score_that_is_no_number_gives_no_probability(model: bytes) -> None:
 
 
 @pytest.mark.parametrize("amount", [1e300, -1e300])
-def test_a_value_too_large_for_a_float32_has_no_score_of_either_sign(model: bytes, amount: float) -> None:
+def test_a_value_too_large_for_a_float32_has_no_score_of_either_sign(
+    model: bytes, amount: float
+) -> None:
     (assessment,) = Decider(make_bundle(model)).assess([VALUES | {"amount": amount}])
     assert (assessment.probability, assessment.verdict.action) == (None, "review")
 
@@ -87,7 +104,13 @@ def test_a_value_too_large_for_a_float32_has_no_score_of_either_sign(model: byte
 def test_payments_in_a_row_without_a_score_are_counted(model: bytes) -> None:
     decider = Decider(make_bundle(model))
     odd, well = VALUES | {"amount": 1e300}, VALUES
-    for payments, unscored in (([odd], 1), ([odd, odd], 3), ([odd, well, odd], 1), ([well], 0), ([well, odd], 1)):
+    for payments, unscored in (
+        ([odd], 1),
+        ([odd, odd], 3),
+        ([odd, well, odd], 1),
+        ([well], 0),
+        ([well, odd], 1),
+    ):
         decider.assess(payments)
         assert decider.health.unscored == unscored
 
@@ -95,7 +118,10 @@ def test_payments_in_a_row_without_a_score_are_counted(model: bytes) -> None:
 def test_other_lists_make_another_decider_of_the_same_model(model: bytes) -> None:
     decider = Decider(make_bundle(model))
     other = decider.listing(Effective({"blocked": ("10.0.0.1",)}, (1, 5)))
-    assert [one.assess([VALUES])[0].verdict.action for one in (decider, other)] == ["approve", "decline"]
+    assert [one.assess([VALUES])[0].verdict.action for one in (decider, other)] == [
+        "approve",
+        "decline",
+    ]
     assert (decider.lists_mark, other.lists_mark) == (None, (1, 5))
     # both score by the one model, so what is wrong with it is known to both
     other.assess([VALUES | {"amount": 1e300}])
@@ -105,11 +131,20 @@ def test_other_lists_make_another_decider_of_the_same_model(model: bytes) -> Non
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"preparation": Preparation((*PREPARATION.numeric, *Preparation.plain(["nope"]).numeric))}, "`nope`"),
+        (
+            {
+                "preparation": Preparation(
+                    (*PREPARATION.numeric, *Preparation.plain(["nope"]).numeric)
+                )
+            },
+            "`nope`",
+        ),
         ({"policy": {"review_at": "high"}}, "policy"),
     ],
 )
-def test_a_bundle_whose_parts_do_not_fit_is_refused(model: bytes, changes: dict[str, Any], sentence: str) -> None:
+def test_a_bundle_whose_parts_do_not_fit_is_refused(
+    model: bytes, changes: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(BundleError, match=sentence):
         Decider(make_bundle(model, **changes))
 
@@ -120,14 +155,21 @@ def rule_bundle(model: bytes, *rules: Rule, **changes: Any) -> Any:
 
 
 def test_a_rule_is_told_with_the_values_that_met_it(model: bytes) -> None:
-    velocity = Rule("velocity", "card_count_1h > 5 AND amount > 500 AND email IS NOT NULL", action="decline")
+    velocity = Rule(
+        "velocity", "card_count_1h > 5 AND amount > 500 AND email IS NOT NULL", action="decline"
+    )
     values = VALUES | {"card_count_1h": 9.0, "amount": 1240.5, "email": "hidden"}
     (ruled,) = Decider(rule_bundle(model, velocity)).assess([values])
     first = ruled.reasons[0]
-    assert (first.code, first.feature, first.direction) == ("POLICY_RULE_HOLDS", "velocity", "holds")
+    assert (first.code, first.feature, first.direction) == (
+        "POLICY_RULE_HOLDS",
+        "velocity",
+        "holds",
+    )
     assert first.values == {"card_count_1h": 9.0, "amount": 1240.5}
     assert first.text == (
-        "rule `velocity` declines: `card_count_1h > 5 AND amount > 500 AND email IS NOT NULL` holds; "
+        "rule `velocity` declines: `card_count_1h > 5 AND amount > 500 AND email IS NOT NULL` "
+        "holds; "
         "9 payments by this card in 1 hour, amount 1,240.50"
     )
     # the model alone would have declined too
@@ -138,12 +180,22 @@ def test_a_rule_is_told_with_the_values_that_met_it(model: bytes) -> None:
 def test_what_a_rule_approves_has_no_reason_of_the_model(model: bytes) -> None:
     trusted = Rule("trusted", "host_id = '10.0.0.1'", action="approve")
     (ruled,) = Decider(rule_bundle(model, trusted)).assess([VALUES | {"amount": 900.0}])
-    assert (ruled.verdict.action, [one.feature for one in ruled.reasons]) == ("approve", ["trusted"])
-    assert ruled.reasons[0].text == "rule `trusted` approves: `host_id = '10.0.0.1'` holds; `host_id` is 10.0.0.1"
+    assert (ruled.verdict.action, [one.feature for one in ruled.reasons]) == (
+        "approve",
+        ["trusted"],
+    )
+    assert (
+        ruled.reasons[0].text
+        == "rule `trusted` approves: `host_id = '10.0.0.1'` holds; `host_id` is 10.0.0.1"
+    )
 
 
 def test_rules_that_ask_for_what_was_decided_are_told_and_no_others(model: bytes) -> None:
-    rules = [Rule("first", "amount > 1"), Rule("second", "amount > 2"), Rule("other", "amount > 3", action="decline")]
+    rules = [
+        Rule("first", "amount > 1"),
+        Rule("second", "amount > 2"),
+        Rule("other", "amount > 3", action="decline"),
+    ]
     (ruled,) = Decider(rule_bundle(model, *rules)).assess([VALUES])
     assert ruled.verdict.rules == ("first", "second", "other")
     assert [one.feature for one in ruled.reasons] == ["first", "second"]
@@ -153,7 +205,10 @@ def test_without_a_model_the_rule_or_its_absence_is_told(model: bytes) -> None:
     decider = Decider(make_bundle(model))
     ruled, other = decider.assess_blindly([VALUES | {"host_id": "10.6.6.6"}, VALUES])
     assert [one.code for one in ruled.reasons] == ["POLICY_RULE_HOLDS"]
-    assert (other.verdict.action, [one.code for one in other.reasons]) == ("review", ["MODEL_MISSING"])
+    assert (other.verdict.action, [one.code for one in other.reasons]) == (
+        "review",
+        ["MODEL_MISSING"],
+    )
     broken = Decider(make_bundle(b"nonsense"))
     assert broken.assess([VALUES]) == [other]
 
@@ -165,11 +220,18 @@ def test_reasons_are_unusual_values_that_raised_the_score() -> None:
     fraud = inputs[:, 0] + inputs[:, 1] > 2.0
     trees = BoostedTrees(n_trees=40).fit(inputs, fraud, nominal=PREPARATION.nominal_codes)
     decider = Decider(make_bundle(bytes(trees.to_onnx().SerializeToString())))
-    many = [VALUES | {"amount": 100.0 + 9.0 * n, "card_count_1h": float(n % 6), "mcc": "6011"} for n in range(40)]
+    many = [
+        VALUES | {"amount": 100.0 + 9.0 * n, "card_count_1h": float(n % 6), "mcc": "6011"}
+        for n in range(40)
+    ]
     together = decider.assess(many)
     assert [decider.assess([one])[0] for one in many] == together
     usual = {one.name: one.spread.usual for one in PREPARATION.numeric if one.spread}
-    told = [(values, one, reason) for values, one in zip(many, together, strict=True) for reason in one.reasons]
+    told = [
+        (values, one, reason)
+        for values, one in zip(many, together, strict=True)
+        for reason in one.reasons
+    ]
     assert {reason.code for _, _, reason in told} >= {"AMOUNT_HIGH", "COUNT_HIGH"}
     for values, assessment, reason in told:
         if reason.feature in usual:

@@ -20,7 +20,9 @@ def mixing_graph(columns: int) -> bytes:
     known = graph.add("Where", graph.add("IsNaN", first), graph.constant(np.float32(0.0)), first)
     mean = graph.add("ReduceMean", known, axes=[0], keepdims=1)
     return bytes(
-        graph.model(graph.add("Cast", graph.add("Sub", known, mean), to=DOUBLE), columns=columns).SerializeToString()
+        graph.model(
+            graph.add("Cast", graph.add("Sub", known, mean), to=DOUBLE), columns=columns
+        ).SerializeToString()
     )
 
 
@@ -40,7 +42,9 @@ def test_our_linear_graph_scores_together(model: bytes) -> None:
 
 def test_our_trees_score_together() -> None:
     inputs = rows(400)
-    trees = BoostedTrees(n_trees=30).fit(inputs, inputs[:, 0] > 0.5, nominal=PREPARATION.nominal_codes)
+    trees = BoostedTrees(n_trees=30).fit(
+        inputs, inputs[:, 0] > 0.5, nominal=PREPARATION.nominal_codes
+    )
     assert Model(bytes(trees.to_onnx().SerializeToString()), PREPARATION).together
 
 

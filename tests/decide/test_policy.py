@@ -35,26 +35,39 @@ def test_the_first_rule_that_holds_decides_and_all_that_hold_are_named() -> None
     assert judge.decide({"country": "DK", "amount": 900.0, "card_count_1d": 4.0}, 0.99) == Verdict(
         "approve", ("trusted", "red", "busy")
     )
-    assert judge.decide({"country": "XX", "amount": 1.0, "card_count_1d": 0.0}, 0.0).action == "decline"
+    assert (
+        judge.decide({"country": "XX", "amount": 1.0, "card_count_1d": 0.0}, 0.0).action
+        == "decline"
+    )
 
 
 def test_an_unknown_condition_decides_nothing() -> None:
-    assert judge.decide({"country": "SE", "amount": 900.0, "card_count_1d": None}, 0.1) == Verdict("approve", ())
+    assert judge.decide({"country": "SE", "amount": 900.0, "card_count_1d": None}, 0.1) == Verdict(
+        "approve", ()
+    )
 
 
 @given(probability=st.floats(0, 1))
 def test_thresholds_decide_where_no_rule_does(probability: float) -> None:
-    action = judge.decide({"country": "SE", "amount": 1.0, "card_count_1d": 0.0}, probability).action
-    assert action == ("decline" if probability >= 0.9 else "review" if probability >= 0.2 else "approve")
+    action = judge.decide(
+        {"country": "SE", "amount": 1.0, "card_count_1d": 0.0}, probability
+    ).action
+    assert action == (
+        "decline" if probability >= 0.9 else "review" if probability >= 0.2 else "approve"
+    )
 
 
 def test_lists_hold_the_one_text_of_each_value() -> None:
     codes: list[Any] = ["555.0", 583.0, 6011, "555", "007", True]
-    policy = Policy(lists={"codes": codes}, rules=[Rule("bad", "code IN codes"), Rule("same", "code = '583.0'")])
+    policy = Policy(
+        lists={"codes": codes}, rules=[Rule("bad", "code IN codes"), Rule("same", "code = '583.0'")]
+    )
     assert policy.lists == {"codes": ("555", "583", "6011", "007", "true")}
     assert Judge(policy, {"code": "text"}).decide({"code": "583"}, 0.0).rules == ("bad", "same")
     for nothing in (None, " ", float("nan"), [1]):
-        with pytest.raises(ConfigurationError, match="expected a value in each place of `codes`, got none"):
+        with pytest.raises(
+            ConfigurationError, match="expected a value in each place of `codes`, got none"
+        ):
             Policy(lists={"codes": ["5", nothing]})  # type: ignore[list-item]  # is the test
 
 
@@ -73,9 +86,13 @@ def test_a_rule_that_asks_for_a_numeric_currency_is_refused_with_the_code_to_wri
     # no clean payment has one, so the rule would never hold
     schema = Schema(id="id", time="at", amount="amount", currency="currency", nominal=["mcc"])
     policy = Policy(rules=[Rule("yen", condition)], lists={"few": ["EUR", "392.0"]})
-    with pytest.raises(InvalidExpression, match=f"rule `yen`: `currency` holds alphabetic .*{sentence}"):
+    with pytest.raises(
+        InvalidExpression, match=f"rule `yen`: `currency` holds alphabetic .*{sentence}"
+    ):
         Project(schema=schema, policy=policy)
-    untouched = msgspec.structs.replace(policy, rules=[Rule("shops", condition.replace("currency", "mcc"))])
+    untouched = msgspec.structs.replace(
+        policy, rules=[Rule("shops", condition.replace("currency", "mcc"))]
+    )
     check(untouched, schema.kinds, schema)
 
 
@@ -93,27 +110,52 @@ def test_given_thresholds_win_over_learned_ones_and_stay_in_order() -> None:
 
 
 def test_a_policy_survives_json() -> None:
-    full = Policy(cost=Cost(review=3.0, missed=100.0), reviews_per_day=9, rules=policy.rules, lists=policy.lists)
+    full = Policy(
+        cost=Cost(review=3.0, missed=100.0),
+        reviews_per_day=9,
+        rules=policy.rules,
+        lists=policy.lists,
+    )
     assert msgspec.convert(msgspec.to_builtins(full), Policy) == full
 
 
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        (lambda: Rule("r", "amount > 1", action="block"), ConfigurationError, "rule `r`: expected an action of"),  # type: ignore[arg-type]  # the mistake under test
-        (lambda: Policy(review_at=0.9, decline_at=0.1), ConfigurationError, "review_at not above decline_at"),
+        (
+            lambda: Rule("r", "amount > 1", action="block"),  # type: ignore[arg-type]  # the mistake
+            ConfigurationError,
+            "rule `r`: expected an action of",
+        ),
+        (
+            lambda: Policy(review_at=0.9, decline_at=0.1),
+            ConfigurationError,
+            "review_at not above decline_at",
+        ),
         (lambda: Policy(review_at=-1), ConfigurationError, "expected a probability"),
-        (lambda: Judge(Policy(rules=[Rule("r", "amout > 1")]), KINDS), UnknownColumn, "did you mean `amount`"),
-        (lambda: Judge(Policy(rules=[Rule("r", "amount > 'x'")]), KINDS), InvalidExpression, "number"),
+        (
+            lambda: Judge(Policy(rules=[Rule("r", "amout > 1")]), KINDS),
+            UnknownColumn,
+            "did you mean `amount`",
+        ),
+        (
+            lambda: Judge(Policy(rules=[Rule("r", "amount > 'x'")]), KINDS),
+            InvalidExpression,
+            "number",
+        ),
     ],
 )
-def test_mistakes_are_told_when_they_are_made(make: object, error: type[Exception], sentence: str) -> None:
+def test_mistakes_are_told_when_they_are_made(
+    make: object, error: type[Exception], sentence: str
+) -> None:
     assert callable(make)
     with pytest.raises(error, match=sentence):
         make()
 
 
-@pytest.mark.parametrize("make", [lambda at: Policy(review_at=at), lambda at: Policy(decline_at=at)])
+@pytest.mark.parametrize(
+    "make", [lambda at: Policy(review_at=at), lambda at: Policy(decline_at=at)]
+)
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.0000001, 1.5, 3.0, math.nan, math.inf])
 def test_a_threshold_is_a_probability_that_some_payment_may_reach(
     make: Callable[[float], Policy], threshold: float

@@ -71,8 +71,16 @@ SAYS = sentences([GROUP], SCHEMA)
         ("card_mean_amount_30d", None, "no other payment by this card in 30 days to compare with"),
         ("card_distinct_host_id_1d", 5.0, "5 different `host_id` by this card in 1 day"),
         ("card_seconds_since_last_1d", 12.0, "12 seconds since the last payment by this card"),
-        ("card_seconds_since_last_1d", None, "no other payment by this card in 1 day to compare with"),
-        ("merchant_risk_7d_delay_7d", 0.12, "fraud share of this merchant over 7 days (delayed 7 days): 12 %"),
+        (
+            "card_seconds_since_last_1d",
+            None,
+            "no other payment by this card in 1 day to compare with",
+        ),
+        (
+            "merchant_risk_7d_delay_7d",
+            0.12,
+            "fraud share of this merchant over 7 days (delayed 7 days): 12 %",
+        ),
         ("card_frauds_30d", 1.0, "1 known fraud at this card in 30 days (delayed 1 day)"),
         ("failed_share", 0.5, "50 % of payments by this card in 1 day meet `result = 'failed'`"),
         ("new_host", 1.0, "new `host_id` of this card in 30 days"),
@@ -128,7 +136,11 @@ def test_the_usual_range_in_words(feature: str, usual: tuple[float, float], text
 
 
 def test_columns_and_conditions_in_words() -> None:
-    assert column("mcc", SCHEMA).tells(MISSING) == column("mcc", SCHEMA).tells(None) == "`mcc` is missing"
+    assert (
+        column("mcc", SCHEMA).tells(MISSING)
+        == column("mcc", SCHEMA).tells(None)
+        == "`mcc` is missing"
+    )
     assert column("items", SCHEMA).tells(7.0) == "`items` is 7"
     assert column("amount", SCHEMA).tells(None) == "amount is missing"
     assert condition("amount > 5").tells(None) == "it cannot be said whether `amount > 5` holds"
@@ -156,11 +168,19 @@ TRAINING = pl.DataFrame(
 NUMERIC = ["amount", "items", "card_count_1h", "same_country"]
 PREPARATION = Preparation.learn(TRAINING, numeric=NUMERIC, nominal=["mcc"])
 EXPLAINER = Explainer(PREPARATION, [GROUP], SCHEMA)
-USUAL: dict[str, Value] = {"amount": 499.0, "items": 2.0, "card_count_1h": 0.0, "same_country": 1.0, "mcc": "5411"}
+USUAL: dict[str, Value] = {
+    "amount": 499.0,
+    "items": 2.0,
+    "card_count_1h": 0.0,
+    "same_country": 1.0,
+    "mcc": "5411",
+}
 
 
 def scorer(weights: list[float], numbers: int) -> Any:
-    """A score that rises with each number's distance from the mean, and with each name that is not the commonest."""
+    """A score that rises with each number's distance from the mean, and with each name that is not
+    the commonest.
+    """
 
     def score(rows: Any) -> list[float]:
         far = np.abs(np.nan_to_num(rows, nan=3.0)).astype(np.float64)
@@ -170,7 +190,9 @@ def scorer(weights: list[float], numbers: int) -> Any:
     return score
 
 
-def explain(values: dict[str, Value], weights: list[float], preparation: Preparation = PREPARATION) -> list[Reason]:
+def explain(
+    values: dict[str, Value], weights: list[float], preparation: Preparation = PREPARATION
+) -> list[Reason]:
     score = scorer(weights, len(preparation.numeric))
     inputs = np.array(preparation.vector(values), dtype=np.float32)
     explainer = EXPLAINER if preparation is PREPARATION else Explainer(preparation, [GROUP], SCHEMA)
@@ -181,15 +203,27 @@ def explain(values: dict[str, Value], weights: list[float], preparation: Prepara
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
-        ({"amount": 996.5}, "AMOUNT_HIGH", "amount 996.50; higher than 99.7 % of payments; usual 50.00–949.00"),
+        (
+            {"amount": 996.5},
+            "AMOUNT_HIGH",
+            "amount 996.50; higher than 99.7 % of payments; usual 50.00–949.00",
+        ),
         (
             {"amount": 5_000.0},
             "AMOUNT_HIGH",
             "amount 5,000.00; higher than in all training payments; usual 50.00–949.00",
         ),
-        ({"amount": 3.0}, "AMOUNT_LOW", "amount 3.00; lower than 99.6 % of payments; usual 50.00–949.00"),
+        (
+            {"amount": 3.0},
+            "AMOUNT_LOW",
+            "amount 3.00; lower than 99.6 % of payments; usual 50.00–949.00",
+        ),
         ({"items": None}, "NUMBER_MISSING", "`items` is missing; as in 1 % of payments"),
-        ({"items": 3.0}, "NUMBER_HIGH", "`items` is 3; higher than in all training payments; usual 2"),
+        (
+            {"items": 3.0},
+            "NUMBER_HIGH",
+            "`items` is 3; higher than in all training payments; usual 2",
+        ),
         (
             {"card_count_1h": 2.0},
             "COUNT_HIGH",
@@ -203,17 +237,25 @@ def explain(values: dict[str, Value], weights: list[float], preparation: Prepara
         (
             {"same_country": None},
             "CONDITION_UNKNOWN",
-            "it cannot be said whether `request_country = account_country` holds; never in training",
+            "it cannot be said whether `request_country = account_country` holds; never in "
+            "training",
         ),
         ({"mcc": "7995"}, "NAME_UNUSUAL", "`mcc` is 7995; as in 2 % of payments"),
         ({"mcc": "4829"}, "NAME_UNUSUAL", "`mcc` is 4829; never in training"),
         ({"mcc": None}, "NAME_MISSING", "`mcc` is missing; never in training"),
     ],
 )
-def test_a_reason_says_how_unusual_a_value_is(change: dict[str, Value], code: str, text: str) -> None:
+def test_a_reason_says_how_unusual_a_value_is(
+    change: dict[str, Value], code: str, text: str
+) -> None:
     (reason,) = explain(USUAL | change, [1.0] * 5)
     ((name, value),) = change.items()
-    assert (reason.code, reason.feature, reason.value, reason.typical) == (code, name, value, USUAL[name])
+    assert (reason.code, reason.feature, reason.value, reason.typical) == (
+        code,
+        name,
+        value,
+        USUAL[name],
+    )
     assert reason.text == text
 
 
@@ -226,7 +268,11 @@ def test_a_value_that_reads_as_the_end_of_the_usual_range_is_not_said_beside_it(
 
 def test_the_largest_drop_comes_first_and_what_lowers_the_score_does_not_come() -> None:
     values = USUAL | {"amount": 5_000.0, "card_count_1h": 9.0, "same_country": 0.0, "mcc": "7995"}
-    assert [one.feature for one in explain(values, [1.0, 0.0, 3.0, -1.0, 0.1])] == ["card_count_1h", "amount", "mcc"]
+    assert [one.feature for one in explain(values, [1.0, 0.0, 3.0, -1.0, 0.1])] == [
+        "card_count_1h",
+        "amount",
+        "mcc",
+    ]
 
 
 def test_at_most_four() -> None:
@@ -245,11 +291,16 @@ def test_what_is_unusual_but_did_not_raise_the_score_is_no_reason() -> None:
 
 
 def test_where_nothing_unusual_raised_the_score_one_reason_names_what_did_together() -> None:
-    (reason,) = explain(USUAL | {"amount": 900.0, "card_count_1h": 1.0, "mcc": "6011"}, [1.0, 1.0, 0.0, 1.0, 0.5])
+    (reason,) = explain(
+        USUAL | {"amount": 900.0, "card_count_1h": 1.0, "mcc": "6011"}, [1.0, 1.0, 0.0, 1.0, 0.5]
+    )
     assert (reason.code, reason.feature, reason.direction) == ("VALUES_TOGETHER", None, "together")
     assert reason.values == {"amount": 900.0, "mcc": "6011"}
     assert (reason.value, reason.typical, reason.share) == (None, None, None)
-    assert reason.text == "no unusual value raised the score, but these did together: amount 900.00; `mcc` is 6011"
+    assert (
+        reason.text
+        == "no unusual value raised the score, but these did together: amount 900.00; `mcc` is 6011"
+    )
 
 
 def test_one_usual_value_may_have_raised_the_score_alone() -> None:
@@ -262,7 +313,9 @@ def test_of_a_number_that_is_not_always_there_a_share_is_of_where_it_is_known() 
     learned = Preparation.learn(table, numeric=["items"], nominal=[])
     assert explain({"items": None}, [1.0], learned)[0].code == "VALUES_TOGETHER"
     (reason,) = explain({"items": 49.0}, [1.0], learned)
-    assert reason.text == "`items` is 49; higher than 98 % of payments where it is known; usual 2–47"
+    assert (
+        reason.text == "`items` is 49; higher than 98 % of payments where it is known; usual 2–47"
+    )
 
 
 def test_nothing_is_called_unusual_where_it_was_not_learned() -> None:
@@ -281,14 +334,18 @@ def test_a_name_that_the_vocabulary_left_out_has_a_bound() -> None:
 def test_a_score_that_cannot_be_had_gives_no_reason() -> None:
     values = USUAL | {"amount": 5_000.0}
     inputs = np.array(PREPARATION.vector(values), dtype=np.float32)
-    assert EXPLAINER.explain([Suspect(values, inputs, 5.0)], lambda rows: [None] * len(rows)) == [()]
+    assert EXPLAINER.explain([Suspect(values, inputs, 5.0)], lambda rows: [None] * len(rows)) == [
+        ()
+    ]
 
 
 amounts = st.none() | st.integers(0, 4).map(float) | st.floats(-100, 100)
 names = st.none() | st.sampled_from(["a", "b", "c"])
 training_rows = st.lists(st.tuples(amounts, amounts, names), min_size=1, max_size=60)
 payments = st.lists(
-    st.tuples(amounts, amounts, st.none() | st.sampled_from(["a", "b", "c", "x"])), min_size=1, max_size=5
+    st.tuples(amounts, amounts, st.none() | st.sampled_from(["a", "b", "c", "x"])),
+    min_size=1,
+    max_size=5,
 )
 
 
@@ -304,7 +361,11 @@ def test_every_reason_is_true(
     def score(rows: Any) -> list[float]:
         known = np.nan_to_num(rows, nan=2.5, posinf=9.0, neginf=-9.0).astype(np.float64)
         alone = np.sin(known * weights[0]) + known @ np.diag(weights[:3])
-        return list(alone.sum(axis=1) + weights[3] * known[:, 0] * known[:, 1] + weights[4] * (known[:, 2] == 2))
+        return list(
+            alone.sum(axis=1)
+            + weights[3] * known[:, 0] * known[:, 1]
+            + weights[4] * (known[:, 2] == 2)
+        )
 
     rows = [dict(zip(columns, one, strict=True)) for one in suspects]
     matrix = prepared(preparation, rows)
@@ -312,10 +373,16 @@ def test_every_reason_is_true(
     found = explainer.explain(asked, score)
     assert found == [explainer.explain([one], score)[0] for one in asked]
     for values, (_, _, before), reasons in zip(rows, asked, found, strict=True):
-        assert len(reasons) <= (1 if any(one.code == "VALUES_TOGETHER" for one in reasons) else MAX_REASONS)
+        assert len(reasons) <= (
+            1 if any(one.code == "VALUES_TOGETHER" for one in reasons) else MAX_REASONS
+        )
         for reason in reasons:
             holds_in_training(reason, table)
-            causes = {reason.feature: reason.typical} if reason.feature else typical_of(preparation, reason.values)
+            causes = (
+                {reason.feature: reason.typical}
+                if reason.feature
+                else typical_of(preparation, reason.values)
+            )
             assert score(prepared(preparation, [values | causes]))[0] < before
 
 
@@ -325,7 +392,9 @@ def prepared(preparation: Preparation, rows: list[dict[str, Any]]) -> Any:
 
 
 def typical_of(preparation: Preparation, values: dict[str, Any]) -> dict[str, Any]:
-    medians = {one.name: one.spread.median if one.spread else one.mean for one in preparation.numeric}
+    medians = {
+        one.name: one.spread.median if one.spread else one.mean for one in preparation.numeric
+    }
     commonest = {one.name: one.values[0] for one in preparation.nominal}
     return {name: (medians | commonest)[name] for name in values}
 

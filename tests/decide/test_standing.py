@@ -1,4 +1,6 @@
-"""A policy beside a model: it fits or is refused, and its open thresholds are chosen for that model."""
+"""A policy beside a model: it fits or is refused, and its open thresholds are chosen for that
+model.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,18 @@ def held_out(shift: float = 0.0) -> HeldOut:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return save(
-        make_bundle(fitted_model(), currency="EUR", held_out=held_out()), tmp_path_factory.mktemp("one") / "bundle"
+        make_bundle(fitted_model(), currency="EUR", held_out=held_out()),
+        tmp_path_factory.mktemp("one") / "bundle",
     )
 
 
 def test_costs_and_capacity_move_the_thresholds_that_are_open(bundle: Bundle) -> None:
     usual = fit(OPEN, bundle)
-    assert (usual.chosen, usual.model, usual.given) == (("review_at", "decline_at"), bundle.version, OPEN)
+    assert (usual.chosen, usual.model, usual.given) == (
+        ("review_at", "decline_at"),
+        bundle.version,
+        OPEN,
+    )
     busy = fit(msgspec.structs.replace(OPEN, reviews_per_day=1), bundle).policy
     assert bundle.held_out is not None
     found = bundle.held_out.thresholds(Cost(), 1)
@@ -48,8 +55,12 @@ def test_costs_and_capacity_move_the_thresholds_that_are_open(bundle: Bundle) ->
     assert (half.chosen, half.policy.decline_at) == (("review_at",), 0.95)
 
 
-def test_given_thresholds_stay_and_open_ones_are_chosen_for_each_model(bundle: Bundle, tmp_path: Path) -> None:
-    other = save(make_bundle(fitted_model(), currency="EUR", held_out=held_out(0.2)), tmp_path / "other")
+def test_given_thresholds_stay_and_open_ones_are_chosen_for_each_model(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    other = save(
+        make_bundle(fitted_model(), currency="EUR", held_out=held_out(0.2)), tmp_path / "other"
+    )
     assert refit(fit(POLICY, bundle), other) == fit(POLICY, bundle)
     chosen = fit(OPEN, bundle)
     assert refit(chosen, bundle) == chosen
@@ -70,12 +81,24 @@ def test_equal_policies_have_equal_bytes(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "sentence"),
     [
-        ({"rules": [Rule("r", "card_cont_1d > 3")]}, UnknownColumn, "rule `r`: .* did you mean `card_count_1d`"),
+        (
+            {"rules": [Rule("r", "card_cont_1d > 3")]},
+            UnknownColumn,
+            "rule `r`: .* did you mean `card_count_1d`",
+        ),
         ({"rules": [Rule("r", "is_fraud")]}, UnknownColumn, "unknown column `is_fraud`"),
         ({"rules": [Rule("r", "host_id IN blokked")]}, InvalidExpression, "did you mean `blocked`"),
-        ({"rules": [Rule("r", "amount >")]}, InvalidExpression, "does not fit logistic_regression, version .* rule"),
+        (
+            {"rules": [Rule("r", "amount >")]},
+            InvalidExpression,
+            "does not fit logistic_regression, version .* rule",
+        ),
         ({"rules": [Rule("r", "amount + 1")]}, InvalidExpression, "true or false, got a number"),
-        ({"lists": {"blocked": ["h1", None]}}, ConfigurationError, "a value in each place of `blocked`"),
+        (
+            {"lists": {"blocked": ["h1", None]}},
+            ConfigurationError,
+            "a value in each place of `blocked`",
+        ),
         ({"reviews_per_day": 2.5}, ConfigurationError, r"Expected `int \| null`, got `float`"),
     ],
 )
@@ -96,7 +119,9 @@ def test_amounts_in_several_currencies_are_not_compared(bundle: Bundle) -> None:
     mixed = replace(bundle, currency=None)
     large = msgspec.structs.replace(POLICY, rules=[Rule("large", "amount > 500")])
     assert fit(large, bundle).policy == large
-    with pytest.raises(ConfigurationError, match=r"the rule `large` reads amounts.*several currencies"):
+    with pytest.raises(
+        ConfigurationError, match=r"the rule `large` reads amounts.*several currencies"
+    ):
         fit(large, mixed)
     with pytest.raises(ConfigurationError, match="the cost of a missed fraud"):
         fit(OPEN, mixed)
@@ -106,7 +131,9 @@ def test_amounts_in_several_currencies_are_not_compared(bundle: Bundle) -> None:
 
 def test_without_held_out_scores_thresholds_must_be_given() -> None:
     bundle = make_bundle(fitted_model(), currency="EUR")
-    with pytest.raises(ConfigurationError, match=r"no `review_at` and no `decline_at`.*give both thresholds"):
+    with pytest.raises(
+        ConfigurationError, match=r"no `review_at` and no `decline_at`.*give both thresholds"
+    ):
         fit(OPEN, bundle)
     assert fit(POLICY, bundle).chosen == ()
 
@@ -133,12 +160,17 @@ def test_a_policy_is_read_from_a_file_of_its_own_or_as_it_is_shown(tmp_path: Pat
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"rules": [Rule("r", "a"), Rule("r", "b")]}, "a name of its own for each rule, got `r` twice"),
+        (
+            {"rules": [Rule("r", "a"), Rule("r", "b")]},
+            "a name of its own for each rule, got `r` twice",
+        ),
         ({"degraded": "deny"}, "degraded=….: expected an action of approve"),
         ({"reviews_per_day": -1}, "0 or more reviews a day"),
         ({"lists": {"red": "XX"}}, "a list of texts in `red`, got one text"),
     ],
 )
-def test_a_policy_that_means_nothing_is_refused_when_it_is_made(fields: dict[str, object], sentence: str) -> None:
+def test_a_policy_that_means_nothing_is_refused_when_it_is_made(
+    fields: dict[str, object], sentence: str
+) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         Policy(**fields)  # type: ignore[arg-type]  # the mistakes under test

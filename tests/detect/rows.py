@@ -15,7 +15,12 @@ def payments(rows: int = 400, *, seed: int = 0) -> tuple[Matrix, Labels]:
     """Columns: gaps in training, nominal, no gaps, nominal."""
     rng = np.random.default_rng(seed)
     X = np.column_stack(
-        [rng.normal(size=rows), rng.integers(0, 4, rows), rng.normal(size=rows), rng.integers(0, 3, rows)]
+        [
+            rng.normal(size=rows),
+            rng.integers(0, 4, rows),
+            rng.normal(size=rows),
+            rng.integers(0, 3, rows),
+        ]
     )
     fraud = X[:, 0] + (X[:, 1] == 2) + rng.normal(size=rows) > 2.0
     X[rng.random(rows) < 0.2, 0] = np.nan

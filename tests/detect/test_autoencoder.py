@@ -21,7 +21,9 @@ def test_it_keeps_the_contract() -> None:
 
 def test_it_scores_alike_in_every_engine(tmp_path: Path) -> None:
     X, fraud = payments()
-    detector = Autoencoder(epochs=3, activation="silu", batch_norm=True).fit(X, fraud, nominal=NOMINAL)
+    detector = Autoencoder(epochs=3, activation="silu", batch_norm=True).fit(
+        X, fraud, nominal=NOMINAL
+    )
     same_everywhere(detector, X, tmp_path / "model")
 
 

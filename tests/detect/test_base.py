@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.detect import Calibration
-from shroff.detect.base import as_matrix, draw_rows, scoring_matrix, training_labels, training_matrix
+from shroff.detect.base import (
+    as_matrix,
+    draw_rows,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
 from shroff.detect.rules import Rules
 from shroff.errors import ConfigurationError, DataError, NotFitted
 from shroff.evaluate import average_precision

@@ -38,7 +38,9 @@ def test_a_blend_of_blends_keeps_the_contract() -> None:
 
 
 def halves(rows: int, seed: int) -> tuple[Matrix, Labels]:
-    """Half of the fraud lies along a line through ten columns, the other half in a corner that only trees see."""
+    """Half of the fraud lies along a line through ten columns, the other half in a corner that only
+    trees see.
+    """
     X = np.random.default_rng(seed).normal(size=(rows, 12)).astype(np.float32)
     return X, (X[:, 2:].sum(axis=1) > 5) | ((X[:, 0] > 1) & (X[:, 1] < -1))
 
@@ -56,7 +58,8 @@ def test_a_useless_detector_gets_next_to_no_weight() -> None:
     trees = BoostedTrees(n_trees=50)
     blend = Blend([trees, KNN(k=1)]).fit(X, fraud)
     useful, useless = (
-        part.slopes[0] * np.std(d.score(X)) for part, d in zip(blend.maps_, blend.detectors_, strict=True)
+        part.slopes[0] * np.std(d.score(X))
+        for part, d in zip(blend.maps_, blend.detectors_, strict=True)
     )
     assert useful > 5 * abs(useless)
 
@@ -65,14 +68,19 @@ def test_ranks_know_no_scale() -> None:
     X, fraud = payments(1000)
     plain = Blend([Mahalanobis(), KNN()], how="rank").fit(X, nominal=NOMINAL)
     assert (
-        np.corrcoef(plain.score(X), -np.log(1.0005 - ranks(Mahalanobis().fit(X, nominal=NOMINAL).score(X))))[0, 1] > 0.8
+        np.corrcoef(
+            plain.score(X), -np.log(1.0005 - ranks(Mahalanobis().fit(X, nominal=NOMINAL).score(X)))
+        )[0, 1]
+        > 0.8
     )
     # the mean of -log of a uniform share is 1
     assert plain.score(X).mean() == pytest.approx(1.0, abs=0.15)
     assert fraud.any()
 
 
-def ranks(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def ranks(
+    scores: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.argsort(np.argsort(scores)) / len(scores)
 
 

@@ -27,7 +27,9 @@ def test_one_score_has_the_bits_of_the_batch(calibration: Calibration, values: l
 
 
 @given(calibrations, st.lists(scores, min_size=2, max_size=40))
-def test_more_suspicious_is_never_less_probable(calibration: Calibration, values: list[float]) -> None:
+def test_more_suspicious_is_never_less_probable(
+    calibration: Calibration, values: list[float]
+) -> None:
     rising = calibration.probability(sorted(values))
     assert np.all(np.diff(rising) >= 0)
     assert np.all((rising > 0) & (rising <= 1))
@@ -100,7 +102,9 @@ def test_unusable_scores_are_refused() -> None:
         calibration.probability([0.0, math.nan])
 
 
-@pytest.mark.parametrize(("a", "b"), [(0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1.0, math.nan)])
+@pytest.mark.parametrize(
+    ("a", "b"), [(0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1.0, math.nan)]
+)
 def test_a_slope_that_does_not_rise_is_refused(a: float, b: float) -> None:
     with pytest.raises(ConfigurationError, match="slope above 0"):
         Calibration(a=a, b=b)

@@ -23,7 +23,9 @@ class Memory(Detector):
     name: ClassVar[str] = "memory"
     needs_labels: ClassVar[bool] = False
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         self.seen_ = X[:, 0].copy()
         self.n_features_in_ = X.shape[1]
         return self

@@ -12,7 +12,9 @@ from scipy import sparse
 
 from shroff.detect.dense import DenseTraining, Loss, logit, slope, train
 
-HOW = DenseTraining(epochs=30, batch_size=64, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0)
+HOW = DenseTraining(
+    epochs=30, batch_size=64, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0
+)
 
 
 def loss_of(z: float, target: float, loss: Loss, focus: float) -> float:
@@ -20,7 +22,11 @@ def loss_of(z: float, target: float, loss: Loss, focus: float) -> float:
     return float(-((1.0 - right) ** (focus if loss == "focal" else 0.0)) * np.log(right))
 
 
-@given(z=st.floats(-8, 8), target=st.sampled_from([0.0, 1.0]), focus=st.sampled_from([0.5, 1.0, 2.0, 5.0]))
+@given(
+    z=st.floats(-8, 8),
+    target=st.sampled_from([0.0, 1.0]),
+    focus=st.sampled_from([0.5, 1.0, 2.0, 5.0]),
+)
 @pytest.mark.parametrize("loss", ["log", "focal"])
 def test_slopes_are_those_of_the_loss(loss: Loss, z: float, target: float, focus: float) -> None:
     step = 1e-5

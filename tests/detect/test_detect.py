@@ -26,5 +26,7 @@ def test_serving_loads_no_training_library() -> None:
         "heavy = {'sklearn', 'scipy', 'lightgbm', 'onnx', 'polars', 'pandas'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr

@@ -39,13 +39,19 @@ def test_every_parameter_is_documented_with_its_type_and_default(kind: type[Dete
 
 @each_kind
 def test_every_learned_attribute_is_documented(kind: type[Detector]) -> None:
-    classes = [one for one in kind.__mro__ if one.__module__.startswith("shroff.detect") and one is not Detector]
+    classes = [
+        one
+        for one in kind.__mro__
+        if one.__module__.startswith("shroff.detect") and one is not Detector
+    ]
     trees = [ast.parse(inspect.getsource(one)) for one in classes]
     stored = {
         node.attr
         for tree in trees
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr.endswith("_")
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and node.attr.endswith("_")
     }
     learned = stored - SHARED
     assert read(kind).entries("Attributes").keys() == learned

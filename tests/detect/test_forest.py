@@ -23,7 +23,9 @@ def test_it_keeps_the_contract() -> None:
 
 def test_it_is_scikit_learn_s() -> None:
     X, new = rows(), rows(seed=1) * 2
-    theirs = ensemble.IsolationForest(n_estimators=50, max_samples=256, random_state=3, n_jobs=1).fit(X)
+    theirs = ensemble.IsolationForest(
+        n_estimators=50, max_samples=256, random_state=3, n_jobs=1
+    ).fit(X)
     ours = IsolationForest(n_trees=50, seed=3).fit(X).score(new)
     assert 2.0**ours == pytest.approx(-theirs.score_samples(new), abs=1e-6)
 
@@ -37,7 +39,11 @@ def test_the_graph_cuts_alike_on_and_beside_every_cut() -> None:
             if column < 0:
                 continue
             at = np.float32(cut)
-            for value in (at, np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf))):
+            for value in (
+                at,
+                np.nextafter(at, np.float32(-np.inf)),
+                np.nextafter(at, np.float32(np.inf)),
+            ):
                 near.append(X[0].copy())
                 near[-1][column] = value
     tested = np.array(near)

@@ -33,7 +33,9 @@ def test_ranks_and_one_side_score_alike_in_every_engine(tmp_path: Path) -> None:
     X, _ = payments()
     gan = quick(scaling="quantile", side="upper", contamination=0.05).fit(X, nominal=NOMINAL)
     same_everywhere(gan, X, tmp_path / "model")
-    high, usual, low = gan.score(np.array([[30, 30, 9, 1], [0, 0, 0, 1], [-30, -30, -9, 1]], dtype=np.float32))
+    high, usual, low = gan.score(
+        np.array([[30, 30, 9, 1], [0, 0, 0, 1], [-30, -30, -9, 1]], dtype=np.float32)
+    )
     assert high > usual == pytest.approx(low)
 
 
@@ -49,8 +51,15 @@ def test_what_lies_farthest_out_is_not_learned_from() -> None:
 @pytest.mark.parametrize("loss_type", ["fence", "cross_entropy", "least_squares", "wasserstein_gp"])
 def test_every_game_trains_all_its_networks(loss_type: str) -> None:
     X, fraud = payments(200)
-    first, later = (quick(loss_type=loss_type, epochs=e, reconstruction=0.5).fit(X, nominal=NOMINAL) for e in (0, 2))
-    moved = {name for name, array in later.weights_.items() if not np.array_equal(array, first.weights_[name])}
+    first, later = (
+        quick(loss_type=loss_type, epochs=e, reconstruction=0.5).fit(X, nominal=NOMINAL)
+        for e in (0, 2)
+    )
+    moved = {
+        name
+        for name, array in later.weights_.items()
+        if not np.array_equal(array, first.weights_[name])
+    }
     assert {name.split("/")[0] for name in moved} == {"features", "generator", "encoder"}
     assert np.isfinite(later.score(X)).all()
     assert later.score(X)[fraud].mean() > later.score(X)[~fraud].mean()
@@ -58,7 +67,9 @@ def test_every_game_trains_all_its_networks(loss_type: str) -> None:
 
 def test_it_scores_alike_in_every_engine(tmp_path: Path) -> None:
     X, fraud = payments()
-    gan = quick(reconstruction=0.5, batch_norm=True, dropout_rate=0.1).fit(X, fraud, nominal=NOMINAL)
+    gan = quick(reconstruction=0.5, batch_norm=True, dropout_rate=0.1).fit(
+        X, fraud, nominal=NOMINAL
+    )
     same_everywhere(gan, X, tmp_path / "model")
 
 
@@ -66,10 +77,14 @@ def test_the_generators_rows_come_near_the_normal_ones() -> None:
     X, _ = payments()
     near = {}
     for epochs in (0, 30):
-        gan = quick(loss_type="cross_entropy", blur=0.0, epochs=epochs, reconstruction=0.1).fit(X, nominal=NOMINAL)
+        gan = quick(loss_type="cross_entropy", blur=0.0, epochs=epochs, reconstruction=0.1).fit(
+            X, nominal=NOMINAL
+        )
         noise = np.random.default_rng(1).normal(size=(300, 16))
         ops = NumpyOps()
-        made = gan.generator_.formula(ops, {name: ops.constant(w) for name, w in gan.weights_.items()}, noise)
+        made = gan.generator_.formula(
+            ops, {name: ops.constant(w) for name, w in gan.weights_.items()}, noise
+        )
         near[epochs] = np.median(gan.inputs_.encode(X).std(axis=0)), np.median(made.std(axis=0))
     real, made_spread = near[30]
     assert 0.2 * real < made_spread < 2.0 * real
@@ -85,11 +100,17 @@ def test_the_same_seed_gives_the_same_gan() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"loss_type": "luck"}, "expected a loss_type out of cross_entropy, least_squares, wasserstein_gp, fence"),
+        (
+            {"loss_type": "luck"},
+            "expected a loss_type out of cross_entropy, least_squares, wasserstein_gp, fence",
+        ),
         ({"blur": 1.0}, "expected blur"),
         ({"n_noise": 0}, "n_noise"),
         ({"contamination": 0.5}, "expected contamination from 0 to below 0.5, got 0.5"),
-        ({"loss_type": "wasserstein_gp", "batch_norm": True}, "gradient penalty needs a network without batch_norm"),
+        (
+            {"loss_type": "wasserstein_gp", "batch_norm": True},
+            "gradient penalty needs a network without batch_norm",
+        ),
     ],
 )
 def test_a_bad_parameter_is_told(wrong: dict[str, object], message: str) -> None:
@@ -100,7 +121,9 @@ def test_a_bad_parameter_is_told(wrong: dict[str, object], message: str) -> None
 @pytest.mark.parametrize("activation", ["leaky_relu", "elu", "silu", "tanh"])
 def test_the_gradient_penalty_uses_the_true_gradient(activation: str) -> None:
     rng = np.random.default_rng(0)
-    embedding = Embedding(Dense("net", 3, 2, n_neurons=5, n_layers=2, activation=activation), residual=True)
+    embedding = Embedding(
+        Dense("net", 3, 2, n_neurons=5, n_layers=2, activation=activation), residual=True
+    )
     weights = {name: array.astype(np.float64) for name, array in embedding.initial(rng).items()}
     x, above, step = rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), 1e-6
     ops = KerasOps(dtype="float64")
@@ -108,7 +131,9 @@ def test_the_gradient_penalty_uses_the_true_gradient(activation: str) -> None:
     for column in range(3):
         moved = np.eye(3)[column] * step
         up, down = (embedding.formula(NumpyOps(), weights, x + sign * moved) for sign in (1, -1))
-        assert found[:, column] == pytest.approx(((up - down) * above).sum(axis=1) / (2 * step), rel=1e-4, abs=1e-6)
+        assert found[:, column] == pytest.approx(
+            ((up - down) * above).sum(axis=1) / (2 * step), rel=1e-4, abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

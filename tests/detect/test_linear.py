@@ -21,7 +21,12 @@ def payments(rows: int = 400, *, seed: int = 0) -> tuple[Matrix, Labels]:
     """Columns: gaps in training, nominal, no gaps, nominal."""
     rng = np.random.default_rng(seed)
     X = np.column_stack(
-        [rng.normal(size=rows), rng.integers(0, 4, rows), rng.normal(size=rows), rng.integers(0, 3, rows)]
+        [
+            rng.normal(size=rows),
+            rng.integers(0, 4, rows),
+            rng.normal(size=rows),
+            rng.integers(0, 3, rows),
+        ]
     )
     fraud = X[:, 0] + (X[:, 1] == 2) + rng.normal(size=rows) > 2.0
     X[rng.random(rows) < 0.2, 0] = np.nan
@@ -86,7 +91,11 @@ def session(model: LogisticRegression) -> onnxruntime.InferenceSession:
 number = st.floats(-1e4, 1e4, width=32) | st.just(float("nan"))
 
 
-@given(rows=st.lists(st.tuples(number, st.integers(0, 3), number, st.integers(0, 2)), min_size=1, max_size=8))
+@given(
+    rows=st.lists(
+        st.tuples(number, st.integers(0, 3), number, st.integers(0, 2)), min_size=1, max_size=8
+    )
+)
 def test_the_graph_scores_alike(
     model: LogisticRegression,
     session: onnxruntime.InferenceSession,

@@ -1,4 +1,6 @@
-"""Mahalanobis distance: the textbook's without robustness, and the effects of robustness and shrinkage."""
+"""Mahalanobis distance: the textbook's without robustness, and the effects of robustness and
+shrinkage.
+"""
 
 from __future__ import annotations
 

@@ -30,14 +30,19 @@ def test_a_code_of_two_columns_is_learned() -> None:
     rng = np.random.default_rng(0)
     X = rng.integers(0, 3, size=(900, 2)).astype(np.float32)
     fraud = X[:, 0] == X[:, 1]  # neither column tells anything alone
-    scores = MLP(hidden=(16,), epochs=30, learning_rate=0.01, dropout=0.0).fit(X, fraud, nominal={0: 3, 1: 3}).score(X)
+    scores = (
+        MLP(hidden=(16,), epochs=30, learning_rate=0.01, dropout=0.0)
+        .fit(X, fraud, nominal={0: 3, 1: 3})
+        .score(X)
+    )
     assert scores[fraud].min() > scores[~fraud].max()
 
 
 def test_a_weight_for_fraud_raises_the_scores() -> None:
     X, fraud = payments(1000)
     plain, balanced = (
-        MLP(epochs=5, class_weight=weight).fit(X, fraud, nominal=NOMINAL).score(X) for weight in (None, "balanced")
+        MLP(epochs=5, class_weight=weight).fit(X, fraud, nominal=NOMINAL).score(X)
+        for weight in (None, "balanced")
     )
     assert balanced.mean() > plain.mean() + 1.0
     assert roc_auc_score(fraud, balanced) > 0.7

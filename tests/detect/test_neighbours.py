@@ -26,9 +26,9 @@ points = arrays(np.float32, st.tuples(st.integers(3, 12), st.just(2)), elements=
 @settings(max_examples=30)
 @given(known=points, new=points, k=st.integers(1, 3))
 def test_distances_are_those_of_the_nearest(known: Matrix, new: Matrix, k: int) -> None:
-    distances = np.sort([[np.hypot(*(row - other).astype(np.float64)) for other in known] for row in new], axis=1)[
-        :, :k
-    ]
+    distances = np.sort(
+        [[np.hypot(*(row - other).astype(np.float64)) for other in known] for row in new], axis=1
+    )[:, :k]
     largest, mean = (KNN(k=k, distance=distance).fit(known) for distance in ("largest", "mean"))
     assert largest.score(new) == pytest.approx(distances.max(axis=1), abs=1e-6)
     assert mean.score(new) == pytest.approx(distances.mean(axis=1), abs=1e-6)

@@ -22,7 +22,11 @@ from shroff.errors import (
 )
 
 numbers = st.none() | st.floats(-1e30, 1e30) | st.floats(-1000, 1000).map(lambda x: round(x, 2))
-texts = st.none() | st.sampled_from(["GB", "FR", "undefined", "", "é", "\U0001f600"]) | st.text(max_size=3)
+texts = (
+    st.none()
+    | st.sampled_from(["GB", "FR", "undefined", "", "é", "\U0001f600"])
+    | st.text(max_size=3)
+)
 rows = st.lists(st.tuples(numbers, numbers, texts, texts), min_size=1, max_size=20)
 SCHEMA = {"amount": pl.Float64, "count": pl.Float64, "country": pl.String, "mcc": pl.String}
 
@@ -32,7 +36,9 @@ def table(values: list[tuple[float | None, float | None, str | None, str | None]
 
 
 def learn(frame: pl.DataFrame, max_values: int = 200) -> Preparation:
-    return Preparation.learn(frame, numeric=["amount", "count"], nominal=["country", "mcc"], max_values=max_values)
+    return Preparation.learn(
+        frame, numeric=["amount", "count"], nominal=["country", "mcc"], max_values=max_values
+    )
 
 
 @given(train=rows, test=rows, max_values=st.integers(1, 4))
@@ -45,7 +51,9 @@ def test_one_payment_has_the_bits_of_its_row(
     frame = table(train + test)
     matrix = preparation.matrix(frame)
     with np.errstate(over="ignore"):
-        alone = np.array([preparation.vector(row) for row in frame.iter_rows(named=True)], dtype=np.float32)
+        alone = np.array(
+            [preparation.vector(row) for row in frame.iter_rows(named=True)], dtype=np.float32
+        )
     assert matrix.dtype == np.float32
     assert np.array_equal(alone, matrix, equal_nan=True)
 
@@ -67,7 +75,12 @@ def test_numbers_are_scaled_by_the_training_rows() -> None:
     spread = Spread.of(train["x"].to_numpy())
     assert preparation.numeric == (Numeric("x", 3.0, math.sqrt(8 / 3), spread),)
     assert spread is not None
-    assert (spread.mean, spread.median, spread.missing, spread.usual) == (3.0, 3.0, 0.25, (1.0, 5.0))
+    assert (spread.mean, spread.median, spread.missing, spread.usual) == (
+        3.0,
+        3.0,
+        0.25,
+        (1.0, 5.0),
+    )
     z = preparation.matrix(pl.DataFrame({"x": [3.0, 3.0 + math.sqrt(8 / 3), None]}))[:, 0]
     assert z[:2].tolist() == [0.0, 1.0]
     assert np.isnan(z[2])
@@ -75,7 +88,9 @@ def test_numbers_are_scaled_by_the_training_rows() -> None:
 
 @pytest.mark.parametrize("value", [0.1, 7.0, 1e15 + 0.3])
 def test_a_constant_column_is_only_shifted(value: float) -> None:
-    (column,) = Preparation.learn(pl.DataFrame({"x": [value] * 1001}), numeric=["x"], nominal=[]).numeric
+    (column,) = Preparation.learn(
+        pl.DataFrame({"x": [value] * 1001}), numeric=["x"], nominal=[]
+    ).numeric
     assert column.std == 1.0
     assert column.mean == pytest.approx(value)
     assert column.spread is not None
@@ -83,7 +98,9 @@ def test_a_constant_column_is_only_shifted(value: float) -> None:
 
 
 def test_a_column_without_values_stays_as_it_is() -> None:
-    frame = pl.DataFrame({"x": [None, None], "y": [None, None]}, schema={"x": pl.Float64, "y": pl.Null})
+    frame = pl.DataFrame(
+        {"x": [None, None], "y": [None, None]}, schema={"x": pl.Float64, "y": pl.Null}
+    )
     preparation = Preparation.learn(frame, numeric=["x", "y"], nominal=[])
     assert preparation.numeric == (Numeric("x"), Numeric("y"))
     assert preparation.vector({"x": 2.5, "y": 1}) == [2.5, 1.0]
@@ -92,8 +109,12 @@ def test_a_column_without_values_stays_as_it_is() -> None:
 def test_the_vocabulary_goes_by_frequency_then_text() -> None:
     frame = pl.DataFrame({"mcc": ["b", "a", "c", "c", None, "d", None, None]})
     preparation = Preparation.learn(frame, numeric=[], nominal=["mcc"], max_values=3)
-    assert preparation.nominal == (Nominal("mcc", ("undefined", "c", "a"), (3 / 8, 2 / 8, 1 / 8, 2 / 8)),)
-    codes = preparation.matrix(pl.DataFrame({"mcc": ["undefined", None, "c", "a", "b", "never seen"]}))
+    assert preparation.nominal == (
+        Nominal("mcc", ("undefined", "c", "a"), (3 / 8, 2 / 8, 1 / 8, 2 / 8)),
+    )
+    codes = preparation.matrix(
+        pl.DataFrame({"mcc": ["undefined", None, "c", "a", "b", "never seen"]})
+    )
     assert codes[:, 0].tolist() == [1, 1, 2, 3, 0, 0]
     assert preparation.nominal_codes == {0: 4}
 
@@ -101,7 +122,9 @@ def test_the_vocabulary_goes_by_frequency_then_text() -> None:
 def test_missing_text_never_seen_in_training_is_code_0() -> None:
     preparation = Preparation.learn(pl.DataFrame({"mcc": ["a"]}), numeric=[], nominal=["mcc"])
     assert preparation.vector({"mcc": None}) == [0.0]
-    assert preparation.matrix(pl.DataFrame({"mcc": [None]}, schema={"mcc": pl.String})).tolist() == [[0.0]]
+    assert preparation.matrix(
+        pl.DataFrame({"mcc": [None]}, schema={"mcc": pl.String})
+    ).tolist() == [[0.0]]
 
 
 def test_numeric_inputs_come_first() -> None:
@@ -114,7 +137,9 @@ def test_numeric_inputs_come_first() -> None:
 
 def test_plain_inputs_are_not_scaled() -> None:
     preparation = Preparation.plain(["a > 1", "b"])
-    assert preparation.matrix(pl.DataFrame({"a > 1": [True, None], "b": [7.5, -3.0]})).tolist()[0] == [1, 7.5]
+    assert preparation.matrix(pl.DataFrame({"a > 1": [True, None], "b": [7.5, -3.0]})).tolist()[
+        0
+    ] == [1, 7.5]
     assert preparation.vector({"a > 1": False, "b": -3.0}) == [0.0, -3.0]
 
 
@@ -153,10 +178,17 @@ def test_a_wrong_training_table_is_refused() -> None:
 
 def test_a_wrong_payment_is_refused_without_its_values() -> None:
     preparation = learn(table([(1.0, 2.0, "GB", "5411")]))
-    good: dict[str, float | str | None] = {"amount": 1.0, "count": 2.0, "country": "GB", "mcc": None}
+    good: dict[str, float | str | None] = {
+        "amount": 1.0,
+        "count": 2.0,
+        "country": "GB",
+        "mcc": None,
+    }
     with pytest.raises(BadPayment, match="the feature `mcc`, got a payment without it"):
         preparation.vector({name: good[name] for name in ("amount", "count", "country")})
-    with pytest.raises(BadPayment, match="expected a number in the feature `count`, got str") as refusal:
+    with pytest.raises(
+        BadPayment, match="expected a number in the feature `count`, got str"
+    ) as refusal:
         preparation.vector(good | {"count": "4929123456789012"})
     assert "4929" not in str(refusal.value)
     with pytest.raises(BadPayment, match="far too large"):
@@ -165,7 +197,9 @@ def test_a_wrong_payment_is_refused_without_its_values() -> None:
         preparation.vector(good | {"amount": None, "country": ["GB"]})  # type: ignore[arg-type]  # wrong on purpose
 
 
-@pytest.mark.parametrize("data", [{}, {"numeric": [], "nominal": []}, {"numeric": [{"nam": "x"}], "nominal": []}])
+@pytest.mark.parametrize(
+    "data", [{}, {"numeric": [], "nominal": []}, {"numeric": [{"nam": "x"}], "nominal": []}]
+)
 def test_other_json_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(BundleError, match=r"expected a preparation .*; train it again\.$"):
         Preparation.from_json(data)  # type: ignore[arg-type]  # wrong on purpose

@@ -65,9 +65,13 @@ NAMES = ["amount", "count", "ratio", "gap"]
 
 
 def checks(detectors: Sequence[Detector], only: Collection[str] | None = None) -> list[Any]:
-    """scikit-learn's checks of each detector; those that are expected to fail are xfail with their reason."""
+    """scikit-learn's checks of each detector; those that are expected to fail are xfail with their
+    reason.
+    """
     return [
-        pytest.param(detector, check, id=f"{number}-{detector.name}-{check.func.__name__}", marks=marks)
+        pytest.param(
+            detector, check, id=f"{number}-{detector.name}-{check.func.__name__}", marks=marks
+        )
         for number, one in enumerate(detectors)
         for detector, check, marks in _checks(one)
         if only is None or check.func.__name__ in only
@@ -78,7 +82,11 @@ def _checks(one: Detector) -> Iterator[tuple[Detector, Any, Any]]:
     expected = expected_failed_checks(one)
     for detector, check in estimator_checks_generator(one, mark=None):
         reason = expected.get(check.func.__name__)
-        yield detector, check, () if reason is None else pytest.mark.xfail(strict=True, reason=reason)
+        yield (
+            detector,
+            check,
+            () if reason is None else pytest.mark.xfail(strict=True, reason=reason),
+        )
 
 
 @pytest.mark.parametrize(("detector", "check"), checks(QUICK))
@@ -87,7 +95,9 @@ def test_scikit_learn_s_checks(detector: Detector, check: Callable[[Detector], N
 
 
 @pytest.mark.parametrize(("detector", "check"), checks(DEEP, LIGHT))
-def test_scikit_learn_s_light_checks_of_networks(detector: Detector, check: Callable[[Detector], None]) -> None:
+def test_scikit_learn_s_light_checks_of_networks(
+    detector: Detector, check: Callable[[Detector], None]
+) -> None:
     check(detector)
 
 
@@ -97,7 +107,9 @@ def tables() -> dict[str, Any]:
     return {
         "array": X,
         "list": numbers.tolist(),
-        "objects": np.array([[None if np.isnan(value) else value for value in row] for row in X], dtype=object),
+        "objects": np.array(
+            [[None if np.isnan(value) else value for value in row] for row in X], dtype=object
+        ),
         "pandas": pd.DataFrame(X, columns=NAMES),
         "pandas with NA": nulls,
         "polars": pl.DataFrame(X, schema=NAMES),
@@ -106,17 +118,23 @@ def tables() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", tables())
-@pytest.mark.parametrize("detector", [BoostedTrees(n_trees=20), IsolationForest(n_trees=20)], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "detector", [BoostedTrees(n_trees=20), IsolationForest(n_trees=20)], ids=lambda one: one.name
+)
 def test_searches_take_a_detector_with_any_table(detector: Detector, kind: str) -> None:
     table, grid = tables()[kind], {"n_trees": [5, 20]}
     search = GridSearchCV(detector, grid, cv=3).fit(table, FRAUD)
     assert search.best_score_ > 0.4  # a share of fraud of 0.05
     assert set(search.predict(table)) <= {False, True}
-    assert search.best_estimator_.decision_function(table) == pytest.approx(search.best_estimator_.score(table))
+    assert search.best_estimator_.decision_function(table) == pytest.approx(
+        search.best_estimator_.score(table)
+    )
     for scoring in (None, "average_precision", "roc_auc", "neg_log_loss", "recall"):
         figures = cross_val_score(detector, table, FRAUD, scoring=scoring, cv=3)
         assert np.isfinite(figures).all()
-    assert cross_val_score(detector, table, FRAUD, scoring="roc_auc", cv=3).min() > 0.9  # suspicion points up
+    assert (
+        cross_val_score(detector, table, FRAUD, scoring="roc_auc", cv=3).min() > 0.9
+    )  # suspicion points up
 
 
 def test_the_score_with_labels_is_the_average_precision_of_the_scores() -> None:
@@ -142,12 +160,16 @@ def test_predictions_agree_with_scores_and_probabilities(detector: Detector) -> 
 def test_scikit_learn_calibrates_a_detector_without_labels() -> None:
     calibrated = CalibratedClassifierCV(IsolationForest(n_trees=20), cv=3).fit(X, FRAUD)
     assert calibrated.predict_proba(X)[FRAUD, 1].mean() > 0.3
-    assert len(cross_val_predict(Mahalanobis(), np.nan_to_num(X), FRAUD, method="decision_function")) == len(X)
+    assert len(
+        cross_val_predict(Mahalanobis(), np.nan_to_num(X), FRAUD, method="decision_function")
+    ) == len(X)
 
 
 @pytest.mark.parametrize("value", ["5411", "grocery", None])
 @pytest.mark.parametrize("library", ["pandas", "polars", "array", "list"])
-def test_a_column_of_text_is_refused_by_its_name_with_the_way_out(library: str, value: str | None) -> None:
+def test_a_column_of_text_is_refused_by_its_name_with_the_way_out(
+    library: str, value: str | None
+) -> None:
     texts = ["7995", value, "7995", "7995"]
     columns: dict[str, Any] = {"amount": [1.0, 2.0, 3.0, 4.0], "mcc": texts}
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
@@ -155,7 +177,9 @@ def test_a_column_of_text_is_refused_by_its_name_with_the_way_out(library: str, 
     table = np.array(rows, dtype=object) if library == "array" else table
     named = "1" if library in ("array", "list") else "`mcc`"
     detector = BoostedTrees(n_trees=2)
-    with pytest.raises(DataError, match=f"column {named}: cast it to numbers, leave it out, or let a `Preparation`"):
+    with pytest.raises(
+        DataError, match=f"column {named}: cast it to numbers, leave it out, or let a `Preparation`"
+    ):
         detector.fit(table, [0, 1, 0, 1])
     fitted = clone(detector).fit([[1, 2], [3, 4], [5, 6]], [0, 1, 0])
     with pytest.raises(DataError, match=f"column {named}"):
@@ -173,7 +197,11 @@ def test_a_column_of_text_is_refused_by_its_name_with_the_way_out(library: str, 
     ],
 )
 def test_a_column_of_another_type_is_refused_by_its_name(column: Any, kind: str) -> None:
-    table: Any = pl.DataFrame({"odd": column}) if isinstance(column, pl.Series) else pd.DataFrame({"odd": column})
+    table: Any = (
+        pl.DataFrame({"odd": column})
+        if isinstance(column, pl.Series)
+        else pd.DataFrame({"odd": column})
+    )
     with pytest.raises(DataError, match=f"got {kind}.* in column `odd`"):
         Mahalanobis().fit(table)
 
@@ -194,7 +222,9 @@ def test_columns_in_another_order_or_of_other_names_are_refused() -> None:
 def test_other_labels_are_refused_for_which_is_fraud_would_be_a_guess() -> None:
     for y in (np.where(FRAUD, "fraud", "genuine"), np.where(FRAUD, 1, -1), FRAUD + 1):
         for detector in (LogisticRegression(), IsolationForest(n_trees=2)):
-            with pytest.raises(DataError, match=r"labels 0 or 1 in y, got others: say which is fraud"):
+            with pytest.raises(
+                DataError, match=r"labels 0 or 1 in y, got others: say which is fraud"
+            ):
                 clone(detector).fit(X, y)
 
 

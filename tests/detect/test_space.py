@@ -12,7 +12,9 @@ from shroff.errors import ConfigurationError
 DETECTORS = [
     kind
     for name in shroff.detect.__all__
-    if isinstance(kind := getattr(shroff.detect, name), type) and issubclass(kind, Detector) and kind.search_space
+    if isinstance(kind := getattr(shroff.detect, name), type)
+    and issubclass(kind, Detector)
+    and kind.search_space
 ]
 
 

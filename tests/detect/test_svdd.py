@@ -22,7 +22,9 @@ def quick(**changes: object) -> DeepSVDD:
     return DeepSVDD(**(QUICK | changes))  # type: ignore[arg-type]  # options of several types
 
 
-@pytest.mark.parametrize("changes", [{}, {"objective": "soft_boundary", "batch_norm": True, "dropout_rate": 0.2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"objective": "soft_boundary", "batch_norm": True, "dropout_rate": 0.2}]
+)
 def test_it_keeps_the_contract(changes: dict[str, object]) -> None:
     check_detector(quick(**changes))
 
@@ -34,7 +36,9 @@ def test_it_scores_alike_in_every_engine(tmp_path: Path) -> None:
 
 def test_frauds_between_the_groups_need_many_centres() -> None:
     X, fraud = payments()
-    many, one = (quick(n_centres=count, residual=True).fit(X[~fraud], nominal=NOMINAL) for count in (32, 1))
+    many, one = (
+        quick(n_centres=count, residual=True).fit(X[~fraud], nominal=NOMINAL) for count in (32, 1)
+    )
     assert many.score(X)[fraud].mean() > np.quantile(many.score(X)[~fraud], 0.95)
     assert one.score(X)[fraud].mean() < np.median(one.score(X)[~fraud])
 
@@ -42,7 +46,9 @@ def test_frauds_between_the_groups_need_many_centres() -> None:
 def test_labels_only_tell_which_rows_are_normal_when_eta_is_0() -> None:
     X, fraud = payments()
     labelled = quick(eta=0.0).fit(X, fraud, nominal=NOMINAL)
-    assert np.array_equal(labelled.score(X), quick(eta=0.0).fit(X[~fraud], nominal=NOMINAL).score(X))
+    assert np.array_equal(
+        labelled.score(X), quick(eta=0.0).fit(X[~fraud], nominal=NOMINAL).score(X)
+    )
 
 
 def test_known_frauds_among_the_normal_rows_are_pushed_away() -> None:
@@ -59,7 +65,10 @@ def test_known_frauds_among_the_normal_rows_are_pushed_away() -> None:
 
 def test_training_gathers_normal_rows_and_the_guard_keeps_their_spread() -> None:
     X, _ = payments()
-    free, guarded = (quick(epochs=20, guard=guard, learning_rate=3e-3).fit(X, nominal=NOMINAL) for guard in (0.0, 30.0))
+    free, guarded = (
+        quick(epochs=20, guard=guard, learning_rate=3e-3).fit(X, nominal=NOMINAL)
+        for guard in (0.0, 30.0)
+    )
     start = quick(epochs=0).fit(X, nominal=NOMINAL)
     assert free.centres_.typical < 0.8 * start.centres_.typical
     assert guarded.centres_.typical > free.centres_.typical
@@ -83,7 +92,10 @@ def test_nothing_is_learned_without_normal_rows() -> None:
         ({"objective": "two_class"}, "expected objective"),
         ({"n_centres": 0}, "n_centres"),
         ({"nu": 1.0}, "expected nu"),
-        ({"activation": "cosine"}, "expected an activation out of leaky_relu, relu, elu, silu, tanh"),
+        (
+            {"activation": "cosine"},
+            "expected an activation out of leaky_relu, relu, elu, silu, tanh",
+        ),
         ({"dropout_rate": 1.0}, "dropout_rate"),
         ({"n_layers": -1}, "n_layers"),
         ({"batch_size": 1}, "batch_size"),
@@ -103,7 +115,9 @@ def test_early_stopping_watches_rows_held_out() -> None:
 
 
 def train(detector: DeepSVDD, folder: Path | None) -> DeepSVDD:
-    found = detector.train_and_evaluate(payments, lambda: payments(seed=1), nominal=NOMINAL, folder=folder)
+    found = detector.train_and_evaluate(
+        payments, lambda: payments(seed=1), nominal=NOMINAL, folder=folder
+    )
     assert (found.rows, found.frauds) == (500, 25)
     assert found.roc_auc > 0.9
     assert found.mean_fraud > found.mean_normal

@@ -33,14 +33,24 @@ def test_the_margin_is_scikit_learn_s() -> None:
     plane = svm.LinearSVC(C=0.5, dual=False).fit(design, fraud)
     ours = LinearSVM(C=0.5).fit(X, fraud, nominal=NOMINAL)
     assert ours.score(X) == pytest.approx(plane.decision_function(design), abs=1e-4)
-    fourier = kernel_approximation.RBFSampler(gamma=0.1, n_components=50, random_state=0).fit(design)
+    fourier = kernel_approximation.RBFSampler(gamma=0.1, n_components=50, random_state=0).fit(
+        design
+    )
     plane = svm.LinearSVC(dual=False).fit(fourier.transform(design), fraud)
-    ours = LinearSVM(approximation="fourier", components=50, gamma=0.1).fit(X, fraud, nominal=NOMINAL)
-    assert ours.score(X) == pytest.approx(plane.decision_function(fourier.transform(design)), abs=1e-4)
+    ours = LinearSVM(approximation="fourier", components=50, gamma=0.1).fit(
+        X, fraud, nominal=NOMINAL
+    )
+    assert ours.score(X) == pytest.approx(
+        plane.decision_function(fourier.transform(design)), abs=1e-4
+    )
     nystroem = kernel_approximation.Nystroem(gamma=0.1, n_components=50, random_state=0).fit(design)
     plane = svm.LinearSVC(dual=False).fit(nystroem.transform(design), fraud)
-    ours = LinearSVM(approximation="nystroem", components=50, gamma=0.1).fit(X, fraud, nominal=NOMINAL)
-    assert ours.score(X) == pytest.approx(plane.decision_function(nystroem.transform(design)), abs=1e-4)
+    ours = LinearSVM(approximation="nystroem", components=50, gamma=0.1).fit(
+        X, fraud, nominal=NOMINAL
+    )
+    assert ours.score(X) == pytest.approx(
+        plane.decision_function(nystroem.transform(design)), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("approximation", ["nystroem", "fourier"])
@@ -65,7 +75,9 @@ def test_a_plane_on_a_kernel_learns_from_a_sample_and_says_so() -> None:
     assert np.mean((drawn.score(X) > 0) == (whole.score(X) > 0)) > 0.98
     assert LinearSVM(sample=1_000).fit(X, ring).capped_ == ()
     with pytest.warns(ConvergenceWarning):
-        assert LinearSVM(loss="hinge", max_iter=1).fit(X, ring).capped_ == ("1 passes of liblinear",)
+        assert LinearSVM(loss="hinge", max_iter=1).fit(X, ring).capped_ == (
+            "1 passes of liblinear",
+        )
     with pytest.raises(ConfigurationError, match="sample of 2 or more"):
         LinearSVM(sample=1).fit(X, ring)
 
@@ -81,14 +93,18 @@ def test_the_graph_scores_alike_far_from_the_training_rows(seed: int, scale: flo
 
 def test_the_hinge_is_learned_too() -> None:
     X, fraud = payments(200)
-    scores = LinearSVM(loss="hinge", C=0.1, max_iter=100_000).fit(X, fraud, nominal=NOMINAL).score(X)
+    scores = (
+        LinearSVM(loss="hinge", C=0.1, max_iter=100_000).fit(X, fraud, nominal=NOMINAL).score(X)
+    )
     assert scores[fraud].mean() > scores[~fraud].mean()
 
 
 def test_more_rows_than_a_block_are_scored_alike() -> None:
     X, fraud = payments(9000)
     for approximation in ("nystroem", "fourier"):
-        model = LinearSVM(approximation=approximation, components=10).fit(X[:500], fraud[:500], nominal=NOMINAL)
+        model = LinearSVM(approximation=approximation, components=10).fit(
+            X[:500], fraud[:500], nominal=NOMINAL
+        )
         assert model.score(X)[-100:] == pytest.approx(model.score(X[-100:]), abs=1e-12)
         assert model.score(X[:0]).shape == (0,)
 

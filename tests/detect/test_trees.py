@@ -39,7 +39,9 @@ def payments(rows: int = 3000, *, seed: int = 0) -> tuple[Matrix, Labels]:
 
 @pytest.fixture(scope="module")
 def model() -> BoostedTrees:
-    return BoostedTrees(n_trees=150, max_depth=-1, num_leaves=31, threads=1).fit(*payments(), nominal=NOMINAL)
+    return BoostedTrees(n_trees=150, max_depth=-1, num_leaves=31, threads=1).fit(
+        *payments(), nominal=NOMINAL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,11 @@ def test_it_keeps_the_contract() -> None:
 def test_every_kind_of_split_was_learned(model: BoostedTrees) -> None:
     trees = model.booster_.dump_model()["tree_info"]
     assert any(tree["num_cat"] for tree in trees)
-    assert {column for tree in trees for column, _ in thresholds(tree["tree_structure"])} == {0, 1, 3}
+    assert {column for tree in trees for column, _ in thresholds(tree["tree_structure"])} == {
+        0,
+        1,
+        3,
+    }
 
 
 def test_the_graph_decides_alike_on_and_beside_every_threshold(
@@ -75,7 +81,11 @@ def test_the_graph_decides_alike_on_and_beside_every_threshold(
     base, rows = payments(1)[0][0], []
     for column, threshold in splits:
         at = np.float32(threshold)
-        for value in (at, np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf))):
+        for value in (
+            at,
+            np.nextafter(at, np.float32(-np.inf)),
+            np.nextafter(at, np.float32(np.inf)),
+        ):
             rows.append(base.copy())
             rows[-1][column] = value
     X = np.array(rows)
@@ -84,7 +94,9 @@ def test_the_graph_decides_alike_on_and_beside_every_threshold(
     assert np.abs(scores - model.score(X)).max() < 1e-6
 
 
-value = st.floats(width=32) | st.sampled_from([np.nan, 0.0, -0.0, 1e-35, -1e-35, 1e-40, np.inf, -np.inf])
+value = st.floats(width=32) | st.sampled_from(
+    [np.nan, 0.0, -0.0, 1e-35, -1e-35, 1e-40, np.inf, -np.inf]
+)
 
 
 @given(numbers=arrays(np.float32, (4, 3), elements=value), codes=st.integers(0, 30**4 - 1))
@@ -97,7 +109,9 @@ def test_the_graph_decides_alike_for_any_numbers(
     assert np.abs(scores - model.score(X)).max() < 1e-6
 
 
-def test_the_graph_decides_alike_for_every_code(model: BoostedTrees, session: onnxruntime.InferenceSession) -> None:
+def test_the_graph_decides_alike_for_every_code(
+    model: BoostedTrees, session: onnxruntime.InferenceSession
+) -> None:
     X = np.repeat(payments(20)[0], 30 * 6, axis=0)
     X[:, 2], X[:, 4] = np.tile(np.repeat(np.arange(30), 6), 20), np.tile(np.arange(6), 20 * 30)
     (scores,) = session.run(["score"], {"X": X})
@@ -107,7 +121,9 @@ def test_the_graph_decides_alike_for_every_code(model: BoostedTrees, session: on
 def test_too_few_rows_for_a_split_give_the_share_of_fraud() -> None:
     X = np.arange(10, dtype=np.float32)[:, None]
     model = BoostedTrees(threads=1).fit(X, np.arange(10) < 2)
-    (scores,) = onnxruntime.InferenceSession(model.to_onnx().SerializeToString()).run(None, {"X": X})
+    (scores,) = onnxruntime.InferenceSession(model.to_onnx().SerializeToString()).run(
+        None, {"X": X}
+    )
     assert model.score(X) == pytest.approx(np.log(0.25))
     assert scores == pytest.approx(np.log(0.25))
 
@@ -127,7 +143,10 @@ def test_rare_fraud_in_the_tail_of_a_column_is_found() -> None:
     X = rng.normal(size=(60_000, 1)).astype(np.float32)
     fraud = X[:, 0] > np.quantile(X, 0.9995)
     tail = np.quantile(X, 0.998)
-    fine, coarse = (BoostedTrees(n_trees=100, max_bins=bins, threads=1).fit(X, fraud).score(X) for bins in (4095, 255))
+    fine, coarse = (
+        BoostedTrees(n_trees=100, max_bins=bins, threads=1).fit(X, fraud).score(X)
+        for bins in (4095, 255)
+    )
     genuine_tail = ~fraud & (X[:, 0] > tail)
     assert fine[fraud].min() > fine[genuine_tail].mean() + 5
     assert coarse[fraud].min() < coarse[genuine_tail].mean() + 5

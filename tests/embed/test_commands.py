@@ -23,7 +23,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_train_writes_the_same_file_again_and_leaves_out_what_is_later(log: Path, tmp_path: Path) -> None:
+def test_train_writes_the_same_file_again_and_leaves_out_what_is_later(
+    log: Path, tmp_path: Path
+) -> None:
     words = ("embed", "train", PROJECT, "--data", log, "--before", "2024-01-11")
     first = answer(*words, "--out", tmp_path / "one.arrow")
     second = answer(*words, "--out", tmp_path / "two.arrow")

@@ -1,4 +1,6 @@
-"""Features of vectors from definition to bundle: one file for training, parity, serving and replay, or a sentence."""
+"""Features of vectors from definition to bundle: one file for training, parity, serving and replay,
+or a sentence.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +58,21 @@ SHOPS = Vectors(name="shops", entity=CARD, tokens=["mcc", "eur"], dimensions=2, 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose features read vectors, its log, what was learned of it, and a bundle."""
     folder = tmp_path_factory.mktemp("project")
-    (folder / "project.py").write_text(EXAMPLE.read_text(encoding="utf-8") + WITH_VECTORS, encoding="utf-8")
+    (folder / "project.py").write_text(
+        EXAMPLE.read_text(encoding="utf-8") + WITH_VECTORS, encoding="utf-8"
+    )
     run("simulate", folder / "payments.parquet", "--payments", "3000", "--days", "20")
     data = ("--data", folder / "payments.parquet")
-    run("embed", "train", folder, *data, "--before", "2024-01-11", "--out", folder / "purchases.arrow")
+    run(
+        "embed",
+        "train",
+        folder,
+        *data,
+        "--before",
+        "2024-01-11",
+        "--out",
+        folder / "purchases.arrow",
+    )
     run(
         "train",
         folder,
@@ -81,22 +94,32 @@ def clean(folder: Path) -> pl.DataFrame:
 
 def test_a_bundle_has_the_file_that_the_project_names_and_computes_the_same(folder: Path) -> None:
     project, bundle = load_project(folder), load(folder / "bundle")
-    assert (folder / "bundle" / "vectors-1.arrow").read_bytes() == (folder / "purchases.arrow").read_bytes()
-    assert "vectors" not in json.loads((folder / "bundle" / "features.json").read_text(encoding="utf-8"))[0]
+    assert (folder / "bundle" / "vectors-1.arrow").read_bytes() == (
+        folder / "purchases.arrow"
+    ).read_bytes()
+    assert (
+        "vectors"
+        not in json.loads((folder / "bundle" / "features.json").read_text(encoding="utf-8"))[0]
+    )
     frame = clean(folder)
     trained = compute_plan(project.plan, frame)
     assert trained.equals(compute_plan(Plan(bundle.groups, bundle.schema), frame))
     assert trained.equals(replay(bundle.groups, frame, bundle.schema))
     for name in ("purchases_1", "card_habit_purchases_8_7d", "card_distance_purchases_7d"):
         assert trained[name].n_unique() > 20, name
-    assert {one.name for one in bundle.preparation.numeric} >= {"card_distance_purchases_20d", "purchases_8"}
+    assert {one.name for one in bundle.preparation.numeric} >= {
+        "card_distance_purchases_20d",
+        "purchases_8",
+    }
 
 
 def test_a_changed_file_in_a_bundle_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "bundle", tmp_path / "bundle")
     file = tmp_path / "bundle" / "vectors-1.arrow"
     file.write_bytes(file.read_bytes()[:-1] + b"!")
-    with pytest.raises(BundleError, match=r"`vectors-1.arrow` is not the file the bundle was made with"):
+    with pytest.raises(
+        BundleError, match=r"`vectors-1.arrow` is not the file the bundle was made with"
+    ):
         load(tmp_path / "bundle")
 
 
@@ -118,7 +141,8 @@ def test_what_is_not_learned_is_defined_but_not_computed(folder: Path, tmp_path:
     project = load_project(tmp_path)
     assert "card_distance_purchases_7d" in project.plan.names
     with pytest.raises(
-        ConfigurationError, match=r"reads the vectors `purchases`, which are not learned: `shroff embed"
+        ConfigurationError,
+        match=r"reads the vectors `purchases`, which are not learned: `shroff embed",
     ):
         compute_plan(project.plan, clean(folder))
 
@@ -127,9 +151,13 @@ def test_a_file_of_another_definition_is_refused(folder: Path) -> None:
     learned = [folder / "purchases.arrow"]
     definition = read_vectors(learned[0]).lesson.definition
     other = Vectors(name="purchases", entity=CARD, tokens=definition.tokens, reach=4)
-    with pytest.raises(ConfigurationError, match="was learned from another definition of `purchases`; remove it"):
+    with pytest.raises(
+        ConfigurationError, match="was learned from another definition of `purchases`; remove it"
+    ):
         Project(schema=load_project(folder).schema, vectors=[other], learned=learned)
-    with pytest.raises(ConfigurationError, match="no definition of the project's but of `purchases`"):
+    with pytest.raises(
+        ConfigurationError, match="no definition of the project's but of `purchases`"
+    ):
         Project(schema=SCHEMA, vectors=[SHOPS], learned=learned)
 
 
@@ -142,8 +170,14 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("features", "sentence"),
     [
-        (CARD.distance(Vectors(name="shop", entity=CARD, tokens=["mcc"]), "1d"), "unknown vectors `shop`"),
-        (CARD.habit(Vectors(name="shops", entity=CARD, tokens=["mcc"], dimensions=3), "1d"), "unknown vectors `shops`"),
+        (
+            CARD.distance(Vectors(name="shop", entity=CARD, tokens=["mcc"]), "1d"),
+            "unknown vectors `shop`",
+        ),
+        (
+            CARD.habit(Vectors(name="shops", entity=CARD, tokens=["mcc"], dimensions=3), "1d"),
+            "unknown vectors `shops`",
+        ),
         (CARD.total("shops[1]", "1d"), "is component; expected amount or numeric"),
     ],
 )
@@ -159,7 +193,9 @@ def test_a_schema_that_lacks_a_column_of_tokens_is_refused() -> None:
 
 
 def test_names_say_what_they_are() -> None:
-    assert [one.name for one in CARD.habit(SHOPS, ["1d", "7d"], name="usual_{component}_{window}")] == [
+    assert [
+        one.name for one in CARD.habit(SHOPS, ["1d", "7d"], name="usual_{component}_{window}")
+    ] == [
         "usual_1_1d",
         "usual_2_1d",
         "usual_1_7d",

@@ -1,4 +1,6 @@
-"""Vectors of tokens: the counts against a slow oracle, the same file whatever the order, and what is near what."""
+"""Vectors of tokens: the counts against a slow oracle, the same file whatever the order, and what
+is near what.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,20 @@ from shroff.embed import Vectors, learn, read_vectors
 from shroff.embed.counts import occurrences, pairs, vocabulary
 from shroff.errors import BadFile, ConfigurationError, DataError, NotFound, UnknownColumn
 
-SCHEMA = Schema(id="id", time="at", amount="eur", nominal=["mcc"], personal=["email"], keys=["card_id", "shop"])
+SCHEMA = Schema(
+    id="id", time="at", amount="eur", nominal=["mcc"], personal=["email"], keys=["card_id", "shop"]
+)
 CARD = Entity("card", "card_id")
 START = datetime(2024, 1, 1, tzinfo=UTC)
-SHOPS = Vectors(name="shops", entity=CARD, tokens=["mcc", "shop"], window="1h", reach=2, dimensions=3, least=1)
+SHOPS = Vectors(
+    name="shops", entity=CARD, tokens=["mcc", "shop"], window="1h", reach=2, dimensions=3, least=1
+)
 
 payment = st.tuples(
-    st.integers(0, 300), st.sampled_from(["a", "b", None]), st.sampled_from(["1", "2", None]), st.sampled_from("xyz")
+    st.integers(0, 300),
+    st.sampled_from(["a", "b", None]),
+    st.sampled_from(["1", "2", None]),
+    st.sampled_from("xyz"),
 )
 logs = st.lists(payment, min_size=1, max_size=30)
 Row = tuple[int, str | None, str | None, str]
@@ -50,11 +59,16 @@ def log(rows: list[Row]) -> pl.DataFrame:
 
 
 def town(payments: int = 2_000) -> pl.DataFrame:
-    """Cards that buy food (1–4) and cards that travel (5–8), each in any of their four categories."""
+    """Cards that buy food (1–4) and cards that travel (5–8), each in any of their four
+    categories.
+    """
     random = np.random.default_rng(1)
     cards = random.integers(0, 100, payments)
     mccs = random.integers(1, 5, payments) + 4 * (cards % 2)
-    rows: list[Row] = [(at, f"c{card}", str(mcc), "x") for at, (card, mcc) in enumerate(zip(cards, mccs, strict=True))]
+    rows: list[Row] = [
+        (at, f"c{card}", str(mcc), "x")
+        for at, (card, mcc) in enumerate(zip(cards, mccs, strict=True))
+    ]
     return log(rows)
 
 
@@ -88,9 +102,13 @@ def test_counts_of_cards_add_up_in_any_order(rows: list[Row]) -> None:
     frame = log(rows)
     known = vocabulary(SHOPS, occurrences(SHOPS, SCHEMA, frame))
     whole = pairs(SHOPS, SCHEMA, frame, known)
-    parts = [pairs(SHOPS, SCHEMA, frame.filter(pl.col("card_id") == card), known) for card in ("b", "a")]
+    parts = [
+        pairs(SHOPS, SCHEMA, frame.filter(pl.col("card_id") == card), known) for card in ("b", "a")
+    ]
     assert np.array_equal(sum(parts), whole)
-    assert np.array_equal(pairs(SHOPS, SCHEMA, frame.sample(fraction=1, shuffle=True, seed=3), known), whole)
+    assert np.array_equal(
+        pairs(SHOPS, SCHEMA, frame.sample(fraction=1, shuffle=True, seed=3), known), whole
+    )
 
 
 def test_the_same_payments_give_the_same_file_in_any_order() -> None:
@@ -152,7 +170,9 @@ def test_payments_from_the_cut_on_change_nothing() -> None:
     frame = town()
     cut = START + timedelta(minutes=1_000)
     micros = int(cut.timestamp()) * 1_000_000
-    later = frame.with_columns(mcc=pl.when(pl.col("at") < cut).then("mcc").otherwise(pl.lit("6011")))
+    later = frame.with_columns(
+        mcc=pl.when(pl.col("at") < cut).then("mcc").otherwise(pl.lit("6011"))
+    )
     found = learn(TOWN, SCHEMA, frame, before=micros)
     assert found.content == learn(TOWN, SCHEMA, later, before=micros).content
     assert (found.lesson.payments, found.lesson.before) == (1_000, micros)
@@ -160,7 +180,9 @@ def test_payments_from_the_cut_on_change_nothing() -> None:
 
 
 def test_a_payment_that_arrived_after_the_cut_does_not_count() -> None:
-    schema = Schema(id="id", time="at", amount="eur", nominal=["mcc"], keys=["card_id"], arrived_at="seen")
+    schema = Schema(
+        id="id", time="at", amount="eur", nominal=["mcc"], keys=["card_id"], arrived_at="seen"
+    )
     frame = town().with_columns(seen=pl.col("at") + pl.duration(minutes=500))
     micros = int((START + timedelta(minutes=1_000)).timestamp()) * 1_000_000
     assert learn(TOWN, schema, frame, before=micros).lesson.payments == 500
@@ -194,7 +216,11 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
         pl.DataFrame({"a": [1]}).write_ipc(path)
     else:
         path.write_bytes(
-            {"cut": content[: len(content) // 2], "other": b"hello", "flip": content[:-9] + b"X" * 9}[damage]
+            {
+                "cut": content[: len(content) // 2],
+                "other": b"hello",
+                "flip": content[:-9] + b"X" * 9,
+            }[damage]
         )
     with pytest.raises(BadFile):
         read_vectors(path)

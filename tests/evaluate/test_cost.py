@@ -20,7 +20,9 @@ costs = st.builds(Cost, review=money, missed=st.one_of(st.just("amount"), money)
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    row = st.tuples(st.booleans(), st.integers(0, 8), st.sampled_from([0.0, 1.25, 10.0, 99.5, 700.0]))
+    row = st.tuples(
+        st.booleans(), st.integers(0, 8), st.sampled_from([0.0, 1.25, 10.0, 99.5, 700.0])
+    )
     y, eighths, amount = zip(*draw(st.lists(row, min_size=1, max_size=25)), strict=True)
     return np.array(y), np.array(eighths) / 8, np.array(amount)
 
@@ -43,8 +45,14 @@ def slow_actions(p: np.ndarray, review_at: float, decline_at: float) -> list[str
 
 def test_costs_of_each_decision() -> None:
     action = np.array(["approve", "approve", "review", "review", "decline", "decline"])
-    y, amount = np.array([0, 1, 0, 1, 0, 1]), np.array([1.0, 20.0, 300.0, 4000.0, 50000.0, 600000.0])
-    assert total_cost(y, action, amount, Cost(review=4, missed="amount", declined=15)) == 20 + 4 + 4 + 15
+    y, amount = (
+        np.array([0, 1, 0, 1, 0, 1]),
+        np.array([1.0, 20.0, 300.0, 4000.0, 50000.0, 600000.0]),
+    )
+    assert (
+        total_cost(y, action, amount, Cost(review=4, missed="amount", declined=15))
+        == 20 + 4 + 4 + 15
+    )
     assert total_cost(y, action, amount, Cost(review=1, missed=7, declined=0)) == 7 + 1 + 1
 
 
@@ -52,7 +60,9 @@ def test_costs_of_each_decision() -> None:
 def test_total_cost_agrees_with_its_definition(case: Case, cost: Cost, random: Random) -> None:
     y, _, amount = case
     action = [random.choice(["approve", "review", "decline"]) for _ in y]
-    assert total_cost(y, np.array(action), amount, cost) == pytest.approx(slow_total(y, action, amount, cost))
+    assert total_cost(y, np.array(action), amount, cost) == pytest.approx(
+        slow_total(y, action, amount, cost)
+    )
 
 
 @given(cases(), costs, st.one_of(st.none(), st.integers(0, 12)), st.sampled_from([0.5, 1.0, 2.0]))
@@ -109,7 +119,9 @@ def test_nothing_is_touched_where_nothing_is_worth_it() -> None:
 
 def test_equal_probabilities_share_one_action() -> None:
     y, p = np.array([0, 1, 0, 1]), np.array([0.5, 0.5, 0.5, 0.5])
-    chosen = choose_thresholds(y, p, np.full(4, 100.0), cost=Cost(review=4, declined=15), reviews_per_day=3)
+    chosen = choose_thresholds(
+        y, p, np.full(4, 100.0), cost=Cost(review=4, declined=15), reviews_per_day=3
+    )
     assert (chosen.reviewed, chosen.declined, chosen.total_cost) == (0, 4, 30.0)
 
 
@@ -124,7 +136,9 @@ def test_the_table_tells_what_one_threshold_costs(case: Case, cost: Cost, points
         at = p >= threshold
         assert (flagged, frauds) == (at.sum(), (at & y).sum())
         for action, expected in (("review", if_reviewed), ("decline", if_declined)):
-            assert total_cost(y, np.where(at, action, "approve"), amount, cost) == pytest.approx(expected)
+            assert total_cost(y, np.where(at, action, "approve"), amount, cost) == pytest.approx(
+                expected
+            )
 
 
 @pytest.mark.parametrize(
@@ -161,9 +175,13 @@ def test_unusable_arrays_are_refused() -> None:
 @pytest.mark.parametrize("wrong", [{"reviews_per_day": -1}, {"reviews_per_day": 5, "days": 0.0}])
 def test_impossible_capacities_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="reviews a day"):
-        choose_thresholds(np.array([0, 1]), np.array([0.1, 0.9]), np.array([1.0, 2.0]), cost=Cost(), **wrong)
+        choose_thresholds(
+            np.array([0, 1]), np.array([0.1, 0.9]), np.array([1.0, 2.0]), cost=Cost(), **wrong
+        )
 
 
 def test_a_table_of_one_threshold_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="2 or more thresholds"):
-        cost_by_threshold(np.array([0, 1]), np.array([0.1, 0.9]), np.array([1.0, 2.0]), cost=Cost(), points=1)
+        cost_by_threshold(
+            np.array([0, 1]), np.array([0.1, 0.9]), np.array([1.0, 2.0]), cost=Cost(), points=1
+        )

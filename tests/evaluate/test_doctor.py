@@ -1,4 +1,6 @@
-"""The doctor finds figures that flatter: random splits, resampled parts, wrong probabilities, no lift."""
+"""The doctor finds figures that flatter: random splits, resampled parts, wrong probabilities, no
+lift.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from shroff.evaluate.doctor import (
 
 N = 20_000
 RNG = np.random.default_rng(0)
-TIME = np.datetime64("2024-01-01") + np.sort(RNG.integers(0, 60 * 86_400, N)).astype("timedelta64[s]")
+TIME = np.datetime64("2024-01-01") + np.sort(RNG.integers(0, 60 * 86_400, N)).astype(
+    "timedelta64[s]"
+)
 P = RNG.beta(0.3, 20, N)
 Y = RNG.random(N) < P
 HALVES = Split(train=np.arange(N // 2), test=np.arange(N // 2, N))
@@ -49,14 +53,20 @@ def test_few_frauds_are_a_warning_that_says_what_figures_are_worth() -> None:
     assert check_frauds(Y, HALVES) == []
     (found,) = check_frauds(y, Split(train=np.arange(80), test=np.arange(80, 100)))
     assert (found.check, found.severity) == ("few_frauds", "warning")
-    assert "got 12 and 3: a recall measured on 3 frauds is uncertain by 37 points either way" in found.sentence
+    assert (
+        "got 12 and 3: a recall measured on 3 frauds is uncertain by 37 points either way"
+        in found.sentence
+    )
 
 
 def test_a_detector_that_catches_no_fraud_is_found_with_its_numbers() -> None:
     y, p = np.array([0] * 96 + [1] * 4), np.linspace(1, 0, 100)
     (found,) = check_recall("trees", measure(y, p, threshold=0.95))
     assert (found.check, found.severity) == ("no_recall", "failure")
-    assert "among 100 test payments, got none of 4 (recall 0) at a probability of 0.95 or more" in found.sentence
+    assert (
+        "among 100 test payments, got none of 4 (recall 0) at a probability of 0.95 or more"
+        in found.sentence
+    )
     assert check_recall("trees", measure(y, p, threshold=0.0)) == []
 
 
@@ -64,7 +74,11 @@ def test_a_resampled_part_is_found() -> None:
     assert check_prevalence(Y, TIME, HALVES) == []
     thinned = HALVES.train[Y[HALVES.train] | (np.arange(N // 2) % 10 == 0)]
     (found,) = check_prevalence(Y, TIME, Split(train=thinned, test=HALVES.test))
-    assert (found.check, found.severity, "training payments" in found.sentence) == ("prevalence", "failure", True)
+    assert (found.check, found.severity, "training payments" in found.sentence) == (
+        "prevalence",
+        "failure",
+        True,
+    )
     doubled = np.sort(np.concatenate([HALVES.test, *[HALVES.test[Y[HALVES.test]]] * 20]))
     (found,) = check_prevalence(Y, TIME, Split(train=HALVES.train, test=doubled))
     assert "test payments" in found.sentence

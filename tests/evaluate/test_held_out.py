@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate import Cost, HeldOut, choose_thresholds, total_cost
 
-COSTS = st.sampled_from([Cost(), Cost(review=1.0, missed=64.0, declined=2.0), Cost(review=16.0, declined=0.0)])
+COSTS = st.sampled_from(
+    [Cost(), Cost(review=1.0, missed=64.0, declined=2.0), Cost(review=16.0, declined=0.0)]
+)
 # sums of such amounts are exact in whatever order
-ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.integers(0, 500)), min_size=1, max_size=60)
+ROWS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 20), st.integers(0, 500)), min_size=1, max_size=60
+)
 
 
 @given(ROWS, COSTS, st.none() | st.integers(0, 30), st.sampled_from([0.5, 1.0, 3.0]))
@@ -24,7 +28,9 @@ def test_few_scores_give_the_same_thresholds_in_bins(
     kept = HeldOut.of(y, p / 20, amount, days=days)
     kept = msgspec.json.decode(msgspec.json.encode(kept), type=HeldOut)
     found = kept.thresholds(cost, reviews)
-    assert found == choose_thresholds(y, p / 20, amount, cost=cost, reviews_per_day=reviews, days=days)
+    assert found == choose_thresholds(
+        y, p / 20, amount, cost=cost, reviews_per_day=reviews, days=days
+    )
 
 
 @given(ROWS, COSTS, st.none() | st.integers(0, 30))

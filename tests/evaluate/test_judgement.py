@@ -1,4 +1,6 @@
-"""What a report shows: bands and bins add up, intervals cover what they promise, segments count what was done."""
+"""What a report shows: bands and bins add up, intervals cover what they promise, segments count
+what was done.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def shown() -> Judgement:
         days=10.0,
         threshold=0.3,
         thresholds=Thresholds(0.2, 0.5, 0.0, 0, 0),
-        groups={"mcc": np.where(card % 2 == 0, "5411", "7995").tolist(), "sparse": [None] * (N - 1) + ["x"]},
+        groups={
+            "mcc": np.where(card % 2 == 0, "5411", "7995").tolist(),
+            "sparse": [None] * (N - 1) + ["x"],
+        },
     )
 
 
@@ -50,7 +55,9 @@ def test_bands_and_bins_hold_every_payment_once(shown: Judgement) -> None:
 
 def test_figures_at_the_thresholds_are_those_of_the_payments(shown: Judgement) -> None:
     y, p, _, amount = drawn(1)
-    assert shown.value_detection_rate == pytest.approx(amount[y & (p >= 0.2)].sum() / amount[y].sum())
+    assert shown.value_detection_rate == pytest.approx(
+        amount[y & (p >= 0.2)].sum() / amount[y].sum()
+    )
     assert shown.alerts_per_day == (p >= 0.2).sum() / 10
     false, true, _ = roc_curve(y, p, drop_intermediate=False)
     assert shown.recall_at_1_percent == recall_at(y, p) == true[false <= 0.01].max()
@@ -59,7 +66,10 @@ def test_figures_at_the_thresholds_are_those_of_the_payments(shown: Judgement) -
 def test_segments_count_what_was_done_to_their_payments(shown: Judgement) -> None:
     y, p, card, _ = drawn(1)
     first, second, third = shown.segments
-    assert {(one.column, one.value) for one in (first, second)} == {("mcc", "5411"), ("mcc", "7995")}
+    assert {(one.column, one.value) for one in (first, second)} == {
+        ("mcc", "5411"),
+        ("mcc", "7995"),
+    }
     assert (third.value, third.payments) == ("x", 1)
     for one in (first, second):
         rows = (card % 2 == 0) == (one.value == "5411")
@@ -85,7 +95,8 @@ def test_intervals_are_around_the_figures() -> None:
     for name, value in exact.items():
         low, high = found[name]
         assert low < value < high, name
-        # the middle of the replicates is the figure: what is counted in a replicate is counted as in the figure
+        # the middle of the replicates is the figure: what is counted in a replicate is counted as
+        # in the figure
         assert (low + high) / 2 == pytest.approx(value, abs=0.6 * (high - low))
 
 

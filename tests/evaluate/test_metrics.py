@@ -27,7 +27,9 @@ P = np.array([0.0, 0.1, 0.1, 0.2, 0.6, 0.8, 0.2, 0.7, 0.8, 1.0])
 
 # few distinct probabilities, so that ties are the rule
 labelled = st.lists(
-    st.tuples(st.booleans(), st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])), min_size=1, max_size=60
+    st.tuples(st.booleans(), st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0])),
+    min_size=1,
+    max_size=60,
 )
 
 
@@ -47,7 +49,9 @@ def test_figures_computed_by_hand() -> None:
     # of 24 pairs the fraud is above in 5.5 (0.7: 5, 0.8: 5.5, 1.0: 6, 0.2: 3.5)
     assert m.roc_auc == pytest.approx((3.5 + 5 + 5.5 + 6) / 24)
     assert m.average_precision == pytest.approx((1 + 2 / 3 + 3 / 4 + 4 / 7) / 4)
-    assert m.brier == pytest.approx((0 + 0.01 + 0.01 + 0.04 + 0.36 + 0.64 + 0.64 + 0.09 + 0.04 + 0) / 10)
+    assert m.brier == pytest.approx(
+        (0 + 0.01 + 0.01 + 0.04 + 0.36 + 0.64 + 0.64 + 0.09 + 0.04 + 0) / 10
+    )
     assert m.card_precision_at_k is None
 
 
@@ -94,7 +98,9 @@ def test_calibration_error_is_nought_for_true_shares_and_the_gap_otherwise() -> 
 
 
 @given(labelled, st.sampled_from([1, 2, 4, 8]))
-def test_calibration_error_agrees_with_its_definition(rows: list[tuple[bool, float]], bins: int) -> None:
+def test_calibration_error_agrees_with_its_definition(
+    rows: list[tuple[bool, float]], bins: int
+) -> None:
     y, p = arrays(rows)
     error = 0.0
     for i in range(1, bins + 1):
@@ -129,7 +135,9 @@ score = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 2.0])
 # few cards and days, so that a card has several payments a day and comes back
 card_rows = st.sampled_from([3, 9]).flatmap(
     lambda cards: st.lists(
-        st.tuples(st.integers(0, cards // 2), st.integers(0, cards), st.booleans(), score), min_size=1, max_size=50
+        st.tuples(st.integers(0, cards // 2), st.integers(0, cards), st.booleans(), score),
+        min_size=1,
+        max_size=50,
     )
 )
 
@@ -162,7 +170,10 @@ def test_a_card_is_as_suspicious_as_its_most_suspicious_payment() -> None:
 
 
 def test_the_share_is_of_k_even_with_fewer_cards() -> None:
-    assert card_precision_at_k(np.array([1]), np.array([7]), np.array([1]), np.array([0.1]), k=100) == 0.01
+    assert (
+        card_precision_at_k(np.array([1]), np.array([7]), np.array([1]), np.array([0.1]), k=100)
+        == 0.01
+    )
 
 
 def test_equal_scores_rank_by_card_not_by_label() -> None:
@@ -179,7 +190,14 @@ def test_payments_without_a_card_are_left_out() -> None:
 
 def test_days_may_be_dates() -> None:
     day = np.array(["2018-08-08", "2018-08-09"], "datetime64[D]")
-    m = measure(np.array([1, 0]), np.array([0.9, 0.1]), threshold=0.5, day=day, card=np.array(["a", "b"]), k=1)
+    m = measure(
+        np.array([1, 0]),
+        np.array([0.9, 0.1]),
+        threshold=0.5,
+        day=day,
+        card=np.array(["a", "b"]),
+        k=1,
+    )
     assert (m.card_precision_at_k, m.k) == (0.5, 1)
 
 
@@ -194,7 +212,9 @@ def test_short_curves_agree_with_scikit_learn(rows: list[tuple[bool, float]]) ->
     np.testing.assert_allclose([roc.x, roc.y, roc.threshold], [x[1:], up[1:], at[1:]])
     precision, recall, at = sklearn.metrics.precision_recall_curve(y, p)
     curve = curve_precision_recall(y, p)
-    np.testing.assert_allclose([curve.x, curve.y, curve.threshold], [recall[-2::-1], precision[-2::-1], at[::-1]])
+    np.testing.assert_allclose(
+        [curve.x, curve.y, curve.threshold], [recall[-2::-1], precision[-2::-1], at[::-1]]
+    )
 
 
 @pytest.mark.parametrize("curve", [curve_roc, curve_precision_recall])

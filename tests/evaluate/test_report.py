@@ -8,7 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from shroff.evaluate import Cost, Metrics, cost_by_threshold, measure
-from shroff.evaluate.report import comparison, confusion, costs, decisions, no_review_band, payment_parts, to_json
+from shroff.evaluate.report import (
+    comparison,
+    confusion,
+    costs,
+    decisions,
+    no_review_band,
+    payment_parts,
+    to_json,
+)
 
 Y = np.array([0, 0, 0, 0, 1, 1])
 GOOD = measure(Y, np.array([0.1, 0.1, 0.2, 0.3, 0.8, 0.9]), threshold=0.5)
@@ -51,7 +59,12 @@ def test_comparison_fits_120_columns_with_long_names_and_card_precision() -> Non
 
 
 def test_parts_say_what_was_left_out_and_why() -> None:
-    counts = {"train": (9000, 80), "test": (1000, 9), "known_cards": (1_200, 70), "unlabelled": (40, None)}
+    counts = {
+        "train": (9000, 80),
+        "test": (1000, 9),
+        "known_cards": (1_200, 70),
+        "unlabelled": (40, None),
+    }
     shown = text(payment_parts(counts))
     assert line(shown, "judged")[-2:] == ["1,000", "9"]
     assert "cards with an earlier known fraud (known_cards=drop)" in shown
@@ -61,9 +74,22 @@ def test_parts_say_what_was_left_out_and_why() -> None:
 
 
 def test_decisions_show_thresholds_and_what_they_come_to_per_day() -> None:
-    a_day = {"reviews_per_day": 12.5, "declines_per_day": 3.0, "cost_per_day": 80.0, "cost_per_day_if_approved": 1200.0}
+    a_day = {
+        "reviews_per_day": 12.5,
+        "declines_per_day": 3.0,
+        "cost_per_day": 80.0,
+        "cost_per_day_if_approved": 1200.0,
+    }
     shown = text(decisions({"trees": {"review_at": 0.25, "decline_at": 2.0, **a_day}}))
-    assert line(shown, "trees") == ["trees", "0.2500", "never", "12.50", "3.00", "80.00", "1,200.00"]
+    assert line(shown, "trees") == [
+        "trees",
+        "0.2500",
+        "never",
+        "12.50",
+        "3.00",
+        "80.00",
+        "1,200.00",
+    ]
 
 
 def test_equal_thresholds_are_said_aloud() -> None:

@@ -18,11 +18,17 @@ START = date(2018, 7, 25)
 
 
 def instants(times: Sequence[datetime]) -> np.ndarray:
-    return np.array([time.astimezone(ZoneInfo("UTC")).replace(tzinfo=None) for time in times], "datetime64[us]")
+    return np.array(
+        [time.astimezone(ZoneInfo("UTC")).replace(tzinfo=None) for time in times], "datetime64[us]"
+    )
 
 
 def noons(days: Sequence[int] | np.ndarray) -> np.ndarray:
-    return np.datetime64(START, "us") + np.array(days) * np.timedelta64(1, "D") + np.timedelta64(12, "h")
+    return (
+        np.datetime64(START, "us")
+        + np.array(days) * np.timedelta64(1, "D")
+        + np.timedelta64(12, "h")
+    )
 
 
 # at random
@@ -67,7 +73,9 @@ def test_random_refuses_labels_that_cannot_fill_both_parts(y: list[int]) -> None
         RandomSplit().rows(np.array(y, dtype=np.int8))
 
 
-@pytest.mark.parametrize("y", [np.array([0, 1, 2]), np.array([0.0, 1.0, np.nan]), np.array([0, 1, None], dtype=object)])
+@pytest.mark.parametrize(
+    "y", [np.array([0, 1, 2]), np.array([0.0, 1.0, np.nan]), np.array([0, 1, None], dtype=object)]
+)
 def test_labels_other_than_0_and_1_are_refused(y: np.ndarray) -> None:
     with pytest.raises(DataError, match="labels 0 or 1"):
         RandomSplit().rows(y)
@@ -80,13 +88,24 @@ def test_labels_other_than_0_and_1_are_refused(y: np.ndarray) -> None:
 def payments(draw: st.DrawFn) -> tuple[TemporalSplit, list[tuple[int, int, int]]]:
     train, delay, test = draw(st.integers(1, 4)), draw(st.integers(0, 4)), draw(st.integers(1, 6))
     day = st.integers(-3, train + delay + test + 2)
-    rows = draw(st.lists(st.tuples(day, st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=60))
+    rows = draw(
+        st.lists(st.tuples(day, st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=60)
+    )
     last = train + delay + test - 1
-    anchors = [(0, 90, 0), (0, 91, 1), (last, 92, 0), (last, 93, 1)]  # so that neither part lacks a class
-    return TemporalSplit(START, train, delay, test, known_cards="drop"), draw(st.permutations(rows + anchors))
+    anchors = [
+        (0, 90, 0),
+        (0, 91, 1),
+        (last, 92, 0),
+        (last, 93, 1),
+    ]  # so that neither part lacks a class
+    return TemporalSplit(START, train, delay, test, known_cards="drop"), draw(
+        st.permutations(rows + anchors)
+    )
 
 
-def slow_split(split: TemporalSplit, rows: list[tuple[int, int, int]]) -> tuple[list[int], list[int]]:
+def slow_split(
+    split: TemporalSplit, rows: list[tuple[int, int, int]]
+) -> tuple[list[int], list[int]]:
     """The protocol word for word, one day after the other."""
     train = [i for i, (day, _, _) in enumerate(rows) if 0 <= day < split.train_days]
     known = {rows[i][1] for i in train if rows[i][2]}
@@ -118,7 +137,9 @@ def test_days_and_known_cards_follow_the_protocol(
 
 
 @given(payments())
-def test_names_of_cards_do_not_matter(case: tuple[TemporalSplit, list[tuple[int, int, int]]]) -> None:
+def test_names_of_cards_do_not_matter(
+    case: tuple[TemporalSplit, list[tuple[int, int, int]]],
+) -> None:
     split, rows = case
     day, card, y = (np.array(column) for column in zip(*rows, strict=True))
     named = np.array([f"card {9 - number}" for number in card], dtype=object)
@@ -167,7 +188,9 @@ def test_a_card_becomes_known_once_its_label_could_have_come_in() -> None:
     assert split.rows(noons(day), y, card).test.tolist() == [3, 4, 5]
 
 
-@pytest.mark.parametrize("zone", ["Europe/Zurich", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Apia", "UTC"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Zurich", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Apia", "UTC"]
+)
 @given(minutes=st.lists(st.integers(0, 40 * 1440), min_size=1, max_size=50), april=st.booleans())
 @settings(max_examples=50)
 def test_days_are_calendar_days_of_the_zone(zone: str, minutes: list[int], april: bool) -> None:
@@ -186,9 +209,13 @@ def test_days_are_calendar_days_of_the_zone(zone: str, minutes: list[int], april
 
 def test_an_empty_part_is_refused_with_the_dates_of_the_data() -> None:
     split = TemporalSplit(START, 7, 7, 7)
-    with pytest.raises(ConfigurationError, match=r"2018-08-08 to 2018-08-14.*covers 2018-07-25 to 2018-07-28"):
+    with pytest.raises(
+        ConfigurationError, match=r"2018-08-08 to 2018-08-14.*covers 2018-07-25 to 2018-07-28"
+    ):
         split.rows(noons([0, 1, 3]), np.array([0, 1, 0]))
-    with pytest.raises(ConfigurationError, match=r"training days 2018-07-25 .*no fraud and no genuine payment"):
+    with pytest.raises(
+        ConfigurationError, match=r"training days 2018-07-25 .*no fraud and no genuine payment"
+    ):
         split.rows(noons([40, 41]), np.array([0, 1]))
     with pytest.raises(ConfigurationError, match="the data is empty"):
         split.rows(noons([]), np.array([], dtype=np.bool_))
@@ -233,7 +260,9 @@ def test_a_random_split_survives_its_text(share: Decimal, seed: int) -> None:
     st.integers(1, 999),
     st.sampled_from(["UTC", "Europe/Zurich"]),
 )
-def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int, test: int, zone: str) -> None:
+def test_a_temporal_split_survives_its_text(
+    start: date, train: int, delay: int, test: int, zone: str
+) -> None:
     split = TemporalSplit(start, train, delay, test, zone)
     assert parse_split(str(split)) == split
 
@@ -246,7 +275,10 @@ def test_a_temporal_split_survives_its_text(start: date, train: int, delay: int,
         ("time:80/20,delay=0", LatestSplit(test=0.2, delay_days=0)),
         ("random:66.5/33.5,seed=3", RandomSplit(test=0.335, seed=3)),
         ("time:2018-07-25/7/7/7", TemporalSplit(START, 7, 7, 7)),
-        ("time:2018-07-25/28/0/7,zone=Asia/Kolkata", TemporalSplit(START, 28, 0, 7, "Asia/Kolkata")),
+        (
+            "time:2018-07-25/28/0/7,zone=Asia/Kolkata",
+            TemporalSplit(START, 28, 0, 7, "Asia/Kolkata"),
+        ),
         ("time:80/20,known_cards=drop", LatestSplit(test=0.2, known_cards="drop")),
         (
             "time:2018-07-25/7/7/7,zone=Asia/Kolkata,known_cards=drop",
@@ -269,7 +301,10 @@ def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalS
         ("random:70/20", "add up to 100"),
         ("time:70/20", "add up to 100"),
         ("random:100/0", "between 0 and 1"),
-        ("random:70/30,known_cards=drop", "unknown option `known_cards` of the split .*: expected seed"),
+        (
+            "random:70/30,known_cards=drop",
+            "unknown option `known_cards` of the split .*: expected seed",
+        ),
         ("time:70/30,known_card=drop", "unknown option `known_card`.*did you mean `known_cards`"),
         ("time:70/30,known_cards=dropped", "got `dropped`: did you mean `drop`"),
         ("time:70/30,delay=0,delay=1", "expected a split such as"),
@@ -279,7 +314,10 @@ def test_texts_of_splits(text: str, split: RandomSplit | LatestSplit | TemporalS
         ("time:2018-07-25/0/7/7", "at least one training day"),
         ("time:2018-07-25/7/7/0", "at least one test day"),
         ("time:9999-12-25/7/7/7", "before the year 10000"),
-        ("time:2018-07-25/7/7/7,zone=Europe/Zuerich", "unknown time zone .*did you mean `Europe/Zurich`"),
+        (
+            "time:2018-07-25/7/7/7,zone=Europe/Zuerich",
+            "unknown time zone .*did you mean `Europe/Zurich`",
+        ),
         ("time:2018-07-25/7/7/7,zone=Europe", "unknown time zone"),
         ("time:2018-07-25/7/7/7,zone=../x", "unknown time zone"),
     ],

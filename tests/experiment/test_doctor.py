@@ -1,4 +1,6 @@
-"""The doctor as a gate: what it finds in a run keeps a detector from being packaged until it is accepted."""
+"""The doctor as a gate: what it finds in a run keeps a detector from being packaged until it is
+accepted.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ CARD = Entity("card", "card")
 
 
 def project(**options: object) -> Project:
-    schema = Schema(id="id", time="time", amount="amount", label="fraud", numeric=["told"], keys=["card"])
+    schema = Schema(
+        id="id", time="time", amount="amount", label="fraud", numeric=["told"], keys=["card"]
+    )
     return Project(
         schema=schema,
         features=[FeatureGroup("g", [CARD.count("1h")])],
@@ -44,7 +48,9 @@ def frame() -> pl.DataFrame:
     return pl.DataFrame(
         {
             "id": [f"p{n}" for n in range(N)],
-            "time": pl.Series([START + timedelta(minutes=int(m)) for m in minutes], dtype=pl.Datetime("us", "UTC")),
+            "time": pl.Series(
+                [START + timedelta(minutes=int(m)) for m in minutes], dtype=pl.Datetime("us", "UTC")
+            ),
             "amount": (rng.lognormal(3, 1, N) * 100).astype(np.int64) + 1,
             "fraud": fraud,
             "told": fraud + rng.normal(size=N) * 0.01,
@@ -64,7 +70,9 @@ def test_a_sound_run_is_packaged_and_says_so(frame: pl.DataFrame, tmp_path: Path
     assert all(isinstance(entry["findings"], list) for entry in metrics["detectors"].values())
 
 
-def test_a_failure_is_not_packaged_until_it_is_accepted(frame: pl.DataFrame, tmp_path: Path) -> None:
+def test_a_failure_is_not_packaged_until_it_is_accepted(
+    frame: pl.DataFrame, tmp_path: Path
+) -> None:
     run = train_models(project(split="random:70/30"), frame)
     with pytest.raises(CheckFailed, match=r"learns from the future .* pass --accept random_split"):
         package(project(), run, tmp_path / "bundle")
@@ -73,14 +81,18 @@ def test_a_failure_is_not_packaged_until_it_is_accepted(frame: pl.DataFrame, tmp
     metrics = load(tmp_path / "bundle").metrics
     assert metrics["accepted"] == ["random_split"]
     assert [finding["check"] for finding in metrics["findings"]] == ["random_split"]
-    with pytest.raises(ConfigurationError, match="unknown check `random`: did you mean `random_split`"):
+    with pytest.raises(
+        ConfigurationError, match="unknown check `random`: did you mean `random_split`"
+    ):
         package(project(), run, tmp_path / "bundle", accept=["random"])
 
 
 def test_a_detector_without_lift_keeps_only_itself_back(frame: pl.DataFrame) -> None:
     detectors = [Rules(["amount > 100000"]), BoostedTrees(n_trees=30)]
     given = project()
-    run = train_models(Project(schema=given.schema, features=given.features, detectors=detectors), frame)
+    run = train_models(
+        Project(schema=given.schema, features=given.features, detectors=detectors), frame
+    )
     rules, trees = run.trained
     assert {finding.check for finding in rules.findings} & {"constant", "no_lift"}
     assert trees.findings == ()

@@ -1,4 +1,6 @@
-"""Validation folds: later than what is learned from, with the delay between, or at random by whole cards."""
+"""Validation folds: later than what is learned from, with the delay between, or at random by whole
+cards.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_too_few_frauds_later_on_are_dealt_at_random_and_said_so(frauds: int) ->
     y[np.linspace(0, 5_999, frauds).astype(int)] = True
     folds = choose_folds(SPLIT, time, y)
     assert not folds.in_time
-    assert folds.how.endswith("random folds, because the training days or their frauds are too few for folds in time")
+    assert folds.how.endswith(
+        "random folds, because the training days or their frauds are too few for folds in time"
+    )
     assert sorted(np.concatenate([hold for _, hold in folds])) == list(range(6_000))
 
 
@@ -51,7 +55,9 @@ def test_few_days_get_fewer_folds_before_none_in_time() -> None:
 
 
 def test_every_fold_has_enough_to_learn_from() -> None:
-    """The first five weeks have two frauds: no fold may learn from them alone where a detector needs more."""
+    """The first five weeks have two frauds: no fold may learn from them alone where a detector
+    needs more.
+    """
     time, y = spread(6_000, 60), np.arange(6_000) % 20 == 0
     y[:3_500] = False
     y[[3, 700]] = True
@@ -82,7 +88,9 @@ def test_two_cards_are_too_few_to_be_dealt() -> None:
     folds=st.integers(2, 4),
     seed=st.integers(0, 3),
 )
-def test_whole_cards_are_dealt_once_each_and_evenly(cards: list[int], folds: int, seed: int) -> None:
+def test_whole_cards_are_dealt_once_each_and_evenly(
+    cards: list[int], folds: int, seed: int
+) -> None:
     card = np.array(cards)
     y = np.arange(len(card)) % 3 == 0
     dealt = Folds(grouped(y, card, folds, seed=seed), False, "")

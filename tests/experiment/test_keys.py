@@ -14,8 +14,12 @@ DEVICE, PAIR = Entity("device", "device"), Entity("device_and_host", ["device", 
 
 
 def found(devices: list[str | None], *entities: Entity) -> list[str]:
-    frame = pl.DataFrame({"device": devices, "host": ["h1"] * len(devices)}, schema_overrides={"device": pl.String})
-    findings = check_keys(frame, Plan([FeatureGroup("g", [entity.count("1d") for entity in entities])], SCHEMA))
+    frame = pl.DataFrame(
+        {"device": devices, "host": ["h1"] * len(devices)}, schema_overrides={"device": pl.String}
+    )
+    findings = check_keys(
+        frame, Plan([FeatureGroup("g", [entity.count("1d") for entity in entities])], SCHEMA)
+    )
     assert {(one.check, one.severity) for one in findings} <= {("dominant_key", "warning")}
     return [one.sentence for one in findings]
 
@@ -27,14 +31,20 @@ def devices(many: int, value: str | None) -> list[str | None]:
 @pytest.mark.parametrize("value", ["SECRET", "unknown", "4c1a"])
 def test_a_key_with_many_payments_is_found_and_its_value_not_told(value: str) -> None:
     (sentence,) = found(devices(340, value), DEVICE)
-    assert "each device (`device`) to have at most 5% of the payments, got one value with 34.0%" in sentence
+    assert (
+        "each device (`device`) to have at most 5% of the payments, got one value with 34.0%"
+        in sentence
+    )
     assert value not in sentence
 
 
 @pytest.mark.parametrize("value", ["N/A", "None", "(null)"])
 def test_a_word_for_nothing_is_told(value: str) -> None:
     (sentence,) = found(devices(51, value), DEVICE)
-    assert f"got `{value}` with 5.1%: if it stands for a missing value, declare it with Schema(nulls=[…])" in sentence
+    assert (
+        f"got `{value}` with 5.1%: if it stands for a missing value, declare it with "
+        "Schema(nulls=[…])" in sentence
+    )
 
 
 def test_several_columns_are_one_key() -> None:

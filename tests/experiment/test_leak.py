@@ -27,13 +27,17 @@ SCHEMA = Schema(
     keys=["card"],
 )
 CARD = Entity("card", "card")
-GROUP = FeatureGroup("g", [CARD.count("1d"), CARD.mean("amount", "7d"), CARD.frauds("7d"), calendar("hour")])
+GROUP = FeatureGroup(
+    "g", [CARD.count("1d"), CARD.mean("amount", "7d"), CARD.frauds("7d"), calendar("hour")]
+)
 PLAN = Plan([GROUP], SCHEMA)
 
 
 def log(**columns: pl.Series) -> pl.DataFrame:
     rng = np.random.default_rng(0)
-    time = pl.Series([START + timedelta(minutes=10 * n) for n in range(N)], dtype=pl.Datetime("us", "UTC"))
+    time = pl.Series(
+        [START + timedelta(minutes=10 * n) for n in range(N)], dtype=pl.Datetime("us", "UTC")
+    )
     frame = pl.DataFrame(
         {
             "id": [f"p{n}" for n in range(N)],
@@ -88,7 +92,9 @@ def test_a_column_that_tells_the_label_is_found() -> None:
     rng = np.random.default_rng(1)
     close = frame["fraud"].cast(pl.Float64) + pl.Series(rng.normal(size=N) * 0.1)
     gaps = frame.select(pl.when("fraud").then(1.0).otherwise(None).alias("items"))["items"]
-    named = frame.select(pl.when("fraud").then(pl.lit("chargeback")).otherwise(pl.lit("none")))["literal"]
+    named = frame.select(pl.when("fraud").then(pl.lit("chargeback")).otherwise(pl.lit("none")))[
+        "literal"
+    ]
     for column in ({"items": close}, {"items": -close}, {"items": gaps}, {"mcc": named}):
         (sentence,) = leaks(log(**column))
         assert f"`{next(iter(column))}` alone" in sentence

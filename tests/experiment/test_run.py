@@ -1,4 +1,6 @@
-"""Runs: what is learned is learned from training rows only, and the figures are those of the detector."""
+"""Runs: what is learned is learned from training rows only, and the figures are those of the
+detector.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from shroff.features.plan import Plan
 
 N = 3000
 START = datetime(2024, 1, 1, tzinfo=UTC)
-schema = Schema(id="id", time="time", amount="amount", label="fraud", nominal=["mcc"], keys=["card"])
+schema = Schema(
+    id="id", time="time", amount="amount", label="fraud", nominal=["mcc"], keys=["card"]
+)
 card = Entity("card", "card")
 plan = Plan([FeatureGroup("velocity", [card.count("1d"), card.mean("amount", "7d")])], schema)
 
@@ -32,7 +36,10 @@ def log(seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "id": [f"p{n}" for n in range(N)],
-            "time": pl.Series([START + timedelta(minutes=10 * n) for n in range(N)], dtype=pl.Datetime("us", "UTC")),
+            "time": pl.Series(
+                [START + timedelta(minutes=10 * n) for n in range(N)],
+                dtype=pl.Datetime("us", "UTC"),
+            ),
             "amount": (amount * 100).round().astype(np.int64),
             "fraud": (amount > 80) & (rng.random(N) < 0.8),
             "mcc": rng.choice(["5411", "7995"], N),
@@ -69,7 +76,9 @@ def test_figures_are_those_of_the_detector(run: Run) -> None:
     for trained in run.trained[1:]:
         X = trained.preparation.matrix(run.dataset.table[run.rows.test])
         score = trained.detector.score(X)
-        assert trained.test.average_precision == pytest.approx(average_precision(run.dataset.y[run.rows.test], score))
+        assert trained.test.average_precision == pytest.approx(
+            average_precision(run.dataset.y[run.rows.test], score)
+        )
         assert trained.test.card_precision_at_k is not None
     assert run.trained[0].test.recall > 0.9
     assert run.best.held_out == max(trained.held_out for trained in run.trained)
@@ -80,8 +89,17 @@ def test_the_test_part_does_not_touch_what_is_learned(run: Run) -> None:
     for row in run.rows.test:
         scrambled["amount"][row] = 1.0
     table = pl.DataFrame(scrambled, schema=run.dataset.table.schema)
-    other = Dataset(table, run.dataset.schema, run.dataset.kinds, run.dataset.numeric, run.dataset.nominal, "card")
-    again = train(other, [LogisticRegression()], RandomSplit(seed=1), cost=Cost(), reviews_per_day=5, k=3).trained[0]
+    other = Dataset(
+        table,
+        run.dataset.schema,
+        run.dataset.kinds,
+        run.dataset.numeric,
+        run.dataset.nominal,
+        "card",
+    )
+    again = train(
+        other, [LogisticRegression()], RandomSplit(seed=1), cost=Cost(), reviews_per_day=5, k=3
+    ).trained[0]
     first = run.trained[1]
     assert (again.preparation, again.calibration) == (first.preparation, first.calibration)
     assert (again.held_out, again.thresholds) == (first.held_out, first.thresholds)
@@ -95,7 +113,9 @@ def test_a_temporal_split_trains_on_the_past(dataset: Dataset) -> None:
     assert isinstance(run.best.calibration, Calibration)
 
 
-def test_every_test_payment_is_judged_unless_known_cards_are_to_be_dropped(dataset: Dataset) -> None:
+def test_every_test_payment_is_judged_unless_known_cards_are_to_be_dropped(
+    dataset: Dataset,
+) -> None:
     """A project that merely names its cards is judged on all of the test days."""
     split = TemporalSplit(START.date(), 7, 2, 7)
     run = train(dataset, [LogisticRegression()], split, cost=Cost(), k=3)
@@ -108,7 +128,9 @@ def test_every_test_payment_is_judged_unless_known_cards_are_to_be_dropped(datas
 def test_known_cards_that_are_dropped_are_counted_and_both_figures_given(dataset: Dataset) -> None:
     split = TemporalSplit(START.date(), 7, 2, 7)
     whole = train(dataset, [LogisticRegression()], split, cost=Cost(), k=3)
-    run = train(dataset, [LogisticRegression()], replace(split, known_cards="drop"), cost=Cost(), k=3)
+    run = train(
+        dataset, [LogisticRegression()], replace(split, known_cards="drop"), cost=Cost(), k=3
+    )
     parts = {part.name: part for part in run.parts}
     assert parts["known_cards"].payments == whole.best.test.n - run.best.test.n > 0
     assert parts["known_cards"].frauds == whole.best.test.frauds - run.best.test.frauds
@@ -117,7 +139,9 @@ def test_known_cards_that_are_dropped_are_counted_and_both_figures_given(dataset
 
 
 def test_payments_without_a_label_are_counted() -> None:
-    frame = log().with_columns(pl.when(pl.int_range(pl.len()) % 100 > 0).then("fraud").alias("fraud"))
+    frame = log().with_columns(
+        pl.when(pl.int_range(pl.len()) % 100 > 0).then("fraud").alias("fraud")
+    )
     run = train(Dataset.build(frame, plan), [LogisticRegression()], RandomSplit(), cost=Cost())
     assert run.parts[-1] == SplitPart("unlabelled", N // 100, None)
     assert sum(part.payments for part in run.parts) == N
@@ -133,8 +157,17 @@ def test_a_fit_that_runs_into_its_limit_is_found(dataset: Dataset) -> None:
 
 
 def test_two_detectors_of_a_kind_are_told_apart(dataset: Dataset) -> None:
-    run = train(dataset, [LogisticRegression(C=1.0), LogisticRegression(C=0.01)], RandomSplit(), cost=Cost(), k=3)
-    assert [trained.name for trained in run.trained] == ["logistic_regression", "logistic_regression-2"]
+    run = train(
+        dataset,
+        [LogisticRegression(C=1.0), LogisticRegression(C=0.01)],
+        RandomSplit(),
+        cost=Cost(),
+        k=3,
+    )
+    assert [trained.name for trained in run.trained] == [
+        "logistic_regression",
+        "logistic_regression-2",
+    ]
 
 
 def test_mistakes_are_told(dataset: Dataset) -> None:
@@ -158,7 +191,9 @@ def test_the_fingerprint_is_of_the_data_not_of_its_order(dataset: Dataset) -> No
 def test_tuning_looks_inside_the_training_part_only(dataset: Dataset, tmp_path: Path) -> None:
     split = TemporalSplit(START.date(), 12, 1, 6)
     detectors = [Rules(["amount > 80"]), BoostedTrees(n_trees=20)]
-    tuned = train(dataset, detectors, split, cost=Cost(), k=3, tune=2, storage=tmp_path / "tuning.db")
+    tuned = train(
+        dataset, detectors, split, cost=Cost(), k=3, tune=2, storage=tmp_path / "tuning.db"
+    )
     rules, trees = tuned.trained
     assert rules.tuning is None
     assert trees.tuning is not None
@@ -166,7 +201,10 @@ def test_tuning_looks_inside_the_training_part_only(dataset: Dataset, tmp_path: 
     assert trees.detector.get_params().items() >= trees.tuning.parameters.items()
     # another future, the same search
     table = dataset.table.with_columns(
-        pl.when(pl.int_range(pl.len()) > tuned.rows.train.max()).then(1.0).otherwise("amount").alias("amount")
+        pl.when(pl.int_range(pl.len()) > tuned.rows.train.max())
+        .then(1.0)
+        .otherwise("amount")
+        .alias("amount")
     )
     other = Dataset(table, dataset.schema, dataset.kinds, dataset.numeric, dataset.nominal, "card")
     again = train(other, detectors, split, cost=Cost(), k=3, tune=2)
@@ -183,7 +221,11 @@ def test_payments_without_a_card_are_not_one_card(dataset: Dataset) -> None:
     assert cards is not None
     assert np.array_equal(cards < 0, none.to_numpy())
     run = train(
-        some, [LogisticRegression()], TemporalSplit(START.date(), 7, 2, 7, known_cards="drop"), cost=Cost(), k=3
+        some,
+        [LogisticRegression()],
+        TemporalSplit(START.date(), 7, 2, 7, known_cards="drop"),
+        cost=Cost(),
+        k=3,
     )
     assert not none.to_numpy()[run.rows.known_cards].any()
     assert some.y[none.to_numpy()].any()
@@ -198,7 +240,10 @@ def test_a_run_is_evaluated_by_segment_on_its_test_part(run: Run) -> None:
         assert {segment.column for segment in one.segments} == {"mcc", "amount (EUR)", "card"}
         low, high = one.intervals["average_precision"]
         assert low <= trained.test.average_precision <= high
-    assert sum(segment.payments for segment in one.segments if segment.column == "mcc") == trained.test.n
+    assert (
+        sum(segment.payments for segment in one.segments if segment.column == "mcc")
+        == trained.test.n
+    )
 
 
 def test_the_input_that_makes_frauds_is_the_most_important(run: Run) -> None:

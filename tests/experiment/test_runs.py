@@ -1,4 +1,6 @@
-"""Records of runs: what they say of a run that goes on, ends, fails or is killed, and what differs between two."""
+"""Records of runs: what they say of a run that goes on, ends, fails or is killed, and what differs
+between two.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_a_run_is_seen_while_it_runs_and_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_is_seen_as_such(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", FOREVER, tmp_path], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", FOREVER, tmp_path], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         runs = Runs(tmp_path)
@@ -86,7 +90,10 @@ def test_only_what_differs_is_a_difference(tmp_path: Path) -> None:
 def test_records_are_for_their_owner_only(tmp_path: Path, any_umask: None) -> None:
     with Runs(tmp_path / "runs").begin({}, {}) as recording:
         folder = recording.folder
-    assert (folder.stat().st_mode & 0o777, (folder / "run.json").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (folder.stat().st_mode & 0o777, (folder / "run.json").stat().st_mode & 0o777) == (
+        0o700,
+        0o600,
+    )
 
 
 def test_records_are_read_without_what_trains(tmp_path: Path) -> None:
@@ -95,5 +102,7 @@ def test_records_are_read_without_what_trains(tmp_path: Path) -> None:
         "print({'sklearn', 'scipy', 'numba', 'pandas', 'lightgbm'} & sys.modules.keys())"
     )
     home = os.environ | {"SHROFF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=home, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=home, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "set()"

@@ -1,4 +1,6 @@
-"""Small logs: `train` ends, or refuses with a split that ends, or says that the log cannot train a detector."""
+"""Small logs: `train` ends, or refuses with a split that ends, or says that the log cannot train a
+detector.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def log(hours: float, frauds: int, *, together: bool = False, rows: int = 300) -
         {
             "id": [f"p{n}" for n in range(rows)],
             "time": pl.Series(
-                [START + timedelta(hours=hours * n / rows) for n in range(rows)], dtype=pl.Datetime("us", "UTC")
+                [START + timedelta(hours=hours * n / rows) for n in range(rows)],
+                dtype=pl.Datetime("us", "UTC"),
             ),
             "amount": (rng.lognormal(3, 1, rows) * 100).astype(np.int64) + 1 + 20_000 * fraud,
             "fraud": fraud,
@@ -44,10 +47,14 @@ def log(hours: float, frauds: int, *, together: bool = False, rows: int = 300) -
 
 
 def project(*detectors: Detector, cards: bool) -> Project:
-    schema = Schema(id="id", time="time", amount="amount", label="fraud", keys=["card"] if cards else [])
+    schema = Schema(
+        id="id", time="time", amount="amount", label="fraud", keys=["card"] if cards else []
+    )
     features = [FeatureGroup("g", [CARD.count("1h")])] if cards else []
     split = "time:70/30,known_cards=drop" if cards else "time:70/30"
-    return Project(schema=schema, features=features, inputs=["amount"], detectors=detectors, split=split)
+    return Project(
+        schema=schema, features=features, inputs=["amount"], detectors=detectors, split=split
+    )
 
 
 def follow(given: Project, frame: pl.DataFrame) -> Run | str:
@@ -62,7 +69,9 @@ def follow(given: Project, frame: pl.DataFrame) -> Run | str:
 
 
 @pytest.mark.parametrize("hours", HOURS)
-@pytest.mark.parametrize(("frauds", "cards"), [(0, False), (1, False), (2, True), (3, False), (5, True), (50, True)])
+@pytest.mark.parametrize(
+    ("frauds", "cards"), [(0, False), (1, False), (2, True), (3, False), (5, True), (50, True)]
+)
 def test_advice_that_is_followed_once_ends(hours: int, frauds: int, cards: bool) -> None:
     found = follow(project(LogisticRegression(), cards=cards), log(hours, frauds))
     if isinstance(found, str):
@@ -79,7 +88,9 @@ def test_detectors_that_cross_fit_within_learn_from_few_frauds_too() -> None:
     run = follow(project(*detectors, cards=False), log(48, 6))
     assert isinstance(run, Run)
     assert run.dataset.y[run.rows.train].sum() >= blend.least_frauds + 1 == 3
-    tuned = train_models(project(LogisticRegression(), cards=False), log(48, 5), split="time:70/30,delay=0", tune=1)
+    tuned = train_models(
+        project(LogisticRegression(), cards=False), log(48, 5), split="time:70/30,delay=0", tune=1
+    )
     assert tuned.best.tuning is not None
     assert (tuned.best.tuning.folds, tuned.best.tuning.in_time) == (3, False)
 
@@ -90,7 +101,13 @@ def test_detectors_that_cross_fit_within_learn_from_few_frauds_too() -> None:
     rows=st.integers(0, 60),
     together=st.booleans(),
     asked=st.sampled_from(
-        ["time:70/30", "time:90/10,delay=30", "random:70/30", "time:2024-03-02/3/0/1", "time:50/50,known_cards=drop"]
+        [
+            "time:70/30",
+            "time:90/10,delay=30",
+            "random:70/30",
+            "time:2024-03-02/3/0/1",
+            "time:50/50,known_cards=drop",
+        ]
     ),
     least=st.integers(2, 4),
 )
@@ -119,7 +136,9 @@ def _any_day_parts(time: np.ndarray, y: np.ndarray, least: int) -> bool:
     """Whether some midnight leaves `least` of both kinds before it and one of both after."""
     day = time.astype("datetime64[D]")
     return any(
-        min(y[day < cut].sum(), (~y[day < cut]).sum()) >= least and y[day >= cut].any() and (~y[day >= cut]).any()
+        min(y[day < cut].sum(), (~y[day < cut]).sum()) >= least
+        and y[day >= cut].any()
+        and (~y[day >= cut]).any()
         for cut in np.unique(day)
     )
 
@@ -130,9 +149,12 @@ def test_one_sentence_says_the_way_out_and_what_few_frauds_are_worth() -> None:
     with pytest.raises(UnsuitableSplit) as refused:
         train_models(given, frame)
     assert str(refused.value).endswith(
-        "got 3; this log (2024-03-01 to 2024-03-03, 300 payments, 5 frauds on 3 of 3 days) allows the split"
-        " `time:70/30,delay=0`, with 4 frauds to learn from and 1 to be judged by; a recall measured on 1 fraud is"
-        " uncertain by 45 points either way; labels are taken to be known at once, because no days are left in which"
+        "got 3; this log (2024-03-01 to 2024-03-03, 300 payments, 5 frauds on 3 of 3 days) allows "
+        "the split"
+        " `time:70/30,delay=0`, with 4 frauds to learn from and 1 to be judged by; a recall "
+        "measured on 1 fraud is"
+        " uncertain by 45 points either way; labels are taken to be known at once, because no days "
+        "are left in which"
         " they could arrive"
     )
     said: list[str] = []

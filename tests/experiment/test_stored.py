@@ -1,4 +1,6 @@
-"""Training datasets of the store for a project: the same features, or a sentence that says what differs."""
+"""Training datasets of the store for a project: the same features, or a sentence that says what
+differs.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,24 @@ card = Entity("card", "card_id")
 
 
 def project(*windows: str, schema: Schema = SCHEMA) -> Project:
-    return Project(schema=schema, features=[FeatureGroup("velocity", [card.count(window) for window in windows])])
+    return Project(
+        schema=schema,
+        features=[FeatureGroup("velocity", [card.count(window) for window in windows])],
+    )
 
 
 def stored(root: Path, defined: Project) -> tuple[TrainingData, pl.DataFrame]:
     at = [datetime(2024, 1, 1, n, tzinfo=UTC) for n in range(6)]
-    log = pl.DataFrame({"id": list("fedcba"), "at": at, "arrived": at, "amount": 1.5, "card_id": "c", "fraud": False})
+    log = pl.DataFrame(
+        {
+            "id": list("fedcba"),
+            "at": at,
+            "arrived": at,
+            "amount": 1.5,
+            "card_id": "c",
+            "fraud": False,
+        }
+    )
     frame = clean(log, defined.plan.schema, key=b"").frame
     store_features(defined, frame, compute_plan(defined.plan, frame), root)
     return FeatureStore(root).create(project_set("cards", defined.plan, defined.features)), frame
@@ -48,17 +62,24 @@ def test_a_project_may_use_less_and_is_told(tmp_path: Path) -> None:
     data, _ = stored(tmp_path, project("1h", "1d"))
     less = project("1h")
     assert read_stored(data, less.features, less.plan).notices == (
-        "column `card_count_1d` of the dataset is no column or feature of the project: not learned from",
+        "column `card_count_1d` of the dataset is no column or feature of the project: not learned "
+        "from",
     )
 
 
 def test_what_it_lacks_is_a_sentence(tmp_path: Path) -> None:
     data, _ = stored(tmp_path, project("1h"))
     more = project("1h", "7d")
-    with pytest.raises(ConfigurationError, match="expected the feature `card_count_7d`, found none; store"):
+    with pytest.raises(
+        ConfigurationError, match="expected the feature `card_count_7d`, found none; store"
+    ):
         read_stored(data, more.features, more.plan)
-    wider = project("1h", schema=Schema(id="id", time="at", amount="amount", label="fraud", numeric=["age"]))
-    with pytest.raises(ConfigurationError, match="expected the column `age` of the project's schema"):
+    wider = project(
+        "1h", schema=Schema(id="id", time="at", amount="amount", label="fraud", numeric=["age"])
+    )
+    with pytest.raises(
+        ConfigurationError, match="expected the column `age` of the project's schema"
+    ):
         read_stored(data, wider.features, wider.plan)
 
 
@@ -66,5 +87,7 @@ def test_another_definition_is_refused(tmp_path: Path) -> None:
     data, _ = stored(tmp_path, project("1h"))
     group = FeatureGroup("velocity", card.count("1h", include_current=True, name="card_count_1h"))
     other = Project(schema=SCHEMA, features=[group])
-    with pytest.raises(ConfigurationError, match="`card_count_1h` was stored under another definition"):
+    with pytest.raises(
+        ConfigurationError, match="`card_count_1h` was stored under another definition"
+    ):
         read_stored(data, other.features, other.plan)

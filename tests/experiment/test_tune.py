@@ -26,7 +26,9 @@ X, FRAUD, NOMINAL = planted()
 
 
 class Bump(Detector):
-    """Scores well the nearer `at` is to 0.7 and where `shape` is (2, 1); remembers the rows it saw."""
+    """Scores well the nearer `at` is to 0.7 and where `shape` is (2, 1); remembers the rows it
+    saw.
+    """
 
     name: ClassVar[str] = "bump"
     needs_labels: ClassVar[bool] = True
@@ -39,14 +41,21 @@ class Bump(Detector):
     fits: ClassVar[int] = 0
 
     def __init__(
-        self, *, at: float = 0.1, shape: tuple[int, ...] | None = None, times: int = 1, fixed: int = 0
+        self,
+        *,
+        at: float = 0.1,
+        shape: tuple[int, ...] | None = None,
+        times: int = 1,
+        fixed: int = 0,
     ) -> None:
         self.at = at
         self.shape = shape
         self.times = times
         self.fixed = fixed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         if self.at > 0.99:
             raise DataError("too far")
         assert isinstance(self.times, int)
@@ -117,14 +126,18 @@ def test_a_trial_whose_time_is_up_is_stopped_but_for_the_first() -> None:
 
 
 def test_trials_that_run_into_a_limit_of_the_fit_are_counted() -> None:
-    _, found = tune(LogisticRegression(max_iter=1), X, FRAUD, stratified(FRAUD, 2), nominal=NOMINAL, trials=2)
+    _, found = tune(
+        LogisticRegression(max_iter=1), X, FRAUD, stratified(FRAUD, 2), nominal=NOMINAL, trials=2
+    )
     assert found.capped == 2
     assert "2 of 2 trials ran into a limit of the fit" in found.judged
 
 
 def test_the_same_seed_finds_the_same() -> None:
     folds = stratified(FRAUD, 2)
-    (_, first), (_, again), (_, other) = (tune(Bump(), X, FRAUD, folds, trials=8, seed=seed) for seed in (1, 1, 2))
+    (_, first), (_, again), (_, other) = (
+        tune(Bump(), X, FRAUD, folds, trials=8, seed=seed) for seed in (1, 1, 2)
+    )
     assert first == again
     assert first.parameters != other.parameters
 
@@ -181,7 +194,9 @@ def test_the_metric_may_be_a_function_of_the_judged_rows() -> None:
     assert sorted(judged) == list(range(600))
 
 
-@pytest.mark.parametrize("detector", [LogisticRegression(), BoostedTrees(n_trees=60), Mahalanobis()])
+@pytest.mark.parametrize(
+    "detector", [LogisticRegression(), BoostedTrees(n_trees=60), Mahalanobis()]
+)
 def test_detectors_are_tuned_by_their_own_space(detector: Detector) -> None:
     best, found = tune(detector, X, FRAUD, stratified(FRAUD, 2), nominal=NOMINAL, trials=3)
     assert set(found.parameters) == set(detector.search_space)

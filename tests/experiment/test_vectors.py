@@ -15,7 +15,9 @@ from shroff.features.plan import Plan
 from shroff.features.vectors import TokenTable
 
 SCHEMA = Schema(id="id", time="at", amount="amount", label="fraud", nominal=["mcc"], keys=["card"])
-TABLE = TokenTable(name="shops", columns=("mcc",), dimensions=2, vectors={"mcc": {"5411": (1, 2)}}, digest="0" * 64)
+TABLE = TokenTable(
+    name="shops", columns=("mcc",), dimensions=2, vectors={"mcc": {"5411": (1, 2)}}, digest="0" * 64
+)
 CARD = Entity("card", "card")
 DAY = 86_400_000_000
 

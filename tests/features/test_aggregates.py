@@ -1,4 +1,6 @@
-"""Aggregates against their textbook definitions, to the tolerance that their descriptions promise."""
+"""Aggregates against their textbook definitions, to the tolerance that their descriptions
+promise.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,10 @@ def test_decay_halves_every_half_life() -> None:
     assert DECAY[STEPS] == 0.5
     assert DECAY[10 * STEPS] == 2.0**-10
     assert last(card.decayed_count("1d", half_life="1h"), amount=[100] * 4) == 0.5 + 0.25 + 0.125
-    assert last(card.decayed_total("amount", "1d", half_life="1h"), amount=[800, 400, 200, 100]) == 1.0 + 1.0 + 1.0
+    assert (
+        last(card.decayed_total("amount", "1d", half_life="1h"), amount=[800, 400, 200, 100])
+        == 1.0 + 1.0 + 1.0
+    )
 
 
 def test_a_prior_counts_as_so_many_payments() -> None:

@@ -1,4 +1,6 @@
-"""A new feature in a group: its state is built from history while the old one serves, and swapped in."""
+"""A new feature in a group: its state is built from history while the old one serves, and swapped
+in.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ ROWS, CUT, SWAP = 600, 400, 430
 UTC = pl.Datetime("us", "UTC")
 host = Entity("host", "host")
 OLD = FeatureGroup("g", [card.count("1h")])
-ADDED = [card.mean("amount", "1d"), card.risk("1d"), host.distinct("card", "1h"), host.max("amount", "1d")]
+ADDED = [
+    card.mean("amount", "1d"),
+    card.risk("1d"),
+    host.distinct("card", "1h"),
+    host.max("amount", "1d"),
+]
 NEW = FeatureGroup("g", [card.count("1h"), *ADDED], 2)
 
 
@@ -65,7 +72,9 @@ def test_features_after_the_swap_are_those_of_the_batch_engine(state: str) -> No
     live(serving, range(CUT))
     # history as it was then; what is not known yet is not there
     now = pl.lit(stream[CUT - 1].time).cast(UTC)
-    history = frame[:CUT].with_columns(pl.when(pl.col("fraud_at") <= now).then("fraud").alias("fraud"))
+    history = frame[:CUT].with_columns(
+        pl.when(pl.col("fraud_at") <= now).then("fraud").alias("fraud")
+    )
     source = warmed([NEW], history, SCHEMA)
     live(serving, range(CUT, SWAP))
     following = at(state, NEW, space, source)

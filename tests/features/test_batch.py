@@ -1,4 +1,6 @@
-"""The batch engine on its own: how it splits, groups and refuses; its values are judged in `contract`."""
+"""The batch engine on its own: how it splits, groups and refuses; its values are judged in
+`contract`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,12 @@ def table(rows: int, *, cards: int = 3, seed: int = 0) -> pl.DataFrame:
             "card": pl.Series([f"c{card}" for card in range(cards)])[rng.integers(0, cards, rows)],
             "host": pl.Series([None, "h1", "h2"])[rng.integers(0, 3, rows)],
         },
-        schema_overrides={"card": pl.String, "host": pl.String, "country": pl.String, "amount": pl.Int64},
+        schema_overrides={
+            "card": pl.String,
+            "host": pl.String,
+            "country": pl.String,
+            "amount": pl.Int64,
+        },
     )
 
 
@@ -52,7 +59,9 @@ def features(frame: pl.DataFrame, *asked: Feature | Sequence[Feature]) -> pl.Dat
 
 @settings(max_examples=60)
 @given(case=cases(), run=st.integers(1, 8))
-def test_partitions_of_any_size_give_the_same(case: tuple[Log, FeatureGroup, list[Ask]], run: int) -> None:
+def test_partitions_of_any_size_give_the_same(
+    case: tuple[Log, FeatureGroup, list[Ask]], run: int
+) -> None:
     log, group, _ = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "PARTITION_ROWS", run)
@@ -83,7 +92,9 @@ def test_a_table_without_history(rows: int) -> None:
 
 def test_a_payment_without_a_key_has_no_value() -> None:
     frame = table(200)
-    found = features(frame, Entity("host", "host").count("1h"), Entity("pair", ["card", "host"]).count("1h"))
+    found = features(
+        frame, Entity("host", "host").count("1h"), Entity("pair", ["card", "host"]).count("1h")
+    )
     for name in ("host_count_1h", "pair_count_1h"):
         assert (found[name].is_null() == frame["host"].is_null()).all()
 
@@ -137,7 +148,9 @@ def test_a_key_whose_sums_leave_64_bits_changes_nothing_for_the_others() -> None
         card.decayed_total("amount", "1h", half_life="1m"),
     ]
     both, others = features(frame, *asked), frame["card"] == "c1"
-    assert_frame_equal(both.filter(others), features(frame.filter(others), *asked), check_exact=True)
+    assert_frame_equal(
+        both.filter(others), features(frame.filter(others), *asked), check_exact=True
+    )
     totals = both.filter(~others)["card_total_amount_1d"]
     assert totals.max() == (len(totals) - 1) * 1e14
     assert set(both.filter(~others)["card_std_amount_1h"].drop_nulls()) == {0.0}
@@ -145,6 +158,8 @@ def test_a_key_whose_sums_leave_64_bits_changes_nothing_for_the_others() -> None
 
 def test_large_totals_of_many_keys_are_exact() -> None:
     """All keys together leave 64 bits, no single one does."""
-    frame = table(20, cards=1).with_columns(pl.lit(10**16).alias("amount"), pl.col("id").alias("card"))
+    frame = table(20, cards=1).with_columns(
+        pl.lit(10**16).alias("amount"), pl.col("id").alias("card")
+    )
     found = features(frame, card.total("amount", "1h", include_current=True))
     assert found["card_total_amount_1h_with_current"].to_list() == [1e14] * 20

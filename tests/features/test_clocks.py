@@ -1,4 +1,6 @@
-"""Payments from the future and clocks that jump: payments of now are taken, and see all that they should."""
+"""Payments from the future and clocks that jump: payments of now are taken, and see all that they
+should.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from shroff.features.engines.replay import feed, warmed
 
 __all__ = ["client", "join"]
 START = 1_700_000_000_000_000
-ARRIVING = Schema(id="id", time="time", amount="amount", arrived_at="arrived", keys=["card", "host"])
+ARRIVING = Schema(
+    id="id", time="time", amount="amount", arrived_at="arrived", keys=["card", "host"]
+)
 FEATURES = [
     card.count(["1m", "1h"]),
     card.count("10m", resolution="5m"),
@@ -32,7 +36,9 @@ FEATURES = [
 ]
 LATENESS = {"1s": 1_000_000, "1m": MINUTE, "7m": 7 * MINUTE, "1h": 60 * MINUTE}
 # a payment: its minute, what the clock reads then, the card
-EVENTS = st.lists(st.tuples(st.integers(0, 90), st.integers(-30, 90), st.sampled_from("ab")), max_size=25)
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 90), st.integers(-30, 90), st.sampled_from("ab")), max_size=25
+)
 
 
 def table(times: list[tuple[int, str]]) -> pl.DataFrame:
@@ -48,7 +54,12 @@ def table(times: list[tuple[int, str]]) -> pl.DataFrame:
             "time": pl.Series([time for time, _ in times], dtype=pl.Int64).cast(moment),
             "arrived": pl.Series([START + row for row in rows], dtype=pl.Int64).cast(moment),
         },
-        schema_overrides={"id": pl.String, "amount": pl.Int64, "card": pl.String, "host": pl.String},
+        schema_overrides={
+            "id": pl.String,
+            "amount": pl.Int64,
+            "card": pl.String,
+            "host": pl.String,
+        },
     )
 
 
@@ -58,7 +69,9 @@ def table(times: list[tuple[int, str]]) -> pl.DataFrame:
 def test_whatever_the_clock_does_payments_of_now_are_taken_and_equal_batch(
     events: list[tuple[int, int, str]], lateness: str
 ) -> None:
-    """As the service does it: what is ahead or late is refused, and a state that is ahead of the clock filled anew."""
+    """As the service does it: what is ahead or late is refused, and a state that is ahead of the
+    clock filled anew.
+    """
     group, limit, now = FeatureGroup("g", FEATURES), LATENESS[lateness], [0]
 
     def fresh() -> OnlineEngine:
@@ -118,7 +131,9 @@ def test_what_lies_in_the_future_keeps_nothing_else_from_being_forgotten() -> No
 def test_a_warmed_engine_takes_payments_of_now_whatever_its_history_holds() -> None:
     now = time.time_ns() // 1_000
     history = table([(now - DAY, "a"), (now + 5 * 365 * DAY, "a"), (now - 1, "a")])
-    assert warmed([FeatureGroup("g", FEATURES)], history, ARRIVING).newest <= time.time_ns() // 1_000
+    assert (
+        warmed([FeatureGroup("g", FEATURES)], history, ARRIVING).newest <= time.time_ns() // 1_000
+    )
 
 
 def test_in_redis_a_payment_from_the_future_makes_no_other_late(join: Join) -> None:
@@ -132,7 +147,9 @@ def test_in_redis_a_payment_from_the_future_makes_no_other_late(join: Join) -> N
     assert join(lateness="1m").observe(pay(9, now + 2))["card_count_1d"] == 5
 
 
-def test_in_redis_a_state_that_is_ahead_of_the_clock_waits_to_be_filled_anew(join: Join, client: redis.Redis) -> None:
+def test_in_redis_a_state_that_is_ahead_of_the_clock_waits_to_be_filled_anew(
+    join: Join, client: redis.Redis
+) -> None:
     now = time.time_ns() // 1_000
     one, other = join(), join()
     one.observe(pay(0, now))
@@ -148,10 +165,14 @@ def test_in_redis_a_state_that_is_ahead_of_the_clock_waits_to_be_filled_anew(joi
     for place in range(2):
         source.observe(pay(place, now))
     open_state(one, source)
-    assert [engine.observe(pay(place, now))["card_count_1d"] for place, engine in ((3, one), (4, other))] == [2, 3]
+    assert [
+        engine.observe(pay(place, now))["card_count_1d"] for place, engine in ((3, one), (4, other))
+    ] == [2, 3]
 
 
-def test_in_redis_a_state_filled_by_a_clock_that_is_fast_is_taken(join: Join, client: redis.Redis) -> None:
+def test_in_redis_a_state_filled_by_a_clock_that_is_fast_is_taken(
+    join: Join, client: redis.Redis
+) -> None:
     """Else it would be filled anew for ever."""
     now = time.time_ns() // 1_000
     engine, fast = join(), OnlineEngine([COUNTS], SCHEMA, clock=lambda: now + DAY)

@@ -1,4 +1,6 @@
-"""Definitions: names follow from them, wrong ones are refused in a sentence, and they survive JSON."""
+"""Definitions: names follow from them, wrong ones are refused in a sentence, and they survive
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,12 @@ def names(*features: Aggregate) -> list[str]:
 def test_names_follow_from_the_definition() -> None:
     assert names(*card.count(["1h", "1d"])) == ["card_count_1h", "card_count_1d"]
     assert names(*card.total("amount", "1h")) == ["card_total_amount_1h"]
-    assert names(*card.mean("amount", "30d", resolution="1d")) == ["card_mean_amount_30d_resolution_1d"]
-    assert names(*card.distinct("host", "1d", include_current=True)) == ["card_distinct_host_1d_with_current"]
+    assert names(*card.mean("amount", "30d", resolution="1d")) == [
+        "card_mean_amount_30d_resolution_1d"
+    ]
+    assert names(*card.distinct("host", "1d", include_current=True)) == [
+        "card_distinct_host_1d_with_current"
+    ]
     assert names(*card.risk("7d", delay="7d")) == ["card_risk_7d_delay_7d"]
 
 
@@ -42,7 +48,9 @@ def test_a_condition_is_spelt_out_in_the_name(condition: str, ending: str) -> No
 
 def test_a_name_of_its_own_may_carry_the_window() -> None:
     assert names(*card.count(["1h", "1d"], name="busy_{window}")) == ["busy_1h", "busy_1d"]
-    with pytest.raises(ConfigurationError, match=r"name `busy` would name 2 features: put `\{window\}` in it"):
+    with pytest.raises(
+        ConfigurationError, match=r"name `busy` would name 2 features: put `\{window\}` in it"
+    ):
         card.count(["1h", "1d"], name="busy")
 
 
@@ -78,12 +86,16 @@ def test_an_unknown_calendar_part_is_refused() -> None:
 
 
 def test_a_group_has_no_two_features_of_one_name() -> None:
-    with pytest.raises(ConfigurationError, match="feature group `g` has two features `card_count_1d`"):
+    with pytest.raises(
+        ConfigurationError, match="feature group `g` has two features `card_count_1d`"
+    ):
         FeatureGroup("g", [card.count("1d"), card.count(["1h", "1d"])])
 
 
 def test_a_group_knows_what_it_identifies_things_by() -> None:
-    group = FeatureGroup("g", [card.count("1d"), Entity("host", "host_id").distinct("email", "1d"), sql("x", "1")])
+    group = FeatureGroup(
+        "g", [card.count("1d"), Entity("host", "host_id").distinct("email", "1d"), sql("x", "1")]
+    )
     assert group.key_columns == ("card_id", "host_id", "email")
 
 
@@ -116,12 +128,16 @@ def test_json_of_an_unknown_kind_or_with_an_unknown_field_is_refused() -> None:
 
 def test_names_say_what_an_aggregate_is_told() -> None:
     assert names(*card.share("result = 'failed'", "1d")) == ["card_share_result_failed_1d"]
-    assert names(*card.risk("7d", delay="7d", prior=0.01, weight=20)) == ["card_risk_7d_prior_0_01_weight_20_delay_7d"]
+    assert names(*card.risk("7d", delay="7d", prior=0.01, weight=20)) == [
+        "card_risk_7d_prior_0_01_weight_20_delay_7d"
+    ]
     assert names(*card.decayed_total("amount", ["7d", "30d"], half_life="1d")) == [
         "card_decayed_total_amount_7d_half_life_1d",
         "card_decayed_total_amount_30d_half_life_1d",
     ]
-    assert names(*card.is_new("host", "30d"), *card.top_share("host", "30d"), *card.entropy("host", "30d")) == [
+    assert names(
+        *card.is_new("host", "30d"), *card.top_share("host", "30d"), *card.entropy("host", "30d")
+    ) == [
         "card_is_new_host_30d",
         "card_top_share_host_30d",
         "card_entropy_host_30d",
@@ -129,7 +145,9 @@ def test_names_say_what_an_aggregate_is_told() -> None:
 
 
 def test_names_say_which_value_is_picked() -> None:
-    assert names(*card.last("mcc", "30d"), *card.last("mcc", "30d", n=2), *card.seconds_since_last("1d", n=3)) == [
+    assert names(
+        *card.last("mcc", "30d"), *card.last("mcc", "30d", n=2), *card.seconds_since_last("1d", n=3)
+    ) == [
         "card_last_mcc_30d",
         "card_last_2_mcc_30d",
         "card_seconds_since_last_3_1d",
@@ -153,24 +171,47 @@ def test_every_recipe_has_its_method() -> None:
         ({"function": "decayed_count"}, "decayed_count needs half_life="),
         ({"function": "count", "half_life": "1d"}, "count takes no half_life"),
         ({"function": "count", "weight": 3.0}, "count takes no weight"),
-        ({"function": "decayed_count", "half_life": "1d", "resolution": "1h"}, "is its resolution already"),
+        (
+            {"function": "decayed_count", "half_life": "1d", "resolution": "1h"},
+            "is its resolution already",
+        ),
         ({"function": "risk", "prior": 1.5, "weight": 1.0}, "expected a prior from 0 to 1"),
         ({"function": "risk", "prior": 0.5, "weight": -1.0}, "and a weight of at least 0"),
         ({"function": "risk", "prior": 0.5}, "a prior without a weight changes nothing"),
-        ({"function": "last", "column": "mcc", "n": 0}, "expected n as a whole number from 1 to 1,000, got 0"),
+        (
+            {"function": "last", "column": "mcc", "n": 0},
+            "expected n as a whole number from 1 to 1,000, got 0",
+        ),
         ({"function": "count", "n": 2}, "count takes no n"),
         ({"function": "quantile", "column": "amount"}, "quantile needs q="),
-        ({"function": "quantile", "column": "amount", "q": 1.1}, "expected q as a share from 0 to 1"),
-        ({"function": "quantile", "column": "amount", "q": 0.1234567}, "with at most six decimals, got 0.1234567"),
-        ({"function": "is_new", "column": "host", "include_current": True}, "its own value would never be new to it"),
-        ({"function": "seconds_since_last", "include_current": True}, "the last payment would be the payment itself"),
+        (
+            {"function": "quantile", "column": "amount", "q": 1.1},
+            "expected q as a share from 0 to 1",
+        ),
+        (
+            {"function": "quantile", "column": "amount", "q": 0.1234567},
+            "with at most six decimals, got 0.1234567",
+        ),
+        (
+            {"function": "is_new", "column": "host", "include_current": True},
+            "its own value would never be new to it",
+        ),
+        (
+            {"function": "seconds_since_last", "include_current": True},
+            "the last payment would be the payment itself",
+        ),
     ],
 )
 def test_options_must_fit_the_aggregate(settings: dict[str, object], sentence: str) -> None:
     """Also where a definition comes from JSON."""
     with pytest.raises(msgspec.ValidationError, match=sentence):
         msgspec.convert(
-            {"type": "aggregate", "entity": {"name": "card", "columns": "card_id"}, "window": "1d", **settings},
+            {
+                "type": "aggregate",
+                "entity": {"name": "card", "columns": "card_id"},
+                "window": "1d",
+                **settings,
+            },
             Aggregate,
         )
 

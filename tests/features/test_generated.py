@@ -1,4 +1,6 @@
-"""The function that is generated for a plan: what it says, and that people can read it where it fails."""
+"""The function that is generated for a plan: what it says, and that people can read it where it
+fails.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def test_source_can_be_inspected() -> None:
 def test_only_the_newest_files_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generated, "_MAX_FILES", 3)
     monkeypatch.setattr(generated, "_files", {})
-    files = [define(function(f"f{number}()", ["return 1"]), {}).__code__.co_filename for number in range(5)]
+    files = [
+        define(function(f"f{number}()", ["return 1"]), {}).__code__.co_filename
+        for number in range(5)
+    ]
     assert [file in linecache.cache for file in files] == [False, False, True, True, True]
 
 

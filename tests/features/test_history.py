@@ -1,4 +1,6 @@
-"""Features of a raw log: cleaned first, whatever kind of table it is; a raw table is never computed as it is."""
+"""Features of a raw log: cleaned first, whatever kind of table it is; a raw table is never computed
+as it is.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,19 @@ from shroff.features.engines.replay import replay
 
 card = Entity("card", "card_id")
 PROJECT = Project(
-    schema=Schema(id="id", time="at", amount="amount", currency="currency", keys=["mcc"], timezone="Europe/Copenhagen"),
+    schema=Schema(
+        id="id",
+        time="at",
+        amount="amount",
+        currency="currency",
+        keys=["mcc"],
+        timezone="Europe/Copenhagen",
+    ),
     features=[
-        FeatureGroup("velocity", [card.total("amount", "1h"), sql("big", "amount > 500"), sql("food", "mcc = '5411'")])
+        FeatureGroup(
+            "velocity",
+            [card.total("amount", "1h"), sql("big", "amount > 500"), sql("food", "mcc = '5411'")],
+        )
     ],
 )
 RAW = {
@@ -54,7 +66,9 @@ def test_amounts_are_major_units_whatever_their_type() -> None:
         [12.5, 900.0, 0.01],
         pl.Series([1250, 90000, 1]).cast(pl.Decimal(10, 2)) / 100,
     ):
-        assert compute(PROJECT, pl.DataFrame(RAW | {"amount": amount}))["card_total_amount_1h"].to_list() == [
+        assert compute(PROJECT, pl.DataFrame(RAW | {"amount": amount}))[
+            "card_total_amount_1h"
+        ].to_list() == [
             0.0,
             12.5,
             None,
@@ -65,14 +79,19 @@ def test_a_raw_table_is_refused_by_every_engine(tmp_path: Path) -> None:
     raw = pl.DataFrame(RAW)
     schema = PROJECT.plan.schema
     sentence = (
-        r"expected a clean table, got type Float64 in `amount`, which holds whole minor units there: "
+        r"expected a clean table, got type Float64 in `amount`, which holds whole minor units "
+        r"there: "
         r"pass a raw table to shroff\.features\.compute\(project, table\), which cleans it\."
     )
     raw.write_parquet(tmp_path / "raw.parquet")
     for engine in (
         lambda: batch.compute(PROJECT.features, raw, schema),
         lambda: batch.compute_file(
-            PROJECT.features, tmp_path / "raw.parquet", tmp_path / "out.parquet", schema, memory=1 << 30
+            PROJECT.features,
+            tmp_path / "raw.parquet",
+            tmp_path / "out.parquet",
+            schema,
+            memory=1 << 30,
         ),
         lambda: replay(PROJECT.features, raw, schema),
     ):
@@ -85,10 +104,13 @@ def test_a_raw_table_is_refused_by_every_engine(tmp_path: Path) -> None:
 
 def test_what_is_no_table_is_refused_in_words() -> None:
     with pytest.raises(
-        BadFile, match=r"expected a Polars or pandas DataFrame, or an Arrow table, got `builtins\.list`"
+        BadFile,
+        match=r"expected a Polars or pandas DataFrame, or an Arrow table, got `builtins\.list`",
     ):
         compute(PROJECT, [RAW])
-    with pytest.raises(BadFile, match=r"of one type in each column of the `pandas\.DataFrame`, got several"):
+    with pytest.raises(
+        BadFile, match=r"of one type in each column of the `pandas\.DataFrame`, got several"
+    ):
         compute(PROJECT, pd.DataFrame(RAW | {"mcc": [5411, "5411", 5.5]}))
 
 
@@ -100,7 +122,9 @@ def test_no_row_is_left_out_unasked() -> None:
 
 
 def test_what_may_not_be_as_it_was_meant_is_a_warning() -> None:
-    raw = pl.DataFrame(RAW | {"at": ["2024-10-27 02:10:00", "2024-10-27 02:20:00", "2024-10-27 02:10:00"]})
+    raw = pl.DataFrame(
+        RAW | {"at": ["2024-10-27 02:10:00", "2024-10-27 02:20:00", "2024-10-27 02:10:00"]}
+    )
     with pytest.warns(UserWarning, match="3 told apart by the order of rows"):
         compute(PROJECT, raw)
 

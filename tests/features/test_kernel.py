@@ -1,4 +1,6 @@
-"""The compiled ground against plain Python: codes, groups, order of events, and the moves of a window."""
+"""The compiled ground against plain Python: codes, groups, order of events, and the moves of a
+window.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(cod
 
 
 @given(keys=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=40), data=st.data())
-def test_codes_come_in_order_of_first_appearance(keys: list[tuple[int, int]], data: st.DataObject) -> None:
+def test_codes_come_in_order_of_first_appearance(
+    keys: list[tuple[int, int]], data: st.DataObject
+) -> None:
     valid = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
     numbers, flags = np.array(keys, np.uint64).reshape(-1, 2), np.array(valid, np.bool_)
     # in two parts, the second of which goes on with the code of the first
@@ -30,7 +34,9 @@ def test_codes_come_in_order_of_first_appearance(keys: list[tuple[int, int]], da
     known = grouping.encode(numbers[:cut], flags[:cut], grouping.no_codes(), 0, codes[:cut])
     known = grouping.encode(numbers[cut:], flags[cut:], known, cut, codes[cut:])
     there = list(dict.fromkeys(key for key, is_valid in zip(keys, valid, strict=True) if is_valid))
-    assert codes.tolist() == [there.index(key) if ok else -1 for key, ok in zip(keys, valid, strict=True)]
+    assert codes.tolist() == [
+        there.index(key) if ok else -1 for key, ok in zip(keys, valid, strict=True)
+    ]
     assert [keys[row] for row in known.firsts[: known.many]] == there
 
 
@@ -63,13 +69,19 @@ def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
         for begin, end in pairwise(np.cumsum([0, *sizes])):
             times[begin:end].sort()
     everything = draw(st.booleans())
-    keep = np.array(draw(st.lists(st.just(True) if everything else st.booleans(), min_size=n, max_size=n)), np.bool_)
+    keep = np.array(
+        draw(st.lists(st.just(True) if everything else st.booleans(), min_size=n, max_size=n)),
+        np.bool_,
+    )
     lags = st.just(0) if everything else st.sampled_from([0, 0, 0, 1, 5])
     lag = np.array(draw(st.lists(lags, min_size=n, max_size=n)), np.int32)
     starts = np.cumsum([0, *sizes])
     queries = Queries(starts, rows, times)
     bounds = Window(
-        draw(st.integers(1, 30)), draw(st.sampled_from([0, 5])), draw(st.sampled_from([0, 7])), draw(st.booleans())
+        draw(st.integers(1, 30)),
+        draw(st.sampled_from([0, 5])),
+        draw(st.sampled_from([0, 7])),
+        draw(st.booleans()),
     )
     known = (rows + lag).astype(np.int64)
     since = draw(st.sampled_from([NO_TIMES, known]))
@@ -82,10 +94,15 @@ def lives(draw: st.DrawFn, n: int, known: Int) -> Lives:
     if not n or draw(st.booleans()):
         return NO_LIVES
     places = draw(st.lists(st.integers(0, n - 1), max_size=6))
-    spans = [draw(st.tuples(st.integers(0, 4), st.sampled_from([1, 2, 5, FOREVER]))) for _ in places]
-    begins = np.array([known[place] + begin for place, (begin, _) in zip(places, spans, strict=True)], np.int64)
+    spans = [
+        draw(st.tuples(st.integers(0, 4), st.sampled_from([1, 2, 5, FOREVER]))) for _ in places
+    ]
+    begins = np.array(
+        [known[place] + begin for place, (begin, _) in zip(places, spans, strict=True)], np.int64
+    )
     ends = [
-        FOREVER if length == FOREVER else at + length for at, (_, length) in zip(begins.tolist(), spans, strict=True)
+        FOREVER if length == FOREVER else at + length
+        for at, (_, length) in zip(begins.tolist(), spans, strict=True)
     ]
     return Lives(np.array(places, np.int32), begins, np.array(ends, np.int64), begins)
 
@@ -99,7 +116,8 @@ def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[in
     return {
         at
         for at in range(events.starts[key], events.starts[key + 1])
-        if events.known[at] < queries.rows[query] + bounds.include_current and oldest < events.times[at] <= newest
+        if events.known[at] < queries.rows[query] + bounds.include_current
+        and oldest < events.times[at] <= newest
         if not len(events.gone) or queries.rows[query] + bounds.include_current <= events.gone[at]
     }
 
@@ -138,7 +156,9 @@ def test_the_moves_of_a_window_keep_its_law(walk: tuple[Queries, Events, Window]
 
 @settings(max_examples=200)
 @given(walk=walks(), data=st.data())
-def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
+def test_sums_of_squares_are_exact_in_128_bits(
+    walk: tuple[Queries, Events, Window], data: st.DataObject
+) -> None:
     queries, events, bounds = walk
     numbers = st.just(NONE) | st.integers(-(10**17), 10**17) | st.integers(-9, 9)
     column = np.array([data.draw(numbers) for _ in events.places], np.int64)
@@ -150,24 +170,32 @@ def test_sums_of_squares_are_exact_in_128_bits(walk: tuple[Queries, Events, Wind
         whole = float(sum((number - mean) ** 2 for number in there))
         assert found == (whole - float(rest) ** 2 / len(there) if there else 0.0)
     assert bigint_folds.scatter(trace, column).tolist() == folds.scatter(trace, column).tolist()
-    assert bigint_folds.total(trace, column).tolist() == folds.total(trace, column).astype(np.float64).tolist()
+    assert (
+        bigint_folds.total(trace, column).tolist()
+        == folds.total(trace, column).astype(np.float64).tolist()
+    )
 
 
 @settings(max_examples=200)
 @given(walk=walks(), data=st.data())
 def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
     queries, events, bounds = walk
-    column = np.array([data.draw(st.sampled_from([NONE, -3, 0, 2, 7])) for _ in events.places], np.int64)
+    column = np.array(
+        [data.draw(st.sampled_from([NONE, -3, 0, 2, 7])) for _ in events.places], np.int64
+    )
     trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     expected = [
-        min((int(column[at]) for at in inside if column[at] != NONE), default=NONE) for inside in windows(trace)
+        min((int(column[at]) for at in inside if column[at] != NONE), default=NONE)
+        for inside in windows(trace)
     ]
     assert folds.least(trace, column, trace.spread).tolist() == expected
 
 
 @settings(max_examples=200)
 @given(walk=walks(), n=st.integers(1, 4), forward=st.booleans())
-def test_the_nth_event_is_found_from_both_ends(walk: tuple[Queries, Events, Window], n: int, forward: bool) -> None:
+def test_the_nth_event_is_found_from_both_ends(
+    walk: tuple[Queries, Events, Window], n: int, forward: bool
+) -> None:
     queries, events, bounds = walk
     trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     in_order = [sorted(inside, reverse=not forward) for inside in windows(trace)]
@@ -179,14 +207,20 @@ def test_the_nth_event_is_found_from_both_ends(walk: tuple[Queries, Events, Wind
 
 @settings(max_examples=200)
 @given(walk=walks(), data=st.data())
-def test_sums_over_a_span_are_those_of_its_window(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
+def test_sums_over_a_span_are_those_of_its_window(
+    walk: tuple[Queries, Events, Window], data: st.DataObject
+) -> None:
     queries, events, bounds = walk
     assume(events.ordered.all())
     n = len(events.places)
-    column = np.array(data.draw(st.lists(st.sampled_from([NONE, 2**62, -5, 1]), min_size=n, max_size=n)), np.int64)
+    column = np.array(
+        data.draw(st.lists(st.sampled_from([NONE, 2**62, -5, 1]), min_size=n, max_size=n)), np.int64
+    )
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
     found = folds.between(span(queries, events, bounds), folds.running(column, keep, NONE))
     for query, total in enumerate(found.tolist()):
-        inside = [at for at in held(queries, events, bounds, query) if keep[at] and column[at] != NONE]
+        inside = [
+            at for at in held(queries, events, bounds, query) if keep[at] and column[at] != NONE
+        ]
         # totals over all keys leave 64 bits, their differences come back
         assert (total - sum(int(column[at]) for at in inside)) % 2**64 == 0

@@ -73,7 +73,9 @@ def check_forgetting(case: Case, data: st.DataObject) -> None:
     for place, key in enumerate(("a", "b")):
         last = stream[-1]
         values = last.values | {"card": key, "host": key}
-        probe = Payment(f"probe{place}", last.time, last.arrived + 1, last.minor, last.units, values)
+        probe = Payment(
+            f"probe{place}", last.time, last.arrived + 1, last.minor, last.units, values
+        )
         assert engine.observe(probe) == untouched.observe(probe)
 
 
@@ -90,7 +92,12 @@ def test_a_forgotten_payment_may_come_again_and_get_its_label() -> None:
 
 def test_the_label_that_stands_counts() -> None:
     engine = OnlineEngine(
-        [FeatureGroup("g", [card.risk("7d"), card.total("amount", "7d", where="fraud", name="lost")])], SCHEMA
+        [
+            FeatureGroup(
+                "g", [card.risk("7d"), card.total("amount", "7d", where="fraud", name="lost")]
+            )
+        ],
+        SCHEMA,
     )
     engine.observe(pay(0, 0))
     seen = []
@@ -151,7 +158,9 @@ def test_of_a_payment_that_waits_only_what_features_read_is_kept() -> None:
 
 
 def test_a_payment_that_came_too_late_to_count_is_forgotten_all_the_same() -> None:
-    group = FeatureGroup("g", [card.count("1h"), card.distinct("host", "1h"), card.max("amount", "1h")])
+    group = FeatureGroup(
+        "g", [card.count("1h"), card.distinct("host", "1h"), card.max("amount", "1h")]
+    )
     engine = OnlineEngine([group], SCHEMA, lateness="1h")
     engine.observe(pay(0, 0, host="h"))
     engine.observe(pay(1, DAY))
@@ -163,14 +172,18 @@ def test_a_payment_that_came_too_late_to_count_is_forgotten_all_the_same() -> No
 
 
 def test_windows_in_steps_share_the_events_of_a_window_that_reaches_as_far() -> None:
-    engine = OnlineEngine([FeatureGroup("g", [card.count("7d"), card.total("amount", "7d", resolution="1d")])], SCHEMA)
+    engine = OnlineEngine(
+        [FeatureGroup("g", [card.count("7d"), card.total("amount", "7d", resolution="1d")])], SCHEMA
+    )
     for place in range(5):
         engine.observe(pay(place, place * MINUTE))
     assert (engine.keys, engine.events) == (1, 5)
 
 
 def test_a_payment_without_a_key_has_no_values_and_leaves_none() -> None:
-    engine = OnlineEngine([FeatureGroup("g", [card.count("1d"), card.seconds_since_last("1d")])], SCHEMA)
+    engine = OnlineEngine(
+        [FeatureGroup("g", [card.count("1d"), card.seconds_since_last("1d")])], SCHEMA
+    )
     nothing = {"card_count_1d": None, "card_seconds_since_last_1d": None}
     assert engine.observe(pay(0, 0, who=None)) == nothing
     assert engine.observe(pay(1, 1, who=None)) == nothing
@@ -178,7 +191,9 @@ def test_a_payment_without_a_key_has_no_values_and_leaves_none() -> None:
 
 
 def test_idle_keys_are_forgotten() -> None:
-    engine = OnlineEngine([FeatureGroup("g", [card.count("1d"), card.distinct("host", "1d")])], SCHEMA, lateness="1h")
+    engine = OnlineEngine(
+        [FeatureGroup("g", [card.count("1d"), card.distinct("host", "1d")])], SCHEMA, lateness="1h"
+    )
     for place in range(2_000):
         engine.observe(pay(place, place * DAY // 50, who=f"c{place}"))
     # 25 hours of 50 keys a day are within reach
@@ -186,7 +201,9 @@ def test_idle_keys_are_forgotten() -> None:
 
 
 def test_old_events_of_a_busy_key_are_forgotten() -> None:
-    engine = OnlineEngine([FeatureGroup("g", [card.count("1h"), card.total("amount", "1h")])], SCHEMA, lateness="1h")
+    engine = OnlineEngine(
+        [FeatureGroup("g", [card.count("1h"), card.total("amount", "1h")])], SCHEMA, lateness="1h"
+    )
     for place in range(5_000):
         engine.observe(pay(place, place * MINUTE))
     # two hours are within reach; twice that may wait to be dropped
@@ -202,8 +219,12 @@ def test_payments_that_wait_for_labels_are_forgotten() -> None:
 
 @settings(max_examples=200)
 @given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]), events=FEW)
-def test_forgetting_what_nothing_reaches_changes_no_value(case: Case, lateness: str, events: int) -> None:
-    """Pruned as hard as the lateness allows, the values are those of an engine that keeps everything."""
+def test_forgetting_what_nothing_reaches_changes_no_value(
+    case: Case, lateness: str, events: int
+) -> None:
+    """Pruned as hard as the lateness allows, the values are those of an engine that keeps
+    everything.
+    """
     log, group, _ = case
     limit = {"1s": 1, "1m": 60, "7m": 420, "1h": 3_600}[lateness] * 1_000_000
     newest = -(10**30)
@@ -235,7 +256,9 @@ def test_long_streams_are_pruned_without_changing_a_value() -> None:
             ),
             "amount": [row * 37 % 1_000 for row in range(rows)],
             "fraud": [row % 11 == 0 for row in range(rows)],
-            "fraud_at": pl.Series([(row + 90) * MINUTE for row in range(rows)]).cast(pl.Datetime("us", "UTC")),
+            "fraud_at": pl.Series([(row + 90) * MINUTE for row in range(rows)]).cast(
+                pl.Datetime("us", "UTC")
+            ),
             "card": [f"c{row % 3}" for row in range(rows)],
             "host": [f"h{row * row % 17}" for row in range(rows)],
         }
@@ -262,7 +285,9 @@ def test_long_streams_are_pruned_without_changing_a_value() -> None:
     ]
     group = FeatureGroup("g", features)
     assert_frame_equal(
-        replay([group], frame, schema, lateness="10m"), compute([group], frame, schema), check_exact=True
+        replay([group], frame, schema, lateness="10m"),
+        compute([group], frame, schema),
+        check_exact=True,
     )
 
 
@@ -304,7 +329,9 @@ def test_sums_outgrow_64_bits_and_stay_exact() -> None:
     assert again["card_total_amount_1h"] == 58 * large / 10_000
 
 
-def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_feeding_a_table_gives_the_features_payment_by_payment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     frame = pl.DataFrame(
         {
             "id": ["b", "a"],
@@ -317,13 +344,20 @@ def test_feeding_a_table_gives_the_features_payment_by_payment(capsys: pytest.Ca
         }
     )
     engine = OnlineEngine([FeatureGroup("g", [card.total("amount", "1d")])], SCHEMA)
-    assert list(feed(engine, frame)) == [{"card_total_amount_1d": 0.0}, {"card_total_amount_1d": 1.0}]
+    assert list(feed(engine, frame)) == [
+        {"card_total_amount_1d": 0.0},
+        {"card_total_amount_1d": 1.0},
+    ]
 
 
 @settings(max_examples=200)
 @given(case=cases(), data=st.data(), events=FEW)
-def test_a_state_is_restored_from_its_snapshot(case: Case, data: st.DataObject, events: int) -> None:
-    """Cut anywhere, the engine that was restored goes on as the one that the snapshot was taken of."""
+def test_a_state_is_restored_from_its_snapshot(
+    case: Case, data: st.DataObject, events: int
+) -> None:
+    """Cut anywhere, the engine that was restored goes on as the one that the snapshot was taken
+    of.
+    """
     with few(events):
         check_restoring(case, data)
 
@@ -339,7 +373,12 @@ def check_restoring(case: Case, data: st.DataObject) -> None:
             one.later(payment.id, "label", True)
     other.restore(one.snapshot())
     assert other.snapshot() == one.snapshot()
-    assert (other.keys, other.events, other.pending, other.newest) == (one.keys, one.events, one.pending, one.newest)
+    assert (other.keys, other.events, other.pending, other.newest) == (
+        one.keys,
+        one.events,
+        one.pending,
+        one.newest,
+    )
     for payment in stream[cut:]:
         assert other.observe(payment) == one.observe(payment)
     for payment in stream:
@@ -378,7 +417,9 @@ def test_a_snapshot_of_something_else_is_refused() -> None:
         OnlineEngine([FeatureGroup("g", [card.count("1h")])], SCHEMA, lateness="2d"),
     ]
     for other in others:
-        with pytest.raises(BadFile, match="a snapshot of these features and this lateness, got one of others"):
+        with pytest.raises(
+            BadFile, match="a snapshot of these features and this lateness, got one of others"
+        ):
             other.restore(snapshot)
     for damaged in (b"", b"\x00", snapshot[:-1], b"not one"):
         with pytest.raises(BadFile, match="got other bytes: rebuild the state"):

@@ -1,4 +1,6 @@
-"""The plan: definitions are checked against the schema once, with one clear sentence for each refusal."""
+"""The plan: definitions are checked against the schema once, with one clear sentence for each
+refusal.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def plan(*features: Feature | Sequence[Feature], of: Schema | None = None) -> Pl
 
 def test_names_and_kinds_come_in_the_order_of_definition() -> None:
     made = plan(
-        calendar("weekday"), card.count(["1h", "1d"]), sql("same", "country = card_id"), sql("where_to", "country")
+        calendar("weekday"),
+        card.count(["1h", "1d"]),
+        sql("same", "country = card_id"),
+        sql("where_to", "country"),
     )
     assert made.names == ("weekday", "card_count_1h", "card_count_1d", "same", "where_to")
     assert made.kinds == {
@@ -60,7 +65,10 @@ def test_features_over_the_same_events_share_a_stream_and_a_window() -> None:
 
 
 def test_sql_may_read_earlier_features_only() -> None:
-    assert plan(card.count("1d"), sql("busy", "card_count_1d > 3")).names == ("card_count_1d", "busy")
+    assert plan(card.count("1d"), sql("busy", "card_count_1d > 3")).names == (
+        "card_count_1d",
+        "busy",
+    )
     with pytest.raises(UnknownColumn, match="unknown column `card_count_1d`"):
         plan(sql("busy", "card_count_1d > 3"), card.count("1d"))
 
@@ -76,10 +84,15 @@ def test_sql_may_read_earlier_features_only() -> None:
             card.count("1d", where="contry = 'DK'"),
             "unknown column `contry` in `contry = 'DK'`: did you mean `country`?",
         ),
-        (sql("far", "contry = 'DK'"), "unknown column `contry` in `contry = 'DK'`: did you mean `country`?"),
+        (
+            sql("far", "contry = 'DK'"),
+            "unknown column `contry` in `contry = 'DK'`: did you mean `country`?",
+        ),
     ],
 )
-def test_an_unknown_column_comes_with_the_closest_one(feature: Feature | Sequence[Feature], sentence: str) -> None:
+def test_an_unknown_column_comes_with_the_closest_one(
+    feature: Feature | Sequence[Feature], sentence: str
+) -> None:
     with pytest.raises(UnknownColumn) as caught:
         plan(feature)
     assert str(caught.value) == sentence
@@ -90,12 +103,17 @@ def test_an_unknown_column_comes_with_the_closest_one(feature: Feature | Sequenc
     [
         (card.total("country", "1d"), "column `country` is nominal; expected amount or numeric"),
         (card.distinct("quantity", "1d"), "column `quantity` is numeric; expected key or nominal"),
-        (Entity("much", "amount").count("1d"), "column `amount` is amount; expected key or nominal"),
+        (
+            Entity("much", "amount").count("1d"),
+            "column `amount` is amount; expected key or nominal",
+        ),
         (card.count("1d", where="amount + 1"), r"`amount \+ 1` is a number; expected a condition"),
         (sql("when", "time"), r"expected a condition, a number or a text, got `time` \(time\)"),
     ],
 )
-def test_a_column_must_fit_the_aggregate(feature: Feature | Sequence[Feature], sentence: str) -> None:
+def test_a_column_must_fit_the_aggregate(
+    feature: Feature | Sequence[Feature], sentence: str
+) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         plan(feature)
 
@@ -103,12 +121,27 @@ def test_a_column_must_fit_the_aggregate(feature: Feature | Sequence[Feature], s
 @pytest.mark.parametrize(
     ("feature", "sentence"),
     [
-        (sql("leak", "result = 'failed'"), "reads `result`, which is not known yet when a payment is judged"),
-        (card.share("result = 'failed'", "1d", include_current=True), "whose result is not known yet"),
-        (sql("leak", "result_at IS NULL"), "reads `result_at`, which says which payment it is or when"),
-        (card.count("1d", where="labelled_at IS NULL"), "reads `labelled_at`, which says which payment it is or when"),
+        (
+            sql("leak", "result = 'failed'"),
+            "reads `result`, which is not known yet when a payment is judged",
+        ),
+        (
+            card.share("result = 'failed'", "1d", include_current=True),
+            "whose result is not known yet",
+        ),
+        (
+            sql("leak", "result_at IS NULL"),
+            "reads `result_at`, which says which payment it is or when",
+        ),
+        (
+            card.count("1d", where="labelled_at IS NULL"),
+            "reads `labelled_at`, which says which payment it is or when",
+        ),
         (sql("leak", "id = 'a'"), "reads `id`, which says which payment it is or when"),
-        (sql("leak", "NOT fraud"), "reads `fraud`, which is not known yet when a payment is judged"),
+        (
+            sql("leak", "NOT fraud"),
+            "reads `fraud`, which is not known yet when a payment is judged",
+        ),
         (
             card.count("1d", where="result = 'failed'", include_current=True),
             "counts the current payment, whose result is not known yet; drop include_current",
@@ -124,8 +157,12 @@ def test_a_leak_is_refused(feature: Feature | Sequence[Feature], sentence: str) 
         plan(feature)
 
 
-@pytest.mark.parametrize("feature", [sql("yen", "currency = '392'"), card.count("1d", where="currency IN ('392')")])
-def test_a_condition_on_a_numeric_currency_code_is_refused(feature: Feature | Sequence[Feature]) -> None:
+@pytest.mark.parametrize(
+    "feature", [sql("yen", "currency = '392'"), card.count("1d", where="currency IN ('392')")]
+)
+def test_a_condition_on_a_numeric_currency_code_is_refused(
+    feature: Feature | Sequence[Feature],
+) -> None:
     with pytest.raises(InvalidExpression, match=r"write 'JPY' instead of '392'"):
         plan(feature, of=schema(currency="currency"))
 
@@ -133,15 +170,21 @@ def test_a_condition_on_a_numeric_currency_code_is_refused(feature: Feature | Se
 def test_labels_without_an_arrival_need_a_delay() -> None:
     log = schema(labelled_at=None)
     assert plan(merchant.risk("7d", delay="7d"), of=log).names == ("merchant_risk_7d_delay_7d",)
-    with pytest.raises(ConfigurationError, match="would see labels before anybody knew them: give it a delay"):
+    with pytest.raises(
+        ConfigurationError, match="would see labels before anybody knew them: give it a delay"
+    ):
         plan(merchant.risk("7d"), of=log)
-    with pytest.raises(ConfigurationError, match="would see labels before anybody knew them: give it a delay"):
+    with pytest.raises(
+        ConfigurationError, match="would see labels before anybody knew them: give it a delay"
+    ):
         plan(card.count("7d", where="fraud"), of=log)
 
 
 def test_labels_need_a_label_column() -> None:
     for feature in (merchant.risk("7d"), merchant.frauds("7d")):
-        with pytest.raises(ConfigurationError, match="needs labels, but the schema names no label column"):
+        with pytest.raises(
+            ConfigurationError, match="needs labels, but the schema names no label column"
+        ):
             plan(feature, of=schema(label=None, labelled_at=None))
 
 
@@ -152,7 +195,11 @@ def test_a_label_column_may_have_any_name() -> None:
 
 def test_windows_of_a_resolution_have_a_stream_of_their_own() -> None:
     """So that online their events can be kept by step of time."""
-    made = plan(card.count("1h"), card.count("30d", resolution="1d"), card.decayed_count("7d", half_life="16s"))
+    made = plan(
+        card.count("1h"),
+        card.count("30d", resolution="1d"),
+        card.decayed_count("7d", half_life="16s"),
+    )
     assert [stream.resolution for stream in made.streams] == [0, 86_400_000_000, 1_000_000]
 
 

@@ -29,8 +29,12 @@ def join(redis_server: str) -> Iterator[Join]:
     """Joins the state of one test; the first to join begins it."""
     space, joined = token_hex(8), list[RedisEngine]()
 
-    def another(group: FeatureGroup = COUNTS, *, lateness: str = "1d", replica: int = 1_000) -> RedisEngine:
-        engine = RedisEngine([group], SCHEMA, url=redis_server, lateness=lateness, space=space, replica=replica)
+    def another(
+        group: FeatureGroup = COUNTS, *, lateness: str = "1d", replica: int = 1_000
+    ) -> RedisEngine:
+        engine = RedisEngine(
+            [group], SCHEMA, url=redis_server, lateness=lateness, space=space, replica=replica
+        )
         if not joined:
             open_state(engine, OnlineEngine([group], SCHEMA, lateness=lateness))
         joined.append(engine)
@@ -61,7 +65,9 @@ def workers(url: str, group: FeatureGroup, schema: Schema) -> list[RedisEngine]:
 
 @settings(max_examples=60)
 @given(case=cases(), data=st.data())
-def test_payments_that_wait_together_see_each_other(redis_server: str, case: Case, data: st.DataObject) -> None:
+def test_payments_that_wait_together_see_each_other(
+    redis_server: str, case: Case, data: st.DataObject
+) -> None:
     """Batches of any size, to either of two processes, are one order."""
     log, group, _ = case
     both = workers(redis_server, group, log.schema)
@@ -70,7 +76,9 @@ def test_payments_that_wait_together_see_each_other(redis_server: str, case: Cas
     while waiting:
         size = data.draw(st.integers(1, len(waiting)))
         seen = data.draw(st.sampled_from(both)).observe_all(waiting[:size])
-        assert [each.features for each in seen] == [memory.observe(payment) for payment in waiting[:size]]
+        assert [each.features for each in seen] == [
+            memory.observe(payment) for payment in waiting[:size]
+        ]
         del waiting[:size]
     for engine in both:
         engine.close()
@@ -78,7 +86,9 @@ def test_payments_that_wait_together_see_each_other(redis_server: str, case: Cas
 
 @settings(max_examples=60)
 @given(case=cases(), data=st.data())
-def test_forgetting_a_payment_undoes_it_for_all(redis_server: str, case: Case, data: st.DataObject) -> None:
+def test_forgetting_a_payment_undoes_it_for_all(
+    redis_server: str, case: Case, data: st.DataObject
+) -> None:
     log, group, _ = case
     stream = list(payments(log.frame, log.schema))
     dropped = data.draw(st.sets(st.sampled_from(range(len(stream))), max_size=3))
@@ -93,7 +103,9 @@ def test_forgetting_a_payment_undoes_it_for_all(redis_server: str, case: Case, d
     for place, key in enumerate(("a", "b")):
         last = stream[-1]
         values = last.values | {"card": key, "host": key}
-        probe = Payment(f"probe{place}", last.time, last.arrived + 1, last.minor, last.units, values)
+        probe = Payment(
+            f"probe{place}", last.time, last.arrived + 1, last.minor, last.units, values
+        )
         assert (one, other)[place].observe(probe) == memory.observe(probe)
     one.close()
     other.close()
@@ -182,7 +194,9 @@ def test_only_who_put_a_payment_there_can_take_it_away(join: Join) -> None:
 def test_a_payment_that_is_too_old_is_refused(join: Join) -> None:
     one, other = join(lateness="1h"), join(lateness="1h")
     one.observe(pay(0, DAY))
-    with pytest.raises(BadPayment, match=r"expected a time at most 1h before the newest payment's - at `\$\.time`"):
+    with pytest.raises(
+        BadPayment, match=r"expected a time at most 1h before the newest payment's - at `\$\.time`"
+    ):
         other.observe(pay(1, DAY - 61 * MINUTE))
     refused, taken = other.observe_all([pay(2, 0), pay(3, DAY - 60 * MINUTE)])
     assert refused.features is None
@@ -192,10 +206,16 @@ def test_a_payment_that_is_too_old_is_refused(join: Join) -> None:
 
 
 def test_a_log_keeps_of_a_payment_what_its_key_needs() -> None:
-    """Tokens are kept in half their digits, what looks like none as it is, and amounts where they are summed."""
-    schema = Schema(id="id", time="time", amount="amount", keys=["card", "host"], personal=["email"])
+    """Tokens are kept in half their digits, what looks like none as it is, and amounts where they
+    are summed.
+    """
+    schema = Schema(
+        id="id", time="time", amount="amount", keys=["card", "host"], personal=["email"]
+    )
     host = Entity("host", "host")
-    group = FeatureGroup("g", [card.total("amount", "1d"), host.distinct("email", "1d", name="emails")])
+    group = FeatureGroup(
+        "g", [card.total("amount", "1d"), host.distinct("email", "1d", name="emails")]
+    )
     by_card, by_host = logs(Plan([group], schema))
     for email in ("0123456789abcdef" * 4, "0123456789ABCDEF" * 4, "ab cd", "ab", "", None):
         payment = pay(0, 1_700_000_000_000_000)
@@ -226,7 +246,8 @@ def test_a_process_reads_what_others_added_however_much(join: Join) -> None:
 def test_long_logs_become_snapshots(join: Join, client: redis.Redis) -> None:
     """The log stays short, and one who joins late sees all that others have seen."""
     group = FeatureGroup(
-        "g", [card.count("1h"), card.distinct("host", "1h"), card.max("amount", "1h"), card.risk("1h")]
+        "g",
+        [card.count("1h"), card.distinct("host", "1h"), card.max("amount", "1h"), card.risk("1h")],
     )
     one, other = join(group, lateness="1h"), join(group, lateness="1h")
     memory = OnlineEngine([group], SCHEMA, lateness="1h")
@@ -302,7 +323,11 @@ def test_one_process_fills_a_state(join: Join) -> None:
     assert engine.observe(pay(1, 1))["card_count_1d"] == 1.0
     assert filling.open()
     assert engine.later("p7", "label", True)
-    assert engine.observe(pay(2, 2)) == {"card_count_1d": 1.0, "card_distinct_host_1d": 1.0, "card_risk_7d": 1.0}
+    assert engine.observe(pay(2, 2)) == {
+        "card_count_1d": 1.0,
+        "card_distinct_host_1d": 1.0,
+        "card_risk_7d": 1.0,
+    }
 
 
 def test_a_claim_that_ran_out_fills_nothing(join: Join, client: redis.Redis) -> None:
@@ -317,7 +342,9 @@ def test_a_claim_that_ran_out_fills_nothing(join: Join, client: redis.Redis) -> 
     assert not lost.open()
 
 
-def test_a_new_state_is_followed_though_its_clock_is_behind(join: Join, client: redis.Redis) -> None:
+def test_a_new_state_is_followed_though_its_clock_is_behind(
+    join: Join, client: redis.Redis
+) -> None:
     engine, other = join(), join()
     engine.observe(pay(0, 0))
     open_state(other, OnlineEngine([COUNTS], SCHEMA))

@@ -1,4 +1,6 @@
-"""State in Redis under many processes: every feature follows from the order that the state itself recorded."""
+"""State in Redis under many processes: every feature follows from the order that the state itself
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine
 
 TESTS = str(Path(__file__).parents[1])
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")])}
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")])
+}
 PROCESSES = 8
 ROWS = 1_600
 UTC = pl.Datetime("us", "UTC")
@@ -40,11 +44,20 @@ QUESTIONS = [
     Question(function="max", keys=("host",), window="1h", column="amount", delay="1m"),
     Question(function="mean", keys=("host",), window="1d", column="amount", resolution="1h"),
     Question(function="is_new", keys=("host",), window="1d", column="card"),
-    Question(function="decayed_count", keys=("host",), window="1d", half_life="1h", include_current=True),
+    Question(
+        function="decayed_count", keys=("host",), window="1d", half_life="1h", include_current=True
+    ),
 ]
 
 
-LOG = Schema(id="id", time="time", amount="amount", result="result", result_at="result_at", keys=["card", "host"])
+LOG = Schema(
+    id="id",
+    time="time",
+    amount="amount",
+    result="result",
+    result_at="result_at",
+    keys=["card", "host"],
+)
 
 
 def feature(question: Question) -> Aggregate:
@@ -86,9 +99,13 @@ def table() -> pl.DataFrame:
     return pl.DataFrame(
         {
             "id": [f"p{row}" for row in rows],
-            "time": pl.Series([1_700_000_000_000_000 + (row + row * 7919 % 13) * 11_000_000 for row in rows]).cast(UTC),
+            "time": pl.Series(
+                [1_700_000_000_000_000 + (row + row * 7919 % 13) * 11_000_000 for row in rows]
+            ).cast(UTC),
             "amount": [row * 7919 % 100_003 for row in rows],
-            "result": ["failed" if row % 3 == 0 else None if row % 7 == 0 else "authorised" for row in rows],
+            "result": [
+                "failed" if row % 3 == 0 else None if row % 7 == 0 else "authorised" for row in rows
+            ],
             "result_at": pl.Series([None] * ROWS, dtype=UTC),
             "card": [f"c{row * 31 % 23}" for row in rows],
             "host": [f"h{row * row % 5}" if row % 9 else None for row in rows],
@@ -96,7 +113,9 @@ def table() -> pl.DataFrame:
     )
 
 
-def test_features_of_eight_processes_are_those_of_the_recorded_order(redis_server: str, tmp_path: Path) -> None:
+def test_features_of_eight_processes_are_those_of_the_recorded_order(
+    redis_server: str, tmp_path: Path
+) -> None:
     space, path, frame = token_hex(8), tmp_path / "log.parquet", table()
     frame.write_parquet(path)
     state = RedisEngine([GROUP], LOG, url=redis_server, lateness=ALWAYS, space=space)
@@ -113,11 +132,15 @@ def test_features_of_eight_processes_are_those_of_the_recorded_order(redis_serve
     )
     live = recorded.select("id").join(live, on="id", how="left", maintain_order="left")
     assert_frame_equal(
-        live, compute([GROUP], recorded, msgspec.structs.replace(LOG, arrived_at="arrived_at")), check_exact=True
+        live,
+        compute([GROUP], recorded, msgspec.structs.replace(LOG, arrived_at="arrived_at")),
+        check_exact=True,
     )
     rows = oracle_rows(recorded)
     for at in range(5, ROWS, ROWS // 40):
-        assert live.row(at)[1:] == tuple([answer(question, rows[: at + 1], rows[at]) for question in QUESTIONS])
+        assert live.row(at)[1:] == tuple(
+            [answer(question, rows[: at + 1], rows[at]) for question in QUESTIONS]
+        )
     state.close()
 
 
@@ -152,10 +175,16 @@ def result_arrivals(url: str, state: RedisEngine) -> dict[str, int]:
     with redis.Redis.from_url(url) as client:
         markers = list(client.scan_iter(prefix.replace(b"{", b"[{]") + b"*", count=1_000))
         found = {name: client.hget(name, "result") for name in markers}
-    return {name[len(prefix) :].decode(): int.from_bytes(held[:8]) for name, held in found.items() if held}
+    return {
+        name[len(prefix) :].decode(): int.from_bytes(held[:8])
+        for name, held in found.items()
+        if held
+    }
 
 
-def as_recorded(frame: pl.DataFrame, arrived: dict[str, int], result_at: dict[str, int]) -> pl.DataFrame:
+def as_recorded(
+    frame: pl.DataFrame, arrived: dict[str, int], result_at: dict[str, int]
+) -> pl.DataFrame:
     moments = pl.DataFrame(
         {
             "arrived_at": [arrived[identifier] for identifier in frame["id"]],
@@ -195,10 +224,14 @@ time.sleep(60)
 """
 
 
-def test_a_payment_whose_process_was_killed_is_sent_again_and_counts_once(redis_server: str) -> None:
+def test_a_payment_whose_process_was_killed_is_sent_again_and_counts_once(
+    redis_server: str,
+) -> None:
     """It was in the state, and nowhere else, when its process died."""
     space = token_hex(8)
-    state = open_state(RedisEngine([COUNTS], SCHEMA, url=redis_server, space=space), OnlineEngine([COUNTS], SCHEMA))
+    state = open_state(
+        RedisEngine([COUNTS], SCHEMA, url=redis_server, space=space), OnlineEngine([COUNTS], SCHEMA)
+    )
     command = [sys.executable, "-c", OBSERVE_AND_HANG, redis_server, space]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
@@ -207,6 +240,10 @@ def test_a_payment_whose_process_was_killed_is_sent_again_and_counts_once(redis_
     assert state.observe(pay(2, 2, host="other"))["card_count_1d"] == 2.0
     again = state.observe_all([pay(1, 1)])[0]
     assert again.again
-    assert again.features == {"card_count_1d": 1.0, "card_distinct_host_1d": 1.0, "card_risk_7d": 0.0}
+    assert again.features == {
+        "card_count_1d": 1.0,
+        "card_distinct_host_1d": 1.0,
+        "card_risk_7d": 0.0,
+    }
     assert state.observe(pay(3, 3))["card_count_1d"] == 3.0
     state.close()

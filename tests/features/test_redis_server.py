@@ -1,4 +1,6 @@
-"""State in Redis when the server goes away, comes back with or without its data, or is a cluster."""
+"""State in Redis when the server goes away, comes back with or without its data, or is a
+cluster.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def start(tmp_path: Path) -> Start:
 
     @contextmanager
     def started() -> Iterator[str]:
-        with or_skip(redis("--dir", str(tmp_path), "--save", "3600 1", port=port), "Redis server") as url:
+        with or_skip(
+            redis("--dir", str(tmp_path), "--save", "3600 1", port=port), "Redis server"
+        ) as url:
             yield url
 
     return started
@@ -43,13 +47,17 @@ def engine_on(url: str) -> RedisEngine:
     return RedisEngine([COUNTS], SCHEMA, url=url)
 
 
-def test_an_absent_server_fails_quickly_and_is_not_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_server_fails_quickly_and_is_not_asked_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
     monkeypatch.setattr(link, "monotonic", lambda: now)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         engine = engine_on(f"redis://user:secret@127.0.0.1:{nobody.getsockname()[1]}/0")
-        with pytest.raises(StateUnavailable, match="got ConnectionError: see that it runs at SHROFF_STATE") as caught:
+        with pytest.raises(
+            StateUnavailable, match="got ConnectionError: see that it runs at SHROFF_STATE"
+        ) as caught:
             engine.observe(pay(0, 0))
         assert "secret" not in str(caught.value)
         with pytest.raises(StateUnavailable, match="it is tried again within a second"):
@@ -125,7 +133,9 @@ def test_a_server_without_room_is_no_state(start: Start) -> None:
     with start() as url, client_library.Redis.from_url(url) as client:
         engine = open_state(engine_on(url), OnlineEngine([COUNTS], SCHEMA))
         client.config_set("maxmemory", "1mb")
-        with pytest.raises(StateUnavailable, match="the state server refused a command: OutOfMemoryError"):
+        with pytest.raises(
+            StateUnavailable, match="the state server refused a command: OutOfMemoryError"
+        ):
             engine.observe(pay(0, 0))
         client.config_set("maxmemory", "0")
         assert engine.observe(pay(0, 0))["card_count_1d"] == 0.0
@@ -136,7 +146,9 @@ def test_a_server_without_room_is_no_state(start: Start) -> None:
 def cluster() -> Iterator[tuple[str, str]]:
     """A Redis Cluster of two nodes: one that has all slots, and one that has none."""
     with ExitStack() as stack:
-        nodes = (redis("--cluster-enabled", "yes", "--cluster-port", str(free_port())) for _ in range(2))
+        nodes = (
+            redis("--cluster-enabled", "yes", "--cluster-port", str(free_port())) for _ in range(2)
+        )
         urls = [stack.enter_context(or_skip(node, "Redis server")) for node in nodes]
         owner, other = (stack.enter_context(client_library.Redis.from_url(url)) for url in urls)
         owner.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
@@ -145,7 +157,9 @@ def cluster() -> Iterator[tuple[str, str]]:
         other.execute_command("CLUSTER", "MEET", address["host"], address["port"], bus)
         while other.execute_command("CLUSTER INFO")["cluster_slots_ok"] != "16384":
             sleep(0.01)
-        while any(node.execute_command("CLUSTER INFO")["cluster_state"] != "ok" for node in (owner, other)):
+        while any(
+            node.execute_command("CLUSTER INFO")["cluster_state"] != "ok" for node in (owner, other)
+        ):
             sleep(0.01)
         yield urls[0], urls[1]
 
@@ -157,7 +171,9 @@ def test_a_cluster_holds_a_state_in_one_slot(cluster: tuple[str, str], node: int
         memory.observe(pay(place, place, who=f"c{place}"))
     engine = open_state(engine_on(cluster[node]), memory)
     batch = [pay(place, place, who=f"c{place % 50}", host=f"h{place}") for place in range(50, 250)]
-    assert [each.features for each in engine.observe_all(batch)] == [memory.observe(payment) for payment in batch]
+    assert [each.features for each in engine.observe_all(batch)] == [
+        memory.observe(payment) for payment in batch
+    ]
     assert engine.later("p77", "label", True) == memory.later("p77", "label", True)
     engine.forget(batch[-1])
     memory.forget(batch[-1])

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # a library beside Spark's, which is imported where it is there and not used here
-pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:PySpark does not yet fully support pandas:FutureWarning"
+)
 
 SCHEMA = Schema(
     id="id",
@@ -84,7 +86,9 @@ def spark() -> Iterator[SparkSession]:
 
 def to_spark(spark: SparkSession, frame: pl.DataFrame) -> DataFrame:
     frame = frame.cast({pl.UInt32: pl.Int64})
-    return spark.createDataFrame(frame.to_arrow(compat_level=pl.CompatLevel.oldest())).repartition(3)
+    return spark.createDataFrame(frame.to_arrow(compat_level=pl.CompatLevel.oldest())).repartition(
+        3
+    )
 
 
 def to_polars(frame: DataFrame) -> pl.DataFrame:
@@ -102,7 +106,9 @@ KINDS: dict[str, st.SearchStrategy[tuple[Log, FeatureGroup, list[Ask]]]] = {
 
 @cache
 def random_cases(kind: str) -> dict[Arrivals, list[Case]]:
-    """Random logs and features by which arrivals the schema has: many to a job, since a job takes seconds."""
+    """Random logs and features by which arrivals the schema has: many to a job, since a job takes
+    seconds.
+    """
     found: dict[Arrivals, list[Case]] = defaultdict(list)
 
     @settings(
@@ -115,7 +121,11 @@ def random_cases(kind: str) -> dict[Arrivals, list[Case]]:
     def gather(case: tuple[Log, FeatureGroup, list[Ask]]) -> None:
         log, _, asks = case
         schema = log.schema
-        arrivals = (schema.arrived_at is not None, schema.result_at is not None, schema.labelled_at is not None)
+        arrivals = (
+            schema.arrived_at is not None,
+            schema.result_at is not None,
+            schema.labelled_at is not None,
+        )
         found[arrivals].append((log, asks))
 
     gather()
@@ -134,7 +144,11 @@ def in_one_table(found: list[Case]) -> tuple[Schema, pl.DataFrame, FeatureGroup]
         for ask in asks:
             entity = Entity(ask.feature.entity.name, ("space", *ask.feature.entity.key))
             features[ask.feature.name] = msgspec.structs.replace(ask.feature, entity=entity)
-    return schema, frame.with_row_index("place"), FeatureGroup("random", list(features.values()), vectors=[SPENDING])
+    return (
+        schema,
+        frame.with_row_index("place"),
+        FeatureGroup("random", list(features.values()), vectors=[SPENDING]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,10 +162,14 @@ def in_one_table(found: list[Case]) -> tuple[Schema, pl.DataFrame, FeatureGroup]
         ((True, True, True), None, "amounts at the limit"),
     ],
 )
-def test_spark_equals_the_oracle(spark: SparkSession, arrivals: Arrivals, skew: Skew | None, kind: str) -> None:
+def test_spark_equals_the_oracle(
+    spark: SparkSession, arrivals: Arrivals, skew: Skew | None, kind: str
+) -> None:
     found = random_cases(kind)[arrivals]
     schema, frame, group = in_one_table(found)
-    result = to_polars(compute_spark([group], to_spark(spark, frame), schema, order="place", skew=skew))
+    result = to_polars(
+        compute_spark([group], to_spark(spark, frame), schema, order="place", skew=skew)
+    )
     result = frame.select("id").join(result, on="id", how="left", maintain_order="left")
     for space, (log, asks) in enumerate(found):
         want = expected(log, asks).with_columns(id=pl.format("{}/{}", pl.lit(space), "id"))
@@ -191,7 +209,9 @@ GROUP = FeatureGroup(
 
 
 def payments(n: int = 600) -> pl.DataFrame:
-    """Payments of a few cards and shops with gaps in every column, one shop much busier than the others."""
+    """Payments of a few cards and shops with gaps in every column, one shop much busier than the
+    others.
+    """
     start = datetime(2024, 3, 29, tzinfo=UTC)
     rows = [
         {
@@ -200,7 +220,9 @@ def payments(n: int = 600) -> pl.DataFrame:
             "eur": (at * 37) % 9000,
             "currency": "EUR",
             "fraud": None if at % 5 == 0 else at % 9 == 0,
-            "labelled_at": None if at % 6 == 0 else start + timedelta(minutes=(at // 3) * 17 + at % 4000),
+            "labelled_at": None
+            if at % 6 == 0
+            else start + timedelta(minutes=(at // 3) * 17 + at % 4000),
             "result": None if at % 13 == 0 else ("Failed" if at % 4 == 0 else "Authorised"),
             "arrived_at": start + timedelta(minutes=(at // 3) * 17),
             "mcc": None if at % 3 == 0 else "5411",
@@ -211,7 +233,9 @@ def payments(n: int = 600) -> pl.DataFrame:
         for at in range(n)
     ]
     dtypes = {name: pl.Datetime("us", "UTC") for name in ("at", "labelled_at", "arrived_at")}
-    return pl.DataFrame(rows, schema_overrides=dtypes).with_columns(pl.col("items").cast(pl.Float64))
+    return pl.DataFrame(rows, schema_overrides=dtypes).with_columns(
+        pl.col("items").cast(pl.Float64)
+    )
 
 
 @pytest.mark.parametrize("skew", [Skew(), Skew(rows=60, overlap=20.0, sample=400)])
@@ -220,7 +244,9 @@ def test_all_kinds_of_features_equal_the_batch_engine(spark: SparkSession, skew:
     want = compute([GROUP], frame, SCHEMA)
     spark.conf.set("spark.sql.session.timeZone", "Asia/Kathmandu")
     try:
-        got = to_polars(compute_spark([GROUP], to_spark(spark, frame), SCHEMA, order="place", skew=skew))
+        got = to_polars(
+            compute_spark([GROUP], to_spark(spark, frame), SCHEMA, order="place", skew=skew)
+        )
     finally:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
     assert_frame_equal(got.sort("id"), want.sort("id"), check_exact=True)
@@ -231,21 +257,42 @@ def test_what_arrives_later_changes_nothing_before_it(spark: SparkSession) -> No
     now = frame["arrived_at"][200]
     later, earlier = pl.col("arrived_at") >= now, pl.col("arrived_at") < now
     changed = frame.with_columns(
-        pl.when(pl.col("labelled_at") >= now).then(~pl.col("fraud")).otherwise(pl.col("fraud")).alias("fraud"),
+        pl.when(pl.col("labelled_at") >= now)
+        .then(~pl.col("fraud"))
+        .otherwise(pl.col("fraud"))
+        .alias("fraud"),
         pl.when(later).then(pl.col("eur") + 5_000).otherwise(pl.col("eur")).alias("eur"),
         pl.when(later).then(pl.lit("c1")).otherwise(pl.col("card")).alias("card"),
-        pl.when(later).then(pl.col("at") - pl.duration(hours=30)).otherwise(pl.col("at")).alias("at"),
+        pl.when(later)
+        .then(pl.col("at") - pl.duration(hours=30))
+        .otherwise(pl.col("at"))
+        .alias("at"),
     )
     assert not changed.equals(frame)
     before, after = (
-        to_polars(compute_spark([GROUP], to_spark(spark, table), SCHEMA, order="place", skew=Skew(rows=60, sample=300)))
+        to_polars(
+            compute_spark(
+                [GROUP],
+                to_spark(spark, table),
+                SCHEMA,
+                order="place",
+                skew=Skew(rows=60, sample=300),
+            )
+        )
         for table in (frame, changed)
     )
     past = frame.filter(earlier).select("id")
-    assert_frame_equal(past.join(after, on="id"), past.join(before, on="id"), check_exact=True, check_row_order=False)
+    assert_frame_equal(
+        past.join(after, on="id"),
+        past.join(before, on="id"),
+        check_exact=True,
+        check_row_order=False,
+    )
 
 
-def test_without_an_order_payments_that_arrive_together_are_in_order_of_their_ids(spark: SparkSession) -> None:
+def test_without_an_order_payments_that_arrive_together_are_in_order_of_their_ids(
+    spark: SparkSession,
+) -> None:
     frame = payments(90)
     group = FeatureGroup("ties", [CARD.count("7d"), SHOP.count("7d")])
     got = to_polars(compute_spark([group], to_spark(spark, frame), SCHEMA)).sort("id")
@@ -257,10 +304,14 @@ def test_features_of_the_payment_alone_move_no_rows(spark: SparkSession) -> None
     frame = payments(50)
     group = FeatureGroup("alone", [sql("large", "eur > 20"), calendar("weekday")])
     features = compute_spark([group], to_spark(spark, frame), SCHEMA)
-    assert_frame_equal(to_polars(features).sort("id"), compute([group], frame, SCHEMA).sort("id"), check_exact=True)
+    assert_frame_equal(
+        to_polars(features).sort("id"), compute([group], frame, SCHEMA).sort("id"), check_exact=True
+    )
 
 
-def test_a_job_reads_and_writes_parquet_in_the_order_of_its_files(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_job_reads_and_writes_parquet_in_the_order_of_its_files(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     frame = payments(300)
     source = tmp_path / "clean table"
     source.mkdir()
@@ -270,18 +321,28 @@ def test_a_job_reads_and_writes_parquet_in_the_order_of_its_files(spark: SparkSe
     ordered = to_polars(read_clean(spark, str(source))).sort(ORDER)
     assert ordered["id"].to_list() == frame["id"].to_list()
     target = tmp_path / "features"
-    assert features_job(Plan([GROUP], SCHEMA), str(source), str(target), skew=Skew(rows=50, overlap=20.0)) == 300
+    assert (
+        features_job(
+            Plan([GROUP], SCHEMA), str(source), str(target), skew=Skew(rows=50, overlap=20.0)
+        )
+        == 300
+    )
     written = pl.read_parquet(target / "*.parquet")
-    assert_frame_equal(written.sort("id"), compute([GROUP], frame, SCHEMA).sort("id"), check_exact=True)
+    assert_frame_equal(
+        written.sort("id"), compute([GROUP], frame, SCHEMA).sort("id"), check_exact=True
+    )
     with pytest.raises(ConfigurationError, match="does not exist yet"):
         features_job(Plan([GROUP], SCHEMA), str(source), str(target))
     with pytest.raises(BadFile, match="expected a Parquet file or a folder"):
         features_job(Plan([GROUP], SCHEMA), str(tmp_path / "nothing"), str(target))
 
 
-def test_a_simulated_log_in_a_file_equals_the_batch_engine(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_simulated_log_in_a_file_equals_the_batch_engine(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     rows = [
-        {"mcc": code, "mcc_risk": risk, "family": str(risk // 2)} for risk, code in enumerate(["5411", "5812", "4111"])
+        {"mcc": code, "mcc_risk": risk, "family": str(risk // 2)}
+        for risk, code in enumerate(["5411", "5812", "4111"])
     ]
     schema = Schema(
         id="transaction_id",
@@ -311,17 +372,23 @@ def test_a_simulated_log_in_a_file_equals_the_batch_engine(spark: SparkSession, 
     read = read_clean(spark, str(tmp_path / "clean.parquet"))
     got = to_polars(compute_spark([group], read, schema, order=ORDER, skew=Skew(rows=20)))
     assert_frame_equal(
-        got.sort("transaction_id"), compute([group], frame, schema).sort("transaction_id"), check_exact=True
+        got.sort("transaction_id"),
+        compute([group], frame, schema).sort("transaction_id"),
+        check_exact=True,
     )
 
 
 def test_a_table_that_is_not_clean_is_refused_by_name(spark: SparkSession) -> None:
     frame = payments(3)
-    with pytest.raises(DataError, match="column `eur`: expected bigint, as cleaning leaves it, got double"):
+    with pytest.raises(
+        DataError, match="column `eur`: expected bigint, as cleaning leaves it, got double"
+    ):
         compute_spark([GROUP], to_spark(spark, frame.cast({"eur": pl.Float64})), SCHEMA)
     with pytest.raises(DataError, match=r"with a column `shop.id` \(string\), found none"):
         compute_spark([GROUP], to_spark(spark, frame.drop("shop.id")), SCHEMA)
-    with pytest.raises(DataError, match="expected a column `place` for the order of rows, found none"):
+    with pytest.raises(
+        DataError, match="expected a column `place` for the order of rows, found none"
+    ):
         compute_spark([GROUP], to_spark(spark, frame), SCHEMA, order="place")
 
 
@@ -349,9 +416,15 @@ def test_an_entity_ships_only_what_its_features_read() -> None:
     assert payment_columns(plan) == ("id", "at", "eur", "currency", "mcc", "items")
 
 
-def hot_chunks(arrivals: dict[str, list[int]], *, rows: int, overlap: float, weight: float = 1.0) -> pl.DataFrame:
+def hot_chunks(
+    arrivals: dict[str, list[int]], *, rows: int, overlap: float, weight: float = 1.0
+) -> pl.DataFrame:
     sample = pl.DataFrame(
-        [{"card": card, ARRIVAL: arrived} for card, several in arrivals.items() for arrived in several]
+        [
+            {"card": card, ARRIVAL: arrived}
+            for card, several in arrivals.items()
+            for arrived in several
+        ]
     )
     part = split(Plan([FeatureGroup("g", CARD.count("10s"))], SCHEMA))[0]
     return ranges(sample, part, Skew(rows=rows, overlap=overlap), weight=weight)
@@ -363,14 +436,19 @@ def test_chunks_cover_all_time_and_share_the_rows_of_a_hot_key() -> None:
     chunks = hot_chunks(arrivals, rows=25, overlap=10.0)
     assert chunks["card"].to_list() == ["hot"] * 4
     assert chunks[CHUNK].to_list() == [1, 2, 3, 4]
-    assert chunks[FROM][1:].to_list() == chunks[UPTO][:-1].to_list() == [25 * second, 50 * second, 75 * second]
+    assert (
+        chunks[FROM][1:].to_list()
+        == chunks[UPTO][:-1].to_list()
+        == [25 * second, 50 * second, 75 * second]
+    )
     assert chunks[FROM][0] < 0
     assert chunks[UPTO][3] > 100 * second
 
 
 def test_a_window_that_is_long_for_its_history_makes_fewer_chunks() -> None:
     arrivals = {"hot": [at * 1_000_000 for at in range(31)]}
-    # half a minute of history, windows of ten seconds: three chunks hold one row to be seen for each they own
+    # half a minute of history, windows of ten seconds: three chunks hold one row to be seen for
+    # each they own
     assert len(hot_chunks(arrivals, rows=1, overlap=1.0)) == 3
     assert len(hot_chunks(arrivals, rows=1, overlap=0.5)) == 0
     assert len(hot_chunks(arrivals, rows=31, overlap=9.0)) == 0
@@ -388,11 +466,17 @@ def test_bounds_of_nothing_are_refused() -> None:
         Skew(rows=0)
 
 
-WORDS = Vectors(name="words", entity=CARD, tokens=["mcc", "shop.id", "eur", "at"], dimensions=3, least=2)
+WORDS = Vectors(
+    name="words", entity=CARD, tokens=["mcc", "shop.id", "eur", "at"], dimensions=3, least=2
+)
 
 
-@pytest.mark.parametrize("before", [None, int(datetime(2024, 3, 30, 12, tzinfo=UTC).timestamp()) * 1_000_000])
-def test_vectors_counted_on_spark_are_the_same_file(spark: SparkSession, before: int | None) -> None:
+@pytest.mark.parametrize(
+    "before", [None, int(datetime(2024, 3, 30, 12, tzinfo=UTC).timestamp()) * 1_000_000]
+)
+def test_vectors_counted_on_spark_are_the_same_file(
+    spark: SparkSession, before: int | None
+) -> None:
     schema = SCHEMA.with_keys(["card"])
     frame = payments()
     once = learn(WORDS, schema, frame, before=before)

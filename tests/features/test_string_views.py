@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from shroff.features.engines.batch import string_views
 
 WORDS = st.one_of(
-    st.none(), st.text(max_size=3), st.sampled_from(["", "\0", "\0\0", "é", "twelve bytes", "twelve byteS"])
+    st.none(),
+    st.text(max_size=3),
+    st.sampled_from(["", "\0", "\0\0", "é", "twelve bytes", "twelve byteS"]),
 )
 
 
 @given(parts=st.lists(st.lists(WORDS, max_size=9), min_size=1, max_size=3), data=st.data())
-def test_texts_are_equal_where_their_numbers_are(parts: list[list[str | None]], data: st.DataObject) -> None:
+def test_texts_are_equal_where_their_numbers_are(
+    parts: list[list[str | None]], data: st.DataObject
+) -> None:
     values = pl.concat([pl.Series("a", part, pl.String) for part in parts], rechunk=False)
     first = data.draw(st.integers(0, len(values)))
     values = values.slice(first, data.draw(st.integers(0, len(values))))
@@ -33,7 +37,13 @@ def test_texts_are_equal_where_their_numbers_are(parts: list[list[str | None]], 
     ("values", "rows"),
     [
         (pl.Series(["short", "thirteen chars"]), 0),
-        (pl.concat([pl.Series(["short"]), pl.Series(["thirteen chars"]), pl.Series(["short"])], rechunk=False), 1),
+        (
+            pl.concat(
+                [pl.Series(["short"]), pl.Series(["thirteen chars"]), pl.Series(["short"])],
+                rechunk=False,
+            ),
+            1,
+        ),
         (pl.Series([1, 2]), 0),
         (pl.Series(["a", "b"], dtype=pl.Categorical), 0),
     ],
@@ -43,4 +53,7 @@ def test_it_ends_where_there_is_something_else(values: pl.Series, rows: int) -> 
 
 
 def test_no_texts_are_no_numbers() -> None:
-    assert [np.shape(pairs) for pairs in string_views.short(pl.Series([], dtype=pl.String))] in ([], [(0, 2)])
+    assert [np.shape(pairs) for pairs in string_views.short(pl.Series([], dtype=pl.String))] in (
+        [],
+        [(0, 2)],
+    )

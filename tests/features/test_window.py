@@ -13,8 +13,12 @@ GRAINS = st.integers(1, 10**3)
 
 
 @given(event=TIMES, time=TIMES, window=SPANS, delay=st.integers(0, 10**4), grain=GRAINS)
-def test_a_resolution_floors_both_sides(event: int, time: int, window: int, delay: int, grain: int) -> None:
-    assert (event > after(time, window, delay, grain)) == (event // grain > (time - delay - window) // grain)
+def test_a_resolution_floors_both_sides(
+    event: int, time: int, window: int, delay: int, grain: int
+) -> None:
+    assert (event > after(time, window, delay, grain)) == (
+        event // grain > (time - delay - window) // grain
+    )
     assert (event <= upto(time, delay, grain)) == (event // grain <= (time - delay) // grain)
 
 

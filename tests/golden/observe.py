@@ -1,4 +1,6 @@
-"""The plan whose generated function stands in `observe.txt`; `PYTHONPATH=tests python -m golden.observe` writes it."""
+"""The plan whose generated function stands in `observe.txt`;
+`PYTHONPATH=tests python -m golden.observe` writes it.
+"""
 
 from __future__ import annotations
 

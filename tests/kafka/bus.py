@@ -25,8 +25,13 @@ from patience import PATIENCE, until
 from serve.service import KEY
 from servers import free_port
 
-# a member that died is given up soon, and the broker of the tests lets a new one join after half of it
-IMPATIENT = {"session.timeout.ms": "2000", "heartbeat.interval.ms": "300", "reconnect.backoff.max.ms": "300"}
+# a member that died is given up soon, and the broker of the tests lets a new one join after half of
+# it
+IMPATIENT = {
+    "session.timeout.ms": "2000",
+    "heartbeat.interval.ms": "300",
+    "reconnect.backoff.max.ms": "300",
+}
 
 _ANSWER = 10.0
 """Seconds for one answer of the broker."""
@@ -37,17 +42,24 @@ class Bus:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._options: dict[str, str | int | float | bool] = {"bootstrap.servers": address, "log_level": 2}
+        self._options: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": address,
+            "log_level": 2,
+        }
         self._admin = AdminClient(self._options)
         self._run = uuid4().hex[:8]
 
     def topic(self, name: str, partitions: int = 1) -> str:
         """A new topic."""
         full = f"{name}-{self._run}"
-        self._admin.create_topics([NewTopic(full, num_partitions=partitions, replication_factor=1)])[full].result()
+        self._admin.create_topics(
+            [NewTopic(full, num_partitions=partitions, replication_factor=1)]
+        )[full].result()
         return full
 
-    def write(self, topic: str, messages: Iterable[tuple[str | None, bytes | None]], **options: Any) -> None:
+    def write(
+        self, topic: str, messages: Iterable[tuple[str | None, bytes | None]], **options: Any
+    ) -> None:
         """Keys and values; one key stays in one partition."""
         producer = Producer({**self._options, "linger.ms": 5, "message.max.bytes": 10_000_000})
         for key, value in messages:
@@ -75,7 +87,12 @@ class Bus:
     def read(self, topic: str) -> list[Message[Any, Any]]:
         """Everything that a topic has now."""
         consumer = Consumer(
-            {**self._options, "group.id": "test", "enable.partition.eof": True, "fetch.wait.max.ms": 20}
+            {
+                **self._options,
+                "group.id": "test",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+            }
         )
         partitions = len(consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
@@ -95,15 +112,17 @@ class Bus:
     def committed(self, topic: str, group: str = "shroff", partitions: int = 1) -> int:
         """How many messages of a topic the group has done.
 
-        A question that the broker leaves without an answer is asked again, over another connection: whoever waits for
-        a number would wait for that one answer instead.
+        A question that the broker leaves without an answer is asked again, over another connection:
+        whoever waits for a number would wait for that one answer instead.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
             consumer = Consumer({**self._options, "group.id": group})
             asked = [TopicPartition(topic, number) for number in range(partitions)]
             try:
-                return sum(max(0, place.offset) for place in consumer.committed(asked, timeout=_ANSWER))
+                return sum(
+                    max(0, place.offset) for place in consumer.committed(asked, timeout=_ANSWER)
+                )
             except KafkaException:
                 assert time.monotonic() < deadline
             finally:
@@ -138,10 +157,24 @@ class Consuming:
             "SHROFF_PERSONAL_KEY": KEY.hex(),
         }
         bundle = [] if self.bundle is None else [str(self.bundle)]
-        command = [sys.executable, "-W", "error", "-m", "shroff", "consume", *bundle, *self.arguments]
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "shroff",
+            "consume",
+            *bundle,
+            *self.arguments,
+        ]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=self.home
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+                cwd=self.home,
             )
         return self
 
@@ -177,7 +210,9 @@ class Consuming:
 
 
 class Gateway:
-    """A port that leads to a broker, and that can be closed: every connection breaks, none can be made."""
+    """A port that leads to a broker, and that can be closed: every connection breaks, none can be
+    made.
+    """
 
     def __init__(self) -> None:
         self.port = free_port()

@@ -1,4 +1,6 @@
-"""`shroff consume` against a real broker: killed, cut off, stopped; nothing lost, nothing counted twice."""
+"""`shroff consume` against a real broker: killed, cut off, stopped; nothing lost, nothing counted
+twice.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,17 @@ def encode(payment: dict[str, Any]) -> bytes:
 def some(pay: Pay, count: int) -> list[tuple[str, bytes]]:
     """Payments of a few cards, keyed by card."""
     return [
-        (f"c{n % 7}", encode(pay(payment_id=f"n{n}", card_id=f"c{n % 7}", host_id=f"h{n % 11}", amount=20.0 + n % 90)))
+        (
+            f"c{n % 7}",
+            encode(
+                pay(
+                    payment_id=f"n{n}",
+                    card_id=f"c{n % 7}",
+                    host_id=f"h{n % 11}",
+                    amount=20.0 + n % 90,
+                )
+            ),
+        )
         for n in range(count)
     ]
 
@@ -44,13 +56,29 @@ def answers(bus: Bus, topic: str) -> dict[str, set[bytes]]:
     return found
 
 
-def test_a_kill_loses_nothing_and_counts_nothing_twice(bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay) -> None:
-    source, target, rejected = bus.topic("payments", 3), bus.topic("decisions", 2), bus.topic("rejected")
+def test_a_kill_loses_nothing_and_counts_nothing_twice(
+    bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay
+) -> None:
+    source, target, rejected = (
+        bus.topic("payments", 3),
+        bus.topic("decisions", 2),
+        bus.topic("rejected"),
+    )
     good = some(pay, 3_000)
     again = good[::10]
     conflicts = [(key, value.replace(b'"items":1', b'"items":2')) for key, value in good[5::300]]
-    garbage: list[tuple[str | None, bytes | None]] = [(None, b"\xff\x00 4111111111111111"), ("c1", None), ("c2", b"[]")]
-    mixed: list[tuple[str | None, bytes | None]] = [*good[:1_500], *garbage, *good[1_500:], *again, *conflicts]
+    garbage: list[tuple[str | None, bytes | None]] = [
+        (None, b"\xff\x00 4111111111111111"),
+        ("c1", None),
+        ("c2", b"[]"),
+    ]
+    mixed: list[tuple[str | None, bytes | None]] = [
+        *good[:1_500],
+        *garbage,
+        *good[1_500:],
+        *again,
+        *conflicts,
+    ]
     bus.write(source, mixed)
     words = ("--from", source, "--to", target, "--rejected", rejected)
     with consuming(*words, "--in-flight", "20") as first:
@@ -62,14 +90,19 @@ def test_a_kill_loses_nothing_and_counts_nothing_twice(bus: Bus, consuming: Cons
     entries = read_ledger(second.ledger)
     assert len(entries) == 3_000
     assert {entry.payment_id for entry in entries} == {f"n{n}" for n in range(3_000)}
-    stored = {entry.payment_id: {msgspec.json.encode(body(entry)["answer"])} for entry in payments(entries)}
+    stored = {
+        entry.payment_id: {msgspec.json.encode(body(entry)["answer"])}
+        for entry in payments(entries)
+    }
     assert answers(bus, target) == stored
     assert_equal_to_batch(bundle, entries)
     assert_replays(bundle, entries)
     assert 0 < done["decided"] <= 3_300
     assert done["rejected"].keys() <= {"bad-payment", "payment-conflict"}
     dead = bus.read(rejected)
-    reasons = {(message.value(), dict(message.headers() or [])["shroff-reason"]) for message in dead}
+    reasons = {
+        (message.value(), dict(message.headers() or [])["shroff-reason"]) for message in dead
+    }
     assert reasons == {
         *((value, b"bad-payment") for _, value in garbage),
         *((value, b"payment-conflict") for _, value in conflicts),
@@ -81,10 +114,18 @@ def test_a_kill_loses_nothing_and_counts_nothing_twice(bus: Bus, consuming: Cons
 def test_results_and_labels_come_from_topics_of_their_own(
     bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay
 ) -> None:
-    topics = {name: bus.topic(name) for name in ("payments", "decisions", "results", "labels", "rejected")}
+    topics = {
+        name: bus.topic(name) for name in ("payments", "decisions", "results", "labels", "rejected")
+    }
     # they are there before their payments are
-    bus.write(topics["results"], [(None, b'{"payment_id": "n%d", "result": "failed"}' % n) for n in range(0, 40, 2)])
-    bus.write(topics["labels"], [(None, b'{"payment_id": "n%d", "fraud": true, "source": "bank"}' % n) for n in (3, 5)])
+    bus.write(
+        topics["results"],
+        [(None, b'{"payment_id": "n%d", "result": "failed"}' % n) for n in range(0, 40, 2)],
+    )
+    bus.write(
+        topics["labels"],
+        [(None, b'{"payment_id": "n%d", "fraud": true, "source": "bank"}' % n) for n in (3, 5)],
+    )
     bad = [
         (b'{"payment_id": "n0", "result": "authorised"}', b"event-conflict"),
         (b'{"payment_id": "nobody", "result": "failed"}', b"not-found"),
@@ -93,13 +134,27 @@ def test_results_and_labels_come_from_topics_of_their_own(
         (b"4111111111111111", b"bad-payment"),
     ]
     bus.write(topics["results"], [(None, value) for value, _ in bad])
-    trace = {"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "other": b"x"}
+    trace = {
+        "traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "other": b"x",
+    }
     bus.write(topics["payments"], some(pay, 40), headers=trace)
-    words = ["--from", topics["payments"], "--to", topics["decisions"], "--rejected", topics["rejected"]]
-    with consuming(*words, "--results", topics["results"], "--labels", topics["labels"], "--until-end") as consumer:
+    words = [
+        "--from",
+        topics["payments"],
+        "--to",
+        topics["decisions"],
+        "--rejected",
+        topics["rejected"],
+    ]
+    with consuming(
+        *words, "--results", topics["results"], "--labels", topics["labels"], "--until-end"
+    ) as consumer:
         done = consumer.result()
     assert (done["decided"], done["results"], done["labels"]) == (40, 20, 2)
-    dead = [(message.value(), dict(message.headers() or [])) for message in bus.read(topics["rejected"])]
+    dead = [
+        (message.value(), dict(message.headers() or [])) for message in bus.read(topics["rejected"])
+    ]
     assert sorted((value, headers["shroff-reason"]) for value, headers in dead) == sorted(bad)
     assert {headers["shroff-topic"] for _, headers in dead} == {topics["results"].encode()}
     assert {headers["shroff-offset"] for _, headers in dead} == {b"20", b"21", b"22", b"23", b"24"}
@@ -108,7 +163,9 @@ def test_results_and_labels_come_from_topics_of_their_own(
         assert message.headers() == [("traceparent", trace["traceparent"])]
     entries = read_ledger(consumer.ledger)
     later = sorted((entry.kind, entry.payment_id) for entry in entries if entry.kind != "payment")
-    assert later == sorted([*(("result", f"n{n}") for n in range(0, 40, 2)), ("label", "n3"), ("label", "n5")])
+    assert later == sorted(
+        [*(("result", f"n{n}") for n in range(0, 40, 2)), ("label", "n3"), ("label", "n5")]
+    )
     assert_equal_to_batch(bundle, entries)
 
 
@@ -118,10 +175,20 @@ def test_labels_change_in_the_order_of_their_topic_and_are_recorded_once(
     topics = {name: bus.topic(name) for name in ("payments", "decisions", "labels", "rejected")}
     said = [(n % 4, (n // 4) % 2 == 0) for n in range(20)]
     # they wait for their payments, which come last
-    texts = [b'{"payment_id": "n%d", "fraud": %b}' % (n, b"true" if fraud else b"false") for n, fraud in said]
+    texts = [
+        b'{"payment_id": "n%d", "fraud": %b}' % (n, b"true" if fraud else b"false")
+        for n, fraud in said
+    ]
     bus.write(topics["labels"], [("k", text) for text in texts])
     bus.write(topics["payments"], some(pay, 40))
-    words = ["--from", topics["payments"], "--to", topics["decisions"], "--rejected", topics["rejected"]]
+    words = [
+        "--from",
+        topics["payments"],
+        "--to",
+        topics["decisions"],
+        "--rejected",
+        topics["rejected"],
+    ]
     words += ["--labels", topics["labels"], "--label-source", "bank", "--until-end"]
     for group in ("one", "two"):
         with consuming(*words, "--group", group) as consumer:
@@ -129,13 +196,19 @@ def test_labels_change_in_the_order_of_their_topic_and_are_recorded_once(
         assert (done["labels"], done["rejected"]) == (20, {})
     entries = read_ledger(consumer.ledger)
     for number in range(4):
-        mine = [body(entry) for entry in entries if (entry.kind, entry.payment_id) == ("label", f"n{number}")]
+        mine = [
+            body(entry)
+            for entry in entries
+            if (entry.kind, entry.payment_id) == ("label", f"n{number}")
+        ]
         assert [one["value"] for one in mine] == [True, False, True, False, True]
         assert {one["source"] for one in mine} == {"bank"}
     assert_equal_to_batch(bundle, entries)
 
 
-def test_it_stops_when_told_and_goes_on_where_it_was(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+def test_it_stops_when_told_and_goes_on_where_it_was(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
     source, target = bus.topic("payments"), bus.topic("decisions")
     sent = some(pay, 300)
     words = ("--from", source, "--to", target)
@@ -150,13 +223,22 @@ def test_it_stops_when_told_and_goes_on_where_it_was(bus: Bus, consuming: Consum
     Lists(f"sqlite:///{first.home / 'control.db'}").edit("blocked", "h7", "add", by="analyst")
     with consuming(*words, "--until-end") as second:
         rest = second.result()
-    assert done["decided"] + rest["decided"] == len(bus.read(target)) == len(answers(bus, target)) == 300
-    blocked = {name for name, found in answers(bus, target).items() if b"blocked_host" in min(found)}
+    assert (
+        done["decided"] + rest["decided"]
+        == len(bus.read(target))
+        == len(answers(bus, target))
+        == 300
+    )
+    blocked = {
+        name for name, found in answers(bus, target).items() if b"blocked_host" in min(found)
+    }
     assert blocked == {f"n{n}" for n in range(done["decided"], 300) if n % 11 == 7}
     assert f"rejected {source}, partition 0, offset 200: bad-payment\n" in second.log.read_text()
 
 
-def test_a_ledger_that_goes_away_is_waited_for(bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay) -> None:
+def test_a_ledger_that_goes_away_is_waited_for(
+    bus: Bus, consuming: Consumes, bundle: Bundle, pay: Pay
+) -> None:
     source, target = bus.topic("payments"), bus.topic("decisions")
     sent = some(pay, 400)
     bus.write(source, sent[:100])
@@ -177,10 +259,14 @@ def test_a_ledger_that_goes_away_is_waited_for(bus: Bus, consuming: Consumes, bu
     assert bus.committed(source) == 400
 
 
-def test_a_broker_that_goes_away_is_waited_for(consuming: Consumes, bundle: Bundle, pay: Pay) -> None:
+def test_a_broker_that_goes_away_is_waited_for(
+    consuming: Consumes, bundle: Bundle, pay: Pay
+) -> None:
     gateway = Gateway()
     with ExitStack() as stack:
-        gateway.target = stack.enter_context(or_skip(kafka(advertised=gateway.port), "Kafka broker"))
+        gateway.target = stack.enter_context(
+            or_skip(kafka(advertised=gateway.port), "Kafka broker")
+        )
         gateway.open()
         stack.callback(gateway.close)
         bus = Bus(f"127.0.0.1:{gateway.port}")
@@ -209,7 +295,9 @@ def test_a_broker_that_goes_away_is_waited_for(consuming: Consumes, bundle: Bund
         assert done["decided"] >= 3_000
         entries = read_ledger(consumer.ledger)
         assert [entry.payment_id for entry in entries] == [f"n{n}" for n in range(3_000)]
-        stored = {entry.payment_id: {msgspec.json.encode(body(entry)["answer"])} for entry in entries}
+        stored = {
+            entry.payment_id: {msgspec.json.encode(body(entry)["answer"])} for entry in entries
+        }
         assert answers(bus, target) == stored
         assert_equal_to_batch(bundle, entries)
 
@@ -220,7 +308,10 @@ def test_two_consumers_need_a_ledger_for_two(bus: Bus, consuming: Consumes) -> N
         first.wait_until((first.home / "ledger.db").exists)
         with consuming(*words, home="other", ledger=first.ledger) as second:
             assert second.process.wait(PATIENCE) == 2
-        assert "another process writes it, and a SQLite ledger has one writer" in second.log.read_text()
+        assert (
+            "another process writes it, and a SQLite ledger has one writer"
+            in second.log.read_text()
+        )
         assert second.log.read_text().count("\n") == 1
         assert first.stop()["decided"] == 0
 
@@ -229,7 +320,10 @@ def test_what_is_missing_is_one_sentence(bus: Bus, consuming: Consumes) -> None:
     source, target = bus.topic("payments"), bus.topic("decisions")
     with consuming("--from", source[:-1], "--to", target) as missing:
         assert missing.process.wait(PATIENCE) == 2
-    assert missing.log.read_text() == f"shroff: Kafka has no topic `{source[:-1]}`: did you mean `{source}`?\n"
+    assert (
+        missing.log.read_text()
+        == f"shroff: Kafka has no topic `{source[:-1]}`: did you mean `{source}`?\n"
+    )
 
 
 def test_partitions_are_handed_over_with_nothing_lost_and_one_state_for_both(

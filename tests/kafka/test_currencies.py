@@ -1,4 +1,6 @@
-"""Payments from Kafka in several currencies: converted, or rejected with the reason; those behind them go on."""
+"""Payments from Kafka in several currencies: converted, or rejected with the reason; those behind
+them go on.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,14 @@ from shroff.package import save
 Pay = Callable[..., dict[str, Any]]
 
 
-def test_a_payment_without_a_rate_is_rejected(bus: Bus, model: bytes, tmp_path: Path, pay: Pay) -> None:
+def test_a_payment_without_a_rate_is_rejected(
+    bus: Bus, model: bytes, tmp_path: Path, pay: Pay
+) -> None:
     schema = msgspec.structs.replace(SCHEMA, rates=Rates.constant("EUR", {"JPY": "0.00625"}))
-    save(make_bundle(model, schema=schema.with_keys(VELOCITY.key_columns), currency="EUR"), tmp_path / "bundle")
+    save(
+        make_bundle(model, schema=schema.with_keys(VELOCITY.key_columns), currency="EUR"),
+        tmp_path / "bundle",
+    )
     source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
     sent = [pay(currency="USD"), pay(currency="JPY", amount=12_800), pay()]
     bus.write(source, [(None, msgspec.json.encode(payment)) for payment in sent])

@@ -9,7 +9,9 @@ from shroff.kafka.progress import Progress
 
 
 @given(st.data())
-def test_nothing_undone_is_below_the_position_and_nothing_done_is_left_above(data: st.DataObject) -> None:
+def test_nothing_undone_is_below_the_position_and_nothing_done_is_left_above(
+    data: st.DataObject,
+) -> None:
     offsets = data.draw(st.lists(st.integers(0, 60), unique=True, min_size=1).map(sorted))
     progress, begun, done = Progress(), list[int](), set[int]()
     while len(done) < len(offsets):

@@ -1,4 +1,6 @@
-"""Bad messages are rejected and passed; where nothing is accepted, the consumer stops and commits none of it."""
+"""Bad messages are rejected and passed; where nothing is accepted, the consumer stops and commits
+none of it.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,28 @@ from shroff.kafka.messages import Message, Partition
 
 Pay = Callable[..., dict[str, Any]]
 Consumes = Callable[..., Consuming]
-GARBAGE: list[tuple[str | None, bytes | None]] = [(None, b"no payment"), (None, b"{}"), (None, None)]
+GARBAGE: list[tuple[str | None, bytes | None]] = [
+    (None, b"no payment"),
+    (None, b"{}"),
+    (None, None),
+]
 
 
 def at(pay: Pay, seconds: float, count: int) -> list[tuple[str | None, bytes | None]]:
     """Good payments, so many seconds from now."""
-    return [(None, msgspec.json.encode(pay(created_at=iso(time.time() + seconds)))) for _ in range(count)]
+    return [
+        (None, msgspec.json.encode(pay(created_at=iso(time.time() + seconds))))
+        for _ in range(count)
+    ]
 
 
 def reasons(bus: Bus, topic: str) -> list[object]:
     return [dict(message.headers() or [])["shroff-reason"] for message in bus.read(topic)]
 
 
-def test_a_consumer_that_accepts_nothing_stops_and_commits_none_of_it(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+def test_a_consumer_that_accepts_nothing_stops_and_commits_none_of_it(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
     """As where this machine's clock is an hour behind."""
     source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
     bus.write(source, [*GARBAGE, *at(pay, 3_600, 50), *GARBAGE, *at(pay, 3_600, 200)])
@@ -47,11 +58,16 @@ def test_a_consumer_that_accepts_nothing_stops_and_commits_none_of_it(bus: Bus, 
     assert all(message.value() in {value for _, value in GARBAGE} for message in bus.read(rejected))
     assert read_ledger(consumer.ledger) == []
     said = consumer.log.read_text()
-    assert f"messages of `{source}` are well-formed, and not one is accepted: expected a time at most 5 minutes" in said
+    assert (
+        f"messages of `{source}` are well-formed, and not one is accepted: expected a time at most "
+        "5 minutes" in said
+    )
     assert "neither committed nor rejected. Check this machine's clock" in said
 
 
-def test_the_end_of_a_topic_of_which_nothing_is_accepted_is_a_failure(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+def test_the_end_of_a_topic_of_which_nothing_is_accepted_is_a_failure(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
     source, garbage, target = bus.topic("payments"), bus.topic("garbage"), bus.topic("decisions")
     bus.write(source, at(pay, 3_600, 5))
     with consuming("--from", source, "--to", target, "--until-end") as consumer:
@@ -65,7 +81,9 @@ def test_the_end_of_a_topic_of_which_nothing_is_accepted_is_a_failure(bus: Bus, 
     assert bus.committed(garbage) == len(GARBAGE)
 
 
-def test_single_messages_that_cannot_be_used_are_rejected_and_passed(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+def test_single_messages_that_cannot_be_used_are_rejected_and_passed(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
     source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
     nested = b'{"payment_id": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     large: list[tuple[str | None, bytes | None]] = [(None, b'"' + b"x" * 1_100_000 + b'"')]
@@ -85,22 +103,36 @@ def test_single_messages_that_cannot_be_used_are_rejected_and_passed(bus: Bus, c
     assert (dead["shroff-reason"], dead["shroff-offset"]) == (b"too-large", b"4")
 
 
-def test_a_few_good_messages_among_many_bad_ones_are_enough_to_go_on(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+def test_a_few_good_messages_among_many_bad_ones_are_enough_to_go_on(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
     """A refusal is known at once, an acceptance when it is durable."""
     source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
     blocks = 4 * MAX_REFUSED_MESSAGES // 16
     bus.write(source, [one for _ in range(blocks) for one in (*at(pay, 3_600, 16), *at(pay, 0, 1))])
-    with consuming("--from", source, "--to", target, "--rejected", rejected, "--until-end") as consumer:
+    with consuming(
+        "--from", source, "--to", target, "--rejected", rejected, "--until-end"
+    ) as consumer:
         done = consumer.result()
     assert (done["decided"], done["rejected"]) == (blocks, {"bad-payment": blocks * 16})
     assert bus.committed(source) == blocks * 17
 
 
 def test_what_a_transaction_took_back_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker of the tests tells nobody which transactions were aborted, so only what is asked of it is seen."""
+    """The broker of the tests tells nobody which transactions were aborted, so only what is asked
+    of it is seen.
+    """
     made: dict[str, str] = {}
-    monkeypatch.setattr("shroff.kafka.client._made", lambda kind, options, **_: made.update(options))
-    Feed({"bootstrap.servers": "a:1"}, ["t"], group="g", released=lambda places: {}, health=BrokerHealth())
+    monkeypatch.setattr(
+        "shroff.kafka.client._made", lambda kind, options, **_: made.update(options)
+    )
+    Feed(
+        {"bootstrap.servers": "a:1"},
+        ["t"],
+        group="g",
+        released=lambda places: {},
+        health=BrokerHealth(),
+    )
     assert made["isolation.level"] == "read_committed"
 
 
@@ -124,7 +156,8 @@ def test_what_kafka_owes_for_long_is_said_once(caplog: pytest.LogCaptureFixture)
         # some are taken now and then
         health.waits(None if second % 20 == 0 else "taken no answer", float(second))
     assert [record.getMessage() for record in caplog.records] == [
-        "Kafka has given this consumer no partitions for 30 s; the last error of its client: TRANSPORT."
+        "Kafka has given this consumer no partitions for 30 s; the last error of its client: "
+        "TRANSPORT."
     ]
 
 

@@ -27,10 +27,15 @@ CONSUMED = "shroff_consumed_messages_total"
 
 
 def some(pay: Pay, numbers: range) -> list[tuple[str, bytes]]:
-    return [(f"c{n % 7}", msgspec.json.encode(pay(payment_id=f"n{n}", card_id=f"c{n % 7}"))) for n in numbers]
+    return [
+        (f"c{n % 7}", msgspec.json.encode(pay(payment_id=f"n{n}", card_id=f"c{n % 7}")))
+        for n in numbers
+    ]
 
 
-def test_figures_tell_what_is_done_and_what_waits(bus: Bus, consuming: Consumes, pay: Pay, tmp_path: Path) -> None:
+def test_figures_tell_what_is_done_and_what_waits(
+    bus: Bus, consuming: Consumes, pay: Pay, tmp_path: Path
+) -> None:
     source, target, port = bus.topic("payments", 2), bus.topic("decisions"), free_port()
     bus.write(source, [*some(pay, range(60)), (None, b"no payment")])
     keys = Keys(f"sqlite:///{tmp_path / 'home' / 'control.db'}")
@@ -48,11 +53,17 @@ def test_figures_tell_what_is_done_and_what_waits(bus: Bus, consuming: Consumes,
             found = scrape()
             lag = found.families.get("shroff_consumer_lag_messages")
             all_told = lag is not None and len(lag.samples) == 2
-            return all_told and found.value("shroff_consumer_lag_messages") == 0 and found.value(CONSUMED) == 61
+            return (
+                all_told
+                and found.value("shroff_consumer_lag_messages") == 0
+                and found.value(CONSUMED) == 61
+            )
 
         consumer.wait_until(done)
         found = scrape()
-        assert found.value(CONSUMED, outcome="decided") == found.value("shroff_decisions_total") == 60
+        assert (
+            found.value(CONSUMED, outcome="decided") == found.value("shroff_decisions_total") == 60
+        )
         assert found.value(CONSUMED, outcome="bad-payment") == 1
         assert client.get("/health/ready").json()["status"] == "ready"
         assert client.get("/health/live").json() == {"status": "live"}
@@ -62,7 +73,9 @@ def test_figures_tell_what_is_done_and_what_waits(bus: Bus, consuming: Consumes,
         assert consumer.stop()["decided"] == 60
 
 
-def test_nothing_waits_where_only_the_end_of_a_transaction_is_left(bus: Bus, consuming: Consumes, pay: Pay) -> None:
+def test_nothing_waits_where_only_the_end_of_a_transaction_is_left(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
     source, target, port = bus.topic("payments"), bus.topic("decisions"), free_port()
     bus.transact(source, [value for _, value in some(pay, range(5))])
     bus.transact(source, [value for _, value in some(pay, range(5, 9))])
@@ -122,7 +135,11 @@ def test_a_port_that_is_taken_is_one_sentence(bus: Bus, consuming: Consumes) -> 
         first.wait_until(lambda: reached(port))
         with consuming(*words, "--metrics-port", port, home="other") as second:
             assert second.process.wait(PATIENCE) == 2
-        assert second.log.read_text().splitlines()[-1].endswith("choose another with `--metrics-port`.")
+        assert (
+            second.log.read_text()
+            .splitlines()[-1]
+            .endswith("choose another with `--metrics-port`.")
+        )
         first.stop()
 
 
@@ -154,7 +171,9 @@ def test_what_is_published_decides_from_then_on(
 
         def value(name: str, **labels: str) -> float:
             try:
-                return Scrape(httpx.get(f"http://127.0.0.1:{port}/metrics").text).value(name, **labels)
+                return Scrape(httpx.get(f"http://127.0.0.1:{port}/metrics").text).value(
+                    name, **labels
+                )
             except httpx.TransportError:
                 return 0.0
 
@@ -167,18 +186,26 @@ def test_what_is_published_decides_from_then_on(
         bus.write(source, some(pay, range(50, 90)))
         consumer.wait_until(lambda: versions() == [first] * 50 + [second] * 40)
         consumer.wait_until(lambda: value("shroff_shadow_payments_total", version=shadow) == 40)
-        policy = msgspec.structs.replace(POLICY, rules=[Rule("all", "mcc = '5411'", action="review")])
+        policy = msgspec.structs.replace(
+            POLICY, rules=[Rule("all", "mcc = '5411'", action="review")]
+        )
         published = models.publish_policy(policy).version
-        consumer.wait_until(lambda: value("shroff_policy_info", role="production", version=published) == 1)
+        consumer.wait_until(
+            lambda: value("shroff_policy_info", role="production", version=published) == 1
+        )
         bus.write(source, some(pay, range(90, 100)))
         consumer.wait_until(lambda: len(versions()) == 100)
         answers = [msgspec.json.decode(message.value() or b"") for message in bus.read(target)]
-        assert [answer["policy"] for answer in answers] == [first] * 50 + [second] * 40 + [published] * 10
+        assert [answer["policy"] for answer in answers] == [first] * 50 + [second] * 40 + [
+            published
+        ] * 10
         assert [answer["rules"] for answer in answers[90:]] == [["all"]] * 10
         assert consumer.stop()["decided"] == 100
 
 
 def test_without_a_bundle_something_must_be_published(bus: Bus, consuming: Consumes) -> None:
-    with consuming("--from", bus.topic("payments"), "--to", bus.topic("decisions"), published=True) as consumer:
+    with consuming(
+        "--from", bus.topic("payments"), "--to", bus.topic("decisions"), published=True
+    ) as consumer:
         assert consumer.process.wait(PATIENCE) == 2
     assert "shroff publish" in consumer.log.read_text()

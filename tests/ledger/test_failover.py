@@ -1,4 +1,6 @@
-"""While the ledger's database is away: a real server is stopped and started, and nothing that was answered is lost."""
+"""While the ledger's database is away: a real server is stopped and started, and nothing that was
+answered is lost.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def test_a_server_stopped_under_load_loses_nothing_and_no_order(
         nonlocal number
         while not stop.is_set():
             for _ in range(20):
-                ledger.append(entry(number), partial(lambda at, outcome: told.append((at, outcome)), number))
+                ledger.append(
+                    entry(number), partial(lambda at, outcome: told.append((at, outcome)), number)
+                )
                 number += 1
             sleep(0.005)
 
@@ -137,7 +141,9 @@ def test_kill_9_while_spooling_loses_nothing_acknowledged(
     server: Postgres, url: str, spool: Path, open_ledger: Callable[..., Ledger]
 ) -> None:
     command = [sys.executable, "-c", WRITE_UNTIL_KILLED, url, str(spool)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
@@ -232,7 +238,11 @@ def test_the_ledgers_first_stands_and_the_other_is_told(
         server.start()
     back(two)
     again = open_ledger()
-    assert [(stored.payment_id, stored.time) for stored in again.entries()] == [("both", 3), ("pay-4", 4), ("pay-1", 1)]
+    assert [(stored.payment_id, stored.time) for stored in again.entries()] == [
+        ("both", 3),
+        ("pay-4", 4),
+        ("pay-1", 1),
+    ]
     again.verify()
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "the payment of payment `both` was answered from the spool" in line
@@ -265,7 +275,11 @@ def test_what_was_drained_before_a_crash_is_not_drained_twice(
 
 
 def test_a_spool_of_another_ledger_is_left_alone(
-    server: Postgres, open_ledger: Callable[..., Ledger], entry: MakeEntry, written: Write, spool: Path
+    server: Postgres,
+    open_ledger: Callable[..., Ledger],
+    entry: MakeEntry,
+    written: Write,
+    spool: Path,
 ) -> None:
     ledger = open_ledger()
     written(ledger, [entry(0)])
@@ -275,13 +289,20 @@ def test_a_spool_of_another_ledger_is_left_alone(
         ledger.close()
     finally:
         server.start()
-    with postgres_schema(server.url) as other, pytest.raises(ConfigurationError, match="expected a spool of this"):
+    with (
+        postgres_schema(server.url) as other,
+        pytest.raises(ConfigurationError, match="expected a spool of this"),
+    ):
         Ledger(other, spool=spool).open()
     assert times(open_ledger()) == [0, 1]
 
 
 def test_without_a_spool_entries_are_refused(
-    server: Postgres, open_ledger: Callable[..., Ledger], entry: MakeEntry, written: Write, tmp_path: Path
+    server: Postgres,
+    open_ledger: Callable[..., Ledger],
+    entry: MakeEntry,
+    written: Write,
+    tmp_path: Path,
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")

@@ -1,4 +1,6 @@
-"""What a ledger does when the disk, the database or the process fails: nothing lost, nothing half done."""
+"""What a ledger does when the disk, the database or the process fails: nothing lost, nothing half
+done.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def locked(file: Path) -> Iterator[None]:
 
 @contextmanager
 def broken_commit(*, done: bool, error: Exception = DEAD) -> Iterator[None]:
-    """The next commit fails for the caller: before it is done, or after, when only its answer is lost."""
+    """The next commit fails for the caller: before it is done, or after, when only its answer is
+    lost.
+    """
 
     armed = [True]
 
@@ -101,13 +105,18 @@ def test_a_locked_database_refuses_the_group_and_all_behind_it(
     assert kinds(outcomes) == {LedgerUnavailable}
     assert all("SQLITE_BUSY" in str(outcome) for outcome in outcomes)
     assert settled(local, entry(50)) is None
-    assert [record.__dict__["event"] for record in caplog.records] == ["ledger_refuses", "ledger_takes_again"]
+    assert [record.__dict__["event"] for record in caplog.records] == [
+        "ledger_refuses",
+        "ledger_takes_again",
+    ]
     assert "SQLITE_BUSY. Payments are refused meanwhile." in caplog.text
     assert [stored.time for stored in local.entries()] == [0, 50]
     assert local.verify().seq == 2
 
 
-def test_a_failed_commit_refuses_its_group_and_all_behind_it(url: str, entry: MakeEntry, held: Hold) -> None:
+def test_a_failed_commit_refuses_its_group_and_all_behind_it(
+    url: str, entry: MakeEntry, held: Hold
+) -> None:
     told: list[Outcome] = []
     with Ledger(url, max_group=2) as ledger:
         release = held(ledger)
@@ -123,7 +132,9 @@ def test_a_failed_commit_refuses_its_group_and_all_behind_it(url: str, entry: Ma
     assert ledger.verify().seq == 2
 
 
-def test_a_commit_whose_answer_is_lost_counts(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_a_commit_whose_answer_is_lost_counts(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     with broken_commit(done=True):
         assert written(ledger, [entry(1)]) == [None]
     assert written(ledger, [entry(2)]) == [None]
@@ -131,7 +142,9 @@ def test_a_commit_whose_answer_is_lost_counts(ledger: Ledger, entry: MakeEntry, 
     assert ledger.verify().seq == 2
 
 
-def test_nothing_is_let_in_before_all_have_undone(ledger: Ledger, entry: MakeEntry, held: Hold) -> None:
+def test_nothing_is_let_in_before_all_have_undone(
+    ledger: Ledger, entry: MakeEntry, held: Hold
+) -> None:
     undone: list[int] = []
     kept_after: list[int] = []
 
@@ -149,7 +162,8 @@ def test_nothing_is_let_in_before_all_have_undone(ledger: Ledger, entry: MakeEnt
             ledger.append(entry(number), partial(told, len(undone)))
 
     async def eager(number: int) -> None:
-        # tries at every turn of the loop: an entry let in too early was computed with what is not yet undone
+        # tries at every turn of the loop: an entry let in too early was computed with what is not
+        # yet undone
         while not kept_after:
             attempt(number := number + 1)
             await asyncio.sleep(0)
@@ -195,7 +209,9 @@ def test_a_file_moved_away_is_refused_until_it_is_back(
     assert [stored.time for stored in local.entries()] == [0, 2]
 
 
-def test_a_database_set_back_is_refused(url: str, ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_a_database_set_back_is_refused(
+    url: str, ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     written(ledger, [entry(0), entry(1)])
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -210,7 +226,9 @@ def test_a_database_set_back_is_refused(url: str, ledger: Ledger, entry: MakeEnt
     assert ledger.verify().seq == 2
 
 
-def test_a_foreign_record_in_the_way_is_refused(url: str, ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_a_foreign_record_in_the_way_is_refused(
+    url: str, ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     written(ledger, [entry(0)])
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -229,7 +247,9 @@ def test_what_another_program_wrote_as_it_should_be_is_gone_on_from(
     chain = link(first.chain, 2, other)
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(RECORDS.insert(), {**msgspec.structs.asdict(other), "seq": 2, "chain": chain})
+        connection.execute(
+            RECORDS.insert(), {**msgspec.structs.asdict(other), "seq": 2, "chain": chain}
+        )
         connection.execute(HEAD.update().values(seq=2, chain=chain))
     engine.dispose()
     if url.startswith("sqlite"):
@@ -304,7 +324,9 @@ def test_closing_commits_what_waits(ledger: Ledger, entry: MakeEntry, held: Hold
     assert ledger.verify().seq == 101
 
 
-def test_a_cancelled_coroutine_does_not_take_its_entry_back(ledger: Ledger, entry: MakeEntry, held: Hold) -> None:
+def test_a_cancelled_coroutine_does_not_take_its_entry_back(
+    ledger: Ledger, entry: MakeEntry, held: Hold
+) -> None:
     async def main() -> None:
         release = held(ledger)
         first, second = (asyncio.create_task(ledger.write(entry(number))) for number in (1, 2))
@@ -335,7 +357,9 @@ def test_a_loop_that_is_gone_does_not_stop_the_others(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_callback_that_raises_leaves_nobody_waiting(ledger: Ledger, entry: MakeEntry, held: Hold) -> None:
+def test_a_callback_that_raises_leaves_nobody_waiting(
+    ledger: Ledger, entry: MakeEntry, held: Hold
+) -> None:
     def fault(_: Outcome) -> None:
         raise ValueError("a mistake of the caller")
 
@@ -356,7 +380,9 @@ def test_a_callback_that_raises_leaves_nobody_waiting(ledger: Ledger, entry: Mak
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_unforeseen_fault_leaves_nobody_waiting(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_an_unforeseen_fault_leaves_nobody_waiting(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     with broken_commit(done=False, error=ValueError("a mistake of ours")):
         (outcome,) = written(ledger, [entry(1)])
     assert "the ledger's writer has stopped" in str(outcome)
@@ -370,13 +396,20 @@ def test_a_look_up_over_a_lost_connection_is_refused_and_the_next_one_is_answere
     postgres_server: str, entry: MakeEntry, written: Write
 ) -> None:
     with postgres_schema(postgres_server) as schema:
-        url = make_url(schema).update_query_dict({"application_name": "lost"}).render_as_string(hide_password=False)
+        url = (
+            make_url(schema)
+            .update_query_dict({"application_name": "lost"})
+            .render_as_string(hide_password=False)
+        )
         with Ledger(url) as ledger:
             written(ledger, [entry(0)])
             kept = ledger.find("pay-0")
             other = create_engine(postgres_server)
             with other.connect() as connection:
-                lost = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'lost'"
+                lost = (
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE "
+                    "application_name = 'lost'"
+                )
                 assert len(connection.exec_driver_sql(lost).all()) >= 2
             other.dispose()
             # closing what is lost raises too, unless it is done without a word to the server

@@ -1,4 +1,6 @@
-"""What somebody with the database's password can do to a ledger: each is noticed, and nothing of it is served."""
+"""What somebody with the database's password can do to a ledger: each is noticed, and nothing of it
+is served.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ from shroff.ledger.record import link
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
 
-_COPY = "INSERT INTO shroff_ledger SELECT {}, 'payment', {}, arrived, time, digest, body, chain FROM shroff_ledger"
+_COPY = (
+    "INSERT INTO shroff_ledger SELECT {}, 'payment', {}, arrived, time, digest, body, chain "
+    "FROM shroff_ledger"
+)
 _RENAMED = "ALTER TABLE shroff_ledger RENAME TO kept"
 _OTHER = "SELECT * FROM kept WHERE seq <> 2"
 
@@ -60,7 +65,10 @@ FORGERIES = {
     "an index more": ["CREATE INDEX mine ON shroff_ledger (time)"],
 }
 _TRIGGER = "CREATE TRIGGER mine BEFORE INSERT ON shroff_ledger"
-_SPELT = "UPDATE sqlite_master SET sql = replace(sql, '''{}''', '''{}''') WHERE name = 'shroff_ledger_payment'"
+_SPELT = (
+    "UPDATE sqlite_master SET sql = replace(sql, '''{}''', '''{}''') WHERE name = "
+    "'shroff_ledger_payment'"
+)
 IN_SQLITE = {
     "a trigger": [_TRIGGER + " BEGIN DELETE FROM shroff_ledger WHERE seq = 1; END"],
     "an index that was filled while it hid": [
@@ -74,13 +82,16 @@ _FUNCTION = "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN R
 IN_POSTGRES = {
     "a trigger": [_FUNCTION, f"{_TRIGGER} FOR EACH ROW EXECUTE FUNCTION mine()"],
     "a rule": ["CREATE RULE mine AS ON DELETE TO shroff_ledger DO INSTEAD NOTHING"],
-    "a rule of the last record": ["CREATE RULE mine AS ON UPDATE TO shroff_ledger_head DO INSTEAD NOTHING"],
+    "a rule of the last record": [
+        "CREATE RULE mine AS ON UPDATE TO shroff_ledger_head DO INSTEAD NOTHING"
+    ],
     "a policy of row security": ["CREATE POLICY mine ON shroff_ledger USING (seq <> 2)"],
     "a table that inherits": ["CREATE TABLE mine () INHERITS (shroff_ledger)"],
     "a table that a crash empties": ["ALTER TABLE shroff_ledger SET UNLOGGED"],
     "a default": ["ALTER TABLE shroff_ledger ALTER COLUMN time SET DEFAULT 0"],
     "an index that is not valid": [
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shroff_ledger_payment'::regclass"
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+        "'shroff_ledger_payment'::regclass"
     ],
 }
 
@@ -93,7 +104,10 @@ def forge(url: str) -> Iterator[Callable[[Sequence[str]], None]]:
         def run(statements: Sequence[str]) -> None:
             for statement in statements:
                 # one connection each: what SQLite knows of its tables is read anew
-                with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+                with (
+                    closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection,
+                    connection,
+                ):
                     connection.execute("PRAGMA writable_schema = ON")
                     connection.execute(statement)
 
@@ -114,7 +128,9 @@ _OF = {"sqlite": FORGERIES | IN_SQLITE, "postgresql": FORGERIES | IN_POSTGRES}
 
 
 @pytest.mark.parametrize(
-    ("url", "name"), [(database, name) for database, names in _OF.items() for name in names], indirect=["url"]
+    ("url", "name"),
+    [(database, name) for database, names in _OF.items() for name in names],
+    indirect=["url"],
 )
 def test_a_forgery_is_noticed(
     url: str, name: str, forge: Callable[[Sequence[str]], None], entry: MakeEntry, written: Write
@@ -140,7 +156,9 @@ def test_what_is_beside_the_chain_is_never_served(
     with Ledger(url) as ledger:
         written(ledger, [entry(number) for number in range(5)])
     kinds = {"payment": "forged", "result": "forged", "label": "forged", "start": "forged"}
-    copied = "SELECT {}, '{}', '{}', arrived, time, digest, body, chain FROM shroff_ledger WHERE seq = 1"
+    copied = (
+        "SELECT {}, '{}', '{}', arrived, time, digest, body, chain FROM shroff_ledger WHERE seq = 1"
+    )
     for place, (kind, payment_id) in enumerate(kinds.items()):
         at = seq - place if seq < 1 else seq + place
         forge(["INSERT INTO shroff_ledger " + copied.format(at, kind, payment_id)])
@@ -165,14 +183,18 @@ def test_a_payment_that_is_there_twice_is_noticed(
     forge(["DROP INDEX shroff_ledger_payment"])
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(RECORDS.insert(), {**msgspec.structs.asdict(again), "seq": 6, "chain": chain})
+        connection.execute(
+            RECORDS.insert(), {**msgspec.structs.asdict(again), "seq": 6, "chain": chain}
+        )
         connection.execute(HEAD.update().values(seq=6, chain=chain))
     engine.dispose()
     with pytest.raises(BrokenChain, match="the index `shroff_ledger_payment` is missing"):
         Ledger(url).verify()
 
 
-def test_two_last_records_are_noticed(url: str, forge: Callable[[Sequence[str]], None], ledger: Ledger) -> None:
+def test_two_last_records_are_noticed(
+    url: str, forge: Callable[[Sequence[str]], None], ledger: Ledger
+) -> None:
     ledger.close()
     forge(["INSERT INTO shroff_ledger_head SELECT 2, version, seq, chain FROM shroff_ledger_head"])
     with pytest.raises((BrokenChain, LedgerUnavailable)):
@@ -182,7 +204,13 @@ def test_two_last_records_are_noticed(url: str, forge: Callable[[Sequence[str]],
 def test_other_tables_of_the_database_are_nobody_s_business(
     url: str, forge: Callable[[Sequence[str]], None], ledger: Ledger
 ) -> None:
-    forge(["CREATE TABLE mine (name text)", "CREATE INDEX mine_too ON mine (name)", "CREATE VIEW ours AS SELECT 1"])
+    forge(
+        [
+            "CREATE TABLE mine (name text)",
+            "CREATE INDEX mine_too ON mine (name)",
+            "CREATE VIEW ours AS SELECT 1",
+        ]
+    )
     assert ledger.verify().seq == 0
 
 
@@ -192,15 +220,20 @@ def test_the_tables_are_made_as_they_always_were(file: Path) -> None:
         made = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
     assert [" ".join(sql.split()) for (sql,) in made] == [
         "CREATE INDEX ix_shroff_ledger_arrived ON shroff_ledger (arrived)",
-        "CREATE TABLE shroff_ledger ( seq INTEGER NOT NULL, kind TEXT NOT NULL, payment_id TEXT NOT NULL,"
+        "CREATE TABLE shroff_ledger ( seq INTEGER NOT NULL, kind TEXT NOT NULL, payment_id TEXT "
+        "NOT NULL,"
         " arrived BIGINT NOT NULL, time BIGINT NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL,"
         " chain BLOB NOT NULL, PRIMARY KEY (seq) )",
-        "CREATE TABLE shroff_ledger_head ( id INTEGER NOT NULL, version INTEGER NOT NULL, seq BIGINT NOT NULL,"
+        "CREATE TABLE shroff_ledger_head ( id INTEGER NOT NULL, version INTEGER NOT NULL, seq "
+        "BIGINT NOT NULL,"
         " chain BLOB NOT NULL, PRIMARY KEY (id) )",
-        "CREATE TABLE shroff_ledger_identity ( id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id) )",
-        "CREATE UNIQUE INDEX shroff_ledger_label ON shroff_ledger (payment_id, digest) WHERE kind = 'label'",
+        "CREATE TABLE shroff_ledger_identity ( id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY "
+        "KEY (id) )",
+        "CREATE UNIQUE INDEX shroff_ledger_label ON shroff_ledger (payment_id, digest) WHERE kind "
+        "= 'label'",
         "CREATE UNIQUE INDEX shroff_ledger_later ON shroff_ledger (payment_id, kind)"
         " WHERE kind <> 'payment' AND kind <> 'label'",
-        "CREATE UNIQUE INDEX shroff_ledger_payment ON shroff_ledger (payment_id) WHERE kind = 'payment'",
+        "CREATE UNIQUE INDEX shroff_ledger_payment ON shroff_ledger (payment_id) WHERE kind = "
+        "'payment'",
         "CREATE INDEX shroff_ledger_start ON shroff_ledger (seq) WHERE kind = 'start'",
     ]

@@ -20,7 +20,9 @@ ENTRIES = st.lists(
     ),
     max_size=3,
 )
-FRAMES = st.lists(st.builds(Frame, st.integers(0, 2**62), st.binary(max_size=3), ENTRIES), max_size=4)
+FRAMES = st.lists(
+    st.builds(Frame, st.integers(0, 2**62), st.binary(max_size=3), ENTRIES), max_size=4
+)
 
 
 def written(frames: list[Frame]) -> list[bytes]:
@@ -33,7 +35,9 @@ def test_what_was_written_is_read(frames: list[Frame]) -> None:
 
 
 @given(FRAMES.filter(bool), st.data())
-def test_of_a_write_that_a_crash_cut_nothing_is_read(frames: list[Frame], data: st.DataObject) -> None:
+def test_of_a_write_that_a_crash_cut_nothing_is_read(
+    frames: list[Frame], data: st.DataObject
+) -> None:
     *whole, last = written(frames)
     cut = data.draw(st.integers(0, len(last) - 1))
     found = read(b"".join([*whole, last[:cut]]))

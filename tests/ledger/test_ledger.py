@@ -19,7 +19,14 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import Pool
 
 from servers import postgres_schema
-from shroff.errors import BadPayment, BrokenChain, ConfigurationError, DataError, MissingExtra, PaymentConflict
+from shroff.errors import (
+    BadPayment,
+    BrokenChain,
+    ConfigurationError,
+    DataError,
+    MissingExtra,
+    PaymentConflict,
+)
 from shroff.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, committer
 from shroff.ledger.archive import FIRST
 from shroff.ledger.statements import commit
@@ -28,7 +35,9 @@ MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
 Hold = Callable[[Ledger], Callable[[], None]]
 
-IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=4)
+IDS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=4
+)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ENTRIES = st.builds(
     Entry,
@@ -42,7 +51,9 @@ ENTRIES = st.builds(
 
 
 def plain(stored: StoredEntry) -> Entry:
-    return Entry(stored.kind, stored.payment_id, stored.arrived, stored.time, stored.digest, stored.body)
+    return Entry(
+        stored.kind, stored.payment_id, stored.arrived, stored.time, stored.digest, stored.body
+    )
 
 
 def key(entry: Entry) -> tuple[object, ...]:
@@ -55,7 +66,9 @@ def chains(entries: Sequence[Entry]) -> list[bytes]:
     previous, found = bytes(32), []
     for seq, entry in enumerate(entries, start=1):
         texts = [entry.kind.encode(), entry.payment_id.encode(), entry.digest, entry.body]
-        numbers = b"".join(n.to_bytes(8, "big", signed=True) for n in (seq, entry.arrived, entry.time))
+        numbers = b"".join(
+            n.to_bytes(8, "big", signed=True) for n in (seq, entry.arrived, entry.time)
+        )
         lengths = b"".join(len(text).to_bytes(4, "big") for text in texts)
         previous = sha256(previous + numbers + lengths + b"".join(texts)).digest()
         found.append(previous)
@@ -106,10 +119,14 @@ def test_finding_uses_the_index(file: Path, kind: Kind, used: str) -> None:
     assert used in plan[0][3]
 
 
-def test_finding_uses_the_index_of_a_server(url: str, ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_finding_uses_the_index_of_a_server(
+    url: str, ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     if url.startswith("sqlite"):
         pytest.skip("its plan is tested by itself")
-    written(ledger, [entry(n, kind=kind) for n in range(300) for kind in ("payment", "result", "label")])
+    written(
+        ledger, [entry(n, kind=kind) for n in range(300) for kind in ("payment", "result", "label")]
+    )
     engine = create_engine(url)
     with engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE shroff_ledger")
@@ -120,7 +137,9 @@ def test_finding_uses_the_index_of_a_server(url: str, ledger: Ledger, entry: Mak
     engine.dispose()
 
 
-def test_reading_needs_no_open_ledger(url: str, ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_reading_needs_no_open_ledger(
+    url: str, ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     written(ledger, [entry(1)])
     reader = Ledger(url)
     assert reader.find("pay-1") == ledger.find("pay-1")
@@ -153,7 +172,9 @@ def test_since(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
     assert [stored.arrived for stored in ledger.entries(since=51)] == []
 
 
-def test_streams_past_a_page_and_stops_at_the_end_it_saw(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_streams_past_a_page_and_stops_at_the_end_it_saw(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     written(ledger, [entry(number) for number in range(2_500)])
     stream = ledger.entries()
     first = next(stream)
@@ -161,7 +182,9 @@ def test_streams_past_a_page_and_stops_at_the_end_it_saw(ledger: Ledger, entry: 
     assert [first.seq, *(stored.seq for stored in stream)] == list(range(1, 2_501))
 
 
-def test_a_reader_that_stops_halfway_holds_no_connection(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_a_reader_that_stops_halfway_holds_no_connection(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     written(ledger, [entry(number) for number in range(1_500)])
     taken: list[object] = []
 
@@ -172,7 +195,11 @@ def test_a_reader_that_stops_halfway_holds_no_connection(ledger: Ledger, entry: 
         taken.remove(connection)
 
     with listening("checkout", take), listening("checkin", give_back):
-        streams = [ledger.entries(), ledger.entries(since=0), ledger.proof(FIRST, tolerant=False).read(0)]
+        streams = [
+            ledger.entries(),
+            ledger.entries(since=0),
+            ledger.proof(FIRST, tolerant=False).read(0),
+        ]
         assert [next(stream).seq for stream in streams] == [1, 1, 1]
         assert taken == []
         assert [len(list(stream)) for stream in streams] == [1_499] * 3
@@ -180,7 +207,12 @@ def test_a_reader_that_stops_halfway_holds_no_connection(ledger: Ledger, entry: 
 
 @pytest.mark.parametrize(("max_group", "groups"), [(512, 1), (10, 3)])
 def test_a_group_is_one_commit(
-    url: str, entry: MakeEntry, held: Hold, max_group: int, groups: int, monkeypatch: pytest.MonkeyPatch
+    url: str,
+    entry: MakeEntry,
+    held: Hold,
+    max_group: int,
+    groups: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[Outcome] = []
     seen: list[Connection] = []
@@ -238,7 +270,9 @@ def test_many_threads(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
     assert ledger.verify().seq == 800
     times = [stored.time for stored in ledger.entries()]
     for part in range(8):
-        assert [time for time in times if time // 100 == part] == list(range(100 * part, 100 * part + 100))
+        assert [time for time in times if time // 100 == part] == list(
+            range(100 * part, 100 * part + 100)
+        )
 
 
 @settings(max_examples=25)
@@ -264,7 +298,14 @@ def test_a_conflict_spares_its_group(ledger: Ledger, entry: MakeEntry, held: Hol
     release = held(ledger)
     told: list[Outcome] = []
     again = [entry(3, payment_id="pay-1"), entry(5, kind="result", payment_id="pay-1")]
-    group = [entry(1), entry(0), entry(2), again[0], entry(4, kind="result", payment_id="pay-1"), again[1]]
+    group = [
+        entry(1),
+        entry(0),
+        entry(2),
+        again[0],
+        entry(4, kind="result", payment_id="pay-1"),
+        again[1],
+    ]
     for item in group:
         ledger.append(item, told.append)
     release()
@@ -311,7 +352,10 @@ def test_refuses_an_entry_that_cannot_be_kept(ledger: Ledger, bad: Entry, senten
 @pytest.mark.parametrize(
     ("tampering", "sentence"),
     [
-        (["UPDATE shroff_ledger SET arrived = arrived + 1 WHERE seq = 3"], "record 3 does not follow"),
+        (
+            ["UPDATE shroff_ledger SET arrived = arrived + 1 WHERE seq = 3"],
+            "record 3 does not follow",
+        ),
         (["UPDATE shroff_ledger SET payment_id = 'x' WHERE seq = 1"], "record 1 does not follow"),
         (["UPDATE shroff_ledger SET digest = chain WHERE seq = 4"], "record 4 does not follow"),
         (["UPDATE shroff_ledger SET kind = 'label' WHERE seq = 5"], "record 5 does not follow"),
@@ -337,15 +381,24 @@ def test_refuses_an_entry_that_cannot_be_kept(ledger: Ledger, bad: Entry, senten
         ),
         (
             [
-                "INSERT INTO shroff_ledger SELECT 6, 'label', payment_id, arrived, time, digest, body, chain"
+                "INSERT INTO shroff_ledger SELECT 6, 'label', payment_id, arrived, time, digest, "
+                "body, chain"
                 " FROM shroff_ledger WHERE seq = 5"
             ],
             "record 6 was not written by the ledger",
         ),
-        (["UPDATE shroff_ledger_head SET chain = (SELECT chain FROM shroff_ledger WHERE seq = 1)"], "record 5 is not"),
+        (
+            [
+                "UPDATE shroff_ledger_head SET chain = (SELECT chain FROM shroff_ledger WHERE seq "
+                "= 1)"
+            ],
+            "record 5 is not",
+        ),
     ],
 )
-def test_tampering_is_seen(url: str, entry: MakeEntry, written: Write, tampering: list[str], sentence: str) -> None:
+def test_tampering_is_seen(
+    url: str, entry: MakeEntry, written: Write, tampering: list[str], sentence: str
+) -> None:
     with Ledger(url) as ledger:
         written(ledger, [entry(number) for number in range(5)])
     engine = create_engine(url)
@@ -376,12 +429,19 @@ def test_refuses_another_format(url: str) -> None:
     ledger = Ledger(url)
     with pytest.raises(ConfigurationError, match="expected a ledger of format 3, got format 1"):
         ledger.open()
-    for use in (ledger.open, ledger.verify, lambda: next(ledger.entries()), lambda: ledger.find("pay-1", "label")):
+    for use in (
+        ledger.open,
+        ledger.verify,
+        lambda: next(ledger.entries()),
+        lambda: ledger.find("pay-1", "label"),
+    ):
         with pytest.raises(ConfigurationError, match="got format 1"):
             use()
 
 
-def test_a_ledger_has_one_name_for_all_who_write_it(url: str, entry: MakeEntry, written: Write) -> None:
+def test_a_ledger_has_one_name_for_all_who_write_it(
+    url: str, entry: MakeEntry, written: Write
+) -> None:
     with Ledger(url) as ledger:
         written(ledger, [entry(1)])
         name = ledger.identity
@@ -408,7 +468,9 @@ def test_two_who_name_a_ledger_anew_agree(postgres_server: str) -> None:
         assert one.identity == two.identity != before
 
 
-def test_a_ledger_holds_the_records_it_has(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_a_ledger_holds_the_records_it_has(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     empty = ledger.head()
     written(ledger, [entry(1), entry(2)])
     last = ledger.durable
@@ -419,7 +481,9 @@ def test_a_ledger_holds_the_records_it_has(ledger: Ledger, entry: MakeEntry, wri
     assert not ledger.holds(last._replace(seq=3))
 
 
-def test_the_format_before_is_converted_where_it_is(url: str, entry: MakeEntry, written: Write) -> None:
+def test_the_format_before_is_converted_where_it_is(
+    url: str, entry: MakeEntry, written: Write
+) -> None:
     with Ledger(url) as ledger:
         written(ledger, [entry(number) for number in range(3)])
         before = ledger.verify()
@@ -431,17 +495,26 @@ def test_the_format_before_is_converted_where_it_is(url: str, entry: MakeEntry, 
         before_it = "ON shroff_ledger (payment_id, kind) WHERE kind <> 'payment'"
         connection.exec_driver_sql(f"CREATE UNIQUE INDEX shroff_ledger_later {before_it}")
     engine.dispose()
-    with pytest.raises(ConfigurationError, match="got format 2: `shroff serve` and `shroff consume` convert it"):
+    with pytest.raises(
+        ConfigurationError, match="got format 2: `shroff serve` and `shroff consume` convert it"
+    ):
         Ledger(url).verify()
     with Ledger(url) as ledger:
         assert ledger.verify() == before
         labels = [entry(number, kind="label", payment_id="pay-1") for number in (1, 2, 1)]
-        assert [outcome is None for outcome in written(ledger, [entry(3), *labels])] == [True, True, True, False]
+        assert [outcome is None for outcome in written(ledger, [entry(3), *labels])] == [
+            True,
+            True,
+            True,
+            False,
+        ]
         assert [one.time for one in ledger.labels("pay-1")] == [1, 2]
     assert Ledger(url).verify().seq == 6
 
 
-def test_a_proof_can_begin_behind_what_was_proved(file: Path, entry: MakeEntry, written: Write) -> None:
+def test_a_proof_can_begin_behind_what_was_proved(
+    file: Path, entry: MakeEntry, written: Write
+) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
         written(ledger, [entry(number) for number in range(5)])
         proved = ledger.verify()
@@ -459,7 +532,14 @@ def test_is_opened_once(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["sqlite://", "sqlite:///:memory:", "sqlite:///a.db?mode=ro", "mysql://secret@host/db", "secret"]
+    "bad",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///a.db?mode=ro",
+        "mysql://secret@host/db",
+        "secret",
+    ],
 )
 def test_refuses_a_url_it_cannot_use(bad: str) -> None:
     with pytest.raises(ConfigurationError, match=r"expected (a|the) ledger") as raised:

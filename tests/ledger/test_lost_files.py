@@ -62,7 +62,9 @@ def calmed(request: pytest.FixtureRequest, file: Path) -> Callable[[], None]:
 def answered_under_load(
     ledger: Ledger, entry: MakeEntry, calmed: Callable[[], None], fault: Callable[[], None]
 ) -> list[int]:
-    """The numbers of the entries that were answered as durable while a fault came in between, until all are refused."""
+    """The numbers of the entries that were answered as durable while a fault came in between, until
+    all are refused.
+    """
     answered: list[int] = []
     refused: list[str] = []
 
@@ -90,7 +92,11 @@ def answered_under_load(
 
 @pytest.mark.parametrize("fault", [remove_log, replace_log])
 def test_a_lost_log_is_noticed_and_nothing_that_was_answered_is_lost(
-    file: Path, tmp_path: Path, entry: MakeEntry, calmed: Callable[[], None], fault: Callable[[Path], None]
+    file: Path,
+    tmp_path: Path,
+    entry: MakeEntry,
+    calmed: Callable[[], None],
+    fault: Callable[[Path], None],
 ) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
         answered = answered_under_load(ledger, entry, calmed, lambda: fault(file))
@@ -125,9 +131,15 @@ def test_a_lost_database_is_noticed(
         assert "moved or replaced" in str(ledger.failure)
 
 
-@pytest.mark.parametrize("fault", [remove_log, replace_log, remove_database, replace_database, remove_all])
+@pytest.mark.parametrize(
+    "fault", [remove_log, replace_log, remove_database, replace_database, remove_all]
+)
 def test_it_is_noticed_where_nothing_is_written(
-    file: Path, entry: MakeEntry, written: Write, calmed: Callable[[], None], fault: Callable[[Path], None]
+    file: Path,
+    entry: MakeEntry,
+    written: Write,
+    calmed: Callable[[], None],
+    fault: Callable[[Path], None],
 ) -> None:
     with Ledger(f"sqlite:///{file}") as ledger:
         written(ledger, [entry(0)])
@@ -138,7 +150,9 @@ def test_it_is_noticed_where_nothing_is_written(
         until(lambda: ledger.failure is not None)
 
 
-@pytest.mark.parametrize("fault", [remove_log, replace_log, remove_database, replace_database, remove_all])
+@pytest.mark.parametrize(
+    "fault", [remove_log, replace_log, remove_database, replace_database, remove_all]
+)
 def test_nothing_is_answered_whose_file_went_during_its_commit(
     file: Path,
     entry: MakeEntry,

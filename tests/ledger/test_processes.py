@@ -58,7 +58,8 @@ full = write(0, 1_000)
 kept = [number for number, outcome in full if outcome is None]
 refused = [(number, type(outcome).__name__) for number, outcome in full if outcome is not None]
 assert kept == list(range(len(kept))) and 0 < len(kept) < 1_000, "the first are kept, in order"
-assert refused == [(number, "LedgerUnavailable") for number in range(len(kept), 1_000)], "all others refused, in order"
+others = [(number, "LedgerUnavailable") for number in range(len(kept), 1_000)]
+assert refused == others, "all others refused, in order"
 assert [stored.time for stored in ledger.entries()] == kept, "the refused are not in the ledger"
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 (again,) = write(1_000, 1)
@@ -94,11 +95,15 @@ def test_kill_9_loses_nothing_acknowledged(url: str) -> None:
 
 
 def test_disk_full(file: Path) -> None:
-    subprocess.run([sys.executable, "-c", FILL_THE_DISK, f"sqlite:///{file}"], check=True, timeout=PATIENCE)
+    subprocess.run(
+        [sys.executable, "-c", FILL_THE_DISK, f"sqlite:///{file}"], check=True, timeout=PATIENCE
+    )
 
 
 @pytest.mark.parametrize("other", ["ledger.db", "linked.db", "folder/ledger.db", "hard.db"])
-def test_a_second_writer_is_refused_by_whatever_name_it_knows_the_file(file: Path, other: str) -> None:
+def test_a_second_writer_is_refused_by_whatever_name_it_knows_the_file(
+    file: Path, other: str
+) -> None:
     first = Ledger(f"sqlite:///{file}")
     first.open()
     (file.parent / "linked.db").symlink_to(file)
@@ -108,7 +113,11 @@ def test_a_second_writer_is_refused_by_whatever_name_it_knows_the_file(file: Pat
         stray.unlink()
     url = f"sqlite:///{file.parent / other}"
     told = subprocess.run(
-        [sys.executable, "-c", OPEN_AS_SECOND, url], check=True, timeout=PATIENCE, capture_output=True, text=True
+        [sys.executable, "-c", OPEN_AS_SECOND, url],
+        check=True,
+        timeout=PATIENCE,
+        capture_output=True,
+        text=True,
     )
     assert "another process writes it" in told.stdout
     second = Ledger(url)

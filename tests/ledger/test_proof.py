@@ -13,7 +13,9 @@ MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
 
 
-def test_the_rest_of_a_proof_can_be_broken_off(ledger: Ledger, entry: MakeEntry, written: Write) -> None:
+def test_the_rest_of_a_proof_can_be_broken_off(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
     written(ledger, [entry(number) for number in range(40)])
     ticks: list[None] = []
 

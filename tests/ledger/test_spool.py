@@ -35,14 +35,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root can mount a small disk")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False
+    )
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount a small disk")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
 
-def test_each_process_has_a_file_and_the_next_one_what_is_left(tmp_path: Path, entry: MakeEntry) -> None:
+def test_each_process_has_a_file_and_the_next_one_what_is_left(
+    tmp_path: Path, entry: MakeEntry
+) -> None:
     one, two = opened(tmp_path / "spool"), opened(tmp_path / "spool")
     one.add(HEAD, [entry(1), entry(2)])
     two.add(HEAD, [entry(3)])

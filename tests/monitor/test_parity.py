@@ -17,7 +17,9 @@ from shroff.monitor.parity import explain
 
 schema = Schema(id="id", time="time", amount="amount", keys=["card"])
 card = Entity("card", "card")
-group = FeatureGroup("velocity", [card.count("1h"), card.total("amount", "1h", delay="10m"), calendar("weekday")])
+group = FeatureGroup(
+    "velocity", [card.count("1h"), card.total("amount", "1h", delay="10m"), calendar("weekday")]
+)
 plan = Plan([group], schema)
 
 
@@ -26,7 +28,10 @@ def log() -> pl.DataFrame:
     return pl.DataFrame(
         {
             "id": [f"p{n}" for n in range(6)],
-            "time": pl.Series([start + timedelta(minutes=15 * n) for n in range(6)], dtype=pl.Datetime("us", "UTC")),
+            "time": pl.Series(
+                [start + timedelta(minutes=15 * n) for n in range(6)],
+                dtype=pl.Datetime("us", "UTC"),
+            ),
             "amount": [100 * n for n in range(6)],
             "card": ["a", "b", "a", "a", "b", "a"],
         }
@@ -39,15 +44,24 @@ def test_engines_are_equal_on_a_log(redis_server: str) -> None:
     assert [parity.right for parity in found] == ["online", "online in Redis", "Spark"]
     for parity in found:
         assert parity.holds
-        assert parity.different == {"card_count_1h": 0, "card_total_amount_1h_delay_10m": 0, "weekday": 0}
+        assert parity.different == {
+            "card_count_1h": 0,
+            "card_total_amount_1h_delay_10m": 0,
+            "weekday": 0,
+        }
     assert not Link(redis_server).call([("KEYS", "parity-*")])[0], "nothing is left on the server"
 
 
 def test_a_difference_is_counted_and_its_window_shown() -> None:
     right = compute([group], log(), schema).with_columns(
-        pl.when(pl.col("id").is_in(["p3", "p5"])).then(9.0).otherwise("card_count_1h").alias("card_count_1h")
+        pl.when(pl.col("id").is_in(["p3", "p5"]))
+        .then(9.0)
+        .otherwise("card_count_1h")
+        .alias("card_count_1h")
     )
-    parity = explain(compare(compute([group], log(), schema), right, "batch", "broken"), log(), plan)
+    parity = explain(
+        compare(compute([group], log(), schema), right, "batch", "broken"), log(), plan
+    )
 
     assert not parity.holds
     assert parity.different["card_count_1h"] == 2

@@ -47,13 +47,19 @@ class Recorded:
             assert scorer.lists is not None
             scorer.lists.refresh()
             scorer.follow_lists()
-            sent = pay(payment_id=f"p{number}", card_id=f"c{number % 3}", amount=100.0 + 40 * number)
+            sent = pay(
+                payment_id=f"p{number}", card_id=f"c{number % 3}", amount=100.0 + 40 * number
+            )
             await scorer.decide(msgspec.json.encode(sent))
-            await scorer.learn("result", sent["payment_id"], "failed" if number % 2 else "authorised")
+            await scorer.learn(
+                "result", sent["payment_id"], "failed" if number % 2 else "authorised"
+            )
         scorer.close()
 
     def replay(self, payment_id: str) -> Any:
-        return replay_decision(payment_id, Ledger(self.url), lambda version: self.bundle, edits=self.lists.edits)
+        return replay_decision(
+            payment_id, Ledger(self.url), lambda version: self.bundle, edits=self.lists.edits
+        )
 
 
 @pytest.fixture
@@ -77,7 +83,9 @@ def test_every_decision_is_equal_to_the_bit(recorded: Recorded) -> None:
 
 def test_a_forged_record_does_not_replay(recorded: Recorded, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.db") as database:
-        (body,) = database.execute("SELECT body FROM shroff_ledger WHERE payment_id = 'p39'").fetchone()
+        (body,) = database.execute(
+            "SELECT body FROM shroff_ledger WHERE payment_id = 'p39'"
+        ).fetchone()
         record = msgspec.json.decode(body)
         record["probability"] += 1e-12
         record["features"]["card_count_1d"] += 1.0
@@ -97,10 +105,14 @@ def test_no_amount_that_is_taken_spoils_the_proof(bundle: Bundle, tmp_path: Path
         scorer.start()
         for number in range(25):
             for card, amount in (("large", 1e14), ("other", 80.0)):
-                sent = pay(payment_id=f"{card}-{number}", card_id=card, amount=amount, currency="JPY")
+                sent = pay(
+                    payment_id=f"{card}-{number}", card_id=card, amount=amount, currency="JPY"
+                )
                 await scorer.decide(msgspec.json.encode(sent))
         with pytest.raises(BadPayment, match="from 0 to 100,000,000,000,000"):
-            await scorer.decide(msgspec.json.encode(pay(amount=100_000_000_000_001, currency="JPY")))
+            await scorer.decide(
+                msgspec.json.encode(pay(amount=100_000_000_000_001, currency="JPY"))
+            )
         scorer.close()
 
     asyncio.run(record())

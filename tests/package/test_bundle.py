@@ -64,7 +64,8 @@ def test_a_bundle_replaces_a_bundle_but_nothing_else(bundle: Bundle, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "name", ["model.onnx", "schema.json", "features.json", "inputs.json", "policy.json", "metrics.json"]
+    "name",
+    ["model.onnx", "schema.json", "features.json", "inputs.json", "policy.json", "metrics.json"],
 )
 def test_an_altered_file_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
     save(bundle, tmp_path / "bundle")

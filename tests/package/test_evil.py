@@ -1,4 +1,6 @@
-"""Bundles by somebody who wants to harm the machine: each is refused in one sentence, and leaves nothing anywhere."""
+"""Bundles by somebody who wants to harm the machine: each is refused in one sentence, and leaves
+nothing anywhere.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def lists(name: str) -> Harm:
     digest = hashlib.sha256(Path("/etc/passwd").read_bytes()).hexdigest()
 
     def harm(bundle: Path) -> None:
-        says(files=json.loads((bundle / "manifest.json").read_bytes())["files"] | {name: digest})(bundle)
+        says(files=json.loads((bundle / "manifest.json").read_bytes())["files"] | {name: digest})(
+            bundle
+        )
 
     return harm
 
@@ -119,13 +123,25 @@ EVIL: dict[str, tuple[Harm, str]] = {
     "the folder itself": (lists("."), "no other files"),
     "the manifest itself": (lists("manifest.json"), "no other files"),
     "an empty name": (lists(""), "no other files"),
-    "a thousand files": (says(files={f"{n}.json": "0" * 64 for n in range(1_000)}), "no other files"),
+    "a thousand files": (
+        says(files={f"{n}.json": "0" * 64 for n in range(1_000)}),
+        "no other files",
+    ),
     "a link to a file": (instead(lambda path: path.symlink_to("aside")), "got a symbolic link"),
-    "a link to a secret": (instead(lambda path: path.symlink_to("/etc/passwd")), "got a symbolic link"),
+    "a link to a secret": (
+        instead(lambda path: path.symlink_to("/etc/passwd")),
+        "got a symbolic link",
+    ),
     "a link to itself": (instead(lambda path: path.symlink_to(path.name)), "got a symbolic link"),
-    "a link to an endless file": (instead(lambda path: path.symlink_to("/dev/zero")), "got a symbolic link"),
+    "a link to an endless file": (
+        instead(lambda path: path.symlink_to("/dev/zero")),
+        "got a symbolic link",
+    ),
     "a link to a folder": (instead(lambda path: path.symlink_to("/etc")), "got a symbolic link"),
-    "a link as manifest": (instead(lambda path: path.symlink_to("aside"), "manifest.json"), "got a symbolic link"),
+    "a link as manifest": (
+        instead(lambda path: path.symlink_to("aside"), "manifest.json"),
+        "got a symbolic link",
+    ),
     "a named pipe": (instead(os.mkfifo), "got a named pipe"),
     "a named pipe as manifest": (instead(os.mkfifo, "manifest.json"), "got a named pipe"),
     "a named pipe as model": (instead(os.mkfifo, "model.onnx"), "got a named pipe"),
@@ -135,12 +151,18 @@ EVIL: dict[str, tuple[Harm, str]] = {
     "a huge sparse file": (instead(sparse, "model.onnx"), "expected at most 536,870,912 bytes"),
     "a huge policy": (instead(sparse), "expected at most 33,554,432 bytes"),
     "a huge manifest": (instead(sparse, "manifest.json"), "expected at most 1,048,576 bytes"),
-    "a nested manifest": (lambda bundle: (bundle / "manifest.json").write_bytes(b'{"a":' * 200_000), "damaged"),
+    "a nested manifest": (
+        lambda bundle: (bundle / "manifest.json").write_bytes(b'{"a":' * 200_000),
+        "damaged",
+    ),
     "nested JSON": (holds("policy.json", b'{"a":' * 1_000_000), "damaged"),
     "JSON in UTF-16": (holds("metrics.json", '{"a": 1}'.encode("utf-16")), "damaged"),
     "no JSON": (holds("inputs.json", b"{"), "damaged"),
     "other JSON": (holds("inputs.json", b"[1, 2]"), "not as this release writes it"),
-    "a key twice": (holds("policy.json", b'{"review_at": 0.1, "review_at": 0.9}'), "`review_at` twice"),
+    "a key twice": (
+        holds("policy.json", b'{"review_at": 0.1, "review_at": 0.9}'),
+        "`review_at` twice",
+    ),
     "a manifest with a key twice": (
         lambda bundle: (bundle / "manifest.json").write_bytes(b'{"format": 2, "format": 2}'),
         "`format` twice",
@@ -162,7 +184,9 @@ EVIL: dict[str, tuple[Harm, str]] = {
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_an_evil_bundle_is_refused_in_a_sentence_and_leaves_nothing(sound: Path, tmp_path: Path, name: str) -> None:
+def test_an_evil_bundle_is_refused_in_a_sentence_and_leaves_nothing(
+    sound: Path, tmp_path: Path, name: str
+) -> None:
     harm, sentence = EVIL[name]
     bundle, models = tmp_path / "bundle", Models(tmp_path / "home" / "models")
     shutil.copytree(sound, bundle)
@@ -199,7 +223,9 @@ def test_hard_links_are_files_of_which_a_version_has_its_own(sound: Path, tmp_pa
     assert {path.stat().st_nlink for path in place.iterdir()} == {1}
 
 
-def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(LARGEST, "policy.json", 10)
     with pytest.raises(BundleError, match=r"expected at most 10 bytes in `policy\.json`"):
         save(make_bundle(fitted_model()), tmp_path / "bundle")
@@ -207,8 +233,14 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch
 
 
 WORTHLESS = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 

@@ -58,13 +58,20 @@ def model(
         [*CONSTANTS, *more],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
-    return bytes(helper.make_model(graph, ir_version=8, opset_imports=opsets, functions=functions).SerializeToString())
+    return bytes(
+        helper.make_model(
+            graph, ir_version=8, opset_imports=opsets, functions=functions
+        ).SerializeToString()
+    )
 
 
 def loop() -> list[onnx.NodeProto]:
     """Adds 1 to the first column, for thousands of years."""
     step = helper.make_graph(
-        [helper.make_node("Identity", ["going"], ["on"]), helper.make_node("Exp", ["before"], ["after"])],
+        [
+            helper.make_node("Identity", ["going"], ["on"]),
+            helper.make_node("Exp", ["before"], ["after"]),
+        ],
         "step",
         [
             helper.make_tensor_value_info("turn", INT64, []),
@@ -82,9 +89,14 @@ def loop() -> list[onnx.NodeProto]:
 def branch() -> list[onnx.NodeProto]:
     """The same in a branch."""
     branches = [
-        helper.make_graph(loop(), "branch", [], [helper.make_tensor_value_info("score", FLOAT, None)]) for _ in range(2)
+        helper.make_graph(
+            loop(), "branch", [], [helper.make_tensor_value_info("score", FLOAT, None)]
+        )
+        for _ in range(2)
     ]
-    return [helper.make_node("If", ["yes"], ["score"], then_branch=branches[0], else_branch=branches[1])]
+    return [
+        helper.make_node("If", ["yes"], ["score"], then_branch=branches[0], else_branch=branches[1])
+    ]
 
 
 def inside() -> bytes:
@@ -128,7 +140,9 @@ def claims() -> onnx.TensorProto:
 
 def elsewhere() -> onnx.TensorProto:
     """An array whose bytes are in a file that the graph names."""
-    tensor = TensorProto(name="claimed", dims=[4], data_type=FLOAT, data_location=TensorProto.EXTERNAL)
+    tensor = TensorProto(
+        name="claimed", dims=[4], data_type=FLOAT, data_location=TensorProto.EXTERNAL
+    )
     tensor.external_data.add(key="location", value="../../../../../../etc/passwd")
     return tensor
 
@@ -155,8 +169,14 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "100 GB that are claimed": (lambda: model(REST, claims()), "cannot be loaded|memory"),
     "a file that it names": (lambda: model(REST, elsewhere()), "cannot be loaded"),
     "no number": (lambda: model(one("Add", "first", "none")), "no number as the score of 32 of 32"),
-    "an infinite score": (lambda: model(one("Add", "first", "large")), "no number as the score of 32 of 32"),
-    "a column for each row": (lambda: model(one("Identity", "column"), shape=("N", 1)), "one float for each row"),
+    "an infinite score": (
+        lambda: model(one("Add", "first", "large")),
+        "no number as the score of 32 of 32",
+    ),
+    "a column for each row": (
+        lambda: model(one("Identity", "column"), shape=("N", 1)),
+        "one float for each row",
+    ),
     "one for all rows": (lambda: model(SUM, shape=(1,)), "one float for each row"),
     "whole numbers": (lambda: model(TO_INT, kind=INT64), "one float for each row"),
     "texts": (lambda: model(TO_TEXT, kind=TensorProto.STRING), "one float for each row"),
@@ -190,7 +210,9 @@ def test_a_sound_model_is_tried_once() -> None:
     assert process_time() - before < 1.0
 
 
-def test_a_process_that_is_started_by_another_tries_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_started_by_another_tries_nothing_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     content, other = model(one("Identity", "first")), model(one("Neg", "first"))
     assert try_model(content, INPUTS)
     verdicts = pickle.loads(pickle.dumps(trial.passed()))  # noqa: S301  # as a worker gets them
@@ -204,7 +226,9 @@ def test_a_process_that_is_started_by_another_tries_nothing_again(monkeypatch: p
     assert getrusage(RUSAGE_CHILDREN).ru_utime > before
 
 
-def test_what_does_not_pass_its_trial_is_not_published(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_does_not_pass_its_trial_is_not_published(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("bad")
     save(make_bundle(model(loop())), folder / "bundle")
     with pytest.raises(BundleError, match="has a loop"):
@@ -212,9 +236,15 @@ def test_what_does_not_pass_its_trial_is_not_published(tmp_path_factory: pytest.
     assert not (folder / "models").exists()
 
 
-def test_a_bundle_whose_own_policy_does_not_fit_it_is_not_published(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_bundle_whose_own_policy_does_not_fit_it_is_not_published(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("bad")
-    policy = {"rules": [{"name": "r", "condition": "nope > 1"}], "review_at": 0.5, "decline_at": 0.9}
+    policy = {
+        "rules": [{"name": "r", "condition": "nope > 1"}],
+        "review_at": 0.5,
+        "decline_at": 0.9,
+    }
     save(make_bundle(fitted_model(), policy=policy), folder / "bundle")
     with pytest.raises(BundleError, match=r"does not fit together: .*unknown column `nope`"):
         Models(folder / "models").publish(folder / "bundle")

@@ -1,4 +1,6 @@
-"""The report in a real browser: it says everything without a script, follows the slider, and fetches nothing."""
+"""The report in a real browser: it says everything without a script, follows the slider, and
+fetches nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,32 @@ def record() -> RunRecord:
     """Two detectors on the same payments; a merchant's name is HTML."""
     random = np.random.default_rng(0)
     p = random.beta(0.4, 6, N)
-    y, amount, card = random.random(N) < p, np.round(random.lognormal(3, 1, N), 2), random.integers(0, 300, N)
+    y, amount, card = (
+        random.random(N) < p,
+        np.round(random.lognormal(3, 1, N), 2),
+        random.integers(0, 300, N),
+    )
     groups = {"merchant": np.where(card % 2 == 0, "</script><b>Ann & Co</b>", "plain").tolist()}
     detectors, evaluation = {}, {}
     for name, shown in (("rules", np.where(p > 0.2, 0.4, 0.05)), ("boosted_trees", p)):
         chosen = Thresholds(0.2, 0.5, 0.0, 0, 0)
         figures = measure(y, shown, threshold=0.3).to_dict()
         thresholds = {"review_at": 0.2, "decline_at": 0.5}
-        detectors[name] = {"train": figures, "test": figures, "thresholds": thresholds, "findings": []}
+        detectors[name] = {
+            "train": figures,
+            "test": figures,
+            "thresholds": thresholds,
+            "findings": [],
+        }
         evaluation[name] = evaluate(
-            y, shown, amount=amount, card=card, days=10.0, threshold=0.3, thresholds=chosen, groups=groups
+            y,
+            shown,
+            amount=amount,
+            card=card,
+            days=10.0,
+            threshold=0.3,
+            thresholds=chosen,
+            groups=groups,
         )
     part = {"payments": N, "frauds": int(y.sum())}
     return RunRecord(
@@ -41,7 +59,11 @@ def record() -> RunRecord:
         began="2024-05-04T08:15:00.000000+00:00",
         ended="2024-05-04T08:16:00+00:00",
         parameters={"policy": {"cost": {"review": 4.0, "missed": "amount", "declined": 15.0}}},
-        inputs={"data": {"file": "p.csv", "bytes": 1, "sha256": "0" * 64}, "features": {}, "table": "1" * 64},
+        inputs={
+            "data": {"file": "p.csv", "bytes": 1, "sha256": "0" * 64},
+            "features": {},
+            "table": "1" * 64,
+        },
         code={"python": "3"},
         machine={"system": "Linux", "cores": 2},
         figures={
@@ -50,7 +72,9 @@ def record() -> RunRecord:
             "outlook": "The log is split.",
             "parts": {"train": part, "test": part},
             "inputs": ["amount"],
-            "findings": [{"check": "calibration", "severity": "warning", "sentence": "expected 1 < 2"}],
+            "findings": [
+                {"check": "calibration", "severity": "warning", "sentence": "expected 1 < 2"}
+            ],
             "detectors": detectors,
         },
         evaluation=evaluation,
@@ -81,30 +105,43 @@ def test_the_matrix_follows_the_slider(browser: Browser, page: str, record: RunR
     bins = record.evaluation["boosted_trees"].bins
     for cut in (0, 5, 60, len(bins.lowest)):
         move = (
-            "const s = document.getElementById('slider'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))"
+            "const s = document.getElementById('slider'); s.value = arguments[0]; "
+            "s.dispatchEvent(new Event('input'))"
         )
         browser.run(move, cut)
-        shown = tuple(int(browser.text(f"#{cell}").replace(",", "")) for cell in ("tn", "fp", "fn", "tp"))
+        shown = tuple(
+            int(browser.text(f"#{cell}").replace(",", "")) for cell in ("tn", "fp", "fn", "tp")
+        )
         assert shown == confusion(bins, cut)
         flagged = shown[1] + shown[3]
         assert float(browser.text("#alerts")) == pytest.approx(flagged / 10, abs=0.051)
         cost = (sum(bins.lost[cut:]) + 4 * flagged) / 10
         assert float(browser.text("#reviewed").replace(",", "")) == pytest.approx(cost, abs=0.006)
-    browser.run("const w = document.getElementById('which'); w.value = 'rules'; w.dispatchEvent(new Event('change'))")
-    assert int(browser.text("#tp").replace(",", "")) == confusion(record.evaluation["rules"].bins, 1)[3]
+    browser.run(
+        "const w = document.getElementById('which'); w.value = 'rules'; w.dispatchEvent(new "
+        "Event('change'))"
+    )
+    assert (
+        int(browser.text("#tp").replace(",", ""))
+        == confusion(record.evaluation["rules"].bins, 1)[3]
+    )
     assert browser.console() == []
     assert [url for url in browser.requested() if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_window(browser: Browser, page: str, width: int, scheme: str) -> None:
+def test_nothing_is_wider_than_the_window(
+    browser: Browser, page: str, width: int, scheme: str
+) -> None:
     browser.emulate(width, 800, scheme=scheme)
     browser.open(page)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_it_says_the_same_without_its_script(browser: Browser, page: str, record: RunRecord) -> None:
+def test_it_says_the_same_without_its_script(
+    browser: Browser, page: str, record: RunRecord
+) -> None:
     """What is written into the page is what the script shows first."""
     cells = (
         "tn",
@@ -121,7 +158,9 @@ def test_it_says_the_same_without_its_script(browser: Browser, page: str, record
     )
     written = {name: re.search(rf'id="{name}">([^<]*)<', render(record)) for name in cells}
     browser.open(page)
-    assert {name: browser.text(f"#{name}") for name in cells} == {name: one and one[1] for name, one in written.items()}
+    assert {name: browser.text(f"#{name}") for name in cells} == {
+        name: one and one[1] for name, one in written.items()
+    }
 
 
 def test_what_others_wrote_is_text(record: RunRecord) -> None:

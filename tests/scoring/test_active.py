@@ -1,4 +1,6 @@
-"""What decides is one frozen value: whatever is switched while payments are in flight, each meets one value whole."""
+"""What decides is one frozen value: whatever is switched while payments are in flight, each meets
+one value whole.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_every_record_is_of_one_value_however_often_it_is_switched(
     lists = Effective({"blocked": ("10.6.6.6", "10.7.7.7")}, (7, 7))
     first = scorer.active
     decider = Decider(bundle, Standing(policy=STRICT, version="9" * 64)).listing(lists)
-    second = replace(Active.of(bundle, decider, first.state, key=KEY), model=ModelName("strict", "8" * 64))
+    second = replace(
+        Active.of(bundle, decider, first.state, key=KEY), model=ModelName("strict", "8" * 64)
+    )
 
     async def switch() -> None:
         while True:
@@ -48,7 +52,9 @@ def test_every_record_is_of_one_value_however_often_it_is_switched(
     async def work() -> None:
         switching = asyncio.create_task(switch())
         for start in range(0, 400, 8):
-            await asyncio.gather(*(decide(scorer, pay(card_id=f"c{start + n}", amount=20.0)) for n in range(8)))
+            await asyncio.gather(
+                *(decide(scorer, pay(card_id=f"c{start + n}", amount=20.0)) for n in range(8))
+            )
         switching.cancel()
 
     run(work())

@@ -1,4 +1,6 @@
-"""The ledger's database goes away under a scorer: it decides on, answers the same again, and all of it is kept."""
+"""The ledger's database goes away under a scorer: it decides on, answers the same again, and all of
+it is kept.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def url(server: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def away(bundle: Bundle, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scorer]:
+def away(
+    bundle: Bundle, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scorer]:
     monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
     scorer = Scorer(bundle, Ledger(url, spool=tmp_path / "spool"), key=KEY)
     scorer.start()
@@ -56,23 +60,35 @@ def test_it_decides_on_and_all_of_it_is_kept(
     answers: dict[str, bytes] = {}
 
     async def several(name: str, number: int) -> None:
-        made = [pay(payment_id=f"{name}{n}", card_id=f"c{n % 3}", amount=10.0 + n) for n in range(number)]
+        made = [
+            pay(payment_id=f"{name}{n}", card_id=f"c{n % 3}", amount=10.0 + n)
+            for n in range(number)
+        ]
         for at in range(0, number, 10):
             part = made[at : at + 10]
             got = await asyncio.gather(*[away.decide(msgspec.json.encode(one)) for one in part])
-            answers.update((one["payment_id"], answer) for one, answer in zip(part, got, strict=True))
+            answers.update(
+                (one["payment_id"], answer) for one, answer in zip(part, got, strict=True)
+            )
 
     async def while_away() -> None:
         twice = pay(payment_id="twice")
         first = await away.decide(msgspec.json.encode(twice))
-        assert await away.decide(msgspec.json.encode(twice)) == first == await away.decision("twice")
-        assert await refused(away.decide(msgspec.json.encode(twice | {"amount": 99.0}))) is PaymentConflict
+        assert (
+            await away.decide(msgspec.json.encode(twice)) == first == await away.decision("twice")
+        )
+        assert (
+            await refused(away.decide(msgspec.json.encode(twice | {"amount": 99.0})))
+            is PaymentConflict
+        )
         await away.learn("result", "twice", "failed")
         await away.learn("result", "twice", "failed")
         assert await refused(away.learn("result", "twice", "authorised")) is PaymentConflict
         # what is in the ledger only cannot be known now
         assert issubclass(await refused(away.learn("label", "a1", True)), LedgerUnavailable)
-        assert issubclass(await refused(away.decide(msgspec.json.encode(pay(payment_id="a1")))), LedgerUnavailable)
+        assert issubclass(
+            await refused(away.decide(msgspec.json.encode(pay(payment_id="a1")))), LedgerUnavailable
+        )
         assert away.unready is None
         assert "wait in the spool" in str(away.notice)
         spooled = away.ledger.spooled
@@ -105,7 +121,12 @@ def test_it_decides_on_and_all_of_it_is_kept(
 
 
 def test_a_server_that_is_suspended_is_taken_for_gone_and_missed_nothing(
-    bundle: Bundle, pay: Pay, url: str, server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle,
+    pay: Pay,
+    url: str,
+    server: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(postgres, "_WRITE_TIMEOUT_SECONDS", 0.5)

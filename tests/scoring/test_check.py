@@ -16,7 +16,9 @@ from shroff.scoring.scorer import Scorer
 Pay = Callable[..., dict[str, Any]]
 
 
-def test_a_service_that_closes_breaks_off_the_proof_of_its_start(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_a_service_that_closes_breaks_off_the_proof_of_its_start(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         for _ in range(5):
             await decide(scorer, pay())

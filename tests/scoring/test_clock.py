@@ -1,4 +1,6 @@
-"""Times from the future and clocks that jump refuse no payment of now, and no feature is other than batch's."""
+"""Times from the future and clocks that jump refuse no payment of now, and no feature is other than
+batch's.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def test_history_of_the_future_refuses_nobody_and_is_reported(
         for _ in range(2):
             run(decide(scorer, pay()))
         shown = health.ready(scorer)
-    sentence = "history and ledger hold payments more than 5 minutes later than this machine's clock (1): "
+    sentence = (
+        "history and ledger hold payments more than 5 minutes later than this machine's clock (1): "
+    )
     assert sentence in str(shown.notice)
     assert sentence in caplog.text
     assert shown.start is not None
@@ -115,7 +119,9 @@ def test_a_start_long_after_knows_the_history_that_has_arrived_by_then(
     assert ledger_parity(bundle, entries(ledger_url), history=history()).holds
 
 
-def test_a_client_whose_clock_is_fast_makes_nobody_else_late(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+def test_a_client_whose_clock_is_fast_makes_nobody_else_late(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
     async def work(scorer: Scorer) -> None:
         await decide(scorer, pay(created_at=iso(time.time() + 240)))
         await decide(scorer, pay())
@@ -190,7 +196,10 @@ def test_a_clock_that_was_set_back_to_what_is_right_is_noticed_while_no_payment_
         assert "set back" not in caplog.text
         clock.off = 0
         await scorer.keep_time()
-        assert "the clock was set back: the state was filled anew from history and ledger." in caplog.text
+        assert (
+            "the clock was set back: the state was filled anew from history and ledger."
+            in caplog.text
+        )
         assert not (await decide(scorer, pay()))["degraded"]
 
     with started(bundle, ledger_url, clock=clock) as scorer:
@@ -225,7 +234,9 @@ def test_a_state_that_cannot_be_filled_anew_is_said_once_and_tried_again(
     assert counts(ledger_url) == [0, 2]
 
 
-def test_a_running_service_fills_its_state_anew_by_itself(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+def test_a_running_service_fills_its_state_anew_by_itself(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
     """The service looks at its clock once a second."""
     clock = Clock()
 
@@ -235,7 +246,9 @@ def test_a_running_service_fills_its_state_anew_by_itself(bundle: Bundle, pay: P
         clock.off = 0
         assert (await decide(scorer, pay()))["degraded"]
         metrics = registry(scorer)
-        watching = asyncio.create_task(Background(scorer, metrics, gate=None, deployments=None).watch())
+        watching = asyncio.create_task(
+            Background(scorer, metrics, gate=None, deployments=None).watch()
+        )
         while scorer.degraded is not None:
             await asyncio.sleep(0.01)
         watching.cancel()

@@ -1,4 +1,6 @@
-"""Payments in several currencies at the service: converted once, recorded so, or refused; never a wrong number."""
+"""Payments in several currencies at the service: converted once, recorded so, or refused; never a
+wrong number.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def plain(model: bytes, tmp_path: Path) -> Bundle:
     return made_of(model, tmp_path)
 
 
-def test_the_same_payment_in_yen_is_decided_as_in_euros(rated: Bundle, start: Start, pay: Pay) -> None:
+def test_the_same_payment_in_yen_is_decided_as_in_euros(
+    rated: Bundle, start: Start, pay: Pay
+) -> None:
     scorer = start(rated)
 
     async def work() -> None:
@@ -66,10 +70,16 @@ def test_the_ledger_has_what_was_paid_and_what_it_is_worth(
     payment = body(read_ledger(ledger_url)[0])["payment"]
     assert (payment["minor"], payment["units"], payment["rates"]) == (8_001, 800_100, RATES.mark)
     values = payment["values"]
-    assert (values["amount"], values["original_amount"], values["currency"]) == (80.01, 12_801.0, "JPY")
+    assert (values["amount"], values["original_amount"], values["currency"]) == (
+        80.01,
+        12_801.0,
+        "JPY",
+    )
 
 
-def test_without_rates_a_record_is_as_it_was(plain: Bundle, start: Start, pay: Pay, ledger_url: str) -> None:
+def test_without_rates_a_record_is_as_it_was(
+    plain: Bundle, start: Start, pay: Pay, ledger_url: str
+) -> None:
     run(decide(start(plain), pay()))
     payment = body(read_ledger(ledger_url)[0])["payment"]
     assert "rates" not in payment
@@ -139,7 +149,9 @@ def test_a_payment_without_a_rate_is_refused_and_counts_for_nothing(
     assert body(entry)["features"]["card_count_1h"] == 0.0
 
 
-def test_without_rates_another_currency_is_refused(plain: Bundle, start: Start, pay: Pay, ledger_url: str) -> None:
+def test_without_rates_another_currency_is_refused(
+    plain: Bundle, start: Start, pay: Pay, ledger_url: str
+) -> None:
     scorer = start(plain)
 
     async def work() -> None:
@@ -199,8 +211,15 @@ def test_every_payment_of_a_ledger_is_in_the_currency_of_the_bundle(
     mixed = start(made_of(model, tmp_path / "mixed", currency=None))
     run(decide(mixed, pay(currency="EUR")))
     assert run(decide(start(plain), pay()))["action"]
-    run(decide(start(made_of(model, tmp_path / "again", currency=None)), pay(currency="JPY", amount=12_800)))
-    with pytest.raises(BundleError, match=r"reads amounts in EUR, but the payment of record \d+ was counted in JPY"):
+    run(
+        decide(
+            start(made_of(model, tmp_path / "again", currency=None)),
+            pay(currency="JPY", amount=12_800),
+        )
+    )
+    with pytest.raises(
+        BundleError, match=r"reads amounts in EUR, but the payment of record \d+ was counted in JPY"
+    ):
         start(plain)
 
 
@@ -214,9 +233,13 @@ def test_a_payment_in_no_currency_is_refused_in_a_sentence(
         recorded_payments(recorded_plan(rated), [forged])
 
 
-def test_history_is_in_the_currency_of_the_bundle(plain: Bundle, rated: Bundle, pay: Pay, tmp_path: Path) -> None:
+def test_history_is_in_the_currency_of_the_bundle(
+    plain: Bundle, rated: Bundle, pay: Pay, tmp_path: Path
+) -> None:
     late = {"is_fraud": [None], "labelled_at": [None], "result": [None], "result_at": [None]}
-    raw = pl.DataFrame({**{name: [value] for name, value in pay(currency="JPY", amount=12_800).items()}, **late})
+    raw = pl.DataFrame(
+        {**{name: [value] for name, value in pay(currency="JPY", amount=12_800).items()}, **late}
+    )
     raw.write_parquet(tmp_path / "history.parquet")
     with pytest.raises(MixedCurrencies, match="payments in EUR only"):
         history_of(plain, tmp_path / "history.parquet", KEY, 0.0)
@@ -231,9 +254,15 @@ def test_every_door_refuses_with_a_sentence(rated: Bundle, tmp_path: Path, pay: 
         assert "exchange rate" in refused.json()["detail"]
         lines = b"\n".join(map(msgspec.json.encode, (yen, dollars)))
         headers = {"content-type": "application/x-ndjson"}
-        batch = service.request("POST", "/v1/decisions:batch", content=lines, headers=headers).text.splitlines()
+        batch = service.request(
+            "POST", "/v1/decisions:batch", content=lines, headers=headers
+        ).text.splitlines()
         first, second = map(msgspec.json.decode, batch)
-        assert (first["payment_id"], second["line"], second["status"]) == (yen["payment_id"], 2, 400)
+        assert (first["payment_id"], second["line"], second["status"]) == (
+            yen["payment_id"],
+            2,
+            400,
+        )
         for rows, status in (([yen], 200), ([yen, dollars], 400)):
             asked = service.request("POST", "/invocations", json={"dataframe_records": rows})
             assert asked.status_code == status, asked.text

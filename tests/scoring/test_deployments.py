@@ -1,4 +1,6 @@
-"""Published models while the service runs: swapped with no failed request, compared in the shadow, refused if bad."""
+"""Published models while the service runs: swapped with no failed request, compared in the shadow,
+refused if bad.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ def published(folder: Path, bundle: Bundle) -> Bundle:
 def candidate(model: bytes, tmp_path: Path) -> Bundle:
     """Declines everything that it does not approve."""
     strict = msgspec.structs.replace(POLICY, review_at=0.3, decline_at=0.3)
-    return published(tmp_path / "candidate", make_bundle(model, name="strict", policy=msgspec.to_builtins(strict)))
+    return published(
+        tmp_path / "candidate",
+        make_bundle(model, name="strict", policy=msgspec.to_builtins(strict)),
+    )
 
 
 @asynccontextmanager
@@ -61,7 +66,11 @@ async def under_load(scorer: Scorer, pay: Pay) -> AsyncIterator[list[dict[str, A
         number = 0
         while True:
             number += 1
-            sent = pay(payment_id=f"{lane}-{number}", card_id=f"c{number % 7}", merchant_id=f"m{number % 3}")
+            sent = pay(
+                payment_id=f"{lane}-{number}",
+                card_id=f"c{number % 7}",
+                merchant_id=f"m{number % 3}",
+            )
             answered.append(msgspec.json.decode(await scorer.decide(msgspec.json.encode(sent))))
             if number % 5 == 0:
                 await scorer.learn("result", sent["payment_id"], "failed")
@@ -85,7 +94,9 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_another_model_decides_from_the_next_payment_on(scorer: Scorer, candidate: Bundle, pay: Pay) -> None:
+def test_another_model_decides_from_the_next_payment_on(
+    scorer: Scorer, candidate: Bundle, pay: Pay
+) -> None:
     async def swap() -> list[dict[str, Any]]:
         async with under_load(scorer, pay) as answered:
             await until(lambda: len(answered) > 50)
@@ -115,27 +126,39 @@ def test_a_model_with_new_features_has_their_history(
     asyncio.run(swap())
     scorer.close()
     entries = read_ledger(ledger_url)
-    after = [entry for entry in entries if entry.kind == "payment" and body(entry)["model"] == more.version]
+    after = [
+        entry
+        for entry in entries
+        if entry.kind == "payment" and body(entry)["model"] == more.version
+    ]
     assert len(after) >= 100
     assert set(body(after[0])["features"]) == {feature.name for feature in MORE.definitions}
     assert_equal_to_batch(more, entries, since=after[0].seq)
 
 
-@pytest.mark.parametrize("changes", [{"numeric": ["items", "points"]}, {"timezone": "Asia/Tokyo"}, {"epoch": "ms"}])
-def test_a_bundle_for_other_payments_needs_a_restart(scorer: Scorer, model: bytes, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"numeric": ["items", "points"]}, {"timezone": "Asia/Tokyo"}, {"epoch": "ms"}]
+)
+def test_a_bundle_for_other_payments_needs_a_restart(
+    scorer: Scorer, model: bytes, changes: dict[str, Any]
+) -> None:
     made = make_bundle(model)
     other = replace(made, schema=msgspec.structs.replace(made.schema, **changes))
     with pytest.raises(BundleError, match="other fields of a payment"):
         asyncio.run(scorer.adopt(other))
 
 
-def test_a_shadow_scores_the_same_and_decides_nothing(scorer: Scorer, candidate: Bundle, pay: Pay) -> None:
+def test_a_shadow_scores_the_same_and_decides_nothing(
+    scorer: Scorer, candidate: Bundle, pay: Pay
+) -> None:
     async def compare() -> tuple[list[dict[str, Any]], Comparison]:
         await scorer.compare(candidate)
         shadow = scorer.shadow
         assert shadow is not None
         sent = [pay(payment_id=f"p{n}", amount=10.0 + 60 * n, card_id=f"c{n}") for n in range(30)]
-        answers = [msgspec.json.decode(await scorer.decide(msgspec.json.encode(one))) for one in sent]
+        answers = [
+            msgspec.json.decode(await scorer.decide(msgspec.json.encode(one))) for one in sent
+        ]
         await until(lambda: shadow.comparison.compared == len(sent))
         for number, answer in enumerate(answers):
             await scorer.learn("label", answer["payment_id"], number >= 15)
@@ -146,7 +169,9 @@ def test_a_shadow_scores_the_same_and_decides_nothing(scorer: Scorer, candidate:
     actions = [answer["action"] for answer in answers]
     assert {"approve", "review"} <= set(actions)
     strict = {"approve": "approve", "review": "decline", "decline": "decline"}
-    assert found.agreement == {f"{action}/{strict[action]}": actions.count(action) for action in actions}
+    assert found.agreement == {
+        f"{action}/{strict[action]}": actions.count(action) for action in actions
+    }
     assert (found.frauds, found.genuine, found.passed_over) == (15, 15, 0)
     assert found.by_production == found.by_shadow, "both stop the same payments"
     assert found.by_production.frauds_stopped == sum(action != "approve" for action in actions[15:])
@@ -161,7 +186,11 @@ def test_a_shadow_reads_only_what_is_computed(scorer: Scorer, model: bytes) -> N
 
 
 def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
-    bundle_folder: Path, candidate: Bundle, ledger_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bundle_folder: Path,
+    candidate: Bundle,
+    ledger_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     models = Models(tmp_path / "models")
     first = models.publish(bundle_folder)
@@ -181,7 +210,9 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
     models.rollback()
     assert look() == (first.version, False)
     (models.folder / "versions" / candidate.version / "model.onnx").write_bytes(b"damaged")
-    (models.folder / "pointers.json").write_bytes(msgspec.json.encode({"production": candidate.version}))
+    (models.folder / "pointers.json").write_bytes(
+        msgspec.json.encode({"production": candidate.version})
+    )
     assert look() == (first.version, False)
     assert "SHA-256 differs" in str(deployments.failure)
     assert "what was published is not used" in caplog.text
@@ -191,7 +222,9 @@ def test_the_pointers_are_followed_and_a_bad_model_changes_nothing(
 
 
 @pytest.mark.parametrize("role", ["production", "shadow"])
-def test_a_model_that_may_not_run_is_not_taken_up(scorer: Scorer, tmp_path: Path, role: Role) -> None:
+def test_a_model_that_may_not_run_is_not_taken_up(
+    scorer: Scorer, tmp_path: Path, role: Role
+) -> None:
     bad, before = save(make_bundle(endless(loop())), tmp_path / "bad"), scorer.bundle
     place = tmp_path / "models" / "versions" / bad.version
     shutil.copytree(tmp_path / "bad", place)  # `publish` would refuse it
@@ -222,7 +255,9 @@ def test_a_model_is_taken_when_the_ledger_is_back(
     assert (scorer.bundle.version, deployments.failure) == (candidate.version, None)
 
 
-def test_a_running_service_takes_what_is_published(bundle_folder: Path, candidate: Bundle, tmp_path: Path) -> None:
+def test_a_running_service_takes_what_is_published(
+    bundle_folder: Path, candidate: Bundle, tmp_path: Path
+) -> None:
     models = Models(tmp_path / "home" / "models")
     models.publish(bundle_folder)
     with Service(None, tmp_path / "home") as service, Client(service.url) as client:

@@ -39,18 +39,24 @@ def two(bundle: Bundle, url: str) -> Iterator[list[Scorer]]:
 
 
 def labels(entries: list[StoredEntry]) -> list[tuple[str, bool]]:
-    return [(body(entry)["source"], body(entry)["value"]) for entry in entries if entry.kind == "label"]
+    return [
+        (body(entry)["source"], body(entry)["value"]) for entry in entries if entry.kind == "label"
+    ]
 
 
 async def outcomes(*work: Coroutine[Any, Any, Any]) -> list[Any]:
     return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), PATIENCE)
 
 
-def test_the_same_event_sent_to_two_at_once_counts_once(two: list[Scorer], pay: Pay, url: str) -> None:
+def test_the_same_event_sent_to_two_at_once_counts_once(
+    two: list[Scorer], pay: Pay, url: str
+) -> None:
     async def work() -> None:
         await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
         # all have looked before any has written: the database decides
-        assert await outcomes(*[one.learn("result", "a", "failed") for one in two * 5]) == [None] * 10
+        assert (
+            await outcomes(*[one.learn("result", "a", "failed") for one in two * 5]) == [None] * 10
+        )
         (error,) = await outcomes(two[1].learn("result", "a", "authorised"))
         assert isinstance(error, PaymentConflict)
 
@@ -58,10 +64,14 @@ def test_the_same_event_sent_to_two_at_once_counts_once(two: list[Scorer], pay: 
     assert [entry.kind for entry in read_ledger(url)] == ["payment", "result"]
 
 
-def test_of_two_different_results_sent_at_once_the_first_counts(two: list[Scorer], pay: Pay, url: str) -> None:
+def test_of_two_different_results_sent_at_once_the_first_counts(
+    two: list[Scorer], pay: Pay, url: str
+) -> None:
     async def work() -> list[Any]:
         await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
-        return await outcomes(two[0].learn("result", "a", "failed"), two[1].learn("result", "a", "authorised"))
+        return await outcomes(
+            two[0].learn("result", "a", "failed"), two[1].learn("result", "a", "authorised")
+        )
 
     said = asyncio.run(work())
     assert sorted(map(type, said), key=repr) == [type(None), PaymentConflict]
@@ -86,7 +96,10 @@ def test_a_label_is_recorded_once_by_all_processes(two: list[Scorer], pay: Pay, 
 def test_sources_that_speak_at_once_are_all_recorded(two: list[Scorer], pay: Pay, url: str) -> None:
     async def work() -> list[Any]:
         await two[0].decide(msgspec.json.encode(pay(payment_id="a")))
-        said = [two[0].learn("label", "a", False, source="analyst"), two[1].learn("label", "a", True, source="bank")]
+        said = [
+            two[0].learn("label", "a", False, source="analyst"),
+            two[1].learn("label", "a", True, source="bank"),
+        ]
         return await outcomes(*said)
 
     assert asyncio.run(work()) == [None, None]
@@ -102,7 +115,9 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("character", HIDDEN)
-def test_what_nobody_sees_is_refused_in_results_and_labels(service: Service, pay: Pay, character: str) -> None:
+def test_what_nobody_sees_is_refused_in_results_and_labels(
+    service: Service, pay: Pay, character: str
+) -> None:
     sent = pay(payment_id=f"hidden-{ord(character)}")
     service.request("POST", "/v1/decisions", json=sent).raise_for_status()
     about = f"/v1/payments/{sent['payment_id']}"
@@ -114,7 +129,10 @@ def test_what_nobody_sees_is_refused_in_results_and_labels(service: Service, pay
     ):
         refused = service.request("POST", f"{about}/{path}", json=said)
         assert refused.status_code == 400
-        expected = f"Expected text of printable characters, got text with {HIDDEN[character]} - at `$.{field}`"
+        expected = (
+            f"Expected text of printable characters, got text with {HIDDEN[character]} - at "
+            f"`$.{field}`"
+        )
         assert refused.json()["detail"] == expected
         blank = service.request("POST", f"{about}/{path}", json=said | {field: "\u3164\u00a0"})
         assert "text of characters that nobody sees" in blank.json()["detail"]

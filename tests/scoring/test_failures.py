@@ -1,4 +1,6 @@
-"""When the ledger or the model fails: nothing wrong is answered, nothing is counted, and all goes on after."""
+"""When the ledger or the model fails: nothing wrong is answered, nothing is counted, and all goes
+on after.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def encode(payment: dict[str, Any]) -> bytes:
 
 
 async def outcomes(scorer: Scorer, sent: Sequence[dict[str, Any]]) -> list[bytes | BaseException]:
-    return await asyncio.gather(*[scorer.decide(encode(payment)) for payment in sent], return_exceptions=True)
+    return await asyncio.gather(
+        *[scorer.decide(encode(payment)) for payment in sent], return_exceptions=True
+    )
 
 
 @pytest.fixture
@@ -51,7 +55,10 @@ def test_a_lost_ledger_refuses_and_counts_nothing(
 ) -> None:
     aside = file.with_name("aside.db")
     kept = [pay(payment_id=f"k{n}", amount=10.0 + n) for n in range(5)]
-    lost = [pay(payment_id=f"l{n}", card_id=f"c{n % 3}", host_id=f"h{n}", amount=20.0 + n) for n in range(40)]
+    lost = [
+        pay(payment_id=f"l{n}", card_id=f"c{n % 3}", host_id=f"h{n}", amount=20.0 + n)
+        for n in range(40)
+    ]
 
     async def work() -> None:
         await outcomes(scorer, kept)
@@ -62,12 +69,16 @@ def test_a_lost_ledger_refuses_and_counts_nothing(
         assert state(scorer) == before
         aside.rename(file)
         sent = lost[::-1]
-        while any(isinstance(outcome, LedgerUnavailable) for outcome in await outcomes(scorer, sent)):
+        while any(
+            isinstance(outcome, LedgerUnavailable) for outcome in await outcomes(scorer, sent)
+        ):
             await asyncio.sleep(0.01)
 
     run(work())
     entries = read_ledger(ledger_url)
-    assert sorted(entry.payment_id for entry in entries) == sorted(payment["payment_id"] for payment in kept + lost)
+    assert sorted(entry.payment_id for entry in entries) == sorted(
+        payment["payment_id"] for payment in kept + lost
+    )
     assert_equal_to_batch(bundle, entries)
 
 
@@ -77,7 +88,9 @@ def test_a_payment_tried_again_by_its_reader_is_the_one_that_was_sent(
     rates = Rates.constant("EUR", {"JPY": "0.00625"})
     schema = msgspec.structs.replace(SCHEMA, rates=rates).with_keys(VELOCITY.key_columns)
     scorer = Scorer(
-        save(make_bundle(model, schema=schema, currency="EUR"), tmp_path / "bundle"), Ledger(ledger_url), key=KEY
+        save(make_bundle(model, schema=schema, currency="EUR"), tmp_path / "bundle"),
+        Ledger(ledger_url),
+        key=KEY,
     )
     scorer.start()
     aside, sent = file.with_name("aside.db"), encode(pay(amount=12_800, currency="JPY"))
@@ -89,7 +102,10 @@ def test_a_payment_tried_again_by_its_reader_is_the_one_that_was_sent(
         with pytest.raises(LedgerUnavailable):
             await scorer.judge(payment)
         aside.rename(file)
-        while isinstance(answer := (await asyncio.gather(scorer.judge(payment), return_exceptions=True))[0], Exception):
+        while isinstance(
+            answer := (await asyncio.gather(scorer.judge(payment), return_exceptions=True))[0],
+            Exception,
+        ):
             assert isinstance(answer, LedgerUnavailable)
             await asyncio.sleep(0.01)
         assert await scorer.decide(sent) == answer
@@ -110,7 +126,9 @@ def test_results_that_cannot_be_kept_are_not_seen(
         file.rename(aside)
         during = pay(payment_id="b")
         refused = await asyncio.gather(
-            scorer.learn("result", "a", "failed"), scorer.decide(encode(during)), return_exceptions=True
+            scorer.learn("result", "a", "failed"),
+            scorer.decide(encode(during)),
+            return_exceptions=True,
         )
         assert all(isinstance(outcome, LedgerUnavailable) for outcome in refused)
         aside.rename(file)
@@ -137,7 +155,8 @@ def test_a_full_queue_refuses_the_last_and_keeps_the_first(
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             waiting = [asyncio.create_task(scorer.decide(encode(payment))) for payment in sent]
-            # the writer waits for the lock with what it took, the rest for the writer, until there is no room
+            # the writer waits for the lock with what it took, the rest for the writer, until there
+            # is no room
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         return await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -147,7 +166,9 @@ def test_a_full_queue_refuses_the_last_and_keeps_the_first(
     scorer.close()
     entries = read_ledger(ledger_url)
     answered = [outcome for outcome in done if isinstance(outcome, bytes)]
-    assert [msgspec.json.decode(answer)["payment_id"] for answer in answered] == [e.payment_id for e in entries]
+    assert [msgspec.json.decode(answer)["payment_id"] for answer in answered] == [
+        e.payment_id for e in entries
+    ]
     assert_equal_to_batch(bundle, entries)
 
 
@@ -156,17 +177,28 @@ class OtherWriter(Ledger):
 
     rival: Callable[[Entry], Entry]
 
-    def append_all(self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop) -> None:
+    def append_all(
+        self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop
+    ) -> None:
         rivals = [(self.rival(entry), lambda _: None) for entry, _ in entries]
         super().append_all([*rivals, *entries], loop)
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_another_process_that_was_faster_is_believed(bundle: Bundle, pay: Pay, ledger_url: str, same: bool) -> None:
+def test_another_process_that_was_faster_is_believed(
+    bundle: Bundle, pay: Pay, ledger_url: str, same: bool
+) -> None:
     def rival(entry: Entry) -> Entry:
         record = msgspec.json.decode(entry.body) | {"answer": {"from": "rival"}}
         digest = entry.digest if same else bytes(32)
-        return Entry(entry.kind, entry.payment_id, entry.arrived, entry.time, digest, msgspec.json.encode(record))
+        return Entry(
+            entry.kind,
+            entry.payment_id,
+            entry.arrived,
+            entry.time,
+            digest,
+            msgspec.json.encode(record),
+        )
 
     ledger = OtherWriter(ledger_url)
     ledger.rival = rival
@@ -213,7 +245,9 @@ def test_a_defect_while_deciding_leaves_nothing_behind(
     assert len(read_ledger(ledger_url)) == 1
 
 
-def test_a_model_that_fails_while_it_runs_degrades_until_it_works_again(scorer: Scorer, pay: Pay) -> None:
+def test_a_model_that_fails_while_it_runs_degrades_until_it_works_again(
+    scorer: Scorer, pay: Pay
+) -> None:
     def broken(_: object) -> list[float]:
         raise BundleError("ONNX Runtime cannot run the model (Fail).")
 
@@ -224,7 +258,11 @@ def test_a_model_that_fails_while_it_runs_degrades_until_it_works_again(scorer: 
     working = scorer.decider._score
     scorer.decider._score = broken
     degraded = run(answer())
-    assert (degraded["degraded"], degraded["probability"], degraded["action"]) == (True, None, "review")
+    assert (degraded["degraded"], degraded["probability"], degraded["action"]) == (
+        True,
+        None,
+        "review",
+    )
     assert scorer.unready == "ONNX Runtime cannot run the model (Fail)."
     scorer.decider._score = working
     assert run(answer())["degraded"] is False
@@ -270,6 +308,16 @@ def test_what_was_refused_and_is_there_all_the_same_counts(
 
     run(work())
     entries = read_ledger(ledger_url)
-    assert [entry.payment_id for entry in entries] == ["a", "b", "doubted", "too", "d", "e", "a", "f", "g"]
+    assert [entry.payment_id for entry in entries] == [
+        "a",
+        "b",
+        "doubted",
+        "too",
+        "d",
+        "e",
+        "a",
+        "f",
+        "g",
+    ]
     assert_equal_to_batch(bundle, entries)
     assert body(entries[-1])["features"]["merchant_risk_30d"] > 0

@@ -1,4 +1,6 @@
-"""What is taken in, what is refused at once, and what is learned of a payment later; over a real SQLite ledger."""
+"""What is taken in, what is refused at once, and what is learned of a payment later; over a real
+SQLite ledger.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_a_bad_payment_is_refused_and_counts_for_nothing(
     assert read_ledger(ledger_url) == []
 
 
-def test_a_payment_far_behind_the_newest_is_refused(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_a_payment_far_behind_the_newest_is_refused(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> ShroffError:
         await decide(scorer, pay(created_at=iso(time.time() - 86_000)))
         await decide(scorer, pay())
@@ -75,7 +79,9 @@ def test_an_old_payment_sent_again_is_answered(bundle: Bundle, ledger_url: str, 
     scorer.close()
 
 
-def test_results_and_labels_are_seen_by_what_comes_later(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_results_and_labels_are_seen_by_what_comes_later(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         before = await decide(scorer, pay(payment_id="b"))
@@ -107,7 +113,9 @@ def test_a_result_counts_once(scorer: Scorer, pay: Pay, ledger_url: str) -> None
     assert [entry.kind for entry in read_ledger(ledger_url)] == ["payment", "result", "label"]
 
 
-def test_a_different_result_is_refused_also_while_the_first_is_in_flight(scorer: Scorer, pay: Pay) -> None:
+def test_a_different_result_is_refused_also_while_the_first_is_in_flight(
+    scorer: Scorer, pay: Pay
+) -> None:
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         first = asyncio.ensure_future(scorer.learn("result", "a", "failed"))
@@ -118,7 +126,9 @@ def test_a_different_result_is_refused_also_while_the_first_is_in_flight(scorer:
     run(work())
 
 
-def test_a_result_sent_while_its_payment_is_in_flight_waits_for_it(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_a_result_sent_while_its_payment_is_in_flight_waits_for_it(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         payment = asyncio.ensure_future(decide(scorer, pay(payment_id="a")))
         await asyncio.sleep(0)

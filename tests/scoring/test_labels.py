@@ -1,4 +1,6 @@
-"""The life of a label: a history by source, of which one stands, in the ledger, in features and over HTTP."""
+"""The life of a label: a history by source, of which one stands, in the ledger, in features and
+over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -55,17 +57,29 @@ def said(entry: Json) -> list[tuple[str, bool, bool]]:
     return [(one["source"], one["fraud"], one["stands"]) for one in entry.get("labels", [])]
 
 
-def test_a_label_can_change_and_features_follow(scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+def test_a_label_can_change_and_features_follow(
+    scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         assert "labels" not in await shown(scorer, "a")
         seen = []
-        for source, fraud in [("analyst", False), ("bank", True), ("bank", True), ("bank", False), ("analyst", False)]:
+        for source, fraud in [
+            ("analyst", False),
+            ("bank", True),
+            ("bank", True),
+            ("bank", False),
+            ("analyst", False),
+        ]:
             await scorer.learn("label", "a", fraud, source=source)
             seen.append(await risk(scorer, pay))
         assert seen == [0.0, 1 / 2, 1 / 3, 0.0, 0.0]
         stored = await shown(scorer, "a")
-        assert said(stored) == [("analyst", False, False), ("bank", True, False), ("bank", False, True)]
+        assert said(stored) == [
+            ("analyst", False, False),
+            ("bank", True, False),
+            ("bank", False, True),
+        ]
         assert stored["fraud"] is False
 
     run(work())
@@ -81,7 +95,12 @@ def test_the_source_that_is_ranked_first_stands(bundle: Bundle, pay: Pay, ledger
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         seen = []
-        for source, fraud in [("rule", True), ("chargeback", False), ("analyst", True), ("nobody", True)]:
+        for source, fraud in [
+            ("rule", True),
+            ("chargeback", False),
+            ("analyst", True),
+            ("nobody", True),
+        ]:
             await scorer.learn("label", "a", fraud, source=source)
             seen.append(await risk(scorer, pay))
         assert seen == [1.0, 0.0, 0.0, 0.0]
@@ -105,20 +124,35 @@ def test_a_change_of_mind_and_back_is_three_labels_and_a_retry_is_none(
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         for fraud in (True, False, True):
-            await asyncio.gather(*[scorer.learn("label", "a", fraud, source="analyst") for _ in range(5)])
+            await asyncio.gather(
+                *[scorer.learn("label", "a", fraud, source="analyst") for _ in range(5)]
+            )
 
     run(work())
-    assert [body(entry)["value"] for entry in read_ledger(ledger_url) if entry.kind == "label"] == [True, False, True]
+    assert [body(entry)["value"] for entry in read_ledger(ledger_url) if entry.kind == "label"] == [
+        True,
+        False,
+        True,
+    ]
 
 
-def test_a_source_changes_its_mind_so_often_and_no_more(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_a_source_changes_its_mind_so_often_and_no_more(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         for number in range(MAX_SOURCE_LABELS):
             await scorer.learn(
-                "label", "a", number % 2 == 0, source="analyst", event=str(number) if number > 50 else None
+                "label",
+                "a",
+                number % 2 == 0,
+                source="analyst",
+                event=str(number) if number > 50 else None,
             )
-        refused = [refusal(scorer.learn("label", "a", True, source="analyst", event=event)) for event in (None, "one")]
+        refused = [
+            refusal(scorer.learn("label", "a", True, source="analyst", event=event))
+            for event in (None, "one")
+        ]
         for error in await asyncio.gather(*refused):
             assert isinstance(error, BadPayment)
             assert "at most 100 labels of one payment from one source" in str(error)
@@ -135,7 +169,9 @@ def test_a_source_changes_its_mind_so_often_and_no_more(scorer: Scorer, pay: Pay
 def test_labels_of_one_payment_that_come_together_wait_in_turn(
     scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is woken once: woken by every one before it, a thousand kept the service from everything for a minute."""
+    """Each is woken once: woken by every one before it, a thousand kept the service from everything
+    for a minute.
+    """
     joined = list[object]()
     join = Waiters.join
 
@@ -148,7 +184,10 @@ def test_labels_of_one_payment_that_come_together_wait_in_turn(
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         joined.clear()
-        said = [scorer.learn("label", "a", n % 2 == 0, source=f"source {n % 4}", event=str(n)) for n in range(300)]
+        said = [
+            scorer.learn("label", "a", n % 2 == 0, source=f"source {n % 4}", event=str(n))
+            for n in range(300)
+        ]
         await asyncio.gather(*said)
         assert len(joined) <= 3 * len(said)
         labels = (await shown(scorer, "a"))["labels"]
@@ -158,24 +197,35 @@ def test_labels_of_one_payment_that_come_together_wait_in_turn(
     assert not scorer._events._turns
 
 
-def test_an_event_is_recorded_once_whatever_came_in_between(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_an_event_is_recorded_once_whatever_came_in_between(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         await decide(scorer, pay(payment_id="a"))
         for event, fraud in [("1", True), ("2", False), ("1", True), ("2", False)]:
             await scorer.learn("label", "a", fraud, source="bank", event=event)
         # another source may use the same ids
         await scorer.learn("label", "a", True, source="analyst", event="2")
-        assert isinstance(await refusal(scorer.learn("label", "a", False, source="bank", event="1")), PaymentConflict)
+        assert isinstance(
+            await refusal(scorer.learn("label", "a", False, source="bank", event="1")),
+            PaymentConflict,
+        )
         await scorer.learn("label", "a", False, source="bank")
         await scorer.learn("label", "a", True, source="bank")
 
     run(work())
-    recorded = [(body(entry)["source"], body(entry)["event"]) for entry in read_ledger(ledger_url)[1:]]
+    recorded = [
+        (body(entry)["source"], body(entry)["event"]) for entry in read_ledger(ledger_url)[1:]
+    ]
     assert recorded == [("bank", "1"), ("bank", "2"), ("analyst", "2"), ("bank", 1)]
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["pay", "label", "label", "result", "restart"]), st.integers(0, 9), st.integers(0, 5)),
+    st.tuples(
+        st.sampled_from(["pay", "label", "label", "result", "restart"]),
+        st.integers(0, 9),
+        st.integers(0, 5),
+    ),
     min_size=1,
     max_size=25,
 )
@@ -184,7 +234,12 @@ STEPS = st.lists(
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, order=st.permutations(SOURCES), many=st.integers(0, 3))
 def test_what_is_decided_live_is_what_batch_computes(
-    steps: list[tuple[str, int, int]], order: list[str], many: int, bundle: Bundle, pay: Pay, tmp_path: Path
+    steps: list[tuple[str, int, int]],
+    order: list[str],
+    many: int,
+    bundle: Bundle,
+    pay: Pay,
+    tmp_path: Path,
 ) -> None:
     """Whatever is said of payments in whatever order, also over restarts."""
     url, used = f"sqlite:///{tmp_path / token_hex(4)}.db", ranked(bundle, *order[:many])
@@ -204,10 +259,14 @@ def test_what_is_decided_live_is_what_batch_computes(
                 await decide(scorer, sent)
                 made.append(sent["payment_id"])
             elif what == "label":
-                await scorer.learn("label", made[which % len(made)], how % 2 == 0, source=SOURCES[how // 2])
+                await scorer.learn(
+                    "label", made[which % len(made)], how % 2 == 0, source=SOURCES[how // 2]
+                )
             else:
                 await asyncio.gather(
-                    scorer.learn("result", made[which % len(made)], "failed" if how % 2 else "authorised"),
+                    scorer.learn(
+                        "result", made[which % len(made)], "failed" if how % 2 else "authorised"
+                    ),
                     return_exceptions=True,
                 )
         await decide(scorer, pay(payment_id="last", merchant_id="m0"))
@@ -226,7 +285,10 @@ def test_processes_that_share_a_state_agree_on_what_stands(
 
     strict = ranked(bundle, *SOURCES)
     with postgres_schema(postgres_server) as url:
-        two = [Scorer(strict, Ledger(url), key=KEY, state=redis_server, member=name) for name in ("one", "other")]
+        two = [
+            Scorer(strict, Ledger(url), key=KEY, state=redis_server, member=name)
+            for name in ("one", "other")
+        ]
         for scorer in two:
             scorer.start()
 
@@ -234,11 +296,18 @@ def test_processes_that_share_a_state_agree_on_what_stands(
             await decide(two[0], pay(payment_id="a"))
             await decide(two[0], pay(payment_id="b"))
             for number, (source, fraud) in enumerate(
-                [("rule", True), ("analyst", False), ("rule", True), ("chargeback", True), ("chargeback", False)]
+                [
+                    ("rule", True),
+                    ("analyst", False),
+                    ("rule", True),
+                    ("chargeback", True),
+                    ("chargeback", False),
+                ]
             ):
                 await two[number % 2].learn("label", "ab"[number % 2], fraud, source=source)
                 await asyncio.gather(
-                    two[0].learn("label", "a", fraud, source=source), two[1].learn("label", "a", not fraud, source="x")
+                    two[0].learn("label", "a", fraud, source=source),
+                    two[1].learn("label", "a", not fraud, source="x"),
                 )
                 await decide(two[(number + 1) % 2], pay())
                 await decide(two[number % 2], pay())
@@ -253,7 +322,10 @@ def test_processes_that_share_a_state_agree_on_what_stands(
 
 def test_over_http_the_key_says_who_speaks(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
     keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
-    shop, analyst = keys.create("shop", ["decide", "read", "label"]), keys.create("ada", ["label"], source="analyst")
+    shop, analyst = (
+        keys.create("shop", ["decide", "read", "label"]),
+        keys.create("ada", ["label"], source="analyst"),
+    )
     bank = keys.create("acquirer", ["label"], source="chargeback")
     with Service(bundle_folder, tmp_path, keys=True) as service:
         with Client(service.url, key=shop) as client:
@@ -267,13 +339,17 @@ def test_over_http_the_key_says_who_speaks(bundle_folder: Path, tmp_path: Path, 
                 with pytest.raises(PaymentConflict):
                     other.label("a", False, event_id="cb-1")
             stored = client.decision("a")
-        assert [(one.source, one.fraud, one.stands, one.note, one.event) for one in stored.labels] == [
+        assert [
+            (one.source, one.fraud, one.stands, one.note, one.event) for one in stored.labels
+        ] == [
             ("shop", False, False, None, None),
             ("analyst", False, False, "chargeback", None),
             ("chargeback", True, True, None, "cb-1"),
         ]
         assert stored.fraud is True
-        raw = httpx.get(f"{service.url}/v1/decisions/a", headers={"authorization": f"Bearer {shop}"}).json()
+        raw = httpx.get(
+            f"{service.url}/v1/decisions/a", headers={"authorization": f"Bearer {shop}"}
+        ).json()
         assert Decision(**raw).payment_id == "a"
 
 

@@ -1,4 +1,6 @@
-"""Reference tables at the service: looked up once, recorded so, told again by a restart, by batch and by a replay."""
+"""Reference tables at the service: looked up once, recorded so, told again by a restart, by batch
+and by a replay.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ ROWS = [
 ]
 RISKS = ReferenceTable.of("mcc", ROWS, key="mcc", numeric=["mcc_risk"])
 LOOKUPS = [lookup("mcc_risk", on="mcc", default=1.0), lookup("family", on="mcc")]
-TABLED = msgspec.structs.replace(SCHEMA, tables=[RISKS], lookups=LOOKUPS).with_keys(VELOCITY.key_columns)
+TABLED = msgspec.structs.replace(SCHEMA, tables=[RISKS], lookups=LOOKUPS).with_keys(
+    VELOCITY.key_columns
+)
 RISKY = FeatureGroup(
     "risky",
     [
@@ -37,11 +41,17 @@ RISKY = FeatureGroup(
         Entity("family", "family").count("1d"),
     ],
 )
-CASH = msgspec.structs.replace(POLICY, rules=[Rule("cash", "family = 'cash' AND risky_1d > 0", action="decline")])
+CASH = msgspec.structs.replace(
+    POLICY, rules=[Rule("cash", "family = 'cash' AND risky_1d > 0", action="decline")]
+)
 
 
 def made_of(model: bytes, folder: Path, **changes: Any) -> Bundle:
-    parts = {"schema": TABLED, "groups": (VELOCITY, RISKY), "policy": msgspec.to_builtins(CASH)} | changes
+    parts = {
+        "schema": TABLED,
+        "groups": (VELOCITY, RISKY),
+        "policy": msgspec.to_builtins(CASH),
+    } | changes
     return save(make_bundle(model, **parts), folder)
 
 
@@ -55,7 +65,9 @@ def sent(pay: Pay) -> list[dict[str, Any]]:
     return [pay(payment_id=f"p{n}", card_id=f"c{n % 2}", mcc=codes[n % 5]) for n in range(20)]
 
 
-def test_what_was_looked_up_is_recorded_and_told_again(tabled: Bundle, start: Start, pay: Pay, ledger_url: str) -> None:
+def test_what_was_looked_up_is_recorded_and_told_again(
+    tabled: Bundle, start: Start, pay: Pay, ledger_url: str
+) -> None:
     scorer, payments = start(tabled), sent(pay)
 
     async def work() -> list[dict[str, Any]]:
@@ -87,7 +99,9 @@ def test_a_replay_needs_the_tables_of_then(
     other = ReferenceTable.of(
         "mcc", [*ROWS, {"mcc": "1", "mcc_risk": 0, "family": "x"}], key="mcc", numeric=["mcc_risk"]
     )
-    changed = made_of(model, tmp_path / "other", schema=msgspec.structs.replace(TABLED, tables=[other]))
+    changed = made_of(
+        model, tmp_path / "other", schema=msgspec.structs.replace(TABLED, tables=[other])
+    )
     with pytest.raises(NotFound, match="reference tables"):
         replay_decision("p", Ledger(ledger_url), lambda version: changed)
     assert differences(tabled.schema, changed.schema) == []
@@ -107,10 +121,15 @@ def test_without_tables_a_record_is_as_it_was(
     assert replay_decision("next", Ledger(ledger_url), lambda version: tabled).holds
 
 
-def test_the_tables_are_under_the_digest_of_the_bundle(model: bytes, tabled: Bundle, tmp_path: Path) -> None:
+def test_the_tables_are_under_the_digest_of_the_bundle(
+    model: bytes, tabled: Bundle, tmp_path: Path
+) -> None:
     again = load(tmp_path / "bundle")
     assert again.schema == TABLED
-    assert differences(SCHEMA, TABLED) == ["keys gains `merchant_id`", "looked_up gains `family`, `mcc_risk`"]
+    assert differences(SCHEMA, TABLED) == [
+        "keys gains `merchant_id`",
+        "looked_up gains `family`, `mcc_risk`",
+    ]
     file = tmp_path / "bundle" / "schema.json"
     file.write_text(file.read_text().replace("2.5", "2.6"))
     with pytest.raises(BundleError, match="SHA-256 differs"):

@@ -26,7 +26,12 @@ Pay = Callable[..., dict[str, Any]]
 
 def test_an_ordinary_payment_is_approved(scorer: Scorer, pay: Pay) -> None:
     answer = run(decide(scorer, pay(payment_id="p")))
-    assert (answer["payment_id"], answer["action"], answer["reasons"], answer["rules"]) == ("p", "approve", [], [])
+    assert (answer["payment_id"], answer["action"], answer["reasons"], answer["rules"]) == (
+        "p",
+        "approve",
+        [],
+        [],
+    )
     assert 0 < answer["probability"] < 0.3
     assert answer["model"] == {"name": "logistic_regression", "version": scorer.bundle.version}
     assert answer["degraded"] is False
@@ -69,7 +74,9 @@ def test_what_is_stored_is_what_was_answered(scorer: Scorer, pay: Pay, ledger_ur
     assert b"ada@example.org" not in entry.body
 
 
-def test_the_same_payment_again_gets_the_same_bytes(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_the_same_payment_again_gets_the_same_bytes(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     payment = pay(payment_id="p")
     shuffled = dict(reversed(payment.items()))
 
@@ -95,7 +102,9 @@ def test_fifty_at_once_are_one(scorer: Scorer, pay: Pay, ledger_url: str) -> Non
     assert body(entries[1])["features"]["card_count_1h"] == 1.0
 
 
-def test_more_than_fit_one_stretch_are_all_decided(scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+def test_more_than_fit_one_stretch_are_all_decided(
+    scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
     async def work() -> None:
         sent = [pay(payment_id=f"s{n}", host_id=f"h{n % 7}", amount=10.0 + n) for n in range(150)]
         await asyncio.gather(*[decide(scorer, payment) for payment in sent])
@@ -115,13 +124,18 @@ def test_what_comes_turn_by_turn_is_decided_together(scorer: Scorer, pay: Pay) -
             sent.append(asyncio.create_task(decide(scorer, pay(payment_id=f"t{number}"))))
             await asyncio.sleep(0)
         await asyncio.gather(*sent)
-        assert (scorer.commits.entries.count, scorer.commits.entries.total) == (commits + 1, entries + 5)
+        assert (scorer.commits.entries.count, scorer.commits.entries.total) == (
+            commits + 1,
+            entries + 5,
+        )
 
     run(work())
 
 
 @pytest.mark.parametrize("flying", [True, False], ids=["in flight", "stored"])
-def test_the_same_id_with_another_payload_is_refused(scorer: Scorer, pay: Pay, flying: bool, ledger_url: str) -> None:
+def test_the_same_id_with_another_payload_is_refused(
+    scorer: Scorer, pay: Pay, flying: bool, ledger_url: str
+) -> None:
     first, second = pay(payment_id="p"), pay(payment_id="p", amount=81.0)
 
     async def work() -> ShroffError:
@@ -135,7 +149,9 @@ def test_the_same_id_with_another_payload_is_refused(scorer: Scorer, pay: Pay, f
     assert len(read_ledger(ledger_url)) == 1
 
 
-def test_a_caller_that_gives_up_changes_nothing_for_others(scorer: Scorer, pay: Pay, ledger_url: str) -> None:
+def test_a_caller_that_gives_up_changes_nothing_for_others(
+    scorer: Scorer, pay: Pay, ledger_url: str
+) -> None:
     encoded = msgspec.json.encode(pay(payment_id="p"))
 
     async def work() -> None:
@@ -149,13 +165,17 @@ def test_a_caller_that_gives_up_changes_nothing_for_others(scorer: Scorer, pay: 
     assert len(read_ledger(ledger_url)) == 1
 
 
-def test_an_old_log_can_be_played_and_the_state_comes_back(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+def test_an_old_log_can_be_played_and_the_state_comes_back(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
     scorer = Scorer(bundle, Ledger(ledger_url), key=KEY)
     scorer.start()
 
     async def play(scorer: Scorer, days: range) -> None:
         for day in days:
-            await decide(scorer, pay(payment_id=f"d{day}", created_at=iso(1.6e9 + 2 * 86_400 * day)))
+            await decide(
+                scorer, pay(payment_id=f"d{day}", created_at=iso(1.6e9 + 2 * 86_400 * day))
+            )
 
     run(play(scorer, range(25)))
     scorer.close()
@@ -206,7 +226,9 @@ def test_decisions_equal_the_batch_engine_and_replay_to_the_bit(
     assert_replays(bundle, entries)
 
 
-def test_a_restart_knows_all_that_was_known(scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+def test_a_restart_knows_all_that_was_known(
+    scorer: Scorer, bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
     run(traffic(scorer, pay, range(40)))
     scorer.close()
     again = Scorer(bundle, Ledger(ledger_url), key=KEY)
@@ -230,7 +252,9 @@ def test_arrivals_go_on_after_the_ledger_when_the_clock_is_set_back(
 ) -> None:
     run(decide(scorer, pay()))
     scorer.close()
-    again = Scorer(bundle, Ledger(ledger_url), key=KEY, clock=lambda: time.time_ns() // 1_000 - 60_000_000)
+    again = Scorer(
+        bundle, Ledger(ledger_url), key=KEY, clock=lambda: time.time_ns() // 1_000 - 60_000_000
+    )
     again.start()
     run(decide(again, pay()))
     again.close()
@@ -239,7 +263,9 @@ def test_arrivals_go_on_after_the_ledger_when_the_clock_is_set_back(
     assert second.arrived == first.arrived + 2
 
 
-def test_before_the_start_and_after_the_end_everything_is_refused(bundle: Bundle, ledger_url: str, pay: Pay) -> None:
+def test_before_the_start_and_after_the_end_everything_is_refused(
+    bundle: Bundle, ledger_url: str, pay: Pay
+) -> None:
     scorer = Scorer(bundle, Ledger(ledger_url), key=KEY)
     assert "rebuilt" in str(scorer.unready)
     calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
@@ -281,5 +307,9 @@ def test_a_model_that_does_not_load_degrades(ledger_url: str, pay: Pay, model: b
     plain = run(decide(scorer, pay()))
     assert (plain["action"], plain["probability"], plain["degraded"]) == ("review", None, True)
     ruled = run(decide(scorer, pay(host_id="10.6.6.6")))
-    assert (ruled["action"], ruled["rules"], ruled["degraded"]) == ("decline", ["blocked_host"], True)
+    assert (ruled["action"], ruled["rules"], ruled["degraded"]) == (
+        "decline",
+        ["blocked_host"],
+        True,
+    )
     scorer.close()

@@ -1,4 +1,6 @@
-"""What a service starts from is recorded, logged and shown; on a ledger that was changed it does not start."""
+"""What a service starts from is recorded, logged and shown; on a ledger that was changed it does
+not start.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ def past(bundle: Bundle, pay: Pay) -> Table:
     """Makes a clean history of three payments."""
     rows = [
         pay(payment_id=f"h{n}", created_at=iso(time.time() - 600 + n), result="authorised")
-        | {"result_at": iso(time.time() - 300), "is_fraud": False, "labelled_at": iso(time.time() - 200)}
+        | {
+            "result_at": iso(time.time() - 300),
+            "is_fraud": False,
+            "labelled_at": iso(time.time() - 200),
+        }
         for n in range(3)
     ]
     table = clean(pl.DataFrame(rows), bundle.schema, key=KEY).frame
@@ -69,7 +75,9 @@ def test_a_start_says_what_it_was_built_from(
     bundle: Bundle, past: Table, pay: Pay, ledger_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    first, shown = started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())), history=past)
+    first, shown = started(
+        bundle, ledger_url, lambda scorer: run(decide(scorer, pay())), history=past
+    )
     assert first.history is not None
     assert (first.history.rows, first.history.newest, first.records, first.bundle) == (
         3,
@@ -78,7 +86,10 @@ def test_a_start_says_what_it_was_built_from(
         bundle.version,
     )
     assert shown.start == first
-    assert f"features start from 3 payments of history (digest {first.history.digest[:12]})" in caplog.text
+    assert (
+        f"features start from 3 payments of history (digest {first.history.digest[:12]})"
+        in caplog.text
+    )
 
     second, _ = started(bundle, ledger_url, history=past)
     assert second.history == first.history
@@ -97,10 +108,14 @@ def test_a_start_says_what_it_was_built_from(
 def test_a_start_from_nothing_is_said_where_the_model_knew_more(
     bundle: Bundle, past: Table, pay: Pay, ledger_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trained = replace(bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z"))
+    trained = replace(
+        bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z")
+    )
     nothing, shown = started(trained, ledger_url)
     assert nothing.newest is None
-    sentence = "features start from nothing, but the model was trained with history until 2024-01-01"
+    sentence = (
+        "features start from nothing, but the model was trained with history until 2024-01-01"
+    )
     assert shown.notice is not None
     assert shown.notice.startswith(sentence)
     assert sentence in caplog.text
@@ -121,8 +136,12 @@ def test_a_history_that_is_left_out_is_missed_at_every_start(
     assert (start.lost, shown.notice) == (None, None)
 
 
-def test_a_ledger_that_is_shorter_than_the_windows_is_said(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
-    trained = replace(bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z"))
+def test_a_ledger_that_is_shorter_than_the_windows_is_said(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
+    trained = replace(
+        bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z")
+    )
     started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())))
     for _ in range(2):
         _, shown = started(trained, ledger_url)
@@ -182,14 +201,26 @@ def test_of_a_long_ledger_only_the_end_is_proved(
         started(bundle, ledger_url)
 
 
-def test_the_service_ends_on_a_changed_ledger(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
+def test_the_service_ends_on_a_changed_ledger(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
     with Service(bundle_folder, tmp_path) as service:
         service.request("POST", "/v1/decisions", json=pay())
         shown = service.request("GET", "/health/ready").json()
     assert shown["start"]["checked"]["last"] == 0
     change(tmp_path / "ledger.db", 2)
-    settings = {"SHROFF_HOME": str(tmp_path), "SHROFF_LEDGER": service.ledger, "SHROFF_PERSONAL_KEY": KEY.hex()}
-    command = [sys.executable, "-c", "from shroff.cli import main; main()", "serve", str(bundle_folder)]
+    settings = {
+        "SHROFF_HOME": str(tmp_path),
+        "SHROFF_LEDGER": service.ledger,
+        "SHROFF_PERSONAL_KEY": KEY.hex(),
+    }
+    command = [
+        sys.executable,
+        "-c",
+        "from shroff.cli import main; main()",
+        "serve",
+        str(bundle_folder),
+    ]
     ended = subprocess.run(
         [*command, "--port", "0", "--without-keys"],
         env=os.environ | settings,
@@ -200,4 +231,6 @@ def test_the_service_ends_on_a_changed_ledger(bundle_folder: Path, tmp_path: Pat
     )
     assert ended.returncode == 2
     *_, sentence = ended.stderr.splitlines()
-    assert sentence.startswith("shroff: the ledger was changed: record 2 does not follow from the record before it.")
+    assert sentence.startswith(
+        "shroff: the ledger was changed: record 2 does not follow from the record before it."
+    )

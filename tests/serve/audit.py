@@ -1,4 +1,6 @@
-"""What the ledger says, checked against the batch engine and a fresh decider: the service's claims, recomputed."""
+"""What the ledger says, checked against the batch engine and a fresh decider: the service's claims,
+recomputed.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def payments(entries: Iterable[StoredEntry]) -> list[StoredEntry]:
 
 
 def assert_equal_to_batch(bundle: Bundle, entries: list[StoredEntry], *, since: int = 0) -> None:
-    """The features of every decision, from record `since` on, are what the batch engine computes over the ledger."""
+    """The features of every decision, from record `since` on, are what the batch engine computes
+    over the ledger.
+    """
     frame = _frame(bundle, entries)
     schema = msgspec.structs.replace(bundle.schema, arrived_at="arrived_at")
     judged = [entry for entry in payments(entries) if entry.seq >= since]
@@ -59,7 +63,10 @@ def assert_replays(bundle: Bundle, entries: list[StoredEntry]) -> None:
     for entry in payments(entries):
         record = body(entry)
         (again,) = decider.assess([record["payment"]["values"] | record["features"]])
-        assert (again.probability, again.verdict.action) == (record["probability"], record["action"])
+        assert (again.probability, again.verdict.action) == (
+            record["probability"],
+            record["action"],
+        )
 
 
 def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
@@ -83,14 +90,27 @@ def _frame(bundle: Bundle, entries: list[StoredEntry]) -> pl.DataFrame:
     }
     names = [*schema.scales, "arrived_at"]
     frame = pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in names})
-    frame = frame.with_columns(pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC))
-    said = [(e.payment_id, body(e)["value"], e.arrived, body(e)["source"]) for e in entries if e.kind == "label"]
-    columns: dict[str, Any] = {schema.id: pl.String, "is_fraud": pl.Boolean, "labelled_at": UTC, "source": pl.String}
+    frame = frame.with_columns(
+        pl.col("created_at", "arrived_at", "result_at", "labelled_at").cast(UTC)
+    )
+    said = [
+        (e.payment_id, body(e)["value"], e.arrived, body(e)["source"])
+        for e in entries
+        if e.kind == "label"
+    ]
+    columns: dict[str, Any] = {
+        schema.id: pl.String,
+        "is_fraud": pl.Boolean,
+        "labelled_at": UTC,
+        "source": pl.String,
+    }
     return with_labels(frame, pl.DataFrame(said, schema=columns, orient="row"), schema)
 
 
 def state(scorer: Scorer) -> tuple[object, ...]:
-    """What a scorer's engine remembers: how much, and what payments of many keys would see now and an hour ago."""
+    """What a scorer's engine remembers: how much, and what payments of many keys would see now and
+    an hour ago.
+    """
     engine = scorer.state.engine
     assert isinstance(engine, OnlineEngine)
     seen = []
@@ -104,7 +124,9 @@ def state(scorer: Scorer) -> tuple[object, ...]:
                 "host_id": f"h{host}",
                 "merchant_id": f"m{merchant}",
             }
-            probe = Payment(id="probe", time=moment, arrived=0, minor=100, units=10_000, values=values)
+            probe = Payment(
+                id="probe", time=moment, arrived=0, minor=100, units=10_000, values=values
+            )
             seen.append(engine.observe(probe))
             engine.forget(probe)
     return engine.keys, engine.events, engine.pending, seen

@@ -70,7 +70,12 @@ PREPARATION = Preparation(
         Numeric("card_failed_1d", 0.05, 0.3, spread(0, 1, rows=(970, 30))),
         Numeric("card_total_amount_1h", 60.0, 90.0, Spread.of(np.linspace(0.0, 240.0, 1_001))),
         Numeric("card_distinct_host_id_1d", 1.1, 0.7, spread(0, 1, 2, rows=(100, 800, 100))),
-        Numeric("card_seconds_since_last_1d", 20_000.0, 15_000.0, spread(60, 20_000, math.nan, rows=(300, 400, 300))),
+        Numeric(
+            "card_seconds_since_last_1d",
+            20_000.0,
+            15_000.0,
+            spread(60, 20_000, math.nan, rows=(300, 400, 300)),
+        ),
         Numeric("merchant_risk_30d", 0.01, 0.05, spread(0, 0.1, rows=(960, 40))),
         Numeric("same_country", 0.9, 0.3, spread(0, 1, rows=(40, 960))),
     ),
@@ -89,12 +94,21 @@ POLICY = Policy(
 
 
 def fitted_model() -> bytes:
-    """Large amounts, many payments and failed ones are suspicious, cash machines more than groceries."""
+    """Large amounts, many payments and failed ones are suspicious, cash machines more than
+    groceries.
+    """
     random = np.random.default_rng(1)
     inputs = random.normal(size=(2_000, 10)).astype(np.float32)
     inputs[:, 5][random.random(2_000) < 0.3] = np.nan
     inputs[:, 8], inputs[:, 9] = random.integers(0, 4, 2_000), random.integers(0, 3, 2_000)
-    logit = 1.5 * inputs[:, 0] + inputs[:, 1] + 2 * inputs[:, 2] + (inputs[:, 8] == 2) - 2 + random.normal(size=2_000)
+    logit = (
+        1.5 * inputs[:, 0]
+        + inputs[:, 1]
+        + 2 * inputs[:, 2]
+        + (inputs[:, 8] == 2)
+        - 2
+        + random.normal(size=2_000)
+    )
     detector = LogisticRegression().fit(inputs, logit > 0, nominal=PREPARATION.nominal_codes)
     return bytes(detector.to_onnx().SerializeToString())
 
@@ -140,8 +154,12 @@ def service(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session", params=["plain", "hostile"])
-def site(request: pytest.FixtureRequest, model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    schema = (SCHEMA if request.param == "plain" else hostile_schema()).with_keys(VELOCITY.key_columns)
+def site(
+    request: pytest.FixtureRequest, model: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    schema = (SCHEMA if request.param == "plain" else hostile_schema()).with_keys(
+        VELOCITY.key_columns
+    )
     home = tmp_path_factory.mktemp(request.param)
     save(make_bundle(model, schema=schema), home / "bundle")
     token = Keys(f"sqlite:///{home / 'control.db'}").create("shop", ["decide", "label"])

@@ -1,4 +1,6 @@
-"""A service for whoever asks it everything: with keys, a model, a list, and a model in the shadow."""
+"""A service for whoever asks it everything: with keys, a model, a list, and a model in the
+shadow.
+"""
 
 from __future__ import annotations
 

@@ -19,14 +19,18 @@ class Element:
         return "".join(part if isinstance(part, str) else part.text for part in self.parts)
 
     def all(self, name: str = "", /, **attributes: str) -> list[Element]:
-        """The elements below this one, in their order; `_` in an attribute's name stands for `-`."""
+        """The elements below this one, in their order; `_` in an attribute's name stands for
+        `-`.
+        """
         wanted = {key.replace("_", "-"): value for key, value in attributes.items()}
         children = [part for part in self.parts if isinstance(part, Element)]
         return [
             found
             for child in children
             for found in (
-                [child] if child.name == (name or child.name) and wanted.items() <= child.attributes.items() else []
+                [child]
+                if child.name == (name or child.name) and wanted.items() <= child.attributes.items()
+                else []
             )
             + child.all(name, **attributes)
         ]

@@ -31,14 +31,18 @@ bundle, home, warm, keys = sys.argv[1:]
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)
 figures = (without_topics,)
-service = Service(bundle=bundle or None, warm=warm or None, settings=settings, keys=bool(keys), figures=figures)
+service = Service(
+    bundle=bundle or None, warm=warm or None, settings=settings, keys=bool(keys), figures=figures
+)
 serve(service, port=0, listening=tell)
 """.replace("KEY", repr(KEY.hex()))
 
 
 @dataclass
 class Service:
-    """Starts on entry, is told to stop on exit; `ready` is the status that `/health/ready` comes to."""
+    """Starts on entry, is told to stop on exit; `ready` is the status that `/health/ready` comes
+    to.
+    """
 
     bundle: Path | None
     home: Path
@@ -50,12 +54,19 @@ class Service:
     process: subprocess.Popen[str] = field(init=False)
 
     def __enter__(self) -> Service:
-        arguments = [str(self.bundle or ""), str(self.home), str(self.warm or ""), "keys" if self.keys else ""]
+        arguments = [
+            str(self.bundle or ""),
+            str(self.home),
+            str(self.warm or ""),
+            "keys" if self.keys else "",
+        ]
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:
             environment = os.environ | dict(self.environment)
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         try:
@@ -67,7 +78,10 @@ class Service:
         return self
 
     def _wait_until_ready(self) -> None:
-        until(lambda: self.request("GET", "/health/ready").status_code == self.ready, said=self.log.read_text)
+        until(
+            lambda: self.request("GET", "/health/ready").status_code == self.ready,
+            said=self.log.read_text,
+        )
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:

@@ -46,12 +46,26 @@ def state_url() -> Iterator[str]:
 
 
 @contextmanager
-def starting(bundle: Path | None, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
-    """A service that listens, and is about to start its workers; without a bundle it follows what is published."""
+def starting(
+    bundle: Path | None, home: Path, state: str, ledger: str, workers: int
+) -> Iterator[tuple[str, Any]]:
+    """A service that listens, and is about to start its workers; without a bundle it follows what
+    is published.
+    """
     home.mkdir(exist_ok=True)
     program = home / "program.py"
     program.write_text(PROGRAM)
-    command = [sys.executable, "-W", "error", str(program), str(bundle or ""), str(home), state, ledger, str(workers)]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        str(program),
+        str(bundle or ""),
+        str(home),
+        state,
+        ledger,
+        str(workers),
+    ]
     with (home / "service.log").open("a") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
@@ -66,14 +80,20 @@ def starting(bundle: Path | None, home: Path, state: str, ledger: str, workers: 
 
 
 @contextmanager
-def service(bundle: Path | None, home: Path, state: str, ledger: str, workers: int) -> Iterator[tuple[str, Any]]:
+def service(
+    bundle: Path | None, home: Path, state: str, ledger: str, workers: int
+) -> Iterator[tuple[str, Any]]:
     """A service whose workers are all ready."""
     log = home / "service.log"
     before = _starts(log)
     with starting(bundle, home, state, ledger, workers) as (url, process):
-        # whoever answers says only that one worker is ready: each says in the log what it started from
+        # whoever answers says only that one worker is ready: each says in the log what it started
+        # from
         until(
-            lambda: _starts(log) == before + workers and all(ready(url) for _ in range(workers * 3)), said=log.read_text
+            lambda: (
+                _starts(log) == before + workers and all(ready(url) for _ in range(workers * 3))
+            ),
+            said=log.read_text,
         )
         yield url, process
 

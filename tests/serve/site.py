@@ -1,4 +1,6 @@
-"""A service that asks for keys, of a usual schema and of one whose column names try to break out of the help page."""
+"""A service that asks for keys, of a usual schema and of one whose column names try to break out of
+the help page.
+"""
 
 from __future__ import annotations
 

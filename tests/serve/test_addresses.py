@@ -44,7 +44,10 @@ GET = [
     "/v2/nowhere",
     "/nowhere",
 ]
-CHANGING = {"date", "content-length"}  # what is measured and generated differs from one second to the next
+CHANGING = {
+    "date",
+    "content-length",
+}  # what is measured and generated differs from one second to the next
 
 
 @pytest.fixture(autouse=True)
@@ -81,14 +84,20 @@ def test_a_connection_goes_on_after_a_head(service: Service) -> None:
     assert b"ready" not in answer
 
 
-@pytest.mark.parametrize("path", [path for path in GET if path not in ("/metrics", "/openapi.json", "/help")])
+@pytest.mark.parametrize(
+    "path", [path for path in GET if path not in ("/metrics", "/openapi.json", "/help")]
+)
 def test_a_slash_at_the_end_says_nothing(service: Service, path: str) -> None:
     plain, slash = service.request("GET", path), service.request("GET", f"{path}/")
     assert (slash.status_code, slash.content) == (plain.status_code, plain.content)
 
 
-@pytest.mark.parametrize("path", ["/v1/decisions", "/v1/decisions:batch", "/v1/payments/asked/label"])
-def test_what_is_sent_to_an_address_with_a_slash_is_taken(service: Service, pay: Pay, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/v1/decisions", "/v1/decisions:batch", "/v1/payments/asked/label"]
+)
+def test_what_is_sent_to_an_address_with_a_slash_is_taken(
+    service: Service, pay: Pay, path: str
+) -> None:
     sent = {"fraud": False} if path.endswith("label") else pay(payment_id=f"slash{len(path)}")
     kind = "application/x-ndjson" if path.endswith("batch") else "application/json"
     content = msgspec.json.encode(sent)
@@ -104,10 +113,15 @@ def test_an_id_with_a_slash_at_its_end_is_another_id(service: Service, pay: Pay)
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_an_old_client_keeps_its_connection_where_it_asks_to(service: Service, pay: Pay, kept: bool) -> None:
+def test_an_old_client_keeps_its_connection_where_it_asks_to(
+    service: Service, pay: Pay, kept: bool
+) -> None:
     def request(number: int, more: bytes) -> bytes:
         content = msgspec.json.encode(pay(payment_id=f"old{number}{kept}"))
-        head = b"POST /v1/decisions HTTP/1.0\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n"
+        head = (
+            b"POST /v1/decisions HTTP/1.0\r\ncontent-type: "
+            b"application/json\r\n%bcontent-length: %d\r\n\r\n"
+        )
         return head % (more, len(content)) + content
 
     asked = b"connection: keep-alive\r\n" if kept else b""
@@ -130,9 +144,13 @@ def test_an_old_client_keeps_its_connection_where_it_asks_to(service: Service, p
         ("/health/live", "GET, HEAD, OPTIONS"),
     ],
 )
-def test_every_address_says_what_it_takes_and_asks_no_key_for_it(site: Site, path: str, allow: str) -> None:
+def test_every_address_says_what_it_takes_and_asks_no_key_for_it(
+    site: Site, path: str, allow: str
+) -> None:
     told = site.service.request("OPTIONS", path)
     assert (told.status_code, told.headers["allow"], told.content) == (204, allow, b"")
     assert "content-length" not in told.headers
-    refused = site.service.request("DELETE", path, headers={"authorization": f"Bearer {site.token}"})
+    refused = site.service.request(
+        "DELETE", path, headers={"authorization": f"Bearer {site.token}"}
+    )
     assert (refused.status_code, refused.headers["allow"]) == (405, allow)

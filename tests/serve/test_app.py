@@ -1,4 +1,6 @@
-"""The service over HTTP: the whole happy path, and one clear problem for each thing that is wrong."""
+"""The service over HTTP: the whole happy path, and one clear problem for each thing that is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ def problem(response: httpx.Response, status: int, slug: str) -> str:
     """The detail of a problem of this kind; it is well-formed and repeats nothing that was sent."""
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
-    assert (response.status_code, body["status"], body["type"]) == (status, status, f"/problems/{slug}")
+    assert (response.status_code, body["status"], body["type"]) == (
+        status,
+        status,
+        f"/problems/{slug}",
+    )
     assert set(body) == {"type", "title", "status", "detail"}
     assert SECRET not in response.text
     assert "Traceback" not in response.text
@@ -49,7 +55,10 @@ def test_the_whole_happy_path(service: Service, pay: Pay) -> None:
     stored = service.request("GET", "/v1/decisions/happy")
     assert (stored.status_code, stored.headers["content-type"]) == (200, "application/json")
     assert stored.content == decided.content
-    for path, event in [("result", {"result": "failed", "at": iso(time.time())}), ("label", {"fraud": True})]:
+    for path, event in [
+        ("result", {"result": "failed", "at": iso(time.time())}),
+        ("label", {"fraud": True}),
+    ]:
         for _ in range(2):
             told = service.request("POST", f"/v1/payments/happy/{path}", json=event)
             assert (told.status_code, told.content) == (204, b"")
@@ -64,7 +73,10 @@ def test_any_id_can_be_asked_for(service: Service, pay: Pay, payment_id: str) ->
     assert decided.json()["payment_id"] == payment_id
     place = quote(payment_id, safe="")
     assert service.request("GET", f"/v1/decisions/{place}").content == decided.content
-    assert service.request("POST", f"/v1/payments/{place}/label", json={"fraud": False}).status_code == 204
+    assert (
+        service.request("POST", f"/v1/payments/{place}/label", json={"fraud": False}).status_code
+        == 204
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +85,8 @@ def test_any_id_can_be_asked_for(service: Service, pay: Pay, payment_id: str) ->
         ({"ammount": 5}, "unknown field `ammount`: did you mean `amount`?"),
         (
             {"amount": SECRET},
-            "Expected `float`, got `str` - at `$.amount`: send a JSON number such as 1234.56, without quotes.",
+            "Expected `float`, got `str` - at `$.amount`: send a JSON number such as 1234.56, "
+            "without quotes.",
         ),
         ({"amount": 1.005}, "smallest unit"),
         ({"currency": SECRET}, "ISO 4217"),
@@ -85,19 +98,28 @@ def test_any_id_can_be_asked_for(service: Service, pay: Pay, payment_id: str) ->
         ({"payment_id": SECRET * 10}, "1 to 200"),
     ],
 )
-def test_a_bad_payment_is_one_sentence(service: Service, pay: Pay, changes: Json, sentence: str) -> None:
+def test_a_bad_payment_is_one_sentence(
+    service: Service, pay: Pay, changes: Json, sentence: str
+) -> None:
     before = len(read_ledger(service.ledger))
-    detail = problem(service.request("POST", "/v1/decisions", json=pay(**changes)), 400, "bad-payment")
+    detail = problem(
+        service.request("POST", "/v1/decisions", json=pay(**changes)), 400, "bad-payment"
+    )
     assert sentence in detail
     assert len(read_ledger(service.ledger)) == before
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"payment_id": "\xff"}', b"[" * 100_000]
+    "content",
+    [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"payment_id": "\xff"}', b"[" * 100_000],
 )
 def test_what_is_no_payment_is_refused(service: Service, content: bytes) -> None:
     headers = {"content-type": "application/json"}
-    problem(service.request("POST", "/v1/decisions", content=content, headers=headers), 400, "bad-payment")
+    problem(
+        service.request("POST", "/v1/decisions", content=content, headers=headers),
+        400,
+        "bad-payment",
+    )
     path = "/v1/payments/x/result"
     problem(service.request("POST", path, content=content, headers=headers), 400, "bad-payment")
 
@@ -113,24 +135,33 @@ def test_another_payload_of_an_id_is_refused(service: Service, pay: Pay) -> None
 def test_two_megabytes_of_garbage_are_refused(service: Service, path: str, chunked: bool) -> None:
     garbage = b"x" * 2_000_000
     content = iter([garbage[:1_000_000], garbage[1_000_000:]]) if chunked else garbage
-    response = service.request("POST", path, content=content, headers={"content-type": "application/json"})
+    response = service.request(
+        "POST", path, content=content, headers={"content-type": "application/json"}
+    )
     problem(response, 413, "too-large")
 
 
 def test_a_body_is_refused_by_its_announced_size_before_it_comes(service: Service) -> None:
-    head = b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2000000\r\n\r\n"
+    head = (
+        b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: "
+        b"2000000\r\n\r\n"
+    )
     assert b" 413 " in service.raw(head)
 
 
 @pytest.mark.parametrize("path", ["/v1/decisions", "/v1/payments/x/result", "/v1/payments/x/label"])
 def test_another_content_type_is_refused(service: Service, path: str) -> None:
-    problem(service.request("POST", path, data={"payment_id": SECRET}), 415, "unsupported-media-type")
+    problem(
+        service.request("POST", path, data={"payment_id": SECRET}), 415, "unsupported-media-type"
+    )
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
 def test_json_has_many_spellings(service: Service, pay: Pay, content_type: str) -> None:
     content = msgspec.json.encode(pay(payment_id=content_type))
-    assert service.request("POST", "/v1/decisions", content=content, headers={"content-type": content_type}).is_success
+    assert service.request(
+        "POST", "/v1/decisions", content=content, headers={"content-type": content_type}
+    ).is_success
 
 
 @pytest.mark.parametrize(
@@ -161,12 +192,18 @@ def test_another_method_is_refused(service: Service, method: str, path: str, all
         ("label", {}, "`fraud`"),
     ],
 )
-def test_a_bad_result_or_label_is_one_sentence(service: Service, path: str, body: Json, sentence: str) -> None:
-    assert sentence in problem(service.request("POST", f"/v1/payments/x/{path}", json=body), 400, "bad-payment")
+def test_a_bad_result_or_label_is_one_sentence(
+    service: Service, path: str, body: Json, sentence: str
+) -> None:
+    assert sentence in problem(
+        service.request("POST", f"/v1/payments/x/{path}", json=body), 400, "bad-payment"
+    )
 
 
 def test_unknown_payments_and_addresses_are_not_found(service: Service) -> None:
-    assert "no payment" in problem(service.request("GET", f"/v1/decisions/{SECRET}"), 404, "not-found")
+    assert "no payment" in problem(
+        service.request("GET", f"/v1/decisions/{SECRET}"), 404, "not-found"
+    )
     label = service.request("POST", f"/v1/payments/{SECRET}/label", json={"fraud": True})
     assert "no payment" in problem(label, 404, "not-found")
     assert "openapi" in problem(service.request("GET", f"/{SECRET}"), 404, "not-found")
@@ -194,11 +231,17 @@ def test_a_client_that_leaves_early_counts_for_nothing(service: Service, pay: Pa
 
 def test_what_is_deployed_can_be_read(service: Service) -> None:
     (model,) = service.request("GET", "/v1/models").json()
-    assert (model["name"], model["review_at"], model["failure"]) == ("logistic_regression", 0.3, None)
+    assert (model["name"], model["review_at"], model["failure"]) == (
+        "logistic_regression",
+        0.3,
+        None,
+    )
     assert model["inputs"][0] == "amount"
     (group,) = service.request("GET", "/v1/features").json()
     assert (group["name"], group["version"]) == ("velocity", 1)
-    assert [feature["name"] for feature in group["features"]] == [one.name for one in VELOCITY.definitions]
+    assert [feature["name"] for feature in group["features"]] == [
+        one.name for one in VELOCITY.definitions
+    ]
     assert group["features"][0]["definition"]["window"] == "1h"
     shown = service.request("GET", "/health/ready").json()
     assert shown.pop("start")["history"] is None

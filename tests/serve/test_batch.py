@@ -1,4 +1,6 @@
-"""The streamed batch: lines answered in order while others still come, each on its own, in bounded memory."""
+"""The streamed batch: lines answered in order while others still come, each on its own, in bounded
+memory.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ PATH = "/v1/decisions:batch"
 
 
 def lines(*bodies: Json | bytes) -> bytes:
-    return b"".join((one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in bodies)
+    return b"".join(
+        (one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in bodies
+    )
 
 
 def answers(response: httpx.Response) -> list[Json]:
@@ -51,7 +55,10 @@ def answers(response: httpx.Response) -> list[Json]:
 def test_each_line_is_answered_in_its_place(service: Service, pay: Pay) -> None:
     first, second = pay(payment_id="batch-1"), pay(payment_id="batch-2", host_id="10.6.6.6")
     conflict = first | {"amount": 1}
-    body = lines(first, b"{", b"", b"  \r", second, {"payment_id": SECRET}, first, conflict, b"\xff") + b"[]"
+    body = (
+        lines(first, b"{", b"", b"  \r", second, {"payment_id": SECRET}, first, conflict, b"\xff")
+        + b"[]"
+    )
     told = answers(service.request("POST", PATH, content=body, headers=HEADERS))
     assert [one.get("line") for one in told] == [None, 2, None, 6, None, 8, 9, 10]
     assert [one.get("status") for one in told] == [None, 400, None, 400, None, 422, 400, 400]
@@ -91,7 +98,9 @@ def chunked(service: Service) -> Iterator[socket.socket]:
     """A batch that is open: pieces can be sent, answers read, in any order."""
     with socket.create_connection(service.address, timeout=PATIENCE) as connection:
         head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
-        connection.sendall((head + "transfer-encoding: chunked\r\nconnection: close\r\n\r\n").encode())
+        connection.sendall(
+            (head + "transfer-encoding: chunked\r\nconnection: close\r\n\r\n").encode()
+        )
         yield connection
 
 
@@ -134,7 +143,10 @@ def test_who_does_not_read_is_not_read_from(service: Service, pay: Pay) -> None:
         connection.settimeout(3)
         with pytest.raises(TimeoutError):
             flood(connection)
-        assert service.request("POST", "/v1/decisions", json=pay(payment_id="meanwhile")).status_code == 200
+        assert (
+            service.request("POST", "/v1/decisions", json=pay(payment_id="meanwhile")).status_code
+            == 200
+        )
         # what was held back comes when it is read
         connection.settimeout(PATIENCE)
         assert sent
@@ -146,16 +158,24 @@ def test_who_does_not_read_is_not_read_from(service: Service, pay: Pay) -> None:
 def test_lines_that_are_no_payments_end_the_batch(service: Service, pay: Pay) -> None:
     """Each is answered with a hundred times its bytes."""
     more = 100
-    body = lines(*(pay(payment_id=f"surplus-{at}") for at in range(more))) + b"{}\n" * (MAX_SURPLUS_REFUSALS + 50_000)
+    body = lines(*(pay(payment_id=f"surplus-{at}") for at in range(more))) + b"{}\n" * (
+        MAX_SURPLUS_REFUSALS + 50_000
+    )
     told = answers(service.request("POST", PATH, content=body, headers=HEADERS))
     assert "more lines refused than decided: the batch ends here" in told[-1]["detail"]
     assert told[-1]["line"] == len(told)
     # what was on its way meanwhile is answered too
-    assert more + MAX_SURPLUS_REFUSALS < len(told) <= more + MAX_SURPLUS_REFUSALS + 2 * MAX_WAITING_LINES
+    assert (
+        more + MAX_SURPLUS_REFUSALS
+        < len(told)
+        <= more + MAX_SURPLUS_REFUSALS + 2 * MAX_WAITING_LINES
+    )
 
 
 class Sender:
-    """What a batch reads from and writes to, without HTTP: gives pieces as told, keeps lines that are answered."""
+    """What a batch reads from and writes to, without HTTP: gives pieces as told, keeps lines that
+    are answered.
+    """
 
     def __init__(self, *pieces: bytes, between: Callable[[], None] = lambda: None) -> None:
         self._pieces = list(pieces)
@@ -173,7 +193,9 @@ class Sender:
         self.lines += map(json.loads, message.get("body", b"").splitlines())
 
 
-def stream(scorer: Scorer, sender: Sender, count: Callable[[int], None] = lambda payments: None) -> list[Json]:
+def stream(
+    scorer: Scorer, sender: Sender, count: Callable[[int], None] = lambda payments: None
+) -> list[Json]:
     """The lines that a batch is answered with; it has to end by itself."""
     call = Call(b"", {}, {}, {}, count)
     reply = run(batch.batch(scorer).handler(call))
@@ -181,7 +203,9 @@ def stream(scorer: Scorer, sender: Sender, count: Callable[[int], None] = lambda
     return sender.lines
 
 
-def test_a_silent_sender_is_told_that_the_batch_ends(scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_sender_is_told_that_the_batch_ends(
+    scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batch, "MAX_SILENCE_SECONDS", 0.1)
     one, ended = stream(scorer, Sender(lines(pay())))
     assert "decided_at" in one
@@ -189,7 +213,9 @@ def test_a_silent_sender_is_told_that_the_batch_ends(scorer: Scorer, pay: Pay, m
 
 
 @pytest.mark.parametrize("lifetime", [None, 30_000_000])
-def test_a_key_that_ends_ends_its_batch(scorer: Scorer, pay: Pay, tmp_path: Path, lifetime: int | None) -> None:
+def test_a_key_that_ends_ends_its_batch(
+    scorer: Scorer, pay: Pay, tmp_path: Path, lifetime: int | None
+) -> None:
     keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
     token = keys.create("shop", ["decide"], lifetime=lifetime)
     now = [system_time()]
@@ -227,7 +253,9 @@ def test_each_line_counts_against_the_rate_of_the_key(
 
 def test_a_window_may_be_sent_before_anything_is_read(service: Service, pay: Pay) -> None:
     with chunked(service) as connection:
-        send(connection, lines(*(pay(payment_id=f"window-{at}") for at in range(MAX_WAITING_LINES))))
+        send(
+            connection, lines(*(pay(payment_id=f"window-{at}") for at in range(MAX_WAITING_LINES)))
+        )
         connection.sendall(b"0\r\n\r\n")
         assert until(connection, b"\r\n0\r\n\r\n").count(b"decided_at") == MAX_WAITING_LINES
 
@@ -245,7 +273,14 @@ def test_curl_streams_a_file(service: Service, pay: Pay, tmp_path: Path) -> None
     file = tmp_path / "payments.ndjson"
     file.write_bytes(lines(*(pay(payment_id=f"curl-{at}") for at in range(5_000))))
     # over a megabyte: curl asks whether to go on before it sends
-    command = ["curl", "-sS", "-H", "content-type: application/x-ndjson", "--data-binary", f"@{file}"]
+    command = [
+        "curl",
+        "-sS",
+        "-H",
+        "content-type: application/x-ndjson",
+        "--data-binary",
+        f"@{file}",
+    ]
     done = subprocess.run([*command, service.url + PATH], capture_output=True, check=True)
     ids = [json.loads(line)["payment_id"] for line in done.stdout.splitlines()]
     assert ids == [f"curl-{at}" for at in range(5_000)]
@@ -258,7 +293,10 @@ def test_the_whole_request_is_refused_as_ever(service: Service) -> None:
     assert service.request("GET", PATH).headers["allow"] == "OPTIONS, POST"
 
 
-@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), min_size=1), st.data())
+@given(
+    st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), min_size=1),
+    st.data(),
+)
 def test_lines_are_the_same_however_they_are_cut(sent: list[bytes], data: st.DataObject) -> None:
     text = b"\n".join(sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))
@@ -299,10 +337,17 @@ def test_the_client_decides_many(service: Service, pay: Pay) -> None:
 def test_the_async_client_decides_many(service: Service, pay: Pay) -> None:
     async def ask() -> list[Decision | ShroffError]:
         async with AsyncClient(service.url) as client:
-            return [one async for one in client.decide_many(pay(payment_id=f"async-{at}") for at in range(300))]
+            return [
+                one
+                async for one in client.decide_many(
+                    pay(payment_id=f"async-{at}") for at in range(300)
+                )
+            ]
 
     outcomes = asyncio.run(ask())
-    assert [one.payment_id for one in outcomes if isinstance(one, Decision)] == [f"async-{at}" for at in range(300)]
+    assert [one.payment_id for one in outcomes if isinstance(one, Decision)] == [
+        f"async-{at}" for at in range(300)
+    ]
 
 
 def test_the_client_says_when_nobody_answers(pay: Pay) -> None:

@@ -1,4 +1,6 @@
-"""The short way answers byte for byte what uvicorn's own way answers, whatever comes and in whatever pieces."""
+"""The short way answers byte for byte what uvicorn's own way answers, whatever comes and in
+whatever pieces.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,13 @@ from shroff.telemetry.meter import Meter
 
 
 class Echo:
-    """Answers a hot route with what was sent, some turns of the loop later; everything else is not found."""
+    """Answers a hot route with what was sent, some turns of the loop later; everything else is not
+    found.
+    """
 
-    def __init__(self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)) -> None:
+    def __init__(
+        self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)
+    ) -> None:
         self.short = {b"/hot": Short("/hot", asgi.divert, self.accept)}
         self.heads: dict[bytes, Head] = {}
         self.streams = {b"/stream"}
@@ -92,8 +98,13 @@ async def serving(
     kind: type[HttpToolsProtocol], app: Any
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A client's connection to a server that speaks through this protocol."""
-    config, state = Config(app, lifespan="off", log_config=None, access_log=False, proxy_headers=False), ServerState()
-    server = await asyncio.get_running_loop().create_server(lambda: kind(config, state, {}), "127.0.0.1", 0)
+    config, state = (
+        Config(app, lifespan="off", log_config=None, access_log=False, proxy_headers=False),
+        ServerState(),
+    )
+    server = await asyncio.get_running_loop().create_server(
+        lambda: kind(config, state, {}), "127.0.0.1", 0
+    )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
         yield reader, writer
@@ -110,13 +121,22 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def post(body: bytes, *headers: bytes, target: bytes = b"/hot", version: bytes = b"1.1") -> bytes:
-    lines = [b"POST %b HTTP/%b" % (target, version), b"host: x", b"content-length: %d" % len(body), *headers]
+    lines = [
+        b"POST %b HTTP/%b" % (target, version),
+        b"host: x",
+        b"content-length: %d" % len(body),
+        *headers,
+    ]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def chunked(parts: Sequence[bytes]) -> bytes:
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part)
-    return b"POST /hot HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    return (
+        b"POST /hot HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        + chunks
+        + b"0\r\n\r\n"
+    )
 
 
 BODIES = st.binary(max_size=40) | st.just(b"bad") | st.just(b"bad!")
@@ -143,16 +163,21 @@ LAST = st.sampled_from(
         b"GET /cold HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
         b"\x16\x03\x01 garbage\r\n\r\n",
         b"POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: many\r\n\r\n",
-        b"POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: "
+        b"chunked\r\n\r\n0\r\n\r\n",
         b"POST /hot HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ]
 )
 
 
 def alike(received: bytes) -> bytes:
-    """All that came back, with what is said of garbage in no words: uvicorn has text, Shroff problem details."""
+    """All that came back, with what is said of garbage in no words: uvicorn has text, Shroff
+    problem details.
+    """
     return re.sub(
-        rb"content-type: [^{]*?(Invalid HTTP request received\.|\{[^}]*bytes that are none\.\"\})", b"", received
+        rb"content-type: [^{]*?(Invalid HTTP request received\.|\{[^}]*bytes that are none\.\"\})",
+        b"",
+        received,
     )
 
 
@@ -164,8 +189,12 @@ async def received_from(reader: asyncio.StreamReader, answers: int) -> bytes:
     return received
 
 
-async def exchange(kind: type[HttpToolsProtocol], requests: Sequence[bytes], last: bytes, cuts: Sequence[int]) -> bytes:
-    """All that comes back for requests sent at once in these pieces, and then one that ends the connection."""
+async def exchange(
+    kind: type[HttpToolsProtocol], requests: Sequence[bytes], last: bytes, cuts: Sequence[int]
+) -> bytes:
+    """All that comes back for requests sent at once in these pieces, and then one that ends the
+    connection.
+    """
     sent = b"".join(requests)
     edges = [0, *sorted({cut % (len(sent) + 1) for cut in cuts}), len(sent)]
     async with serving(kind, Echo()) as (reader, writer):
@@ -178,13 +207,23 @@ async def exchange(kind: type[HttpToolsProtocol], requests: Sequence[bytes], las
 
 
 @settings(max_examples=60)
-@given(requests=st.lists(REQUESTS, max_size=6), last=LAST, cuts=st.lists(st.integers(0, 2000), max_size=8))
+@given(
+    requests=st.lists(REQUESTS, max_size=6),
+    last=LAST,
+    cuts=st.lists(st.integers(0, 2000), max_size=8),
+)
 def test_both_ways_answer_the_same(requests: list[bytes], last: bytes, cuts: list[int]) -> None:
-    assert run(exchange(Connection, requests, last, cuts)) == run(exchange(HttpToolsProtocol, requests, last, cuts))
+    assert run(exchange(Connection, requests, last, cuts)) == run(
+        exchange(HttpToolsProtocol, requests, last, cuts)
+    )
 
 
-async def one_by_one(app: Echo, kind: type[HttpToolsProtocol], requests: Sequence[bytes], last: bytes) -> bytes:
-    """All that comes back for requests each of which is sent by itself, whether the one before was answered or not."""
+async def one_by_one(
+    app: Echo, kind: type[HttpToolsProtocol], requests: Sequence[bytes], last: bytes
+) -> bytes:
+    """All that comes back for requests each of which is sent by itself, whether the one before was
+    answered or not.
+    """
     async with serving(kind, app) as (reader, writer):
         for one in requests:
             writer.write(one)
@@ -195,10 +234,18 @@ async def one_by_one(app: Echo, kind: type[HttpToolsProtocol], requests: Sequenc
 
 
 @settings(max_examples=60)
-@given(requests=st.lists(REQUESTS, min_size=1, max_size=3), order=st.lists(st.integers(0, 2), max_size=8), last=LAST)
-def test_a_head_that_comes_again_changes_nothing(requests: list[bytes], order: list[int], last: bytes) -> None:
+@given(
+    requests=st.lists(REQUESTS, min_size=1, max_size=3),
+    order=st.lists(st.integers(0, 2), max_size=8),
+    last=LAST,
+)
+def test_a_head_that_comes_again_changes_nothing(
+    requests: list[bytes], order: list[int], last: bytes
+) -> None:
     again = [requests[at % len(requests)] for at in order]
-    assert run(one_by_one(Echo(), Connection, again, last)) == run(one_by_one(Echo(), HttpToolsProtocol, again, last))
+    assert run(one_by_one(Echo(), Connection, again, last)) == run(
+        one_by_one(Echo(), HttpToolsProtocol, again, last)
+    )
 
 
 def test_a_head_that_comes_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +258,11 @@ def test_a_head_that_comes_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Connection, "on_message_begin", noted)
     app = Echo()
-    received = run(one_by_one(app, Connection, [post(b"abc"), post(b"bcd"), post(b"abcd")], post(b"cde", CLOSE)))
+    received = run(
+        one_by_one(
+            app, Connection, [post(b"abc"), post(b"bcd"), post(b"abcd")], post(b"cde", CLOSE)
+        )
+    )
     assert received.count(b"HTTP/1.1 200 ") == 4
     assert app.accepted == [b"abc", b"bcd", b"abcd", b"cde"]
     assert len(begun) == 3
@@ -221,7 +272,9 @@ def test_a_head_that_comes_again_is_asked_for_its_key_again() -> None:
     app = Echo()
     refusals = iter([None, None, *[TOO_LARGE] * 9])
     app.short = {b"/hot": Short("/hot", lambda headers: next(refusals), app.accept)}
-    received = run(one_by_one(app, Connection, [post(b"abc")] * 3, post(b"abc", b"connection: close")))
+    received = run(
+        one_by_one(app, Connection, [post(b"abc")] * 3, post(b"abc", b"connection: close"))
+    )
     assert received.count(b"HTTP/1.1 200 ") == 4
     assert (len(app.accepted), len(app.asked)) == (2, 2)
 
@@ -230,9 +283,20 @@ def test_few_heads_are_remembered_and_none_that_comes_once(monkeypatch: pytest.M
     monkeypatch.setattr(connection, "_HEADS", 100)
     app = Echo()
     trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    run(one_by_one(app, Connection, [post(b"abc", trace), post(b"abc", b"x: " + b"y" * 100)], post(b"abc", CLOSE)))
+    run(
+        one_by_one(
+            app,
+            Connection,
+            [post(b"abc", trace), post(b"abc", b"x: " + b"y" * 100)],
+            post(b"abc", CLOSE),
+        )
+    )
     assert not app.heads
-    run(one_by_one(app, Connection, [post(b"abc", b"x: %d" % at) for at in range(150)], post(b"abc", CLOSE)))
+    run(
+        one_by_one(
+            app, Connection, [post(b"abc", b"x: %d" % at) for at in range(150)], post(b"abc", CLOSE)
+        )
+    )
     assert len(app.heads) == 50
 
 
@@ -256,7 +320,9 @@ def test_a_plain_request_takes_the_short_way() -> None:
 def test_a_body_without_end_is_refused_and_the_next_request_answered() -> None:
     async def work() -> bytes:
         async with serving(Connection, Echo()) as (reader, writer):
-            writer.write(chunked([bytes(MAX_BODY_BYTES // 4)] * 5) + post(b"next", b"connection: close"))
+            writer.write(
+                chunked([bytes(MAX_BODY_BYTES // 4)] * 5) + post(b"next", b"connection: close")
+            )
             return await reader.read()
 
     first, _, second = run(work()).partition(b"}")
@@ -264,15 +330,23 @@ def test_a_body_without_end_is_refused_and_the_next_request_answered() -> None:
     assert second.startswith(b"HTTP/1.1 200 ")
 
 
-JAVA = (b"Connection: Upgrade, HTTP2-Settings", b"HTTP2-Settings: AAEAAEAAAAIAAAAB", b"Upgrade: h2c")
+JAVA = (
+    b"Connection: Upgrade, HTTP2-Settings",
+    b"HTTP2-Settings: AAEAAEAAAAIAAAAB",
+    b"Upgrade: h2c",
+)
 
 
 @pytest.mark.parametrize("target", [b"/hot", b"/cold"])
 @pytest.mark.parametrize("pieces", [1, 7])
-def test_a_client_that_asks_for_another_protocol_is_answered_in_this_one(target: bytes, pieces: int) -> None:
+def test_a_client_that_asks_for_another_protocol_is_answered_in_this_one(
+    target: bytes, pieces: int
+) -> None:
     async def work() -> bytes:
         async with serving(Connection, Echo()) as (reader, writer):
-            sent = post(b"abc", *JAVA, target=target) + chunked([b"ab", b"c"]).replace(b"host: x", b"\r\n".join(JAVA))
+            sent = post(b"abc", *JAVA, target=target) + chunked([b"ab", b"c"]).replace(
+                b"host: x", b"\r\n".join(JAVA)
+            )
             sent = sent.replace(b"transfer-encoding", b"host: x\r\ntransfer-encoding")
             for at in range(pieces):
                 writer.write(sent[len(sent) * at // pieces : len(sent) * (at + 1) // pieces])
@@ -280,7 +354,10 @@ def test_a_client_that_asks_for_another_protocol_is_answered_in_this_one(target:
             writer.write(post(b"abcd", CLOSE))
             return await reader.read()
 
-    plain = {b"/hot": [b'{"sent":3}', b'{"sent":3}', b'{"sent":4}'], b"/cold": [b"none", b'{"sent":3}', b'{"sent":4}']}
+    plain = {
+        b"/hot": [b'{"sent":3}', b'{"sent":3}', b'{"sent":4}'],
+        b"/cold": [b"none", b'{"sent":3}', b'{"sent":4}'],
+    }
     assert re.findall(rb'none|\{"sent":\d\}', run(work())) == plain[target]
 
 
@@ -311,11 +388,16 @@ HEAD = b"POST /hot HTTP/1.1\r\nhost: x\r\n"
         (HEAD.replace(b"/hot", b"/" + b"y" * 100_000), 431),
         (HEAD + b"x: y\r\n" * 1_000_000, 431),
         (HEAD + b"x: " + b"y" * 10_000_000, 431),
-        (HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n" + b"x: y\r\n" * 1_000_000, 431),
+        (
+            HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n" + b"x: y\r\n" * 1_000_000,
+            431,
+        ),
         (HEAD + b"transfer-encoding: chunked\r\n\r\n3;" + b"x" * 1_000_000, 431),
     ],
 )
-def test_a_head_that_is_none_or_has_no_end_is_refused_and_not_kept(sent: bytes, status: int) -> None:
+def test_a_head_that_is_none_or_has_no_end_is_refused_and_not_kept(
+    sent: bytes, status: int
+) -> None:
     def client(address: tuple[str, int]) -> bytes:
         with socket.create_connection(address, timeout=PATIENCE) as connection:
             with suppress(OSError):  # it hangs up before it has read all that is sent
@@ -362,7 +444,9 @@ def test_garbage_behind_a_request_does_not_take_its_answer() -> None:
     assert b"HTTP/1.1 400 " not in run(work())
 
 
-def test_answers_that_are_due_when_the_connection_ends_are_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_answers_that_are_due_when_the_connection_ends_are_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def work() -> None:
         async with serving(Connection, Echo()) as (reader, writer):
             writer.write(post(b"ab", target=b"/hot?") * 3 + b"\x16\x03\x01 garbage\r\n\r\n")
@@ -421,7 +505,9 @@ class Impatient(Connection):
         (post(b"cold", target=b"/hot?")[:-2], b""),
     ],
 )
-def test_a_request_that_does_not_come_to_its_end_ends_the_connection(sent: bytes, answer: bytes) -> None:
+def test_a_request_that_does_not_come_to_its_end_ends_the_connection(
+    sent: bytes, answer: bytes
+) -> None:
     async def work() -> tuple[bytes, Echo]:
         app = Echo()
         async with serving(Impatient, app) as (reader, writer):
@@ -466,7 +552,10 @@ def test_a_stream_may_last_as_long_as_something_comes(target: bytes, answered: b
 
     async def work() -> bytes:
         async with serving(Patient, Counting()) as (reader, writer):
-            writer.write(b"POST %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 30\r\n\r\n" % target)
+            writer.write(
+                b"POST %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 30\r\n\r\n"
+                % target
+            )
             with suppress(ConnectionError):
                 for _ in range(30):
                     writer.write(b"x")

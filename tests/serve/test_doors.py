@@ -1,4 +1,6 @@
-"""What every door for JSON has in common: a key once, one byte order mark, NaN only where a protocol takes it."""
+"""What every door for JSON has in common: a key once, one byte order mark, NaN only where a
+protocol takes it.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,18 @@ Pay = Callable[..., dict[str, Any]]
 Json = dict[str, Any]
 BOM = b"\xef\xbb\xbf"
 MODEL = "logistic_regression"
-READY = {one.name: 1.0 for one in PREPARATION.numeric} | {one.name: "x" for one in PREPARATION.nominal}
+READY = {one.name: 1.0 for one in PREPARATION.numeric} | {
+    one.name: "x" for one in PREPARATION.nominal
+}
 
 
 def tensors() -> list[Json]:
     kinds: list[tuple[str, str, Any]] = [(one.name, "FP64", 1.0) for one in PREPARATION.numeric]
     kinds += [(one.name, "BYTES", "x") for one in PREPARATION.nominal]
-    return [{"name": name, "shape": [1], "datatype": kind, "data": [value]} for name, kind, value in kinds]
+    return [
+        {"name": name, "shape": [1], "datatype": kind, "data": [value]}
+        for name, kind, value in kinds
+    ]
 
 
 DOORS: dict[str, tuple[str, Callable[[Json], Json]]] = {
@@ -41,9 +48,15 @@ DOORS: dict[str, tuple[str, Callable[[Json], Json]]] = {
             "GlobalParameters": {},
         },
     ),
-    "mlflow split": ("/invocations", lambda row: {"dataframe_split": {"columns": [*row], "data": [[*row.values()]]}}),
+    "mlflow split": (
+        "/invocations",
+        lambda row: {"dataframe_split": {"columns": [*row], "data": [[*row.values()]]}},
+    ),
     "mlflow records": ("/invocations", lambda row: {"dataframe_records": [row]}),
-    "mlflow inputs": ("/invocations", lambda row: {"inputs": {name: [value] for name, value in row.items()}}),
+    "mlflow inputs": (
+        "/invocations",
+        lambda row: {"inputs": {name: [value] for name, value in row.items()}},
+    ),
     "tensorflow rows": (f"/v1/models/{MODEL}:predict", lambda row: {"instances": [row]}),
     "tensorflow columns": (
         f"/v1/models/{MODEL}:predict",
@@ -61,7 +74,9 @@ def post(service: Service, door: str, content: bytes) -> httpx.Response:
 
 def answered(response: httpx.Response) -> str | None:
     """What was wrong; None when nothing was. A batch tells it in the line."""
-    if (response.status_code == 200 and "/problems/" not in response.text) or response.status_code == 204:
+    if (
+        response.status_code == 200 and "/problems/" not in response.text
+    ) or response.status_code == 204:
         return None
     status = response.status_code if response.status_code != 200 else response.json()["status"]
     assert status == 400, response.text
@@ -99,7 +114,9 @@ def test_a_key_twice_is_refused(service: Service, sent: Callable[[str], str], do
         "open inference",
     ],
 )
-def test_a_key_twice_inside_is_refused(service: Service, sent: Callable[[str], str], door: str) -> None:
+def test_a_key_twice_inside_is_refused(
+    service: Service, sent: Callable[[str], str], door: str
+) -> None:
     text = sent(door)
     at = text.index('"', text.index("{", 1)) if "{" in text[1:] else 0
     key = text[at : text.index(":", at)]
@@ -108,7 +125,9 @@ def test_a_key_twice_inside_is_refused(service: Service, sent: Callable[[str], s
 
 
 @doors
-def test_one_byte_order_mark_is_skipped(service: Service, sent: Callable[[str], str], door: str) -> None:
+def test_one_byte_order_mark_is_skipped(
+    service: Service, sent: Callable[[str], str], door: str
+) -> None:
     text = sent(door).encode()
     assert answered(post(service, door, BOM + text)) is None
     assert answered(post(service, door, BOM + BOM + text)) is not None
@@ -131,13 +150,18 @@ def test_nan_is_missing_in_the_protocols_whose_clients_write_it(
     service: Service, pay: Pay, door: str, taken: bool
 ) -> None:
     def text(value: float) -> bytes:
-        return json.dumps(DOORS[door][1](pay(payment_id=f"nan {door}", items=value, mcc="NaN"))).encode()
+        return json.dumps(
+            DOORS[door][1](pay(payment_id=f"nan {door}", items=value, mcc="NaN"))
+        ).encode()
 
     told = answered(post(service, door, text(math.nan)))
     if taken:
         assert told is None
         stored = pay(payment_id=f"nan {door}", items=None, mcc="NaN")
-        assert service.request("GET", f"/v1/decisions/nan%20{door.replace(' ', '%20')}").status_code == 200, stored
+        assert (
+            service.request("GET", f"/v1/decisions/nan%20{door.replace(' ', '%20')}").status_code
+            == 200
+        ), stored
     else:
         assert "NaN is not JSON: send null" in str(told)
     assert "Infinity is not JSON" in str(answered(post(service, door, text(-math.inf))))
@@ -163,7 +187,9 @@ def test_nan_in_a_tensor_is_missing(service: Service) -> None:
     def probability(value: float | None) -> object:
         sent = tensors()
         sent[0]["data"] = [value]
-        response = service.request("POST", f"/v2/models/{MODEL}/infer", content=json.dumps({"inputs": sent}))
+        response = service.request(
+            "POST", f"/v2/models/{MODEL}/infer", content=json.dumps({"inputs": sent})
+        )
         return response.json()["outputs"]
 
     assert probability(math.nan) == probability(None) != probability(1.0)
@@ -171,7 +197,9 @@ def test_nan_in_a_tensor_is_missing(service: Service) -> None:
 
 def test_a_missing_amount_is_told_by_its_row(service: Service, pay: Pay) -> None:
     row = pay(payment_id="gap", amount=math.nan)
-    told = answered(post(service, "mlflow records", json.dumps({"dataframe_records": [row]}).encode()))
+    told = answered(
+        post(service, "mlflow records", json.dumps({"dataframe_records": [row]}).encode())
+    )
     assert "row 1: Expected `float`, got `null` - at `$.amount`" in str(told)
 
 
@@ -180,6 +208,9 @@ def test_the_same_holds_for_events_from_kafka(label: bool) -> None:
     field = '"fraud": true' if label else '"result": "failed"'
     text = f'{{"payment_id": "p1", {field}'.encode()
     assert read_event(BOM + text + b"}", label=label).payment_id == "p1"
-    for wrong, sentence in [(b', "payment_id": "p2"}', "`payment_id` twice"), (b', "at": NaN}', "NaN is not JSON")]:
+    for wrong, sentence in [
+        (b', "payment_id": "p2"}', "`payment_id` twice"),
+        (b', "at": NaN}', "NaN is not JSON"),
+    ]:
         with pytest.raises(BadPayment, match=sentence):
             read_event(text + wrong, label=label)

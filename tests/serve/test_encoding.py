@@ -1,4 +1,6 @@
-"""Compressed bodies: read at every address as they were before, or refused by the name of their coding."""
+"""Compressed bodies: read at every address as they were before, or refused by the name of their
+coding.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ def bare(data: bytes) -> bytes:
 
 PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", gzip.compress),
-    "members": ("x-gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(b"") + gzip.compress(data[9:])),
+    "members": (
+        "x-gzip",
+        lambda data: gzip.compress(data[:9]) + gzip.compress(b"") + gzip.compress(data[9:]),
+    ),
     "deflate": ("deflate", zlib.compress),
     "bare": ("Deflate", bare),
     "identity": ("identity", bytes),
@@ -63,7 +68,9 @@ def text(service: Service, pay: Pay, request: pytest.FixtureRequest) -> Callable
 
 @pytest.mark.parametrize("packed", PACKED)
 @pytest.mark.parametrize("door", DOORS)
-def test_a_compressed_body_is_read(service: Service, text: Callable[[str], bytes], door: str, packed: str) -> None:
+def test_a_compressed_body_is_read(
+    service: Service, text: Callable[[str], bytes], door: str, packed: str
+) -> None:
     name, pack = PACKED[packed]
     assert answered(post(service, door, pack(text(door)), name)) is None
 
@@ -101,9 +108,14 @@ def test_a_batch_is_inflated_while_it_comes(service: Service, pay: Pay) -> None:
     lines = [json.dumps(pay(payment_id=f"packed{n}")).encode() + b"\n" for n in range(5_000)]
     packed = gzip.compress(b"".join(lines))
     assert len(b"".join(lines)) > MAX_BODY_BYTES
-    for content in (packed, (packed[start:end] for start, end in pairwise(range(0, len(packed) + 999, 999)))):
+    for content in (
+        packed,
+        (packed[start:end] for start, end in pairwise(range(0, len(packed) + 999, 999))),
+    ):
         answers = post(service, "batch", content, "gzip").text.splitlines()
-        assert [json.loads(answer)["payment_id"] for answer in answers] == [f"packed{n}" for n in range(5_000)]
+        assert [json.loads(answer)["payment_id"] for answer in answers] == [
+            f"packed{n}" for n in range(5_000)
+        ]
 
 
 def test_a_batch_that_breaks_off_says_where(service: Service, pay: Pay) -> None:
@@ -116,7 +128,10 @@ def test_a_batch_that_breaks_off_says_where(service: Service, pay: Pay) -> None:
 
 def test_a_batch_that_is_a_bomb_is_refused(service: Service) -> None:
     began = monotonic()
-    assert post(service, "batch", gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), "gzip").status_code == 413
+    assert (
+        post(service, "batch", gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), "gzip").status_code
+        == 413
+    )
     assert monotonic() - began < 10, "most of it was read"
 
 
@@ -131,7 +146,9 @@ def test_blank_lines_are_read_for_a_while(service: Service, pay: Pay) -> None:
 
 def test_one_payment_a_thousand_times_is_no_bomb(service: Service, pay: Pay) -> None:
     line = json.dumps(pay(payment_id="thousand")).encode() + b"\n"
-    assert len(set(post(service, "batch", gzip.compress(line * 1_000), "gzip").text.splitlines())) == 1
+    assert (
+        len(set(post(service, "batch", gzip.compress(line * 1_000), "gzip").text.splitlines())) == 1
+    )
 
 
 @given(st.binary(max_size=300_000), st.sampled_from([*PACKED][:4]), st.integers(1, 99_999))
@@ -139,7 +156,9 @@ def test_pieces_give_what_the_whole_gives(data: bytes, packed: str, size: int) -
     name, pack = PACKED[packed]
     sent = pack(data)
     inflater = Inflater(coding([(b"content-encoding", name.encode())]))
-    pieces = [piece for at in range(0, len(sent), size) for piece in inflater.feed(sent[at : at + size])]
+    pieces = [
+        piece for at in range(0, len(sent), size) for piece in inflater.feed(sent[at : at + size])
+    ]
     inflater.end()
     assert b"".join(pieces) == data
     assert max(map(len, pieces), default=0) <= 65_536
@@ -154,7 +173,10 @@ def test_a_bomb_costs_little(bomb: bytes) -> None:
     began = process_time()
     tracemalloc.start()
     with suppress(Refused):  # nothing, many times, is nothing
-        assert inflate(bomb, "deflate" if bomb[0] == 0x78 else "gzip", BOMB, limit=MAX_BODY_BYTES) == b""
+        assert (
+            inflate(bomb, "deflate" if bomb[0] == 0x78 else "gzip", BOMB, limit=MAX_BODY_BYTES)
+            == b""
+        )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * MAX_BODY_BYTES

@@ -24,7 +24,9 @@ from shroff.settings import Settings
 Pay = Callable[..., dict[str, Any]]
 
 
-def test_the_installed_uvicorn_is_as_the_connection_needs_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_installed_uvicorn_is_as_the_connection_needs_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert http_protocol() is Connection
     assert not caplog.records
 
@@ -39,14 +41,20 @@ def test_a_method_that_changed_is_named(
     assert [record.__dict__["event"] for record in caplog.records] == ["plain_http"]
 
 
-def test_an_attribute_that_went_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_attribute_that_went_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(fence, "_CYCLE", ("message_event", "renamed"))
     assert http_protocol() == "auto"
     assert "`RequestResponseCycle.renamed`" in caplog.text
 
 
 def test_payments_are_decided_over_plain_http_too(
-    bundle_folder: Path, tmp_path: Path, pay: Pay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bundle_folder: Path,
+    tmp_path: Path,
+    pay: Pay,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(fence._METHODS, "gone", ())
     caplog.set_level(logging.WARNING)
@@ -63,7 +71,9 @@ def test_payments_are_decided_over_plain_http_too(
             with Client(url, timeout=PATIENCE) as client:
                 decision = client.decide(payment)
                 assert client.decide(payment) == decision
-            assert httpx.post(f"{url}/v1/decisions", content=b"{", timeout=PATIENCE).status_code >= 400
+            assert (
+                httpx.post(f"{url}/v1/decisions", content=b"{", timeout=PATIENCE).status_code >= 400
+            )
             assert httpx.get(f"{url}/help", timeout=PATIENCE).status_code == 200
         finally:
             running.should_exit = True

@@ -1,4 +1,6 @@
-"""Requests that the OpenAPI description allows, and requests that it does not: every answer is as it says."""
+"""Requests that the OpenAPI description allows, and requests that it does not: every answer is as
+it says.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def test_every_answer_to_hundreds_of_requests_is_as_described(tmp_path: Path) ->
         described = service.request("GET", "/openapi.json").json()["paths"]
         log = service.log.read_text()
     assert [failure for one in found for failure in one.failures] == []
-    operations = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    operations = {
+        f"{method.upper()} {path}" for path, methods in described.items() for method in methods
+    }
     assert {one.operation for one in found if one.cases} == operations
     assert sum(one.cases for one in found) > 1_000
     assert "unexpected" not in log
@@ -51,6 +55,8 @@ class TestWhatItFound:
     @pytest.mark.parametrize("version", ["", "1.0"])
     def test_an_empty_version_is_another_one(self, service: Service, version: str) -> None:
         tables: dict[str, Any] = {"Inputs": {"input1": {"ColumnNames": [], "Values": []}}}
-        refused = service.request("POST", f"/execute?api-version={version}&details=true", json=tables)
+        refused = service.request(
+            "POST", f"/execute?api-version={version}&details=true", json=tables
+        )
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BadArgument")
         assert "api-version=2.0" in refused.text

@@ -1,4 +1,6 @@
-"""The help page as a person uses it: in Chromium, with nothing refused, nothing fetched from elsewhere."""
+"""The help page as a person uses it: in Chromium, with nothing refused, nothing fetched from
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,10 @@ while (texts.nextNode()) {
   const element = texts.currentNode.parentElement;
   if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
   if (element.matches("script, .skip, .unseen")) continue;
-  const [dark, bright] = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => a - b);
-  if ((bright + 0.05) / (dark + 0.05) < 4.5) found.push(`${element.className}: ${texts.currentNode.data.trim()}`);
+  const both = [light(getComputedStyle(element).color), light(ground(element))];
+  const [dark, bright] = both.sort((a, b) => a - b);
+  if ((bright + 0.05) / (dark + 0.05) < 4.5)
+    found.push(`${element.className}: ${texts.currentNode.data.trim()}`);
 }
 return found;
 """
@@ -67,7 +71,9 @@ def test_a_payment_can_be_tried(window: Browser, site: Site) -> None:
     shown = window.text("#outcome")
     assert shown.startswith("decline")
     assert "% probability of fraud" in shown
-    assert "rule `blocked_host` declines: `host_id IN blocked` holds; `host_id` is 10.6.6.6" in shown
+    assert (
+        "rule `blocked_host` declines: `host_id IN blocked` holds; `host_id` is 10.6.6.6" in shown
+    )
     assert "Answered in " in shown
     assert window.console() == []
 
@@ -93,7 +99,8 @@ def test_a_wrong_field_is_told_by_name(window: Browser, site: Site) -> None:
 @plain
 def test_the_chosen_language_is_shown_and_kept(window: Browser, site: Site) -> None:
     shown = """return [...document.querySelectorAll("[data-example]")]
-        .filter((example) => example.checkVisibility()).map((example) => example.dataset.language)"""
+        .filter((example) => example.checkVisibility())
+        .map((example) => example.dataset.language)"""
     assert window.run(shown) == ["curl"] * 3
     window.click("label:has(#language-csharp)")
     assert window.run(shown) == ["csharp"] * 3
@@ -107,7 +114,9 @@ def test_code_is_copied_as_it_is(window: Browser) -> None:
     window.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     window.click("#payment figure button")
     window.wait(lambda: window.text("#payment figure button") == "Copied")
-    assert window.run("return window.copied") == window.run("return document.querySelector('#payment pre').textContent")
+    assert window.run("return window.copied") == window.run(
+        "return document.querySelector('#payment pre').textContent"
+    )
 
 
 @plain

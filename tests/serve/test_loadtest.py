@@ -42,11 +42,15 @@ def test_every_payment_is_decided_once(service: Service, pay: Pay, tmp_path: Pat
         assert service.request("GET", f"/v1/decisions/load-p{n}").status_code == 200
 
 
-@pytest.mark.parametrize("items", [pl.Series([1.0, float("nan")]), pl.Series(["1", "nan"]), pl.Series(["1.0", "NULL"])])
+@pytest.mark.parametrize(
+    "items", [pl.Series([1.0, float("nan")]), pl.Series(["1", "nan"]), pl.Series(["1.0", "NULL"])]
+)
 def test_a_gap_in_a_column_of_numbers_is_sent_as_none(
     service: Service, pay: Pay, tmp_path: Path, items: pl.Series
 ) -> None:
-    pl.DataFrame([pay(), pay()]).with_columns(items=items).write_parquet(path := tmp_path / "log.parquet")
+    pl.DataFrame([pay(), pay()]).with_columns(items=items).write_parquet(
+        path := tmp_path / "log.parquet"
+    )
     bodies = payments_from(service.url, path, requests=2, run="gap-")
     assert [json.loads(body).get("items") for body in bodies] == [1.0, None]
     assert b"NaN" not in b"".join(bodies)
@@ -56,7 +60,9 @@ def test_a_local_time_is_sent_without_a_zone(service: Service, pay: Pay, tmp_pat
     moment = pl.Series([datetime(2024, 5, 4, 10)])
     sent = []
     for created in (moment, moment.dt.replace_time_zone("Europe/Copenhagen")):
-        pl.DataFrame([pay()]).with_columns(created_at=created).write_parquet(path := tmp_path / "log.parquet")
+        pl.DataFrame([pay()]).with_columns(created_at=created).write_parquet(
+            path := tmp_path / "log.parquet"
+        )
         (body,) = payments_from(service.url, path, requests=1, run="local-")
         sent.append(json.loads(body)["created_at"])
     assert sent == ["2024-05-04T10:00:00.000000", "2024-05-04T08:00:00.000000Z"]
@@ -64,8 +70,13 @@ def test_a_local_time_is_sent_without_a_zone(service: Service, pay: Pay, tmp_pat
 
 def test_a_log_is_sent_in_its_dialect(service: Service, pay: Pay, tmp_path: Path) -> None:
     path = log(pay, tmp_path / "log.csv", 2, merchant_id="M")
-    path.write_text(path.read_text().replace(",M,", ',"TV 42\\" Set",', 1).replace(",M,", ',"a\\\\b",', 1))
-    merchants = [json.loads(body)["merchant_id"] for body in payments_from(service.url, path, requests=2, run="")]
+    path.write_text(
+        path.read_text().replace(",M,", ',"TV 42\\" Set",', 1).replace(",M,", ',"a\\\\b",', 1)
+    )
+    merchants = [
+        json.loads(body)["merchant_id"]
+        for body in payments_from(service.url, path, requests=2, run="")
+    ]
     assert merchants == ['TV 42" Set', "a\\b"]
     path.write_text(path.read_text().replace('"TV 42\\" Set"', "Shop"))
     with pytest.raises(BadFile, match=r"row 2: expected one meaning of its backslashes"):
@@ -82,7 +93,9 @@ def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path
     assert report.seconds >= 0.19  # the last of 20 is due after 19 hundredths of a second
 
 
-def test_a_stall_counts_for_all_that_had_to_wait_behind_it(service: Service, pay: Pay, tmp_path: Path) -> None:
+def test_a_stall_counts_for_all_that_had_to_wait_behind_it(
+    service: Service, pay: Pay, tmp_path: Path
+) -> None:
     path = log(pay, tmp_path / "log.csv", 100)
     bodies = payments_from(service.url, path, requests=100, run="stalled-")
     service.process.send_signal(signal.SIGSTOP)

@@ -34,7 +34,10 @@ def quiet(bundle_folder: Path, tmp_path: Path) -> Any:
 
 def test_every_decision_is_counted_once_and_timed_in_every_stage(quiet: Service, pay: Pay) -> None:
     approved, declined = [pay(card_id=f"c{n}") for n in range(5)], pay(host_id="10.6.6.6")
-    decided = [quiet.request("POST", "/v1/decisions", json=payment).json() for payment in [*approved, declined]]
+    decided = [
+        quiet.request("POST", "/v1/decisions", json=payment).json()
+        for payment in [*approved, declined]
+    ]
     quiet.request("POST", "/v1/decisions", json=declined)
     found = Scrape.of(quiet)
     assert found.value("shroff_decisions_total") == 6
@@ -48,7 +51,9 @@ def test_every_decision_is_counted_once_and_timed_in_every_stage(quiet: Service,
     assert sum(spent.values()) - spent["whole"] == pytest.approx(spent["whole"])
     version = decided[0]["model"]["version"]
     assert found.value("shroff_fraud_probability_count", version=version) == 6
-    assert found.value("shroff_fraud_probability_sum") == pytest.approx(sum(one["probability"] for one in decided))
+    assert found.value("shroff_fraud_probability_sum") == pytest.approx(
+        sum(one["probability"] for one in decided)
+    )
 
 
 def test_buckets_begin_at_half_a_millisecond(quiet: Service) -> None:
@@ -73,14 +78,18 @@ def test_state_ledger_and_model_are_told(quiet: Service, pay: Pay) -> None:
     # and the start
     assert found.value("shroff_ledger_group_entries_sum") == 5
     assert found.value("shroff_ledger_records") == 5
-    assert found.value("shroff_ledger_commit_seconds_count") == found.value("shroff_ledger_group_entries_count")
+    assert found.value("shroff_ledger_commit_seconds_count") == found.value(
+        "shroff_ledger_group_entries_count"
+    )
     assert found.value("shroff_ledger_queue_entries") == 0
     assert found.value("shroff_in_flight_payments") == 0
     assert found.value("shroff_ready") == 1
     assert found.value("shroff_model_info", role="production", name="logistic_regression") == 1
 
 
-def test_refusals_are_counted_by_kind_and_nothing_a_client_makes_up_becomes_a_name(quiet: Service, pay: Pay) -> None:
+def test_refusals_are_counted_by_kind_and_nothing_a_client_makes_up_becomes_a_name(
+    quiet: Service, pay: Pay
+) -> None:
     payment = pay()
     quiet.request("POST", "/v1/decisions", content=b"{")
     quiet.request("POST", "/v1/decisions", json=payment)
@@ -106,7 +115,9 @@ def test_refusals_are_counted_by_kind_and_nothing_a_client_makes_up_becomes_a_na
     assert found.value("shroff_failures_total") == 0
 
 
-def test_decisions_without_a_score_are_degraded_and_their_failure_is_counted(ledger_url: str, pay: Pay) -> None:
+def test_decisions_without_a_score_are_degraded_and_their_failure_is_counted(
+    ledger_url: str, pay: Pay
+) -> None:
     async def work() -> Scrape:
         scorer = Scorer(make_bundle(b"no model"), Ledger(ledger_url), key=KEY)
         await asyncio.to_thread(scorer.start)
@@ -147,20 +158,32 @@ def test_only_a_key_that_may_read_gets_them_and_only_valid_keys_are_named(
             headers = {} if token is None else {"authorization": f"Bearer {token}"}
             return service.request("GET", "/metrics", headers=headers).status_code
 
-        assert [ask(token) for token in (None, "shroff_made_up", expired, shop)] == [401, 401, 401, 403]
+        assert [ask(token) for token in (None, "shroff_made_up", expired, shop)] == [
+            401,
+            401,
+            401,
+            403,
+        ]
         found = Scrape.of(service, authorization=f"Bearer {reader}")
     refused = {
         (sample.labels["kind"], sample.labels["key"]): sample.value
         for sample in found.families["shroff_key_refusals"].samples
         if sample.name == "shroff_key_refusals_total"
     }
-    assert refused == {("none", ""): 1, ("unknown", ""): 1, ("expired", ""): 1, ("scope", "shop"): 1}
+    assert refused == {
+        ("none", ""): 1,
+        ("unknown", ""): 1,
+        ("expired", ""): 1,
+        ("scope", "shop"): 1,
+    }
     for token in (reader, shop, expired):
         assert token not in found.text
         assert token.split("_")[1] not in found.text
 
 
-def test_what_is_published_and_how_the_shadow_agrees(model: bytes, tmp_path: Path, pay: Pay) -> None:
+def test_what_is_published_and_how_the_shadow_agrees(
+    model: bytes, tmp_path: Path, pay: Pay
+) -> None:
     home = tmp_path / "home"
     models = Models(home / "models")
     first, second = tmp_path / "first", tmp_path / "second"
@@ -173,7 +196,12 @@ def test_what_is_published_and_how_the_shadow_agrees(model: bytes, tmp_path: Pat
         service.request("POST", "/v1/decisions", json=pay())
         wait_for(service, "shroff_shadow_payments_total", 1)
         found = Scrape.of(service)
-        assert found.value("shroff_shadow_payments_total", production_action="approve", shadow_action="approve") == 1
+        assert (
+            found.value(
+                "shroff_shadow_payments_total", production_action="approve", shadow_action="approve"
+            )
+            == 1
+        )
         assert found.value("shroff_model_info", role="shadow", name="candidate") == 1
         models.publish(second)
         wait_for(service, "shroff_models_adopted_total", 1)
@@ -181,7 +209,9 @@ def test_what_is_published_and_how_the_shadow_agrees(model: bytes, tmp_path: Pat
 
 def test_openmetrics_is_spoken_to_whoever_asks_for_it(quiet: Service, pay: Pay) -> None:
     quiet.request("POST", "/v1/decisions", json=pay())
-    answer = quiet.request("GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    answer = quiet.request(
+        "GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"}
+    )
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     families = openmetrics(answer.text)  # type: ignore[no-untyped-call]
     assert {family.name for family in families} >= {"shroff_requests", "shroff_stage_seconds"}

@@ -1,4 +1,6 @@
-"""What one request may cost: its neighbours no long wait, the process little memory, whatever is in it."""
+"""What one request may cost: its neighbours no long wait, the process little memory, whatever is in
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from benchmarks.neighbours_cases import CASES, Case
 from serve.service import Service
 
 STALL = 3 * MAX_STALL_SECONDS
-"""Seconds: other tests run at the same time. The faults that this guards against took 0.5 to 5 seconds."""
+"""Seconds: other tests run at the same time. The faults that this guards against took 0.5 to 5
+seconds.
+"""
 TRIES = 40
 
 
@@ -26,7 +30,13 @@ def test_a_request_costs_its_neighbours_little(
     running: tuple[Service, str], case: Case, record_property: Callable[[str, object], None]
 ) -> None:
     service, token = running
-    cost = best(service, token, case, tries=TRIES, enough=lambda one: one.stall < STALL and one.mib < MAX_MIB)
+    cost = best(
+        service,
+        token,
+        case,
+        tries=TRIES,
+        enough=lambda one: one.stall < STALL and one.mib < MAX_MIB,
+    )
     record_property("cost", str(cost))
     assert cost.status == case.status
     assert (cost.stall < STALL, cost.mib < MAX_MIB) == (True, True), cost

@@ -1,4 +1,6 @@
-"""One value has one text: however it is written, and through whichever door it comes, it is the same code."""
+"""One value has one text: however it is written, and through whichever door it comes, it is the
+same code.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,11 @@ def by_column(rows: list[Json]) -> Json:
 
 
 def azure(rows: list[Json]) -> Json:
-    return {"Inputs": {"input1": {"ColumnNames": [*rows[0]], "Values": [[*row.values()] for row in rows]}}}
+    return {
+        "Inputs": {
+            "input1": {"ColumnNames": [*rows[0]], "Values": [[*row.values()] for row in rows]}
+        }
+    }
 
 
 DOORS: dict[str, tuple[str, Callable[[list[Json]], Any]]] = {
@@ -98,7 +104,9 @@ def send(service: Service, door: str, rows: list[Json]) -> None:
 
 def kept(service: Service, prefix: str) -> list[Json]:
     """What the ledger keeps of the payments whose id begins so, in their order."""
-    found = [one for one in payments(read_ledger(service.ledger)) if one.payment_id.startswith(prefix)]
+    found = [
+        one for one in payments(read_ledger(service.ledger)) if one.payment_id.startswith(prefix)
+    ]
     return [body(one)["payment"]["values"] for one in found]
 
 
@@ -109,17 +117,25 @@ def expected(text: str | None) -> list[str | None]:
 @pytest.mark.parametrize("door", DOORS)
 def test_a_value_is_one_text_through_every_protocol(service: Service, pay: Pay, door: str) -> None:
     prefix = f"one-text-{door.replace(' ', '-')}-"
-    rows = [pay(payment_id=f"{prefix}{at}", **dict.fromkeys(COLUMNS, form)) for at, (_, form) in enumerate(CASES)]
+    rows = [
+        pay(payment_id=f"{prefix}{at}", **dict.fromkeys(COLUMNS, form))
+        for at, (_, form) in enumerate(CASES)
+    ]
     send(service, door, rows)
     found = [[values[name] for name in COLUMNS] for values in kept(service, prefix)]
     assert found == [expected(text) for text, _ in CASES]
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_currency_is_its_alphabetic_code_through_every_protocol(service: Service, pay: Pay, door: str) -> None:
+def test_a_currency_is_its_alphabetic_code_through_every_protocol(
+    service: Service, pay: Pay, door: str
+) -> None:
     prefix = f"one-code-{door.replace(' ', '-')}-"
     # a code in a column that is not declared as the currency is a text as any other
-    rows = [pay(payment_id=f"{prefix}{at}", currency=form, mcc="392", amount=5) for at, (_, form) in enumerate(CODES)]
+    rows = [
+        pay(payment_id=f"{prefix}{at}", currency=form, mcc="392", amount=5)
+        for at, (_, form) in enumerate(CODES)
+    ]
     send(service, door, rows)
     found = [(values["currency"], values["mcc"]) for values in kept(service, prefix)]
     assert found == [(code, "392") for code, _ in CODES]
@@ -135,7 +151,11 @@ def test_a_currency_among_a_models_inputs_is_its_alphabetic_code() -> None:
     assert [ready({"currency": form, "mcc": "392"}) for _, form in CODES] == [
         {"currency": code, "mcc": "392"} for code, _ in CODES
     ]
-    assert [ready({"currency": form})["currency"] for form in (None, "NULL", "XXX")] == [None, None, "XXX"]
+    assert [ready({"currency": form})["currency"] for form in (None, "NULL", "XXX")] == [
+        None,
+        None,
+        "XXX",
+    ]
 
 
 def test_a_payment_is_the_same_payment_through_another_door(service: Service, pay: Pay) -> None:
@@ -157,9 +177,15 @@ def test_a_payment_is_the_same_payment_through_another_door(service: Service, pa
     label = service.request("POST", "/v1/payments/90210.0/label", json={"fraud": True})
     result = service.request("POST", "/v1/payments/90210/result", json={"result": "5.0"})
     assert (label.status_code, result.status_code) == (204, 204)
-    assert service.request("POST", "/v1/payments/90210/result", json={"result": "5"}).status_code == 204
+    assert (
+        service.request("POST", "/v1/payments/90210/result", json={"result": "5"}).status_code
+        == 204
+    )
     refused = service.request("POST", "/v1/payments/90210/result", json={"result": "NULL"})
-    assert (refused.status_code, refused.json()["detail"]) == (400, "Expected a value, got none - at `$.result`")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        "Expected a value, got none - at `$.result`",
+    )
 
 
 def _raw(column: pl.Series) -> pl.DataFrame:
@@ -216,7 +242,9 @@ def test_a_value_is_one_text_from_every_file(tmp_path: Path, suffix: str) -> Non
 def test_a_currency_is_its_alphabetic_code_from_every_file(tmp_path: Path, suffix: str) -> None:
     import gzip
 
-    raw = _raw(pl.Series(["392"] * len(CODES))).with_columns(currency=pl.Series([str(form) for _, form in CODES]))
+    raw = _raw(pl.Series(["392"] * len(CODES))).with_columns(
+        currency=pl.Series([str(form) for _, form in CODES])
+    )
     path = tmp_path / f"log{suffix}"
     if suffix == ".parquet":
         raw.write_parquet(path)
@@ -237,14 +265,18 @@ def test_a_currency_is_its_alphabetic_code_from_every_file(tmp_path: Path, suffi
         pl.Series(["392.0", "036", "eur"], dtype=pl.Categorical),
     ],
 )
-def test_a_currency_is_its_alphabetic_code_from_every_type_of_a_parquet_file(tmp_path: Path, column: pl.Series) -> None:
+def test_a_currency_is_its_alphabetic_code_from_every_type_of_a_parquet_file(
+    tmp_path: Path, column: pl.Series
+) -> None:
     raw = _raw(pl.Series(["392"] * len(column))).with_columns(currency=column)
     raw.write_parquet(tmp_path / "log.parquet")
     assert_currencies(read(tmp_path / "log.parquet"), ["JPY", "AUD", "EUR"])
 
 
 def assert_currencies(raw: pl.DataFrame, codes: list[str]) -> None:
-    frame = clean(raw, msgspec.structs.replace(FILED, currency="currency"), key=KEY, max_bad=0.0).frame
+    frame = clean(
+        raw, msgspec.structs.replace(FILED, currency="currency"), key=KEY, max_bad=0.0
+    ).frame
     assert frame["currency"].to_list() == codes
     assert frame["nominal"].to_list() == ["392"] * len(codes)
 
@@ -260,10 +292,14 @@ def assert_currencies(raw: pl.DataFrame, codes: list[str]) -> None:
         pl.Series([Decimal(5411), None, Decimal(0), Decimal(-1)], dtype=pl.Decimal(38, 0)),
         pl.Series(["5411", None, "0", "-1"]),
         pl.Series(["5411.0", "NaN", "-0.0", "-1.0"], dtype=pl.Categorical),
-        pl.Series(["5411.0", "NULL", "0.0", "-1.0"], dtype=pl.Enum(["5411.0", "NULL", "0.0", "-1.0"])),
+        pl.Series(
+            ["5411.0", "NULL", "0.0", "-1.0"], dtype=pl.Enum(["5411.0", "NULL", "0.0", "-1.0"])
+        ),
     ],
 )
-def test_a_value_is_one_text_from_every_type_of_a_parquet_file(tmp_path: Path, column: pl.Series) -> None:
+def test_a_value_is_one_text_from_every_type_of_a_parquet_file(
+    tmp_path: Path, column: pl.Series
+) -> None:
     _raw(column).write_parquet(tmp_path / "log.parquet")
     assert_texts(read(tmp_path / "log.parquet"), ["5411", None, "0", "-1"])
 

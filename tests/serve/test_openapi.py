@@ -43,7 +43,9 @@ def fits(value: Any, schema: Json, document: Json) -> bool:
             return False
     kinds = schema.get("type", [])
     allowed = [kinds] if isinstance(kinds, str) else kinds
-    if allowed and not any(isinstance(value, TYPES[kind]) and is_kind(value, kind) for kind in allowed):
+    if allowed and not any(
+        isinstance(value, TYPES[kind]) and is_kind(value, kind) for kind in allowed
+    ):
         return False
     if "enum" in schema and value not in schema["enum"]:
         return False
@@ -53,9 +55,14 @@ def fits(value: Any, schema: Json, document: Json) -> bool:
         return (
             set(schema.get("required", [])) <= set(value)
             and not (closed and set(value) - set(properties))
-            and all(fits(value[name], properties[name], document) for name in set(value) & set(properties))
+            and all(
+                fits(value[name], properties[name], document)
+                for name in set(value) & set(properties)
+            )
         )
-    return not isinstance(value, list) or all(fits(item, schema.get("items", {}), document) for item in value)
+    return not isinstance(value, list) or all(
+        fits(item, schema.get("items", {}), document) for item in value
+    )
 
 
 def is_kind(value: Any, kind: str) -> bool:
@@ -137,8 +144,12 @@ def test_every_operation_says_what_it_takes_and_answers(document: Json) -> None:
             content = response.get("content", {})
             assert bool(content) == (status != "204")
             if status[0] != "2":  # of another system: its own errors
-                assert set(content) == {"application/json" if "tags" in operation else "application/problem+json"}
-            assert ("security" in operation) == ({"401", "403", "429"} <= set(operation["responses"]))
+                assert set(content) == {
+                    "application/json" if "tags" in operation else "application/problem+json"
+                }
+            assert ("security" in operation) == (
+                {"401", "403", "429"} <= set(operation["responses"])
+            )
 
 
 def test_every_problem_of_keys_paths_and_bodies_is_described(document: Json) -> None:
@@ -148,7 +159,9 @@ def test_every_problem_of_keys_paths_and_bodies_is_described(document: Json) -> 
         assert expected <= set(operation["responses"]), (method, path)
 
 
-def test_answers_are_as_described(service: Service, document: Json, pay: Callable[..., Json]) -> None:
+def test_answers_are_as_described(
+    service: Service, document: Json, pay: Callable[..., Json]
+) -> None:
     schemas = document["components"]["schemas"]
     approved, declined = pay(payment_id="described"), pay(amount=900, host_id="10.6.6.6")
     for payment in (approved, declined):
@@ -160,14 +173,19 @@ def test_answers_are_as_described(service: Service, document: Json, pay: Callabl
     refused = service.request("POST", "/v1/decisions", json=approved | {"amount": 1}).json()
     assert fits(refused, schemas["Problem"], document)
     for path in ("/v1/models", "/v1/policy", "/v1/features", "/health/live", "/health/ready"):
-        described = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        described = document["paths"][path]["get"]["responses"]["200"]["content"][
+            "application/json"
+        ]["schema"]
         assert fits(service.request("GET", path).json(), described, document)
 
 
 def test_the_interfaces_of_other_systems_answer_as_described(
     service: Service, document: Json, pay: Callable[..., Json]
 ) -> None:
-    model, rows = "/v1/models/logistic_regression", [pay(payment_id=f"interface-{at}") for at in range(2)]
+    model, rows = (
+        "/v1/models/logistic_regression",
+        [pay(payment_id=f"interface-{at}") for at in range(2)],
+    )
     tensor = {"name": "X", "shape": [1, 10], "datatype": "FP32", "data": [1.0] * 10}
     table = {"ColumnNames": list(rows[0]), "Values": [list(row.values()) for row in rows]}
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -192,10 +210,16 @@ def test_the_interfaces_of_other_systems_answer_as_described(
             if method == "post" or status == 200:
                 response = service.request(method.upper(), path, json=sent)
                 assert response.status_code == status, response.text
-                described = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+                described = operation["responses"][str(status)]["content"]["application/json"][
+                    "schema"
+                ]
                 assert fits(response.json(), described, document), path
                 if status == 200 and body is not None:
-                    assert fits(body, operation["requestBody"]["content"]["application/json"]["schema"], document)
+                    assert fits(
+                        body,
+                        operation["requestBody"]["content"]["application/json"]["schema"],
+                        document,
+                    )
 
 
 VALUES: list[Any] = [None, True, 5, 5.5, "text", [], {}]
@@ -215,7 +239,11 @@ def test_a_payment_is_taken_just_when_its_types_are_as_described(
         except BadPayment as error:
             refused = str(error)
         # beyond types: a text may still be no time, no currency
-        typed = refused == "" or "ISO 4217" in refused or ("ISO 8601" in refused and isinstance(value, str))
+        typed = (
+            refused == ""
+            or "ISO 4217" in refused
+            or ("ISO 8601" in refused and isinstance(value, str))
+        )
         assert fits(payment, described, document) == typed, (value, refused)
 
 

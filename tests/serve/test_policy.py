@@ -1,4 +1,6 @@
-"""A published policy while the service runs: no failed request, its version in every record, decisions made again."""
+"""A published policy while the service runs: no failed request, its version in every record,
+decisions made again.
+"""
 
 from __future__ import annotations
 
@@ -102,11 +104,17 @@ def test_no_request_fails_while_policies_change_and_each_record_names_its_own(
     assert versions[0] == models.pointers.production, "the model's own"
     assert {record["answer"]["policy"] == record["policy"] for record in records} == {True}
     assert {answer["policy"] for answer in answered} == set(versions)
-    assert "approve" not in {record["action"] for record in records if record["policy"] == versions[1]}
+    assert "approve" not in {
+        record["action"] for record in records if record["policy"] == versions[1]
+    }
     assert_equal_to_batch(scorer.bundle, entries)
-    for record in [next(one for one in records if one["policy"] == version) for version in versions] + records[-9:]:
+    for record in [
+        next(one for one in records if one["policy"] == version) for version in versions
+    ] + records[-9:]:
         payment = record["payment"]["id"]
-        found = replay_decision(payment, Ledger(ledger_url), models.load, policies=models.policy, edits=lists.edits)
+        found = replay_decision(
+            payment, Ledger(ledger_url), models.load, policies=models.policy, edits=lists.edits
+        )
         assert found.holds, [line for line in found.lines if not line.equal]
         assert found.policy == record["policy"]
 
@@ -147,7 +155,9 @@ def test_lists_come_and_go_with_the_policy(
         assert await rules(mcc="6011") == ["cash"]
         assert scorer.list_values.keys() == {"codes"}
         models.rollback_policy()
-        assert await rules(host_id="10.9.9.9") == ["blocked_host"], "edits of a list that is back hold again"
+        assert await rules(host_id="10.9.9.9") == ["blocked_host"], (
+            "edits of a list that is back hold again"
+        )
 
     asyncio.run(walk())
 
@@ -157,7 +167,8 @@ def test_the_shadow_is_compared_under_the_policy_it_would_have(
 ) -> None:
     scorer, deployments = following
     candidate = save(
-        make_bundle(model, name="candidate", currency="EUR", held_out=held_out(0.2)), tmp_path / "candidate"
+        make_bundle(model, name="candidate", currency="EUR", held_out=held_out(0.2)),
+        tmp_path / "candidate",
     )
     models.publish(tmp_path / "candidate", role="shadow")
     shown = []
@@ -183,13 +194,17 @@ def test_a_policy_that_cannot_be_used_changes_nothing(
     models.publish_policy(SHOPS)
     asyncio.run(deployments.look())
     assert (scorer.decider.policy, deployments.failure) == (SHOPS, None)
-    misfit = msgspec.structs.replace(fit(POLICY, scorer.bundle), policy=Policy(rules=[Rule("r", "nothing > 1")]))
+    misfit = msgspec.structs.replace(
+        fit(POLICY, scorer.bundle), policy=Policy(rules=[Rule("r", "nothing > 1")])
+    )
     with pytest.raises(ConfigurationError, match="unknown column `nothing`"):
         asyncio.run(scorer.adopt(scorer.bundle, misfit))
     assert scorer.decider.policy == SHOPS
 
 
-def test_a_running_service_takes_and_shows_what_is_published(models: Models, tmp_path: Path, pay: Pay) -> None:
+def test_a_running_service_takes_and_shows_what_is_published(
+    models: Models, tmp_path: Path, pay: Pay
+) -> None:
     home = tmp_path / "home"
     key = Keys(f"sqlite:///{home / 'control.db'}").create("shop", ["decide", "read"])
     headers = {"authorization": f"Bearer {key}"}
@@ -215,7 +230,9 @@ def test_a_running_service_takes_and_shows_what_is_published(models: Models, tmp
         assert found.value("shroff_policies_adopted_total") == 1
         assert service.request("GET", "/v1/policy").status_code == 401
     with Service(None, home) as service, Client(service.url) as client:
-        assert client.decide(pay()).policy == published.version, "a service that starts takes it up too"
+        assert client.decide(pay()).policy == published.version, (
+            "a service that starts takes it up too"
+        )
 
 
 def test_all_workers_take_a_policy_up_and_no_request_fails(
@@ -225,12 +242,19 @@ def test_all_workers_take_a_policy_up_and_no_request_fails(
 
         def policies(payments: int) -> set[str]:
             """Which decided so many payments, each over a connection of its own."""
-            answers = [httpx.post(f"{url}/v1/decisions", json=pay(), timeout=PATIENCE) for _ in range(payments)]
+            answers = [
+                httpx.post(f"{url}/v1/decisions", json=pay(), timeout=PATIENCE)
+                for _ in range(payments)
+            ]
             assert {answer.status_code for answer in answers} == {200}
             return {answer.json()["policy"] for answer in answers}
 
         assert policies(8) == {models.pointers.standing}
-        changes = (partial(models.publish_policy, EAGER), partial(models.publish_policy, SHOPS), models.rollback_policy)
+        changes = (
+            partial(models.publish_policy, EAGER),
+            partial(models.publish_policy, SHOPS),
+            models.rollback_policy,
+        )
         for change in changes:
             version = change().version
             until(lambda version=version: policies(12) == {version})  # type: ignore[misc]  # bound now

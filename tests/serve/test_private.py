@@ -19,7 +19,9 @@ from shroff.settings import Settings
 
 
 @pytest.mark.usefixtures("any_umask")
-def test_all_that_a_service_writes_is_for_its_owner(tmp_path: Path, model: bytes, pay: Callable[..., Any]) -> None:
+def test_all_that_a_service_writes_is_for_its_owner(
+    tmp_path: Path, model: bytes, pay: Callable[..., Any]
+) -> None:
     home = tmp_path / "deep" / "home"
     settings = Settings(home=home)
     settings.hmac_key()
@@ -28,8 +30,19 @@ def test_all_that_a_service_writes_is_for_its_owner(tmp_path: Path, model: bytes
     Models(home / "models").publish(tmp_path / "bundle")
     with Service(tmp_path / "bundle", home) as service:
         assert service.request("POST", "/v1/decisions", json=pay()).is_success
-        made = {path.relative_to(home).as_posix(): path for path in home.rglob("*") if path != service.log}
-        assert {"ledger.db", "ledger.db-wal", "ledger.db-shm", "control.db", "personal.key", "models"} <= made.keys()
+        made = {
+            path.relative_to(home).as_posix(): path
+            for path in home.rglob("*")
+            if path != service.log
+        }
+        assert {
+            "ledger.db",
+            "ledger.db-wal",
+            "ledger.db-shm",
+            "control.db",
+            "personal.key",
+            "models",
+        } <= made.keys()
         for path in (made[name] for name in made if "/" not in name):
             assert mode(path) == (0o700 if path.is_dir() else 0o600), path
     assert mode(home) == mode(home.parent) == 0o700

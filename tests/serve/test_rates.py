@@ -1,4 +1,6 @@
-"""Exchange rates replaced while the service runs: by whom and why, noticed within seconds, told again by a replay."""
+"""Exchange rates replaced while the service runs: by whom and why, noticed within seconds, told
+again by a replay.
+"""
 
 from __future__ import annotations
 
@@ -99,19 +101,25 @@ def test_rates_are_replaced_while_the_service_runs(
         "base": "EUR",
         "mark": OWN.mark,
         "replaced": False,
-        "rates": [{"currency": "JPY", "rate": "0.00625", "since": "1970-01-01T00:00:00Z", "until": None}],
+        "rates": [
+            {"currency": "JPY", "rate": "0.00625", "since": "1970-01-01T00:00:00Z", "until": None}
+        ],
     }
     sent = iter(range(100_000))
 
     def amount(service: Service, client: Client) -> int:
         """What a payment of 10,000 yen is worth to the service now, in cents."""
-        client.decide(pay(payment_id=f"yen-{next(sent)}", amount=10_000, currency="JPY", card_id="c9"))
+        client.decide(
+            pay(payment_id=f"yen-{next(sent)}", amount=10_000, currency="JPY", card_id="c9")
+        )
         cents: int = body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"]
         return cents
 
     with Service(bundle, tmp_path) as service, Client(service.url) as client:
         assert amount(service, client) == 6_250
-        made = shroff("replace", written(tmp_path, "0.01"), "--note", "May", "--bundle", str(bundle))
+        made = shroff(
+            "replace", written(tmp_path, "0.01"), "--note", "May", "--bundle", str(bundle)
+        )
         assert (made["id"], made["note"], made["rates"]) == (1, "May", 1)
         until(lambda: amount(service, client) == 10_000)
         shown = shroff("show", "--bundle", str(bundle))
@@ -135,17 +143,30 @@ def test_rates_are_replaced_over_http(bundle: Path, tmp_path: Path, pay: Pay) ->
 
         def ask(method: str, key: str, **body: Any) -> Any:
             headers = {"authorization": f"Bearer {key}"}
-            return service.request(method, "/v1/rates", headers=headers, **({"json": body} if body else {}))
+            return service.request(
+                method, "/v1/rates", headers=headers, **({"json": body} if body else {})
+            )
 
         assert ask("GET", shop).json() == {
             "base": "EUR",
             "mark": OWN.mark,
-            "rates": [{"currency": "JPY", "rate": "0.00625", "since": "1970-01-01T00:00:00Z", "until": None}],
+            "rates": [
+                {
+                    "currency": "JPY",
+                    "rate": "0.00625",
+                    "since": "1970-01-01T00:00:00Z",
+                    "until": None,
+                }
+            ],
         }
         rates = [{"currency": "jpy", "rate": "0.01", "since": "2020-01-01"}]
         assert ask("POST", shop, rates=rates).status_code == 403
         assert ask("POST", admin, rates=rates, note="4111 1111 1111 1111").status_code == 400
-        assert ask("POST", admin, rates=rates, note="May").json()["mark"] == ask("GET", shop).json()["mark"] != OWN.mark
+        assert (
+            ask("POST", admin, rates=rates, note="May").json()["mark"]
+            == ask("GET", shop).json()["mark"]
+            != OWN.mark
+        )
         client.decide(pay(amount=10_000, currency="JPY"))
         assert body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"] == 10_000
         (made,) = StoredRates(f"sqlite:///{tmp_path / 'control.db'}").replacements()

@@ -1,4 +1,6 @@
-"""Whether the service says that it is ready while it refuses every payment, at every address that is asked for it."""
+"""Whether the service says that it is ready while it refuses every payment, at every address that
+is asked for it.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_a_ledger_that_cannot_be_written_is_told_wherever_readiness_is_asked(
             assert statuses() == {503}
             told = service.request("GET", "/health/ready").json()["detail"]
             assert "the ledger's database answered OperationalError SQLITE_BUSY" in told
-            status = service.request("GET", "/v1/models/logistic_regression").json()["model_version_status"][0]
+            status = service.request("GET", "/v1/models/logistic_regression").json()[
+                "model_version_status"
+            ][0]
             assert (status["state"], status["status"]["error_code"]) == ("LOADING", "UNAVAILABLE")
             assert service.request("GET", "/health/live").status_code == 200
         # nobody sends payments to a service that is not ready
@@ -58,7 +62,9 @@ def test_a_ledger_that_cannot_be_written_is_told_wherever_readiness_is_asked(
 
 
 @pytest.mark.parametrize("how", ["locked", "moved"])
-def test_a_payment_that_is_decided_tells_it_too(scorer: Scorer, pay: Pay, tmp_path: Path, how: str) -> None:
+def test_a_payment_that_is_decided_tells_it_too(
+    scorer: Scorer, pay: Pay, tmp_path: Path, how: str
+) -> None:
     file, sent = tmp_path / "ledger.db", pay()
     if how == "locked":
         with locked(file):
@@ -81,7 +87,11 @@ def test_a_model_that_may_not_run_leaves_the_policy_to_decide(tmp_path: Path, pa
         assert said.endswith("."), "one sentence, which holds another"
         assert ".." not in said
         decided = service.request("POST", "/v1/decisions", json=pay()).json()
-        assert (decided["degraded"], decided["probability"], decided["action"]) == (True, None, "review")
+        assert (decided["degraded"], decided["probability"], decided["action"]) == (
+            True,
+            None,
+            "review",
+        )
 
 
 def test_readiness_says_that_nothing_gets_a_score(scorer: Scorer, pay: Pay) -> None:

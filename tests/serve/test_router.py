@@ -77,7 +77,11 @@ def ask(method: str, path: str, router: Router = ROUTER) -> tuple[int, dict[byte
         "root_path": "",
     }
     asyncio.run(router(scope, receive, send))
-    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(one.get("body", b"") for one in sent)
+    return (
+        sent[0]["status"],
+        dict(sent[0]["headers"]),
+        b"".join(one.get("body", b"") for one in sent),
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,14 +119,19 @@ def test_an_operation_says_the_status_of_its_success() -> None:
 def test_a_method_is_offered_only_where_it_is_answered(path: str, allow: bytes) -> None:
     status, headers, body = ask("PATCH", path)
     assert (status, headers[b"allow"]) == (405, allow)
-    assert (b"fault" in body) == path.startswith("/models/"), "each interface has errors of its own shape"
+    assert (b"fault" in body) == path.startswith("/models/"), (
+        "each interface has errors of its own shape"
+    )
     assert ask("OPTIONS", path) == (204, {b"allow": allow}, b"")
 
 
 @pytest.mark.parametrize(
-    ("path", "shape"), [("/nowhere", b"/problems/"), ("/things/a/b", b"/problems/"), ("/models/one:other", b"fault")]
+    ("path", "shape"),
+    [("/nowhere", b"/problems/"), ("/things/a/b", b"/problems/"), ("/models/one:other", b"fault")],
 )
-def test_an_unknown_address_is_refused_by_the_interface_that_owns_it(path: str, shape: bytes) -> None:
+def test_an_unknown_address_is_refused_by_the_interface_that_owns_it(
+    path: str, shape: bytes
+) -> None:
     status, _, body = ask("GET", path)
     assert status == 404
     assert shape in body

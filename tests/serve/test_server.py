@@ -36,7 +36,9 @@ Pay = Callable[..., dict[str, Any]]
 
 
 async def load(service: Service, pay: Pay, enough: threading.Event) -> dict[str, Decision]:
-    """Send payments and results, many at once, until the service is gone; every decision that was answered."""
+    """Send payments and results, many at once, until the service is gone; every decision that was
+    answered.
+    """
     answered: dict[str, Decision] = {}
     numbers = count()
 
@@ -58,7 +60,9 @@ async def load(service: Service, pay: Pay, enough: threading.Event) -> dict[str,
     return answered
 
 
-def test_whatever_was_answered_survives_a_kill(bundle_folder: Path, bundle: Bundle, tmp_path: Path, pay: Pay) -> None:
+def test_whatever_was_answered_survives_a_kill(
+    bundle_folder: Path, bundle: Bundle, tmp_path: Path, pay: Pay
+) -> None:
     enough = threading.Event()
     with Service(bundle_folder, tmp_path) as service:
 
@@ -83,7 +87,9 @@ def test_whatever_was_answered_survives_a_kill(bundle_folder: Path, bundle: Bund
     assert_replays(bundle, entries)
 
 
-def test_a_request_in_flight_is_finished_before_the_end(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
+def test_a_request_in_flight_is_finished_before_the_end(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
     content = msgspec.json.encode(pay(payment_id="last"))
     head = b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(content)
     with Service(bundle_folder, tmp_path) as service:
@@ -116,20 +122,36 @@ def wait_until_closed(service: Service) -> None:
     until(refused)
 
 
-def test_history_warms_and_is_not_counted_twice(bundle_folder: Path, bundle: Bundle, tmp_path: Path, pay: Pay) -> None:
+def test_history_warms_and_is_not_counted_twice(
+    bundle_folder: Path, bundle: Bundle, tmp_path: Path, pay: Pay
+) -> None:
     now = time.time()
     rows = [
-        pay(payment_id=f"h{n}", created_at=iso(now - 600 + n), result="failed" if n == 2 else "authorised")
+        pay(
+            payment_id=f"h{n}",
+            created_at=iso(now - 600 + n),
+            result="failed" if n == 2 else "authorised",
+        )
         | {"result_at": iso(now - 300), "is_fraud": None, "labelled_at": None}
         for n in range(3)
     ]
     history = tmp_path / "history.csv"
     pl.DataFrame(rows).write_csv(history)
     sent = [pay(payment_id=name) for name in ("a", "b")]
-    with Service(bundle_folder, tmp_path / "home", warm=history) as service, Client(service.url) as client:
-        client.decide({name: value for name, value in rows[0].items() if name not in bundle.schema.later})
+    with (
+        Service(bundle_folder, tmp_path / "home", warm=history) as service,
+        Client(service.url) as client,
+    ):
+        client.decide(
+            {name: value for name, value in rows[0].items() if name not in bundle.schema.later}
+        )
         client.decide(sent[0])
-    again = Scorer(bundle, Ledger(service.ledger), key=KEY, history=lambda: history_of(bundle, history, KEY, 0.0))
+    again = Scorer(
+        bundle,
+        Ledger(service.ledger),
+        key=KEY,
+        history=lambda: history_of(bundle, history, KEY, 0.0),
+    )
     again.start()
     asyncio.run(again.decide(msgspec.json.encode(sent[1])))
     again.close()
@@ -146,11 +168,15 @@ def test_a_taken_port_is_one_sentence(bundle_folder: Path, tmp_path: Path) -> No
         port = taken.getsockname()[1]
         settings = Settings(home=tmp_path, ledger="", personal_key=KEY.hex())
         service = server.Service(bundle=bundle_folder, settings=settings)
-        with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1, port {port}: .*in use"):
+        with pytest.raises(
+            ConfigurationError, match=f"cannot listen on 127.0.0.1, port {port}: .*in use"
+        ):
             server.serve(service, port=port)
 
 
-def test_a_ledger_that_another_process_writes_is_waited_for(bundle_folder: Path, tmp_path: Path) -> None:
+def test_a_ledger_that_another_process_writes_is_waited_for(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
     service = Service(bundle_folder, tmp_path)
     starting = threading.Thread(target=service.__enter__)
     with Ledger(service.ledger):
@@ -166,7 +192,9 @@ def test_a_ledger_that_another_process_writes_is_waited_for(bundle_folder: Path,
     service.__exit__()
 
 
-def test_the_serving_process_imports_no_training_library(bundle_folder: Path, tmp_path: Path) -> None:
+def test_the_serving_process_imports_no_training_library(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
     program = """
 import sys, threading, urllib.error, urllib.request
 from pathlib import Path
@@ -189,9 +217,12 @@ def look(url):
 
 home = Path(sys.argv[2])
 serve(Service(bundle=sys.argv[1], settings=Settings(home=home), keys=False), port=0, listening=look)
-forbidden = {"sklearn", "lightgbm", "scipy", "mlflow", "keras", "tensorflow", "torch", "onnx", "numba", "pandas"}
+forbidden = {"sklearn", "lightgbm", "scipy", "mlflow", "keras"}
+forbidden |= {"tensorflow", "torch", "onnx", "numba", "pandas"}
 print(sorted(forbidden & {name.partition(".")[0] for name in sys.modules}))
 """
     command = [sys.executable, "-c", program, str(bundle_folder), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ}, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ}, check=True
+    )
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,4 +1,6 @@
-"""Reference tables replaced while the service runs: by whom and why, noticed within seconds, told again by a replay."""
+"""Reference tables replaced while the service runs: by whom and why, noticed within seconds, told
+again by a replay.
+"""
 
 from __future__ import annotations
 
@@ -85,10 +87,19 @@ def test_postgresql_keeps_them_too(postgres_server: str) -> None:
     check_kept(StoredTables(postgres_server))
 
 
-def test_tables_are_replaced_while_the_service_runs(bundle: Path, tmp_path: Path, pay: Pay, shroff: Shroff) -> None:
+def test_tables_are_replaced_while_the_service_runs(
+    bundle: Path, tmp_path: Path, pay: Pay, shroff: Shroff
+) -> None:
     shown = shroff("show", "--bundle", str(bundle))["tables"]
     assert shown == [
-        {"name": "mcc", "mark": OWN.mark, "rows": 1, "key": "mcc", "columns": "mcc_risk", "replaced": False}
+        {
+            "name": "mcc",
+            "mark": OWN.mark,
+            "rows": 1,
+            "key": "mcc",
+            "columns": "mcc_risk",
+            "replaced": False,
+        }
     ]
     sent = iter(range(100_000))
 
@@ -109,13 +120,18 @@ def test_tables_are_replaced_while_the_service_runs(bundle: Path, tmp_path: Path
         until(lambda: found(service, client) == 0.1)
     assert [one["mark"] for one in shroff("history")["replacements"]] == [made["mark"], None]
     records = payments(read_ledger(service.ledger))
-    assert {tuple(body(one)["payment"]["tables"]) for one in records} == {(OWN.mark,), (made["mark"],)}
+    assert {tuple(body(one)["payment"]["tables"]) for one in records} == {
+        (OWN.mark,),
+        (made["mark"],),
+    }
     # each decision is made again by the tables of then
     store, used = StoredTables(f"sqlite:///{tmp_path / 'control.db'}"), load(bundle)
     then = next(one.payment_id for one in records if made["mark"] in body(one)["payment"]["tables"])
     for payment_id in ("p0", then):
         ledger = Ledger(service.ledger)
-        assert replay_decision(payment_id, ledger, lambda version: used, tables=store.replacements).holds
+        assert replay_decision(
+            payment_id, ledger, lambda version: used, tables=store.replacements
+        ).holds
     with pytest.raises(NotFound, match="nor were ever put in place"):
         replay_decision(then, Ledger(service.ledger), lambda version: used)
     # a service that starts anew begins with what was put in place
@@ -128,7 +144,12 @@ def test_tables_are_replaced_while_the_service_runs(bundle: Path, tmp_path: Path
     ("words", "text", "error", "sentence"),
     [
         (("replace", "mc"), "mcc,mcc_risk\n1,2\n", NotFound, "no table `mc`: did you mean `mcc`"),
-        (("replace", "mcc"), "mcc,risk\n1,2\n", BadFile, "expected a column `mcc_risk`, found none"),
+        (
+            ("replace", "mcc"),
+            "mcc,risk\n1,2\n",
+            BadFile,
+            "expected a column `mcc_risk`, found none",
+        ),
         (("reset", "bins"), "", NotFound, "no table `bins`; there are mcc"),
     ],
 )
@@ -146,15 +167,25 @@ def test_what_is_no_such_table_is_refused(
         shroff(*words, *file, "--bundle", str(bundle))
 
 
-def test_a_table_without_a_column_that_is_looked_up_is_refused(model: bytes, tmp_path: Path, shroff: Shroff) -> None:
+def test_a_table_without_a_column_that_is_looked_up_is_refused(
+    model: bytes, tmp_path: Path, shroff: Shroff
+) -> None:
     table = ReferenceTable.of("mcc", [{"mcc": "5411", "family": "food"}], key="mcc")
     schema = msgspec.structs.replace(SCHEMA, tables=[table], lookups=[lookup("family", on="mcc")])
     save(make_bundle(model, schema=schema.with_keys(VELOCITY.key_columns)), tmp_path / "bundle")
     with pytest.raises(BadFile, match="the columns that the table `mcc` has, `family`"):
-        shroff("replace", "mcc", written(tmp_path, "mcc,other\n1,2\n"), "--bundle", str(tmp_path / "bundle"))
+        shroff(
+            "replace",
+            "mcc",
+            written(tmp_path, "mcc,other\n1,2\n"),
+            "--bundle",
+            str(tmp_path / "bundle"),
+        )
 
 
-def test_a_model_that_looks_nothing_up_has_no_tables(model: bytes, tmp_path: Path, shroff: Shroff) -> None:
+def test_a_model_that_looks_nothing_up_has_no_tables(
+    model: bytes, tmp_path: Path, shroff: Shroff
+) -> None:
     save(make_bundle(model), tmp_path / "plain")
     with pytest.raises(ConfigurationError, match="looks nothing up"):
         shroff("show", "--bundle", str(tmp_path / "plain"))

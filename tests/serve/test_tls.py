@@ -39,10 +39,20 @@ def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
-    options = ["--port", "0", "--tls-certificate", tmp_path / "chain.pem", "--tls-key", tmp_path / "key.pem", "--json"]
+    options = [
+        "--port",
+        "0",
+        "--tls-certificate",
+        tmp_path / "chain.pem",
+        "--tls-key",
+        tmp_path / "key.pem",
+        "--json",
+    ]
     command = [sys.executable, "-m", "shroff", "serve", str(bundle_folder), *map(str, options)]
     environment = os.environ | {"SHROFF_HOME": str(tmp_path / "home")}
-    service = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    service = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert service.stdout is not None
     try:
         told = "".join(iter(service.stdout.readline, "}\n"))
@@ -60,10 +70,14 @@ def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
     assert "no API key is valid" in said
 
 
-def assert_loads(url: str, authority: trustme.CA, environment: dict[str, str], folder: Path) -> None:
+def assert_loads(
+    url: str, authority: trustme.CA, environment: dict[str, str], folder: Path
+) -> None:
     """A load test speaks HTTPS, and says what it lacks to do so."""
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    pl.DataFrame([PAYMENT | {"payment_id": f"p{n}"} for n in range(20)]).write_csv(folder / "log.csv")
+    pl.DataFrame([PAYMENT | {"payment_id": f"p{n}"} for n in range(20)]).write_csv(
+        folder / "log.csv"
+    )
 
     def load(*words: str, key: str = "") -> subprocess.CompletedProcess[str]:
         command = [
@@ -78,7 +92,9 @@ def assert_loads(url: str, authority: trustme.CA, environment: dict[str, str], f
             "20",
         ]
         keyed = environment | ({"SHROFF_API_KEY": key} if key else {})
-        return subprocess.run([*command, *words], env=keyed, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*command, *words], env=keyed, capture_output=True, text=True, check=False
+        )
 
     trusted = "--tls-ca", str(folder / "ca.pem")
     untrusted = load()
@@ -102,5 +118,7 @@ def test_a_certificate_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> No
         Certificate(chain)
     ours.cert_chain_pems[0].write_to_path(str(chain))
     theirs.private_key_pem.write_to_path(str(key))
-    with pytest.raises(ConfigurationError, match=r"expected a certificate chain .* got .*chain\.pem and .*key\.pem"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected a certificate chain .* got .*chain\.pem and .*key\.pem"
+    ):
         Certificate(chain, key)

@@ -1,4 +1,6 @@
-"""Workers as a user sees them: one service to scrape, and none that outlives the process that started it."""
+"""Workers as a user sees them: one service to scrape, and none that outlives the process that
+started it.
+"""
 
 from __future__ import annotations
 
@@ -73,15 +75,21 @@ def test_a_worker_that_is_not_ready_takes_no_connection_from_one_that_is(
                 with suppress(httpx.TransportError):
                     statuses.append(httpx.get(f"{url}/health/ready", timeout=PATIENCE).status_code)
 
+        def back(started: int) -> bool:
+            ask()
+            return log.read_text().count("features start from") > started
+
         for _ in range(2):
             started = log.read_text().count("features start from")
             os.kill(children(parent.pid)[0], signal.SIGKILL)
-            until(lambda: ask() or log.read_text().count("features start from") > started, said=log.read_text)  # type: ignore[func-returns-value]  # noqa: B023
+            until(partial(back, started), said=log.read_text)
             ask()
         assert set(statuses) == {200}
 
 
-def test_workers_that_cannot_start_say_why(bundle_folder: Path, tmp_path: Path, state_url: str) -> None:
+def test_workers_that_cannot_start_say_why(
+    bundle_folder: Path, tmp_path: Path, state_url: str
+) -> None:
     away = f"postgresql+psycopg://shroff@127.0.0.1:{free_port()}/none"
     with starting(bundle_folder, tmp_path, state_url, away, 2) as (url, _):
 
@@ -95,11 +103,15 @@ def test_workers_that_cannot_start_say_why(bundle_folder: Path, tmp_path: Path, 
 
 
 def send(url: str, payments: list[dict[str, Any]]) -> None:
-    """Send payments, each again until it is answered: a worker that was killed takes a while to be replaced."""
+    """Send payments, each again until it is answered: a worker that was killed takes a while to be
+    replaced.
+    """
 
     def answered(payment: dict[str, Any]) -> bool:
         try:
-            return httpx.post(f"{url}/v1/decisions", json=payment, timeout=PATIENCE).status_code == 200
+            return (
+                httpx.post(f"{url}/v1/decisions", json=payment, timeout=PATIENCE).status_code == 200
+            )
         except httpx.TransportError:
             return False
 
@@ -114,7 +126,8 @@ def test_workers_end_with_the_process_that_started_them_at_any_moment(
     with starting(bundle_folder, tmp_path, state_url, ledger_url, 2) as (url, parent):
         begun = time.monotonic()
         until(lambda: len(children(parent.pid)) == 2)
-        # five moments of the first two seconds, in which a worker imports, starts and begins to listen to signals
+        # five moments of the first two seconds, in which a worker imports, starts and begins to
+        # listen to signals
         until(lambda: ready(url) if moment == 5 else time.monotonic() - begun > 0.4 * moment)
         workers = children(parent.pid)
         parent.kill()
@@ -161,6 +174,8 @@ def test_a_signal_before_the_server_listens_to_signals_is_not_lost(
 
     uvicorn_run = uvicorn.Server.run
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    settings = Settings(home=tmp_path, ledger=f"sqlite:///{tmp_path}/ledger.db", personal_key="6b" * 32)
+    settings = Settings(
+        home=tmp_path, ledger=f"sqlite:///{tmp_path}/ledger.db", personal_key="6b" * 32
+    )
     with listen("127.0.0.1", 0) as listener:
         Service(settings=settings, bundle=bundle_folder, keys=False).run(listener)

@@ -23,7 +23,9 @@ def digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, ending: str) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    tmp_path: Path, ending: str
+) -> None:
     paths = [tmp_path / f"{name}{ending}" for name in ("once", "again", "other")]
     for path, seed in zip(paths, (3, 3, 4), strict=True):
         write(simulate(2_000, seed=seed), path)
@@ -32,10 +34,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
-    program = "import sys; from shroff.simulate import simulate, write; write(simulate(2_000, seed=3), sys.argv[1])"
+    program = (
+        "import sys; from shroff.simulate import simulate, write; write(simulate(2_000, "
+        "seed=3), sys.argv[1])"
+    )
     elsewhere = tmp_path / "elsewhere.csv.gz"
     subprocess.run(
-        [sys.executable, "-c", program, str(elsewhere)], check=True, env={**os.environ, "PYTHONHASHSEED": "12345"}
+        [sys.executable, "-c", program, str(elsewhere)],
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
     )
     write(simulate(2_000, seed=3), tmp_path / "here.csv.gz")
     assert digest(elsewhere) == digest(tmp_path / "here.csv.gz")
@@ -60,8 +67,12 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, ending: str) -> None:
         return
     texts = pl.read_csv(path, infer_schema=False)
     assert texts["created_at"].str.contains(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$").all()
-    times = pl.col("created_at", "result_at", "labelled_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_zone="UTC")
-    assert texts.with_columns(times, pl.col("amount").cast(float), pl.col("is_fraud").cast(pl.Int8)).equals(log)
+    times = pl.col("created_at", "result_at", "labelled_at").str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S%.6fZ", time_zone="UTC"
+    )
+    assert texts.with_columns(
+        times, pl.col("amount").cast(float), pl.col("is_fraud").cast(pl.Int8)
+    ).equals(log)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

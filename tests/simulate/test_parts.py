@@ -18,12 +18,17 @@ from shroff.simulate.prices import minor_units
 from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
 
 
-@given(day=st.integers(2, 360), hour=st.floats(0.0, 24.0, exclude_max=True), country=st.integers(0, len(COUNTRIES) - 1))
+@given(
+    day=st.integers(2, 360),
+    hour=st.floats(0.0, 24.0, exclude_max=True),
+    country=st.integers(0, len(COUNTRIES) - 1),
+)
 def test_utc_and_local_time_are_each_others_inverse(day: int, hour: float, country: int) -> None:
     clock = Clock(date(2024, 1, 1), 366)
     where, local = np.array([country]), np.array([hour * HOUR])
     moment = clock.utc(np.array([day]), local, where)
-    # the clock changes at noon in the simulation, so that a day next to the change may be an hour off
+    # the clock changes at noon in the simulation, so that a day next to the change may be an hour
+    # off
     off = clock.local(moment, where) - (day * DAY + local.astype(np.int64))
     assert abs(int(off[0])) in (0, HOUR)
 
@@ -40,11 +45,20 @@ def test_weekdays_count_from_the_start() -> None:
     assert read_clock("2024-01-05", 4).weekday.tolist() == [4, 5, 6, 0]
 
 
-@given(count=st.integers(0, 500), low=st.integers(1, 30), more=st.integers(0, 30), seed=st.integers(0, 99))
-def test_campaigns_share_out_exactly_the_payments_asked_for(count: int, low: int, more: int, seed: int) -> None:
+@given(
+    count=st.integers(0, 500),
+    low=st.integers(1, 30),
+    more=st.integers(0, 30),
+    seed=st.integers(0, 99),
+)
+def test_campaigns_share_out_exactly_the_payments_asked_for(
+    count: int, low: int, more: int, seed: int
+) -> None:
     campaigns = plan(np.random.default_rng(seed), count, low, low + more)
     assert campaigns.sizes.sum() == len(campaigns.turn) == len(campaigns.campaign) == count
-    assert np.array_equal(np.bincount(campaigns.campaign, minlength=len(campaigns.sizes)), campaigns.sizes)
+    assert np.array_equal(
+        np.bincount(campaigns.campaign, minlength=len(campaigns.sizes)), campaigns.sizes
+    )
     assert (campaigns.sizes[:-1] >= low).all()
     assert (campaigns.sizes <= low + more).all()
     waits = campaigns.waits(np.random.default_rng(seed), np.full(len(campaigns.sizes), 1_000.0))
@@ -52,8 +66,12 @@ def test_campaigns_share_out_exactly_the_payments_asked_for(count: int, low: int
     assert (np.diff(waits)[np.diff(campaigns.campaign) == 0] > 0).all()
 
 
-@given(euros=st.floats(0.0, 1e6), currency=st.integers(0, len(CURRENCIES) - 1), seed=st.integers(0, 99))
-def test_a_price_is_close_to_what_was_meant_and_never_nothing(euros: float, currency: int, seed: int) -> None:
+@given(
+    euros=st.floats(0.0, 1e6), currency=st.integers(0, len(CURRENCIES) - 1), seed=st.integers(0, 99)
+)
+def test_a_price_is_close_to_what_was_meant_and_never_nothing(
+    euros: float, currency: int, seed: int
+) -> None:
     money = np.array([currency])
     minor = int(minor_units(np.random.default_rng(seed), np.array([euros]), money)[0])
     meant = euros * CURRENCIES[currency].per_euro * 10 ** EXPONENTS[currency]
@@ -82,7 +100,10 @@ def test_hosts_of_two_countries_never_share_an_address() -> None:
     rng = np.random.default_rng(0)
     low, high = (fresh_hosts(rng, np.full(5_000, place)) for place in (0, len(COUNTRIES) - 1))
     assert not set(low.tolist()) & set(high.tolist())
-    assert addresses(np.array([10 << 24, (10 << 24) + 0xFFFFFF])).to_list() == ["10.0.0.0", "10.255.255.255"]
+    assert addresses(np.array([10 << 24, (10 << 24) + 0xFFFFFF])).to_list() == [
+        "10.0.0.0",
+        "10.255.255.255",
+    ]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -10,7 +10,9 @@ from shroff.simulate import simulate
 from shroff.simulate.reference import CURRENCIES, LIMIT_SCALES
 
 EURO = {currency.code: currency.per_euro for currency in CURRENCIES}
-LIMIT = {currency.code: float(scale) for currency, scale in zip(CURRENCIES, LIMIT_SCALES, strict=True)}
+LIMIT = {
+    currency.code: float(scale) for currency, scale in zip(CURRENCIES, LIMIT_SCALES, strict=True)
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +75,17 @@ def test_a_stolen_card_is_spent_in_a_growing_spree(log: pl.DataFrame) -> None:
 def test_copied_cards_were_seen_at_one_merchant_before(log: pl.DataFrame) -> None:
     misused = of(log, "compromised_merchant").drop_nulls("host_id")
     # sessions of a ring: one host, several cards, within hours
-    rings = misused.filter(pl.col("card_id").n_unique().over("host_id") >= 4, pl.len().over("merchant_id") < 12)
+    rings = misused.filter(
+        pl.col("card_id").n_unique().over("host_id") >= 4, pl.len().over("merchant_id") < 12
+    )
     sessions = rings.partition_by("host_id")
     assert len(sessions) >= 5
     for session in sessions:
         cards = session["card_id"].unique()
-        before = log.filter(pl.col("card_id").is_in(cards.implode()), pl.col("created_at") < session["created_at"][0])
+        before = log.filter(
+            pl.col("card_id").is_in(cards.implode()),
+            pl.col("created_at") < session["created_at"][0],
+        )
         seen = before.group_by("merchant_id").agg(pl.col("card_id").n_unique())["card_id"]
         assert seen.max() == len(cards)
 
@@ -91,12 +98,16 @@ def test_at_a_thieves_shop_all_payments_of_a_period_are_fraud(log: pl.DataFrame)
         there = log.filter(pl.col("merchant_id") == shop)
         crimes = of(there, "compromised_merchant")["created_at"]
         # the middle half of the crimes' time: a copied card may be misused there on any other day
-        during = there.filter(pl.col("created_at").is_between(crimes.quantile(0.25), crimes.quantile(0.75)))
+        during = there.filter(
+            pl.col("created_at").is_between(crimes.quantile(0.25), crimes.quantile(0.75))
+        )
         assert (during["is_fraud"] == 1).all()
         assert there["is_fraud"].min() == 0
 
 
-def test_a_taken_account_has_new_contacts_a_new_host_and_many_cards(log: pl.DataFrame, genuine: pl.DataFrame) -> None:
+def test_a_taken_account_has_new_contacts_a_new_host_and_many_cards(
+    log: pl.DataFrame, genuine: pl.DataFrame
+) -> None:
     taken = of(log, "account_takeover")
     accounts = taken.group_by("account_id").agg(
         pl.len(), cards=pl.col("card_id").n_unique(), hours=minutes("created_at") / 60
@@ -115,7 +126,11 @@ def test_a_bled_card_pays_just_under_a_limit_for_weeks(log: pl.DataFrame) -> Non
         units=pl.col("amount") / pl.col("currency").replace_strict(LIMIT, return_dtype=pl.Float64)
     )
     shortfall = np.min(
-        [np.where(bled["units"] < limit, 1 - bled["units"] / limit, 1.0) for limit in (50, 100, 500)], axis=0
+        [
+            np.where(bled["units"] < limit, 1 - bled["units"] / limit, 1.0)
+            for limit in (50, 100, 500)
+        ],
+        axis=0,
     )
     assert (shortfall <= 0.031).all()
     cards = bled.group_by("card_id").agg(
@@ -168,7 +183,9 @@ def test_offices_and_networks_share_a_host(genuine: pl.DataFrame) -> None:
 def test_some_honest_payments_fail_and_are_tried_again(genuine: pl.DataFrame) -> None:
     assert 0.01 < genuine["failed"].mean() < 0.06  # type: ignore[operator]
     turns = genuine.sort("card_id", "created_at").with_columns(
-        again=(pl.col("created_at").shift(-1) - pl.col("created_at")).dt.total_seconds().over("card_id"),
+        again=(pl.col("created_at").shift(-1) - pl.col("created_at"))
+        .dt.total_seconds()
+        .over("card_id"),
         same=(pl.col("amount").shift(-1) == pl.col("amount")).over("card_id"),
     )
     retried = turns.filter(pl.col("failed"), pl.col("same"), pl.col("again") <= 120)
@@ -187,7 +204,9 @@ def test_some_honest_accounts_change_their_contacts(genuine: pl.DataFrame) -> No
     changes = (
         genuine.drop_nulls("email")
         .group_by("account_id")
-        .agg(pl.col("email").n_unique(), switches=(pl.col("email") != pl.col("email").shift()).sum())
+        .agg(
+            pl.col("email").n_unique(), switches=(pl.col("email") != pl.col("email").shift()).sum()
+        )
     )
     moved = changes.filter(pl.col("email") > 1)
     assert 0.005 < moved.height / changes.height < 0.05

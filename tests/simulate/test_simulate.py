@@ -65,7 +65,8 @@ def test_any_log_is_well_formed(payments: int, days: int, fraud_rate: float, see
     assert log["created_at"].is_sorted()
     assert (log["created_at"].dt.date() >= date(2023, 10, 20)).all()
     assert (log["created_at"].dt.date() < date(2023, 10, 20) + timedelta(days=days)).all()
-    # a thieves' shop keeps all its payments of the period, so that a tiny log may have a few more frauds
+    # a thieves' shop keeps all its payments of the period, so that a tiny log may have a few more
+    # frauds
     assert 0 <= log["is_fraud"].sum() - round(payments * fraud_rate) <= 25
     assert log["amount"].is_finite().all()
     assert (log["amount"] > 0).all()
@@ -89,7 +90,11 @@ def test_the_same_seed_gives_the_same_log_and_another_seed_another() -> None:
 
 def test_the_dates_follow_the_start() -> None:
     log = simulate(2_000, days=3, start="2025-02-27")
-    assert sorted(set(log["created_at"].dt.date())) == [date(2025, 2, 27), date(2025, 2, 28), date(2025, 3, 1)]
+    assert sorted(set(log["created_at"].dt.date())) == [
+        date(2025, 2, 27),
+        date(2025, 2, 28),
+        date(2025, 3, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,12 +128,18 @@ def test_amounts_have_no_more_decimals_than_their_currency(log: pl.DataFrame) ->
         amounts = rows["amount"].to_numpy()
         assert np.array_equal(amounts, np.rint(amounts * 10**exponent) / 10**exponent)
         # and they do use the decimals they have
-        assert exponent == 0 or not np.array_equal(amounts * 10 ** (exponent - 1) % 1, np.zeros(len(amounts)))
+        assert exponent == 0 or not np.array_equal(
+            amounts * 10 ** (exponent - 1) % 1, np.zeros(len(amounts))
+        )
 
 
 def test_about_one_in_a_hundred_values_is_missing_where_allowed(log: pl.DataFrame) -> None:
     nulls = {name: log[name].null_count() / log.height for name in log.columns}
-    assert {name for name, share in nulls.items() if share} == {*GAPS, "labelled_at", "fraud_pattern"}
+    assert {name for name, share in nulls.items() if share} == {
+        *GAPS,
+        "labelled_at",
+        "fraud_pattern",
+    }
     assert all(0.005 < nulls[name] < 0.02 for name in GAPS)
 
 
@@ -163,7 +174,9 @@ def test_people_sleep_at_night_where_they_live(log: pl.DataFrame, country: str, 
 
 
 def test_the_weekend_starts_later(log: pl.DataFrame) -> None:
-    same_time = pl.col("account_country").is_in(["DE", "FR", "DK", "SE", "NO", "NL", "ES", "IT", "PL", "CH"])
+    same_time = pl.col("account_country").is_in(
+        ["DE", "FR", "DK", "SE", "NO", "NL", "ES", "IT", "PL", "CH"]
+    )
     local = log.filter(same_time)["created_at"].dt.convert_time_zone("Europe/Berlin")
     weekend = local.dt.weekday() >= 6
     morning = local.dt.hour().is_between(6, 8)
@@ -208,13 +221,21 @@ def test_nothing_points_to_anybody(log: pl.DataFrame) -> None:
     assert all(ipaddress.IPv4Address(host) in private for host in hosts)
     assert log["email"].drop_nulls().str.contains(r"^[a-z.\-]+\.\d+@[a-z]+\.example$").all()
     assert log["phone"].drop_nulls().str.contains(r"^\+\d{1,3}00\d{7}$").all()
-    texts = log.select(pl.col(pl.String)).select(pl.all().str.contains(r"^[ +\-]*(\d[ \-]?){13,19}$").any())
+    texts = log.select(pl.col(pl.String)).select(
+        pl.all().str.contains(r"^[ +\-]*(\d[ \-]?){13,19}$").any()
+    )
     assert not any(texts.row(0))
 
 
 def test_contacts_are_their_owners_own(log: pl.DataFrame) -> None:
     for contact in ("email", "phone"):
-        assert log.drop_nulls(contact).group_by(contact).agg(pl.col("account_id").n_unique())["account_id"].max() == 1
+        assert (
+            log.drop_nulls(contact)
+            .group_by(contact)
+            .agg(pl.col("account_id").n_unique())["account_id"]
+            .max()
+            == 1
+        )
 
 
 def test_it_can_be_learned_from_velocity_but_not_from_amounts(log: pl.DataFrame) -> None:
@@ -223,9 +244,14 @@ def test_it_can_be_learned_from_velocity_but_not_from_amounts(log: pl.DataFrame)
         "is_fraud",
         "created_at",
         "amount",
-        (pl.col("request_country") == pl.col("account_country")).cast(pl.Float64).alias("same_country"),
+        (pl.col("request_country") == pl.col("account_country"))
+        .cast(pl.Float64)
+        .alias("same_country"),
         *(
-            pl.len().rolling("created_at", period=period, closed="left").over(key).alias(f"{key}_{period}")
+            pl.len()
+            .rolling("created_at", period=period, closed="left")
+            .over(key)
+            .alias(f"{key}_{period}")
             for key in ("card_id", "host_id", "merchant_id", "account_id")
             for period in ("1h", "1d")
         ),

@@ -1,4 +1,6 @@
-"""The two-table example: the published columns, statistics that hold what they say, and the same bytes for a seed."""
+"""The two-table example: the published columns, statistics that hold what they say, and the same
+bytes for a seed.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,19 @@ from shroff.simulate import simulate
 from shroff.simulate.two_tables import write_two_tables
 
 FACTS = (
-    "PartitionKey RowKey Timestamp CardId CrmAccountId MCC MerchantId TransactionAmount TransactionCreatedTime "
-    "TransactionCurrency TransactionId TransactionResult CardExpirationDate CardholderName CrmAccountFullName "
+    "PartitionKey RowKey Timestamp CardId CrmAccountId MCC MerchantId TransactionAmount "
+    "TransactionCreatedTime "
+    "TransactionCurrency TransactionId TransactionResult CardExpirationDate CardholderName "
+    "CrmAccountFullName "
     "TransactionRequestHost"
 ).split()
 STATISTICS = (
     "CardsCountFromThisCrmAccount1D CardsCountFromThisCrmAccount1H CardsCountFromThisCrmAccount1M "
     "CardsCountFromThisCrmAccount1S CardsCountFromThisHost1D CrmAccountsCountFromThisCard1D "
-    "FailedPaymentsCountByThisCard1D SecondsPassedFromPreviousPaymentByThisCard1D PaymentsCountByThisCard1D "
-    "HostsCountFromThisCard1D HasHumanEmail HasHumanPhone IsCardholderNameIsTheSameAsCrmAccountName "
+    "FailedPaymentsCountByThisCard1D SecondsPassedFromPreviousPaymentByThisCard1D "
+    "PaymentsCountByThisCard1D "
+    "HostsCountFromThisCard1D HasHumanEmail HasHumanPhone "
+    "IsCardholderNameIsTheSameAsCrmAccountName "
     "IsRequestCountryIsTheSameAsCrmAccountCountry TransactionDayOfWeek TransactionLocalTimeOfDay"
 ).split()
 SERVICE = ["PartitionKey (2)", "RowKey (2)", "Timestamp (2)"]
@@ -47,9 +53,16 @@ def joined(folder: Path) -> pl.DataFrame:
     return read_joined(folder / "facts.csv", folder / "statistics.csv", on="RowKey")
 
 
-def test_joined_they_have_the_published_columns_and_the_label(folder: Path, joined: pl.DataFrame) -> None:
+def test_joined_they_have_the_published_columns_and_the_label(
+    folder: Path, joined: pl.DataFrame
+) -> None:
     assert read(folder / "facts.csv").columns == [*FACTS, "IsFraud"]
-    assert read(folder / "statistics.csv").columns == ["PartitionKey", "RowKey", "Timestamp", *STATISTICS]
+    assert read(folder / "statistics.csv").columns == [
+        "PartitionKey",
+        "RowKey",
+        "Timestamp",
+        *STATISTICS,
+    ]
     published = [*FACTS, *SERVICE, *STATISTICS]
     assert len(published) == 35
     assert [name for name in joined.columns if name != "IsFraud"] == published
@@ -62,8 +75,13 @@ def test_every_payment_is_there_with_its_values(log: pl.DataFrame, joined: pl.Da
     assert joined["IsFraud"].to_list() == [str(label) for label in log["is_fraud"]]
     for row, payment in zip(joined.iter_rows(named=True), log.iter_rows(named=True), strict=True):
         assert row["TransactionCurrency"] in (NUMERIC[payment["currency"]], None)
-        assert row["TransactionAmount"] is None or float(row["TransactionAmount"]) == payment["amount"]
-        assert row["TransactionResult"] == {"authorised": "Success", "failed": "Failed"}[payment["result"]]
+        assert (
+            row["TransactionAmount"] is None or float(row["TransactionAmount"]) == payment["amount"]
+        )
+        assert (
+            row["TransactionResult"]
+            == {"authorised": "Success", "failed": "Failed"}[payment["result"]]
+        )
         assert datetime.fromisoformat(row["TransactionCreatedTime"]) == payment["created_at"]
         assert row["CardExpirationDate"][:10] > row["TransactionCreatedTime"][:10]
 
@@ -87,7 +105,15 @@ def _expected(payments: list[dict[str, object]], at: int) -> dict[str, object]:
     def values(key: str, of: str, within: timedelta) -> str | None:
         if this[key] is None:
             return None
-        return str(len({p[of] for p, age in earlier if age < within and p[key] == this[key] and p[of] is not None}))
+        return str(
+            len(
+                {
+                    p[of]
+                    for p, age in earlier
+                    if age < within and p[key] == this[key] and p[of] is not None
+                }
+            )
+        )
 
     by_card = [(p, age) for p, age in earlier if age < DAY and p["card_id"] == this["card_id"]]
     failed = [p for p, _ in by_card if p["result"] == "failed" and p["result_at"] < time]  # type: ignore[operator]
@@ -107,7 +133,9 @@ def _expected(payments: list[dict[str, object]], at: int) -> dict[str, object]:
     }
 
 
-def test_statistics_hold_what_was_known_before_the_payment(log: pl.DataFrame, joined: pl.DataFrame) -> None:
+def test_statistics_hold_what_was_known_before_the_payment(
+    log: pl.DataFrame, joined: pl.DataFrame
+) -> None:
     payments = log.rows(named=True)
     table = joined.rows(named=True)
     for at in range(0, len(payments), 7):
@@ -119,9 +147,13 @@ def test_statistics_hold_what_was_known_before_the_payment(log: pl.DataFrame, jo
 
 def test_flags_are_true_or_missing_as_published(log: pl.DataFrame, joined: pl.DataFrame) -> None:
     for flag, column in (("HasHumanEmail", "email"), ("HasHumanPhone", "phone")):
-        assert joined[flag].to_list() == [None if value is None else "true" for value in log[column]]
+        assert joined[flag].to_list() == [
+            None if value is None else "true" for value in log[column]
+        ]
         assert joined[flag].null_count() > 0
-    countries = log.select((pl.col("request_country") == pl.col("account_country")).alias("same"))["same"]
+    countries = log.select((pl.col("request_country") == pl.col("account_country")).alias("same"))[
+        "same"
+    ]
     expected = [None if same is None else str(same).lower() for same in countries]
     assert joined["IsRequestCountryIsTheSameAsCrmAccountCountry"].to_list() == expected
     assert set(expected) == {"true", "false", None}
@@ -131,7 +163,9 @@ def test_days_and_parts_of_the_day_are_local(log: pl.DataFrame, joined: pl.DataF
     local = log["created_at"].dt.convert_time_zone("Europe/Copenhagen").to_list()
     assert joined["TransactionDayOfWeek"].to_list() == [f"{moment:%A}" for moment in local]
     parts = ["Night", "Morning", "Afternoon", "Evening"]
-    assert joined["TransactionLocalTimeOfDay"].to_list() == [parts[moment.hour // 6] for moment in local]
+    assert joined["TransactionLocalTimeOfDay"].to_list() == [
+        parts[moment.hour // 6] for moment in local
+    ]
 
 
 def test_some_payments_are_unusable_and_counted(joined: pl.DataFrame) -> None:
@@ -148,7 +182,8 @@ def test_some_payments_are_unusable_and_counted(joined: pl.DataFrame) -> None:
         clean(joined, schema, key=b"k" * 32)
     cleaned = clean(joined, schema, key=b"k" * 32, max_bad=0.05)
     assert set(cleaned.dropped) == {
-        f"{name}: expected a value" for name in ("TransactionAmount", "TransactionCurrency", "CardholderName")
+        f"{name}: expected a value"
+        for name in ("TransactionAmount", "TransactionCurrency", "CardholderName")
     }
     assert len(cleaned.frame) == len(joined) - sum(cleaned.dropped.values())
 

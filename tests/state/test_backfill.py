@@ -17,7 +17,9 @@ from state.test_rebuild import DAY, GROUP, NOW, SCHEMA, a_past, seen
 
 def backfill(ledger: Ledger, tick: Tick) -> Backfill:
     clock = lambda: NOW + 4 * DAY  # noqa: E731  # it is what the clock reads
-    return Backfill([GROUP], SCHEMA, ledger, currency=None, lateness="1d", history=None, clock=clock, tick=tick)
+    return Backfill(
+        [GROUP], SCHEMA, ledger, currency=None, lateness="1d", history=None, clock=clock, tick=tick
+    )
 
 
 @pytest.fixture

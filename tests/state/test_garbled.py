@@ -1,4 +1,6 @@
-"""What is not ours in a key of Redis: nobody gets a feature that is wrong, and the state is filled anew."""
+"""What is not ours in a key of Redis: nobody gets a feature that is wrong, and the state is filled
+anew.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,11 @@ class World:
         return RedisEngine([COUNTS], SCHEMA, url=self.url, space=self.space)
 
     def numbers(self, _: object) -> dict[str, int]:
-        return {entry.id: number for number, entry in enumerate(self.ledger, start=1) if isinstance(entry, Payment)}
+        return {
+            entry.id: number
+            for number, entry in enumerate(self.ledger, start=1)
+            if isinstance(entry, Payment)
+        }
 
     def beat(self) -> None:
         for _ in range(3):
@@ -180,7 +186,9 @@ SPOILING = st.one_of(
 
 @settings(max_examples=25, phases=[Phase.reuse, Phase.generate])
 @given(data=st.data())
-def test_whatever_a_key_holds_features_are_right_or_none(redis_server: str, data: st.DataObject) -> None:
+def test_whatever_a_key_holds_features_are_right_or_none(
+    redis_server: str, data: st.DataObject
+) -> None:
     world = World(redis_server)
     for number in range(8):
         world.decide(number % 2, number, "ab"[number // 4])

@@ -1,4 +1,6 @@
-"""What a start reads of a ledger: each record once at most, and of old ones nothing that no window reaches any more."""
+"""What a start reads of a ledger: each record once at most, and of old ones nothing that no window
+reaches any more.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,22 @@ from shroff.ledger import GENESIS, Entry, Head, Kind, Ledger, proof, reader, rec
 from shroff.ledger.answer import LaterRecord, encode
 from shroff.state import rebuild
 
-SCHEMA = Schema(id="id", time="at", amount="amount", keys=["card_id"], label="fraud", labelled_at="labelled_at")
+SCHEMA = Schema(
+    id="id", time="at", amount="amount", keys=["card_id"], label="fraud", labelled_at="labelled_at"
+)
 card = Entity("card", "card_id")
-GROUP = FeatureGroup("g", [card.count(["1h", "7d"]), card.total("amount", "7d"), card.risk("7d", delay="1d")])
+GROUP = FeatureGroup(
+    "g", [card.count(["1h", "7d"]), card.total("amount", "7d"), card.risk("7d", delay="1d")]
+)
 DAY, NOW = 86_400_000_000, 1_700_000_000_000_000
 
 
 def of_payment(name: str, time: int, arrived: int, card_id: str) -> Entry:
     values: dict[str, Value] = {"id": name, "at": time, "amount": 1.0, "card_id": card_id}
     payment = Payment(id=name, time=time, arrived=0, minor=100, units=10_000, values=values)
-    return Entry("payment", name, arrived, time, sha256(name.encode()).digest(), encode({"payment": payment}))
+    return Entry(
+        "payment", name, arrived, time, sha256(name.encode()).digest(), encode({"payment": payment})
+    )
 
 
 def of_label(name: str, arrived: int, fraud: bool) -> Entry:
@@ -37,21 +45,30 @@ def of_label(name: str, arrived: int, fraud: bool) -> Entry:
 
 
 def a_past(seed: int, days: int) -> list[Entry]:
-    """Payments of so many days that came at once, late or a little before their time, and labels of them days later."""
+    """Payments of so many days that came at once, late or a little before their time, and labels of
+    them days later.
+    """
     random, entries = Random(seed), list[Entry]()
     for number in range(300):
         arrived = NOW - random.randrange(days * DAY)
-        time = min(arrived + 299_000_000, arrived - random.choice((1, 3_600_000_000, DAY - 1, -290_000_000)))
+        time = min(
+            arrived + 299_000_000,
+            arrived - random.choice((1, 3_600_000_000, DAY - 1, -290_000_000)),
+        )
         entries.append(of_payment(f"p{number}", time, arrived, f"c{random.randrange(4)}"))
         if random.random() < 0.5:
-            entries.append(of_label(f"p{number}", arrived + random.randrange(3 * DAY), random.random() < 0.5))
+            entries.append(
+                of_label(f"p{number}", arrived + random.randrange(3 * DAY), random.random() < 0.5)
+            )
     return sorted(entries, key=lambda entry: entry.arrived)
 
 
 def filled(ledger: Ledger) -> tuple[OnlineEngine, rebuild.Mark]:
     engine = OnlineEngine([GROUP], SCHEMA)
     read = ledger.proof(Head(0, GENESIS), tolerant=False).read
-    mark = rebuild.fill(engine, None, ledger, read, lateness=DAY, now=NOW + 4 * DAY, tick=lambda: None)
+    mark = rebuild.fill(
+        engine, None, ledger, read, lateness=DAY, now=NOW + 4 * DAY, tick=lambda: None
+    )
     return engine, mark
 
 
@@ -59,8 +76,17 @@ def seen(engine: OnlineEngine) -> list[dict[str, Value]]:
     """What payments of every card would see now."""
     found = []
     for number in range(4):
-        values: dict[str, Value] = {"id": f"new{number}", "at": NOW, "amount": 1.0, "card_id": f"c{number}"}
-        found.append(engine.observe(Payment(f"new{number}", NOW, NOW + 4 * DAY + number, 100, 10_000, values)))
+        values: dict[str, Value] = {
+            "id": f"new{number}",
+            "at": NOW,
+            "amount": 1.0,
+            "card_id": f"c{number}",
+        }
+        found.append(
+            engine.observe(
+                Payment(f"new{number}", NOW, NOW + 4 * DAY + number, 100, 10_000, values)
+            )
+        )
     return found
 
 
@@ -95,7 +121,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_not_read_no_window_sees(written: Callable[[Sequence[Entry]], Ledger], seed: int) -> None:
+def test_what_is_not_read_no_window_sees(
+    written: Callable[[Sequence[Entry]], Ledger], seed: int
+) -> None:
     entries = a_past(seed, days=60)
     ledger = written(entries)
     engine, mark = filled(ledger)
@@ -109,11 +137,21 @@ def test_what_is_not_read_no_window_sees(written: Callable[[Sequence[Entry]], Le
     assert mark.future == 0
 
 
-def test_every_record_is_read_once_at_most(written: Callable[[Sequence[Entry]], Ledger], counted: Counter[int]) -> None:
+def test_every_record_is_read_once_at_most(
+    written: Callable[[Sequence[Entry]], Ledger], counted: Counter[int]
+) -> None:
     entries = a_past(0, days=60)
     ledger = written(entries)
     proved = ledger.proof(Head(0, GENESIS), tolerant=False)
-    rebuild.fill(OnlineEngine([GROUP], SCHEMA), None, ledger, proved.read, lateness=DAY, now=NOW, tick=lambda: None)
+    rebuild.fill(
+        OnlineEngine([GROUP], SCHEMA),
+        None,
+        ledger,
+        proved.read,
+        lateness=DAY,
+        now=NOW,
+        tick=lambda: None,
+    )
     assert proved.finish() == ledger.head()
     assert counted == dict.fromkeys(range(1, len(entries) + 1), 1)
 
@@ -124,11 +162,23 @@ def test_old_records_that_were_proved_are_not_read(
     entries = a_past(0, days=60)
     ledger = written(entries)
     proved = ledger.proof(ledger.head(), tolerant=False)
-    rebuild.fill(OnlineEngine([GROUP], SCHEMA), None, ledger, proved.read, lateness=DAY, now=NOW, tick=lambda: None)
+    rebuild.fill(
+        OnlineEngine([GROUP], SCHEMA),
+        None,
+        ledger,
+        proved.read,
+        lateness=DAY,
+        now=NOW,
+        tick=lambda: None,
+    )
     proved.finish()
     # windows of 7 days after a delay of one, and the lateness
     reached = {seq for seq, entry in enumerate(entries, start=1) if entry.arrived > NOW - 8 * DAY}
-    assert reached <= set(counted) <= {seq for seq, entry in enumerate(entries, 1) if entry.arrived > NOW - 11 * DAY}
+    assert (
+        reached
+        <= set(counted)
+        <= {seq for seq, entry in enumerate(entries, 1) if entry.arrived > NOW - 11 * DAY}
+    )
 
 
 def test_a_ledger_without_payments_is_read(written: Callable[[Sequence[Entry]], Ledger]) -> None:
@@ -136,7 +186,9 @@ def test_a_ledger_without_payments_is_read(written: Callable[[Sequence[Entry]], 
     assert (mark.seq, mark.oldest, mark.newest, engine.keys) == (1, 0, 0, 0)
 
 
-@pytest.mark.parametrize(("kind", "sentence"), [("payment", "holds no decision"), ("label", "holds no label")])
+@pytest.mark.parametrize(
+    ("kind", "sentence"), [("payment", "holds no decision"), ("label", "holds no label")]
+)
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"payment": 7, "value": []}'])
 def test_a_record_of_something_else_is_refused_in_a_sentence(
     written: Callable[[Sequence[Entry]], Ledger], kind: Kind, sentence: str, body: bytes

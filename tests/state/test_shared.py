@@ -1,4 +1,6 @@
-"""Processes that share a state in Redis: none gives features before all have sent it what was decided without it."""
+"""Processes that share a state in Redis: none gives features before all have sent it what was
+decided without it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def all_answer(*states: SharedState) -> None:
 
 
 class World:
-    """A Redis server that can be stopped and started, a ledger, and the processes that share both."""
+    """A Redis server that can be stopped and started, a ledger, and the processes that share
+    both.
+    """
 
     def __init__(self, start: Callable[[], AbstractContextManager[str]]) -> None:
         self._start = start
@@ -51,7 +55,9 @@ class World:
 
     def join(self, *others: SharedState) -> SharedState:
         durable = Head(len(self.ledger), bytes(32))
-        state = SharedState(self.engine(), Arrivals(system_time), self.numbers, lambda: durable, member=token_hex(4))
+        state = SharedState(
+            self.engine(), Arrivals(system_time), self.numbers, lambda: durable, member=token_hex(4)
+        )
 
         def beat() -> None:
             for other in others:
@@ -150,7 +156,9 @@ def test_a_state_that_came_back_empty_is_told_what_the_ledger_had_not(world: Wor
     assert world.decide(other, 8) == len(world.ledger) - 1
 
 
-def test_what_was_on_its_way_to_the_ledger_counts_in_a_state_filled_without_it(world: World) -> None:
+def test_what_was_on_its_way_to_the_ledger_counts_in_a_state_filled_without_it(
+    world: World,
+) -> None:
     one = world.join()
     assert world.decide(one, 0) == 0
     assert world.decide(one, 1, durable=False) == 1
@@ -163,7 +171,9 @@ def test_what_was_on_its_way_to_the_ledger_counts_in_a_state_filled_without_it(w
     assert world.decide(one, 4) == 3
 
 
-def test_who_did_not_notice_that_the_server_was_away_waits_for_those_who_did(lasting: World) -> None:
+def test_who_did_not_notice_that_the_server_was_away_waits_for_those_who_did(
+    lasting: World,
+) -> None:
     one = lasting.join()
     other = lasting.join(one)
     assert lasting.decide(one, 0) == 0
@@ -186,7 +196,9 @@ def test_a_single_process_has_features_as_soon_as_the_server_is_back(lasting: Wo
     assert lasting.decide(one, 2) == 2
 
 
-def test_nobody_waits_for_who_left_or_was_silent_for_long(lasting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_who_left_or_was_silent_for_long(
+    lasting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 100.0
     monkeypatch.setattr(membership, "monotonic", lambda: now)
     one = lasting.join()
@@ -204,7 +216,9 @@ def test_nobody_waits_for_who_left_or_was_silent_for_long(lasting: World, monkey
     assert lasting.decide(one, 4) == 3, "what the dead one owed is only in the ledger"
 
 
-def test_more_than_can_be_owed_is_read_from_the_ledger(lasting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_can_be_owed_is_read_from_the_ledger(
+    lasting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backlog, "_MAX_UPDATES", 3)
     one = lasting.join()
     lasting.stop()
@@ -217,7 +231,9 @@ def test_more_than_can_be_owed_is_read_from_the_ledger(lasting: World, monkeypat
     assert lasting.decide(one, 6) == 6
 
 
-def test_much_that_is_owed_is_paid_in_parts(lasting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_much_that_is_owed_is_paid_in_parts(
+    lasting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backlog, "_FLUSH_UPDATES", 4)
     monkeypatch.setattr(backlog, "_BATCH_PAYMENTS", 3)
     one = lasting.join()

@@ -1,4 +1,6 @@
-"""State in Redis: several workers as one, decisions without features while it is away, and what is owed paid."""
+"""State in Redis: several workers as one, decisions without features while it is away, and what is
+owed paid.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_workers_answer_as_one(
     bundle_folder: Path, bundle: Bundle, tmp_path: Path, state_url: str, ledger_url: str, pay: Pay
 ) -> None:
     with service(bundle_folder, tmp_path, state_url, ledger_url, 2) as (url, parent):
-        sent = [pay(payment_id=f"p{n}", card_id=f"c{n % 3}", host_id=f"h{n % 5}") for n in range(150)]
+        sent = [
+            pay(payment_id=f"p{n}", card_id=f"c{n % 3}", host_id=f"h{n % 5}") for n in range(150)
+        ]
 
         def decide(part: list[dict[str, Any]]) -> list[Decision]:
             answers = []
@@ -83,7 +87,9 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
         scorer.start()
 
         async def decide(**fields: Any) -> dict[str, Any]:
-            answer: dict[str, Any] = msgspec.json.decode(await scorer.decide(msgspec.json.encode(pay(**fields))))
+            answer: dict[str, Any] = msgspec.json.decode(
+                await scorer.decide(msgspec.json.encode(pay(**fields)))
+            )
             return answer
 
         async def before() -> None:
@@ -94,8 +100,14 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
 
     async def away() -> None:
         answer = await decide(payment_id="while-away")
-        assert (answer["degraded"], answer["action"], answer["probability"]) == (True, "review", None)
-        assert (await decide(host_id="10.6.6.6"))["rules"] == ["blocked_host"], "rules over payments still hold"
+        assert (answer["degraded"], answer["action"], answer["probability"]) == (
+            True,
+            "review",
+            None,
+        )
+        assert (await decide(host_id="10.6.6.6"))["rules"] == ["blocked_host"], (
+            "rules over payments still hold"
+        )
         await scorer.learn("result", "while-away", "failed")
         assert scorer.degraded is not None
         assert scorer.unready is None
@@ -144,16 +156,26 @@ def test_a_payment_that_two_workers_decide_at_once_counts_once(
     asyncio.run(decide())
     first.close()
     second.close()
-    seen = {entry.payment_id: body(entry)["features"] for entry in payments(read_ledger(ledger_url))}
-    assert {name: features["card_count_1h"] for name, features in seen.items()} == {"both": 0.0, "next": 1.0}
+    seen = {
+        entry.payment_id: body(entry)["features"] for entry in payments(read_ledger(ledger_url))
+    }
+    assert {name: features["card_count_1h"] for name, features in seen.items()} == {
+        "both": 0.0,
+        "next": 1.0,
+    }
     assert_parity(bundle, ledger_url)
 
 
 def decisions(scorer: Scorer, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answers to payments that are sent one after another, by a scorer that beats once at the end."""
+    """The answers to payments that are sent one after another, by a scorer that beats once at the
+    end.
+    """
 
     async def decide() -> list[dict[str, Any]]:
-        return [msgspec.json.decode(await scorer.decide(msgspec.json.encode(payment))) for payment in sent]
+        return [
+            msgspec.json.decode(await scorer.decide(msgspec.json.encode(payment)))
+            for payment in sent
+        ]
 
     answers = asyncio.run(decide())
     scorer.beat()
@@ -162,7 +184,10 @@ def decisions(scorer: Scorer, sent: list[dict[str, Any]]) -> list[dict[str, Any]
 
 def counts(ledger: str) -> dict[str, float]:
     """How many payments of its card each payment of a ledger has seen."""
-    return {entry.payment_id: body(entry)["features"]["card_count_1h"] for entry in payments(read_ledger(ledger))}
+    return {
+        entry.payment_id: body(entry)["features"]["card_count_1h"]
+        for entry in payments(read_ledger(ledger))
+    }
 
 
 @pytest.mark.parametrize("spoil", ["set", "cut", "head"])
@@ -177,7 +202,8 @@ def test_a_bad_value_in_redis_keeps_nobody_waiting(
         """The answers to payments of two cards that are sent together."""
         sent = [pay(payment_id=f"p{first + lane}", card_id=f"c{lane % 2}") for lane in range(8)]
         answers = await asyncio.wait_for(
-            asyncio.gather(*(scorer.decide(msgspec.json.encode(payment)) for payment in sent)), PATIENCE
+            asyncio.gather(*(scorer.decide(msgspec.json.encode(payment)) for payment in sent)),
+            PATIENCE,
         )
         return [msgspec.json.decode(answer) for answer in answers]
 
@@ -256,7 +282,9 @@ def test_a_state_that_knows_more_than_a_restored_ledger_is_not_read(
     run(0, 3)
     copyfile(ledger, kept)
     run(3, 5)
-    assert counts(f"sqlite:///{ledger}") == {f"p{number}": float(number) for number in range(5)}, "one state goes on"
+    assert counts(f"sqlite:///{ledger}") == {f"p{number}": float(number) for number in range(5)}, (
+        "one state goes on"
+    )
     copyfile(kept, ledger)
     run(5, 7)
     assert counts(f"sqlite:///{ledger}") == {"p0": 0.0, "p1": 1.0, "p2": 2.0, "p5": 3.0, "p6": 4.0}
@@ -275,7 +303,10 @@ def test_of_two_payloads_at_two_workers_only_the_other_is_refused(
         made = pay(payment_id=f"r{number}", card_id=f"c{number}")
         # each worker may see either payload first
         order = Random(number).sample(ways, len(ways))
-        sent = (both[worker].decide(msgspec.json.encode(made | {"amount": amount})) for worker, amount in order)
+        sent = (
+            both[worker].decide(msgspec.json.encode(made | {"amount": amount}))
+            for worker, amount in order
+        )
         answers = await asyncio.gather(*sent, return_exceptions=True)
         stored = Ledger(ledger_url).find(made["payment_id"])
         assert stored is not None
@@ -287,15 +318,22 @@ def test_of_two_payloads_at_two_workers_only_the_other_is_refused(
                 assert isinstance(answer, PaymentConflict)
 
     async def results(number: int) -> None:
-        order = Random(number).sample([(worker, said) for worker in (0, 1) for said in ("failed", "authorised")] * 2, 8)
+        order = Random(number).sample(
+            [(worker, said) for worker in (0, 1) for said in ("failed", "authorised")] * 2, 8
+        )
         told = await asyncio.gather(
-            *(both[worker].learn("result", f"r{number}", said) for worker, said in order), return_exceptions=True
+            *(both[worker].learn("result", f"r{number}", said) for worker, said in order),
+            return_exceptions=True,
         )
         taken = {said for (_, said), outcome in zip(order, told, strict=True) if outcome is None}
         assert len(taken) == 1
-        refused = [outcome for (_, said), outcome in zip(order, told, strict=True) if said not in taken]
+        refused = [
+            outcome for (_, said), outcome in zip(order, told, strict=True) if said not in taken
+        ]
         assert all(isinstance(outcome, PaymentConflict) for outcome in refused)
-        assert [outcome for (_, said), outcome in zip(order, told, strict=True) if said in taken] == [None] * 4
+        assert [
+            outcome for (_, said), outcome in zip(order, told, strict=True) if said in taken
+        ] == [None] * 4
 
     async def work() -> None:
         for number in range(60):
@@ -359,6 +397,8 @@ def test_several_workers_need_what_they_share(bundle_folder: Path, tmp_path: Pat
     alone = Service(bundle=bundle_folder, settings=Settings(home=tmp_path))
     with pytest.raises(ConfigurationError, match="set SHROFF_STATE to the URL of a Redis server"):
         serve(alone, port=0, workers=2)
-    without_server = Service(bundle=bundle_folder, settings=Settings(home=tmp_path, state="redis://127.0.0.1:1"))
+    without_server = Service(
+        bundle=bundle_folder, settings=Settings(home=tmp_path, state="redis://127.0.0.1:1")
+    )
     with pytest.raises(ConfigurationError, match="set SHROFF_LEDGER to a PostgreSQL database"):
         serve(without_server, port=0, workers=2)

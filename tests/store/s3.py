@@ -1,6 +1,8 @@
-"""An S3 server of moto in which, as in S3, of two conditional puts of one object one loses: `python -m store.s3 PORT`.
+"""An S3 server of moto in which, as in S3, of two conditional puts of one object one loses:
+`python -m store.s3 PORT`.
 
-Moto answers requests in threads, and between looking for an object and keeping another it may answer a second one.
+Moto answers requests in threads, and between looking for an object and keeping another it may
+answer a second one.
 """
 
 from __future__ import annotations

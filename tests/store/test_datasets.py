@@ -1,4 +1,6 @@
-"""Training datasets: what was known of each payment, labels known by a day, parts, versions and what they hold."""
+"""Training datasets: what was known of each payment, labels known by a day, parts, versions and
+what they hold.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from shroff.store import Column, FeatureStore, Joined, Labels, Split, TrainingSe
 from store.world import LIMITS, PAYMENTS, day, filled, limits, payments
 
 CARDS = TrainingSet(name="cards", of="payments", joined=["velocity", "limits"])
-LABELLED = replace(CARDS, labels=Labels(column="fraud", group="labels", known_by=day(40), maturity="14d"))
+LABELLED = replace(
+    CARDS, labels=Labels(column="fraud", group="labels", known_by=day(40), maturity="14d")
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +75,24 @@ def test_labels_are_those_known_by_the_day(shared: FeatureStore) -> None:
 
 
 def test_payments_after_the_day_are_left_out(shared: FeatureStore) -> None:
-    wanted = replace(CARDS, labels=Labels(column="fraud", group="labels", known_by=day(20), maturity="1d"))
+    wanted = replace(
+        CARDS, labels=Labels(column="fraud", group="labels", known_by=day(20), maturity="1d")
+    )
     data = shared.create(wanted)
     assert data.manifest.left_out["the payment came after the day"] == 20 * 4
     assert data.read()["at"].max() < day(19)  # type: ignore[operator]  # a time
 
 
 def test_labels_may_be_a_column_of_the_payments(store: FeatureStore) -> None:
-    store.group(replace(PAYMENTS, name="log", columns={**PAYMENTS.columns, "fraud": Column("boolean")}))
+    store.group(
+        replace(PAYMENTS, name="log", columns={**PAYMENTS.columns, "fraud": Column("boolean")})
+    )
     rows = payments(2).with_columns(fraud=pl.Series([True, False, None, False] * 2))
     store.table("log").write(rows, batch="all")
     data = store.create(
-        TrainingSet(name="own", of="log", labels=Labels(column="fraud", known_by=day(2), maturity="1d"))
+        TrainingSet(
+            name="own", of="log", labels=Labels(column="fraud", known_by=day(2), maturity="1d")
+        )
     )
     assert data.read()["fraud"].to_list() == [True, False, False, True]
     assert data.manifest.left_out == {"no label": 2, "genuine, but younger than the maturity": 2}
@@ -142,7 +152,9 @@ def test_a_dataset_can_be_made_as_of_a_moment(store: FeatureStore) -> None:
     assert store.create(CARDS, as_of=before).manifest.content == first.manifest.content
 
 
-def test_after_many_commits_a_checkpoint_and_vacuum_the_same_is_made_again(store: FeatureStore) -> None:
+def test_after_many_commits_a_checkpoint_and_vacuum_the_same_is_made_again(
+    store: FeatureStore,
+) -> None:
     data = store.create(LABELLED)
     table = store.table("limits")
     for number in range(200):
@@ -197,13 +209,25 @@ def test_what_others_hold_is_not_deleted(store: FeatureStore) -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (replace(CARDS, joined=["velocity", Joined("velocity")]), "`count` of `velocity` is there already"),
-        (replace(CARDS, joined=[Joined("limits", on="card")]), r"unknown column `card`: did you mean `card_id`\?"),
+        (
+            replace(CARDS, joined=["velocity", Joined("velocity")]),
+            "`count` of `velocity` is there already",
+        ),
+        (
+            replace(CARDS, joined=[Joined("limits", on="card")]),
+            r"unknown column `card`: did you mean `card_id`\?",
+        ),
         (replace(CARDS, joined=[Joined("limits", on="amount")]), "of different kinds"),
-        (replace(CARDS, joined=[Joined("limits", on=["card_id", "id"])]), "expected 1 columns, got 2"),
+        (
+            replace(CARDS, joined=[Joined("limits", on=["card_id", "id"])]),
+            "expected 1 columns, got 2",
+        ),
         (replace(CARDS, name="payments"), "a group and a dataset cannot have one name"),
         (replace(CARDS, labels=Labels(column="amount", known_by=day(9))), "to be true or false"),
-        (replace(CARDS, labels=Labels(column="limit", group="limits", known_by=day(9))), "keyed as the payments are"),
+        (
+            replace(CARDS, labels=Labels(column="limit", group="limits", known_by=day(9))),
+            "keyed as the payments are",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(shared: FeatureStore, wanted: TrainingSet, said: str) -> None:
@@ -227,7 +251,9 @@ def test_no_payments_is_said_with_the_reasons(shared: FeatureStore) -> None:
 def test_corrections_of_payments_are_no_payments_of_their_own(store: FeatureStore) -> None:
     log = replace(PAYMENTS, name="log", arrival="known")
     rows = payments(1).with_columns(known=pl.col("at"))
-    later = rows.with_columns(known=pl.col("known") + pl.duration(days=1), amount=pl.lit(0, pl.Int64))
+    later = rows.with_columns(
+        known=pl.col("known") + pl.duration(days=1), amount=pl.lit(0, pl.Int64)
+    )
     store.group(log).write(rows, batch="first")
     store.table("log").write(later, batch="corrected")
     data = store.create(TrainingSet(name="own", of="log"))

@@ -1,4 +1,6 @@
-"""Somebody is forgotten: no file under the store holds them, and what stays is as it was without them."""
+"""Somebody is forgotten: no file under the store holds them, and what stays is as it was without
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def store(tmp_path: Path) -> FeatureStore:
 
 
 def holding(root: str, text: str) -> list[str]:
-    """The files under a root in which a text is: in quotes in the log, or as a value in a Parquet file."""
+    """The files under a root in which a text is: in quotes in the log, or as a value in a Parquet
+    file.
+    """
     found = []
     quoted = re.compile(rf'"{text}\\*"'.encode())
     for path in Path(root).rglob("*"):
@@ -100,7 +104,9 @@ def test_a_batch_that_held_them_is_not_written_again(store: FeatureStore) -> Non
     store.forget("card_id", "c1")
     told = [("c0", 0, 0, 100.0), ("c0", 10, 12, 200.0), ("c1", 0, 20, 300.0), ("c2", 0, 0, None)]
     table = store.table("limits")
-    table.write(limits([(card, at, loaded, limit) for card, at, loaded, limit in told]), batch="all")
+    table.write(
+        limits([(card, at, loaded, limit) for card, at, loaded, limit in told]), batch="all"
+    )
     assert table.read().filter(card_id="c1").is_empty()
     table.write(limits([("c3", 0, 0, 1.0)]), batch="next")
     assert table.version().number == 2
@@ -108,13 +114,19 @@ def test_a_batch_that_held_them_is_not_written_again(store: FeatureStore) -> Non
 
 def test_versions_and_columns_go_on_as_they_were(store: FeatureStore) -> None:
     wider = store.group(replace(LIMITS, columns={**LIMITS.columns, "frozen": Column("boolean")}))
-    wider.write(limits([("c1", 30, 30, 1.0), ("c3", 30, 30, 2.0)]).with_columns(frozen=True), batch="wider")
+    wider.write(
+        limits([("c1", 30, 30, 1.0), ("c3", 30, 30, 2.0)]).with_columns(frozen=True), batch="wider"
+    )
     wider.replace(limits([("c3", 31, 31, 3.0)]).with_columns(frozen=False))
     store.vacuum("limits", hours=0)
     store.forget("card_id", "c1")
     table = store.table("limits")
 
-    assert [(one.number, one.gone) for one in table.versions()] == [(3, False), (2, True), (1, True)]
+    assert [(one.number, one.gone) for one in table.versions()] == [
+        (3, False),
+        (2, True),
+        (1, True),
+    ]
     assert table.read()["frozen"].to_list() == [False]
     with pytest.raises(NotFound, match="version 2 was vacuumed"):
         table.read(as_of=2)
@@ -147,7 +159,9 @@ def test_stopped_it_goes_on(store: FeatureStore, monkeypatch: pytest.MonkeyPatch
         handle.write(limits([("c9", 0, 0, 1.0)]), batch="by an old handle")
 
 
-def test_a_dataset_that_is_made_meanwhile_is_not_kept(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_that_is_made_meanwhile_is_not_kept(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slow(*words: object) -> object:
         built = make(*words)  # type: ignore[arg-type]  # as it was called
         monkeypatch.undo()
@@ -163,7 +177,12 @@ def test_a_dataset_that_is_made_meanwhile_is_not_kept(store: FeatureStore, monke
 
 
 def test_whole_numbers_are_found_too(store: FeatureStore) -> None:
-    group = replace(LIMITS, name="numbers", key="account", columns={"account": Column("integer"), "x": Column("text")})
+    group = replace(
+        LIMITS,
+        name="numbers",
+        key="account",
+        columns={"account": Column("integer"), "x": Column("text")},
+    )
     rows = (
         limits([("c", 0, 0, 1.0), ("c", 1, 1, 1.0)])
         .select("at", "loaded")

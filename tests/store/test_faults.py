@@ -1,4 +1,6 @@
-"""Writers that are killed, that write at once, whose answer is lost: nothing is in twice, nothing is in half."""
+"""Writers that are killed, that write at once, whose answer is lost: nothing is in twice, nothing
+is in half.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_a_writer_killed_at_any_moment_leaves_whole_batches(tmp_path: Path, seed
             table.write(limits(rows), batch=name)
         first += 2
     names = [one.batch for one in table.versions()]
-    assert sorted(names, key=lambda name: int(name.split("-")[1])) == [f"w-{n}" for n in range(len(names))]
+    assert sorted(names, key=lambda name: int(name.split("-")[1])) == [
+        f"w-{n}" for n in range(len(names))
+    ]
     assert len(table.read([])) == 20_000 * len(names)
 
 
@@ -75,7 +79,10 @@ def test_of_several_writers_at_once_none_is_lost(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         numbers = list(pool.map(write, [0, 0, 1, 1, 2, 2]))
-    until(lambda: {"a-1", "b-1"} <= {one.batch for one in table.versions()}, said=lambda: "no two batches of each")
+    until(
+        lambda: {"a-1", "b-1"} <= {one.batch for one in table.versions()},
+        said=lambda: "no two batches of each",
+    )
     said = [name for one in writers for name in killed(one, 0)]
     there = [one.batch for one in table.versions()]
 

@@ -32,7 +32,10 @@ def endpoint() -> Iterator[str]:
     )
     with server:
         try:
-            until(lambda: answers(address) or server.poll() is not None, said=lambda: "moto does not answer")
+            until(
+                lambda: answers(address) or server.poll() is not None,
+                said=lambda: "moto does not answer",
+            )
             yield address
         finally:
             server.kill()
@@ -47,7 +50,11 @@ def answers(address: str) -> bool:
 
 @pytest.fixture
 def options(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+    ):
         monkeypatch.setenv(name, value)
     return {"aws_endpoint_url": endpoint, "aws_allow_http": "true"}
 

@@ -19,19 +19,33 @@ minutes = st.integers(0, 12)
 row = st.tuples(keys, keys, minutes, minutes)
 
 
-def oracle(payment: tuple[str | None, str, int, int], rows: list[Row], own: bool) -> tuple[int | None, str]:
+def oracle(
+    payment: tuple[str | None, str, int, int], rows: list[Row], own: bool
+) -> tuple[int | None, str]:
     """Which row stood, as its number, and why there is none otherwise."""
-    mine = [(time, known, number) for number, (*key, time, known) in enumerate(rows) if tuple(key) == payment[:2]]
+    mine = [
+        (time, known, number)
+        for number, (*key, time, known) in enumerate(rows)
+        if tuple(key) == payment[:2]
+    ]
     time, arrival = payment[2:]
-    seen = [one for one in mine if one[0] <= time and (one[1] < arrival or (own and one[1] == arrival))]
+    seen = [
+        one for one in mine if one[0] <= time and (one[1] < arrival or (own and one[1] == arrival))
+    ]
     if seen:
         return max(seen)[2], PRESENT
     return None, NOT_YET if mine else NEVER
 
 
 def table(rows: list[Row] | list[tuple[str | None, str, int, int]]) -> pl.DataFrame:
-    frame = pl.DataFrame(rows, schema={"x": pl.String, "y": pl.String, "at": pl.Int64, "known": pl.Int64}, orient="row")
-    when = ((pl.lit(BEGIN) + pl.duration(minutes=pl.col(name))).alias(name) for name in ("at", "known"))
+    frame = pl.DataFrame(
+        rows,
+        schema={"x": pl.String, "y": pl.String, "at": pl.Int64, "known": pl.Int64},
+        orient="row",
+    )
+    when = (
+        (pl.lit(BEGIN) + pl.duration(minutes=pl.col(name))).alias(name) for name in ("at", "known")
+    )
     return frame.with_row_index("number").with_columns(*when)
 
 
@@ -44,7 +58,9 @@ def table(rows: list[Row] | list[tuple[str | None, str, int, int]]) -> pl.DataFr
 @example(payments=[("a", "a", 3, 3)], rows=[("a", "a", 3, 3)], own=True)
 @example(payments=[(None, "a", 3, 3)], rows=[("a", "a", 0, 0)], own=False)
 @given(
-    payments=st.lists(st.tuples(st.one_of(keys, st.none()), keys, minutes, minutes), min_size=1, max_size=20),
+    payments=st.lists(
+        st.tuples(st.one_of(keys, st.none()), keys, minutes, minutes), min_size=1, max_size=20
+    ),
     rows=st.lists(row, max_size=25, unique=True),
     own=st.booleans(),
 )
@@ -62,7 +78,9 @@ def test_each_payment_sees_what_the_oracle_says(
         own=own,
     )
     values = found.values(["number"])["number"].to_list()
-    assert list(zip(values, found.status, strict=True)) == [oracle(one, rows, own) for one in payments]
+    assert list(zip(values, found.status, strict=True)) == [
+        oracle(one, rows, own) for one in payments
+    ]
 
 
 def test_rows_that_arrive_late_are_seen_late() -> None:

@@ -1,4 +1,6 @@
-"""One training dataset in Polars, pandas, PyArrow, NumPy, TensorFlow and Spark: the same values in all."""
+"""One training dataset in Polars, pandas, PyArrow, NumPy, TensorFlow and Spark: the same values in
+all.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,12 @@ def spark() -> Iterator[SparkSession]:
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         pytest.skip("Spark needs Java, which is not installed")
     builder = sql.SparkSession.Builder().master("local[1]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.log.level", "ERROR")
-    builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.session.timeZone", "UTC")
+    builder = builder.config("spark.ui.showConsoleProgress", "false").config(
+        "spark.log.level", "ERROR"
+    )
+    builder = builder.config("spark.driver.host", "127.0.0.1").config(
+        "spark.sql.session.timeZone", "UTC"
+    )
     session: SparkSession = builder.getOrCreate()
     yield session
     session.stop()
@@ -55,7 +61,8 @@ def test_pandas_and_arrow(data: TrainingData) -> None:
     pytest.importorskip("pyarrow")
     assert_frame_equal(pl.from_pandas(data.pandas()), data.read())
     assert_frame_equal(
-        pl.DataFrame(pl.from_arrow(data.arrow(["limit"], part="test"))), data.read(["limit"], part="test")
+        pl.DataFrame(pl.from_arrow(data.arrow(["limit"], part="test"))),
+        data.read(["limit"], part="test"),
     )
 
 
@@ -65,14 +72,18 @@ def test_a_matrix_has_nan_for_what_is_missing(data: TrainingData) -> None:
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found[:, 0], rows["amount"].to_numpy())
     np.testing.assert_array_equal(np.isnan(found[:, 1]), rows["limit"].is_null().to_numpy())
-    with pytest.raises(ConfigurationError, match="`card_id`: expected a number for a matrix, got a text"):
+    with pytest.raises(
+        ConfigurationError, match="`card_id`: expected a number for a matrix, got a text"
+    ):
         data.numpy(["card_id"])
 
 
 def test_tensors_come_in_batches(data: TrainingData) -> None:
     pytest.importorskip("tensorflow")
     columns = ["amount", "limit", "card_id", "at"]
-    batches = list(data.tensorflow(columns, label="fraud", part="train", batch=32).as_numpy_iterator())
+    batches = list(
+        data.tensorflow(columns, label="fraud", part="train", batch=32).as_numpy_iterator()
+    )
     rows = data.scan([*columns, "fraud"], part="train").collect()
 
     assert {len(label) for _, label in batches[:-1]} == {32}
@@ -105,7 +116,9 @@ def test_spark_has_null_where_a_column_was_added_later(tmp_path: Path, spark: Sp
 
 
 @pytest.mark.parametrize("feature", ["DeletionVectors", "ColumnMapping"])
-def test_files_that_do_not_say_all_are_refused(tmp_path: Path, spark: SparkSession, feature: str) -> None:
+def test_files_that_do_not_say_all_are_refused(
+    tmp_path: Path, spark: SparkSession, feature: str
+) -> None:
     import deltalake
 
     store = filled(FeatureStore(tmp_path))
@@ -113,7 +126,9 @@ def test_files_that_do_not_say_all_are_refused(tmp_path: Path, spark: SparkSessi
     added = getattr(deltalake.TableFeatures, feature)
     table.place.open().alter.add_feature(added, allow_protocol_versions_increase=True)
     newest = table.place.open().version()
-    with pytest.raises(ConfigurationError, match=f"found a table with {feature[0].lower()}{feature[1:]}"):
+    with pytest.raises(
+        ConfigurationError, match=f"found a table with {feature[0].lower()}{feature[1:]}"
+    ):
         to_spark(spark, table.place, newest, table.group.columns)
 
 
@@ -127,7 +142,9 @@ def test_a_table_that_another_program_changed_is_a_sentence(tmp_path: Path) -> N
         table.write(limits([("c9", 0, 0, 1.0)]), batch="after")
 
 
-@pytest.mark.parametrize(("module", "call"), [("pandas", "pandas"), ("pyarrow", "arrow"), ("tensorflow", "tensorflow")])
+@pytest.mark.parametrize(
+    ("module", "call"), [("pandas", "pandas"), ("pyarrow", "arrow"), ("tensorflow", "tensorflow")]
+)
 def test_what_is_not_installed_is_named(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch, module: str, call: str
 ) -> None:

@@ -36,7 +36,11 @@ def rows(*cards: str, day: int = 0, late: int = 1, limit: float | None = 500.0) 
             "limit": [limit] * len(cards),
             "country": ["DK"] * len(cards),
         },
-        schema_overrides={"at": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC"), "limit": pl.Float64},
+        schema_overrides={
+            "at": pl.Datetime("us", "UTC"),
+            "known_at": pl.Datetime("us", "UTC"),
+            "limit": pl.Float64,
+        },
     )
 
 
@@ -55,7 +59,9 @@ def test_batches_are_appended_and_every_version_stays_readable(limits: GroupTabl
     second = limits.write(rows("a", day=1, limit=None), batch="two")
 
     assert limits.read()["card_id"].to_list() == ["a", "b", "a"]
-    assert_frame_equal(limits.read(as_of=first.number), rows("a", "b").select(limits.read().columns))
+    assert_frame_equal(
+        limits.read(as_of=first.number), rows("a", "b").select(limits.read().columns)
+    )
     assert [(one.number, one.batch, one.rows) for one in limits.versions()] == [
         (second.number, "two", 1),
         (first.number, "one", 2),
@@ -87,7 +93,9 @@ def test_all_rows_can_be_replaced(limits: GroupTable) -> None:
     assert (len(limits.read()), len(limits.read(as_of=first.number))) == (3, 2)
     assert limits.replace(rows("c", "b", "a")) == second
     third = limits.replace(rows("a"))
-    assert limits.replace(rows("a", "b", "c")).number > third.number  # what was there before the last is no repetition
+    assert (
+        limits.replace(rows("a", "b", "c")).number > third.number
+    )  # what was there before the last is no repetition
 
 
 def test_reading_chooses_columns_times_and_a_moment(limits: GroupTable) -> None:
@@ -124,8 +132,14 @@ def test_a_column_may_be_added(store: FeatureStore, limits: GroupTable) -> None:
     ("change", "said"),
     [
         ({"arrival": None}, "its arrival is another"),
-        ({"columns": {"limit": Column("number", unit="DKK"), "country": Column("text")}}, "`limit` has another unit"),
-        ({"columns": {"limit": Column("integer", unit="EUR"), "country": Column("text")}}, "`limit` has another kind"),
+        (
+            {"columns": {"limit": Column("number", unit="DKK"), "country": Column("text")}},
+            "`limit` has another unit",
+        ),
+        (
+            {"columns": {"limit": Column("integer", unit="EUR"), "country": Column("text")}},
+            "`limit` has another kind",
+        ),
     ],
 )
 def test_another_definition_needs_another_version(
@@ -160,9 +174,18 @@ def test_the_definition_is_in_the_metadata_of_the_table(limits: GroupTable) -> N
     [
         (rows("a").drop("limit"), "lacks `limit`"),
         (rows("a").with_columns(extra=1), "has unknown `extra`"),
-        (rows("a").with_columns(limit=pl.lit("500")), "column `limit`: expected numbers, got String"),
-        (rows("a").with_columns(at=pl.lit(DAY.replace(tzinfo=None))), "expected times with a time zone"),
-        (rows("a").with_columns(card_id=pl.lit(None, pl.String)), "`card_id`: expected a value in each row"),
+        (
+            rows("a").with_columns(limit=pl.lit("500")),
+            "column `limit`: expected numbers, got String",
+        ),
+        (
+            rows("a").with_columns(at=pl.lit(DAY.replace(tzinfo=None))),
+            "expected times with a time zone",
+        ),
+        (
+            rows("a").with_columns(card_id=pl.lit(None, pl.String)),
+            "`card_id`: expected a value in each row",
+        ),
         (rows("a", "a"), "expected one row per card_id, at, known_at, got 1 more"),
     ],
 )
@@ -192,11 +215,19 @@ def test_statistics_are_of_what_a_write_brought(limits: GroupTable) -> None:
     many = pl.concat([rows(f"c{n}", day=n, limit=float(n) if n else None) for n in range(101)])
     found = limits.write(many.with_columns(country=pl.lit("SE")), batch="one").statistics
 
-    assert (found["limit"].rows, found["limit"].nulls, found["limit"].min, found["limit"].max) == (101, 1, 1.0, 100.0)
+    assert (found["limit"].rows, found["limit"].nulls, found["limit"].min, found["limit"].max) == (
+        101,
+        1,
+        1.0,
+        100.0,
+    )
     assert found["limit"].quantiles["0.5"] == pytest.approx(50, abs=1)
     assert found["country"].top == [("SE", 101)]
     assert found["at"].min == "2024-05-04T00:00:00+00:00"
-    assert (found["card_id"].distinct, found["card_id"].top) == (101, [])  # whose rows they are is no statistic
+    assert (found["card_id"].distinct, found["card_id"].top) == (
+        101,
+        [],
+    )  # whose rows they are is no statistic
     assert limits.version().statistics == found
 
 

@@ -1,4 +1,5 @@
-"""A process that writes batches to a group until it is killed: `python -m store.writer ROOT NAME FIRST`.
+"""A process that writes batches to a group until it is killed:
+`python -m store.writer ROOT NAME FIRST`.
 
 It prints the name of each batch that it knows to be in.
 """
@@ -11,7 +12,9 @@ from shroff.store import FeatureStore
 from store.world import LIMITS, limits
 
 
-def batch(name: str, number: int, rows: int = 20_000) -> tuple[str, list[tuple[str, float, float, float | None]]]:
+def batch(
+    name: str, number: int, rows: int = 20_000
+) -> tuple[str, list[tuple[str, float, float, float | None]]]:
     """The name of a batch and its rows."""
     return f"{name}-{number}", [(f"{name}{one}", number, number, float(one)) for one in range(rows)]
 

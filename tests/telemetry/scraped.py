@@ -13,7 +13,9 @@ class Scrape:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.families: dict[str, Metric] = {family.name: family for family in text_string_to_metric_families(text)}
+        self.families: dict[str, Metric] = {
+            family.name: family for family in text_string_to_metric_families(text)
+        }
 
     @classmethod
     def of(cls, service: Service, **options: str) -> Scrape:
@@ -25,9 +27,11 @@ class Scrape:
     def names(self) -> set[str]:
         """The names of all samples; of families without any, those that they would have."""
         ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
-        return {family.name + end for family in self.families.values() for end in ends.get(family.type, ("",))} | {
-            sample.name for family in self.families.values() for sample in family.samples
-        }
+        return {
+            family.name + end
+            for family in self.families.values()
+            for end in ends.get(family.type, ("",))
+        } | {sample.name for family in self.families.values() for sample in family.samples}
 
     def value(self, name: str, /, **labels: str) -> float:
         """The sum of the samples of this name that have these labels."""

@@ -1,4 +1,6 @@
-"""The dashboard, the alerts and the documentation name what a running service tells, and real Prometheus takes them."""
+"""The dashboard, the alerts and the documentation name what a running service tells, and real
+Prometheus takes them.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def panels() -> list[dict[str, Any]]:
     return held
 
 
-@pytest.mark.parametrize("file", [PROMETHEUS / "alerts.yml", PROMETHEUS / "alerts_test.yml", DASHBOARD], ids=str)
+@pytest.mark.parametrize(
+    "file", [PROMETHEUS / "alerts.yml", PROMETHEUS / "alerts_test.yml", DASHBOARD], ids=str
+)
 def test_every_metric_that_is_named_is_told_by_the_service(found: Scrape, file: Path) -> None:
     named = set(NAME.findall(file.read_text()))
     assert len(named) >= 8
@@ -64,16 +68,24 @@ def test_every_metric_that_is_named_is_told_by_the_service(found: Scrape, file: 
 def test_the_dashboard_shows_every_metric_there_is(found: Scrape) -> None:
     shown = set(NAME.findall(DASHBOARD.read_text()))
     for family in found.families:
-        assert not family.startswith("shroff") or any(name.startswith(family) for name in shown), family
+        assert not family.startswith("shroff") or any(name.startswith(family) for name in shown), (
+            family
+        )
 
 
-def test_the_dashboard_has_its_rows_and_no_panel_lies_on_another(panels: list[dict[str, Any]]) -> None:
+def test_the_dashboard_has_its_rows_and_no_panel_lies_on_another(
+    panels: list[dict[str, Any]],
+) -> None:
     assert [panel["title"] for panel in panels if panel["type"] == "row"] == ROWS
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
         assert at["x"] + at["w"] <= 24
         assert not cells & taken
         taken |= cells
@@ -81,13 +93,17 @@ def test_the_dashboard_has_its_rows_and_no_panel_lies_on_another(panels: list[di
 
 def test_promtool_accepts_the_alerts_and_they_fire_on_what_they_are_for() -> None:
     for words in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
-        done = subprocess.run([promtool(), *words], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [promtool(), *words], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
 def prometheus(bundle_folder: Path, tmp_path: Path) -> Iterator[tuple[Service, str]]:
-    """A service with keys, and the URL of a real Prometheus that scrapes it by our example with a key of its own."""
+    """A service with keys, and the URL of a real Prometheus that scrapes it by our example with a
+    key of its own.
+    """
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("prometheus is not installed: apt-get install prometheus")
@@ -102,8 +118,14 @@ def prometheus(bundle_folder: Path, tmp_path: Path) -> Iterator[tuple[Service, s
         mine = example.replace("127.0.0.1:8080", f"{host}:{port}").replace("15s", "1s")
         (tmp_path / "prometheus.yml").write_text(mine)
         url = f"127.0.0.1:{free_port()}"
-        options = [f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address={url}", "--log.level=error"]
-        process = subprocess.Popen([program, f"--config.file={tmp_path / 'prometheus.yml'}", *options])
+        options = [
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address={url}",
+            "--log.level=error",
+        ]
+        process = subprocess.Popen(
+            [program, f"--config.file={tmp_path / 'prometheus.yml'}", *options]
+        )
         try:
             yield service, f"http://{url}"
         finally:
@@ -112,7 +134,9 @@ def prometheus(bundle_folder: Path, tmp_path: Path) -> Iterator[tuple[Service, s
 
 
 def test_prometheus_scrapes_by_the_example_and_every_panel_can_be_asked(
-    prometheus: tuple[Service, str], pay: Callable[..., dict[str, Any]], panels: list[dict[str, Any]]
+    prometheus: tuple[Service, str],
+    pay: Callable[..., dict[str, Any]],
+    panels: list[dict[str, Any]],
 ) -> None:
     _, url = prometheus
     assert until(lambda: ask(url, 'up{job="shroff"} == 1'))

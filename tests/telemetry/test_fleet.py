@@ -20,12 +20,15 @@ COMPARED = CounterFamily(name="compared", about="What was compared.", inherited=
 
 def told(metrics: list[Metric]) -> dict[str, dict[tuple[str, ...], float]]:
     return {
-        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples} for family in metrics
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+        for family in metrics
     }
 
 
 def test_each_figure_is_merged_by_the_rule_of_its_family(tmp_path: Path) -> None:
-    def figures(decisions: float, ready: float, edits: float, differs: float, compared: float) -> list[Figure]:
+    def figures(
+        decisions: float, ready: float, edits: float, differs: float, compared: float
+    ) -> list[Figure]:
         return [
             DECISIONS.of({("v1", "approve", "false"): decisions}),
             IN_FLIGHT.single(2),
@@ -61,10 +64,22 @@ def test_who_takes_a_seat_counts_on_and_the_dead_say_nothing_about_now(
 
     Fleet(tmp_path, 0).keep(figures(100))
     now += 6
-    assert told(Fleet(tmp_path, 1).together(figures(1))) == {"done": {(): 101}, "compared": {(): 101}, "queue": {(): 5}}
+    assert told(Fleet(tmp_path, 1).together(figures(1))) == {
+        "done": {(): 101},
+        "compared": {(): 101},
+        "queue": {(): 5},
+    }
     again = Fleet(tmp_path, 0)
-    assert told(again.together(figures(3))) == {"done": {(): 104}, "compared": {(): 4}, "queue": {(): 10}}
-    assert told(again.together(figures(4))) == {"done": {(): 105}, "compared": {(): 5}, "queue": {(): 10}}
+    assert told(again.together(figures(3))) == {
+        "done": {(): 104},
+        "compared": {(): 4},
+        "queue": {(): 10},
+    }
+    assert told(again.together(figures(4))) == {
+        "done": {(): 105},
+        "compared": {(): 5},
+        "queue": {(): 10},
+    }
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_and_costs_nobody(
@@ -74,5 +89,6 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_costs_nobody(
     for _ in range(2):
         assert told(alone.together([QUEUE.single(5)])) == {"queue": {(): 5}}
     assert [record.message for record in caplog.records] == [
-        f"the figures for other workers cannot be kept in {tmp_path / 'gone'}: No such file or directory."
+        f"the figures for other workers cannot be kept in {tmp_path / 'gone'}: No such file or "
+        "directory."
     ]

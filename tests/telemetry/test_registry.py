@@ -78,5 +78,9 @@ def test_every_family_has_its_own_name_a_sentence_and_labels_as_prometheus_takes
 
 def test_families_are_declared_beside_what_they_measure_and_nowhere_else() -> None:
     makes = re.compile(rf"(?:{'|'.join(kind.__name__ for kind in Family.__subclasses__())})\(name=")
-    found = {path.name for path in PACKAGE.rglob("*.py") if makes.search(path.read_text(encoding="utf-8"))}
+    found = {
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        if makes.search(path.read_text(encoding="utf-8"))
+    }
     assert found == {"figures.py"}

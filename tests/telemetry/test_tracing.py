@@ -1,4 +1,6 @@
-"""Traces, as a collector receives them: a real OTLP receiver over HTTP, and the service in a process of its own."""
+"""Traces, as a collector receives them: a real OTLP receiver over HTTP, and the service in a
+process of its own.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,8 @@ def traced(bundle: Path, home: Path, collector: Collector, **more: str) -> Itera
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
         "OTEL_SERVICE_NAME": "payments",
-        # of requests without a trace one in a hundred would be recorded: by chance the one that asks for readiness
+        # of requests without a trace one in a hundred would be recorded: by chance the one that
+        # asks for readiness
         "OTEL_TRACES_SAMPLER": "parentbased_always_off",
         **more,
     }
@@ -114,7 +117,9 @@ def test_a_request_is_a_span_with_its_stages_in_the_trace_it_came_with(
     assert whole.kind == Span.SPAN_KIND_SERVER
     assert answer.headers["traceparent"][:36] == f"00-{TRACE}-"
     assert answer.headers["traceparent"][36:52] == whole.span_id.hex()
-    assert {one.key: one.value for one in whole.attributes}["http.response.status_code"].int_value == 200
+    assert {one.key: one.value for one in whole.attributes}[
+        "http.response.status_code"
+    ].int_value == 200
     stages = [by_name.pop(stage) for stage in STAGES if stage != "whole"]
     assert not by_name
     for stage in stages:
@@ -133,17 +138,23 @@ def test_routes_that_are_not_hot_and_refusals_are_spans_too(
 ) -> None:
     with traced(bundle_folder, tmp_path / "home", collector) as service:
         found = service.request("GET", "/v1/decisions/p%2F1", headers={"traceparent": CAME})
-        broken = service.request("POST", "/v1/decisions", content=b"{", headers={"traceparent": CAME})
+        broken = service.request(
+            "POST", "/v1/decisions", content=b"{", headers={"traceparent": CAME}
+        )
         spans = collector.until(2)
     assert {found.status_code, broken.status_code} == {404, 400}
     assert {span.name for span in spans} == {"GET /v1/decisions/{payment_id}", "POST /v1/decisions"}
-    assert all(answer.headers["traceparent"].startswith(f"00-{TRACE}-") for answer in (found, broken))
+    assert all(
+        answer.headers["traceparent"].startswith(f"00-{TRACE}-") for answer in (found, broken)
+    )
 
 
 def test_who_asks_decides_whether_it_is_recorded_and_so_does_the_sampler(
     bundle_folder: Path, tmp_path: Path, collector: Collector, pay: Pay
 ) -> None:
-    with traced(bundle_folder, tmp_path / "home", collector, OTEL_TRACES_SAMPLER="parentbased_always_off") as service:
+    with traced(
+        bundle_folder, tmp_path / "home", collector, OTEL_TRACES_SAMPLER="parentbased_always_off"
+    ) as service:
         assert "traceparent" not in decide(service, pay()).headers
         unsampled = decide(service, pay(), traceparent=f"00-{TRACE}-{ABOVE}-00")
         decide(service, pay(), traceparent=CAME)
@@ -154,12 +165,23 @@ def test_who_asks_decides_whether_it_is_recorded_and_so_does_the_sampler(
 
 def test_without_opentelemetry_what_came_is_given_back(service: Service, pay: Pay) -> None:
     assert decide(service, pay(), traceparent=CAME).headers["traceparent"] == CAME
-    assert service.request("GET", "/v1/models", headers={"traceparent": CAME}).headers["traceparent"] == CAME
+    assert (
+        service.request("GET", "/v1/models", headers={"traceparent": CAME}).headers["traceparent"]
+        == CAME
+    )
     assert "traceparent" not in decide(service, pay()).headers
 
 
 @pytest.mark.parametrize(
-    "garbage", ["", "4111111111111111", CAME[:-1], CAME.upper(), f"ff{CAME[2:]}", CAME.replace(TRACE, "0" * 32)]
+    "garbage",
+    [
+        "",
+        "4111111111111111",
+        CAME[:-1],
+        CAME.upper(),
+        f"ff{CAME[2:]}",
+        CAME.replace(TRACE, "0" * 32),
+    ],
 )
 def test_what_is_no_traceparent_is_not_repeated(service: Service, pay: Pay, garbage: str) -> None:
     answer = decide(service, pay(), traceparent=garbage)
@@ -167,9 +189,13 @@ def test_what_is_no_traceparent_is_not_repeated(service: Service, pay: Pay, garb
     assert "traceparent" not in answer.headers
 
 
-def test_a_collector_that_is_away_costs_no_payment(bundle_folder: Path, tmp_path: Path, pay: Pay) -> None:
+def test_a_collector_that_is_away_costs_no_payment(
+    bundle_folder: Path, tmp_path: Path, pay: Pay
+) -> None:
     away = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "20"}
-    with Service(bundle_folder, tmp_path / "home", environment=away | {"OTEL_TRACES_SAMPLER": "always_on"}) as service:
+    with Service(
+        bundle_folder, tmp_path / "home", environment=away | {"OTEL_TRACES_SAMPLER": "always_on"}
+    ) as service:
         assert decide(service, pay()).status_code == 200
 
 
@@ -178,7 +204,10 @@ def test_only_the_standard_variables_switch_it_on() -> None:
     for off in ({}, {"OTEL_SERVICE_NAME": "x"}, endpoint | {"OTEL_SDK_DISABLED": "true"}):
         assert isinstance(tracer(off), Passing)
     assert isinstance(tracer(endpoint | {"OTEL_TRACES_EXPORTER": "none"}), Passing)
-    for wrong in ({"OTEL_TRACES_EXPORTER": "zipkin"}, endpoint | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}):
+    for wrong in (
+        {"OTEL_TRACES_EXPORTER": "zipkin"},
+        endpoint | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+    ):
         with pytest.raises(ConfigurationError, match="OTLP over HTTP"):
             tracer(wrong)
 

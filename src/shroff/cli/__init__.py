@@ -1,4 +1,5 @@
-"""Cli: parse what the user typed, call the room that does it, print what came of it. No logic lives here.
+"""Cli: parse what the user typed, call the room that does it, print what came of it. No logic lives
+here.
 
 Reads arguments and the environment. Promises that every command takes `--json` and then prints one
 JSON document on standard output and nothing else. Exit codes: 0 done, 1 a check failed, 2 bad usage
@@ -15,7 +16,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from shroff import __version__
-from shroff.cli import data, embed, keys, ledger, lists, parity, policy, rates, runs, service, store, tables, training
+from shroff.cli import (
+    data,
+    embed,
+    keys,
+    ledger,
+    lists,
+    parity,
+    policy,
+    rates,
+    runs,
+    service,
+    store,
+    tables,
+    training,
+)
 from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.terminal import AsJson, err, out, show, steps
@@ -67,10 +82,17 @@ for command in (
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where to put everything.")] = Path("demo"),
-    payments: Annotated[int, typer.Option(help="How many payments to simulate.", min=20_000)] = 100_000,
-    port: Annotated[int, typer.Option(help="Port of the service; 0: any free one.", min=0, max=65535)] = 0,
+    payments: Annotated[
+        int, typer.Option(help="How many payments to simulate.", min=20_000)
+    ] = 100_000,
+    port: Annotated[
+        int, typer.Option(help="Port of the service; 0: any free one.", min=0, max=65535)
+    ] = 0,
     keep: Annotated[
-        bool | None, typer.Option("--keep/--no-keep", help="Keep the service running; by default on a terminal.")
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep", help="Keep the service running; by default on a terminal."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,8 +109,13 @@ def demo(
             for part in outcome.parts:
                 out.print(part)
             if not stay:
-                out.print(f"The service has stopped. Start it again:\n{outcome.serve(8080)}", soft_wrap=True)
-            out.print(f"Try it:\n{outcome.curl(None if stay else 8080)}", soft_wrap=True, highlight=False)
+                out.print(
+                    f"The service has stopped. Start it again:\n{outcome.serve(8080)}",
+                    soft_wrap=True,
+                )
+            out.print(
+                f"Try it:\n{outcome.curl(None if stay else 8080)}", soft_wrap=True, highlight=False
+            )
         if stay:
             err.print("The service runs until Ctrl-C.")
             outcome.server.wait()
@@ -119,7 +146,8 @@ def main() -> NoReturn:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  # the last line of defence: no traceback reaches a user
         err.print(
-            f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, {_keep(traceback.format_exc())}.",
+            f"shroff: unexpected {type(error).__name__}; this is a defect of Shroff, "
+            f"{_keep(traceback.format_exc())}.",
             markup=False,
             soft_wrap=True,
         )

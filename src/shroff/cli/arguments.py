@@ -11,7 +11,9 @@ from shroff.location import Location
 
 TABLE: Final = ".csv, .csv.gz, .parquet, or a URL (docs/sources.md)"
 
-ProjectPath = Annotated[Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)]
+ProjectPath = Annotated[
+    Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)
+]
 
 
 def table(flag: str, meaning: str) -> Any:
@@ -20,18 +22,28 @@ def table(flag: str, meaning: str) -> Any:
 
 
 Data = Annotated[Location, table("--data", f"Payments: {TABLE}.")]
-Join = Annotated[Location | None, table("--join", "A second table of statistics, joined on the payment id.")]
+Join = Annotated[
+    Location | None, table("--join", "A second table of statistics, joined on the payment id.")
+]
 Labels = Annotated[
     Location | None,
     table("--labels", "A table with the history of labels: id, label, its arrival, source."),
 ]
 Warm = Annotated[Location | None, table("--warm", f"History to start from: {TABLE}.")]
-Lateness = Annotated[str, typer.Option(help="How much older than the newest payment another may be.")]
-Note = Annotated[str | None, typer.Option(help="The reason; kept in the history.", show_default=False)]
+Lateness = Annotated[
+    str, typer.Option(help="How much older than the newest payment another may be.")
+]
+Note = Annotated[
+    str | None, typer.Option(help="The reason; kept in the history.", show_default=False)
+]
 AcceptBroken = Annotated[
     bool,
     typer.Option(
-        "--accept-broken-chain", help="Start although the ledger was changed; the record of the start says so."
+        "--accept-broken-chain",
+        help="Start although the ledger was changed; the record of the start says so.",
     ),
 ]
-MaxBad = Annotated[float, typer.Option("--max-bad", help="The largest accepted share of unusable rows.", min=0, max=1)]
+MaxBad = Annotated[
+    float,
+    typer.Option("--max-bad", help="The largest accepted share of unusable rows.", min=0, max=1),
+]

@@ -8,22 +8,38 @@ from typing import Annotated, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, out, print_currencies, print_dropped, print_notices, show, steps
+from shroff.cli.terminal import (
+    AsJson,
+    out,
+    print_currencies,
+    print_dropped,
+    print_notices,
+    show,
+    steps,
+)
 from shroff.settings import Settings
 
 
 def simulate(
-    file: Annotated[Path, typer.Argument(help=".csv, .csv.gz or .parquet; a folder with --two-tables.")],
-    payments: Annotated[int, typer.Option(help="Number of payments, within 1 %.", min=1_000)] = 100_000,
+    file: Annotated[
+        Path, typer.Argument(help=".csv, .csv.gz or .parquet; a folder with --two-tables.")
+    ],
+    payments: Annotated[
+        int, typer.Option(help="Number of payments, within 1 %.", min=1_000)
+    ] = 100_000,
     days: Annotated[int, typer.Option(help="Number of days.", min=1)] = 90,
-    fraud_rate: Annotated[float, typer.Option(help="Share of fraud, approximately.", min=0.001, max=0.2)] = 0.01,
+    fraud_rate: Annotated[
+        float, typer.Option(help="Share of fraud, approximately.", min=0.001, max=0.2)
+    ] = 0.01,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     two_tables: Annotated[
         bool, typer.Option("--two-tables", help="Write two tables, facts.csv and statistics.csv.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a labelled payment log with five fraud patterns and honest payments that look like fraud."""
+    """Make a labelled payment log with five fraud patterns and honest payments that look like
+    fraud.
+    """
     from shroff.simulate import simulate as make
     from shroff.simulate import write
 
@@ -47,7 +63,9 @@ def simulate(
 def collect(
     project: ProjectPath,
     data: Data,
-    output: Annotated[Path, typer.Option("--out", help="The clean table (.parquet).", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--out", help="The clean table (.parquet).", show_default=False)
+    ],
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
@@ -62,7 +80,9 @@ def collect(
     with steps(quiet=as_json) as step:
         step(f"read and clean {data}")
         key = Settings.read().hmac_key()
-        cleaned = collect_table(loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count)
+        cleaned = collect_table(
+            loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count
+        )
         step(f"write {output}")
         write_parquet(cleaned.frame, output)
     document = {
@@ -88,24 +108,31 @@ def features(
     project: ProjectPath,
     data: Data,
     output: Annotated[
-        Path | None, typer.Option("--out", help="Write one table (.parquet) instead of to the feature store.")
+        Path | None,
+        typer.Option("--out", help="Write one table (.parquet) instead of to the feature store."),
     ] = None,
     engine: Annotated[
         Literal["batch", "spark"],
-        typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."),
+        typer.Option(
+            help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."
+        ),
     ] = "batch",
-    master: Annotated[str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")] = None,
+    master: Annotated[
+        str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")
+    ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
-            help="The most memory to use, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by disk, with --out."
+            help="The most memory to use, such as 8GB (SHROFF_MEMORY); a larger .parquet goes by "
+            "disk, with --out."
         ),
     ] = None,
     append: Annotated[
         str | None,
         typer.Option(
             metavar="BATCH",
-            help="Add to what the feature store has, under this name, once; by default what it has is replaced.",
+            help="Add to what the feature store has, under this name, once; by default what it has "
+            "is replaced.",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +141,9 @@ def features(
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a project's features over a raw table; they and the payments become versions in the feature store."""
+    """Compute a project's features over a raw table; they and the payments become versions in the
+    feature store.
+    """
     from contextlib import ExitStack
     from dataclasses import replace
     from time import perf_counter
@@ -130,35 +159,51 @@ def features(
     notices: list[str] = []
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
     if append is not None and (output is not None or engine == "spark"):
-        raise ConfigurationError("--append adds to the feature store: leave out --out and --engine spark.")
+        raise ConfigurationError(
+            "--append adds to the feature store: leave out --out and --engine spark."
+        )
     with steps(quiet=as_json) as step, ExitStack() as copies:
         plan = (loaded := load_project(project)).plan
         if data.scheme is not None and engine == "batch":
             step(f"read {data}")
             key = settings.hmac_key()
-            local = copies.enter_context(local_copies(plan.schema, key=key, join=loaded.join, count=step.count))
+            local = copies.enter_context(
+                local_copies(plan.schema, key=key, join=loaded.join, count=step.count)
+            )
             data = local(data, alone=join is None)
         if engine == "spark":
             from shroff.features.engines.spark import features_job
 
             if output is None:
-                raise ConfigurationError("expected a folder to write to with --engine spark: pass --out.")
+                raise ConfigurationError(
+                    "expected a folder to write to with --engine spark: pass --out."
+                )
             if labels is not None:
-                raise ConfigurationError("expected the labels in the clean table: pass --labels to `shroff collect`.")
+                raise ConfigurationError(
+                    "expected the labels in the clean table: pass --labels to `shroff collect`."
+                )
             step("compute features on Spark")
             started = perf_counter()
             payments = features_job(plan, data.clean_file(), str(output), master=master)
             seconds, places = perf_counter() - started, [str(output)]
-        elif output is not None and labels is None and is_large(loaded, data, memory=settings.memory_bytes()):
+        elif (
+            output is not None
+            and labels is None
+            and is_large(loaded, data, memory=settings.memory_bytes())
+        ):
             started, key, room = perf_counter(), settings.hmac_key(), settings.memory_bytes()
-            large = features_by_disk(loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step)
+            large = features_by_disk(
+                loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step
+            )
             payments, notices = large.payments, large.notices(loaded.schema)
             dropped, first = large.dropped, large.first
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")
             key = settings.hmac_key()
-            cleaned = collect_table(loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count)
+            cleaned = collect_table(
+                loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count
+            )
             dropped, first, notices = cleaned.dropped, cleaned.first, cleaned.notices(loaded.schema)
             step("compute features")
             started = perf_counter()

@@ -1,4 +1,6 @@
-"""`shroff embed`: vectors of tokens, learned from the histories of cards, and what stands near what."""
+"""`shroff embed`: vectors of tokens, learned from the histories of cards, and what stands near
+what.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +11,56 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shroff.cli.arguments import Data, Join, MaxBad, ProjectPath
-from shroff.cli.terminal import AsJson, moment, out, print_dropped, print_notices, print_rows, show, steps
+from shroff.cli.terminal import (
+    AsJson,
+    moment,
+    out,
+    print_dropped,
+    print_notices,
+    print_rows,
+    show,
+    steps,
+)
 from shroff.errors import ConfigurationError, did_you_mean
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.embed import Vectors
 
-app = typer.Typer(help="Vectors of tokens, learned from the histories of cards.", no_args_is_help=True)
+app = typer.Typer(
+    help="Vectors of tokens, learned from the histories of cards.", no_args_is_help=True
+)
 
 
 @app.command()
 def train(
     project: ProjectPath,
     data: Data,
-    output: Annotated[Path, typer.Option("--out", help="The file of vectors (.arrow).", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--out", help="The file of vectors (.arrow).", show_default=False)
+    ],
     before: Annotated[
         str | None,
-        typer.Option(help="Learn only from payments before this time: the first day to be judged.", show_default=False),
+        typer.Option(
+            help="Learn only from payments before this time: the first day to be judged.",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Which vectors of the project; by default its only ones.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Which vectors of the project; by default its only ones.", show_default=False
+        ),
     ] = None,
     engine: Annotated[
         Literal["batch", "spark"],
-        typer.Option(help="spark: --data is a clean table that `shroff collect` wrote, and Spark counts."),
+        typer.Option(
+            help="spark: --data is a clean table that `shroff collect` wrote, and Spark counts."
+        ),
     ] = "batch",
-    master: Annotated[str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")] = None,
+    master: Annotated[
+        str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")
+    ] = None,
     join: Join = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
@@ -60,7 +85,9 @@ def train(
         else:
             step(f"read and clean {data}")
             key = Settings.read().hmac_key()
-            cleaned = collect_table(loaded, data, key=key, join=join, max_bad=max_bad, count=step.count)
+            cleaned = collect_table(
+                loaded, data, key=key, join=join, max_bad=max_bad, count=step.count
+            )
             there = len(cleaned.frame)
             step("learn vectors")
             found = learn(vectors, schema, cleaned.frame, before=until)
@@ -88,7 +115,8 @@ def train(
         return
     out.print(
         f"{output}: {len(found.tokens):,} tokens in {vectors.dimensions} dimensions, learned from "
-        f"{found.lesson.payments:,} payments up to {document['latest']}; {document['left_out']:,} later ones left out.",
+        f"{found.lesson.payments:,} payments up to {document['latest']}; {document['left_out']:,} "
+        "later ones left out.",
         soft_wrap=True,
     )
     if vectors.method == "sgns":
@@ -100,7 +128,9 @@ def train(
 @app.command()
 def neighbours(
     file: Annotated[Path, typer.Argument(help="A file of vectors.", show_default=False)],
-    token: Annotated[str, typer.Argument(help="COLUMN=VALUE, such as mcc=5411.", show_default=False)],
+    token: Annotated[
+        str, typer.Argument(help="COLUMN=VALUE, such as mcc=5411.", show_default=False)
+    ],
     most: Annotated[int, typer.Option(help="How many.", min=1)] = 5,
     as_json: AsJson = False,
 ) -> None:
@@ -122,10 +152,14 @@ def neighbours(
 def plot(
     file: Annotated[Path, typer.Argument(help="A file of vectors.", show_default=False)],
     column: Annotated[str, typer.Argument(help="Whose tokens, such as mcc.", show_default=False)],
-    output: Annotated[Path, typer.Option("--out", help="The map (.html or .png).", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--out", help="The map (.html or .png).", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Draw a column's tokens in the plane, those alike near each other: one HTML file without a script, or a PNG."""
+    """Draw a column's tokens in the plane, those alike near each other: one HTML file without a
+    script, or a PNG.
+    """
     from shroff.collect.sources import written_whole
     from shroff.embed import picture, read_vectors
     from shroff.embed import plot as drawn
@@ -133,7 +167,9 @@ def plot(
     if output.suffix not in (".html", ".png"):
         raise ConfigurationError("--out: expected a file that ends in .html or .png.")
     learned = read_vectors(file)
-    content = picture(learned, column) if output.suffix == ".png" else drawn(learned, column).encode()
+    content = (
+        picture(learned, column) if output.suffix == ".png" else drawn(learned, column).encode()
+    )
     with written_whole(output) as target:
         target.write(content)
     count = sum(name == column for name, _ in learned.tokens)
@@ -146,11 +182,17 @@ def plot(
 def _named(there: Sequence[Vectors], name: str | None) -> Vectors:
     names = [one.name for one in there]
     if not names:
-        raise ConfigurationError("the project defines no vectors; give it `vectors=[Vectors(…)]` of `shroff.embed`.")
+        raise ConfigurationError(
+            "the project defines no vectors; give it `vectors=[Vectors(…)]` of `shroff.embed`."
+        )
     if name is None and len(names) > 1:
-        raise ConfigurationError(f"the project defines {len(names)} vectors: pass --name with one of their names.")
+        raise ConfigurationError(
+            f"the project defines {len(names)} vectors: pass --name with one of their names."
+        )
     if name is not None and name not in names:
-        raise ConfigurationError(f"the project has no vectors `{name}`{did_you_mean(name, names) or '.'}")
+        raise ConfigurationError(
+            f"the project has no vectors `{name}`{did_you_mean(name, names) or '.'}"
+        )
     return there[0 if name is None else names.index(name)]
 
 
@@ -162,4 +204,6 @@ def _micros(text: str) -> int:
     try:
         return parse_time(text if ":" in text else f"{text}T00:00:00", ZoneInfo("UTC"))
     except ValueError:
-        raise ConfigurationError("--before: expected a time such as 2024-03-01 or 2024-03-01T00:00:00Z.") from None
+        raise ConfigurationError(
+            "--before: expected a time such as 2024-03-01 or 2024-03-01T00:00:00Z."
+        ) from None

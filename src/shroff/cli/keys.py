@@ -17,19 +17,30 @@ app = typer.Typer(help="Make, list and revoke the API keys of the service.", no_
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="The name of its holder; shown in lists and logs.", show_default=False)],
-    scope: Annotated[list[str], typer.Option(help="decide, label, read or admin; repeatable.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(help="The name of its holder; shown in lists and logs.", show_default=False),
+    ],
+    scope: Annotated[
+        list[str],
+        typer.Option(help="decide, label, read or admin; repeatable.", show_default=False),
+    ],
     expires: Annotated[
-        str | None, typer.Option(help="Its lifetime, such as 90d; default: no end.", show_default=False)
+        str | None,
+        typer.Option(help="Its lifetime, such as 90d; default: no end.", show_default=False),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="The most requests a second; each payment of a batch counts as one.", show_default=False),
+        typer.Option(
+            help="The most requests a second; each payment of a batch counts as one.",
+            show_default=False,
+        ),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            help="The source recorded with its labels, such as chargeback or analyst; default: its name.",
+            help="The source recorded with its labels, such as chargeback or analyst; default: its "
+            "name.",
             show_default=False,
         ),
     ] = None,
@@ -74,7 +85,9 @@ def show_all(as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(
-    key: Annotated[str, typer.Argument(help="The id that `shroff keys list` shows.", show_default=False)],
+    key: Annotated[
+        str, typer.Argument(help="The id that `shroff keys list` shows.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key for good; running services notice within seconds."""

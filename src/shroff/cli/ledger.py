@@ -30,7 +30,8 @@ def verify(
     since: Annotated[
         str | None,
         typer.Option(
-            help="A head noted earlier: the ledger must still have that record and continue from it.",
+            help="A head noted earlier: the ledger must still have that record and continue from "
+            "it.",
             metavar="HEAD",
             show_default=False,
         ),
@@ -57,12 +58,16 @@ def verify(
         show({"holds": True, **_document(end)})
     else:
         out.print(f"{end.seq:,} records, each follows from the one before it.")
-        out.print(f"Note its head elsewhere, for `--since` later: {end}", soft_wrap=True, highlight=False)
+        out.print(
+            f"Note its head elsewhere, for `--since` later: {end}", soft_wrap=True, highlight=False
+        )
 
 
 @app.command()
 def head(as_json: AsJson = False) -> None:
-    """Print the number and the chain value of the last record: note it elsewhere, for `verify --since` later."""
+    """Print the number and the chain value of the last record: note it elsewhere, for
+    `verify --since` later.
+    """
     from shroff.ledger import Ledger
 
     end = Ledger(Settings.read().ledger).head()
@@ -74,7 +79,8 @@ def head(as_json: AsJson = False) -> None:
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The file of the copy.", show_default=False)], as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="The file of the copy.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Copy a ledger in SQLite, also while a service writes it, and prove the copy."""
     from shroff.ledger import Ledger
@@ -85,7 +91,11 @@ def backup(
     if as_json:
         show({"file": str(file), **_document(end)})
     else:
-        out.print(f"{end.seq:,} records in {file}, each follows from the one before it.", soft_wrap=True, markup=False)
+        out.print(
+            f"{end.seq:,} records in {file}, each follows from the one before it.",
+            soft_wrap=True,
+            markup=False,
+        )
         out.print(f"Its head: {end}", soft_wrap=True, highlight=False)
 
 
@@ -97,13 +107,22 @@ def replay(
     payment: Annotated[str, typer.Argument(help="A payment id.", show_default=False)],
     bundle: Annotated[
         Path | None,
-        typer.Option(help="The bundle that decided; default: the published one of that version.", show_default=False),
+        typer.Option(
+            help="The bundle that decided; default: the published one of that version.",
+            show_default=False,
+        ),
     ] = None,
-    data: Annotated[Location | None, table("--data", "The history given to `serve --warm`.")] = None,
-    max_bad: Annotated[float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)] = 0.01,
+    data: Annotated[
+        Location | None, table("--data", "The history given to `serve --warm`.")
+    ] = None,
+    max_bad: Annotated[
+        float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)
+    ] = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Make a decision again from the ledger and compare it to the bit; exit code 1 on a difference."""
+    """Make a decision again from the ledger and compare it to the bit; exit code 1 on a
+    difference.
+    """
     from dataclasses import asdict
 
     from shroff.control import Lists, StoredRates, StoredTables
@@ -129,13 +148,18 @@ def replay(
             edits=Lists(settings.control).edits,
             replacements=StoredRates(settings.control).replacements,
             tables=StoredTables(settings.control).replacements,
-            history=lambda used: None if data is None else history_of(used, data, settings.hmac_key(), max_bad),
+            history=lambda used: (
+                None if data is None else history_of(used, data, settings.hmac_key(), max_bad)
+            ),
         )
     if as_json:
         show(asdict(found) | {"holds": found.holds})
     else:
         table = Table(
-            "", "as decided", "replayed", title=f"Payment {payment}, decided by {found.model}, policy {found.policy}"
+            "",
+            "as decided",
+            "replayed",
+            title=f"Payment {payment}, decided by {found.model}, policy {found.policy}",
         )
         for line in found.lines:
             mark = "" if line.equal else "  ← differs"

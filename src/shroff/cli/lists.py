@@ -18,19 +18,33 @@ if TYPE_CHECKING:
     from shroff.decide.standing import Standing
     from shroff.package import Bundle
 
-app = typer.Typer(help="Show and edit the lists that rules read; services follow within seconds.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show and edit the lists that rules read; services follow within seconds.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(help="The list, as the policy names it.", show_default=False)]
 Value = Annotated[str, typer.Argument(help="The value, as payments have it.", show_default=False)]
-Since = Annotated[str | None, typer.Option(help="Start of the edit, ISO 8601; default: now.", show_default=False)]
-Until = Annotated[str | None, typer.Option(help="End of the edit, ISO 8601; default: for good.", show_default=False)]
+Since = Annotated[
+    str | None, typer.Option(help="Start of the edit, ISO 8601; default: now.", show_default=False)
+]
+Until = Annotated[
+    str | None,
+    typer.Option(help="End of the edit, ISO 8601; default: for good.", show_default=False),
+]
 Personal = Annotated[
     bool,
-    typer.Option("--personal", help="The list is for a personal column: store the value's keyed hash."),
+    typer.Option(
+        "--personal", help="The list is for a personal column: store the value's keyed hash."
+    ),
 ]
 OfBundle = Annotated[
     Path | None,
-    typer.Option("--bundle", help="The bundle with the lists; default: the policy in production.", show_default=False),
+    typer.Option(
+        "--bundle",
+        help="The bundle with the lists; default: the policy in production.",
+        show_default=False,
+    ),
 ]
 
 
@@ -45,7 +59,9 @@ def show_all(bundle: OfBundle = None, as_json: AsJson = False) -> None:
         show({"lists": {name: list(values) for name, values in held.items()}})
         return
     for name, values in held.items():
-        out.print(visible(f"{name}: {', '.join(values) or 'nothing'}"), soft_wrap=True, markup=False)
+        out.print(
+            visible(f"{name}: {', '.join(values) or 'nothing'}"), soft_wrap=True, markup=False
+        )
 
 
 @app.command()
@@ -112,11 +128,15 @@ def _edit(
         return tokenizer(Settings.read().hmac_key())(text)
 
     value = listed_value(value, action, personal=personal, token=token, numbers=deciding.numbers)
-    made = _lists().edit(name, value, action, by=operator(), since=_moment(since), until=_moment(until), note=note)
+    made = _lists().edit(
+        name, value, action, by=operator(), since=_moment(since), until=_moment(until), note=note
+    )
     if as_json:
         show(_row(made))
     else:
-        out.print(visible(f"{name}: {action} {value}, edit {made.id}."), soft_wrap=True, markup=False)
+        out.print(
+            visible(f"{name}: {action} {value}, edit {made.id}."), soft_wrap=True, markup=False
+        )
 
 
 def _moment(text: str | None) -> int | None:

@@ -16,43 +16,60 @@ if TYPE_CHECKING:
     from shroff.control.models import Models
     from shroff.control.pointers import PointerMove, Role
 
-app = typer.Typer(help="List the published models; `history` shows every change with its author and reason.")
+app = typer.Typer(
+    help="List the published models; `history` shows every change with its author and reason."
+)
 
 _COLUMNS: Final = ("version", "model", "role")
 
 AcceptSchema = Annotated[
     bool,
-    typer.Option("--accept-schema", help="Publish although its schema differs from that of the model in production."),
+    typer.Option(
+        "--accept-schema",
+        help="Publish although its schema differs from that of the model in production.",
+    ),
 ]
 
 
 def publish(
     bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Compare it with the model in production, without deciding.")
+        bool,
+        typer.Option("--shadow", help="Compare it with the model in production, without deciding."),
     ] = False,
     own_policy: Annotated[
-        bool, typer.Option("--own-policy", help="Use the policy it was packaged with, not the published one.")
+        bool,
+        typer.Option(
+            "--own-policy", help="Use the policy it was packaged with, not the published one."
+        ),
     ] = False,
     accept_schema: AcceptSchema = False,
     note: Note = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a bundle into production; services that follow the models use it within seconds, without a restart.
+    """Put a bundle into production; services that follow the models use it within seconds, without
+    a restart.
 
     A published policy stays in force beside it: thresholds that it left open are chosen again.
     """
     role: Role = "shadow" if shadow else "production"
     models = published()
     kept = models.publish(
-        bundle, role=role, by=operator(), note=note, accept_schema=accept_schema, own_policy=own_policy
+        bundle,
+        role=role,
+        by=operator(),
+        note=note,
+        accept_schema=accept_schema,
+        own_policy=own_policy,
     )
     policy = models.pointers.policy
     if as_json:
         show({"version": kept.version, "name": kept.name, "role": role, "policy": policy})
     else:
         where = "the shadow" if shadow else role
-        out.print(f"{kept.name}, version {kept.version}, is in {where}.", soft_wrap=True, markup=False)
+        out.print(
+            f"{kept.name}, version {kept.version}, is in {where}.", soft_wrap=True, markup=False
+        )
         if policy is not None and not shadow:
             out.print(f"The published policy {policy} decides beside it.", soft_wrap=True)
 
@@ -65,7 +82,8 @@ def rollback(
 ) -> None:
     """Put the previous model back into production.
 
-    A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
+    A published policy stays in force if it fits; otherwise the one by which that model decided last
+    is back.
     """
     models = published()
     if shadow:
@@ -79,7 +97,9 @@ def rollback(
         out.print("There is no shadow now.")
     else:
         beside = "its own policy" if now.policy is None else f"the published policy {now.policy}"
-        out.print(f"Version {now.production} is in production again, with {beside}.", soft_wrap=True)
+        out.print(
+            f"Version {now.production} is in production again, with {beside}.", soft_wrap=True
+        )
 
 
 @app.callback(invoke_without_command=True)
@@ -119,9 +139,15 @@ def history(as_json: AsJson = False) -> None:
 def _print_changes(changes: Sequence[PointerMove]) -> None:
     for change in changes:
         what = f"{change.action} {change.role} {change.version or 'none'}"
-        beside = f" with policy {change.policy}" if change.role == "production" and change.policy else ""
+        beside = (
+            f" with policy {change.policy}" if change.role == "production" and change.policy else ""
+        )
         why = "" if change.note is None else f": {visible(change.note)}"
-        out.print(f"{change.at}  {what}{beside}, by {change.by or 'unknown'}{why}", soft_wrap=True, markup=False)
+        out.print(
+            f"{change.at}  {what}{beside}, by {change.by or 'unknown'}{why}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _changes(kept: Models) -> list[dict[str, object]]:

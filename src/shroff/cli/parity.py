@@ -18,25 +18,35 @@ if TYPE_CHECKING:
 
 
 def parity(
-    project: Annotated[Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)],
+    project: Annotated[
+        Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)
+    ],
     data: Annotated[Location | None, table("--data", f"Payments: {TABLE}.")] = None,
     payments: Annotated[
         int | None, typer.Option(help="Use only the first payments to arrive, this many.", min=1)
     ] = None,
     spark: Annotated[
-        str | None, typer.Option(help="Compare Spark too, at this master, such as local[2].", show_default=False)
+        str | None,
+        typer.Option(
+            help="Compare Spark too, at this master, such as local[2].", show_default=False
+        ),
     ] = None,
     ledger: Annotated[
-        bool, typer.Option("--ledger", help="Recompute the ledger's decisions; --data is the --warm history.")
+        bool,
+        typer.Option(
+            "--ledger", help="Recompute the ledger's decisions; --data is the --warm history."
+        ),
     ] = False,
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compute features by batch and by the other engines, compare to the bit; exit code 1 on a difference.
+    """Compute features by batch and by the other engines, compare to the bit; exit code 1 on a
+    difference.
 
-    Payments one at a time in memory, in Redis where SHROFF_STATE names a server, and on Spark where asked.
+    Payments one at a time in memory, in Redis where SHROFF_STATE names a server, and on Spark where
+    asked.
     """
     from dataclasses import asdict
 
@@ -52,12 +62,16 @@ def parity(
     if data is None and not ledger:
         raise ConfigurationError("expected payments with --data FILE, or --ledger with a bundle.")
     if labels is not None and ledger:
-        raise ConfigurationError("expected no --labels with --ledger, which has the labels of its payments.")
+        raise ConfigurationError(
+            "expected no --labels with --ledger, which has the labels of its payments."
+        )
     with steps(quiet=as_json) as step:
         if ledger:
             bundle = load(project)
             step(f"recompute the decisions of {settings.ledger}")
-            history = None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
+            history = (
+                None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
+            )
             found = [ledger_parity(bundle, Ledger(settings.ledger).entries(), history=history)]
         elif data is not None:
             loaded = load_project(project)
@@ -68,7 +82,9 @@ def parity(
             ).frame
             step("compute features by every engine")
             redis = None if settings.state == "memory" else settings.state
-            found = engine_parity(loaded.features, frame[:payments], loaded.plan, redis=redis, spark=spark)
+            found = engine_parity(
+                loaded.features, frame[:payments], loaded.plan, redis=redis, spark=spark
+            )
     holds = all(one.holds for one in found)
     if as_json:
         show({"holds": holds, "comparisons": [asdict(one) for one in found]})
@@ -81,7 +97,9 @@ def parity(
 
 
 def _print_parity(found: Parity) -> None:
-    table = Table("Feature", "equal", "different", title=f"{found.left} against {found.right}, to the bit")
+    table = Table(
+        "Feature", "equal", "different", title=f"{found.left} against {found.right}, to the bit"
+    )
     for name, different in found.different.items():
         table.add_row(name, f"{found.payments - different:,}", f"{different:,}")
     out.print(table)
@@ -89,9 +107,12 @@ def _print_parity(found: Parity) -> None:
     if first is None:
         return
     out.print(
-        f"First difference: payment {first.payment}, {first.feature} is {first.left} in {found.left} "
+        f"First difference: payment {first.payment}, {first.feature} is {first.left} in "
+        f"{found.left} "
         f"and {first.right} in {found.right}.",
         soft_wrap=True,
     )
     if first.events is not None:
-        out.print(f"In its window by the law: {', '.join(first.events) or 'nothing'}.", soft_wrap=True)
+        out.print(
+            f"In its window by the law: {', '.join(first.events) or 'nothing'}.", soft_wrap=True
+        )

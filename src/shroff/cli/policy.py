@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from shroff.decide.standing import Standing
 
 app = typer.Typer(
-    help="Show, check, publish and roll back the policy; services follow within seconds, without a restart.",
+    help="Show, check, publish and roll back the policy; services follow within seconds, without a "
+    "restart.",
     no_args_is_help=True,
 )
 
 Source = Annotated[
     Path,
-    typer.Argument(help="A project, or a JSON file as `shroff policy show --json` prints it.", show_default=False),
+    typer.Argument(
+        help="A project, or a JSON file as `shroff policy show --json` prints it.",
+        show_default=False,
+    ),
 ]
 Version = Annotated[
-    str | None, typer.Argument(help="A published policy; default: the one in force.", show_default=False)
+    str | None,
+    typer.Argument(help="A published policy; default: the one in force.", show_default=False),
 ]
 
 
@@ -38,7 +43,9 @@ def show_one(version: Version = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(source: Source, as_json: AsJson = False) -> None:
-    """Check a policy against the model in production, and show the thresholds it would have. Changes nothing."""
+    """Check a policy against the model in production, and show the thresholds it would have.
+    Changes nothing.
+    """
     _print(_fitting(source), as_json)
 
 
@@ -81,7 +88,9 @@ def history(as_json: AsJson = False) -> None:
     for change in published().pointers.changes:
         if change.policy != stood:
             told = asdict(change)
-            rows.append({name: told[name] for name in ("at", "role", "action", "policy", "by", "note")})
+            rows.append(
+                {name: told[name] for name in ("at", "role", "action", "policy", "by", "note")}
+            )
         stood = change.policy
     if as_json:
         show({"changes": rows})
@@ -118,17 +127,23 @@ def _told(standing: Standing) -> dict[str, str]:
     from shroff.decide.policy import THRESHOLDS
 
     policy = standing.policy
-    lines = {name: _threshold(getattr(policy, name), name in standing.chosen) for name in THRESHOLDS}
+    lines = {
+        name: _threshold(getattr(policy, name), name in standing.chosen) for name in THRESHOLDS
+    }
     lines |= {
         "cost of a review": f"{policy.cost.review:g}",
         "cost of a missed fraud": str(policy.cost.missed),
         "cost of a wrong decline": f"{policy.cost.declined:g}",
-        "reviews a day": "no limit" if policy.reviews_per_day is None else str(policy.reviews_per_day),
+        "reviews a day": "no limit"
+        if policy.reviews_per_day is None
+        else str(policy.reviews_per_day),
         "without a model": policy.degraded,
         "order of rules": ", ".join(rule.name for rule in policy.rules) or "no rules",
     }
     lines |= {f"rule {rule.name}": f"{rule.action} where {rule.condition}" for rule in policy.rules}
-    return lines | {f"list {name}": ", ".join(values) or "nothing" for name, values in policy.lists.items()}
+    return lines | {
+        f"list {name}": ", ".join(values) or "nothing" for name, values in policy.lists.items()
+    }
 
 
 def _threshold(value: float | None, chosen: bool) -> str:

@@ -1,4 +1,6 @@
-"""`shroff rates`: the exchange rates by which amounts are converted, replaced while the service runs."""
+"""`shroff rates`: the exchange rates by which amounts are converted, replaced while the service
+runs.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
     from shroff.control import Replacement, StoredRates
 
 app = typer.Typer(
-    help="Show and replace the exchange rates that amounts are converted by; services follow within seconds.",
+    help="Show and replace the exchange rates that amounts are converted by; services follow "
+    "within seconds.",
     no_args_is_help=True,
 )
 
 OfBundle = Annotated[
     Path | None,
-    typer.Option("--bundle", help="The bundle with the rates; default: the model in production.", show_default=False),
+    typer.Option(
+        "--bundle",
+        help="The bundle with the rates; default: the model in production.",
+        show_default=False,
+    ),
 ]
 
 
@@ -39,13 +46,17 @@ def show_rates(bundle: OfBundle = None, as_json: AsJson = False) -> None:
         replaced = last is not None and rates is last.table
         show({"base": rates.base, "mark": rates.mark, "replaced": replaced, "rates": rows})
         return
-    out.print(f"Units of {rates.base} per unit; these rates are marked {rates.mark}.", soft_wrap=True)
+    out.print(
+        f"Units of {rates.base} per unit; these rates are marked {rates.mark}.", soft_wrap=True
+    )
     print_rows(rows, "currency", "rate", "since", "until")
 
 
 @app.command()
 def replace(
-    file: Annotated[Path, typer.Argument(help="CSV: currency, rate, since, until.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="CSV: currency, rate, since, until.", show_default=False)
+    ],
     note: Note = None,
     bundle: OfBundle = None,
     as_json: AsJson = False,
@@ -59,7 +70,9 @@ def replace(
     gone = sorted(set(holding(stored.last(), own).currencies) - set(rates.currencies))
     made = stored.replace(rates, by=operator(), note=note)
     if gone:
-        err.print(f"no rate any more: {', '.join(gone)}; payments in them are refused.", soft_wrap=True)
+        err.print(
+            f"no rate any more: {', '.join(gone)}; payments in them are refused.", soft_wrap=True
+        )
     _print(made, as_json)
 
 
@@ -86,7 +99,8 @@ def _own(folder: Path | None) -> Rates:
     bundle = published().production() if folder is None else load(folder)
     if bundle.schema.rates is None:
         raise ConfigurationError(
-            f"the model {bundle.version} converts nothing: declare exchange rates with Schema(rates=…) and train again."
+            f"the model {bundle.version} converts nothing: declare exchange rates with "
+            "Schema(rates=…) and train again."
         )
     return bundle.schema.rates
 
@@ -101,7 +115,9 @@ def _print(made: Replacement[Rates], as_json: bool) -> None:
     if as_json:
         show(_told(made))
         return
-    what = "the bundle's own rates again" if made.table is None else f"rates marked {made.table.mark}"
+    what = (
+        "the bundle's own rates again" if made.table is None else f"rates marked {made.table.mark}"
+    )
     out.print(f"{what}, replacement {made.id}.", soft_wrap=True)
 
 

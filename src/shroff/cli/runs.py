@@ -13,7 +13,9 @@ from shroff.settings import Settings
 if TYPE_CHECKING:
     from shroff.experiment import RunRecord, Runs
 
-app = typer.Typer(help="List, show and compare the recorded runs of `shroff train`.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show and compare the recorded runs of `shroff train`.", no_args_is_help=True
+)
 
 RunName = Annotated[str, typer.Argument(help="A run, or how its name begins.", show_default=False)]
 
@@ -29,7 +31,9 @@ def recorded() -> Runs:
 
 @app.command("list")
 def list_runs(as_json: AsJson = False) -> None:
-    """List all runs, the oldest first, with their status, best detector and its average precision on the test part."""
+    """List all runs, the oldest first, with their status, best detector and its average precision
+    on the test part.
+    """
     runs = recorded()
     rows = [_row(one, runs.status(one)) for one in runs.all()]
     if as_json:
@@ -61,7 +65,10 @@ def compare(a: RunName, b: RunName, as_json: AsJson = False) -> None:
     elif not found:
         out.print("The two runs differ in nothing but when they ran.")
     else:
-        rows = [{"": name, "a": _shown(left), "b": _shown(right)} for name, (left, right) in found.items()]
+        rows = [
+            {"": name, "a": _shown(left), "b": _shown(right)}
+            for name, (left, right) in found.items()
+        ]
         print_rows(rows, "", one.run, other.run)
 
 
@@ -74,13 +81,18 @@ def _row(record: RunRecord, status: str) -> dict[str, Any]:
         "data": data.get("source") or data["file"],
         "split": record.figures.get("split", record.parameters.get("split")),
         "best": best,
-        "average_precision": best and round(record.figures["detectors"][best]["test"]["average_precision"], 4),
+        "average_precision": best
+        and round(record.figures["detectors"][best]["test"]["average_precision"], 4),
         "bundle": None if record.bundle is None else record.bundle["version"],
     }
 
 
 def _facts(record: RunRecord) -> dict[str, str]:
-    files = [f"{role} {one['file']} ({one['sha256'][:12]})" for role, one in record.inputs.items() if "file" in one]
+    files = [
+        f"{role} {one['file']} ({one['sha256'][:12]})"
+        for role, one in record.inputs.items()
+        if "file" in one
+    ]
     files += [f"{role} {one['source']}" for role, one in record.inputs.items() if "source" in one]
     took = [f"{name} {seconds:.1f} s" for name, seconds in record.seconds.items()]
     facts = {
@@ -89,7 +101,9 @@ def _facts(record: RunRecord) -> dict[str, str]:
         "took": ", ".join(took),
         "code": ", ".join(f"{name} {version}" for name, version in record.code.items()),
         "machine": f"{record.machine['system']}, {record.machine['cores']} cores",
-        "bundle": "" if record.bundle is None else f"{record.bundle['folder']}, version {record.bundle['version']}",
+        "bundle": ""
+        if record.bundle is None
+        else f"{record.bundle['folder']}, version {record.bundle['version']}",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -116,18 +130,26 @@ def show_record(record: RunRecord, status: str, *, as_json: bool) -> None:
 
 
 def print_figures(summary: Mapping[str, Any]) -> None:
-    """Print which payments a run learned from and was judged by, and its figures, from its summary."""
+    """Print which payments a run learned from and was judged by, and its figures, from its
+    summary.
+    """
     from shroff.evaluate.metrics import Metrics
     from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
 
-    out.print(payment_parts({name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}))
+    out.print(
+        payment_parts(
+            {name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}
+        )
+    )
     detectors = summary["detectors"]
     for title, test in (
         ("Training and test payments", "test"),
         ("The same with the test payments of known cards", "test_with_known_cards"),
     ):
         runs = {
-            name: (Metrics(**one["train"]), Metrics(**one[test])) for name, one in detectors.items() if one.get(test)
+            name: (Metrics(**one["train"]), Metrics(**one[test]))
+            for name, one in detectors.items()
+            if one.get(test)
         }
         if runs:
             out.print(comparison(runs, title=title))

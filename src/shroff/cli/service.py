@@ -19,7 +19,10 @@ from shroff.settings import Settings
 def serve(
     bundle: Annotated[
         Path | None,
-        typer.Argument(help="A bundle; by default what `shroff publish` put into production.", show_default=False),
+        typer.Argument(
+            help="A bundle; by default what `shroff publish` put into production.",
+            show_default=False,
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
@@ -28,7 +31,8 @@ def serve(
     max_bad: MaxBad = 0.01,
     accept_broken_chain: AcceptBroken = False,
     without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="Answer requests without an API key: for trials only.")
+        bool,
+        typer.Option("--without-keys", help="Answer requests without an API key: for trials only."),
     ] = False,
     tls_certificate: Annotated[
         Path | None, typer.Option(help="Certificate chain for TLS (.pem).", show_default=False)
@@ -41,7 +45,10 @@ def serve(
         typer.Option(help="The log on standard error: readable, or one JSON object a line."),
     ] = "text",
     workers: Annotated[
-        int, typer.Option(help="Processes; several need SHROFF_STATE=redis://… and a PostgreSQL ledger.", min=1)
+        int,
+        typer.Option(
+            help="Processes; several need SHROFF_STATE=redis://… and a PostgreSQL ledger.", min=1
+        ),
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +68,9 @@ def serve(
         if log == "json":
             say_listening(url)
         elif not as_json:
-            err.print(f"shroff listens on {url}; ready when {url}/health/ready says so.", soft_wrap=True)
+            err.print(
+                f"shroff listens on {url}; ready when {url}/health/ready says so.", soft_wrap=True
+            )
 
     service = Service(
         bundle=bundle,
@@ -78,21 +87,30 @@ def serve(
 
 
 def loadtest(
-    url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)],
-    data: Annotated[Location | None, table("--data", f"Payments to send: {TABLE}; else simulated ones.")] = None,
+    url: Annotated[
+        str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)
+    ],
+    data: Annotated[
+        Location | None, table("--data", f"Payments to send: {TABLE}; else simulated ones.")
+    ] = None,
     dialect: Annotated[
         Literal["rfc4180", "spark", "mysql"] | None,
         typer.Option(help="The CSV dialect of --data, if two dialects fit it.", show_default=False),
     ] = None,
     requests: Annotated[int, typer.Option(help="Number of payments.", min=1)] = 20_000,
     parallel: Annotated[int, typer.Option(help="Number of connections.", min=1)] = 22,
-    sequential: Annotated[bool, typer.Option("--sequential", help="Send payments one by one.")] = False,
-    rate: Annotated[float | None, typer.Option(help="Payments a second, sent at fixed times (open loop).")] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="Send payments one by one.")
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(help="Payments a second, sent at fixed times (open loop).")
+    ] = None,
     authority: Annotated[
         Path | None,
         typer.Option(
             "--tls-ca",
-            help="For https: certificates (PEM) of the authority that signed the service's certificate.",
+            help="For https: certificates (PEM) of the authority that signed the service's "
+            "certificate.",
             show_default=False,
         ),
     ] = None,
@@ -107,7 +125,12 @@ def loadtest(
     with steps(quiet=as_json) as step:
         step(f"read {data or 'simulated payments'}")
         bodies = payments_from(
-            url, data, requests=requests, run=f"{token_hex(4)}-", dialect=dialect, authority=authority
+            url,
+            data,
+            requests=requests,
+            run=f"{token_hex(4)}-",
+            dialect=dialect,
+            authority=authority,
         )
         step(f"send {len(bodies):,} payments")
         key = Settings.read().api_key or None
@@ -117,17 +140,30 @@ def loadtest(
     if as_json:
         show(summary | ({"histogram": result.histogram()} if plot else {}))
     else:
-        table = Table(*(name.replace("_", " ") for name, value in summary.items() if not isinstance(value, dict)))
+        table = Table(
+            *(
+                name.replace("_", " ")
+                for name, value in summary.items()
+                if not isinstance(value, dict)
+            )
+        )
         table.add_row(
             *(
-                "–" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+                "–"
+                if value is None
+                else f"{value:,.2f}"
+                if isinstance(value, float)
+                else f"{value:,}"
                 for value in summary.values()
                 if not isinstance(value, dict)
             )
         )
         out.print(table)
         for kind, failed in result.failures.items():
-            err.print(f"failed with {kind}: {failed:,}; first: {result.first.get(kind, 'no answer')}", markup=False)
+            err.print(
+                f"failed with {kind}: {failed:,}; first: {result.first.get(kind, 'no answer')}",
+                markup=False,
+            )
         for low, high, answers in result.histogram() if plot else ():
             bar = "█" * round(60 * answers / len(result.milliseconds))
             out.print(f"{low:9.2f} – {high:9.2f} ms {answers:8,} {bar}", highlight=False)

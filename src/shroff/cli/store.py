@@ -16,12 +16,24 @@ from shroff.settings import Settings
 if TYPE_CHECKING:
     from shroff.store import FeatureStore, GroupTable, TrainingData
 
-app = typer.Typer(help="The feature store (SHROFF_STORE): groups and training datasets.", no_args_is_help=True)
+app = typer.Typer(
+    help="The feature store (SHROFF_STORE): groups and training datasets.", no_args_is_help=True
+)
 
-Name = Annotated[str, typer.Argument(help="NAME, or NAME@VERSION; by default the highest version.", show_default=False)]
-Dataset = Annotated[str, typer.Argument(help="NAME, or NAME@VERSION; by default the latest.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="NAME, or NAME@VERSION; by default the highest version.", show_default=False
+    ),
+]
+Dataset = Annotated[
+    str, typer.Argument(help="NAME, or NAME@VERSION; by default the latest.", show_default=False)
+]
 Number = Annotated[
-    int | None, typer.Option("--table-version", help="Of this write; by default the newest.", show_default=False)
+    int | None,
+    typer.Option(
+        "--table-version", help="Of this write; by default the newest.", show_default=False
+    ),
 ]
 
 
@@ -73,9 +85,12 @@ def show_(name: Name, as_json: AsJson = False) -> None:
         show(document)
         return
     group = document["group"]
-    out.print(visible(f"{document['name']}, version {document['version']}"), soft_wrap=True, markup=False)
+    out.print(
+        visible(f"{document['name']}, version {document['version']}"), soft_wrap=True, markup=False
+    )
     times = (
-        f"key {', '.join(group['key'])}, event time {group['time']}, arrival {group.get('arrival') or group['time']}"
+        f"key {', '.join(group['key'])}, event time {group['time']}, arrival "
+        f"{group.get('arrival') or group['time']}"
     )
     out.print(visible(times), soft_wrap=True, markup=False)
     for word in ("owner", "description"):
@@ -91,19 +106,31 @@ def show_(name: Name, as_json: AsJson = False) -> None:
     ]
     print_rows([dict(zip(titles, row, strict=True)) for row in rows], *titles)
     if newest := document.get("newest"):
-        out.print(f"version {newest['version']}, written {newest['written']}, {newest['rows']:,} rows in its batch.")
+        out.print(
+            f"version {newest['version']}, written {newest['written']}, {newest['rows']:,} rows in "
+            "its batch."
+        )
 
 
 def _print_dataset(document: Mapping[str, Any]) -> None:
-    out.print(f"{document['rows']:,} payments, content {document['content']}", soft_wrap=True, highlight=False)
+    out.print(
+        f"{document['rows']:,} payments, content {document['content']}",
+        soft_wrap=True,
+        highlight=False,
+    )
     for one in document["lineage"]:
         out.print(
-            f"made of {one['group']}@{one['version']}, table version {one['number']} (Delta {one['delta']})",
+            f"made of {one['group']}@{one['version']}, table version {one['number']} (Delta "
+            f"{one['delta']})",
             highlight=False,
         )
     for part, counts in document["parts"].items():
         frauds = f", {counts['frauds']:,} of them fraud" if "frauds" in counts else ""
-        out.print(f"part {visible(part)}: {counts['payments']:,} payments{frauds}", markup=False, highlight=False)
+        out.print(
+            f"part {visible(part)}: {counts['payments']:,} payments{frauds}",
+            markup=False,
+            highlight=False,
+        )
     for reason, count in document["left_out"].items():
         out.print(f"left out {count:,}: {reason}", highlight=False)
 
@@ -118,7 +145,10 @@ def history(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         show({"versions": versions})
     else:
-        told = [one | {"batch": one["batch"] or "(all rows)", "content": one["content"][:12]} for one in versions]
+        told = [
+            one | {"batch": one["batch"] or "(all rows)", "content": one["content"][:12]}
+            for one in versions
+        ]
         columns = ("version", "delta", "written", "batch", "rows", "content")
         print_rows([{column: one[column] for column in columns} for one in told], *columns)
 
@@ -148,7 +178,9 @@ def stats(name: Name, number: Number = None, as_json: AsJson = False) -> None:
 @app.command()
 def diff(
     name: Name,
-    before: Annotated[int, typer.Argument(help="Of a group a table version, of a dataset its version.")],
+    before: Annotated[
+        int, typer.Argument(help="Of a group a table version, of a dataset its version.")
+    ],
     after: Annotated[int, typer.Argument(help="The same, of what it is compared with.")],
     as_json: AsJson = False,
 ) -> None:
@@ -174,21 +206,33 @@ def diff(
 @app.command()
 def create(
     project: ProjectPath,
-    name: Annotated[str, typer.Argument(help="What the training dataset is called.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="What the training dataset is called.", show_default=False)
+    ],
     known_by: Annotated[
         str | None,
-        typer.Option(help="Labels as they were known by this day or time, UTC; by default what the log says."),
+        typer.Option(
+            help="Labels as they were known by this day or time, UTC; by default what the log says."
+        ),
     ] = None,
-    maturity: Annotated[str, typer.Option(help="How long after a payment its fraud may be reported.")] = "30d",
+    maturity: Annotated[
+        str, typer.Option(help="How long after a payment its fraud may be reported.")
+    ] = "30d",
     parts: Annotated[
-        str | None, typer.Option(help="Parts with their shares, such as train=70,test=30.", show_default=False)
+        str | None,
+        typer.Option(help="Parts with their shares, such as train=70,test=30.", show_default=False),
     ] = None,
-    by: Annotated[Literal["time", "random"], typer.Option(help="How payments are spread over parts.")] = "time",
-    gap: Annotated[str, typer.Option(help="By time: how much is left out before each later part.")] = "",
+    by: Annotated[
+        Literal["time", "random"], typer.Option(help="How payments are spread over parts.")
+    ] = "time",
+    gap: Annotated[
+        str, typer.Option(help="By time: how much is left out before each later part.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of random parts.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a training dataset of a project's payments and features, as `shroff features` stored them.
+    """Make a training dataset of a project's payments and features, as `shroff features` stored
+    them.
 
     Where it was made already of the same versions of the groups, it is given again.
     """
@@ -200,7 +244,9 @@ def create(
     loaded = load_project(project)
     split = Split(parts=split_parts(parts), by=by, gap=gap, seed=seed) if parts else None
     when = moment(known_by) if known_by else None
-    wanted = project_set(name, loaded.plan, loaded.features, known_by=when, maturity=maturity, split=split)
+    wanted = project_set(
+        name, loaded.plan, loaded.features, known_by=when, maturity=maturity, split=split
+    )
     with steps(quiet=as_json) as step:
         step(f"make {name}")
         data = open_store().create(wanted)
@@ -213,7 +259,9 @@ def create(
 
 @app.command()
 def verify(name: Dataset, as_json: AsJson = False) -> None:
-    """Check that a training dataset is as it was made, and that its groups still give the same. Exit code 1 if not."""
+    """Check that a training dataset is as it was made, and that its groups still give the same.
+    Exit code 1 if not.
+    """
     from shroff.store import open_store
     from shroff.store.names import split_name
 
@@ -223,7 +271,9 @@ def verify(name: Dataset, as_json: AsJson = False) -> None:
     elif found.kept and found.rebuilt:
         out.print("It is as it was made, and its groups give the same again.")
     if not found.kept:
-        raise CheckFailed("expected the rows that were made, found others: the dataset was changed since.")
+        raise CheckFailed(
+            "expected the rows that were made, found others: the dataset was changed since."
+        )
     if not found.rebuilt:
         raise CheckFailed("expected the same rows from the versions it was made of, got others.")
 
@@ -231,11 +281,17 @@ def verify(name: Dataset, as_json: AsJson = False) -> None:
 @app.command()
 def vacuum(
     name: Name,
-    hours: Annotated[int, typer.Option(help="Keep what is younger, for those who read or write now.", min=0)] = 168,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many files would go.")] = False,
+    hours: Annotated[
+        int, typer.Option(help="Keep what is younger, for those who read or write now.", min=0)
+    ] = 168,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many files would go.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove files of a group that only old versions need; the newest stays, and what datasets were made of."""
+    """Remove files of a group that only old versions need; the newest stays, and what datasets were
+    made of.
+    """
     from shroff.store import open_store
     from shroff.store.names import split_name
 
@@ -248,10 +304,15 @@ def vacuum(
 
 @app.command()
 def delete(
-    name: Annotated[str, typer.Argument(help="NAME@VERSION of a group or a training dataset.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(help="NAME@VERSION of a group or a training dataset.", show_default=False),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Delete a version of a group or a training dataset with all its rows; refused where another was made of it."""
+    """Delete a version of a group or a training dataset with all its rows; refused where another
+    was made of it.
+    """
     from shroff.errors import ConfigurationError
     from shroff.store import open_store
     from shroff.store.names import split_name
@@ -289,16 +350,22 @@ def release(
 @app.command()
 def forget(
     subject: Annotated[
-        str, typer.Argument(help="The value, raw; `-` reads it from standard input.", show_default=False)
+        str,
+        typer.Argument(
+            help="The value, raw; `-` reads it from standard input.", show_default=False
+        ),
     ],
-    column: Annotated[str, typer.Option(help="The column that it is in, such as card_id.", show_default=False)],
+    column: Annotated[
+        str, typer.Option(help="The column that it is in, such as card_id.", show_default=False)
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a person: gone from all versions of all groups, from datasets and statistics. What stays names nobody.
+    """Forget a person: gone from all versions of all groups, from datasets and statistics. What
+    stays names nobody.
 
-    Also rows of groups keyed as one of theirs, such as the features of their payments. A personal column is looked
-    through for the value's token.
+    Also rows of groups keyed as one of theirs, such as the features of their payments. A personal
+    column is looked through for the value's token.
     """
     import msgspec
 
@@ -306,12 +373,17 @@ def forget(
     from shroff.store import open_store
 
     value = sys.stdin.readline().strip() if subject == "-" else subject
-    found = open_store().forget(column, [value, tokenizer(Settings.read().hmac_key())(value)], dry_run=dry_run)
+    found = open_store().forget(
+        column, [value, tokenizer(Settings.read().hmac_key())(value)], dry_run=dry_run
+    )
     if as_json:
         show(msgspec.to_builtins(found))
         return
     would = "would go" if dry_run else "are gone"
-    for what, counts in (("rows of group", found.groups), ("payments of training dataset", found.datasets)):
+    for what, counts in (
+        ("rows of group", found.groups),
+        ("payments of training dataset", found.datasets),
+    ):
         for name, count in counts.items():
             out.print(f"{count:,} {what} {name} {would}.", highlight=False)
     if not found.groups:
@@ -330,5 +402,7 @@ def _named(store: FeatureStore, text: str) -> GroupTable | TrainingData:
         return store.dataset(name, version)
     if name not in groups:
         hint = did_you_mean(name, datasets | groups) or "."
-        raise NotFound(f"{store.root}: expected a group or a training dataset, found no `{name}`{hint}")
+        raise NotFound(
+            f"{store.root}: expected a group or a training dataset, found no `{name}`{hint}"
+        )
     return store.table(name, version)

@@ -1,4 +1,6 @@
-"""`shroff tables`: the reference tables that payments are looked up in, replaced while the service runs."""
+"""`shroff tables`: the reference tables that payments are looked up in, replaced while the service
+runs.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
     from shroff.control import Replacement, StoredTables
 
 app = typer.Typer(
-    help="Show and replace the reference tables that payments are looked up in; services follow within seconds.",
+    help="Show and replace the reference tables that payments are looked up in; services follow "
+    "within seconds.",
     no_args_is_help=True,
 )
 
 OfBundle = Annotated[
     Path | None,
-    typer.Option("--bundle", help="The bundle with the tables; default: the model in production.", show_default=False),
+    typer.Option(
+        "--bundle",
+        help="The bundle with the tables; default: the model in production.",
+        show_default=False,
+    ),
 ]
 Name = Annotated[str, typer.Argument(help="The name of a table.", show_default=False)]
 
@@ -55,12 +62,16 @@ def show_tables(bundle: OfBundle = None, as_json: AsJson = False) -> None:
 @app.command()
 def replace(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet, with the columns it had.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet, with the columns it had.", show_default=False)
+    ],
     note: Note = None,
     bundle: OfBundle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look payments up in a file in the place of a table from now on; earlier decisions stay as they are."""
+    """Look payments up in a file in the place of a table from now on; earlier decisions stay as
+    they are.
+    """
     from shroff import ReferenceTable
     from shroff.errors import BadFile
 
@@ -68,7 +79,10 @@ def replace(
     table = ReferenceTable.read(file, key=own.key, numeric=own.numeric, name=own.name)
     if not table.fits(own):
         wanted = ", ".join(f"`{column}`" for column in own.values)
-        raise BadFile(f"{file}: expected the columns that the table `{name}` has, {wanted}, found not all of them.")
+        raise BadFile(
+            f"{file}: expected the columns that the table `{name}` has, {wanted}, found not all of "
+            "them."
+        )
     _print(_stored().replace(table, by=operator(), note=note, name=name), as_json)
 
 
@@ -96,7 +110,8 @@ def _own(folder: Path | None) -> tuple[ReferenceTable, ...]:
     bundle = published().production() if folder is None else load(folder)
     if not bundle.schema.tables:
         raise ConfigurationError(
-            f"the model {bundle.version} looks nothing up: declare tables with Schema(tables=[…]) and train again."
+            f"the model {bundle.version} looks nothing up: declare tables with Schema(tables=[…]) "
+            "and train again."
         )
     return tuple(bundle.schema.tables)
 
@@ -108,7 +123,10 @@ def _named(name: str, tables: tuple[ReferenceTable, ...]) -> ReferenceTable:
         if table.name == name:
             return table
     names = [table.name for table in tables]
-    raise NotFound(f"there is no table `{name}`{did_you_mean(name, names) or '; there are ' + ', '.join(names) + '.'}")
+    raise NotFound(
+        f"there is no table `{name}`"
+        f"{did_you_mean(name, names) or '; there are ' + ', '.join(names) + '.'}"
+    )
 
 
 def _stored() -> StoredTables:
@@ -121,7 +139,11 @@ def _print(made: Replacement[ReferenceTable], as_json: bool) -> None:
     if as_json:
         show(_told(made))
         return
-    what = f"the bundle's own table `{made.name}` again" if made.table is None else f"table marked {made.table.mark}"
+    what = (
+        f"the bundle's own table `{made.name}` again"
+        if made.table is None
+        else f"table marked {made.table.mark}"
+    )
     out.print(f"{what}, replacement {made.id}.", soft_wrap=True)
 
 

@@ -14,7 +14,15 @@ from typing import Annotated, Any, Final, Protocol
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +33,9 @@ from shroff.errors import one_line
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False)
 
-WARMED: Final = "A service that was started with `--warm` saw that history too: pass it with `--data`."
+WARMED: Final = (
+    "A service that was started with `--warm` saw that history too: pass it with `--data`."
+)
 """The hint if a ledger's decisions differ and no history was given."""
 
 _SECONDS_BETWEEN_COUNTS: Final = 10.0
@@ -49,7 +59,8 @@ class Steps(Protocol):
 def steps(*, quiet: bool) -> Iterator[Steps]:
     """Show the current step, its rows where they are counted, and its time on standard error.
 
-    Where that is no terminal, such as a log file, each step is a line when it begins and another when it is done.
+    Where that is no terminal, such as a log file, each step is a line when it begins and another
+    when it is done.
     """
     if not (quiet or err.is_terminal):
         lines = _Lines()
@@ -128,7 +139,11 @@ def print_dropped(dropped: Mapping[str, int], first: Mapping[str, int]) -> None:
     """Print the dropped rows by reason on standard error."""
     for reason, count in dropped.items():
         where = f" (first in row {first[reason]:,})" if reason in first else ""
-        err.print(f"dropped {count:,} {'row' if count == 1 else 'rows'}: {reason}{where}", soft_wrap=True, markup=False)
+        err.print(
+            f"dropped {count:,} {'row' if count == 1 else 'rows'}: {reason}{where}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:
@@ -170,13 +185,20 @@ def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
 
 
 def _cell(value: object) -> Text:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    text = (
+        ", ".join(map(str, value))
+        if isinstance(value, list)
+        else ""
+        if value is None
+        else str(value)
+    )
     # as text: a note such as `[/a]` is no markup
     return Text(visible(text))
 
 
 def visible(text: str) -> str:
-    """A text that somebody wrote, such as a note, so that it commands no terminal and hides nothing.
+    """A text that somebody wrote, such as a note, so that it commands no terminal and hides
+    nothing.
 
     >>> visible("case [7] café\x1b[2J\u202e")
     'case [7] café\\\\x1b[2J\\\\u202e'

@@ -11,7 +11,16 @@ from rich.errors import MarkupError
 
 from shroff.cli.arguments import TABLE, Join, Labels, MaxBad, ProjectPath, table
 from shroff.cli.runs import print_figures, recorded, show_record
-from shroff.cli.terminal import AsJson, err, out, print_currencies, print_dropped, print_notices, show, steps
+from shroff.cli.terminal import (
+    AsJson,
+    err,
+    out,
+    print_currencies,
+    print_dropped,
+    print_notices,
+    show,
+    steps,
+)
 from shroff.errors import BundleError, CheckFailed, ConfigurationError, NotFound
 from shroff.location import Location
 from shroff.settings import Settings
@@ -34,32 +43,41 @@ def train(
     split: Annotated[
         str | None,
         typer.Option(
-            help="time:70/30[,delay=DAYS], time:START/TRAIN/DELAY/TEST in days, or random:70/30; the first two take"
+            help="time:70/30[,delay=DAYS], time:START/TRAIN/DELAY/TEST in days, or random:70/30; "
+            "the first two take"
             " ,known_cards=drop, which leaves cards with an earlier known fraud out of the test.",
             show_default=False,
         ),
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Package the best detector here.", show_default=False)] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there already.")] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Package the best detector here.", show_default=False)
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bundle that is there already.")
+    ] = False,
     tune: Annotated[
         int,
         typer.Option(
-            help="Parameters to try per detector, each on 50,000 rows and for 60 s at most; a stopped search goes on.",
+            help="Parameters to try per detector, each on 50,000 rows and for 60 s at most; a "
+            "stopped search goes on.",
             min=0,
         ),
     ] = 0,
     doctor: Annotated[
-        Literal["quick", "full"], typer.Option(help="full: fit each detector once more, with another seed.")
+        Literal["quick", "full"],
+        typer.Option(help="full: fit each detector once more, with another seed."),
     ] = "quick",
     accept: Annotated[
-        list[str] | None, typer.Option(help="Package despite what this check of the doctor found; repeatable.")
+        list[str] | None,
+        typer.Option(help="Package despite what this check of the doctor found; repeatable."),
     ] = None,
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Train, compare and examine a project's detectors; with --bundle, package the best one if it is sound.
+    """Train, compare and examine a project's detectors; with --bundle, package the best one if it
+    is sound.
 
     Exit code 1 when the doctor's findings kept it from being packaged.
     """
@@ -69,12 +87,22 @@ def train(
     from shroff.experiment.judgement import evaluations, importances
     from shroff.lineage import inputs, parameters
     from shroff.package import read, require_free
-    from shroff.pipeline import logged_payments, package, silent, stored_dataset, stored_payments, summary, train_models
+    from shroff.pipeline import (
+        logged_payments,
+        package,
+        silent,
+        stored_dataset,
+        stored_payments,
+        summary,
+        train_models,
+    )
     from shroff.project import load_project
     from shroff.store import open_store
 
     if (data is None) == (dataset is None) or (dataset is not None and (join or labels)):
-        raise ConfigurationError("expected --data with its options, or --dataset of the feature store alone.")
+        raise ConfigurationError(
+            "expected --data with its options, or --dataset of the feature store alone."
+        )
     refused: CheckFailed | None = None
     allowed = accepted(accept or ())
     if bundle is not None:
@@ -82,7 +110,14 @@ def train(
     loaded = load_project(project)
     settings = Settings.read()
     files = {"data": data, "join": join, "labels": labels}
-    asked = {"split": split, "tune": tune, "doctor": doctor, "accept": allowed, "max_bad": max_bad, "dataset": dataset}
+    asked = {
+        "split": split,
+        "tune": tune,
+        "doctor": doctor,
+        "accept": allowed,
+        "max_bad": max_bad,
+        "dataset": dataset,
+    }
     runs = Runs(settings.home / "runs")
     with (
         steps(quiet=as_json) as shown,
@@ -116,7 +151,9 @@ def train(
             step(f"package {run.best.name}")
             try:
                 stored = payments.stored
-                packaged = package(loaded, run, bundle, stored=stored, accept=allowed, overwrite=overwrite)
+                packaged = package(
+                    loaded, run, bundle, stored=stored, accept=allowed, overwrite=overwrite
+                )
                 recording.bundle = {
                     "folder": str(packaged.folder.absolute()),
                     "version": packaged.bundle.version,
@@ -134,7 +171,10 @@ def train(
             "dropped_first": payments.first,
             "notices": payments.notices,
         }
-    document = recording.figures | {"run": recording.record.run, "seconds": recording.record.seconds}
+    document = recording.figures | {
+        "run": recording.record.run,
+        "seconds": recording.record.seconds,
+    }
     if packaged is not None:
         document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}
     if as_json:
@@ -146,8 +186,12 @@ def train(
         print_figures(document)
         for trained in run.trained:
             if (found := trained.tuning) is not None:
-                out.print(f"Tuned {trained.name} on {found.judged}: {found.parameters}", soft_wrap=True)
-        out.print(findings({"data": run.findings} | {one.name: one.findings for one in run.trained}))
+                out.print(
+                    f"Tuned {trained.name} on {found.judged}: {found.parameters}", soft_wrap=True
+                )
+        out.print(
+            findings({"data": run.findings} | {one.name: one.findings for one in run.trained})
+        )
         out.print(f"Best on held-out training rows: {run.best.name}.")
         out.print(f"Recorded as run {recording.record.run}.", highlight=False)
         if packaged is not None:
@@ -159,14 +203,19 @@ def train(
 def report(
     run: Annotated[
         str | None,
-        typer.Argument(help="A run, how its name begins, or a bundle; by default the latest finished run."),
+        typer.Argument(
+            help="A run, how its name begins, or a bundle; by default the latest finished run."
+        ),
     ] = None,
     out_file: Annotated[
-        Path | None, typer.Option("--out", help="Write one HTML file, with charts, here.", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Write one HTML file, with charts, here.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report a run as text, or with --out as one HTML file; of a bundle, what it holds and how detectors compared."""
+    """Report a run as text, or with --out as one HTML file; of a bundle, what it holds and how
+    detectors compared.
+    """
     from shroff.package import load
 
     runs = recorded()
@@ -175,10 +224,16 @@ def report(
         if out_file is None:
             _report_bundle(loaded, run, as_json=as_json)
             return
-        made = (one for one in runs.all() if one.bundle is not None and one.bundle["version"] == loaded.version)
+        made = (
+            one
+            for one in runs.all()
+            if one.bundle is not None and one.bundle["version"] == loaded.version
+        )
         record = next(made, None)
         if record is None:
-            raise NotFound(f"{runs.folder} has no run that made the bundle {loaded.version}; name a run.")
+            raise NotFound(
+                f"{runs.folder} has no run that made the bundle {loaded.version}; name a run."
+            )
     else:
         record = runs.latest() if run is None else runs.find(run)
     if out_file is None:
@@ -193,11 +248,20 @@ def report(
     if as_json:
         show({"run": record.run, "report": str(out_file), "bytes": len(text)})
     else:
-        out.print(f"{out_file}: the report of run {record.run}, {len(text):,} bytes.", soft_wrap=True, highlight=False)
+        out.print(
+            f"{out_file}: the report of run {record.run}, {len(text):,} bytes.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _report_bundle(loaded: Bundle, name: str, *, as_json: bool) -> None:
-    document = {"name": loaded.name, "version": loaded.version, "fingerprint": loaded.fingerprint, **loaded.metrics}
+    document = {
+        "name": loaded.name,
+        "version": loaded.version,
+        "fingerprint": loaded.fingerprint,
+        **loaded.metrics,
+    }
     if as_json:
         show(document)
         return
@@ -207,7 +271,8 @@ def _report_bundle(loaded: Bundle, name: str, *, as_json: bool) -> None:
         _print_report(loaded.name, loaded.metrics)
     except (KeyError, TypeError, ValueError, AttributeError, MarkupError) as error:
         raise BundleError(
-            f"{name}: the figures are not as this release writes them ({type(error).__name__}); train it again."
+            f"{name}: the figures are not as this release writes them ({type(error).__name__}); "
+            "train it again."
         ) from None
 
 
@@ -219,7 +284,14 @@ def _print_report(name: str, metrics: Mapping[str, Any]) -> None:
     print_figures(metrics)
     out.print(confusion(Metrics(**metrics["detectors"][name]["test"])))
     subjects = {"data": metrics} | metrics["detectors"]
-    out.print(findings({one: [Finding(**each) for each in it.get("findings", ())] for one, it in subjects.items()}))
+    out.print(
+        findings(
+            {
+                one: [Finding(**each) for each in it.get("findings", ())]
+                for one, it in subjects.items()
+            }
+        )
+    )
     print_currencies(metrics.get("currencies", {}), metrics.get("base_currency"))
     for check in metrics.get("accepted", ()):
         out.print(f"Packaged despite the check {check}.", markup=False)

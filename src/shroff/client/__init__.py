@@ -4,15 +4,25 @@
         decision = client.decide({"transaction_id": "t-1", "amount": 136.69, ...})
         if decision.action != "approve": ...
 
-Reads payments as mappings from the schema's column names to values. Times are ISO 8601 text or datetimes that name
-their zone; timeouts are seconds.
+Reads payments as mappings from the schema's column names to values. Times are ISO 8601 text or
+datetimes that name their zone; timeouts are seconds.
 
-Promises that a payment can be sent again safely: the service answers the same id with the same decision and counts it
-once. So connection errors, and answers that say "later" (429, 503), are tried again.
+Promises that a payment can be sent again safely: the service answers the same id with the same
+decision and counts it once. So connection errors, and answers that say "later" (429, 503), are
+tried again.
 """
 
 from shroff.client.client import AsyncClient, Client
 from shroff.client.requests import Moment, Outcome
 from shroff.decisions import Decision, ModelVersion, PaymentLabel, Reason
 
-__all__ = ["AsyncClient", "Client", "Decision", "ModelVersion", "Moment", "Outcome", "PaymentLabel", "Reason"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Decision",
+    "ModelVersion",
+    "Moment",
+    "Outcome",
+    "PaymentLabel",
+    "Reason",
+]

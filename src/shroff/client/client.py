@@ -42,11 +42,13 @@ class Client:
 
     Raises:
         ConfigurationError: `url` is none.
-        BadPayment, PaymentConflict, NotFound, AccessDenied, Unavailable, ShroffError: by every verb, as the service
-            says; Unavailable also when the service does not answer.
+        BadPayment, PaymentConflict, NotFound, AccessDenied, Unavailable, ShroffError: by every
+            verb, as the service says; Unavailable also when the service does not answer.
     """
 
-    def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2
+    ) -> None:
         self._session = Session(url, key, timeout, retries)
         self._http = httpx.Client(timeout=timeout, headers=self._session.headers)
 
@@ -57,10 +59,11 @@ class Client:
     def decide_many(
         self, payments: Iterable[Mapping[str, Any]], *, together: int = MAX_BATCH_PAYMENTS
     ) -> Iterator[Outcome]:
-        """What becomes of each of many payments, in their order: a decision, or the error that it met.
+        """What becomes of each of many payments, in their order: a decision, or the error that it
+        met.
 
-        Payments are taken from the iterable, sent and answered `together` at a time. One that is refused does not
-        stop the others; an error of the whole request is raised.
+        Payments are taken from the iterable, sent and answered `together` at a time. One that is
+        refused does not stop the others; an error of the whole request is raised.
         """
         for batch in batches(payments, together):
             yield from self._send(decide_batch(batch))
@@ -82,11 +85,15 @@ class Client:
         at: Moment | None = None,
         event_id: str | None = None,
     ) -> None:
-        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept as a note.
+        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept
+        as a note.
 
-        What was said last is not recorded again; with an `event_id` of your own, each id is recorded once.
+        What was said last is not recorded again; with an `event_id` of your own, each id is
+        recorded once.
         """
-        self._send(report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
+        self._send(
+            report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id)
+        )
 
     def models(self) -> list[ModelVersion]:
         """The models that decide."""
@@ -129,7 +136,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -137,7 +147,9 @@ class Client:
 class AsyncClient:
     """`Client` for asyncio: the same verbs, to be awaited."""
 
-    def __init__(self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2) -> None:
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2
+    ) -> None:
         self._session = Session(url, key, timeout, retries)
         self._http = httpx.AsyncClient(timeout=timeout, headers=self._session.headers)
 
@@ -148,10 +160,11 @@ class AsyncClient:
     async def decide_many(
         self, payments: Iterable[Mapping[str, Any]], *, together: int = MAX_BATCH_PAYMENTS
     ) -> AsyncIterator[Outcome]:
-        """What becomes of each of many payments, in their order: a decision, or the error that it met.
+        """What becomes of each of many payments, in their order: a decision, or the error that it
+        met.
 
-        Payments are taken from the iterable, sent and answered `together` at a time. One that is refused does not
-        stop the others; an error of the whole request is raised.
+        Payments are taken from the iterable, sent and answered `together` at a time. One that is
+        refused does not stop the others; an error of the whole request is raised.
         """
         for batch in batches(payments, together):
             for outcome in await self._send(decide_batch(batch)):
@@ -174,11 +187,15 @@ class AsyncClient:
         at: Moment | None = None,
         event_id: str | None = None,
     ) -> None:
-        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept as a note.
+        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept
+        as a note.
 
-        What was said last is not recorded again; with an `event_id` of your own, each id is recorded once.
+        What was said last is not recorded again; with an `event_id` of your own, each id is
+        recorded once.
         """
-        await self._send(report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id))
+        await self._send(
+            report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id)
+        )
 
     async def models(self) -> list[ModelVersion]:
         """The models that decide."""
@@ -221,6 +238,9 @@ class AsyncClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()

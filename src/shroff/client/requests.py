@@ -1,4 +1,6 @@
-"""Requests as values, and how their answers are read: everything that both clients share but the waiting."""
+"""Requests as values, and how their answers are read: everything that both clients share but the
+waiting.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ T = TypeVar("T")
 Moment = str | datetime
 
 Outcome = Decision | ShroffError
-"""What became of one payment of many: its decision, or the error that `decide` would have raised."""
+"""What became of one payment of many: its decision, or the error that `decide` would have raised.
+"""
 
 
 class ProblemDetails(msgspec.Struct):
@@ -65,7 +68,9 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
 RETRY_STATUSES: Final = (429, 503)
 CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 MAX_BATCH_PAYMENTS: Final = 256
-"""Payments sent in one batch at most; the service takes as many before it needs its answers to be read."""
+"""Payments sent in one batch at most; the service takes as many before it needs its answers to be
+read.
+"""
 _FIRST_PAUSE_SECONDS: Final = 0.1  # seconds; doubled for each further attempt
 _MAX_PAUSE_SECONDS: Final = 10.0
 
@@ -97,7 +102,9 @@ def decide_batch(payments: Sequence[Mapping[str, Any]]) -> Request[list[Outcome]
     def read(content: bytes) -> list[Outcome]:
         outcomes = [_outcome(line) for line in content.splitlines()]
         if len(outcomes) != len(payments):
-            raise ShroffError(f"expected {len(payments)} lines of answers, got {len(outcomes)}: send them again.")
+            raise ShroffError(
+                f"expected {len(payments)} lines of answers, got {len(outcomes)}: send them again."
+            )
         return outcomes
 
     content = b"\n".join([_body(payment) for payment in payments])
@@ -132,7 +139,9 @@ def stored_decision(payment_id: str) -> Request[Decision]:
 def report(payment_id: str, kind: str, **fields: object) -> Request[None]:
     """Report a result or a label of a payment; fields that are None are left out."""
     given = {name: value for name, value in fields.items() if value is not None}
-    return Request("POST", f"/v1/payments/{quote(payment_id, safe='')}/{kind}", _encode(given), _nothing)
+    return Request(
+        "POST", f"/v1/payments/{quote(payment_id, safe='')}/{kind}", _encode(given), _nothing
+    )
 
 
 MODELS: Final = Request("GET", "/v1/models", None, _models)
@@ -144,7 +153,9 @@ class Session:
 
     def __init__(self, url: str, key: str | None, timeout: float, retries: int) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ConfigurationError("expected the URL of a service, such as `http://127.0.0.1:8080`.")
+            raise ConfigurationError(
+                "expected the URL of a service, such as `http://127.0.0.1:8080`."
+            )
         if retries < 0 or timeout <= 0:
             raise ConfigurationError(
                 f"expected retries of 0 or more and a timeout above 0, got {retries} and {timeout}."
@@ -162,16 +173,21 @@ class Session:
             problem = _problem(response.content)
         except msgspec.DecodeError:
             raise ShroffError(
-                f"expected the answer of a Shroff service from {self.url}, got another (HTTP {response.status_code})."
+                f"expected the answer of a Shroff service from {self.url}, got another (HTTP "
+                f"{response.status_code})."
             ) from None
         raise _error(problem)
 
     def unreachable(self, error: httpx.TransportError) -> Unavailable:
         """The error of a service that does not answer."""
-        return Unavailable(f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}.")
+        return Unavailable(
+            f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}."
+        )
 
     def pause(self, attempt: int, response: httpx.Response | None = None) -> float:
-        """Seconds to wait after an attempt (0 is the first): twice as long each time, or as the service asks."""
+        """Seconds to wait after an attempt (0 is the first): twice as long each time, or as the
+        service asks.
+        """
         asked = response.headers.get("retry-after", "") if response is not None else ""
         wait: float = _FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0)
         return min(max(wait, float(asked) if asked.isdigit() else 0.0), _MAX_PAUSE_SECONDS)

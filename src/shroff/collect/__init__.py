@@ -1,9 +1,9 @@
 """Collect: turn a raw payment log into the one clean table that every later stage reads.
 
 Reads tables (CSV, Parquet, of a database or service, two that are joined), or one payment as JSON;
-a `Schema` says which column is what. `clean` does a table, `PaymentReader` a payment: the same rules, the same values.
-Times become UTC microseconds, money integer minor units, a missing value null, personal columns
-keyed hashes.
+a `Schema` says which column is what. `clean` does a table, `PaymentReader` a payment: the same
+rules, the same values. Times become UTC microseconds, money integer minor units, a missing value
+null, personal columns keyed hashes.
 
 Promises that rows that cannot be used are dropped and counted by reason, and that no message
 carries a value.

@@ -1,4 +1,6 @@
-"""Parts of one table as one table, although a column may be missing or of another type in some of them."""
+"""Parts of one table as one table, although a column may be missing or of another type in some of
+them.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,16 @@ def common(types: Sequence[pl.DataType]) -> pl.DataType:
 
 
 def typed(name: str, values: Sequence[Any]) -> pl.Series:
-    """A column of Python's values; values of several types become their texts, except for numbers that a float holds.
+    """A column of Python's values; values of several types become their texts, except for numbers
+    that a float holds.
 
     >>> typed("n", [1, 2.5, None]).to_list(), typed("n", ["x", 1.0, True, None]).to_list()
     ([1.0, 2.5, None], ['x', '1', 'true', None])
     """
     kinds = {type(value) for value in values if value is not None}
-    if kinds == {int, float} and all(abs(value) <= _EXACT for value in values if isinstance(value, int)):
+    if kinds == {int, float} and all(
+        abs(value) <= _EXACT for value in values if isinstance(value, int)
+    ):
         return pl.Series(name, values, dtype=pl.Float64, strict=False)
     if len(kinds) > 1:
         texts = [one if one is None or isinstance(one, str) else _text(one) for one in values]

@@ -1,4 +1,6 @@
-"""A table of Azure Table storage, over the official SDK: entities page by page, in order of PartitionKey and RowKey."""
+"""A table of Azure Table storage, over the official SDK: entities page by page, in order of
+PartitionKey and RowKey.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ TIMESTAMP: Final = "Timestamp"
 
 
 class AzureTable:
-    """The table of a location; the account's secret comes from the environment (`shroff.settings`)."""
+    """The table of a location; the account's secret comes from the environment
+    (`shroff.settings`).
+    """
 
     def __init__(self, location: Location) -> None:
         account, _, table = location.text.partition("://")[2].partition("/")
@@ -38,8 +42,12 @@ class AzureTable:
     def count(self) -> None:
         """Unknown: the service does not count entities."""
 
-    def parts(self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None) -> Iterator[TablePart]:
-        """The entities; a read goes on with the service's own continuation token, which never ends."""
+    def parts(
+        self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
+    ) -> Iterator[TablePart]:
+        """The entities; a read goes on with the service's own continuation token, which never
+        ends.
+        """
         with self._answering(), self._client() as client:
             pages = client.list_entities().by_page(continuation_token=after)
             entities: list[dict[str, Any]] = []
@@ -55,7 +63,9 @@ class AzureTable:
         try:
             sdk = import_module("azure.data.tables")
         except ImportError as error:
-            raise MissingExtra("tables of Azure need its SDK: `pip install 'shroff[azure]'`.") from error
+            raise MissingExtra(
+                "tables of Azure need its SDK: `pip install 'shroff[azure]'`."
+            ) from error
         connection = azure_connection(self._account)
         try:
             client = sdk.TableClient.from_connection_string(connection, table_name=self._table)
@@ -66,7 +76,8 @@ class AzureTable:
             ) from None
         if client.account_name != self._account:
             raise ConfigurationError(
-                f"{self._location}: expected the secret of its account, but AZURE_STORAGE_CONNECTION_STRING is of "
+                f"{self._location}: expected the secret of its account, but "
+                "AZURE_STORAGE_CONNECTION_STRING is of "
                 f"`{client.account_name}`."
             )
         with client:
@@ -78,7 +89,9 @@ class AzureTable:
             yield
         except ShroffError:
             raise
-        except Exception as error:  # the SDK's own errors are known once it is loaded, others are ours
+        except (
+            Exception
+        ) as error:  # the SDK's own errors are known once it is loaded, others are ours
             raise self._told(error) from error
 
     def _told(self, error: Exception) -> Exception:
@@ -87,11 +100,16 @@ class AzureTable:
             return error
         code = getattr(error, "status_code", None)
         if code in (401, 403):
-            return BadFile(f"{self._location}: expected a secret that may read the table, got one that is refused.")
+            return BadFile(
+                f"{self._location}: expected a secret that may read the table, got one that is "
+                "refused."
+            )
         if code == 404:
             return BadFile(f"{self._location}: expected a table, found none of this name.")
         reason = f"status {code}" if code else type(error).__name__
-        return SourceUnavailable(f"{self._location}: expected a service that answers, got {reason}.")
+        return SourceUnavailable(
+            f"{self._location}: expected a service that answers, got {reason}."
+        )
 
 
 def _values(entity: Any) -> dict[str, Any]:
@@ -112,5 +130,7 @@ def _plain(value: Any) -> Any:
 
 
 def _rows(entities: Sequence[dict[str, Any]], names: Sequence[str] | None) -> pl.DataFrame:
-    there = dict.fromkeys(name for entity in entities for name in entity if names is None or name in names)
+    there = dict.fromkeys(
+        name for entity in entities for name in entity if names is None or name in names
+    )
     return pl.DataFrame([typed(name, [entity.get(name) for entity in entities]) for name in there])

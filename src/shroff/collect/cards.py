@@ -1,14 +1,16 @@
 """Card numbers in the open: columns that hold them, and a single value that is one.
 
-A card number (ISO/IEC 7812-1) has 13 to 19 digits, the first of which name its issuer, and the last of which makes the
-Luhn sum a multiple of ten. One random number in ten passes Luhn. A column shows by its many values whether it holds
-card numbers. A single value does not, so a live payment is judged by the issuer and the length too, which leaves one
-random 16-digit number in thirty; and not at all in columns whose values in training were long numbers that are no card
-numbers. Such columns are found once, when a bundle is made.
+A card number (ISO/IEC 7812-1) has 13 to 19 digits, the first of which name its issuer, and the last
+of which makes the Luhn sum a multiple of ten. One random number in ten passes Luhn. A column shows
+by its many values whether it holds card numbers. A single value does not, so a live payment is
+judged by the issuer and the length too, which leaves one random 16-digit number in thirty; and not
+at all in columns whose values in training were long numbers that are no card numbers. Such columns
+are found once, when a bundle is made.
 
-Digits are those of any script, and what stands between them may be anything but letters, seen or not. What has as
-many digits and is another thing is none: a decimal number, an international phone number, and short groups of digits
-between marks of several kinds, such as a date and time, a pair of coordinates, or an IP address with its port.
+Digits are those of any script, and what stands between them may be anything but letters, seen or
+not. What has as many digits and is another thing is none: a decimal number, an international phone
+number, and short groups of digits between marks of several kinds, such as a date and time, a pair
+of coordinates, or an IP address with its port.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from shroff.errors import ConfigurationError
 _MAX_PRINTED_CHARACTERS: Final = 200
 """The most characters of a printed card number; a longer text is something else."""
 _FEWEST_NUMBERS: Final = 20
-"""The fewest numbers that convict a column: one random number in ten passes Luhn, not most of twenty."""
+"""The fewest numbers that convict a column: one random number in ten passes Luhn, not most of
+twenty.
+"""
 _LUHN_SHARE: Final = 0.1
 _MIN_DIGITS: Final = 13
 _MAX_DIGITS: Final = 19
@@ -54,17 +58,27 @@ _ISSUED: Final = re.compile(
 
 
 _RUNS: Final = tuple(
-    re.compile(rf"(?<![0-9])(?=([2-9](?:[-\s./_\u00b7]{{0,3}}[0-9]){{{more}}})(?![0-9]))") for more in range(12, 19)
+    re.compile(rf"(?<![0-9])(?=([2-9](?:[-\s./_\u00b7]{{0,3}}[0-9]){{{more}}})(?![0-9]))")
+    for more in range(12, 19)
 )
 """Runs of digits of each length of card numbers, which may overlap."""
 
 
 def is_card_number(text: str) -> bool:
-    """Whether a value by itself is a card number: digits, issuer, length and Luhn, whatever is printed between.
+    """Whether a value by itself is a card number: digits, issuer, length and Luhn, whatever is
+    printed between.
 
-    >>> is_card_number("4111 1111-1111 1111"), is_card_number("4111111111111112"), is_card_number("1234567812345670")
+    >>> (
+    ...     is_card_number("4111 1111-1111 1111"),
+    ...     is_card_number("4111111111111112"),
+    ...     is_card_number("1234567812345670"),
+    ... )
     (True, False, False)
-    >>> is_card_number("4111.1111.1111.1111"), is_card_number("٤١١١/111111111111"), is_card_number("+4111111111111")
+    >>> (
+    ...     is_card_number("4111.1111.1111.1111"),
+    ...     is_card_number("٤١١١/111111111111"),
+    ...     is_card_number("+4111111111111"),
+    ... )
     (True, True, False)
     """
     if not _MIN_DIGITS <= len(text) <= _MAX_PRINTED_CHARACTERS:
@@ -110,12 +124,17 @@ def _is_other(text: str) -> bool:
 def holds_card_number(text: str) -> bool:
     """Whether a text contains a card number among other words or numbers.
 
-    >>> holds_card_number("see 22 4111 1111-1111 1111, twice"), holds_card_number("of 2024-01-01 12:00, 16 times")
+    >>> (
+    ...     holds_card_number("see 22 4111 1111-1111 1111, twice"),
+    ...     holds_card_number("of 2024-01-01 12:00, 16 times"),
+    ... )
     (True, False)
     """
     if not text.isascii():
         text = _in_ascii(text)
-    return len(text) >= _MIN_DIGITS and any(is_card_number(found[1]) for run in _RUNS for found in run.finditer(text))
+    return len(text) >= _MIN_DIGITS and any(
+        is_card_number(found[1]) for run in _RUNS for found in run.finditer(text)
+    )
 
 
 def require_no_card_number(text: str, what: str) -> None:
@@ -126,16 +145,21 @@ def require_no_card_number(text: str, what: str) -> None:
 
 def _luhn(digits: str) -> bool:
     doubled = [2 * int(digit) for digit in digits[-2::-2]]
-    return (sum(map(int, digits[::-2])) + sum(doubled) - 9 * sum(one > 9 for one in doubled)) % 10 == 0
+    return (
+        sum(map(int, digits[::-2])) + sum(doubled) - 9 * sum(one > 9 for one in doubled)
+    ) % 10 == 0
 
 
 def long_numbers(table: pl.DataFrame, columns: Iterable[str]) -> tuple[str, ...]:
-    """The columns of text whose values are long numbers and no card numbers: no value of theirs is judged by itself.
+    """The columns of text whose values are long numbers and no card numbers: no value of theirs is
+    judged by itself.
 
-    At least twenty different values could be card numbers by issuer and length, and no more of them pass Luhn than
-    would by chance (three standard deviations).
+    At least twenty different values could be card numbers by issuer and length, and no more of them
+    pass Luhn than would by chance (three standard deviations).
     """
-    return tuple(name for name in columns if table.schema[name] == pl.String and _by_chance(table[name]))
+    return tuple(
+        name for name in columns if table.schema[name] == pl.String and _by_chance(table[name])
+    )
 
 
 def _by_chance(column: pl.Series) -> bool:
@@ -147,13 +171,17 @@ def _by_chance(column: pl.Series) -> bool:
 
 
 def _candidates(column: pl.Series) -> pl.Series:
-    """The digits of values with as many digits as a card number that are not obviously something else."""
+    """The digits of values with as many digits as a card number that are not obviously something
+    else.
+    """
     long = column.filter(column.str.len_bytes() >= _MIN_DIGITS)
     texts = long.filter(~long.str.contains("[A-Za-z]"))
     digits = texts.str.replace_all(r"[ -]", "")
     plain = digits.str.contains(r"^[0-9]{13,19}$")
     # only values with a fitting number of digits are judged one by one
-    odd = texts.filter(~plain & texts.str.contains(r"[^\x00-\x7f]|^[^0-9]*(?:[0-9][^0-9]*){13,19}$"))
+    odd = texts.filter(
+        ~plain & texts.str.contains(r"[^\x00-\x7f]|^[^0-9]*(?:[0-9][^0-9]*){13,19}$")
+    )
     found = [one for one in map(_digits, odd.to_list()) if one is not None]
     return digits.filter(plain).append(pl.Series(found, dtype=pl.String))
 
@@ -163,15 +191,21 @@ def _digits(text: str) -> str | None:
     text = _in_ascii(text)
     digits = "".join(_GROUP.findall(text))
     letters = any(map(str.isalpha, text))
-    printed = len(text) <= _MAX_PRINTED_CHARACTERS and _MIN_DIGITS <= len(digits) <= _MAX_DIGITS and not letters
+    printed = (
+        len(text) <= _MAX_PRINTED_CHARACTERS
+        and _MIN_DIGITS <= len(digits) <= _MAX_DIGITS
+        and not letters
+    )
     return digits if printed and not _is_other(text) else None
 
 
 def looks_like_card_numbers(column: pl.Series) -> bool:
-    """Whether a String column holds card numbers: 13–19 digits with a valid Luhn digit (ISO/IEC 7812-1).
+    """Whether a String column holds card numbers: 13–19 digits with a valid Luhn digit (ISO/IEC
+    7812-1).
 
-    It does when most of the values that have so many digits pass Luhn, and these are most of the column or
-    at least twenty. One random number in ten passes, so a column of numeric ids does not look like card numbers.
+    It does when most of the values that have so many digits pass Luhn, and these are most of the
+    column or at least twenty. One random number in ten passes, so a column of numeric ids does not
+    look like card numbers.
 
     >>> looks_like_card_numbers(pl.Series(["4111 1111 1111 1111", "5500-0000-0000-0004"]))
     True

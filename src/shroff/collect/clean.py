@@ -1,4 +1,6 @@
-"""Cleaning a table of payments: every value typed, every unusable row dropped and counted by reason."""
+"""Cleaning a table of payments: every value typed, every unusable row dropped and counted by
+reason.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ _NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 class RowCounts:
     """The counts of a cleaned table of `rows` rows.
 
-    `dropped`: dropped rows by reason; `first`: the first such row (1 = first data row), if it is known.
-    `alike`: words that look like a missing value and were kept as values.
+    `dropped`: dropped rows by reason; `first`: the first such row (1 = first data row), if it is
+    known. `alike`: words that look like a missing value and were kept as values.
     `twice`: by column, ambiguous local times, of the hour that comes twice (`Schema.timezone`).
     """
 
@@ -46,7 +48,10 @@ class RowCounts:
     def notices(self, schema: Schema) -> list[str]:
         """What the user should check, in sentences."""
         words = notices(self.alike, self.rows, schema.nulls)
-        return [*words, *(twice.notice(name, schema.timezone) for name, twice in self.twice.items())]
+        return [
+            *words,
+            *(twice.notice(name, schema.timezone) for name, twice in self.twice.items()),
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +68,9 @@ class Cleaned(RowCounts):
 
 @dataclass(frozen=True)
 class _RowProblem:
-    """Rows that cannot be used for one reason: `column: expected …`; `got` overrides the kind of value found there."""
+    """Rows that cannot be used for one reason: `column: expected …`; `got` overrides the kind of
+    value found there.
+    """
 
     column: str
     expected: str
@@ -87,32 +94,46 @@ def clean(
     """Read a raw table by its schema.
 
     Args:
-        raw: columns as the source has them (CSV: all text); columns that the schema does not name are left out.
+        raw: columns as the source has them (CSV: all text); columns that the schema does not name
+            are left out.
         key: of the HMAC over personal columns.
         max_bad: the largest accepted share of unusable rows, 0 to 1.
         source: the name of the table in errors, such as its path.
-        second: by column, which ambiguous local times are of the second pass, if the table is a slice of a larger
-            one; by default the order of rows decides, if it is the order of time.
+        second: by column, which ambiguous local times are of the second pass, if the table is a
+            slice of a larger one; by default the order of rows decides, if it is the order of time.
 
     Raises:
-        BadFile: a column is missing or of another type, names times without a zone, or holds card numbers in the open.
+        BadFile: a column is missing or of another type, names times without a zone, or holds card
+            numbers in the open.
         TooManyBadRows: more than `max_bad` of the rows are unusable.
         ConfigurationError: `max_bad` is no share.
 
-    >>> raw = pl.DataFrame({"id": ["p1"], "at": ["2024-05-04T10:00:00+02:00"], "eur": ["136.69"], "mcc": [None]})
-    >>> cleaned = clean(raw, Schema(id="id", time="at", amount="eur", nominal=["mcc"]), key=b"k" * 32)
-    >>> cleaned.frame["eur"].item(), cleaned.frame["mcc"].item(), cleaned.frame["at"].item().isoformat()
+    >>> raw = pl.DataFrame(
+    ...     {"id": ["p1"], "at": ["2024-05-04T10:00:00+02:00"], "eur": ["136.69"], "mcc": [None]}
+    ... )
+    >>> cleaned = clean(
+    ...     raw, Schema(id="id", time="at", amount="eur", nominal=["mcc"]), key=b"k" * 32
+    ... )
+    >>> (
+    ...     cleaned.frame["eur"].item(),
+    ...     cleaned.frame["mcc"].item(),
+    ...     cleaned.frame["at"].item().isoformat(),
+    ... )
     (13669, None, '2024-05-04T08:00:00+00:00')
     """
     if not 0.0 <= max_bad <= 1.0:
-        raise ConfigurationError(f"expected max_bad, a share of the rows, from 0 to 1, got {max_bad}.")
+        raise ConfigurationError(
+            f"expected max_bad, a share of the rows, from 0 to 1, got {max_bad}."
+        )
     require_columns(raw.columns, schema, source)
     problems: list[_RowProblem] = []
     columns: list[pl.Series] = []
     words: Alike = {}
     twice: dict[str, Twice] = {}
     for name, scale in _sent(schema):
-        column = read_column(raw[name], scale, schema, key=key, source=source, second=second.get(name))
+        column = read_column(
+            raw[name], scale, schema, key=key, source=source, second=second.get(name)
+        )
         columns.append(column.values.alias(name))
         words |= column.alike
         twice |= {name: column.twice} if column.twice != Twice() else {}
@@ -122,18 +143,28 @@ def clean(
     if schema.rates is not None:
         frame, unfit = _converted(frame, schema, Converter(schema.rates))
         problems += unfit
-    frame = LookupReader(schema.lookups, schema.tables, time=schema.time).columns(frame).select(*schema.scales)
+    frame = (
+        LookupReader(schema.lookups, schema.tables, time=schema.time)
+        .columns(frame)
+        .select(*schema.scales)
+    )
     problems += _repeated(frame, schema, problems)
-    return replace(_drop(frame, problems, raw, schema, max_bad=max_bad, source=source), alike=words, twice=twice)
+    return replace(
+        _drop(frame, problems, raw, schema, max_bad=max_bad, source=source),
+        alike=words,
+        twice=twice,
+    )
 
 
 def require_clean(types: Mapping[str, pl.DataType], schema: Schema) -> None:
-    """Raise `DataError` for a table that is not clean: amounts are whole minor units, times are UTC.
+    """Raise `DataError` for a table that is not clean: amounts are whole minor units, times are
+    UTC.
 
     >>> raw = pl.DataFrame({"id": ["p1"], "at": ["2024-05-04T10:00:00Z"], "eur": [136.69]})
     >>> require_clean(raw.schema, Schema(id="id", time="at", amount="eur"))
     Traceback (most recent call last):
-    shroff.errors.DataError: expected a clean table, got type Float64 in `eur`, which holds whole minor units there: \
+    shroff.errors.DataError: expected a clean table, got type Float64 in `eur`, which holds whole
+    minor units there: \
 pass a raw table to shroff.features.compute(project, table), which cleans it.
     """
     for name in (schema.amount, schema.time, schema.arrived_at):
@@ -155,13 +186,16 @@ def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
 
 
 def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None:
-    """Raise `BadFile` for a raw table that lacks a column of the schema, or has one that is looked up."""
+    """Raise `BadFile` for a raw table that lacks a column of the schema, or has one that is looked
+    up.
+    """
     scales, looked_up = schema.scales, schema.looked_up
     known = [name for name in columns if name in scales]
     for name in known:
         if name in looked_up:
             raise BadFile(
-                f"{source}: column `{name}` is looked up in a reference table, and this table has one of that "
+                f"{source}: column `{name}` is looked up in a reference table, and this table has "
+                "one of that "
                 "name: rename it, or give the lookup a `name=` of its own."
             )
     for name, scale in _sent(schema):
@@ -169,7 +203,9 @@ def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None
             continue
         hint = did_you_mean(name, columns)
         if not hint and known:
-            hint = f"; of the schema's columns it has {', '.join(f'`{column}`' for column in known)}."
+            hint = (
+                f"; of the schema's columns it has {', '.join(f'`{column}`' for column in known)}."
+            )
         # a file without a header has values in place of names: the error names none of them
         hint = hint or ", nor any other of the schema's: is its first line a header?"
         raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
@@ -178,14 +214,18 @@ def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None
 def _problems(name: str, scale: Scale, column: TypedColumn, schema: Schema) -> list[_RowProblem]:
     found: list[_RowProblem] = []
     needed = (
-        name in schema.required or scale in ("id", "amount", "currency") or name in (schema.time, schema.arrived_at)
+        name in schema.required
+        or scale in ("id", "amount", "currency")
+        or name in (schema.time, schema.arrived_at)
     )
     if needed and column.missing is not None:
         found.append(_RowProblem(name, VALUE, column.missing, got="none"))
     if column.wrong is not None:
         found.append(
             _RowProblem(
-                name, expected(scale, zoned=schema.timezone is not None, style=schema.number_format), column.wrong
+                name,
+                expected(scale, zoned=schema.timezone is not None, style=schema.number_format),
+                column.wrong,
             )
         )
     return found
@@ -199,12 +239,20 @@ def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_
         pl.all_horizontal(pl.col(schema.amount).is_not_null(), *currency).alias("\0known"),
     )
     finer = frame["\0known"] & frame["\0minor"].is_null()
-    problems = [_RowProblem(schema.amount, FINE, finer, got="another number")] if finer.any() else []
-    return frame.with_columns(pl.col("\0minor").alias(schema.amount)).drop("\0minor", "\0known"), problems
+    problems = (
+        [_RowProblem(schema.amount, FINE, finer, got="another number")] if finer.any() else []
+    )
+    return frame.with_columns(pl.col("\0minor").alias(schema.amount)).drop(
+        "\0minor", "\0known"
+    ), problems
 
 
-def _converted(frame: pl.DataFrame, schema: Schema, converter: Converter) -> tuple[pl.DataFrame, list[_RowProblem]]:
-    """Amounts in the base currency, those that were paid beside them, and where there is no rate or not enough room."""
+def _converted(
+    frame: pl.DataFrame, schema: Schema, converter: Converter
+) -> tuple[pl.DataFrame, list[_RowProblem]]:
+    """Amounts in the base currency, those that were paid beside them, and where there is no rate or
+    not enough room.
+    """
     currency, paid = str(schema.currency), frame[schema.amount]
     base, without = converter.column(frame[currency], frame[schema.time], paid)
     large = (base > converter.most).fill_null(value=False)
@@ -217,14 +265,18 @@ def _converted(frame: pl.DataFrame, schema: Schema, converter: Converter) -> tup
     return both, [problem for problem in found if problem.where.any()]
 
 
-def _repeated(frame: pl.DataFrame, schema: Schema, problems: list[_RowProblem]) -> list[_RowProblem]:
+def _repeated(
+    frame: pl.DataFrame, schema: Schema, problems: list[_RowProblem]
+) -> list[_RowProblem]:
     """Where an id was seen on a row that arrived earlier (ties in row order) and is usable."""
     hashes = frame[schema.id].drop_nulls().hash()
     if hashes.n_unique() == len(hashes):
         return []
     usable = ~_any(problems, len(frame))
     arrival = frame[schema.arrived_at or schema.time]
-    order = pl.DataFrame({"id": frame[schema.id], "arrival": arrival, "row": range(len(frame))}).filter(usable)
+    order = pl.DataFrame(
+        {"id": frame[schema.id], "arrival": arrival, "row": range(len(frame))}
+    ).filter(usable)
     kept = order.sort("arrival", "row").unique("id", keep="first", maintain_order=True)["row"]
     repeated = usable.scatter(kept, values=False)
     return [_RowProblem(schema.id, REPEATED, repeated, got="one that came before")]
@@ -238,7 +290,13 @@ def _any(problems: list[_RowProblem], rows: int) -> pl.Series:
 
 
 def _drop(
-    frame: pl.DataFrame, problems: list[_RowProblem], raw: pl.DataFrame, schema: Schema, *, max_bad: float, source: str
+    frame: pl.DataFrame,
+    problems: list[_RowProblem],
+    raw: pl.DataFrame,
+    schema: Schema,
+    *,
+    max_bad: float,
+    source: str,
 ) -> Cleaned:
     dropped: dict[str, int] = {}
     first: dict[str, int] = {}
@@ -262,7 +320,9 @@ def _drop(
 def _found(
     problem: _RowProblem, where: pl.Series, raw: pl.DataFrame, schema: Schema
 ) -> Iterator[tuple[str, str, int, int]]:
-    """Each reason to drop these rows, what was found there, in how many rows, and the first of them (1 = first)."""
+    """Each reason to drop these rows, what was found there, in how many rows, and the first of them
+    (1 = first).
+    """
     rows = where.arg_true()
     if not len(rows):
         return
@@ -271,7 +331,11 @@ def _found(
         return
     scale = schema.scales[problem.column]
     zone = None if schema.timezone is None else ZoneInfo(schema.timezone)
-    kind = partial(kind_of_time, zone=zone, epoch=schema.epoch) if scale == "time" else partial(kind_of, scale=scale)
+    kind = (
+        partial(kind_of_time, zone=zone, epoch=schema.epoch)
+        if scale == "time"
+        else partial(kind_of, scale=scale)
+    )
     kinds = pl.Series("got", map(kind, raw[problem.column].gather(rows)))
     table = pl.DataFrame({"got": kinds, "row": rows}).group_by("got", maintain_order=True)
     for got, count, first in table.agg(pl.len(), pl.col("row").first()).iter_rows():
@@ -281,9 +345,12 @@ def _found(
 def require_enough(
     unusable: int, rows: int, max_bad: float, source: str | os.PathLike[str], reasons: Iterable[str]
 ) -> None:
-    """Raise `TooManyBadRows` when more than the share `max_bad` of a table's rows cannot be used."""
+    """Raise `TooManyBadRows` when more than the share `max_bad` of a table's rows cannot be
+    used.
+    """
     if unusable > max_bad * rows:
         raise TooManyBadRows(
-            f"{source}: {unusable:,} of {rows:,} rows are unusable, more than the {100 * max_bad:g} % allowed "
+            f"{source}: {unusable:,} of {rows:,} rows are unusable, more than the "
+            f"{100 * max_bad:g} % allowed "
             f"(--max-bad; in Python, max_bad): {'; '.join(reasons)}."
         )

@@ -1,4 +1,6 @@
-"""One column of a raw table, read by its scale: the rules of `values`, applied to a whole column."""
+"""One column of a raw table, read by its scale: the rules of `values`, applied to a whole
+column.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 """The scales that a feature's key may have."""
 _TOKEN: Final = "shroff token"
 _SEALED: Final = pl.Struct({_TOKEN: pl.String()})
-"""The type of a personal column that holds tokens already; no source has such a column by chance."""
+"""The type of a personal column that holds tokens already; no source has such a column by chance.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,23 @@ class TypedColumn:
 
 
 def read_column(
-    raw: pl.Series, scale: Scale, schema: Schema, *, key: bytes, source: str, second: pl.Series | None = None
+    raw: pl.Series,
+    scale: Scale,
+    schema: Schema,
+    *,
+    key: bytes,
+    source: str,
+    second: pl.Series | None = None,
 ) -> TypedColumn:
     """A column typed by its scale.
 
     Args:
-        second: which ambiguous local times are of the second pass; by default the order of rows decides.
+        second: which ambiguous local times are of the second pass; by default the order of rows
+            decides.
 
     Raises:
-        BadFile: the column as a whole has another type, names times without a zone, or holds card numbers in the open.
+        BadFile: the column as a whole has another type, names times without a zone, or holds card
+            numbers in the open.
     """
     if scale == "personal" and raw.dtype == _SEALED:
         values = raw.struct.field(_TOKEN)
@@ -98,14 +109,17 @@ def read_column(
     if scale not in ("personal", "label") and looks_like_card_numbers(texts):
         raise BadFile(
             f"{source}: the values of column `{raw.name}` look like card numbers; "
-            f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
+            f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are "
+            "kept."
         )
     column = _judged(_named(texts, scale, key), missing)
     return replace(column, alike=alike(texts)) if scale in _KEYS else column
 
 
 def seal(raw: pl.Series, schema: Schema, key: bytes, source: str) -> pl.Series:
-    """A personal column as its tokens, which may be stored; `read_column` reads it as the same values."""
+    """A personal column as its tokens, which may be stored; `read_column` reads it as the same
+    values.
+    """
     values = read_column(raw, "personal", schema, key=key, source=source).values
     return values.alias(_TOKEN).to_frame().to_struct(raw.name)
 
@@ -148,16 +162,21 @@ def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> No
     zoned = schema.timezone is not None
     family = _family(raw.dtype)
     counted = scale == "time" and family in ("whole", "real")
-    if family not in _ACCEPTED[scale] and not (counted and (schema.epoch or raw.null_count() == len(raw))):
+    if family not in _ACCEPTED[scale] and not (
+        counted and (schema.epoch or raw.null_count() == len(raw))
+    ):
         wanted, got = expected(scale, zoned=True), f"type {raw.dtype}"
         if counted:
             got += f": {kind_of_time(raw.drop_nulls()[0], None, None)}"
         if scale == "time" and family == "date":
             got += ": dates without a time"
-        raise BadFile(f"{source}: column `{raw.name}` ({scale}): expected {wanted} in each row, got {got}.")
+        raise BadFile(
+            f"{source}: column `{raw.name}` ({scale}): expected {wanted} in each row, got {got}."
+        )
     if isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None and not zoned:
         raise BadFile(
-            f"{source}: column `{raw.name}` (time): expected times that name their zone, got type {raw.dtype} "
+            f"{source}: column `{raw.name}` (time): expected times that name their zone, got type "
+            f"{raw.dtype} "
             "without one: declare the zone they are in with Schema(timezone=…)."
         )
 
@@ -189,7 +208,9 @@ def _mapped(column: pl.Series, function: Callable[..., object], dtype: pl.DataTy
     distinct = column.drop_nulls().unique()
     if not len(distinct):
         return pl.Series(column.name, [None], dtype=dtype).new_from_index(0, len(column))
-    return column.replace_strict(distinct, [function(value) for value in distinct], default=None, return_dtype=dtype)
+    return column.replace_strict(
+        distinct, [function(value) for value in distinct], default=None, return_dtype=dtype
+    )
 
 
 def texts_of(column: pl.Series) -> pl.Series:
@@ -202,7 +223,11 @@ def texts_of(column: pl.Series) -> pl.Series:
         return column.cast(pl.String)
     texts = _written(column)
     odd = texts.str.contains(ODD).fill_null(value=False)
-    return texts.zip_with(~odd, _mapped(texts.set(~odd, None), canonical, pl.String())) if odd.any() else texts
+    return (
+        texts.zip_with(~odd, _mapped(texts.set(~odd, None), canonical, pl.String()))
+        if odd.any()
+        else texts
+    )
 
 
 def _written(column: pl.Series) -> pl.Series:
@@ -237,11 +262,17 @@ def _texts_of_reals(column: pl.Series) -> pl.Series:
     whole = finite & (column == column.floor()) & (column.abs() < _EXACT)
     texts = column.set(~whole, None).cast(pl.Int64).cast(pl.String)
     odd = finite & ~whole
-    return texts.fill_null(_mapped(column.set(~odd, None), text_of, pl.String())) if odd.any() else texts
+    return (
+        texts.fill_null(_mapped(column.set(~odd, None), text_of, pl.String()))
+        if odd.any()
+        else texts
+    )
 
 
 def _reals(column: pl.Series) -> pl.Series:
-    """Float64 of a column of floats or decimals: what their shortest text says, as JSON would carry it."""
+    """Float64 of a column of floats or decimals: what their shortest text says, as JSON would carry
+    it.
+    """
     exact = column.dtype in (pl.Float64, pl.Decimal)
     return column.cast(pl.Float64) if exact else column.cast(pl.String).cast(pl.Float64)
 
@@ -267,7 +298,11 @@ def _flag(text: str) -> bool | None:
 
 
 def _fit_ids(texts: pl.Series) -> pl.Series:
-    unfit = (texts.str.len_chars() > LONGEST_ID) | texts.str.contains(CONTROL) | texts.str.contains(NOTHING)
+    unfit = (
+        (texts.str.len_chars() > LONGEST_ID)
+        | texts.str.contains(CONTROL)
+        | texts.str.contains(NOTHING)
+    )
     return _without_unfit(texts, unfit)
 
 

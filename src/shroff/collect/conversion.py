@@ -1,10 +1,13 @@
-"""Amounts in the base currency: a payment is converted once, at the door, by the rate valid when it happened.
+"""Amounts in the base currency: a payment is converted once, at the door, by the rate valid when it
+happened.
 
-In whole minor units of the base currency, by exact arithmetic, a half to the even one. After the door there is one
-currency.
+In whole minor units of the base currency, by exact arithmetic, a half to the even one. After the
+door there is one currency.
 
     >>> from shroff.collect.rates import Rate, Rates
-    >>> converter = Converter(Rates("EUR", [Rate("JPY", "0.0065"), Rate("JPY", "0.00625", "2024-01-01")]))
+    >>> converter = Converter(
+    ...     Rates("EUR", [Rate("JPY", "0.0065"), Rate("JPY", "0.00625", "2024-01-01")])
+    ... )
     >>> converter.minor("JPY", 1_704_067_200_000_000, 1198), converter.minor("JPY", 0, 1198)
     (749, 779)
     >>> converter.minor("EUR", 0, 749), converter.minor("USD", 0, 749)
@@ -23,7 +26,9 @@ from shroff.collect.validity import Validity
 
 
 class _Factor(NamedTuple):
-    """A rate as a fraction: minor units of the currency × `times` ÷ `over` are minor units of the base."""
+    """A rate as a fraction: minor units of the currency × `times` ÷ `over` are minor units of the
+    base.
+    """
 
     times: int
     over: int
@@ -47,7 +52,9 @@ class Converter:
         ]
         self._factors = [_factor(rate, rates.base) for _, rate in rows]
         self._validity = Validity(
-            [code for code, _ in rows], [rate.start for _, rate in rows], [rate.end for _, rate in rows]
+            [code for code, _ in rows],
+            [rate.start for _, rate in rows],
+            [rate.end for _, rate in rows],
         )
 
     def minor(self, currency: str, time: int, minor: int) -> int | None:
@@ -63,11 +70,14 @@ class Converter:
         times, over = self._factors[row]
         return _rounded(minor * times, over)
 
-    def column(self, currencies: pl.Series, times: pl.Series, minors: pl.Series) -> tuple[pl.Series, pl.Series]:
+    def column(
+        self, currencies: pl.Series, times: pl.Series, minors: pl.Series
+    ) -> tuple[pl.Series, pl.Series]:
         """`minor` of each row (Int128, null where it would be None), and where there is no rate.
 
         Args:
-            currencies: codes; times: Datetime in microseconds, UTC; minors: Int64. Null in one of them is null.
+            currencies: codes; times: Datetime in microseconds, UTC; minors: Int64. Null in one of
+                them is null.
         """
         known = currencies.is_not_null() & times.is_not_null()
         rows = pl.Series(self._validity.rows(currencies, times))
@@ -75,7 +85,9 @@ class Converter:
         factors = pl.DataFrame(
             {
                 "minor": minors.set(~found, None).cast(pl.Int128),
-                "times": pl.Series([one.times for one in self._factors], dtype=pl.Int128).gather(row),
+                "times": pl.Series([one.times for one in self._factors], dtype=pl.Int128).gather(
+                    row
+                ),
                 "over": pl.Series([one.over for one in self._factors], dtype=pl.Int128).gather(row),
             }
         )

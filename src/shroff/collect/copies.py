@@ -1,7 +1,8 @@
 """Local copies of tables in databases and services, read in parts so that a broken read goes on.
 
-A copy is in a folder of its owner under `SHROFF_HOME` and goes when what it was read for is done. Its personal columns
-hold tokens. Where a read breaks off, its whole parts stay for a day, and the same read goes on after them.
+A copy is in a folder of its owner under `SHROFF_HOME` and goes when what it was read for is done.
+Its personal columns hold tokens. Where a read breaks off, its whole parts stay for a day, and the
+same read goes on after them.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Local(Protocol):
 
 
 @contextmanager
-def local_copies(schema: Schema, *, key: bytes, join: str | None = None, count: Count = uncounted) -> Iterator[Local]:
+def local_copies(
+    schema: Schema, *, key: bytes, join: str | None = None, count: Count = uncounted
+) -> Iterator[Local]:
     """A function that makes a local copy of a table that is no file; all copies go at the end.
 
     Args:
@@ -60,7 +63,8 @@ def local_copies(schema: Schema, *, key: bytes, join: str | None = None, count: 
 
     Raises:
         BadFile: a table is missing, has other columns, or card numbers in the open.
-        SourceUnavailable: a database or service does not answer, or breaks off; what is read by then is kept.
+        SourceUnavailable: a database or service does not answer, or breaks off; what is read by
+            then is kept.
     """
     with ExitStack() as stack:
 
@@ -68,7 +72,9 @@ def local_copies(schema: Schema, *, key: bytes, join: str | None = None, count: 
             location = Location.of(where)
             if location.scheme is None:
                 return location
-            return stack.enter_context(_Copying(location, schema, key, join, count).done(alone=alone))
+            return stack.enter_context(
+                _Copying(location, schema, key, join, count).done(alone=alone)
+            )
 
         yield local
 
@@ -76,14 +82,18 @@ def local_copies(schema: Schema, *, key: bytes, join: str | None = None, count: 
 class _Copying:
     """One table on its way to a local file."""
 
-    def __init__(self, location: Location, schema: Schema, key: bytes, join: str | None, count: Count) -> None:
+    def __init__(
+        self, location: Location, schema: Schema, key: bytes, join: str | None, count: Count
+    ) -> None:
         self._location = location
         self._schema = schema
         self._key = key
         self._count = count
         self._table = remote_table(location)
         self._order = [schema.id, *([join] if join else [])]
-        self._names = sorted({name.removesuffix(SECOND) for name in schema.scales} | {*self._order, SOURCE})
+        self._names = sorted(
+            {name.removesuffix(SECOND) for name in schema.scales} | {*self._order, SOURCE}
+        )
         self._personal = sorted({name.removesuffix(SECOND) for name in schema.personal})
 
     @contextmanager
@@ -113,18 +123,25 @@ class _Copying:
                 parts.add(self._sealed(part.rows), part.bookmark)
                 self._count(parts.rows, total)
         except SourceUnavailable as error:
-            kept = f" {parts.rows:,} rows are kept for {KEPT_HOURS} hours: the same command goes on after them."
+            kept = (
+                f" {parts.rows:,} rows are kept for {KEPT_HOURS} hours: the same command goes "
+                "on after them."
+            )
             raise SourceUnavailable(f"{error}{kept if parts.rows else ''}") from None
 
     def _check(self, first: pl.DataFrame) -> None:
         """Refuse what `clean` would refuse, before any of it is stored."""
         for name, scale in self._schema.scales.items():
             if name in first.columns:
-                read_column(first[name], scale, self._schema, key=self._key, source=str(self._location))
+                read_column(
+                    first[name], scale, self._schema, key=self._key, source=str(self._location)
+                )
 
     def _sealed(self, rows: pl.DataFrame) -> pl.DataFrame:
         found = [rows[name] for name in self._personal if name in rows.columns]
-        return rows.with_columns(seal(one, self._schema, self._key, str(self._location)) for one in found)
+        return rows.with_columns(
+            seal(one, self._schema, self._key, str(self._location)) for one in found
+        )
 
     def _digest(self, key: str | None) -> str:
         """The name of what is read: the same read goes on, another begins."""
@@ -134,7 +151,9 @@ class _Copying:
 
 
 class _Parts:
-    """The whole parts of a table in a folder, from the first to the last after which a read can go on."""
+    """The whole parts of a table in a folder, from the first to the last after which a read can go
+    on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.files: list[Path] = []
@@ -179,17 +198,22 @@ def _digest(file: Path) -> str:
 def _join(files: Sequence[Path], target: Path, location: Location) -> None:
     """Write one file of all parts."""
     try:
-        aligned([pl.scan_parquet(file, glob=False) for file in files]).sink_parquet(target, compression="zstd")
+        aligned([pl.scan_parquet(file, glob=False) for file in files]).sink_parquet(
+            target, compression="zstd"
+        )
     except pl.exceptions.PolarsError:
         raise BadFile(
-            f"{location}: expected columns whose numbers have at most 38 digits together, got others; convert them "
+            f"{location}: expected columns whose numbers have at most 38 digits together, got "
+            "others; convert them "
             "where they are."
         ) from None
 
 
 @contextmanager
 def _own(folder: Path) -> Iterator[Path]:
-    """This folder for this process alone, or a fresh one where another process has it; old ones are swept."""
+    """This folder for this process alone, or a fresh one where another process has it; old ones are
+    swept.
+    """
     private_folder(folder.parent)
     for old in folder.parent.iterdir():
         if time.time() - old.stat().st_mtime > KEPT_HOURS * 3600:

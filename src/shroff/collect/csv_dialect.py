@@ -1,7 +1,8 @@
 """The dialect of a CSV text: the only one that fits all of it; if two fit and differ, an error.
 
-Polars reads the tables, always as RFC 4180; this module runs before it. It counts the rows without a parser, names the
-first bad one (a parser's own message may quote it), and rewrites text of another dialect.
+Polars reads the tables, always as RFC 4180; this module runs before it. It counts the rows without
+a parser, names the first bad one (a parser's own message may quote it), and rewrites text of
+another dialect.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ _MARK: Final = b"\xef\xbb\xbf"
 _BACKSLASH: Final = b"\\"
 _PLAIN_LOOP_BYTES: Final = 1 << 16
 """Up to so many bytes, a plain loop ends sooner than a compiled one loads."""
-_NAMED: Final[dict[Dialect, str]] = {"rfc4180": "RFC 4180", "spark": "Spark's export", "mysql": "MySQL's export"}
+_NAMED: Final[dict[Dialect, str]] = {
+    "rfc4180": "RFC 4180",
+    "spark": "Spark's export",
+    "mysql": "MySQL's export",
+}
 _DECLARE: Final = "declare how it was written, rfc4180, spark or mysql, with Schema(csv_dialect=…)"
 
 
 @dataclass(frozen=True)
 class Text:
-    """A CSV text understood: its dialect, its rows after the header, and its RFC 4180 if it is another dialect."""
+    """A CSV text understood: its dialect, its rows after the header, and its RFC 4180 if it is
+    another dialect.
+    """
 
     dialect: Dialect
     rows: int
@@ -40,15 +47,19 @@ class Text:
 def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bool = False) -> Text:
     """The one reading of a CSV text.
 
-    Without a declared dialect, the one in which all rows have the header's width and no quote is out of place; where
-    two such read different values, neither is chosen.
+    Without a declared dialect, the one in which all rows have the header's width and no quote is
+    out of place; where two such read different values, neither is chosen.
 
     Raises:
-        ValueError: with the first row (1 = first data row) at which no dialect can go on, or two differ.
+        ValueError: with the first row (1 = first data row) at which no dialect can go on, or two
+            differ.
     """
     data = _marked_off(raw)
     plainly = plainly or len(data) < _PLAIN_LOOP_BYTES
-    found = {one: _walked(data, one, plainly=plainly) for one in ((dialect,) if dialect else ("rfc4180",))}
+    found = {
+        one: _walked(data, one, plainly=plainly)
+        for one in ((dialect,) if dialect else ("rfc4180",))
+    }
     if dialect is None and raw.find(_BACKSLASH) >= 0:
         found |= {one: _walked(data, one, plainly=plainly) for one in ("spark", "mysql")}
     chosen = max(found, key=lambda one: _fitness(found[one]))
@@ -77,7 +88,11 @@ def records(body: bytes) -> list[list[str]]:
     quiet = b'"' not in body and _BACKSLASH not in body
     text = body if quiet else understand(body, plainly=True).rewritten or body
     try:
-        rows = [row for row in csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True) if row]
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
+            if row
+        ]
     except (UnicodeDecodeError, csv.Error):
         rows = []
     if not rows:
@@ -91,13 +106,17 @@ def undecodable(raw: bytes | mmap) -> str:
     try:
         data.tobytes().decode()
     except UnicodeDecodeError as error:
-        row = max(_walked(data[: error.start], "rfc4180", plainly=error.start < _PLAIN_LOOP_BYTES).rows, 1)
+        row = max(
+            _walked(data[: error.start], "rfc4180", plainly=error.start < _PLAIN_LOOP_BYTES).rows, 1
+        )
         return f"row {row:,}: expected text in UTF-8, got other bytes"
     return "expected comma-separated text with quotes that are closed, got something else"
 
 
 def _fitness(walked: Walked) -> int:
-    """How well a dialect fits: 0 not at all, 1 with short rows, 2 with misplaced characters, 3 without fault."""
+    """How well a dialect fits: 0 not at all, 1 with short rows, 2 with misplaced characters, 3
+    without fault.
+    """
     if walked.fault >= 0 or (walked.short >= 0 and walked.stray >= 0):
         return 0
     return 1 if walked.short >= 0 else 2 if walked.stray >= 0 else 3
@@ -107,7 +126,8 @@ def _require_one_reading(chosen: Dialect, found: Mapping[Dialect, Walked]) -> No
     walked = found[chosen]
     if walked.folded >= 0:
         raise ValueError(
-            f"row {walked.folded:,}: expected a quoted text that ends in its line, got several lines that look like "
+            f"row {walked.folded:,}: expected a quoted text that ends in its line, got several "
+            "lines that look like "
             f"rows; if no quote is missing, {_DECLARE}"
         )
     for other, theirs in found.items():
@@ -116,7 +136,8 @@ def _require_one_reading(chosen: Dialect, found: Mapping[Dialect, Walked]) -> No
         rows -= {-1}
         if other != chosen and rows and _fitness(theirs) == _fitness(walked):
             raise ValueError(
-                f"row {min(rows):,}: expected one meaning of its backslashes, got two: as in {_NAMED[chosen]} or as in "
+                f"row {min(rows):,}: expected one meaning of its backslashes, got two: as in "
+                f"{_NAMED[chosen]} or as in "
                 f"{_NAMED[other]}; {_DECLARE}"
             )
 
@@ -127,10 +148,15 @@ def _complaint(walked: Walked) -> str:
         case csv_walk.LONG:
             return f"{row}: expected {walked.width} values, got {walked.values}"
         case csv_walk.LONE_RETURN:
-            return f"{row}: expected lines that end in a line feed, got a carriage return without one"
+            return (
+                f"{row}: expected lines that end in a line feed, got a carriage return without one"
+            )
         case csv_walk.UNCLOSED | csv_walk.BEHIND_QUOTE:
             return f"{row}: expected quotes that are closed, and doubled inside a text, got others"
-    return f"{row}: expected {walked.width} values, got {walked.short_values} in a file with quotes out of place"
+    return (
+        f"{row}: expected {walked.width} values, got {walked.short_values} in a file with "
+        "quotes out of place"
+    )
 
 
 def _walked(data: Bytes, dialect: Dialect, *, plainly: bool) -> Walked:
@@ -139,7 +165,9 @@ def _walked(data: Bytes, dialect: Dialect, *, plainly: bool) -> Walked:
         csv_walk.walk(data.tobytes(), csv_walk.CLASSES, csv_walk.steps_of(dialect), found)
         return Walked(*found)
     numbers = np.zeros(len(found), np.int64)
-    compiled(csv_walk.walk)(data, _array(csv_walk.CLASSES), np.array(csv_walk.steps_of(dialect)), numbers)
+    compiled(csv_walk.walk)(
+        data, _array(csv_walk.CLASSES), np.array(csv_walk.steps_of(dialect)), numbers
+    )
     return Walked(*numbers.tolist())
 
 
@@ -149,7 +177,9 @@ def _rewritten(data: Bytes, dialect: Dialect, *, plainly: bool) -> bytes:
     if plainly:
         return out[: csv_walk.rewrite(data.tobytes(), *tables, out)].tobytes()
     classes, steps, texts, lengths = tables
-    size = compiled(csv_walk.rewrite)(data, _array(classes), np.array(steps), _array(texts), _array(lengths), out)
+    size = compiled(csv_walk.rewrite)(
+        data, _array(classes), np.array(steps), _array(texts), _array(lengths), out
+    )
     return out[:size].tobytes()
 
 

@@ -26,7 +26,8 @@ def check_header(file: Path) -> None:
     """Refuse a file whose first line is no header of comma-separated column names.
 
     Raises:
-        BadFile: the file is empty, binary, in another encoding, separated otherwise, or names a column twice.
+        BadFile: the file is empty, binary, in another encoding, separated otherwise, or names a
+            column twice.
     """
     try:
         with _open(file) as stream:
@@ -34,22 +35,34 @@ def check_header(file: Path) -> None:
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise BadFile(f"{file}: {_CUT_OFF}.") from None
     except UnicodeDecodeError:
-        raise BadFile(f"{file}: expected a header line in UTF-8, got other bytes: a binary file?") from None
+        raise BadFile(
+            f"{file}: expected a header line in UTF-8, got other bytes: a binary file?"
+        ) from None
     except csv.Error:
-        raise BadFile(f"{file}: expected a header line with closed quotes and a line feed at its end.") from None
+        raise BadFile(
+            f"{file}: expected a header line with closed quotes and a line feed at its end."
+        ) from None
     if names is None:
         raise BadFile(f"{file}: expected a header line, got an empty file.")
     if any("\0" in name for name in names):
-        raise BadFile(f"{file}: expected text in UTF-8, got NUL bytes in the header: UTF-16 or a binary file?")
+        raise BadFile(
+            f"{file}: expected text in UTF-8, got NUL bytes in the header: UTF-16 or a binary file?"
+        )
     if len(names) == 1:
         for separator, plural in _SEPARATORS.items():
             if separator in names[0]:
-                raise BadFile(f"{file}: expected commas between columns, got {plural} in the header.")
+                raise BadFile(
+                    f"{file}: expected commas between columns, got {plural} in the header."
+                )
     if any(len(name) > _MAX_NAME_CHARACTERS or _CONTROL.search(name) for name in names):
-        raise BadFile(f"{file}: expected a header line of column names, got something else in the first line.")
+        raise BadFile(
+            f"{file}: expected a header line of column names, got something else in the first line."
+        )
     for name, count in Counter(names).items():
         if name and count > 1:
-            raise BadFile(f"{file}: expected each column once, got {count} columns `{name}` in the header.")
+            raise BadFile(
+                f"{file}: expected each column once, got {count} columns `{name}` in the header."
+            )
 
 
 def content(file: Path) -> bytes | mmap.mmap:

@@ -1,7 +1,9 @@
-"""CSV byte by byte: counts the rows of a file without a parser, and rewrites other dialects as RFC 4180.
+"""CSV byte by byte: counts the rows of a file without a parser, and rewrites other dialects as RFC
+4180.
 
-Each dialect is a state table: the next step by the current state and byte. `walk` and `rewrite` are plain loops over
-it; for files they are compiled, for the few bytes of a request they run as they are.
+Each dialect is a state table: the next step by the current state and byte. `walk` and `rewrite` are
+plain loops over it; for files they are compiled, for the few bytes of a request they run as they
+are.
 """
 
 from __future__ import annotations
@@ -11,23 +13,30 @@ from functools import cache
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 Dialect = Literal["rfc4180", "spark", "mysql"]
-"""`rfc4180`: within a quoted text, quotes are doubled. `spark`: there a backslash comes before quotes and backslashes.
-`mysql`: also before commas and line ends, without quotes too, and `\\N` is null. In all of them a quote within a text
-that is not quoted is a quote."""
+"""`rfc4180`: within a quoted text, quotes are doubled. `spark`: there a backslash comes before
+quotes and backslashes. `mysql`: also before commas and line ends, without quotes too, and `\\N` is
+null. In all of them a quote within a text that is not quoted is a quote."""
 
 DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 
 Bytes = Sequence[int] | Any  # Any: an array, which mypy takes for no sequence
 Steps = Sequence[int] | Any
 
-CLASSES: Final = bytes({34: 1, 44: 2, 10: 3, 13: 4, 92: 5, 78: 6}.get(byte, 0) for byte in range(256))
+CLASSES: Final = bytes(
+    {34: 1, 44: 2, 10: 3, 13: 4, 92: 5, 78: 6}.get(byte, 0) for byte in range(256)
+)
 _OTHER, _QUOTE, _COMMA, _FEED, _RETURN, _SLASH, _N, _END = range(8)
-_START, _OPEN, _QUOTED, _BEHIND, _CARRIAGE, _QUOTED_SLASH, _OPEN_SLASH, _START_SLASH, _NULL = range(9)
+_START, _OPEN, _QUOTED, _BEHIND, _CARRIAGE, _QUOTED_SLASH, _OPEN_SLASH, _START_SLASH, _NULL = range(
+    9
+)
 
 UNCLOSED, BEHIND_QUOTE, LONE_RETURN, LONG = range(4)
 
-# what a step says beside the place it leads to: a bit each, the text to write and the fault as small numbers
-_KEEP, _TEXT, _FIELD, _ROW, _STRAY, _ESCAPE, _PLAIN, _BREAK, _INNER, _STOP = (1 << bit for bit in range(4, 14))
+# what a step says beside the place it leads to: a bit each, the text to write and the fault as
+# small numbers
+_KEEP, _TEXT, _FIELD, _ROW, _STRAY, _ESCAPE, _PLAIN, _BREAK, _INNER, _STOP = (
+    1 << bit for bit in range(4, 14)
+)
 _EVENTS: Final = (_STOP << 1) - _FIELD
 _WRITE, _WHY = 16, 20
 _TEXTS: Final = (b"", b'"', b'""', b'"""', b"\\", b'"\\', b'\\"', b'"\\"', b'"\\N', b'"\\N""')
@@ -40,10 +49,11 @@ _FEWEST_COLUMNS: Final = 4
 class Walked(NamedTuple):
     """What `walk` found; rows are numbered from 0, the header, and -1 is none.
 
-    `rows`: those that hold anything, the header too. `fault`: why the walk ended at row `bad`, which has `values`.
-    `stray`, the first row with a quote or a backslash that the dialect would have written otherwise; `short`: with
-    fewer values than the header; `escape`: with an escape in quotes; `plain`: with one that only MySQL knows; `folded`:
-    with a text over several lines that look like rows themselves.
+    `rows`: those that hold anything, the header too. `fault`: why the walk ended at row `bad`,
+    which has `values`. `stray`, the first row with a quote or a backslash that the dialect would
+    have written otherwise; `short`: with fewer values than the header; `escape`: with an escape in
+    quotes; `plain`: with one that only MySQL knows; `folded`: with a text over several lines that
+    look like rows themselves.
     """
 
     rows: int
@@ -106,12 +116,18 @@ def walk(data: Bytes, classes: Bytes, steps: Steps, found: MutableSequence[int] 
                     folded = row
                 row += 1
             fields, filled, broken, alike = 1, False, False, True
-    for place, value in enumerate((row, width, bad, fault, values, stray, short, short_values, escape, plain, folded)):
+    for place, value in enumerate(
+        (row, width, bad, fault, values, stray, short, short_values, escape, plain, folded)
+    ):
         found[place] = value
 
 
-def rewrite(data: Bytes, classes: Bytes, steps: Steps, texts: Bytes, lengths: Bytes, out: Any) -> int:
-    """Write faultless CSV as RFC 4180; returns the bytes written: at most three for each byte, and two more."""
+def rewrite(
+    data: Bytes, classes: Bytes, steps: Steps, texts: Bytes, lengths: Bytes, out: Any
+) -> int:
+    """Write faultless CSV as RFC 4180; returns the bytes written: at most three for each byte, and
+    two more.
+    """
     state, to, size = _START, 0, len(data)
     for at in range(size + 1):
         step = steps[state * 8 + (classes[data[at]] if at < size else _END)]
@@ -131,12 +147,18 @@ def steps_of(dialect: Dialect) -> tuple[int, ...]:
     """The table of a dialect: eight steps, one for each class of bytes, for each place."""
     table: dict[tuple[int, int], int] = {}
 
-    def on(places: Sequence[int], classes: Sequence[int], to: int, *marks: int, write: bytes = b"") -> None:
+    def on(
+        places: Sequence[int], classes: Sequence[int], to: int, *marks: int, write: bytes = b""
+    ) -> None:
         step = to | sum(marks) | _TEXTS.index(write) << _WRITE
         table.update(dict.fromkeys(((place, one) for place in places for one in classes), step))
 
     def stop(places: Sequence[int], classes: Sequence[int], fault: int) -> None:
-        table.update(dict.fromkeys(((place, one) for place in places for one in classes), _STOP | fault << _WHY))
+        table.update(
+            dict.fromkeys(
+                ((place, one) for place in places for one in classes), _STOP | fault << _WHY
+            )
+        )
 
     text, ends = (_OTHER, _SLASH, _N), (_FEED, _END)
     # an unquoted text is written with quotes: its characters may need them

@@ -13,7 +13,9 @@ from shroff.errors import MixedCurrencies
 
 
 def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
-    """The payments of a clean table by currency, most first; empty if the schema names no column."""
+    """The payments of a clean table by currency, most first; empty if the schema names no
+    column.
+    """
     if schema.currency is None:
         return {}
     counts: Counter[str] = Counter()
@@ -23,7 +25,8 @@ def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
 
 
 def told(currencies: Mapping[str, int], base: str | None) -> str | None:
-    """A sentence on conversion by currency; None if all payments are in one and nothing was converted.
+    """A sentence on conversion by currency; None if all payments are in one and nothing was
+    converted.
 
     >>> told({"EUR": 3_000, "JPY": 1_200, "USD": 1}, "EUR")
     '1,201 of 4,201 payments converted to EUR: 1,200 in JPY, 1 in USD.'
@@ -33,16 +36,28 @@ def told(currencies: Mapping[str, int], base: str | None) -> str | None:
     others = {code: many for code, many in currencies.items() if code != base}
     parts = ", ".join(f"{many:,} in {code}" for code, many in others.items())
     if base is not None and others:
-        return f"{sum(others.values()):,} of {sum(currencies.values()):,} payments converted to {base}: {parts}."
+        return (
+            f"{sum(others.values()):,} of {sum(currencies.values()):,} payments converted to "
+            f"{base}: {parts}."
+        )
     if len(others) > 1:
-        return f"payments in {len(others)} currencies, not converted without exchange rates: {parts}."
+        return (
+            f"payments in {len(others)} currencies, not converted without exchange rates: {parts}."
+        )
     return None
 
 
 def in_major(schema: Schema, read: Collection[str]) -> list[pl.Expr]:
     """The amounts of the given columns of a clean table, in major units."""
-    columns = [(schema.amount, schema.amounts_in), (schema.original, (schema.currency, schema.default_currency))]
-    return [money.major(name, *unit).alias(name) for name, unit in columns if name is not None and name in read]
+    columns = [
+        (schema.amount, schema.amounts_in),
+        (schema.original, (schema.currency, schema.default_currency)),
+    ]
+    return [
+        money.major(name, *unit).alias(name)
+        for name, unit in columns
+        if name is not None and name in read
+    ]
 
 
 def one_currency(codes: Iterable[str], schema: Schema) -> str | None:
@@ -56,11 +71,14 @@ def one_currency(codes: Iterable[str], schema: Schema) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def require_one_currency(codes: Callable[[], Iterable[str]], schema: Schema, reader: str | None) -> None:
+def require_one_currency(
+    codes: Callable[[], Iterable[str]], schema: Schema, reader: str | None
+) -> None:
     """Raise `MixedCurrencies` if payments in several currencies have their amounts read.
 
     Args:
-        codes: gives the table's distinct currency codes; called only if unconverted amounts are read.
+        codes: gives the table's distinct currency codes; called only if unconverted amounts are
+            read.
         reader: what reads amounts, in words; None if nothing does.
     """
     column, _ = schema.amounts_in
@@ -69,8 +87,10 @@ def require_one_currency(codes: Callable[[], Iterable[str]], schema: Schema, rea
     many = len({money.ALPHABETIC[code] for code in codes()})
     if many > 1:
         raise MixedCurrencies(
-            f"{reader} adds or compares amounts, and the payments are in {many} currencies (column `{column}`): "
-            "declare exchange rates with Schema(rates=Rates.read('rates.csv', base='EUR')), or keep one currency."
+            f"{reader} adds or compares amounts, and the payments are in {many} currencies (column "
+            f"`{column}`): "
+            "declare exchange rates with Schema(rates=Rates.read('rates.csv', base='EUR')), or "
+            "keep one currency."
         )
 
 
@@ -81,10 +101,16 @@ def require_only(currency: str | None, codes: Iterable[str], schema: Schema, sou
         currency: the model's; None if it reads no amounts.
     """
     column, _ = schema.amounts_in
-    if currency is not None and column is not None and {money.ALPHABETIC[code] for code in codes} - {currency}:
+    if (
+        currency is not None
+        and column is not None
+        and {money.ALPHABETIC[code] for code in codes} - {currency}
+    ):
         raise MixedCurrencies(
-            f"{source}: expected payments in {currency} only, as the model was trained without exchange rates, got "
-            f"some in another currency (column `{column}`): leave them out, or declare rates and train again."
+            f"{source}: expected payments in {currency} only, as the model was trained without "
+            "exchange rates, got "
+            f"some in another currency (column `{column}`): leave them out, or declare rates and "
+            "train again."
         )
 
 

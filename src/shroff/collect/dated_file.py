@@ -1,4 +1,6 @@
-"""Files of dated tables, exchange rates and reference tables: CSV or Parquet, by column, with the place of each row."""
+"""Files of dated tables, exchange rates and reference tables: CSV or Parquet, by column, with the
+place of each row.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class DatedFile(NamedTuple):
         return [None if cell is None else str(cell) for cell in given]
 
 
-def read_dated(path: str | Path, what: str, columns: Iterable[str], *, others: bool = False) -> DatedFile:
+def read_dated(
+    path: str | Path, what: str, columns: Iterable[str], *, others: bool = False
+) -> DatedFile:
     """The content of a CSV file in UTF-8 or of a Parquet file; blank cells are None.
 
     Args:
@@ -52,14 +56,26 @@ def read_dated(path: str | Path, what: str, columns: Iterable[str], *, others: b
     kind = "Parquet" if str(path).endswith(".parquet") else "CSV"
     try:
         names, rows, places = _parquet(path) if kind == "Parquet" else _csv(path)
-    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        csv.Error,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+    ) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise BadFile(f"{path}: expected a {kind} file of {what} in UTF-8, cannot read it: {why}.") from None
+        raise BadFile(
+            f"{path}: expected a {kind} file of {what} in UTF-8, cannot read it: {why}."
+        ) from None
     wanted = tuple(columns)
     for name in wanted:
         if name not in names:
             hint = did_you_mean(name, names)
-            known = "." if others else f"; expected {', '.join(f'`{each}`' for each in (*wanted, *PERIOD))}."
+            known = (
+                "."
+                if others
+                else f"; expected {', '.join(f'`{each}`' for each in (*wanted, *PERIOD))}."
+            )
             raise BadFile(f"{path}: expected a column `{name}`, found none{hint or known}")
     for name, times in Counter(names).items():
         if times > 1:
@@ -67,7 +83,9 @@ def read_dated(path: str | Path, what: str, columns: Iterable[str], *, others: b
     for row, place in zip(rows, places, strict=True):
         if len(row) > len(names):
             raise BadFile(f"{path}, {place}: expected {len(names)} cells, got more.")
-    cells = ([_cell(row[at]) if at < len(row) else None for row in rows] for at in range(len(names)))
+    cells = (
+        [_cell(row[at]) if at < len(row) else None for row in rows] for at in range(len(names))
+    )
     return DatedFile(dict(zip(names, cells, strict=True)), places)
 
 

@@ -21,7 +21,9 @@ class DeltaLog:
         self._uri = location.text.removeprefix("delta:").partition("?")[0]
         version = location.options.get("version")
         if not self._uri or (version is not None and not version.isdecimal()):
-            raise ConfigurationError(f"{location}: expected {FORMS['delta']}, with ?version=NUMBER if not the newest.")
+            raise ConfigurationError(
+                f"{location}: expected {FORMS['delta']}, with ?version=NUMBER if not the newest."
+            )
         self._version = None if version is None else int(version)
 
     def columns(self) -> list[str]:
@@ -34,13 +36,19 @@ class DeltaLog:
         with self._answering():
             return int(self._scan(self._chosen()).select(pl.len()).collect().item())
 
-    def parts(self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None) -> Iterator[TablePart]:
-        """The rows in the order of the table's files; a read goes on in the version that it began in."""
+    def parts(
+        self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
+    ) -> Iterator[TablePart]:
+        """The rows in the order of the table's files; a read goes on in the version that it began
+        in.
+        """
         version, done = after or (self._chosen(), 0)
         with self._answering():
             table = self._scan(version)
             there = table.collect_schema().names()
-            wanted = table.select(name for name in there if names is None or name in names).slice(done)
+            wanted = table.select(name for name in there if names is None or name in names).slice(
+                done
+            )
             none = True
             for batch in wanted.collect_batches(chunk_size=PART_ROWS, maintain_order=True):
                 none = False
@@ -70,13 +78,15 @@ class DeltaLog:
             raise BadFile(f"{self._location}: expected a Delta table, found none.") from None
         except errors.DeltaProtocolError:
             raise BadFile(
-                f"{self._location}: expected a Delta table that Polars can read, got one with a feature that it "
+                f"{self._location}: expected a Delta table that Polars can read, got one with a "
+                "feature that it "
                 "cannot, such as column mapping; write it again without."
             ) from None
         except (errors.DeltaError, pl.exceptions.PolarsError, OSError) as error:
             if self._version is not None and "://" not in self._uri:
                 raise BadFile(
-                    f"{self._location}: expected version {self._version} of a Delta table, found none that can be "
+                    f"{self._location}: expected version {self._version} of a Delta table, found "
+                    "none that can be "
                     "read: was it vacuumed?"
                 ) from None
             raise SourceUnavailable(

@@ -13,7 +13,8 @@ from shroff.collect.times import format_time
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of payments (`rows`) and the time of the `newest` (ISO 8601; None without payments).
+    """The number of payments (`rows`) and the time of the `newest` (ISO 8601; None without
+    payments).
 
     `digest` is a SHA-256 over the columns' names and every row, whatever their order.
     """
@@ -28,13 +29,19 @@ def extent(frame: pl.DataFrame, schema: Schema) -> Extent:
 
     >>> from datetime import UTC, datetime
     >>> schema = Schema(id="id", time="at", amount="amount")
-    >>> table = pl.DataFrame({"id": ["a"], "at": [datetime(2024, 1, 1, tzinfo=UTC)], "amount": [100]})
+    >>> table = pl.DataFrame(
+    ...     {"id": ["a"], "at": [datetime(2024, 1, 1, tzinfo=UTC)], "amount": [100]}
+    ... )
     >>> found = extent(table, schema)
     >>> found.rows, found.newest
     (1, '2024-01-01T00:00:00.000000Z')
     """
     newest = None if frame.is_empty() else int(frame[schema.time].dt.epoch("us").max())  # type: ignore[arg-type]  # no null
-    return Extent(digest=fingerprint(frame), rows=len(frame), newest=None if newest is None else format_time(newest))
+    return Extent(
+        digest=fingerprint(frame),
+        rows=len(frame),
+        newest=None if newest is None else format_time(newest),
+    )
 
 
 def fingerprint(frame: pl.DataFrame) -> str:

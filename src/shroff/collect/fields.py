@@ -12,7 +12,9 @@ def require_fit_note(note: str | None) -> None:
     if note is None:
         return
     if holds_card_number(note):
-        raise BadPayment("Expected a note without a card number, got one - at `$.note`: leave it out.")
+        raise BadPayment(
+            "Expected a note without a card number, got one - at `$.note`: leave it out."
+        )
     require_readable_field(note, "note")
 
 
@@ -25,13 +27,16 @@ def require_readable_field(text: str, field: str) -> None:
 def card_number(field: str) -> BadPayment:
     """The error for a field with a card number in the open."""
     return BadPayment(
-        f"Expected no card number that anybody can read, got one - at `$.{field}`: send another id, or declare the "
+        f"Expected no card number that anybody can read, got one - at `$.{field}`: send another "
+        "id, or declare the "
         "column in Schema(personal=[…]), so that only a keyed hash of it is kept."
     )
 
 
 def require_note(note: str | None) -> None:
-    """Raise `ConfigurationError` if a note holds a card number or characters that hide or reorder text."""
+    """Raise `ConfigurationError` if a note holds a card number or characters that hide or reorder
+    text.
+    """
     if note is not None:
         require_no_card_number(note, "a note")
         require_readable(note, "a note")

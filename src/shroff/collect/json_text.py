@@ -1,7 +1,8 @@
 """JSON texts of senders, where the standard leaves a choice or is too strict.
 
-RFC 8259 lets a reader choose what a duplicate key means, whether to skip a byte order mark, and what it accepts beside
-JSON. Shroff refuses duplicate keys, skips one mark, and accepts `NaN` only if a protocol says so.
+RFC 8259 lets a reader choose what a duplicate key means, whether to skip a byte order mark, and
+what it accepts beside JSON. Shroff refuses duplicate keys, skips one mark, and accepts `NaN` only
+if a protocol says so.
 """
 
 from __future__ import annotations
@@ -32,27 +33,34 @@ _MAX_QUOTES: Final = 4 * VALUES
 """The most quotes: a key and a text have two each."""
 _HARMLESS_BYTES: Final = 16_384
 """Up to so many bytes, a text cannot hold too many values."""
-_MOST: Final = f"expected at most {VALUES:,} values and {_MAX_NESTED:,} objects and arrays in one text, got more."
+_MOST: Final = (
+    f"expected at most {VALUES:,} values and {_MAX_NESTED:,} objects and arrays in one "
+    "text, got more."
+)
 
 # a text that is never closed ends where the document does, so that nothing is read twice
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN|-?Infinity', re.DOTALL)
 
 
 def require_few_values(body: bytes) -> None:
-    """Refuse a JSON text of too many objects: a megabyte of `{}` is fifty megabytes of dictionaries.
+    """Refuse a JSON text of too many objects: a megabyte of `{}` is fifty megabytes of
+    dictionaries.
 
     What is counted are the characters that begin and end things, also where they are in a text.
 
     >>> require_few_values(b"[" + b"{}," * 50_000 + b"{}]")
     Traceback (most recent call last):
     ...
-    shroff.errors.BadPayment: expected at most 65,536 values and 32,768 objects and arrays in one text, got more.
+    shroff.errors.BadPayment: expected at most 65,536 values and 32,768 objects and arrays in one
+    text, got more.
 
     Raises:
         BadPayment: it has too many.
     """
     if len(body) > _HARMLESS_BYTES and (
-        body.count(b",") > VALUES or body.count(b"{") + body.count(b"[") > _MAX_NESTED or body.count(b'"') > _MAX_QUOTES
+        body.count(b",") > VALUES
+        or body.count(b"{") + body.count(b"[") > _MAX_NESTED
+        or body.count(b'"') > _MAX_QUOTES
     ):
         raise BadPayment(_MOST)
 
@@ -82,7 +90,9 @@ def lenient(decode: Callable[[bytes], T], body: bytes, *, nan_is_null: bool = Fa
 def unreadable(error: Exception, body: bytes) -> str | None:
     """The error for a text that is no JSON; None if it is JSON of another type.
 
-    >>> unreadable(msgspec.DecodeError("JSON is malformed: invalid character (byte 6)"), b'{"a": NaN}')
+    >>> unreadable(
+    ...     msgspec.DecodeError("JSON is malformed: invalid character (byte 6)"), b'{"a": NaN}'
+    ... )
     'NaN is not JSON: send null where there is no value.'
     """
     if isinstance(error, UnicodeDecodeError):
@@ -93,16 +103,24 @@ def unreadable(error: Exception, body: bytes) -> str | None:
         return "Expected one JSON object in UTF-8, got UTF-16."
     if isinstance(error, msgspec.ValidationError):
         return None
-    bare = {match[0] for match in _TOKEN.finditer(body)} if b"NaN" in body or b"Infinity" in body else set()
+    bare = (
+        {match[0] for match in _TOKEN.finditer(body)}
+        if b"NaN" in body or b"Infinity" in body
+        else set()
+    )
     if bare & {b"Infinity", b"-Infinity"}:
         return "Infinity is not JSON: send a finite number, or null where there is no value."
     if b"NaN" in bare:
         return "NaN is not JSON: send null where there is no value."
-    return f"Expected one JSON object, got text that is none: {str(error).removeprefix('JSON is malformed: ')}."
+    return (
+        "Expected one JSON object, got text that is none: "
+        f"{str(error).removeprefix('JSON is malformed: ')}."
+    )
 
 
 def require_keys_once(body: bytes) -> None:
-    """Refuse duplicate keys in any object of a JSON text: one reader takes the first, another the last.
+    """Refuse duplicate keys in any object of a JSON text: one reader takes the first, another the
+    last.
 
     >>> require_keys_once(b'{"amount": 9000, "amo\\\\u0075nt": 1}')
     Traceback (most recent call last):
@@ -133,4 +151,6 @@ def _null(token: re.Match[bytes]) -> bytes:
 
 
 # values are of no interest: a number is not made, however long it is
-_scan: Final = json.JSONDecoder(object_pairs_hook=_once, parse_float=len, parse_int=len, strict=False).decode
+_scan: Final = json.JSONDecoder(
+    object_pairs_hook=_once, parse_float=len, parse_int=len, strict=False
+).decode

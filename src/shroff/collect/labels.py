@@ -1,10 +1,12 @@
 """Labels as a history by source and arrival, and the rule for which label stands.
 
-A clean table has one label per payment. If labels change, a second table has one row per label: the payment's id, the
-label, its arrival and, in a column `source`, its source. `with_labels` puts them into the column `HISTORY` of the
-clean table, which every engine reads: a payment sees of others the label that stood when it arrived.
+A clean table has one label per payment. If labels change, a second table has one row per label: the
+payment's id, the label, its arrival and, in a column `source`, its source. `with_labels` puts them
+into the column `HISTORY` of the clean table, which every engine reads: a payment sees of others the
+label that stood when it arrived.
 
-The label of the source ranked first by `Schema(label_sources=…)` stands; of one source, or without ranks, the latest.
+The label of the source ranked first by `Schema(label_sources=…)` stands; of one source, or without
+ranks, the latest.
 """
 
 from __future__ import annotations
@@ -38,11 +40,16 @@ def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels"
     columns: list[pl.Series] = []
     for name, scale in ((schema.id, "id"), (label, "label"), (moment, "time")):
         if name not in raw.columns:
-            raise BadFile(f"{source}: expected a column `{name}`, found none{did_you_mean(name, raw.columns) or '.'}")
+            raise BadFile(
+                f"{source}: expected a column `{name}`, found "
+                f"none{did_you_mean(name, raw.columns) or '.'}"
+            )
         values = read_column(raw[name], scale, schema, key=b"", source=source).values  # type: ignore[arg-type]  # scales
         if values.null_count():
             row = int(values.is_null().arg_max() or 0) + 1
-            raise BadFile(f"{source}: column `{name}`: expected a value in each row, got none in row {row:,}.")
+            raise BadFile(
+                f"{source}: column `{name}`: expected a value in each row, got none in row {row:,}."
+            )
         columns.append(values.alias(name))
     if SOURCE in raw.columns:
         columns.append(texts_of(raw[SOURCE]).str.strip_chars(BLANK).alias(SOURCE))
@@ -52,20 +59,33 @@ def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels"
 def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """A clean table with these histories of labels; payments without one keep their label.
 
-    The label and its arrival become those that stand at the end. Labels of unknown payments are left out.
+    The label and its arrival become those that stand at the end. Labels of unknown payments are
+    left out.
 
     Args:
-        labels: from `read_labels`, in any order; of labels that arrived together the later row is the later label.
+        labels: from `read_labels`, in any order; of labels that arrived together the later row is
+            the later label.
 
     Raises:
         ConfigurationError: the schema names no label, or no arrival of it.
 
     >>> from datetime import UTC, datetime
-    >>> schema = Schema(id="id", time="t", amount="a", label="fraud", labelled_at="at", label_sources=["bank", "shop"])
+    >>> schema = Schema(
+    ...     id="id",
+    ...     time="t",
+    ...     amount="a",
+    ...     label="fraud",
+    ...     labelled_at="at",
+    ...     label_sources=["bank", "shop"],
+    ... )
     >>> day = [datetime(2024, 1, n, tzinfo=UTC) for n in (1, 2, 3)]
-    >>> table = pl.DataFrame({"id": ["p"], "t": day[:1], "a": [1], "fraud": [None], "at": [None]},
-    ...     schema_overrides={"fraud": pl.Boolean, "at": pl.Datetime("us", "UTC")})
-    >>> said = pl.DataFrame({"id": ["p", "p"], "fraud": [True, False], "at": day[1:], "source": ["bank", "shop"]})
+    >>> table = pl.DataFrame(
+    ...     {"id": ["p"], "t": day[:1], "a": [1], "fraud": [None], "at": [None]},
+    ...     schema_overrides={"fraud": pl.Boolean, "at": pl.Datetime("us", "UTC")},
+    ... )
+    >>> said = pl.DataFrame(
+    ...     {"id": ["p", "p"], "fraud": [True, False], "at": day[1:], "source": ["bank", "shop"]}
+    ... )
     >>> with_labels(table, said, schema)["fraud"].item()
     True
     """
@@ -82,10 +102,16 @@ def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl
     own = frame.filter(silent & pl.col(label).is_not_null() & pl.col(moment).is_not_null())
     said = pl.concat([said, own.select(schema.id, _one(label, moment, schema))])
     order = pl.col(HISTORY).struct.field("at")
-    histories = said.sort(order, maintain_order=True).group_by(schema.id, maintain_order=True).agg(HISTORY)
-    whole = frame.drop(HISTORY, strict=False).join(histories, on=schema.id, how="left", maintain_order="left")
+    histories = (
+        said.sort(order, maintain_order=True).group_by(schema.id, maintain_order=True).agg(HISTORY)
+    )
+    whole = frame.drop(HISTORY, strict=False).join(
+        histories, on=schema.id, how="left", maintain_order="left"
+    )
     last = standing(whole, schema).group_by(_ROW, maintain_order=True).last()
-    ends = whole.select(pl.int_range(pl.len()).alias(_ROW)).join(last, on=_ROW, how="left", maintain_order="left")
+    ends = whole.select(pl.int_range(pl.len()).alias(_ROW)).join(
+        last, on=_ROW, how="left", maintain_order="left"
+    )
     # a payment without a history keeps its label, even one without an arrival
     spoken = ends["fraud"].is_not_null()
     at = ends["at"].cast(pl.Datetime("us", "UTC"))
@@ -100,7 +126,9 @@ def with_one_label(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     label, moment = _roles(schema)
     known = pl.col(label).is_not_null() & pl.col(moment).is_not_null()
     one = _one(label, moment, schema)
-    return frame.with_columns(pl.when(known).then(pl.concat_list(one)).cast(pl.List(pl.Struct(_SAID))).alias(HISTORY))
+    return frame.with_columns(
+        pl.when(known).then(pl.concat_list(one)).cast(pl.List(pl.Struct(_SAID))).alias(HISTORY)
+    )
 
 
 def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
@@ -115,7 +143,9 @@ def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 
 
 def standing(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """The changes of the label that stands, by row and arrival: row, since (µs), and whether it is fraud."""
+    """The changes of the label that stands, by row and arrival: row, since (µs), and whether it is
+    fraud.
+    """
     said = said_of(frame, schema)
     stands = said.filter(pl.col("rank") <= pl.col("rank").cum_min().over(_ROW))
     changed = pl.col("fraud").ne_missing(pl.col("fraud").shift().over(_ROW))
@@ -149,5 +179,7 @@ def _ranks(labels: pl.DataFrame, schema: Schema) -> pl.Expr:
 
 def _roles(schema: Schema) -> tuple[str, str]:
     if schema.label is None or schema.labelled_at is None:
-        raise ConfigurationError("a history of labels needs Schema(label=…, labelled_at=…): what they say, and when.")
+        raise ConfigurationError(
+            "a history of labels needs Schema(label=…, labelled_at=…): what they say, and when."
+        )
     return schema.label, schema.labelled_at

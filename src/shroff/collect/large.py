@@ -1,4 +1,6 @@
-"""Cleaning a Parquet file that may be larger than memory: slice by slice, into clean files in order of arrival."""
+"""Cleaning a Parquet file that may be larger than memory: slice by slice, into clean files in order
+of arrival.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,15 @@ from shroff.collect.sources import parquet_rows, scan
 from shroff.collect.time_column import TimeColumn, Twice, read_times, tell_apart
 
 _SAMPLE_STEP_ROWS = 1 << 10
-"""One arrival in so many is read to choose where sorted files begin, if the source is not in order."""
+"""One arrival in so many is read to choose where sorted files begin, if the source is not in order.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanFiles(RowCounts):
-    """A clean table in several Parquet files, each with its number of payments, in order of arrival."""
+    """A clean table in several Parquet files, each with its number of payments, in order of
+    arrival.
+    """
 
     files: list[tuple[Path, int]]
 
@@ -35,7 +40,13 @@ class CleanFiles(RowCounts):
 
 
 def clean_large(
-    source: str | os.PathLike[str], schema: Schema, folder: Path, *, key: bytes, rows: int, max_bad: float = 0.01
+    source: str | os.PathLike[str],
+    schema: Schema,
+    folder: Path,
+    *,
+    key: bytes,
+    rows: int,
+    max_bad: float = 0.01,
 ) -> CleanFiles:
     """`clean` for a Parquet file, `rows` of it at a time.
 
@@ -55,7 +66,10 @@ def clean_large(
     files: list[tuple[Path, int]] = []
     hashes: list[pl.Series] = []
     for at in range(0, max(many, 1), rows):
-        piece, passes = table.slice(at, rows).collect(), {name: mask[at : at + rows] for name, mask in second.items()}
+        piece, passes = (
+            table.slice(at, rows).collect(),
+            {name: mask[at : at + rows] for name, mask in second.items()},
+        )
         cleaned = clean(piece, schema, key=key, max_bad=1.0, source=str(source), second=passes)
         dropped.update(cleaned.dropped)
         first = {reason: at + row for reason, row in cleaned.first.items()} | first
@@ -79,19 +93,35 @@ def clean_large(
 def _told_apart(
     table: pl.LazyFrame, many: int, rows: int, schema: Schema
 ) -> tuple[dict[str, pl.Series], dict[str, Twice]]:
-    """By column, which local times are of the second pass of an hour that comes twice, by the order of all rows."""
+    """By column, which local times are of the second pass of an hour that comes twice, by the order
+    of all rows.
+    """
     second: dict[str, pl.Series] = {}
     twice: dict[str, Twice] = {}
     given = table.collect_schema()
-    times = [name for name, scale in schema.scales.items() if scale == "time" and schema.timezone is not None]
+    times = [
+        name
+        for name, scale in schema.scales.items()
+        if scale == "time" and schema.timezone is not None
+    ]
     for name in times:
-        if given.get(name) not in (pl.String(), *(pl.Datetime(unit) for unit in ("ms", "us", "ns"))):
+        if given.get(name) not in (
+            pl.String(),
+            *(pl.Datetime(unit) for unit in ("ms", "us", "ns")),
+        ):
             continue
-        slices = (table.select(name).slice(at, rows).collect()[name] for at in range(0, max(many, 1), rows))
-        columns = [read_times(moments(one, schema), schema.timezone, schema.epoch) for one in slices]
+        slices = (
+            table.select(name).slice(at, rows).collect()[name]
+            for at in range(0, max(many, 1), rows)
+        )
+        columns = [
+            read_times(moments(one, schema), schema.timezone, schema.epoch) for one in slices
+        ]
         if any(column.later is not None for column in columns):
             early = pl.concat(column.values for column in columns)
-            late = pl.concat(column.values if column.later is None else column.later for column in columns)
+            late = pl.concat(
+                column.values if column.later is None else column.later for column in columns
+            )
             second[name], twice[name] = tell_apart(TimeColumn(early, late))
     return second, twice
 
@@ -124,13 +154,19 @@ def _without_repeats(
         out = repeated.filter(pl.col("\0file") == number)["\0row"]
         if len(out):
             frame = pl.read_parquet(path)
-            _write(frame.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(out.implode())), path)
+            _write(
+                frame.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(out.implode())), path
+            )
         kept.append((path, rows - len(out)))
     return kept, len(repeated)
 
 
-def _in_order(files: list[tuple[Path, int]], schema: Schema, folder: Path, rows: int) -> list[tuple[Path, int]]:
-    """The same rows in files that follow each other in order of arrival, ties in the order they have."""
+def _in_order(
+    files: list[tuple[Path, int]], schema: Schema, folder: Path, rows: int
+) -> list[tuple[Path, int]]:
+    """The same rows in files that follow each other in order of arrival, ties in the order they
+    have.
+    """
     arrival = schema.arrived_at or schema.time
     arrivals = [pl.read_parquet(path, columns=[arrival])[arrival] for path, _ in files]
     ends = [(one[0], one[-1]) for one in arrivals if len(one)]
@@ -149,7 +185,9 @@ def _in_order(files: list[tuple[Path, int]], schema: Schema, folder: Path, rows:
     sorted_files: list[tuple[Path, int]] = []
     for bucket in range(len(bounds) + 1):
         pieces = sorted(folder.glob(f"sort-{bucket:06d}-*"))
-        frame = pl.concat([pl.read_parquet(piece) for piece in pieces]).sort(arrival, maintain_order=True)
+        frame = pl.concat([pl.read_parquet(piece) for piece in pieces]).sort(
+            arrival, maintain_order=True
+        )
         sorted_files.append((_write(frame, folder / f"sorted-{bucket:06d}"), len(frame)))
         for piece in pieces:
             piece.unlink()

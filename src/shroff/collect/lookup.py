@@ -1,7 +1,8 @@
-"""Look-ups: columns of a payment from a reference table, in the row that was valid when the payment happened.
+"""Look-ups: columns of a payment from a reference table, in the row that was valid when the payment
+happened.
 
-A payment is looked up once, at the door, as its amount is converted; after the door what was found is a column as any
-other, so no engine knows of tables.
+A payment is looked up once, at the door, as its amount is converted; after the door what was found
+is a column as any other, so no engine knows of tables.
 """
 
 from __future__ import annotations
@@ -32,31 +33,45 @@ class Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.default is not None:
             read = text_cell if isinstance(self.default, str) else number_cell
             if (default := read(self.default)) in (None, UNFIT):
-                raise ConfigurationError(f"lookup `{self.name}`: expected a default that is a text or a finite number.")
+                raise ConfigurationError(
+                    f"lookup `{self.name}`: expected a default that is a text or a finite number."
+                )
             force_setattr(self, "default", default)
 
 
-def lookup(column: str, *, on: str, table: str = "", name: str = "", default: str | float | None = None) -> Lookup:
-    """A column of the payment that is looked up in a reference table, in the row that was valid when it happened.
+def lookup(
+    column: str, *, on: str, table: str = "", name: str = "", default: str | float | None = None
+) -> Lookup:
+    """A column of the payment that is looked up in a reference table, in the row that was valid
+    when it happened.
 
-    It is null where the payment has no value in `on`, and where the row has none. Texts become a nominal column,
-    numbers a numeric one: features, conditions, rules and models read it as any other.
+    It is null where the payment has no value in `on`, and where the row has none. Texts become a
+    nominal column, numbers a numeric one: features, conditions, rules and models read it as any
+    other.
 
     Args:
         column: the table's column with the values.
-        on: the payment's column that is looked for among the table's keys: a key, a nominal column, the currency, or a
-            text that was looked up before.
+        on: the payment's column that is looked for among the table's keys: a key, a nominal column,
+            the currency, or a text that was looked up before.
         table: the table's name, where several have such a column.
         name: what it is called in the payment; by default as in the table.
         default: its value where no row of the key was valid; by default null.
 
     Raises:
-        ConfigurationError: where the schema is defined, the look-up does not fit the table or the payment.
+        ConfigurationError: where the schema is defined, the look-up does not fit the table or the
+            payment.
 
     >>> from shroff import ReferenceTable, Schema, lookup
-    >>> risks = ReferenceTable.of("mcc", [{"mcc": "7995", "mcc_risk": 3}], key="mcc", numeric=["mcc_risk"])
+    >>> risks = ReferenceTable.of(
+    ...     "mcc", [{"mcc": "7995", "mcc_risk": 3}], key="mcc", numeric=["mcc_risk"]
+    ... )
     >>> Schema(
-    ...     id="id", time="at", amount="amount", nominal=["mcc"], tables=[risks], lookups=[lookup("mcc_risk", on="mcc")]
+    ...     id="id",
+    ...     time="at",
+    ...     amount="amount",
+    ...     nominal=["mcc"],
+    ...     tables=[risks],
+    ...     lookups=[lookup("mcc_risk", on="mcc")],
     ... ).kinds["mcc_risk"]
     'number'
     """
@@ -72,26 +87,40 @@ def table_of(one: Lookup, tables: Sequence[ReferenceTable]) -> ReferenceTable:
     """
     named = [table for table in tables if one.table in ("", table.name)]
     if not named:
-        hint = did_you_mean(one.table, [table.name for table in tables]) or "; declare it in Schema(tables=[…])."
+        hint = (
+            did_you_mean(one.table, [table.name for table in tables])
+            or "; declare it in Schema(tables=[…])."
+        )
         which = f"table `{one.table}`" if one.table else "reference table"
         raise UnknownColumn(f"lookup `{one.name}`: there is no {which}{hint}")
     found = [table for table in named if one.column in table.values]
     if not found:
         hint = did_you_mean(one.column, [name for table in named for name in table.values]) or "."
-        raise UnknownColumn(f"lookup `{one.name}`: no reference table has a column `{one.column}`{hint}")
+        raise UnknownColumn(
+            f"lookup `{one.name}`: no reference table has a column `{one.column}`{hint}"
+        )
     if len(found) > 1:
         names = " and ".join(f"`{table.name}`" for table in found)
-        raise ConfigurationError(f"lookup `{one.name}`: the tables {names} have such a column; name one with table=….")
+        raise ConfigurationError(
+            f"lookup `{one.name}`: the tables {names} have such a column; name one with table=…."
+        )
     return found[0]
 
 
-def tables_read(lookups: Sequence[Lookup], tables: Sequence[ReferenceTable]) -> tuple[ReferenceTable, ...]:
+def tables_read(
+    lookups: Sequence[Lookup], tables: Sequence[ReferenceTable]
+) -> tuple[ReferenceTable, ...]:
     """The tables that look-ups read, each once."""
-    return tuple({table.name: table for table in (table_of(one, tables) for one in lookups)}.values())
+    return tuple(
+        {table.name: table for table in (table_of(one, tables) for one in lookups)}.values()
+    )
 
 
 def require_fit(
-    lookups: Sequence[Lookup], tables: Sequence[ReferenceTable], texts: Iterable[str], taken: Iterable[str]
+    lookups: Sequence[Lookup],
+    tables: Sequence[ReferenceTable],
+    texts: Iterable[str],
+    taken: Iterable[str],
 ) -> None:
     """Raise where look-ups do not fit the tables or the payment.
 
@@ -102,22 +131,31 @@ def require_fit(
     names = [table.name for table in tables]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigurationError(f"Schema(tables=…): two tables are called `{name}`; name one of them otherwise.")
+            raise ConfigurationError(
+                f"Schema(tables=…): two tables are called `{name}`; name one of them otherwise."
+            )
     known, used = set(texts), set(taken)
     for one in lookups:
         table = table_of(one, tables)
         if one.name in used:
             raise ConfigurationError(
-                f"column `{one.name}` is looked up in the table `{table.name}` and named elsewhere too; give the "
+                f"column `{one.name}` is looked up in the table `{table.name}` and named elsewhere "
+                "too; give the "
                 "lookup a `name=` of its own."
             )
         if one.on not in known:
-            hint = did_you_mean(one.on, known) or "; it is looked for a key, a nominal column or the currency."
-            raise UnknownColumn(f"lookup `{one.name}`: the payment has no column of names `{one.on}`{hint}")
+            hint = (
+                did_you_mean(one.on, known)
+                or "; it is looked for a key, a nominal column or the currency."
+            )
+            raise UnknownColumn(
+                f"lookup `{one.name}`: the payment has no column of names `{one.on}`{hint}"
+            )
         numeric = one.column in table.numeric
         if one.default is not None and isinstance(one.default, str) is numeric:
             raise ConfigurationError(
-                f"lookup `{one.name}`: expected a default that is a {'number' if numeric else 'text'} as its column."
+                f"lookup `{one.name}`: expected a default that is a "
+                f"{'number' if numeric else 'text'} as its column."
             )
         used.add(one.name)
         known |= set() if numeric else {one.name}
@@ -126,7 +164,9 @@ def require_fit(
 class LookupReader:
     """Looks up the columns of payments, one payment or a whole table, to the same values."""
 
-    def __init__(self, lookups: Sequence[Lookup], tables: Sequence[ReferenceTable], *, time: str) -> None:
+    def __init__(
+        self, lookups: Sequence[Lookup], tables: Sequence[ReferenceTable], *, time: str
+    ) -> None:
         self.tables = tuple(tables)
         self._time = time
         used = tables_read(lookups, tables)
@@ -140,7 +180,9 @@ class LookupReader:
         ]
 
     def add(self, values: dict[str, Any], time: int) -> None:
-        """Give the values of one payment, by column, those that are looked up; `time` in microseconds."""
+        """Give the values of one payment, by column, those that are looked up; `time` in
+        microseconds.
+        """
         for one, validity, cells, _ in self._each:
             key = values[one.on]
             row = -1 if key is None else validity.row(key, time)

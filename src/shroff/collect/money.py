@@ -1,8 +1,8 @@
 """Money by ISO 4217: which currencies there are and how many decimals each has.
 
-Inside, an amount is an integer of the currency's minor units (cents, øre, fils), and a sum is an integer
-of ten-thousandths (ISO 4217's largest exponent is 4), so that sums over mixed currencies stay exact to
-the bit. Where a person reads or writes an amount it is in major units: `136.69`.
+Inside, an amount is an integer of the currency's minor units (cents, øre, fils), and a sum is an
+integer of ten-thousandths (ISO 4217's largest exponent is 4), so that sums over mixed currencies
+stay exact to the bit. Where a person reads or writes an amount it is in major units: `136.69`.
 
 Source: ISO 4217:2015, list one (current currency codes), as amended to 2025.
 """
@@ -20,23 +20,26 @@ UNITS: Final = 10_000
 
 # alphabetic code, numeric code; two decimals unless listed in _EXPONENTS
 _CODES: Final = """
-AED 784 AFN 971 ALL 008 AMD 051 AOA 973 ARS 032 AUD 036 AWG 533 AZN 944 BAM 977 BBD 052 BDT 050 BGN 975
-BHD 048 BIF 108 BMD 060 BND 096 BOB 068 BOV 984 BRL 986 BSD 044 BTN 064 BWP 072 BYN 933 BZD 084 CAD 124
-CDF 976 CHE 947 CHF 756 CHW 948 CLF 990 CLP 152 CNY 156 COP 170 COU 970 CRC 188 CUP 192 CVE 132 CZK 203
-DJF 262 DKK 208 DOP 214 DZD 012 EGP 818 ERN 232 ETB 230 EUR 978 FJD 242 FKP 238 GBP 826 GEL 981 GHS 936
-GIP 292 GMD 270 GNF 324 GTQ 320 GYD 328 HKD 344 HNL 340 HTG 332 HUF 348 IDR 360 ILS 376 INR 356 IQD 368
-IRR 364 ISK 352 JMD 388 JOD 400 JPY 392 KES 404 KGS 417 KHR 116 KMF 174 KPW 408 KRW 410 KWD 414 KYD 136
-KZT 398 LAK 418 LBP 422 LKR 144 LRD 430 LSL 426 LYD 434 MAD 504 MDL 498 MGA 969 MKD 807 MMK 104 MNT 496
-MOP 446 MRU 929 MUR 480 MVR 462 MWK 454 MXN 484 MXV 979 MYR 458 MZN 943 NAD 516 NGN 566 NIO 558 NOK 578
-NPR 524 NZD 554 OMR 512 PAB 590 PEN 604 PGK 598 PHP 608 PKR 586 PLN 985 PYG 600 QAR 634 RON 946 RSD 941
-RUB 643 RWF 646 SAR 682 SBD 090 SCR 690 SDG 938 SEK 752 SGD 702 SHP 654 SLE 925 SOS 706 SRD 968 SSP 728
-STN 930 SVC 222 SYP 760 SZL 748 THB 764 TJS 972 TMT 934 TND 788 TOP 776 TRY 949 TTD 780 TWD 901 TZS 834
-UAH 980 UGX 800 USD 840 USN 997 UYI 940 UYU 858 UYW 927 UZS 860 VED 926 VES 928 VND 704 VUV 548 WST 882
+AED 784 AFN 971 ALL 008 AMD 051 AOA 973 ARS 032 AUD 036 AWG 533 AZN 944 BAM 977 BBD 052 BDT 050
+BGN 975 BHD 048 BIF 108 BMD 060 BND 096 BOB 068 BOV 984 BRL 986 BSD 044 BTN 064 BWP 072 BYN 933
+BZD 084 CAD 124 CDF 976 CHE 947 CHF 756 CHW 948 CLF 990 CLP 152 CNY 156 COP 170 COU 970 CRC 188
+CUP 192 CVE 132 CZK 203 DJF 262 DKK 208 DOP 214 DZD 012 EGP 818 ERN 232 ETB 230 EUR 978 FJD 242
+FKP 238 GBP 826 GEL 981 GHS 936 GIP 292 GMD 270 GNF 324 GTQ 320 GYD 328 HKD 344 HNL 340 HTG 332
+HUF 348 IDR 360 ILS 376 INR 356 IQD 368 IRR 364 ISK 352 JMD 388 JOD 400 JPY 392 KES 404 KGS 417
+KHR 116 KMF 174 KPW 408 KRW 410 KWD 414 KYD 136 KZT 398 LAK 418 LBP 422 LKR 144 LRD 430 LSL 426
+LYD 434 MAD 504 MDL 498 MGA 969 MKD 807 MMK 104 MNT 496 MOP 446 MRU 929 MUR 480 MVR 462 MWK 454
+MXN 484 MXV 979 MYR 458 MZN 943 NAD 516 NGN 566 NIO 558 NOK 578 NPR 524 NZD 554 OMR 512 PAB 590
+PEN 604 PGK 598 PHP 608 PKR 586 PLN 985 PYG 600 QAR 634 RON 946 RSD 941 RUB 643 RWF 646 SAR 682
+SBD 090 SCR 690 SDG 938 SEK 752 SGD 702 SHP 654 SLE 925 SOS 706 SRD 968 SSP 728 STN 930 SVC 222
+SYP 760 SZL 748 THB 764 TJS 972 TMT 934 TND 788 TOP 776 TRY 949 TTD 780 TWD 901 TZS 834 UAH 980
+UGX 800 USD 840 USN 997 UYI 940 UYU 858 UYW 927 UZS 860 VED 926 VES 928 VND 704 VUV 548 WST 882
 XAF 950 XCD 951 XCG 532 XOF 952 XPF 953 YER 886 ZAR 710 ZMW 967 ZWG 924
 """.split()
 
 _EXPONENTS: Final = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys(
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+    ),
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
     **dict.fromkeys("CLF UYW".split(), 4),
 }
@@ -50,7 +53,9 @@ ALPHABETIC: Final[dict[str, str]] = {
 """The alphabetic code of each currency, by either code."""
 
 EXPONENT: Final[dict[str, int]] = {
-    code: _EXPONENTS.get(alphabetic, 2) for alphabetic, numeric in NUMERIC.items() for code in (alphabetic, numeric)
+    code: _EXPONENTS.get(alphabetic, 2)
+    for alphabetic, numeric in NUMERIC.items()
+    for code in (alphabetic, numeric)
 }
 """Decimals of each currency, by alphabetic (`EUR`) and by numeric (`978`) code."""
 
@@ -70,14 +75,15 @@ _FACTORS: Final = {code: _POWERS[decimals] for code, decimals in EXPONENT.items(
 
 
 _DIGITS: Final = 1e15
-# a decimal number read as a double, times a power of ten, is off by at most 2**-52 of itself: below 1e15 that
-# is less than a quarter, so the nearest integer is the right one
+# a decimal number read as a double, times a power of ten, is off by at most 2**-52 of itself: below
+# 1e15 that is less than a quarter, so the nearest integer is the right one
 _RELATIVE: Final = 4e-16
 _ABSOLUTE: Final = 1e-9
 
 
 def most(currency: str) -> int:
-    """The largest accepted amount in minor units of a currency: 15 digits, and 100,000,000,000,000 major units.
+    """The largest accepted amount in minor units of a currency: 15 digits, and 100,000,000,000,000
+    major units.
 
     >>> most("EUR"), most("JPY")
     (999999999999999, 100000000000000)
@@ -110,16 +116,21 @@ def minor(amount: str, currency: str | None, default: str) -> pl.Expr:
 
 
 def exponent(currency: str | None, default: str) -> pl.Expr:
-    """Decimals of each row's currency (Int64, null where the code is unknown), or of the default currency."""
+    """Decimals of each row's currency (Int64, null where the code is unknown), or of the default
+    currency.
+    """
     if currency is None:
         return pl.lit(EXPONENT[default], dtype=pl.Int64)
     return pl.col(currency).replace_strict(EXPONENT, default=None, return_dtype=pl.Int64)
 
 
 def major(minor: str, currency: str | None, default: str) -> pl.Expr:
-    """Amounts in major units: the double nearest to the decimal number (one correctly rounded division)."""
+    """Amounts in major units: the double nearest to the decimal number (one correctly rounded
+    division).
+    """
     amount = pl.col(minor).cast(pl.Float64)
-    # Polars divides a column by one number as `x * (1 / number)`, which rounds twice: make it a full column
+    # Polars divides a column by one number as `x * (1 / number)`, which rounds twice: make it a
+    # full column
     return amount / (amount * 0.0 + _factor(currency, default))
 
 

@@ -1,9 +1,10 @@
 """Null words: how programs write a missing value into a column of texts.
 
-`NULLS`, the default of `Schema(nulls=…)`, holds what databases and data frames write and nobody is called: SQL's
-`NULL`, the `\\N` of MySQL, Hive and PostgreSQL, the `NaN`, `nan`, `NaT` and `<NA>` of pandas and NumPy. `NA` is
-Namibia, `Null` a surname, and `None` and `N/A` are answers in many forms: a project that knows them for gaps declares
-them. Where such a word is frequent and not declared, cleaning says so.
+`NULLS`, the default of `Schema(nulls=…)`, holds what databases and data frames write and nobody is
+called: SQL's `NULL`, the `\\N` of MySQL, Hive and PostgreSQL, the `NaN`, `nan`, `NaT` and `<NA>` of
+pandas and NumPy. `NA` is Namibia, `Null` a surname, and `None` and `N/A` are answers in many forms:
+a project that knows them for gaps declares them. Where such a word is frequent and not declared,
+cleaning says so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,21 @@ NULLS: Final = ("NULL", "null", "\\N", "NaN", "nan", "NaT", "<NA>")
 """Texts that mean a missing value unless a schema says otherwise."""
 
 _ALIKE: Final = (
-    *("null", "(null)", "[null]", "<null>", "nil", "none", "nan", "nat", "<na>", "na", "n/a", "#n/a", "n.a."),
+    *(
+        "null",
+        "(null)",
+        "[null]",
+        "<null>",
+        "nil",
+        "none",
+        "nan",
+        "nat",
+        "<na>",
+        "na",
+        "n/a",
+        "#n/a",
+        "n.a.",
+    ),
     *("undefined", "\\n", "-", "--", "?"),
 )
 _MAX_CHARACTERS: Final = 12
@@ -25,7 +40,8 @@ _FREQUENT_SHARE: Final = 0.01
 """The share of a column's rows from which a word that looks like a missing value is reported."""
 
 Alike = dict[tuple[str, str], int]
-"""The count of a word (second) that looks like a missing value, in a column (first) that keeps it."""
+"""The count of a word (second) that looks like a missing value, in a column (first) that keeps it.
+"""
 
 
 def alike(texts: pl.Series) -> Alike:
@@ -43,11 +59,13 @@ def notices(found: Mapping[tuple[str, str], int], rows: int, nulls: Sequence[str
     """Sentences about frequent words that look like a missing value.
 
     >>> notices({("device", "N/A"): 20, ("country", "NA"): 1}, 1_000, ["NULL"])
-    ["`device` is `N/A` in 20 of 1,000 rows, and that is taken for a value: if it means that there is none, declare \
+    ["`device` is `N/A` in 20 of 1,000 rows, and that is taken for a value: if it means that there
+    is none, declare \
 Schema(nulls=['NULL', 'N/A'])."]
     """
     return [
-        f"`{column}` is `{word}` in {count:,} of {rows:,} rows, and that is taken for a value: if it means that there "
+        f"`{column}` is `{word}` in {count:,} of {rows:,} rows, and that is taken for a value: if "
+        "it means that there "
         f"is none, declare Schema(nulls={[*nulls, word]})."
         for (column, word), count in found.items()
         if count >= _FREQUENT_SHARE * rows

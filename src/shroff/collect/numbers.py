@@ -1,6 +1,8 @@
-"""Numbers written as text: `1234.56`, and the ways a schema may declare, for one text and for a column.
+"""Numbers written as text: `1234.56`, and the ways a schema may declare, for one text and for a
+column.
 
-A comma may divide thousands or decimals, so `1,234` is two numbers: how a log writes them is declared, never guessed.
+A comma may divide thousands or decimals, so `1,234` is two numbers: how a log writes them is
+declared, never guessed.
 """
 
 from __future__ import annotations
@@ -47,7 +49,12 @@ _DIVIDED: Final = {style: re.compile(divider) for style, divider in _DIVIDERS.it
 def number_of(text: str, style: NumberFormat = PLAIN) -> float | None:
     """The finite number that a text of this style means; None if it means none.
 
-    >>> number_of(" 12.50 "), number_of("1,234.56", "1,234.56"), number_of("1.234,56", "1.234,56"), number_of("1,5")
+    >>> (
+    ...     number_of(" 12.50 "),
+    ...     number_of("1,234.56", "1,234.56"),
+    ...     number_of("1.234,56", "1.234,56"),
+    ...     number_of("1,5"),
+    ... )
     (12.5, 1234.56, 1234.56, None)
     """
     text = text.strip(BLANK)
@@ -69,7 +76,9 @@ def numbers_of(texts: pl.Series, style: NumberFormat = PLAIN) -> pl.Series:
     texts = texts.str.strip_chars(BLANK)
     texts = texts.set(~texts.str.contains(_PATTERNS[style]).fill_null(value=False), None)
     if style != PLAIN:
-        texts = texts.str.replace_all(_DIVIDERS[style], "").str.replace_all(_mark(style), ".", literal=True)
+        texts = texts.str.replace_all(_DIVIDERS[style], "").str.replace_all(
+            _mark(style), ".", literal=True
+        )
     return texts.cast(pl.Float64, strict=False)
 
 

@@ -20,12 +20,13 @@ Value = str | float | int | bool | None
 class Payment(msgspec.Struct, omit_defaults=True):
     """A clean payment.
 
-    `time` and `arrived` are microseconds since the epoch; `minor` is the amount in minor units, `units` in
-    ten-thousandths of a major unit (the scale of sums); `values` holds what expressions and models read:
-    the amount in major units, nominal and numeric values, keys and tokens, by column name. `rates` says by which
-    exchange rates all amounts were converted to the base currency (`Rates.mark`); then `Schema.original` among the
-    values is the amount in the payment's own currency. `tables` says in which reference tables it was looked up
-    (`ReferenceTable.mark`). Both are empty for a payment as it was sent.
+    `time` and `arrived` are microseconds since the epoch; `minor` is the amount in minor units,
+    `units` in ten-thousandths of a major unit (the scale of sums); `values` holds what expressions
+    and models read: the amount in major units, nominal and numeric values, keys and tokens, by
+    column name. `rates` says by which exchange rates all amounts were converted to the base
+    currency (`Rates.mark`); then `Schema.original` among the values is the amount in the payment's
+    own currency. `tables` says in which reference tables it was looked up (`ReferenceTable.mark`).
+    Both are empty for a payment as it was sent.
     """
 
     id: str
@@ -39,14 +40,17 @@ class Payment(msgspec.Struct, omit_defaults=True):
 
 
 def counted_in(payment: Payment, schema: Schema) -> str | None:
-    """The currency in which a payment's amount enters sums: the base of its exchange rates, or else its own.
+    """The currency in which a payment's amount enters sums: the base of its exchange rates, or else
+    its own.
 
     None where that is no currency of ISO 4217.
     """
     if payment.rates:
         return payment.rates.partition(" ")[0]
     # the ledger may be older than the schema's column of currencies
-    return money.ALPHABETIC.get(str(payment.values.get(str(schema.currency)) or schema.default_currency))
+    return money.ALPHABETIC.get(
+        str(payment.values.get(str(schema.currency)) or schema.default_currency)
+    )
 
 
 def as_sent(payment: Payment, schema: Schema) -> Payment:

@@ -1,4 +1,6 @@
-"""Reads one payment from JSON by the schema, with the rules and to the values that `clean` gives a table."""
+"""Reads one payment from JSON by the schema, with the rules and to the values that `clean` gives a
+table.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +59,16 @@ class PaymentReader:
 
     Args:
         key: of the HMAC over personal columns.
-        currency: the only one that payments may be in, of a schema without exchange rates; None takes any.
-        numbers: columns of long numbers that are no card numbers, see `long_numbers`; elsewhere one is refused.
+        currency: the only one that payments may be in, of a schema without exchange rates; None
+            takes any.
+        numbers: columns of long numbers that are no card numbers, see `long_numbers`; elsewhere one
+            is refused.
 
     >>> schema = Schema(id="id", time="at", amount="eur", nominal=["mcc"])
     >>> reader = PaymentReader(schema, key=b"k" * 32)
-    >>> payment = reader.read(b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "eur": 136.69, "mcc": 32}', arrived=0)
+    >>> payment = reader.read(
+    ...     b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "eur": 136.69, "mcc": 32}', arrived=0
+    ... )
     >>> payment.minor, payment.values["mcc"]
     (13669, '32')
     >>> reader.read(b'{"id": "p1", "at": "2024-05-04T10:00:00Z", "euro": 136.69}', arrived=0)
@@ -71,17 +77,34 @@ class PaymentReader:
     shroff.errors.BadPayment: unknown field `euro`: did you mean `eur`?
     """
 
-    def __init__(self, schema: Schema, *, key: bytes, currency: str | None = None, numbers: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        key: bytes,
+        currency: str | None = None,
+        numbers: Iterable[str] = (),
+    ) -> None:
         self.schema = schema
         scales = live_scales(schema)
         self.fields = tuple(scales)
         self._absent: dict[str, Value] = dict.fromkeys(scales)
-        self._required = frozenset(scales) & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
-        self._decode = msgspec.json.Decoder(wire_type(scales, self._required, schema.ignored)).decode
+        self._required = frozenset(scales) & {
+            schema.id,
+            schema.time,
+            schema.amount,
+            schema.currency,
+            *schema.required,
+        }
+        self._decode = msgspec.json.Decoder(
+            wire_type(scales, self._required, schema.ignored)
+        ).decode
         self._ignored = schema.ignored
         # the fields that came; what an ignored one holds is not looked at
         self._fields_of: Callable[[msgspec.Struct], dict[str, Value]] = (
-            partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,)) if schema.ignored else msgspec.to_builtins
+            partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,))
+            if schema.ignored
+            else msgspec.to_builtins
         )
         self._zone = ZoneInfo(schema.timezone) if schema.timezone else None
         # by column; readers at other rates count in it too
@@ -93,14 +116,18 @@ class PaymentReader:
             for wanted in (("nominal", "key"), ("personal",), ("amount", "numeric"))
         )
         open_scales = ("id", "nominal", "key", "currency")
-        self._guarded = frozenset(name for name, scale in scales.items() if scale in open_scales) - {*numbers}
+        self._guarded = frozenset(
+            name for name, scale in scales.items() if scale in open_scales
+        ) - {*numbers}
         self._nulls = frozenset(schema.nulls)
         self._null_numbers = frozenset(null_numbers(schema.nulls))
         self._gapped = quantities if self._null_numbers else ()
         self._odd = self._nulls | FLAGS.keys()
         self._fixed = money.EXPONENT[schema.default_currency]
         self._only = currency if schema.rates is None else None
-        self._exponents = {code: money.EXPONENT[code] for code in money.NUMERIC if self._only in (None, code)}
+        self._exponents = {
+            code: money.EXPONENT[code] for code in money.NUMERIC if self._only in (None, code)
+        }
         self._own = self._converter = None if schema.rates is None else Converter(schema.rates)
         self._lookups = LookupReader(schema.lookups, schema.tables, time=schema.time)
 
@@ -125,16 +152,20 @@ class PaymentReader:
         return self._ambiguous.total()
 
     def converting(self, rates: Rates, ready: Converter | None = None) -> PaymentReader:
-        """The same reader, which converts payments by these exchange rates to the schema's base currency.
+        """The same reader, which converts payments by these exchange rates to the schema's base
+        currency.
 
         Args:
-            ready: their converter, where it was made before, because that takes long for thousands of rates.
+            ready: their converter, where it was made before, because that takes long for thousands
+                of rates.
 
         Raises:
             ConfigurationError: they are to another currency.
         """
         if rates.base != self.schema.base:
-            raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got some to {rates.base}.")
+            raise ConfigurationError(
+                f"expected exchange rates to {self.schema.base}, got some to {rates.base}."
+            )
         if rates != self.rates:
             made = (one for one in (ready, self._own) if one is not None and one.rates is rates)
             other = copy(self)
@@ -143,7 +174,9 @@ class PaymentReader:
         return self
 
     def looking_in(self, tables: Sequence[ReferenceTable]) -> PaymentReader:
-        """The same reader, which looks payments up in these reference tables in the place of those of their names."""
+        """The same reader, which looks payments up in these reference tables in the place of those
+        of their names.
+        """
         if tuple(tables) == self.tables:
             return self
         other = copy(self)
@@ -151,21 +184,24 @@ class PaymentReader:
         return other
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
-        """One payment from its JSON text, seen by the system at `arrived` (microseconds since the epoch).
+        """One payment from its JSON text, seen by the system at `arrived` (microseconds since the
+        epoch).
 
         Raises:
-            BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown currency, or one
-                without an exchange rate.
+            BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown
+                currency, or one without an exchange rate.
         """
         payment = self.parse(body, arrived=arrived)
         self.complete(payment)
         return payment
 
     def complete(self, payment: Payment) -> None:
-        """Give a payment what its schema adds: the amount in the base currency, and the columns that are looked up.
+        """Give a payment what its schema adds: the amount in the base currency, and the columns
+        that are looked up.
 
         Raises:
-            BadPayment: its currency has no rate at its time, or the amount is too large in the base currency.
+            BadPayment: its currency has no rate at its time, or the amount is too large in the base
+                currency.
         """
         self._convert(payment)
         if not payment.tables:
@@ -194,8 +230,12 @@ class PaymentReader:
         except UNREADABLE:
             wire = self._decode_again(body)
         given = self._fields_of(wire)
-        # each key has a colon, and the time has some: where there are others, a key may have come twice
-        if body.count(b":") != len(given) + str(given[self.schema.time]).count(":") or _BACKSLASH in body:
+        # each key has a colon, and the time has some: where there are others, a key may have come
+        # twice
+        if (
+            body.count(b":") != len(given) + str(given[self.schema.time]).count(":")
+            or _BACKSLASH in body
+        ):
             self._require_keys_once(body, given)
         for name in self._ignored:
             given.pop(name, None)
@@ -208,7 +248,10 @@ class PaymentReader:
             if (
                 value.__class__ is not str
                 # long ones may be card numbers
-                or (value < AFTER_DIGITS and (len(value) > _MAX_SHORT_CHARACTERS or not value.isdigit()))
+                or (
+                    value < AFTER_DIGITS
+                    and (len(value) > _MAX_SHORT_CHARACTERS or not value.isdigit())
+                )
                 or value in self._odd
             ):
                 values[name] = self._text(name, value)
@@ -239,7 +282,9 @@ class PaymentReader:
             raise BadPayment(explain(error, body, self.schema, self.fields)) from None
 
     def _refuse_disguised(self, values: Mapping[str, Value]) -> None:
-        """Raise `BadPayment` where characters beyond ASCII hide a card number, or are all of an id and leave no ink."""
+        """Raise `BadPayment` where characters beyond ASCII hide a card number, or are all of an id
+        and leave no ink.
+        """
         for name in self._guarded:
             value = values[name]
             if isinstance(value, str) and not value.isascii() and is_card_number(value):
@@ -249,8 +294,12 @@ class PaymentReader:
             self._require_readable(identifier)
 
     def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
-        """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are counted first."""
-        colons = sum([value.count(":") for value in given.values() if isinstance(value, str)])  # faster than one by one
+        """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are
+        counted first.
+        """
+        colons = sum(
+            [value.count(":") for value in given.values() if isinstance(value, str)]
+        )  # faster than one by one
         if body.count(b":") != len(given) + colons or _ESCAPED_COLON in body:
             require_keys_once(body)
 
@@ -274,13 +323,23 @@ class PaymentReader:
 
     def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
         schema = self.schema
-        identifier, time = self._identifier(values.pop(schema.id)), self._moment(values[schema.time])
-        exponent = self._fixed if schema.currency is None else self._exponent(schema.currency, values)
+        identifier, time = (
+            self._identifier(values.pop(schema.id)),
+            self._moment(values[schema.time]),
+        )
+        exponent = (
+            self._fixed if schema.currency is None else self._exponent(schema.currency, values)
+        )
         minor = self._minor(values[schema.amount], exponent)
         values[schema.time] = time
         values[schema.amount] = minor / 10**exponent
         return Payment(
-            id=identifier, time=time, arrived=arrived, minor=minor, units=minor * 10 ** (4 - exponent), values=values
+            id=identifier,
+            time=time,
+            arrived=arrived,
+            minor=minor,
+            units=minor * 10 ** (4 - exponent),
+            values=values,
         )
 
     def _text(self, name: str, value: Value) -> str | None:
@@ -309,7 +368,9 @@ class PaymentReader:
 
     def _require_readable(self, identifier: str) -> None:
         if found := unseen(identifier):
-            raise BadPayment(f"Expected {expected('id', zoned=True)}, got {found} - at `$.{self.schema.id}`")
+            raise BadPayment(
+                f"Expected {expected('id', zoned=True)}, got {found} - at `$.{self.schema.id}`"
+            )
 
     def _moment(self, value: Value) -> int:
         if isinstance(value, str):
@@ -327,14 +388,18 @@ class PaymentReader:
                 return parse_epoch(value, epoch)
         if str(value).strip(BLANK) in self._nulls or value in self._null_numbers:
             self._allow_none(name)
-        wanted, kind = expected("time", zoned=self._zone is not None), kind_of_time(value, self._zone, epoch)
+        wanted, kind = (
+            expected("time", zoned=self._zone is not None),
+            kind_of_time(value, self._zone, epoch),
+        )
         raise BadPayment(f"Expected {wanted}, got {kind} - at `$.{name}`")
 
     def count_twice(self) -> None:
         """Count a time of an hour that comes twice; the first one is logged."""
         if not self._ambiguous:
             _log.warning(
-                "`%s`: a time of the hour that comes twice in %s is read as the earlier; send times with their offset.",
+                "`%s`: a time of the hour that comes twice in %s is read as the earlier; send "
+                "times with their offset.",
                 self.schema.time,
                 self.schema.timezone,
             )
@@ -349,7 +414,8 @@ class PaymentReader:
                 raise self._bad(name, expected("currency", zoned=True), values[name])
             if code not in self._exponents:
                 raise BadPayment(
-                    f"Expected a payment in {self._only}, the one currency that the model was trained on without "
+                    f"Expected a payment in {self._only}, the one currency that the model was "
+                    "trained on without "
                     f"exchange rates, got one in another - at `$.{name}`"
                 )
             values[name] = code
@@ -365,4 +431,6 @@ class PaymentReader:
         return minor
 
     def _bad(self, name: str, wanted: str, value: Value) -> BadPayment:
-        return BadPayment(f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`")
+        return BadPayment(
+            f"Expected {wanted}, got {kind_of(value, self.schema.scales[name])} - at `$.{name}`"
+        )

@@ -1,7 +1,7 @@
 """Keyed hashes in place of personal data.
 
-A keyed HMAC-SHA256 (RFC 2104, FIPS 198-1) keeps equal values equal, so that a hashed e-mail still counts
-and compares, while nobody without the key can try out a dictionary of e-mails.
+A keyed HMAC-SHA256 (RFC 2104, FIPS 198-1) keeps equal values equal, so that a hashed e-mail still
+counts and compares, while nobody without the key can try out a dictionary of e-mails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def tokenizer(key: bytes) -> Callable[[str], str]:
-    """The function that gives a personal value's token: the 64 hexadecimal digits of its HMAC-SHA256.
+    """The function that gives a personal value's token: the 64 hexadecimal digits of its
+    HMAC-SHA256.
 
     The padded key is hashed once, not for every value.
 
@@ -38,7 +39,9 @@ def tokenizer(key: bytes) -> Callable[[str], str]:
 
 
 def tokens(column: pl.Series, key: bytes) -> pl.Series:
-    """A whole column of personal values (String, nullable) as tokens; each distinct value is hashed once."""
+    """A whole column of personal values (String, nullable) as tokens; each distinct value is hashed
+    once.
+    """
     distinct = column.drop_nulls().unique()
     hashed = pl.Series(column.name, map(tokenizer(key), distinct), dtype=pl.String)
     return hashed.gather(column.cast(pl.Enum(distinct)).to_physical()) if len(distinct) else column

@@ -1,4 +1,6 @@
-"""PostgreSQL over ADBC (Arrow Database Connectivity): rows arrive as Arrow batches, by `COPY` in binary."""
+"""PostgreSQL over ADBC (Arrow Database Connectivity): rows arrive as Arrow batches, by `COPY` in
+binary.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,15 @@ from shroff.location import Location
 _BATCH_BYTES: Final = 16 << 20
 _NUMERIC: Final = "numeric"
 _PLAIN: Final = frozenset(
-    "bool int2 int4 int8 float4 float8 numeric text varchar bpchar date timestamp timestamptz".split()
+    "bool int2 int4 int8 float4 float8 numeric text varchar bpchar date timestamp "
+    "timestamptz".split()
 )
 """Types that are read as they are; of any other (`uuid`, an enumeration, `inet` …) its text is."""
 _COLUMNS: Final = (
-    "SELECT a.attname::text AS name, coalesce(b.typname, t.typname)::text AS type FROM pg_attribute a "
-    "JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype "
+    "SELECT a.attname::text AS name, coalesce(b.typname, t.typname)::text AS type FROM "
+    "pg_attribute a "
+    "JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = "
+    "t.typbasetype "
     "WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
 )
 _BROKEN: Final = ("08", "53", "57", "58")
@@ -37,14 +42,18 @@ _ONLY_OURS: Final = ("table", "key")
 
 
 class PostgreSql:
-    """The database of a location; where the URL has no password, libpq reads it from `PGPASSWORD` or `~/.pgpass`."""
+    """The database of a location; where the URL has no password, libpq reads it from `PGPASSWORD`
+    or `~/.pgpass`.
+    """
 
     dialect = "postgres"
 
     def __init__(self, location: Location) -> None:
         self._location = location
         options = {name: text for name, text in location.options.items() if name not in _ONLY_OURS}
-        self._url = urlunsplit(urlsplit(location.text)._replace(query=urlencode(options, quote_via=quote)))
+        self._url = urlunsplit(
+            urlsplit(location.text)._replace(query=urlencode(options, quote_via=quote))
+        )
 
     def table(self, name: str) -> exp.Table:
         """The table `name`, or `schema.name`."""
@@ -52,7 +61,9 @@ class PostgreSql:
         return exp.table_(last, db=schema[0] if schema else None, quoted=True)
 
     def columns(self, table: exp.Table) -> dict[str, str]:
-        """The columns of a table and the names of their types; of a domain, of what it is made of."""
+        """The columns of a table and the names of their types; of a domain, of what it is made
+        of.
+        """
         named = exp.Literal.string(table.sql(self.dialect)).sql(self.dialect)
         return dict(pl.concat(self.batches(_COLUMNS.format(named))).rows())
 
@@ -76,12 +87,17 @@ class PostgreSql:
             yield batch.with_columns(map(self._decimals, numeric))
 
     def _answer(self, query: str) -> Iterator[tuple[pl.DataFrame, dict[str, str | None]]]:
-        """The batches of an answer as they arrive, and the types that PostgreSQL has for the columns."""
+        """The batches of an answer as they arrive, and the types that PostgreSQL has for the
+        columns.
+        """
         arrow = import_module("arro3.core")
         with self._answering(), self._connected() as cursor:
             cursor.execute(query)
             reader = arrow.RecordBatchReader.from_stream(cursor.fetch_arrow())
-            kinds = {field.name: field.metadata_str.get("ADBC:postgresql:typname") for field in reader.schema}
+            kinds = {
+                field.name: field.metadata_str.get("ADBC:postgresql:typname")
+                for field in reader.schema
+            }
             none = True
             for batch in reader:
                 none = False
@@ -90,7 +106,9 @@ class PostgreSql:
                 yield pl.DataFrame(schema=dict.fromkeys(kinds, pl.Null())), {}
 
     def _decimals(self, texts: pl.Series) -> pl.Series:
-        """What is `numeric` arrives as an extension of text: here it is a number, to the last digit."""
+        """What is `numeric` arrives as an extension of text: here it is a number, to the last
+        digit.
+        """
         texts = texts.ext.storage()
         numbers = texts.set((texts == "nan").fill_null(value=False), None)
         digits = numbers.str.extract(r"\.([0-9]+)$").str.len_chars().max()
@@ -98,18 +116,27 @@ class PostgreSql:
             return numbers.cast(pl.Decimal(38, int(digits or 0)))  # type: ignore[arg-type]  # the most of some lengths
         except pl.exceptions.PolarsError:
             raise BadFile(
-                f"{self._location}: expected numbers of at most 38 digits in column `{texts.name}`, got others; "
+                f"{self._location}: expected numbers of at most 38 digits in column "
+                f"`{texts.name}`, got others; "
                 "convert them in a view."
             ) from None
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:
         try:
-            driver, adbc = import_module("adbc_driver_postgresql.dbapi"), import_module("adbc_driver_postgresql")
+            driver, adbc = (
+                import_module("adbc_driver_postgresql.dbapi"),
+                import_module("adbc_driver_postgresql"),
+            )
         except ImportError as error:
-            raise MissingExtra("tables of PostgreSQL need its ADBC driver: `pip install 'shroff[sql]'`.") from error
+            raise MissingExtra(
+                "tables of PostgreSQL need its ADBC driver: `pip install 'shroff[sql]'`."
+            ) from error
         options = {adbc.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(_BATCH_BYTES)}
-        with driver.connect(self._url) as connection, connection.cursor(adbc_stmt_kwargs=options) as cursor:
+        with (
+            driver.connect(self._url) as connection,
+            connection.cursor(adbc_stmt_kwargs=options) as cursor,
+        ):
             yield cursor
 
     @contextmanager
@@ -131,5 +158,11 @@ class PostgreSql:
             return BadFile(f"{self._location}: expected a table that can be read, got {said}.")
         # libpq names the server and the user there, and no password
         reason = re.search(r"connection to server[^\n]*", str(error))
-        said = reason[0].rstrip(".") if reason else "a connection that broke off, or an option that the driver refuses"
-        return SourceUnavailable(f"{self._location}: expected a database that answers, got: {said}.")
+        said = (
+            reason[0].rstrip(".")
+            if reason
+            else "a connection that broke off, or an option that the driver refuses"
+        )
+        return SourceUnavailable(
+            f"{self._location}: expected a database that answers, got: {said}."
+        )

@@ -1,6 +1,8 @@
 """Exchange rates: the worth of one unit of a currency in the base currency, by period.
 
->>> rates = Rates("EUR", [Rate("JPY", "0.0065", "2023-01-01"), Rate("JPY", "0.00625", "2024-01-01")])
+>>> rates = Rates(
+...     "EUR", [Rate("JPY", "0.0065", "2023-01-01"), Rate("JPY", "0.00625", "2024-01-01")]
+... )
 >>> rates.currencies, rates.mark
 (('JPY',), 'EUR 013bf8ed825f6f14')
 """
@@ -27,10 +29,11 @@ _MAX_DIGITS: Final = 18
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The worth of one unit of a currency in the base currency from `since` and, if given, before `until`.
+    """The worth of one unit of a currency in the base currency from `since` and, if given, before
+    `until`.
 
-    The rate is a decimal number written as text, of at most 18 digits. The moments are ISO 8601: a date means midnight
-    UTC. Without `until` a rate is valid until the currency's next one.
+    The rate is a decimal number written as text, of at most 18 digits. The moments are ISO 8601: a
+    date means midnight UTC. Without `until` a rate is valid until the currency's next one.
 
     Raises:
         ConfigurationError: no ISO 4217 code, no such number, no such moment.
@@ -69,7 +72,8 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A reference table of exchange rates to one base currency.
 
     Raises:
-        ConfigurationError: an unknown currency, a rate of the base currency, or two rates valid at one moment.
+        ConfigurationError: an unknown currency, a rate of the base currency, or two rates valid at
+            one moment.
 
     >>> Rates.constant("EUR", {"USD": "0.91", "JPY": "0.00625"}).currencies
     ('JPY', 'USD')
@@ -84,7 +88,9 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         force_setattr(self, "rates", ordered)
         for rate in ordered:
             if rate.currency == self.base:
-                raise ConfigurationError(f"expected rates of other currencies than the base, {self.base}, got one.")
+                raise ConfigurationError(
+                    f"expected rates of other currencies than the base, {self.base}, got one."
+                )
         require_one_at_a_time(
             [rate.currency for rate in ordered],
             [rate.start for rate in ordered],
@@ -99,13 +105,16 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, path: str | Path, *, base: str = "EUR") -> Rates:
-        """Rates from a CSV or Parquet file with the columns `currency`, `rate`, `since` and, if need be, `until`.
+        """Rates from a CSV or Parquet file with the columns `currency`, `rate`, `since` and, if
+        need be, `until`.
 
         Raises:
             BadFile: the file cannot be read, lacks a column, or has a row that is no rate.
         """
         file = read_dated(path, "exchange rates", _COLUMNS)
-        cells = zip(file.columns["currency"], file.columns["rate"], file.since, file.until, strict=True)
+        cells = zip(
+            file.columns["currency"], file.columns["rate"], file.since, file.until, strict=True
+        )
         found = [_of_row(path, place, row) for place, row in zip(file.places, cells, strict=True)]
         try:
             return cls(base, found)
@@ -132,7 +141,9 @@ def currency_of(code: str, what: str) -> str:
     found = money.alphabetic(str(code))
     if found is None:
         hint = did_you_mean(str(code).strip().upper(), money.NUMERIC) or ", got another text."
-        raise ConfigurationError(f"expected {what} with an ISO 4217 currency code such as `EUR`{hint}")
+        raise ConfigurationError(
+            f"expected {what} with an ISO 4217 currency code such as `EUR`{hint}"
+        )
     return found
 
 
@@ -144,16 +155,21 @@ def _plain(rate: str, currency: str) -> str:
         number = Decimal("NaN")
     if not number.is_finite() or number <= 0:
         raise ConfigurationError(
-            f'the rate of {currency}: expected a number above 0 written as text, such as "0.00625", got another value.'
+            f"the rate of {currency}: expected a number above 0 written as text, such as "
+            '"0.00625", got another value.'
         )
     if abs(number.adjusted()) > _MAX_DIGITS:
         # written out, a rate such as 1e999999999 would fill memory
-        raise ConfigurationError(f"the rate of {currency}: expected at most {_MAX_DIGITS} digits, got more.")
+        raise ConfigurationError(
+            f"the rate of {currency}: expected at most {_MAX_DIGITS} digits, got more."
+        )
     text = f"{number:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     whole, _, decimals = text.partition(".")
     if len((whole + decimals).lstrip("0")) > _MAX_DIGITS or len(decimals) > _MAX_DIGITS:
-        raise ConfigurationError(f"the rate of {currency}: expected at most {_MAX_DIGITS} digits, got more.")
+        raise ConfigurationError(
+            f"the rate of {currency}: expected at most {_MAX_DIGITS} digits, got more."
+        )
     return text
 
 

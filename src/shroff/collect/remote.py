@@ -1,4 +1,6 @@
-"""The contract of tables that are no files: read in parts, each of which says where the next read may begin."""
+"""The contract of tables that are no files: read in parts, each of which says where the next read
+may begin.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class Remote(Protocol):
         """The number of rows, where it is known at once."""
         ...
 
-    def parts(self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None) -> Iterator[TablePart]:
+    def parts(
+        self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
+    ) -> Iterator[TablePart]:
         """The rows in order, from a bookmark on.
 
         Args:

@@ -21,7 +21,17 @@ from shroff.collect.tables import ReferenceTable
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 
 Scale = Literal[
-    "id", "time", "amount", "original", "currency", "label", "result", "key", "nominal", "numeric", "personal"
+    "id",
+    "time",
+    "amount",
+    "original",
+    "currency",
+    "label",
+    "result",
+    "key",
+    "nominal",
+    "numeric",
+    "personal",
 ]
 Kind = Literal["number", "text", "boolean", "time"]
 Epoch = Literal["s", "ms", "us", "ns"]
@@ -37,12 +47,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         id: the column that names a payment; no two payments share a value.
         time: when the payment happened.
         amount: what was paid, in major units (136.69, not 13669).
-        currency: its ISO 4217 code, alphabetic or numeric (kept as the alphabetic one); without the column all are in
-            `default_currency`.
+        currency: its ISO 4217 code, alphabetic or numeric (kept as the alphabetic one); without the
+            column all are in `default_currency`.
         default_currency: the currency of payments that name none.
-        rates: exchange rates by which amounts become amounts in one currency, that of the rates. `amount` then holds
-            these, and `original_amount` (after the column's name) what was paid. Without rates, amounts of several
-            currencies are neither added nor compared.
+        rates: exchange rates by which amounts become amounts in one currency, that of the rates.
+            `amount` then holds these, and `original_amount` (after the column's name) what was
+            paid. Without rates, amounts of several currencies are neither added nor compared.
         label: whether a payment was fraud: true or false, 1 or 0; missing while nobody knows.
         result: what became of a payment: `authorised`, `failed`, or another text.
         arrived_at: when the payment reached the system; by default when it happened.
@@ -53,34 +63,46 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         personal: columns that are replaced by a keyed hash before anything is stored.
         ignored: columns that are accepted and dropped.
         tables: reference tables, such as the risk of each merchant category.
-        lookups: further columns of a payment, each looked up in one of them as `lookup` says. No log and no live
-            payment has such a column.
+        lookups: further columns of a payment, each looked up in one of them as `lookup` says. No
+            log and no live payment has such a column.
         keys: columns that only identify something; a project adds those that its features use.
-        required: columns without a value in which a payment is unusable; one that is named nowhere else is a key.
-        label_sources: who says whether a payment was fraud, the most trusted first: the first that said anything
-            stands with what it said last, and others come behind. By default the latest label stands.
-        nulls: texts that are no value, in every column, such as `NULL` (see `shroff.collect.nulls`); a number among
-            them is no value in a column of numbers either.
-        number_format: how amounts and numeric columns are written where they come as text, by one of the examples
-            `1234.56`, `1,234.56`, `1.234,56`, `1 234,56`, `1'234.56`.
-        csv_dialect: how CSV files of the log write quotes and backslashes, needed where two dialects fit them:
-            `rfc4180` doubles a quote within a quoted text, `spark` writes a backslash before it, `mysql` before commas
-            too.
-        timezone: the zone, such as `Europe/Copenhagen`, of times that name none, and in which calendar features are
-            read; without it a time that names no zone is refused, and calendars are UTC.
-        epoch: the unit of times that are numbers since 1970: `s`, `ms`, `us` or `ns`; without it numbers are no times.
+        required: columns without a value in which a payment is unusable; one that is named nowhere
+            else is a key.
+        label_sources: who says whether a payment was fraud, the most trusted first: the first that
+            said anything stands with what it said last, and others come behind. By default the
+            latest label stands.
+        nulls: texts that are no value, in every column, such as `NULL` (see
+            `shroff.collect.nulls`); a number among them is no value in a column of numbers either.
+        number_format: how amounts and numeric columns are written where they come as text, by one
+            of the examples `1234.56`, `1,234.56`, `1.234,56`, `1 234,56`, `1'234.56`.
+        csv_dialect: how CSV files of the log write quotes and backslashes, needed where two
+            dialects fit them: `rfc4180` doubles a quote within a quoted text, `spark` writes a
+            backslash before it, `mysql` before commas too.
+        timezone: the zone, such as `Europe/Copenhagen`, of times that name none, and in which
+            calendar features are read; without it a time that names no zone is refused, and
+            calendars are UTC.
+        epoch: the unit of times that are numbers since 1970: `s`, `ms`, `us` or `ns`; without it
+            numbers are no times.
 
     Raises:
-        ConfigurationError: a column in two roles, an arrival of nothing, an unknown currency, time zone or way to
-            write numbers.
+        ConfigurationError: a column in two roles, an arrival of nothing, an unknown currency, time
+            zone or way to write numbers.
         UnknownColumn: `required` misspells a column of the schema.
 
-    >>> payments = Schema(id="id", time="at", amount="amount", nominal=["mcc"], personal=["email"], keys=["card_id"])
+    >>> payments = Schema(
+    ...     id="id",
+    ...     time="at",
+    ...     amount="amount",
+    ...     nominal=["mcc"],
+    ...     personal=["email"],
+    ...     keys=["card_id"],
+    ... )
     >>> payments.scales["mcc"], payments.kinds["amount"]
     ('nominal', 'number')
     >>> Schema(id="id", time="at", amount="amount", default_currency="EURO")
     Traceback (most recent call last):
-    shroff.errors.ConfigurationError: Schema(default_currency=…): `EURO` is no ISO 4217 code: did you mean `EUR`?
+    shroff.errors.ConfigurationError: Schema(default_currency=…): `EURO` is no ISO 4217 code: did
+    you mean `EUR`?
     """
 
     id: str
@@ -116,13 +138,18 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             names = getattr(self, field)
             if isinstance(names, str):
                 what = {"nulls": "texts", "label_sources": "sources"}.get(field, "column names")
-                raise ConfigurationError(f"Schema({field}=…): expected a list of {what}, got one text: [`{names}`]?")
+                raise ConfigurationError(
+                    f"Schema({field}=…): expected a list of {what}, got one text: [`{names}`]?"
+                )
             msgspec.structs.force_setattr(self, field, tuple(names))
         if not all(isinstance(word, str) and word.strip() for word in self.nulls):
-            raise ConfigurationError("Schema(nulls=…): expected texts such as 'NULL'; a blank one is no value anyway.")
+            raise ConfigurationError(
+                "Schema(nulls=…): expected texts such as 'NULL'; a blank one is no value anyway."
+            )
         if self.number_format not in FORMATS:
             raise ConfigurationError(
-                f"Schema(number_format=…): expected one of {', '.join(map(repr, FORMATS))}, got another."
+                f"Schema(number_format=…): expected one of {', '.join(map(repr, FORMATS))}, got "
+                "another."
             )
         self._check_names()
         self._check_scales()
@@ -131,7 +158,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         texts = [name for name, scale in sent.items() if scale in ("key", "nominal", "currency")]
         require_fit(self.lookups, self.tables, texts, [*sent, *self.ignored])
         # by name: a table that is put in the place of one may have columns of another too
-        named = tuple(msgspec.structs.replace(one, table=table_of(one, self.tables).name) for one in self.lookups)
+        named = tuple(
+            msgspec.structs.replace(one, table=table_of(one, self.tables).name)
+            for one in self.lookups
+        )
         msgspec.structs.force_setattr(self, "lookups", named)
         for role, arrival in (("result", "result_at"), ("label", "labelled_at")):
             if getattr(self, arrival) is not None and getattr(self, role) is None:
@@ -147,12 +177,17 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         msgspec.structs.force_setattr(self, "default_currency", currency)
         if self.rates is not None and self.currency is None:
             raise ConfigurationError(
-                "Schema(rates=…) converts payments by their currency: name its column with currency=…."
+                "Schema(rates=…) converts payments by their currency: name its column with "
+                "currency=…."
             )
         if self.epoch not in (None, *EPOCHS):
-            raise ConfigurationError(f"Schema(epoch=…): expected the unit of a time, one of {', '.join(EPOCHS)}.")
+            raise ConfigurationError(
+                f"Schema(epoch=…): expected the unit of a time, one of {', '.join(EPOCHS)}."
+            )
         if self.csv_dialect not in (None, *DIALECTS):
-            raise ConfigurationError(f"Schema(csv_dialect=…): expected one of {', '.join(DIALECTS)}.")
+            raise ConfigurationError(
+                f"Schema(csv_dialect=…): expected one of {', '.join(DIALECTS)}."
+            )
         if self.timezone is not None:
             _check_zone(self.timezone)
 
@@ -163,10 +198,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for role, name in [*singles, *listed, *looked_up]:
             if not (isinstance(name, str) and name) and not (name is None and role in _OPTIONAL):
                 got = "an empty text" if name == "" else type(name).__name__
-                raise ConfigurationError(f"Schema({role}=…): expected the name of a column, got {got}.")
+                raise ConfigurationError(
+                    f"Schema({role}=…): expected the name of a column, got {got}."
+                )
             if name is not None and _UNFIT_NAME.search(name):
                 raise ConfigurationError(
-                    f"Schema({role}=…): column {name!r} has a quotation mark, a backslash or a control character, "
+                    f"Schema({role}=…): column {name!r} has a quotation mark, a backslash or a "
+                    "control character, "
                     "which no field of a live payment can have in its name; rename the column."
                 )
 
@@ -175,21 +213,29 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         singles = {role: name for role in _ROLES if (name := getattr(self, role)) is not None}
         for role, name in singles.items():
             if name in seen:
-                raise ConfigurationError(f"column `{name}` is both {seen[name]} and {role}: a column has one role.")
+                raise ConfigurationError(
+                    f"column `{name}` is both {seen[name]} and {role}: a column has one role."
+                )
             seen[name] = role
         for scale in ("numeric", "personal", "ignored", "nominal"):
             for name in getattr(self, scale):
-                # a currency code is a name too: the one role that may also be a model's nominal input
+                # a currency code is a name too: the one role that may also be a model's nominal
+                # input
                 if name in seen and not (scale == "nominal" and seen[name] == "currency"):
-                    raise ConfigurationError(f"column `{name}` is both {seen[name]} and {scale}: name it once.")
+                    raise ConfigurationError(
+                        f"column `{name}` is both {seen[name]} and {scale}: name it once."
+                    )
                 seen[name] = scale
         for name in (*self.keys, *self.required):
             if name in self.ignored:
-                raise ConfigurationError(f"column `{name}` is ignored, so it can be neither a key nor required.")
+                raise ConfigurationError(
+                    f"column `{name}` is ignored, so it can be neither a key nor required."
+                )
         known = {*seen, *self.keys}
         if self.original in {*known, *self.ignored, *self.required}:
             raise ConfigurationError(
-                f"column `{self.original}`: this is what the amount in the currency of the payment is called, where "
+                f"column `{self.original}`: this is what the amount in the currency of the payment "
+                "is called, where "
                 "rates convert it; rename the column."
             )
         for name in self.required:
@@ -201,23 +247,37 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def _check_sources(self) -> None:
         sources = self.label_sources
-        if len(set(sources)) < len(sources) or not all(isinstance(name, str) and name for name in sources):
-            raise ConfigurationError("Schema(label_sources=…): expected each source of labels by its name, once.")
+        if len(set(sources)) < len(sources) or not all(
+            isinstance(name, str) and name for name in sources
+        ):
+            raise ConfigurationError(
+                "Schema(label_sources=…): expected each source of labels by its name, once."
+            )
         if len(sources) > _MOST_SOURCES:
             raise ConfigurationError(
-                f"Schema(label_sources=…): expected at most {_MOST_SOURCES} sources, got {len(sources)}."
+                f"Schema(label_sources=…): expected at most {_MOST_SOURCES} sources, got "
+                f"{len(sources)}."
             )
         if sources and self.label is None:
-            raise ConfigurationError("Schema(label_sources=…) ranks labels: name their column with label=… too.")
+            raise ConfigurationError(
+                "Schema(label_sources=…) ranks labels: name their column with label=… too."
+            )
 
     def label_rank(self, source: str | None) -> int:
-        """How much a source of labels is trusted: 0 is the most, and of one rank the latest label stands.
+        """How much a source of labels is trusted: 0 is the most, and of one rank the latest label
+        stands.
 
-        >>> schema = Schema(id="id", time="t", amount="a", label="f", label_sources=["chargeback", "analyst"])
+        >>> schema = Schema(
+        ...     id="id", time="t", amount="a", label="f", label_sources=["chargeback", "analyst"]
+        ... )
         >>> schema.label_rank("chargeback"), schema.label_rank("analyst"), schema.label_rank("shop")
         (0, 1, 2)
         """
-        return self.label_sources.index(source) if source in self.label_sources else len(self.label_sources)
+        return (
+            self.label_sources.index(source)
+            if source in self.label_sources
+            else len(self.label_sources)
+        )
 
     @property
     def scales(self) -> dict[str, Scale]:
@@ -245,12 +305,15 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (self.personal, "personal"),
         ):
             scales |= {name: scale for name in names if name not in scales}  # type: ignore[misc]  # literal pairs
-        scales |= dict.fromkeys((name for name in (*self.keys, *self.required) if name not in scales), "key")
+        scales |= dict.fromkeys(
+            (name for name in (*self.keys, *self.required) if name not in scales), "key"
+        )
         return scales
 
     @property
     def original(self) -> str | None:
-        """The column of amounts as they were paid, in the currency of the payment; None where nothing is converted.
+        """The column of amounts as they were paid, in the currency of the payment; None where
+        nothing is converted.
 
         >>> rates = Rates.constant("EUR", {"JPY": "0.00625"})
         >>> Schema(id="id", time="t", amount="amount", currency="currency", rates=rates).original
@@ -278,12 +341,20 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def amounts_in(self) -> tuple[str | None, str]:
-        """The column that says in which currency amounts are; None where all are in one, which comes second."""
-        return (self.currency, self.default_currency) if self.rates is None else (None, self.rates.base)
+        """The column that says in which currency amounts are; None where all are in one, which
+        comes second.
+        """
+        return (
+            (self.currency, self.default_currency)
+            if self.rates is None
+            else (None, self.rates.base)
+        )
 
     @property
     def later(self) -> frozenset[str]:
-        """Columns that are not known yet when a payment is judged: result, label and their arrivals."""
+        """Columns that are not known yet when a payment is judged: result, label and their
+        arrivals.
+        """
         names = (self.result, self.result_at, self.label, self.labelled_at)
         return frozenset(name for name in names if name is not None)
 

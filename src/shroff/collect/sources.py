@@ -1,4 +1,6 @@
-"""Reading raw tables (CSV, gzipped CSV, Parquet, of a database, two joined) and writing clean ones."""
+"""Reading raw tables (CSV, gzipped CSV, Parquet, of a database, two joined) and writing clean
+ones.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,12 @@ def read(path: str | os.PathLike[str], *, dialect: Dialect | None = None) -> pl.
 
     CSV values stay text for `clean` to judge.
 
-    A CSV file is read in the dialect that fits all of it, and its rows are counted a second way. Lines without any
-    value are no rows; a row that is too short lacks its last values.
+    A CSV file is read in the dialect that fits all of it, and its rows are counted a second way.
+    Lines without any value are no rows; a row that is too short lacks its last values.
 
     Args:
-        dialect: how a CSV file writes quotes and backslashes; needed only where two dialects fit it.
+        dialect: how a CSV file writes quotes and backslashes; needed only where two dialects fit
+            it.
 
     Raises:
         ConfigurationError: no such dialect.
@@ -111,14 +114,19 @@ def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
         raise BadFile(f"{file}: {error}.") from None
     unpacked = text.rewritten or data
     try:
-        frame = pl.read_csv(unpacked if isinstance(unpacked, bytes) else file, infer_schema=False, glob=False)
+        frame = pl.read_csv(
+            unpacked if isinstance(unpacked, bytes) else file, infer_schema=False, glob=False
+        )
     except _UNREADABLE:
         raise BadFile(f"{file}: {undecodable(data)}.") from None
     # a blank line is read as a row of nulls
-    table = frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[:, 0].null_count() else frame
+    table = (
+        frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[:, 0].null_count() else frame
+    )
     if len(table) != text.rows:
         raise BadFile(
-            f"{file}: expected {text.rows:,} rows, as its quotes and line ends say, but the reader found "
+            f"{file}: expected {text.rows:,} rows, as its quotes and line ends say, but the reader "
+            "found "
             f"{len(table):,}; write it as Parquet instead."
         )
     return table
@@ -133,15 +141,17 @@ def read_joined(
     max_bad: float = 0.01,
     dialect: Dialect | None = None,
 ) -> pl.DataFrame:
-    """Payment facts joined with their pre-computed statistics on the payment id, in the order of the facts.
+    """Payment facts joined with their pre-computed statistics on the payment id, in the order of
+    the facts.
 
-    Columns that both tables have, the id too, get ` (2)` behind the second table's name. `inner` leaves out payments
-    without statistics, as long as they are at most `max_bad` of all; `left` keeps them with nulls, for `clean` to
-    judge: with the second id (`on` and ` (2)`) required it drops and counts them.
+    Columns that both tables have, the id too, get ` (2)` behind the second table's name. `inner`
+    leaves out payments without statistics, as long as they are at most `max_bad` of all; `left`
+    keeps them with nulls, for `clean` to judge: with the second id (`on` and ` (2)`) required it
+    drops and counts them.
 
     Raises:
-        BadFile: one of the files is unreadable, lacks the id, the statistics have two rows for one id, or too many
-            payments have no statistics.
+        BadFile: one of the files is unreadable, lacks the id, the statistics have two rows for one
+            id, or too many payments have no statistics.
     """
     facts, statistics = Location.of(facts), Location.of(statistics)
     left, right = (_keyed(path, on, dialect) for path in (facts, statistics))
@@ -149,10 +159,13 @@ def read_joined(
     if repeated.any():
         row = int(repeated.arg_max() or 0) + 1
         raise BadFile(
-            f"{statistics}: expected one row of statistics per payment, got several for the `{on}` of row {row:,}."
+            f"{statistics}: expected one row of statistics per payment, got several for the `{on}` "
+            f"of row {row:,}."
         )
     try:
-        joined = left.join(right, on=on, how="left", suffix=SECOND, coalesce=False, maintain_order="left")
+        joined = left.join(
+            right, on=on, how="left", suffix=SECOND, coalesce=False, maintain_order="left"
+        )
     except pl.exceptions.DuplicateError:
         raise BadFile(
             f"{facts}: expected no column whose name ends in `{SECOND}`: those are the statistics'."
@@ -162,8 +175,10 @@ def read_joined(
     alone = joined[on + SECOND].is_null()
     if (count := int(alone.sum())) > max_bad * len(left):
         raise BadFile(
-            f"{statistics}: expected statistics for each payment of {facts}, found none for {count:,} of {len(left):,} "
-            f"(first in row {int(alone.arg_max() or 0) + 1:,}), more than the {100 * max_bad:g} % allowed "
+            f"{statistics}: expected statistics for each payment of {facts}, found none for "
+            f"{count:,} of {len(left):,} "
+            f"(first in row {int(alone.arg_max() or 0) + 1:,}), more than the {100 * max_bad:g} % "
+            "allowed "
             "(--max-bad; in Python, max_bad)."
         )
     return joined.filter(~alone) if count else joined
@@ -182,8 +197,8 @@ def _keyed(path: str | os.PathLike[str], on: str, dialect: Dialect | None) -> pl
 def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """A file to write, which gets its name only once it is whole and synced to disk.
 
-    A reader sees the old file or the new one, never a part; folders are made as needed. A `private` one is for its
-    owner only, and so are the folders that are made for it.
+    A reader sees the old file or the new one, never a part; folders are made as needed. A `private`
+    one is for its owner only, and so are the folders that are made for it.
 
     Raises:
         BadFile: the file cannot be written.

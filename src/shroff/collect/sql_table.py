@@ -1,4 +1,6 @@
-"""A table or view of a SQL database: one query in order of a key, behind a value of which a later read goes on."""
+"""A table or view of a SQL database: one query in order of a key, behind a value of which a later
+read goes on.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class SqlTable:
         self._database = database
         named = location.options.get("table")
         if not named:
-            raise ConfigurationError(f"{location}: expected its table, as in {FORMS[str(location.scheme)]}.")
+            raise ConfigurationError(
+                f"{location}: expected its table, as in {FORMS[str(location.scheme)]}."
+            )
         self._table = database.table(named)
         self._key = location.options.get("key")
         self._columns: dict[str, str] = {}
@@ -68,8 +72,12 @@ class SqlTable:
         [found] = self._database.batches(f"SELECT count(*) AS many FROM {self._sql(self._table)}")
         return int(found["many"].item())
 
-    def parts(self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None) -> Iterator[TablePart]:
-        """The rows in order of the location's `key`, else of the one given; no part ends between rows of one key."""
+    def parts(
+        self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
+    ) -> Iterator[TablePart]:
+        """The rows in order of the location's `key`, else of the one given; no part ends between
+        rows of one key.
+        """
         known, key = self._known(), self._key or key
         chosen = [name for name in known if names is None or name in names or name == key]
         held = pl.DataFrame(schema=dict.fromkeys(chosen, pl.Null()))
@@ -88,18 +96,25 @@ class SqlTable:
         if not self._columns:
             raise BadFile(f"{self._location}: expected a table or a view, found none of this name.")
         if self._key is not None and self._key not in self._columns:
-            raise BadFile(f"{self._location}: expected a column `{self._key}` to order the rows by, found none.")
+            raise BadFile(
+                f"{self._location}: expected a column `{self._key}` to order the rows by, found "
+                "none."
+            )
         return self._columns
 
     def _query(self, names: Sequence[str], key: str | None, after: Bookmark | None) -> str:
-        query = exp.select(*(self._column(name).as_(name, quoted=True) for name in names)).from_(self._table)
+        query = exp.select(*(self._column(name).as_(name, quoted=True) for name in names)).from_(
+            self._table
+        )
         if key is not None:
             by = self._database.ordered(self._column(key))
             query = query.order_by(exp.Ordered(this=by, nulls_first=False))
             if after is not None:
                 kind, text = after
                 last = exp.Literal.number(text) if kind == "number" else exp.Literal.string(text)
-                query = query.where(exp.or_(exp.GT(this=by, expression=last), by.copy().is_(exp.null())))
+                query = query.where(
+                    exp.or_(exp.GT(this=by, expression=last), by.copy().is_(exp.null()))
+                )
         return self._sql(query)
 
     def _column(self, name: str) -> exp.Expression:
@@ -110,7 +125,9 @@ class SqlTable:
 
 
 def _cut(rows: pl.DataFrame, key: str | None) -> tuple[int, Bookmark | None]:
-    """How many rows make a part, and the key that they end with; no rows where all have the same key."""
+    """How many rows make a part, and the key that they end with; no rows where all have the same
+    key.
+    """
     if key is None or rows[key].null_count():
         # rows without a key come last, and no read can begin among them
         return len(rows), None

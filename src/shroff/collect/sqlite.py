@@ -1,4 +1,6 @@
-"""A SQLite file, read by Python's own library: a column may hold several types, which ADBC's driver refuses."""
+"""A SQLite file, read by Python's own library: a column may hold several types, which ADBC's driver
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class SqliteFile:
     def __init__(self, location: Location) -> None:
         parts = urlsplit(location.text)
         if parts.netloc or not parts.path.startswith("/"):
-            raise ConfigurationError(f"expected {FORMS['sqlite']}, or sqlite:////absolute/file.db?table=payments.")
+            raise ConfigurationError(
+                f"expected {FORMS['sqlite']}, or sqlite:////absolute/file.db?table=payments."
+            )
         self._location = location
         self._file = Path(unquote(parts.path[1:]))
         if not self._file.is_file():
@@ -52,7 +56,9 @@ class SqliteFile:
     def batches(self, query: str) -> Iterator[pl.DataFrame]:
         """The answer to a query as it comes; one batch also where there are no rows."""
         try:
-            with closing(sqlite3.connect(f"file:{quote(str(self._file))}?mode=ro", uri=True)) as connection:
+            with closing(
+                sqlite3.connect(f"file:{quote(str(self._file))}?mode=ro", uri=True)
+            ) as connection:
                 cursor = connection.execute(query)
                 names = [one[0] for one in cursor.description]
                 rows = cursor.fetchmany(PART_ROWS)
@@ -60,9 +66,12 @@ class SqliteFile:
                     yield pl.DataFrame(schema=dict.fromkeys(names, pl.Null()))
                 while rows:
                     columns = zip(*rows, strict=True)
-                    yield pl.DataFrame([typed(name, values) for name, values in zip(names, columns, strict=True)])
+                    yield pl.DataFrame(
+                        [typed(name, values) for name, values in zip(names, columns, strict=True)]
+                    )
                     rows = cursor.fetchmany(PART_ROWS)
         except sqlite3.Error as error:
             raise BadFile(
-                f"{self._location}: expected a SQLite database that can be read, got {error.sqlite_errorname}."
+                f"{self._location}: expected a SQLite database that can be read, got "
+                f"{error.sqlite_errorname}."
             ) from None

@@ -33,22 +33,26 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of the values of a column, from a file: `ReferenceTable.read`, or from rows: `ReferenceTable.of`.
+    """What is known of the values of a column, from a file: `ReferenceTable.read`, or from rows:
+    `ReferenceTable.of`.
 
-    A row holds from its `since`, midnight UTC if that is a date, until before its `until`, or else until the next row
-    of its key; without `since` it always held. So each payment sees the row that was valid when it happened.
+    A row holds from its `since`, midnight UTC if that is a date, until before its `until`, or else
+    until the next row of its key; without `since` it always held. So each payment sees the row that
+    was valid when it happened.
 
     Args:
         name: what it is called in look-ups and by `shroff tables`.
-        key: the column that is looked up in; its values are compared as the one text of what they say.
-        columns: the values of each column by name, those of the key too: texts, and numbers in the `numeric` ones.
+        key: the column that is looked up in; its values are compared as the one text of what they
+            say.
+        columns: the values of each column by name, those of the key too: texts, and numbers in the
+            `numeric` ones.
         numeric: the columns of numbers.
         since: from when on each row holds, ISO 8601; empty: all always did.
         until: until when, half-open; empty: all do until the key's next row.
 
     Raises:
-        ConfigurationError: a row without a key, a value that is no number where one should be, no such moment, or two
-            rows that hold for one key at one moment.
+        ConfigurationError: a row without a key, a value that is no number where one should be, no
+            such moment, or two rows that hold for one key at one moment.
     """
 
     name: str
@@ -63,23 +67,35 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         self._check(rows)
         columns = {name: self._typed(name, cells) for name, cells in self.columns.items()}
         periods = [self._period(at) for at in range(rows)]
-        order = sorted(range(rows), key=lambda at: (columns[self.key][at], micros_of(periods[at][0])))
+        order = sorted(
+            range(rows), key=lambda at: (columns[self.key][at], micros_of(periods[at][0]))
+        )
         force_setattr(self, "numeric", tuple(name for name in columns if name in self.numeric))
-        force_setattr(self, "columns", {name: tuple(cells[at] for at in order) for name, cells in columns.items()})
+        force_setattr(
+            self,
+            "columns",
+            {name: tuple(cells[at] for at in order) for name, cells in columns.items()},
+        )
         since, until = (tuple(periods[at][end] for at in order) for end in (0, 1))
         # what says nothing takes no room
         force_setattr(self, "since", () if set(since) <= {ALWAYS} else since)
         force_setattr(self, "until", () if set(until) <= {None} else until)
-        keys = self.columns[self.key]
-        require_one_at_a_time(keys, *self._periods, lambda at: f"the rows of `{keys[at]}` in the table `{self.name}`")  # type: ignore[arg-type]  # keys are texts
+        keys: Sequence[Any] = self.columns[self.key]
+        require_one_at_a_time(
+            keys, *self._periods, lambda at: f"the rows of `{keys[at]}` in the table `{self.name}`"
+        )
 
     @classmethod
     def of(
         cls, name: str, rows: Iterable[Mapping[str, Any]], *, key: str, numeric: Sequence[str] = ()
     ) -> ReferenceTable:
-        """A table from its rows: the key, the values, and `since` and `until` where one does not always hold."""
+        """A table from its rows: the key, the values, and `since` and `until` where one does not
+        always hold.
+        """
         kept = list(rows)
-        names = [one for one in dict.fromkeys(name for row in kept for name in row) if one not in PERIOD] or [key]
+        names = [
+            one for one in dict.fromkeys(name for row in kept for name in row) if one not in PERIOD
+        ] or [key]
         return cls(
             name=name,
             key=key,
@@ -95,16 +111,26 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ) -> ReferenceTable:
         """A table from a CSV or Parquet file with a header; `name` is by default that of the file.
 
-        Blanks around the cells of a file are left out, and the null words of a log mean no value here too.
+        Blanks around the cells of a file are left out, and the null words of a log mean no value
+        here too.
 
         Raises:
             BadFile: the file cannot be read, lacks a column, or its rows are no table.
         """
         file = read_dated(path, "a reference table", (key, *numeric), others=True)
-        columns: dict[str, list[Cell]] = {one: cells for one, cells in file.columns.items() if one not in PERIOD}
+        columns: dict[str, list[Cell]] = {
+            one: cells for one, cells in file.columns.items() if one not in PERIOD
+        }
         named = Path(path).stem if name is None else name
         try:
-            return cls(name=named, key=key, columns=columns, numeric=numeric, since=file.since, until=file.until)
+            return cls(
+                name=named,
+                key=key,
+                columns=columns,
+                numeric=numeric,
+                since=file.since,
+                until=file.until,
+            )
         except ConfigurationError as error:
             raise BadFile(f"{path}: {error}") from None
 
@@ -124,8 +150,13 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return Validity(self.columns[self.key], *self._periods)  # type: ignore[arg-type]  # keys are texts
 
     def fits(self, own: ReferenceTable) -> bool:
-        """Whether it can stand in the place of another one: it has its columns, numbers where that has some."""
-        return all(name in self.values and (name in self.numeric) == (name in own.numeric) for name in own.values)
+        """Whether it can stand in the place of another one: it has its columns, numbers where that
+        has some.
+        """
+        return all(
+            name in self.values and (name in self.numeric) == (name in own.numeric)
+            for name in own.values
+        )
 
     @property
     def mark(self) -> str:
@@ -142,7 +173,8 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         what = f"the table `{self.name}`"
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
-                "expected a reference table with a name of letters, digits, `_`, `-` and `.`, got another: give it one "
+                "expected a reference table with a name of letters, digits, `_`, `-` and `.`, got "
+                "another: give it one "
                 "with name=…."
             )
         if not 0 < rows <= MAX_ROWS:
@@ -150,7 +182,8 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for name in (self.key, *self.numeric):
             if name not in self.columns:
                 raise ConfigurationError(
-                    f"{what}: expected a column `{name}`, found none{did_you_mean(name, self.columns) or '.'}"
+                    f"{what}: expected a column `{name}`, found "
+                    f"none{did_you_mean(name, self.columns) or '.'}"
                 )
         if self.key in self.numeric or len(self.columns) < 2:
             raise ConfigurationError(f"{what}: expected a key and columns of values besides it.")
@@ -174,7 +207,8 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 )
         if name not in self.numeric and looks_like_card_numbers(pl.Series(typed, dtype=pl.String)):
             raise ConfigurationError(
-                f"the table `{self.name}`: the values of column `{name}` look like card numbers; no table may hold any."
+                f"the table `{self.name}`: the values of column `{name}` look like card numbers; "
+                "no table may hold any."
             )
         return typed
 

@@ -1,7 +1,7 @@
 """A column of times: `parse_time` and `parse_epoch` for a whole column.
 
-A local time of the hour that comes twice is ambiguous. If the rows are in order of time, they resolve it: the second
-pass begins at the row where the time falls back.
+A local time of the hour that comes twice is ambiguous. If the rows are in order of time, they
+resolve it: the second pass begins at the row where the time falls back.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from shroff.collect.times import (
 )
 
 _GROUPS: Final = (
-    rf"^(?P<day>{DAY})[Tt ](?P<minute>{MINUTE})(?::(?P<second>[0-5][0-9]|{LEAP})(?:[.,](?P<fraction>[0-9]+))?)?"
+    rf"^(?P<day>{DAY})[Tt "
+    rf"](?P<minute>{MINUTE})(?::(?P<second>[0-5][0-9]|{LEAP})(?:[.,](?P<fraction>[0-9]+))?)?"
     rf" ?(?P<offset>{OFFSET}|{'|'.join(UTC_NAMES)})?$"
 )
 _ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
@@ -42,7 +43,9 @@ _NEAR: Final = 24 * 3600 * SECOND
 
 @dataclass(frozen=True)
 class Twice:
-    """Ambiguous times of a column: `told_apart` by the order of rows, or `assumed` to be the earlier ones."""
+    """Ambiguous times of a column: `told_apart` by the order of rows, or `assumed` to be the
+    earlier ones.
+    """
 
     told_apart: int = 0
     assumed: int = 0
@@ -55,14 +58,18 @@ class Twice:
         told, assumed = f"{self.told_apart:,}", f"{self.assumed:,}"
         hour = f"`{column}`: times of the hour that comes twice in {zone}: "
         parts = [f"{told} told apart by the order of rows"] if self.told_apart else []
-        parts += [f"{assumed} read as the earlier; write times with their offset"] if self.assumed else []
+        parts += (
+            [f"{assumed} read as the earlier; write times with their offset"]
+            if self.assumed
+            else []
+        )
         return hour + "; ".join(parts) + "."
 
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """A column as Datetime("us", "UTC"), null where it cannot be read; `later`: the other reading of local times,
-    where any has two."""
+    """A column as Datetime("us", "UTC"), null where it cannot be read; `later`: the other reading
+    of local times, where any has two."""
 
     values: pl.Series
     later: pl.Series | None = None
@@ -73,13 +80,18 @@ class TimeColumn:
 
 
 def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> TimeColumn:
-    """A column of text, numbers, or Datetime of any unit and zone; null where `parse_time` and `parse_epoch` raise.
+    """A column of text, numbers, or Datetime of any unit and zone; null where `parse_time` and
+    `parse_epoch` raise.
 
     Numbers, also as text, are read where their unit is declared.
     """
     if isinstance(column.dtype, pl.Datetime):
         moments = column.cast(pl.Datetime("us", column.dtype.time_zone))
-        times = _localise(moments, zone) if column.dtype.time_zone is None else TimeColumn(moments.cast(_UTC))
+        times = (
+            _localise(moments, zone)
+            if column.dtype.time_zone is None
+            else TimeColumn(moments.cast(_UTC))
+        )
     elif column.dtype == pl.String:
         times = _parse_texts(column.str.strip_chars(BLANK), zone, epoch)
     else:
@@ -96,10 +108,11 @@ def parse_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None)
 
 
 def tell_apart(times: TimeColumn) -> tuple[pl.Series, Twice]:
-    """Which local times of an hour that comes twice are of the second pass, and how many were told apart or not.
+    """Which local times of an hour that comes twice are of the second pass, and how many were told
+    apart or not.
 
-    Where all times are in order, or all in reverse, the second pass begins with the first that falls back. Otherwise,
-    and where none falls back, all are of the first pass.
+    Where all times are in order, or all in reverse, the second pass begins with the first that
+    falls back. Otherwise, and where none falls back, all are of the first pass.
     """
     nowhere = pl.Series([False]).new_from_index(0, len(times.values))
     if times.later is None:
@@ -113,7 +126,9 @@ def tell_apart(times: TimeColumn) -> tuple[pl.Series, Twice]:
         early, late, twice = early.reverse(), late.reverse(), twice.reverse()
     back = twice & (early < early.cum_max().shift(1).forward_fill()).fill_null(value=False)
     change = early.set(~back, None)
-    since, until = ((early - filled).abs() < _NEAR for filled in (change.forward_fill(), change.backward_fill()))
+    since, until = (
+        (early - filled).abs() < _NEAR for filled in (change.forward_fill(), change.backward_fill())
+    )
     second = twice & since.fill_null(value=False)
     if not late.zip_with(second, early).drop_nulls().is_sorted():
         return nowhere, Twice(assumed=many)
@@ -123,8 +138,14 @@ def tell_apart(times: TimeColumn) -> tuple[pl.Series, Twice]:
 
 def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> TimeColumn:
     if column.str.contains(_ISO_UTC).all():
-        local = column.str.slice(0, 19).str.to_datetime(_LOCAL, time_unit="us", strict=False, cache=False)
-        return TimeColumn((local + _fraction(column.str.slice(20).str.strip_chars_end("Z"))).cast(pl.Int64).cast(_UTC))
+        local = column.str.slice(0, 19).str.to_datetime(
+            _LOCAL, time_unit="us", strict=False, cache=False
+        )
+        return TimeColumn(
+            (local + _fraction(column.str.slice(20).str.strip_chars_end("Z")))
+            .cast(pl.Int64)
+            .cast(_UTC)
+        )
     parts = column.str.extract_groups(_GROUPS).struct.unnest()
     second = parts["second"].fill_null("00")
     leap = second == LEAP
@@ -146,7 +167,10 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
     if epoch is None or not (unread := times.values.is_null() & column.is_not_null()).any():
         return times
     counted = _counted(column.set(~unread, None), epoch)
-    return TimeColumn(times.values.fill_null(counted), None if times.later is None else times.later.fill_null(counted))
+    return TimeColumn(
+        times.values.fill_null(counted),
+        None if times.later is None else times.later.fill_null(counted),
+    )
 
 
 def _after_leap(times: pl.Series, leap: pl.Series) -> pl.Series:
@@ -168,7 +192,10 @@ def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:
         whole, rest = parts["1"].cast(pl.Int64, strict=False), parts["2"].fill_null("")
     per = PER_SECOND[unit]
     # out of these bounds the product would leave 64 bits
-    whole = whole.set(~whole.is_between(FIRST_COUNTED * per, (LAST // SECOND + 1) * per).fill_null(value=False), None)
+    whole = whole.set(
+        ~whole.is_between(FIRST_COUNTED * per, (LAST // SECOND + 1) * per).fill_null(value=False),
+        None,
+    )
     if per > SECOND:
         return (whole // (per // SECOND)).cast(_UTC)
     micros = whole * (SECOND // per)
@@ -181,7 +208,9 @@ def _plain(texts: pl.Series) -> pl.Series:
     """Texts of numbers, large ones without exponents, as some program writes them."""
     if not texts.str.contains("e+", literal=True).any():
         return texts
-    return pl.Series(texts.name, [None if text is None else canonical(text) for text in texts], pl.String)
+    return pl.Series(
+        texts.name, [None if text is None else canonical(text) for text in texts], pl.String
+    )
 
 
 def _digits(column: pl.Series) -> pl.Series:
@@ -190,7 +219,9 @@ def _digits(column: pl.Series) -> pl.Series:
         return column.cast(pl.String)
     numbers = column.cast(pl.Float64)
     whole = (numbers == numbers.floor()) & (numbers.abs() < 2.0**63)
-    return numbers.set(~whole, None).cast(pl.Int64).cast(pl.String).fill_null(column.cast(pl.String))
+    return (
+        numbers.set(~whole, None).cast(pl.Int64).cast(pl.String).fill_null(column.cast(pl.String))
+    )
 
 
 def _fraction(digits: pl.Series) -> pl.Series:
@@ -201,7 +232,9 @@ def _offset(texts: pl.Series) -> pl.Series:
     """What to subtract from a local time for its written offset; zero without one."""
     distinct = texts.drop_nulls().unique()
     shifts = pl.Series([_shift(text) for text in distinct], dtype=pl.Int64)
-    minutes = texts.replace_strict(distinct, shifts, default=None, return_dtype=pl.Int64).fill_null(0)
+    minutes = texts.replace_strict(distinct, shifts, default=None, return_dtype=pl.Int64).fill_null(
+        0
+    )
     return (minutes * 60 * SECOND).cast(pl.Duration("us"))
 
 
@@ -215,13 +248,19 @@ def _shift(offset: str) -> int:
 
 def _localise(moments: pl.Series, zone: str | None) -> TimeColumn:
     if zone is None:
-        return TimeColumn(pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments)))
+        return TimeColumn(
+            pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments))
+        )
     early, late = (
-        moments.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
+        moments.dt.replace_time_zone(
+            zone, ambiguous=which, non_existent="null"
+        ).dt.convert_time_zone("UTC")
         for which in ("earliest", "latest")
     )
     return TimeColumn(early, late if (early != late).any() else None)
 
 
 def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // SECOND, EPOCH.tzinfo).replace(microsecond=micros % SECOND)
+    return datetime.fromtimestamp(micros // SECOND, EPOCH.tzinfo).replace(
+        microsecond=micros % SECOND
+    )

@@ -21,7 +21,12 @@ from shroff.collect.times import (
 )
 from shroff.collect.values import kind_of
 
-_UNITS: Final[dict[Epoch, str]] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_UNITS: Final[dict[Epoch, str]] = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
 _EXCEL: Final = range(20_000, 73_051)
 """Days from 1954 to 2099, as spreadsheets count them."""
 _HUGE: Final = 10**20
@@ -31,14 +36,34 @@ _REWRITE: Final = "write it as 2024-05-04T10:00:00+02:00"
 _SHAPES: Final = tuple(
     (re.compile(shape), f"{kind} ({advice})")
     for shape, kind, advice in (
-        (rf"{DAY}[Tt ][^\[]{{3,30}}\[[^\]]*\]", "a time with its zone in brackets", "leave the brackets out"),
+        (
+            rf"{DAY}[Tt ][^\[]{{3,30}}\[[^\]]*\]",
+            "a time with its zone in brackets",
+            "leave the brackets out",
+        ),
         (rf"{DAY}[Tt ][0-9:.,]+ ?[AaPp]\.?[Mm]\.?.*", "a time of a twelve-hour clock", _REWRITE),
-        (rf"{DAY}[Tt ][0-9:.,]+ ?[A-Za-z].*", "a time whose zone has a name", "write its offset, such as +02:00"),
+        (
+            rf"{DAY}[Tt ][0-9:.,]+ ?[A-Za-z].*",
+            "a time whose zone has a name",
+            "write its offset, such as +02:00",
+        ),
         (r"[0-9]{2}/[A-Za-z]{3}/[0-9]{4}:.*", "a time as web servers log it", _REWRITE),
-        (r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{1,4}.*", "a date with slashes, in no certain order", _REWRITE),
-        (r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{2,4}.*", "a date with dots, in no certain order", _REWRITE),
+        (
+            r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{1,4}.*",
+            "a date with slashes, in no certain order",
+            _REWRITE,
+        ),
+        (
+            r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{2,4}.*",
+            "a date with dots, in no certain order",
+            _REWRITE,
+        ),
         (r"(?:19|20)[0-9]{6}(?:T?[0-9]{4,6}.*)?", "a date without hyphens", _REWRITE),
-        (r"[0-9]{1,2}[- ][A-Za-z]{3,9}[- ][0-9]{2,4}.*", "a date with its month in letters", _REWRITE),
+        (
+            r"[0-9]{1,2}[- ][A-Za-z]{3,9}[- ][0-9]{2,4}.*",
+            "a date with its month in letters",
+            _REWRITE,
+        ),
         (r"[A-Za-z]{3,9},? .*[0-9]{1,2}:[0-9]{2}.*", "a date with its month in letters", _REWRITE),
     )
 )

@@ -1,9 +1,11 @@
-"""Times: ISO 8601 and what warehouses make of it in, UTC microseconds inside; what is finer is cut off, not rounded.
+"""Times: ISO 8601 and what warehouses make of it in, UTC microseconds inside; what is finer is cut
+off, not rounded.
 
-Read are `2015-04-15T23:44:28.6508575+03:00`, a blank or `t` for the `T`, a comma for the point, seconds left out, and,
-with or without a blank before it, the offset as `Z`, `z`, `UTC`, `GMT`, `+03`, `+0300` or `+03:00`; where a schema
-declares their unit, numbers since 1970. A leap second, `23:59:60` in UTC, is read as the second after it. All from 1970
-to 2099, where the time zones of Python and Polars agree.
+Read are `2015-04-15T23:44:28.6508575+03:00`, a blank or `t` for the `T`, a comma for the point,
+seconds left out, and, with or without a blank before it, the offset as `Z`, `z`, `UTC`, `GMT`,
+`+03`, `+0300` or `+03:00`; where a schema declares their unit, numbers since 1970. A leap second,
+`23:59:60` in UTC, is read as the second after it. All from 1970 to 2099, where the time zones of
+Python and Polars agree.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ OUT_OF_RANGE: Final = "a time that is not from 1970 to 2099"
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ISO: Final = re.compile(rf"{DAY}[T ]{MINUTE}(?::[0-5][0-9](?:[.,][0-9]+)?)?(?:{OFFSET})?")
 _WAREHOUSE: Final = re.compile(
-    rf"({DAY})[Tt ]({MINUTE})(?::([0-5][0-9]|{LEAP})([.,][0-9]+)?)? ?({OFFSET}|{'|'.join(UTC_NAMES)})?"
+    rf"({DAY})[Tt ]({MINUTE})(?::([0-5][0-9]|{LEAP})([.,][0-9]+)?)? "
+    rf"?({OFFSET}|{'|'.join(UTC_NAMES)})?"
 )
 _NUMBER: Final = re.compile(NUMBER)
 _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
@@ -50,13 +53,18 @@ _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
 def parse_time(text: str, zone: ZoneInfo | None, *, twice: Callable[[], None] | None = None) -> int:
     """Microseconds since 1970-01-01T00:00:00Z of one date and time.
 
-    A time without a zone is read in `zone`; the earlier of two in an hour that comes twice, and `twice` is called.
+    A time without a zone is read in `zone`; the earlier of two in an hour that comes twice, and
+    `twice` is called.
 
     Raises:
-        ValueError: says what the text is: not ISO 8601 with date and time, not from 1970 to 2099, without a zone where
-            none is declared, skipped by the clocks of `zone`, or a second 60 that is no leap second.
+        ValueError: says what the text is: not ISO 8601 with date and time, not from 1970 to 2099,
+            without a zone where none is declared, skipped by the clocks of `zone`, or a second 60
+            that is no leap second.
 
-    >>> parse_time("2015-04-15T23:44:28.6508575+03:00", None), parse_time("2015-04-15 20:44:28.650857 UTC", None)
+    >>> (
+    ...     parse_time("2015-04-15T23:44:28.6508575+03:00", None),
+    ...     parse_time("2015-04-15 20:44:28.650857 UTC", None),
+    ... )
     (1429130668650857, 1429130668650857)
     """
     text, leap = text.strip(BLANK), 0
@@ -79,16 +87,24 @@ def parse_time(text: str, zone: ZoneInfo | None, *, twice: Callable[[], None] | 
 
 
 def _iso(text: str) -> tuple[str, int]:
-    """A time as warehouses write it as Python's parser takes it, and how many seconds after that it is."""
+    """A time as warehouses write it as Python's parser takes it, and how many seconds after that it
+    is.
+    """
     match = _WAREHOUSE.fullmatch(text)
     if match is None:
         raise ValueError("not an ISO 8601 date and time")
     day, minute, second, fraction, offset = match.groups("")
     leap = second == LEAP
-    return f"{day}T{minute}:{'59' if leap else second or '00'}{fraction}{'Z' if offset in UTC_NAMES else offset}", leap
+    return (
+        f"{day}T{minute}:{'59' if leap else second or '00'}{fraction}"
+        f"{'Z' if offset in UTC_NAMES else offset}",
+        leap,
+    )
 
 
-def locate(moment: datetime, zone: ZoneInfo | None, *, twice: Callable[[], None] | None = None) -> datetime:
+def locate(
+    moment: datetime, zone: ZoneInfo | None, *, twice: Callable[[], None] | None = None
+) -> datetime:
     """A local time in its zone, the earlier of two.
 
     Raises:

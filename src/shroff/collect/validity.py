@@ -1,9 +1,17 @@
-"""Validity: what holds for a key from one moment until another, such as an exchange rate or a row of a reference table.
+"""Validity: what holds for a key from one moment until another, such as an exchange rate or a row
+of a reference table.
 
-Periods are half-open and judged by event time. One without an end holds until the key's next one begins.
+Periods are half-open and judged by event time. One without an end holds until the key's next one
+begins.
 
     >>> held = Validity(["JPY", "JPY", "USD"], [0, 10, 0], [None, 20, None])
-    >>> held.row("JPY", 9), held.row("JPY", 10), held.row("JPY", 20), held.row("USD", 99), held.row("SEK", 0)
+    >>> (
+    ...     held.row("JPY", 9),
+    ...     held.row("JPY", 10),
+    ...     held.row("JPY", 20),
+    ...     held.row("USD", 99),
+    ...     held.row("SEK", 0),
+    ... )
     (0, 1, -1, 2, -1)
 """
 
@@ -39,7 +47,8 @@ def moment(text: object, what: str) -> str:
     found = _in_utc(str(text))
     if found is None:
         raise ConfigurationError(
-            f"{what}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its zone, from 1970 to "
+            f"{what}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its "
+            "zone, from 1970 to "
             "2099."
         )
     return found
@@ -72,15 +81,19 @@ def micros_of(text: str) -> int:
 
 
 class Validity:
-    """Which row of a dated table holds for a key at a moment, for one payment or for columns of them.
+    """Which row of a dated table holds for a key at a moment, for one payment or for columns of
+    them.
 
     Args:
         keys: of the rows, equal ones side by side and in order of time.
         starts: the first microsecond since the epoch at which each row holds.
-        ends: the first at which it does not hold any more; None until the key's next row, if there is one.
+        ends: the first at which it does not hold any more; None until the key's next row, if there
+            is one.
     """
 
-    def __init__(self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None]) -> None:
+    def __init__(
+        self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None]
+    ) -> None:
         self._starts, self._ends = list(starts), [NEVER_US if end is None else end for end in ends]
         self._groups: dict[str, int] = {}
         self._bounds: list[int] = []
@@ -100,13 +113,24 @@ class Validity:
         return place if place >= first and time < self._ends[place] else -1
 
     def rows(self, keys: pl.Series, times: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """`row` of each row of two columns, String and Datetime("us", "UTC"); -1 where one of them is null."""
+        """`row` of each row of two columns, String and Datetime("us", "UTC"); -1 where one of them
+        is null.
+        """
         if not self._starts:
             return np.full(len(keys), -1)
-        groups = keys.replace_strict(self._groups, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+        groups = (
+            keys.replace_strict(self._groups, default=-1, return_dtype=pl.Int64)
+            .fill_null(-1)
+            .to_numpy()
+        )
         sought = times.dt.epoch("us").fill_null(-1).to_numpy()
-        starts, ends, first = np.array(self._starts), np.array(self._ends), np.array(self._bounds[:-1])
-        # the rank of a moment among all starts, so that group and moment fit into one number to search for
+        starts, ends, first = (
+            np.array(self._starts),
+            np.array(self._ends),
+            np.array(self._bounds[:-1]),
+        )
+        # the rank of a moment among all starts, so that group and moment fit into one number to
+        # search for
         moments = np.unique(starts)
         begun = np.searchsorted(moments, sought, side="right")
         rows = np.repeat(np.arange(len(first)), np.diff(self._bounds)) * (len(moments) + 1)
@@ -117,9 +141,13 @@ class Validity:
 
 
 def require_one_at_a_time(
-    keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None], what: Callable[[int], str]
+    keys: Sequence[str],
+    starts: Sequence[int],
+    ends: Sequence[int | None],
+    what: Callable[[int], str],
 ) -> None:
-    """Raise `ConfigurationError` where two rows in the order of `Validity` hold for one key at one moment.
+    """Raise `ConfigurationError` where two rows in the order of `Validity` hold for one key at one
+    moment.
 
     Args:
         what: begins the message, from the place of the second row.
@@ -129,5 +157,9 @@ def require_one_at_a_time(
         if keys[before] == keys[place] and (
             starts[before] == starts[place] or (end is not None and end > starts[place])
         ):
-            since = (_EPOCH + timedelta(microseconds=starts[place])).isoformat().replace("+00:00", "Z")
-            raise ConfigurationError(f"{what(place)}: expected one at a time, got two that are valid from {since} on.")
+            since = (
+                (_EPOCH + timedelta(microseconds=starts[place])).isoformat().replace("+00:00", "Z")
+            )
+            raise ConfigurationError(
+                f"{what(place)}: expected one at a time, got two that are valid from {since} on."
+            )

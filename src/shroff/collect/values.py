@@ -24,10 +24,13 @@ CONTROL: Final = (
     "[\x00-\x1f\x7f-\x9f"
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-"""Characters that an id, which is printed, logged and sent on, must not have: controls, line ends, and invisible ones
-that reorder or hide text (bidirectional controls and other format characters)."""
+"""Characters that an id, which is printed, logged and sent on, must not have: controls, line ends,
+and invisible ones that reorder or hide text (bidirectional controls and other format characters).
+"""
 _UNFIT: Final = re.compile(CONTROL)
-NOTHING: Final = r"^[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]+$"
+NOTHING: Final = (
+    r"^[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]+$"
+)
 """An invisible text, of blanks of any kind and other characters without ink."""
 _NOTHING: Final = re.compile(NOTHING)
 
@@ -50,11 +53,17 @@ _EXPECTED: Final[dict[Scale, str]] = {
 }
 _NAME: Final = f"a text of at most {LONGEST_NAME:,} characters or a finite number"
 _TIME: Final = "an ISO 8601 date and time from 1970 to 2099"
-_TIME_AND_ZONE: Final = f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
+_TIME_AND_ZONE: Final = (
+    f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
+)
 
 _NUMBER: Final = re.compile(PLAIN_NUMBER)
-_LEDGER: Final = re.compile(r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*")
-"""A negative number as ledgers write it: in brackets, with a trailing sign, or with a typographic minus."""
+_LEDGER: Final = re.compile(
+    r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*"
+)
+"""A negative number as ledgers write it: in brackets, with a trailing sign, or with a typographic
+minus.
+"""
 _CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"
 _PRICED: Final = re.compile(rf"{_CURRENCY} ?[0-9][0-9.,' ]*|[0-9][0-9.,' ]*{_CURRENCY}")
 _WITH_CURRENCY: Final = "a number with a currency"
@@ -67,14 +76,16 @@ _ZONED: Final = re.compile(r"[0-9]{4}-.*[0-9:](?:Z|[+-][0-9:]{2,5})")
 
 _ADVICE: Final = {
     _NEGATIVE: "a refund is no payment: leave it out",
-    _WITH_CURRENCY: "write the number alone: its currency has a column, or is the schema's default_currency",
+    _WITH_CURRENCY: "write the number alone: its currency has a column, or is the schema's "
+    "default_currency",
 }
 
 
 def expected(scale: Scale, *, zoned: bool, style: NumberFormat = PLAIN) -> str:
     """What a column of this scale holds.
 
-    `zoned`: the schema says in which zone times are that name none; `style`: how it says that numbers are written.
+    `zoned`: the schema says in which zone times are that name none; `style`: how it says that
+    numbers are written.
     """
     if style != PLAIN and scale in ("amount", "numeric"):
         return f"{_EXPECTED[scale]} written like `{style}`"
@@ -115,24 +126,36 @@ def unseen(text: str) -> str | None:
 def require_readable(text: str, what: str) -> None:
     """Raise `ConfigurationError` if a stored text has characters that hide or reorder text."""
     if found := unseen(text):
-        raise ConfigurationError(f"expected {what} of printable characters, got {found}: write it without.")
+        raise ConfigurationError(
+            f"expected {what} of printable characters, got {found}: write it without."
+        )
 
 
 def kind_of(value: object, scale: Scale | None = None) -> str:
     """The kind of a value, in words that reveal nothing of it, with advice if there is any.
 
-    >>> kind_of("-12.5"), kind_of("4 May"), kind_of("2024-05-04"), kind_of("2024-05-04T10:00"), kind_of(None)
+    >>> (
+    ...     kind_of("-12.5"),
+    ...     kind_of("4 May"),
+    ...     kind_of("2024-05-04"),
+    ...     kind_of("2024-05-04T10:00"),
+    ...     kind_of(None),
+    ... )
     ('a negative number', 'text', 'a date without a time', 'a time without a zone', 'none')
     >>> kind_of("(12.00)", "amount")
     'a negative number (a refund is no payment: leave it out)'
     >>> kind_of("1,234.56", "amount")
-    "a number with a thousands separator or a decimal comma (declare '1,234.56' with Schema(number_format=…))"
+    "a number with a thousands separator or a decimal comma (declare '1,234.56' with
+    Schema(number_format=…))"
     """
     kind = _kind_of(value)
     if scale == "amount" and kind in _ADVICE:
         return f"{kind} ({_ADVICE[kind]})"
     if scale in ("amount", "numeric") and kind == _MARKED:
-        return f"{kind} (declare {' or '.join(map(repr, styles_of(str(value))))} with Schema(number_format=…))"
+        return (
+            f"{kind} (declare {' or '.join(map(repr, styles_of(str(value))))} with "
+            "Schema(number_format=…))"
+        )
     return kind
 
 
@@ -143,7 +166,9 @@ def _kind_of(value: object) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return _kind_of_number(value)
-    return _kind_of_text(value.strip(BLANK)) if isinstance(value, str) else f"a {type(value).__name__}"
+    return (
+        _kind_of_text(value.strip(BLANK)) if isinstance(value, str) else f"a {type(value).__name__}"
+    )
 
 
 def _kind_of_number(value: float) -> str:

@@ -31,28 +31,40 @@ _RANGES: Final = {
 
 
 def live_scales(schema: Schema) -> dict[str, Scale]:
-    """The columns of a live payment: result and label come later, and the system sets the arrival and adds columns."""
+    """The columns of a live payment: result and label come later, and the system sets the arrival
+    and adds columns.
+    """
     absent = schema.later | schema.added | {schema.arrived_at}
     return {name: scale for name, scale in schema.scales.items() if name not in absent}
 
 
-def wire_type(scales: Mapping[str, Scale], needed: Collection[str], ignored: Collection[str]) -> type[msgspec.Struct]:
+def wire_type(
+    scales: Mapping[str, Scale], needed: Collection[str], ignored: Collection[str]
+) -> type[msgspec.Struct]:
     """The wire type of a payment, its fields in the order of `scales` and then the ignored ones.
 
-    Unknown fields are refused, ignored ones accepted and dropped; `needed` ones may be neither absent nor null. What is
-    absent is `UNSET`, so that it is known how many fields came.
+    Unknown fields are refused, ignored ones accepted and dropped; `needed` ones may be neither
+    absent nor null. What is absent is `UNSET`, so that it is known how many fields came.
     """
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     names: dict[str, str] = {}
     for at, (name, scale) in enumerate(scales.items()):
         names[f"f{at}"] = name
         kind = _TYPES[scale]
-        fields.append((f"f{at}", kind) if name in needed else (f"f{at}", kind | None | UnsetType, UNSET))
+        fields.append(
+            (f"f{at}", kind) if name in needed else (f"f{at}", kind | None | UnsetType, UNSET)
+        )
     for at, name in enumerate(ignored):
         names[f"i{at}"] = name
         fields.append((f"i{at}", msgspec.Raw | UnsetType, UNSET))
     return msgspec.defstruct(
-        "Payment", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
+        "Payment",
+        fields,
+        rename=names,
+        forbid_unknown_fields=True,
+        kw_only=True,
+        frozen=True,
+        gc=False,
     )
 
 
@@ -75,9 +87,14 @@ def explain(error: Exception, body: bytes, schema: Schema, fields: Collection[st
 
 def _unknown(name: str, schema: Schema, fields: Collection[str]) -> str:
     if name in schema.later:
-        return f"field `{name}` is not known yet when a payment is judged: send it later, as an event of its own."
+        return (
+            f"field `{name}` is not known yet when a payment is judged: send it later, as an "
+            "event of its own."
+        )
     if name == schema.arrived_at:
-        return f"field `{name}` is not the sender's to say: a payment arrives when the system gets it."
+        return (
+            f"field `{name}` is not the sender's to say: a payment arrives when the system gets it."
+        )
     if name in schema.looked_up:
         return f"field `{name}` is not the sender's to say: it is looked up in a reference table."
     hint = did_you_mean(name, fields) or f"; a payment has {_listed(fields)}."

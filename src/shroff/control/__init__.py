@@ -1,5 +1,5 @@
-"""Control: what people change while the service runs: API keys, lists, rates, reference tables, models,
-policies.
+"""Control: what people change while the service runs: API keys, lists, rates, reference tables,
+models, policies.
 
 Reads a database that all workers share, and the folder of published models. Times are microseconds
 since the epoch, the rate of a key is requests or payments a second.

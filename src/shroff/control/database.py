@@ -1,4 +1,6 @@
-"""The control database: a SQLite file or PostgreSQL, written by hand now and then and read by every worker."""
+"""The control database: a SQLite file or PostgreSQL, written by hand now and then and read by every
+worker.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Control:
             self._made = True
         except SQLAlchemyError as error:
             cause = type(getattr(error, "orig", None) or error).__name__
-            raise ControlUnavailable(f"cannot {doing}: the control database answered {cause}.") from error
+            raise ControlUnavailable(
+                f"cannot {doing}: the control database answered {cause}."
+            ) from error
 
 
 def _make(connection: Connection) -> None:
@@ -59,7 +63,9 @@ def _complete(connection: Connection, table: Table) -> None:
     for column in table.columns:
         if column.name not in there:
             kind = column.type.compile(connection.dialect)
-            connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+            connection.exec_driver_sql(
+                f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'
+            )
 
 
 def _engine(url: str) -> Engine:
@@ -67,7 +73,11 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         return postgres_engine(parsed, "a control database", silence=5_000)
     if parsed.database in (None, "", ":memory:"):
-        raise ConfigurationError("expected a control database in a file, `sqlite:///file`, got a URL without one.")
+        raise ConfigurationError(
+            "expected a control database in a file, `sqlite:///file`, got a URL without one."
+        )
     with suppress(OSError):  # connecting reports it better
         private_file(Path(str(parsed.database)))
-    return create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5})
+    return create_engine(
+        parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5}
+    )

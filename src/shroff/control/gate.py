@@ -18,27 +18,34 @@ REFRESH_SECONDS: Final = 1.0
 """Time between two looks at the keys: a key that was made or revoked elsewhere holds after it."""
 
 Refused = Literal["none", "unknown", "valid", "expired", "revoked", "scope", "rate"]
-"""Why a request is refused: it has no key, one that is not valid, one without the scope, or one over its rate."""
+"""Why a request is refused: it has no key, one that is not valid, one without the scope, or one
+over its rate.
+"""
 _log = logging.getLogger(__name__)
 
 
 class Gate:
     """Admits requests by their bearer key, from the keys as they were when last refreshed.
 
-    A database that does not answer changes nothing: the keys known last stay valid until they expire.
+    A database that does not answer changes nothing: the keys known last stay valid until they
+    expire.
 
     Args:
         folder: where the processes of this machine share how often each key was used.
     """
 
-    def __init__(self, keys: Keys, *, folder: Path | None = None, clock: Clock = system_time) -> None:
+    def __init__(
+        self, keys: Keys, *, folder: Path | None = None, clock: Clock = system_time
+    ) -> None:
         self._keys = keys
         self._folder = folder
         self._clock = clock
         self._known: Mapping[str, ApiKey] = {}
         self._buckets: dict[str, Bucket] = {}
         self.refused: Counter[tuple[Refused, str]] = Counter()
-        """Requests refused, by reason and name of the key; the name is empty if the key is not valid."""
+        """Requests refused, by reason and name of the key; the name is empty if the key is not
+        valid.
+        """
 
     def refresh(self) -> None:
         """Read the keys again; from any thread.
@@ -78,11 +85,13 @@ class Gate:
         return key
 
     def count(self, key: ApiKey, payments: int) -> None:
-        """Count the payments of an admitted request beyond the first against the key's rate: all of them or none.
+        """Count the payments of an admitted request beyond the first against the key's rate: all of
+        them or none.
 
         Raises:
             UnknownKey: the key was revoked, or has expired, since it was admitted.
-            TooManyRequests: the key is over its rate, or the request has more payments than its rate ever allows.
+            TooManyRequests: the key is over its rate, or the request has more payments than its
+                rate ever allows.
         """
         state = self._known.get(key.id, key).state(self._clock())
         if state != "valid":
@@ -105,12 +114,16 @@ class Gate:
         )
 
     def _bucket(self, identifier: str, rate: float) -> Bucket:
-        now, folder = self._clock(), None if self._folder is None else self._folder / f"{identifier}.bucket"
+        now, folder = (
+            self._clock(),
+            None if self._folder is None else self._folder / f"{identifier}.bucket",
+        )
         try:
             return Bucket(rate, now, folder=folder)
         except OSError as error:
             _log.warning(
-                "how often a key is used cannot be kept in %s (%s): its limit holds for each worker by itself.",
+                "how often a key is used cannot be kept in %s (%s): its limit holds for each "
+                "worker by itself.",
                 self._folder,
                 error.strerror,
             )
@@ -121,10 +134,17 @@ class Gate:
         key = self._known.get(split_token(token)[0]) if scheme.lower() == "bearer" else None
         # compared in constant time: a shorter answer would reveal how much of a secret is right
         proved = key is not None and hmac.compare_digest(digest(token), key.digest)
-        state = key.state(self._clock()) if key is not None and proved else "unknown" if token else "none"
+        state = (
+            key.state(self._clock())
+            if key is not None and proved
+            else "unknown"
+            if token
+            else "none"
+        )
         if key is None or state != "valid":
             self.refused[state, ""] += counted
             raise UnknownKey(
-                "expected `Authorization: Bearer KEY` with a valid API key: `shroff keys create` makes one."
+                "expected `Authorization: Bearer KEY` with a valid API key: `shroff keys create` "
+                "makes one."
             )
         return key

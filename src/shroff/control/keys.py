@@ -1,7 +1,8 @@
 """API keys: made once, shown once, kept as a hash.
 
-A key is `shroff_ID_SECRET`: the id finds it, the secret of 256 random bits proves it. Of the secret only its
-SHA-256 is kept; a slow hash would guard a guessable password, and 256 random bits cannot be guessed.
+A key is `shroff_ID_SECRET`: the id finds it, the secret of 256 random bits proves it. Of the secret
+only its SHA-256 is kept; a slow hash would guard a guessable password, and 256 random bits cannot
+be guessed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError, NotFound
 
 Scope = Literal["decide", "label", "read", "admin"]
-"""What a key allows: to send payments, to send results and labels, to read, to administer lists and rates."""
+"""What a key allows: to send payments, to send results and labels, to read, to administer lists and
+rates.
+"""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _PREFIX: Final = "shroff_"
@@ -40,8 +43,8 @@ _KEYS = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second (None: unlimited); of a
-    batch or a table each payment counts as one.
+    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second
+    (None: unlimited); of a batch or a table each payment counts as one.
 
     `source` is recorded with labels sent by this key; None stands for its name.
     """
@@ -68,7 +71,9 @@ class ApiKey:
     def state(self, now: int) -> Literal["valid", "expired", "revoked"]:
         """Whether the key can be used.
 
-        >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0, expires=5).state(5)
+        >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0, expires=5).state(
+        ...     5
+        ... )
         'expired'
         """
         if self.revoked is not None:
@@ -105,21 +110,30 @@ class Keys:
 
         Args:
             lifetime: microseconds until it expires.
-            rate: the most requests a second, and as many at once; each payment of a batch or a table counts as one.
-            source: recorded with labels sent by this key, such as `chargeback`; by default its name.
+            rate: the most requests a second, and as many at once; each payment of a batch or a
+                table counts as one.
+            source: recorded with labels sent by this key, such as `chargeback`; by default its
+                name.
 
         Raises:
-            ConfigurationError: no name, no scope, no name of a source, or a rate or lifetime that is not above 0.
+            ConfigurationError: no name, no scope, no name of a source, or a rate or lifetime that
+                is not above 0.
             ControlUnavailable: the database does not answer.
         """
         if not 0 < len(name) <= 200:
-            raise ConfigurationError(f"expected a name of 1 to 200 characters for the key, got {len(name)}.")
+            raise ConfigurationError(
+                f"expected a name of 1 to 200 characters for the key, got {len(name)}."
+            )
         if not scopes or not set(scopes) <= set(SCOPES):
-            raise ConfigurationError(f"expected one or more scopes of {', '.join(SCOPES)} for the key.")
+            raise ConfigurationError(
+                f"expected one or more scopes of {', '.join(SCOPES)} for the key."
+            )
         if (rate is not None and not rate > 0) or (lifetime is not None and lifetime <= 0):
             raise ConfigurationError("expected a rate and a lifetime above 0 for the key.")
         if source is not None and not 0 < len(source) <= 200:
-            raise ConfigurationError(f"expected a source of labels of 1 to 200 characters, got {len(source)}.")
+            raise ConfigurationError(
+                f"expected a source of labels of 1 to 200 characters, got {len(source)}."
+            )
         now, identifier = self._clock(), secrets.token_hex(6)
         token = f"{_PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
         row = {
@@ -147,7 +161,9 @@ class Keys:
             changed = connection.execute(change.values(revoked=self._clock())).rowcount
             known = connection.scalar(select(_KEYS.c.id).where(_KEYS.c.id == identifier))
         if not changed and known is None:
-            raise NotFound("there is no API key with this id; `shroff keys list` shows those there are.")
+            raise NotFound(
+                "there is no API key with this id; `shroff keys list` shows those there are."
+            )
 
     def all(self) -> list[ApiKey]:
         """Every key that was ever made, oldest first."""

@@ -54,24 +54,29 @@ class Lists:
         until: int | None = None,
         note: str | None = None,
     ) -> Edit:
-        """Add a value to a list or remove one, from `since` (default: now) until `until` (default: for good).
+        """Add a value to a list or remove one, from `since` (default: now) until `until` (default:
+        for good).
 
         Raises:
-            ConfigurationError: no value, or one that is too long or shows otherwise than it is, or an end that is not
-                after the beginning.
+            ConfigurationError: no value, or one that is too long or shows otherwise than it is, or
+                an end that is not after the beginning.
         """
         now, value = self._clock(), canonical(value)
         start = now if since is None else since
         if action not in get_args(Action):
             raise ConfigurationError("expected an edit that is `add` or `remove`.")
         if not 0 < len(value) <= _MAX_CHARACTERS or len(note or "") > _MAX_CHARACTERS:
-            raise ConfigurationError(f"expected a value of 1 to {_MAX_CHARACTERS} characters, and a note of no more.")
+            raise ConfigurationError(
+                f"expected a value of 1 to {_MAX_CHARACTERS} characters, and a note of no more."
+            )
         if action == "add":
             # a value that an earlier release added must stay removable
             require_readable(value, "a value")
         require_note(note)
         if until is not None and until <= max(start, now):
-            raise ConfigurationError("expected an edit that ends after it begins, and in the future.")
+            raise ConfigurationError(
+                "expected an edit that ends after it begins, and in the future."
+            )
         made = {
             "name": name,
             "value": value,
@@ -87,7 +92,9 @@ class Lists:
         return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
 
     def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
-        """The edits after a number, and those with the numbers `also`, oldest first; by default all."""
+        """The edits after a number, and those with the numbers `also`, oldest first; by default
+        all.
+        """
         wanted = _EDITS.c.id > after
         if also:
             wanted = or_(wanted, _EDITS.c.id.in_([*also]))
@@ -95,7 +102,9 @@ class Lists:
 
     def latest(self, name: str, count: int) -> list[Edit]:
         """The last `count` edits of a list, oldest first."""
-        query = select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(count)
+        query = (
+            select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(count)
+        )
         return self._read(query)[::-1]
 
     def newest(self) -> int:
@@ -109,9 +118,15 @@ class Lists:
 
 
 def listed_value(
-    value: str, action: Action, *, personal: bool, token: Callable[[str], str], numbers: Collection[str]
+    value: str,
+    action: Action,
+    *,
+    personal: bool,
+    token: Callable[[str], str],
+    numbers: Collection[str],
 ) -> str:
-    """A value in the form that columns have which rules compare with it: of a personal one its token.
+    """A value in the form that columns have which rules compare with it: of a personal one its
+    token.
 
     Args:
         token: makes tokens, as of personal columns.
@@ -125,7 +140,8 @@ def listed_value(
     # one that an earlier release added must stay removable
     if action == "add" and not numbers and is_card_number(value):
         raise ConfigurationError(
-            "expected no card number that anybody can read, got one: where the column is personal, say so "
+            "expected no card number that anybody can read, got one: where the column is personal, "
+            "say so "
             '(`--personal`, over HTTP `"personal": true`), so that only a keyed hash of it is kept.'
         )
     return value

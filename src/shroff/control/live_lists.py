@@ -1,4 +1,6 @@
-"""The lists that a service decides by: it reads only new edits, and keeps only those that still matter."""
+"""The lists that a service decides by: it reads only new edits, and keeps only those that still
+matter.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from shroff.decide.lists import Edit, Effective, Values, effective
 _OPEN_SECONDS: Final = 60.0
 """How long an edit with a smaller number than the last one may still appear.
 
-PostgreSQL draws a number before the transaction ends that makes the edit visible; none lasts as long as this.
+PostgreSQL draws a number before the transaction ends that makes the edit visible; none lasts as
+long as this.
 """
 _WATCHED_GAPS: Final = 1_000
 """How many missing numbers before the last edit are watched for that."""
@@ -24,7 +27,9 @@ _WATCHED_GAPS: Final = 1_000
 
 @dataclass(frozen=True)
 class _Known:
-    """A reading of the edits: those that still matter, the count of all by list and action, and the last number."""
+    """A reading of the edits: those that still matter, the count of all by list and action, and the
+    last number.
+    """
 
     edits: tuple[Edit, ...] = ()
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -57,7 +62,9 @@ class LiveLists:
             self._known = _Known()
             self._gaps.clear()
         before, now = self._known, monotonic()
-        self._gaps = {number: since for number, since in self._gaps.items() if since > now - _OPEN_SECONDS}
+        self._gaps = {
+            number: since for number, since in self._gaps.items() if since > now - _OPEN_SECONDS
+        }
         found = self.store.edits(after=before.last, also=self._gaps.keys())
         if not found:
             return
@@ -90,7 +97,9 @@ class LiveLists:
 
 
 def _mattering(edits: Iterable[Edit], now: int) -> list[Edit]:
-    """The edits that can still matter: not ended, and not overridden for good by a later one of the same value."""
+    """The edits that can still matter: not ended, and not overridden for good by a later one of the
+    same value.
+    """
     kept: list[Edit] = []
     settled: set[tuple[str, str]] = set()
     for edit in reversed([*edits]):

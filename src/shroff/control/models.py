@@ -1,11 +1,13 @@
-"""What was published: versioned bundles and policies in a folder, with pointers to those that decide.
+"""What was published: versioned bundles and policies in a folder, with pointers to those that
+decide.
 
-    versions/VERSION/         the files of a bundle, byte for byte as they were published, never changed
-    policies/VERSION.json     a policy with its thresholds, never changed
-    pointers.json             which model and policy are in production, which model in the shadow, and every change
+    versions/VERSION/         the files of a bundle, byte for byte as they were published, never
+    changed policies/VERSION.json     a policy with its thresholds, never changed
+    pointers.json             which model and policy are in production, which model in the shadow,
+    and every change
 
-A change of pointers is one rename, so a reader sees the old pointers or the new ones: a model and the policy that
-goes with it change together.
+A change of pointers is one rename, so a reader sees the old pointers or the new ones: a model and
+the policy that goes with it change together.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ class Models:
 
     def __contains__(self, version: str) -> bool:
         # a version may come from a user: only one of this form is safe as the name of a folder
-        return _VERSION.fullmatch(version) is not None and (self._place(version) / MANIFEST).exists()
+        return (
+            _VERSION.fullmatch(version) is not None and (self._place(version) / MANIFEST).exists()
+        )
 
     @property
     def pointers(self) -> Pointers:
@@ -70,7 +74,8 @@ class Models:
             return Pointers()
         except (BadFile, *UNREADABLE) as error:
             raise BundleError(
-                f"{path}: expected the pointers of published models; the file is damaged ({type(error).__name__})."
+                f"{path}: expected the pointers of published models; the file is damaged "
+                f"({type(error).__name__})."
             ) from None
 
     @property
@@ -91,35 +96,51 @@ class Models:
     ) -> Bundle:
         """Store a bundle as a version and point to it; returns the stored bundle.
 
-        A published policy stays in force beside the new model; thresholds that it left open are chosen again.
+        A published policy stays in force beside the new model; thresholds that it left open are
+        chosen again.
 
         Args:
             by, note: who does it, and why; kept in the history.
-            accept_schema: publish it although its payments differ from those of the model in production.
-            own_policy: put the policy it was packaged with in force, instead of the one that was published.
+            accept_schema: publish it although its payments differ from those of the model in
+                production.
+            own_policy: put the policy it was packaged with in force, instead of the one that was
+                published.
 
         Raises:
-            BundleError: it is incomplete or altered, its model does not pass its trial, or its own policy does not fit.
-            ConfigurationError: its schema differs, the published policy does not fit it, or the note is too long.
+            BundleError: it is incomplete or altered, its model does not pass its trial, or its own
+                policy does not fit.
+            ConfigurationError: its schema differs, the published policy does not fit it, or the
+                note is too long.
         """
         if own_policy and role == "shadow":
-            raise ConfigurationError("expected a policy beside the model in production: a shadow decides nothing.")
+            raise ConfigurationError(
+                "expected a policy beside the model in production: a shadow decides nothing."
+            )
         files, made = read(bundle), _signed(by, note)
         loaded = unpack(files)
         _require_sound(loaded)
         with self._turn() as pointers:
             if not accept_schema:
                 self._require_same_schema(pointers, loaded)
-            policy = pointers.policy if own_policy or role == "shadow" else self._policy_for(pointers, loaded)
+            policy = (
+                pointers.policy
+                if own_policy or role == "shadow"
+                else self._policy_for(pointers, loaded)
+            )
             if loaded.version not in self:
                 self._keep(files, loaded.version)
             kept = self.load(loaded.version)
             if kept.digest != loaded.digest:
-                raise BundleError(f"{bundle}: another bundle was published as version {kept.version}.")
+                raise BundleError(
+                    f"{bundle}: another bundle was published as version {kept.version}."
+                )
             moved = pointers
             if role == "shadow" and pointers.shadow != loaded.version:
                 moved = pointers.with_shadow("publish", loaded.version, made)
-            elif role == "production" and (pointers.production, pointers.policy) != (loaded.version, policy):
+            elif role == "production" and (pointers.production, pointers.policy) != (
+                loaded.version,
+                policy,
+            ):
                 moved = pointers.with_model("publish", loaded.version, policy, made)
             if own_policy and policy is not None:
                 moved = self._with_own_policy(moved, kept, made)
@@ -127,19 +148,25 @@ class Models:
                 self._point(moved)
         return kept
 
-    def rollback(self, *, by: str | None = None, note: str | None = None, accept_schema: bool = False) -> str:
+    def rollback(
+        self, *, by: str | None = None, note: str | None = None, accept_schema: bool = False
+    ) -> str:
         """Put the previous version back into production; returns it.
 
-        A published policy stays in force if it fits; otherwise the one by which that model decided last is back.
+        A published policy stays in force if it fits; otherwise the one by which that model decided
+        last is back.
 
         Raises:
             NotFound: there was none before.
-            ConfigurationError: its schema differs from that of the model in production, or the note is too long.
+            ConfigurationError: its schema differs from that of the model in production, or the note
+                is too long.
         """
         made = _signed(by, note)
         with self._turn() as pointers:
             if not pointers.earlier:
-                raise NotFound(f"{self.folder}: there is no earlier version in production to go back to.")
+                raise NotFound(
+                    f"{self.folder}: there is no earlier version in production to go back to."
+                )
             version = pointers.earlier[0]
             bundle = self.load(version)
             if not accept_schema:
@@ -158,11 +185,14 @@ class Models:
             if pointers.shadow is not None:
                 self._point(pointers.with_shadow("withdraw", None, made))
 
-    def publish_policy(self, policy: Policy, *, by: str | None = None, note: str | None = None) -> Standing:
+    def publish_policy(
+        self, policy: Policy, *, by: str | None = None, note: str | None = None
+    ) -> Standing:
         """Put a policy in force beside the model in production; returns it with its thresholds.
 
         Raises:
-            ConfigurationError: it does not fit the model, none is in production, or the note is too long.
+            ConfigurationError: it does not fit the model, none is in production, or the note is too
+                long.
         """
         made = _signed(by, note)
         with self._turn() as pointers:
@@ -176,22 +206,30 @@ class Models:
             return self.policy(version)
 
     def rollback_policy(self, *, by: str | None = None, note: str | None = None) -> Standing:
-        """Put the previous policy back in force; before the first published one that is the model's own.
+        """Put the previous policy back in force; before the first published one that is the model's
+        own.
 
         Raises:
             NotFound: there was none before.
-            ConfigurationError: it does not fit the model that is in production now, or the note is too long.
+            ConfigurationError: it does not fit the model that is in production now, or the note is
+                too long.
         """
         made = _signed(by, note)
         with self._turn() as pointers:
             # a rollback of the model may have restored it already
-            earlier = tuple(dropwhile(lambda version: version == pointers.policy, pointers.earlier_policies))
+            earlier = tuple(
+                dropwhile(lambda version: version == pointers.policy, pointers.earlier_policies)
+            )
             if not earlier:
                 raise NotFound(f"{self.folder}: there is no earlier policy to go back to.")
             version = earlier[0]
             if version is not None:
-                version = self._policies.keep(refit(self.policy(version), self._in_production(pointers)))
-            moved = msgspec.structs.replace(pointers, earlier_policies=earlier).with_policy("rollback", version, made)
+                version = self._policies.keep(
+                    refit(self.policy(version), self._in_production(pointers))
+                )
+            moved = msgspec.structs.replace(pointers, earlier_policies=earlier).with_policy(
+                "rollback", version, made
+            )
             self._point(moved)
             return self.policy(str(moved.standing))
 
@@ -207,11 +245,15 @@ class Models:
         return self._policies.load(version)
 
     def policy_beside(self, candidate: Bundle, pointers: Pointers) -> Standing:
-        """The policy by which a candidate would decide: the published one if it fits it, or else its own."""
+        """The policy by which a candidate would decide: the published one if it fits it, or else
+        its own.
+        """
         with suppress(ConfigurationError):
             if pointers.policy is not None:
                 published = self.policy(pointers.policy)
-                return msgspec.structs.replace(refit(published, candidate), version=published.version)
+                return msgspec.structs.replace(
+                    refit(published, candidate), version=published.version
+                )
         return own(candidate)
 
     def load(self, version: str) -> Bundle:
@@ -225,7 +267,9 @@ class Models:
             raise NotFound(f"{self.folder}: there is no published model of version {version}.")
         bundle = load(self._place(version))
         if bundle.version != version:
-            raise BundleError(f"{self._place(version)}: it is not the bundle that was published as this version.")
+            raise BundleError(
+                f"{self._place(version)}: it is not the bundle that was published as this version."
+            )
         return bundle
 
     def production(self) -> Bundle:
@@ -250,7 +294,8 @@ class Models:
         version = pointers.production
         if version is None:
             raise ConfigurationError(
-                f"{self.folder}: no model is in production yet; `shroff publish BUNDLE` puts one there."
+                f"{self.folder}: no model is in production yet; `shroff publish BUNDLE` puts one "
+                "there."
             )
         return self.load(version)
 
@@ -282,7 +327,11 @@ class Models:
 
     def _with_own_policy(self, pointers: Pointers, bundle: Bundle, made: Signature) -> Pointers:
         version = self._policies.keep(own(bundle))
-        return pointers if version == pointers.policy else pointers.with_policy("publish", version, made)
+        return (
+            pointers
+            if version == pointers.policy
+            else pointers.with_policy("publish", version, made)
+        )
 
     def _require_same_schema(self, pointers: Pointers, bundle: Bundle) -> None:
         if pointers.production in (None, bundle.version):
@@ -295,8 +344,10 @@ class Models:
         found = differences(current, bundle.schema)
         if found:
             raise ConfigurationError(
-                f"the schema of this model is not that of the one in production: {'; '.join(found)}. "
-                "Pass `--accept-schema` to publish it all the same; services that run then go on with the model they "
+                "the schema of this model is not that of the one in production: "
+                f"{'; '.join(found)}. "
+                "Pass `--accept-schema` to publish it all the same; services that run then go on "
+                "with the model they "
                 "have where payments get other fields, until they are started again."
             )
 
@@ -311,7 +362,9 @@ class Models:
             private_file(self.folder / ".lock")
             lock = (self.folder / ".lock").open("r+")
         except OSError as error:
-            raise ConfigurationError(f"{self.folder}: cannot keep models there: {error.strerror}.") from None
+            raise ConfigurationError(
+                f"{self.folder}: cannot keep models there: {error.strerror}."
+            ) from None
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.pointers
@@ -330,6 +383,8 @@ def _require_sound(bundle: Bundle) -> None:
 
 def _signed(by: str | None, note: str | None) -> Signature:
     if note is not None and not 0 < len(note) <= _MAX_CHARACTERS:
-        raise ConfigurationError(f"expected a note of 1 to {_MAX_CHARACTERS} characters, got {len(note)}.")
+        raise ConfigurationError(
+            f"expected a note of 1 to {_MAX_CHARACTERS} characters, got {len(note)}."
+        )
     require_note(note)
     return Signature(by, note)

@@ -20,10 +20,12 @@ class Signature(NamedTuple):
 
 
 class PointerMove(msgspec.Struct, frozen=True):
-    """One move of a pointer: time (ISO 8601), role, action and the version it points to now (None: none).
+    """One move of a pointer: time (ISO 8601), role, action and the version it points to now (None:
+    none).
 
-    A policy moved to none is the one that the model was packaged with. `policy` is the published policy that stood
-    after the change (None: the model's own); `by` is who made it and `note` why, where they said so.
+    A policy moved to none is the one that the model was packaged with. `policy` is the published
+    policy that stood after the change (None: the model's own); `by` is who made it and `note` why,
+    where they said so.
     """
 
     at: str
@@ -38,7 +40,8 @@ class PointerMove(msgspec.Struct, frozen=True):
 class Pointers(msgspec.Struct, frozen=True):
     """The versions by role; `policy` is None while the model in production decides by its own.
 
-    `earlier` are the models that were in production before, the last one first, and `earlier_policies` the policies.
+    `earlier` are the models that were in production before, the last one first, and
+    `earlier_policies` the policies.
     """
 
     production: str | None = None
@@ -63,14 +66,18 @@ class Pointers(msgspec.Struct, frozen=True):
                 found = change.policy
         return found
 
-    def with_model(self, action: Action, version: str, policy: str | None, made: Signature) -> Pointers:
+    def with_model(
+        self, action: Action, version: str, policy: str | None, made: Signature
+    ) -> Pointers:
         """The same with another model in production, and the policy that goes with it."""
         earlier = self.earlier[1:] if action == "rollback" else self.earlier
         if action == "publish" and self.production is not None:
             earlier = (self.production, *earlier)
         # a model is not compared with itself
         shadow = None if self.shadow == version else self.shadow
-        moved = msgspec.structs.replace(self, production=version, shadow=shadow, policy=policy, earlier=earlier)
+        moved = msgspec.structs.replace(
+            self, production=version, shadow=shadow, policy=policy, earlier=earlier
+        )
         return moved._after("production", action, version, made)
 
     def with_shadow(self, action: Action, version: str | None, made: Signature) -> Pointers:
@@ -86,7 +93,11 @@ class Pointers(msgspec.Struct, frozen=True):
             "policy", action, version, made
         )
 
-    def _after(self, role: Pointer, action: Action, version: str | None, made: Signature) -> Pointers:
+    def _after(
+        self, role: Pointer, action: Action, version: str | None, made: Signature
+    ) -> Pointers:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        change = PointerMove(now, role, action, version, policy=self.policy, by=made.by, note=made.note)
+        change = PointerMove(
+            now, role, action, version, policy=self.policy, by=made.by, note=made.note
+        )
         return msgspec.structs.replace(self, changes=(*self.changes, change))

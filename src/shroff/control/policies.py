@@ -17,7 +17,9 @@ from shroff.plain import read_plain
 
 
 class Policies:
-    """The policies in a folder, by version: when each was first kept, and the first digits of its SHA-256."""
+    """The policies in a folder, by version: when each was first kept, and the first digits of its
+    SHA-256.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,7 +55,9 @@ class Policies:
             content = read_plain(path, LARGEST["policy.json"])
             standing = msgspec.json.decode(content, type=Standing)
         except (OSError, BadFile, *UNREADABLE) as error:
-            raise BundleError(f"{path}: expected a policy; the file is damaged ({type(error).__name__}).") from None
+            raise BundleError(
+                f"{path}: expected a policy; the file is damaged ({type(error).__name__})."
+            ) from None
         if not version.endswith(f"-{_digest(content)}"):
             raise BundleError(f"{path}: it is not the policy that was published (SHA-256 differs).")
         return msgspec.structs.replace(standing, version=version)

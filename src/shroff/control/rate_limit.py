@@ -1,9 +1,10 @@
 """The rate limit of a key, in one process or shared by several.
 
-Processes that share a limit append each request, its moment and how many tokens it asks for, to one log. Appending is
-atomic, so all of them see the requests in one order; each replays that order through the same bucket and so knows what
-became of its own request. There is no lock: a process that is descheduled, suspended or killed at any point delays
-nobody, and the processes together never let more in than the limit.
+Processes that share a limit append each request, its moment and how many tokens it asks for, to one
+log. Appending is atomic, so all of them see the requests in one order; each replays that order
+through the same bucket and so knows what became of its own request. There is no lock: a process
+that is descheduled, suspended or killed at any point delays nobody, and the processes together
+never let more in than the limit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _HEAD: Final = struct.Struct("<dq")
 _REQUEST: Final = struct.Struct("<qq")
 """A moment, and how many tokens are asked for."""
 _DISORDER_US: Final = 1_000_000
-"""Processes append a request shortly after reading the clock, so times may run back by less than this."""
+"""Processes append a request shortly after reading the clock, so times may run back by less than
+this.
+"""
 _MAX_REQUESTS: Final = 1 << 16
 """Requests in one log before the next one begins; a log takes one megabyte at most."""
 
@@ -30,8 +33,8 @@ class Bucket:
 
     Args:
         now: microseconds since the epoch.
-        folder: where processes of one machine share the bucket, created if it is missing; None: this process
-            has it alone.
+        folder: where processes of one machine share the bucket, created if it is missing; None:
+            this process has it alone.
 
     Raises:
         OSError: the folder or its log cannot be had.
@@ -131,7 +134,8 @@ class _Log:
         return list(_REQUEST.iter_unpack(found[:whole]))
 
     def create(self, number: int, bucket: tuple[float, int]) -> tuple[float, int]:
-        """Begin a log, or open the one that another process began; returns the bucket at its beginning.
+        """Begin a log, or open the one that another process began; returns the bucket at its
+        beginning.
 
         Raises:
             OSError: it cannot be made.
@@ -145,8 +149,12 @@ class _Log:
         return self.newest() or bucket
 
     def newest(self) -> tuple[float, int] | None:
-        """Take up the newest log, and return the bucket at its beginning; None when there is none yet."""
-        while numbers := sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit()):
+        """Take up the newest log, and return the bucket at its beginning; None when there is none
+        yet.
+        """
+        while numbers := sorted(
+            int(path.name) for path in self._folder.iterdir() if path.name.isdigit()
+        ):
             try:
                 file = os.open(self._path(numbers[-1]), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             except FileNotFoundError:

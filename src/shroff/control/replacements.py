@@ -1,7 +1,8 @@
-"""Dated tables replaced while the service runs, exchange rates and reference tables: each kept with author and reason.
+"""Dated tables replaced while the service runs, exchange rates and reference tables: each kept with
+author and reason.
 
-A bundle brings its own. What was put in their place last holds instead, for every bundle that it fits, until something
-else is; putting the bundle's own back is a replacement too.
+A bundle brings its own. What was put in their place last holds instead, for every bundle that it
+fits, until something else is; putting the bundle's own back is a replacement too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement(Generic[T]):
-    """A replacement of a table (None: each bundle's own again); `made_at` in microseconds since the epoch."""
+    """A replacement of a table (None: each bundle's own again); `made_at` in microseconds since the
+    epoch.
+    """
 
     id: int
     table: T | None
@@ -58,18 +61,23 @@ class Replacements(Generic[T]):
         ControlUnavailable: by every verb, when the database does not answer.
     """
 
-    def __init__(self, url: str, kept: Table, kind: type[T], what: str, clock: Clock = system_time) -> None:
+    def __init__(
+        self, url: str, kept: Table, kind: type[T], what: str, clock: Clock = system_time
+    ) -> None:
         self._control = Control(url)
         self._kept = kept
         self._decode = msgspec.json.Decoder(kind).decode
         self._what = what
         self._clock = clock
 
-    def replace(self, table: T | None, *, by: str, note: str | None = None, name: str = "") -> Replacement[T]:
+    def replace(
+        self, table: T | None, *, by: str, note: str | None = None, name: str = ""
+    ) -> Replacement[T]:
         """Replace a table for payments from now on; None restores each bundle's own.
 
         Raises:
-            ConfigurationError: the note is too long, holds a card number, or shows otherwise than it is.
+            ConfigurationError: the note is too long, holds a card number, or shows otherwise than
+                it is.
         """
         if len(note or "") > _MAX_CHARACTERS:
             raise ConfigurationError(f"expected a note of at most {_MAX_CHARACTERS} characters.")
@@ -77,9 +85,9 @@ class Replacements(Generic[T]):
         made: dict[str, Any] = {"note": note, "made_by": by, "made_at": self._clock(), "name": name}
         content = None if table is None else msgspec.json.encode(table).decode()
         with self._control.transaction(f"keep {self._what}") as connection:
-            (number,) = connection.execute(self._kept.insert(), made | {"content": content}).inserted_primary_key or (
-                0,
-            )
+            (number,) = connection.execute(
+                self._kept.insert(), made | {"content": content}
+            ).inserted_primary_key or (0,)
         return Replacement(id=int(number), table=table, **made)
 
     def replacements(self) -> list[Replacement[T]]:
@@ -89,10 +97,14 @@ class Replacements(Generic[T]):
         return [self._read(*row) for row in rows]
 
     def newest(self, *, after: int = 0) -> list[Replacement[T]]:
-        """The last replacement of each name, oldest first; only those that came after the one with this number."""
+        """The last replacement of each name, oldest first; only those that came after the one with
+        this number.
+        """
         columns = self._kept.c
         last = select(func.max(columns.id)).group_by(columns.name)
-        query = select(self._kept).where(columns.id.in_(last), columns.id > after).order_by(columns.id)
+        query = (
+            select(self._kept).where(columns.id.in_(last), columns.id > after).order_by(columns.id)
+        )
         with self._control.transaction(f"read {self._what}") as connection:
             return [self._read(*row) for row in connection.execute(query).all()]
 
@@ -100,7 +112,9 @@ class Replacements(Generic[T]):
         self, number: int, content: str | None, note: str | None, by: str, at: int, name: str | None
     ) -> Replacement[T]:
         table = None if content is None else self._decode(content)
-        return Replacement(id=number, table=table, note=note, made_by=by, made_at=at, name=name or "")
+        return Replacement(
+            id=number, table=table, note=note, made_by=by, made_at=at, name=name or ""
+        )
 
 
 class LiveReplacements(Generic[T]):

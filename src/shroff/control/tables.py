@@ -30,9 +30,13 @@ class LiveTables(LiveReplacements[ReferenceTable]):
 def in_force(
     last: Mapping[str, Replacement[ReferenceTable]], own: Sequence[ReferenceTable]
 ) -> tuple[ReferenceTable, ...]:
-    """The tables that hold for a bundle with tables of its own, after the last replacement of each name.
+    """The tables that hold for a bundle with tables of its own, after the last replacement of each
+    name.
 
-    >>> own, other = (ReferenceTable.of("mcc", [{"mcc": "1", "risk": risk}], key="mcc") for risk in ("low", "high"))
+    >>> own, other = (
+    ...     ReferenceTable.of("mcc", [{"mcc": "1", "risk": risk}], key="mcc")
+    ...     for risk in ("low", "high")
+    ... )
     >>> made = Replacement(id=1, table=other, note=None, made_by="ada", made_at=0, name="mcc")
     >>> in_force({"mcc": made}, [own]) == (other,), in_force({}, [own]) == (own,)
     (True, True)
@@ -40,5 +44,6 @@ def in_force(
     replaced = {name: one.table for name, one in last.items() if one.table is not None}
     # one without the columns that a bundle looks up does not apply to it
     return tuple(
-        found if (found := replaced.get(table.name)) is not None and found.fits(table) else table for table in own
+        found if (found := replaced.get(table.name)) is not None and found.fits(table) else table
+        for table in own
     )

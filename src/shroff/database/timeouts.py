@@ -1,8 +1,8 @@
 """Timeouts for connections to PostgreSQL.
 
-A suspended server, or a network that drops packets, keeps a connection open and silent, and the driver waits as long.
-Here a thread watches the connections that wait and closes one that has waited too long; the driver takes that for a
-server that is gone.
+A suspended server, or a network that drops packets, keeps a connection open and silent, and the
+driver waits as long. Here a thread watches the connections that wait and closes one that has waited
+too long; the driver takes that for a server that is gone.
 """
 
 from __future__ import annotations

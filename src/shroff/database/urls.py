@@ -1,4 +1,6 @@
-"""What the databases of the service have in common: which URLs name one, and how PostgreSQL is spoken to."""
+"""What the databases of the service have in common: which URLs name one, and how PostgreSQL is
+spoken to.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
 
     Args:
         what: is kept there, in words.
-        silence: milliseconds after which a server that does not take what it is sent is gone; one that takes it and
-            says nothing is after half a minute, see `Impatient`.
+        silence: milliseconds after which a server that does not take what it is sent is gone; one
+            that takes it and says nothing is after half a minute, see `Impatient`.
 
     Raises:
         MissingExtra: the driver is not installed.
@@ -58,12 +60,17 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
         raise MissingExtra(
             f"{what} in PostgreSQL needs the driver psycopg 3: `pip install 'shroff[postgres]'`."
         ) from error
-    event.listen(engine, "do_connect", lambda dialect, record, words, options: Impatient.connect(*words, **options))
+    event.listen(
+        engine,
+        "do_connect",
+        lambda dialect, record, words, options: Impatient.connect(*words, **options),
+    )
     return engine
 
 
 def turn_at(lock: int) -> str:
-    """The statement that lets one transaction at a time go on in a schema of PostgreSQL, of those that take this lock.
+    """The statement that lets one transaction at a time go on in a schema of PostgreSQL, of those
+    that take this lock.
 
     Args:
         lock: any fixed number, that names it among the advisory locks of a database.

@@ -1,4 +1,5 @@
-"""Decide: from a probability, rules and lists to an action (approve, review, decline) and its reasons.
+"""Decide: from a probability, rules and lists to an action (approve, review, decline) and its
+reasons.
 
 Reads the probability of fraud in [0, 1] of a payment, its values and features, and a `Policy`;
 amounts and costs are in major units of the project's currency. Promises that the first rule that

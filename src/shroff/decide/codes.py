@@ -1,7 +1,7 @@
 """The catalogue of reason codes: a few codes for all detectors and all names of features.
 
-A code is a subject and a direction: `COUNT_HIGH`, `NAME_UNUSUAL`, `CONDITION_HOLDS`. Codes are stable: other systems
-may act on them. A reason names its feature beside its code.
+A code is a subject and a direction: `COUNT_HIGH`, `NAME_UNUSUAL`, `CONDITION_HOLDS`. Codes are
+stable: other systems may act on them. A reason names its feature beside its code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ Kind = Literal["quantity", "truth", "name", "several", "rule", "model"]
 
 
 class Subject(NamedTuple):
-    """The subject of a reason: the beginning of its code, the kind of its values, and its meaning in words."""
+    """The subject of a reason: the beginning of its code, the kind of its values, and its meaning
+    in words.
+    """
 
     code: str
     kind: Kind
@@ -40,7 +42,9 @@ _ENDS: Final[Mapping[Kind, Mapping[Direction, tuple[str, str]]]] = {
         "missing": ("UNKNOWN", "it cannot be told"),
     },
     "name": {"differs": ("UNUSUAL", "a rare one"), "missing": ("MISSING", "there is none")},
-    "several": {"together": ("TOGETHER", "together they raised the score, and no unusual value did")},
+    "several": {
+        "together": ("TOGETHER", "together they raised the score, and no unusual value did")
+    },
     "rule": {"holds": ("HOLDS", "it holds")},
     "model": {"missing": ("MISSING", "there is none, the policy decides without")},
 }
@@ -50,11 +54,15 @@ NUMBER: Final = Subject("NUMBER", "quantity", "another number sent with the paym
 NAME: Final = Subject("NAME", "name", "a name sent with the payment, such as its merchant category")
 RULE: Final = Subject("RULE", "truth", "a rule of a detector made of rules")
 CONDITION: Final = Subject("CONDITION", "truth", "a condition between columns and features")
-EXPRESSION: Final = Subject("EXPRESSION", "quantity", "a number worked out from columns and features")
+EXPRESSION: Final = Subject(
+    "EXPRESSION", "quantity", "a number worked out from columns and features"
+)
 TEXT: Final = Subject("TEXT", "name", "a text worked out from columns and features")
 MOMENT: Final = Subject("MOMENT", "truth", "whether it was paid at night or at a weekend")
 HOUR: Final = Subject("HOUR", "quantity", "the hour of the day")
-PAST: Final = Subject("PAST", "name", "a name in an entity's earlier payments, such as the last or the most frequent")
+PAST: Final = Subject(
+    "PAST", "name", "a name in an entity's earlier payments, such as the last or the most frequent"
+)
 PART: Final = Subject("PART", "name", "the weekday or the part of the day")
 VALUES: Final = Subject("VALUES", "several", "several values, each of them usual")
 POLICY_RULE: Final = Subject("POLICY_RULE", "rule", "a rule of the policy, which decides by itself")
@@ -125,7 +133,9 @@ def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subjec
     >>> subjects([group], Schema(id="id", time="t", amount="amount"))["card_count_1h"].code
     'COUNT'
     """
-    aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
+    aggregates = [
+        one for group in groups for one in group.definitions if isinstance(one, Aggregate)
+    ]
     plan = Plan(groups, schema)
     rows = {row.name: _of_row(row) for row in plan.rows}
     texts = {output.name: PAST for output in plan.outputs if output.text is not None}

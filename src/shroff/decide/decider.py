@@ -1,4 +1,5 @@
-"""From a payment's values and features to probability, action and reasons: what a bundle says, and no more.
+"""From a payment's values and features to probability, action and reasons: what a bundle says, and
+no more.
 
 No ledger and no clock in it: the same values give the same decision, so it also replays decisions.
 """
@@ -41,7 +42,9 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a bundle says about inputs without a payment: no rule was asked, only the model and the thresholds."""
+    """What a bundle says about inputs without a payment: no rule was asked, only the model and the
+    thresholds.
+    """
 
     score: float
     probability: float | None
@@ -70,11 +73,12 @@ class ModelHealth:
 class Decider:
     """A bundle made ready to decide, by one policy and its lists.
 
-    Another policy or other lists make another decider of the same model, `under` and `listing`: nothing that a decision
-    follows from changes in this one.
+    Another policy or other lists make another decider of the same model, `under` and `listing`:
+    nothing that a decision follows from changes in this one.
 
     Args:
-        standing: the policy by which it decides; by default the one that the bundle was packaged with.
+        standing: the policy by which it decides; by default the one that the bundle was packaged
+            with.
 
     Raises:
         BundleError: the parts of the bundle do not fit together.
@@ -89,8 +93,12 @@ class Decider:
         self._calibrate = bundle.calibration.one
         for name in bundle.preparation.names:
             if name not in (bundle.conditions or kinds):
-                raise BundleError(f"the model reads `{name}`, which is no column or feature of its bundle.")
-        self._explainer = Explainer(bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions)
+                raise BundleError(
+                    f"the model reads `{name}`, which is no column or feature of its bundle."
+                )
+        self._explainer = Explainer(
+            bundle.preparation, bundle.groups, bundle.schema, conditions=bundle.conditions
+        )
         self.health = ModelHealth()
         self._score = self._load(bundle)
 
@@ -124,8 +132,13 @@ class Decider:
         return other
 
     def assess_blindly(self, payments: Sequence[Values]) -> list[Assessment]:
-        """The policy's decisions on payments that no model can score, or whose features are not known."""
-        return [self._explained(one, Assessment(None, self._judge.decide(one, None), ())) for one in payments]
+        """The policy's decisions on payments that no model can score, or whose features are not
+        known.
+        """
+        return [
+            self._explained(one, Assessment(None, self._judge.decide(one, None), ()))
+            for one in payments
+        ]
 
     def _govern(self, standing: Standing) -> None:
         self.policy, self.policy_version = standing.policy, standing.version
@@ -134,14 +147,17 @@ class Decider:
         self.followed: Effective | None = None
         """The lists that it was made for, whether or not they are others than the policy's."""
         self._judge, self._conditions = self._made(self.policy.lists)
-        self._ruled = RuleReasons(self.policy, self._kinds, self._bundle.groups, self._bundle.schema)
+        self._ruled = RuleReasons(
+            self.policy, self._kinds, self._bundle.groups, self._bundle.schema
+        )
 
     def _made(self, lists: Mapping[str, Sequence[str]]) -> Listed:
         judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
         return Listed(judge, conditions(self._bundle, lists, self._kinds))
 
     def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
-        """The decisions on payments, from their values and features by name; one model run for all of them.
+        """The decisions on payments, from their values and features by name; one model run for all
+        of them.
 
         Args:
             explain: give the reasons of what is not simply approved.
@@ -156,7 +172,11 @@ class Decider:
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
         assessed = [Assessment(*pair, ()) for pair in zip(probabilities, verdicts, strict=True)]
         # what is simply approved costs nothing more
-        told = [at for at, verdict in enumerate(verdicts) if explain and (verdict.action != "approve" or verdict.rules)]
+        told = [
+            at
+            for at, verdict in enumerate(verdicts)
+            if explain and (verdict.action != "approve" or verdict.rules)
+        ]
         if told:
             flagged = [at for at in told if self._flags(assessed[at])]
             suspects = [Suspect(inputs[at], matrix[at], scores[at] or 0.0) for at in flagged]
@@ -166,7 +186,9 @@ class Decider:
         return assessed
 
     def prepare(self, rows: Sequence[Row]) -> Matrix:
-        """The matrix that the model reads, float32 [n, inputs], from its inputs by name; raises BadPayment."""
+        """The matrix that the model reads, float32 [n, inputs], from its inputs by name; raises
+        BadPayment.
+        """
         with np.errstate(over="ignore"):  # too large for a float32 is infinite
             return np.array([self._vector(row) for row in rows], dtype=np.float32)
 
@@ -220,7 +242,9 @@ class Decider:
     def _count_unscored(self, probabilities: Sequence[float | None]) -> None:
         health = self.health
         scored = [at for at, one in enumerate(probabilities) if one is not None]
-        health.unscored = len(probabilities) - 1 - scored[-1] if scored else health.unscored + len(probabilities)
+        health.unscored = (
+            len(probabilities) - 1 - scored[-1] if scored else health.unscored + len(probabilities)
+        )
 
     def _flags(self, assessment: Assessment) -> bool:
         """Whether the model by itself would not have approved what is not approved."""
@@ -228,7 +252,9 @@ class Decider:
             return False
         return self._judge.threshold(assessment.probability) != "approve"
 
-    def _explained(self, values: Values, assessed: Assessment, by_model: tuple[Reason, ...] = ()) -> Assessment:
+    def _explained(
+        self, values: Values, assessed: Assessment, by_model: tuple[Reason, ...] = ()
+    ) -> Assessment:
         """The same with its reasons: a rule's first."""
         reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MAX_REASONS]
         if not reasons and assessed.probability is None and assessed.verdict.action != "approve":

@@ -1,8 +1,9 @@
-"""The lists that rules read at a moment: the values of the policy, changed by the edits in force then.
+"""The lists that rules read at a moment: the values of the policy, changed by the edits in force
+then.
 
-A policy names its lists and gives them values. An edit adds or removes a value from one moment until another. For each
-value the last edit that covers the moment decides, or else the policy. So the lists of any past moment can be rebuilt,
-which a replayed decision needs.
+A policy names its lists and gives them values. An edit adds or removes a value from one moment
+until another. For each value the last edit that covers the moment decides, or else the policy. So
+the lists of any past moment can be rebuilt, which a replayed decision needs.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The lists at a moment; `mark`, the last edit they contain and the moment, is enough to rebuild them.
+    """The lists at a moment; `mark`, the last edit they contain and the moment, is enough to
+    rebuild them.
 
-    They are the same before `until`, the next moment at which one of the edits begins or ends (None: for good), and
-    while there are no more edits than `edits`.
+    They are the same before `until`, the next moment at which one of the edits begins or ends
+    (None: for good), and while there are no more edits than `edits`.
     """
 
     values: Values
@@ -53,10 +55,22 @@ def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
     """The lists of a policy with its edits applied, at a moment (microseconds since the epoch).
 
     >>> def edit(id, action, since, until=None):
-    ...     return Edit(id=id, name="hosts", value="h1", action=action, since=since, until=until,
-    ...                 note=None, made_by="ada", made_at=0)
+    ...     return Edit(
+    ...         id=id,
+    ...         name="hosts",
+    ...         value="h1",
+    ...         action=action,
+    ...         since=since,
+    ...         until=until,
+    ...         note=None,
+    ...         made_by="ada",
+    ...         made_at=0,
+    ...     )
     >>> edits = [edit(1, "add", 10, 30), edit(2, "remove", 20, 25)]
-    >>> [effective({"hosts": ["h0"]}, edits, moment).values["hosts"] for moment in (9, 10, 20, 25, 30)]
+    >>> [
+    ...     effective({"hosts": ["h0"]}, edits, moment).values["hosts"]
+    ...     for moment in (9, 10, 20, 25, 30)
+    ... ]
     [('h0',), ('h0', 'h1'), ('h0',), ('h0', 'h1'), ('h0',)]
     """
     held = {name: dict.fromkeys(values) for name, values in seed.items()}
@@ -70,4 +84,8 @@ def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
             held[edit.name][edit.value] = None
         else:
             held[edit.name].pop(edit.value, None)
-    return Effective({name: tuple(values) for name, values in held.items()}, (last, moment), min(turns, default=None))
+    return Effective(
+        {name: tuple(values) for name, values in held.items()},
+        (last, moment),
+        min(turns, default=None),
+    )

@@ -14,7 +14,9 @@ from shroff.package import try_model
 
 # ONNX Runtime has no common base class for its errors
 _ERRORS: Final = tuple(
-    kind for kind in vars(runtime).values() if isinstance(kind, type) and issubclass(kind, Exception)
+    kind
+    for kind in vars(runtime).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
 )
 
 
@@ -27,15 +29,18 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except _ERRORS as error:
-        raise BundleError(f"ONNX Runtime cannot load the model ({type(error).__name__}); train it again.") from None
+        raise BundleError(
+            f"ONNX Runtime cannot load the model ({type(error).__name__}); train it again."
+        ) from None
 
 
 class Model:
     """Scores prepared inputs; the score of a row does not depend on the rows beside it.
 
-    Some graphs round differently in a batch than alone (a matrix product may take another kernel). So that a
-    decision can be repeated to the bit, the graph is tried first (`package/trial.py`): unless every row scores the same
-    in batches of several sizes as alone, rows are scored one by one (`together` is false).
+    Some graphs round differently in a batch than alone (a matrix product may take another kernel).
+    So that a decision can be repeated to the bit, the graph is tried first (`package/trial.py`):
+    unless every row scores the same in batches of several sizes as alone, rows are scored one by
+    one (`together` is false).
 
     Raises:
         BundleError: the graph does not pass its trial, or ONNX Runtime cannot load it.
@@ -58,7 +63,9 @@ class Model:
                 return self._checked(self._run(["score"], {"X": rows})[0], len(rows))
             each = [self._run(["score"], {"X": rows[at : at + 1]})[0] for at in range(len(rows))]
         except _ERRORS as error:
-            raise BundleError(f"ONNX Runtime cannot run the model ({type(error).__name__}).") from None
+            raise BundleError(
+                f"ONNX Runtime cannot run the model ({type(error).__name__})."
+            ) from None
         return [self._checked(one, 1)[0] for one in each]
 
     def _checked(self, scores: Matrix, rows: int) -> list[float]:

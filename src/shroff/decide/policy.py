@@ -30,12 +30,13 @@ THRESHOLDS: Final = ("review_at", "decline_at")
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A named SQL condition over a payment and its features that decides by itself when it is true.
 
-    A condition that does not fit the schema raises InvalidExpression or UnknownColumn where the project is defined.
+    A condition that does not fit the schema raises InvalidExpression or UnknownColumn where the
+    project is defined.
 
     Args:
         name: its name in answers, unique in a policy.
-        condition: over the columns of the payment, amounts in major units, and all features; `column IN name` reads a
-            list of the policy.
+        condition: over the columns of the payment, amounts in major units, and all features;
+            `column IN name` reads a list of the policy.
         action: what is done when it is true: `approve`, `review` or `decline`.
 
     Raises:
@@ -51,37 +52,49 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
-            raise ConfigurationError(f"rule `{self.name}`: expected an action of {', '.join(ACTIONS)}.")
+            raise ConfigurationError(
+                f"rule `{self.name}`: expected an action of {', '.join(ACTIONS)}."
+            )
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do about a payment.
 
-    Rules are read in their order: the first whose condition is true decides. Otherwise the probability does: review
-    from `review_at`, decline from `decline_at`.
+    Rules are read in their order: the first whose condition is true decides. Otherwise the
+    probability does: review from `review_at`, decline from `decline_at`.
 
     Args:
-        cost: of wrong decisions and of reviews; thresholds that are not given are those of the least cost.
-        reviews_per_day: how many payments people can review a day, so that thresholds leave them no more; by default
-            any number.
+        cost: of wrong decisions and of reviews; thresholds that are not given are those of the
+            least cost.
+        reviews_per_day: how many payments people can review a day, so that thresholds leave them no
+            more; by default any number.
         rules: decide before the probability, the first that holds.
-        lists: named values that conditions read, as in `country IN red_countries`; numbers are read as texts.
-        review_at: the probability of fraud, above 0 and up to 1, from which a payment is reviewed; by default chosen in
-            training.
-        decline_at: the probability from which it is declined, not below `review_at`; by default chosen in training.
+        lists: named values that conditions read, as in `country IN red_countries`; numbers are read
+            as texts.
+        review_at: the probability of fraud, above 0 and up to 1, from which a payment is reviewed;
+            by default chosen in training.
+        decline_at: the probability from which it is declined, not below `review_at`; by default
+            chosen in training.
         degraded: the action while no model can score.
 
     Raises:
-        ConfigurationError: two rules of one name, a threshold that is no probability, `review_at` above `decline_at`,
-            more than 1,000 rules or 100,000 characters of conditions, a value of more than 500 characters in a list.
+        ConfigurationError: two rules of one name, a threshold that is no probability, `review_at`
+            above `decline_at`, more than 1,000 rules or 100,000 characters of conditions, a value
+            of more than 500 characters in a list.
 
     >>> blocked = Rule("blocked", "host_id IN blocked_hosts", action="decline")
-    >>> policy = Policy(cost=Cost(review=4.0), reviews_per_day=200, rules=[blocked], lists={"blocked_hosts": ["h7"]})
+    >>> policy = Policy(
+    ...     cost=Cost(review=4.0),
+    ...     reviews_per_day=200,
+    ...     rules=[blocked],
+    ...     lists={"blocked_hosts": ["h7"]},
+    ... )
     >>> policy.open
     ('review_at', 'decline_at')
     >>> Policy(review_at=0.9, decline_at=0.5)
     Traceback (most recent call last):
-    shroff.errors.ConfigurationError: Policy: expected review_at not above decline_at, got 0.9 and 0.5.
+    shroff.errors.ConfigurationError: Policy: expected review_at not above decline_at, got 0.9 and
+    0.5.
     """
 
     cost: Cost = Cost()
@@ -95,45 +108,64 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         for name, values in self.lists.items():
             if isinstance(values, str):
-                raise ConfigurationError(f"Policy(lists=…): expected a list of texts in `{name}`, got one text.")
+                raise ConfigurationError(
+                    f"Policy(lists=…): expected a list of texts in `{name}`, got one text."
+                )
         force_setattr(self, "rules", tuple(self.rules))
-        force_setattr(self, "lists", {name: _entries(name, values) for name, values in self.lists.items()})
+        force_setattr(
+            self, "lists", {name: _entries(name, values) for name, values in self.lists.items()}
+        )
         sql = sum(len(rule.condition) for rule in self.rules)
         if len(self.rules) > _MOST_RULES or sql > _MOST_SQL:
             raise ConfigurationError(
-                f"Policy(rules=…): expected at most {_MOST_RULES:,} rules of {_MOST_SQL:,} characters together, got "
+                f"Policy(rules=…): expected at most {_MOST_RULES:,} rules of {_MOST_SQL:,} "
+                "characters together, got "
                 f"{len(self.rules):,} of {sql:,}: put values into lists, which rules read."
             )
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ConfigurationError(f"Policy: expected a name of its own for each rule, got `{twice}` twice.")
+            raise ConfigurationError(
+                f"Policy: expected a name of its own for each rule, got `{twice}` twice."
+            )
         if self.degraded not in ACTIONS:
-            raise ConfigurationError(f"Policy(degraded=…): expected an action of {', '.join(ACTIONS)}.")
+            raise ConfigurationError(
+                f"Policy(degraded=…): expected an action of {', '.join(ACTIONS)}."
+            )
         if self.reviews_per_day is not None and self.reviews_per_day < 0:
             raise ConfigurationError(
-                f"Policy(reviews_per_day=…): expected 0 or more reviews a day, got {self.reviews_per_day}."
+                "Policy(reviews_per_day=…): expected 0 or more reviews a day, got "
+                f"{self.reviews_per_day}."
             )
         for name in THRESHOLDS:
             threshold: Any = getattr(self, name)
             if threshold is not None and threshold != NEVER and not 0 < threshold <= 1:
                 raise _no_probability(name, threshold)
-        if self.review_at is not None and self.decline_at is not None and self.review_at > self.decline_at:
+        if (
+            self.review_at is not None
+            and self.decline_at is not None
+            and self.review_at > self.decline_at
+        ):
             raise ConfigurationError(
-                f"Policy: expected review_at not above decline_at, got {self.review_at} and {self.decline_at}."
+                f"Policy: expected review_at not above decline_at, got {self.review_at} and "
+                f"{self.decline_at}."
             )
 
     def require_probabilities(self) -> None:
-        """Raise `ConfigurationError` for a threshold that no payment reaches: only training chooses such ones."""
+        """Raise `ConfigurationError` for a threshold that no payment reaches: only training chooses
+        such ones.
+        """
         for name in THRESHOLDS:
             if getattr(self, name) == NEVER:
                 raise _no_probability(name, NEVER)
 
     def require_no_cards(self, numbers: Collection[str] = ()) -> None:
-        """Raise `ConfigurationError` for a card number in a rule or a list, where anybody may read it.
+        """Raise `ConfigurationError` for a card number in a rule or a list, where anybody may read
+        it.
 
         Args:
-            numbers: columns of long numbers that are no card numbers; where there are some, none is taken for one.
+            numbers: columns of long numbers that are no card numbers; where there are some, none is
+                taken for one.
         """
         if numbers:
             return
@@ -144,12 +176,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             require_no_card_number(name, "the name of a list")
             if any(map(is_card_number, values)):
                 raise ConfigurationError(
-                    f"expected no card number in the list `{name}`, where anybody can read it, got one: where the "
-                    "column is personal, add it with `shroff lists add … --personal`, which keeps a keyed hash."
+                    f"expected no card number in the list `{name}`, where anybody can read it, got "
+                    "one: where the "
+                    "column is personal, add it with `shroff lists add … --personal`, which keeps "
+                    "a keyed hash."
                 )
 
     def require_readable(self) -> None:
-        """Raise `ConfigurationError` if a name or a value has characters that hide or reorder text."""
+        """Raise `ConfigurationError` if a name or a value has characters that hide or reorder
+        text.
+        """
         for rule in self.rules:
             require_readable(rule.name, "the name of a rule")
         for name, values in self.lists.items():
@@ -183,7 +219,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def _no_probability(name: str, threshold: float) -> ConfigurationError:
     return ConfigurationError(
-        f"Policy({name}=…): expected a probability above 0 and up to 1, got {threshold}; without it, it is chosen."
+        f"Policy({name}=…): expected a probability above 0 and up to 1, got {threshold}; without "
+        "it, it is chosen."
     )
 
 
@@ -191,10 +228,13 @@ def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
     """The values of a list in canonical text, each once."""
     texts = [text_of(value) if isinstance(value, str | int | float) else None for value in values]
     if None in texts:
-        raise ConfigurationError(f"Policy(lists=…): expected a value in each place of `{name}`, got none.")
+        raise ConfigurationError(
+            f"Policy(lists=…): expected a value in each place of `{name}`, got none."
+        )
     if any(len(text) > _LONGEST for text in texts if text is not None):
         raise ConfigurationError(
-            f"Policy(lists=…): expected values of at most {_LONGEST} characters in `{name}`, got a longer one."
+            f"Policy(lists=…): expected values of at most {_LONGEST} characters in `{name}`, got a "
+            "longer one."
         )
     return tuple(text for text in dict.fromkeys(texts) if text is not None)
 
@@ -221,10 +261,14 @@ class Judge:
         self.policy = policy
         self._review = NEVER if policy.review_at is None else policy.review_at
         self._decline = NEVER if policy.decline_at is None else policy.decline_at
-        self._rules = [(rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules]
+        self._rules = [
+            (rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules
+        ]
 
     def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
-        """The verdict on a payment from its values and features; `probability` is None while no model scores."""
+        """The verdict on a payment from its values and features; `probability` is None while no
+        model scores.
+        """
         hits = [rule for rule, holds in self._rules if holds(values) is True]
         if hits:
             return Verdict(hits[0].action, tuple([rule.name for rule in hits]))
@@ -243,7 +287,8 @@ def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
     """Refuse rules that cannot be evaluated on clean payments of a schema.
 
     Raises:
-        InvalidExpression, UnknownColumn: one does not fit, or asks for a currency as no clean payment has it.
+        InvalidExpression, UnknownColumn: one does not fit, or asks for a currency as no clean
+            payment has it.
     """
     for rule in policy.rules:
         condition = _condition(rule, policy, kinds)
@@ -260,6 +305,7 @@ def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Express
         raise type(error)(f"rule `{rule.name}`: {error}") from None
     if condition.kind != "boolean":
         raise InvalidExpression(
-            f"rule `{rule.name}`: expected a condition that is true or false, got a {condition.kind}."
+            f"rule `{rule.name}`: expected a condition that is true or false, got a "
+            f"{condition.kind}."
         )
     return condition

@@ -1,9 +1,10 @@
 """Reasons: why a payment was not approved, in words that can be checked.
 
-The model's reasons are values that are unusual *and* raised the score. Each unusual input in turn is replaced by its
-typical value (the median, or the most frequent name) and the payment is scored again: the inputs whose replacement
-lowers the score most are the reasons. Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
-If no unusual value raised the score, one reason names the inputs that raised it together.
+The model's reasons are values that are unusual *and* raised the score. Each unusual input in turn
+is replaced by its typical value (the median, or the most frequent name) and the payment is scored
+again: the inputs whose replacement lowers the score most are the reasons. Zeiler and Fergus,
+Visualizing and Understanding Convolutional Networks, 2014. If no unusual value raised the score,
+one reason names the inputs that raised it together.
 
 Decisions of the policy's rules are explained by the rule: `ruled`.
 """
@@ -34,33 +35,50 @@ MAX_REASONS: Final = 4
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Why a payment was not approved: an unusual value, values that raised the score together, or a rule."""
+    """Why a payment was not approved: an unusual value, values that raised the score together, or a
+    rule.
+    """
 
     code: Annotated[str, Meta(description="Why, as one of a stable catalogue of codes.")]
     feature: Annotated[
         str | None,
-        Meta(description="The input, a feature or a field of the payment; a rule's name; null for several inputs."),
+        Meta(
+            description="The input, a feature or a field of the payment; a rule's name; null for "
+            "several inputs."
+        ),
     ]
-    direction: Annotated[Direction, Meta(description="How it was: against what is usual, or that a rule holds.")]
+    direction: Annotated[
+        Direction, Meta(description="How it was: against what is usual, or that a rule holds.")
+    ]
     value: Annotated[
-        float | str | None, Meta(description="What the input was for this payment; null if missing, or see `values`.")
+        float | str | None,
+        Meta(description="What the input was for this payment; null if missing, or see `values`."),
     ] = None
     typical: Annotated[
-        float | str | None, Meta(description="Its median or most frequent value in the training data.")
+        float | str | None,
+        Meta(description="Its median or most frequent value in the training data."),
     ] = None
     share: Annotated[
         float | None,
-        Meta(description="The share of training payments, at most, with this value or one as far out, from 0 to 1."),
+        Meta(
+            description="The share of training payments, at most, with this value or one as far "
+            "out, from 0 to 1."
+        ),
     ] = None
     values: Annotated[
         dict[str, float | str | None],
-        Meta(description="What a rule read, or the inputs that raised the score together, by name; otherwise empty."),
+        Meta(
+            description="What a rule read, or the inputs that raised the score together, by name; "
+            "otherwise empty."
+        ),
     ] = {}
     text: Annotated[str, Meta(description="The reason in words, for people.")]
 
 
 class Suspect(NamedTuple):
-    """A payment that the model flagged: its inputs by name, as a row of the model's matrix, and its score."""
+    """A payment that the model flagged: its inputs by name, as a row of the model's matrix, and its
+    score.
+    """
 
     values: Mapping[str, Value]
     inputs: Matrix
@@ -82,7 +100,9 @@ class Explainer:
         *,
         conditions: Sequence[str] = (),
     ) -> None:
-        says: dict[str, Words] = {text: condition(text) for text in conditions} or sentences(groups, schema)
+        says: dict[str, Words] = {text: condition(text) for text in conditions} or sentences(
+            groups, schema
+        )
         about = dict.fromkeys(conditions, RULE) or subjects(groups, schema)
         self._names = preparation.names
         self._says = [says.get(name) or column(name, schema) for name in self._names]
@@ -90,15 +110,21 @@ class Explainer:
         numeric, nominal = preparation.numeric, preparation.nominal
         medians = [one.mean if one.spread is None else one.spread.median for one in numeric]
         # a vocabulary starts with its most frequent value, whose code is 1
-        self._typical: tuple[float | str, ...] = (*medians, *(one.values[0] if one.values else "" for one in nominal))
-        self._codes = np.array([*map(_scaled, numeric, medians), *[1.0] * len(nominal)], dtype=np.float32)
+        self._typical: tuple[float | str, ...] = (
+            *medians,
+            *(one.values[0] if one.values else "" for one in nominal),
+        )
+        self._codes = np.array(
+            [*map(_scaled, numeric, medians), *[1.0] * len(nominal)], dtype=np.float32
+        )
         self._judges = (
             *map(of_number, numeric, self._about, self._says),
             *map(of_name, nominal),
         )
 
     def explain(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
-        """The reasons of each payment, strongest first; `score` is asked at most three times, for all of them.
+        """The reasons of each payment, strongest first; `score` is asked at most three times, for
+        all of them.
 
         The same payment has the same reasons, alone or among others, if `score` is as steady.
         """
@@ -110,7 +136,9 @@ class Explainer:
         ]
         bare = [at for at, found in enumerate(reasons) if not found]
         if bare:
-            for at, found in zip(bare, self._together([suspects[at] for at in bare], score), strict=True):
+            for at, found in zip(
+                bare, self._together([suspects[at] for at in bare], score), strict=True
+            ):
                 reasons[at] = found
         return reasons
 
@@ -127,8 +155,12 @@ class Explainer:
         atypical: list[int] = (suspect.inputs != self._codes).nonzero()[0].tolist()
         return atypical
 
-    def _drops(self, suspects: Sequence[Suspect], which: Sequence[Sequence[int]], score: Score) -> list[list[int]]:
-        """Those of some inputs of each payment whose replacement lowers its score, the largest drop first."""
+    def _drops(
+        self, suspects: Sequence[Suspect], which: Sequence[Sequence[int]], score: Score
+    ) -> list[list[int]]:
+        """Those of some inputs of each payment whose replacement lowers its score, the largest drop
+        first.
+        """
         counts = [len(inputs) for inputs in which]
         rows = np.repeat([one.inputs for one in suspects], counts, axis=0)
         replaced = [at for inputs in which for at in inputs]
@@ -136,16 +168,24 @@ class Explainer:
             return [[] for _ in suspects]
         rows[np.arange(len(rows)), replaced] = self._codes[replaced]
         with np.errstate(invalid="ignore"):  # both infinite: the input made no difference
-            drops = np.repeat([one.score for one in suspects], counts) - np.array(score(rows), dtype=np.float64)
+            drops = np.repeat([one.score for one in suspects], counts) - np.array(
+                score(rows), dtype=np.float64
+            )
         found, start = [], 0
         for inputs, count in zip(which, counts, strict=True):
             dropped = dict(zip(inputs, drops[start : start + count].tolist(), strict=True))
             start += count
-            found.append(sorted((at for at in inputs if dropped[at] > 0), key=dropped.__getitem__, reverse=True))
+            found.append(
+                sorted(
+                    (at for at in inputs if dropped[at] > 0), key=dropped.__getitem__, reverse=True
+                )
+            )
         return found
 
     def _together(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
-        """One reason for each payment, that names usual inputs; none where no input raised the score."""
+        """One reason for each payment, that names usual inputs; none where no input raised the
+        score.
+        """
         drops = self._drops(suspects, [self._atypical(one) for one in suspects], score)
         strongest = [raised[:MAX_REASONS] for raised in drops]
         rows = np.array([one.inputs for one in suspects])
@@ -154,7 +194,9 @@ class Explainer:
         # without all of them a payment may score higher than without the strongest alone
         scores = np.array(score(rows), dtype=np.float64)
         return [
-            (self._several(raised if lower < one.score else raised[:1], one.values),) if raised else ()
+            (self._several(raised if lower < one.score else raised[:1], one.values),)
+            if raised
+            else ()
             for one, raised, lower in zip(suspects, strongest, scores, strict=True)
         ]
 

@@ -14,7 +14,11 @@ from shroff.decide.words import Words, column, sentences
 from shroff.expression import parse
 from shroff.features.group import FeatureGroup
 
-_DOES: Final[Mapping[Action, str]] = {"approve": "approves", "review": "asks for a review", "decline": "declines"}
+_DOES: Final[Mapping[Action, str]] = {
+    "approve": "approves",
+    "review": "asks for a review",
+    "decline": "declines",
+}
 
 UNSCORED: Final = Reason(
     code=code(MODEL, "missing"),
@@ -42,7 +46,11 @@ class RuleReasons:
     """
 
     def __init__(
-        self, policy: Policy, kinds: Mapping[str, Kind], groups: Sequence[FeatureGroup], schema: Schema
+        self,
+        policy: Policy,
+        kinds: Mapping[str, Kind],
+        groups: Sequence[FeatureGroup],
+        schema: Schema,
     ) -> None:
         says = sentences(groups, schema)
         hidden = {name for name, kind in kinds.items() if kind == "time"} | set(schema.personal)
@@ -50,10 +58,14 @@ class RuleReasons:
         for rule in policy.rules:
             read = parse(rule.condition, kinds, list(policy.lists)).columns - hidden
             ordered = sorted(read, key=lambda name: (rule.condition.find(name), name))
-            self._rules.append(_Read(rule, {name: says.get(name) or column(name, schema) for name in ordered}))
+            self._rules.append(
+                _Read(rule, {name: says.get(name) or column(name, schema) for name in ordered})
+            )
 
     def reasons(self, values: Mapping[str, Value], verdict: Verdict) -> tuple[Reason, ...]:
-        """One reason for each rule that held and has the decided action; none if no rule decided."""
+        """One reason for each rule that held and has the decided action; none if no rule
+        decided.
+        """
         return tuple(
             [
                 _reason(read, values)

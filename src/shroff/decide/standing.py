@@ -32,9 +32,10 @@ Condition = Callable[[Mapping[str, Value]], Value]
 class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A policy fitted to a model, with both thresholds.
 
-    `version` names it: when it was published and the first digits of its digest, or the version of the bundle that it
-    was packaged in; it is empty before it is published. `chosen` are the thresholds that it did not give: they were
-    chosen from the held-out scores of the bundle whose version is `model` (None where both were given).
+    `version` names it: when it was published and the first digits of its digest, or the version of
+    the bundle that it was packaged in; it is empty before it is published. `chosen` are the
+    thresholds that it did not give: they were chosen from the held-out scores of the bundle whose
+    version is `model` (None where both were given).
     """
 
     policy: Policy
@@ -50,7 +51,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def content(self) -> bytes:
         """The policy as stored, JSON without the version, which is derived from it."""
-        fields = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "version"}
+        fields = {
+            name: value for name, value in msgspec.structs.asdict(self).items() if name != "version"
+        }
         return msgspec.json.format(msgspec.json.encode(fields), indent=1)
 
 
@@ -63,7 +66,9 @@ def own(bundle: Bundle) -> Standing:
     try:
         policy = msgspec.convert(bundle.policy, Policy)
     except msgspec.ValidationError as error:
-        raise BundleError(f"the policy of the bundle is not as this release writes it ({one_line(error)}).") from None
+        raise BundleError(
+            f"the policy of the bundle is not as this release writes it ({one_line(error)})."
+        ) from None
     model = bundle.version if bundle.chosen else None
     return Standing(policy=policy, chosen=bundle.chosen, model=model, version=bundle.version)
 
@@ -78,11 +83,14 @@ def read(content: bytes, where: str) -> Policy:
         return msgspec.json.decode(content, type=Policy)
     except UNREADABLE as error:
         why = unreadable(error, content) or f"{error}."
-        raise ConfigurationError(f"{where}: expected a policy as JSON, got another: {why}") from None
+        raise ConfigurationError(
+            f"{where}: expected a policy as JSON, got another: {why}"
+        ) from None
 
 
 def read_file(path: Path) -> Policy:
-    """A policy from a JSON file: the policy itself, or a document with a `policy` as `shroff policy show` prints it.
+    """A policy from a JSON file: the policy itself, or a document with a `policy` as
+    `shroff policy show` prints it.
 
     Raises:
         BadFile: there is no such file.
@@ -91,13 +99,17 @@ def read_file(path: Path) -> Policy:
     try:
         content = read_plain(path.resolve(), LARGEST["policy.json"])
     except OSError as error:
-        raise BadFile(f"{path}: expected a policy as JSON; the file cannot be read: {error.strerror}.") from None
+        raise BadFile(
+            f"{path}: expected a policy as JSON; the file cannot be read: {error.strerror}."
+        ) from None
     try:
         document = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         require_keys_once(content)
     except UNREADABLE as error:
         why = unreadable(error, content) or f"{error}."
-        raise ConfigurationError(f"{path}: expected a policy as one JSON object, got another: {why}") from None
+        raise ConfigurationError(
+            f"{path}: expected a policy as one JSON object, got another: {why}"
+        ) from None
     except BadPayment as error:
         raise ConfigurationError(f"{path}: {error}") from None
     return read(bytes(document.get("policy", content)), str(path))
@@ -107,11 +119,12 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     """A policy with its open thresholds chosen by its costs and capacity for the model of a bundle.
 
     Raises:
-        ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or list holds a card
-            number, or the policy leaves a threshold open and the bundle keeps no scores to choose it from; as
-            `require_fits`.
+        ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or
+            list holds a card number, or the policy leaves a threshold open and the bundle keeps no
+            scores to choose it from; as `require_fits`.
     """
-    # as it will be read again: `Cost(review=4)` is stored as 4.0, so equal policies have equal bytes
+    # as it will be read again: `Cost(review=4)` is stored as 4.0, so equal policies have equal
+    # bytes
     policy = read(msgspec.json.encode(policy), "the policy")
     policy.require_probabilities()
     policy.require_no_cards(bundle.numbers)
@@ -121,12 +134,15 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
         return Standing(policy=policy)
     if bundle.held_out is None:
         raise ConfigurationError(
-            f"the policy gives no {' and no '.join(f'`{name}`' for name in policy.open)}, and the bundle keeps no "
+            f"the policy gives no {' and no '.join(f'`{name}`' for name in policy.open)}, and the "
+            "bundle keeps no "
             "held-out scores to choose by: give both thresholds, or train and package it again."
         )
     found = bundle.held_out.thresholds(policy.cost, policy.reviews_per_day)
     return Standing(
-        policy=policy.with_thresholds(found.review_at, found.decline_at), chosen=policy.open, model=bundle.version
+        policy=policy.with_thresholds(found.review_at, found.decline_at),
+        chosen=policy.open,
+        model=bundle.version,
     )
 
 
@@ -134,15 +150,17 @@ def require_fits(policy: Policy, bundle: Bundle) -> None:
     """Refuse a policy that cannot decide beside the model of a bundle.
 
     Raises:
-        ConfigurationError: a rule reads what the bundle has not, the policy lacks a list that the model reads, or
-            something reads amounts, and they are in several currencies.
+        ConfigurationError: a rule reads what the bundle has not, the policy lacks a list that the
+            model reads, or something reads amounts, and they are in several currencies.
     """
     kinds = kinds_of(bundle)
     try:
         check(policy, kinds, bundle.schema)
         conditions(bundle, policy.lists, kinds)
     except (InvalidExpression, UnknownColumn) as error:
-        raise type(error)(f"the policy does not fit {bundle.name}, version {bundle.version}: {error}") from None
+        raise type(error)(
+            f"the policy does not fit {bundle.name}, version {bundle.version}: {error}"
+        ) from None
     _require_one_currency(policy, bundle, kinds)
 
 
@@ -152,14 +170,18 @@ def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Ki
         return
     amount, lists = bundle.schema.amount, list(policy.lists)
     readers = [
-        f"the rule `{rule.name}`" for rule in policy.rules if amount in parse(rule.condition, kinds, lists).columns
+        f"the rule `{rule.name}`"
+        for rule in policy.rules
+        if amount in parse(rule.condition, kinds, lists).columns
     ]
     if policy.open and policy.cost.missed == "amount":
         readers.append('the cost of a missed fraud (`missed="amount"`)')
     if readers:
         raise ConfigurationError(
-            f"{readers[0]} reads amounts, and {bundle.name} was trained on payments in several currencies: leave "
-            "amounts out, or train with exchange rates (`Schema(rates=…)`) and publish that model first."
+            f"{readers[0]} reads amounts, and {bundle.name} was trained on payments in several "
+            "currencies: leave "
+            "amounts out, or train with exchange rates (`Schema(rates=…)`) and publish that model "
+            "first."
         )
 
 
@@ -176,7 +198,9 @@ def refit(standing: Standing, bundle: Bundle) -> Standing:
 def kinds_of(bundle: Bundle) -> dict[str, Kind]:
     """The columns and features that rules may read: those known when a payment is decided."""
     plan = Plan(bundle.groups, bundle.schema)
-    known = {name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later}
+    known = {
+        name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later
+    }
     return {**known, **plan.kinds}
 
 
@@ -189,6 +213,10 @@ def conditions(
         InvalidExpression: one reads a list that is not there.
     """
     try:
-        return [(text, parse(text, kinds, list(lists)).closure(lists)) for text in bundle.conditions]
+        return [
+            (text, parse(text, kinds, list(lists)).closure(lists)) for text in bundle.conditions
+        ]
     except (InvalidExpression, UnknownColumn) as error:
-        raise type(error)(f"the model itself asks conditions, and one does not fit: {error}") from None
+        raise type(error)(
+            f"the model itself asks conditions, and one does not fit: {error}"
+        ) from None

@@ -1,8 +1,9 @@
-"""Unusual values: those that at most one in twenty training payments had, with words for how unusual they are.
+"""Unusual values: those that at most one in twenty training payments had, with words for how
+unusual they are.
 
-A number is unusual where at most 5 % of the training rows had one as high, or as low: outside the range of the middle
-90 %. A name, a truth or a missing value is where at most 5 % had it. The most frequent name is never unusual, however
-many names there are.
+A number is unusual where at most 5 % of the training rows had one as high, or as low: outside the
+range of the middle 90 %. A name, a truth or a missing value is where at most 5 % had it. The most
+frequent name is never unusual, however many names there are.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ RARE: Final = TAILS[0]
 
 
 class Unusual(NamedTuple):
-    """How a value is unusual, also in words; at most `share` of the training rows had it or a more extreme one.
+    """How a value is unusual, also in words; at most `share` of the training rows had it or a more
+    extreme one.
 
-    Of a number, `usual` is the range that it is outside of, and `end` which end of that it is beyond.
+    Of a number, `usual` is the range that it is outside of, and `end` which end of that it is
+    beyond.
     """
 
     direction: Direction
@@ -37,11 +40,14 @@ Judges = Callable[[Value], Unusual | None]
 
 
 def of_number(number: Numeric, subject: Subject, words: Words) -> Judges:
-    """Judges a number, or a truth as 1 or 0; nothing is unusual where the training rows had no value.
+    """Judges a number, or a truth as 1 or 0; nothing is unusual where the training rows had no
+    value.
 
     >>> from shroff.decide.codes import AMOUNT
     >>> from shroff.decide.words import money
-    >>> spread = Spread(mean=2.0, median=2.0, missing=0.0, low=(1.0,) * len(TAILS), high=(5.0,) * len(TAILS))
+    >>> spread = Spread(
+    ...     mean=2.0, median=2.0, missing=0.0, low=(1.0,) * len(TAILS), high=(5.0,) * len(TAILS)
+    ... )
     >>> judges = of_number(Numeric("amount", spread=spread), AMOUNT, Words(money, money))
     >>> judges(7.0).text, judges(3.0)
     ('higher than in all training payments', None)
@@ -74,7 +80,8 @@ def of_name(nominal: Nominal) -> Judges:
         name: None if share == most else _rare("missing" if name == MISSING else "differs", share)
         for name, share in zip(nominal.values, shares, strict=True)
     }
-    # a name outside the vocabulary is no more frequent than any in it, nor than all outside it together
+    # a name outside the vocabulary is no more frequent than any in it, nor than all outside it
+    # together
     rest = min(others, *shares)
     absent, other = _rare("missing", rest, at_most=True), _rare("differs", rest, at_most=True)
 
@@ -108,7 +115,10 @@ def _quantity(spread: Spread, words: Words) -> Callable[[float], Unusual | None]
     def beyond(direction: Direction, how: str, end: float) -> dict[float, Unusual]:
         texts = {tail: f"{how} than {percent(1 - tail)} of {among}" for tail in TAILS}
         texts[0.0] = f"{how} than in all training payments"
-        return {tail: Unusual(direction, tail, text, usual, words.end(end)) for tail, text in texts.items()}
+        return {
+            tail: Unusual(direction, tail, text, usual, words.end(end))
+            for tail, text in texts.items()
+        }
 
     lower, higher = beyond("below", "lower", low), beyond("above", "higher", high)
 
@@ -124,4 +134,8 @@ def _rare(direction: Direction, share: float, *, at_most: bool = False) -> Unusu
     if share > RARE:
         return None
     bound = "at most " if at_most else ""
-    return Unusual(direction, share, f"as in {bound}{percent(share)} of payments" if share else "never in training")
+    return Unusual(
+        direction,
+        share,
+        f"as in {bound}{percent(share)} of payments" if share else "never in training",
+    )

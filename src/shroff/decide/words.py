@@ -1,4 +1,6 @@
-"""Columns and features in an analyst's words: the value that was seen, and the usual range in its unit."""
+"""Columns and features in an analyst's words: the value that was seen, and the usual range in its
+unit.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _PARTS: Final = {"hour": "hour of the day", "weekday": "weekday", "part_of_day":
 
 
 class Words(NamedTuple):
-    """The words for one input: the sentence for its value, and the text of a bound of its usual range."""
+    """The words for one input: the sentence for its value, and the text of a bound of its usual
+    range.
+    """
 
     tells: Say
     end: Say
@@ -44,7 +48,9 @@ def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words
     ('9 payments by this card in 1 hour', 'usual 0–1')
     """
     plan = Plan(groups, schema)
-    aggregates = [one for group in groups for one in group.definitions if isinstance(one, Aggregate)]
+    aggregates = [
+        one for group in groups for one in group.definitions if isinstance(one, Aggregate)
+    ]
     says = {feature.name: _aggregate(feature, schema) for feature in aggregates}
     return says | {row.name: _row(row) for row in plan.rows}
 
@@ -58,7 +64,9 @@ def column(name: str, schema: Schema) -> Words:
     if name != schema.amount:
         return _plainly(f"`{name}`")
     own = _money_of(schema)
-    return Words(lambda value: f"{name} is missing" if value is None else f"{name} {own(value)}", own)
+    return Words(
+        lambda value: f"{name} is missing" if value is None else f"{name} {own(value)}", own
+    )
 
 
 def condition(sql: str) -> Words:
@@ -67,7 +75,9 @@ def condition(sql: str) -> Words:
     >>> condition("amount > 50000").tells(1.0)
     '`amount > 50000` holds'
     """
-    return _whether(f"`{sql}` holds", f"`{sql}` does not hold", f"it cannot be said whether `{sql}` holds")
+    return _whether(
+        f"`{sql}` holds", f"`{sql}` does not hold", f"it cannot be said whether `{sql}` holds"
+    )
 
 
 def duration(text: str) -> str:
@@ -139,7 +149,8 @@ def _frauds(value: Value) -> str:
     return _counted(value, "known fraud")
 
 
-# the sentence for a value, the format of the value in it, and that of a bound of the usual range; None: the column's
+# the sentence for a value, the format of the value in it, and that of a bound of the usual range;
+# None: the column's
 _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "count": ("{value} by {this} in {over}", _payments, number),
     "share": ("{value} of payments by {this} in {over} meet `{condition}`", share, share),
@@ -152,7 +163,11 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "max": ("largest{column} {value} by {this} in {over}", None, None),
     "distinct": ("{value} different{column} by {this} in {over}", number, number),
     "entropy": ("entropy of{column} {value} by {this} in {over}", number, number),
-    "top_share": ("{value} of payments by {this} in {over} have one and the same{column}", share, share),
+    "top_share": (
+        "{value} of payments by {this} in {over} have one and the same{column}",
+        share,
+        share,
+    ),
     "seconds_since_first": ("{value} since the first payment by {this} in {over}", span, span),
     "seconds_since_last": ("{value} since the {nth}last payment by {this}", span, span),
     "last": ("{nth}last{column} {value} by {this} in {over}", None, None),
@@ -160,15 +175,26 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "quantile": ("{q} quantile{column} {value} by {this} in {over}", None, None),
     "median": ("median{column} {value} by {this} in {over}", None, None),
     "mode": ("most frequent{column} {value} by {this} in {over}", None, None),
-    "decayed_count": ("{value} by {this} in {over}, fading by half in {half_life}", _payments, number),
-    "decayed_total": ("total{column} {value} by {this} in {over}, fading by half in {half_life}", None, None),
+    "decayed_count": (
+        "{value} by {this} in {over}, fading by half in {half_life}",
+        _payments,
+        number,
+    ),
+    "decayed_total": (
+        "total{column} {value} by {this} in {over}, fading by half in {half_life}",
+        None,
+        None,
+    ),
     "habit": ("habit{column} {value} of {this} in {over}", number, number),
     "distance": ("distance {value} from the habit of {this} in {over}, by{column}", number, number),
 }
 
 
-_COUNTED: Final = frozenset[Function]({"count", "total", "distinct", "frauds", "decayed_count", "decayed_total"})
-"""Aggregates that are 0 without other payments, so that null means that the payment lacks the key."""
+_COUNTED: Final = frozenset[Function](
+    {"count", "total", "distinct", "frauds", "decayed_count", "decayed_total"}
+)
+"""Aggregates that are 0 without other payments, so that null means that the payment lacks the key.
+"""
 
 
 def _aggregate(feature: Aggregate, schema: Schema) -> Words:
@@ -176,11 +202,19 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     over = f"{duration(feature.window)}{_limits(feature)}"
     column = "" if feature.column in (None, schema.amount) else f" `{feature.column}`"
     if feature.function == "is_new":
-        return _whether(f"new{column} of {this} in {over}", f"known{column} of {this} in {over}", f"no{column}")
+        return _whether(
+            f"new{column} of {this} in {over}", f"known{column} of {this} in {over}", f"no{column}"
+        )
     own = _money_of(schema) if feature.column == schema.amount else number
     text, say, end = _SAID[feature.function]
     fading = duration(feature.half_life) if feature.half_life else ""
-    parts = {"this": this, "over": over, "column": column, "condition": feature.condition, "half_life": fading}
+    parts = {
+        "this": this,
+        "over": over,
+        "column": column,
+        "condition": feature.condition,
+        "half_life": fading,
+    }
     parts["q"] = f"{feature.q:g}" if feature.q is not None else ""
     parts["nth"] = "" if feature.n == 1 else f"{_ordinal(feature.n)}-"
 
@@ -218,7 +252,9 @@ def _row(feature: RowFeature) -> Words:
     moment = _MOMENTS.get(source.part)
     if moment is None:
         return _plainly(_PARTS[source.part])
-    return _whether(f"paid {moment}", f"not paid {moment}", f"no time to tell whether it was paid {moment}")
+    return _whether(
+        f"paid {moment}", f"not paid {moment}", f"no time to tell whether it was paid {moment}"
+    )
 
 
 def _whether(holds: str, fails: str, unknown: str) -> Words:

@@ -1,12 +1,13 @@
 """Detect: learn suspicion from features, and turn a score into a probability.
 
-Reads a feature frame, which `Preparation` turns into a float32 matrix: missing is NaN, a nominal column holds codes.
-A `Detector` gives each row a score without a unit, **higher for more suspicious rows**; `Calibration`, fitted on
-held-out scores, maps it to a probability of fraud in [0, 1]. Promises one contract for every detector
-(`check_detector`), the same scores from its ONNX graph (`to_onnx`), and nothing pickled: preparation and calibration
-are plain JSON.
+Reads a feature frame, which `Preparation` turns into a float32 matrix: missing is NaN, a nominal
+column holds codes. A `Detector` gives each row a score without a unit, **higher for more suspicious
+rows**; `Calibration`, fitted on held-out scores, maps it to a probability of fraud in [0, 1].
+Promises one contract for every detector (`check_detector`), the same scores from its ONNX graph
+(`to_onnx`), and nothing pickled: preparation and calibration are plain JSON.
 
-Names are loaded on first use, so that serving imports preparation and calibration without a training library.
+Names are loaded on first use, so that serving imports preparation and calibration without a
+training library.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from shroff.detect.base import Detector
     from shroff.detect.blend import Blend
     from shroff.detect.calibration import Calibration
-    from shroff.detect.checks import DetectorCheckFailed, Finding, check_detector, examine_scores, planted
+    from shroff.detect.checks import (
+        DetectorCheckFailed,
+        Finding,
+        check_detector,
+        examine_scores,
+        planted,
+    )
     from shroff.detect.classifier import expected_failed_checks
     from shroff.detect.crossfit import held_out_scores, out_of_fold_scores
     from shroff.detect.deep.stream import Parquet

@@ -27,7 +27,9 @@ class _Rebuild(LearningTask):
     decoder: Dense
     noise: float
 
-    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def loss(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> Tensor:
         x = batch["normal"]
         read = x + self.noise * ops.normal(x, x.shape[1]) if self.noise else x
         rebuilt = self.decoder.train(ops, weights, self.encoder.train(ops, weights, read))
@@ -198,7 +200,11 @@ class Autoencoder(NeuralDetector):
         self.typical_ = max(float(np.median(errors)), FLOOR)
 
     def _networks(self, width: int) -> tuple[Dense, Dense]:
-        bottleneck = min(_WIDEST_BOTTLENECK, max(1, width // 2)) if self.n_outputs is None else self.n_outputs
+        bottleneck = (
+            min(_WIDEST_BOTTLENECK, max(1, width // 2))
+            if self.n_outputs is None
+            else self.n_outputs
+        )
         if bottleneck < 1:
             raise ConfigurationError(f"expected n_outputs of at least 1, got {bottleneck}")
 

@@ -1,7 +1,8 @@
 """The contract that every detector keeps, and the checks of what goes into one.
 
-Shapes: `X` is float32 [rows, columns], missing is NaN; a nominal column holds codes 0 … count - 1. `y` is
-boolean [rows], true is fraud. A score is float64 [rows], without a unit, higher is more suspicious.
+Shapes: `X` is float32 [rows, columns], missing is NaN; a nominal column holds codes 0 … count - 1.
+`y` is boolean [rows], true is fraud. A score is float64 [rows], without a unit, higher is more
+suspicious.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ ALL_NUMERIC: Mapping[int, int] = MappingProxyType({})
 
 
 class Detector(FraudClassifier, ABC):
-    """The contract of a detector: `fit`, `score`, `to_onnx`, and through them a scikit-learn classifier.
+    """The contract of a detector: `fit`, `score`, `to_onnx`, and through them a scikit-learn
+    classifier.
 
-    The constructor only stores its keyword arguments (so scikit-learn's `clone` and `get_params` work);
-    `fit` validates and learns. `check_detector` tests all of this, for our detectors and for yours.
+    The constructor only stores its keyword arguments (so scikit-learn's `clone` and `get_params`
+    work); `fit` validates and learns. `check_detector` tests all of this, for our detectors and for
+    yours.
 
     Attributes
     ----------
@@ -63,7 +66,9 @@ class Detector(FraudClassifier, ABC):
     """Fewest frauds, and fewest genuine rows, that `fit` needs where it requires labels."""
 
     conditions: Sequence[str] = ()
-    """SQL conditions that are the columns of `X`, instead of the shared preparation; empty for most detectors."""
+    """SQL conditions that are the columns of `X`, instead of the shared preparation; empty for most
+    detectors.
+    """
 
     capped_: tuple[str, ...] = ()
 
@@ -71,11 +76,14 @@ class Detector(FraudClassifier, ABC):
     """The parameters to tune, with the values to try."""
 
     @abstractmethod
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
-        """Learn from the training rows; `nominal` maps a nominal column's index to its number of codes.
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
+        """Learn from the training rows; `nominal` maps a nominal column's index to its number of
+        codes.
 
-        Raises DataError for a matrix or labels of the wrong shape or content, ConfigurationError for a bad
-        parameter.
+        Raises DataError for a matrix or labels of the wrong shape or content, ConfigurationError
+        for a bad parameter.
         """
 
     @abstractmethod
@@ -91,14 +99,16 @@ class Detector(FraudClassifier, ABC):
 
 
 def training_matrix(X: npt.ArrayLike, nominal: Mapping[int, int]) -> Matrix:
-    """`X` checked for `fit`: it has rows, its values are finite or NaN, nominal columns hold codes below their count.
+    """`X` checked for `fit`: it has rows, its values are finite or NaN, nominal columns hold codes
+    below their count.
 
     Raises DataError otherwise.
 
     >>> training_matrix([[0.5, 3]], {1: 3})
     Traceback (most recent call last):
     ...
-    shroff.errors.DataError: column 1 of X is nominal with 3 codes: expected whole numbers from 0 to 2
+    shroff.errors.DataError: column 1 of X is nominal with 3 codes: expected whole numbers from 0 to
+    2
     """
     matrix = as_matrix(X)
     if len(matrix) == 0:
@@ -113,11 +123,14 @@ def training_matrix(X: npt.ArrayLike, nominal: Mapping[int, int]) -> Matrix:
 def _check_codes(matrix: Matrix, nominal: Mapping[int, int]) -> None:
     for column, count in nominal.items():
         if not 0 <= column < matrix.shape[1]:
-            raise DataError(f"nominal column {column} is not in X, which has {matrix.shape[1]} columns")
+            raise DataError(
+                f"nominal column {column} is not in X, which has {matrix.shape[1]} columns"
+            )
         codes = matrix[:, column]
         if not np.all((codes >= 0) & (codes < count) & (codes == np.floor(codes))):
             raise DataError(
-                f"column {column} of X is nominal with {count} codes: expected whole numbers from 0 to {count - 1}"
+                f"column {column} of X is nominal with {count} codes: expected whole numbers from "
+                f"0 to {count - 1}"
             )
 
 
@@ -131,17 +144,21 @@ def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
     """
     if y is None:
         raise ConfigurationError(
-            "this detector learns from labels: pass y, true for fraud (it requires y to be passed, but the target y is"
+            "this detector learns from labels: pass y, true for fraud (it requires y to be passed, "
+            "but the target y is"
             " None)"
         )
     fraud = as_labels(y, rows)
     if fraud.all() or not fraud.any():
-        raise DataError("expected both fraud and genuine rows in y, got only one of the two (1 class)")
+        raise DataError(
+            "expected both fraud and genuine rows in y, got only one of the two (1 class)"
+        )
     return fraud
 
 
 def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> Ints:
-    """At most `most` row numbers, ascending: frauds fill up to half of them, genuine rows are drawn for the rest.
+    """At most `most` row numbers, ascending: frauds fill up to half of them, genuine rows are drawn
+    for the rest.
 
     >>> draw_rows(np.array([False, True] + [False] * 8), 4).tolist()
     [1, 5, 6, 8]
@@ -151,7 +168,10 @@ def draw_rows(fraud: Labels, most: int, *, seed: int = 0) -> Ints:
     rng = np.random.default_rng(seed)
     frauds, genuine = np.flatnonzero(fraud), np.flatnonzero(~fraud)
     kept = min(len(frauds), max(most // 2, most - len(genuine)))
-    drawn = (rng.choice(frauds, kept, replace=False), rng.choice(genuine, most - kept, replace=False))
+    drawn = (
+        rng.choice(frauds, kept, replace=False),
+        rng.choice(genuine, most - kept, replace=False),
+    )
     return np.sort(np.concatenate(drawn))
 
 
@@ -174,13 +194,15 @@ def require_fitted(detector: Detector) -> int:
 def scoring_matrix(detector: Detector, X: npt.ArrayLike) -> Matrix:
     """`X` checked for `score` against `n_features_in_` and, where `fit` set it, `nominal_`.
 
-    Raises NotFitted before `fit`, DataError for another number of columns or codes beyond those of `fit`.
+    Raises NotFitted before `fit`, DataError for another number of columns or codes beyond those of
+    `fit`.
     """
     columns = require_fitted(detector)
     matrix = as_matrix(X)
     if matrix.shape[1] != columns:
         raise DataError(
-            f"expected X with the {columns} columns of fit, got {matrix.shape[1]} (X has {matrix.shape[1]} features,"
+            f"expected X with the {columns} columns of fit, got {matrix.shape[1]} (X has "
+            f"{matrix.shape[1]} features,"
             f" but {type(detector).__name__} is expecting {columns} features as input)"
         )
     _check_codes(matrix, getattr(detector, "nominal_", ALL_NUMERIC))

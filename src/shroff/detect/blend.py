@@ -13,7 +13,14 @@ from sklearn import linear_model
 from sklearn.base import clone
 
 from shroff.arrays import Bools, Floats, Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
 from shroff.detect.crossfit import out_of_fold_scores
 from shroff.detect.graph import Graph
 from shroff.errors import ConfigurationError
@@ -78,7 +85,12 @@ class Blend(Detector):
     name: ClassVar[str] = "blend"
 
     def __init__(
-        self, detectors: Sequence[Detector], *, how: Literal["stack", "rank"] = "stack", folds: int = 3, seed: int = 0
+        self,
+        detectors: Sequence[Detector],
+        *,
+        how: Literal["stack", "rank"] = "stack",
+        folds: int = 3,
+        seed: int = 0,
     ) -> None:
         self.detectors = detectors
         self.how = how
@@ -93,19 +105,29 @@ class Blend(Detector):
     @property
     def least_frauds(self) -> int:  # type: ignore[override]  # a blend scores its detectors out of fold
         """Fewest frauds, and fewest genuine rows, that `fit` needs where it requires labels."""
-        return 1 + max((detector.least_frauds for detector in self.detectors), default=0) if self.needs_labels else 1
+        return (
+            1 + max((detector.least_frauds for detector in self.detectors), default=0)
+            if self.needs_labels
+            else 1
+        )
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Train every detector, and learn how their scores combine."""
         self._check()
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix)) if self.needs_labels else None
-        self.detectors_ = [clone(detector).fit(matrix, fraud, nominal=nominal) for detector in self.detectors]
+        self.detectors_ = [
+            clone(detector).fit(matrix, fraud, nominal=nominal) for detector in self.detectors
+        ]
         if fraud is None:
             scores = [detector.score(matrix) for detector in self.detectors_]
         else:
             scores = [
-                out_of_fold_scores(detector, matrix, fraud, nominal=nominal, folds=self.folds, seed=self.seed)
+                out_of_fold_scores(
+                    detector, matrix, fraud, nominal=nominal, folds=self.folds, seed=self.seed
+                )
                 for detector in self.detectors
             ]
         if self.how == "rank":
@@ -121,7 +143,9 @@ class Blend(Detector):
         if self.how not in ("stack", "rank"):
             raise ConfigurationError(f"expected how='stack' or how='rank', got `{self.how}`")
         if len(self.detectors) < 2:
-            raise ConfigurationError(f"expected at least two detectors to blend, got {len(self.detectors)}")
+            raise ConfigurationError(
+                f"expected at least two detectors to blend, got {len(self.detectors)}"
+            )
         for detector in self.detectors:
             if detector.conditions:
                 raise ConfigurationError(
@@ -131,7 +155,9 @@ class Blend(Detector):
 
     @property
     def draws_at_zero(self) -> bool:
-        """Whether a score above 0 means fraud: the log-odds of a stack, not the surprise of ranks."""
+        """Whether a score above 0 means fraud: the log-odds of a stack, not the surprise of
+        ranks.
+        """
         return self.how == "stack"
 
     def score(self, X: Matrix) -> Scores:
@@ -154,7 +180,8 @@ class Blend(Detector):
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """The contribution of a detector's score to the blend: piecewise linear, `slopes[i]` from `knots[i]` on.
+    """The contribution of a detector's score to the blend: piecewise linear, `slopes[i]` from
+    `knots[i]` on.
 
     Below the first knot the first slope continues.
     """
@@ -169,7 +196,9 @@ class _Map:
 
     @classmethod
     def surprise(cls, scores: Scores, *, share: float) -> Self:
-        """`share` of -log(share of `scores` at least as high), a knot at each halving of that share."""
+        """`share` of -log(share of `scores` at least as high), a knot at each halving of that
+        share.
+        """
         halvings = np.arange(int(math.log2(len(scores))) + 1)
         knots = np.quantile(scores, 1.0 - 0.5**halvings)
         spread = float(scores.std()) or 1.0
@@ -182,7 +211,9 @@ class _Map:
 
     def apply(self, scores: Scores) -> Floats:
         above = np.maximum(scores[:, None] - self.knots[1:], 0.0)
-        value: Floats = self.start + self.slopes[0] * (scores - self.knots[0]) + above @ np.diff(self.slopes)
+        value: Floats = (
+            self.start + self.slopes[0] * (scores - self.knots[0]) + above @ np.diff(self.slopes)
+        )
         return value
 
     def graph(self, graph: Graph, score: str) -> str:
@@ -191,7 +222,9 @@ class _Map:
         if len(self.knots) > 1:
             column = graph.add("Unsqueeze", score, graph.constant(np.array([1])))
             above = graph.add("Relu", graph.add("Sub", column, graph.constant(self.knots[1:])))
-            value = graph.add("Add", value, graph.add("MatMul", above, graph.constant(np.diff(self.slopes))))
+            value = graph.add(
+                "Add", value, graph.add("MatMul", above, graph.constant(np.diff(self.slopes)))
+            )
         return graph.add("Add", value, graph.constant(self.start))
 
 
@@ -204,4 +237,6 @@ def _stack(by_detector: Sequence[Scores], fraud: Bools | None) -> tuple[list[_Ma
     scale[scale == 0.0] = 1.0
     model = linear_model.LogisticRegression(max_iter=1000).fit((scores - center) / scale, fraud)
     weights = model.coef_[0] / scale
-    return [_Map.linear(float(weight), 0.0) for weight in weights], float(model.intercept_[0] - weights @ center)
+    return [_Map.linear(float(weight), 0.0) for weight in weights], float(
+        model.intercept_[0] - weights @ center
+    )

@@ -48,14 +48,18 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.a) and math.isfinite(self.b) and self.a > 0):
-            raise ConfigurationError("expected a calibration with a finite slope above 0 and a finite offset")
+            raise ConfigurationError(
+                "expected a calibration with a finite slope above 0 and a finite offset"
+            )
 
     @classmethod
     def fit(cls, score: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """The maximum-likelihood calibration of held-out scores [rows] and labels [rows], 1 is fraud.
+        """The maximum-likelihood calibration of held-out scores [rows] and labels [rows], 1 is
+        fraud.
 
-        Where scores do not rise with fraud the slope is nearly 0, and every probability the share of fraud.
-        Raises DataError for scores that are not finite, other shapes, or labels of only one class.
+        Where scores do not rise with fraud the slope is nearly 0, and every probability the share
+        of fraud. Raises DataError for scores that are not finite, other shapes, or labels of only
+        one class.
         """
         scores, fraud = _checked(score, y)
         center, scale = float(scores.mean()), float(scores.std())
@@ -69,7 +73,9 @@ class Calibration:
         return cls(a=slope / scale, b=offset - slope * center / scale)
 
     def probability(self, score: npt.ArrayLike) -> Floats:
-        """The probability of fraud of each score, float64 in [0, 1]; raises DataError for a NaN score."""
+        """The probability of fraud of each score, float64 in [0, 1]; raises DataError for a NaN
+        score.
+        """
         scores = np.asarray(score, dtype=np.float64)
         if np.isnan(scores).any():
             raise DataError("expected scores that are numbers, got NaN")
@@ -78,7 +84,9 @@ class Calibration:
         return _logistic(np.clip(exponents, -_EXPONENT_LIMIT, _EXPONENT_LIMIT), _scale_array)
 
     def one(self, score: float) -> float:
-        """The probability of one score: the same bits as `probability` gives; raises DataError for NaN."""
+        """The probability of one score: the same bits as `probability` gives; raises DataError for
+        NaN.
+        """
         exponent = self.a * float(score) + self.b
         if math.isnan(exponent):
             raise DataError("expected a score that is a number, got NaN")
@@ -97,13 +105,15 @@ class Calibration:
             raise BundleError("expected a calibration as Calibration.to_json writes it") from error
 
 
-# The logistic function in additions, multiplications and one division: IEEE 754 rounds each of these alike on
-# every machine, for floats and arrays. exp does not: libm and NumPy's vector loops differ in the last bit.
-# So a decision made with `one` replays to the bit on another machine.
+# The logistic function in additions, multiplications and one division: IEEE 754 rounds each of
+# these alike on every machine, for floats and arrays. exp does not: libm and NumPy's vector loops
+# differ in the last bit. So a decision made with `one` replays to the bit on another machine.
 
 _EXPONENT_LIMIT = 700.0  # exp(700) is still finite
 _LOG2_E = 1.0 / math.log(2.0)
-_LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # the first 32 bits of ln 2: whole multiples of it are exact
+_LN2_HIGH = float.fromhex(
+    "0x1.62e42feep-1"
+)  # the first 32 bits of ln 2: whole multiples of it are exact
 _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the remaining bits of ln 2
 _ROUNDING_SHIFT = 1.5 * 2.0**52  # adding and subtracting it rounds to a whole number
 _TAYLOR_COEFFICIENTS = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
@@ -126,7 +136,8 @@ def _scale_array(series: Floats, power: Floats) -> Floats:
     return np.ldexp(series, power.astype(np.int32))
 
 
-# Platt's fit, with the Newton steps of Lin, Lin and Weng, A Note on Platt's Probabilistic Outputs, 2007.
+# Platt's fit, with the Newton steps of Lin, Lin and Weng, A Note on Platt's Probabilistic Outputs,
+# 2007.
 
 _SMALLEST_SLOPE = 1e-6  # smallest slope, per standard deviation of the scores
 _RIDGE = 1e-12  # keeps the Hessian invertible when all scores are equal
@@ -137,12 +148,16 @@ _SMALLEST_GRADIENT = 1e-10  # mean over rows
 def _checked(score: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Bools]:
     scores, shape = np.asarray(score, dtype=np.float64), np.shape(y)
     if scores.ndim != 1 or scores.shape != shape:
-        raise DataError(f"expected one label per score, got shapes {list(scores.shape)} and {list(shape)}")
+        raise DataError(
+            f"expected one label per score, got shapes {list(scores.shape)} and {list(shape)}"
+        )
     if not np.isfinite(scores).all():
         raise DataError("expected finite scores to calibrate on, got infinite or NaN ones")
     fraud = as_labels(y, len(scores))
     if not fraud.any() or fraud.all():
-        raise DataError("expected both fraud and genuine rows to calibrate on, got at most one of the two")
+        raise DataError(
+            "expected both fraud and genuine rows to calibrate on, got at most one of the two"
+        )
     return scores, fraud
 
 
@@ -166,13 +181,17 @@ def _newton(x: Floats, target: Floats) -> tuple[float, float]:
             break
         curvature = probability * (1.0 - probability) / x.size
         hessian = (design.T * curvature) @ design + _RIDGE * np.eye(2)
-        weights, loss, moved = _descend(design, target, weights, loss, np.linalg.solve(hessian, gradient))
+        weights, loss, moved = _descend(
+            design, target, weights, loss, np.linalg.solve(hessian, gradient)
+        )
         if not moved:
             break
     return float(weights[0]), float(weights[1])
 
 
-def _descend(design: Floats, target: Floats, weights: Floats, loss: float, step: Floats) -> tuple[Floats, float, bool]:
+def _descend(
+    design: Floats, target: Floats, weights: Floats, loss: float, step: Floats
+) -> tuple[Floats, float, bool]:
     """Halve the Newton step until it lowers the loss; whether any length did."""
     for halvings in range(30):
         candidate = weights - step * 0.5**halvings

@@ -1,8 +1,9 @@
 """The methods of a scikit-learn classifier, on top of a detector's own `fit` and `score`.
 
-`GridSearchCV(BoostedTrees(), …)` and `cross_val_score` take a detector as a binary classifier of genuine (0)
-and fraudulent (1) rows. So does a detector that learns without labels: folds then keep the share of fraud, and scores
-point up, whereas those of scikit-learn's outlier detectors point down.
+`GridSearchCV(BoostedTrees(), …)` and `cross_val_score` take a detector as a binary classifier of
+genuine (0) and fraudulent (1) rows. So does a detector that learns without labels: folds then keep
+the share of fraud, and scores point up, whereas those of scikit-learn's outlier detectors point
+down.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _USUAL_SHARE: Final = 0.99
 """Share of training rows that a detector without labels does not flag."""
 
 _OTHER_LABELS_REASON: Final = "labels are 0 and 1: of two others, which is fraud would be a guess"
-_OTHER_LINE_REASON: Final = "a usual score is not 0: the line between genuine and fraud lies at `flag_above`"
+_OTHER_LINE_REASON: Final = (
+    "a usual score is not 0: the line between genuine and fraud lies at `flag_above`"
+)
 
 
 class Unfitted(NotFitted, NotFittedError):  # type: ignore[misc]  # scikit-learn ships no types
@@ -39,8 +42,8 @@ class Unfitted(NotFitted, NotFittedError):  # type: ignore[misc]  # scikit-learn
 class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """The methods of a classifier for every class that defines `fit(X, y)` and `score(X)`.
 
-    `fit` also keeps `classes_` (0 and 1, in the type of `y`), the names of a table's columns and some of its rows;
-    `score(X, y)` is the average precision of `score(X)`.
+    `fit` also keeps `classes_` (0 and 1, in the type of `y`), the names of a table's columns and
+    some of its rows; `score(X, y)` is the average precision of `score(X)`.
     """
 
     needs_labels: ClassVar[bool]
@@ -54,12 +57,15 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     @property
     def draws_at_zero(self) -> bool:
-        """Whether a score above 0 means fraud: for log-odds and margins, which detectors that need labels give."""
+        """Whether a score above 0 means fraud: for log-odds and margins, which detectors that need
+        labels give.
+        """
         return self.needs_labels
 
     @property
     def flag_above(self) -> float:
-        """The score above which `predict` says fraud: 0, or else the 99 % quantile of the training rows' scores.
+        """The score above which `predict` says fraud: 0, or else the 99 % quantile of the training
+        rows' scores.
 
         Decisions on money use calibrated probabilities and a policy instead.
         """
@@ -68,7 +74,8 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         typical = getattr(self, "learned_rows_", None)
         if typical is None:
             raise Unfitted(
-                f"{type(self).__name__} has kept no training rows to compute a usual score from: call fit first"
+                f"{type(self).__name__} has kept no training rows to compute a usual score from: "
+                "call fit first"
             )
         return float(np.quantile(self.decision_function(typical), _USUAL_SHARE))
 
@@ -79,7 +86,8 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return predicted
 
     def predict_proba(self, X: npt.ArrayLike) -> Floats:
-        """Genuine and fraud [rows, 2]: the logistic function of the score's distance from `flag_above`.
+        """Genuine and fraud [rows, 2]: the logistic function of the score's distance from
+        `flag_above`.
 
         A probability where scores are log-odds; otherwise only a rank, until it is calibrated.
         """
@@ -102,7 +110,8 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 
 def expected_failed_checks(detector: FraudClassifier) -> dict[str, str]:
-    """The checks of scikit-learn's `check_estimator` that a detector does not pass, with the reason.
+    """The checks of scikit-learn's `check_estimator` that a detector does not pass, with the
+    reason.
 
     >>> from shroff.detect import IsolationForest
     >>> len(expected_failed_checks(IsolationForest()))
@@ -118,7 +127,9 @@ def expected_failed_checks(detector: FraudClassifier) -> dict[str, str]:
     if not detector.draws_at_zero:
         expected["check_classifiers_train"] = _OTHER_LINE_REASON
     if not detector.needs_labels:
-        expected["check_classifiers_one_label"] = "without labels, rows of one label are not all alike"
+        expected["check_classifiers_one_label"] = (
+            "without labels, rows of one label are not all alike"
+        )
     return expected
 
 
@@ -136,7 +147,9 @@ def _learning(fit: Callable[..., Any]) -> Callable[..., Any]:
         if names is not None:
             self.feature_names_in_ = names
         self.classes_ = np.array([0, 1]).astype(np.int64 if labels is None else labels.dtype)
-        self.learned_rows_ = matrix[np.linspace(0, len(matrix) - 1, min(_TYPICAL_ROWS, len(matrix))).astype(np.int64)]
+        self.learned_rows_ = matrix[
+            np.linspace(0, len(matrix) - 1, min(_TYPICAL_ROWS, len(matrix))).astype(np.int64)
+        ]
         return returned
 
     return learn
@@ -153,11 +166,15 @@ def _judging(score: Callable[..., Any]) -> Callable[..., Any]:
     return judge
 
 
-def _same_columns(learned: npt.NDArray[np.object_] | None, names: npt.NDArray[np.object_] | None) -> None:
+def _same_columns(
+    learned: npt.NDArray[np.object_] | None, names: npt.NDArray[np.object_] | None
+) -> None:
     if learned is None or names is None or np.array_equal(learned, names):
         return
     if set(learned) == set(names):
-        raise DataError("expected the columns of X in the order of fit, got the same ones in another order")
+        raise DataError(
+            "expected the columns of X in the order of fit, got the same ones in another order"
+        )
     unknown = next((name for name in names if name not in set(learned)), None)
     missing = next((name for name in learned if name not in set(names)), None)
     came = f"without `{missing}`" if unknown is None else f"with `{unknown}`"

@@ -25,9 +25,10 @@ def out_of_fold_scores(
 ) -> Scores:
     """Score each row of `X` [rows, columns] with a clone of `detector` that did not learn from it.
 
-    Rows are shuffled by `seed` into folds of equal fraud share (`folds_of` says how many); the scores, float64 [rows],
-    are in the order of `X`. `detector` itself stays unfitted. Raises ConfigurationError for fewer than 2 folds,
-    DataError for labels of one class, fewer than 2 frauds or genuine rows, or scores that are not finite.
+    Rows are shuffled by `seed` into folds of equal fraud share (`folds_of` says how many); the
+    scores, float64 [rows], are in the order of `X`. `detector` itself stays unfitted. Raises
+    ConfigurationError for fewer than 2 folds, DataError for labels of one class, fewer than 2
+    frauds or genuine rows, or scores that are not finite.
 
     As `CalibratedClassifierCV(ensemble=False)` of scikit-learn does before it calibrates.
 
@@ -41,9 +42,12 @@ def out_of_fold_scores(
     folds = folds_of(fraud, folds)
     if folds < 2:
         raise DataError(
-            "expected at least 2 frauds and 2 genuine rows to learn from, got 1 of one: learn from more payments"
+            "expected at least 2 frauds and 2 genuine rows to learn from, got 1 of one: learn from "
+            "more payments"
         )
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty((len(fraud), 0)), fraud)
+    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(
+        np.empty((len(fraud), 0)), fraud
+    )
     return held_out_scores(detector, X, fraud, dealt, nominal=nominal)[1]
 
 
@@ -55,11 +59,13 @@ def held_out_scores(
     *,
     nominal: Mapping[int, int] = ALL_NUMERIC,
 ) -> tuple[Ints, Scores]:
-    """Score the rows that folds hold out, each with a clone of `detector` that learned from the fold's other rows.
+    """Score the rows that folds hold out, each with a clone of `detector` that learned from the
+    fold's other rows.
 
     Args:
         X, y: prepared rows [rows, columns] and their labels.
-        folds: row numbers to learn from and row numbers to score; a row is scored by one fold at most.
+        folds: row numbers to learn from and row numbers to score; a row is scored by one fold at
+            most.
 
     Returns:
         The numbers of the scored rows, ascending, and their scores.

@@ -1,6 +1,8 @@
-"""Dense layers trained by back-propagation, in NumPy: small networks for tables need no deep-learning library.
+"""Dense layers trained by back-propagation, in NumPy: small networks for tables need no
+deep-learning library.
 
-Rows are float32 [rows, inputs], dense or sparse; targets are 1 for fraud. The last layer has one output, the logit.
+Rows are float32 [rows, inputs], dense or sparse; targets are 1 for fraud. The last layer has one
+output, the logit.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ _FEWEST_EPOCH_STEPS = 50  # so that small tables get enough steps to learn
 class DenseTraining:
     """How a network learns: Adam (Kingma and Ba, 2015), its step falling to 0 along a cosine.
 
-    An epoch has at least 50 steps, with smaller batches where rows are few. `dropout` is the share of hidden units that
-    a batch leaves out, `l2` the decoupled weight decay per step of size 1, `focus` the exponent of the focal loss (Lin
-    et al., 2017).
+    An epoch has at least 50 steps, with smaller batches where rows are few. `dropout` is the share
+    of hidden units that a batch leaves out, `l2` the decoupled weight decay per step of size 1,
+    `focus` the exponent of the focal loss (Lin et al., 2017).
     """
 
     epochs: int
@@ -49,12 +51,20 @@ def train(
     hidden: Sequence[int],
     training: DenseTraining,
 ) -> list[Layer]:
-    """The layers of a rectified network `inputs → hidden … → 1` after `training` on rows with a weight each.
+    """The layers of a rectified network `inputs → hidden … → 1` after `training` on rows with a
+    weight each.
 
     >>> X = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     >>> inside = (X[:, 0] ** 2 + X[:, 1] ** 2 < 1).astype(np.float32)
     >>> training = DenseTraining(
-    ...     epochs=60, batch_size=32, learning_rate=0.01, dropout=0.0, l2=0.0, loss="log", focus=2.0, seed=0
+    ...     epochs=60,
+    ...     batch_size=32,
+    ...     learning_rate=0.01,
+    ...     dropout=0.0,
+    ...     l2=0.0,
+    ...     loss="log",
+    ...     focus=2.0,
+    ...     seed=0,
     ... )
     >>> layers = train(X, inside, np.ones(400, np.float32), [16], training)
     >>> bool(np.mean((logit(X, layers) > 0) == inside) > 0.95)
@@ -90,7 +100,9 @@ def slope(z: Floats32, target: Floats32, loss: Loss, focus: float) -> Floats32:
     [-0.5, 0.5]
     """
     sign = 2.0 * target - 1.0
-    right = 1.0 / (1.0 + np.exp(-np.clip(sign * z, -60.0, 60.0)))  # the probability of the true class
+    right = 1.0 / (
+        1.0 + np.exp(-np.clip(sign * z, -60.0, 60.0))
+    )  # the probability of the true class
     if loss == "log":
         return np.asarray(sign * (right - 1.0), dtype=np.float32)
     wrong = 1.0 - right
@@ -99,7 +111,8 @@ def slope(z: Floats32, target: Floats32, loss: Loss, focus: float) -> Floats32:
 
 
 def _start(rng: np.random.Generator, widths: Sequence[int], bias: float) -> list[Layer]:
-    # He et al., 2015; the last layer starts small, its bias at the log-odds of fraud, which saves the first steps
+    # He et al., 2015; the last layer starts small, its bias at the log-odds of fraud, which saves
+    # the first steps
     layers: list[Layer] = []
     for inputs, outputs in pairwise(widths):
         weights = rng.normal(0.0, math.sqrt(2.0 / inputs), (inputs, outputs)).astype(np.float32)
@@ -140,7 +153,9 @@ def _gradients(
 
 
 class _Adam:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) over arrays that it changes in place."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) over arrays that it changes in
+    place.
+    """
 
     def __init__(self, arrays: Sequence[Floats32], l2: float) -> None:
         self.arrays = arrays
@@ -152,7 +167,9 @@ class _Adam:
     def step(self, gradients: Sequence[Floats32], rate: float) -> None:
         self.steps += 1
         scale = rate * math.sqrt(1.0 - 0.999**self.steps) / (1.0 - 0.9**self.steps)
-        for array, first, second, gradient in zip(self.arrays, self.first, self.second, gradients, strict=True):
+        for array, first, second, gradient in zip(
+            self.arrays, self.first, self.second, gradients, strict=True
+        ):
             np.add(first, 0.1 * (gradient - first), out=first)
             np.add(second, 0.001 * (gradient * gradient - second), out=second)
             kept = 1.0 - rate * self.l2 if array.ndim == 2 else 1.0

@@ -1,8 +1,9 @@
 """LightGBM's trees as an ONNX graph with the same decisions for every float32 row.
 
-Inputs are cast to double and compared with LightGBM's own double thresholds, so no threshold is rounded;
-leaves are summed in double. A split on a nominal column asks whether the code is in a set: each distinct set
-becomes one more input of the ensemble, 0 for the codes in it and 1 for the others, looked up by the code.
+Inputs are cast to double and compared with LightGBM's own double thresholds, so no threshold is
+rounded; leaves are summed in double. A split on a nominal column asks whether the code is in a set:
+each distinct set becomes one more input of the ensemble, 0 for the codes in it and 1 for the
+others, looked up by the code.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _ZERO_THRESHOLD = float(np.float32(1e-35))
 
 
 class _Row(NamedTuple):
-    """One node of the ensemble; the names are ONNX's, after `nodes_`. A leaf keeps its value in `values`."""
+    """One node of the ensemble; the names are ONNX's, after `nodes_`. A leaf keeps its value in
+    `values`.
+    """
 
     treeids: int
     nodeids: int
@@ -44,11 +47,13 @@ class _Row(NamedTuple):
     falsenodeids: int = 0
 
 
-def ensemble_model(trees: Sequence[Node], *, columns: int, nominal: Mapping[int, int]) -> onnx.ModelProto:
+def ensemble_model(
+    trees: Sequence[Node], *, columns: int, nominal: Mapping[int, int]
+) -> onnx.ModelProto:
     """The sum of `trees` (`dump_model()["tree_info"]`) over `X` [N, columns].
 
-    `nominal` maps a nominal column to its number of codes. LightGBM's `zero_as_missing` and `linear_tree`
-    must be off.
+    `nominal` maps a nominal column to its number of codes. LightGBM's `zero_as_missing` and
+    `linear_tree` must be off.
     """
     grown = [_preorder(tree["tree_structure"]) for tree in trees]
     sets = sorted({_code_set(node) for nodes in grown for node in nodes if _is_nominal(node)})
@@ -139,7 +144,9 @@ def _decision(node: Node, places: Mapping[CodeSet, int]) -> tuple[int, float, in
 
 
 def _as_compared(threshold: float) -> float:
-    """The threshold that gives the same decision on raw values: LightGBM reads values next to 0 as 0."""
+    """The threshold that gives the same decision on raw values: LightGBM reads values next to 0 as
+    0.
+    """
     if not -_ZERO_THRESHOLD <= threshold <= _ZERO_THRESHOLD:
         return threshold
     return _ZERO_THRESHOLD if threshold >= 0.0 else math.nextafter(-_ZERO_THRESHOLD, -math.inf)

@@ -15,11 +15,11 @@ from shroff.detect.graph import DOUBLE, INPUT, INT64, Graph
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """Numeric columns with missing values at 0 (the mean, after `Preparation`), then their missing indicators, then
-    nominal columns one-hot.
+    """Numeric columns with missing values at 0 (the mean, after `Preparation`), then their missing
+    indicators, then nominal columns one-hot.
 
-    A column that had no missing values in training gets no indicator; a missing value then counts as the mean.
-    `nominal` maps a column to its number of codes.
+    A column that had no missing values in training gets no indicator; a missing value then counts
+    as the mean. `nominal` maps a column to its number of codes.
 
     >>> import numpy as np
     >>> X = np.array([[0.5, 1], [np.nan, 0]], dtype=np.float32)
@@ -53,12 +53,15 @@ class Expansion:
         rows, columns = len(matrix), len(self.nominal)
         ends = np.arange(0, rows * columns + 1, columns)
         hot = sparse.csr_matrix(
-            (np.ones(rows * columns), self._codes(matrix).ravel(), ends), shape=(rows, sum(self.nominal.values()))
+            (np.ones(rows * columns), self._codes(matrix).ravel(), ends),
+            shape=(rows, sum(self.nominal.values())),
         )
         return sparse.hstack([sparse.csr_matrix(dense), hot], format="csr")
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
-        """`design(matrix) @ weights` for weights [width, outputs]: float64 [rows, outputs], row by row."""
+        """`design(matrix) @ weights` for weights [width, outputs]: float64 [rows, outputs], row by
+        row.
+        """
         values, missing = self._numbers(matrix)
         numbers, gaps, codes = self._split(weights)
         total: Floats = values @ numbers + missing @ gaps + codes[self._codes(matrix)].sum(axis=1)
@@ -100,11 +103,15 @@ class Expansion:
         if len(self.gaps):
             weights = np.zeros_like(numbers)
             weights[self.gaps] = gaps
-            terms.append(graph.add("MatMul", graph.add("Cast", missing, to=DOUBLE), graph.constant(weights)))
+            terms.append(
+                graph.add("MatMul", graph.add("Cast", missing, to=DOUBLE), graph.constant(weights))
+            )
         return terms
 
     def _nominal_term(self, graph: Graph, codes: Floats) -> str:
         places = graph.add("Gather", INPUT, graph.constant(np.array(list(self.nominal))), axis=1)
-        places = graph.add("Add", graph.add("Cast", places, to=INT64), graph.constant(self._offsets()))
+        places = graph.add(
+            "Add", graph.add("Cast", places, to=INT64), graph.constant(self._offsets())
+        )
         hot = graph.add("Gather", graph.constant(codes), places)
         return graph.add("ReduceSum", hot, graph.constant(np.array([1])), keepdims=0)

@@ -11,7 +11,13 @@ import numpy.typing as npt
 from sklearn import ensemble
 
 from shroff.arrays import Floats, Ints, Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_matrix,
+)
 from shroff.detect.ensemble import Node, add_ensemble
 from shroff.detect.graph import Graph
 from shroff.detect.rarity import Rarity, Side
@@ -78,7 +84,13 @@ class IsolationForest(Detector):
     }
 
     def __init__(
-        self, *, n_trees: int = 200, sample: int = 256, columns: float = 1.0, side: Side = "both", seed: int = 0
+        self,
+        *,
+        n_trees: int = 200,
+        sample: int = 256,
+        columns: float = 1.0,
+        side: Side = "both",
+        seed: int = 0,
     ) -> None:
         self.n_trees = n_trees
         self.sample = sample
@@ -86,7 +98,9 @@ class IsolationForest(Detector):
         self.side = side
         self.seed = seed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Grow the trees."""
         matrix = training_matrix(X, nominal)
         self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
@@ -164,7 +178,9 @@ def _cuts(tree: Any) -> Floats:
 
 
 def _average_cuts(rows: Ints) -> Floats:
-    """Mean number of cuts that isolate one of `n` rows, as in the paper: 2 (ln(n - 1) + γ) - 2 (n - 1) / n."""
+    """Mean number of cuts that isolate one of `n` rows, as in the paper: 2 (ln(n - 1) + γ) - 2 (n -
+    1) / n.
+    """
     n = np.maximum(rows, 3).astype(np.float64)
     many = 2.0 * (np.log(n - 1.0) + np.euler_gamma) - 2.0 * (n - 1.0) / n
     return np.where(rows > 2, many, np.where(rows == 2, 1.0, 0.0))

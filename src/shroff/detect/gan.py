@@ -36,7 +36,8 @@ class GAN(NeuralDetector):
 
     Parameters
     ----------
-    loss_type : Literal['cross_entropy', 'least_squares', 'wasserstein_gp', 'fence'], default='fence'
+    loss_type : Literal['cross_entropy', 'least_squares', 'wasserstein_gp', 'fence'],
+    default='fence'
         The game's loss. With `"fence"` the generator aims at the border of the normal rows; with
         the others, at their middle.
     blur : float, default=0.5
@@ -211,10 +212,19 @@ class GAN(NeuralDetector):
         rng = np.random.default_rng(self.seed)
         width = study.normal.shape[1]
         features = Embedding(
-            self._dense("features", width, min(self.n_outputs, width), bias=False, gain=first_gain(self.residual)),
+            self._dense(
+                "features",
+                width,
+                min(self.n_outputs, width),
+                bias=False,
+                gain=first_gain(self.residual),
+            ),
             self.residual,
         )
-        generator, encoder = self._dense("generator", self.n_noise, width), self._dense("encoder", width, self.n_noise)
+        generator, encoder = (
+            self._dense("generator", self.n_noise, width),
+            self._dense("encoder", width, self.n_noise),
+        )
         weights = features.initial(rng) | generator.initial(rng) | encoder.initial(rng)
         placed = latent(features, weights, study.normal)
         centres = Centres.learn(placed, self.n_centres, seed=self.seed)
@@ -233,21 +243,29 @@ class GAN(NeuralDetector):
             l1=self.l1,
             l2=self.l2,
         )
-        weights = study.learn(game, weights | game.initial(), self._training(self.epochs, max_steps=_MOST_EPOCH_STEPS))
+        weights = study.learn(
+            game, weights | game.initial(), self._training(self.epochs, max_steps=_MOST_EPOCH_STEPS)
+        )
         self.features_, self.generator_, self.encoder_ = features, generator, encoder
         self._keep(weights, centres, study.normal)
 
     def _keep(self, weights: Arrays, centres: Centres, normal: Rows) -> None:
-        self.weights_ = {name: array for name, array in weights.items() if not name.startswith("head/")}
+        self.weights_ = {
+            name: array for name, array in weights.items() if not name.startswith("head/")
+        }
         if not self.reconstruction:
-            self.weights_ = {name: array for name, array in self.weights_.items() if name.startswith("features/")}
+            self.weights_ = {
+                name: array for name, array in self.weights_.items() if name.startswith("features/")
+            }
         self.centres_ = centres.scaled_to(latent(self.features_, weights, normal))
         self.typical_ = 1.0
         if self.reconstruction:
             errors = self._errors(NumpyOps(), self.weights_, normal.astype(np.float64))
             self.typical_ = max(float(np.median(errors)), FLOOR)
 
-    def _dense(self, name: str, inputs: int, outputs: int, *, bias: bool = True, gain: float = 1.0) -> Dense:
+    def _dense(
+        self, name: str, inputs: int, outputs: int, *, bias: bool = True, gain: float = 1.0
+    ) -> Dense:
         return Dense(
             name,
             inputs,
@@ -263,12 +281,17 @@ class GAN(NeuralDetector):
 
     def _validate(self) -> None:
         if self.loss_type not in LOSSES:
-            raise ConfigurationError(f"expected a loss_type out of {', '.join(LOSSES)}, got `{self.loss_type}`")
+            raise ConfigurationError(
+                f"expected a loss_type out of {', '.join(LOSSES)}, got `{self.loss_type}`"
+            )
         if self.n_centres < 1 or self.n_outputs < 1 or self.n_noise < 1:
-            raise ConfigurationError("expected n_centres, n_outputs and n_noise of at least 1, got less")
+            raise ConfigurationError(
+                "expected n_centres, n_outputs and n_noise of at least 1, got less"
+            )
         if not 0.0 <= self.blur < 1.0 or self.reconstruction < 0.0:
             raise ConfigurationError(
-                f"expected blur from 0 to below 1 and reconstruction from 0, got {self.blur} and {self.reconstruction}"
+                f"expected blur from 0 to below 1 and reconstruction from 0, got {self.blur} and "
+                f"{self.reconstruction}"
             )
 
     def _errors(self, ops: Ops, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:

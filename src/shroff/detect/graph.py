@@ -50,7 +50,9 @@ class Graph:
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """A node with one output; returns the name of that output."""
         name = f"v{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, list(inputs), [name], domain=domain, **attributes))
+        self._nodes.append(
+            helper.make_node(operator, list(inputs), [name], domain=domain, **attributes)
+        )
         return name
 
     def total(self, *terms: str) -> str:
@@ -64,7 +66,9 @@ class Graph:
         """The `k` smallest values of each row, in no order."""
         names = [f"v{len(self._nodes)}", f"v{len(self._nodes)}_at"]
         count = self.constant(np.array([k]))
-        self._nodes.append(helper.make_node("TopK", [values, count], names, axis=1, largest=0, sorted=0))
+        self._nodes.append(
+            helper.make_node("TopK", [values, count], names, axis=1, largest=0, sorted=0)
+        )
         return names[0]
 
     def embed(self, model: onnx.ModelProto) -> str:
@@ -73,7 +77,9 @@ class Graph:
         Raises ConfigurationError for a model of other operator sets than `Graph` writes.
         """
         if any(_VERSIONS.get(one.domain) != one.version for one in model.opset_import):
-            raise ConfigurationError(f"expected a model of ONNX operator sets {_VERSIONS}, got others")
+            raise ConfigurationError(
+                f"expected a model of ONNX operator sets {_VERSIONS}, got others"
+            )
         prefix = f"v{len(self._nodes)}_"
         inner = compose.add_prefix_graph(model.graph, prefix, rename_inputs=False)
         *nodes, last = inner.node
@@ -84,7 +90,9 @@ class Graph:
         return self.add("Cast", last.input[0] if narrowed else inner.output[0].name, to=DOUBLE)
 
     def model(self, score: str, *, columns: int) -> onnx.ModelProto:
-        """The finished graph: `X` float32 [N, columns] to `score` float32 [N]; checked by `onnx.checker`."""
+        """The finished graph: `X` float32 [N, columns] to `score` float32 [N]; checked by
+        `onnx.checker`.
+        """
         flat = self.add("Reshape", score, self.constant(np.array([-1], dtype=np.int64)))
         self._nodes.append(helper.make_node("Cast", [flat], [OUTPUT], to=TensorProto.FLOAT))
         graph = helper.make_graph(

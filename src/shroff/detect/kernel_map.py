@@ -1,7 +1,7 @@
 """Feature maps whose inner products approximate a Gaussian kernel, for tables and as a graph.
 
-Each kind gives `design(matrix)` [rows, features] to learn weights by, `dot(matrix, weights)` [rows], and the same
-product as a graph, `dot_graph`, a double [N, 1].
+Each kind gives `design(matrix)` [rows, features] to learn weights by, `dot(matrix, weights)`
+[rows], and the same product as a graph, `dot_graph`, a double [N, 1].
 """
 
 from __future__ import annotations
@@ -48,17 +48,29 @@ class Cosines:
 
     def design(self, matrix: Matrix) -> Floats:
         """One feature per wave."""
-        return np.vstack([self._block(matrix[at : at + _BLOCK_ROWS]) for at in range(0, len(matrix), _BLOCK_ROWS)])
+        return np.vstack(
+            [
+                self._block(matrix[at : at + _BLOCK_ROWS])
+                for at in range(0, len(matrix), _BLOCK_ROWS)
+            ]
+        )
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
         """The weighted sum of the features."""
-        blocks = [self._block(matrix[at : at + _BLOCK_ROWS]) @ weights for at in range(0, len(matrix), _BLOCK_ROWS)]
+        blocks = [
+            self._block(matrix[at : at + _BLOCK_ROWS]) @ weights
+            for at in range(0, len(matrix), _BLOCK_ROWS)
+        ]
         return np.concatenate([np.empty(0), *blocks])
 
     def dot_graph(self, graph: Graph, weights: Floats) -> str:
         """`dot` as a graph."""
-        angle = graph.add("Add", self.expansion.dot_graph(graph, self.waves), graph.constant(self.phases))
-        return graph.add("MatMul", graph.add("Cos", angle), graph.constant(self._height * weights[:, None]))
+        angle = graph.add(
+            "Add", self.expansion.dot_graph(graph, self.waves), graph.constant(self.phases)
+        )
+        return graph.add(
+            "MatMul", graph.add("Cos", angle), graph.constant(self._height * weights[:, None])
+        )
 
     @property
     def _height(self) -> float:
@@ -71,7 +83,9 @@ class Cosines:
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """exp(-gamma · distance²) to `centers` [c, width], times `mixing` [c, features]: Williams and Seeger, 2001."""
+    """exp(-gamma · distance²) to `centers` [c, width], times `mixing` [c, features]: Williams and
+    Seeger, 2001.
+    """
 
     expansion: Expansion
     centers: Floats
@@ -80,13 +94,19 @@ class Gaussians:
 
     def design(self, matrix: Matrix) -> Floats:
         """The mixed similarities."""
-        blocks = [self._similar(matrix[at : at + _BLOCK_ROWS]) for at in range(0, len(matrix), _BLOCK_ROWS)]
+        blocks = [
+            self._similar(matrix[at : at + _BLOCK_ROWS])
+            for at in range(0, len(matrix), _BLOCK_ROWS)
+        ]
         return np.vstack(blocks) @ self.mixing
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
         """The weighted sum of the features."""
         mixed = self.mixing @ weights
-        blocks = [self._similar(matrix[at : at + _BLOCK_ROWS]) @ mixed for at in range(0, len(matrix), _BLOCK_ROWS)]
+        blocks = [
+            self._similar(matrix[at : at + _BLOCK_ROWS]) @ mixed
+            for at in range(0, len(matrix), _BLOCK_ROWS)
+        ]
         return np.concatenate([np.empty(0), *blocks])
 
     def dot_graph(self, graph: Graph, weights: Floats) -> str:
@@ -96,24 +116,39 @@ class Gaussians:
         return graph.add("MatMul", similar, graph.constant((self.mixing @ weights)[:, None]))
 
     def _similar(self, matrix: Matrix) -> Floats:
-        similar: Floats = np.exp(-self.gamma * squared_distances(matrix, self.expansion, self.centers))
+        similar: Floats = np.exp(
+            -self.gamma * squared_distances(matrix, self.expansion, self.centers)
+        )
         return similar
 
 
 def squared_distances(matrix: Matrix, expansion: Expansion, centers: Floats) -> Floats:
-    """Squared Euclidean distance of each expanded row to each center [c, width]: float64 [rows, c], never below 0."""
+    """Squared Euclidean distance of each expanded row to each center [c, width]: float64 [rows, c],
+    never below 0.
+    """
     numbers = matrix[:, expansion.numeric].astype(np.float64)
     squares = np.square(np.nan_to_num(numbers, nan=0.0)).sum(axis=1, keepdims=True)
-    distances: Floats = squares + expansion.dot(matrix, _crossed(expansion, centers)) + np.square(centers).sum(axis=1)
+    distances: Floats = (
+        squares
+        + expansion.dot(matrix, _crossed(expansion, centers))
+        + np.square(centers).sum(axis=1)
+    )
     return np.maximum(distances, 0.0)
 
 
 def squared_distances_graph(graph: Graph, expansion: Expansion, centers: Floats) -> str:
     """`squared_distances` as a graph, a double [N, c]."""
-    terms = [expansion.dot_graph(graph, _crossed(expansion, centers)), graph.constant(np.square(centers).sum(axis=1))]
+    terms = [
+        expansion.dot_graph(graph, _crossed(expansion, centers)),
+        graph.constant(np.square(centers).sum(axis=1)),
+    ]
     if len(expansion.numeric):
-        numbers = graph.add("Cast", graph.add("Gather", INPUT, graph.constant(expansion.numeric), axis=1), to=DOUBLE)
-        known = graph.add("Where", graph.add("IsNaN", numbers), graph.constant(np.float64(0.0)), numbers)
+        numbers = graph.add(
+            "Cast", graph.add("Gather", INPUT, graph.constant(expansion.numeric), axis=1), to=DOUBLE
+        )
+        known = graph.add(
+            "Where", graph.add("IsNaN", numbers), graph.constant(np.float64(0.0)), numbers
+        )
         squares = graph.add("Mul", known, known)
         terms.append(graph.add("ReduceSum", squares, graph.constant(np.array([1])), keepdims=1))
     return graph.add("Max", graph.total(*terms), graph.constant(np.float64(0.0)))

@@ -9,7 +9,14 @@ import numpy.typing as npt
 from sklearn import linear_model
 
 from shroff.arrays import Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
 from shroff.detect.space import Choice, Range, Space
@@ -75,21 +82,27 @@ class LogisticRegression(Detector):
         "class_weight": Choice((None, "balanced")),
     }
 
-    def __init__(self, *, C: float = 1.0, max_iter: int = 1000, class_weight: str | None = None) -> None:
+    def __init__(
+        self, *, C: float = 1.0, max_iter: int = 1000, class_weight: str | None = None
+    ) -> None:
         self.C = C
         self.max_iter = max_iter
         self.class_weight = class_weight
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Learn one weight per numeric column, missing indicator and nominal code."""
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))
         self.expansion_ = Expansion.learn(matrix, nominal)
-        model = linear_model.LogisticRegression(C=self.C, max_iter=self.max_iter, class_weight=self.class_weight).fit(
-            self.expansion_.design(matrix), fraud
-        )
+        model = linear_model.LogisticRegression(
+            C=self.C, max_iter=self.max_iter, class_weight=self.class_weight
+        ).fit(self.expansion_.design(matrix), fraud)
         self.n_iter_ = int(model.n_iter_.max())
-        self.capped_ = (f"{self.max_iter:,} steps of lbfgs",) if self.n_iter_ >= self.max_iter else ()
+        self.capped_ = (
+            (f"{self.max_iter:,} steps of lbfgs",) if self.n_iter_ >= self.max_iter else ()
+        )
         self.weights_ = model.coef_.T
         self.intercept_ = float(model.intercept_[0])
         self.nominal_ = self.expansion_.nominal
@@ -107,4 +120,6 @@ class LogisticRegression(Detector):
         columns = require_fitted(self)
         graph = Graph()
         total = self.expansion_.dot_graph(graph, self.weights_)
-        return graph.model(graph.add("Add", total, graph.constant(self.intercept_)), columns=columns)
+        return graph.model(
+            graph.add("Add", total, graph.constant(self.intercept_)), columns=columns
+        )

@@ -1,4 +1,6 @@
-"""Mahalanobis distance: how far a row lies from the mean, given the correlations. Learns without labels."""
+"""Mahalanobis distance: how far a row lies from the mean, given the correlations. Learns without
+labels.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shroff.arrays import Floats, Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_matrix,
+)
 from shroff.detect.graph import Graph
 from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
@@ -22,7 +30,8 @@ _REFITS = 5  # the kept rows hardly change after that
 
 
 class Mahalanobis(Detector):
-    """Score by the distance to the mean, in standard deviations along the axes of a robust covariance.
+    """Score by the distance to the mean, in standard deviations along the axes of a robust
+    covariance.
 
     Mean and covariance are those of the rows that lie nearest, found by refitting a few times, so
     that a few frauds among the training rows do not hide themselves. Shrinkage keeps the covariance
@@ -85,12 +94,15 @@ class Mahalanobis(Detector):
         self.shrinkage = shrinkage
         self.side = side
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Find the mean and the axes."""
         matrix = training_matrix(X, nominal)
         if not (0.5 <= self.keep <= 1.0 and 0.0 <= self.shrinkage <= 1.0):
             raise ConfigurationError(
-                f"expected keep from 0.5 to 1 and shrinkage from 0 to 1, got {self.keep} and {self.shrinkage}"
+                f"expected keep from 0.5 to 1 and shrinkage from 0 to 1, got {self.keep} and "
+                f"{self.shrinkage}"
             )
         self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
         values = self.rarity_.apply(matrix)
@@ -106,7 +118,9 @@ class Mahalanobis(Detector):
     def score(self, X: Matrix) -> Scores:
         """The distance, float64 [rows], from 0."""
         matrix = scoring_matrix(self, X)
-        distance: Scores = np.linalg.norm((self.rarity_.apply(matrix) - self.mean_) @ self.whitening_, axis=1)
+        distance: Scores = np.linalg.norm(
+            (self.rarity_.apply(matrix) - self.mean_) @ self.whitening_, axis=1
+        )
         return distance
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -119,7 +133,9 @@ class Mahalanobis(Detector):
 
 
 def _shape(values: Floats, shrinkage: float) -> tuple[Floats, Floats]:
-    """The mean and the whitening matrix: `(values - mean) @ whitening` has the identity as its covariance."""
+    """The mean and the whitening matrix: `(values - mean) @ whitening` has the identity as its
+    covariance.
+    """
     mean: Floats = values.mean(axis=0)
     centred = values - mean
     covariance = centred.T @ centred / len(values)

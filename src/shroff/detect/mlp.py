@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shroff.arrays import Floats32, Labels, Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
 from shroff.detect.dense import DenseTraining, Loss, train
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
@@ -125,7 +132,9 @@ class MLP(Detector):
         self.networks = networks
         self.seed = seed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Train the networks."""
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))
@@ -134,10 +143,13 @@ class MLP(Detector):
         design = expansion.design(matrix).astype(np.float32)
         target, weight = fraud.astype(np.float32), self._weights(fraud)
         trained = [
-            train(design, target, weight, tuple(self.hidden), self._training(number)) for number in range(self.networks)
+            train(design, target, weight, tuple(self.hidden), self._training(number))
+            for number in range(self.networks)
         ]
         # double precision, so that the ONNX graph, which sums in another order, agrees
-        self.layers_ = [[(w.astype(np.float64), b.astype(np.float64)) for w, b in layers] for layers in trained]
+        self.layers_ = [
+            [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers] for layers in trained
+        ]
         self.expansion_ = expansion
         self.nominal_ = expansion.nominal
         self.n_features_in_ = matrix.shape[1]
@@ -145,7 +157,9 @@ class MLP(Detector):
 
     def _check(self) -> None:
         if not self.hidden or min(self.hidden) < 1:
-            raise ConfigurationError("expected hidden layers of at least one unit each, as in MLP(hidden=(64, 32))")
+            raise ConfigurationError(
+                "expected hidden layers of at least one unit each, as in MLP(hidden=(64, 32))"
+            )
         if min(self.epochs, self.batch_size, self.networks) < 1:
             raise ConfigurationError("expected at least 1 of epochs, batch_size and networks")
         if not 0.0 <= self.dropout < 1.0:
@@ -153,7 +167,9 @@ class MLP(Detector):
         if self.loss not in ("log", "focal"):
             raise ConfigurationError(f"expected the loss 'log' or 'focal', got `{self.loss}`")
         if isinstance(self.class_weight, str) and self.class_weight != "balanced":
-            raise ConfigurationError(f"expected class_weight 'balanced', a number or None, got `{self.class_weight}`")
+            raise ConfigurationError(
+                f"expected class_weight 'balanced', a number or None, got `{self.class_weight}`"
+            )
 
     def _weights(self, fraud: Labels) -> Floats32:
         share = float(fraud.mean())
@@ -196,7 +212,9 @@ class MLP(Detector):
         graph = Graph()
         logits = []
         for (embedding, start), *rest in self.layers_:
-            values = graph.add("Add", self.expansion_.dot_graph(graph, embedding), graph.constant(start))
+            values = graph.add(
+                "Add", self.expansion_.dot_graph(graph, embedding), graph.constant(start)
+            )
             for weights, bias in rest:
                 values = graph.add("MatMul", graph.add("Relu", values), graph.constant(weights))
                 values = graph.add("Add", values, graph.constant(bias))

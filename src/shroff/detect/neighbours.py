@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shroff.arrays import Floats, Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_matrix,
+)
 from shroff.detect.graph import Graph
 from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
@@ -96,16 +102,21 @@ class KNN(Detector):
         self.side = side
         self.seed = seed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Draw the reference rows."""
         matrix = training_matrix(X, nominal)
         kept = min(self.sample, len(matrix))
         if not 1 <= self.k <= kept:
             raise ConfigurationError(
-                f"expected k from 1 to the {kept} reference rows (n_samples={len(matrix)}), got {self.k}"
+                f"expected k from 1 to the {kept} reference rows (n_samples={len(matrix)}), got "
+                f"{self.k}"
             )
         if self.distance not in ("largest", "mean"):
-            raise ConfigurationError(f"expected the distance 'largest' or 'mean', got `{self.distance}`")
+            raise ConfigurationError(
+                f"expected the distance 'largest' or 'mean', got `{self.distance}`"
+            )
         self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
         drawn = np.random.default_rng(self.seed).choice(len(matrix), kept, replace=False)
         self.references_ = self.rarity_.apply(matrix[np.sort(drawn)])
@@ -117,14 +128,19 @@ class KNN(Detector):
         """The distance, float64 [rows], from 0."""
         matrix = scoring_matrix(self, X)
         values = self.rarity_.apply(matrix)
-        blocks = [self._distances(values[at : at + _BLOCK_ROWS]) for at in range(0, len(values), _BLOCK_ROWS)]
+        blocks = [
+            self._distances(values[at : at + _BLOCK_ROWS])
+            for at in range(0, len(values), _BLOCK_ROWS)
+        ]
         return np.concatenate([np.empty(0), *blocks])
 
     def _distances(self, values: Floats) -> Floats:
         crossed = np.square(values).sum(axis=1, keepdims=True) - 2.0 * values @ self.references_.T
         squares = np.maximum(crossed + np.square(self.references_).sum(axis=1), 0.0)
         nearest = np.sqrt(np.partition(squares, self.k - 1, axis=1)[:, : self.k])
-        distances: Floats = nearest.max(axis=1) if self.distance == "largest" else nearest.mean(axis=1)
+        distances: Floats = (
+            nearest.max(axis=1) if self.distance == "largest" else nearest.mean(axis=1)
+        )
         return distances
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -132,9 +148,15 @@ class KNN(Detector):
         columns = require_fitted(self)
         graph = Graph()
         values = self.rarity_.graph(graph)
-        length = graph.add("ReduceSum", graph.add("Mul", values, values), graph.constant(np.array([1])), keepdims=1)
+        length = graph.add(
+            "ReduceSum", graph.add("Mul", values, values), graph.constant(np.array([1])), keepdims=1
+        )
         crossed = graph.add("MatMul", values, graph.constant(-2.0 * self.references_.T))
-        squares = graph.total(length, crossed, graph.constant(np.square(self.references_).sum(axis=1)))
-        nearest = graph.add("Sqrt", graph.smallest(graph.add("Max", squares, graph.constant(0.0)), self.k))
+        squares = graph.total(
+            length, crossed, graph.constant(np.square(self.references_).sum(axis=1))
+        )
+        nearest = graph.add(
+            "Sqrt", graph.smallest(graph.add("Max", squares, graph.constant(0.0)), self.k)
+        )
         reduce = "ReduceMax" if self.distance == "largest" else "ReduceMean"
         return graph.model(graph.add(reduce, nearest, axes=[1]), columns=columns)

@@ -1,7 +1,7 @@
 """From features to a detector's inputs: the same numbers for a table and for one payment.
 
-Learned from training rows only, kept as JSON. Imports no training library and Polars only for tables: the
-serving process uses this module.
+Learned from training rows only, kept as JSON. Imports no training library and Polars only for
+tables: the serving process uses this module.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Nominal:
     name: str
     values: tuple[str, ...]
     shares: tuple[float, ...] = ()
-    """The share of the training rows that has each value, then that of all other texts; for reasons."""
+    """The share of the training rows that has each value, then that of all other texts; for
+    reasons.
+    """
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ class Preparation:
     """The inputs of a detector: first the numeric columns, then the nominal ones.
 
     >>> import polars as pl
-    >>> frame = pl.DataFrame({"amount": [10.0, 20.0, None, 30.0], "mcc": ["5411", "6011", "5411", "5411"]})
+    >>> frame = pl.DataFrame(
+    ...     {"amount": [10.0, 20.0, None, 30.0], "mcc": ["5411", "6011", "5411", "5411"]}
+    ... )
     >>> preparation = Preparation.learn(frame, numeric=["amount"], nominal=["mcc"])
     >>> preparation.matrix(frame)
     array([[-1.2247449,  1.       ],
@@ -109,14 +113,19 @@ class Preparation:
 
     @classmethod
     def learn(
-        cls, frame: pl.DataFrame, *, numeric: Sequence[str], nominal: Sequence[str], max_values: int = 200
+        cls,
+        frame: pl.DataFrame,
+        *,
+        numeric: Sequence[str],
+        nominal: Sequence[str],
+        max_values: int = 200,
     ) -> Self:
         """Means, standard deviations (population) and vocabularies of the training rows in `frame`.
 
-        A constant column gets std 1, a column without values mean 0 and std 1. A vocabulary holds the
-        `max_values` most frequent values, ties in text order; the others share code 0 with unseen
-        values. Raises UnknownColumn, ConfigurationError for a column of the wrong type, DataError for an empty
-        frame or infinite values.
+        A constant column gets std 1, a column without values mean 0 and std 1. A vocabulary holds
+        the `max_values` most frequent values, ties in text order; the others share code 0 with
+        unseen values. Raises UnknownColumn, ConfigurationError for a column of the wrong type,
+        DataError for an empty frame or infinite values.
         """
         if max_values < 1:
             raise ConfigurationError(f"expected max_values of at least 1, got {max_values}")
@@ -124,12 +133,15 @@ class Preparation:
             raise DataError("expected training rows to learn a preparation from, got none")
         return cls(
             numeric=tuple(_learn_numeric(name, _numbers(frame, name)) for name in numeric),
-            nominal=tuple(_learn_nominal(name, _texts(frame, name), max_values) for name in nominal),
+            nominal=tuple(
+                _learn_nominal(name, _texts(frame, name), max_values) for name in nominal
+            ),
         )
 
     @classmethod
     def plain(cls, names: Sequence[str], frame: pl.DataFrame | None = None) -> Self:
-        """Numbers unscaled, for detectors with conditions; with the spreads of the training rows in `frame`, if any.
+        """Numbers unscaled, for detectors with conditions; with the spreads of the training rows in
+        `frame`, if any.
 
         >>> Preparation.plain(["amount > 50000"]).vector({"amount > 50000": 1.0})
         [1.0]
@@ -145,10 +157,14 @@ class Preparation:
     @property
     def nominal_codes(self) -> dict[int, int]:
         """Index of each nominal column in the matrix, with its number of codes, 0 included."""
-        return {len(self.numeric) + at: len(column.values) + 1 for at, column in enumerate(self.nominal)}
+        return {
+            len(self.numeric) + at: len(column.values) + 1 for at, column in enumerate(self.nominal)
+        }
 
     def matrix(self, frame: pl.DataFrame) -> Floats32:
-        """The inputs of every row, float32 [rows, inputs]; raises as `learn` does for a missing column."""
+        """The inputs of every row, float32 [rows, inputs]; raises as `learn` does for a missing
+        column.
+        """
         matrix = np.empty((frame.height, len(self.numeric) + len(self.nominal)), dtype=np.float32)
         with np.errstate(over="ignore"):
             for at, column in enumerate(self.numeric):
@@ -163,7 +179,8 @@ class Preparation:
         Raises BadPayment for a feature that is absent or of the wrong type.
         """
         numbers = cast("Mapping[str, float | None]", row)
-        # one try around all features: a check of each would slow every payment for the few that are wrong
+        # one try around all features: a check of each would slow every payment for the few that are
+        # wrong
         try:
             inputs = [
                 math.nan if (value := numbers[name]) is None else (value - mean) / std
@@ -175,7 +192,8 @@ class Preparation:
             raise BadPayment(self._complaint(row)) from error
         return inputs
 
-    # plain tuples, made once: reading the attributes of each column at every payment would cost more
+    # plain tuples, made once: reading the attributes of each column at every payment would cost
+    # more
     @cached_property
     def _scales(self) -> tuple[tuple[str, float, float], ...]:
         return tuple((column.name, column.mean, column.std) for column in self.numeric)
@@ -187,11 +205,15 @@ class Preparation:
     def _complaint(self, row: Row) -> str:
         for name in self.names:
             if name not in row:
-                return f"expected the feature `{name}`, got a payment without it" + did_you_mean(name, row)
+                return f"expected the feature `{name}`, got a payment without it" + did_you_mean(
+                    name, row
+                )
             kind = str if name in dict(self._vocabularies) else (int, float)
             if row[name] is not None and not isinstance(row[name], kind):
                 expected = "text" if kind is str else "a number"
-                return f"expected {expected} in the feature `{name}`, got {type(row[name]).__name__}"
+                return (
+                    f"expected {expected} in the feature `{name}`, got {type(row[name]).__name__}"
+                )
         return "expected ordinary numbers in the features, got one far too large"
 
     def to_json(self) -> PreparationJson:
@@ -207,7 +229,8 @@ class Preparation:
                 for one in self.numeric
             ],
             "nominal": [
-                {"name": one.name, "values": list(one.values), "shares": list(one.shares)} for one in self.nominal
+                {"name": one.name, "values": list(one.values), "shares": list(one.shares)}
+                for one in self.nominal
             ],
         }
 
@@ -221,7 +244,8 @@ class Preparation:
             )
         except (KeyError, TypeError, ConfigurationError) as error:
             raise BundleError(
-                "expected a preparation as Preparation.to_json writes it, got another document; train it again."
+                "expected a preparation as Preparation.to_json writes it, got another document; "
+                "train it again."
             ) from error
 
 
@@ -229,7 +253,12 @@ def _numeric(data: NumericJson) -> Numeric:
     spread = data.get("spread")
     if not data["std"] > 0:
         raise ConfigurationError("expected a standard deviation above 0")
-    return Numeric(data["name"], data["mean"], data["std"], None if spread is None else Spread.from_json(spread))
+    return Numeric(
+        data["name"],
+        data["mean"],
+        data["std"],
+        None if spread is None else Spread.from_json(spread),
+    )
 
 
 def _nominal(data: NominalJson) -> Nominal:
@@ -250,7 +279,9 @@ def _numbers(frame: pl.DataFrame, name: str) -> Floats:
 
     column = _column(frame, name)
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
-        raise ConfigurationError(f"expected numbers in column `{name}`, got {column.dtype}: name it nominal")
+        raise ConfigurationError(
+            f"expected numbers in column `{name}`, got {column.dtype}: name it nominal"
+        )
     return column.cast(pl.Float64).to_numpy()
 
 
@@ -259,7 +290,9 @@ def _texts(frame: pl.DataFrame, name: str) -> pl.Series:
 
     column = _column(frame, name)
     if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-        raise ConfigurationError(f"expected text in column `{name}`, got {column.dtype}: name it numeric")
+        raise ConfigurationError(
+            f"expected text in column `{name}`, got {column.dtype}: name it numeric"
+        )
     return column.cast(pl.String).fill_null(MISSING)
 
 
@@ -270,7 +303,9 @@ def _learn_numeric(name: str, values: Floats) -> Numeric:
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std = float(known.mean()), float(known.std())
     if not math.isfinite(mean + std):
-        raise DataError(f"column `{name}` holds infinite or far too large values: expected ordinary numbers")
+        raise DataError(
+            f"column `{name}` holds infinite or far too large values: expected ordinary numbers"
+        )
     # rounding can give a constant column a tiny std above 0
     constant = std == 0.0 or known.min() == known.max()
     return Numeric(name, mean, 1.0 if constant else std, Spread.of(values))
@@ -293,6 +328,8 @@ def _codes(texts: pl.Series, values: Sequence[str]) -> Floats32:
 
 
 def _lookup(values: Iterable[str]) -> dict[float | str | None, float]:
-    codes: dict[float | str | None, float] = {value: float(at) for at, value in enumerate(values, start=1)}
+    codes: dict[float | str | None, float] = {
+        value: float(at) for at, value in enumerate(values, start=1)
+    }
     codes[None] = codes.get(MISSING, 0.0)
     return codes

@@ -52,13 +52,19 @@ class Rules(Detector):
     def __init__(self, conditions: Sequence[str]) -> None:
         self.conditions = conditions
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Check that `X` [rows, conditions] fits the conditions."""
         if isinstance(self.conditions, str) or not self.conditions:
-            raise ConfigurationError('expected a list of SQL conditions, as in Rules(["amount > 50000"])')
+            raise ConfigurationError(
+                'expected a list of SQL conditions, as in Rules(["amount > 50000"])'
+            )
         columns = as_matrix(X).shape[1]
         if columns != len(self.conditions):
-            raise DataError(f"expected X with {len(self.conditions)} columns, one a condition, got {columns}")
+            raise DataError(
+                f"expected X with {len(self.conditions)} columns, one a condition, got {columns}"
+            )
         self.n_features_in_ = columns
         return self
 
@@ -79,4 +85,6 @@ class Rules(Detector):
         graph = Graph()
         holds = graph.add("Greater", INPUT, graph.constant(np.float32(0.5)))
         ones = graph.add("Cast", holds, to=DOUBLE)
-        return graph.model(graph.add("ReduceSum", ones, graph.constant(np.array([1])), keepdims=0), columns=columns)
+        return graph.model(
+            graph.add("ReduceSum", ones, graph.constant(np.array([1])), keepdims=0), columns=columns
+        )

@@ -26,10 +26,13 @@ class Range:
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ConfigurationError(
-                f"expected a range from a lower to a higher number, got {self.low:g} to {self.high:g}"
+                f"expected a range from a lower to a higher number, got {self.low:g} to "
+                f"{self.high:g}"
             )
         if self.log and self.low <= 0:
-            raise ConfigurationError(f"expected a logarithmic range to start above 0, got {self.low:g}")
+            raise ConfigurationError(
+                f"expected a logarithmic range to start above 0, got {self.low:g}"
+            )
 
     @property
     def whole(self) -> bool:

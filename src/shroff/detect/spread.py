@@ -1,7 +1,7 @@
 """The distribution of a number over the training rows: enough to say how unusual a value is.
 
-Every share is a bound on the training rows, not an estimate: "higher than 99.6 %" means that at least that share
-of them had a lower value.
+Every share is a bound on the training rows, not an estimate: "higher than 99.6 %" means that at
+least that share of them had a lower value.
 """
 
 from __future__ import annotations
@@ -14,13 +14,23 @@ import numpy as np
 
 from shroff.arrays import Floats
 
-TAILS: Final = (0.05, 0.04, 0.03, 0.02, *(thousandths / 1000 for thousandths in range(10, 0, -1)), 0.0005, 0.0001, 0.0)
+TAILS: Final = (
+    0.05,
+    0.04,
+    0.03,
+    0.02,
+    *(thousandths / 1000 for thousandths in range(10, 0, -1)),
+    0.0005,
+    0.0001,
+    0.0,
+)
 """The tail shares whose quantiles a spread keeps, on either side."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Quantiles of the training rows' values; `mean` and `median` are over the rows that have a value.
+    """Quantiles of the training rows' values; `mean` and `median` are over the rows that have a
+    value.
 
     At most `TAILS[i]` of them are below `low[i]`, and at most as many above `high[i]`.
 
@@ -58,7 +68,10 @@ class Spread:
         """The spread that `to_json` wrote; raises KeyError, TypeError for anything else."""
         spread = cls(**data | {"low": tuple(data["low"]), "high": tuple(data["high"])})
         numbers = (spread.mean, spread.median, spread.missing, *spread.low, *spread.high)
-        if not (len(spread.low) == len(spread.high) == len(TAILS) and {*map(type, numbers)} <= {int, float}):
+        if not (
+            len(spread.low) == len(spread.high) == len(TAILS)
+            and {*map(type, numbers)} <= {int, float}
+        ):
             raise TypeError("expected numbers, and two tails of them")
         return spread
 
@@ -72,11 +85,15 @@ class Spread:
         return self.low[0], self.high[0]
 
     def above(self, value: float) -> float:
-        """The share of values, at most, that are as high as this one or higher; 1 for one that is not above `usual`."""
+        """The share of values, at most, that are as high as this one or higher; 1 for one that is
+        not above `usual`.
+        """
         beyond = bisect_left(self.high, value)
         return TAILS[beyond - 1] if beyond else 1.0
 
     def below(self, value: float) -> float:
-        """The share of values, at most, that are as low as this one or lower; 1 for one that is not below `usual`."""
+        """The share of values, at most, that are as low as this one or lower; 1 for one that is not
+        below `usual`.
+        """
         beyond = bisect_left(self.low, -value, key=lambda end: -end)
         return TAILS[beyond - 1] if beyond else 1.0

@@ -1,4 +1,6 @@
-"""Deep support vector data description: distance, in a learned space, to centres of normal payments."""
+"""Deep support vector data description: distance, in a learned space, to centres of normal
+payments.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class _Reconstruct(LearningTask):
     embedding: Embedding
     decoder: Dense
 
-    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def loss(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> Tensor:
         x = batch["normal"]
         rebuilt = self.decoder.train(ops, weights, self.embedding.train(ops, weights, x))
         return ops.mean(ops.square(rebuilt - x))
@@ -39,7 +43,9 @@ class _Reconstruct(LearningTask):
 
 @dataclass(frozen=True)
 class _Gather(LearningTask):
-    """Normal rows close to the centres, known frauds far from them, and no collapsed latent direction."""
+    """Normal rows close to the centres, known frauds far from them, and no collapsed latent
+    direction.
+    """
 
     name: ClassVar[str] = "gathering"
     embedding: Embedding
@@ -50,13 +56,17 @@ class _Gather(LearningTask):
     spread: Rows
     guard: float
 
-    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def loss(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> Tensor:
         z = self.embedding.train(ops, weights, batch["normal"])
         near = self.centres.distance(ops, z) * (1.0 / self.centres.typical)
         loss = ops.mean(near) if self.objective == "one_class" else self._outside(ops, near)
         loss = loss + self.guard * shrinkage(ops, z, self.spread)
         if "fraud" in batch:
-            far = self.centres.distance(ops, self.embedding.train(ops, weights, batch["fraud"], keep=False))
+            far = self.centres.distance(
+                ops, self.embedding.train(ops, weights, batch["fraud"], keep=False)
+            )
             loss = loss + self.eta * ops.mean(1.0 / (far * (1.0 / self.centres.typical) + _EPSILON))
         return loss
 
@@ -70,7 +80,8 @@ _EPSILON = 1e-3
 
 
 class DeepSVDD(NeuralDetector):
-    """Score by the distance, in a learned space, to the centres around which normal payments gather.
+    """Score by the distance, in a learned space, to the centres around which normal payments
+    gather.
 
     A network without biases is trained to pull normal rows to centres set among them: Deep SVDD.
     Known frauds, where `y` names them, are pushed away: Deep SAD. The score is log(1 + squared
@@ -246,7 +257,9 @@ class DeepSVDD(NeuralDetector):
         rng = np.random.default_rng(self.seed)
         weights = embedding.initial(rng) | decoder.initial(rng)
         held = study.held_tables
-        pretraining = _Reconstruct({"normal": study.normal}, embedding, decoder, held=held, l1=self.l1, l2=self.l2)
+        pretraining = _Reconstruct(
+            {"normal": study.normal}, embedding, decoder, held=held, l1=self.l1, l2=self.l2
+        )
         weights = study.learn(pretraining, weights, self._training(self.pretrain_epochs))
         placed = latent(embedding, weights, study.normal)
         centres = Centres.learn(placed, self.n_centres, seed=self.seed)
@@ -282,15 +295,21 @@ class DeepSVDD(NeuralDetector):
             dropout_rate=self.dropout_rate,
             last_gain=first_gain(self.residual),
         )
-        return Embedding(network, self.residual), Dense("decoder", outputs, width, self.n_neurons, self.n_layers)
+        return Embedding(network, self.residual), Dense(
+            "decoder", outputs, width, self.n_neurons, self.n_layers
+        )
 
     def _validate(self) -> None:
         if self.objective not in ("one_class", "soft_boundary"):
-            raise ConfigurationError(f"expected objective `one_class` or `soft_boundary`, got `{self.objective}`")
+            raise ConfigurationError(
+                f"expected objective `one_class` or `soft_boundary`, got `{self.objective}`"
+            )
         if self.n_centres < 1 or self.n_outputs < 1:
             raise ConfigurationError("expected n_centres and n_outputs of at least 1, got less")
         if not 0.0 < self.nu < 1.0 or self.eta < 0.0:
-            raise ConfigurationError(f"expected nu between 0 and 1 and eta from 0, got {self.nu} and {self.eta}")
+            raise ConfigurationError(
+                f"expected nu between 0 and 1 and eta from 0, got {self.nu} and {self.eta}"
+            )
 
     def _formula(self, ops: Ops, z: Tensor) -> Tensor:
         weights = {name: ops.constant(array) for name, array in self.weights_.items()}

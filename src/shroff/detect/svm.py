@@ -136,7 +136,9 @@ class LinearSVM(Detector):
         self.max_iter = max_iter
         self.seed = seed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Learn the plane."""
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))
@@ -172,7 +174,9 @@ class LinearSVM(Detector):
         drawn = fraud[rows]
         return rows, np.where(drawn, fraud.sum() / drawn.sum(), (~fraud).sum() / (~drawn).sum())
 
-    def _features(self, expansion: Expansion, design: Floats | sparse.csr_matrix) -> Identity | Gaussians | Cosines:
+    def _features(
+        self, expansion: Expansion, design: Floats | sparse.csr_matrix
+    ) -> Identity | Gaussians | Cosines:
         if self.approximation is None:
             return Identity(expansion)
         gamma = 1.0 / expansion.width if self.gamma is None else self.gamma
@@ -191,7 +195,9 @@ class LinearSVM(Detector):
             centers = approximated.components_
             centers = centers.toarray() if sparse.issparse(centers) else centers
             return Gaussians(expansion, centers, approximated.normalization_.T, gamma)
-        raise ConfigurationError(f"expected approximation None, 'nystroem' or 'fourier', got `{self.approximation}`")
+        raise ConfigurationError(
+            f"expected approximation None, 'nystroem' or 'fourier', got `{self.approximation}`"
+        )
 
     def score(self, X: Matrix) -> Scores:
         """The margin, float64 [rows]: 0 on the plane, ±1 where the hinge begins."""
@@ -204,4 +210,6 @@ class LinearSVM(Detector):
         columns = require_fitted(self)
         graph = Graph()
         total = self.features_.dot_graph(graph, self.weights_)
-        return graph.model(graph.add("Add", total, graph.constant(self.intercept_)), columns=columns)
+        return graph.model(
+            graph.add("Add", total, graph.constant(self.intercept_)), columns=columns
+        )

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shroff.arrays import Matrix, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_labels, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_labels,
+    training_matrix,
+)
 from shroff.detect.ensemble import ensemble_model
 from shroff.detect.space import Range, Space
 
@@ -123,7 +130,9 @@ class BoostedTrees(Detector):
         self.threads = threads
         self.seed = seed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Grow the trees."""
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))

@@ -1,4 +1,6 @@
-"""Learning vectors on Spark: it counts, one machine factorises, and the file is that of one machine to the byte."""
+"""Learning vectors on Spark: it counts, one machine factorises, and the file is that of one machine
+to the byte.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def learn_spark(vectors: Vectors, schema: Schema, frame: DataFrame, *, before: int | None = None) -> TokenVectors:
+def learn_spark(
+    vectors: Vectors, schema: Schema, frame: DataFrame, *, before: int | None = None
+) -> TokenVectors:
     """`learn` of a clean table on a cluster, which is read three times.
 
     Raises:
@@ -34,14 +38,21 @@ def learn_spark(vectors: Vectors, schema: Schema, frame: DataFrame, *, before: i
     vectors.require_fit(schema)
     if vectors.method != "ppmi":
         raise ConfigurationError(
-            f'vectors `{vectors.name}`: Spark counts for method="ppmi" alone; learn these in memory.'
+            f'vectors `{vectors.name}`: Spark counts for method="ppmi" alone; learn these in '
+            "memory."
         )
     earlier, payments, latest = payments_before(frame, schema, before)
-    amounts = {str(schema.amounts_in[0])} if schema.amount in vectors.tokens and schema.amounts_in[0] else set()
+    amounts = (
+        {str(schema.amounts_in[0])}
+        if schema.amount in vectors.tokens and schema.amounts_in[0]
+        else set()
+    )
     read = sorted({schema.id, schema.time, *vectors.entity.key, *vectors.tokens, *amounts})
     count = partial(_occurrences, vectors=vectors, schema=schema)
     found = summed(earlier, read, count, "column string, token string, count bigint")
-    known = vocabulary(vectors, {(column, token): many for column, token, many in found.iter_rows()})
+    known = vocabulary(
+        vectors, {(column, token): many for column, token, many in found.iter_rows()}
+    )
     near = partial(_pairs, vectors=vectors, schema=schema, known=known)
     held = summed(earlier, read, near, "pair bigint, count bigint", by=vectors.entity.key)
     size = len(known.texts)
@@ -50,10 +61,15 @@ def learn_spark(vectors: Vectors, schema: Schema, frame: DataFrame, *, before: i
     return learned_of(vectors, known, counted.reshape(size, size), Read(payments, latest, before))
 
 
-def _occurrences(batches: Iterable[pa.RecordBatch], vectors: Vectors, schema: Schema) -> Iterator[pa.RecordBatch]:
+def _occurrences(
+    batches: Iterable[pa.RecordBatch], vectors: Vectors, schema: Schema
+) -> Iterator[pa.RecordBatch]:
     frame = table_of(batches)
     if frame is not None:
-        found = [(column, token, count) for (column, token), count in occurrences(vectors, schema, frame).items()]
+        found = [
+            (column, token, count)
+            for (column, token), count in occurrences(vectors, schema, frame).items()
+        ]
         kinds = {"column": pl.String, "token": pl.String, "count": pl.Int64}
         yield from batches_of(pl.DataFrame(found, schema=kinds, orient="row"))
 

@@ -1,4 +1,6 @@
-"""Which tokens stand near each other: whole numbers, so that counts of different cards add up in any order."""
+"""Which tokens stand near each other: whole numbers, so that counts of different cards add up in
+any order.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Vocabulary(NamedTuple):
     counts: tuple[int, ...]
 
 
-def occurrences(vectors: Vectors, schema: Schema, frame: pl.DataFrame) -> dict[tuple[str, str], int]:
+def occurrences(
+    vectors: Vectors, schema: Schema, frame: pl.DataFrame
+) -> dict[tuple[str, str], int]:
     """How often each token occurs, by its column and text; counts of parts of a table add up."""
     found: dict[tuple[str, str], int] = {}
     words = frame.select(tokens(vectors.tokens, schema))
@@ -45,7 +49,8 @@ def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabular
     often = sorted(token for token, count in found.items() if count >= vectors.least)
     if len(often) > MOST_TOKENS:
         raise ConfigurationError(
-            f"vectors `{vectors.name}`: expected at most {MOST_TOKENS:,} tokens, got {len(often):,}; raise least=, or "
+            f"vectors `{vectors.name}`: expected at most {MOST_TOKENS:,} tokens, got "
+            f"{len(often):,}; raise least=, or "
             "take a column of fewer values."
         )
     columns, texts = tuple(column for column, _ in often), tuple(text for _, text in often)
@@ -53,7 +58,9 @@ def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabular
 
 
 def pairs(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabulary) -> Ints:
-    """How often each token is a context of each other one: a symmetric matrix; those of parts by card add up."""
+    """How often each token is a context of each other one: a symmetric matrix; those of parts by
+    card add up.
+    """
     keys = list(vectors.entity.key)
     history = frame.drop_nulls(keys).sort(*keys, schema.time, schema.id)
     words = history.select(tokens(vectors.tokens, schema))
@@ -82,5 +89,7 @@ def _add(total: Ints, one: Ints, other: Ints, size: int) -> None:
 
 def _codes(words: pl.Series, column: str, known: Vocabulary) -> NDArray[Any]:
     places = {text: at for at, text in enumerate(known.texts) if known.columns[at] == column}
-    codes = words.replace_strict(list(places), list(places.values()), default=-1, return_dtype=pl.Int64)
+    codes = words.replace_strict(
+        list(places), list(places.values()), default=-1, return_dtype=pl.Int64
+    )
     return codes.fill_null(-1).to_numpy()

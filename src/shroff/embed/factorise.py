@@ -2,11 +2,13 @@
 
     PPMI(a, b) = max(0, ln(n(a,b) · n / (n(a) · n(b))) − ln shift)
 
-Levy and Goldberg, Neural Word TokenVectors as Implicit Matrix Factorization, 2014: skip-gram with negative sampling
-factorises this matrix without its floor. A token's vector is its row of U √Σ, of the largest singular values.
+Levy and Goldberg, Neural Word TokenVectors as Implicit Matrix Factorization, 2014: skip-gram with
+negative sampling factorises this matrix without its floor. A token's vector is its row of U √Σ, of
+the largest singular values.
 
-Logarithms are rounded to whole numbers of 2⁻³² before they are added. Products are summed row by row, and lengths by
-`math.fsum`, which rounds once: no sum depends on the order in which a library or its threads would take it.
+Logarithms are rounded to whole numbers of 2⁻³² before they are added. Products are summed row by
+row, and lengths by `math.fsum`, which rounds once: no sum depends on the order in which a library
+or its threads would take it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ LARGEST: Final = 32_767
 _ONE: Final = 2**32
 _STEPS: Final = 100
 _VANISHED: Final = 1e-9
-"""The share of a column that is left when it is only what rounding leaves of the columns before it."""
+"""The share of a column that is left when it is only what rounding leaves of the columns before it.
+"""
 
 
 def ppmi(counts: Ints, shift: float) -> Floats:
@@ -37,15 +40,18 @@ def ppmi(counts: Ints, shift: float) -> Floats:
     single = counts.sum(axis=1)
     logs = _logarithms(single)
     total = _logarithms(single.sum(keepdims=True))
-    found = _logarithms(counts) + total - logs[:, None] - logs[None, :] - round(math.log(shift) * _ONE)
+    found = (
+        _logarithms(counts) + total - logs[:, None] - logs[None, :] - round(math.log(shift) * _ONE)
+    )
     return np.where(counts > 0, np.maximum(found, 0), 0) / float(_ONE)
 
 
 def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
-    """A vector for each row of a symmetric matrix, by orthogonal iteration, as whole numbers of 16 bits.
+    """A vector for each row of a symmetric matrix, by orthogonal iteration, as whole numbers of 16
+    bits.
 
-    A fixed number of steps from a fixed start; of two vectors of opposite sign, the one whose largest component is
-    positive. Components beyond the rank are zero.
+    A fixed number of steps from a fixed start; of two vectors of opposite sign, the one whose
+    largest component is positive. Components beyond the rank are zero.
     """
     columns = _orthonormal(_start(len(matrix), dimensions))
     for _ in range(_STEPS):
@@ -60,20 +66,29 @@ def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
 def whole(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
     """Vectors as whole numbers of 16 bits, of which the largest is `LARGEST`."""
     largest = float(np.abs(vectors).max(initial=0.0))
-    found: NDArray[np.int16] = np.rint(vectors * (LARGEST / largest if largest > 0 else 0.0)).astype(np.int16)
+    found: NDArray[np.int16] = np.rint(
+        vectors * (LARGEST / largest if largest > 0 else 0.0)
+    ).astype(np.int16)
     return found
 
 
 def _logarithms(counts: Ints) -> Ints:
     values, places = np.unique(counts, return_inverse=True)
-    table = np.array([round(math.log(value) * _ONE) if value > 0 else 0 for value in values.tolist()], np.int64)
+    table = np.array(
+        [round(math.log(value) * _ONE) if value > 0 else 0 for value in values.tolist()], np.int64
+    )
     return table[places].reshape(counts.shape)
 
 
 def _start(rows: int, columns: int) -> Floats:
-    places = np.arange(1, rows + 1, dtype=np.uint64)[:, None] * np.arange(1, columns + 1, dtype=np.uint64)
-    # any fixed numbers without a pattern do: the fractions of multiples of the golden ratio, of squares
-    return (places * places * np.uint64(2_654_435_769) % np.uint64(_ONE)).astype(np.float64) / _ONE - 0.5
+    places = np.arange(1, rows + 1, dtype=np.uint64)[:, None] * np.arange(
+        1, columns + 1, dtype=np.uint64
+    )
+    # any fixed numbers without a pattern do: the fractions of multiples of the golden ratio, of
+    # squares
+    return (places * places * np.uint64(2_654_435_769) % np.uint64(_ONE)).astype(
+        np.float64
+    ) / _ONE - 0.5
 
 
 def _product(matrix: Floats, columns: Floats) -> Floats:

@@ -38,7 +38,9 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Neighbour(NamedTuple):
-    """A token near another: its column and text, how often it occurs, and the cosine of the angle between both."""
+    """A token near another: its column and text, how often it occurs, and the cosine of the angle
+    between both.
+    """
 
     column: str
     token: str
@@ -48,7 +50,9 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TokenVectors:
-    """The vectors of tokens: `tokens` in the order of rows of `vectors`, and how often each occurs."""
+    """The vectors of tokens: `tokens` in the order of rows of `vectors`, and how often each
+    occurs.
+    """
 
     lesson: Lesson
     tokens: tuple[tuple[str, str], ...]
@@ -79,7 +83,9 @@ class TokenVectors:
         rows: dict[str, dict[str, tuple[int, ...]]] = {column: {} for column in definition.tokens}
         for (column, token), vector in zip(self.tokens, self.vectors.tolist(), strict=True):
             rows[column][token] = tuple(vector)
-        return structs.replace(definition.table, vectors=rows, digest=self.digest, latest=self.lesson.latest)
+        return structs.replace(
+            definition.table, vectors=rows, digest=self.digest, latest=self.lesson.latest
+        )
 
     @property
     def digest(self) -> str:
@@ -98,7 +104,9 @@ class TokenVectors:
     def vector(self, column: str, token: str | None) -> tuple[int, ...]:
         """A token's vector; zero for one that was not learned, and for none."""
         place = None if token is None else self._places.get((column, token))
-        return (0,) * self.vectors.shape[1] if place is None else tuple(self.vectors[place].tolist())
+        return (
+            (0,) * self.vectors.shape[1] if place is None else tuple(self.vectors[place].tolist())
+        )
 
     def neighbours(self, column: str, token: str, many: int = 5) -> list[Neighbour]:
         """The tokens of the same column whose vectors point most alike, the nearest first.
@@ -109,10 +117,15 @@ class TokenVectors:
         """
         columns = self.lesson.definition.tokens
         if column not in columns:
-            raise ConfigurationError(f"no tokens of column `{column}`{did_you_mean(column, columns) or '.'}")
+            raise ConfigurationError(
+                f"no tokens of column `{column}`{did_you_mean(column, columns) or '.'}"
+            )
         place = self._places.get((column, token))
         if place is None:
-            raise NotFound(f"expected a token of `{column}` that was learned; this one is too rare or was never seen.")
+            raise NotFound(
+                f"expected a token of `{column}` that was learned; this one is too rare or was "
+                "never seen."
+            )
         found = [
             Neighbour(column, text, self.occurrences[at], self.cosine(place, at))
             for at, (other, text) in enumerate(self.tokens)
@@ -151,19 +164,39 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
     try:
         frame = pl.read_ipc(io.BytesIO(content))
         if tuple(frame.columns) != _COLUMNS or frame.is_empty():
-            raise BadFile(f"{path}: expected vectors of tokens, as `shroff embed train` writes them; found others.")
+            raise BadFile(
+                f"{path}: expected vectors of tokens, as `shroff embed train` writes them; found "
+                "others."
+            )
         lesson = msgspec.json.decode(frame["settings"][0], type=Lesson)
-        wanted = [pl.String, pl.String, pl.Int64, pl.Array(pl.Int16, lesson.definition.dimensions), pl.String]
+        wanted = [
+            pl.String,
+            pl.String,
+            pl.Int64,
+            pl.Array(pl.Int16, lesson.definition.dimensions),
+            pl.String,
+        ]
         if frame.dtypes != wanted or any(frame.null_count().row(0)):
-            raise BadFile(f"{path}: expected a column, a token, a count and a vector in every row; it is damaged.")
+            raise BadFile(
+                f"{path}: expected a column, a token, a count and a vector in every row; it is "
+                "damaged."
+            )
         found = TokenVectors(
             lesson,
             tuple(zip(frame["column"], frame["token"], strict=True)),
             tuple(frame["occurrences"]),
             frame["vector"].to_numpy(),
         )
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, msgspec.MsgspecError, ConfigurationError, OSError):
-        raise BadFile(f"{path}: expected an Arrow file of vectors; it is damaged or something else.") from None
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        msgspec.MsgspecError,
+        ConfigurationError,
+        OSError,
+    ):
+        raise BadFile(
+            f"{path}: expected an Arrow file of vectors; it is damaged or something else."
+        ) from None
     if found.content != content:
         raise BadFile(f"{path}: it is not as this release writes it; learn the vectors again.")
     return found

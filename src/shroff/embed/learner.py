@@ -18,12 +18,14 @@ from shroff.embed.sgns import skip_gram
 from shroff.errors import DataError
 
 
-def learn(vectors: Vectors, schema: Schema, frame: pl.DataFrame, *, before: int | None = None) -> TokenVectors:
+def learn(
+    vectors: Vectors, schema: Schema, frame: pl.DataFrame, *, before: int | None = None
+) -> TokenVectors:
     """Learn the vectors of tokens from a clean table.
 
     Args:
-        before: only payments that happened and arrived before this moment count, in microseconds since 1970; the
-            beginning of the days that a model is judged on. By default all count.
+        before: only payments that happened and arrived before this moment count, in microseconds
+            since 1970; the beginning of the days that a model is judged on. By default all count.
 
     Raises:
         ConfigurationError: the definition does not fit the schema, or there are too many tokens.
@@ -42,7 +44,9 @@ def learn(vectors: Vectors, schema: Schema, frame: pl.DataFrame, *, before: int 
 
 
 class Read(NamedTuple):
-    """What was read: how many payments, when the last of them happened or arrived, and before which moment."""
+    """What was read: how many payments, when the last of them happened or arrived, and before which
+    moment.
+    """
 
     payments: int
     latest: int
@@ -60,13 +64,18 @@ def learned_of(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read) -
     """
     if not counted.any():
         raise DataError(
-            f"vectors `{vectors.name}`: expected payments with tokens near each other that occur {vectors.least} times "
+            f"vectors `{vectors.name}`: expected payments with tokens near each other that occur "
+            f"{vectors.least} times "
             "or more, found none; pass more payments, or lower least=."
         )
-    return _kept(vectors, known, counted, read, factorise(ppmi(counted, vectors.shift), vectors.dimensions))
+    return _kept(
+        vectors, known, counted, read, factorise(ppmi(counted, vectors.shift), vectors.dimensions)
+    )
 
 
-def _kept(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read, found: NDArray[np.int16]) -> TokenVectors:
+def _kept(
+    vectors: Vectors, known: Vocabulary, counted: Ints, read: Read, found: NDArray[np.int16]
+) -> TokenVectors:
     lesson = Lesson(
         definition=vectors,
         payments=read.payments,
@@ -74,4 +83,6 @@ def _kept(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read, found:
         latest=read.latest,
         before=read.before,
     )
-    return TokenVectors(lesson, tuple(zip(known.columns, known.texts, strict=True)), known.counts, found)
+    return TokenVectors(
+        lesson, tuple(zip(known.columns, known.texts, strict=True)), known.counts, found
+    )

@@ -1,4 +1,6 @@
-"""A map of tokens in the plane, near is alike: as one HTML file without a script, or as PNG (`png`)."""
+"""A map of tokens in the plane, near is alike: as one HTML file without a script, or as PNG
+(`png`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _EDGE: Final = 60
 
 
 class Dot(NamedTuple):
-    """A token in the plane: its place and radius in pixels from the upper left, larger the more often it occurs."""
+    """A token in the plane: its place and radius in pixels from the upper left, larger the more
+    often it occurs.
+    """
 
     text: str
     occurrences: int
@@ -28,7 +32,10 @@ class Dot(NamedTuple):
 
 def title(learned: TokenVectors, column: str) -> str:
     """What a map shows."""
-    return f"{learned.lesson.definition.name}: tokens of {column}, learned from {learned.lesson.payments:,} payments"
+    return (
+        f"{learned.lesson.definition.name}: tokens of {column}, learned from "
+        f"{learned.lesson.payments:,} payments"
+    )
 
 
 def dots(learned: TokenVectors, column: str) -> list[Dot]:
@@ -40,7 +47,9 @@ def dots(learned: TokenVectors, column: str) -> list[Dot]:
     places = [at for at, (name, _) in enumerate(learned.tokens) if name == column]
     if not places:
         columns = learned.lesson.definition.tokens
-        raise ConfigurationError(f"no tokens of column `{column}` were learned{did_you_mean(column, columns) or '.'}")
+        raise ConfigurationError(
+            f"no tokens of column `{column}` were learned{did_you_mean(column, columns) or '.'}"
+        )
     most = max(learned.occurrences[at] for at in places)
     return [
         Dot(learned.tokens[at][1], many, int(x), int(y), 2 + round(10 * (many / most) ** 0.5))
@@ -58,9 +67,11 @@ def plot(learned: TokenVectors, column: str) -> str:
     marks = "\n".join(map(_mark, dots(learned, column)))
     head = escape(title(learned, column))
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{head}</title>\n<h1>{head}</h1>\n'
+        '<!doctype html>\n<html lang="en"><meta '
+        f'charset="utf-8"><title>{head}</title>\n<h1>{head}</h1>\n'
         f"<p>Near is alike.</p>\n"
-        f'<svg viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" font-family="sans-serif" font-size="13">\n{marks}\n'
+        f'<svg viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" font-family="sans-serif" '
+        f'font-size="13">\n{marks}\n'
         "</svg></html>\n"
     )
 

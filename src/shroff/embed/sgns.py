@@ -1,7 +1,9 @@
-"""Skip-gram with negative sampling, for who wants the original. This is the only file that imports gensim.
+"""Skip-gram with negative sampling, for who wants the original. This is the only file that imports
+gensim.
 
-Mikolov, Sutskever, Chen, Corrado and Dean, Distributed Representations of Words and Phrases, 2013. What is drawn
-depends on the order of threads and on the release of gensim, so the file that is learned is not reproducible.
+Mikolov, Sutskever, Chen, Corrado and Dean, Distributed Representations of Words and Phrases, 2013.
+What is drawn depends on the order of threads and on the release of gensim, so the file that is
+learned is not reproducible.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ _EPOCHS = 5
 _NEGATIVE = 5
 
 
-def skip_gram(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabulary) -> NDArray[np.int16]:
+def skip_gram(
+    vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabulary
+) -> NDArray[np.int16]:
     """A vector for each known token, from the histories of cards as sentences.
 
-    A sentence ends where the next payment is the window or more away; of each payment it has the tokens in the order of
-    the columns. Words are near that are at most `reach` payments apart.
+    A sentence ends where the next payment is the window or more away; of each payment it has the
+    tokens in the order of the columns. Words are near that are at most `reach` payments apart.
 
     Raises:
         MissingExtra: gensim is not installed.
@@ -37,7 +41,9 @@ def skip_gram(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Voca
         from gensim.models import Word2Vec
     except ModuleNotFoundError as error:
         raise MissingExtra("method=\"sgns\" needs gensim: pip install 'shroff[sgns]'") from error
-    places = {token: str(at) for at, token in enumerate(zip(known.columns, known.texts, strict=True))}
+    places = {
+        token: str(at) for at, token in enumerate(zip(known.columns, known.texts, strict=True))
+    }
     model = Word2Vec(
         _sentences(vectors, schema, frame, places),
         vector_size=vectors.dimensions,
@@ -63,8 +69,16 @@ def _sentences(
     keys = list(vectors.entity.key)
     history = frame.drop_nulls(keys).sort(*keys, schema.time, schema.id)
     late = pl.col(schema.time).diff().dt.total_microseconds() >= micros(vectors.window)
-    starts = history.select((pl.struct(keys).rle_id().diff() != 0) | late).to_series().fill_null(value=True).to_numpy()
+    starts = (
+        history.select((pl.struct(keys).rle_id().diff() != 0) | late)
+        .to_series()
+        .fill_null(value=True)
+        .to_numpy()
+    )
     rows = history.select(tokens(vectors.tokens, schema)).rows()
     edges = [*np.flatnonzero(starts).tolist(), len(rows)]
-    words = [[places[said] for said in zip(vectors.tokens, row, strict=True) if said in places] for row in rows]
+    words = [
+        [places[said] for said in zip(vectors.tokens, row, strict=True) if said in places]
+        for row in rows
+    ]
     return [[word for row in words[start:stop] for word in row] for start, stop in pairwise(edges)]

@@ -1,9 +1,10 @@
 """Evaluate: split payments, measure detectors, choose thresholds by cost.
 
-Reads NumPy arrays with one value per payment: labels `y` (1 or True is fraud), scores (higher is more suspicious),
-probabilities in [0, 1], amounts in major units of one currency, times in UTC. Promises the same figures in any
-order of the rows, and a DataError for labels, scores or amounts that are missing or out of range. Tables for
-the terminal are in `shroff.evaluate.report`, the doctor's checks in `shroff.evaluate.doctor`.
+Reads NumPy arrays with one value per payment: labels `y` (1 or True is fraud), scores (higher is
+more suspicious), probabilities in [0, 1], amounts in major units of one currency, times in UTC.
+Promises the same figures in any order of the rows, and a DataError for labels, scores or amounts
+that are missing or out of range. Tables for the terminal are in `shroff.evaluate.report`, the
+doctor's checks in `shroff.evaluate.doctor`.
 
 >>> import numpy as np
 >>> from shroff.evaluate import measure, parse_split
@@ -13,7 +14,14 @@ the terminal are in `shroff.evaluate.report`, the doctor's checks in `shroff.eva
 1.0
 """
 
-from shroff.evaluate.cost import NEVER, Cost, Thresholds, choose_thresholds, cost_by_threshold, total_cost
+from shroff.evaluate.cost import (
+    NEVER,
+    Cost,
+    Thresholds,
+    choose_thresholds,
+    cost_by_threshold,
+    total_cost,
+)
 from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import (
     Curve,

@@ -1,8 +1,9 @@
-"""95 % intervals by bootstrap over cards: payments of one card are not independent, so cards are resampled.
+"""95 % intervals by bootstrap over cards: payments of one card are not independent, so cards are
+resampled.
 
-Each replicate weighs a card by a Poisson number of mean 1, which is drawing cards with replacement without fixing
-how many (Chamandy et al., *Estimating Uncertainty for Massive Data Streams*, 2012). A payment without a card is
-resampled alone.
+Each replicate weighs a card by a Poisson number of mean 1, which is drawing cards with replacement
+without fixing how many (Chamandy et al., *Estimating Uncertainty for Massive Data Streams*, 2012).
+A payment without a card is resampled alone.
 """
 
 from __future__ import annotations
@@ -33,13 +34,19 @@ def figure_intervals(
     >>> figure_intervals(y, p, None, threshold=0.5)["recall"]
     (1.0, 1.0)
     """
-    edges = np.unique(np.append(np.quantile(np.unique(probability), np.linspace(0, 1, _BINS)), threshold))
-    from_top = len(edges) - np.searchsorted(edges, probability, side="right")  # 0: at or above the last edge
+    edges = np.unique(
+        np.append(np.quantile(np.unique(probability), np.linspace(0, 1, _BINS)), threshold)
+    )
+    from_top = len(edges) - np.searchsorted(
+        edges, probability, side="right"
+    )  # 0: at or above the last edge
     bins = len(edges) + 1
     counts = _resample(from_top * 2 + y, 2 * bins, _clusters(card, len(y)), seed)
     genuine, frauds = counts[:, 0::2], counts[:, 1::2]
     caught, flagged = np.cumsum(frauds, axis=1), np.cumsum(frauds + genuine, axis=1)
-    last = int(len(edges) - 1 - np.searchsorted(edges, threshold))  # of the bins from the threshold on
+    last = int(
+        len(edges) - 1 - np.searchsorted(edges, threshold)
+    )  # of the bins from the threshold on
     all_frauds, all_genuine = caught[:, -1], (flagged - caught)[:, -1]
     at, shown = caught[:, last], flagged[:, last]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -56,8 +63,8 @@ def figure_intervals(
 def share_interval(chosen: Bools, card: Ints | None, *, seed: int = 0) -> Interval:
     """The interval of the share of payments that are `chosen` [n]; (0, 1) without payments.
 
-    Where none or all are chosen, every replicate agrees: one more payment of the other kind is then assumed at the open
-    end (the rule of three: 3 / n).
+    Where none or all are chosen, every replicate agrees: one more payment of the other kind is then
+    assumed at the open end (the rule of three: 3 / n).
     """
     if not len(chosen):
         return 0.0, 1.0
@@ -86,7 +93,9 @@ def _resample(column: Ints, columns: int, cluster: Ints, seed: int) -> Floats:
     clusters = int(cluster.max()) + 1
     table = coo_matrix((np.ones(len(column)), (column, cluster)), shape=(columns, clusters)).tocsr()
     random = np.random.default_rng(seed)
-    parts = [table @ random.poisson(1.0, (clusters, _AT_ONCE)) for _ in range(REPLICATES // _AT_ONCE)]
+    parts = [
+        table @ random.poisson(1.0, (clusters, _AT_ONCE)) for _ in range(REPLICATES // _AT_ONCE)
+    ]
     return np.hstack(parts).T
 
 

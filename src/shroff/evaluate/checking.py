@@ -1,4 +1,6 @@
-"""The checks that every measure runs on its arrays: labels are 0 or 1, scores are finite, lengths agree."""
+"""The checks that every measure runs on its arrays: labels are 0 or 1, scores are finite, lengths
+agree.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def check_labels(y: Array) -> Bools:
 def check_length(name: str, values: Array, n: int) -> None:
     """`DataError` unless `values` is one-dimensional and has a value for each of `n` payments."""
     if values.shape != (n,):
-        raise DataError(f"expected `{name}` with one value for each of {n} payments, got shape {values.shape}")
+        raise DataError(
+            f"expected `{name}` with one value for each of {n} payments, got shape {values.shape}"
+        )
 
 
 def check_numbers(name: str, values: Array, n: int) -> Floats:
@@ -29,7 +33,8 @@ def check_numbers(name: str, values: Array, n: int) -> Floats:
     usable = np.isfinite(values)
     if not usable.all():
         raise DataError(
-            f"expected finite numbers in `{name}`, got NaN or infinity in {n - usable.sum()} of {n} rows,"
+            f"expected finite numbers in `{name}`, got NaN or infinity in {n - usable.sum()} of "
+            f"{n} rows,"
             f" first in row {usable.argmin()}"
         )
     return values.astype(np.float64)
@@ -39,12 +44,15 @@ def check_probabilities(values: Array, n: int) -> Floats:
     """`values` as float64 [n] in [0, 1]; `DataError` otherwise."""
     numeric = check_numbers("probability", values, n)
     if ((numeric < 0) | (numeric > 1)).any():
-        raise DataError("expected probabilities between 0 and 1, got values outside: calibrate the scores first")
+        raise DataError(
+            "expected probabilities between 0 and 1, got values outside: calibrate the scores first"
+        )
     return numeric
 
 
 def rank_codes(key: Array) -> Ints:
-    """The rank 0, 1, 2 … of each value of `key` among its distinct values, ascending; -1 where it is missing.
+    """The rank 0, 1, 2 … of each value of `key` among its distinct values, ascending; -1 where it
+    is missing.
 
     Missing are None, and whole numbers below 0.
 
@@ -56,7 +64,9 @@ def rank_codes(key: Array) -> Ints:
     try:
         values = pl.Series(key.tolist(), dtype=pl.String) if key.dtype == object else pl.Series(key)
     except TypeError:
-        raise DataError("expected card keys as text or None, got objects of another type among them") from None
+        raise DataError(
+            "expected card keys as text or None, got objects of another type among them"
+        ) from None
     if key.dtype.kind == "i":
         values = values.set(values < 0, None)
     rank = values.rank("dense").cast(pl.Int64) - 1
@@ -64,9 +74,12 @@ def rank_codes(key: Array) -> Ints:
 
 
 def count_from_top(y: Bools, score: Floats) -> tuple[Floats, Ints, Ints]:
-    """The distinct scores from high to low, and how many payments and frauds score at least as high.
+    """The distinct scores from high to low, and how many payments and frauds score at least as
+    high.
 
-    >>> value, flagged, caught = count_from_top(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
+    >>> value, flagged, caught = count_from_top(
+    ...     np.array([True, False, True]), np.array([0.9, 0.5, 0.5])
+    ... )
     >>> value.tolist(), flagged.tolist(), caught.tolist()
     ([0.9, 0.5], [1, 3], [1, 2])
     """

@@ -1,9 +1,9 @@
 """What decisions cost, and the thresholds at which they cost least.
 
-Money is in major units of one currency (136.69, not 13669). A payment is approved, reviewed or declined. A
-review has one price and finds the truth: a reviewed fraud is stopped, a reviewed genuine payment goes through.
-An approved fraud costs the missed amount, a declined genuine payment costs the customer's displeasure; the other
-two outcomes cost nothing.
+Money is in major units of one currency (136.69, not 13669). A payment is approved, reviewed or
+declined. A review has one price and finds the truth: a reviewed fraud is stopped, a reviewed
+genuine payment goes through. An approved fraud costs the missed amount, a declined genuine payment
+costs the customer's displeasure; the other two outcomes cost nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import polars as pl
 
 from shroff.arrays import Array, Bools, Floats, Ints, Texts
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate.checking import check_labels, check_length, check_numbers, check_probabilities, count_from_top
+from shroff.evaluate.checking import (
+    check_labels,
+    check_length,
+    check_numbers,
+    check_probabilities,
+    count_from_top,
+)
 
 NEVER: Final = 2.0
 """A threshold that no probability reaches."""
@@ -27,7 +33,8 @@ NEVER: Final = 2.0
 class Cost:
     """What one review and one wrong decision cost, in major units of the project's currency.
 
-    A reviewed fraud is stopped and a reviewed genuine payment goes through, so a review costs the same for both.
+    A reviewed fraud is stopped and a reviewed genuine payment goes through, so a review costs the
+    same for both.
 
     Args:
         review: a person's time for one payment.
@@ -42,7 +49,8 @@ class Cost:
     [50.0, 50.0]
     >>> Cost(missed="payment")
     Traceback (most recent call last):
-    shroff.errors.ConfigurationError: expected `missed` as a cost of 0 or more or as "amount", got a text
+    shroff.errors.ConfigurationError: expected `missed` as a cost of 0 or more or as "amount", got a
+    text
     """
 
     review: float = 4.0
@@ -50,24 +58,38 @@ class Cost:
     declined: float = 15.0
 
     def __post_init__(self) -> None:
-        for name, value in (("review", self.review), ("missed", self.missed), ("declined", self.declined)):
+        for name, value in (
+            ("review", self.review),
+            ("missed", self.missed),
+            ("declined", self.declined),
+        ):
             if name == "missed" and value == "amount":
                 continue
             allowed = ' or as "amount"' if name == "missed" else ""
             if isinstance(value, str) or not 0 <= value < math.inf:
                 came = "a text" if isinstance(value, str) else value
-                raise ConfigurationError(f"expected `{name}` as a cost of 0 or more{allowed}, got {came}")
+                raise ConfigurationError(
+                    f"expected `{name}` as a cost of 0 or more{allowed}, got {came}"
+                )
 
     def of_missed(self, amount: Floats) -> Floats:
-        """The cost of each payment if it were an approved fraud: float64 [n] for `amount` [n] in major units."""
-        return amount if self.missed == "amount" else np.full(amount.shape, self.missed, dtype=np.float64)
+        """The cost of each payment if it were an approved fraud: float64 [n] for `amount` [n] in
+        major units.
+        """
+        return (
+            amount
+            if self.missed == "amount"
+            else np.full(amount.shape, self.missed, dtype=np.float64)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Review from `review_at`, decline from `decline_at`, with counts and cost on the held-out payments.
+    """Review from `review_at`, decline from `decline_at`, with counts and cost on the held-out
+    payments.
 
-    Either threshold is `NEVER` where acting on no payment paid. When the two are equal, nothing is reviewed.
+    Either threshold is `NEVER` where acting on no payment paid. When the two are equal, nothing is
+    reviewed.
     """
 
     review_at: float
@@ -88,17 +110,21 @@ class Thresholds:
         ['approve', 'review', 'decline']
         """
         p = check_probabilities(probability, probability.size)
-        return np.where(p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve"))
+        return np.where(
+            p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve")
+        )
 
 
 def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     """The cost of all `action` [n] on payments labelled `y` [n] of `amount` [n] in major units.
 
-    An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal lengths, and
-    amounts that are negative or NaN.
+    An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal
+    lengths, and amounts that are negative or NaN.
 
     >>> action = np.array(["approve", "review", "decline", "decline"])
-    >>> total_cost(np.array([1, 1, 1, 0]), action, np.array([120.5, 80.0, 60.0, 40.0]), Cost(review=4.0))
+    >>> total_cost(
+    ...     np.array([1, 1, 1, 0]), action, np.array([120.5, 80.0, 60.0, 40.0]), Cost(review=4.0)
+    ... )
     139.5
     """
     fraud = check_labels(y)
@@ -107,7 +133,11 @@ def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     if not (reviewed | declined | (action == "approve")).all():
         raise DataError("expected only the actions `approve`, `review` and `decline`, got others")
     missed = cost.of_missed(_check_amounts(amount, fraud.size))[fraud & ~reviewed & ~declined]
-    return float(missed.sum() + cost.review * int(reviewed.sum()) + cost.declined * int((declined & ~fraud).sum()))
+    return float(
+        missed.sum()
+        + cost.review * int(reviewed.sum())
+        + cost.declined * int((declined & ~fraud).sum())
+    )
 
 
 def choose_thresholds(
@@ -122,12 +152,13 @@ def choose_thresholds(
     """The pair of thresholds with the least total cost on payments the detector did not learn from.
 
     `probability` [n] must be held out; `amount` [n] is in major units; the payments span
-    `days` days, and at most `reviews_per_day` of them a day are reviewed on average (None: no limit). The
-    search is joint and exact over every pair of distinct probabilities, in O(n log n): with the payments
-    ordered by probability, the cost of a pair is a term of the one threshold plus a term of the other, so
-    each review threshold needs only the least decline term within reach of the review capacity. Searching
-    one threshold after the other would be as fast but wrong: a full review queue makes declining pay sooner.
-    Of equally cheap pairs it takes the one that approves most payments, then the one that declines fewest.
+    `days` days, and at most `reviews_per_day` of them a day are reviewed on average (None: no
+    limit). The search is joint and exact over every pair of distinct probabilities, in O(n log n):
+    with the payments ordered by probability, the cost of a pair is a term of the one threshold plus
+    a term of the other, so each review threshold needs only the least decline term within reach of
+    the review capacity. Searching one threshold after the other would be as fast but wrong: a full
+    review queue makes declining pay sooner. Of equally cheap pairs it takes the one that approves
+    most payments, then the one that declines fewest.
 
     Raises `DataError` for unusable arrays, `ConfigurationError` for a negative capacity or no days.
 
@@ -144,11 +175,14 @@ def choose_thresholds(
     return find_cheapest(value[1:], flagged[1:], caught[1:], saved[1:], cost=cost, limit=limit)
 
 
-def find_cheapest(value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost: Cost, limit: int) -> Thresholds:
-    """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments reviewed.
+def find_cheapest(
+    value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost: Cost, limit: int
+) -> Thresholds:
+    """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments
+    reviewed.
 
-    `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the losses of those frauds
-    at or above each, so that the last of them are the totals.
+    `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the
+    losses of those frauds at or above each, so that the last of them are the totals.
     """
     value, saved = np.append(NEVER, value), np.append(0.0, saved)
     flagged, caught = np.append(0, flagged), np.append(0, caught)
@@ -175,11 +209,12 @@ def cost_by_threshold(
     cost: Cost,
     points: int = 20,
 ) -> pl.DataFrame:
-    """The cost of a single threshold, for about `points` thresholds from flagging no payment to flagging all.
+    """The cost of a single threshold, for about `points` thresholds from flagging no payment to
+    flagging all.
 
-    One row per threshold, from `NEVER` down, closer together where few payments are flagged: `threshold`,
-    `flagged` and `frauds` (payments, and frauds, at or above it), and the total cost if those are all
-    reviewed (`if_reviewed`) or all declined (`if_declined`).
+    One row per threshold, from `NEVER` down, closer together where few payments are flagged:
+    `threshold`, `flagged` and `frauds` (payments, and frauds, at or above it), and the total cost
+    if those are all reviewed (`if_reviewed`) or all declined (`if_declined`).
 
     >>> y, p = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4])
     >>> amount = np.array([5.0, 50.0, 7.0, 70.0])
@@ -205,8 +240,12 @@ def cost_by_threshold(
     )
 
 
-def check_costed(y: Array, probability: Array, amount: Array, cost: Cost) -> tuple[Bools, Floats, Floats]:
-    """Labels, probabilities and the cost of each payment as an approved fraud, checked; raises `DataError`."""
+def check_costed(
+    y: Array, probability: Array, amount: Array, cost: Cost
+) -> tuple[Bools, Floats, Floats]:
+    """Labels, probabilities and the cost of each payment as an approved fraud, checked; raises
+    `DataError`.
+    """
     fraud = check_labels(y)
     if not fraud.size:
         raise DataError("expected at least one payment to weigh costs on, got none")
@@ -217,31 +256,45 @@ def check_costed(y: Array, probability: Array, amount: Array, cost: Cost) -> tup
 def _check_amounts(amount: Array, n: int) -> Floats:
     major = check_numbers("amount", amount, n)
     if (major < 0).any():
-        raise DataError(f"expected amounts of 0 or more, got less in {(major < 0).sum()} of {n} rows")
+        raise DataError(
+            f"expected amounts of 0 or more, got less in {(major < 0).sum()} of {n} rows"
+        )
     return major
 
 
 def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
-    """The number of `n` payments that can be reviewed in these days; `ConfigurationError` for a negative capacity."""
+    """The number of `n` payments that can be reviewed in these days; `ConfigurationError` for a
+    negative capacity.
+    """
     if reviews_per_day is None:
         return n
     if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
         raise ConfigurationError(
-            f"expected 0 or more reviews a day over more than 0 days, got {reviews_per_day} over {days}"
+            f"expected 0 or more reviews a day over more than 0 days, got {reviews_per_day} over "
+            f"{days}"
         )
     return min(math.floor(reviews_per_day * days), n)
 
 
 def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
-    """Each candidate threshold from `NEVER` down, with payments, frauds and losses at or above it."""
+    """Each candidate threshold from `NEVER` down, with payments, frauds and losses at or above
+    it.
+    """
     value, flagged, caught = count_from_top(y, p)
     order = np.argsort(-p, kind="stable")
     saved = np.cumsum(np.where(y, missed, 0.0)[order])[flagged - 1]
-    return np.append(NEVER, value), np.append(0, flagged), np.append(0, caught), np.append(0.0, saved)
+    return (
+        np.append(NEVER, value),
+        np.append(0, flagged),
+        np.append(0, caught),
+        np.append(0.0, saved),
+    )
 
 
 def _find_least(values: Floats, first: Ints) -> Floats:
-    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table: O(n log n) for all of them."""
+    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table: O(n log n) for all
+    of them.
+    """
     last = np.arange(values.size)
     level = np.frexp(last - first + 1)[1] - 1  # floor of the logarithm to base 2
     least, spans = np.empty_like(values), values

@@ -7,7 +7,13 @@ import numpy as np
 from shroff.arrays import Array, Bools, Floats, Times
 from shroff.detect.checks import Finding
 from shroff.evaluate.checking import check_labels
-from shroff.evaluate.metrics import Metrics, assign_bins, average_precision, expected_calibration_error, roc_auc
+from shroff.evaluate.metrics import (
+    Metrics,
+    assign_bins,
+    average_precision,
+    expected_calibration_error,
+    roc_auc,
+)
 from shroff.evaluate.split import AnySplit, RandomSplit, Split
 from shroff.evaluate.survey import FEW_FRAUDS, state_uncertainty, suggest_split
 
@@ -27,15 +33,24 @@ _DRAWN_SAMPLES = 2_000
 def check_split(split: AnySplit, time: Times, y: Array) -> list[Finding]:
     """Whether payments made at `time` [n] on several days, labelled `y` [n], were split at random.
 
-    >>> check_split(RandomSplit(), np.array(["2024-01-01", "2024-01-09"], "datetime64[us]"), np.array([0, 1]))[0].check
+    >>> check_split(
+    ...     RandomSplit(),
+    ...     np.array(["2024-01-01", "2024-01-09"], "datetime64[us]"),
+    ...     np.array([0, 1]),
+    ... )[0].check
     'random_split'
     """
     if not isinstance(split, RandomSplit) or len(time) == 0 or time.max() - time.min() < _ONE_DAY:
         return []
     instead = suggest_split(time, y)
-    advice = f"use `{instead}`" if instead else "this log allows no split in time, so wait for frauds on more days"
+    advice = (
+        f"use `{instead}`"
+        if instead
+        else "this log allows no split in time, so wait for frauds on more days"
+    )
     sentence = (
-        f"expected payments of several days to be split in time, got `{split}`, which learns from the future and "
+        f"expected payments of several days to be split in time, got `{split}`, which learns from "
+        "the future and "
         f"flatters every figure: {advice}"
     )
     return [Finding("random_split", sentence)]
@@ -44,36 +59,46 @@ def check_split(split: AnySplit, time: Times, y: Array) -> list[Finding]:
 def check_frauds(y: Array, rows: Split) -> list[Finding]:
     """Whether the training or the test part has too few frauds (of `y` [n]) for reliable figures.
 
-    >>> check_frauds(np.array([0, 1] * 50), Split(train=np.arange(90), test=np.arange(90, 100)))[0].sentence
-    'expected 20 frauds or more to learn from and to be judged by, got 45 and 5: a recall measured on 5 frauds is ...
+    >>> check_frauds(np.array([0, 1] * 50), Split(train=np.arange(90), test=np.arange(90, 100)))[
+    ...     0
+    ... ].sentence
+    'expected 20 frauds or more to learn from and to be judged by, got 45 and 5: a recall measured
+    on 5 frauds is ...
     """
     fraud = check_labels(y)
     learned, judged = int(fraud[rows.train].sum()), int(fraud[rows.test].sum())
     if min(learned, judged) >= FEW_FRAUDS:
         return []
     sentence = (
-        f"expected {FEW_FRAUDS} frauds or more to learn from and to be judged by, got {learned} and {judged}: "
+        f"expected {FEW_FRAUDS} frauds or more to learn from and to be judged by, got {learned} "
+        f"and {judged}: "
         f"{state_uncertainty(judged)}, so wait for more before you believe a figure"
     )
     return [Finding("few_frauds", sentence, "warning")]
 
 
 def check_recall(name: str, test: Metrics) -> list[Finding]:
-    """Whether a detector catches no fraud at all among the test payments that it was measured on."""
+    """Whether a detector catches no fraud at all among the test payments that it was measured
+    on.
+    """
     if test.tp:
         return []
     sentence = (
-        f"expected {name} to catch fraud among {test.n:,} test payments, got none of {test.frauds:,} (recall 0) at a "
-        f"probability of {test.threshold:.3g} or more, which flags {test.fp:,} genuine payments: give it more frauds "
+        f"expected {name} to catch fraud among {test.n:,} test payments, got none of "
+        f"{test.frauds:,} (recall 0) at a "
+        f"probability of {test.threshold:.3g} or more, which flags {test.fp:,} genuine payments: "
+        "give it more frauds "
         "to learn from, or features that separate them"
     )
     return [Finding("no_recall", sentence)]
 
 
 def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:
-    """Whether a part's share of fraud is far from that of all payments `y` [n] of the same days (`time` [n]).
+    """Whether a part's share of fraud is far from that of all payments `y` [n] of the same days
+    (`time` [n]).
 
-    More fraud than any payment log has is a warning: genuine payments may have been left out before.
+    More fraud than any payment log has is a warning: genuine payments may have been left out
+    before.
     """
     fraud = check_labels(y)
     found: list[Finding] = []
@@ -84,15 +109,18 @@ def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:
             found.append(
                 Finding(
                     "prevalence",
-                    f"expected the {part} payments to have the {source.mean():.2%} of fraud that all payments of these "
-                    f"days have, got {fraud[members].mean():.2%}: do not resample, weigh or calibrate instead",
+                    f"expected the {part} payments to have the {source.mean():.2%} of fraud that "
+                    "all payments of these "
+                    f"days have, got {fraud[members].mean():.2%}: do not resample, weigh or "
+                    "calibrate instead",
                 )
             )
     if fraud.mean() > _UNLIKELY_FRAUD_SHARE:
         found.append(
             Finding(
                 "prevalence",
-                f"expected a payment log with little fraud, got {fraud.mean():.0%}: probabilities will be too high "
+                f"expected a payment log with little fraud, got {fraud.mean():.0%}: probabilities "
+                "will be too high "
                 "unless live payments are like that; train on the whole log",
                 "warning",
             )
@@ -108,7 +136,8 @@ def _is_resampled(part: Bools, source: Bools) -> bool:
 
 
 def bound_calibration_error(probability: Floats, *, seed: int = 0) -> float:
-    """The expected calibration error that correct probabilities [n] stay below in 99 % of label samples.
+    """The expected calibration error that correct probabilities [n] stay below in 99 % of label
+    samples.
 
     Estimated from 2,000 normal draws of each bin's summed error.
 
@@ -116,7 +145,9 @@ def bound_calibration_error(probability: Floats, *, seed: int = 0) -> float:
     0.003
     """
     variance = np.bincount(assign_bins(probability), weights=probability * (1.0 - probability))
-    errors = np.random.default_rng(seed).normal(size=(_DRAWN_SAMPLES, variance.size)) * np.sqrt(variance)
+    errors = np.random.default_rng(seed).normal(size=(_DRAWN_SAMPLES, variance.size)) * np.sqrt(
+        variance
+    )
     return float(np.quantile(np.abs(errors).sum(axis=1), 0.99) / len(probability))
 
 
@@ -132,7 +163,8 @@ def check_calibration(name: str, y: Array, probability: Floats) -> list[Finding]
     wrong = error > share
     advice = "calibrate on payments as they come" if wrong else "watch it, fraud may drift"
     sentence = (
-        f"expected probabilities of {name} to be off by at most {bound:.2%} on held-out payments, got {error:.2%} "
+        f"expected probabilities of {name} to be off by at most {bound:.2%} on held-out payments, "
+        f"got {error:.2%} "
         f"with {share:.2%} of fraud: {advice}"
     )
     return [Finding("calibration", sentence, "failure" if wrong else "warning")]
@@ -146,7 +178,9 @@ def check_lift(name: str, y: Array, score: Floats, amount: Floats) -> list[Findi
     if precise > alone_precise or area > alone_area:
         return []
     sentence = (
-        f"expected {name} to rank held-out fraud better than the amount alone, got average precision {precise:.3f} "
-        f"and ROC AUC {area:.3f} against {alone_precise:.3f} and {alone_area:.3f}: give it features or drop it"
+        f"expected {name} to rank held-out fraud better than the amount alone, got average "
+        f"precision {precise:.3f} "
+        f"and ROC AUC {area:.3f} against {alone_precise:.3f} and {alone_area:.3f}: give it "
+        "features or drop it"
     )
     return [Finding("no_lift", sentence)]

@@ -9,18 +9,27 @@ import numpy as np
 
 from shroff.arrays import Array, Floats
 from shroff.errors import DataError
-from shroff.evaluate.cost import Cost, Thresholds, accumulate_from_top, check_costed, count_reviews, find_cheapest
+from shroff.evaluate.cost import (
+    Cost,
+    Thresholds,
+    accumulate_from_top,
+    check_costed,
+    count_reviews,
+    find_cheapest,
+)
 
 MOST_BINS: Final = 2_000
 """Of a million payments, a bin holds at most a hundredth of those at or above it."""
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Calibrated probabilities of labelled payments that a detector did not learn from, the highest first.
+    """Calibrated probabilities of labelled payments that a detector did not learn from, the highest
+    first.
 
-    Each bin has its `lowest` probability, its number of `payments` and `frauds`, and the frauds' total amount (`lost`,
-    in major units). `days` is the number of days that the payments span, for a capacity in reviews per day. Bins are
-    narrower where the probability is higher; payments of equal probability share a bin, and no bin names a payment.
+    Each bin has its `lowest` probability, its number of `payments` and `frauds`, and the frauds'
+    total amount (`lost`, in major units). `days` is the number of days that the payments span, for
+    a capacity in reviews per day. Bins are narrower where the probability is higher; payments of
+    equal probability share a bin, and no bin names a payment.
 
     Raises:
         DataError: bins that do not fit together.
@@ -56,7 +65,9 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         >>> HeldOut.of(y, p, np.array([5.0, 50.0, 70.0])).frauds
         (1, 1)
         """
-        value, flagged, caught, saved = accumulate_from_top(*check_costed(y, probability, amount, Cost()))
+        value, flagged, caught, saved = accumulate_from_top(
+            *check_costed(y, probability, amount, Cost())
+        )
         ends = np.unique(np.searchsorted(flagged, np.geomspace(1, flagged[-1], bins)))
         # no payment lies above the first bin
         kept = np.append(0, ends[ends > 0])
@@ -69,13 +80,22 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
 
     def at(self, review_at: float, decline_at: float, cost: Cost) -> Thresholds:
-        """Counts and cost of these thresholds on these payments; each bin counts by its lowest probability.
+        """Counts and cost of these thresholds on these payments; each bin counts by its lowest
+        probability.
 
-        >>> y, p, amount = np.array([0, 1, 1]), np.array([0.2, 0.6, 0.9]), np.array([5.0, 50.0, 70.0])
+        >>> y, p, amount = (
+        ...     np.array([0, 1, 1]),
+        ...     np.array([0.2, 0.6, 0.9]),
+        ...     np.array([5.0, 50.0, 70.0]),
+        ... )
         >>> HeldOut.of(y, p, amount).at(0.5, 0.8, Cost(review=4.0))
         Thresholds(review_at=0.5, decline_at=0.8, total_cost=4.0, reviewed=1, declined=1)
         """
-        lowest, payments, frauds = np.array(self.lowest), np.array(self.payments), np.array(self.frauds)
+        lowest, payments, frauds = (
+            np.array(self.lowest),
+            np.array(self.payments),
+            np.array(self.frauds),
+        )
         approved, declined = lowest < review_at, lowest >= decline_at
         reviewed = int(payments[~approved & ~declined].sum())
         genuine = int((payments - frauds)[declined].sum())
@@ -84,7 +104,9 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return Thresholds(review_at, decline_at, total, reviewed, int(payments[declined].sum()))
 
     def a_day(self, thresholds: Thresholds, cost: Cost) -> dict[str, float]:
-        """Reviews, declines and cost per day at these thresholds, and the cost per day of approving every payment."""
+        """Reviews, declines and cost per day at these thresholds, and the cost per day of approving
+        every payment.
+        """
         return {
             "reviews_per_day": thresholds.reviewed / self.days,
             "declines_per_day": thresholds.declined / self.days,
@@ -93,10 +115,15 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         }
 
     def _lost(self, cost: Cost) -> Floats:
-        return np.array(self.lost) if cost.missed == "amount" else cost.missed * np.array(self.frauds, dtype=np.float64)
+        return (
+            np.array(self.lost)
+            if cost.missed == "amount"
+            else cost.missed * np.array(self.frauds, dtype=np.float64)
+        )
 
     def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:
-        """The thresholds with the least cost on these payments, out of the bins' lowest probabilities.
+        """The thresholds with the least cost on these payments, out of the bins' lowest
+        probabilities.
 
         Raises:
             ConfigurationError: a negative capacity.

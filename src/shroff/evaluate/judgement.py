@@ -1,4 +1,6 @@
-"""What a report shows of one detector on the payments it was judged by: counts in bins and bands, never rows."""
+"""What a report shows of one detector on the payments it was judged by: counts in bins and bands,
+never rows.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,24 @@ from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import curve_roc
 
 BINS: Final = 400
-BAND_EDGES: Final = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.97, 0.99, 1.0)
+BAND_EDGES: Final = (
+    0.0,
+    0.0001,
+    0.0003,
+    0.001,
+    0.003,
+    0.01,
+    0.03,
+    0.1,
+    0.2,
+    0.3,
+    0.5,
+    0.7,
+    0.9,
+    0.97,
+    0.99,
+    1.0,
+)
 """Probabilities of fraud are rare and small, so bands are narrow where they are."""
 FEW_FALSE_POSITIVES: Final = 0.01
 
@@ -36,8 +55,8 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """Payments that share a value of a column, and what the thresholds did to them.
 
-    `caught` frauds were reviewed or declined; `false_declines` are genuine payments that were declined, with the 95 %
-    interval of their share among genuine payments.
+    `caught` frauds were reviewed or declined; `false_declines` are genuine payments that were
+    declined, with the 95 % interval of their share among genuine payments.
     """
 
     column: str
@@ -53,11 +72,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """One detector on the payments it was judged by.
 
     Attributes:
-        bins: its calibrated probabilities in bins, from which confusion matrices, curves and costs follow.
+        bins: its calibrated probabilities in bins, from which confusion matrices, curves and costs
+            follow.
         bands: how scores are distributed, and how well they are calibrated.
         intervals: 95 % intervals of figures, by bootstrap over cards.
         recall_at_1_percent: the share of frauds caught while 1 % of genuine payments are flagged.
-        value_detection_rate: of the frauds' amounts, the share that was reviewed or declined; None without amounts.
+        value_detection_rate: of the frauds' amounts, the share that was reviewed or declined; None
+            without amounts.
         alerts_per_day: payments reviewed or declined per day.
         segments: by column and value.
     """
@@ -110,7 +131,8 @@ def evaluate(
 
 
 def recall_at(y: Array, score: Array, *, false_positives: float = FEW_FALSE_POSITIVES) -> float:
-    """The largest share of frauds flagged by a threshold that flags at most this share of genuine payments.
+    """The largest share of frauds flagged by a threshold that flags at most this share of genuine
+    payments.
 
     >>> recall_at(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
     0.5
@@ -122,16 +144,23 @@ def recall_at(y: Array, score: Array, *, false_positives: float = FEW_FALSE_POSI
 def _bands(y: Bools, p: Floats) -> tuple[Band, ...]:
     place = np.clip(np.searchsorted(BAND_EDGES, p, side="left") - 1, 0, None)
     payments, frauds, expected = (
-        np.bincount(place, weights=weights, minlength=len(BAND_EDGES) - 1) for weights in (None, y.astype(float), p)
+        np.bincount(place, weights=weights, minlength=len(BAND_EDGES) - 1)
+        for weights in (None, y.astype(float), p)
     )
     return tuple(
         Band(low=low, high=high, payments=int(n), frauds=int(f), expected=float(e))
-        for low, high, n, f, e in zip(BAND_EDGES[:-1], BAND_EDGES[1:], payments, frauds, expected, strict=True)
+        for low, high, n, f, e in zip(
+            BAND_EDGES[:-1], BAND_EDGES[1:], payments, frauds, expected, strict=True
+        )
     )
 
 
 def _segments(
-    y: Bools, flagged: Bools, declined: Bools, card: Ints | None, groups: Mapping[str, Sequence[str | None]]
+    y: Bools,
+    flagged: Bools,
+    declined: Bools,
+    card: Ints | None,
+    groups: Mapping[str, Sequence[str | None]],
 ) -> list[Segment]:
     found = []
     for column, values in groups.items():
@@ -148,7 +177,9 @@ def _segments(
                     frauds=int((rows & y).sum()),
                     caught=int((rows & y & flagged).sum()),
                     false_declines=int((genuine & declined).sum()),
-                    false_decline_interval=share_interval(declined[genuine], None if card is None else card[genuine]),
+                    false_decline_interval=share_interval(
+                        declined[genuine], None if card is None else card[genuine]
+                    ),
                 )
             )
     return found

@@ -1,9 +1,9 @@
 """Figures of a detector on payments whose labels are known.
 
-`y` [n] is 1 (or True) for fraud, `probability` [n] is in [0, 1], a `score` [n] is any number that is higher
-for more suspicious payments. A payment is flagged when its probability is at least the threshold. A ratio
-whose denominator is zero is 0.0: precision when nothing is flagged, recall, ROC AUC and average precision
-when there is no fraud.
+`y` [n] is 1 (or True) for fraud, `probability` [n] is in [0, 1], a `score` [n] is any number that
+is higher for more suspicious payments. A payment is flagged when its probability is at least the
+threshold. A ratio whose denominator is zero is 0.0: precision when nothing is flagged, recall, ROC
+AUC and average precision when there is no fraud.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from shroff.evaluate.checking import (
 class Metrics:
     """The figures of one detector on one set of payments; `measure` computes them.
 
-    `tp`, `fp`, `tn`, `fn` count frauds caught, genuine payments flagged, genuine payments passed and frauds
-    missed. `card_precision_at_k` is None where no cards were given.
+    `tp`, `fp`, `tn`, `fn` count frauds caught, genuine payments flagged, genuine payments passed
+    and frauds missed. `card_precision_at_k` is None where no cards were given.
     """
 
     n: int
@@ -59,7 +59,9 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points of a curve, from the highest threshold to the lowest; three arrays [p] of equal length."""
+    """Points of a curve, from the highest threshold to the lowest; three arrays [p] of equal
+    length.
+    """
 
     x: Floats
     y: Floats
@@ -83,8 +85,9 @@ def measure(
 
     `day` [n] (any sortable type) and `card` [n] come together and add the card precision at `k`.
 
-    Raises `DataError` for no payments, unequal lengths, labels other than 0 and 1, and probabilities that are
-    NaN or outside [0, 1]; `ConfigurationError` for only one of `day` and `card`, or a `k` below 1.
+    Raises `DataError` for no payments, unequal lengths, labels other than 0 and 1, and
+    probabilities that are NaN or outside [0, 1]; `ConfigurationError` for only one of `day` and
+    `card`, or a `k` below 1.
 
     >>> m = measure(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]), threshold=0.5)
     >>> m.tp, m.fp, m.tn, m.fn, m.precision, m.recall, m.roc_auc, round(m.brier, 3)
@@ -120,7 +123,8 @@ def measure(
 
 
 def roc_auc(y: Array, score: Array) -> float:
-    """Area under the ROC curve: the share of pairs whose fraud outscores the genuine payment, ties counting half.
+    """Area under the ROC curve: the share of pairs whose fraud outscores the genuine payment, ties
+    counting half.
 
     >>> roc_auc(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
     0.75
@@ -132,7 +136,8 @@ def roc_auc(y: Array, score: Array) -> float:
 
 
 def average_precision(y: Array, score: Array) -> float:
-    """The precision at each fraud found, averaged over all frauds: the area under the precision-recall steps.
+    """The precision at each fraud found, averaged over all frauds: the area under the
+    precision-recall steps.
 
     >>> average_precision(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
     0.8333333333333333
@@ -144,18 +149,22 @@ def average_precision(y: Array, score: Array) -> float:
 
 
 def card_precision_at_k(day: Array, card: Array, y: Array, score: Array, k: int = 100) -> float:
-    """Of the `k` most suspicious cards of each day, the share that had a fraud that day, averaged over days.
+    """Of the `k` most suspicious cards of each day, the share that had a fraud that day, averaged
+    over days.
 
-    A card is as suspicious as its most suspicious payment of the day. A card that was caught (among the `k`,
-    with a fraud that day) is blocked: its payments on later days are left out. The denominator is `k` even on
-    a day with fewer cards. Cards with equal scores rank in ascending order of their names, so that
-    neither labels nor the order of rows matter. Payments without a card (None) are left out.
+    A card is as suspicious as its most suspicious payment of the day. A card that was caught (among
+    the `k`, with a fraud that day) is blocked: its payments on later days are left out. The
+    denominator is `k` even on a day with fewer cards. Cards with equal scores rank in ascending
+    order of their names, so that neither labels nor the order of rows matter. Payments without a
+    card (None) are left out.
 
     `day` [n] has any sortable type. Raises `DataError` for NaN scores and unequal lengths,
     `ConfigurationError` for a `k` below 1. Source: Le Borgne et al. (2022), chapter 4.
 
     >>> day, card = np.array([1, 1, 1, 2, 2]), np.array(["a", "a", "b", "a", "b"])
-    >>> card_precision_at_k(day, card, np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.9, 0.8, 0.9, 0.7]), k=1)
+    >>> card_precision_at_k(
+    ...     day, card, np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.9, 0.8, 0.9, 0.7]), k=1
+    ... )
     1.0
     """
     if k < 1:
@@ -182,11 +191,16 @@ def card_precision_at_k(day: Array, card: Array, y: Array, score: Array, k: int 
 def expected_calibration_error(y: Array, probability: Array, *, bins: int = 15) -> float:
     """The mean distance of probabilities from the share of frauds, over payments.
 
-    Payments fall into `bins` equal intervals ((i - 1) / bins, i / bins] of probability, zero into the first;
-    in each, the mean probability is compared with the share of frauds. Source: Guo et al., *On Calibration of
-    Modern Neural Networks* (2017), section 2.
+    Payments fall into `bins` equal intervals ((i - 1) / bins, i / bins] of probability, zero into
+    the first; in each, the mean probability is compared with the share of frauds. Source: Guo et
+    al., *On Calibration of Modern Neural Networks* (2017), section 2.
 
-    >>> round(expected_calibration_error(np.array([0, 1, 1, 1]), np.array([0.5, 0.5, 0.9, 0.9]), bins=2), 3)
+    >>> round(
+    ...     expected_calibration_error(
+    ...         np.array([0, 1, 1, 1]), np.array([0.5, 0.5, 0.9, 0.9]), bins=2
+    ...     ),
+    ...     3,
+    ... )
     0.05
     """
     fraud, p = _check_judged(y, probability)
@@ -195,16 +209,19 @@ def expected_calibration_error(y: Array, probability: Array, *, bins: int = 15) 
 
 
 def assign_bins(probability: Floats, *, bins: int = 15) -> Ints:
-    """The index of the one of `bins` equal intervals ((i - 1) / bins, i / bins] that each probability falls into."""
+    """The index of the one of `bins` equal intervals ((i - 1) / bins, i / bins] that each
+    probability falls into.
+    """
     interval: Ints = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
     return interval
 
 
 def curve_roc(y: Array, score: Array, *, points: int = 500) -> Curve:
-    """ROC curve: x the share of genuine payments flagged, y the share of frauds flagged, at each threshold.
+    """ROC curve: x the share of genuine payments flagged, y the share of frauds flagged, at each
+    threshold.
 
-    Every distinct score is a threshold; of them at most `points` are kept, evenly spread along the curve,
-    with both ends. The point (0, 0), where nothing is flagged, is implied.
+    Every distinct score is a threshold; of them at most `points` are kept, evenly spread along the
+    curve, with both ends. The point (0, 0), where nothing is flagged, is implied.
 
     >>> curve_roc(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])).to_dict()["y"]
     [0.5, 0.5, 1.0, 1.0]
@@ -215,12 +232,15 @@ def curve_roc(y: Array, score: Array, *, points: int = 500) -> Curve:
 
 
 def curve_precision_recall(y: Array, score: Array, *, points: int = 500) -> Curve:
-    """Precision-recall curve: x the share of frauds flagged, y the share of flagged payments that are frauds.
+    """Precision-recall curve: x the share of frauds flagged, y the share of flagged payments that
+    are frauds.
 
-    Every distinct score is a threshold; of them at most `points` are kept, evenly spread along the curve,
-    with both ends.
+    Every distinct score is a threshold; of them at most `points` are kept, evenly spread along the
+    curve, with both ends.
 
-    >>> curve_precision_recall(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])).to_dict()["x"]
+    >>> curve_precision_recall(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])).to_dict()[
+    ...     "x"
+    ... ]
     [0.5, 0.5, 1.0, 1.0]
     """
     threshold, flagged, caught = count_from_top(*_check_ranked(y, score))
@@ -264,7 +284,9 @@ def _log_loss(y: Bools, p: Floats) -> float:
     return float(-np.mean(np.log(np.clip(np.where(y, p, 1 - p), tiny, 1))))
 
 
-def _group_by_day_and_card(day: Ints, card: Ints, y: Bools, score: Floats) -> tuple[Ints, Ints, Floats, Bools]:
+def _group_by_day_and_card(
+    day: Ints, card: Ints, y: Bools, score: Floats
+) -> tuple[Ints, Ints, Floats, Bools]:
     """For each card of each day, by day then card: day, card, highest score, whether any fraud."""
     rows = np.lexsort((card, day))
     rows = rows[card[rows] >= 0]

@@ -1,4 +1,6 @@
-"""Figures as tables for a terminal of 120 columns, and as plain values for JSON. This module prints nothing."""
+"""Figures as tables for a terminal of 120 columns, and as plain values for JSON. This module prints
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -27,27 +29,37 @@ _PART_TITLES = {
     "before": "left out: before the training days",
     "delay": "left out: in the delay, in which labels of the training days come in",
     "after": "left out: after the test days",
-    "known_cards": "left out of the test days: cards with an earlier known fraud (known_cards=drop)",
+    "known_cards": "left out of the test days: cards with an earlier known fraud "
+    "(known_cards=drop)",
     "unlabelled": "left out: without a label",
 }
 
 
 def payment_parts(counts: Mapping[str, tuple[int, int | None]]) -> Table:
-    """The parts of a split: learned from, judged on, or left out and why; `counts` gives payments and frauds."""
+    """The parts of a split: learned from, judged on, or left out and why; `counts` gives payments
+    and frauds.
+    """
     table = Table(title="Payments", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     for title in ("payments", "frauds"):
         table.add_column(title, justify="right")
     for name, (payments, frauds) in counts.items():
-        table.add_row(_PART_TITLES.get(name, name), f"{payments:,}", "unknown" if frauds is None else f"{frauds:,}")
+        table.add_row(
+            _PART_TITLES.get(name, name),
+            f"{payments:,}",
+            "unknown" if frauds is None else f"{frauds:,}",
+        )
     return table
 
 
-def comparison(runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Training and test payments") -> Table:
-    """One row per detector, in the order given: each figure on the training and on the test payments.
+def comparison(
+    runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Training and test payments"
+) -> Table:
+    """One row per detector, in the order given: each figure on the training and on the test
+    payments.
 
-    `runs` maps a detector's name to its training and test figures. Card precision is shown where it was
-    measured.
+    `runs` maps a detector's name to its training and test figures. Card precision is shown where it
+    was measured.
     """
     with_cards = any(test.card_precision_at_k is not None for _, test in runs.values())
     k = max((test.k for _, test in runs.values()), default=0)
@@ -63,9 +75,20 @@ def comparison(runs: Mapping[str, tuple[Metrics, Metrics]], *, title: str = "Tra
 
 def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
     """Reviews, declines and cost per day at each detector's thresholds, on held-out payments."""
-    table = Table(title="Decisions by probability, on held-out training payments", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title="Decisions by probability, on held-out training payments",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+    )
     table.add_column("Detector")
-    for title in ("review from", "decline from", "reviews/day", "declines/day", "cost/day", "if all approved"):
+    for title in (
+        "review from",
+        "decline from",
+        "reviews/day",
+        "declines/day",
+        "cost/day",
+        "if all approved",
+    ):
         table.add_column(title, justify="right")
     for name, one in thresholds.items():
         daily = [one[f"{what}_per_day"] for what in ("reviews", "declines", "cost")]
@@ -78,10 +101,15 @@ def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def no_review_band(name: str, decline_at: float) -> str:
-    """A sentence about a detector whose thresholds are equal, so that its probability sends no payment to review."""
+    """A sentence about a detector whose thresholds are equal, so that its probability sends no
+    payment to review.
+    """
     if decline_at >= NEVER:
         return f"{name} approves every payment: at this cost, neither a review nor a decline pays."
-    return f"{name} has no review band: it declines from {decline_at:.4g} on, where it would begin to review."
+    return (
+        f"{name} has no review band: it declines from {decline_at:.4g} on, where it would begin "
+        "to review."
+    )
 
 
 def confusion(metrics: Metrics) -> Table:
@@ -116,7 +144,13 @@ def costs(table_of_costs: pl.DataFrame) -> Table:
     for title in ("threshold", "flagged", "frauds", "cost if reviewed", "cost if declined"):
         table.add_column(title, justify="right")
     for threshold, flagged, frauds, reviewed, declined in table_of_costs.iter_rows():
-        table.add_row(_threshold(threshold), f"{flagged:,}", f"{frauds:,}", f"{reviewed:,.2f}", f"{declined:,.2f}")
+        table.add_row(
+            _threshold(threshold),
+            f"{flagged:,}",
+            f"{frauds:,}",
+            f"{reviewed:,.2f}",
+            f"{declined:,.2f}",
+        )
     return table
 
 
@@ -124,7 +158,10 @@ def to_json(
     runs: Mapping[str, tuple[Metrics, Metrics]],
 ) -> dict[str, dict[str, dict[str, int | float | None]]]:
     """All figures of all detectors: name, then `train` or `test`, then the figure's name."""
-    return {name: {"train": train.to_dict(), "test": test.to_dict()} for name, (train, test) in runs.items()}
+    return {
+        name: {"train": train.to_dict(), "test": test.to_dict()}
+        for name, (train, test) in runs.items()
+    }
 
 
 def _threshold(value: float) -> str:

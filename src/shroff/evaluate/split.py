@@ -1,9 +1,9 @@
 """Splits of payments into a training and a test part.
 
-At random, stratified by label, or in time as in production: training days, a delay in which their labels
-arrive, then test days. With `known_cards="drop"` the protocol is
-that of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud Detection* (2022), chapters 3
-and 5: cards already known to be compromised are not judged.
+At random, stratified by label, or in time as in production: training days, a delay in which their
+labels arrive, then test days. With `known_cards="drop"` the protocol is
+that of Le Borgne et al., *Reproducible Machine Learning for Credit Card Fraud Detection* (2022),
+chapters 3 and 5: cards already known to be compromised are not judged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _KNOWN_CARDS_OPTIONS = ("keep", "drop")
 class Split:
     """Row numbers of the training and of the test payments, each ascending; no row is in both.
 
-    `left_out` has all other rows by reason: `before` the training days, in the label `delay`, `after` the test
-    days, of `known_cards`; a reason without rows is absent.
+    `left_out` has all other rows by reason: `before` the training days, in the label `delay`,
+    `after` the test days, of `known_cards`; a reason without rows is absent.
     """
 
     train: Ints
@@ -41,7 +41,9 @@ class Split:
 
     @property
     def known_cards(self) -> Ints:
-        """The rows of the test days that were left out because their cards had an earlier known fraud."""
+        """The rows of the test days that were left out because their cards had an earlier known
+        fraud.
+        """
         return self.left_out.get("known_cards", np.empty(0, dtype=np.int64))
 
 
@@ -49,9 +51,9 @@ class Split:
 class RandomSplit:
     """A random split, stratified by label.
 
-    `test` is the share of the test part, in (0, 1); `seed` fixes the draw. Each part gets at least one fraud
-    and one genuine payment. The detector learns from the future, which flatters its figures: prefer
-    `TemporalSplit` to predict them.
+    `test` is the share of the test part, in (0, 1); `seed` fixes the draw. Each part gets at least
+    one fraud and one genuine payment. The detector learns from the future, which flatters its
+    figures: prefer `TemporalSplit` to predict them.
 
     >>> split = RandomSplit(test=0.5, seed=1).rows(np.array([0, 0, 0, 0, 1, 1]))
     >>> len(split.train), len(split.test)
@@ -63,7 +65,9 @@ class RandomSplit:
 
     def __post_init__(self) -> None:
         if not 0 < self.test < 1:
-            raise ConfigurationError(f"expected a share of test payments between 0 and 1, got {self.test}")
+            raise ConfigurationError(
+                f"expected a share of test payments between 0 and 1, got {self.test}"
+            )
         if self.seed < 0:
             raise ConfigurationError(f"expected a seed of 0 or more, got {self.seed}")
 
@@ -80,7 +84,10 @@ class RandomSplit:
         fraud = check_labels(y)
         generator = np.random.default_rng(self.seed)
         test = np.zeros(fraud.size, dtype=np.bool_)
-        for name, members in (("genuine", np.flatnonzero(~fraud)), ("fraudulent", np.flatnonzero(fraud))):
+        for name, members in (
+            ("genuine", np.flatnonzero(~fraud)),
+            ("fraudulent", np.flatnonzero(fraud)),
+        ):
             if members.size < 2:
                 raise UnsuitableSplit(
                     f"expected at least two {name} payments, one for each part of {self},"
@@ -95,9 +102,10 @@ class RandomSplit:
 class TemporalSplit:
     """Training days, a delay in which their labels arrive, and test days.
 
-    Days are calendar days in `zone`. Training takes the `train_days` from `start`, the test takes the
-    `test_days` that follow the `delay_days` after those. `known_cards="drop"` leaves cards with an earlier
-    known fraud out of the test, as the handbook's protocol does; by default every payment is judged.
+    Days are calendar days in `zone`. Training takes the `train_days` from `start`, the test takes
+    the `test_days` that follow the `delay_days` after those. `known_cards="drop"` leaves cards with
+    an earlier known fraud out of the test, as the handbook's protocol does; by default every
+    payment is judged.
 
     >>> split = TemporalSplit(date(2018, 7, 25), train_days=1, delay_days=1, test_days=1)
     >>> day = ["2018-07-25", "2018-07-25", "2018-07-26", "2018-07-27", "2018-07-27"]
@@ -116,16 +124,23 @@ class TemporalSplit:
         _check_known_cards(self.known_cards)
         if self.train_days < 1 or self.test_days < 1 or self.delay_days < 0:
             raise ConfigurationError(
-                "expected at least one training day, no negative delay and at least one test day, got"
+                "expected at least one training day, no negative delay and at least one test day, "
+                "got"
                 f" {self.train_days}, {self.delay_days} and {self.test_days}"
             )
         try:
             self._day(self._days)
         except OverflowError:
-            raise ConfigurationError(f"expected days before the year 10000, {self} ends later") from None
+            raise ConfigurationError(
+                f"expected days before the year 10000, {self} ends later"
+            ) from None
         try:
             ZoneInfo(self.zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as `Europe`
+        except (
+            ZoneInfoNotFoundError,
+            ValueError,
+            OSError,
+        ):  # OSError: a folder of zones, such as `Europe`
             hint = did_you_mean(self.zone, available_timezones())
             raise ConfigurationError(f"unknown time zone `{self.zone}`{hint}") from None
 
@@ -137,19 +152,22 @@ class TemporalSplit:
     def rows(self, time: Times, y: Array, card: Array | None = None) -> Split:
         """Split the payments made at `time` [n] (datetime64, UTC) and labelled `y` [n], 0 or 1.
 
-        With `known_cards="drop"`, which needs `card` [n], a test day drops every payment of a card that had a
-        fraud on a training day, or later but more than `delay_days` before that test day. A payment with no
-        card (None) always stays.
+        With `known_cards="drop"`, which needs `card` [n], a test day drops every payment of a card
+        that had a fraud on a training day, or later but more than `delay_days` before that test
+        day. A payment with no card (None) always stays.
 
-        Raises `UnsuitableSplit` when a part holds no fraud or no genuine payment, `ConfigurationError` when known
-        cards are to be dropped without `card`, `DataError` when the arrays differ in length or a time is missing.
+        Raises `UnsuitableSplit` when a part holds no fraud or no genuine payment,
+        `ConfigurationError` when known cards are to be dropped without `card`, `DataError` when the
+        arrays differ in length or a time is missing.
         """
         fraud = check_labels(y)
         check_length("time", time, fraud.size)
         if time.dtype.kind != "M":
             raise DataError(f"expected `time` as datetime64 in UTC, got dtype {time.dtype}")
         if np.isnat(time).any():
-            raise DataError(f"expected a time for every payment, got none in {np.isnat(time).sum()} rows")
+            raise DataError(
+                f"expected a time for every payment, got none in {np.isnat(time).sum()} rows"
+            )
         day = np.searchsorted(self._midnights(), time.astype("datetime64[us]"), side="right") - 1
         test_from = self.train_days + self.delay_days
         train = (day >= 0) & (day < self.train_days)
@@ -178,16 +196,22 @@ class TemporalSplit:
         # each midnight is computed, because a day on which clocks change has 23 or 25 hours
         zone = ZoneInfo(self.zone)
         days = (self._day(number) for number in range(self._days + 1))
-        seconds = [int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days]
+        seconds = [
+            int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days
+        ]
         return np.array(seconds, dtype="datetime64[s]").astype("datetime64[us]")
 
     def _known(self, day: Ints, fraud: Bools, card: Array | None) -> Bools:
-        """Payments of cards whose earlier fraud was known on that day; none with `known_cards="keep"`."""
+        """Payments of cards whose earlier fraud was known on that day; none with
+        `known_cards="keep"`.
+        """
         known = np.zeros(fraud.size, dtype=np.bool_)
         if self.known_cards == "keep":
             return known
         if card is None:
-            raise ConfigurationError(f"expected a card of each payment for {self}, got none: set Project(card=…)")
+            raise ConfigurationError(
+                f"expected a card of each payment for {self}, got none: set Project(card=…)"
+            )
         check_length("card", card, fraud.size)
         near = np.flatnonzero((day >= 0) & (day < self._days))
         code = rank_codes(card[near])
@@ -198,11 +222,21 @@ class TemporalSplit:
         known[near] = first_fraud[code] < day[near] - self.delay_days
         return known
 
-    def _check(self, part: str, rows: Bools, fraud: Bools, time: Times, *, first: int, days: int) -> None:
-        missing = [name for name, kind in (("fraud", fraud), ("genuine payment", ~fraud)) if not (rows & kind).any()]
+    def _check(
+        self, part: str, rows: Bools, fraud: Bools, time: Times, *, first: int, days: int
+    ) -> None:
+        missing = [
+            name
+            for name, kind in (("fraud", fraud), ("genuine payment", ~fraud))
+            if not (rows & kind).any()
+        ]
         if not missing:
             return
-        covered = f"covers {_format_date(time.min())} to {_format_date(time.max())}" if time.size else "is empty"
+        covered = (
+            f"covers {_format_date(time.min())} to {_format_date(time.max())}"
+            if time.size
+            else "is empty"
+        )
         raise UnsuitableSplit(
             f"expected frauds and genuine payments in the {part} days {self._day(first)} to"
             f" {self._day(first + days - 1)} of {self}, got no {' and no '.join(missing)};"
@@ -212,9 +246,11 @@ class TemporalSplit:
 
 @dataclass(frozen=True, slots=True)
 class LatestSplit:
-    """The latest days as the test part, the days before as the training part, the label delay between them.
+    """The latest days as the test part, the days before as the training part, the label delay
+    between them.
 
-    `test` is the share of test days, in (0, 1). `over` turns it into a `TemporalSplit` of the days in the data.
+    `test` is the share of test days, in (0, 1). `over` turns it into a `TemporalSplit` of the days
+    in the data.
 
     >>> days = np.array(["2024-01-01", "2024-04-09"], "datetime64[us]")
     >>> str(LatestSplit(test=0.3).over(days))
@@ -236,7 +272,8 @@ class LatestSplit:
     def __str__(self) -> str:
         test = Decimal(str(self.test)) * 100
         delay = f",delay={self.delay_days}" if self.delay_days != type(self)().delay_days else ""
-        return f"time:{_format_number(100 - test)}/{_format_number(test)}{delay}{_format_known_cards(self.known_cards)}"
+        known = _format_known_cards(self.known_cards)
+        return f"time:{_format_number(100 - test)}/{_format_number(test)}{delay}{known}"
 
     def over(self, time: Times) -> TemporalSplit:
         """The split of payments made at `time` [n]; raises `UnsuitableSplit` for too few days."""
@@ -248,7 +285,8 @@ class LatestSplit:
         train_days = days - test_days - self.delay_days
         if train_days < 1:
             raise UnsuitableSplit(
-                f"expected more than {test_days + self.delay_days} days of payments to split by {self}, got {days}"
+                f"expected more than {test_days + self.delay_days} days of payments to split by "
+                f"{self}, got {days}"
             )
         days_of = (first.astype(object), train_days, self.delay_days, test_days)
         return TemporalSplit(*days_of, known_cards=self.known_cards)

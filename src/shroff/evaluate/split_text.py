@@ -20,9 +20,10 @@ _WHOLE_NUMBER = re.compile(r"\d{1,18}")
 def parse_split(text: str) -> AnySplit:
     """The split that a text describes.
 
-    `random:TRAIN/TEST[,seed=N]` in percent; `time:TRAIN/TEST[,delay=DAYS]` in percent of the days, or
-    `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days, both with `,known_cards=drop` to leave out test payments
-    of cards with an earlier known fraud. Raises `ConfigurationError` for any other text.
+    `random:TRAIN/TEST[,seed=N]` in percent; `time:TRAIN/TEST[,delay=DAYS]` in percent of the days,
+    or `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days, both with `,known_cards=drop` to leave out
+    test payments of cards with an earlier known fraud. Raises `ConfigurationError` for any other
+    text.
 
     >>> parse_split("random:70/30,seed=3")
     RandomSplit(test=0.3, seed=3)
@@ -32,12 +33,15 @@ def parse_split(text: str) -> AnySplit:
     'time:2018-07-25/7/7/7'
     >>> parse_split("random:70/20")
     Traceback (most recent call last):
-    shroff.errors.ConfigurationError: expected two shares that add up to 100 percent, got `random:70/20`
+    shroff.errors.ConfigurationError: expected two shares that add up to 100 percent, got
+    `random:70/20`
     """
     form, *given = text.split(",")
     if found := _RANDOM_FORM.fullmatch(form):
         options = _read_options(text, given, "seed")
-        return RandomSplit(test=_read_test_share(found, form), seed=_read_whole(options.get("seed", "0"), text))
+        return RandomSplit(
+            test=_read_test_share(found, form), seed=_read_whole(options.get("seed", "0"), text)
+        )
     if found := _LATEST_FORM.fullmatch(form):
         options = _read_options(text, given, "delay", "known_cards")
         delay_days = _read_whole(options.get("delay", "7"), text)
@@ -46,7 +50,9 @@ def parse_split(text: str) -> AnySplit:
         options = _read_options(text, given, "zone", "known_cards")
         start, train, delay, test = found.groups()
         days = int(train), int(delay), int(test)
-        return TemporalSplit(_read_start(start), *days, options.get("zone", "UTC"), _read_known_cards(options))
+        return TemporalSplit(
+            _read_start(start), *days, options.get("zone", "UTC"), _read_known_cards(options)
+        )
     raise _refuse(text)
 
 
@@ -84,12 +90,15 @@ def _read_start(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ConfigurationError(f"expected a day of the calendar to start from, got `{text}`") from None
+        raise ConfigurationError(
+            f"expected a day of the calendar to start from, got `{text}`"
+        ) from None
 
 
 def _refuse(text: str) -> ConfigurationError:
     return ConfigurationError(
         "expected a split such as `time:70/30`, `time:70/30,delay=0`, `time:2018-07-25/7/7/7`,"
-        " `time:2018-07-25/7/7/7,zone=Europe/Zurich,known_cards=drop`, `random:70/30` or `random:70/30,seed=3`,"
+        " `time:2018-07-25/7/7/7,zone=Europe/Zurich,known_cards=drop`, `random:70/30` or "
+        "`random:70/30,seed=3`,"
         f" got `{text}`"
     )

@@ -1,4 +1,6 @@
-"""Which split a payment log allows, and how uncertain its figures will be, before anything is learned."""
+"""Which split a payment log allows, and how uncertain its figures will be, before anything is
+learned.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ _ONE_DAY = np.timedelta64(1, "D")
 
 
 def recall_uncertainty(frauds: int) -> float:
-    """Half the width of the 95 % interval of a recall of one half, measured on so many frauds (Wilson, 1927).
+    """Half the width of the 95 % interval of a recall of one half, measured on so many frauds
+    (Wilson, 1927).
 
     >>> [round(recall_uncertainty(frauds), 2) for frauds in (0, 3, 20, 1_000)]
     [0.5, 0.37, 0.2, 0.03]
@@ -43,8 +46,8 @@ def fit_split(
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
     """The split and its rows, for payments made at `time` [n] (UTC) and labelled `y` [n].
 
-    Raises `UnsuitableSplit` where a part lacks frauds or genuine payments (`least` to learn from, one to be judged
-    on), and names the split that the log allows, or says that it allows none.
+    Raises `UnsuitableSplit` where a part lacks frauds or genuine payments (`least` to learn from,
+    one to be judged on), and names the split that the log allows, or says that it allows none.
     """
     fraud = check_labels(y)
     try:
@@ -63,10 +66,13 @@ def fit_split(
 def suggest_split(time: Times, y: Array, *, least: int = LEAST_PER_CLASS) -> AnySplit | None:
     """The best split that a log allows: in time, at random within a day, or None.
 
-    It tries the latest 30 % of the days as the test part, after a week's delay and then without one; then the day that
-    leaves nearest to 70 % of the frauds before it. The training part needs `least` frauds and genuine payments.
+    It tries the latest 30 % of the days as the test part, after a week's delay and then without
+    one; then the day that leaves nearest to 70 % of the frauds before it. The training part needs
+    `least` frauds and genuine payments.
 
-    >>> days = np.array(["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02"], "datetime64[us]").repeat(2)
+    >>> days = np.array(
+    ...     ["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02"], "datetime64[us]"
+    ... ).repeat(2)
     >>> str(suggest_split(days, np.array([0, 1] * 4)))
     'time:70/30,delay=0'
     """
@@ -81,7 +87,9 @@ def suggest_split(time: Times, y: Array, *, least: int = LEAST_PER_CLASS) -> Any
 
 
 def describe_split(split: AnySplit, rows: Split, time: Times, y: Array) -> str:
-    """One sentence before the first fit: the parts of the split, and how uncertain their figures will be."""
+    """One sentence before the first fit: the parts of the split, and how uncertain their figures
+    will be.
+    """
     fraud = check_labels(y)
     parts = _describe_parts(rows, fraud) + _warn_of_no_delay(split)
     return f"The log ({_describe_log(time, fraud)}) is split by {split}: {parts}."
@@ -94,7 +102,10 @@ def state_uncertainty(frauds: int) -> str:
     'a recall measured on 3 frauds is uncertain by 37 points either way'
     """
     points = 100 * recall_uncertainty(frauds)
-    return f"a recall measured on {count_frauds(frauds)} is uncertain by {points:.0f} points either way"
+    return (
+        f"a recall measured on {count_frauds(frauds)} is uncertain by {points:.0f} points "
+        "either way"
+    )
 
 
 def _fit(
@@ -106,7 +117,9 @@ def _fit(
     fewest = min(frauds, len(rows.train) - frauds)
     if fewest < least:
         kind = "frauds" if fewest == frauds else "genuine payments"
-        raise UnsuitableSplit(f"expected at least {least} {kind} to learn from in {split}, got {fewest}")
+        raise UnsuitableSplit(
+            f"expected at least {least} {kind} to learn from in {split}, got {fewest}"
+        )
     return within, rows
 
 
@@ -121,7 +134,9 @@ def _candidates(time: Times, fraud: Bools, least: int) -> Iterator[AnySplit]:
     frauds = np.cumsum(np.bincount(number[fraud], minlength=days))[:-1]
     genuine = np.cumsum(np.bincount(number[~fraud], minlength=days))[:-1]
     total = int(fraud.sum())
-    enough = (frauds >= least) & (genuine >= least) & (frauds < total) & (genuine < fraud.size - total)
+    enough = (
+        (frauds >= least) & (genuine >= least) & (frauds < total) & (genuine < fraud.size - total)
+    )
     if enough.any():
         share = np.where(enough, frauds / total, np.inf)
         learned = int(np.argmin(np.abs(share - 0.7))) + 1
@@ -132,8 +147,10 @@ def _candidates(time: Times, fraud: Bools, least: int) -> Iterator[AnySplit]:
 
 def _refuse_log(time: Times, fraud: Bools, least: int) -> str:
     return (
-        f"this log cannot train and judge a detector: expected at least {least} frauds and {least} genuine payments to"
-        f" learn from, and one of each on a later day to be judged by, got {_describe_log(time, fraud)}: collect"
+        f"this log cannot train and judge a detector: expected at least {least} frauds and {least} "
+        "genuine payments to"
+        " learn from, and one of each on a later day to be judged by, got "
+        f"{_describe_log(time, fraud)}: collect"
         " labelled payments of more days"
     )
 
@@ -157,7 +174,10 @@ def _describe_parts(rows: Split, fraud: Bools) -> str:
 def _warn_of_no_delay(split: AnySplit) -> str:
     if isinstance(split, RandomSplit) or split.delay_days:
         return ""
-    return "; labels are taken to be known at once, because no days are left in which they could arrive"
+    return (
+        "; labels are taken to be known at once, because no days are left in which they could "
+        "arrive"
+    )
 
 
 def count_frauds(frauds: int) -> str:

@@ -1,10 +1,11 @@
 """Experiment: train every detector on one dataset and one split, compare them, and pick one.
 
-Reads a `Dataset` (clean payments with features, amounts in major units, times in UTC) and a split of
-`shroff.evaluate`; gives a `Run` with a `Trained` per detector. Promises that vocabularies, means, calibration,
-thresholds and the pick itself follow from the training part only, the last three from payments held out of it: the
-test part stays unseen until it is reported. Doctor's findings come with every run. `Runs` keeps the `RunRecord` of
-every `shroff train`, also of one that failed or was killed.
+Reads a `Dataset` (clean payments with features, amounts in major units, times in UTC) and a split
+of `shroff.evaluate`; gives a `Run` with a `Trained` per detector. Promises that vocabularies,
+means, calibration, thresholds and the pick itself follow from the training part only, the last
+three from payments held out of it: the test part stays unseen until it is reported. Doctor's
+findings come with every run. `Runs` keeps the `RunRecord` of every `shroff train`, also of one that
+failed or was killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A training dataset: payments with their features, labels, and which columns detectors learn from."""
+"""A training dataset: payments with their features, labels, and which columns detectors learn
+from.
+"""
 
 from __future__ import annotations
 
@@ -50,30 +52,38 @@ class Dataset:
         inputs: Sequence[str] | None = None,
         card: str | None = None,
     ) -> Dataset:
-        """Compute the features of a clean table, unless they are given in its order, and choose the inputs.
+        """Compute the features of a clean table, unless they are given in its order, and choose the
+        inputs.
 
-        Without `inputs`, detectors learn from the amount, the schema's numeric, nominal and looked-up columns, and all
-        features.
+        Without `inputs`, detectors learn from the amount, the schema's numeric, nominal and
+        looked-up columns, and all features.
 
         Raises:
-            ConfigurationError: the schema has no label, or an input is an amount that is in several currencies.
+            ConfigurationError: the schema has no label, or an input is an amount that is in several
+                currencies.
             MixedCurrencies: a feature or an input reads amounts that are in several currencies.
             UnknownColumn: an input that is neither a column nor a feature.
         """
         schema = plan.schema
         if schema.label is None:
-            raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
+            raise ConfigurationError(
+                "expected a schema that names its label column: Schema(label=…)."
+            )
         labelled = frame.drop(HISTORY, strict=False).filter(pl.col(schema.label).is_not_null())
         computed = compute_plan(plan, frame) if features is None else features
         features = computed.filter(frame[schema.label].is_not_null())
-        table = labelled.with_columns(*in_major(schema, schema.scales), *features.drop(schema.id).get_columns())
+        table = labelled.with_columns(
+            *in_major(schema, schema.scales), *features.drop(schema.id).get_columns()
+        )
         known = {**schema.kinds, **plan.kinds}
         chosen = tuple(inputs) if inputs is not None else _choose_inputs(plan)
         for name in chosen:
             if name not in known or name in schema.later:
                 raise UnknownColumn(f"unknown input `{name}`{did_you_mean(name, known) or '.'}")
             if name == schema.original:
-                raise ConfigurationError(f"the input `{name}` is in many currencies: learn from `{schema.amount}`.")
+                raise ConfigurationError(
+                    f"the input `{name}` is in many currencies: learn from `{schema.amount}`."
+                )
         read = f"the input `{schema.amount}`" if schema.amount in chosen else None
         require_one_currency(partial(codes_of, frame, schema), schema, read)
         return cls(
@@ -93,9 +103,15 @@ class Dataset:
 
     @property
     def currency(self) -> str | None:
-        """The one currency of all amounts; None where there are several, and no input reads them."""
+        """The one currency of all amounts; None where there are several, and no input reads
+        them.
+        """
         column, currency = self.schema.amounts_in
-        return currency if column is None else one_currency(codes_of(self.table, self.schema), self.schema)
+        return (
+            currency
+            if column is None
+            else one_currency(codes_of(self.table, self.schema), self.schema)
+        )
 
     @property
     def time(self) -> Times:
@@ -109,27 +125,38 @@ class Dataset:
 
     @property
     def cards(self) -> Ints | None:
-        """A number per card, by row, -1 where a payment has none; None where the project names no card."""
+        """A number per card, by row, -1 where a payment has none; None where the project names no
+        card.
+        """
         if self.card is None:
             return None
         # the rank, so that cards with equal scores are always in the same order
         return self.table[self.card].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
 
-    def conditions(self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]) -> pl.DataFrame:
+    def conditions(
+        self, conditions: Sequence[str], lists: Mapping[str, Collection[str]]
+    ) -> pl.DataFrame:
         """SQL conditions as inputs: 1.0 true, 0.0 false, null unknown."""
         known = {name: kind for name, kind in self.kinds.items() if name not in self.schema.later}
         parsed = {text: parse(text, known, list(lists)) for text in conditions}
         for condition in parsed.values():
             require_alphabetic(condition, self.schema, lists)
         return self.table.select(
-            condition.polars(lists).cast(pl.Float64).alias(text) for text, condition in parsed.items()
+            condition.polars(lists).cast(pl.Float64).alias(text)
+            for text, condition in parsed.items()
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the column names and every value's hash; the order of rows does not matter."""
+        """SHA-256 over the column names and every value's hash; the order of rows does not
+        matter.
+        """
         return fingerprint(self.table)
 
 
 def _choose_inputs(plan: Plan) -> tuple[str, ...]:
     schema = plan.schema
-    return tuple(dict.fromkeys((schema.amount, *schema.numeric, *schema.nominal, *schema.looked_up, *plan.names)))
+    return tuple(
+        dict.fromkeys(
+            (schema.amount, *schema.numeric, *schema.nominal, *schema.looked_up, *plan.names)
+        )
+    )

@@ -1,7 +1,7 @@
 """The doctor: checks the data, the split, and every fitted detector.
 
-Each `Finding` is one sentence. A failure keeps a detector from being packaged unless the user accepts its check by
-name.
+Each `Finding` is one sentence. A failure keeps a detector from being packaged unless the user
+accepts its check by name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from shroff.experiment.dataset import Dataset
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
-CHECKS = (*leak.CHECKS, *keys.CHECKS, *vectors.CHECKS, *doctor.CHECKS, *scores.CHECKS, "seed_variance", "capped")
+CHECKS = (
+    *leak.CHECKS,
+    *keys.CHECKS,
+    *vectors.CHECKS,
+    *doctor.CHECKS,
+    *scores.CHECKS,
+    "seed_variance",
+    "capped",
+)
 """The names of all checks; `seed_variance` runs only with `thorough=True`."""
 
 LabelledRows: TypeAlias = tuple[Matrix, Labels]
@@ -51,10 +59,12 @@ def examine(
     nominal: Mapping[int, int],
     thorough: bool = False,
 ) -> list[Finding]:
-    """Findings about a fitted detector, from its `scores` [rows] of held-out rows and its calibration.
+    """Findings about a fitted detector, from its `scores` [rows] of held-out rows and its
+    calibration.
 
     Args:
-        amount: of the held-out payments [rows], in major units; None where they are in several currencies.
+        amount: of the held-out payments [rows], in major units; None where they are in several
+            currencies.
         thorough: whether to fit the detector again with another seed.
     """
     X, fraud = held
@@ -74,12 +84,15 @@ def examine(
 def _describe_limits(detector: Detector) -> str:
     limits = " and ".join(detector.capped_)
     return (
-        f"expected {detector.name} to learn from every row until it converged, got {limits}: raise that limit if "
+        f"expected {detector.name} to learn from every row until it converged, got {limits}: raise "
+        "that limit if "
         "you have the time"
     )
 
 
-def examine_data(data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit, rows: Split) -> list[Finding]:
+def examine_data(
+    data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit, rows: Split
+) -> list[Finding]:
     """Findings about the data and its split, for every detector; `frame` is the clean table."""
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),

@@ -1,8 +1,10 @@
-"""Validation folds inside the training part: the payments that a detector is calibrated, priced and picked on.
+"""Validation folds inside the training part: the payments that a detector is calibrated, priced and
+picked on.
 
-They are later than what the detector learned from, with the label delay between, as the test part is. Where the
-training days or their frauds are too few for that, and where the split itself is at random, they are dealt at random by
-whole cards: a burst of one card's frauds must not stand on both sides.
+They are later than what the detector learned from, with the label delay between, as the test part
+is. Where the training days or their frauds are too few for that, and where the split itself is at
+random, they are dealt at random by whole cards: a burst of one card's frauds must not stand on both
+sides.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from shroff.evaluate import RandomSplit, Split, TemporalSplit
 FOLDS: Final = 3
 _JUDGED_SHARE: Final = 0.3
 FEWEST_FRAUDS_IN_TIME: Final = 10
-"""Fewest frauds that folds in time must judge: with fewer, random folds calibrate better, if a little too well."""
+"""Fewest frauds that folds in time must judge: with fewer, random folds calibrate better, if a
+little too well.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,12 @@ def choose_folds(
     *,
     least: int = 1,
 ) -> Folds:
-    """The validation folds of a training part: payments at `time` [n] (UTC), labelled `y` [n], of `cards` [n].
+    """The validation folds of a training part: payments at `time` [n] (UTC), labelled `y` [n], of
+    `cards` [n].
 
     Args:
-        cards: a number per card, below 0 where a payment has none; None where the project names no card.
+        cards: a number per card, below 0 where a payment has none; None where the project names no
+            card.
         least: frauds, and genuine payments, that each fold must have to learn from.
 
     Raises:
@@ -77,7 +83,9 @@ def choose_folds(
         why = ""
     if cards is not None:
         parts = grouped(y, cards, FOLDS)
-        if _enough(parts, y, least) and all(0 < y[fold.test].sum() < len(fold.test) for fold in parts):
+        if _enough(parts, y, least) and all(
+            0 < y[fold.test].sum() < len(fold.test) for fold in parts
+        ):
             return Folds(parts, False, f"{_count(len(parts))} of whole cards at random{why}")
     parts = stratified(y, FOLDS)
     return Folds(parts, False, f"{len(parts)} random folds{why}")
@@ -89,17 +97,22 @@ def _count(folds: int) -> str:
 
 def _enough(parts: Sequence[Split], y: Bools, least: int) -> bool:
     frauds = [int(y[fold.train].sum()) for fold in parts]
-    return all(min(some, len(fold.train) - some) >= least for some, fold in zip(frauds, parts, strict=True))
+    return all(
+        min(some, len(fold.train) - some) >= least for some, fold in zip(frauds, parts, strict=True)
+    )
 
 
 def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
-    """Validation folds inside the training days of a temporal split, with the same delay, earliest first.
+    """Validation folds inside the training days of a temporal split, with the same delay, earliest
+    first.
 
-    The latest 30 % of the training days are judged, a stretch by each fold, which learns from all training days before
-    its delay: judged sooner, a fold would learn from so much less than the detector that its scores say little of it.
+    The latest 30 % of the training days are judged, a stretch by each fold, which learns from all
+    training days before its delay: judged sooner, a fold would learn from so much less than the
+    detector that its scores say little of it.
 
     Raises:
-        UnsuitableSplit: the training part is too short: the first fold would learn from less than half of it.
+        UnsuitableSplit: the training part is too short: the first fold would learn from less than
+            half of it.
 
     >>> from shroff.evaluate import parse_split
     >>> [str(fold) for fold in within(parse_split("time:2024-01-01/60/7/22"), 3)]
@@ -109,7 +122,8 @@ def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
     days = split.train_days - split.delay_days
     if folds < 1 or days - stretch * folds < max(days / 2, 1):
         raise UnsuitableSplit(
-            f"expected training days for {folds} validation folds and a delay of {split.delay_days} days, "
+            f"expected training days for {folds} validation folds and a delay of "
+            f"{split.delay_days} days, "
             f"got {split.train_days}: tune on fewer folds, or on `stratified` ones."
         )
     learned = [days - stretch * left for left in range(folds, 0, -1)]
@@ -117,7 +131,8 @@ def within(split: TemporalSplit, folds: int = 3) -> tuple[TemporalSplit, ...]:
 
 
 def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
-    """The same split moved back in time: the latest fold is judged on the first training days of `split`.
+    """The same split moved back in time: the latest fold is judged on the first training days of
+    `split`.
 
     The prequential validation of Le Borgne et al. (2022), chapter 5, latest fold first.
 
@@ -127,7 +142,8 @@ def earlier(split: TemporalSplit, folds: int = 4) -> tuple[TemporalSplit, ...]:
     """
     back = split.train_days + split.delay_days
     return tuple(
-        replace(split, start=split.start - timedelta(days=back + number * split.test_days)) for number in range(folds)
+        replace(split, start=split.start - timedelta(days=back + number * split.test_days))
+        for number in range(folds)
     )
 
 
@@ -148,16 +164,23 @@ def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
     fraud = training_labels(y, len(y))
     folds = folds_of(fraud, folds)
     if folds < 2:
-        raise DataError("expected at least 2 frauds and 2 genuine rows to tune on, got 1 of one: use more payments")
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty((len(fraud), 0)), fraud)
+        raise DataError(
+            "expected at least 2 frauds and 2 genuine rows to tune on, got 1 of one: use more "
+            "payments"
+        )
+    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(
+        np.empty((len(fraud), 0)), fraud
+    )
     return tuple(Split(train=learn, test=judge) for learn, judge in dealt)
 
 
 def grouped(y: Array, cards: Ints, folds: int = FOLDS, *, seed: int = 0) -> tuple[Split, ...]:
-    """Random validation folds of whole cards, with about equal frauds and payments; every row is judged once.
+    """Random validation folds of whole cards, with about equal frauds and payments; every row is
+    judged once.
 
-    `cards` [n] numbers them, below 0 where a payment has none: such a payment is a card of its own. Cards with the most
-    frauds are dealt first, in turns that reverse, so that no fold gets the largest of each round.
+    `cards` [n] numbers them, below 0 where a payment has none: such a payment is a card of its own.
+    Cards with the most frauds are dealt first, in turns that reverse, so that no fold gets the
+    largest of each round.
 
     >>> cards = np.array([0, 0, 1, 1, 2, 2, 3, 3])
     >>> [cards[fold.test].tolist() for fold in grouped(np.array([0, 1] * 4), cards, 2)]
@@ -174,4 +197,7 @@ def grouped(y: Array, cards: Ints, folds: int = FOLDS, *, seed: int = 0) -> tupl
     dealt = np.empty(len(order), dtype=np.int64)
     dealt[order] = np.resize(turns, len(order))
     fold_of = dealt[card]
-    return tuple(Split(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(folds))
+    return tuple(
+        Split(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+        for fold in range(folds)
+    )

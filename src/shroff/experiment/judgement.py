@@ -1,4 +1,6 @@
-"""What a report shows of a run: each detector on the test part, by segment, and which inputs the best one needs."""
+"""What a report shows of a run: each detector on the test part, by segment, and which inputs the
+best one needs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _REPEATS: Final = 3
 
 
 def evaluations(run: Run) -> dict[str, Judgement]:
-    """The evaluation of each detector on the test part, at the thresholds that it would be served with."""
+    """The evaluation of each detector on the test part, at the thresholds that it would be served
+    with.
+    """
     data, rows = run.dataset, run.rows.test
     groups = _groups(data, rows)
     time = data.time[rows]
@@ -45,10 +49,12 @@ def evaluations(run: Run) -> dict[str, Judgement]:
 
 
 def importances(run: Run, trained: Trained, *, seed: int = 0) -> dict[str, float]:
-    """How much average precision falls when an input's values are shuffled among test payments, the largest first.
+    """How much average precision falls when an input's values are shuffled among test payments, the
+    largest first.
 
-    Up to 5,000 test payments are scored, frauds first; the mean of three shuffles (Breiman, *Random Forests*, 2001).
-    Empty for detectors whose inputs are conditions. Inputs that say the same cover for each other.
+    Up to 5,000 test payments are scored, frauds first; the mean of three shuffles (Breiman, *Random
+    Forests*, 2001). Empty for detectors whose inputs are conditions. Inputs that say the same cover
+    for each other.
     """
     if trained.detector.conditions:
         return {}
@@ -72,20 +78,32 @@ def importances(run: Run, trained: Trained, *, seed: int = 0) -> dict[str, float
 
 
 def _groups(data: Dataset, rows: Ints) -> dict[str, Sequence[str | None]]:
-    """A value for each test payment, by the columns of segments: names, bands of the amount, cards that are new."""
+    """A value for each test payment, by the columns of segments: names, bands of the amount, cards
+    that are new.
+    """
     schema = data.schema
     hidden = {*schema.personal, schema.id}
-    names = [name for name in schema.nominal if name not in hidden and name in data.table.columns][:MOST_COLUMNS]
+    names = [name for name in schema.nominal if name not in hidden and name in data.table.columns][
+        :MOST_COLUMNS
+    ]
     groups: dict[str, Sequence[str | None]] = {}
     for name in names:
         values = data.table[name][rows].cast(pl.String)
-        usual = values.drop_nulls().value_counts(sort=True).sort(["count", name], descending=[True, False])[name]
+        usual = (
+            values.drop_nulls()
+            .value_counts(sort=True)
+            .sort(["count", name], descending=[True, False])[name]
+        )
         shown = set(usual.head(MOST_VALUES))
         groups[name] = [value if value in shown else None for value in values]
     if data.currency is not None:
         groups[f"{schema.amount} ({data.currency})"] = _amount_bands(data.amount[rows])
     if data.card is not None:
-        order = data.table.select(pl.col(schema.time), pl.col(data.card)).with_row_index("row").sort(schema.time, "row")
+        order = (
+            data.table.select(pl.col(schema.time), pl.col(data.card))
+            .with_row_index("row")
+            .sort(schema.time, "row")
+        )
         first = set(order.unique(data.card, keep="first", maintain_order=True)["row"])
         cards = data.table[data.card][rows]
         groups["card"] = [

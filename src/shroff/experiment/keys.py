@@ -1,4 +1,6 @@
-"""The doctor's check of keys: a value with very many payments is no card or device but stands for a missing one."""
+"""The doctor's check of keys: a value with very many payments is no card or device but stands for a
+missing one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ _FEWEST_PAYMENTS = 200
 
 
 def check_keys(frame: pl.DataFrame, plan: Plan) -> list[Finding]:
-    """Whether one value of an entity's key has more than 5 % of the payments of a clean table: a warning.
+    """Whether one value of an entity's key has more than 5 % of the payments of a clean table: a
+    warning.
 
     A word such as `unknown` makes one busy device of all payments without a device.
     """
@@ -43,8 +46,10 @@ def _find_dominant(frame: pl.DataFrame, entity: Entity) -> list[Finding]:
     value = f"`{words[0]}`" if words else "one value"
     columns = " and ".join(f"`{name}`" for name in entity.key)
     sentence = (
-        f"expected each {entity.name.replace('_', ' ')} ({columns}) to have at most {_DOMINANT_SHARE:.0%} of the "
-        f"payments, got {value} with {share:.1%}: if it stands for a missing value, declare it with "
+        f"expected each {entity.name.replace('_', ' ')} ({columns}) to have at most "
+        f"{_DOMINANT_SHARE:.0%} of the "
+        f"payments, got {value} with {share:.1%}: if it stands for a missing value, declare it "
+        "with "
         "Schema(nulls=[…]); if not, its counts mean little"
     )
     return [Finding("dominant_key", sentence, "warning")]

@@ -36,21 +36,28 @@ _KNOWN_WITH_LABEL_SHARE = 0.99
 def check_future(frame: pl.DataFrame, schema: Schema, compute: Compute) -> list[Finding]:
     """Whether a feature of a clean table (sorted by arrival) changes when later rows are deleted.
 
-    Features of the first 200,000 payments are computed on the whole table and on two cuts of it, without the results
-    and labels that had not arrived at the cut: three computations in all.
+    Features of the first 200,000 payments are computed on the whole table and on two cuts of it,
+    without the results and labels that had not arrived at the cut: three computations in all.
     """
     frame = frame.head(_MOST_PAYMENTS)
     whole = compute(frame)
     for share in _CUT_SHARES:
         rows = max(1, int(len(frame) * share))
         cut = compute(_keep_known(frame.head(rows), schema))
-        changed = [name for name in cut.columns if not cut[name].equals(whole[name].head(rows), null_equal=True)]
+        changed = [
+            name
+            for name in cut.columns
+            if not cut[name].equals(whole[name].head(rows), null_equal=True)
+        ]
         if changed:
             return [
                 Finding(
                     "future_leak",
-                    f"expected features to stay as they are when later payments are deleted, got another "
-                    f"`{changed[0]}`" + (f" and {len(changed) - 1} more" if changed[1:] else "") + ": compute it from "
+                    "expected features to stay as they are when later payments are deleted, got "
+                    "another "
+                    f"`{changed[0]}`"
+                    + (f" and {len(changed) - 1} more" if changed[1:] else "")
+                    + ": compute it from "
                     "events that had arrived before each payment",
                 )
             ]
@@ -61,7 +68,11 @@ def _keep_known(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """A table without the results and labels that arrived after its last payment."""
     now = frame[schema.arrived_at or schema.time].max()
     later = ((schema.result, schema.result_at), (schema.label, schema.labelled_at))
-    known = [(value, at) for value, at in later if value is not None and at is not None and at in frame.columns]
+    known = [
+        (value, at)
+        for value, at in later
+        if value is not None and at is not None and at in frame.columns
+    ]
     if HISTORY in frame.columns:
         frame = known_by(frame, int(pl.select(pl.lit(now).dt.epoch("us")).item()))
     return frame.with_columns(
@@ -72,7 +83,8 @@ def _keep_known(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 
 
 def check_columns(data: Dataset, frame: pl.DataFrame, learned: Ints) -> list[Finding]:
-    """Whether a single input predicts the label almost perfectly, or is present only where the label is.
+    """Whether a single input predicts the label almost perfectly, or is present only where the
+    label is.
 
     Args:
         frame: the clean table, payments without a label included.
@@ -92,22 +104,31 @@ def _find_perfect(data: Dataset, learned: Ints, name: str) -> Finding | None:
     column, fraud = data.table[name][rows], data.y[rows]
     if fraud.sum() < _FEWEST_FRAUDS:
         return None
-    area = max(_measure_area(fraud, reading) for reading in _read_column(column, fraud, name in data.numeric))
+    area = max(
+        _measure_area(fraud, reading)
+        for reading in _read_column(column, fraud, name in data.numeric)
+    )
     if area < _PERFECT_AUC:
         return None
     sentence = (
-        f"expected no input to predict fraud by itself, got a ROC AUC of {area:.3f} from `{name}` alone: it follows "
+        f"expected no input to predict fraud by itself, got a ROC AUC of {area:.3f} from `{name}` "
+        "alone: it follows "
         "from the label, so leave it out of the inputs"
     )
     return Finding("label_leak", sentence)
 
 
 def _read_column(column: pl.Series, fraud: Bools, numeric: bool) -> list[Floats]:
-    """A column as scores: its value and its presence; of a name, the share of fraud of that name in other rows."""
+    """A column as scores: its value and its presence; of a name, the share of fraud of that name in
+    other rows.
+    """
     there = column.is_not_null().to_numpy().astype(np.float64)
     if numeric:
         values = column.cast(pl.Float64).to_numpy()
-        return [there, np.where(np.isnan(values), np.nanmean(values) if there.any() else 0.0, values)]
+        return [
+            there,
+            np.where(np.isnan(values), np.nanmean(values) if there.any() else 0.0, values),
+        ]
     codes = column.fill_null("").rank("dense").to_numpy().astype(np.int64)
     return [there, _share_elsewhere(codes, fraud)]
 
@@ -139,7 +160,8 @@ def _find_known_with_label(frame: pl.DataFrame, label: str, names: Sequence[str]
         with_label, without = present[~unlabelled].mean(), present[unlabelled].mean()
         if with_label >= _KNOWN_WITH_LABEL_SHARE and without <= 1.0 - _KNOWN_WITH_LABEL_SHARE:
             sentence = (
-                f"expected `{name}` to be known when a payment arrives, got it only for payments with a label: it "
+                f"expected `{name}` to be known when a payment arrives, got it only for payments "
+                "with a label: it "
                 "arrives with the label, so leave it out of the inputs"
             )
             found.append(Finding("label_leak", sentence))

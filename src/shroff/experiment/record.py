@@ -29,7 +29,15 @@ _LIBRARIES: Final = (
     "keras",
     "tensorflow",
 )
-_OF_THIS_RUN: Final = ("run", "began", "ended", "seconds", "bundle.folder", "bundle.version", "evaluation")
+_OF_THIS_RUN: Final = (
+    "run",
+    "began",
+    "ended",
+    "seconds",
+    "bundle.folder",
+    "bundle.version",
+    "evaluation",
+)
 """What differs between any two runs, and the bins, which say what the figures say."""
 
 
@@ -38,15 +46,19 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         run: its name, which begins with the second in which it began (UTC).
-        parameters: what was asked for: the options of the command, the detectors with their parameters, the policy.
-        inputs: what was read, each with the SHA-256 of its content: the project's file and the log, or the dataset of
-            the store with its version; the feature groups with their versions; when it ended, the `table` learned from.
+        parameters: what was asked for: the options of the command, the detectors with their
+            parameters, the policy.
+        inputs: what was read, each with the SHA-256 of its content: the project's file and the log,
+            or the dataset of the store with its version; the feature groups with their versions;
+            when it ended, the `table` learned from.
         code, machine: versions of the libraries whose results it depends on; where it ran.
-        ended: when it ended, None until then; with a `failure` in one sentence if it did not finish.
+        ended: when it ended, None until then; with a `failure` in one sentence if it did not
+            finish.
         seconds: how long each step took.
         figures: what `shroff train --json` prints.
         evaluation: what a report shows of each detector besides, on the test part.
-        importance: how much average precision of the best detector an input carries, the largest first.
+        importance: how much average precision of the best detector an input carries, the largest
+            first.
         bundle: `folder`, `version` and `content`, the digest of what was packaged, if anything was.
     """
 
@@ -76,7 +88,9 @@ def file_digest(path: Path) -> dict[str, Any]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return {"file": path.name, "bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
     except OSError as error:
-        raise BadFile(f"{path}: {error.strerror.lower() if error.strerror else 'it cannot be read'}.") from None
+        raise BadFile(
+            f"{path}: {error.strerror.lower() if error.strerror else 'it cannot be read'}."
+        ) from None
 
 
 def group_versions(groups: tuple[FeatureGroup, ...]) -> dict[str, dict[str, Any]]:
@@ -84,14 +98,18 @@ def group_versions(groups: tuple[FeatureGroup, ...]) -> dict[str, dict[str, Any]
     return {
         group.name: {
             "version": group.version,
-            "sha256": hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(group, of=None))).hexdigest(),
+            "sha256": hashlib.sha256(
+                msgspec.json.encode(msgspec.structs.replace(group, of=None))
+            ).hexdigest(),
         }
         for group in groups
     }
 
 
 def code_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that results depend on, where they are installed."""
+    """The versions of Python and of the libraries that results depend on, where they are
+    installed.
+    """
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -106,7 +124,9 @@ def this_machine() -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "processor": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
 
@@ -117,12 +137,18 @@ def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[object, obj
     When they ran, how long they took and where their bundles are is left out.
 
     >>> made = dict(run="a", began="", inputs={}, code={}, machine={})
-    >>> differences(RunRecord(**made, parameters={"tune": 0}), RunRecord(**made, parameters={"tune": 8}))
+    >>> differences(
+    ...     RunRecord(**made, parameters={"tune": 0}), RunRecord(**made, parameters={"tune": 8})
+    ... )
     {'parameters.tune': (0, 8)}
     """
     left, right = (dict(_flat(msgspec.to_builtins(each), "")) for each in (one, other))
     names = dict.fromkeys([*left, *right])
-    return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
+    return {
+        name: (left.get(name), right.get(name))
+        for name in names
+        if left.get(name) != right.get(name)
+    }
 
 
 def _flat(value: object, name: str) -> Iterator[tuple[str, object]]:

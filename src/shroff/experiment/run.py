@@ -19,7 +19,9 @@ from shroff.experiment.training import Trained, TrainingJob
 
 @dataclass(frozen=True)
 class SplitPart:
-    """One part of a split, or of what it left out: its payments, and how many are frauds (None: unknown)."""
+    """One part of a split, or of what it left out: its payments, and how many are frauds (None:
+    unknown).
+    """
 
     name: str
     payments: int
@@ -30,8 +32,8 @@ class SplitPart:
 class Run:
     """All detectors of one run on one split.
 
-    Thresholds were chosen by `cost`; `outlook` describes the split, how uncertain its figures are, and what was held
-    out of the training part; `findings`
+    Thresholds were chosen by `cost`; `outlook` describes the split, how uncertain its figures are,
+    and what was held out of the training part; `findings`
     are the doctor's, about the data and the split.
     """
 
@@ -44,14 +46,25 @@ class Run:
     findings: tuple[Finding, ...] = ()
 
     def failures(self, trained: Trained, *, accept: Collection[str] = ()) -> list[Finding]:
-        """The findings that keep a detector from being packaged, without those of the checks in `accept`."""
+        """The findings that keep a detector from being packaged, without those of the checks in
+        `accept`.
+        """
         found = (*self.findings, *trained.findings)
-        return [finding for finding in found if finding.severity == "failure" and finding.check not in accept]
+        return [
+            finding
+            for finding in found
+            if finding.severity == "failure" and finding.check not in accept
+        ]
 
     @property
     def parts(self) -> tuple[SplitPart, ...]:
-        """Every labelled and unlabelled payment once: `train`, `test`, then those left out, by the split's reasons."""
-        y, rows = self.dataset.y, {"train": self.rows.train, "test": self.rows.test} | dict(self.rows.left_out)
+        """Every labelled and unlabelled payment once: `train`, `test`, then those left out, by the
+        split's reasons.
+        """
+        y, rows = (
+            self.dataset.y,
+            {"train": self.rows.train, "test": self.rows.test} | dict(self.rows.left_out),
+        )
         parts = [SplitPart(name, len(part), int(y[part].sum())) for name, part in rows.items()]
         if self.dataset.unlabelled:
             parts.append(SplitPart("unlabelled", self.dataset.unlabelled, None))
@@ -81,11 +94,12 @@ def train(
     """Train, calibrate and measure each detector on the same rows.
 
     Args:
-        cost, reviews_per_day: cost and capacity by which thresholds are chosen, on held-out probabilities.
+        cost, reviews_per_day: cost and capacity by which thresholds are chosen, on held-out
+            probabilities.
         lists: named lists that detectors' SQL conditions may read.
         k: cards that people can check per day, for card precision.
-        tune: trials per detector that declares a search space, judged on folds inside the training part; 0: no
-            tuning.
+        tune: trials per detector that declares a search space, judged on folds inside the training
+            part; 0: no tuning.
         storage: SQLite file that keeps trials, so that an interrupted search resumes.
         thorough: whether the doctor also fits each detector with another seed.
         progress: called with a few words before each step.
@@ -93,12 +107,15 @@ def train(
 
     Raises:
         ConfigurationError: no detectors.
-        UnsuitableSplit: the log does not allow the split; the message names one that it allows, if any.
+        UnsuitableSplit: the log does not allow the split; the message names one that it allows, if
+            any.
     """
     if not detectors:
         raise ConfigurationError("expected at least one detector to train, got none.")
     y = dataset.y
-    least = 1 + max(detector.least_frauds for detector in detectors)  # each learns from all folds but one
+    least = 1 + max(
+        detector.least_frauds for detector in detectors
+    )  # each learns from all folds but one
     within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
     folds = choose_folds(
         within,
@@ -107,11 +124,15 @@ def train(
         None if dataset.cards is None else dataset.cards[rows.train],
         least=least - 1,
     )
-    said = f"{describe_split(within, rows, dataset.time, y)} {_describe_folds(folds, y[rows.train])}"
+    said = (
+        f"{describe_split(within, rows, dataset.time, y)} {_describe_folds(folds, y[rows.train])}"
+    )
     say(said)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        one = TrainingJob(dataset, rows, folds, detector, lists or {}, cost, reviews_per_day, k, thorough)
+        one = TrainingJob(
+            dataset, rows, folds, detector, lists or {}, cost, reviews_per_day, k, thorough
+        )
         if tune and detector.search_space:
             one = one.tuned(trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
@@ -122,7 +143,8 @@ def train(
 def _describe_folds(folds: Folds, y: Bools) -> str:
     frauds = sum(int(y[judged].sum()) for _, judged in folds)
     return (
-        f"Detectors are calibrated, compared and given thresholds on payments held out of the training part:"
+        "Detectors are calibrated, compared and given thresholds on payments held out of the "
+        "training part:"
         f" {folds.how}, with {count_frauds(frauds)}."
     )
 

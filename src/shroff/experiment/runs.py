@@ -1,7 +1,8 @@
-"""The runs of an installation: a folder each, with its record; a lock says which of them are running.
+"""The runs of an installation: a folder each, with its record; a lock says which of them are
+running.
 
-The lock is the operating system's (`flock`), so it goes with the process, however that ends: a run without an end whose
-lock is free was killed.
+The lock is the operating system's (`flock`), so it goes with the process, however that ends: a run
+without an end whose lock is free was killed.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Runs:
     folder: Path
 
     @contextmanager
-    def begin(self, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[RunRecorder]:
+    def begin(
+        self, parameters: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterator[RunRecorder]:
         """A new run, recorded as begun; its end, or the error that ended it, is recorded too.
 
         Raises:
@@ -67,7 +70,9 @@ class Runs:
             try:
                 yield recording
             except BaseException as error:
-                recording.end(failure=str(error) if isinstance(error, ShroffError) else type(error).__name__)
+                recording.end(
+                    failure=str(error) if isinstance(error, ShroffError) else type(error).__name__
+                )
                 raise
             recording.end()
 
@@ -89,7 +94,11 @@ class Runs:
         meant = [name] if name in names else [one for one in names if name and one.startswith(name)]
         if len(meant) != 1:
             hint = did_you_mean(name, names) or "; `shroff runs list` shows them."
-            found = f"there are {len(meant)} runs whose names begin with" if meant else f"{self.folder} has no run"
+            found = (
+                f"there are {len(meant)} runs whose names begin with"
+                if meant
+                else f"{self.folder} has no run"
+            )
             raise NotFound(f"{found} `{name}`{hint}")
         return self._read(meant[0])
 
@@ -125,7 +134,8 @@ class Runs:
             return msgspec.json.decode(path.read_bytes(), type=RunRecord)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadFile(
-                f"{path}: expected the record of a run, got {type(error).__name__}; remove its folder."
+                f"{path}: expected the record of a run, got {type(error).__name__}; remove its "
+                "folder."
             ) from None
 
 
@@ -172,12 +182,16 @@ class RunRecorder:
     def write(self) -> None:
         """Write the record as it is."""
         with written_whole(self.folder / RECORD, private=True) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self.record, enc_hook=str), indent=1))
+            file.write(
+                msgspec.json.format(msgspec.json.encode(self.record, enc_hook=str), indent=1)
+            )
 
     def _close_step(self) -> None:
         if self._step is not None:
             name, since = self._step
-            self._seconds[name] = round(self._seconds.get(name, 0.0) + time.perf_counter() - since, 3)
+            self._seconds[name] = round(
+                self._seconds.get(name, 0.0) + time.perf_counter() - since, 3
+            )
             self._step = None
 
 
@@ -188,7 +202,9 @@ def _locked(path: Path) -> Iterator[None]:
         private_file(path)
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        raise BadFile(f"{path.parent}: expected a folder for the record of a run, got: {error.strerror}.") from None
+        raise BadFile(
+            f"{path.parent}: expected a folder for the record of a run, got: {error.strerror}."
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

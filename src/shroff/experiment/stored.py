@@ -34,21 +34,30 @@ def read_stored(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) 
     """A training dataset for a project with these feature groups.
 
     Raises:
-        ConfigurationError: it lacks a column or a feature of the project, or has a feature under another definition.
+        ConfigurationError: it lacks a column or a feature of the project, or has a feature under
+            another definition.
     """
     for problem in _problems(data, groups, plan):
         raise ConfigurationError(
-            f"training dataset {data.label}: {problem}; store the features again with `shroff features` and make the "
+            f"training dataset {data.label}: {problem}; store the features again with `shroff "
+            "features` and make the "
             "dataset again."
         )
     rows = data.read()
     known = [*plan.schema.scales, *plan.names]
-    rest = [name for name in rows.columns if name not in known and name != PART and not name.endswith(STATUS)]
+    rest = [
+        name
+        for name in rows.columns
+        if name not in known and name != PART and not name.endswith(STATUS)
+    ]
     notices = [
-        f"column `{name}` of the dataset is no column or feature of the project: not learned from" for name in rest
+        f"column `{name}` of the dataset is no column or feature of the project: not learned from"
+        for name in rest
     ]
     if PART in rows.columns:
-        notices.append("the parts of the dataset are not used: the split is the project's, or --split")
+        notices.append(
+            "the parts of the dataset are not used: the split is the project's, or --split"
+        )
     return Stored(
         data=data,
         frame=rows.select(*plan.schema.scales),

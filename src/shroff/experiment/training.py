@@ -39,13 +39,13 @@ class Trained:
     """One detector after its run.
 
     Attributes:
-        held_out: average precision on the held-out scores of the training part's folds; the best detector has the
-            highest.
+        held_out: average precision on the held-out scores of the training part's folds; the best
+            detector has the highest.
         kept: those scores in bins, from which `thresholds` were chosen.
         train, test: figures on each part, at the threshold with the best F1 on held-out scores.
         judged: calibrated probabilities of the test part [test rows].
-        test_with_known_cards: figures on the test part with the known cards that the split dropped; None where it
-            dropped none.
+        test_with_known_cards: figures on the test part with the known cards that the split dropped;
+            None where it dropped none.
         findings: the doctor's.
     """
 
@@ -67,7 +67,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """The training of one detector in a run: its rows, the folds among those it learns from, its cost, its checks."""
+    """The training of one detector in a run: its rows, the folds among those it learns from, its
+    cost, its checks.
+    """
 
     dataset: Dataset
     rows: Split
@@ -80,7 +82,9 @@ class TrainingJob:
     thorough: bool
     tuning: Tuning | None = None
 
-    def tuned(self, *, trials: int, storage: Path | None, progress: Callable[[str], None]) -> TrainingJob:
+    def tuned(
+        self, *, trials: int, storage: Path | None, progress: Callable[[str], None]
+    ) -> TrainingJob:
         """The same job with the best parameters found on the validation folds."""
         from shroff.experiment.tune import tune  # Optuna is slow to import
 
@@ -109,7 +113,9 @@ class TrainingJob:
         nominal = preparation.nominal_codes
         with quiet_caps():
             held, scores = held_out_scores(self.detector, X, y, self.folds, nominal=nominal)
-            fitted = self.detector.fit(X, y if self.detector.needs_labels else None, nominal=nominal)
+            fitted = self.detector.fit(
+                X, y if self.detector.needs_labels else None, nominal=nominal
+            )
         fraud, later = y[held], learn[held]
         calibration = Calibration.fit(scores, fraud)
         seconds = time.perf_counter() - started
@@ -142,7 +148,8 @@ class TrainingJob:
             test=test,
             judged=probability,
             test_with_known_cards=self._with_known_cards(
-                lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))), threshold
+                lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))),
+                threshold,
             ),
             seconds=seconds,
             tuning=self.tuning,
@@ -171,7 +178,9 @@ class TrainingJob:
     def _days(self) -> Times:
         return self.dataset.time.astype("datetime64[D]")
 
-    def _with_known_cards(self, probability: Callable[[Ints], Floats], threshold: float) -> Metrics | None:
+    def _with_known_cards(
+        self, probability: Callable[[Ints], Floats], threshold: float
+    ) -> Metrics | None:
         if not len(self.rows.known_cards):
             return None
         rows = np.sort(np.append(self.rows.test, self.rows.known_cards))

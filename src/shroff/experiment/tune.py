@@ -40,11 +40,13 @@ class Tuning:
     """The result of a search.
 
     Attributes:
-        folds, in_time: the number of validation folds; in time, or at random where days or frauds were too few.
+        folds, in_time: the number of validation folds; in time, or at random where days or frauds
+            were too few.
         before, best: the mean metric over the folds, with the given and with the best parameters.
         parameters: the best ones.
-        trials: how many were tried; of these `pruned` were stopped after a bad fold, `overtime` after their time was
-            up, `failed` could not be trained, and `capped` ran into a limit of the detector's.
+        trials: how many were tried; of these `pruned` were stopped after a bad fold, `overtime`
+            after their time was up, `failed` could not be trained, and `capped` ran into a limit of
+            the detector's.
         rows, rows_of: most rows that a fold learned from, and had.
     """
 
@@ -69,7 +71,9 @@ class Tuning:
         if self.rows < self.rows_of:
             words.append(f"{self.rows:,} of {self.rows_of:,} rows each")
         counts = {"ran out of time": self.overtime, "ran into a limit of the fit": self.capped}
-        words += [f"{count} of {self.trials} trials {what}" for what, count in counts.items() if count]
+        words += [
+            f"{count} of {self.trials} trials {what}" for what, count in counts.items() if count
+        ]
         return ", ".join(words)
 
     def to_dict(self) -> dict[str, object]:
@@ -92,38 +96,51 @@ def tune(
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[D, Tuning]:
-    """An unfitted copy of `detector` with the best parameters of its `search_space`, and the search's result.
+    """An unfitted copy of `detector` with the best parameters of its `search_space`, and the
+    search's result.
 
-    Every trial runs fold by fold and is pruned once it falls behind the median of earlier trials. The first trial has
-    the given parameters, so the best ones are never worse.
+    Every trial runs fold by fold and is pruned once it falls behind the median of earlier trials.
+    The first trial has the given parameters, so the best ones are never worse.
 
     Args:
         X, y: prepared rows [rows, columns] and their labels; `folds` holds row numbers of `X`.
         nominal: number of codes by nominal column.
         trials: trials in all, including those of an interrupted search.
-        storage: SQLite file that keeps every trial, so that an interrupted search resumes; None keeps nothing. Other
-            data, folds, metric or fixed parameters start another search.
-        rows: most rows that a fold learns from, all frauds (up to half) among them; it is judged on all its rows.
+        storage: SQLite file that keeps every trial, so that an interrupted search resumes; None
+            keeps nothing. Other data, folds, metric or fixed parameters start another search.
+        rows: most rows that a fold learns from, all frauds (up to half) among them; it is judged on
+            all its rows.
         seconds: a trial that took longer is stopped before its next fold; the first trial never is.
-        seed: seed of the search. The same seed finds the same parameters unless a search was interrupted or a trial
-            ran out of time.
+        seed: seed of the search. The same seed finds the same parameters unless a search was
+            interrupted or a trial ran out of time.
 
     Raises:
-        ConfigurationError: the detector declares no search space, there are no folds or trials, or every trial failed.
+        ConfigurationError: the detector declares no search space, there are no folds or trials, or
+            every trial failed.
         DataError: rows or labels of a wrong shape, or a fold that points outside `X`.
 
-    Akiba et al., Optuna, 2019; Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011 (the sampler).
+    Akiba et al., Optuna, 2019; Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011
+    (the sampler).
 
     >>> from shroff.detect import LogisticRegression
     >>> from shroff.detect.checks import planted
     >>> from shroff.experiment.folds import stratified
     >>> X, fraud, nominal = planted()
-    >>> best, found = tune(LogisticRegression(), X, fraud, stratified(fraud, 3), nominal=nominal, trials=3)
+    >>> best, found = tune(
+    ...     LogisticRegression(), X, fraud, stratified(fraud, 3), nominal=nominal, trials=3
+    ... )
     >>> found.trials, found.best >= found.before, best.get_params()["max_iter"]
     (3, True, 1000)
     """
     search = _Search(
-        detector, training_matrix(X, nominal), training_labels(y, len(X)), tuple(folds), nominal, metric, rows, seconds
+        detector,
+        training_matrix(X, nominal),
+        training_labels(y, len(X)),
+        tuple(folds),
+        nominal,
+        metric,
+        rows,
+        seconds,
     )
     search.check(trials)
     with _study(search.fingerprint(), storage, seed) as study:
@@ -155,15 +172,24 @@ class _Search:
         if not self.detector.search_space:
             raise ConfigurationError(f"{kind} has nothing to tune: it declares no `search_space`")
         if self.rows < 2 or not self.seconds > 0:
-            raise ConfigurationError(f"expected 2 or more rows and some seconds, got {self.rows} and {self.seconds}")
+            raise ConfigurationError(
+                f"expected 2 or more rows and some seconds, got {self.rows} and {self.seconds}"
+            )
         if trials < 1 or not self.folds:
-            raise ConfigurationError(f"expected at least 1 trial and 1 fold, got {trials} and {len(self.folds)}")
+            raise ConfigurationError(
+                f"expected at least 1 trial and 1 fold, got {trials} and {len(self.folds)}"
+            )
         for fold in self.folds:
             if max(fold.train.max(initial=-1), fold.test.max(initial=-1)) >= len(self.X):
-                raise DataError(f"expected folds of row numbers below {len(self.X)}, the rows of X, got larger ones")
+                raise DataError(
+                    f"expected folds of row numbers below {len(self.X)}, the rows of X, got larger "
+                    "ones"
+                )
 
     def start(self) -> dict[str, Any]:
-        """The detector's given parameters, as the study names them, where they lie in the search space."""
+        """The detector's given parameters, as the study names them, where they lie in the search
+        space.
+        """
         given = self.detector.get_params(deep=False)
         start: dict[str, Any] = {}
         for name, values in self.detector.search_space.items():
@@ -176,7 +202,10 @@ class _Search:
 
     def judge(self, trial: optuna.Trial) -> float:
         """The mean of the metric over the folds."""
-        tried = {name: _suggest(trial, name, values) for name, values in self.detector.search_space.items()}
+        tried = {
+            name: _suggest(trial, name, values)
+            for name, values in self.detector.search_space.items()
+        }
         figures: list[float] = []
         started = time.monotonic()
         for fold in self.folds:
@@ -220,7 +249,15 @@ class _Search:
         fixed = {k: v for k, v in self.detector.get_params(deep=False).items() if k not in searched}
         metric = self.metric if isinstance(self.metric, str) else self.metric.__qualname__
         digest.update(
-            repr((sorted(self.nominal.items()), sorted(fixed.items()), dict(searched), metric, self.rows)).encode()
+            repr(
+                (
+                    sorted(self.nominal.items()),
+                    sorted(fixed.items()),
+                    dict(searched),
+                    metric,
+                    self.rows,
+                )
+            ).encode()
         )
         return f"{self.detector.name}-{digest.hexdigest()[:16]}"
 
@@ -228,7 +265,9 @@ class _Search:
 def _suggest(trial: optuna.Trial, name: str, values: Range | Choice) -> object:
     if isinstance(values, Choice):
         # by repr: Optuna's storage keeps no tuples
-        return _value(values, trial.suggest_categorical(name, [repr(option) for option in values.options]))
+        return _value(
+            values, trial.suggest_categorical(name, [repr(option) for option in values.options])
+        )
     if values.whole:
         return trial.suggest_int(name, int(values.low), int(values.high), log=values.log)
     return trial.suggest_float(name, values.low, values.high, log=values.log)
@@ -249,7 +288,9 @@ def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]
         if storage is not None:
             private_file(storage)
             kept = optuna.storages.RDBStorage(f"sqlite:///{storage}")
-        study = optuna.create_study(study_name=name, storage=kept, direction="maximize", load_if_exists=True)
+        study = optuna.create_study(
+            study_name=name, storage=kept, direction="maximize", load_if_exists=True
+        )
         # a resumed search needs another seed: the same one would repeat the same trials
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
         study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
@@ -263,10 +304,14 @@ def _study(name: str, storage: Path | None, seed: int) -> Iterator[optuna.Study]
 
 def _summarise(study: optuna.Study, search: _Search) -> Tuning:
     states = [trial.state for trial in study.trials]
-    overtime, capped = (sum(named in trial.user_attrs for trial in study.trials) for named in ("overtime", "capped"))
+    overtime, capped = (
+        sum(named in trial.user_attrs for trial in study.trials) for named in ("overtime", "capped")
+    )
     most = max(len(fold.train) for fold in search.folds)
     if optuna.trial.TrialState.COMPLETE not in states:
-        raise ConfigurationError(f"none of the {len(states)} trials of {search.detector.name} could be trained.")
+        raise ConfigurationError(
+            f"none of the {len(states)} trials of {search.detector.name} could be trained."
+        )
     return Tuning(
         study=study.study_name,
         folds=len(search.folds),

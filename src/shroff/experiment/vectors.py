@@ -1,4 +1,6 @@
-"""The doctor's check of vectors: what features read of a payment was learned before any payment that judges."""
+"""The doctor's check of vectors: what features read of a payment was learned before any payment
+that judges.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,22 @@ CHECKS = ("late_vectors",)
 
 
 def check_vectors(data: Dataset, plan: Plan, rows: Split) -> list[Finding]:
-    """Whether vectors of tokens were learned from payments that happened or arrived as the held-out part began.
+    """Whether vectors of tokens were learned from payments that happened or arrived as the held-out
+    part began.
 
-    They would carry what stands near what in the payments that judge: a failure. Where rows are split at random, every
-    part begins with the log.
+    They would carry what stands near what in the payments that judge: a failure. Where rows are
+    split at random, every part begins with the log.
     """
     if not plan.vectors or not len(rows.test):
         return []
     begins = data.time[rows.test].min().astype("datetime64[us]").astype(int)
-    begin, late = _moment(begins), [table for table in plan.vectors.values() if table.latest >= begins]
+    begin, late = (
+        _moment(begins),
+        [table for table in plan.vectors.values() if table.latest >= begins],
+    )
     sentences = [
-        f"expected vectors `{table.name}` of payments before {begin}, when the test part begins, got some that learned "
+        f"expected vectors `{table.name}` of payments before {begin}, when the test part begins, "
+        "got some that learned "
         f"up to {_moment(table.latest)}: learn them with `shroff embed train --before {begin}`"
         for table in late
     ]

@@ -1,4 +1,6 @@
-"""The functions of the language that every engine calls as one Python function: equal to the bit by construction."""
+"""The functions of the language that every engine calls as one Python function: equal to the bit by
+construction.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From sqlglot's parse tree to a checked tree: every name and kind is verified, and no syntax is ignored."""
+"""From sqlglot's parse tree to a checked tree: every name and kind is verified, and no syntax is
+ignored.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,27 @@ from shroff.expression.grammar import (
     advise,
 )
 from shroff.expression.like import read_pattern
-from shroff.expression.parsing import MOST_CHARACTERS, MOST_LEVELS, parse_one, quote, quote_node, too_deep
+from shroff.expression.parsing import (
+    MOST_CHARACTERS,
+    MOST_LEVELS,
+    parse_one,
+    quote,
+    quote_node,
+    too_deep,
+)
 from shroff.expression.regular import automaton
-from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Kind, Like, Node, Substring
+from shroff.expression.tree import (
+    AnyKind,
+    ColumnRef,
+    Constant,
+    FunctionCall,
+    In,
+    InList,
+    Kind,
+    Like,
+    Node,
+    Substring,
+)
 
 # arguments of sqlglot's nodes that do not change our semantics
 _NOTES: Final = frozenset({"this", "expression", "expressions", "safe", "ignore_nulls"})
@@ -50,7 +70,9 @@ def read(sql: str, columns: Mapping[str, Kind], lists: Collection[str]) -> tuple
     except RecursionError:
         raise too_deep() from None
     if root.kind == "null" or root.kind == "time":
-        raise InvalidExpression(f"expected a condition, a number or a text, got {quote(sql)} ({root.kind}): compare it")
+        raise InvalidExpression(
+            f"expected a condition, a number or a text, got {quote(sql)} ({root.kind}): compare it"
+        )
     return root, root.kind
 
 
@@ -64,24 +86,39 @@ def _canonical_texts(args: list[Node]) -> list[Node]:
     if not any(isinstance(arg, ColumnRef) for arg in args):
         return args
     return [
-        Constant(canonical(arg.value), "text") if isinstance(arg, Constant) and isinstance(arg.value, str) else arg
+        Constant(canonical(arg.value), "text")
+        if isinstance(arg, Constant) and isinstance(arg.value, str)
+        else arg
         for arg in args
     ]
 
 
 def _written_as(given: Sequence[exp.Expression], args: Sequence[Node]) -> str:
-    """How to write the literal that a column of another kind is compared with; empty where it is not known."""
-    column = next((arg for arg in args if isinstance(arg, ColumnRef) and arg.kind in ("text", "number")), None)
+    """How to write the literal that a column of another kind is compared with; empty where it is
+    not known.
+    """
+    column = next(
+        (arg for arg in args if isinstance(arg, ColumnRef) and arg.kind in ("text", "number")), None
+    )
     pairs = zip(given, args, strict=True)
     literal = next(
-        (source for source, arg in pairs if column and isinstance(arg, Constant) and arg.kind != column.kind), None
+        (
+            source
+            for source, arg in pairs
+            if column and isinstance(arg, Constant) and arg.kind != column.kind
+        ),
+        None,
     )
     if column is None or not isinstance(literal, exp.Literal):
         return ""
     if column.kind == "text":
         return f": `{column.name}` holds texts, so write '{literal.name}' in single quotes"
     is_number = _NUMBER.fullmatch(literal.name) is not None
-    return f": `{column.name}` holds numbers, so write {literal.name} without quotes" if is_number else ""
+    return (
+        f": `{column.name}` holds numbers, so write {literal.name} without quotes"
+        if is_number
+        else ""
+    )
 
 
 class _Reader:
@@ -113,7 +150,9 @@ class _Reader:
         if name in self.columns:
             return ColumnRef(name, self.columns[name])
         if name in self.lists:
-            raise InvalidExpression(f"`{name}` is a named list: write `column IN {name}` in {quote(self.sql)}")
+            raise InvalidExpression(
+                f"`{name}` is a named list: write `column IN {name}` in {quote(self.sql)}"
+            )
         spelled = [known for known in self.columns if known.casefold() == name.casefold()]
         advice = did_you_mean(spelled[0] if spelled else name, self.columns)
         if not advice and node.this.quoted:
@@ -143,8 +182,12 @@ class _Reader:
             raise self.refused(node)
         self.only(node, *_NOTES)
         given = _chain(node) if isinstance(node, CHAINS) else _arguments(node)
-        if len(given) < signature.fewest or (signature.most is not None and len(given) > signature.most):
-            raise InvalidExpression(f"wrong number of arguments in {quote_node(node)}: got {len(given)}")
+        if len(given) < signature.fewest or (
+            signature.most is not None and len(given) > signature.most
+        ):
+            raise InvalidExpression(
+                f"wrong number of arguments in {quote_node(node)}: got {len(given)}"
+            )
         args, kind = self.alike(node, signature, given)
         return _folded(FunctionCall(signature.op, args, signature.gives or kind))
 
@@ -162,7 +205,9 @@ class _Reader:
             sides = " and ".join(f"{quote_node(source)} ({kind})" for kind, source in known.items())
             what = " or ".join(signature.takes) if wrong else "values of one kind"
             advice = _written_as(given, args) or advise(signature.takes, set(known))
-            raise InvalidExpression(f"`{signature.op}` takes {what}, got {sides} in {quote(self.sql)}{advice}")
+            raise InvalidExpression(
+                f"`{signature.op}` takes {what}, got {sides} in {quote(self.sql)}{advice}"
+            )
         if not known and signature.gives is None:
             return (), "null"
         kind = next(iter(known), signature.takes[0])
@@ -188,10 +233,15 @@ class _Reader:
     def between(self, node: exp.Expression) -> Node:
         self.only(node, "this", "low", "high")
         sides = [node.this, node.args["low"], node.args["high"]]
-        (value, low, high), _ = self.alike(node, FunctionSignature("BETWEEN", COMPARED, "boolean"), sides)
+        (value, low, high), _ = self.alike(
+            node, FunctionSignature("BETWEEN", COMPARED, "boolean"), sides
+        )
         return FunctionCall(
             "AND",
-            (FunctionCall(">=", (value, low), "boolean"), FunctionCall("<=", (value, high), "boolean")),
+            (
+                FunctionCall(">=", (value, low), "boolean"),
+                FunctionCall("<=", (value, high), "boolean"),
+            ),
             "boolean",
         )
 
@@ -199,15 +249,21 @@ class _Reader:
         self.only(node, "this", "expressions", "field")
         name = self.list_name(node)
         if name is not None:
-            args, _ = self.alike(node, FunctionSignature("IN a named list", TEXT, "boolean"), [node.this])
+            args, _ = self.alike(
+                node, FunctionSignature("IN a named list", TEXT, "boolean"), [node.this]
+            )
             return InList(args[0], name)
         given = node.expressions
         if not given:
             raise InvalidExpression(f"{quote_node(node)} needs at least one value in its list")
-        (arg, *values), _ = self.alike(node, FunctionSignature("IN", PLAIN, "boolean"), [node.this, *given])
+        (arg, *values), _ = self.alike(
+            node, FunctionSignature("IN", PLAIN, "boolean"), [node.this, *given]
+        )
         constants = [value for value in values if isinstance(value, Constant)]
         if len(constants) < len(values):
-            raise InvalidExpression(f"IN takes literals or one named list, got {quote_node(node)} in {quote(self.sql)}")
+            raise InvalidExpression(
+                f"IN takes literals or one named list, got {quote_node(node)} in {quote(self.sql)}"
+            )
         kept = dict.fromkeys(c.value for c in constants if c.value is not None)
         return In(arg, tuple(kept), null=any(c.value is None for c in constants))
 
@@ -216,12 +272,16 @@ class _Reader:
         field = node.args.get("field")
         if field is None:
             alone = node.expressions[0] if len(node.expressions) == 1 else None
-            return alone.name if isinstance(alone, exp.Column) and alone.name in self.lists else None
+            return (
+                alone.name if isinstance(alone, exp.Column) and alone.name in self.lists else None
+            )
         self.only(field, "this")
         if field.name not in self.lists:
             known = f": the named lists are {', '.join(sorted(self.lists)) or 'none'}"
             advice = did_you_mean(field.name, self.lists) or known
-            raise InvalidExpression(f"unknown named list {quote(field.name)} in {quote(self.sql)}{advice}")
+            raise InvalidExpression(
+                f"unknown named list {quote(field.name)} in {quote(self.sql)}{advice}"
+            )
         return str(field.name)
 
     def like(self, node: exp.Expression, escape: str | None = None) -> Node:
@@ -230,27 +290,38 @@ class _Reader:
         pattern = node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
             raise InvalidExpression(
-                f"LIKE takes a pattern in single quotes, got {quote_node(pattern)} in {quote(self.sql)}"
+                f"LIKE takes a pattern in single quotes, got {quote_node(pattern)} in "
+                f"{quote(self.sql)}"
             )
         found = Like(args[0], read_pattern(pattern.name, escape))
         return FunctionCall("NOT", (found,), "boolean") if node.args.get("negate") else found
 
     def escape(self, node: exp.Expression) -> Node:
         character = node.expression
-        fits = isinstance(node.this, exp.Like) and isinstance(character, exp.Literal) and character.is_string
+        fits = (
+            isinstance(node.this, exp.Like)
+            and isinstance(character, exp.Literal)
+            and character.is_string
+        )
         if not fits or len(character.name) != 1:
-            raise InvalidExpression(f"expected LIKE 'pattern' ESCAPE 'one character', got {quote_node(node)}")
+            raise InvalidExpression(
+                f"expected LIKE 'pattern' ESCAPE 'one character', got {quote_node(node)}"
+            )
         return self.like(node.this, character.name)
 
     def substring(self, node: exp.Expression) -> Node:
-        """`SUBSTR(text, start, length)`: places are literals, so that no engine's rules for odd ones matter."""
+        """`SUBSTR(text, start, length)`: places are literals, so that no engine's rules for odd
+        ones matter.
+        """
         self.only(node, "this", "start", "length")
         (text,), _ = self.alike(node, FunctionSignature("SUBSTR", TEXT, "text"), [node.this])
         places = [node.args.get("start"), node.args.get("length")]
         if places[0] is None or not all(place is None or _is_place(place) for place in places):
             raise InvalidExpression(
-                f"SUBSTR takes a text, the place of the first character (1, 2, …) and a number of characters, "
-                f"both written as whole numbers from 1 to {MOST_CHARACTERS:,}; got {quote_node(node)}"
+                "SUBSTR takes a text, the place of the first character (1, 2, …) and a number of "
+                "characters, "
+                f"both written as whole numbers from 1 to {MOST_CHARACTERS:,}; got "
+                f"{quote_node(node)}"
             )
         start, length = (None if place is None else int(place.name) for place in places)
         return Substring(text, start or 1, length)
@@ -264,7 +335,8 @@ class _Reader:
         unit, *moments = node.expressions or [exp.Null()]
         if not (isinstance(unit, exp.Literal) and unit.name.lower() in UNITS) or len(moments) != 2:
             raise InvalidExpression(
-                f"DATE_DIFF takes a unit ({', '.join(map(repr, UNITS))}) and two moments, from and to; "
+                f"DATE_DIFF takes a unit ({', '.join(map(repr, UNITS))}) and two moments, from and "
+                "to; "
                 f"got {quote_node(node)} in {quote(self.sql)}"
             )
         ends = [self.moment(one) for one in moments]
@@ -278,11 +350,14 @@ class _Reader:
     def regexp_like(self, node: exp.Expression) -> Node:
         """`REGEXP_LIKE(text, pattern)`: the pattern is a literal, which is checked now."""
         self.only(node, "this", "expression")
-        (text,), _ = self.alike(node, FunctionSignature("REGEXP_LIKE", TEXT, "boolean"), [node.this])
+        (text,), _ = self.alike(
+            node, FunctionSignature("REGEXP_LIKE", TEXT, "boolean"), [node.this]
+        )
         pattern = node.expression
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
             raise InvalidExpression(
-                f"REGEXP_LIKE takes a text and a pattern in single quotes, got {quote_node(node)} in {quote(self.sql)}"
+                f"REGEXP_LIKE takes a text and a pattern in single quotes, got {quote_node(node)} "
+                f"in {quote(self.sql)}"
             )
         automaton(pattern.name)
         return FunctionCall("REGEXP_LIKE", (text, Constant(pattern.name, "text")), "boolean")
@@ -292,7 +367,9 @@ class _Reader:
         whens: list[exp.Expression] = node.args["ifs"]
         default = node.args.get("default") or exp.Null()
         values, kind = self.alike(
-            node, FunctionSignature("CASE", PLAIN, None), [*(w.args["true"] for w in whens), default]
+            node,
+            FunctionSignature("CASE", PLAIN, None),
+            [*(w.args["true"] for w in whens), default],
         )
         if kind == "null":
             return _NULL
@@ -305,7 +382,9 @@ class _Reader:
         given = [when.this for when in whens]
         if node.this is None:
             return self.alike(node, FunctionSignature("CASE WHEN", BOOLEAN, "boolean"), given)[0]
-        (value, *wanted), _ = self.alike(node, FunctionSignature("CASE", PLAIN, "boolean"), [node.this, *given])
+        (value, *wanted), _ = self.alike(
+            node, FunctionSignature("CASE", PLAIN, "boolean"), [node.this, *given]
+        )
         return tuple(FunctionCall("=", (value, other), "boolean") for other in wanted)
 
     # ---- refusals
@@ -318,13 +397,26 @@ class _Reader:
     def refused(self, node: exp.Expression) -> InvalidExpression:
         if isinstance(node, exp.Anonymous):
             advice = did_you_mean(node.name.upper(), FUNCTION_NAMES) or f"; {ALLOWED}"
-            return InvalidExpression(f"unknown function {quote(node.name)} in {quote(self.sql)}{advice}")
-        return InvalidExpression(f"{quote_node(node)} is not part of the expression language; {ALLOWED}")
+            return InvalidExpression(
+                f"unknown function {quote(node.name)} in {quote(self.sql)}{advice}"
+            )
+        return InvalidExpression(
+            f"{quote_node(node)} is not part of the expression language; {ALLOWED}"
+        )
 
 
 def _is_place(node: exp.Expression) -> bool:
-    fits = isinstance(node, exp.Literal) and not node.is_string and _NUMBER.fullmatch(node.name) is not None
-    return fits and "." not in node.name and len(node.name) < 9 and 1 <= int(node.name) <= MOST_CHARACTERS
+    fits = (
+        isinstance(node, exp.Literal)
+        and not node.is_string
+        and _NUMBER.fullmatch(node.name) is not None
+    )
+    return (
+        fits
+        and "." not in node.name
+        and len(node.name) < 9
+        and 1 <= int(node.name) <= MOST_CHARACTERS
+    )
 
 
 def _chain(node: exp.Expression) -> list[exp.Expression]:
@@ -342,7 +434,9 @@ def _arguments(node: exp.Expression) -> list[exp.Expression]:
 
 
 def _folded(call: FunctionCall) -> Node:
-    """The call; `-5` becomes a number, so that IN takes it, and a function of NULLs only becomes NULL."""
+    """The call; `-5` becomes a number, so that IN takes it, and a function of NULLs only becomes
+    NULL.
+    """
     match call:
         case FunctionCall("NEG", (Constant(float(number)),)):
             return Constant(-number, "number")

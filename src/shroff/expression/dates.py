@@ -1,7 +1,8 @@
 """DATE_DIFF: whole units of time between two moments.
 
-Units have a fixed length, so neither time zones nor daylight saving matter: a day is 24 hours, a week seven days. A
-month has none. The number is cut towards zero, as in Trino, so from and to changed about change the sign alone.
+Units have a fixed length, so neither time zones nor daylight saving matter: a day is 24 hours, a
+week seven days. A month has none. The number is cut towards zero, as in Trino, so from and to
+changed about change the sign alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ UNITS: Final = {
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ISO: Final = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.(?:\d{3}|\d{6}))?)?(?:Z|[+-]\d\d:\d\d)?)?", re.ASCII
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.(?:\d{3}|\d{6}))?)?(?:Z|[+-]\d\d:\d\d)?)?",
+    re.ASCII,
 )
 
 
@@ -39,11 +41,17 @@ def date_diff(unit: str, since: float, until: float) -> float:
 
 
 def moment(text: str) -> float | None:
-    """A text such as `2024-05-04` or `2024-05-04T10:00:00+02:00` as microseconds since 1970; None for any other.
+    """A text such as `2024-05-04` or `2024-05-04T10:00:00+02:00` as microseconds since 1970; None
+    for any other.
 
     Without an offset it is in UTC; a date is its first moment.
 
-    >>> moment("1970-01-02"), moment("1970-01-01 02:00+02:00"), moment("1970-02-30"), moment("yesterday")
+    >>> (
+    ...     moment("1970-01-02"),
+    ...     moment("1970-01-01 02:00+02:00"),
+    ...     moment("1970-02-30"),
+    ...     moment("yesterday"),
+    ... )
     (86400000000.0, 0.0, None, None)
     """
     if _ISO.fullmatch(text) is None:

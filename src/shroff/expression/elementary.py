@@ -1,8 +1,8 @@
 """EXP, POWER and DISTANCE_KM from operations that IEEE 754 rounds the same way on every machine.
 
-The C library's `exp`, `pow` and `sin` differ in the last bit between processors, and from Java's. Here only `+ - * /`,
-the square root and exact scaling by powers of two are used, and all engines call these very functions, so history and
-payments agree to the bit wherever they are computed.
+The C library's `exp`, `pow` and `sin` differ in the last bit between processors, and from Java's.
+Here only `+ - * /`, the square root and exact scaling by powers of two are used, and all engines
+call these very functions, so history and payments agree to the bit wherever they are computed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def exp(x: float) -> float | None:
 
 
 def power(x: float, y: float) -> float | None:
-    """x to the power of y, 1 for y = 0; None if it overflows, for a fraction of a negative, and for 0 below 0.
+    """x to the power of y, 1 for y = 0; None if it overflows, for a fraction of a negative, and for
+    0 below 0.
 
     >>> power(3.0, 2.0), power(2.0, 0.5), power(-2.0, 3.0), power(-2.0, 0.5), power(0.0, -1.0)
     (9.0, 1.4142135623730951, -8.0, None, None)
@@ -58,7 +59,9 @@ def power(x: float, y: float) -> float | None:
     return -found if found is not None and x < 0.0 and y % 2.0 == 1.0 else found
 
 
-def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float | None:
+def distance_km(
+    latitude: float, longitude: float, to_latitude: float, to_longitude: float
+) -> float | None:
     """Kilometres along the surface of a sphere between two places in degrees (haversine).
 
     None outside latitudes -90 to 90 and longitudes -180 to 180.
@@ -67,12 +70,17 @@ def distance_km(latitude: float, longitude: float, to_latitude: float, to_longit
     5837
     >>> distance_km(91.0, 0.0, 0.0, 0.0)
     """
-    if max(abs(latitude), abs(to_latitude)) > 90.0 or max(abs(longitude), abs(to_longitude)) > 180.0:
+    if (
+        max(abs(latitude), abs(to_latitude)) > 90.0
+        or max(abs(longitude), abs(to_longitude)) > 180.0
+    ):
         return None
     turn = abs(to_longitude - longitude)
     north = _sine(0.5 * abs(to_latitude - latitude))
     east = _sine(0.5 * min(turn, 360.0 - turn))
-    haversine = north * north + _sine(90.0 - abs(latitude)) * _sine(90.0 - abs(to_latitude)) * (east * east)
+    haversine = north * north + _sine(90.0 - abs(latitude)) * _sine(90.0 - abs(to_latitude)) * (
+        east * east
+    )
     haversine = min(haversine, 1.0)
     return 2.0 * EARTH_RADIUS_KM * _angle(math.sqrt(haversine), math.sqrt(1.0 - haversine))
 
@@ -143,7 +151,9 @@ def _ln(x: float) -> tuple[float, float]:
     s_low = ((numerator - product) - lost - s * (part - (denominator - 1.0))) / denominator
     square = s * s
     high, low = _sum(twos * _LN_2_HIGH, 2.0 * s)
-    return _sum(high, low + (twos * _LN_2_LOW + 2.0 * s_low + s * (square * _polynomial(_ATANH, square))))
+    return _sum(
+        high, low + (twos * _LN_2_LOW + 2.0 * s_low + s * (square * _polynomial(_ATANH, square)))
+    )
 
 
 def _times(y: float, high: float, low: float) -> tuple[float, float]:

@@ -18,7 +18,8 @@ ANY: Final[tuple[Kind, ...]] = ("number", "text", "boolean", "time")
 
 
 class FunctionSignature(NamedTuple):
-    """An operator or function: its name in our tree, the kinds it takes, the kind it gives, its number of arguments.
+    """An operator or function: its name in our tree, the kinds it takes, the kind it gives, its
+    number of arguments.
 
     All arguments are of one kind; with `gives=None` the result is of that kind too.
     """
@@ -79,14 +80,16 @@ NAMED: Final[dict[str, FunctionSignature]] = {
 
 SIGNATURES: Final = OPERATORS | FUNCTIONS
 
-# sqlglot nests `a AND b AND c` to the left; we flatten it to one call with three arguments. Sums may be flattened
-# too: a sum that has left the finite numbers never returns, so checking the final value is enough
+# sqlglot nests `a AND b AND c` to the left; we flatten it to one call with three arguments. Sums
+# may be flattened too: a sum that has left the finite numbers never returns, so checking the final
+# value is enough
 CHAINS: Final = (exp.And, exp.Or, exp.DPipe, exp.Add, exp.Mul)
 
 FUNCTION_NAMES: Final = sorted(signature.op for signature in [*FUNCTIONS.values(), *NAMED.values()])
 
 ALLOWED: Final = (
-    "use columns, numbers, 'text', TRUE, FALSE, NULL, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, IS, LIKE, "
+    "use columns, numbers, 'text', TRUE, FALSE, NULL, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, "
+    "IS, LIKE, "
     f"+ - * / %, ||, CASE WHEN, {', '.join(FUNCTION_NAMES)}"
 )
 

@@ -12,7 +12,18 @@ import polars as pl
 
 from shroff.expression.called import CALLED, gives
 from shroff.expression.like import to_rust_regex
-from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring, walk
+from shroff.expression.tree import (
+    AnyKind,
+    ColumnRef,
+    Constant,
+    FunctionCall,
+    In,
+    InList,
+    Like,
+    Node,
+    Substring,
+    walk,
+)
 
 _Args = Sequence[pl.Expr]
 
@@ -49,8 +60,8 @@ def to_polars(node: Node) -> pl.Expr:
 def _constant_right(node: FunctionCall) -> tuple[str, tuple[Node, ...]]:
     """`0 < a` as `a > 0`.
 
-    Polars takes a comparison's length from its left side when the right side is one repeated value, as an all-null
-    column may be: a constant on the left would then give a single row.
+    Polars takes a comparison's length from its left side when the right side is one repeated value,
+    as an all-null column may be: a constant on the left would then give a single row.
     """
     if node.op in _MIRRORED and not any(isinstance(part, ColumnRef) for part in walk(node.args[0])):
         return _MIRRORED[node.op], node.args[::-1]
@@ -83,7 +94,8 @@ def _checked(body: Callable[..., pl.Expr]) -> Callable[[_Args], pl.Expr]:
 
 
 def _quotient(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    """The IEEE quotient; Polars computes a column over a constant as `x * (1 / constant)`, which rounds differently.
+    """The IEEE quotient; Polars computes a column over a constant as `x * (1 / constant)`, which
+    rounds differently.
 
     Inside a struct both sides are full columns, so Polars divides.
     """

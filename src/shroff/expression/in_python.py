@@ -1,8 +1,8 @@
 """A checked tree as one Python function, for one row at a time in the payment path.
 
-The function is generated source, one flat line per operator: twice as fast as nested closures. Only the templates
-below enter the source: the user's column names, texts and numbers are bound as `k0`, `k1`, … in a namespace without
-builtins.
+The function is generated source, one flat line per operator: twice as fast as nested closures. Only
+the templates below enter the source: the user's column names, texts and numbers are bound as `k0`,
+`k1`, … in a namespace without builtins.
 """
 
 from __future__ import annotations
@@ -15,21 +15,35 @@ from typing import Final, SupportsFloat, TypeAlias
 from shroff.errors import BadPayment
 from shroff.expression.called import CALLED
 from shroff.expression.like import to_python_regex
-from shroff.expression.tree import ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring, Value
+from shroff.expression.tree import (
+    ColumnRef,
+    Constant,
+    FunctionCall,
+    In,
+    InList,
+    Like,
+    Node,
+    Substring,
+    Value,
+)
 from shroff.generated import define, function
 
 Closure: TypeAlias = Callable[[Mapping[str, Value]], Value]
 
 
 def to_closure(node: Node) -> Closure:
-    """The function of a tree whose named lists are bound; it reads `row[column]`, missing means null."""
+    """The function of a tree whose named lists are bound; it reads `row[column]`, missing means
+    null.
+    """
     writer = _Writer()
     writer.finish(node)
     return define(function("condition(row)", writer.lines), writer.namespace)
 
 
 def _number(value: Value, column: str) -> float | None:
-    """The slow path of reading a number: null, an integer, a boolean, or a float that is not finite."""
+    """The slow path of reading a number: null, an integer, a boolean, or a float that is not
+    finite.
+    """
     if value is None:
         return None
     if not isinstance(value, SupportsFloat):
@@ -109,7 +123,9 @@ _NEVER_NULL: Final[dict[str, str]] = {
 
 
 class _Writer:
-    """Writes one line per distinct node. Every operator is total, so evaluating all of them is safe."""
+    """Writes one line per distinct node. Every operator is total, so evaluating all of them is
+    safe.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -150,7 +166,9 @@ class _Writer:
                 end = "" if node.length is None else node.start - 1 + node.length
                 arg = self.write(node.arg)
                 # Python warns of a subscript of the literal None
-                return arg if arg == "None" else self.strict(f"{arg}[{node.start - 1}:{end}]", [arg])
+                return (
+                    arg if arg == "None" else self.strict(f"{arg}[{node.start - 1}:{end}]", [arg])
+                )
             case FunctionCall():
                 return self.call(node.op, [self.write(arg) for arg in node.args])
             case InList():
@@ -166,7 +184,8 @@ class _Writer:
         name = self.assign(f"row.get({key})", nullable=True)
         if node.kind == "number":
             self.lines.append(
-                f"if {name}.__class__ is not Float or not LOW <= {name} <= HIGH: {name} = number({name}, {key})"
+                f"if {name}.__class__ is not Float or not LOW <= {name} <= HIGH: {name} = "
+                f"number({name}, {key})"
             )
         return name
 
@@ -191,7 +210,9 @@ class _Writer:
             return self.strict(f"join(({', '.join(args)},))", args)
         return _SPECIAL[op](self, args)
 
-    def strict(self, value: str, args: Sequence[str], op: str = "", *, nullable: bool = False) -> str:
+    def strict(
+        self, value: str, args: Sequence[str], op: str = "", *, nullable: bool = False
+    ) -> str:
         tests = [f"{arg} is not None" for arg in dict.fromkeys(args) if arg in self.nullable]
         if op in _DOMAIN:
             tests.append(_DOMAIN[op].format(*args))
@@ -235,13 +256,16 @@ class _Writer:
         best = args[0]
         for arg in args[1:]:
             keep = f"{arg} is None or ({best} is not None and {best} {compare} {arg})"
-            best = self.assign(f"{best} if {keep} else {arg}", nullable=self.nullable.issuperset({best, arg}))
+            best = self.assign(
+                f"{best} if {keep} else {arg}", nullable=self.nullable.issuperset({best, arg})
+            )
         return best
 
     def case(self, args: list[str]) -> str:
         *pairs, default = args
         name = self.assign(default, nullable=not self.nullable.isdisjoint([*pairs[1::2], default]))
-        # the first true condition wins, so it is assigned last: flat lines instead of nested branches
+        # the first true condition wins, so it is assigned last: flat lines instead of nested
+        # branches
         for condition, value in zip(pairs[-2::-2], pairs[-1::-2], strict=True):
             self.lines.append(f"if {condition} is True: {name} = {value}")
         return name

@@ -1,4 +1,6 @@
-"""A checked tree as Spark SQL text, for columns that are finite or null, as cleaning leaves them."""
+"""A checked tree as Spark SQL text, for columns that are finite or null, as cleaning leaves
+them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,17 @@ from typing import Final
 
 from shroff.expression.called import CALLED, name_in_spark
 from shroff.expression.like import to_spark_pattern
-from shroff.expression.tree import AnyKind, ColumnRef, Constant, FunctionCall, In, InList, Like, Node, Substring
+from shroff.expression.tree import (
+    AnyKind,
+    ColumnRef,
+    Constant,
+    FunctionCall,
+    In,
+    InList,
+    Like,
+    Node,
+    Substring,
+)
 
 _TYPES: Final[dict[AnyKind, str]] = {
     "number": "DOUBLE",
@@ -26,7 +38,9 @@ def to_spark(node: Node) -> str:
         case ColumnRef():
             return f"`{node.name.replace('`', '``')}`"
         case Constant():
-            return f"CAST(NULL AS {_TYPES[node.kind]})" if node.value is None else _literal(node.value)
+            return (
+                f"CAST(NULL AS {_TYPES[node.kind]})" if node.value is None else _literal(node.value)
+            )
         case In():
             values = [_literal(value) for value in node.values] + ["NULL"] * node.null
             return f"({to_spark(node.arg)} IN ({', '.join(values)}))"
@@ -64,7 +78,9 @@ def _finite(number: str) -> str:
 
 
 def _whole(function: str, number: str) -> str:
-    """FLOOR or CEIL, which in Spark give integers: large numbers, all whole, and the sign of a zero would be lost."""
+    """FLOOR or CEIL, which in Spark give integers: large numbers, all whole, and the sign of a zero
+    would be lost.
+    """
     found = f"CAST({function}(x) AS DOUBLE)"
     kept = "x = 0D OR ABS(x) >= 9007199254740992D THEN x"
     body = f"CASE WHEN {kept} WHEN x < 0D THEN - ABS({found}) ELSE {found} END"

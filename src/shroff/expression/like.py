@@ -1,6 +1,7 @@
 r"""LIKE patterns: `%` is any text, `_` any one character, across lines; the whole text must match.
 
-There is no escape character unless the condition names one, as in `LIKE '50!%' ESCAPE '!'` (SQL-92).
+There is no escape character unless the condition names one, as in `LIKE '50!%' ESCAPE '!'`
+(SQL-92).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def read_pattern(text: str, escape: str | None) -> Pattern:
         if character == escape:
             escaped = next(characters, "")
             if escaped not in {"%", "_", escape}:
-                raise InvalidExpression(f"the escape character of LIKE {text!r} must stand before %, _ or itself")
+                raise InvalidExpression(
+                    f"the escape character of LIKE {text!r} must stand before %, _ or itself"
+                )
             _add(segments[-1], escaped)
         elif character == "%":
             segments.append([])
@@ -51,7 +54,8 @@ def to_python_regex(pattern: Pattern) -> re.Pattern[str]:
     segments = ["".join(map(_python, segment)) for segment in pattern]
     if len(segments) == 1:
         return re.compile(segments[0], re.DOTALL)
-    # the leftmost match of each middle segment is always right, so backtracking into it is never needed
+    # the leftmost match of each middle segment is always right, so backtracking into it is never
+    # needed
     middle = "".join(f"(?>.*?{piece})" for piece in segments[1:-1])
     return re.compile(f"{segments[0]}{middle}.*{segments[-1]}", re.DOTALL)
 

@@ -1,4 +1,6 @@
-"""From SQL text to sqlglot's parse tree of one expression; anything else is refused in one sentence."""
+"""From SQL text to sqlglot's parse tree of one expression; anything else is refused in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,14 @@ _QUOTED_CHARACTERS: Final = 300
 
 
 class _Language(Dialect):
-    """sqlglot's own dialect, which leaves DATE_DIFF to us: it takes its last argument for a unit."""
+    """sqlglot's own dialect, which leaves DATE_DIFF to us: it takes its last argument for a
+    unit.
+    """
 
     class Parser(parser.Parser):
-        FUNCTIONS: ClassVar = {name: made for name, made in parser.Parser.FUNCTIONS.items() if name != "DATE_DIFF"}
+        FUNCTIONS: ClassVar = {
+            name: made for name, made in parser.Parser.FUNCTIONS.items() if name != "DATE_DIFF"
+        }
 
 
 def parse_one(sql: str) -> exp.Expression:
@@ -33,7 +39,8 @@ def parse_one(sql: str) -> exp.Expression:
     """
     if len(sql) > MOST_CHARACTERS:
         raise InvalidExpression(
-            f"expected a condition of at most {MOST_CHARACTERS:,} characters, got one of {len(sql):,}: split it, and "
+            f"expected a condition of at most {MOST_CHARACTERS:,} characters, got one of "
+            f"{len(sql):,}: split it, and "
             "put values into a named list"
         )
     try:
@@ -41,10 +48,14 @@ def parse_one(sql: str) -> exp.Expression:
     except ParseError as error:
         raise InvalidExpression(f"{_place(sql, error)}; {ALLOWED}") from None
     except TokenError:
-        raise InvalidExpression(f"{quote(sql)} is not a SQL condition: a quote or a comment stays open") from None
+        raise InvalidExpression(
+            f"{quote(sql)} is not a SQL condition: a quote or a comment stays open"
+        ) from None
     statements = [node for node in found if isinstance(node, exp.Expression)]
     if len(statements) != 1:
-        raise InvalidExpression(f"expected one SQL condition, got {len(statements)} in {quote(sql)}; {ALLOWED}")
+        raise InvalidExpression(
+            f"expected one SQL condition, got {len(statements)} in {quote(sql)}; {ALLOWED}"
+        )
     return statements[0]
 
 
@@ -55,7 +66,10 @@ def _place(sql: str, error: ParseError) -> str:
         return f"{quote(sql)} is not a SQL condition"
     # sqlglot reports the column of the word's end
     column = where["col"] - len(near) + 1
-    return f"{quote(sql)} is not a SQL condition: it breaks at {quote(near)}, line {where['line']}, column {column}"
+    return (
+        f"{quote(sql)} is not a SQL condition: it breaks at {quote(near)}, line "
+        f"{where['line']}, column {column}"
+    )
 
 
 def too_deep() -> InvalidExpression:

@@ -1,7 +1,8 @@
-r"""REGEXP_LIKE: regular expressions without what would make engines differ or backtrack, matched in linear time.
+r"""REGEXP_LIKE: regular expressions without what would make engines differ or backtrack, matched in
+linear time.
 
-The engines of Polars (Rust), Spark (Java) and Python read the same pattern differently, and the latter two take
-exponential time for some. Here is the part that all agree on:
+The engines of Polars (Rust), Spark (Java) and Python read the same pattern differently, and the
+latter two take exponential time for some. Here is the part that all agree on:
 
     x  .  [a-z_]  [^0-9]        a character, any but a line feed, one of a class, one of none of it
     \d  \w  \s  \D  \W  \S      digits, letters and digits and _, blanks, of ASCII, and all others
@@ -10,9 +11,9 @@ exponential time for some. Here is the part that all agree on:
     (xy)  (?:xy)  x|y           together; one or the other
     ^  $                        the beginning and the end of the text
 
-A pattern matches where it is found anywhere in the text. It becomes an automaton of one state per character of the
-pattern (Glushkov 1961), whose sets of states are found as texts need them: the time is in proportion to the text,
-whatever is in it.
+A pattern matches where it is found anywhere in the text. It becomes an automaton of one state per
+character of the pattern (Glushkov 1961), whose sets of states are found as texts need them: the
+time is in proportion to the text, whatever is in it.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ _Part = _One | _Sequence | _Choice | _Repeat
 
 @dataclass(frozen=True)
 class _Span:
-    """What a part matches: perhaps nothing, and the states that it can begin and end with, as bits."""
+    """What a part matches: perhaps nothing, and the states that it can begin and end with, as
+    bits.
+    """
 
     empty: bool
     first: int
@@ -101,7 +104,10 @@ class Automaton:
     Raises:
         InvalidExpression: it is no pattern of the language, or takes more than 256 states.
 
-    >>> Automaton("^[a-z]+[0-9]{4,}@").found_in("xq2041@example.com"), Automaton("a|b$").found_in("bc")
+    >>> (
+    ...     Automaton("^[a-z]+[0-9]{4,}@").found_in("xq2041@example.com"),
+    ...     Automaton("a|b$").found_in("bc"),
+    ... )
     (True, False)
     """
 
@@ -133,7 +139,9 @@ class Automaton:
     def _mask(self, symbol: int) -> int:
         """The states that a symbol leads to."""
         ones = enumerate(self._ones)
-        mask = sum(1 << at for at, one in ones if any(low <= symbol <= high for low, high in one.ranges))
+        mask = sum(
+            1 << at for at, one in ones if any(low <= symbol <= high for low, high in one.ranges)
+        )
         if len(self._masks) >= _REMEMBERED:
             self._masks.clear()
         self._masks[symbol] = mask
@@ -154,7 +162,8 @@ class Automaton:
             case _One():
                 if len(self._ones) == MOST_STATES:
                     raise InvalidExpression(
-                        f"expected a pattern of at most {MOST_STATES} characters, counted as often as they are "
+                        f"expected a pattern of at most {MOST_STATES} characters, counted as often "
+                        "as they are "
                         f"repeated, got {_shown(self._pattern)}"
                     )
                 bit = 1 << len(self._ones)
@@ -168,7 +177,10 @@ class Automaton:
                 return span
             case _Choice(parts):
                 spans = [self._build(one) for one in parts]
-                firsts, lasts = _union(span.first for span in spans), _union(span.last for span in spans)
+                firsts, lasts = (
+                    _union(span.first for span in spans),
+                    _union(span.last for span in spans),
+                )
                 return _Span(any(span.empty for span in spans), firsts, lasts)
             case _Repeat(one, fewest, most):
                 span = _NOTHING
@@ -180,7 +192,9 @@ class Automaton:
                         break
                     if most is None and copy == copies - 1:
                         more = self._then(more, more, again=True)
-                    span = self._then(span, _Span(more.empty or copy >= fewest, more.first, more.last))
+                    span = self._then(
+                        span, _Span(more.empty or copy >= fewest, more.first, more.last)
+                    )
                 return span
 
     def _then(self, one: _Span, other: _Span, *, again: bool = False) -> _Span:
@@ -189,17 +203,23 @@ class Automaton:
         if again:
             return one
         first = one.first | (other.first if one.empty else 0)
-        return _Span(one.empty and other.empty, first, other.last | (one.last if other.empty else 0))
+        return _Span(
+            one.empty and other.empty, first, other.last | (one.last if other.empty else 0)
+        )
 
     def _refuse_doubled_ends(self) -> None:
         """An end of the text is one symbol, which a match cannot pass twice."""
         ends = {symbol: self._mask_of_end(symbol) for symbol in (_BEGIN, _END)}
         for symbol, again in ((_BEGIN, ends[_BEGIN]), (_END, ends[_BEGIN] | ends[_END])):
             if any(self._follow[at] & again for at in _bits(ends[symbol])):
-                raise InvalidExpression(f"expected no ^ or $ directly behind another one in {_shown(self._pattern)}")
+                raise InvalidExpression(
+                    f"expected no ^ or $ directly behind another one in {_shown(self._pattern)}"
+                )
 
     def _mask_of_end(self, symbol: int) -> int:
-        return sum(1 << at for at, one in enumerate(self._ones) if one.ranges == ((symbol, symbol),))
+        return sum(
+            1 << at for at, one in enumerate(self._ones) if one.ranges == ((symbol, symbol),)
+        )
 
 
 _NOTHING: Final = _Span(empty=True, first=0, last=0)
@@ -278,7 +298,9 @@ class _Reader:
                 symbol = _BEGIN if character == "^" else _END
                 return _One(((symbol, symbol),))
             case "*" | "+" | "?" | "{" | "}" | "]":
-                raise self.refused(f"`{character}` behind nothing: write `\\{character}` for the character")
+                raise self.refused(
+                    f"`{character}` behind nothing: write `\\{character}` for the character"
+                )
         return _One(((ord(character), ord(character)),))
 
     def group(self) -> _Part:
@@ -301,8 +323,15 @@ class _Reader:
             if self.peek() == "-" and self.pattern[self.at + 1 : self.at + 2] not in ("]", ""):
                 self.at += 1
                 high = self.member()
-                if len(low) > 1 or len(high) > 1 or low[0][0] != low[0][1] or high[0][1] < low[0][0]:
-                    raise self.refused("a range in `[…]` that does not go from a character to a later one")
+                if (
+                    len(low) > 1
+                    or len(high) > 1
+                    or low[0][0] != low[0][1]
+                    or high[0][1] < low[0][0]
+                ):
+                    raise self.refused(
+                        "a range in `[…]` that does not go from a character to a later one"
+                    )
                 low = ((low[0][0], high[0][1]),)
             ranges += low
         if not ranges:
@@ -342,7 +371,8 @@ class _Reader:
 
     def refused(self, what: str) -> InvalidExpression:
         return InvalidExpression(
-            f"expected a pattern of characters, ., [a-z], \\d \\w \\s, ( ), |, * + ? {{2,5}}, ^ and $; "
+            f"expected a pattern of characters, ., [a-z], \\d \\w \\s, ( ), |, * + ? {{2,5}}, ^ "
+            "and $; "
             f"got {what} in {_shown(self.pattern)}, character {self.at}"
         )
 

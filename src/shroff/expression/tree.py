@@ -42,8 +42,9 @@ class Constant:
 class FunctionCall:
     """An operator or a function over its arguments.
 
-    `AND`, `OR`, `+`, `*`, `CONCAT`, `COALESCE`, `LEAST` and `GREATEST` take any number of arguments, from
-    left to right; `CASE` takes condition, value, condition, value, …, and the value of its ELSE.
+    `AND`, `OR`, `+`, `*`, `CONCAT`, `COALESCE`, `LEAST` and `GREATEST` take any number of
+    arguments, from left to right; `CASE` takes condition, value, condition, value, …, and the value
+    of its ELSE.
     """
 
     op: str

@@ -1,26 +1,29 @@
 """What each aggregate is: what must be kept over its window, and how its value follows from that.
 
-A *measure* is what an engine keeps over a window of events: how many there are, the total of a column, its
-different values … Measures are whole numbers, or (`scatter`, `decayed`) sums whose order is laid down, so that
-every engine finds the same ones. A *formula* turns them into the value: the same Python function per payment
-and, compiled, over a whole column. It gives NaN where the feature has no value.
+A *measure* is what an engine keeps over a window of events: how many there are, the total of a
+column, its different values … Measures are whole numbers, or (`scatter`, `decayed`) sums whose
+order is laid down, so that every engine finds the same ones. A *formula* turns them into the value:
+the same Python function per payment and, compiled, over a whole column. It gives NaN where the
+feature has no value.
 
     count       events                                time     the payment's own time, microseconds
     present     events with a value in the column     last     the latest event's time, microseconds
-    total       the column's sum, ten-thousandths     first    the earliest event's time, microseconds
-    scatter     Σ(x − mean)², ten-thousandths²        own      events with the payment's own value
-    min, max    ten-thousandths                       entropy  n ln n − Σ c ln c, in 2**-32
-    distinct    different values                      top      events with the commonest value
-    decayed     events or total, an older event for less
+    total       the column's sum, ten-thousandths     first    the earliest event's time,
+    microseconds scatter     Σ(x − mean)², ten-thousandths²        own      events with the
+    payment's own value min, max    ten-thousandths                       entropy  n ln n − Σ c ln
+    c, in 2**-32 distinct    different values                      top      events with the
+    commonest value decayed     events or total, an older event for less
     away        one minus the cosine between the payment's own vector and the sum of the events'
     latest, earliest   the column's value in the nth event from the end, or from the beginning
-    quantile    the value with a share of the others at or below it      mode     the commonest value
+    quantile    the value with a share of the others at or below it      mode     the commonest
+    value
 
-`last` may also be that of the nth event from the end. Events are in order of time, those of one moment in order of
-arrival. The value of a column of names is its text; over a table it is the row that says it, until the feature is read.
+`last` may also be that of the nth event from the end. Events are in order of time, those of one
+moment in order of arrival. The value of a column of names is its text; over a table it is the row
+that says it, until the feature is read.
 
-A new aggregate is a recipe here and a method of `Entity`; a new measure is one fold over a table and one
-reader of a timeline.
+A new aggregate is a recipe here and a method of `Entity`; a new measure is one fold over a table
+and one reader of a timeline.
 """
 
 from __future__ import annotations
@@ -93,7 +96,8 @@ LARGEST: Final = 1e18
 """Ten-thousandths that a numeric value counts as at most: 10¹⁴."""
 
 ONE: Final = 2**32
-"""The scale of `entropy`: logarithms are summed as integers, so that their order does not matter."""
+"""The scale of `entropy`: logarithms are summed as integers, so that their order does not matter.
+"""
 
 MILLION: Final = 1_000_000
 
@@ -119,7 +123,8 @@ def term(count: int) -> int:
 def scatter(squares: int, total: int, count: int) -> float:
     """The measure of that name, from Σx², Σx and how many values there are.
 
-    It is Σ(x − m)² − r²/n with m = ⌊Σx/n⌋ and r = Σx mod n: the first is a whole number, so nothing cancels.
+    It is Σ(x − m)² − r²/n with m = ⌊Σx/n⌋ and r = Σx mod n: the first is a whole number, so nothing
+    cancels.
 
     >>> scatter(1 + 4 + 16, 1 + 2 + 4, 3) == (4 / 3) ** 2 + (1 / 3) ** 2 + (5 / 3) ** 2
     True
@@ -133,7 +138,8 @@ def scatter(squares: int, total: int, count: int) -> float:
 def away(own: Sequence[int], totals: Sequence[int]) -> float:
     """The measure of that name, from the components of both vectors; NaN where one is zero.
 
-    Whole numbers below 2⁵³ are exact as doubles; products are added from the first component to the last.
+    Whole numbers below 2⁵³ are exact as doubles; products are added from the first component to the
+    last.
 
     >>> away((3, 4), (30, 40)), away((3, 4), (-4, 3)), away((3, 4), (0, 0))
     (0.0, 1.0, nan)
@@ -147,7 +153,8 @@ def away(own: Sequence[int], totals: Sequence[int]) -> float:
 
 
 def rank(share: int, count: int) -> int:
-    """Which of so many values in order is a quantile, from 1: the first with that share (in millionths) up to it.
+    """Which of so many values in order is a quantile, from 1: the first with that share (in
+    millionths) up to it.
 
     >>> rank(500_000, 4), rank(500_000, 5), rank(0, 5), rank(70_000, 100)
     (2, 3, 1, 7)
@@ -210,9 +217,10 @@ class Recipe:
         measures: what is kept over its window.
         formula: its value from the measures, in this order, and then so many constants.
         column: the scales that its column may have; empty: it takes none.
-        parts: how many of the measures, from the first, are over those events only that also meet the
-            aggregate's condition.
-        options: what it can be told besides what all can: these must be given, those with a default may.
+        parts: how many of the measures, from the first, are over those events only that also meet
+            the aggregate's condition.
+        options: what it can be told besides what all can: these must be given, those with a default
+            may.
         not_current: why its window cannot hold the payment itself; empty: it can.
         picks: whether it gives one of the column's values, and so a text of a column of names.
     """
@@ -233,10 +241,16 @@ NAMES: Final[tuple[Scale, ...]] = ("key", "nominal", "personal", "currency")
 
 RECIPES: Final[dict[Function, Recipe]] = {
     "count": Recipe(measures=("count",), formula=_plain),
-    "share": Recipe(measures=("count", "count"), parts=1, formula=_share, options=frozenset({"condition"})),
+    "share": Recipe(
+        measures=("count", "count"), parts=1, formula=_share, options=frozenset({"condition"})
+    ),
     "frauds": Recipe(measures=("count",), parts=1, formula=_plain),
     "risk": Recipe(
-        measures=("count", "count"), parts=1, formula=_risk, constants=2, options=frozenset({"prior", "weight"})
+        measures=("count", "count"),
+        parts=1,
+        formula=_risk,
+        constants=2,
+        options=frozenset({"prior", "weight"}),
     ),
     "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBERS),
     "mean": Recipe(measures=("total", "present"), formula=_mean, column=_NUMBERS),
@@ -245,7 +259,10 @@ RECIPES: Final[dict[Function, Recipe]] = {
     "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBERS),
     "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAMES),
     "is_new": Recipe(
-        measures=("own",), formula=_new, column=NAMES, not_current="its own value would never be new to it"
+        measures=("own",),
+        formula=_new,
+        column=NAMES,
+        not_current="its own value would never be new to it",
     ),
     "entropy": Recipe(measures=("entropy", "present"), formula=_entropy, column=NAMES),
     "top_share": Recipe(measures=("top", "present"), formula=_share, column=NAMES),
@@ -256,8 +273,12 @@ RECIPES: Final[dict[Function, Recipe]] = {
         options=frozenset({"n"}),
         not_current="the last payment would be the payment itself",
     ),
-    "decayed_count": Recipe(measures=("decayed",), formula=_plain, options=frozenset({"half_life"})),
-    "decayed_total": Recipe(measures=("decayed",), formula=_scaled, column=_NUMBERS, options=frozenset({"half_life"})),
+    "decayed_count": Recipe(
+        measures=("decayed",), formula=_plain, options=frozenset({"half_life"})
+    ),
+    "decayed_total": Recipe(
+        measures=("decayed",), formula=_scaled, column=_NUMBERS, options=frozenset({"half_life"})
+    ),
     "last": Recipe(
         measures=("latest",),
         formula=_extreme,
@@ -267,13 +288,22 @@ RECIPES: Final[dict[Function, Recipe]] = {
         picks=True,
     ),
     "first": Recipe(
-        measures=("earliest",), formula=_extreme, column=_NUMBERS + NAMES, options=frozenset({"n"}), picks=True
+        measures=("earliest",),
+        formula=_extreme,
+        column=_NUMBERS + NAMES,
+        options=frozenset({"n"}),
+        picks=True,
     ),
     "habit": Recipe(measures=("total", "present"), formula=_mean, column=("component",)),
     "distance": Recipe(
-        measures=("away",), formula=_plain, column=("vector",), not_current="it would be compared with itself"
+        measures=("away",),
+        formula=_plain,
+        column=("vector",),
+        not_current="it would be compared with itself",
     ),
-    "quantile": Recipe(measures=("quantile",), formula=_extreme, column=_NUMBERS, options=frozenset({"q"})),
+    "quantile": Recipe(
+        measures=("quantile",), formula=_extreme, column=_NUMBERS, options=frozenset({"q"})
+    ),
     "median": Recipe(measures=("quantile",), formula=_extreme, column=_NUMBERS),
     "mode": Recipe(measures=("mode",), formula=_extreme, column=_NUMBERS + NAMES, picks=True),
 }
@@ -281,5 +311,7 @@ RECIPES: Final[dict[Function, Recipe]] = {
 
 @cache
 def recipe(function: Function, *, text: bool) -> Recipe:
-    """The recipe of an aggregate; of one that picks a text, whose formula gives the row of a table that says it."""
+    """The recipe of an aggregate; of one that picks a text, whose formula gives the row of a table
+    that says it.
+    """
     return replace(RECIPES[function], formula=_row) if text else RECIPES[function]

@@ -1,4 +1,6 @@
-"""What a condition of a feature, a rule or a model may ask of clean payments, beyond its grammar and kinds."""
+"""What a condition of a feature, a rule or a model may ask of clean payments, beyond its grammar
+and kinds.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,18 @@ from shroff.expression.tree import InList
 _NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
-def require_alphabetic(condition: Expression, schema: Schema, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> None:
-    """Raise `InvalidExpression` where a condition asks for a currency by its numeric code, which no clean payment has.
+def require_alphabetic(
+    condition: Expression, schema: Schema, lists: Mapping[str, Collection[str]] = _NO_LISTS
+) -> None:
+    """Raise `InvalidExpression` where a condition asks for a currency by its numeric code, which no
+    clean payment has.
 
     >>> from shroff.expression import parse
     >>> schema = Schema(id="id", time="t", amount="amount", currency="currency")
     >>> require_alphabetic(parse("currency <> '392'", schema.kinds), schema)
     Traceback (most recent call last):
-    shroff.errors.InvalidExpression: `currency` holds alphabetic currency codes, whichever were sent: write 'JPY' \
+    shroff.errors.InvalidExpression: `currency` holds alphabetic currency codes, whichever were
+    sent: write 'JPY' \
 instead of '392' in `currency <> '392'`
     """
     if schema.currency is None:

@@ -22,7 +22,8 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         name: what it is called in the feature store.
-        features: what `Entity`, `sql` and `calendar` make; lists of them, as for several windows, may stand among them.
+        features: what `Entity`, `sql` and `calendar` make; lists of them, as for several windows,
+            may stand among them.
         version: 1 or more; raise it when a feature changes its meaning.
         of: the schema of the log; it may be left out where a project gives it.
         description: for people.
@@ -33,7 +34,9 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     >>> from shroff import Entity, FeatureGroup, calendar, sql
     >>> card = Entity("card", "card_id")
-    >>> group = FeatureGroup("velocity", [card.count(["1h", "1d"]), sql("big", "amount > 500"), calendar("night")])
+    >>> group = FeatureGroup(
+    ...     "velocity", [card.count(["1h", "1d"]), sql("big", "amount > 500"), calendar("night")]
+    ... )
     >>> [feature.name for feature in group.definitions]
     ['card_count_1h', 'card_count_1d', 'big', 'night']
     """
@@ -52,7 +55,8 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for feature in self.definitions:
             if feature.name in seen:
                 raise ConfigurationError(
-                    f"feature group `{self.name}` has two features `{feature.name}`; give one of them a `name=`."
+                    f"feature group `{self.name}` has two features `{feature.name}`; give one of "
+                    "them a `name=`."
                 )
             seen.add(feature.name)
 
@@ -63,16 +67,24 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """Columns that features of this group identify things by: entity keys and counted values."""
+        """Columns that features of this group identify things by: entity keys and counted
+        values.
+        """
         names: list[str] = []
         for feature in self.definitions:
             if isinstance(feature, Aggregate):
                 names += feature.entity.key
-                names += [feature.column] if feature.column and RECIPES[feature.function].column == NAMES else []
+                names += (
+                    [feature.column]
+                    if feature.column and RECIPES[feature.function].column == NAMES
+                    else []
+                )
         return tuple(dict.fromkeys(names))
 
 
-def with_vectors(groups: Iterable[FeatureGroup], tables: Iterable[TokenTable]) -> tuple[FeatureGroup, ...]:
+def with_vectors(
+    groups: Iterable[FeatureGroup], tables: Iterable[TokenTable]
+) -> tuple[FeatureGroup, ...]:
     """The same groups, whose features read these vectors."""
     return tuple(msgspec.structs.replace(group, vectors=tuple(tables)) for group in groups)
 

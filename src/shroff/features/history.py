@@ -28,23 +28,28 @@ class Definitions(Protocol):
         """The feature groups."""
 
 
-def compute(project: Definitions, raw: object, *, key: bytes | None = None, max_bad: float = 0.0) -> pl.DataFrame:
+def compute(
+    project: Definitions, raw: object, *, key: bytes | None = None, max_bad: float = 0.0
+) -> pl.DataFrame:
     """The features of every payment of a raw log, beside its id.
 
-    The log is cleaned first, as `shroff collect` does: amounts are in major units (12.50), times may be text. What may
-    not be as it was meant is told as a warning.
+    The log is cleaned first, as `shroff collect` does: amounts are in major units (12.50), times
+    may be text. What may not be as it was meant is told as a warning.
 
     Args:
         project: the schema and the features.
-        raw: a Polars or pandas DataFrame, an Arrow table, or another with Arrow's C stream; one row per payment.
-        key: of the HMAC over personal columns; by default the one of `SHROFF_PERSONAL_KEY` or `SHROFF_HOME`.
+        raw: a Polars or pandas DataFrame, an Arrow table, or another with Arrow's C stream; one row
+            per payment.
+        key: of the HMAC over personal columns; by default the one of `SHROFF_PERSONAL_KEY` or
+            `SHROFF_HOME`.
         max_bad: largest share of unusable rows that is accepted, 0 to 1; they are left out.
 
     Returns:
         The id column and one column per feature (Float64 or String, nullable), in order of arrival.
 
     Raises:
-        BadFile: it is no table, a column is missing or of another type, or holds card numbers in the open.
+        BadFile: it is no table, a column is missing or of another type, or holds card numbers in
+            the open.
         TooManyBadRows: more than `max_bad` of the rows are unusable; by default any.
         MixedCurrencies: a feature adds or compares amounts in several currencies.
 
@@ -53,7 +58,9 @@ def compute(project: Definitions, raw: object, *, key: bytes | None = None, max_
     >>> velocity = FeatureGroup("velocity", card.total("euro", "1h"))
     >>> project = Project(schema=Schema(id="id", time="at", amount="euro"), features=[velocity])
     >>> at = ["2024-05-04 10:00:00 UTC", "2024-05-04 10:05:00 UTC"]
-    >>> raw = pl.DataFrame({"id": ["a", "b"], "at": at, "euro": [12.5, 900.0], "card_id": ["c", "c"]})
+    >>> raw = pl.DataFrame(
+    ...     {"id": ["a", "b"], "at": at, "euro": [12.5, 900.0], "card_id": ["c", "c"]}
+    ... )
     >>> compute(project, raw).rows()
     [('a', 0.0), ('b', 12.5)]
     """
@@ -80,5 +87,6 @@ def _table(raw: object) -> pl.DataFrame:
         raise BadFile(f"expected pyarrow to read a `{kind}`: pip install pyarrow.") from None
     except (TypeError, ValueError):
         raise BadFile(
-            f"expected values of one type in each column of the `{kind}`, got several: cast them to text."
+            f"expected values of one type in each column of the `{kind}`, got several: cast them "
+            "to text."
         ) from None

@@ -1,8 +1,9 @@
 """The plan: what every engine computes for a list of features, checked against the schema once.
 
-Features that count the same events share a `Stream` (one entity, one condition, one resolution), and those over
-the same window of it share a `Slot`, so that each event is added once per stream and expires once per slot. An
-`Output` says which measures of which slots a feature's value follows from.
+Features that count the same events share a `Stream` (one entity, one condition, one resolution),
+and those over the same window of it share a `Slot`, so that each event is added once per stream and
+expires once per slot. An `Output` says which measures of which slots a feature's value follows
+from.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ class Slot:
 class Stream:
     """The events of one entity that meet one condition.
 
-    `later` are the events that must have arrived, besides the payment, before it counts. `resolution` is that of
-    all its windows. `reads` are the columns of a payment that its measures are made of.
+    `later` are the events that must have arrived, besides the payment, before it counts.
+    `resolution` is that of all its windows. `reads` are the columns of a payment that its measures
+    are made of.
     """
 
     columns: tuple[str, ...]
@@ -77,7 +79,9 @@ class Stream:
 
     @property
     def revised(self) -> bool:
-        """Whether events of it may leave again, because their label changed, and their order matters."""
+        """Whether events of it may leave again, because their label changed, and their order
+        matters.
+        """
         return self.ordered and "label" in self.later
 
     @property
@@ -96,7 +100,8 @@ class Input(NamedTuple):
 
 @dataclass(frozen=True)
 class Output:
-    """How an aggregate follows from what slots hold: its recipe's formula over these inputs and constants.
+    """How an aggregate follows from what slots hold: its recipe's formula over these inputs and
+    constants.
 
     `text`: the column of names that it is a text of; None for a number.
     """
@@ -135,7 +140,10 @@ class Plan:
         self.vectors: dict[str, TokenTable] = {}
         """The vectors of tokens that features read, by name."""
         self._made_of = {
-            name: table for group in groups for table in group.vectors for name in (table.name, *table.components)
+            name: table
+            for group in groups
+            for table in group.vectors
+            for name in (table.name, *table.components)
         }
         for group in groups:
             for feature in group.definitions:
@@ -147,14 +155,24 @@ class Plan:
         return tuple(self.kinds)
 
     def columns_of(self, names: Iterable[str]) -> set[str]:
-        """The columns of a payment that these are, or are made of where they are vectors or components of them."""
+        """The columns of a payment that these are, or are made of where they are vectors or
+        components of them.
+        """
         made_of = self._made_of
-        return {column for name in names for column in (made_of[name].columns if name in made_of else (name,))}
+        return {
+            column
+            for name in names
+            for column in (made_of[name].columns if name in made_of else (name,))
+        }
 
     @property
     def later(self) -> frozenset[Later]:
         """The later events that some feature needs."""
-        return frozenset().union(*(stream.later for stream in self.streams)) if self.streams else frozenset()
+        return (
+            frozenset().union(*(stream.later for stream in self.streams))
+            if self.streams
+            else frozenset()
+        )
 
     @property
     def reader_of_amounts(self) -> str | None:
@@ -163,7 +181,9 @@ class Plan:
         for output in self.outputs:
             for stream, _, measure in output.inputs:
                 read = () if measure.column is None else (measure.column,)
-                if amount in self.columns_of((*read, *(stream.where.columns if stream.where else ()))):
+                if amount in self.columns_of(
+                    (*read, *(stream.where.columns if stream.where else ()))
+                ):
                     return output.name
         sources = [(row, row.source) for row in self.rows if isinstance(row.source, Expression)]
         rows = [row for row, source in sources if amount in self.columns_of(source.columns)]
@@ -176,35 +196,56 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What state depends on, as 16 hexadecimal digits: two plans with the same one can share it.
+        """What state depends on, as 16 hexadecimal digits: two plans with the same one can share
+        it.
 
         >>> from shroff import Entity
         >>> schema, card = Schema(id="id", time="at", amount="eur"), Entity("card", "card_id")
-        >>> one, other = (FeatureGroup(name, [card.count("1d", name=name)]) for name in ("one", "other"))
+        >>> one, other = (
+        ...     FeatureGroup(name, [card.count("1d", name=name)]) for name in ("one", "other")
+        ... )
         >>> Plan([one], schema).digest == Plan([other], schema).digest
         True
         """
         streams = [
-            (stream.columns, stream.where and stream.where.sql, sorted(stream.later), stream.resolution, slots)
+            (
+                stream.columns,
+                stream.where and stream.where.sql,
+                sorted(stream.later),
+                stream.resolution,
+                slots,
+            )
             for stream in self.streams
-            for slots in [[(*slot.window, *map(_told, slot.measures)) for slot in stream.slots.values()]]
+            for slots in [
+                [(*slot.window, *map(_told, slot.measures)) for slot in stream.slots.values()]
+            ]
         ]
         schema = self.schema
         labels = schema.label, schema.label_sources
         roles = (schema.time, schema.amount, schema.base, schema.result, labels, schema.scales)
-        vectors = [[(table.name, table.digest) for table in self.vectors.values()]] if self.vectors else []
+        vectors = (
+            [[(table.name, table.digest) for table in self.vectors.values()]]
+            if self.vectors
+            else []
+        )
         return sha256(msgspec.json.encode((roles, streams, *vectors))).hexdigest()[:16]
 
     def require_one_currency(self, codes: Callable[[], Iterable[str]]) -> None:
-        """Raise `MixedCurrencies` when a feature reads amounts of payments with different ones of these codes."""
+        """Raise `MixedCurrencies` when a feature reads amounts of payments with different ones of
+        these codes.
+        """
         reader = self.reader_of_amounts
-        require_one_currency(codes, self.schema, None if reader is None else f"the feature `{reader}`")
+        require_one_currency(
+            codes, self.schema, None if reader is None else f"the feature `{reader}`"
+        )
 
     def _add(self, feature: Feature) -> None:
         name = feature.name
         if name in self.kinds or name in self.schema.scales:
             what = "feature" if name in self.kinds else "column"
-            raise ConfigurationError(f"there is a {what} `{name}` already; give the feature a `name=` of its own.")
+            raise ConfigurationError(
+                f"there is a {what} `{name}` already; give the feature a `name=` of its own."
+            )
         if isinstance(feature, Aggregate):
             self.outputs.append(self._output(feature))
             self.kinds[name] = "number" if self.outputs[-1].text is None else "text"
@@ -215,11 +256,16 @@ class Plan:
             self.rows.append(RowFeature(name, feature, self.kinds[name]))
 
     def _add_sql(self, feature: Sql) -> None:
-        source = self._parse(feature.name, feature.expression, {**self._components, **self.schema.kinds, **self.kinds})
+        source = self._parse(
+            feature.name,
+            feature.expression,
+            {**self._components, **self.schema.kinds, **self.kinds},
+        )
         self._read_vectors(source.columns)
         for column in sorted(source.columns & self.schema.later):
             raise ConfigurationError(
-                f"feature `{feature.name}` reads `{column}`, which is not known yet when a payment is judged."
+                f"feature `{feature.name}` reads `{column}`, which is not known yet when a payment "
+                "is judged."
             )
         self.kinds[feature.name] = "text" if source.kind == "text" else "number"
         self.rows.append(RowFeature(feature.name, source, source.kind))
@@ -231,15 +277,23 @@ class Plan:
         if feature.column is not None:
             self._check(feature, feature.column, recipe.column)
         inputs = [
-            self._input(feature, Measure(kind, feature.column, feature.place(kind)), part=at < recipe.parts)
+            self._input(
+                feature, Measure(kind, feature.column, feature.place(kind)), part=at < recipe.parts
+            )
             for at, kind in enumerate(recipe.measures)
         ]
-        text = feature.column if recipe.picks and self.schema.scales[str(feature.column)] in NAMES else None
+        text = (
+            feature.column
+            if recipe.picks and self.schema.scales[str(feature.column)] in NAMES
+            else None
+        )
         recipe = aggregates.recipe(feature.function, text=text is not None)
         return Output(feature.name, recipe, tuple(inputs), feature.constants, text)
 
     def _input(self, feature: Aggregate, measure: Measure, *, part: bool) -> Input:
-        if measure.kind == "present" and (measure.column == self.schema.amount or measure.column in self._made_of):
+        if measure.kind == "present" and (
+            measure.column == self.schema.amount or measure.column in self._made_of
+        ):
             # a payment has an amount, and a vector
             measure = Measure("count")
         window = Window(
@@ -264,13 +318,21 @@ class Plan:
         for text in conditions:
             kind = self._parse(feature.name, text, self.schema.kinds).kind
             if kind != "boolean":
-                raise ConfigurationError(f"feature `{feature.name}`: `{text}` is a {kind}; expected a condition.")
-        text = " AND ".join(f"({text})" for text in conditions) if len(conditions) > 1 else "".join(conditions)
+                raise ConfigurationError(
+                    f"feature `{feature.name}`: `{text}` is a {kind}; expected a condition."
+                )
+        text = (
+            " AND ".join(f"({text})" for text in conditions)
+            if len(conditions) > 1
+            else "".join(conditions)
+        )
         return self._parse(feature.name, text, self.schema.kinds) if text else None
 
     def _fraud(self, feature: Aggregate) -> str:
         if self.schema.label is None:
-            raise ConfigurationError(f"feature `{feature.name}` needs labels, but the schema names no label column.")
+            raise ConfigurationError(
+                f"feature `{feature.name}` needs labels, but the schema names no label column."
+            )
         return '"' + self.schema.label.replace('"', '""') + '"'
 
     def _parse(self, name: str, text: str, columns: dict[str, Kind]) -> Expression:
@@ -280,7 +342,8 @@ class Plan:
         for column in (schema.id, schema.arrived_at, schema.result_at, schema.labelled_at):
             if column in expression.columns:
                 raise ConfigurationError(
-                    f"feature `{name}` reads `{column}`, which says which payment it is or when something "
+                    f"feature `{name}` reads `{column}`, which says which payment it is or when "
+                    "something "
                     "became known; a condition reads what a payment says."
                 )
         return expression
@@ -298,15 +361,19 @@ class Plan:
     def _later(self, feature: Aggregate, where: Expression | None) -> frozenset[Later]:
         schema = self.schema
         columns: dict[Later, str | None] = {"result": schema.result, "label": schema.label}
-        later = frozenset(kind for kind, column in columns.items() if where and column in where.columns)
+        later = frozenset(
+            kind for kind, column in columns.items() if where and column in where.columns
+        )
         if "label" in later and schema.labelled_at is None and feature.delay is None:
             raise ConfigurationError(
-                f"feature `{feature.name}` would see labels before anybody knew them: give it a delay, "
+                f"feature `{feature.name}` would see labels before anybody knew them: give it a "
+                "delay, "
                 "or say when labels arrived with Schema(labelled_at=…)."
             )
         if later and feature.include_current:
             raise ConfigurationError(
-                f"feature `{feature.name}` counts the current payment, whose {' and '.join(sorted(later))} "
+                f"feature `{feature.name}` counts the current payment, whose "
+                f"{' and '.join(sorted(later))} "
                 "is not known yet; drop include_current."
             )
         return later
@@ -324,21 +391,29 @@ class Plan:
                     raise UnknownColumn(f"vectors `{table.name}`: unknown column `{column}`{hint}")
             self.vectors[table.name] = table
 
-    def _check(self, feature: Aggregate, column: str, scales: tuple[Scale | VectorScale, ...]) -> None:
+    def _check(
+        self, feature: Aggregate, column: str, scales: tuple[Scale | VectorScale, ...]
+    ) -> None:
         known: dict[str, Scale | VectorScale] = dict(self.schema.scales)
-        known |= {name: "vector" if name == table.name else "component" for name, table in self._made_of.items()}
+        known |= {
+            name: "vector" if name == table.name else "component"
+            for name, table in self._made_of.items()
+        }
         if column not in known and scales in (("component",), ("vector",)):
             name = column.partition("[")[0]
             raise UnknownColumn(
-                f"feature `{feature.name}`: unknown vectors `{name}`: name them in Project(vectors=[…])."
+                f"feature `{feature.name}`: unknown vectors `{name}`: name them in "
+                "Project(vectors=[…])."
             )
         if column not in known:
             raise UnknownColumn(
-                f"feature `{feature.name}`: unknown column `{column}`{did_you_mean(column, known) or '.'}"
+                f"feature `{feature.name}`: unknown column "
+                f"`{column}`{did_you_mean(column, known) or '.'}"
             )
         if known[column] not in scales:
             raise ConfigurationError(
-                f"feature `{feature.name}`: column `{column}` is {known[column]}; expected {' or '.join(scales)}."
+                f"feature `{feature.name}`: column `{column}` is {known[column]}; expected "
+                f"{' or '.join(scales)}."
             )
 
 

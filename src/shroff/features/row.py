@@ -1,4 +1,6 @@
-"""Definitions of features of one payment alone: a SQL expression over it, or a part of its local time."""
+"""Definitions of features of one payment alone: a SQL expression over it, or a part of its local
+time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from msgspec.structs import force_setattr
 from shroff.errors import ConfigurationError
 
 CalendarPart = Literal["hour", "weekday", "part_of_day", "weekend", "night"]
-CALENDAR_PARTS: Final[tuple[CalendarPart, ...]] = ("hour", "weekday", "part_of_day", "weekend", "night")
+CALENDAR_PARTS: Final[tuple[CalendarPart, ...]] = (
+    "hour",
+    "weekday",
+    "part_of_day",
+    "weekend",
+    "night",
+)
 
 
 class Sql(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=True):
@@ -28,20 +36,25 @@ class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_field
 
     def __post_init__(self) -> None:
         if self.part not in CALENDAR_PARTS:
-            raise ConfigurationError(f"expected calendar of {', '.join(CALENDAR_PARTS)}, got `{self.part}`.")
+            raise ConfigurationError(
+                f"expected calendar of {', '.join(CALENDAR_PARTS)}, got `{self.part}`."
+            )
         if not self.name:
             force_setattr(self, "name", self.part)
 
 
 def sql(name: str, expression: str) -> Sql:
-    """A feature from a SQL expression: a number, a text, or a condition (1.0 true, 0.0 false, null unknown).
+    """A feature from a SQL expression: a number, a text, or a condition (1.0 true, 0.0 false, null
+    unknown).
 
-    It is checked against the schema where the project is defined: an expression that does not parse or fit raises
-    InvalidExpression there, a name that is no column or earlier feature UnknownColumn.
+    It is checked against the schema where the project is defined: an expression that does not parse
+    or fit raises InvalidExpression there, a name that is no column or earlier feature
+    UnknownColumn.
 
     Args:
         name: the feature's name.
-        expression: over the columns of the payment, amounts in major units, and the features before it.
+        expression: over the columns of the payment, amounts in major units, and the features before
+            it.
 
     >>> sql("same_country", "request_country = account_country").name
     'same_country'
@@ -53,8 +66,9 @@ def calendar(part: CalendarPart, *, name: str = "") -> Calendar:
     """A feature from the payment's local time, in the schema's `timezone` or else UTC.
 
     Args:
-        part: `hour` is 0–23; `weekday` Monday … Sunday; `part_of_day` Night (0–5), Morning (6–11), Afternoon (12–17),
-            Evening (18–23); `weekend` 1 on Saturday and Sunday, else 0; `night` 1 from 0 to 5 o'clock, else 0.
+        part: `hour` is 0–23; `weekday` Monday … Sunday; `part_of_day` Night (0–5), Morning (6–11),
+            Afternoon (12–17), Evening (18–23); `weekend` 1 on Saturday and Sunday, else 0; `night`
+            1 from 0 to 5 o'clock, else 0.
         name: the feature's name; by default that of the part.
 
     Raises:

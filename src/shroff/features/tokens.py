@@ -22,7 +22,9 @@ _EDGES: Final = tuple(step * 10**power for power in range(8) for step in (1, 2, 
 _EDGES_IN_UNITS: Final = tuple(edge * money.UNITS for edge in _EDGES)
 
 TokenReader = Callable[[int, int, Mapping[str, Value]], Value]
-"""The token of a payment, or None, from its amount in units, its time in microseconds and its values."""
+"""The token of a payment, or None, from its amount in units, its time in microseconds and its
+values.
+"""
 
 
 def band(edge: int) -> str:
@@ -53,7 +55,9 @@ def token_reader(column: str, schema: Schema) -> TokenReader:
     """
     if column == schema.time:
         zone = ZoneInfo(schema.timezone or "UTC")
-        return lambda _, time, __: PARTS[(EPOCH + timedelta(microseconds=time)).astimezone(zone).hour // 6]
+        return lambda _, time, __: PARTS[
+            (EPOCH + timedelta(microseconds=time)).astimezone(zone).hour // 6
+        ]
     if column == schema.amount:
         return lambda units, _, __: _BANDS[bisect_right(_EDGES_IN_UNITS, units)]
     return lambda _, __, values: values.get(column)
@@ -67,5 +71,7 @@ def _token(column: str, schema: Schema) -> pl.Expr:
         units = money.units(column, *schema.amounts_in)
         reached = pl.sum_horizontal([(units >= edge).cast(pl.Int32) for edge in _EDGES_IN_UNITS])
         names = dict(enumerate(_BANDS))
-        return pl.when(units.is_not_null()).then(reached.replace_strict(names, return_dtype=pl.String))
+        return pl.when(units.is_not_null()).then(
+            reached.replace_strict(names, return_dtype=pl.String)
+        )
     return pl.col(column).cast(pl.String)

@@ -1,7 +1,9 @@
-"""Vectors of tokens as features read them: the vector of a payment is the sum of those of its tokens.
+"""Vectors of tokens as features read them: the vector of a payment is the sum of those of its
+tokens.
 
-Its components are columns of whole numbers, called after the vectors and counted from one, such as `purchases[1]`. They
-count like amounts in ten-thousandths, so that what sums amounts exactly in every engine sums them too.
+Its components are columns of whole numbers, called after the vectors and counted from one, such as
+`purchases[1]`. They count like amounts in ten-thousandths, so that what sums amounts exactly in
+every engine sums them too.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from typing import Literal, Protocol
 import msgspec
 
 VectorScale = Literal["component", "vector"]
-"""What a component of a payment's vector is, beside the scales of columns, and the vector as a whole."""
+"""What a component of a payment's vector is, beside the scales of columns, and the vector as a
+whole.
+"""
 
 
 class VectorSpace(Protocol):
@@ -34,9 +38,11 @@ class TokenTable(msgspec.Struct, frozen=True, kw_only=True):
         name: what they are called.
         columns: those of a payment whose tokens have vectors.
         dimensions: the length of a vector.
-        vectors: by column and token; None while they are not learned: definitions are checked, nothing is computed.
+        vectors: by column and token; None while they are not learned: definitions are checked,
+            nothing is computed.
         digest: SHA-256 of the file that they were learned into.
-        latest: when the last payment that they were learned from happened or arrived, in microseconds since 1970.
+        latest: when the last payment that they were learned from happened or arrived, in
+            microseconds since 1970.
     """
 
     name: str

@@ -1,14 +1,16 @@
 """The window law, in one place.
 
-    A payment sees the events that reached the system before it and that happened less than `w` before it.
+    A payment sees the events that reached the system before it and that happened less than `w`
+    before it.
 
-Event `j` counts for payment `i` over window `w` when `arrival(j) < arrival(i)` and `t(j) > t(i) − w`.
-With `delay=d` the window is shifted back: `t(i) − d − w < t(j) ≤ t(i) − d`. With `resolution=r` both sides
-are floored to `r`: `floor(t(j)/r) > floor((t(i) − d − w)/r)`, and `floor(t(j)/r) ≤ floor((t(i) − d)/r)`.
+Event `j` counts for payment `i` over window `w` when `arrival(j) < arrival(i)` and
+`t(j) > t(i) − w`. With `delay=d` the window is shifted back: `t(i) − d − w < t(j) ≤ t(i) − d`. With
+`resolution=r` both sides are floored to `r`: `floor(t(j)/r) > floor((t(i) − d − w)/r)`, and
+`floor(t(j)/r) ≤ floor((t(i) − d)/r)`.
 
 Every engine asks `after` and `upto`, so the law is written once: an event is in the window when
-`after < t(j) ≤ upto` (no upper bound without a delay). All times are integer microseconds; a `delay` or
-`resolution` of 0 means none.
+`after < t(j) ≤ upto` (no upper bound without a delay). All times are integer microseconds; a
+`delay` or `resolution` of 0 means none.
 """
 
 from __future__ import annotations
@@ -67,5 +69,7 @@ def micros(duration: str) -> int:
     """
     match = _DURATION.fullmatch(duration)
     if match is None:
-        raise ConfigurationError(f"expected a duration such as `30s`, `5m`, `1h` or `7d`, got `{duration}`.")
+        raise ConfigurationError(
+            f"expected a duration such as `30s`, `5m`, `1h` or `7d`, got `{duration}`."
+        )
     return int(match[1]) * _UNITS[match[2]]

@@ -25,21 +25,36 @@ class Answers:
         """How many answers Kafka has not taken yet."""
         return len(self._outlet)
 
-    def decide(self, message: Message, payment_id: str, decision: bytes, on_durable: Callable[[], None]) -> None:
-        """Write the decision on a payment, with its trace; `on_durable` is called when Kafka has taken it."""
+    def decide(
+        self, message: Message, payment_id: str, decision: bytes, on_durable: Callable[[], None]
+    ) -> None:
+        """Write the decision on a payment, with its trace; `on_durable` is called when Kafka has
+        taken it.
+        """
         send = partial(self._outlet.send, self._topics.decisions, payment_id.encode(), decision)
         send(traced(message), on_durable, too_large=partial(send, [], on_durable))
         self._start()
 
-    def reject(self, message: Message, reason: str, sentence: str, on_durable: Callable[[], None]) -> bool:
-        """Write a rejected message as it was, and why; False where there is no topic for such messages."""
+    def reject(
+        self, message: Message, reason: str, sentence: str, on_durable: Callable[[], None]
+    ) -> bool:
+        """Write a rejected message as it was, and why; False where there is no topic for such
+        messages.
+        """
         topic = self._topics.rejected
         if topic is None:
             return False
         why = refused(message, reason, sentence)
         # what Kafka does not take again, for its size, is known by where it was read
         place_only = partial(self._outlet.send, topic, None, None, why, on_durable)
-        self._outlet.send(topic, message.key, message.value, [*message.headers, *why], on_durable, too_large=place_only)
+        self._outlet.send(
+            topic,
+            message.key,
+            message.value,
+            [*message.headers, *why],
+            on_durable,
+            too_large=place_only,
+        )
         self._start()
         return True
 

@@ -8,14 +8,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from shroff.errors import BrokerUnavailable, ConfigurationError, MissingExtra, ShroffError, did_you_mean
+from shroff.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    MissingExtra,
+    ShroffError,
+    did_you_mean,
+)
 from shroff.kafka.messages import Header, Message, Partition
 
 try:
     from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
     from confluent_kafka import Message as Raw
 except ImportError as error:
-    raise MissingExtra("Kafka needs its client confluent-kafka: `pip install 'shroff[kafka]'`.") from error
+    raise MissingExtra(
+        "Kafka needs its client confluent-kafka: `pip install 'shroff[kafka]'`."
+    ) from error
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.1  # the longest wait for a message
@@ -25,7 +33,12 @@ _JOIN_SECONDS: Final = 10.0  # Kafka must answer within them at the start
 _QUIET: Final = {"log_level": "2"}
 _FEED: Final = {"auto.offset.reset": "earliest"}
 # wait for Kafka however long it is away: every decision must arrive
-_OUTLET: Final = {"acks": "all", "linger.ms": "5", "compression.type": "lz4", "message.timeout.ms": "0"}
+_OUTLET: Final = {
+    "acks": "all",
+    "linger.ms": "5",
+    "compression.type": "lz4",
+    "message.timeout.ms": "0",
+}
 _REFUSALS: Final = (
     KafkaError._AUTHENTICATION,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -36,14 +49,17 @@ _REFUSALS: Final = (
 )
 _SECURITY: Final = re.compile(r"\b(?:sasl|ssl)\.[a-z._]*[a-z]")
 Released = Callable[[Collection[Partition]], Mapping[Partition, int]]
-"""Finishes the messages of partitions that another consumer takes over, and returns how far each is done."""
+"""Finishes the messages of partitions that another consumer takes over, and returns how far each is
+done.
+"""
 
 
 class BrokerHealth:
-    """Whether Kafka answers; logs once when it stops, once when it is back, and once when nothing comes for long.
+    """Whether Kafka answers; logs once when it stops, once when it is back, and once when nothing
+    comes for long.
 
-    `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is whether Kafka
-    was there once, so that it can be missed; `away` is whether it is missed now.
+    `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is
+    whether Kafka was there once, so that it can be missed; `away` is whether it is missed now.
     """
 
     def __init__(self) -> None:
@@ -58,7 +74,9 @@ class BrokerHealth:
         """Take note of an error."""
         self._last = error.name().strip("_")
         if error.fatal() or error.code() in _REFUSALS:
-            self.failure = self.failure or ConfigurationError(f"Kafka refuses: {error.name().strip('_')}.")
+            self.failure = self.failure or ConfigurationError(
+                f"Kafka refuses: {error.name().strip('_')}."
+            )
         elif error.code() == KafkaError._ALL_BROKERS_DOWN and self.joined and not self.away:
             self.away = True
             _log.warning("Kafka does not answer; waiting for it.")
@@ -70,12 +88,19 @@ class BrokerHealth:
             _log.warning("Kafka answers again.")
 
     def waits(self, what: str | None, now: float) -> None:
-        """Note what the consumer waits for at a moment, in seconds; None: nothing, or some of it just came."""
+        """Note what the consumer waits for at a moment, in seconds; None: nothing, or some of it
+        just came.
+        """
         if what is None or self.away or self._waiting is None or self._waiting[0] != what:
             self._waiting, self._logged = None if what is None else (what, now), False
         elif now - self._waiting[1] >= _QUIET_SECONDS and not self._logged:
             self._logged = True
-            _log.warning("Kafka has %s for %.0f s; the last error of its client: %s.", what, _QUIET_SECONDS, self._last)
+            _log.warning(
+                "Kafka has %s for %.0f s; the last error of its client: %s.",
+                what,
+                _QUIET_SECONDS,
+                self._last,
+            )
 
 
 class Feed:
@@ -86,7 +111,13 @@ class Feed:
     """
 
     def __init__(
-        self, options: Mapping[str, str], topics: Sequence[str], *, group: str, released: Released, health: BrokerHealth
+        self,
+        options: Mapping[str, str],
+        topics: Sequence[str],
+        *,
+        group: str,
+        released: Released,
+        health: BrokerHealth,
     ) -> None:
         ours = {
             "group.id": group,
@@ -97,7 +128,10 @@ class Feed:
             "isolation.level": "read_committed",
         }
         self._consumer = _made(
-            Consumer, {**_QUIET, **_FEED, **options, **ours}, error_cb=health.worse, on_commit=self._committed_up_to
+            Consumer,
+            {**_QUIET, **_FEED, **options, **ours},
+            error_cb=health.worse,
+            on_commit=self._committed_up_to,
         )
         self._topics = list(topics)
         self._released = released
@@ -106,8 +140,8 @@ class Feed:
         self._fresh: list[Message] = []
         self._held: frozenset[str] | None = frozenset()
         self.ends: dict[Partition, int] = {}
-        """The offsets at which partitions ended when everything before them had been read: also behind what is no
-        message, such as the end of a transaction."""
+        """The offsets at which partitions ended when everything before them had been read: also
+        behind what is no message, such as the end of a transaction."""
         self._committed: dict[Partition, int] = {}
 
     def join(self, written: Sequence[str]) -> None:
@@ -122,19 +156,27 @@ class Feed:
         except KafkaException:
             self._consumer.poll(0)  # says what it was, if there is more to say
             raise self._health.failure or BrokerUnavailable(
-                f"Kafka did not answer within {_JOIN_SECONDS:.0f} s: check servers, TLS and SASL in SHROFF_KAFKA."
+                f"Kafka did not answer within {_JOIN_SECONDS:.0f} s: check servers, TLS and SASL "
+                "in SHROFF_KAFKA."
             ) from None
         for name in (*self._topics, *written):
             if name not in there:
-                hint = did_you_mean(name, [known for known in there if not known.startswith("__")]) or "; create it."
+                hint = (
+                    did_you_mean(name, [known for known in there if not known.startswith("__")])
+                    or "; create it."
+                )
                 raise ConfigurationError(f"Kafka has no topic `{name}`{hint}")
         self._health.joined = True
         self._consumer.subscribe(
-            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            self._topics,
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
         )
 
     def read(self, most: int, *, held: frozenset[str] = frozenset()) -> list[Message]:
-        """Messages that are there, waiting for the first a moment; none of the topics that are `held` back.
+        """Messages that are there, waiting for the first a moment; none of the topics that are
+        `held` back.
 
         Call it often, also when everything is held: a member that does not is taken for dead.
         """
@@ -155,7 +197,9 @@ class Feed:
 
     def at_end(self, topics: Collection[str]) -> bool:
         """Whether everything was read that this member is to read of these topics."""
-        return self._mine is not None and all(place in self.ends for place in self._mine if place.topic in topics)
+        return self._mine is not None and all(
+            place in self.ends for place in self._mine if place.topic in topics
+        )
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Commit how far partitions are done, without waiting."""
@@ -167,7 +211,8 @@ class Feed:
         """How many messages of this member's partitions are not done yet, as far as Kafka has said.
 
         Args:
-            done: up to where each is done; a partition that is not named is where Kafka says that it was read.
+            done: up to where each is done; a partition that is not named is where Kafka says that
+                it was read.
         """
         waiting = {}
         for place in self._mine or ():
@@ -187,7 +232,9 @@ class Feed:
         error = raw.error()
         if error is None:
             self.ends.pop(place, None)
-            self._fresh.append(Message(place, raw.offset() or 0, raw.key(), raw.value(), _headers(raw)))
+            self._fresh.append(
+                Message(place, raw.offset() or 0, raw.key(), raw.value(), _headers(raw))
+            )
         elif error.code() == KafkaError._PARTITION_EOF:
             self.ends[place] = raw.offset() or 0
         else:
@@ -220,7 +267,10 @@ class Feed:
                 consumer.commit(offsets=_partitions(positions), asynchronous=False)
             except KafkaException as error:
                 # they are read again, and answered from the ledger
-                _log.warning("cannot commit to Kafka how far was read (%s); some is read again.", error.args[0].name())
+                _log.warning(
+                    "cannot commit to Kafka how far was read (%s); some is read again.",
+                    error.args[0].name(),
+                )
         self._forget(places)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -239,7 +289,9 @@ class Feed:
         # what failed stays different from its position, so the next commit has it again
         if error is None:
             self._committed |= {
-                Partition(each.topic, each.partition): each.offset for each in partitions if each.error is None
+                Partition(each.topic, each.partition): each.offset
+                for each in partitions
+                if each.error is None
             }
 
 
@@ -252,7 +304,9 @@ class Outlet:
 
     def __init__(self, options: Mapping[str, str], *, health: BrokerHealth) -> None:
         self._producer = _made(
-            Producer, {**_QUIET, **_OUTLET, **options, "enable.idempotence": "true"}, error_cb=health.worse
+            Producer,
+            {**_QUIET, **_OUTLET, **options, "enable.idempotence": "true"},
+            error_cb=health.worse,
         )
         self._health = health
 
@@ -270,10 +324,12 @@ class Outlet:
         *,
         too_large: Callable[[], None] | None = None,
     ) -> None:
-        """Write a message; `poll` calls `on_durable` when Kafka has taken it, however long Kafka is away.
+        """Write a message; `poll` calls `on_durable` when Kafka has taken it, however long Kafka is
+        away.
 
         Args:
-            too_large: called where it is larger than the client or the topic takes; by default that is a failure.
+            too_large: called where it is larger than the client or the topic takes; by default that
+                is a failure.
         """
 
         def refused(error: KafkaError) -> None:
@@ -291,7 +347,9 @@ class Outlet:
 
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
+                self._producer.produce(
+                    topic, value, key, headers=list(headers), on_delivery=delivered
+                )
             except BufferError:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
@@ -315,22 +373,30 @@ class Outlet:
         )
 
 
-def _made(kind: Callable[..., Any], options: Mapping[str, str], **callbacks: Callable[..., None]) -> Any:
+def _made(
+    kind: Callable[..., Any], options: Mapping[str, str], **callbacks: Callable[..., None]
+) -> Any:
     try:
         return kind({**options, **callbacks})
     except KafkaException as error:
         # librdkafka's own text may repeat a value
-        named = {name for name in options if name in str(error)} | set(_SECURITY.findall(str(error)))
+        named = {name for name in options if name in str(error)} | set(
+            _SECURITY.findall(str(error))
+        )
         raise ConfigurationError(
-            f"librdkafka does not take {', '.join(f'`{name}`' for name in sorted(named)) or 'an option'} "
-            "in SHROFF_KAFKA: an unknown name (those of Java clients differ), a wrong value, or something missing."
+            "librdkafka does not take "
+            f"{', '.join(f'`{name}`' for name in sorted(named)) or 'an option'} "
+            "in SHROFF_KAFKA: an unknown name (those of Java clients differ), a wrong value, or "
+            "something missing."
         ) from None
 
 
 def _headers(raw: Raw[Any, Any]) -> tuple[Header, ...]:
     given = raw.headers()
     pairs = given.items() if isinstance(given, dict) else given or ()
-    return tuple((str(name), value.encode() if isinstance(value, str) else value) for name, value in pairs)
+    return tuple(
+        (str(name), value.encode() if isinstance(value, str) else value) for name, value in pairs
+    )
 
 
 def _places(partitions: list[TopicPartition]) -> set[Partition]:

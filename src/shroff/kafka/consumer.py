@@ -1,4 +1,6 @@
-"""The consumer: messages in, durable decisions out; many are in flight at once, offsets are committed in order."""
+"""The consumer: messages in, durable decisions out; many are in flight at once, offsets are
+committed in order.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ _log = logging.getLogger(__name__)
 
 
 class Consumer:
-    """Decides the payments of a topic, and learns the results and labels of others, by a started scorer.
+    """Decides the payments of a topic, and learns the results and labels of others, by a started
+    scorer.
 
     Args:
         group: the consumer group, under whose name Kafka keeps how far was read.
@@ -70,7 +73,9 @@ class Consumer:
         self._until_end = until_end
         self._patience = 0.0 if until_end else patience
         self._health = BrokerHealth()
-        self._feed = Feed(options, topics.read, group=group, released=self._release, health=self._health)
+        self._feed = Feed(
+            options, topics.read, group=group, released=self._release, health=self._health
+        )
         self._answers = Answers(Outlet(options, health=self._health), topics)
         zone = scorer.bundle.schema.timezone
         self._zone = ZoneInfo(zone) if zone else None
@@ -88,7 +93,10 @@ class Consumer:
 
     def figures(self) -> Iterator[Figure]:
         """The figures of messages by outcome, and the lag of each partition."""
-        return figures({name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected, self.lag)
+        return figures(
+            {name: self.counts[name] for name in ("decided", "results", "labels")} | self.rejected,
+            self.lag,
+        )
 
     def join(self) -> None:
         """Join the consumer group.
@@ -104,7 +112,8 @@ class Consumer:
 
         Raises:
             ConfigurationError: Kafka refuses what waiting cannot help.
-            NothingAccepted: many well-formed messages came, and none was accepted; they are not committed.
+            NothingAccepted: many well-formed messages came, and none was accepted; they are not
+                committed.
         """
         self._loop = asyncio.get_running_loop()
         try:
@@ -127,7 +136,11 @@ class Consumer:
     def _finished(self) -> bool:
         if self._stopping.is_set() or self._failure is not None:
             return True
-        if not self._until_end or self._in_flight.total() or not self._feed.at_end(self._topics.read):
+        if (
+            not self._until_end
+            or self._in_flight.total()
+            or not self._feed.at_end(self._topics.read)
+        ):
             return False
         for topic in self._topics.read:
             self._reject_held(self._doubt.conclude(topic))
@@ -137,7 +150,9 @@ class Consumer:
         """Read once; topics of which too much is in flight are held back."""
         payments = self._topics.payments
         if self._full(payments):
-            await self._wait(lambda: 2 * self._in_flight[payments] <= self._limit and self._gate.open)
+            await self._wait(
+                lambda: 2 * self._in_flight[payments] <= self._limit and self._gate.open
+            )
         held = frozenset(filter(self._full, self._topics.read))
         most = max(1, self._limit - self._in_flight[payments])
         for message in await asyncio.to_thread(self._feed.read, most, held=held):
@@ -157,9 +172,15 @@ class Consumer:
         return "taken no answer" if len(self._answers) and taken == self._taken else None
 
     def _full(self, topic: str) -> bool:
-        return not self._gate.open or self._in_flight[topic] >= self._limit or self._doubt.overdue(topic)
+        return (
+            not self._gate.open
+            or self._in_flight[topic] >= self._limit
+            or self._doubt.overdue(topic)
+        )
 
-    async def _wait(self, condition: Callable[[], bool], *, seconds: float = _RETRY_SECONDS) -> None:
+    async def _wait(
+        self, condition: Callable[[], bool], *, seconds: float = _RETRY_SECONDS
+    ) -> None:
         """Wait until a condition holds, at most so many seconds."""
         until = perf_counter() + seconds
         while not condition() and (left := until - perf_counter()) > 0:
@@ -211,7 +232,9 @@ class Consumer:
         else:
             # read again after a crash, it is the same label
             identity = event.event_id or named(message)
-            said = partial(learn, "label", event.payment_id, event.fraud, at=at, source=self._source)
+            said = partial(
+                learn, "label", event.payment_id, event.fraud, at=at, source=self._source
+            )
             attempt = partial(said, note=event.source, event=identity)
         async with self._order.turn(message.place.topic, event.payment_id):
             await self._when_known(partial(self._gate.insist, turn, attempt))
@@ -219,7 +242,9 @@ class Consumer:
         self._done("labels" if label else "results", message)
 
     async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try again while the payment may still come: topics are not read in step with each other."""
+        """Try again while the payment may still come: topics are not read in step with each
+        other.
+        """
         until = perf_counter() + self._patience
         while True:
             try:
@@ -254,7 +279,13 @@ class Consumer:
             place = message.place
             fields = {**place._asdict(), "offset": message.offset, "reason": kind.slug}
             extra = {"event": "rejected", "fields": fields}
-            _log.warning("rejected %s, partition %d, offset %d: %s", *place, message.offset, kind.slug, extra=extra)
+            _log.warning(
+                "rejected %s, partition %d, offset %d: %s",
+                *place,
+                message.offset,
+                kind.slug,
+                extra=extra,
+            )
             done()
 
     def _done(self, what: str, message: Message) -> None:
@@ -277,7 +308,9 @@ class Consumer:
         return {place: position for place, position in known if position is not None}
 
     def _position(self, place: Partition) -> int | None:
-        """The offset to commit for a partition: its end where every message is done, else its progress."""
+        """The offset to commit for a partition: its end where every message is done, else its
+        progress.
+        """
         progress, end = self._progress.get(place), self._feed.ends.get(place)
         if progress is None:
             return end
@@ -305,7 +338,9 @@ class Consumer:
         return positions
 
     async def _drain(self) -> None:
-        """Finish the messages in flight, as far as ledger and Kafka are there, and leave the group."""
+        """Finish the messages in flight, as far as ledger and Kafka are there, and leave the
+        group.
+        """
         self._stopping.set()
         self._gate.stop()
         if self._health.failure is None:

@@ -1,4 +1,6 @@
-"""Well-formed messages that the service refuses: each one is bad, or the service refuses everything."""
+"""Well-formed messages that the service refuses: each one is bad, or the service refuses
+everything.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,10 @@ Held = tuple[Message, OutOfBounds]
 class Doubt:
     """Holds refused messages until another one shows which of the two it is.
 
-    When another message of their topic is accepted, the refused ones are bad. When `MAX_REFUSED_MESSAGES` are refused
-    and none that was read among them is accepted, or all messages of the topic are refused, a clock or a setting is
-    wrong. A refusal is known at once, an acceptance only when it is durable, so `judge` waits for messages in flight.
+    When another message of their topic is accepted, the refused ones are bad. When
+    `MAX_REFUSED_MESSAGES` are refused and none that was read among them is accepted, or all
+    messages of the topic are refused, a clock or a setting is wrong. A refusal is known at once, an
+    acceptance only when it is durable, so `judge` waits for messages in flight.
     """
 
     def __init__(self) -> None:
@@ -37,7 +40,9 @@ class Doubt:
         self._held.setdefault(message.place.topic, []).append((message, error))
 
     def overdue(self, topic: str) -> bool:
-        """Whether no more of a topic may be read before it is known what became of those in flight."""
+        """Whether no more of a topic may be read before it is known what became of those in
+        flight.
+        """
         return len(self._held.get(topic, ())) >= MAX_REFUSED_MESSAGES
 
     def judge(self, topic: str) -> None:
@@ -51,7 +56,9 @@ class Doubt:
         return self._held.pop(topic, []) if self.failure is None else []
 
     def conclude(self, topic: str) -> list[Held]:
-        """The held messages of a topic at its end; they are bad if any message was ever accepted."""
+        """The held messages of a topic at its end; they are bad if any message was ever
+        accepted.
+        """
         if topic in self._accepting:
             return self.accepted(topic)
         if self._held.get(topic):
@@ -70,7 +77,9 @@ class Doubt:
     def _fail(self, topic: str) -> None:
         held = self._held[topic]
         self.failure = self.failure or NothingAccepted(
-            f"the last {len(held):,} messages of `{topic}` are well-formed, and not one is accepted: {held[-1][1]}. "
-            "They are neither committed nor rejected. Check this machine's clock, the times of the topic and "
+            f"the last {len(held):,} messages of `{topic}` are well-formed, and not one is "
+            f"accepted: {held[-1][1]}. "
+            "They are neither committed nor rejected. Check this machine's clock, the times of the "
+            "topic and "
             "--lateness, and exchange rates where the schema has them; then start again."
         )

@@ -10,7 +10,8 @@ from shroff.telemetry.family import CounterFamily, Figure, GaugeFamily
 
 MESSAGES: Final = CounterFamily(
     name="shroff_consumed_messages",
-    about="Messages of Kafka that are done: `decided`, `results`, `labels`, or why they were rejected.",
+    about="Messages of Kafka that are done: `decided`, `results`, `labels`, or why they were "
+    "rejected.",
     labels=("outcome",),
 )
 LAG: Final = GaugeFamily(
@@ -27,5 +28,7 @@ def figures(outcomes: Mapping[str, int], lag: Mapping[Partition, int]) -> Iterat
 
 
 def without_topics() -> Iterator[Figure]:
-    """The same families without values, for a service that reads no topic: dashboards and alerts ask for both."""
+    """The same families without values, for a service that reads no topic: dashboards and alerts
+    ask for both.
+    """
     return figures({}, {})

@@ -1,4 +1,6 @@
-"""The gate of the ledger: attempts that it refuses wait, and go on in their order when it is back."""
+"""The gate of the ledger: attempts that it refuses wait, and go on in their order when it is
+back.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What comes from topics and goes to them: messages, the JSON of events, and the headers that go along."""
+"""What comes from topics and goes to them: messages, the JSON of events, and the headers that go
+along.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +53,16 @@ class Topics:
         names = [*self.read, *self.written]
         for name in names:
             if names.count(name) > 1:
-                raise ConfigurationError(f"expected a topic of its own for each purpose, got `{name}` twice.")
+                raise ConfigurationError(
+                    f"expected a topic of its own for each purpose, got `{name}` twice."
+                )
 
     @property
     def read(self) -> tuple[str, ...]:
         """The topics that are read."""
-        return tuple(name for name in (self.payments, self.results, self.labels) if name is not None)
+        return tuple(
+            name for name in (self.payments, self.results, self.labels) if name is not None
+        )
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -87,11 +93,16 @@ def read_event(value: bytes, *, label: bool) -> _Result | _Label:
 def require_size(message: Message) -> None:
     """Raise `Refused` where a message is larger than a request over HTTP may be."""
     if message.value is not None and len(message.value) > MAX_BODY_BYTES:
-        raise Refused(problem.TOO_LARGE, f"expected a message of at most {MAX_BODY_BYTES:,} bytes, got a larger one.")
+        raise Refused(
+            problem.TOO_LARGE,
+            f"expected a message of at most {MAX_BODY_BYTES:,} bytes, got a larger one.",
+        )
 
 
 def named(message: Message) -> str:
-    """The identity of a message, which differs also in a topic that was deleted and created anew."""
+    """The identity of a message, which differs also in a topic that was deleted and created
+    anew.
+    """
     digest = sha256(message.value or b"").hexdigest()[:8]
     return f"{message.place.topic}/{message.place.partition}/{message.offset}/{digest}"
 
@@ -102,7 +113,9 @@ def traced(message: Message) -> list[Header]:
 
 
 def refused(message: Message, reason: str, sentence: str) -> list[Header]:
-    """What is added to the headers of a rejected message: why it was rejected, and where it was read."""
+    """What is added to the headers of a rejected message: why it was rejected, and where it was
+    read.
+    """
     why = {
         "shroff-reason": reason,
         "shroff-error": sentence,

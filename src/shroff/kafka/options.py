@@ -22,7 +22,8 @@ _ADDRESSES: Final = re.compile(r"[^\s,/\\]+:\d+(,[^\s,/\\]+:\d+)*")
 
 
 def client_options(setting: str) -> dict[str, str]:
-    """The librdkafka options that a setting means: servers themselves, or a file with an option a line.
+    """The librdkafka options that a setting means: servers themselves, or a file with an option a
+    line.
 
     Lines that start with `#` are comments.
 
@@ -38,7 +39,8 @@ def client_options(setting: str) -> dict[str, str]:
         text = Path(setting).read_text("utf-8")
     except (OSError, ValueError):
         raise ConfigurationError(
-            "expected servers, `host:port,host:port`, or a readable file of options in SHROFF_KAFKA, got neither."
+            "expected servers, `host:port,host:port`, or a readable file of options in "
+            "SHROFF_KAFKA, got neither."
         ) from None
     lines = [line.strip() for line in text.splitlines()]
     options = dict(_option(line, setting) for line in lines if line and not line.startswith("#"))
@@ -46,12 +48,16 @@ def client_options(setting: str) -> dict[str, str]:
         raise ConfigurationError(f"expected the option `{SERVERS}` in {setting}, got none.")
     for name in OURS:
         if name in options:
-            raise ConfigurationError(f"option `{name}` in {setting} is not to be set: Shroff sets it. Remove it.")
+            raise ConfigurationError(
+                f"option `{name}` in {setting} is not to be set: Shroff sets it. Remove it."
+            )
     return options
 
 
 def _option(line: str, file: str) -> tuple[str, str]:
     name, equals, value = line.partition("=")
     if not equals:
-        raise ConfigurationError(f"expected `option=value` in each line of {file}, got a line without `=`.")
+        raise ConfigurationError(
+            f"expected `option=value` in each line of {file}, got a line without `=`."
+        )
     return name.strip(), value.strip()

@@ -11,14 +11,18 @@ from shroff.kafka.gate import Stopped
 
 
 class EventOrder:
-    """Lets the events of a payment that come from one topic run one after another; belongs to one event loop."""
+    """Lets the events of a payment that come from one topic run one after another; belongs to one
+    event loop.
+    """
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], asyncio.Future[bool]] = {}
 
     @asynccontextmanager
     async def turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
-        """Wait for earlier events of the same payment; raises `Stopped` where one of them was put off."""
+        """Wait for earlier events of the same payment; raises `Stopped` where one of them was put
+        off.
+        """
         key = topic, canonical(payment_id)
         before, mine = self._last.get(key), asyncio.get_running_loop().create_future()
         self._last[key] = mine

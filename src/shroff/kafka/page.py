@@ -29,7 +29,9 @@ class StatusPage:
     """
 
     def __init__(self, scorer: Scorer, figures: Registry, gate: Gate | None) -> None:
-        self._router = Router([native([metrics.scraped(figures), *health(scorer)])], gate, nowhere=_NOWHERE)
+        self._router = Router(
+            [native([metrics.scraped(figures), *health(scorer)])], gate, nowhere=_NOWHERE
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
@@ -40,7 +42,13 @@ class StatusPage:
 async def answered(page: StatusPage, listener: socket.socket) -> AsyncIterator[None]:
     """Answer on a listening socket meanwhile."""
     config = uvicorn.Config(
-        page, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False
+        page,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -61,7 +61,8 @@ def consume(
         LedgerUnavailable: the ledger does not open, or another process writes it.
         BrokenChain: the ledger was changed.
         ConfigurationError: a setting is wrong, a topic is missing, or Kafka refuses.
-        NothingAccepted: many well-formed messages came in a row, and none was accepted; they are not committed.
+        NothingAccepted: many well-formed messages came in a row, and none was accepted; they are
+            not committed.
         DataError: the table to start from is unusable.
         MissingExtra: confluent-kafka is not installed.
     """
@@ -102,7 +103,10 @@ def _page(
 
 
 async def _run(
-    consumer: Consumer, background: Background, page: AbstractAsyncContextManager[None], joined: Callable[[], None]
+    consumer: Consumer,
+    background: Background,
+    page: AbstractAsyncContextManager[None],
+    joined: Callable[[], None],
 ) -> None:
     async with page:
         await background.refresh()

@@ -36,37 +36,61 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     payment_id: Annotated[str, Meta(description="The id that was sent.")]
     decision_id: Annotated[
-        str, Meta(description="Names the decision; later ones sort later.", extra_json_schema={"format": "uuid"})
+        str,
+        Meta(
+            description="Names the decision; later ones sort later.",
+            extra_json_schema={"format": "uuid"},
+        ),
     ]
-    action: Annotated[Action, Meta(description="What to do: let it pass, let a person look at it, or refuse it.")]
+    action: Annotated[
+        Action, Meta(description="What to do: let it pass, let a person look at it, or refuse it.")
+    ]
     probability: Annotated[
-        float | None, Meta(description="Of fraud, from 0 to 1; null while no model can score (`degraded`).")
+        float | None,
+        Meta(description="Of fraud, from 0 to 1; null while no model can score (`degraded`)."),
     ]
     reasons: Annotated[
         tuple[Reason, ...],
-        Meta(description="Why: a rule, or what raised the score, strongest first; empty for what was simply approved."),
+        Meta(
+            description="Why: a rule, or what raised the score, strongest first; empty for what "
+            "was simply approved."
+        ),
     ]
-    rules: Annotated[tuple[str, ...], Meta(description="The rules of the policy whose condition held.")]
+    rules: Annotated[
+        tuple[str, ...], Meta(description="The rules of the policy whose condition held.")
+    ]
     model: Annotated[ModelName, Meta(description="Which model decided, by `name` and `version`.")]
     policy: Annotated[
-        str, Meta(description="Which policy decided, by version: a published one, or the model's own, which has its.")
+        str,
+        Meta(
+            description="Which policy decided, by version: a published one, or the model's own, "
+            "which has its."
+        ),
     ]
     degraded: Annotated[
-        bool, Meta(description="Whether a part was missing, so that the policy decided without a probability.")
+        bool,
+        Meta(
+            description="Whether a part was missing, so that the policy decided without a "
+            "probability."
+        ),
     ]
     decided_at: Annotated[
-        str, Meta(description="When it was decided, ISO 8601 in UTC.", extra_json_schema={"format": "date-time"})
+        str,
+        Meta(
+            description="When it was decided, ISO 8601 in UTC.",
+            extra_json_schema={"format": "date-time"},
+        ),
     ]
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     """The ledger's body of a payment: enough to compute the decision again to the bit.
 
-    `payment` is the clean payment with `arrived` 0 (the entry itself knows), its amount converted where it has a
-    currency of its own (`Payment.rates` tells by which rates), `answer` the very bytes answered.
-    `lists` tells the lists it was decided by: the last edit they knew and the moment for which they were made
-    (`control.effective`); None where they were the policy's own. `policy` is its version, that of the model where it
-    is the model's own (in older records None).
+    `payment` is the clean payment with `arrived` 0 (the entry itself knows), its amount converted
+    where it has a currency of its own (`Payment.rates` tells by which rates), `answer` the very
+    bytes answered. `lists` tells the lists it was decided by: the last edit they knew and the
+    moment for which they were made (`control.effective`); None where they were the policy's own.
+    `policy` is its version, that of the model where it is the model's own (in older records None).
     """
 
     payment: Raw
@@ -80,9 +104,11 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class LaterRecord(msgspec.Struct, frozen=True, gc=False):
-    """The ledger's body of a result (`value` is its name), and what that of a label begins with (whether it was fraud).
+    """The ledger's body of a result (`value` is its name), and what that of a label begins with
+    (whether it was fraud).
 
-    `at` is when it happened (microseconds since the epoch), where the sender told, and `source` who says so.
+    `at` is when it happened (microseconds since the epoch), where the sender told, and `source` who
+    says so.
     """
 
     value: str | bool
@@ -104,7 +130,8 @@ _later_record: Final = msgspec.json.Decoder(LaterRecord).decode
 
 
 def fingerprint(encoded: bytes) -> bytes:
-    """SHA-256 of a payload in its canonical form: the clean payment, or the record of a later event, as JSON.
+    """SHA-256 of a payload in its canonical form: the clean payment, or the record of a later
+    event, as JSON.
 
     Key order and white space of what came do not matter, because the clean form has its own.
     """
@@ -120,7 +147,8 @@ def require_same(first: bytes, second: bytes) -> None:
     """Raise `PaymentConflict` when two payloads of one payment id have different fingerprints."""
     if first != second:
         raise PaymentConflict(
-            "this payment id came before with another payload; the first one counts. Give a new payment a new id."
+            "this payment id came before with another payload; the first one counts. Give a new "
+            "payment a new id."
         )
 
 

@@ -42,7 +42,8 @@ class Archive:
         return before(self._database, arrived)
 
     def payment_times(self) -> tuple[list[int], list[int]]:
-        """The event time of the first payment (µs; empty where there is none), and those of the last thousand.
+        """The event time of the first payment (µs; empty where there is none), and those of the
+        last thousand.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -78,10 +79,11 @@ class Archive:
 
         Args:
             after: a record that is taken for proved; by default none is.
-            since: a record behind it that was noted in another place, and that the ledger must still have.
+            since: a record behind it that was noted in another place, and that the ledger must
+                still have.
 
-        It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger can
-        also compute a new chain, and an older copy has a chain too: `since` finds both.
+        It finds any record changed, removed, added or moved. Whoever can rewrite the whole ledger
+        can also compute a new chain, and an older copy has a chain too: `since` finds both.
 
         Raises:
             BrokenChain: the ledger was changed; names the first bad record.
@@ -94,7 +96,8 @@ class Archive:
         return Proof(self._database, after, tolerant=tolerant)
 
     def back_up(self, file: Path) -> Head:
-        """Copy a ledger in SQLite as it is now, also while it is written, and prove the copy; the copy's last record.
+        """Copy a ledger in SQLite as it is now, also while it is written, and prove the copy; the
+        copy's last record.
 
         Raises:
             ConfigurationError: the ledger is in PostgreSQL, or the file is there already.

@@ -12,7 +12,9 @@ _ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Commits:
-    """Groups that were committed, by their number of entries and their time (nanoseconds), and those that failed."""
+    """Groups that were committed, by their number of entries and their time (nanoseconds), and
+    those that failed.
+    """
 
     def __init__(self) -> None:
         self.entries = Histogram(_ENTRIES)

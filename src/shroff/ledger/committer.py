@@ -1,4 +1,6 @@
-"""Commits entries to the ledger's database, each chained to the one before it, one transaction a group."""
+"""Commits entries to the ledger's database, each chained to the one before it, one transaction a
+group.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class _Moved(Exception):
 
 
 class Committer:
-    """Commits groups of entries over one connection; after an error, `disconnect` it: the next has a new one.
+    """Commits groups of entries over one connection; after an error, `disconnect` it: the next has
+    a new one.
 
     `error` is the base of the driver's errors.
     """
@@ -49,7 +52,9 @@ class Committer:
         engine = database.engine
         self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
         moved = HEAD.update().values({name: bindparam(name) for name in _LAST})
-        known = [HEAD.c[name] == bindparam(before) for name, before in zip(_LAST, _BEFORE, strict=True)]
+        known = [
+            HEAD.c[name] == bindparam(before) for name, before in zip(_LAST, _BEFORE, strict=True)
+        ]
         self._move_head = Statement(engine, moved.where(*known), (*_LAST, *_BEFORE))
         self._read_head = Statement(engine, HEAD_QUERY)
         driver = engine.dialect.loaded_dbapi
@@ -66,7 +71,8 @@ class Committer:
         self._commits.end = prepare(self._database, self._connected())
 
     def commit(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Commit entries, also none, to see whether the ledger can be written; raises the driver's errors as they are.
+        """Commit entries, also none, to see whether the ledger can be written; raises the driver's
+        errors as they are.
 
         Raises:
             LedgerUnavailable: another program wrote into the tables, or the database was replaced.
@@ -84,7 +90,8 @@ class Committer:
             ) from None
 
     def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
-        """Write the entries after the last durable record; with `sift`, without those already there.
+        """Write the entries after the last durable record; with `sift`, without those already
+        there.
 
         Raises:
             _Moved: without `sift`, when it is not the one that is known.
@@ -96,7 +103,9 @@ class Committer:
         # a sole writer knows its head, and replacing it below verifies that
         last = self.end if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
-        rows = _chained(last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome))
+        rows = _chained(
+            last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome)
+        )
         before = last
         if rows:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
@@ -114,13 +123,15 @@ class Committer:
         last = Head(0, b"") if row is None else Head(*row)
         if last.seq < self.end.seq or (last.seq == self.end.seq and last != self.end):
             raise LedgerUnavailable(
-                f"record {self.end.seq} was acknowledged and is gone from the ledger: its database was "
+                f"record {self.end.seq} was acknowledged and is gone from the ledger: its database "
+                "was "
                 "replaced while in use; restore it, or restart to go on from what is there."
             )
         if self._database.alone and last != self.end:
             # the features of this process miss what another one wrote
             raise LedgerUnavailable(
-                f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has one writer: "
+                f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has "
+                "one writer: "
                 "stop that process, and restart this one."
             )
         return last
@@ -175,7 +186,18 @@ def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
     chain = last.chain
     for seq, entry in enumerate(entries, start=last.seq + 1):
         chain = link(chain, seq, entry)
-        rows.append((seq, entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body, chain))
+        rows.append(
+            (
+                seq,
+                entry.kind,
+                entry.payment_id,
+                entry.arrived,
+                entry.time,
+                entry.digest,
+                entry.body,
+                chain,
+            )
+        )
     return rows
 
 
@@ -185,7 +207,11 @@ def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome
         RECORDS.c.payment_id.in_({entry.payment_id for entry in entries})
     )
     # one query for each index
-    taken = {key_of(*row) for only in (PAYMENTS, RESULTS, LABELS) for row in connection.execute(known.where(only))}
+    taken = {
+        key_of(*row)
+        for only in (PAYMENTS, RESULTS, LABELS)
+        for row in connection.execute(known.where(only))
+    }
     outcomes: list[Outcome] = []
     for entry in entries:
         key = key_of(entry.kind, entry.payment_id, entry.digest)

@@ -45,7 +45,9 @@ RECORDS = Table(
     "shroff_ledger",
     METADATA,
     # in SQLite only the exact type INTEGER makes the key the row's own address
-    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column(
+        "seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
     Column("kind", Text, nullable=False),
     Column("payment_id", Text, nullable=False),
     Column("arrived", BigInteger, nullable=False, index=True),
@@ -100,7 +102,9 @@ IDENTITY = Table(
     Column("name", Text, nullable=False),
 )
 
-_ADVICE = {_PREVIOUS_FORMAT_VERSION: "`shroff serve` and `shroff consume` convert it when they start."}
+_ADVICE = {
+    _PREVIOUS_FORMAT_VERSION: "`shroff serve` and `shroff consume` convert it when they start."
+}
 _OTHER = "use the release that wrote it."
 _OWN_FAULT = {"OperationalError", "InterfaceError", "InternalError"}
 
@@ -126,10 +130,13 @@ class Backend(Protocol):
     alone: bool
     """Whether the ledger that claimed it is the only writer, in this or any other process."""
     turn: str
-    """The statement at the start of a transaction that shuts out every other writer until it ends."""
+    """The statement at the start of a transaction that shuts out every other writer until it ends.
+    """
 
     def claim(self) -> None:
-        """Become the only writer where the database allows only one, else raise `LedgerUnavailable`."""
+        """Become the only writer where the database allows only one, else raise
+        `LedgerUnavailable`.
+        """
 
     def release(self) -> None:
         """Let another process write."""
@@ -138,7 +145,9 @@ class Backend(Protocol):
         """Raise `LedgerUnavailable` when what was opened is no longer there."""
 
     def kept(self) -> None:
-        """Raise `LedgerUnavailable` when what was committed cannot be found any more; for the thread that writes."""
+        """Raise `LedgerUnavailable` when what was committed cannot be found any more; for the
+        thread that writes.
+        """
 
     def writable(self) -> Connection:
         """A connection whose commit returns only when the disk has the data."""
@@ -147,7 +156,8 @@ class Backend(Protocol):
         """A copy of the ledger as it is now, which gets its name once it was checked.
 
         Raises:
-            ConfigurationError: another program makes copies of this database, or the file is there already.
+            ConfigurationError: another program makes copies of this database, or the file is there
+                already.
             LedgerUnavailable: it cannot be read, or the copy cannot be written.
         """
 
@@ -174,11 +184,15 @@ def backend(url: str) -> Backend:
 
 @contextmanager
 def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterator[None]:
-    """Turn every error of the database, or of its driver, into one `LedgerUnavailable` that names only its kind."""
+    """Turn every error of the database, or of its driver, into one `LedgerUnavailable` that names
+    only its kind.
+    """
     try:
         yield
     except (SQLAlchemyError, error) as caught:
-        raise failure(caught)(f"cannot {doing}: the ledger's database answered {reason(caught)}.") from caught
+        raise failure(caught)(
+            f"cannot {doing}: the ledger's database answered {reason(caught)}."
+        ) from caught
 
 
 def failure(error: BaseException) -> type[LedgerUnavailable]:
@@ -190,7 +204,11 @@ def failure(error: BaseException) -> type[LedgerUnavailable]:
     """
     cause = getattr(error, "orig", None) or error
     # the names that PEP 249 gives them in every driver
-    return LedgerAway if _OWN_FAULT.intersection(kind.__name__ for kind in type(cause).__mro__) else LedgerUnavailable
+    return (
+        LedgerAway
+        if _OWN_FAULT.intersection(kind.__name__ for kind in type(cause).__mro__)
+        else LedgerUnavailable
+    )
 
 
 def reason(error: BaseException) -> str:
@@ -215,7 +233,9 @@ def prepare(database: Backend, connection: Connection) -> Head:
         METADATA.create_all(connection)
         version = connection.scalar(select(HEAD.c.version))
         if version is None:
-            connection.execute(HEAD.insert(), {"id": 1, "version": FORMAT_VERSION, "seq": 0, "chain": GENESIS})
+            connection.execute(
+                HEAD.insert(), {"id": 1, "version": FORMAT_VERSION, "seq": 0, "chain": GENESIS}
+            )
         elif version == _PREVIOUS_FORMAT_VERSION:
             _convert(connection)
         if connection.scalar(select(IDENTITY.c.name)) is None:
@@ -232,9 +252,15 @@ def identity(database: Backend) -> str:
 
 def renew_identity(database: Backend, before: str) -> str:
     """Give the ledger another name, unless another process has done so already."""
-    with unavailable("name the ledger anew"), database.engine.connect() as connection, connection.begin():
+    with (
+        unavailable("name the ledger anew"),
+        database.engine.connect() as connection,
+        connection.begin(),
+    ):
         connection.exec_driver_sql(database.turn)
-        connection.execute(IDENTITY.update().where(IDENTITY.c.name == before).values(name=token_hex(8)))
+        connection.execute(
+            IDENTITY.update().where(IDENTITY.c.name == before).values(name=token_hex(8))
+        )
         name: str = connection.scalars(select(IDENTITY.c.name)).one()
     return name
 
@@ -259,6 +285,7 @@ def head(connection: Connection) -> Head:
     version, *last = connection.execute(select(HEAD.c.version, HEAD.c.seq, HEAD.c.chain)).one()
     if version != FORMAT_VERSION:
         raise ConfigurationError(
-            f"expected a ledger of format {FORMAT_VERSION}, got format {version}: {_ADVICE.get(version, _OTHER)}"
+            f"expected a ledger of format {FORMAT_VERSION}, got format {version}: "
+            f"{_ADVICE.get(version, _OTHER)}"
         )
     return Head(*last)

@@ -1,7 +1,8 @@
-"""The words for "durable or not": what becomes of an entry or a payment, the callback that gets it, those who wait.
+"""The words for "durable or not": what becomes of an entry or a payment, the callback that gets it,
+those who wait.
 
-The ledger calls back when an entry is durable; the scorer passes the outcome on to everybody who waits for that payment
-or event.
+The ledger calls back when an entry is durable; the scorer passes the outcome on to everybody who
+waits for that payment or event.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 Outcome = Exception | None
-"""What becomes of an entry of the ledger: None once it is durable, else `PaymentConflict` or `LedgerUnavailable`."""
+"""What becomes of an entry of the ledger: None once it is durable, else `PaymentConflict` or
+`LedgerUnavailable`.
+"""
 OnDurable = Callable[[T | Exception], None]
-"""A callback that is called once: with what is durable, or with the error; it must be quick and must not raise."""
+"""A callback that is called once: with what is durable, or with the error; it must be quick and
+must not raise.
+"""
 
 
 def resolving(future: asyncio.Future[T]) -> OnDurable[T]:
-    """The callback for a coroutine that awaits a future; the coroutine may be cancelled meanwhile."""
+    """The callback for a coroutine that awaits a future; the coroutine may be cancelled
+    meanwhile.
+    """
 
     def on_durable(outcome: T | Exception) -> None:
         if future.done():

@@ -1,9 +1,10 @@
-"""The failover: entries go to the spool while the ledger's database is away, and to the database when it is back.
+"""The failover: entries go to the spool while the ledger's database is away, and to the database
+when it is back.
 
-While it is active, the writer's thread puts entries into the spool, and a thread of the failover's own brings them to
-the database as soon as it answers. Only one of the two threads uses the database at any time. The last entries go
-there under the lock that the writer's thread needs: so everything from the spool is in the ledger before anything
-newer.
+While it is active, the writer's thread puts entries into the spool, and a thread of the failover's
+own brings them to the database as soon as it answers. Only one of the two threads uses the database
+at any time. The last entries go there under the lock that the writer's thread needs: so everything
+from the spool is in the ledger before anything newer.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Failover:
     """Takes entries while the ledger's database is away.
 
     Args:
-        commit: writes entries into the ledger; only the failover's thread calls it while the failover is active.
+        commit: writes entries into the ledger; only the failover's thread calls it while the
+            failover is active.
         find: looks into the ledger.
     """
 
@@ -94,7 +96,9 @@ class Failover:
             for start in range(0, len(entries), self._max_group):
                 self._bring(entries[start : start + self._max_group])
             if entries:
-                _log.warning("%s that were left in the spool are in the ledger.", f"{len(entries):,} entries")
+                _log.warning(
+                    "%s that were left in the spool are in the ledger.", f"{len(entries):,} entries"
+                )
 
     def begin(self, last: Head, reason: str) -> None:
         """Send entries to the spool from now on; `last` is the last known record of the ledger."""
@@ -102,7 +106,10 @@ class Failover:
             self._last = last
             self.active = True
         _log.warning(
-            "%s What is decided goes to the spool in %s.", reason, self._spool.folder, extra={"event": "spool_begun"}
+            "%s What is decided goes to the spool in %s.",
+            reason,
+            self._spool.folder,
+            extra={"event": "spool_begun"},
         )
         self._thread = Thread(target=self._drain, name="shroff-spool", daemon=True)
         self._thread.start()
@@ -122,25 +129,36 @@ class Failover:
                 key = key_of(entry.kind, entry.payment_id, entry.digest)
                 clash = key in self._known or key in new
                 outcomes.append(
-                    PaymentConflict(f"the spool already has a {entry.kind} with this id.") if clash else None
+                    PaymentConflict(f"the spool already has a {entry.kind} with this id.")
+                    if clash
+                    else None
                 )
                 if not clash:
                     new[key] = _unnumbered(entry)
-            self._spool.add(self._last, [entry for entry, clash in zip(entries, outcomes, strict=True) if not clash])
+            self._spool.add(
+                self._last,
+                [entry for entry, clash in zip(entries, outcomes, strict=True) if not clash],
+            )
             self._entries += new.values()
             self._known |= new
             return outcomes
 
     def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
-        """What the spool has; ask this before `active`, and the ledger after both. Its record has no number yet: 0."""
+        """What the spool has; ask this before `active`, and the ledger after both. Its record has
+        no number yet: 0.
+        """
         if kind == "label":
             return next(iter(self.labels(payment_id)), None)
         return self._known.get(key_of(kind, payment_id, b""))
 
     def labels(self, payment_id: str) -> list[StoredEntry]:
-        """The labels of a payment that the spool has; all there are, for it takes none of a payment that has others."""
+        """The labels of a payment that the spool has; all there are, for it takes none of a payment
+        that has others.
+        """
         return [
-            entry for entry in list(self._known.values()) if entry.kind == "label" and entry.payment_id == payment_id
+            entry
+            for entry in list(self._known.values())
+            if entry.kind == "label" and entry.payment_id == payment_id
         ]
 
     def stop(self) -> None:
@@ -159,10 +177,16 @@ class Failover:
             except ShroffError as error:
                 if str(error) != logged:
                     logged = str(error)
-                    _log.warning("the spool cannot be drained yet: %s", logged, extra={"event": "spool_waits"})
+                    _log.warning(
+                        "the spool cannot be drained yet: %s",
+                        logged,
+                        extra={"event": "spool_waits"},
+                    )
 
     def _bring_some(self) -> bool:
-        """Write one group into the ledger; true when that was the last one and the failover is over."""
+        """Write one group into the ledger; true when that was the last one and the failover is
+        over.
+        """
         if len(self._entries) - self._drained > self._max_group:
             self._bring(self._entries[self._drained : self._drained + self._max_group])
             self._drained += self._max_group
@@ -190,17 +214,28 @@ class Failover:
                 continue
             if not _same(entry, self._find(entry.payment_id, entry.kind)):
                 _log.error(
-                    "the %s of payment `%s` was answered from the spool, but another process had written one before: "
+                    "the %s of payment `%s` was answered from the spool, but another process had "
+                    "written one before: "
                     "that one stands.",
                     entry.kind,
                     entry.payment_id,
-                    extra={"event": "spool_conflict", "fields": {"payment_id": entry.payment_id, "kind": entry.kind}},
+                    extra={
+                        "event": "spool_conflict",
+                        "fields": {"payment_id": entry.payment_id, "kind": entry.kind},
+                    },
                 )
 
 
 def _unnumbered(entry: Entry) -> StoredEntry:
     return StoredEntry(
-        entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body, seq=0, chain=b""
+        entry.kind,
+        entry.payment_id,
+        entry.arrived,
+        entry.time,
+        entry.digest,
+        entry.body,
+        seq=0,
+        chain=b"",
     )
 
 

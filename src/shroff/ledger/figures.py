@@ -1,4 +1,6 @@
-"""The ledger's figures: what waits for the disk, what the spool holds, how large and slow commits are."""
+"""The ledger's figures: what waits for the disk, what the spool holds, how large and slow commits
+are.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,22 @@ from shroff.ledger.ledger import Ledger
 from shroff.telemetry.family import Figure, GaugeFamily, HistogramFamily
 from shroff.telemetry.figures import FAILURES
 
-QUEUE: Final = GaugeFamily(name="shroff_ledger_queue_entries", about="Entries that wait for the ledger's writer.")
-SPOOL_ENTRIES: Final = GaugeFamily(name="shroff_spool_entries", about="Entries that wait for the ledger's database.")
+QUEUE: Final = GaugeFamily(
+    name="shroff_ledger_queue_entries", about="Entries that wait for the ledger's writer."
+)
+SPOOL_ENTRIES: Final = GaugeFamily(
+    name="shroff_spool_entries", about="Entries that wait for the ledger's database."
+)
 SPOOL_BYTES: Final = GaugeFamily(name="shroff_spool_bytes", about="Bytes of the spool on disk.")
-RECORDS: Final = GaugeFamily(name="shroff_ledger_records", about="The number of the ledger's last record.", merge="max")
-GROUP: Final = HistogramFamily(name="shroff_ledger_group_entries", about="Entries that shared a commit.")
-COMMIT: Final = HistogramFamily(name="shroff_ledger_commit_seconds", about="Time of a commit.", unit=1e-9)
+RECORDS: Final = GaugeFamily(
+    name="shroff_ledger_records", about="The number of the ledger's last record.", merge="max"
+)
+GROUP: Final = HistogramFamily(
+    name="shroff_ledger_group_entries", about="Entries that shared a commit."
+)
+COMMIT: Final = HistogramFamily(
+    name="shroff_ledger_commit_seconds", about="Time of a commit.", unit=1e-9
+)
 
 
 def figures(ledger: Ledger) -> Iterator[Figure]:

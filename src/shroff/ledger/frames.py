@@ -16,7 +16,9 @@ _START: Final = struct.Struct(">4sII")  # magic, length and CRC-32 of what follo
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Entries that were synced together; `seq` and `chain` are those of the last known record of their ledger."""
+    """Entries that were synced together; `seq` and `chain` are those of the last known record of
+    their ledger.
+    """
 
     seq: int
     chain: bytes
@@ -30,8 +32,8 @@ _decode: Final = msgspec.msgpack.Decoder(Frame).decode
 class Found(NamedTuple):
     """What a spool's file holds.
 
-    `torn` bytes at its end are the beginning of a frame that a crash cut off. `damaged` bytes are anything else:
-    a frame follows them, so they were whole once, or they never were of a frame.
+    `torn` bytes at its end are the beginning of a frame that a crash cut off. `damaged` bytes are
+    anything else: a frame follows them, so they were whole once, or they never were of a frame.
     """
 
     frames: list[Frame]

@@ -1,4 +1,6 @@
-"""A filter of ids: which events the ledger certainly lacks. Most look-ups are for events that are new."""
+"""A filter of ids: which events the ledger certainly lacks. Most look-ups are for events that are
+new.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,11 @@ _MASKS: Final = _masks()
 
 
 class _Filter:
-    """A Bloom filter for `capacity` ids, an id in three bits of each of two words: lets 2 of 1,000 unknown ids pass.
+    """A Bloom filter for `capacity` ids, an id in three bits of each of two words: lets 2 of 1,000
+    unknown ids pass.
 
-    Putze, Sanders and Singler, Cache-, Hash- and Space-Efficient Bloom Filters, 2007: few words to look at, with
-    masks made beforehand. Most unknown ids fail at the first word.
+    Putze, Sanders and Singler, Cache-, Hash- and Space-Efficient Bloom Filters, 2007: few words to
+    look at, with masks made beforehand. Most unknown ids fail at the first word.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -1,8 +1,8 @@
 """The labels of a payment as a history: which source said what, and which label stands.
 
-A label is recorded each time a source says something else than it said last; what it says again is not. Minds change to
-and fro, so a label is one of its source's by a number, or by the `event` id that the sender gave: then it is recorded
-once, whatever came in between.
+A label is recorded each time a source says something else than it said last; what it says again is
+not. Minds change to and fro, so a label is one of its source's by a number, or by the `event` id
+that the sender gave: then it is recorded once, whatever came in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ UNKEYED: Final = "unkeyed"
 """The source of what comes to a service that asks for no keys."""
 
 MAX_SOURCE_LABELS: Final = 100
-"""Labels of a payment by one source: all are read before one more is recorded, and shown with the decision."""
+"""Labels of a payment by one source: all are read before one more is recorded, and shown with the
+decision.
+"""
 
 Rank = Callable[[str | None], int]
 """How much a source is trusted: 0 the most."""
@@ -45,13 +47,23 @@ class LabelRecord(LaterRecord, frozen=True, gc=False):
 class Said(msgspec.Struct, frozen=True, gc=False):
     """One label of a payment."""
 
-    source: Annotated[str, Meta(description="Who says so: the source of the key that it came with.")]
+    source: Annotated[
+        str, Meta(description="Who says so: the source of the key that it came with.")
+    ]
     fraud: Annotated[bool, Meta(description="Whether it says fraud.")]
     recorded_at: Annotated[
-        str, Meta(description="When it arrived, ISO 8601 in UTC.", extra_json_schema={"format": "date-time"})
+        str,
+        Meta(
+            description="When it arrived, ISO 8601 in UTC.",
+            extra_json_schema={"format": "date-time"},
+        ),
     ]
     at: Annotated[
-        str | None, Meta(description="When it happened, if the sender told.", extra_json_schema={"format": "date-time"})
+        str | None,
+        Meta(
+            description="When it happened, if the sender told.",
+            extra_json_schema={"format": "date-time"},
+        ),
     ]
     note: Annotated[str | None, Meta(description="What the sender called itself.")]
     event: Annotated[str | None, Meta(description="The sender's id of this label.")]
@@ -59,10 +71,16 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredDecision(Answer, frozen=True, gc=False, omit_defaults=True):
-    """The stored answer to a payment with its label history; both fields are absent where there is no label."""
+    """The stored answer to a payment with its label history; both fields are absent where there is
+    no label.
+    """
 
-    fraud: Annotated[bool | None, Meta(description="Whether it was fraud, by the label that stands.")] = None
-    labels: Annotated[tuple[Said, ...], Meta(description="All its labels, in order of arrival.")] = ()
+    fraud: Annotated[
+        bool | None, Meta(description="Whether it was fraud, by the label that stands.")
+    ] = None
+    labels: Annotated[
+        tuple[Said, ...], Meta(description="All its labels, in order of arrival.")
+    ] = ()
 
 
 _decode: Final = msgspec.json.Decoder(LabelRecord).decode
@@ -87,7 +105,13 @@ def standing(labels: Sequence[Labelled], rank: Rank) -> Labelled | None:
 
 
 def next_label(
-    labels: Sequence[Labelled], fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
+    labels: Sequence[Labelled],
+    fraud: bool,
+    source: str,
+    *,
+    at: int | None,
+    note: str | None,
+    event: str | None,
 ) -> LabelRecord | None:
     """The record of what a source says; None where it is recorded already.
 
@@ -101,11 +125,14 @@ def next_label(
             return None
     elif (known := next((record for record in own if record.event == event), None)) is not None:
         if known.value != fraud:
-            raise PaymentConflict("this event id came before with another label; give each label an id of its own.")
+            raise PaymentConflict(
+                "this event id came before with another label; give each label an id of its own."
+            )
         return None
     if len(own) >= MAX_SOURCE_LABELS:
         raise BadPayment(
-            f"expected at most {MAX_SOURCE_LABELS} labels of one payment from one source, and this one has as many: "
+            f"expected at most {MAX_SOURCE_LABELS} labels of one payment from one source, and this "
+            "one has as many: "
             "find out what changes its mind"
         )
     number = 1 + max((record.event for record in own if isinstance(record.event, int)), default=0)

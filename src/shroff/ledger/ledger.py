@@ -30,16 +30,18 @@ _log = logging.getLogger(__name__)
 class Ledger(Archive):
     """An append-only, tamper-evident record of events in the order in which they arrived.
 
-    `url` names a SQLite file or a PostgreSQL database. At most `max_queue` entries wait for the disk;
-    up to `max_group` of them share one commit. A ledger that was not opened can be read, also while
-    another process writes it.
+    `url` names a SQLite file or a PostgreSQL database. At most `max_queue` entries wait for the
+    disk; up to `max_group` of them share one commit. A ledger that was not opened can be read, also
+    while another process writes it.
 
-    While the database of a ledger in PostgreSQL is away, entries are made durable in the folder `spool`, at most
-    `spool_limit` bytes of them, and come to the ledger before anything newer when it is back. A SQLite ledger is
-    on this machine itself and has no use for it.
+    While the database of a ledger in PostgreSQL is away, entries are made durable in the folder
+    `spool`, at most `spool_limit` bytes of them, and come to the ledger before anything newer when
+    it is back. A SQLite ledger is on this machine itself and has no use for it.
 
     >>> from tempfile import TemporaryDirectory
-    >>> entry = Entry("payment", "p1", 1_700_000_000_000_000, 1_700_000_000_000_000, bytes(32), b"{}")
+    >>> entry = Entry(
+    ...     "payment", "p1", 1_700_000_000_000_000, 1_700_000_000_000_000, bytes(32), b"{}"
+    ... )
     >>> with TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
     ...     asyncio.run(ledger.write(entry))
     ...     ledger.find("p1").seq, ledger.find("p2"), ledger.verify().seq
@@ -60,7 +62,9 @@ class Ledger(Archive):
         spool_limit: int = 64_000_000,
     ) -> None:
         if max_group < 1 or max_queue < 1:
-            raise ConfigurationError(f"expected limits of at least 1, got {max_group=} and {max_queue=}.")
+            raise ConfigurationError(
+                f"expected limits of at least 1, got {max_group=} and {max_queue=}."
+            )
         super().__init__(backend(url))
         self._max_group = max_group
         self._max_queue = max_queue
@@ -75,13 +79,16 @@ class Ledger(Archive):
         self._spool: Spool | None = None
         self._failover: Failover | None = None
         self.identity = ""
-        """A random name, the same for all processes that write this ledger; empty before it is opened."""
+        """A random name, the same for all processes that write this ledger; empty before it is
+        opened.
+        """
 
     def open(self) -> None:
         """Create the tables when they are missing and start writing.
 
         Raises:
-            LedgerUnavailable: the database does not answer, or another process writes this SQLite file.
+            LedgerUnavailable: the database does not answer, or another process writes this SQLite
+                file.
             ConfigurationError: the ledger has another format, or is open already.
         """
         if self._writer is not None:
@@ -133,24 +140,31 @@ class Ledger(Archive):
         return len(self._queue)
 
     def append(self, entry: Entry, on_durable: OnDurable[None]) -> None:
-        """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any thread.
+        """Queue an entry; the order of calls is the order in the ledger. Returns at once, from any
+        thread.
 
-        The writer's thread calls `on_durable` once: with None when the entry is on disk, with `PaymentConflict` when
-        the ledger already has this one (of results any, of labels the same), with `LedgerUnavailable` when it could not
-        be written. In that case everything queued behind it is refused too, in order, and so is every new entry until
-        all callbacks have run and could undo. Only when a server is lost in the middle of a commit, and does not come
-        back at once, can a refused entry be on disk all the same: sent again it is found, and before anything else is
-        written `on_durable` is called once more, with None. It must be quick and must not raise: that would stop the
-        writer.
+        The writer's thread calls `on_durable` once: with None when the entry is on disk, with
+        `PaymentConflict` when the ledger already has this one (of results any, of labels the same),
+        with `LedgerUnavailable` when it could not be written. In that case everything queued behind
+        it is refused too, in order, and so is every new entry until all callbacks have run and
+        could undo. Only when a server is lost in the middle of a commit, and does not come back at
+        once, can a refused entry be on disk all the same: sent again it is found, and before
+        anything else is written `on_durable` is called once more, with None. It must be quick and
+        must not raise: that would stop the writer.
 
         Raises:
-            LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being undone.
-            BadPayment: no database could keep the entry: its id, its digest or a number is out of bounds.
+            LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being
+                undone.
+            BadPayment: no database could keep the entry: its id, its digest or a number is out of
+                bounds.
         """
         self._put([Queued(entry, on_durable)])
 
-    def append_all(self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop) -> None:
-        """Queue some entries, all of them or none; each `on_durable` is called in the event loop, in their order.
+    def append_all(
+        self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Queue some entries, all of them or none; each `on_durable` is called in the event loop,
+        in their order.
 
         For the rest as `append`; one wake-up of the event loop per commit.
 
@@ -198,14 +212,16 @@ class Ledger(Archive):
                 self._seen.add(seen_as(queued.entry.payment_id, queued.entry.kind))
         self._queue.put(entries)
 
-    def find(self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False) -> StoredEntry | None:
+    def find(
+        self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False
+    ) -> StoredEntry | None:
         """The entry of this kind for a payment, or None: an index look-up, mostly not even that.
 
         What waits in the spool has the number 0.
 
         Args:
-            presume_new: while the database is away, take for new what this process has not seen. If another has
-                written it, that will come out when the entry is written.
+            presume_new: while the database is away, take for new what this process has not seen. If
+                another has written it, that will come out when the entry is written.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -255,7 +271,8 @@ class Ledger(Archive):
         return self._finder.find(payment_id, kind)
 
     def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
-        """All records in ledger order, streamed; with `since` those that arrived then or later (µs).
+        """All records in ledger order, streamed; with `since` those that arrived then or later
+        (µs).
 
         With `after` only those behind the record of that number.
 
@@ -292,7 +309,9 @@ class Ledger(Archive):
         self._finder.close()
 
     def _open_spool(self) -> None:
-        """Without a spool the ledger works too, until its database is away: so a bad folder is no reason to stop."""
+        """Without a spool the ledger works too, until its database is away: so a bad folder is no
+        reason to stop.
+        """
         if self._folder is None:
             return
         self._spool = Spool(self._folder, limit=self._spool_limit)
@@ -302,7 +321,8 @@ class Ledger(Archive):
             self._spool.close()
             self._spool = None
             _log.error(
-                "the spool in %s cannot be used (%s): payments will be refused while the ledger's database is away.",
+                "the spool in %s cannot be used (%s): payments will be refused while the ledger's "
+                "database is away.",
                 self._folder,
                 error.strerror,
                 extra={"event": "no_spool"},
@@ -319,6 +339,9 @@ class Ledger(Archive):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()

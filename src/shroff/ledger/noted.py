@@ -1,4 +1,6 @@
-"""A ledger's last record, noted elsewhere: rewriting a ledger, or putting a copy back, does not change the note."""
+"""A ledger's last record, noted elsewhere: rewriting a ledger, or putting a copy back, does not
+change the note.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ _FORM: Final = re.compile(r"([0-9]{1,18}):([0-9a-f]{12,64})", re.ASCII)
 
 
 class Noted(NamedTuple):
-    """The number of a record, and its chain value in hexadecimal digits or at least the first 12 of them."""
+    """The number of a record, and its chain value in hexadecimal digits or at least the first 12 of
+    them.
+    """
 
     seq: int
     chain: str
@@ -38,7 +42,8 @@ class Noted(NamedTuple):
         """Raise `BrokenChain` where a ledger ends before this record."""
         if last < self.seq:
             raise BrokenChain(
-                f"expected a ledger that goes on from record {self.seq}, which was noted, got one that ends with "
+                f"expected a ledger that goes on from record {self.seq}, which was noted, got one "
+                "that ends with "
                 f"record {last}: its end was cut off, or an older copy was put in its place."
             )
 

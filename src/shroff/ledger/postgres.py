@@ -38,7 +38,9 @@ class Postgres:
         """Nothing to do: what a server has committed, it keeps."""
 
     def writable(self) -> Connection:
-        """A connection whose commits wait for the server's disk, with a bound on that wait and on waits for locks."""
+        """A connection whose commits wait for the server's disk, with a bound on that wait and on
+        waits for locks.
+        """
         connection = self.engine.connect()
         self.hurry(connection, _WRITE_TIMEOUT_SECONDS)
         connection.exec_driver_sql("SET synchronous_commit = on")

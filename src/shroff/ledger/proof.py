@@ -17,15 +17,19 @@ _ENDS = [select(one(RECORDS.c.seq)).scalar_subquery() for one in (func.min, func
 
 
 class Proof:
-    """The proof that each record follows from the one before it, and that the tables are as the ledger makes them.
+    """The proof that each record follows from the one before it, and that the tables are as the
+    ledger makes them.
 
     Args:
         after: a record that counts as proved.
         since: one behind it that was noted elsewhere.
-        tolerant: go on where the chain is broken, and keep what was wrong as `broken`; nothing is proved behind it.
+        tolerant: go on where the chain is broken, and keep what was wrong as `broken`; nothing is
+            proved behind it.
     """
 
-    def __init__(self, database: Backend, after: Head, since: Noted | None = None, *, tolerant: bool = False) -> None:
+    def __init__(
+        self, database: Backend, after: Head, since: Noted | None = None, *, tolerant: bool = False
+    ) -> None:
         self._database = database
         self._since = since
         self._tolerant = tolerant
@@ -41,8 +45,8 @@ class Proof:
         Records before `after` that are not proved yet are read and proved too.
 
         Raises:
-            BrokenChain: a record was changed, removed, added or moved, and the first is named; or something of the
-                tables is not as the ledger made it.
+            BrokenChain: a record was changed, removed, added or moved, and the first is named; or
+                something of the tables is not as the ledger made it.
             LedgerUnavailable: the database does not answer.
         """
         doing = "verify the ledger"
@@ -72,7 +76,9 @@ class Proof:
     def _begin(self, connection: Connection) -> tuple[Head, int]:
         """The last record as it was noted by the ledger, and the highest number there is."""
         head(connection)  # of a format that is chained like this
-        seq, chain, lowest, highest = connection.execute(select(HEAD.c.seq, HEAD.c.chain, *_ENDS)).one()
+        seq, chain, lowest, highest = connection.execute(
+            select(HEAD.c.seq, HEAD.c.chain, *_ENDS)
+        ).one()
         if self.broken is None:
             try:
                 require_shape(connection, METADATA)

@@ -16,7 +16,9 @@ _Calls = list[tuple[OnDurable[None], Outcome]]
 
 
 class Queued(NamedTuple):
-    """An entry and the callback for its outcome, which is called in an event loop, or else in the writer's thread."""
+    """An entry and the callback for its outcome, which is called in an event loop, or else in the
+    writer's thread.
+    """
 
     entry: Entry
     on_durable: OnDurable[None]
@@ -51,15 +53,20 @@ class Queue:
         """Add all of them at the end, or none; without waiting.
 
         Raises:
-            LedgerUnavailable: the queue is full, closed, or callers are still undoing a failed commit.
+            LedgerUnavailable: the queue is full, closed, or callers are still undoing a failed
+                commit.
         """
         with self._changed:
             if not self._open:
                 raise LedgerUnavailable("the ledger is not open for writing: call `open()` first.")
             if self._undoing:
-                raise LedgerUnavailable("the last commit failed and is being undone: send the payment again.")
+                raise LedgerUnavailable(
+                    "the last commit failed and is being undone: send the payment again."
+                )
             if len(self._entries) + len(entries) > self._limit:
-                raise LedgerUnavailable(f"{len(self._entries):,} entries already wait for the disk: send again later.")
+                raise LedgerUnavailable(
+                    f"{len(self._entries):,} entries already wait for the disk: send again later."
+                )
             self._entries.extend(entries)
             self._changed.notify()
 
@@ -81,11 +88,12 @@ class Queue:
             self._changed.notify()
 
     def fail(self, group: list[Queued], sentence: str) -> None:
-        """Refuse a group and all that waits behind it, and let nothing in until every callback has run.
+        """Refuse a group and all that waits behind it, and let nothing in until every callback has
+        run.
 
-        A caller has computed with what the failed entries before it left in memory. So the queue opens
-        again only when every callback has returned and every waiting coroutine has run to its next
-        `await`: what comes then was computed after the undoing.
+        A caller has computed with what the failed entries before it left in memory. So the queue
+        opens again only when every callback has returned and every waiting coroutine has run to its
+        next `await`: what comes then was computed after the undoing.
         """
         with self._changed:
             refused = group + list(self._entries)

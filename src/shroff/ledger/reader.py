@@ -42,7 +42,9 @@ Rows = TypeVar("Rows")
 _PAGE_RECORDS = 1_000
 _SILENCE_SECONDS = 1.0  # seconds from which a failure is one of a database that says nothing
 _REST_SECONDS = 1.0  # seconds in which such a database is not asked again
-_LOOK_UP_TIMEOUT_SECONDS = 2.0  # seconds that a look-up waits for the database: payments wait meanwhile
+_LOOK_UP_TIMEOUT_SECONDS = (
+    2.0  # seconds that a look-up waits for the database: payments wait meanwhile
+)
 # plain columns: values come as the driver gives them, `stored` checks their types
 _NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
 EVERYTHING = select(*_NAMES).select_from(RECORDS)
@@ -65,7 +67,8 @@ class Finder:
         self._silent_until = 0.0
         query = EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"), _CHAINED)
         self._queries = {
-            kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",)) for kind in KINDS
+            kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",))
+            for kind in KINDS
         }
         self._error: type[Exception] = database.engine.dialect.loaded_dbapi.Error
 
@@ -83,7 +86,9 @@ class Finder:
         check_id(payment_id)
         query, began = self._queries[kind], monotonic()
         if began < self._silent_until:
-            raise LedgerAway("the ledger's database says nothing: it is asked again within a second.")
+            raise LedgerAway(
+                "the ledger's database says nothing: it is asked again within a second."
+            )
         try:
             with self._lock:
                 cursor = self._cursor or self._connect()
@@ -92,14 +97,18 @@ class Finder:
         except self._error as error:
             self.close()
             self._rest(began)
-            raise failure(error)(f"cannot look up a {kind} in the ledger: {reason(error)}.") from error
+            raise failure(error)(
+                f"cannot look up a {kind} in the ledger: {reason(error)}."
+            ) from error
         except LedgerAway:
             self.close()
             self._rest(began)
             raise
 
     def _rest(self, began: float) -> None:
-        """After a slow failure, let look-ups fail at once for a while, not each after a timeout of its own."""
+        """After a slow failure, let look-ups fail at once for a while, not each after a timeout of
+        its own.
+        """
         if monotonic() - began > _SILENCE_SECONDS:
             self._silent_until = monotonic() + _REST_SECONDS
 
@@ -147,7 +156,9 @@ def reading(database: Backend) -> Connection:
 
 
 def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[StoredEntry]:
-    """The records up to the last one there is now, in order; with `since`, those with `arrived >= since`."""
+    """The records up to the last one there is now, in order; with `since`, those with
+    `arrived >= since`.
+    """
     doing, query = "read the ledger", EVERYTHING
     with unavailable(doing), reading(database) as connection:
         last = head(connection).seq
@@ -185,14 +196,18 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
         database.hurry(connection, _LOOK_UP_TIMEOUT_SECONDS)
         for start in range(0, len(payment_ids), _PAGE_RECORDS):
             page = payment_ids[start : start + _PAGE_RECORDS]
-            found.update(map(tuple, connection.execute(query.where(RECORDS.c.payment_id.in_(page)))))
+            found.update(
+                map(tuple, connection.execute(query.where(RECORDS.c.payment_id.in_(page))))
+            )
     return found
 
 
 def last_start(database: Backend) -> StoredEntry | None:
     """The last record of a start."""
     with unavailable("look for the last start"), reading(database) as connection:
-        row = connection.execute(EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)).one_or_none()
+        row = connection.execute(
+            EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)
+        ).one_or_none()
     return None if row is None else stored(row)
 
 
@@ -203,7 +218,9 @@ def last_record(database: Backend) -> Head:
 
 
 def holds(database: Backend, record: Head) -> bool:
-    """Whether the ledger has a record with this chain value (0: the one before the first, which all have)."""
+    """Whether the ledger has a record with this chain value (0: the one before the first, which all
+    have).
+    """
     chain = select(RECORDS.c.chain).where(_seq == record.seq, _CHAINED)
     with unavailable("look for a record"), reading(database) as connection:
         return record.seq == 0 or connection.scalar(chain) == record.chain
@@ -212,10 +229,12 @@ def holds(database: Backend, record: Head) -> bool:
 def pages(
     database: Backend, doing: str, query: Select[*tuple[object, ...]], after: int, last: int
 ) -> Iterator[Sequence[object]]:
-    """The rows of a query with `after < seq <= last`, a page at a time; `doing` says in an error what failed.
+    """The rows of a query with `after < seq <= last`, a page at a time; `doing` says in an error
+    what failed.
 
-    A page is a statement of its own: a slow reader holds no transaction open, which would keep SQLite's
-    write-ahead log from being emptied. Nor does it hold a connection: whoever stops halfway leaves none behind.
+    A page is a statement of its own: a slow reader holds no transaction open, which would keep
+    SQLite's write-ahead log from being emptied. Nor does it hold a connection: whoever stops
+    halfway leaves none behind.
     """
     query = query.where(_seq <= last).order_by(_seq).limit(_PAGE_RECORDS)
     while after < last:

@@ -31,10 +31,11 @@ _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event as the system saw it, ready to be made durable.
 
-    `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one result for a payment, and one
-    label of each digest; the `start` of a service has an id of its own); `arrived` is when the system saw it and `time`
-    the event time of the payment, both in microseconds since the epoch; `digest` is the SHA-256 of the
-    payload (32 bytes: the same digest is the same payload); `body` is JSON, opaque to the ledger.
+    `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one result for a
+    payment, and one label of each digest; the `start` of a service has an id of its own); `arrived`
+    is when the system saw it and `time` the event time of the payment, both in microseconds since
+    the epoch; `digest` is the SHA-256 of the payload (32 bytes: the same digest is the same
+    payload); `body` is JSON, opaque to the ledger.
     """
 
     kind: Kind
@@ -82,7 +83,9 @@ def link(previous: bytes, seq: int, entry: Entry) -> bytes:
     kind, payment_id = entry.kind.encode(), entry.payment_id.encode()
     lengths = (len(kind), len(payment_id), len(entry.digest), len(entry.body))
     numbers = _LENGTHS.pack(seq, entry.arrived, entry.time, *lengths)
-    return sha256(b"".join((previous, numbers, kind, payment_id, entry.digest, entry.body))).digest()
+    return sha256(
+        b"".join((previous, numbers, kind, payment_id, entry.digest, entry.body))
+    ).digest()
 
 
 def check_id(payment_id: str) -> None:
@@ -95,9 +98,13 @@ def check_id(payment_id: str) -> None:
     try:
         size = len(payment_id.encode())
     except UnicodeEncodeError:
-        raise BadPayment("a payment id must be text that UTF-8 can hold: it has a lone surrogate") from None
+        raise BadPayment(
+            "a payment id must be text that UTF-8 can hold: it has a lone surrogate"
+        ) from None
     if not 0 < size <= _ID_BYTES:
-        raise BadPayment(f"a payment id must have 1 to {_ID_BYTES} bytes of UTF-8: this one has {size}")
+        raise BadPayment(
+            f"a payment id must have 1 to {_ID_BYTES} bytes of UTF-8: this one has {size}"
+        )
     if "\0" in payment_id:
         raise BadPayment("a payment id must not contain the character U+0000")
 
@@ -117,23 +124,31 @@ def check_entry(entry: Entry) -> None:
     if entry.kind not in KINDS:
         raise BadPayment(f"expected an entry of the kind {', '.join(KINDS)}, got another one")
     if len(entry.digest) != _DIGEST_BYTES:
-        raise BadPayment(f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(entry.digest)}")
+        raise BadPayment(
+            f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(entry.digest)}"
+        )
     if len(entry.body) > _BODY_BYTES:
-        raise BadPayment(f"expected a body of at most {_BODY_BYTES:,} bytes, got {len(entry.body):,}")
+        raise BadPayment(
+            f"expected a body of at most {_BODY_BYTES:,} bytes, got {len(entry.body):,}"
+        )
     if not (-_INT64 <= entry.arrived < _INT64 and -_INT64 <= entry.time < _INT64):
-        raise BadPayment("expected `arrived` and `time` in microseconds since the epoch, within 64 bits")
+        raise BadPayment(
+            "expected `arrived` and `time` in microseconds since the epoch, within 64 bits"
+        )
 
 
 def unreadable(seq: object, how: str) -> UnreadableRecord:
     """The error for a record that nothing can be computed from."""
     return UnreadableRecord(
-        f"the ledger was changed: record {seq} {how}. Restore it from a copy of the ledger, or begin another ledger "
+        f"the ledger was changed: record {seq} {how}. Restore it from a copy of the ledger, or "
+        "begin another ledger "
         "(SHROFF_LEDGER)."
     )
 
 
 def stored(row: Sequence[object]) -> StoredEntry:
-    """The record in a row of the columns `COLUMNS`; `UnreadableRecord` when a value has another type.
+    """The record in a row of the columns `COLUMNS`; `UnreadableRecord` when a value has another
+    type.
 
     SQLite lets anybody put a text where a number was, so the types are checked on the way in.
     """

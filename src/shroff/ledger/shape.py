@@ -28,16 +28,22 @@ _COLUMNS: Final = {
     "shroff_ledger_head.version": "integer not null",
 }
 _INDEXES: Final = {
-    "ix_shroff_ledger_arrived": "INDEX ix_shroff_ledger_arrived ON shroff_ledger USING btree (arrived)",
-    "shroff_ledger_head_pkey": "UNIQUE INDEX shroff_ledger_head_pkey ON shroff_ledger_head USING btree (id)",
-    "shroff_ledger_label": "UNIQUE INDEX shroff_ledger_label ON shroff_ledger USING btree (payment_id, digest)"
+    "ix_shroff_ledger_arrived": "INDEX ix_shroff_ledger_arrived ON shroff_ledger USING btree "
+    "(arrived)",
+    "shroff_ledger_head_pkey": "UNIQUE INDEX shroff_ledger_head_pkey ON shroff_ledger_head USING "
+    "btree (id)",
+    "shroff_ledger_label": "UNIQUE INDEX shroff_ledger_label ON shroff_ledger USING btree "
+    "(payment_id, digest)"
     " WHERE (kind = 'label'::text)",
-    "shroff_ledger_later": "UNIQUE INDEX shroff_ledger_later ON shroff_ledger USING btree (payment_id, kind)"
+    "shroff_ledger_later": "UNIQUE INDEX shroff_ledger_later ON shroff_ledger USING btree "
+    "(payment_id, kind)"
     " WHERE ((kind <> 'payment'::text) AND (kind <> 'label'::text))",
-    "shroff_ledger_payment": "UNIQUE INDEX shroff_ledger_payment ON shroff_ledger USING btree (payment_id)"
+    "shroff_ledger_payment": "UNIQUE INDEX shroff_ledger_payment ON shroff_ledger USING btree "
+    "(payment_id)"
     " WHERE (kind = 'payment'::text)",
     "shroff_ledger_pkey": "UNIQUE INDEX shroff_ledger_pkey ON shroff_ledger USING btree (seq)",
-    "shroff_ledger_start": "INDEX shroff_ledger_start ON shroff_ledger USING btree (seq) WHERE (kind = 'start'::text)",
+    "shroff_ledger_start": "INDEX shroff_ledger_start ON shroff_ledger USING btree (seq) WHERE "
+    "(kind = 'start'::text)",
 }
 # spelt out: making the tables only to compare them would need the right to make some
 _IN_POSTGRES: Final[frozenset[SchemaObject]] = frozenset(
@@ -53,13 +59,15 @@ WITH own AS (
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE pg_class.oid IN (to_regclass('shroff_ledger'), to_regclass('shroff_ledger_head'))
 )
-SELECT 'table', relname::text, CASE WHEN relkind = 'r' AND relpersistence = 'p' THEN 'kept' ELSE 'another' END FROM own
+SELECT 'table', relname::text,
+       CASE WHEN relkind = 'r' AND relpersistence = 'p' THEN 'kept' ELSE 'another' END FROM own
 UNION ALL
 SELECT 'column', relname || '.' || attname, concat(format_type(atttypid, atttypmod),
     CASE WHEN attnotnull THEN ' not null' END, CASE WHEN atthasdef THEN ' default' END)
 FROM own JOIN pg_attribute ON attrelid = own.oid WHERE attnum > 0 AND NOT attisdropped
 UNION ALL
-SELECT 'index', indexrelid::regclass::text, concat(replace(pg_get_indexdef(indexrelid), ' ON ' || schema, ' ON '),
+SELECT 'index', indexrelid::regclass::text,
+       concat(replace(pg_get_indexdef(indexrelid), ' ON ' || schema, ' ON '),
     CASE WHEN NOT (indisvalid AND indisready AND indislive) THEN ' invalid' END)
 FROM own JOIN pg_index ON indrelid = own.oid
 UNION ALL
@@ -69,7 +77,8 @@ SELECT 'rule', rulename::text, '' FROM own JOIN pg_rewrite ON ev_class = own.oid
 UNION ALL
 SELECT 'row security policy', polname::text, '' FROM own JOIN pg_policy ON polrelid = own.oid
 UNION ALL
-SELECT 'inheriting table', inhrelid::regclass::text, '' FROM own JOIN pg_inherits ON own.oid IN (inhparent, inhrelid)
+SELECT 'inheriting table', inhrelid::regclass::text, ''
+FROM own JOIN pg_inherits ON own.oid IN (inhparent, inhrelid)
 """
 _SQLITE_OBJECTS: Final = """
 SELECT type, name, coalesce(sql, '') FROM sqlite_master
@@ -81,8 +90,8 @@ WHERE lower(tbl_name) IN ('shroff_ledger', 'shroff_ledger_head')
 def require_shape(connection: Connection, tables: MetaData) -> None:
     """Raise `BrokenChain` where the ledger's tables are not as the ledger makes them.
 
-    A trigger, a rule or a view in the place of a table can change what is written; another index, or a policy of row
-    security, can hide from one reader what another one sees.
+    A trigger, a rule or a view in the place of a table can change what is written; another index,
+    or a policy of row security, can hide from one reader what another one sees.
     """
     if connection.dialect.name == "postgresql":
         found, made = _objects(connection, _POSTGRES_OBJECTS), _IN_POSTGRES
@@ -91,26 +100,35 @@ def require_shape(connection: Connection, tables: MetaData) -> None:
     names = {item[:2] for item in made}
     for what, name, _ in sorted(found - made):
         if (what, name) in names:
-            raise BrokenChain(f"the ledger was changed: the {what} `{name}` is not as the ledger made it.")
-        raise BrokenChain(f"the ledger was changed: the {what} `{name}` is not the ledger's: remove it.")
+            raise BrokenChain(
+                f"the ledger was changed: the {what} `{name}` is not as the ledger made it."
+            )
+        raise BrokenChain(
+            f"the ledger was changed: the {what} `{name}` is not the ledger's: remove it."
+        )
     for what, name, _ in sorted(made - found):
         raise BrokenChain(f"the ledger was changed: the {what} `{name}` is missing.")
 
 
 def require_sound(connection: Connection) -> None:
-    """Raise `BrokenChain` where an index of SQLite does not say what its table says: it would hide records.
+    """Raise `BrokenChain` where an index of SQLite does not say what its table says: it would hide
+    records.
 
     It reads the whole file. PostgreSQL has no such check without an extension.
     """
-    if connection.dialect.name != "postgresql" and connection.exec_driver_sql("PRAGMA integrity_check(1)").all() != [
-        ("ok",)
-    ]:
-        raise BrokenChain("the ledger was changed: its tables and indexes do not agree (PRAGMA integrity_check).")
+    if connection.dialect.name != "postgresql" and connection.exec_driver_sql(
+        "PRAGMA integrity_check(1)"
+    ).all() != [("ok",)]:
+        raise BrokenChain(
+            "the ledger was changed: its tables and indexes do not agree (PRAGMA integrity_check)."
+        )
 
 
 def _made(tables: MetaData) -> frozenset[SchemaObject]:
     """What SQLite's catalog says of these tables after they were created."""
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:"), poolclass=StaticPool)
+    engine = create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(":memory:"), poolclass=StaticPool
+    )
     with engine.connect() as connection:
         tables.create_all(connection)
         made = _sqlite_objects(connection)

@@ -27,7 +27,9 @@ class _File:
     """A file that this process locks for as long as it is open."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError when another process holds the lock, OSError when the file cannot be opened."""
+        """Raises BlockingIOError when another process holds the lock, OSError when the file cannot
+        be opened.
+        """
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -67,8 +69,8 @@ class _File:
 class Spool:
     """Entries on local disk, in order, at most `limit` bytes of them.
 
-    Every process has a file of its own in the folder. What a process left there that has ended belongs to
-    the process that opens the spool next.
+    Every process has a file of its own in the folder. What a process left there that has ended
+    belongs to the process that opens the spool next.
     """
 
     def __init__(self, folder: Path, *, limit: int) -> None:
@@ -84,7 +86,9 @@ class Spool:
             OSError: the folder cannot be used.
         """
         private_folder(self.folder)
-        names = sorted(self.folder.glob(f"*{_ENDING}"), key=lambda path: (len(path.name), path.name))
+        names = sorted(
+            self.folder.glob(f"*{_ENDING}"), key=lambda path: (len(path.name), path.name)
+        )
         for path in names:
             with suppress(BlockingIOError):
                 self._left.append(_File(path))
@@ -92,7 +96,8 @@ class Spool:
         _sync_folder(self.folder)
 
     def leftovers(self) -> Iterator[list[Frame]]:
-        """The frames of each file that an earlier process left; a file is emptied when the next one is asked for.
+        """The frames of each file that an earlier process left; a file is emptied when the next one
+        is asked for.
 
         Raises:
             LedgerUnavailable: a file cannot be read, or not be emptied.
@@ -106,7 +111,8 @@ class Spool:
                     file.cut(0)
         except OSError as error:
             raise LedgerUnavailable(
-                f"the spool in {self.folder} cannot be drained ({error.strerror}): see that its disk has space."
+                f"the spool in {self.folder} cannot be drained ({error.strerror}): see that its "
+                "disk has space."
             ) from None
         self._close_left()
 
@@ -119,7 +125,8 @@ class Spool:
         file, data = self._own, frames.frame(last.seq, last.chain, entries)
         if file is None or file.size + len(data) > self._limit:
             raise LedgerUnavailable(
-                f"the ledger's database is away and the spool is full ({self._limit:,} bytes): send again later."
+                f"the ledger's database is away and the spool is full ({self._limit:,} bytes): "
+                "send again later."
             )
         try:
             file.add(data)

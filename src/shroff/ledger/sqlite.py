@@ -19,7 +19,8 @@ from shroff.private import private_file, private_folder
 
 # how long a statement waits for a lock that another program holds, in seconds
 _LOCK_TIMEOUT_SECONDS = 1.0
-# how old a folder's time of change must be, in nanoseconds, before the next change is sure to have another
+# how old a folder's time of change must be, in nanoseconds, before the next change is sure to have
+# another
 _CLOCK_STEP_NS = 1_000_000_000
 
 _Identity = tuple[int, int]
@@ -36,7 +37,8 @@ class SQLite:
     def __init__(self, url: URL) -> None:
         if url.query or url.database in (None, "", ":memory:"):
             raise ConfigurationError(
-                "expected the ledger in a file, `sqlite:///folder/ledger.db`, got a URL without a file name."
+                "expected the ledger in a file, `sqlite:///folder/ledger.db`, got a URL without a "
+                "file name."
             )
         # two names of one file are one ledger
         self._path = Path(str(url.database)).resolve()
@@ -85,7 +87,8 @@ class SQLite:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def present(self) -> None:
-        """Raise `LedgerUnavailable` when the file was moved, removed or replaced, or its log was before.
+        """Raise `LedgerUnavailable` when the file was moved, removed or replaced, or its log was
+        before.
 
         SQLite would go on writing into a file that nobody can find any more.
         """
@@ -95,13 +98,16 @@ class SQLite:
             return
         if self._file is not None and _identity(self._path) != self._file:
             raise LedgerUnavailable(
-                f"the ledger {self._path} was moved or replaced: put the file back, or restore a copy and restart."
+                f"the ledger {self._path} was moved or replaced: put the file back, or restore a "
+                "copy and restart."
             )
 
     def kept(self) -> None:
-        """Raise `LedgerUnavailable` also when the write-ahead log, which has the last commits, was removed or replaced.
+        """Raise `LedgerUnavailable` also when the write-ahead log, which has the last commits, was
+        removed or replaced.
 
-        A log that is put back does not help, so nothing is written until the service is started again.
+        A log that is put back does not help, so nothing is written until the service is started
+        again.
         """
         # every commit asks twice: one look at the folder costs less than one at each file
         folder = _folder_state(self._path.parent)
@@ -114,7 +120,8 @@ class SQLite:
             return
         if _identity(self._log) != self._opened_log:
             self._lost = (
-                f"the write-ahead log of the ledger {self._path} was removed or replaced while in use: "
+                f"the write-ahead log of the ledger {self._path} was removed or replaced while in "
+                "use: "
                 f"{_salvage(writing)}, and restart the service."
             )
             raise LedgerUnavailable(self._lost)
@@ -122,14 +129,17 @@ class SQLite:
             self._undisturbed = folder
 
     def writable(self) -> Connection:
-        """A connection that syncs the write-ahead log at each commit, and empties it when it has 4 MB."""
+        """A connection that syncs the write-ahead log at each commit, and empties it when it has 4
+        MB.
+        """
         connection = self.engine.connect()
         connection.exec_driver_sql("PRAGMA synchronous = FULL")
         # half of what is usual: payments wait for it, and for half as long each time
         connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 500")
         # only macOS knows a sync that the drive's own cache cannot swallow
         connection.exec_driver_sql("PRAGMA fullfsync = ON")
-        # the first look into the file opens the write-ahead log, which stays the same as long as the connection
+        # the first look into the file opens the write-ahead log, which stays the same as long as
+        # the connection
         connection.exec_driver_sql("PRAGMA schema_version")
         connection.rollback()
         self._writing, self._opened_log, self._undisturbed = connection, _identity(self._log), None
@@ -163,8 +173,9 @@ class SQLite:
         """Nothing to do: a file is never silent."""
 
     def _take_lock(self) -> bool:
-        # on the file itself, whatever it is called, and gone with the process however it ends; it is not of the kind
-        # that SQLite takes (flock(2), not fcntl(2)), whose locks would go if this file were ever closed: it never is
+        # on the file itself, whatever it is called, and gone with the process however it ends; it
+        # is not of the kind that SQLite takes (flock(2), not fcntl(2)), whose locks would go if
+        # this file were ever closed: it never is
         if (
             self._lock is None
             or not self._path.exists()
@@ -179,8 +190,8 @@ class SQLite:
 
     def _create(self) -> bool:
         with closing(sqlite3.connect(self._path)) as connection:
-            # takes effect in a new file only: records of 1 to 4 kB leave much of SQLite's usual page empty, while
-            # larger pages make every commit write more
+            # takes effect in a new file only: records of 1 to 4 kB leave much of SQLite's usual
+            # page empty, while larger pages make every commit write more
             connection.execute("PRAGMA page_size = 8192")
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         self._file = _identity(self._path)
@@ -216,7 +227,9 @@ def _folder_state(path: Path) -> _FolderState | None:
 
 
 def _salvage(writing: Connection) -> str:
-    """Copy the commits of a lost write-ahead log into the database, while this process still has it open."""
+    """Copy the commits of a lost write-ahead log into the database, while this process still has it
+    open.
+    """
     try:
         busy, pages, brought = cursor(writing).execute("PRAGMA wal_checkpoint(FULL)").fetchone()
     except sqlite3.Error:

@@ -1,4 +1,6 @@
-"""Statements that go to the database's driver as they are: SQLAlchemy's own work would cost more than theirs."""
+"""Statements that go to the database's driver as they are: SQLAlchemy's own work would cost more
+than theirs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -26,13 +29,15 @@ class Cursor(Protocol):
 
 
 class Statement:
-    """A statement in the words of a database, and the names of its parameters in the order of their values."""
+    """A statement as text for one database, and the order of its parameters' values."""
 
     def __init__(self, engine: Engine, statement: ClauseElement, names: Sequence[str] = ()) -> None:
-        compiled = statement.compile(dialect=engine.dialect)
+        compiled = cast(SQLCompiler, statement.compile(dialect=engine.dialect))
         self.text = str(compiled)
         # where parameters have no names, their order is the statement's
-        self._order = [names.index(name) for name in compiled.positiontup] if compiled.positional else None  # type: ignore[attr-defined]  # SQLCompiler has it, Compiled does not
+        self._order: list[int] | None = None
+        if compiled.positional:
+            self._order = [names.index(name) for name in compiled.positiontup or ()]
         self._same = self._order == list(range(len(names)))
         self._names = names
 
@@ -65,6 +70,8 @@ def rollback(connection: Connection) -> None:
 
 
 def hang_up(connection: Connection) -> None:
-    """Close a connection, also one that is broken: SQLAlchemy, which was passed by, would try to roll it back."""
+    """Close a connection, also one that is broken: SQLAlchemy, which was passed by, would try to
+    roll it back.
+    """
     connection.invalidate()
     connection.close()

@@ -31,7 +31,14 @@ class Writer:
     """
 
     def __init__(
-        self, database: Backend, queue: Queue, commits: Commits, *, max_group: int, spool: Spool | None, find: Find
+        self,
+        database: Backend,
+        queue: Queue,
+        commits: Commits,
+        *,
+        max_group: int,
+        spool: Spool | None,
+        find: Find,
     ) -> None:
         self._database = database
         self._queue = queue
@@ -39,10 +46,15 @@ class Writer:
         self._max_group = max_group
         self._committer = Committer(database, commits)
         self.failure: str | None = None
-        """Why the last group could not be made durable; None when it was, or when the next one can be."""
-        # entries that were refused and may be durable all the same, with the last record that their commit would leave
+        """Why the last group could not be made durable; None when it was, or when the next one can
+        be.
+        """
+        # entries that were refused and may be durable all the same, with the last record that their
+        # commit would leave
         self._doubted: tuple[Head, list[Queued]] | None = None
-        self.failover = Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
+        self.failover = (
+            Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
+        )
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
     def start(self) -> None:
@@ -123,10 +135,11 @@ class Writer:
             self._refuse(str(error))
 
     def _prove(self) -> None:
-        """Commit an empty group after a failure, which shows whether the ledger can be written again.
+        """Commit an empty group after a failure, which shows whether the ledger can be written
+        again.
 
-        Clients may send payments elsewhere meanwhile, so no group of theirs would show it. An active failover does
-        this itself.
+        Clients may send payments elsewhere meanwhile, so no group of theirs would show it. An
+        active failover does this itself.
         """
         if self.failover is not None and self.failover.active:
             return
@@ -145,7 +158,9 @@ class Writer:
     def _refuse(self, sentence: str) -> None:
         """Log once that entries are refused; health checks report it for as long as it lasts."""
         if self.failure is None:
-            _log.error("%s Payments are refused meanwhile.", sentence, extra={"event": "ledger_refuses"})
+            _log.error(
+                "%s Payments are refused meanwhile.", sentence, extra={"event": "ledger_refuses"}
+            )
         self.failure = sentence
 
     def _take_again(self) -> None:
@@ -154,10 +169,14 @@ class Writer:
         self.failure = None
 
     def _doubt(self, group: list[Queued]) -> None:
-        """Remember a refused group that may be in the ledger all the same; with a spool no group is in doubt."""
+        """Remember a refused group that may be in the ledger all the same; with a spool no group is
+        in doubt.
+        """
         if self._committer.undecided is not None and self.failover is None:
             last, outcomes = self._committer.undecided
-            done = [queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is None]
+            done = [
+                queued for queued, outcome in zip(group, outcomes, strict=True) if outcome is None
+            ]
             self._doubted = last, done
         self._committer.undecided = None
 
@@ -174,9 +193,14 @@ class Writer:
         return group if landed else []
 
     def _resolve_late(self, late: list[Queued], group: list[Queued]) -> None:
-        """Refuse a group that was computed without entries which are in the ledger after all; then resolve those."""
+        """Refuse a group that was computed without entries which are in the ledger after all; then
+        resolve those.
+        """
         self._queue.hold()
-        self._queue.fail(group, "what was written before it has only now been found in the ledger: send it again.")
+        self._queue.fail(
+            group,
+            "what was written before it has only now been found in the ledger: send it again.",
+        )
         resolve([(queued, None) for queued in late], self._queue)
         self._queue.resume()
 

@@ -10,4 +10,12 @@ from shroff.monitor.parity import FeatureDifference, Parity, compare
 from shroff.monitor.recorded import ledger_parity
 from shroff.monitor.replayed import Replayed, replay_decision
 
-__all__ = ["FeatureDifference", "Parity", "Replayed", "compare", "engine_parity", "ledger_parity", "replay_decision"]
+__all__ = [
+    "FeatureDifference",
+    "Parity",
+    "Replayed",
+    "compare",
+    "engine_parity",
+    "ledger_parity",
+    "replay_decision",
+]

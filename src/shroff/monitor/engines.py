@@ -27,7 +27,8 @@ def engine_parity(
     redis: str | None = None,
     spark: str | None = None,
 ) -> list[Parity]:
-    """Compute a clean table's features in batch, and again by every other engine, and compare to the bit.
+    """Compute a clean table's features in batch, and again by every other engine, and compare to
+    the bit.
 
     Args:
         frame: payments from the beginning of what windows should see.
@@ -44,11 +45,17 @@ def engine_parity(
         others["online in Redis"] = _in_redis(groups, frame, plan, redis)
     if spark is not None:
         others["Spark"] = _on_spark(frame, plan, spark)
-    return [explain(compare(batch, other, "batch", name), frame, plan) for name, other in others.items()]
+    return [
+        explain(compare(batch, other, "batch", name), frame, plan) for name, other in others.items()
+    ]
 
 
-def _in_redis(groups: Sequence[FeatureGroup], frame: pl.DataFrame, plan: Plan, url: str) -> pl.DataFrame:
-    engine = RedisEngine(groups, plan.schema, url=url, lateness="36500d", space=f"parity-{token_hex(4)}")
+def _in_redis(
+    groups: Sequence[FeatureGroup], frame: pl.DataFrame, plan: Plan, url: str
+) -> pl.DataFrame:
+    engine = RedisEngine(
+        groups, plan.schema, url=url, lateness="36500d", space=f"parity-{token_hex(4)}"
+    )
     filling = claim(engine)
     try:
         if filling is not None:

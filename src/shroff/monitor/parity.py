@@ -15,8 +15,9 @@ from shroff.features.window import after, micros, upto
 class FeatureDifference:
     """The first payment at which a feature differs.
 
-    `events` are the ids of the payments of the same entity that the window law lets the feature see, before
-    its condition and its results or labels are looked at; None for a feature without a window.
+    `events` are the ids of the payments of the same entity that the window law lets the feature
+    see, before its condition and its results or labels are looked at; None for a feature without a
+    window.
     """
 
     payment: str
@@ -59,7 +60,9 @@ def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name:
     difference = None
     if first is not None:
         row, name = first
-        difference = FeatureDifference(left[identifier][row], name, left[name][row], right[name][row])
+        difference = FeatureDifference(
+            left[identifier][row], name, left[name][row], right[name][row]
+        )
     return Parity(left_name, right_name, len(left), different, difference)
 
 

@@ -24,11 +24,14 @@ _MOMENT = pl.Datetime("us", "UTC")
 _ARRIVED = {name: f"{name} (ledger)" for name in ("arrived_at", "result_at", "labelled_at")}
 
 
-def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl.DataFrame | None = None) -> Parity:
+def ledger_parity(
+    bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl.DataFrame | None = None
+) -> Parity:
     """Recompute in batch the features that every recorded decision was made on, and compare.
 
     Args:
-        history: the clean table that the service was started from, if it was: windows see it before the ledger.
+        history: the clean table that the service was started from, if it was: windows see it before
+            the ledger.
     """
     kept = list(entries)
     plan = recorded_plan(bundle)
@@ -36,13 +39,19 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
     frame = recorded_payments(plan, kept)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan, kept)
     features = {
-        entry.payment_id: msgspec.json.decode(entry.body)["features"] for entry in kept if entry.kind == "payment"
+        entry.payment_id: msgspec.json.decode(entry.body)["features"]
+        for entry in kept
+        if entry.kind == "payment"
     }
     # without a state the policy decided, and no feature was computed
-    asked = frame[identifier].is_in([name for name, seen in features.items() if seen or not plan.names])
+    asked = frame[identifier].is_in(
+        [name for name, seen in features.items() if seen or not plan.names]
+    )
     logged = [features[name] for name in frame[identifier].filter(asked)]
     columns = [
-        pl.Series(name, [row[name] for row in logged], dtype=pl.String if kind == "text" else pl.Float64)
+        pl.Series(
+            name, [row[name] for row in logged], dtype=pl.String if kind == "text" else pl.Float64
+        )
         for name, kind in plan.kinds.items()
     ]
     decided = pl.DataFrame([frame[identifier].filter(asked), *columns])
@@ -51,7 +60,11 @@ def ledger_parity(bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl
 
 
 def with_history(
-    frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, plan: Plan, entries: Iterable[StoredEntry]
+    frame: pl.DataFrame,
+    history: pl.DataFrame,
+    schema: Schema,
+    plan: Plan,
+    entries: Iterable[StoredEntry],
 ) -> pl.DataFrame:
     """Recorded payments after a clean history, without the payments in it that the ledger has too.
 
@@ -66,7 +79,9 @@ def with_history(
         recorded.labelled_at: pl.col(schema.labelled_at) if schema.labelled_at else arrival,
     }
     own = history.filter(~pl.col(schema.id).is_in(frame[schema.id].implode()))
-    arrived = own.with_columns(moment.alias(name) for name, moment in moments.items() if name is not None)
+    arrived = own.with_columns(
+        moment.alias(name) for name, moment in moments.items() if name is not None
+    )
     arrived = _as_known(arrived, str(recorded.arrived_at), entries)
     if HISTORY in frame.columns:
         arrived = with_one_label(arrived, recorded)
@@ -74,7 +89,9 @@ def with_history(
 
 
 def _as_known(history: pl.DataFrame, arrival: str, entries: Iterable[StoredEntry]) -> pl.DataFrame:
-    """History as of the first start that knew it, where that was before it arrived; without what none knew."""
+    """History as of the first start that knew it, where that was before it arrived; without what
+    none knew.
+    """
     starts, known = [], ""
     for entry in entries:
         start = stored_start(entry) if entry.kind == "start" else None
@@ -89,7 +106,9 @@ def _as_known(history: pl.DataFrame, arrival: str, entries: Iterable[StoredEntry
         moments, left_on=arrival, right_on="known (start)", strategy="forward"
     )
     arrived = pl.min_horizontal(arrival, "arrived (start)")
-    return found.filter(pl.col("arrived (start)").is_not_null()).with_columns(arrived.alias(arrival))
+    return found.filter(pl.col("arrived (start)").is_not_null()).with_columns(
+        arrived.alias(arrival)
+    )
 
 
 def recorded_plan(bundle: Bundle) -> Plan:
@@ -104,7 +123,9 @@ def recorded_plan(bundle: Bundle) -> Plan:
 
 
 def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFrame:
-    """The ledger's payments as a clean table, with results and histories of labels as they arrived."""
+    """The ledger's payments as a clean table, with results and histories of labels as they
+    arrived.
+    """
     schema = plan.schema
     rows: dict[str, dict[str | None, Any]] = {}
     labels: list[tuple[str, bool, int, str | None]] = []
@@ -134,7 +155,8 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
         "numeric": pl.Float64,
     }
     frame = pl.DataFrame(
-        list(rows.values()), schema={name: types.get(scale, pl.String) for name, scale in schema.scales.items()}
+        list(rows.values()),
+        schema={name: types.get(scale, pl.String) for name, scale in schema.scales.items()},
     )
     times = [name for name, scale in schema.scales.items() if scale == "time"]
     frame = frame.with_columns(pl.col(times).cast(_MOMENT))
@@ -142,12 +164,21 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
 
 
 def _labels(said: Sequence[tuple[str, bool, int, str | None]], schema: Schema) -> pl.DataFrame:
-    names = {schema.id: pl.String, str(schema.label): pl.Boolean, str(schema.labelled_at): pl.Int64, SOURCE: pl.String}
-    return pl.DataFrame(said, schema=names, orient="row").with_columns(pl.col(str(schema.labelled_at)).cast(_MOMENT))
+    names = {
+        schema.id: pl.String,
+        str(schema.label): pl.Boolean,
+        str(schema.labelled_at): pl.Int64,
+        SOURCE: pl.String,
+    }
+    return pl.DataFrame(said, schema=names, orient="row").with_columns(
+        pl.col(str(schema.labelled_at)).cast(_MOMENT)
+    )
 
 
 def _paid(entry: StoredEntry, values: Mapping[str, Any], schema: Schema) -> int | None:
-    """What was paid, in minor units of the payment's own currency; it was in the base where nothing was converted."""
+    """What was paid, in minor units of the payment's own currency; it was in the base where nothing
+    was converted.
+    """
     # the ledger may be older than the schema's column of currencies
     currency = values.get(str(schema.currency)) or schema.default_currency
     if currency not in EXPONENT:

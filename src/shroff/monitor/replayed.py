@@ -41,7 +41,10 @@ _answer = msgspec.json.Decoder(_Recorded).decode
 
 
 def _unpublished(version: str) -> Standing:
-    raise NotFound(f"it was decided by the published policy {version}: expected a folder of published policies.")
+    raise NotFound(
+        f"it was decided by the published policy {version}: expected a folder of published "
+        "policies."
+    )
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A decision and its replay, line by line: payload, features, probability, action, rules, reasons."""
+    """A decision and its replay, line by line: payload, features, probability, action, rules,
+    reasons.
+    """
 
     payment: str
     model: str
@@ -84,7 +89,8 @@ def replay_decision(
     tables: Callable[[], Sequence[Replacement[ReferenceTable]]] = list,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
 ) -> Replayed:
-    """Make a decision again: features in batch over the ledger, score and action by the model and policy of then.
+    """Make a decision again: features in batch over the ledger, score and action by the model and
+    policy of then.
 
     Args:
         decided_by: the bundle of a version.
@@ -94,8 +100,8 @@ def replay_decision(
         history: the clean table that the service was started from, if it was.
 
     Raises:
-        NotFound: the ledger has no such payment, or its model, policy, exchange rates or reference tables are not there
-            any more.
+        NotFound: the ledger has no such payment, or its model, policy, exchange rates or reference
+            tables are not there any more.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
     """
     entry = ledger.find(canonical(payment_id))
@@ -106,7 +112,9 @@ def replay_decision(
     # without a state the policy decided, and no feature was computed
     features = _features(bundle, entry, ledger, history(bundle)) if record.features else {}
     values = msgspec.json.decode(record.payment)["values"]
-    decider = Decider(bundle, None if record.policy in (None, record.model) else policies(record.policy))
+    decider = Decider(
+        bundle, None if record.policy in (None, record.model) else policies(record.policy)
+    )
     if record.lists is not None:
         last, moment = record.lists
         known = [edit for edit in edits() if edit.id <= last]
@@ -137,21 +145,31 @@ def _texts(reasons: Sequence[Any]) -> tuple[str, ...]:
     return tuple(reason.text for reason in reasons)
 
 
-def _features(bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.DataFrame | None) -> dict[str, Any]:
+def _features(
+    bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.DataFrame | None
+) -> dict[str, Any]:
     plan = recorded_plan(bundle)
     # no window reaches further back, and nothing happens long after it arrived
     oldest = entry.time - plan.horizon - MAX_AHEAD_US
     before = [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
     frame = recorded_payments(plan, before)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan, before)
-    (row,) = compute_plan(plan, table).filter(pl.col(plan.schema.id) == entry.payment_id).iter_rows(named=True)
+    (row,) = (
+        compute_plan(plan, table)
+        .filter(pl.col(plan.schema.id) == entry.payment_id)
+        .iter_rows(named=True)
+    )
     return {name: row[name] for name in plan.names}
 
 
 def _digest(record: DecisionRecord, schema: Schema) -> bytes:
     """The fingerprint of the payment as it was sent, before its schema added anything."""
     payment = _payment(record.payment)
-    return fingerprint(encode(as_sent(payment, schema)) if payment.rates or payment.tables else bytes(record.payment))
+    return fingerprint(
+        encode(as_sent(payment, schema))
+        if payment.rates or payment.tables
+        else bytes(record.payment)
+    )
 
 
 def _converted(
@@ -164,14 +182,19 @@ def _converted(
     known = [schema.rates, *(one.table for one in replacements() if one.table is not None)]
     rates = next((one for one in known if one.mark == payment.rates), None)
     if rates is None:
-        raise NotFound("it was converted by exchange rates that are neither the model's nor were ever put in place.")
+        raise NotFound(
+            "it was converted by exchange rates that are neither the model's nor were ever put in "
+            "place."
+        )
     sent = as_sent(payment, schema)
     again = Converter(rates).minor(str(sent.values[str(schema.currency)]), sent.time, sent.minor)
     yield Line(f"amount (minor units of {rates.base})", payment.minor, again)
 
 
 def _looked_up(
-    record: DecisionRecord, schema: Schema, replacements: Callable[[], Sequence[Replacement[ReferenceTable]]]
+    record: DecisionRecord,
+    schema: Schema,
+    replacements: Callable[[], Sequence[Replacement[ReferenceTable]]],
 ) -> Iterator[Line]:
     """The columns from reference tables, looked up again in those of then."""
     payment = _payment(record.payment)
@@ -180,9 +203,14 @@ def _looked_up(
     known = [*schema.tables, *(one.table for one in replacements() if one.table is not None)]
     tables = {table.mark: table for table in known}
     if not tables.keys() >= {*payment.tables}:
-        raise NotFound("it was looked up in reference tables that are neither the model's nor were ever put in place.")
+        raise NotFound(
+            "it was looked up in reference tables that are neither the model's nor were ever put "
+            "in place."
+        )
     values = as_sent(payment, schema).values
-    reader = LookupReader(schema.lookups, [tables[mark] for mark in payment.tables], time=schema.time)
+    reader = LookupReader(
+        schema.lookups, [tables[mark] for mark in payment.tables], time=schema.time
+    )
     reader.add(values, payment.time)
     for name in schema.looked_up:
         yield Line(name, payment.values.get(name), values[name])

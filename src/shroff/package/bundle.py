@@ -1,18 +1,18 @@
 """The bundle: a folder with an ONNX model and JSON beside it, complete and checked, or refused.
 
-    manifest.json       format, name, when, versions, data fingerprint and extent, SHA-256 of every other file
-    model.onnx          input X float32 [N, inputs], output score float32 [N]
+    manifest.json       format, name, when, versions, data fingerprint and extent, SHA-256 of every
+    other file model.onnx          input X float32 [N, inputs], output score float32 [N]
     schema.json         what the columns of a payment are
     features.json       the feature groups
-    inputs.json         means, scales, vocabularies and how usual values are (the preparation), calibration, conditions
-    policy.json         rules, lists, thresholds
-    thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were chosen
-    metrics.json        figures on the training and the test part
+    inputs.json         means, scales, vocabularies and how usual values are (the preparation),
+    calibration, conditions policy.json         rules, lists, thresholds
+    thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were
+    chosen metrics.json        figures on the training and the test part
     vectors-1.arrow …   vectors of tokens, where features read some
 
-Nothing in it is executable: it is read as data, never unpickled. Files that the manifest does not list are no part of
-it: they are not read. A bundle is written beside its place and renamed into it, so a folder with a manifest is a whole
-bundle.
+Nothing in it is executable: it is read as data, never unpickled. Files that the manifest does not
+list are no part of it: they are not read. A bundle is written beside its place and renamed into it,
+so a folder with a manifest is a whole bundle.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ _LIBRARIES: Final = ("shroff", "numpy", "onnx", "onnxruntime", "polars")
 class _Inputs(msgspec.Struct, frozen=True):
     preparation: PreparationJson
     calibration: CalibrationJson
-    conditions: Annotated[tuple[Annotated[str, Meta(max_length=50_000)], ...], Meta(max_length=1_000)]
+    conditions: Annotated[
+        tuple[Annotated[str, Meta(max_length=50_000)], ...], Meta(max_length=1_000)
+    ]
 
 
 class _Thresholds(msgspec.Struct, frozen=True):
@@ -60,10 +62,11 @@ class _Thresholds(msgspec.Struct, frozen=True):
 class Bundle:
     """A packaged model and everything a decision needs besides.
 
-    `conditions`: SQL conditions that are the model's inputs, for a model of rules; otherwise the inputs are
-    columns and features by the names of `preparation`. `policy` is plain JSON, read by the stage that decides.
-    `currency` is the one that amounts are in: the base of the schema's exchange rates or else that of the payments it
-    was trained on; None where they were in several, and nothing reads amounts.
+    `conditions`: SQL conditions that are the model's inputs, for a model of rules; otherwise the
+    inputs are columns and features by the names of `preparation`. `policy` is plain JSON, read by
+    the stage that decides. `currency` is the one that amounts are in: the base of the schema's
+    exchange rates or else that of the payments it was trained on; None where they were in several,
+    and nothing reads amounts.
     """
 
     name: str
@@ -78,13 +81,20 @@ class Bundle:
     model: bytes
     currency: str | None = None
     numbers: tuple[str, ...] = ()
-    """Columns of long numbers that are not card numbers: live values there are not checked for card numbers."""
+    """Columns of long numbers that are not card numbers: live values there are not checked for card
+    numbers.
+    """
     history: Extent | None = None
-    """The payments over which the features of training were computed; None where that is not known."""
+    """The payments over which the features of training were computed; None where that is not known.
+    """
     held_out: HeldOut | None = None
-    """Held-out scores, from which thresholds for another policy are chosen; None in bundles without them."""
+    """Held-out scores, from which thresholds for another policy are chosen; None in bundles without
+    them.
+    """
     chosen: tuple[str, ...] = ()
-    """The thresholds that were chosen from these scores, by the policy's field names; the project gave the others."""
+    """The thresholds that were chosen from these scores, by the policy's field names; the project
+    gave the others.
+    """
     vectors: tuple[TokenVectors, ...] = ()
     """The vectors of tokens that features read."""
     created: str = ""
@@ -93,7 +103,9 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """A short name of this very bundle: when it was made, and the first digits of its digest."""
+        """A short name of this very bundle: when it was made, and the first digits of its
+        digest.
+        """
         return f"{self.created}-{self.digest[:8]}"
 
 
@@ -111,11 +123,15 @@ def require_free(folder: str | Path, *, overwrite: bool = False) -> None:
     if not (target / "manifest.json").exists():
         raise BundleError(f"{target} exists and is no bundle; name another folder or remove it.")
     if not overwrite:
-        raise BundleError(f"{target} holds a bundle already; name another folder, or pass --overwrite to replace it.")
+        raise BundleError(
+            f"{target} holds a bundle already; name another folder, or pass --overwrite to replace "
+            "it."
+        )
 
 
 def save(bundle: Bundle, folder: str | Path) -> Bundle:
-    """Write a bundle whole or not at all, replacing one of the same folder; returns it as `load` would.
+    """Write a bundle whole or not at all, replacing one of the same folder; returns it as `load`
+    would.
 
     Raises:
         BundleError: the folder exists and is not a bundle.
@@ -143,7 +159,8 @@ def read(folder: str | Path) -> Files:
     """Read the files of a bundle, each checked against the manifest; see `unpack`.
 
     Raises:
-        BundleError: no bundle there, of another format, or a file that is missing, altered, too large or no file.
+        BundleError: no bundle there, of another format, or a file that is missing, altered, too
+            large or no file.
     """
     return read_files(Path(folder), FORMAT)
 
@@ -152,7 +169,8 @@ def load(folder: str | Path) -> Bundle:
     """Read a bundle and check every file against the manifest.
 
     Raises:
-        BundleError: no bundle there, of another format, or a file that is missing, altered, too large or no file.
+        BundleError: no bundle there, of another format, or a file that is missing, altered, too
+            large or no file.
     """
     return unpack(read(folder))
 
@@ -165,14 +183,20 @@ def unpack(files: Files) -> Bundle:
     """
     manifest = files.manifest
     if manifest.currency is not None and manifest.currency not in money.NUMERIC:
-        raise BundleError(f"{files.folder / MANIFEST}: expected a currency by its ISO 4217 code, or none.")
+        raise BundleError(
+            f"{files.folder / MANIFEST}: expected a currency by its ISO 4217 code, or none."
+        )
     try:
         inputs = files.decode("inputs.json", _Inputs)
         thresholds = (
-            files.decode("thresholds.json", _Thresholds) if "thresholds.json" in files.content else _Thresholds()
+            files.decode("thresholds.json", _Thresholds)
+            if "thresholds.json" in files.content
+            else _Thresholds()
         )
         vectors = tuple(
-            parse_vectors(files.content[name], files.folder / name) for name in VECTORS if name in files.content
+            parse_vectors(files.content[name], files.folder / name)
+            for name in VECTORS
+            if name in files.content
         )
         groups = files.decode("features.json", tuple[FeatureGroup, ...])
         return Bundle(
@@ -210,7 +234,10 @@ def _packed(bundle: Bundle, folder: Path) -> Files:
         currency=bundle.currency,
         numbers=bundle.numbers,
         history=bundle.history,
-        versions={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
         files={name: hashlib.sha256(one).hexdigest() for name, one in content.items()},
     )
     return Files(folder, manifest, _json(manifest), content)
@@ -218,7 +245,10 @@ def _packed(bundle: Bundle, folder: Path) -> Files:
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
     if len(bundle.vectors) > len(VECTORS):
-        raise BundleError(f"expected features that read at most {len(VECTORS)} vectors, got {len(bundle.vectors)}.")
+        raise BundleError(
+            f"expected features that read at most {len(VECTORS)} vectors, got "
+            f"{len(bundle.vectors)}."
+        )
     vectors = {name: one.content for name, one in zip(VECTORS, bundle.vectors, strict=False)}
     return {
         "model.onnx": bundle.model,

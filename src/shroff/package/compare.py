@@ -9,12 +9,17 @@ def differences(before: Schema, after: Schema) -> list[str]:
     """The fields in which two schemas differ; the order of columns does not matter.
 
     >>> before = Schema(id="id", time="at", amount="amount", numeric=["items"])
-    >>> differences(before, Schema(id="id", time="at", amount="amount", numeric=["points"], timezone="UTC"))
+    >>> differences(
+    ...     before, Schema(id="id", time="at", amount="amount", numeric=["points"], timezone="UTC")
+    ... )
     ['numeric gains `points`', 'numeric loses `items`', 'timezone becomes `UTC`, was none']
     """
     found: list[str] = []
-    # rates and reference tables change daily: only the base currency and what is looked up belong to the schema
-    fields = [name for name in Schema.__struct_fields__ if name not in ("rates", "tables", "lookups")]
+    # rates and reference tables change daily: only the base currency and what is looked up belong
+    # to the schema
+    fields = [
+        name for name in Schema.__struct_fields__ if name not in ("rates", "tables", "lookups")
+    ]
     for field in (*fields, "base", "looked_up"):
         old, new = getattr(before, field), getattr(after, field)
         if isinstance(old, dict):

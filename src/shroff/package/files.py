@@ -1,7 +1,9 @@
-"""The files of a bundle: read whole, within bounds and as plain files, and checked against the manifest.
+"""The files of a bundle: read whole, within bounds and as plain files, and checked against the
+manifest.
 
-Whoever made a bundle chose every byte of it. So nothing in it names a place: files have the names of this release, the
-parts of a version have one form, and what is kept of a bundle are the bytes that were checked, never a copy made later.
+Whoever made a bundle chose every byte of it. So nothing in it names a place: files have the names
+of this release, the parts of a version have one form, and what is kept of a bundle are the bytes
+that were checked, never a copy made later.
 """
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Files:
-    """The bytes of a bundle: its manifest, as `written`, and the `content` of each file that it lists."""
+    """The bytes of a bundle: its manifest, as `written`, and the `content` of each file that it
+    lists.
+    """
 
     folder: Path
     """Where they are, for messages."""
@@ -77,8 +81,12 @@ class Files:
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 of the manifest without its time: the same for two bundles of the same content."""
-        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self.manifest, created=""))).hexdigest()
+        """SHA-256 of the manifest without its time: the same for two bundles of the same
+        content.
+        """
+        return hashlib.sha256(
+            msgspec.json.encode(msgspec.structs.replace(self.manifest, created=""))
+        ).hexdigest()
 
     def model(self) -> bytes:
         """The ONNX model.
@@ -105,7 +113,9 @@ class Files:
         """
         for name, content in {**self.content, MANIFEST: self.written}.items():
             if len(content) > LARGEST[name]:
-                raise BundleError(f"expected at most {LARGEST[name]:,} bytes in `{name}`, got {len(content):,}.")
+                raise BundleError(
+                    f"expected at most {LARGEST[name]:,} bytes in `{name}`, got {len(content):,}."
+                )
             with written_whole(folder / name, private=True) as file:
                 file.write(content)
 
@@ -119,14 +129,16 @@ def read_files(folder: Path, expected: int) -> Files:
     """The files of a bundle of the format `expected`, and no others that are in its folder.
 
     Raises:
-        BundleError: there is no bundle, or one of another format, or a file is missing, altered, too large or no
-            regular file.
+        BundleError: there is no bundle, or one of another format, or a file is missing, altered,
+            too large or no regular file.
     """
     written = _read(folder, MANIFEST)
     found = _decode(written, dict[str, Any], folder / MANIFEST).get("format")
     if found != expected:
         got = found if type(found) is int else "another value"
-        raise BundleError(f"{folder}: expected a bundle of format {expected}, got {got}; train it again.")
+        raise BundleError(
+            f"{folder}: expected a bundle of format {expected}, got {got}; train it again."
+        )
     manifest = _decode(written, BundleManifest, folder / MANIFEST)
     if not manifest.files.keys() <= LARGEST.keys() - {MANIFEST}:
         names = ", ".join(f"`{name}`" for name in LARGEST if name != MANIFEST)
@@ -158,7 +170,9 @@ def _decode(content: bytes, kind: type[T], where: Path) -> T:
 def _checked(folder: Path, name: str, digest: str) -> bytes:
     content = _read(folder, name)
     if hashlib.sha256(content).hexdigest() != digest:
-        raise BundleError(f"{folder}: `{name}` is not the file the bundle was made with (SHA-256 differs).")
+        raise BundleError(
+            f"{folder}: `{name}` is not the file the bundle was made with (SHA-256 differs)."
+        )
     return content
 
 
@@ -166,6 +180,8 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return read_plain(folder / name, LARGEST[name])
     except FileNotFoundError:
-        raise BundleError(f"{folder}: expected a bundle with a file `{name}`, found none.") from None
+        raise BundleError(
+            f"{folder}: expected a bundle with a file `{name}`, found none."
+        ) from None
     except BadFile as error:
         raise BundleError(str(error)) from None

@@ -1,7 +1,9 @@
-"""A model on trial: its graph is run in a process of its own, with limits, before any other process loads it.
+"""A model on trial: its graph is run in a process of its own, with limits, before any other process
+loads it.
 
-A graph is a program by whoever made the bundle: it may go on for ever, take all memory, name files to read, or answer
-no number. The trial scores rows as usual as those of training, most of which must get a number, and rows of all sizes.
+A graph is a program by whoever made the bundle: it may go on for ever, take all memory, name files
+to read, or answer no number. The trial scores rows as usual as those of training, most of which
+must get a number, and rows of all sizes.
 """
 
 from __future__ import annotations
@@ -25,20 +27,24 @@ MAX_PROCESSOR_SECONDS: Final = 10
 MAX_MEMORY_BYTES: Final = 1 << 30
 """Bytes that it may take, besides six times the size of the model."""
 _MAX_DELAY_RATIO: Final = 20
-"""How many times its processor time a trial may last, for machines that are busy with other things."""
+"""How many times its processor time a trial may last, for machines that are busy with other things.
+"""
 _USUAL_ROWS: Final = 32
 _WILD_ROWS: Final = 64
 _RUN: Final = str(Path(__file__).with_name("trial_run.py"))
 _passed: dict[bytes, bool] = {}
-"""Models that passed their trial, by what was tried (see `try_model`); one that failed is tried again."""
+"""Models that passed their trial, by what was tried (see `try_model`); one that failed is tried
+again.
+"""
 
 
 def try_model(model: bytes, preparation: Preparation) -> bool:
-    """Run a model on rows that its inputs may have; returns whether rows score the same in a batch as alone.
+    """Run a model on rows that its inputs may have; returns whether rows score the same in a batch
+    as alone.
 
     Raises:
-        BundleError: it does not end in time, takes too much memory, has a loop, does not fit its inputs, or gives no
-            number for most usual rows.
+        BundleError: it does not end in time, takes too much memory, has a loop, does not fit its
+            inputs, or gives no number for most usual rows.
     """
     usual, wild = _usual(preparation), _wild(preparation)
     tried = sha256(model + usual.tobytes() + wild.tobytes()).digest()
@@ -48,12 +54,16 @@ def try_model(model: bytes, preparation: Preparation) -> bool:
 
 
 def passed() -> dict[bytes, bool]:
-    """The models that passed their trial, for a process that this one starts, which gives them to `trust`."""
+    """The models that passed their trial, for a process that this one starts, which gives them to
+    `trust`.
+    """
     return dict(_passed)
 
 
 def trust(verdicts: Mapping[bytes, bool]) -> None:
-    """Take the verdicts of the process that started this one: the same bytes are not tried again."""
+    """Take the verdicts of the process that started this one: the same bytes are not tried
+    again.
+    """
     _passed.update(verdicts)
 
 
@@ -62,7 +72,8 @@ def _judged(found: dict[str, Any]) -> bool:
         raise BundleError(f"the model {found['refused']}.")
     if found["numbers"] * 2 < _USUAL_ROWS:
         raise BundleError(
-            f"the model gives no number as the score of {_USUAL_ROWS - found['numbers']} of {_USUAL_ROWS} usual rows."
+            f"the model gives no number as the score of {_USUAL_ROWS - found['numbers']} of "
+            f"{_USUAL_ROWS} usual rows."
         )
     return bool(found["together"])
 
@@ -111,13 +122,17 @@ def _typical(column: Numeric, random: np.random.Generator) -> Floats:
         return np.zeros(_USUAL_ROWS)
     low, high = column.spread.usual
     with np.errstate(over="ignore"):
-        return (random.choice([low, column.spread.median, high], _USUAL_ROWS) - column.mean) / column.std
+        return (
+            random.choice([low, column.spread.median, high], _USUAL_ROWS) - column.mean
+        ) / column.std
 
 
 def _wild(preparation: Preparation) -> Matrix:
     """Inputs of all sizes, some missing, with every nominal code in turn."""
     random = np.random.default_rng(0)
-    rows = random.standard_normal((_WILD_ROWS, len(preparation.names))) * 10 ** random.uniform(-2, 2, (_WILD_ROWS, 1))
+    rows = random.standard_normal((_WILD_ROWS, len(preparation.names))) * 10 ** random.uniform(
+        -2, 2, (_WILD_ROWS, 1)
+    )
     rows[random.random(rows.shape) < 0.05] = np.nan
     for column, codes in preparation.nominal_codes.items():
         rows[:, column] = np.arange(_WILD_ROWS) % codes

@@ -20,7 +20,9 @@ _BATCHES: Final = (2, 3, 4, 5, 8, 16, 31, 64)
 
 
 def main(source: BinaryIO) -> dict[str, Any]:
-    """The head is a line of JSON: `seconds`, `memory`, the `model`'s bytes, and the `columns` of two blocks of rows."""
+    """The head is a line of JSON: `seconds`, `memory`, the `model`'s bytes, and the `columns` of
+    two blocks of rows.
+    """
     head = json.loads(source.readline())
     resource.setrlimit(resource.RLIMIT_CPU, (head["seconds"], head["seconds"] + 1))
     content = source.read(head["model"])
@@ -28,15 +30,24 @@ def main(source: BinaryIO) -> dict[str, Any]:
     _bound_memory(head["memory"])
     model = onnx.load_model_from_string(content)
     if any(map(_loops, (model.graph, *model.functions))):
-        return {"refused": "has a loop, which could go on for ever: use operators that end by themselves"}
+        return {
+            "refused": "has a loop, which could go on for ever: use operators that end by "
+            "themselves"
+        }
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     scores = session.run(["score"], {"X": usual})[0]
-    if not isinstance(scores, np.ndarray) or scores.shape != (len(usual),) or scores.dtype.kind != "f":
+    if (
+        not isinstance(scores, np.ndarray)
+        or scores.shape != (len(usual),)
+        or scores.dtype.kind != "f"
+    ):
         return {"refused": "gives no output `score` of one float for each row of `X`"}
-    alone = b"".join(session.run(["score"], {"X": wild[at : at + 1]})[0].tobytes() for at in range(len(wild)))
+    alone = b"".join(
+        session.run(["score"], {"X": wild[at : at + 1]})[0].tobytes() for at in range(len(wild))
+    )
     return {
         "numbers": int(np.isfinite(scores).sum()),
         "together": all(_in_batches(session, wild, size) == alone for size in _BATCHES),
@@ -53,7 +64,8 @@ def _in_batches(session: Any, rows: Any, size: int) -> bytes:
 
 
 def _bound_memory(more: int) -> None:
-    """Limit this process to so many more bytes, and let it open no file, such as one that the graph names.
+    """Limit this process to so many more bytes, and let it open no file, such as one that the graph
+    names.
 
     Only Linux says what it has taken, and holds it to that.
     """
@@ -71,7 +83,9 @@ def _loops(graph: Any) -> bool:
 
 
 def _why(error: Exception) -> str:
-    """What is wrong with the model, in our words: those of ONNX Runtime repeat names out of the model."""
+    """What is wrong with the model, in our words: those of ONNX Runtime repeat names out of the
+    model.
+    """
     if isinstance(error, MemoryError) or "alloc" in str(error):
         return "needs more memory than a trial may take"
     return f"cannot be loaded and run by ONNX Runtime ({type(error).__name__})"

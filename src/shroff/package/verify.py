@@ -26,5 +26,6 @@ def check_model(model: bytes, X: Floats32, score: Floats, *, tolerance: float = 
     worst = float(np.max(np.abs(got - score) / np.maximum(np.abs(score), 1.0), initial=0.0))
     if not worst <= tolerance:
         raise BundleError(
-            f"the ONNX model differs from the detector by up to {worst:.1e} (allowed {tolerance:.0e}); not packaged."
+            f"the ONNX model differs from the detector by up to {worst:.1e} (allowed "
+            f"{tolerance:.0e}); not packaged."
         )

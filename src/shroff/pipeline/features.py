@@ -1,4 +1,6 @@
-"""Features of a project over a table: into the feature store, or by disk where memory does not suffice."""
+"""Features of a project over a table: into the feature store, or by disk where memory does not
+suffice.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,20 @@ from shroff.store import FeatureStore, feature_table, payment_table
 
 
 def store_features(
-    project: Project, frame: pl.DataFrame, table: pl.DataFrame, root: str | Path, *, batch: str | None = None
+    project: Project,
+    frame: pl.DataFrame,
+    table: pl.DataFrame,
+    root: str | Path,
+    *,
+    batch: str | None = None,
 ) -> list[str]:
-    """Write clean payments and their features to a feature store: a group each, keyed by the payment's id.
+    """Write clean payments and their features to a feature store: a group each, keyed by the
+    payment's id.
 
     Args:
         frame: the clean payments, and `table` their features in the same order.
-        batch: appends them under this name, once however often it is called; without it they take the place of what the
-            groups have, and where they are the same nothing is written.
+        batch: appends them under this name, once however often it is called; without it they take
+            the place of what the groups have, and where they are the same nothing is written.
 
     Returns:
         What was written, in words.
@@ -35,7 +43,9 @@ def store_features(
         ConfigurationError: a feature changed its meaning under the same version of its group.
     """
     store, plan = FeatureStore(root), project.plan
-    times = frame.select(name for name in (plan.schema.time, plan.schema.arrived_at) if name is not None)
+    times = frame.select(
+        name for name in (plan.schema.time, plan.schema.arrived_at) if name is not None
+    )
     whole = table.hstack(times)
     payments = store.fitting(payment_table(frame, plan.schema))
     groups = [(payments, frame.select(*payments.columns))]
@@ -51,8 +61,12 @@ def store_features(
 
 
 def is_large(project: Project, data: str | os.PathLike[str], *, memory: int) -> bool:
-    """Whether a Parquet file's features need more than so many bytes when they are computed at once."""
-    return os.fspath(data).lower().endswith(".parquet") and not fits(project.plan, parquet_rows(data), memory)
+    """Whether a Parquet file's features need more than so many bytes when they are computed at
+    once.
+    """
+    return os.fspath(data).lower().endswith(".parquet") and not fits(
+        project.plan, parquet_rows(data), memory
+    )
 
 
 def features_by_disk(
@@ -65,10 +79,12 @@ def features_by_disk(
     max_bad: float = 0.01,
     progress: Progress = silent,
 ) -> CleanFiles:
-    """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet file.
+    """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet
+    file.
 
-    What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in between goes to a
-    folder beside the target, which needs room for about the clean table and the features together, uncompressed.
+    What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in
+    between goes to a folder beside the target, which needs room for about the clean table and the
+    features together, uncompressed.
 
     Returns:
         What cleaning found and how many payments it kept; the clean files are gone.
@@ -78,12 +94,16 @@ def features_by_disk(
         DataError: the file is unusable.
     """
     if project.join is not None:
-        raise ConfigurationError("the project joins a second table; that needs memory for both: raise SHROFF_MEMORY.")
+        raise ConfigurationError(
+            "the project joins a second table; that needs memory for both: raise SHROFF_MEMORY."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as folder:
         progress(f"read and clean {data} in slices")
         rows = slice_rows(project.plan, memory)
-        cleaned = clean_large(data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad)
+        cleaned = clean_large(
+            data, project.plan.schema, Path(folder), key=key, rows=rows, max_bad=max_bad
+        )
         slices, first = [], 0
         for path, many in cleaned.files:
             slices.append(Slice(pl.scan_parquet(path, glob=False), first, many))

@@ -33,8 +33,10 @@ def collect_table(
 
     Args:
         data: a file, or the URL of a table in a database or service, and so `join` and `labels`.
-        labels: a table of what was said of the payments, whose labels changed (`shroff.collect.labels`).
-        count: called while a database or service is read, with the rows so far and the number of all.
+        labels: a table of what was said of the payments, whose labels changed
+            (`shroff.collect.labels`).
+        count: called while a database or service is read, with the rows so far and the number of
+            all.
 
     Raises:
         ConfigurationError: a second table where the project joins none, or none where it does.
@@ -42,7 +44,11 @@ def collect_table(
         SourceUnavailable: a database or service does not answer, or breaks off.
     """
     if (join is None) != (project.join is None):
-        wanted = f"a second table, joined on `{project.join}`" if project.join else "one table only: it has no `join=`"
+        wanted = (
+            f"a second table, joined on `{project.join}`"
+            if project.join
+            else "one table only: it has no `join=`"
+        )
         raise ConfigurationError(f"the project expects {wanted}; pass --join accordingly.")
     schema = project.plan.schema
     dialect = schema.csv_dialect
@@ -51,7 +57,9 @@ def collect_table(
         raw = (
             read(facts, dialect=dialect)
             if join is None
-            else read_joined(facts, local(join), on=str(project.join), max_bad=max_bad, dialect=dialect)
+            else read_joined(
+                facts, local(join), on=str(project.join), max_bad=max_bad, dialect=dialect
+            )
         )
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
         return cleaned if labels is None else _labelled(cleaned, local(labels), schema)
@@ -61,7 +69,9 @@ def _labelled(cleaned: Cleaned, labels: Location, schema: Schema) -> Cleaned:
     said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
     strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
     dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
-    return replace(cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped)
+    return replace(
+        cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped
+    )
 
 
 @dataclass(frozen=True)
@@ -93,17 +103,26 @@ def logged_payments(
     count: Count = uncounted,
 ) -> Payments:
     """The payments of a raw log, as `collect_table` cleans them."""
-    cleaned = collect_table(project, data, key=key, join=join, labels=labels, max_bad=max_bad, count=count)
+    cleaned = collect_table(
+        project, data, key=key, join=join, labels=labels, max_bad=max_bad, count=count
+    )
     notices = cleaned.notices(project.schema)
-    return Payments(frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices)
+    return Payments(
+        frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices
+    )
 
 
 def stored_payments(project: Project, dataset: str, root: str | Path) -> Payments:
-    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with the features that it holds.
+    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with the features that it
+    holds.
 
     Raises:
         NotFound: the store has none of this name.
         ConfigurationError: it does not fit the project.
     """
-    found = read_stored(FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan)
-    return Payments(frame=found.frame, features=found.features, notices=found.notices, stored=found.data)
+    found = read_stored(
+        FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan
+    )
+    return Payments(
+        frame=found.frame, features=found.features, notices=found.notices, stored=found.data
+    )

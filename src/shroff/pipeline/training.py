@@ -50,7 +50,8 @@ def train_models(
 
     Raises:
         ConfigurationError: no detectors, or no label.
-        UnsuitableSplit: a split that the log does not allow; it names one that the log allows, if there is one.
+        UnsuitableSplit: a split that the log does not allow; it names one that the log allows, if
+            there is one.
         MixedCurrencies: something reads amounts that are in several currencies.
     """
     asked = split or project.split
@@ -59,7 +60,9 @@ def train_models(
     require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
     if features is None:
         progress("compute features")
-    dataset = Dataset.build(frame, project.plan, features=features, inputs=project.inputs, card=project.card_column)
+    dataset = Dataset.build(
+        frame, project.plan, features=features, inputs=project.inputs, card=project.card_column
+    )
     run = train(
         dataset,
         project.detectors,
@@ -96,7 +99,9 @@ def _reader_of_amounts(project: Project) -> str | None:
     for detector in project.detectors:
         if any(amount in project.columns_of(condition) for condition in detector.conditions):
             return f"the detector `{detector.name}`"
-    return 'the cost of a missed fraud (`missed="amount"`)' if policy.cost.missed == "amount" else None
+    return (
+        'the cost of a missed fraud (`missed="amount"`)' if policy.cost.missed == "amount" else None
+    )
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ def package(
     accept: Iterable[str] = (),
     overwrite: bool = False,
 ) -> Packaged:
-    """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX model.
+    """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX
+    model.
 
     Args:
         stored: the training dataset of the store that the run learned from; the bundle names it.
@@ -126,8 +132,8 @@ def package(
 
     Raises:
         CheckFailed: the doctor found a failure that is not accepted.
-        BundleError: the ONNX model does not pass its trial or does not score as the detector does, or the folder is
-            taken.
+        BundleError: the ONNX model does not pass its trial or does not score as the detector does,
+            or the folder is taken.
         ConfigurationError: the policy holds a card number.
     """
     chosen = trained or run.best
@@ -136,8 +142,13 @@ def package(
     failures = run.failures(chosen, accept=accept)
     if failures:
         sentences = "; ".join(one.sentence for one in failures)
-        options = " ".join(f"--accept {name}" for name in dict.fromkeys(one.check for one in failures))
-        raise CheckFailed(f"{chosen.name} is not packaged: {sentences}. To package it nevertheless, pass {options}.")
+        options = " ".join(
+            f"--accept {name}" for name in dict.fromkeys(one.check for one in failures)
+        )
+        raise CheckFailed(
+            f"{chosen.name} is not packaged: {sentences}. To package it nevertheless, pass "
+            f"{options}."
+        )
     numbers = long_numbers(run.dataset.table, _open_columns(project.plan.schema))
     project.policy.require_no_cards(numbers)
     model = chosen.detector.to_onnx().SerializeToString()
@@ -159,7 +170,8 @@ def package(
         calibration=chosen.calibration,
         conditions=tuple(chosen.detector.conditions),
         policy=msgspec.to_builtins(policy),
-        metrics=summary(run) | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)},
+        metrics=summary(run)
+        | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)},
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
         numbers=numbers,
@@ -175,12 +187,19 @@ def package(
 def stored_dataset(stored: TrainingData) -> dict[str, Any]:
     """A training dataset of the store by its name, version, content and what it was made of."""
     lineage = [msgspec.to_builtins(one) for one in stored.manifest.lineage]
-    return {"name": stored.name, "version": stored.version, "content": stored.manifest.content, "lineage": lineage}
+    return {
+        "name": stored.name,
+        "version": stored.version,
+        "content": stored.manifest.content,
+        "lineage": lineage,
+    }
 
 
 def _open_columns(schema: Schema) -> list[str]:
     """The columns of a live payment whose texts anybody can read."""
-    return [name for name, scale in live_scales(schema).items() if scale in ("id", "nominal", "key")]
+    return [
+        name for name, scale in live_scales(schema).items() if scale in ("id", "nominal", "key")
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -188,7 +207,9 @@ def summary(run: Run) -> dict[str, Any]:
     return {
         "split": run.split,
         "outlook": run.outlook,
-        "parts": {part.name: {"payments": part.payments, "frauds": part.frauds} for part in run.parts},
+        "parts": {
+            part.name: {"payments": part.payments, "frauds": part.frauds} for part in run.parts
+        },
         "inputs": [*run.dataset.numeric, *run.dataset.nominal],
         "currencies": payments_by_currency(run.dataset.table, run.dataset.schema),
         "base_currency": run.dataset.schema.base,

@@ -1,4 +1,6 @@
-"""Charts as inline SVG: drawn by classes and presentation attributes, so that a strict policy lets them be styled."""
+"""Charts as inline SVG: drawn by classes and presentation attributes, so that a strict policy lets
+them be styled.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,17 @@ _TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def lines(
-    title: str, curves: Mapping[str, Points], *, x: str, y: str, diagonal: bool = False, dots: bool = False
+    title: str,
+    curves: Mapping[str, Points],
+    *,
+    x: str,
+    y: str,
+    diagonal: bool = False,
+    dots: bool = False,
 ) -> Html:
-    """Curves of values in [0, 1], one per name; each has a colour and a pattern of dashes, by its place."""
+    """Curves of values in [0, 1], one per name; each has a colour and a pattern of dashes, by its
+    place.
+    """
     drawn = [_grid(x, y)]
     if diagonal:
         drawn.append(tag("path", d=_path([(0, 0), (1, 1)]), class_="even"))
@@ -30,23 +40,46 @@ def lines(
             drawn.append(tag("path", d=_path(points), class_=f"curve s{place % 8}"))
         if dots:
             drawn += [
-                tag("circle", cx=f"{_x(a):.1f}", cy=f"{_y(b):.1f}", r="3", class_=f"dot s{place % 8}")
+                tag(
+                    "circle",
+                    cx=f"{_x(a):.1f}",
+                    cy=f"{_y(b):.1f}",
+                    r="3",
+                    class_=f"dot s{place % 8}",
+                )
                 for a, b in points
             ]
     return _figure(title, join(drawn), legend(curves) if len(curves) > 1 else "")
 
 
 def bars(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]]) -> Html:
-    """Horizontal bars: per row its name and for each bar a class, a length in [0, 1] and the text at its end."""
+    """Horizontal bars: per row its name and for each bar a class, a length in [0, 1] and the text
+    at its end.
+    """
     drawn, top = [], 4
     for name, each in rows:
         middle = top + 7 * len(each) + 4
         drawn.append(tag("text", name, x="150", y=str(middle), class_="label end"))
         for kind, length, text in each:
             drawn.append(
-                tag("rect", x="158", y=str(top), width=f"{max(length, 0) * 210:.1f}", height="12", class_=kind)
+                tag(
+                    "rect",
+                    x="158",
+                    y=str(top),
+                    width=f"{max(length, 0) * 210:.1f}",
+                    height="12",
+                    class_=kind,
+                )
             )
-            drawn.append(tag("text", text, x=f"{164 + max(length, 0) * 210:.1f}", y=str(top + 10), class_="label"))
+            drawn.append(
+                tag(
+                    "text",
+                    text,
+                    x=f"{164 + max(length, 0) * 210:.1f}",
+                    y=str(top + 10),
+                    class_="label",
+                )
+            )
             top += 14
         top += 5
     return _figure(title, join(drawn), height=top + 2)
@@ -57,7 +90,12 @@ def legend(names: Iterable[str]) -> Html:
     return tag(
         "ul",
         *(
-            tag("li", _svg(tag("path", d="M0 6H28", class_=f"curve s{place % 8}"), 28, 12, hidden=True), " ", name)
+            tag(
+                "li",
+                _svg(tag("path", d="M0 6H28", class_=f"curve s{place % 8}"), 28, 12, hidden=True),
+                " ",
+                name,
+            )
             for place, name in enumerate(names)
         ),
         class_="legend",
@@ -73,7 +111,12 @@ def thin(points: Points, most: int = 160) -> Points:
 
 
 def _figure(title: str, drawn: Html, below: str = "", height: int = _HEIGHT) -> Html:
-    return tag("figure", _svg(html(tag("title", title), drawn), _WIDTH, height), below, tag("figcaption", title))
+    return tag(
+        "figure",
+        _svg(html(tag("title", title), drawn), _WIDTH, height),
+        below,
+        tag("figcaption", title),
+    )
 
 
 def _svg(drawn: Html, width: int, height: int, *, hidden: bool = False) -> Html:
@@ -85,9 +128,17 @@ def _grid(x: str, y: str) -> Html:
     drawn = []
     for tick in _TICKS:
         drawn.append(tag("path", d=f"M{_LEFT} {_y(tick):.1f}H{_WIDTH - _RIGHT}", class_="grid"))
-        drawn.append(tag("text", f"{tick:g}", x=str(_LEFT - 6), y=f"{_y(tick) + 4:.1f}", class_="label end"))
         drawn.append(
-            tag("text", f"{tick:g}", x=f"{_x(tick):.1f}", y=str(_HEIGHT - _BOTTOM + 16), class_="label middle")
+            tag("text", f"{tick:g}", x=str(_LEFT - 6), y=f"{_y(tick) + 4:.1f}", class_="label end")
+        )
+        drawn.append(
+            tag(
+                "text",
+                f"{tick:g}",
+                x=f"{_x(tick):.1f}",
+                y=str(_HEIGHT - _BOTTOM + 16),
+                class_="label middle",
+            )
         )
     middle = (_HEIGHT - _BOTTOM + _TOP) / 2
     drawn.append(tag("text", x, x=f"{_x(0.5):.1f}", y=str(_HEIGHT - 8), class_="label middle"))

@@ -1,4 +1,6 @@
-"""What follows from a detector's binned probabilities: curves, and the counts and costs at a threshold."""
+"""What follows from a detector's binned probabilities: curves, and the counts and costs at a
+threshold.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from shroff.report.charts import Points
 
 @dataclass(frozen=True)
 class Flagged:
-    """What a threshold flags: frauds caught, genuine payments flagged, and the frauds' amounts saved."""
+    """What a threshold flags: frauds caught, genuine payments flagged, and the frauds' amounts
+    saved.
+    """
 
     threshold: float
     tp: int
@@ -27,12 +31,23 @@ class Flagged:
 def cuts(bins: HeldOut) -> list[Flagged]:
     """Every threshold that the bins allow, the highest first.
 
-    >>> bins = HeldOut(days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0))
+    >>> bins = HeldOut(
+    ...     days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0)
+    ... )
     >>> [(one.tp, one.fp, one.saved) for one in cuts(bins)]
     [(1, 0, 70.0), (2, 2, 75.0)]
     """
-    above = zip(bins.lowest, accumulate(bins.frauds), accumulate(bins.payments), accumulate(bins.lost), strict=True)
-    return [Flagged(threshold, caught, flagged - caught, saved) for threshold, caught, flagged, saved in above]
+    above = zip(
+        bins.lowest,
+        accumulate(bins.frauds),
+        accumulate(bins.payments),
+        accumulate(bins.lost),
+        strict=True,
+    )
+    return [
+        Flagged(threshold, caught, flagged - caught, saved)
+        for threshold, caught, flagged, saved in above
+    ]
 
 
 def roc(bins: HeldOut) -> Points:
@@ -43,9 +58,12 @@ def roc(bins: HeldOut) -> Points:
 
 
 def precision_recall(bins: HeldOut) -> Points:
-    """Recall and precision, in steps: the area beneath is the average precision, as no threshold lies on a slope.
+    """Recall and precision, in steps: the area beneath is the average precision, as no threshold
+    lies on a slope.
 
-    >>> bins = HeldOut(days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0))
+    >>> bins = HeldOut(
+    ...     days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0)
+    ... )
     >>> precision_recall(bins)
     [(0.0, 1.0), (0.5, 1.0), (0.5, 0.5), (1.0, 0.5)]
     """
@@ -59,20 +77,27 @@ def precision_recall(bins: HeldOut) -> Points:
 
 
 def at(bins: HeldOut, threshold: float) -> Flagged:
-    """The counts at the lowest cut that is not below a threshold; nothing flagged where there is none.
+    """The counts at the lowest cut that is not below a threshold; nothing flagged where there is
+    none.
 
-    >>> bins = HeldOut(days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0))
+    >>> bins = HeldOut(
+    ...     days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0)
+    ... )
     >>> at(bins, 0.5).tp, at(bins, 2.0).tp
     (1, 0)
     """
     return max(
-        (one for one in cuts(bins) if one.threshold >= threshold), key=_size, default=Flagged(threshold, 0, 0, 0.0)
+        (one for one in cuts(bins) if one.threshold >= threshold),
+        key=_size,
+        default=Flagged(threshold, 0, 0, 0.0),
     )
 
 
 def at_false_positives(bins: HeldOut, most: int) -> Flagged:
     """The counts at the lowest cut that flags at most so many genuine payments."""
-    return max((one for one in cuts(bins) if one.fp <= most), key=_size, default=Flagged(2.0, 0, 0, 0.0))
+    return max(
+        (one for one in cuts(bins) if one.fp <= most), key=_size, default=Flagged(2.0, 0, 0, 0.0)
+    )
 
 
 def _size(one: Flagged) -> int:

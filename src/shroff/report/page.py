@@ -1,4 +1,6 @@
-"""The report's page: its sections in order, put into one file with the style, the script and their hashes."""
+"""The report's page: its sections in order, put into one file with the style, the script and their
+hashes.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,13 @@ def render(record: RunRecord) -> str:
         ConfigurationError: the run did not finish, so there is nothing to report.
     """
     if record.ended is None or record.failure is not None or not record.evaluation:
-        raise ConfigurationError(f"the run {record.run} did not finish: report another (`shroff runs list`).")
+        raise ConfigurationError(
+            f"the run {record.run} did not finish: report another (`shroff runs list`)."
+        )
     style, script = _file("page.css"), _file("page.js")
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     title = f"Shroff report: run {record.run}"
@@ -48,7 +53,9 @@ def render(record: RunRecord) -> str:
 
 
 def _slider(record: RunRecord) -> dict[str, Any]:
-    """What the script computes with: bins of each detector, costs, and the thresholds to begin with."""
+    """What the script computes with: bins of each detector, costs, and the thresholds to begin
+    with.
+    """
     return {
         "cost": record.parameters["policy"]["cost"],
         "money": any(sum(one.bins.lost) > 0 for one in record.evaluation.values()),

@@ -25,7 +25,9 @@ _FIGURES = {
 
 
 def threshold_of(record: RunRecord, name: str) -> float:
-    """The threshold from which a detector's payments are flagged: that of reviews, or of the best F1 without any."""
+    """The threshold from which a detector's payments are flagged: that of reviews, or of the best
+    F1 without any.
+    """
     one = record.figures["detectors"][name]
     review_at = one["thresholds"]["review_at"]
     return float(review_at if review_at < NEVER else one["test"]["threshold"])
@@ -39,21 +41,32 @@ def summary(record: RunRecord) -> Html:
     low, high = shown.intervals["average_precision"]
     flagged = counts.at(shown.bins, threshold_of(record, best))
     sentences = [
-        f"{len(record.evaluation)} detectors learned from {parts['train']['payments']:,} payments and were judged by "
+        f"{len(record.evaluation)} detectors learned from {parts['train']['payments']:,} payments "
+        "and were judged by "
         f"{test['n']:,} others, of which {test['frauds']:,} are frauds.",
-        f"{_words(best)} was the best on payments held out of the training part. On the test part its average "
+        f"{_words(best)} was the best on payments held out of the training part. On the test part "
+        "its average "
         f"precision is {test['average_precision']:.3f} (95 % interval {low:.3f} to {high:.3f}).",
-        f"At its threshold of {threshold_of(record, best):.3g} it flags {shown.alerts_per_day:.1f} payments a day: it "
-        f"finds {flagged.tp:,} of {test['frauds']:,} frauds, and {flagged.fp:,} flagged payments are genuine."
+        f"At its threshold of {threshold_of(record, best):.3g} it flags {shown.alerts_per_day:.1f} "
+        "payments a day: it "
+        f"finds {flagged.tp:,} of {test['frauds']:,} frauds, and {flagged.fp:,} flagged payments "
+        "are genuine."
         if shown.alerts_per_day
         else "By the policy's costs it would flag no payment.",
     ]
     if shown.value_detection_rate is not None and shown.alerts_per_day:
-        sentences.append(f"The frauds that it flags are {shown.value_detection_rate:.1%} of the money lost to fraud.")
+        sentences.append(
+            f"The frauds that it flags are {shown.value_detection_rate:.1%} of the money lost to "
+            "fraud."
+        )
     return tag(
         "header",
         tag("h1", "How good are these detectors?"),
-        tag("p", f"Run {record.run}, begun {record.began[:16].replace('T', ' ')} UTC", class_="quiet"),
+        tag(
+            "p",
+            f"Run {record.run}, begun {record.began[:16].replace('T', ' ')} UTC",
+            class_="quiet",
+        ),
         *(tag("p", sentence, class_="lead") for sentence in sentences),
         tag("p", record.figures["outlook"], class_="quiet"),
     )
@@ -61,7 +74,13 @@ def summary(record: RunRecord) -> Html:
 
 def comparison(record: RunRecord) -> Html:
     """All detectors beside each other, training beside test, with intervals."""
-    head = ("Detector", *_FIGURES.values(), "Recall at 1 % false positives", "Value detected", "Alerts a day")
+    head = (
+        "Detector",
+        *_FIGURES.values(),
+        "Recall at 1 % false positives",
+        "Value detected",
+        "Alerts a day",
+    )
     cards = next(iter(record.figures["detectors"].values()))["test"]
     at_k = cards["card_precision_at_k"] is not None
     if at_k:
@@ -71,7 +90,10 @@ def comparison(record: RunRecord) -> Html:
         shown = record.evaluation[name]
         cells = [_figure(one, shown, figure) for figure in _FIGURES]
         value = shown.value_detection_rate
-        cells += [html(f"{shown.recall_at_1_percent:.3f}"), html("–" if value is None else f"{value:.1%}")]
+        cells += [
+            html(f"{shown.recall_at_1_percent:.3f}"),
+            html("–" if value is None else f"{value:.1%}"),
+        ]
         cells.append(html(f"{shown.alerts_per_day:.1f}"))
         if at_k:
             cells.append(html(f"{one['test']['card_precision_at_k']:.3f}"))
@@ -79,9 +101,12 @@ def comparison(record: RunRecord) -> Html:
     return _section(
         "Detectors compared",
         _prose(
-            "On the test part, which no detector learned from. Below each figure: its 95 % interval, by resampling "
-            "cards, and the figure on the training part; a large gap is overfitting. Precision, recall and F1 are at "
-            "the threshold with the best F1 on held-out payments; value detected and alerts at the policy's thresholds."
+            "On the test part, which no detector learned from. Below each figure: its 95 % "
+            "interval, by resampling "
+            "cards, and the figure on the training part; a large gap is overfitting. Precision, "
+            "recall and F1 are at "
+            "the threshold with the best F1 on held-out payments; value detected and alerts at the "
+            "policy's thresholds."
         ),
         _table("Figures on the test part", head, rows),
     )
@@ -96,7 +121,11 @@ def curves(record: RunRecord) -> Html:
         tag(
             "div",
             charts.lines(
-                "ROC curve", roc, x="share of genuine payments flagged", y="share of frauds found", diagonal=True
+                "ROC curve",
+                roc,
+                x="share of genuine payments flagged",
+                y="share of frauds found",
+                diagonal=True,
             ),
             charts.lines("Precision and recall", found, x="recall", y="precision"),
             class_="pair",
@@ -105,7 +134,9 @@ def curves(record: RunRecord) -> Html:
 
 
 def desk(record: RunRecord) -> Html:
-    """The confusion matrix of the best detector at its threshold; the script moves the threshold."""
+    """The confusion matrix of the best detector at its threshold; the script moves the
+    threshold.
+    """
     best = record.figures["best"]
     bins, threshold = record.evaluation[best].bins, threshold_of(record, best)
     cut, cost = counts.at(bins, threshold), record.parameters["policy"]["cost"]
@@ -149,12 +180,17 @@ def desk(record: RunRecord) -> Html:
         " at a probability from ",
         tag("strong", f"{threshold:.3g}", id="threshold"),
     )
-    facts = (tag("div", tag("dt", title), tag("dd", text, id=key)) for key, (title, text) in figures.items())
+    facts = (
+        tag("div", tag("dt", title), tag("dd", text, id=key))
+        for key, (title, text) in figures.items()
+    )
     return _section(
         "Move the threshold",
         _prose(
-            "Payments whose probability is at or above the threshold are flagged. Money is in the currency of the "
-            f"amounts; a review costs {cost['review']:g}, a declined genuine payment {cost['declined']:g}, a missed "
+            "Payments whose probability is at or above the threshold are flagged. Money is in the "
+            "currency of the "
+            f"amounts; a review costs {cost['review']:g}, a declined genuine payment "
+            f"{cost['declined']:g}, a missed "
             f"fraud {'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
         ),
         tag(
@@ -169,7 +205,9 @@ def desk(record: RunRecord) -> Html:
 
 
 def scores(record: RunRecord) -> Html:
-    """How probabilities are distributed, and whether they mean what they say, for the best detector and for all."""
+    """How probabilities are distributed, and whether they mean what they say, for the best detector
+    and for all.
+    """
     best = record.figures["best"]
     bands = [band for band in record.evaluation[best].bands if band.payments]
     most = max(_log(band.payments) for band in bands)
@@ -183,7 +221,9 @@ def scores(record: RunRecord) -> Html:
         rows.append((f"{band.low:g} to {band.high:g}", both))
     calibration = {
         name: [
-            (band.expected / band.payments, band.frauds / band.payments) for band in one.bands if band.payments >= 20
+            (band.expected / band.payments, band.frauds / band.payments)
+            for band in one.bands
+            if band.payments >= 20
         ]
         for name, one in record.evaluation.items()
     }
@@ -192,11 +232,13 @@ def scores(record: RunRecord) -> Html:
         tag(
             "div",
             charts.bars(
-                f"Probabilities of {best}: genuine payments (upper bar) and frauds (lower), on a logarithmic scale",
+                f"Probabilities of {best}: genuine payments (upper bar) and frauds (lower), on a "
+                "logarithmic scale",
                 rows,
             ),
             charts.lines(
-                "Calibration: a point per band of at least 20 payments; on the dotted line, 30 % means 30 of 100",
+                "Calibration: a point per band of at least 20 payments; on the dotted line, 30 % "
+                "means 30 of 100",
                 calibration,
                 x="mean probability",
                 y="share of frauds",
@@ -221,13 +263,20 @@ def segments(record: RunRecord) -> Html:
                 _share(one.caught, one.frauds),
                 _share(one.false_declines, one.payments - one.frauds, digits=2),
             )
-            cells = (f"{one.payments:,}", f"{one.frauds:,}", found, wrong, f"{low:.2%} to {high:.2%}")
+            cells = (
+                f"{one.payments:,}",
+                f"{one.frauds:,}",
+                found,
+                wrong,
+                f"{low:.2%} to {high:.2%}",
+            )
             rows.append((html(one.value), *map(html, cells)))
         tables.append(_table(column, head, rows))
     return _section(
         "Segments",
         _prose(
-            f"{_words(best)} at the policy's thresholds, on the test part. Found: frauds reviewed or declined. "
+            f"{_words(best)} at the policy's thresholds, on the test part. Found: frauds reviewed "
+            "or declined. "
             "Intervals resample cards; where they overlap, segments may not differ."
         ),
         tag("div", *tables, class_="pair"),
@@ -247,7 +296,8 @@ def inputs(record: RunRecord) -> Html:
     return _section(
         "Inputs",
         _prose(
-            "How much average precision is lost when an input's values are shuffled among test payments. Inputs that "
+            "How much average precision is lost when an input's values are shuffled among test "
+            "payments. Inputs that "
             "say the same cover for each other, so a low one is not useless by itself."
         ),
         charts.bars(f"Importance of inputs for {record.figures['best']}", rows),
@@ -269,7 +319,10 @@ def rules(record: RunRecord) -> Html:
         rows.append((_name(each), *map(html, cells)))
     return _section(
         "At equal false positives",
-        _prose(f"Each detector at the lowest threshold at which it flags at most as many genuine payments {about}."),
+        _prose(
+            "Each detector at the lowest threshold at which it flags at most as many genuine "
+            f"payments {about}."
+        ),
         _table(
             "Frauds found at equal false positives",
             ("Detector", "Frauds found", "Recall", "Precision", "Genuine flagged"),
@@ -290,24 +343,37 @@ def findings(record: RunRecord) -> Html:
         for name, one in subjects.items()
         for each in one["findings"]
     ]
-    return _section("The doctor's findings", tag("ul", *rows) if rows else _prose("The doctor found nothing wrong."))
+    return _section(
+        "The doctor's findings",
+        tag("ul", *rows) if rows else _prose("The doctor found nothing wrong."),
+    )
 
 
 def lineage(record: RunRecord) -> Html:
     """Where it all came from."""
     read = record.inputs
     facts: dict[str, Any] = {
-        role: f"{one['file']}, SHA-256 {one['sha256']}" for role, one in read.items() if "file" in one
+        role: f"{one['file']}, SHA-256 {one['sha256']}"
+        for role, one in read.items()
+        if "file" in one
     }
     facts |= {role: one["source"] for role, one in read.items() if "source" in one}
     if "dataset" in read:
         facts["dataset"] = f"{read['dataset']['name']}, version {read['dataset']['version']}"
     facts["table learned from"] = f"SHA-256 {read['table']}"
     facts["split"] = record.figures["split"]
-    left = {name: part for name, part in record.figures["parts"].items() if name not in ("train", "test")}
-    facts["left out"] = ", ".join(f"{part['payments']:,} ({name})" for name, part in left.items()) or "nothing"
+    left = {
+        name: part
+        for name, part in record.figures["parts"].items()
+        if name not in ("train", "test")
+    }
+    facts["left out"] = (
+        ", ".join(f"{part['payments']:,} ({name})" for name, part in left.items()) or "nothing"
+    )
     facts["dropped by cleaning"] = f"{sum(record.figures.get('dropped', {}).values()):,} rows"
-    facts["feature groups"] = ", ".join(f"{name} version {one['version']}" for name, one in read["features"].items())
+    facts["feature groups"] = ", ".join(
+        f"{name} version {one['version']}" for name, one in read["features"].items()
+    )
     facts["inputs"] = ", ".join(record.figures["inputs"])
     facts["bundle"] = "none was packaged" if record.bundle is None else record.bundle["version"]
     facts["code"] = ", ".join(f"{name} {version}" for name, version in record.code.items())
@@ -317,7 +383,18 @@ def lineage(record: RunRecord) -> Html:
     return _section("Lineage", tag("dl", *pairs, class_="facts"))
 
 
-SECTIONS: Final = (summary, comparison, curves, desk, scores, segments, inputs, rules, findings, lineage)
+SECTIONS: Final = (
+    summary,
+    comparison,
+    curves,
+    desk,
+    scores,
+    segments,
+    inputs,
+    rules,
+    findings,
+    lineage,
+)
 
 
 def _section(title: str, *parts: Html) -> Html:
@@ -329,9 +406,14 @@ def _prose(text: str) -> Html:
 
 
 def _table(caption: str, head: Iterable[str], rows: Iterable[tuple[Html, ...]]) -> Html:
-    body = (tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in cells)) for first, *cells in rows)
+    body = (
+        tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in cells))
+        for first, *cells in rows
+    )
     heads = (tag("th", title, scope="col") if title else tag("td") for title in head)
-    made = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
+    made = tag(
+        "table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body)
+    )
     return tag("div", made, class_="wide", tabindex="0", role="region", aria_label=caption)
 
 

@@ -1,7 +1,7 @@
 """What decides now, as one frozen value: every switch assigns another value, and changes none.
 
-The sequencer reads the value once per turn of the event loop. So a payment meets the model, policy, lists, rates and
-state of one value, whatever is switched while it is in flight.
+The sequencer reads the value once per turn of the event loop. So a payment meets the model, policy,
+lists, rates and state of one value, whatever is switched while it is in flight.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from shroff.state import State
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A bundle, the decider made of it (policy and lists included), and the state that gives its features.
+    """A bundle, the decider made of it (policy and lists included), and the state that gives its
+    features.
 
-    `reader` reads its payments and converts them by the exchange rates in force; `model` is its name in answers;
-    `shadow` is the candidate that is compared with it.
+    `reader` reads its payments and converts them by the exchange rates in force; `model` is its
+    name in answers; `shadow` is the candidate that is compared with it.
     """
 
     bundle: Bundle
@@ -34,7 +35,9 @@ class Active:
 
     @classmethod
     def of(cls, bundle: Bundle, decider: Decider, state: State, *, key: bytes) -> Self:
-        """A bundle by its own exchange rates, without a shadow; `key` is that of the HMAC over personal columns."""
+        """A bundle by its own exchange rates, without a shadow; `key` is that of the HMAC over
+        personal columns.
+        """
         schema = state.engine.plan.schema
         reader = PaymentReader(schema, key=key, currency=bundle.currency, numbers=bundle.numbers)
         return cls(bundle, decider, reader, state, ModelName.of(bundle))

@@ -17,7 +17,9 @@ from shroff.scoring.scorer import Scorer
 
 
 class DeployedModel(msgspec.Struct, frozen=True):
-    """A model that decides, or is compared with the one that does; `failure` says why it cannot score."""
+    """A model that decides, or is compared with the one that does; `failure` says why it cannot
+    score.
+    """
 
     role: Role
     name: str
@@ -35,7 +37,9 @@ class DeployedModel(msgspec.Struct, frozen=True):
 
 
 class DeployedPolicy(msgspec.Struct, frozen=True):
-    """The policy that decides: rules in their order, then thresholds. `/v1/lists` shows what its lists hold now."""
+    """The policy that decides: rules in their order, then thresholds. `/v1/lists` shows what its
+    lists hold now.
+    """
 
     version: str
     """That of the model where it is the model's own."""

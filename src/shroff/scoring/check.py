@@ -11,25 +11,30 @@ from shroff.ledger import GENESIS, Head, Ledger, StoredEntry
 from shroff.scoring.start import Checked, Start, stored_start
 
 _MAX_WHOLE_RECORDS: Final = 100_000
-"""Records that are all proved at a start, within seconds; of more, only those since the last start."""
+"""Records that are all proved at a start, within seconds; of more, only those since the last start.
+"""
 _log = logging.getLogger(__name__)
 
 
 class Check:
-    """Proves the ledger's chain at a start: all of it, or where that is long what came since the last start.
+    """Proves the ledger's chain at a start: all of it, or where that is long what came since the
+    last start.
 
     As a context, in which the ledger is read by `proof`; at its end the rest is proved.
 
     Args:
         accept: go on where it is broken, and say so in what is checked.
-        tick: is called for each record that is proved at the end; may raise, to break the proof off.
+        tick: is called for each record that is proved at the end; may raise, to break the proof
+            off.
 
     Raises:
         BrokenChain: the ledger was changed.
         LedgerUnavailable: the database does not answer.
     """
 
-    def __init__(self, ledger: Ledger, *, accept: bool, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, ledger: Ledger, *, accept: bool, tick: Callable[[], None] = lambda: None
+    ) -> None:
         self._ledger = ledger
         self._tick = tick
         last = ledger.last_start()
@@ -43,9 +48,15 @@ class Check:
         end, broken = self.proof.head, self.proof.broken
         if broken is not None:
             end = self._ledger.head()
-            _log.warning("the service starts with a broken ledger: %s", broken, extra={"event": "broken_chain"})
+            _log.warning(
+                "the service starts with a broken ledger: %s",
+                broken,
+                extra={"event": "broken_chain"},
+            )
         after, anchor = self._anchor
-        return Checked(after=after, anchor=anchor.hex(), last=end.seq, chain=end.chain.hex(), broken=broken)
+        return Checked(
+            after=after, anchor=anchor.hex(), last=end.seq, chain=end.chain.hex(), broken=broken
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +71,8 @@ class Check:
             raise
         except BrokenChain as broken:
             raise BrokenChain(
-                f"{broken} Find out what changed it; to start all the same, and keep a record of that, "
+                f"{broken} Find out what changed it; to start all the same, and keep a record of "
+                "that, "
                 "pass --accept-broken-chain."
             ) from None
 

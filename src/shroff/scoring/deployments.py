@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 class Deployments:
     """Keeps a scorer at the model and policy that a folder points to.
 
-    A model or policy that cannot be used changes nothing: the one before goes on, `failure` says why, and the next
-    change of the pointers is tried again.
+    A model or policy that cannot be used changes nothing: the one before goes on, `failure` says
+    why, and the next change of the pointers is tried again.
     """
 
     def __init__(self, models: Models, scorer: Scorer) -> None:
@@ -46,7 +46,9 @@ class Deployments:
                     return
             self.failure = str(error)
             self.failed += 1
-            _log.warning("what was published is not used: %s", error, extra={"event": "publish_failed"})
+            _log.warning(
+                "what was published is not used: %s", error, extra={"event": "publish_failed"}
+            )
         else:
             self.failure = None
 
@@ -58,20 +60,31 @@ class Deployments:
             await scorer.compare(None)
         elif scorer.shadow is None or scorer.shadow.bundle.version != pointers.shadow:
             candidate = await asyncio.to_thread(self._models.load, pointers.shadow)
-            await scorer.compare(candidate, await asyncio.to_thread(self._models.policy_beside, candidate, pointers))
+            await scorer.compare(
+                candidate, await asyncio.to_thread(self._models.policy_beside, candidate, pointers)
+            )
 
     async def _decide_by(self, model: str, policy: str) -> None:
         scorer = self._scorer
         before = scorer.bundle.version, scorer.decider.policy_version
         if before == (model, policy):
             return
-        bundle = scorer.bundle if before[0] == model else await asyncio.to_thread(self._models.load, model)
+        bundle = (
+            scorer.bundle
+            if before[0] == model
+            else await asyncio.to_thread(self._models.load, model)
+        )
         await scorer.adopt(bundle, await asyncio.to_thread(self._models.policy, policy))
         if before[0] != model:
             self.adopted += 1
             _log.info(
-                "decides by %s, version %s, from now on.", bundle.name, bundle.version, extra={"event": "model_adopted"}
+                "decides by %s, version %s, from now on.",
+                bundle.name,
+                bundle.version,
+                extra={"event": "model_adopted"},
             )
         if before[1] != policy:
             self.policies += 1
-            _log.info("decides by policy %s from now on.", policy, extra={"event": "policy_adopted"})
+            _log.info(
+                "decides by policy %s from now on.", policy, extra={"event": "policy_adopted"}
+            )

@@ -1,4 +1,6 @@
-"""Results and labels: of results the first counts; labels are a history, in which the same again is ignored."""
+"""Results and labels: of results the first counts; labels are a history, in which the same again is
+ignored.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,11 @@ class Events:
             LedgerUnavailable: it cannot be made durable.
         """
         event = PendingEvent("result", payment_id, record, fingerprint(encode(record)))
-        while (pending := self._in_flight.get(("result", payment_id))) is not None and pending.digest != event.digest:
-            # another process may have been faster with this one: the ledger says which of them counts
+        while (
+            pending := self._in_flight.get(("result", payment_id))
+        ) is not None and pending.digest != event.digest:
+            # another process may have been faster with this one: the ledger says which of them
+            # counts
             with suppress(ShroffError):
                 await pending.waiters.join()
         if pending is None:
@@ -59,12 +64,22 @@ class Events:
         except PaymentConflict:
             # another process was faster
             if not self._recorded(event):
-                raise LedgerUnavailable("the ledger refused a result that it does not have: send it again.") from None
+                raise LedgerUnavailable(
+                    "the ledger refused a result that it does not have: send it again."
+                ) from None
 
     async def label(
-        self, payment_id: str, fraud: bool, source: str, *, at: int | None, note: str | None, event: str | None
+        self,
+        payment_id: str,
+        fraud: bool,
+        source: str,
+        *,
+        at: int | None,
+        note: str | None,
+        event: str | None,
     ) -> None:
-        """Make what a source says of a payment durable and let features see it; ignore a repetition.
+        """Make what a source says of a payment durable and let features see it; ignore a
+        repetition.
 
         Raises:
             PaymentConflict: its `event` came before with another label.
@@ -90,7 +105,9 @@ class Events:
 
     @asynccontextmanager
     async def _turn(self, payment_id: str) -> AsyncIterator[None]:
-        """Hold the lock on the labels of this payment; those who wait get it in their order, each woken once."""
+        """Hold the lock on the labels of this payment; those who wait get it in their order, each
+        woken once.
+        """
         turn = self._turns.setdefault(payment_id, _Turn())
         turn.users += 1
         try:

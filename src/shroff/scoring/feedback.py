@@ -18,7 +18,8 @@ Name = Annotated[str, _name()]
 _At = Annotated[
     str | None,
     msgspec.Meta(
-        description="When it happened, ISO 8601; now if it is not told.", extra_json_schema={"format": "date-time"}
+        description="When it happened, ISO 8601; now if it is not told.",
+        extra_json_schema={"format": "date-time"},
     ),
 ]
 
@@ -26,7 +27,9 @@ _At = Annotated[
 class Result(msgspec.Struct, forbid_unknown_fields=True):
     """What became of a payment, such as `authorised` or `failed`."""
 
-    result: Annotated[str, _name(description="Such as `authorised` or `failed`.", examples=["authorised"])]
+    result: Annotated[
+        str, _name(description="Such as `authorised` or `failed`.", examples=["authorised"])
+    ]
     at: _At = None
 
 
@@ -37,7 +40,8 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     source: Annotated[
         Name | None,
         msgspec.Meta(
-            description="What you call yourself, kept as a `note`: what counts is the source of your key.",
+            description="What you call yourself, kept as a `note`: what counts is the source of "
+            "your key.",
             examples=["case 4711"],
         ),
     ] = None
@@ -45,14 +49,19 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     event_id: Annotated[
         Name | None,
         msgspec.Meta(
-            description="Your id of this label: sent again it is recorded once, whatever was said in between.",
+            description="Your id of this label: sent again it is recorded once, whatever was said "
+            "in between.",
             examples=["case-4711-2"],
         ),
     ] = None
 
 
 def moment(
-    text: str | None, zone: ZoneInfo | None, *, field: str = "at", twice: Callable[[], None] | None = None
+    text: str | None,
+    zone: ZoneInfo | None,
+    *,
+    field: str = "at",
+    twice: Callable[[], None] | None = None,
 ) -> int | None:
     """The microseconds since the epoch that a field names; a time without a zone is in `zone`.
 
@@ -71,4 +80,6 @@ def moment(
     except ValueError:
         wanted = "" if zone else " that names its zone, such as `…Z`"
         got = kind_of_time(text, zone, None)
-        raise BadPayment(f"expected an ISO 8601 date and time{wanted}, got {got} - at `$.{field}`") from None
+        raise BadPayment(
+            f"expected an ISO 8601 date and time{wanted}, got {got} - at `$.{field}`"
+        ) from None

@@ -1,4 +1,6 @@
-"""The figures of scoring: payments and decisions, models and policies in use, the shadow, what was adopted."""
+"""The figures of scoring: payments and decisions, models and policies in use, the shadow, what was
+adopted.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ DECISIONS: Final = CounterFamily(
     about="Durable decisions by model version and action; degraded ones were made without a score.",
     labels=("version", "action", "degraded"),
 )
-REPEATED: Final = CounterFamily(name="shroff_repeated_payments", about="Payments answered with an earlier decision.")
+REPEATED: Final = CounterFamily(
+    name="shroff_repeated_payments", about="Payments answered with an earlier decision."
+)
 LABELS: Final = CounterFamily(
-    name="shroff_labels", about="Labels recorded, by source and what they say.", labels=("source", "fraud")
+    name="shroff_labels",
+    about="Labels recorded, by source and what they say.",
+    labels=("source", "fraud"),
 )
 AMBIGUOUS_TIMES: Final = CounterFamily(
     name="shroff_ambiguous_times",
@@ -34,12 +40,22 @@ STAGES: Final = HistogramFamily(
     unit=1e-9,
 )
 PROBABILITIES: Final = HistogramFamily(
-    name="shroff_fraud_probability", about="Probabilities of fraud by model version.", labels=("version",)
+    name="shroff_fraud_probability",
+    about="Probabilities of fraud by model version.",
+    labels=("version",),
 )
-IN_FLIGHT: Final = GaugeFamily(name="shroff_in_flight_payments", about="Payments decided and not yet durable.")
-READY: Final = GaugeFamily(name="shroff_ready", about="Whether `/health/ready` says so.", merge="min")
+IN_FLIGHT: Final = GaugeFamily(
+    name="shroff_in_flight_payments", about="Payments decided and not yet durable."
+)
+READY: Final = GaugeFamily(
+    name="shroff_ready", about="Whether `/health/ready` says so.", merge="min"
+)
 MODEL: Final = InfoFamily(
-    name="shroff_model", about="The models in use.", labels=("role",), texts=("name", "version"), merge="max"
+    name="shroff_model",
+    about="The models in use.",
+    labels=("role",),
+    texts=("name", "version"),
+    merge="max",
 )
 POLICY: Final = InfoFamily(
     name="shroff_policy",
@@ -67,10 +83,14 @@ SHADOW_DIFFERENCE: Final = GaugeFamily(
     weight=SHADOW_PAYMENTS,
 )
 MODELS_ADOPTED: Final = CounterFamily(
-    name="shroff_models_adopted", about="Published models that were put into use while running.", merge="max"
+    name="shroff_models_adopted",
+    about="Published models that were put into use while running.",
+    merge="max",
 )
 POLICIES_ADOPTED: Final = CounterFamily(
-    name="shroff_policies_adopted", about="Published policies that were put into use while running.", merge="max"
+    name="shroff_policies_adopted",
+    about="Published policies that were put into use while running.",
+    merge="max",
 )
 
 
@@ -89,10 +109,15 @@ def figures(scorer: Scorer, deployments: Deployments | None, census: Census) -> 
 
 def _payments(scorer: Scorer, deployments: Deployments | None) -> Iterator[Figure]:
     meter = scorer.meter
-    decisions = {(one.version, one.action, _truth(one.degraded)): count for one, count in meter.decisions.items()}
+    decisions = {
+        (one.version, one.action, _truth(one.degraded)): count
+        for one, count in meter.decisions.items()
+    }
     yield DECISIONS.of(decisions)
     yield REPEATED.single(meter.repeated)
-    yield LABELS.of({(source, _truth(fraud)): count for (source, fraud), count in meter.labels.items()})
+    yield LABELS.of(
+        {(source, _truth(fraud)): count for (source, fraud), count in meter.labels.items()}
+    )
     yield AMBIGUOUS_TIMES.single(scorer.reader.twice)
     published = 0 if deployments is None else deployments.failed
     yield FAILURES.of(
@@ -104,16 +129,23 @@ def _payments(scorer: Scorer, deployments: Deployments | None) -> Iterator[Figur
         }
     )
     yield STAGES.of({(stage,): histogram for stage, histogram in meter.stages.items()})
-    yield PROBABILITIES.of({(version,): histogram for version, histogram in meter.probabilities.items()})
+    yield PROBABILITIES.of(
+        {(version,): histogram for version, histogram in meter.probabilities.items()}
+    )
 
 
 def _models(scorer: Scorer) -> Iterator[Figure]:
     roles = {"production": (scorer.bundle, scorer.decider)}
     if scorer.shadow is not None:
         roles["shadow"] = scorer.shadow.bundle, scorer.shadow.decider
-    models = {(role,): {"name": bundle.name, "version": bundle.version} for role, (bundle, _) in roles.items()}
+    models = {
+        (role,): {"name": bundle.name, "version": bundle.version}
+        for role, (bundle, _) in roles.items()
+    }
     yield MODEL.of(models)
-    yield POLICY.of({(role,): {"version": decider.policy_version} for role, (_, decider) in roles.items()})
+    yield POLICY.of(
+        {(role,): {"version": decider.policy_version} for role, (_, decider) in roles.items()}
+    )
 
 
 def _shadow(shadow: Shadow | None) -> Iterator[Figure]:
@@ -123,7 +155,9 @@ def _shadow(shadow: Shadow | None) -> Iterator[Figure]:
         yield SHADOW_DIFFERENCE.single(0)
         return
     found = shadow.comparison
-    yield SHADOW_PAYMENTS.of({(found.shadow, *pair.split("/")): count for pair, count in found.agreement.items()})
+    yield SHADOW_PAYMENTS.of(
+        {(found.shadow, *pair.split("/")): count for pair, count in found.agreement.items()}
+    )
     yield SHADOW_PASSED_OVER.of({(found.shadow,): found.passed_over})
     yield SHADOW_DIFFERENCE.single(found.mean_difference)
 

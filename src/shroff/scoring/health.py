@@ -11,7 +11,9 @@ from shroff.scoring.start import Start
 
 
 class LastRecord(msgspec.Struct, frozen=True):
-    """The last record of the ledger that this process wrote or saw: what `shroff ledger verify --since` can ask for."""
+    """The last record of the ledger that this process wrote or saw: what
+    `shroff ledger verify --since` can ask for.
+    """
 
     records: int
     chain: str

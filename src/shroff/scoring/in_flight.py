@@ -15,8 +15,8 @@ from shroff.telemetry.meter import Journey
 class PendingPayment:
     """A payment between its arrival and its durable decision.
 
-    `encoded` is its canonical JSON and `digest` the SHA-256 of that, before its amount was converted; `journey`
-    holds its times.
+    `encoded` is its canonical JSON and `digest` the SHA-256 of that, before its amount was
+    converted; `journey` holds its times.
     """
 
     payment: Payment
@@ -32,7 +32,8 @@ class PendingPayment:
 class PendingEvent:
     """A result or a label between its arrival and the ledger.
 
-    `arrived` is set once its place in the order is known; `stands` says whether the payment is fraud by then.
+    `arrived` is set once its place in the order is known; `stands` says whether the payment is
+    fraud by then.
     """
 
     kind: Later

@@ -1,4 +1,5 @@
-"""The intake: payments, and what is learned of them later, are read, checked and looked up before they take their turn.
+"""The intake: payments, and what is learned of them later, are read, checked and looked up before
+they take their turn.
 
 It answers at once what was decided before; the rest goes to the sequencer.
 """
@@ -42,7 +43,14 @@ class Intake:
     """
 
     def __init__(
-        self, sequencer: Sequencer, ledger: Ledger, *, meter: Meter, lateness: str, clock: Clock, closed_because: str
+        self,
+        sequencer: Sequencer,
+        ledger: Ledger,
+        *,
+        meter: Meter,
+        lateness: str,
+        clock: Clock,
+        closed_because: str,
     ) -> None:
         self._sequencer = sequencer
         self._events = Events(sequencer, ledger)
@@ -83,14 +91,18 @@ class Intake:
         return await answer
 
     def accept(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
-        """`decide` without a coroutine: `on_durable` gets the answer or the error, perhaps before this returns."""
+        """`decide` without a coroutine: `on_durable` gets the answer or the error, perhaps before
+        this returns.
+        """
         try:
             self._take(body, on_durable)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
             on_durable(error)
 
     async def judge(self, payment: Payment) -> bytes:
-        """`decide` for a payment that was parsed already; it stays as it was sent, so it can be tried again."""
+        """`decide` for a payment that was parsed already; it stays as it was sent, so it can be
+        tried again.
+        """
         self._require_ready()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         # deciding writes the arrival and what the schema adds into a payment
@@ -109,7 +121,8 @@ class Intake:
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
             if pending.digest != digest:
-                # another process may have decided this one first: the ledger says which of them counts
+                # another process may have decided this one first: the ledger says which of them
+                # counts
                 pending.waiters.add(lambda _: self._submit_behind(payment, on_durable, journey))
                 return
             self.meter.repeated += 1
@@ -124,7 +137,8 @@ class Intake:
         self._check_time(payment.time)
         reader = self._sequencer.active.reader
         if reader.completes:
-            # after the search: rates and tables may change, so a repetition is recognised by its payload as sent
+            # after the search: rates and tables may change, so a repetition is recognised by its
+            # payload as sent
             reader.complete(payment)
             encoded = encode(payment)
         self.meter.parsed(journey)
@@ -132,8 +146,12 @@ class Intake:
         pending.waiters.add(on_durable)
         self._sequencer.submit(pending)
 
-    def _submit_behind(self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey) -> None:
-        """Submit a payment once another payload with its id, which was in flight, is durable or refused."""
+    def _submit_behind(
+        self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey
+    ) -> None:
+        """Submit a payment once another payload with its id, which was in flight, is durable or
+        refused.
+        """
         try:
             self._submit(payment, on_durable, journey)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
@@ -160,25 +178,31 @@ class Intake:
         note: str | None = None,
         event: str | None = None,
     ) -> None:
-        """Record a payment's result (its name) or label (whether it was fraud); the same one again is ignored.
+        """Record a payment's result (its name) or label (whether it was fraud); the same one again
+        is ignored.
 
-        Of results the first counts. A label that differs from what its source said last is one more in the history.
+        Of results the first counts. A label that differs from what its source said last is one more
+        in the history.
 
         Args:
             at: when it happened, microseconds since the epoch.
             source: who says whether it was fraud; `note` is what the sender calls itself.
-            event: the sender's id of a label, by which it is recorded once whatever came in between.
+            event: the sender's id of a label, by which it is recorded once whatever came in
+                between.
 
         Raises:
             NotFound: there is no such payment.
-            PaymentConflict: the payment has a different result already, or the event was another label.
+            PaymentConflict: the payment has a different result already, or the event was another
+                label.
             OutOfBounds: `at` lies in the future.
             BadPayment: the source of a label has changed its mind about the payment too often.
             LedgerUnavailable: it cannot be made durable: send it again later.
         """
         self._require_ready()
         if at is not None and at > self._clock() + MAX_AHEAD_US:
-            raise OutOfBounds("expected a time at most 5 minutes ahead of the service's clock - at `$.at`")
+            raise OutOfBounds(
+                "expected a time at most 5 minutes ahead of the service's clock - at `$.at`"
+            )
         payment_id = canonical(payment_id)
         await self._stored(payment_id)
         for field, text in (("source", note), ("event_id", event)):
@@ -207,7 +231,8 @@ class Intake:
         """Raise `LedgerUnavailable` while nothing is taken."""
         if self._closed_because is not None:
             raise LedgerUnavailable(
-                f"the service is not ready: {self._closed_because.rstrip('.')}. Send it again later."
+                f"the service is not ready: {self._closed_because.rstrip('.')}. Send it again "
+                "later."
             )
 
     def in_time(self, time: int) -> bool:
@@ -222,9 +247,11 @@ class Intake:
         now, active = self._clock(), self._sequencer.active
         if time > now + MAX_AHEAD_US:
             column = active.reader.schema.time
-            raise OutOfBounds(f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`")
-        # lateness is measured from the newest payment, not from the clock, so that an old log can be replayed;
-        # where no feature looks back, no payment is too late
+            raise OutOfBounds(
+                f"expected a time at most 5 minutes ahead of the service's clock - at `$.{column}`"
+            )
+        # lateness is measured from the newest payment, not from the clock, so that an old log can
+        # be replayed; where no feature looks back, no payment is too late
         state = active.state
         engine = state.engine
         if engine.plan.streams and time < engine.newest - self._oldest and state.late(now):

@@ -1,4 +1,6 @@
-"""What an operator should know of the past that a start knows: history that is missing, times in the future."""
+"""What an operator should know of the past that a start knows: history that is missing, times in
+the future.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
         horizon: how far back features look, in microseconds.
     """
     _log.info("%s.", start.sentence(), extra={"event": "started", "fields": start.said()})
-    found = {"missing_past": _missing_past(bundle, mark, horizon, start), "future_past": _future_past(start)}
+    found = {
+        "missing_past": _missing_past(bundle, mark, horizon, start),
+        "future_past": _future_past(start),
+    }
     wrong = {event: sentence for event, sentence in found.items() if sentence is not None}
     for event, sentence in wrong.items():
         _log.warning("%s", sentence, extra={"event": event})
@@ -30,7 +35,8 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
 
 
 def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str | None:
-    """What an operator should know of a start that knows less than the model, or the start before, did.
+    """What an operator should know of a start that knows less than the model, or the start before,
+    did.
 
     Args:
         horizon: how far back features look, in microseconds.
@@ -41,19 +47,23 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str
     if start.lost is not None and _reaches(start.lost, mark.newest - horizon):
         has = 0 if mark.history is None else mark.history.rows
         return (
-            f"an earlier start knew {start.lost.rows:,} payments of history, this one knows {has:,}: features differ; "
+            f"an earlier start knew {start.lost.rows:,} payments of history, this one knows "
+            f"{has:,}: features differ; "
             "pass the same table with --warm."
         )
     if bundle.history is None or mark.history is not None or mark.newest - mark.oldest >= horizon:
         return None
     if not mark.newest:
         return (
-            f"features start from nothing, but the model was trained with history until {bundle.history.newest}: "
+            "features start from nothing, but the model was trained with history until "
+            f"{bundle.history.newest}: "
             "pass the history with --warm, or decisions differ from those it was judged by."
         )
     return (
-        f"features look {-(-horizon // _DAY_US):,} days back, but the ledger begins at {format_time(mark.oldest)} with "
-        "no history before it: pass one with --warm, or decisions differ from those the model was judged by."
+        f"features look {-(-horizon // _DAY_US):,} days back, but the ledger begins at "
+        f"{format_time(mark.oldest)} with "
+        "no history before it: pass one with --warm, or decisions differ from those the model was "
+        "judged by."
     )
 
 
@@ -62,8 +72,10 @@ def _future_past(start: Start) -> str | None:
     if not start.future:
         return None
     return (
-        f"history and ledger hold payments more than 5 minutes later than this machine's clock ({start.future:,}): no "
-        "other payment is late because of them, and those of the history that have not arrived by the clock do not "
+        "history and ledger hold payments more than 5 minutes later than this machine's clock "
+        f"({start.future:,}): no "
+        "other payment is late because of them, and those of the history that have not arrived by "
+        "the clock do not "
         "count. Correct their times in the table of --warm, or the clock, and start again."
     )
 

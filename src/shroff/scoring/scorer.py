@@ -41,12 +41,15 @@ class Scorer(Intake):
     Args:
         key: of the HMAC over personal columns.
         lateness: how much older than the newest payment one may be when it arrives.
-        standing: the policy by which it decides; by default the one that the bundle was packaged with.
+        standing: the policy by which it decides; by default the one that the bundle was packaged
+            with.
         lists: edits of the lists that rules read.
-        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference tables.
+        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference
+            tables.
         state: where what features are computed from is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
-        history: makes a clean table to start from; payments that the ledger has too are not counted twice.
+        history: makes a clean table to start from; payments that the ledger has too are not counted
+            twice.
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         clock: microseconds since the epoch.
 
@@ -161,7 +164,9 @@ class Scorer(Intake):
 
     @property
     def ruined(self) -> int:
-        """How often a state was dropped because one of its keys held what none of our processes wrote."""
+        """How often a state was dropped because one of its keys held what none of our processes
+        wrote.
+        """
         return self._switchover.ruined
 
     @property
@@ -176,7 +181,9 @@ class Scorer(Intake):
 
     @property
     def degraded(self) -> str | None:
-        """Why payments are decided without features or without a score now; None when they are not."""
+        """Why payments are decided without features or without a score now; None when they are
+        not.
+        """
         unscored = self.decider.health.unscored
         if self.state.failure is None and unscored >= _UNSCORED_PAYMENTS:
             return f"the model gave no number as the score of the last {unscored:,} payments"
@@ -184,19 +191,27 @@ class Scorer(Intake):
 
     @property
     def notice(self) -> str | None:
-        """What an operator should know although payments are decided: the ledger is away, or the past is not right."""
+        """What an operator should know although payments are decided: the ledger is away, or the
+        past is not right.
+        """
         spooled = self.ledger.spooled
         if spooled is None:
             return self._wrong_past
-        return f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} bytes) wait in the spool"
+        return (
+            f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} "
+            "bytes) wait in the spool"
+        )
 
     def start(self) -> None:
-        """Open the ledger, prove its chain and rebuild the state: history first, then the ledger's records in order.
+        """Open the ledger, prove its chain and rebuild the state: history first, then the ledger's
+        records in order.
 
-        A state in Redis that is there already is taken as it is. What the state was built from is recorded.
+        A state in Redis that is there already is taken as it is. What the state was built from is
+        recorded.
 
         Raises:
-            LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called; can be tried again.
+            LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called;
+                can be tried again.
             StateUnavailable: the state server does not answer; can be tried again.
             BundleError: the ledger's payments are counted in another currency than the bundle's.
             BrokenChain: the ledger was changed.
@@ -212,7 +227,11 @@ class Scorer(Intake):
             except Exception as error:
                 self.ledger.close()
                 self._switchover.empty()
-                why = str(error) if isinstance(error, ShroffError) else f"{type(error).__name__} at its start"
+                why = (
+                    str(error)
+                    if isinstance(error, ShroffError)
+                    else f"{type(error).__name__} at its start"
+                )
                 self._close_intake(why)
                 raise
             self._open_intake()
@@ -230,14 +249,17 @@ class Scorer(Intake):
         self._wrong_past = say_start(start, self.bundle, mark, self.state.engine.plan.horizon)
 
     async def adopt(self, bundle: Bundle, standing: Standing | None = None) -> None:
-        """Decide by another bundle or policy from the next payment on; nothing is refused meanwhile.
+        """Decide by another bundle or policy from the next payment on; nothing is refused
+        meanwhile.
 
-        When its features are others, they are first computed over history and ledger beside those in use; payments
-        then wait only while the few that came during the last step are added. Processes that share a state change over
-        together: none may give features of the new one while another still decides by the one before.
+        When its features are others, they are first computed over history and ledger beside those
+        in use; payments then wait only while the few that came during the last step are added.
+        Processes that share a state change over together: none may give features of the new one
+        while another still decides by the one before.
 
         Raises:
-            BundleError: its parts do not fit together, or it expects other fields of a payment or another currency.
+            BundleError: its parts do not fit together, or it expects other fields of a payment or
+                another currency.
             ConfigurationError: the policy does not fit the bundle.
             LedgerUnavailable: the ledger cannot be read.
             StateUnavailable: the state server does not answer.
@@ -246,7 +268,8 @@ class Scorer(Intake):
         await self._switchover.adopt(bundle, standing)
 
     async def compare(self, candidate: Bundle | None, standing: Standing | None = None) -> None:
-        """Let a candidate score in the shadow what is decided from now on, under a policy; None ends it.
+        """Let a candidate score in the shadow what is decided from now on, under a policy; None
+        ends it.
 
         Raises:
             BundleError: it reads what is not computed.
@@ -276,7 +299,9 @@ class Scorer(Intake):
             await self._switchover.refill()
 
     def tend(self) -> None:
-        """Read lists, rates and tables anew, and fill a lost state; to be called every second or so, in any thread."""
+        """Read lists, rates and tables anew, and fill a lost state; to be called every second or
+        so, in any thread.
+        """
         try:
             for live in (self.lists, self.rates, self._tables):
                 if live is not None:
@@ -289,17 +314,23 @@ class Scorer(Intake):
                 self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)
 
     def beat(self) -> None:
-        """Send a state that was away what it missed; to be called twice a second, between payments."""
+        """Send a state that was away what it missed; to be called twice a second, between
+        payments.
+        """
         if self.deciding:
             self.state.beat()
 
     def leave(self) -> None:
-        """Leave the shared state, so that other processes stop waiting for this one; `close` it then."""
+        """Leave the shared state, so that other processes stop waiting for this one; `close` it
+        then.
+        """
         if self.deciding:
             self.state.leave()
 
     def close(self) -> None:
-        """Write what waits and close the ledger, for good; in any thread, when no caller waits any more."""
+        """Write what waits and close the ledger, for good; in any thread, when no caller waits any
+        more.
+        """
         self.closed = True
         with self._opening:
             self._close_intake("it is shutting down")

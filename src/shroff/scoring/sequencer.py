@@ -1,10 +1,12 @@
-"""The sequencer keeps one order: the engine observes payments in the order in which the ledger records them.
+"""The sequencer keeps one order: the engine observes payments in the order in which the ledger
+records them.
 
-Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of the event
-loop, for all payments that wait together. If the ledger then fails, the engine forgets exactly these payments
-before the ledger takes new ones. A result or label is durable before an engine in memory counts it, and payments
-wait for it meanwhile: so a payment sees it if and only if the payment comes later in the ledger. A state that several
-processes share gets it first, because only that state can say where in its order the result or label comes.
+Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of
+the event loop, for all payments that wait together. If the ledger then fails, the engine forgets
+exactly these payments before the ledger takes new ones. A result or label is durable before an
+engine in memory counts it, and payments wait for it meanwhile: so a payment sees it if and only if
+the payment comes later in the ledger. A state that several processes share gets it first, because
+only that state can say where in its order the result or label comes.
 """
 
 from __future__ import annotations
@@ -60,12 +62,16 @@ class Sequencer:
         self._looked = 0
 
     def use(self, active: Active) -> None:
-        """Decide by this from the next batch on; another state only while `paused`, or before the first payment."""
+        """Decide by this from the next batch on; another state only while `paused`, or before the
+        first payment.
+        """
         self.active = active
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
-        """Stop deciding and recording, drain what is in flight, and hold new arrivals until the end."""
+        """Stop deciding and recording, drain what is in flight, and hold new arrivals until the
+        end.
+        """
         self._holding += 1
         try:
             while self._unsettled:
@@ -78,7 +84,9 @@ class Sequencer:
                 self._schedule()
 
     def submit(self, pending: PendingPayment) -> None:
-        """Decide a payment together with all others that wait, once a turn of the event loop brings no more."""
+        """Decide a payment together with all others that wait, once a turn of the event loop brings
+        no more.
+        """
         self.in_flight[pending.payment.id] = pending
         self._payments.append(pending)
         self._schedule()
@@ -99,12 +107,16 @@ class Sequencer:
             return
         waiting = len(self._payments)
         if self._looked < waiting < MAX_BATCH_PAYMENTS:
-            # while more arrive: payments decided together share one commit, which costs as much as deciding several
+            # while more arrive: payments decided together share one commit, which costs as much as
+            # deciding several
             self._looked = waiting
             self._schedule()
             return
         self._looked = 0
-        batch, self._payments = self._payments[:MAX_BATCH_PAYMENTS], self._payments[MAX_BATCH_PAYMENTS:]
+        batch, self._payments = (
+            self._payments[:MAX_BATCH_PAYMENTS],
+            self._payments[MAX_BATCH_PAYMENTS:],
+        )
         events, self._events = self._events, []
         if batch:
             self._decide(batch)
@@ -131,7 +143,10 @@ class Sequencer:
             if decider.failure is not None:
                 self._meter.failures["model"] += len(observed)
             entries = [
-                (entry_of(active, pending, features or {}, assessment), partial(self._settle, pending))
+                (
+                    entry_of(active, pending, features or {}, assessment),
+                    partial(self._settle, pending),
+                )
                 for (pending, features), assessment in zip(observed, assessments, strict=True)
             ]
             self._append(entries, asyncio.get_running_loop())
@@ -144,14 +159,20 @@ class Sequencer:
             pending.journey.turn = turn
         self._meter.took(turn)
         if active.shadow is not None and not blind:
-            active.shadow.watch([pending.payment.id for pending, _ in observed], values, assessments)
+            active.shadow.watch(
+                [pending.payment.id for pending, _ in observed], values, assessments
+            )
 
     def _observe(
         self, active: Active, batch: Sequence[PendingPayment]
     ) -> list[tuple[PendingPayment, dict[str, Value] | None]]:
-        """The payments and their features (None while there is no state), without those that the state refuses."""
+        """The payments and their features (None while there is no state), without those that the
+        state refuses.
+        """
         observed: list[tuple[PendingPayment, dict[str, Value] | None]] = []
-        for pending, seen in zip(batch, active.state.observe([one.payment for one in batch]), strict=True):
+        for pending, seen in zip(
+            batch, active.state.observe([one.payment for one in batch]), strict=True
+        ):
             if isinstance(seen, Exception):
                 del self.in_flight[pending.payment.id]
                 pending.waiters.resolve(seen)
@@ -160,7 +181,9 @@ class Sequencer:
         return observed
 
     def _settle(self, pending: PendingPayment, outcome: Outcome) -> None:
-        """Handle the ledger's outcome for one payment; outcomes come in the order of the records."""
+        """Handle the ledger's outcome for one payment; outcomes come in the order of the
+        records.
+        """
         if pending.refused:
             # the ledger had it after all
             self.active.state.recount(pending.payment)
@@ -193,20 +216,28 @@ class Sequencer:
         try:
             stored = self._find(pending.payment.id)
             if stored is None:
-                raise LedgerUnavailable("the ledger refused a payment that it does not have: send it again.")
+                raise LedgerUnavailable(
+                    "the ledger refused a payment that it does not have: send it again."
+                )
             require_same(stored.digest, pending.digest)
             pending.waiters.resolve(stored_answer(stored))
         except ShroffError as error:
             pending.waiters.resolve(error)
 
     def _put_event(self, event: PendingEvent) -> None:
-        event.arrived = self.active.state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
+        event.arrived = (
+            self.active.state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
+        )
         time = event.arrived if event.record.at is None else event.record.at
-        entry = Entry(event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record))
+        entry = Entry(
+            event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record)
+        )
         # payments behind an event that features read wait until it is known
         awaited = event.kind in self.active.state.engine.plan.later
         try:
-            self._append([(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop())
+            self._append(
+                [(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop()
+            )
         except ShroffError as error:
             event.waiters.resolve(error)
             return
@@ -233,7 +264,11 @@ class Sequencer:
             self._schedule()
 
     def _news(self, event: PendingEvent) -> News:
-        rank = self.active.state.engine.plan.schema.label_rank(event.record.source) if event.kind == "label" else 0
+        rank = (
+            self.active.state.engine.plan.schema.label_rank(event.record.source)
+            if event.kind == "label"
+            else 0
+        )
         return News(event.kind, event.record.value, rank, event.arrived, event.digest)
 
     def _one_settled(self) -> None:
@@ -242,7 +277,9 @@ class Sequencer:
             self._settled.set()
 
 
-def entry_of(active: Active, pending: PendingPayment, features: dict[str, Value], assessment: Assessment) -> Entry:
+def entry_of(
+    active: Active, pending: PendingPayment, features: dict[str, Value], assessment: Assessment
+) -> Entry:
     """The record of a decision, which holds the answer as it will be sent."""
     payment, verdict, decider = pending.payment, assessment.verdict, active.decider
     degraded = assessment.probability is None
@@ -272,4 +309,6 @@ def entry_of(active: Active, pending: PendingPayment, features: dict[str, Value]
         lists=decider.lists_mark,
         policy=decider.policy_version,
     )
-    return Entry("payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record))
+    return Entry(
+        "payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record)
+    )

@@ -1,7 +1,8 @@
-"""The shadow: a candidate model that scores what the model in production decided, after the answer has left.
+"""The shadow: a candidate model that scores what the model in production decided, after the answer
+has left.
 
-It sees the same values and features, decides nothing, and is compared live: how often it would have acted
-otherwise, and, as labels come in, which of the two was right.
+It sees the same values and features, decides nothing, and is compared live: how often it would have
+acted otherwise, and, as labels come in, which of the two was right.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from shroff.features.plan import Plan
 from shroff.package import Bundle
 
 _MAX_WAITING_PAYMENTS: Final = 10_000
-"""Payments that wait for the shadow at most: it must not take memory from the model that decides."""
+"""Payments that wait for the shadow at most: it must not take memory from the model that decides.
+"""
 _MAX_REMEMBERED_PAYMENTS: Final = 100_000
 """Payments whose two decisions are kept until a label comes."""
 _MAX_BATCH_PAYMENTS: Final = 64
 
 
 class Judged(msgspec.Struct):
-    """How a model did on the labelled payments: of the frauds and of the genuine ones, how many it did not approve."""
+    """How a model did on the labelled payments: of the frauds and of the genuine ones, how many it
+    did not approve.
+    """
 
     frauds_stopped: int = 0
     genuine_stopped: int = 0
@@ -37,8 +41,9 @@ class Judged(msgspec.Struct):
 class Comparison(msgspec.Struct):
     """What the shadow would have done since it began.
 
-    `agreement` counts payments by both actions (`review/approve`: production reviewed, the shadow would approve);
-    `passed_over` were not compared because too many waited. Differences are of the probabilities of fraud.
+    `agreement` counts payments by both actions (`review/approve`: production reviewed, the shadow
+    would approve); `passed_over` were not compared because too many waited. Differences are of the
+    probabilities of fraud.
     """
 
     production: str
@@ -58,14 +63,17 @@ class Shadow:
     """Compares a candidate with the model in production.
 
     Args:
-        standing: the policy by which the candidate would decide; by default the one that it was packaged with.
+        standing: the policy by which the candidate would decide; by default the one that it was
+            packaged with.
 
     Raises:
         BundleError: its model cannot score, or reads what the model in production does not compute.
         ConfigurationError: the policy does not fit the candidate.
     """
 
-    def __init__(self, candidate: Bundle, production: Bundle, standing: Standing | None = None) -> None:
+    def __init__(
+        self, candidate: Bundle, production: Bundle, standing: Standing | None = None
+    ) -> None:
         self.bundle = candidate
         self.decider = Decider(candidate, standing)
         if self.decider.failure is not None:
@@ -94,8 +102,12 @@ class Shadow:
             largest_difference=largest,
         )
 
-    def watch(self, ids: Sequence[str], values: Sequence[Values], decided: Sequence[Assessment]) -> None:
-        """Compare payments soon: their ids, their values and features, and how they were decided."""
+    def watch(
+        self, ids: Sequence[str], values: Sequence[Values], decided: Sequence[Assessment]
+    ) -> None:
+        """Compare payments soon: their ids, their values and features, and how they were
+        decided.
+        """
         for one in zip(ids, values, decided, strict=True):
             if len(self._waiting) < _MAX_WAITING_PAYMENTS:
                 self._waiting.append(one)
@@ -128,9 +140,13 @@ class Shadow:
 
     async def _catch_up(self) -> None:
         while self._waiting:
-            several = [self._waiting.popleft() for _ in range(min(_MAX_BATCH_PAYMENTS, len(self._waiting)))]
+            several = [
+                self._waiting.popleft() for _ in range(min(_MAX_BATCH_PAYMENTS, len(self._waiting)))
+            ]
             # in a thread: ONNX Runtime lets the event loop run meanwhile
-            own = await asyncio.to_thread(self.decider.assess, [values for _, values, _ in several], explain=False)
+            own = await asyncio.to_thread(
+                self.decider.assess, [values for _, values, _ in several], explain=False
+            )
             for (payment_id, _, decided), candidate in zip(several, own, strict=True):
                 self._note(payment_id, decided, candidate)
 
@@ -150,17 +166,27 @@ class Shadow:
     def _require_same_inputs(self, candidate: Bundle, production: Bundle) -> None:
         if candidate.currency not in (None, production.currency):
             raise BundleError(
-                f"the shadow reads amounts in {candidate.currency}, which payments do not have in production."
+                f"the shadow reads amounts in {candidate.currency}, which payments do not have in "
+                "production."
             )
-        there = {feature.name: feature for group in production.groups for feature in group.definitions}
+        there = {
+            feature.name: feature for group in production.groups for feature in group.definitions
+        }
         columns = Plan(production.groups, production.schema).schema.kinds
         for group in candidate.groups:
             for feature in group.definitions:
-                if feature.name in candidate.preparation.names and there.get(feature.name) != feature:
+                if (
+                    feature.name in candidate.preparation.names
+                    and there.get(feature.name) != feature
+                ):
                     raise BundleError(
-                        f"the shadow reads the feature `{feature.name}`, which is not computed in production."
+                        f"the shadow reads the feature `{feature.name}`, which is not computed in "
+                        "production."
                     )
         features = {feature.name for group in candidate.groups for feature in group.definitions}
         for name in candidate.preparation.names:
             if not candidate.conditions and name not in features and name not in columns:
-                raise BundleError(f"the shadow reads the column `{name}`, which payments do not have in production.")
+                raise BundleError(
+                    f"the shadow reads the column `{name}`, which payments do not have in "
+                    "production."
+                )

@@ -1,7 +1,8 @@
-"""What a service starts from: which history, how much of the ledger, and how far the ledger's chain was proved.
+"""What a service starts from: which history, how much of the ledger, and how far the ledger's chain
+was proved.
 
-Features depend on the past, so two starts that know different pasts decide differently. Each start records its past in
-the ledger, writes it to the log and shows it in the health check.
+Features depend on the past, so two starts that know different pasts decide differently. Each start
+records its past in the ledger, writes it to the log and shows it in the health check.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _log = logging.getLogger(__name__)
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """How far the ledger's chain was proved: from behind record `after` up to record `last`.
 
-    `anchor` and `chain` are the chain values of these two records. `broken` says what was wrong where the service was
-    told to start all the same.
+    `anchor` and `chain` are the chain values of these two records. `broken` says what was wrong
+    where the service was told to start all the same.
     """
 
     after: int
@@ -44,11 +45,11 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's body of a start: which bundle decides, and what the state was built from.
 
-    `history` is the table that came first, `records` the number of the ledger's last record that came after it,
-    `oldest` and `newest` the times of the first and the last payment among them. `shared`: the state was there already,
-    kept by other processes. `lost` is the history that an earlier start knew and this one does not. `known` is the
-    moment up to which history had arrived, a few minutes after the start, and `future` how many payments of history and
-    ledger lie later.
+    `history` is the table that came first, `records` the number of the ledger's last record that
+    came after it, `oldest` and `newest` the times of the first and the last payment among them.
+    `shared`: the state was there already, kept by other processes. `lost` is the history that an
+    earlier start knew and this one does not. `known` is the moment up to which history had arrived,
+    a few minutes after the start, and `future` how many payments of history and ledger lie later.
     """
 
     bundle: str
@@ -65,7 +66,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
         """The start by a bundle from a state that was built so far, after another start."""
-        oldest, newest = (format_time(time) if time else None for time in (mark.oldest, mark.newest))
+        oldest, newest = (
+            format_time(time) if time else None for time in (mark.oldest, mark.newest)
+        )
         return cls(
             bundle=bundle.version,
             history=mark.history,
@@ -83,7 +86,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         """What features start from."""
         parts = []
         if self.history is not None:
-            parts.append(f"{self.history.rows:,} payments of history (digest {self.history.digest[:_SHOWN_DIGITS]})")
+            parts.append(
+                f"{self.history.rows:,} payments of history (digest "
+                f"{self.history.digest[:_SHOWN_DIGITS]})"
+            )
         if self.shared:
             parts = ["the state that other processes keep"]
         elif self.newest is not None and self.records:
@@ -92,7 +98,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         return f"features start from {' and '.join(parts) or 'nothing'}{newest}"
 
     def said(self) -> dict[str, str | int | None]:
-        """The same in fields of the log; of digests only the beginning, for a long run of digits looks like a card."""
+        """The same in fields of the log; of digests only the beginning, for a long run of digits
+        looks like a card.
+        """
         history = self.history
         return {
             "bundle": self.bundle,
@@ -123,11 +131,14 @@ def stored_start(entry: StoredEntry | None) -> Start | None:
 
 
 def require_currency(bundle: Bundle, counted: str | None) -> None:
-    """Raise `BundleError` when a bundle reads amounts in another currency than payments were counted in."""
+    """Raise `BundleError` when a bundle reads amounts in another currency than payments were
+    counted in.
+    """
     if bundle.currency not in (None, counted):
         raise BundleError(
             f"the bundle reads amounts in {bundle.currency}, but payments were counted in "
-            f"{counted or 'several currencies'}: train it in that one, or begin another ledger (SHROFF_LEDGER)."
+            f"{counted or 'several currencies'}: train it in that one, or begin another ledger "
+            "(SHROFF_LEDGER)."
         )
 
 
@@ -142,7 +153,8 @@ def say_end(end: Head | None) -> None:
     if end is not None:
         noted = {"records": end.seq, "chain": end.chain.hex()[:_SHOWN_DIGITS]}
         _log.info(
-            "the ledger ends with %d:%s; noted elsewhere, it lets `shroff ledger verify --since` find an older copy.",
+            "the ledger ends with %d:%s; noted elsewhere, it lets `shroff ledger verify --since` "
+            "find an older copy.",
             *noted.values(),
             extra={"event": "stopped", "fields": noted},
         )

@@ -1,4 +1,6 @@
-"""Switchovers: another model, policy, list, rate, reference table or state takes over while payments are in flight."""
+"""Switchovers: another model, policy, list, rate, reference table or state takes over while
+payments are in flight.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from shroff.scoring.start import require_currency
 from shroff.state import State, States
 
 _SWITCHOVER_TIMEOUT_US: Final = 10_000_000
-"""Microseconds that processes that share a state wait for each other before they change over to another."""
+"""Microseconds that processes that share a state wait for each other before they change over to
+another.
+"""
 _LOOK_SECONDS: Final = 0.02
 """Seconds between two looks whether the other processes are there."""
 _log = logging.getLogger(__name__)
@@ -34,7 +38,8 @@ class Switchover:
 
     Args:
         lists: edits of the lists that rules read.
-        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference tables.
+        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference
+            tables.
         key: of the HMAC over personal columns.
         require_open: raises once the service is closed.
     """
@@ -65,7 +70,9 @@ class Switchover:
 
     @property
     def ruined(self) -> int:
-        """How often a state was dropped because one of its keys held what none of our processes wrote."""
+        """How often a state was dropped because one of its keys held what none of our processes
+        wrote.
+        """
         return self._ruined + self._active.state.ruined
 
     @property
@@ -82,7 +89,9 @@ class Switchover:
         active = self._active
         if bundle is active.bundle:
             policy = standing or own(bundle)
-            self._use(bundle, await asyncio.to_thread(active.decider.under, policy), self._active.state)
+            self._use(
+                bundle, await asyncio.to_thread(active.decider.under, policy), self._active.state
+            )
             return
         require_currency(bundle, active.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle, standing)
@@ -99,13 +108,19 @@ class Switchover:
     async def compare(self, candidate: Bundle | None, standing: Standing | None) -> None:
         """See `Scorer.compare`."""
         production = self._active.bundle
-        shadow = None if candidate is None else await asyncio.to_thread(Shadow, candidate, production, standing)
+        shadow = (
+            None
+            if candidate is None
+            else await asyncio.to_thread(Shadow, candidate, production, standing)
+        )
         if shadow is not None:
             shadow.use(self._listing(shadow.decider))
         self._sequencer.use(replace(self._active, shadow=shadow))
 
     async def refill(self) -> None:
-        """Fill a state in memory anew once the clock was set back behind it; one in Redis finds that out itself."""
+        """Fill a state in memory anew once the clock was set back behind it; one in Redis finds
+        that out itself.
+        """
         active, failed = self._active, self._failed_refill
         if not active.state.overtaken:
             return
@@ -143,7 +158,10 @@ class Switchover:
         reader = self._converting(active)
         if reader.rates != active.reader.rates:
             self._sequencer.use(replace(active, reader=reader))
-            _log.info("payments are converted by other exchange rates from now on.", extra={"event": "rates"})
+            _log.info(
+                "payments are converted by other exchange rates from now on.",
+                extra={"event": "rates"},
+            )
 
     async def keep_tables(self) -> None:
         """Look payments up in the reference tables as they are now; a thread prepares long ones."""
@@ -152,14 +170,23 @@ class Switchover:
         # if that was switched meanwhile, the next look is early enough
         if reader is not active.reader and self._active.reader is active.reader:
             self._sequencer.use(replace(self._active, reader=reader))
-            _log.info("payments are looked up in other reference tables from now on.", extra={"event": "tables"})
+            _log.info(
+                "payments are looked up in other reference tables from now on.",
+                extra={"event": "tables"},
+            )
 
     def _looking(self, reader: PaymentReader, bundle: Bundle) -> PaymentReader:
         own = bundle.schema.tables
-        return reader.looking_in(self._tables.now(own)) if self._tables is not None and own else reader
+        return (
+            reader.looking_in(self._tables.now(own)) if self._tables is not None and own else reader
+        )
 
     def _listing(self, decider: Decider) -> Decider:
-        return decider if self._lists is None else decider.listing(self._lists.now(decider.policy.lists))
+        return (
+            decider
+            if self._lists is None
+            else decider.listing(self._lists.now(decider.policy.lists))
+        )
 
     def _converting(self, active: Active) -> PaymentReader:
         own = active.bundle.schema.rates
@@ -172,7 +199,9 @@ class Switchover:
         return [active.decider, *([active.shadow.decider] if active.shadow else [])]
 
     def _replace(self, before: Decider, after: Decider) -> None:
-        """Let a decider take the place of another, unless that has been switched meanwhile: then lists follow again."""
+        """Let a decider take the place of another, unless that has been switched meanwhile: then
+        lists follow again.
+        """
         active = self._active
         if active.decider is before:
             self._sequencer.use(replace(active, decider=after))
@@ -200,7 +229,9 @@ class Switchover:
         await asyncio.sleep(_LOOK_SECONDS)
 
     def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
-        """Decide by these from the next payment on, without a shadow: it was compared with what decided before."""
+        """Decide by these from the next payment on, without a shadow: it was compared with what
+        decided before.
+        """
         before = self._active.state
         if state is not before:
             before.leave()
@@ -209,8 +240,12 @@ class Switchover:
         self._sequencer.use(replace(active, reader=self._looking(self._converting(active), bundle)))
 
     def _require_same_payments(self, schema: Schema) -> None:
-        """Raise `BundleError` unless payments of a schema have the fields of those that are answered now."""
+        """Raise `BundleError` unless payments of a schema have the fields of those that are
+        answered now.
+        """
         current = self._active.reader.schema
         times = (schema.timezone, schema.epoch) == (current.timezone, current.epoch)
         if not times or live_scales(schema) != live_scales(current):
-            raise BundleError("the bundle expects other fields of a payment: start the service anew with it.")
+            raise BundleError(
+                "the bundle expects other fields of a payment: start the service anew with it."
+            )

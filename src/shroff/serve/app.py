@@ -1,4 +1,6 @@
-"""The service as one ASGI application: the scorer's life, the router, and the short way of hot operations."""
+"""The service as one ASGI application: the scorer's life, the router, and the short way of hot
+operations.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ class App:
         self._doorway = doorway
         self.telemetry = Telemetry(scorer.meter, tracer)
         """Notices requests."""
-        self._metrics = metrics.registry(scorer, *figures, gate=gate, deployments=deployments, fleet=fleet)
+        self._metrics = metrics.registry(
+            scorer, *figures, gate=gate, deployments=deployments, fleet=fleet
+        )
         self._background = Background(scorer, self._metrics, gate=gate, deployments=deployments)
         self._router = Router(interfaces(scorer, self._metrics, naming=naming), gate, mounts=mounts)
         operations = self._router.operations
@@ -92,9 +96,13 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         asyncio.get_running_loop().set_exception_handler(partial(log.lost, self._scorer.meter))
-        # first what people changed: the start, in its thread, makes a value of its own of what decides
+        # first what people changed: the start, in its thread, makes a value of its own of what
+        # decides
         await self._background.refresh()
-        self._tasks = [asyncio.create_task(self._start()), asyncio.create_task(self._background.watch())]
+        self._tasks = [
+            asyncio.create_task(self._start()),
+            asyncio.create_task(self._background.watch()),
+        ]
         beating = asyncio.create_task(self._background.beat())
         if self._doorway is not None:
             await self._doorway.enter(lambda: self._scorer.deciding, self.ending)
@@ -130,9 +138,15 @@ class App:
 
 
 def _shorts(operations: Iterable[Operation], gate: Gate | None) -> Iterator[Short]:
-    """The short way of each hot operation; a request that it refuses goes to the router, which says why."""
+    """The short way of each hot operation; a request that it refuses goes to the router, which says
+    why.
+    """
     for one in operations:
         if one.accept is not None:
             scope = one.scope
-            admit = None if gate is None or scope is None else partial(gate.admit, scope=scope, counted=False)
+            admit = (
+                None
+                if gate is None or scope is None
+                else partial(gate.admit, scope=scope, counted=False)
+            )
             yield Short(one.path, partial(asgi.divert, admit=admit), one.accept)

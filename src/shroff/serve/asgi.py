@@ -1,4 +1,6 @@
-"""What requests and answers consist of: headers that can be used, bodies within bounds, JSON, problem details."""
+"""What requests and answers consist of: headers that can be used, bodies within bounds, JSON,
+problem details.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once, unreadable
+from shroff.collect.json_text import (
+    UNREADABLE,
+    lenient,
+    require_few_values,
+    require_keys_once,
+    unreadable,
+)
 from shroff.errors import BadPayment, ShroffError
 from shroff.ledger.answer import encode
 from shroff.serve import encoding, problem
@@ -34,23 +42,33 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 """Largest body of a request, in bytes."""
 
 PATH_TEMPLATE: Final = "path_template"
-"""Where the router, or a mounted application, leaves the template of a path, in the scope of the request."""
+"""Where the router, or a mounted application, leaves the template of a path, in the scope of the
+request.
+"""
 
-TOO_LARGE: Final[Refusal] = (problem.TOO_LARGE, f"expected a body of at most {MAX_BODY_BYTES:,} bytes, got more.")
+TOO_LARGE: Final[Refusal] = (
+    problem.TOO_LARGE,
+    f"expected a body of at most {MAX_BODY_BYTES:,} bytes, got more.",
+)
 BOMB: Final = Refused(
-    problem.TOO_LARGE, f"expected a body of at most {MAX_BODY_BYTES:,} bytes when it is inflated, got more."
+    problem.TOO_LARGE,
+    f"expected a body of at most {MAX_BODY_BYTES:,} bytes when it is inflated, got more.",
 )
 NOT_JSON: Final[Refusal] = (
     problem.UNSUPPORTED_MEDIA_TYPE,
     "expected the header `Content-Type: application/json`, got another one.",
 )
-ENCODED: Final[Refusal] = (problem.UNSUPPORTED_MEDIA_TYPE, "expected a body that is not compressed, got another one.")
+ENCODED: Final[Refusal] = (
+    problem.UNSUPPORTED_MEDIA_TYPE,
+    "expected a body that is not compressed, got another one.",
+)
 _log = logging.getLogger(__name__)
 _unexpected: Final = Limit()
 
 
 def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
-    """Why a request does not take the short way, by its headers; the router asks again, and says so.
+    """Why a request does not take the short way, by its headers; the router asks again, and says
+    so.
 
     Only usable requests consume the rate limit of their key.
     """
@@ -91,11 +109,15 @@ def is_json(content_type: bytes) -> bool:
     >>> is_json(b"application/json; charset=utf-8"), is_json(b"text/plain")
     (True, False)
     """
-    return content_type == b"application/json" or content_type.split(b";")[0].strip().lower() == b"application/json"
+    return (
+        content_type == b"application/json"
+        or content_type.split(b";")[0].strip().lower() == b"application/json"
+    )
 
 
 def addressed(scope: Scope) -> Scope:
-    """A request as routes know it: HEAD asks for what GET asks for, and a slash at the end of a path says nothing.
+    """A request as routes know it: HEAD asks for what GET asks for, and a slash at the end of a
+    path says nothing.
 
     The server leaves out the body of an answer to HEAD.
     """
@@ -107,8 +129,12 @@ def addressed(scope: Scope) -> Scope:
     return asked | {"path": scope["path"][:-1], "raw_path": path[:-1]} if slash else asked
 
 
-async def read_body(receive: Receive, headers: Iterable[tuple[bytes, bytes]]) -> bytes | Refusal | None:
-    """The body of a request; a refusal as soon as it is too large, None when the client leaves before its end."""
+async def read_body(
+    receive: Receive, headers: Iterable[tuple[bytes, bytes]]
+) -> bytes | Refusal | None:
+    """The body of a request; a refusal as soon as it is too large, None when the client leaves
+    before its end.
+    """
     body = await _read(receive)
     if not isinstance(body, bytes):
         return body
@@ -130,7 +156,8 @@ def plain(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def plain_stream(receive: Receive, headers: Headers) -> Receive:
-    """A body in pieces without the coding that the headers name; one of known length is looked into before it is used.
+    """A body in pieces without the coding that the headers name; one of known length is looked into
+    before it is used.
 
     Raises:
         Refused: another coding than ours.
@@ -158,7 +185,8 @@ async def _read(receive: Receive) -> bytes | Refusal | None:
 
 
 def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
-    """A body as JSON of a type, strictly: no text is taken for a number, no number for a truth, no key twice.
+    """A body as JSON of a type, strictly: no text is taken for a number, no number for a truth, no
+    key twice.
 
     Args:
         nan_is_null: a bare `NaN`, which Python's `json` writes, is a value that is missing.
@@ -176,16 +204,25 @@ def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
 
 
 def explain(error: BaseException) -> Refusal:
-    """What a client gets for an error; the log gets where an unexpected one happened, but no value."""
+    """What a client gets for an error; the log gets where an unexpected one happened, but no
+    value.
+    """
     kind, detail = problem.problem_of(error)
     if kind is problem.INTERNAL and (held := _unexpected.held(monotonic())) is not None:
         where = "".join(traceback.format_tb(error.__traceback__))
         fields = {"not_logged_before": held} if held else {}
-        _log.error("unexpected %s\n%s", type(error).__name__, where, extra={"event": "unexpected", "fields": fields})
+        _log.error(
+            "unexpected %s\n%s",
+            type(error).__name__,
+            where,
+            extra={"event": "unexpected", "fields": fields},
+        )
     return kind, detail
 
 
-async def send_problem(send: Send, refusal: Refusal, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+async def send_problem(
+    send: Send, refusal: Refusal, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
     """Send problem details."""
     status, own, body = problem_response(refusal)
     await send_bytes(send, status, body, (*own, *headers))
@@ -195,7 +232,11 @@ def problem_response(refusal: Refusal) -> tuple[int, tuple[tuple[bytes, bytes], 
     """Status, headers and body of problem details."""
     kind, detail = refusal
     own = ((name.encode(), value.encode()) for name, value in kind.headers.items())
-    return kind.status, ((b"content-type", problem.MEDIA_TYPE.encode()), *own), encode(kind.problem(detail))
+    return (
+        kind.status,
+        ((b"content-type", problem.MEDIA_TYPE.encode()), *own),
+        encode(kind.problem(detail)),
+    )
 
 
 def allowed(methods: Collection[str]) -> bytes:
@@ -204,7 +245,9 @@ def allowed(methods: Collection[str]) -> bytes:
     >>> allowed({"GET"})
     b'GET, HEAD, OPTIONS'
     """
-    return ", ".join(sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})).encode()
+    return ", ".join(
+        sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})
+    ).encode()
 
 
 async def send_options(send: Send, allow: bytes) -> None:
@@ -218,7 +261,9 @@ async def send_nothing(send: Send, headers: tuple[tuple[bytes, bytes], ...] = ()
     await send({"type": "http.response.body", "body": b""})
 
 
-async def send_bytes(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+async def send_bytes(
+    send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]
+) -> None:
     """Send a whole response."""
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})

@@ -1,4 +1,6 @@
-"""Background work of a serving process: it follows models, policies, lists, rates, keys, and shows that it is alive."""
+"""Background work of a serving process: it follows models, policies, lists, rates, keys, and shows
+that it is alive.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,17 @@ _log = logging.getLogger(__name__)
 
 
 class Background:
-    """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as it is."""
+    """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as
+    it is.
+    """
 
     def __init__(
-        self, scorer: Scorer, metrics: Registry, *, gate: Gate | None, deployments: Deployments | None
+        self,
+        scorer: Scorer,
+        metrics: Registry,
+        *,
+        gate: Gate | None,
+        deployments: Deployments | None,
     ) -> None:
         self._scorer = scorer
         self._metrics = metrics

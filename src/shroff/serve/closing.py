@@ -1,4 +1,6 @@
-"""Connections that end: under an answer that is due, and as the end of one over HTTP/1.0, which knows no chunks."""
+"""Connections that end: under an answer that is due, and as the end of one over HTTP/1.0, which
+knows no chunks.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class Cycle(Protocol):
 
 
 class Due:
-    """Requests on uvicorn's way that may not be answered yet, in their order; uvicorn knows only the last."""
+    """Requests on uvicorn's way that may not be answered yet, in their order; uvicorn knows only
+    the last.
+    """
 
     def __init__(self) -> None:
         self._cycles: deque[RequestResponseCycle] = deque()
@@ -31,7 +35,9 @@ class Due:
         self._cycles.append(cycle)
 
     def abandon(self) -> None:
-        """Let each know that its client has left: uvloop raises where a closed connection is written to."""
+        """Let each know that its client has left: uvloop raises where a closed connection is
+        written to.
+        """
         while self._cycles:
             cycle = self._cycles.popleft()
             cycle.disconnected = True
@@ -39,7 +45,9 @@ class Due:
 
 
 def end_by_closing(cycle: Cycle) -> None:
-    """Let an answer after which the connection closes leave without chunks: the end of one ends the other."""
+    """Let an answer after which the connection closes leave without chunks: the end of one ends the
+    other.
+    """
     sending = cycle.send
     told = True
 

@@ -1,12 +1,13 @@
 """One HTTP connection: uvicorn's own, with a short way for hot requests.
 
-Uvicorn starts a task for every request and talks to it in dictionaries, which costs more than deciding a payment.
-A plain POST to a hot operation takes neither: its body goes to it as soon as it is whole, and the answer leaves
-in one write. Everything else takes uvicorn's way, and so does what comes while an answer is still due, or while
-the client does not read: that keeps pipelined answers in order and buffers bounded.
+Uvicorn starts a task for every request and talks to it in dictionaries, which costs more than
+deciding a payment. A plain POST to a hot operation takes neither: its body goes to it as soon as it
+is whole, and the answer leaves in one write. Everything else takes uvicorn's way, and so does what
+comes while an answer is still due, or while the client does not read: that keeps pipelined answers
+in order and buffers bounded.
 
-Clients send the same head again and again. One that was parsed and took the short way is remembered by its bytes:
-when they come again with a whole body and nothing else, nothing is parsed.
+Clients send the same head again and again. One that was parsed and took the short way is remembered
+by its bytes: when they come again with a whole body and nothing else, nothing is parsed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from shroff.serve.watch import GONE, OTHER, Telemetry
 from shroff.telemetry.tracing import CURRENT, TRACEPARENT
 
 READ_TIMEOUT_SECONDS: Final = 20.0
-"""Seconds that a client gets to send a request, from its first byte, or from the opening of the connection."""
+"""Seconds that a client gets to send a request, from its first byte, or from the opening of the
+connection.
+"""
 
 _HEADS: Final = 1_024  # remembered at most, and so long
 _MEAN_PIECE_BYTES, _SPARE_BYTES = (
@@ -34,11 +37,16 @@ _MEAN_PIECE_BYTES, _SPARE_BYTES = (
     65_536,
 )  # bytes of a piece of a body on average, and by how many all may fall short
 _END: Final = b"\r\n\r\n"
-_TOO_SLOW: Final[Refusal] = (problem.TIMEOUT, f"expected the whole request within {READ_TIMEOUT_SECONDS:.0f} seconds.")
+_TOO_SLOW: Final[Refusal] = (
+    problem.TIMEOUT,
+    f"expected the whole request within {READ_TIMEOUT_SECONDS:.0f} seconds.",
+)
 
 
 class Head(NamedTuple):
-    """The head of a plain POST to a hot operation, on a connection that stays open; `whole`: bytes of the request."""
+    """The head of a plain POST to a hot operation, on a connection that stays open; `whole`: bytes
+    of the request.
+    """
 
     route: Short
     headers: Headers
@@ -130,7 +138,12 @@ class Connection(HttpToolsProtocol):
         between = self._between
         size = data.find(_END) + len(_END)
         head = self._heads.get(data[:size]) if between else None
-        if head is not None and head.whole == len(data) and self._free() and head.route.refuse(head.headers) is None:
+        if (
+            head is not None
+            and head.whole == len(data)
+            and self._free()
+            and head.route.refuse(head.headers) is None
+        ):
             self._unset_keepalive_if_required()
             self._since = self._idle = None
             trace = self._telemetry.tracer.begin("POST", head.headers)
@@ -142,7 +155,9 @@ class Connection(HttpToolsProtocol):
             self._remember(data[:size], received)
 
     def _parse(self, data: bytes) -> Exchange | None:
-        """The request on the short way that these bytes completed, the last if there are several."""
+        """The request on the short way that these bytes completed, the last if there are
+        several.
+        """
         self._received = None
         self._unset_keepalive_if_required()
         self._loose += len(data)
@@ -160,7 +175,9 @@ class Connection(HttpToolsProtocol):
                 if self.transport.is_closing():
                     return
                 parser = self.parser
-                head = heads.without_upgrade(parser.get_method(), self.url, parser.get_http_version(), self.headers)
+                head = heads.without_upgrade(
+                    parser.get_method(), self.url, parser.get_http_version(), self.headers
+                )
                 self.parser = httptools.HttpRequestParser(self)
                 data = head + data[stop.args[0] :]
             except httptools.HttpParserError:
@@ -169,7 +186,9 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _reject(self, refusal: Refusal) -> None:
-        """Refuse what is being received, which is no request, and hang up: what follows it means nothing."""
+        """Refuse what is being received, which is no request, and hang up: what follows it means
+        nothing.
+        """
         current, self._receiving = self._receiving, None
         self._ignored = True
         if self._cold and not self.pipeline:
@@ -180,7 +199,8 @@ class Connection(HttpToolsProtocol):
         else:
             begun = current is None and not self._free()
         if begun:
-            # an answer that is due to another request, or has begun, must not be taken for this one's
+            # an answer that is due to another request, or has begun, must not be taken for this
+            # one's
             self._due.abandon()
             self.transport.close()
             return
@@ -189,7 +209,9 @@ class Connection(HttpToolsProtocol):
         exchange.refuse(refusal)
 
     def _remember(self, head: bytes, exchange: Exchange) -> None:
-        """Remember the head of a request that came in one piece: its bytes, and nothing else, led to this exchange."""
+        """Remember the head of a request that came in one piece: its bytes, and nothing else, led
+        to this exchange.
+        """
         unique = any(name == TRACEPARENT for name, _ in self.headers)
         if exchange.keep_alive and not exchange.old and not unique and len(head) <= _HEADS:
             if len(self._heads) >= _HEADS:
@@ -199,7 +221,9 @@ class Connection(HttpToolsProtocol):
     # what the parser finds
 
     def on_message_begin(self) -> None:
-        """The first byte of a request; what ASGI needs to know of it is made only when ASGI is asked."""
+        """The first byte of a request; what ASGI needs to know of it is made only when ASGI is
+        asked.
+        """
         self._since = self.loop.time()
         self._idle = None
         self._between = self._headed = self._cold = self._ignored = self._streamed = False
@@ -217,7 +241,10 @@ class Connection(HttpToolsProtocol):
         """The head of a request is there: which way it takes."""
         self._headed = True
         refusal = heads.misfit(self.parser.get_http_version(), self.headers)
-        if self._loose > heads.MAX_HEAD_BYTES and heads.size(self.url, self.headers) > heads.MAX_HEAD_BYTES:
+        if (
+            self._loose > heads.MAX_HEAD_BYTES
+            and heads.size(self.url, self.headers) > heads.MAX_HEAD_BYTES
+        ):
             refusal = heads.TOO_LARGE
         if self.transport.is_closing():
             self._ignored = True
@@ -233,12 +260,19 @@ class Connection(HttpToolsProtocol):
     def _begin(self) -> None:
         """Let a request take its way."""
         route = self._short.get(self.url)
-        if route is not None and self._plain() and self._free() and route.refuse(self.headers) is None:
+        if (
+            route is not None
+            and self._plain()
+            and self._free()
+            and route.refuse(self.headers) is None
+        ):
             self._size = 0
             keep_alive = self.parser.should_keep_alive()
             trace = self._telemetry.tracer.begin("POST", self.headers)
             old = self.parser.get_http_version() == "1.0"
-            self._receiving = self.cycle = Exchange(self, route, trace, keep_alive=keep_alive, old=old)  # type: ignore[assignment]  # as above
+            self._receiving = self.cycle = Exchange(
+                self, route, trace, keep_alive=keep_alive, old=old
+            )  # type: ignore[assignment]  # as above
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -314,7 +348,13 @@ class Connection(HttpToolsProtocol):
         end = b"connection: close\r\n\r\n"
         if exchange.keep_alive:
             end = b"connection: keep-alive\r\n\r\n" if exchange.old else b"\r\n"
-        head = b"%b%b%bcontent-length: %d\r\n%b" % (STATUS_LINE[status], self._common_headers(), lines, len(body), end)
+        head = b"%b%b%bcontent-length: %d\r\n%b" % (
+            STATUS_LINE[status],
+            self._common_headers(),
+            lines,
+            len(body),
+            end,
+        )
         self.transport.write(head + body)
         self._telemetry.answered(exchange.route.path, status, trace)
         if not exchange.keep_alive:
@@ -345,12 +385,19 @@ class Connection(HttpToolsProtocol):
     def _free(self) -> bool:
         """Whether nothing else is due on this connection, and its client reads."""
         answered = self.cycle is None or self.cycle.response_complete
-        return answered and not self.pipeline and not self.flow.write_paused and not self.transport.is_closing()
+        return (
+            answered
+            and not self.pipeline
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
 
     # clients that are slow
 
     def _look(self) -> None:
-        """Look whether the client has been slow, or idle, for too long; again when it could be next."""
+        """Look whether the client has been slow, or idle, for too long; again when it could be
+        next.
+        """
         now = self.loop.time()
         left = self._pause
         if self._since is not None and not self.flow.read_paused:

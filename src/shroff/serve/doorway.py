@@ -1,8 +1,9 @@
-"""Which of several workers take connections: those that can decide, and while none can, all of them.
+"""Which of several workers take connections: those that can decide, and while none can, all of
+them.
 
-They listen on one socket, so a worker that has just taken the place of another would answer its share of connections
-with 503 while it starts. A file says whether anybody takes connections: each who does holds a shared lock on it, which
-the kernel takes back when it dies.
+They listen on one socket, so a worker that has just taken the place of another would answer its
+share of connections with 503 while it starts. A file says whether anybody takes connections: each
+who does holds a shared lock on it, which the kernel takes back when it dies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from time import monotonic
 from typing import Final
 
 _PATIENCE_SECONDS: Final = 3.0
-"""Seconds after which a worker that cannot decide takes connections if nobody else does: health must be answered."""
+"""Seconds after which a worker that cannot decide takes connections if nobody else does: health
+must be answered.
+"""
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -30,7 +33,9 @@ class Doorway:
         os.close(self._file)
 
     async def enter(self, able: Callable[[], bool], ending: Callable[[], bool]) -> None:
-        """Wait until this worker is to take connections: it is able to decide, ending, or nobody else takes any."""
+        """Wait until this worker is to take connections: it is able to decide, ending, or nobody
+        else takes any.
+        """
         patient = monotonic() + _PATIENCE_SECONDS
         while not (able() or ending() or (monotonic() > patient and self._empty())):
             await asyncio.sleep(_LOOK_SECONDS)

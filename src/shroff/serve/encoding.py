@@ -1,6 +1,8 @@
-"""Bodies that come compressed: the header `Content-Encoding` (RFC 9110, 8.4) and what it stands for.
+"""Bodies that come compressed: the header `Content-Encoding` (RFC 9110, 8.4) and what it stands
+for.
 
-A body is inflated in small pieces and never further than its reader allows, so that a bomb costs no more than a body.
+A body is inflated in small pieces and never further than its reader allows, so that a bomb costs no
+more than a body.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ HEADER: Final = b"content-encoding"
 _ACCEPTED: Final = "gzip, deflate"
 _CODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _NAMES: Final = re.compile(r"[a-z0-9-]{1,16}(, [a-z0-9-]{1,16}){0,3}")
-_UNSUPPORTED: Final = replace(problem.UNSUPPORTED_MEDIA_TYPE, headers={"accept-encoding": _ACCEPTED})
+_UNSUPPORTED: Final = replace(
+    problem.UNSUPPORTED_MEDIA_TYPE, headers={"accept-encoding": _ACCEPTED}
+)
 
 _PIECE_BYTES: Final = 65_536  # bytes made at once
 _SLICE_BYTES: Final = 4_096  # bytes read at once: what is behind a member's end is copied
-# one payment again and again is compressed to no less than a four hundredth, nothing at all to a thousandth
+# one payment again and again is compressed to no less than a four hundredth, nothing at all to a
+# thousandth
 _MAX_RATIO: Final = 500
 _FREE_BYTES: Final = 131_072  # bytes for which it does not matter
 _GZIP_WINDOW_BITS: Final = 31
@@ -48,7 +53,10 @@ def coding(headers: Iterable[tuple[bytes, bytes]]) -> str:
     found = _CODINGS.get(named[0]) if len(named) == 1 else None
     if found is None:
         shown = f"`{', '.join(named)}`" if _NAMES.fullmatch(", ".join(named)) else "another one"
-        raise Refused(_UNSUPPORTED, f"expected the header `Content-Encoding: gzip` or `deflate`, or none, got {shown}.")
+        raise Refused(
+            _UNSUPPORTED,
+            f"expected the header `Content-Encoding: gzip` or `deflate`, or none, got {shown}.",
+        )
     return found
 
 
@@ -85,7 +93,9 @@ class Inflater:
         """Bytes so far, compressed and not."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What these bytes stand for, in small pieces; raises `BadPayment` where they are no such text."""
+        """What these bytes stand for, in small pieces; raises `BadPayment` where they are no such
+        text.
+        """
         for at in range(0, len(data), _SLICE_BYTES):
             yield from self._inflate(data[at : at + _SLICE_BYTES])
 
@@ -117,10 +127,15 @@ class Inflater:
         if self._whole:
             raise self._bad("got more behind it")
         # RFC 9110 means zlib's format; some clients send the bare one
-        return zlib.decompressobj(_ZLIB_WINDOW_BITS if data[0] & 0x0F == zlib.DEFLATED else _RAW_WINDOW_BITS)
+        return zlib.decompressobj(
+            _ZLIB_WINDOW_BITS if data[0] & 0x0F == zlib.DEFLATED else _RAW_WINDOW_BITS
+        )
 
     def _bad(self, got: str) -> BadPayment:
-        return BadPayment(f"expected a body compressed with {self._coding}, as its `Content-Encoding` says, {got}.")
+        return BadPayment(
+            f"expected a body compressed with {self._coding}, as its `Content-Encoding` says, "
+            f"{got}."
+        )
 
 
 def inflated(receive: Receive, named: str, bomb: Refused, *, ahead: int = 0) -> Receive:
@@ -128,12 +143,15 @@ def inflated(receive: Receive, named: str, bomb: Refused, *, ahead: int = 0) -> 
 
     Args:
         bomb: is raised where more comes of it than of payments.
-        ahead: so many bytes are inflated before the first is given, so that what is wrong with them is raised first.
+        ahead: so many bytes are inflated before the first is given, so that what is wrong with them
+            is raised first.
     """
     return _ahead(_messages(receive, Inflater(named), bomb), ahead).__anext__
 
 
-async def _ahead(messages: AsyncIterator[dict[str, Any]], left: int) -> AsyncIterator[dict[str, Any]]:
+async def _ahead(
+    messages: AsyncIterator[dict[str, Any]], left: int
+) -> AsyncIterator[dict[str, Any]]:
     held = []
     async for message in messages:
         held.append(message)
@@ -144,7 +162,9 @@ async def _ahead(messages: AsyncIterator[dict[str, Any]], left: int) -> AsyncIte
             held = []
 
 
-async def _messages(receive: Receive, inflater: Inflater, bomb: Refused) -> AsyncIterator[dict[str, Any]]:
+async def _messages(
+    receive: Receive, inflater: Inflater, bomb: Refused
+) -> AsyncIterator[dict[str, Any]]:
     more = True
     while more:
         message = await receive()

@@ -15,23 +15,40 @@ from shroff.detect.preparation import MISSING, Preparation
 
 _AMOUNT: Final = 136.69
 _SECOND_US: Final = 1_000_000
-_MADE_UP: Final = {"mail": "ada@example.org", "phone": "+45 00 00 00 00", "name": "Ada Example", "country": "DK"}
+_MADE_UP: Final = {
+    "mail": "ada@example.org",
+    "phone": "+45 00 00 00 00",
+    "name": "Ada Example",
+    "country": "DK",
+}
 """Texts that are nobody's, by what is in the name of their column."""
 
 
 def example_payment(
-    schema: Schema, preparation: Preparation, *, currency: str | None = None, clock: Clock = system_time
+    schema: Schema,
+    preparation: Preparation,
+    *,
+    currency: str | None = None,
+    clock: Clock = system_time,
 ) -> dict[str, Value]:
     """A payment made this second, its nominal and numeric values typical of the training data.
 
-    Without a `currency`, it is in the most frequent one. Its id carries the second, so the same id is never sent with
-    another time.
+    Without a `currency`, it is in the most frequent one. Its id carries the second, so the same id
+    is never sent with another time.
 
     >>> from shroff.detect.preparation import Nominal, Numeric
-    >>> schema = Schema(id="id", time="at", amount="yen", default_currency="JPY", nominal=["mcc"], keys=["card_id"])
+    >>> schema = Schema(
+    ...     id="id",
+    ...     time="at",
+    ...     amount="yen",
+    ...     default_currency="JPY",
+    ...     nominal=["mcc"],
+    ...     keys=["card_id"],
+    ... )
     >>> preparation = Preparation((Numeric("yen"),), (Nominal("mcc", ("undefined", "5411")),))
     >>> example_payment(schema, preparation, clock=lambda: 1_700_000_000_123_456)
-    {'id': 'example-1700000000', 'at': '2023-11-14T22:13:20Z', 'yen': 137.0, 'mcc': '5411', 'card_id': 'c-1'}
+    {'id': 'example-1700000000', 'at': '2023-11-14T22:13:20Z', 'yen': 137.0, 'mcc': '5411',
+    'card_id': 'c-1'}
     """
     vocabulary = {one.name: one.values for one in preparation.nominal}
     means = {one.name: one.mean for one in preparation.numeric}
@@ -51,7 +68,10 @@ def example_payment(
             case "numeric":
                 return float(f"{means.get(name, 1.0):.3g}")
             case "nominal":
-                return next((known for known in vocabulary.get(name, ()) if known != MISSING), _made_up(name))
+                return next(
+                    (known for known in vocabulary.get(name, ()) if known != MISSING),
+                    _made_up(name),
+                )
             case "personal":
                 return _made_up(name)
             case _:

@@ -13,7 +13,9 @@ _JSON = b"content-type: application/json\r\n"
 
 
 class Short(NamedTuple):
-    """A hot operation: why a request cannot be used, by its headers, and what takes the body of one that can."""
+    """A hot operation: why a request cannot be used, by its headers, and what takes the body of one
+    that can.
+    """
 
     path: str
     refuse: Callable[[Headers], Refusal | None]
@@ -34,14 +36,31 @@ class _Event:
 
 
 class Exchange:
-    """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its own."""
+    """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its
+    own.
+    """
 
-    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "old", "response_complete", "route", "trace")
+    __slots__ = (
+        "_connection",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "old",
+        "response_complete",
+        "route",
+        "trace",
+    )
 
     message_event = _Event()
 
     def __init__(
-        self, connection: Answering, route: Short, trace: Trace | None, *, keep_alive: bool, old: bool = False
+        self,
+        connection: Answering,
+        route: Short,
+        trace: Trace | None,
+        *,
+        keep_alive: bool,
+        old: bool = False,
     ) -> None:
         self._connection = connection
         self.route = route

@@ -1,7 +1,8 @@
 """The fence around uvicorn: `Connection` overrides methods that uvicorn does not promise to keep.
 
-`pyproject.toml` bounds uvicorn's version. Where another one is installed all the same, and differs in what `Connection`
-relies on, the service speaks HTTP as uvicorn does: every route answers, each payment costs more.
+`pyproject.toml` bounds uvicorn's version. Where another one is installed all the same, and differs
+in what `Connection` relies on, the service speaks HTTP as uvicorn does: every route answers, each
+payment costs more.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _log = logging.getLogger(__name__)
 
 
 def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
-    """What speaks HTTP: `Connection`, or uvicorn's own choice where uvicorn is not as `Connection` needs it."""
+    """What speaks HTTP: `Connection`, or uvicorn's own choice where uvicorn is not as `Connection`
+    needs it.
+    """
     try:
         from shroff.serve.connection import Connection
 
@@ -51,7 +54,8 @@ def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
     if missing is None:
         return Connection
     _log.warning(
-        "uvicorn %s has no %s as this version of Shroff knows it: HTTP is spoken as uvicorn does, which costs more; "
+        "uvicorn %s has no %s as this version of Shroff knows it: HTTP is spoken as uvicorn does, "
+        "which costs more; "
         "install the version of uvicorn that Shroff asks for.",
         uvicorn.__version__,
         missing,
@@ -61,7 +65,9 @@ def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
 
 
 def _missing() -> str | None:
-    """What uvicorn's protocol lacks of all that `Connection` relies on; None when nothing is missing."""
+    """What uvicorn's protocol lacks of all that `Connection` relies on; None when nothing is
+    missing.
+    """
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
     for name, parameters in _METHODS.items():

@@ -12,7 +12,8 @@ from shroff.telemetry.meter import Meter
 
 REQUESTS: Final = CounterFamily(
     name="shroff_requests",
-    about="Requests by route and outcome: `ok`, the kind of a problem, or `gone` when the client left first.",
+    about="Requests by route and outcome: `ok`, the kind of a problem, or `gone` when the client "
+    "left first.",
     labels=("route", "outcome"),
 )
 

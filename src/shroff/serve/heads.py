@@ -1,4 +1,6 @@
-"""What the head of a request must be, beyond what the parser asks: RFC 9110 and 9112, and a limit to its size."""
+"""What the head of a request must be, beyond what the parser asks: RFC 9110 and 9112, and a limit
+to its size.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,17 @@ from shroff.serve import problem
 from shroff.serve.asgi import Headers, Refusal
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Largest head of a request in bytes, and most bytes between two pieces of its body or behind them."""
+"""Largest head of a request in bytes, and most bytes between two pieces of its body or behind them.
+"""
 
 TOO_LARGE: Final[Refusal] = (
     problem.HEAD_TOO_LARGE,
     f"expected at most {MAX_HEAD_BYTES:,} bytes of headers or trailers, got more.",
 )
-MALFORMED: Final[Refusal] = (problem.BAD_PAYMENT, "expected a request of HTTP/1.1, got bytes that are none.")
+MALFORMED: Final[Refusal] = (
+    problem.BAD_PAYMENT,
+    "expected a request of HTTP/1.1, got bytes that are none.",
+)
 FRAGMENTED: Final[Refusal] = (
     problem.BAD_PAYMENT,
     "expected a body in pieces of some length, got thousands of a few bytes.",
@@ -27,7 +33,8 @@ _ONCE: Final = (b"host", b"authorization", b"content-type")
 
 
 def misfit(version: str, headers: Headers) -> Refusal | None:
-    """Why no request with this head is answered, whatever it asks for; header names are in lower case.
+    """Why no request with this head is answered, whatever it asks for; header names are in lower
+    case.
 
     >>> misfit("1.1", [(b"host", b"a"), (b"host", b"b")])[1]
     'expected the header `host` once, got it again.'
@@ -36,10 +43,15 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
     if version not in _VERSIONS:
         return problem.BAD_PAYMENT, "expected HTTP/1.0 or HTTP/1.1, got another version."
     found = [name for name, _ in headers if name in _ONCE]
-    if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
+    if any(
+        name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers
+    ):
         return MALFORMED
     if version == "1.1" and b"host" not in found:
-        return problem.BAD_PAYMENT, "expected the header `host`, got a request of HTTP/1.1 without it."
+        return (
+            problem.BAD_PAYMENT,
+            "expected the header `host`, got a request of HTTP/1.1 without it.",
+        )
     for name in _ONCE:
         if found.count(name) > 1:
             return problem.BAD_PAYMENT, f"expected the header `{name.decode()}` once, got it again."
@@ -54,8 +66,8 @@ def size(url: bytes, headers: Headers) -> int:
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
     """The head of the same request by a client that asks for no other protocol.
 
-    A server may ignore `Upgrade` (RFC 9110, 7.8) and answer in the protocol there is; Java's HTTP client asks for
-    HTTP/2 in this way with its first request.
+    A server may ignore `Upgrade` (RFC 9110, 7.8) and answer in the protocol there is; Java's HTTP
+    client asks for HTTP/2 in this way with its first request.
 
     >>> without_upgrade(b"POST", b"/", "1.1", [(b"host", b"x"), (b"upgrade", b"h2c")])
     b'POST / HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n'

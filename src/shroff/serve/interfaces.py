@@ -22,7 +22,9 @@ from shroff.serve.protocols.azureml import Naming
 from shroff.telemetry.registry import Registry
 
 
-def interfaces(scorer: Scorer, figures: Registry, *, naming: Naming | None = None) -> list[Interface]:
+def interfaces(
+    scorer: Scorer, figures: Registry, *, naming: Naming | None = None
+) -> list[Interface]:
     """All interfaces over a scorer.
 
     Args:

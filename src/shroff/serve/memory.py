@@ -1,4 +1,6 @@
-"""What a process does with its memory once its state is there, which then lives as long as the process."""
+"""What a process does with its memory once its state is there, which then lives as long as the
+process.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _ANONYMOUS: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *(?:\[h
 
 
 def settle() -> None:
-    """Let later collections pass by what there is now, and look it up in large pages; takes seconds for gigabytes."""
+    """Let later collections pass by what there is now, and look it up in large pages; takes seconds
+    for gigabytes.
+    """
     gc.collect()
     gc.freeze()
     if sys.platform == "linux":
@@ -29,9 +33,9 @@ def settle() -> None:
 def enlarge_pages() -> None:
     """Let Linux keep large areas of memory in pages of 2 MB, where it allows that.
 
-    A state is read all over, and of pages of 4 kB the processor cannot remember where so many are. A kernel that is
-    set to `never` in `/sys/kernel/mm/transparent_hugepage/enabled`, or has no free large pages, leaves areas as they
-    are; so each answer is right.
+    A state is read all over, and of pages of 4 kB the processor cannot remember where so many are.
+    A kernel that is set to `never` in `/sys/kernel/mm/transparent_hugepage/enabled`, or has no free
+    large pages, leaves areas as they are; so each answer is right.
     """
     advise = ctypes.CDLL(None).madvise
     advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -47,7 +51,8 @@ def enlarge_pages() -> None:
 def _areas(maps: str) -> Iterator[tuple[int, int]]:
     """The large anonymous areas in the words of proc_pid_maps(5), as whole large pages.
 
-    >>> list(_areas("7f0000000000-7f0001100000 rw-p 00000000 00:00 0 \\n7f0002000000-7f0003000000 r--p 0 00:00 0 \\n"))
+    >>> small = "7f0002000000-7f0003000000 r--p 0 00:00 0 \\n"
+    >>> list(_areas("7f0000000000-7f0001100000 rw-p 00000000 00:00 0 \\n" + small))
     [(139637976727552, 139637993504768)]
     """
     for found in _ANONYMOUS.finditer(maps):

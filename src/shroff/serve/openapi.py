@@ -23,7 +23,11 @@ _INFO: Final = {
     "description": "Payment-fraud detection: every payment decided, durably and with reasons.",
 }
 _KEYS: Final = {
-    _KEY: {"type": "http", "scheme": "bearer", "description": "An API key; `shroff keys create` makes one."}
+    _KEY: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key; `shroff keys create` makes one.",
+    }
 }
 
 
@@ -40,10 +44,17 @@ class Component:
 
 
 class Document:
-    """The description of the operations of some interfaces; called, it gives the document as it is now."""
+    """The description of the operations of some interfaces; called, it gives the document as it is
+    now.
+    """
 
     def __init__(self, interfaces: Iterable[Interface]) -> None:
-        described = [(one, operation) for one in interfaces for operation in one.operations if operation.described]
+        described = [
+            (one, operation)
+            for one in interfaces
+            for operation in one.operations
+            if operation.described
+        ]
         found = [
             kind
             for one, operation in described
@@ -53,12 +64,22 @@ class Document:
         types = [kind for kind in found if not isinstance(kind, Component)]
         self._made = {kind.name: kind.schema for kind in found if isinstance(kind, Component)}
         schemas, components = msgspec.json.schema_components(types, ref_template=REF)
-        self._components = {name: _in_one_paragraph(component) for name, component in components.items()}
-        of_type: dict[int, Json] = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
-        of_type |= {id(kind): {"$ref": REF.format(name=kind.name)} for kind in found if isinstance(kind, Component)}
+        self._components = {
+            name: _in_one_paragraph(component) for name, component in components.items()
+        }
+        of_type: dict[int, Json] = {
+            id(kind): schema for kind, schema in zip(types, schemas, strict=True)
+        }
+        of_type |= {
+            id(kind): {"$ref": REF.format(name=kind.name)}
+            for kind in found
+            if isinstance(kind, Component)
+        }
         self._paths: dict[str, Json] = {}
         for one, operation in described:
-            self._paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(one, operation, of_type)
+            self._paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(
+                one, operation, of_type
+            )
 
     def __call__(self) -> Json:
         """The document, its examples of now: a service refuses old payments."""
@@ -81,7 +102,10 @@ def _in_one_paragraph(component: Json) -> Json:
 
 def _entry(interface: Interface, operation: Operation, of_type: Mapping[int, Json]) -> Json:
     def content(described: Mapping[str, Types]) -> Json:
-        return {media: {"schema": _any([of_type[id(kind)] for kind in kinds])} for media, kinds in described.items()}
+        return {
+            media: {"schema": _any([of_type[id(kind)] for kind in kinds])}
+            for media, kinds in described.items()
+        }
 
     success: Json = {"description": operation.done}
     if operation.gives:
@@ -94,10 +118,15 @@ def _entry(interface: Interface, operation: Operation, of_type: Mapping[int, Jso
     if parameters := _parameters(operation):
         entry["parameters"] = parameters
     if operation.takes:
-        entry["requestBody"] = {"required": not operation.streamed, "content": content(operation.takes)}
+        entry["requestBody"] = {
+            "required": not operation.streamed,
+            "content": content(operation.takes),
+        }
     entry["responses"] = {str(operation.status): success}
     for kind in _failures(operation):
-        entry["responses"][str(kind.status)] = _failure(kind, content({interface.error_media: (interface.error,)}))
+        entry["responses"][str(kind.status)] = _failure(
+            kind, content({interface.error_media: (interface.error,)})
+        )
     if operation.scope is not None:
         entry["security"] = [{_KEY: [operation.scope]}]
     return entry
@@ -105,8 +134,14 @@ def _entry(interface: Interface, operation: Operation, of_type: Mapping[int, Jso
 
 def _parameters(operation: Operation) -> list[Json]:
     return [
-        *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in operation.names),
-        *({"name": name, "in": "query", "required": False, "schema": about} for name, about in operation.query.items()),
+        *(
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in operation.names
+        ),
+        *(
+            {"name": name, "in": "query", "required": False, "schema": about}
+            for name, about in operation.query.items()
+        ),
     ]
 
 
@@ -122,7 +157,9 @@ def _any(schemas: list[Json]) -> Json:
 
 
 def _failures(operation: Operation) -> list[Kind]:
-    """What the operation itself says, and what comes with every key, every name in a path and every body."""
+    """What the operation itself says, and what comes with every key, every name in a path and every
+    body.
+    """
     found = {kind.status: kind for kind in (*operation.fails, problem.INTERNAL)}
     for kind, happens in (
         (problem.UNAUTHORIZED, operation.scope is not None),

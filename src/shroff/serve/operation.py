@@ -1,8 +1,10 @@
-"""One HTTP operation as a value: who may ask, what it takes, gives and fails with, and the function that answers.
+"""One HTTP operation as a value: who may ask, what it takes, gives and fails with, and the function
+that answers.
 
-The router (`serve/router.py`) and the OpenAPI description (`serve/openapi.py`) read the same values, so each fact about
-an operation is written once. Operations whose errors have the same shape form an `Interface`: the native one, whose
-errors are RFC 9457 problem details, or the protocol of another system.
+The router (`serve/router.py`) and the OpenAPI description (`serve/openapi.py`) read the same
+values, so each fact about an operation is written once. Operations whose errors have the same shape
+form an `Interface`: the native one, whose errors are RFC 9457 problem details, or the protocol of
+another system.
 """
 
 from __future__ import annotations
@@ -30,14 +32,18 @@ TEXT: Final = "text/plain"
 
 @dataclass(frozen=True)
 class Call:
-    """A request: its body, the names in its path, its query, and its headers (names in lower case)."""
+    """A request: its body, the names in its path, its query, and its headers (names in lower
+    case).
+    """
 
     body: bytes
     names: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
     count: Callable[[int], None] = lambda payments: None
-    """Counts payments beyond the first against the rate of the key, and checks that the key is still valid."""
+    """Counts payments beyond the first against the rate of the key, and checks that the key is
+    still valid.
+    """
     key: ApiKey | None = None
     """The key that it was admitted with; None where no key is needed."""
     scheme: str = "http"
@@ -58,12 +64,15 @@ class Call:
         return await apart(asgi.decode, self.body, kind)
 
     async def lenient_json(self, kind: type[T], content: bytes | None = None) -> T:
-        """The body (or `content`) as JSON of a type, where `NaN` is missing: clients of protocols write it so.
+        """The body (or `content`) as JSON of a type, where `NaN` is missing: clients of protocols
+        write it so.
 
         Raises:
             BadPayment: it is something else; the sentence names no value.
         """
-        return await apart(asgi.decode, self.body if content is None else content, kind, nan_is_null=True)
+        return await apart(
+            asgi.decode, self.body if content is None else content, kind, nan_is_null=True
+        )
 
 
 Stream = Callable[[Receive, Send], Awaitable[None]]
@@ -72,7 +81,9 @@ Stream = Callable[[Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Reply:
-    """A response; one that is streamed sends itself. Without a `status` it has that of its operation."""
+    """A response; one that is streamed sends itself. Without a `status` it has that of its
+    operation.
+    """
 
     body: bytes | Stream
     media: str = JSON
@@ -100,14 +111,18 @@ class Operation:
     Args:
         path: a template such as `/v2/models/{name}/ready`.
         name: its id in the OpenAPI description.
-        scope: of the API key that it asks for, whose rate limit then counts the request; None lets everybody.
+        scope: of the API key that it asks for, whose rate limit then counts the request; None lets
+            everybody.
         takes, gives: media types and the types of what is sent and answered. A body may have 1 MiB.
         query: the names of parameters and their JSON Schema.
-        fails: the problems that the handler answers with. Those of keys, paths and bodies need not be named.
+        fails: the problems that the handler answers with. Those of keys, paths and bodies need not
+            be named.
         status, done: of a success, and what the description says of it.
-        any_media: do not check the content type: stock clients of some protocols send none or a wrong one.
+        any_media: do not check the content type: stock clients of some protocols send none or a
+            wrong one.
         streamed: leave the body to the reply.
-        accept: on the hot path, takes a whole body without a task (see `Connection`); the handler answers the rest.
+        accept: on the hot path, takes a whole body without a task (see `Connection`); the handler
+            answers the rest.
         described: whether OpenAPI describes it; pages for people are not.
     """
 
@@ -157,7 +172,9 @@ class Interface:
     def failure(self, kind: Kind, detail: str, headers: Headers = ()) -> Reply:
         """An error in the interface's own shape."""
         own = tuple((name.encode(), value.encode()) for name, value in kind.headers.items())
-        return Reply(encode(self.fail(kind, detail)), self.error_media, kind.status, (*own, *headers))
+        return Reply(
+            encode(self.fail(kind, detail)), self.error_media, kind.status, (*own, *headers)
+        )
 
 
 def native(operations: Iterable[Operation]) -> Interface:

@@ -30,7 +30,9 @@ _TEXT: Final[Json] = {"type": "string", "format": "date-time"}
 
 
 def payment(schema: Schema, example: Callable[[], Mapping[str, Value]]) -> Component:
-    """The payment of this schema as a component of the description, each time with an example of now."""
+    """The payment of this schema as a component of the description, each time with an example of
+    now.
+    """
     described = payment_schema(schema)
     return Component("Payment", lambda: described | {"examples": [example()]})
 
@@ -38,7 +40,13 @@ def payment(schema: Schema, example: Callable[[], Mapping[str, Value]]) -> Compo
 def payment_schema(schema: Schema) -> Json:
     """The JSON Schema of a payment: the wire type itself, with what its fields mean."""
     scales = live_scales(schema)
-    needed = scales.keys() & {schema.id, schema.time, schema.amount, schema.currency, *schema.required}
+    needed = scales.keys() & {
+        schema.id,
+        schema.time,
+        schema.amount,
+        schema.currency,
+        *schema.required,
+    }
     _, schemas = msgspec.json.schema_components((wire_type(scales, needed, ()),), ref_template=REF)
     payment: Json = schemas["Payment"]
     for name, scale in scales.items():
@@ -46,7 +54,9 @@ def payment_schema(schema: Schema) -> Json:
         if scale == "time":
             counted = {"anyOf": [_TEXT, {"type": "number"}]}
             payment["properties"][name] = dict(_TEXT) if schema.epoch is None else counted
-        payment["properties"][name] |= about | ({"x-unit": unit} if (unit := _unit(scale, schema)) else {})
+        payment["properties"][name] |= about | (
+            {"x-unit": unit} if (unit := _unit(scale, schema)) else {}
+        )
     for name in schema.ignored:
         payment["properties"][name] = {"description": "Accepted and dropped."}
     return payment
@@ -56,14 +66,24 @@ def _unit(scale: Scale, schema: Schema) -> str | None:
     """The unit or form that values of a scale are given in, where they have one."""
     match scale:
         case "time":
-            zone = "with its zone" if schema.timezone is None else f"without a zone it is in {schema.timezone}"
+            zone = (
+                "with its zone"
+                if schema.timezone is None
+                else f"without a zone it is in {schema.timezone}"
+            )
             counted = "" if schema.epoch is None else f", or a number since 1970 in {schema.epoch}"
             return f"ISO 8601, {zone}{counted}"
         case "amount":
-            currency = schema.default_currency if schema.currency is None else f"`{schema.currency}`"
+            currency = (
+                schema.default_currency if schema.currency is None else f"`{schema.currency}`"
+            )
             return f"major units of {currency}"
         case "currency":
-            needs = "" if schema.base is None else f"; other than {schema.base} one with an exchange rate"
+            needs = (
+                ""
+                if schema.base is None
+                else f"; other than {schema.base} one with an exchange rate"
+            )
             return f"ISO 4217 code, alphabetic or numeric{needs}"
         case _:
             return None

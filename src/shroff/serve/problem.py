@@ -1,6 +1,7 @@
 """The one table from errors to what an HTTP client gets: RFC 9457 problem details.
 
-Errors of the domain know no HTTP. What is not in the table is a defect of ours: the client hears just that.
+Errors of the domain know no HTTP. What is not in the table is a defect of ours: the client hears
+just that.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ class Problem(msgspec.Struct, frozen=True):
     type: Annotated[str, Meta(description="Stable: names the kind of problem.")]
     title: Annotated[str, Meta(description="The kind in words.")]
     status: Annotated[int, Meta(description="The HTTP status.")]
-    detail: Annotated[str, Meta(description="What is wrong with this very request, in one sentence.")]
+    detail: Annotated[
+        str, Meta(description="What is wrong with this very request, in one sentence.")
+    ]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: the end of its type URI, its HTTP status, what a client does about it, and its headers."""
+    """A kind of problem: the end of its type URI, its HTTP status, what a client does about it, and
+    its headers.
+    """
 
     slug: str
     status: int
@@ -67,25 +72,41 @@ UNAUTHORIZED: Final = Kind(
     {"www-authenticate": "Bearer"},
 )
 FORBIDDEN: Final = Kind(
-    "forbidden", 403, "The API key is not for this", "Use a key with the scope that the operation asks for."
+    "forbidden",
+    403,
+    "The API key is not for this",
+    "Use a key with the scope that the operation asks for.",
 )
 NOT_FOUND: Final = Kind(
-    "not-found", 404, "There is no such thing", "Check the address and the payment id; escape the id in the address."
+    "not-found",
+    404,
+    "There is no such thing",
+    "Check the address and the payment id; escape the id in the address.",
 )
 METHOD_NOT_ALLOWED: Final = Kind(
-    "method-not-allowed", 405, "The method is not allowed here", "Use a method that the header `Allow` names."
+    "method-not-allowed",
+    405,
+    "The method is not allowed here",
+    "Use a method that the header `Allow` names.",
 )
 TIMEOUT: Final = Kind(
-    "timeout", 408, "The request came too slowly", "Send the whole request at once, on a new connection."
+    "timeout",
+    408,
+    "The request came too slowly",
+    "Send the whole request at once, on a new connection.",
 )
 EVENT_CONFLICT: Final = Kind(
     "event-conflict",
     409,
     "The payment has another result already, or the event id is of another label",
-    "The first result counts: find out which of your systems told the other. Give each label an event id of its own.",
+    "The first result counts: find out which of your systems told the other. Give each label an "
+    "event id of its own.",
 )
 TOO_LARGE: Final = Kind(
-    "too-large", 413, "The request is too large", "Send at most 1 MiB, and 1,024 rows, in one request."
+    "too-large",
+    413,
+    "The request is too large",
+    "Send at most 1 MiB, and 1,024 rows, in one request.",
 )
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(
     "unsupported-media-type",
@@ -107,19 +128,24 @@ TOO_MANY_REQUESTS: Final = Kind(
     {"retry-after": "1"},
 )
 HEAD_TOO_LARGE: Final = Kind(
-    "head-too-large", 431, "The head of the request is too large", "Send at most 64 KiB of headers and trailers."
+    "head-too-large",
+    431,
+    "The head of the request is too large",
+    "Send at most 64 KiB of headers and trailers.",
 )
 INTERNAL: Final = Kind(
     "internal",
     500,
     "Shroff failed",
-    "Send the same again: a payment that was counted gets its first answer. Tell the operator if it stays.",
+    "Send the same again: a payment that was counted gets its first answer. Tell the operator if "
+    "it stays.",
 )
 UNAVAILABLE: Final = Kind(
     "unavailable",
     503,
     "The service is not available now",
-    "Wait for the seconds that `Retry-After` names, then send the same again; decide yourself when you cannot wait.",
+    "Wait for the seconds that `Retry-After` names, then send the same again; decide yourself when "
+    "you cannot wait.",
     {"retry-after": "1"},
 )
 
@@ -143,7 +169,9 @@ KINDS: Final = (
 
 
 class Refused(Exception):
-    """A request that is refused by the rules of HTTP: a kind of problem, and the sentence for it."""
+    """A request that is refused by the rules of HTTP: a kind of problem, and the sentence for
+    it.
+    """
 
     def __init__(self, kind: Kind, detail: str) -> None:
         super().__init__(detail)

@@ -1,4 +1,6 @@
-"""The router: finds the operation of a request, checks what the operation declares, and lets it answer."""
+"""The router: finds the operation of a request, checks what the operation declares, and lets it
+answer.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ class Router:
 
     Args:
         gate: who may ask; None lets everybody.
-        mounts: applications, such as a web console, that answer whatever is beneath a first segment of paths.
+        mounts: applications, such as a web console, that answer whatever is beneath a first segment
+            of paths.
         nowhere: what a client is told that asks for another address.
     """
 
@@ -68,7 +71,9 @@ class Router:
             if "{" in resource.path:
                 self._named.setdefault(len(resource.pattern), []).append(resource)
             else:
-                self._fixed[segments_of(resource.path)] = self._sent[resource.path.encode()] = resource
+                self._fixed[segments_of(resource.path)] = self._sent[resource.path.encode()] = (
+                    resource
+                )
         self._others = native(())
 
     @property
@@ -94,7 +99,12 @@ class Router:
         await self._answer(resource, names, scope, receive, send)
 
     async def _answer(
-        self, resource: Resource, names: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+        self,
+        resource: Resource,
+        names: Mapping[str, str],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         scope[asgi.PATH_TEMPLATE] = resource.path
         operation = resource.operations.get(scope["method"])
@@ -108,7 +118,9 @@ class Router:
             await asgi.send_options(send, allow)
             return
         detail = f"expected {allow.decode()}, got another method."
-        refusal = resource.interface.failure(problem.METHOD_NOT_ALLOWED, detail, ((b"allow", allow),))
+        refusal = resource.interface.failure(
+            problem.METHOD_NOT_ALLOWED, detail, ((b"allow", allow),)
+        )
         await _send(refusal, 405, scope, receive, send)
 
     def _find(self, segments: Segments) -> tuple[Resource | None, dict[str, str]]:
@@ -122,11 +134,18 @@ class Router:
 
     def _missing(self, segments: Segments) -> Reply:
         path = "/" + "/".join(segments)
-        owners = (one for one in self.interfaces if one.prefix is not None and path.startswith(one.prefix))
+        owners = (
+            one for one in self.interfaces if one.prefix is not None and path.startswith(one.prefix)
+        )
         return next(owners, self._others).failure(problem.NOT_FOUND, self._nowhere)
 
     async def _reply(
-        self, interface: Interface, operation: Operation, names: Mapping[str, str], scope: Scope, receive: Receive
+        self,
+        interface: Interface,
+        operation: Operation,
+        names: Mapping[str, str],
+        scope: Scope,
+        receive: Receive,
     ) -> Reply | None:
         """What an operation answers; None where the client has left."""
         given = scope["headers"]
@@ -134,7 +153,11 @@ class Router:
         key, refusal = self._admitted(operation, headers)
         body: bytes | Refusal | None = refusal or _refusal(operation, given, headers)
         if body is None:
-            body = await asgi.read_body(receive, given) if operation.takes and not operation.streamed else b""
+            body = (
+                await asgi.read_body(receive, given)
+                if operation.takes and not operation.streamed
+                else b""
+            )
         if body is None:
             return None
         if not isinstance(body, bytes):
@@ -147,7 +170,9 @@ class Router:
         except Exception as error:  # noqa: BLE001  # the last line of defence: a client never meets a traceback
             return interface.failure(*asgi.explain(error))
 
-    def _admitted(self, operation: Operation, headers: Mapping[bytes, bytes]) -> tuple[ApiKey | None, Refusal | None]:
+    def _admitted(
+        self, operation: Operation, headers: Mapping[bytes, bytes]
+    ) -> tuple[ApiKey | None, Refusal | None]:
         """The key of a request, or why it is not let in."""
         if self._gate is None or operation.scope is None:
             return None, None
@@ -178,7 +203,9 @@ def _resources(interfaces: Iterable[Interface]) -> list[Resource]:
         for operation in interface.operations:
             path = operation.path
             if path not in found:
-                pattern = tuple(_pattern(segment, interface.names) for segment in path.split("/") if segment)
+                pattern = tuple(
+                    _pattern(segment, interface.names) for segment in path.split("/") if segment
+                )
                 found[path] = Resource(interface, path, pattern, {})
             found[path].operations[operation.method] = operation
     return list(found.values())
@@ -188,12 +215,19 @@ def _pattern(segment: str, name: str) -> re.Pattern[str]:
     """What matches a segment of a template, such as `{name}:predict`."""
     parts = re.split(r"\{(\w+)\}", segment)
     return re.compile(
-        "".join(f"(?P<{part}>{name})" if at % 2 else re.escape(part) for at, part in enumerate(parts)), re.DOTALL
+        "".join(
+            f"(?P<{part}>{name})" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+        ),
+        re.DOTALL,
     )
 
 
-def _refusal(operation: Operation, given: asgi.Headers, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Why a request cannot be used, as far as its headers tell: all that were given, and the last of each name."""
+def _refusal(
+    operation: Operation, given: asgi.Headers, headers: Mapping[bytes, bytes]
+) -> Refusal | None:
+    """Why a request cannot be used, as far as its headers tell: all that were given, and the last
+    of each name.
+    """
     if not operation.takes:
         return None
     if not operation.streamed and int(headers.get(b"content-length", b"0")) > asgi.MAX_BODY_BYTES:
@@ -203,7 +237,10 @@ def _refusal(operation: Operation, given: asgi.Headers, headers: Mapping[bytes, 
     said = media(headers)
     if said and not operation.any_media and said not in operation.takes:
         wanted = " or ".join(operation.takes)
-        return problem.UNSUPPORTED_MEDIA_TYPE, f"expected the header `Content-Type: {wanted}`, got another one."
+        return (
+            problem.UNSUPPORTED_MEDIA_TYPE,
+            f"expected the header `Content-Type: {wanted}`, got another one.",
+        )
     return None
 
 
@@ -214,4 +251,6 @@ async def _send(reply: Reply, status: int, scope: Scope, receive: Receive, send:
     elif status == 204:
         await asgi.send_nothing(send)
     else:
-        await asgi.send_bytes(send, status, reply.body, ((b"content-type", reply.media.encode()), *reply.headers))
+        await asgi.send_bytes(
+            send, status, reply.body, ((b"content-type", reply.media.encode()), *reply.headers)
+        )

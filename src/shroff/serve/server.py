@@ -19,7 +19,16 @@ import uvicorn
 
 from shroff.collect import clean, local_copies, read
 from shroff.collect.currencies import require_only
-from shroff.control import Gate, Keys, Lists, LiveLists, LiveRates, LiveTables, StoredRates, StoredTables
+from shroff.control import (
+    Gate,
+    Keys,
+    Lists,
+    LiveLists,
+    LiveRates,
+    LiveTables,
+    StoredRates,
+    StoredTables,
+)
 from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
@@ -57,7 +66,9 @@ class Certificate:
 
     def __post_init__(self) -> None:
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.chain, self.key, password=lambda: "")
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                self.chain, self.key, password=lambda: ""
+            )
         except (OSError, ssl.SSLError, ValueError) as error:
             raise ConfigurationError(
                 f"expected a certificate chain and its key without a password in PEM files, "
@@ -70,16 +81,16 @@ class Service:
     """What decides in a process, over HTTP or from Kafka, and how.
 
     Args:
-        bundle: the folder of a bundle, with the policy it was packaged with; by default the published model and
-            policy in production are served, and what is published later too.
+        bundle: the folder of a bundle, with the policy it was packaged with; by default the
+            published model and policy in production are served, and what is published later too.
         warm: a table of payments to start from, a file or a URL; `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether a request needs an API key.
         accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
         tls: speak HTTPS with this certificate.
         log: how a worker writes its log.
-        checked: whether the process that started this one has found all this sound; then history is read only when
-            needed.
+        checked: whether the process that started this one has found all this sound; then history is
+            read only when needed.
         passed: the models that passed their trial there, see `package.trial`.
         settings: where ledger, state, models and keys are; by default from the environment.
         figures: what `/metrics` shows besides those of the service itself; functions of a module.
@@ -133,9 +144,13 @@ class Service:
             DataError: the table to start from is unusable.
         """
         models = Models(self.settings.models) if self.bundle is None else None
-        bundle, standing = models.in_production() if models is not None else (load(str(self.bundle)), None)
+        bundle, standing = (
+            models.in_production() if models is not None else (load(str(self.bundle)), None)
+        )
         chosen, key = self.settings, self.settings.hmac_key()
-        make = None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
+        make = (
+            None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
+        )
         scorer = Scorer(
             bundle,
             Ledger(chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes()),
@@ -159,9 +174,14 @@ class Service:
         self.run(listener, seat=seat)
 
     def run(
-        self, listener: socket.socket, *, seat: Seat | None = None, listening: Callable[[], None] = lambda: None
+        self,
+        listener: socket.socket,
+        *,
+        seat: Seat | None = None,
+        listening: Callable[[], None] = lambda: None,
     ) -> None:
-        """Answer on a listening socket until SIGTERM or SIGINT; then finish what is in flight and return.
+        """Answer on a listening socket until SIGTERM or SIGINT; then finish what is in flight and
+        return.
 
         Raises:
             BundleError, ConfigurationError, DataError: as `app`, before `listening` is called.
@@ -178,10 +198,15 @@ class Service:
             raise app.failure
 
     def check_chain(self) -> None:
-        """Raise `BrokenChain` where the ledger was changed, so that no worker is started in vain."""
+        """Raise `BrokenChain` where the ledger was changed, so that no worker is started in
+        vain.
+        """
         if not self.accept_broken_chain:
             # what else is wrong with it the workers say
-            with suppress(Unavailable, ConfigurationError), Check(Ledger(self.settings.ledger), accept=False):
+            with (
+                suppress(Unavailable, ConfigurationError),
+                Check(Ledger(self.settings.ledger), accept=False),
+            ):
                 pass
 
 
@@ -197,8 +222,10 @@ def serve(
 
     Args:
         port: 0 takes a free one.
-        workers: processes that answer; more than one share their state in Redis and their ledger in PostgreSQL.
-        listening: called with the URL once connections are accepted (not yet decided: see `/health/ready`).
+        workers: processes that answer; more than one share their state in Redis and their ledger in
+            PostgreSQL.
+        listening: called with the URL once connections are accepted (not yet decided: see
+            `/health/ready`).
 
     Raises:
         BundleError: the bundle is incomplete or altered.
@@ -258,7 +285,8 @@ def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_MAX_WAITING_CONNECTIONS)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with `{option}`."
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with "
+            f"`{option}`."
         ) from None
 
 
@@ -268,18 +296,27 @@ def url_of(listener: socket.socket, scheme: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def history_of(bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad: float) -> pl.DataFrame:
+def history_of(
+    bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad: float
+) -> pl.DataFrame:
     """The clean table that a service starts from.
 
     Raises:
         DataError: the table is unusable.
-        MixedCurrencies: its payments are in another currency than those that the bundle was trained on.
+        MixedCurrencies: its payments are in another currency than those that the bundle was trained
+            on.
         SourceUnavailable: the database or service that has it does not answer, or breaks off.
     """
     schema = bundle.schema
     with local_copies(schema, key=key) as local:
         table = local(path, alone=True)
-        cleaned = clean(read(table, dialect=schema.csv_dialect), schema, key=key, max_bad=max_bad, source=str(table))
+        cleaned = clean(
+            read(table, dialect=schema.csv_dialect),
+            schema,
+            key=key,
+            max_bad=max_bad,
+            source=str(table),
+        )
     for notice in cleaned.notices(schema):
         _log.warning("%s: %s", table, notice)
     require_only(bundle.currency, cleaned.currencies, schema, str(table))
@@ -287,7 +324,8 @@ def history_of(bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad
 
 
 class History:
-    """Makes the table that a service starts from: the first time at once, so that a bad one is reported early.
+    """Makes the table that a service starts from: the first time at once, so that a bad one is
+    reported early.
 
     Raises:
         DataError: the table is unusable.
@@ -304,9 +342,11 @@ class History:
 
 @contextmanager
 def _signals_end(server: uvicorn.Server) -> Iterator[None]:
-    """Let a signal stop the server also before uvicorn listens to signals, and be the end of it afterwards.
+    """Let a signal stop the server also before uvicorn listens to signals, and be the end of it
+    afterwards.
 
-    uvicorn raises the signal that stopped it again when it is done; by then the server has nothing left to stop.
+    uvicorn raises the signal that stopped it again when it is done; by then the server has nothing
+    left to stop.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,5 @@
-"""Work that takes long for an event loop: in slices, between which others have their turn, or in a thread.
+"""Work that takes long for an event loop: in slices, between which others have their turn, or in a
+thread.
 
 A thread does not make it shorter, but Python lets the event loop go on within milliseconds.
 """

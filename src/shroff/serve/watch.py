@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 
 def outcome(status: int) -> str:
-    """What a status is counted as: `ok`, the kind of a problem, or `gone` for a client that left first.
+    """What a status is counted as: `ok`, the kind of a problem, or `gone` for a client that left
+    first.
 
     >>> outcome(204), outcome(429)
     ('ok', 'too-many-requests')
@@ -56,7 +57,10 @@ class Telemetry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if trace is not None and trace.answer is not None:
-                    message = {**message, "headers": [*message["headers"], (TRACEPARENT, trace.answer)]}
+                    message = {
+                        **message,
+                        "headers": [*message["headers"], (TRACEPARENT, trace.answer)],
+                    }
             await send(message)
 
         try:
@@ -87,4 +91,11 @@ class Telemetry:
         if held:
             fields["not_logged_before"] = held
         level = logging.WARNING if status >= 500 else logging.INFO
-        _log.log(level, "refused %s with %d (%s).", route, status, kind, extra={"event": "refused", "fields": fields})
+        _log.log(
+            level,
+            "refused %s with %d (%s).",
+            route,
+            status,
+            kind,
+            extra={"event": "refused", "fields": fields},
+        )

@@ -1,4 +1,6 @@
-"""Several processes that answer on one port: started and stopped as one, and started again when one dies."""
+"""Several processes that answer on one port: started and stopped as one, and started again when one
+dies.
+"""
 
 from __future__ import annotations
 
@@ -57,22 +59,27 @@ def require_shared(settings: Settings) -> None:
     """Raise `ConfigurationError` unless several processes can share the state and the ledger."""
     if settings.state == "memory":
         raise ConfigurationError(
-            "several workers need a state that they share: set SHROFF_STATE to the URL of a Redis server."
+            "several workers need a state that they share: set SHROFF_STATE to the URL of a Redis "
+            "server."
         )
     if not settings.ledger.startswith("postgresql"):
         raise ConfigurationError(
-            "several workers need a ledger that all of them write: set SHROFF_LEDGER to a PostgreSQL database."
+            "several workers need a ledger that all of them write: set SHROFF_LEDGER to a "
+            "PostgreSQL database."
         )
 
 
 class Workers:
     """`number` processes that do `work` on one listening socket.
 
-    A worker that dies is replaced. SIGTERM and SIGINT end all of them, each after what it has in flight; so does the
-    death of the process that started them. `drain`: the seconds that a worker gets to finish what is in flight.
+    A worker that dies is replaced. SIGTERM and SIGINT end all of them, each after what it has in
+    flight; so does the death of the process that started them. `drain`: the seconds that a worker
+    gets to finish what is in flight.
     """
 
-    def __init__(self, work: Work, listener: socket.socket, number: int, *, drain: float = 40.0) -> None:
+    def __init__(
+        self, work: Work, listener: socket.socket, number: int, *, drain: float = 40.0
+    ) -> None:
         self._context = get_context("spawn")
         self._work = work
         self._listener = listener
@@ -114,7 +121,9 @@ class Workers:
             self._end()
 
     def _start(self, seat: Seat) -> None:
-        process = self._context.Process(target=_sit, args=(self._work, self._listener, seat, self._drain), daemon=False)
+        process = self._context.Process(
+            target=_sit, args=(self._work, self._listener, seat, self._drain), daemon=False
+        )
         process.start()
         self._running[process.sentinel] = process, monotonic(), seat
 
@@ -128,7 +137,9 @@ class Workers:
             process, started, seat = self._running.pop(ready)
             process.join()
             _log.warning("a worker ended with code %s; another takes its place.", process.exitcode)
-            self._early_deaths = self._early_deaths + 1 if monotonic() - started < _EARLY_DEATH_SECONDS else 0
+            self._early_deaths = (
+                self._early_deaths + 1 if monotonic() - started < _EARLY_DEATH_SECONDS else 0
+            )
             if self._early_deaths >= _MAX_EARLY_DEATHS:
                 raise ShroffError("workers end as soon as they are started: see what they logged.")
             self._start(seat)
@@ -147,14 +158,17 @@ class Workers:
 
 def _sit(work: Work, listener: socket.socket, seat: Seat, drain: float) -> None:
     """Work on a seat, for as long as there is somebody to end or replace the worker."""
-    threading.Thread(target=_end_with_parent, args=(drain,), name="shroff-parent", daemon=True).start()
+    threading.Thread(
+        target=_end_with_parent, args=(drain,), name="shroff-parent", daemon=True
+    ).start()
     work(listener, seat)
 
 
 def _end_with_parent(drain: float) -> None:
     """End this process once its parent is dead: gracefully, and by force when that takes too long.
 
-    SIGTERM is sent again until it has worked: while a worker starts or ends, nobody may be listening to it.
+    SIGTERM is sent again until it has worked: while a worker starts or ends, nobody may be
+    listening to it.
     """
     parent = parent_process()
     if parent is None:

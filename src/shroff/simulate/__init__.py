@@ -5,10 +5,10 @@ in major units, times in UTC. Promises the same table, to the bit, for the same 
 number is drawn from a seeded generator. Nothing in it is taken from, or belongs to, anybody: names,
 addresses, hosts and amounts are made up.
 
-    card_testing          one host tries many cards within minutes, with small amounts that mostly fail
-    stolen_card           a spree of growing amounts within hours, at unusual merchants and hosts
-    compromised_merchant  cards seen at one merchant are misused for weeks; or thieves run the shop
-    account_takeover      a new e-mail, phone and host, then many cards on one account
+    card_testing          one host tries many cards within minutes, with small amounts that mostly
+    fail stolen_card           a spree of growing amounts within hours, at unusual merchants and
+    hosts compromised_merchant  cards seen at one merchant are misused for weeks; or thieves run the
+    shop account_takeover      a new e-mail, phone and host, then many cards on one account
     slow_bleed            every few days an amount just under a limit, for weeks
 
 Honest lookalikes: journeys, big purchases, offices and mobile networks that share a host,
@@ -42,16 +42,21 @@ _SPARE_SHARE = 0.15
 
 
 def simulate(
-    payments: int = 100_000, *, days: int = 90, start: str = "2024-01-01", fraud_rate: float = 0.01, seed: int = 0
+    payments: int = 100_000,
+    *,
+    days: int = 90,
+    start: str = "2024-01-01",
+    fraud_rate: float = 0.01,
+    seed: int = 0,
 ) -> pl.DataFrame:
     """A labelled payment log of `payments` rows, sorted by `created_at`.
 
-    The columns are `transaction_id`, `created_at` (Datetime us UTC), `amount` (major units of `currency`),
-    the entities `card_id`, `account_id`, `merchant_id` and `host_id` (IPv4), `mcc` (ISO 18245),
-    `request_country`, `account_country`, `cardholder_name`, `account_name`, `email`, `phone`, `result`
-    ("authorised" or "failed"), `result_at`, `is_fraud` (Int8: 0 or 1), `labelled_at` (null where genuine) and
-    `fraud_pattern` (null where genuine; the answer key, never a feature). About one in a hundred hosts,
-    countries, e-mails and phones is missing (null).
+    The columns are `transaction_id`, `created_at` (Datetime us UTC), `amount` (major units of
+    `currency`), the entities `card_id`, `account_id`, `merchant_id` and `host_id` (IPv4), `mcc`
+    (ISO 18245), `request_country`, `account_country`, `cardholder_name`, `account_name`, `email`,
+    `phone`, `result` ("authorised" or "failed"), `result_at`, `is_fraud` (Int8: 0 or 1),
+    `labelled_at` (null where genuine) and `fraud_pattern` (null where genuine; the answer key,
+    never a feature). About one in a hundred hosts, countries, e-mails and phones is missing (null).
 
     Parameters
     ----------
@@ -77,7 +82,9 @@ def simulate(
     # more than needed: some genuine payments become frauds, and the surplus is dropped
     genuine = _genuine(honest, population, clock, payments - frauds + round(_SPARE_SHARE * frauds))
     drawn = _with_frauds(CampaignSampler(criminal, population, clock), genuine, frauds)
-    return tabulate(table, population, clock, describe(names, population), _trimmed(table, drawn, payments))
+    return tabulate(
+        table, population, clock, describe(names, population), _trimmed(table, drawn, payments)
+    )
 
 
 def _check(payments: int, fraud_rate: float, seed: int) -> None:
@@ -89,7 +96,9 @@ def _check(payments: int, fraud_rate: float, seed: int) -> None:
         raise ConfigurationError(f"seed must not be negative, got {seed}")
 
 
-def _genuine(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> SimulatedPayments:
+def _genuine(
+    rng: np.random.Generator, population: Population, clock: Clock, count: int
+) -> SimulatedPayments:
     planning, paying, extra = rng.spawn(3)
     trips = confounders.plan_trips(planning, population, clock)
     regular = confounders.subscriptions(extra, population, clock, round(_SUBSCRIBED_SHARE * count))
@@ -100,7 +109,9 @@ def _genuine(rng: np.random.Generator, population: Population, clock: Clock, cou
     return confounders.moves(extra, population, clock, payments)
 
 
-def _with_frauds(sampler: CampaignSampler, genuine: SimulatedPayments, count: int) -> SimulatedPayments:
+def _with_frauds(
+    sampler: CampaignSampler, genuine: SimulatedPayments, count: int
+) -> SimulatedPayments:
     """The genuine payments and `count` frauds, shared out among the patterns."""
     edges = np.rint(count * np.cumsum((0.0, *_PATTERN_SHARES))).astype(np.int64)
     testing, stolen, compromised, taken, bled = (int(size) for size in np.diff(edges))
@@ -114,7 +125,9 @@ def _with_frauds(sampler: CampaignSampler, genuine: SimulatedPayments, count: in
     return concat([genuine, *frauds, misused])
 
 
-def _trimmed(rng: np.random.Generator, drawn: SimulatedPayments, payments: int) -> SimulatedPayments:
+def _trimmed(
+    rng: np.random.Generator, drawn: SimulatedPayments, payments: int
+) -> SimulatedPayments:
     """The payments without their surplus: `payments` payments, all frauds among them."""
     surplus = max(len(drawn) - payments, 0)
     kept = np.ones(len(drawn), np.bool_)

@@ -1,4 +1,6 @@
-"""What every fraud campaign needs: victims, hideouts, campaigns of payments, and their finished payments."""
+"""What every fraud campaign needs: victims, hideouts, campaigns of payments, and their finished
+payments.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from shroff.simulate.reference import COUNTRIES, shares
 
 @dataclass(frozen=True)
 class CampaignSampler:
-    """Draws what campaigns need: who is robbed, when and from where; of the people, in the simulated days."""
+    """Draws what campaigns need: who is robbed, when and from where; of the people, in the
+    simulated days.
+    """
 
     rng: np.random.Generator
     population: Population
@@ -36,7 +40,8 @@ class CampaignSampler:
         return cards
 
     def starts(self, length: Floats) -> Floats:
-        """Start times [n] of campaigns so that each ends, after `length` [n], within the simulated days.
+        """Start times [n] of campaigns so that each ends, after `length` [n], within the simulated
+        days.
 
         They are spread evenly, so that a short log has each pattern early and late.
         """
@@ -50,7 +55,11 @@ class CampaignSampler:
     def elsewhere(self, home: Ints, foreign: float) -> Ints:
         """Countries [n]: with probability `foreign` another than `home` [n]."""
         moved = self.rng.random(len(home)) < foreign
-        return np.where(moved, (home + self.rng.integers(1, len(COUNTRIES), size=len(home))) % len(COUNTRIES), home)
+        return np.where(
+            moved,
+            (home + self.rng.integers(1, len(COUNTRIES), size=len(home))) % len(COUNTRIES),
+            home,
+        )
 
     def hideouts(self, country: Ints) -> Ints:
         """Hosts [n] that criminals pay from in each of the countries [n]."""
@@ -60,14 +69,18 @@ class CampaignSampler:
 
 @dataclass(frozen=True)
 class Campaigns:
-    """Payments [n] in campaigns [k]: the campaign of each, its turn in it (0 first), and the campaigns' sizes."""
+    """Payments [n] in campaigns [k]: the campaign of each, its turn in it (0 first), and the
+    campaigns' sizes.
+    """
 
     campaign: Ints
     turn: Ints
     sizes: Ints
 
     def waits(self, rng: np.random.Generator, between: Floats) -> Floats:
-        """Milliseconds [n] since the campaign's first payment; payments come about `between` [k] apart."""
+        """Milliseconds [n] since the campaign's first payment; payments come about `between` [k]
+        apart.
+        """
         gaps = rng.gamma(2.0, 0.5, len(self.campaign)) * between[self.campaign] + SECOND
         waited = np.cumsum(gaps)
         first = np.cumsum(self.sizes) - self.sizes
@@ -102,7 +115,8 @@ def campaign_payments(
     amount: Floats | Callable[[Ints], Ints],
     failing: float | Floats,
 ) -> SimulatedPayments:
-    """Fraudulent payments [n]; `amount` is in euro [n], or a function from currency to minor units [n].
+    """Fraudulent payments [n]; `amount` is in euro [n], or a function from currency to minor units
+    [n].
 
     The account and the contact are the card's own.
     """

@@ -1,4 +1,6 @@
-"""Time in the simulation: milliseconds since the first midnight UTC, and what the clock on the wall says."""
+"""Time in the simulation: milliseconds since the first midnight UTC, and what the clock on the wall
+says.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,67 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 # how many payments people make in each local hour: a trough before dawn, a peak after work
-_WEEKDAY_HOURS: Final = (6, 3, 2, 1.5, 1.5, 3, 9, 20, 30, 34, 38, 46, 58, 50, 44, 46, 56, 70, 76, 72, 60, 44, 28, 14)
-_WEEKEND_HOURS: Final = (14, 9, 6, 4, 2, 2, 4, 9, 20, 36, 52, 64, 68, 66, 64, 60, 58, 60, 66, 66, 56, 44, 34, 24)
+_WEEKDAY_HOURS: Final = (
+    6,
+    3,
+    2,
+    1.5,
+    1.5,
+    3,
+    9,
+    20,
+    30,
+    34,
+    38,
+    46,
+    58,
+    50,
+    44,
+    46,
+    56,
+    70,
+    76,
+    72,
+    60,
+    44,
+    28,
+    14,
+)
+_WEEKEND_HOURS: Final = (
+    14,
+    9,
+    6,
+    4,
+    2,
+    2,
+    4,
+    9,
+    20,
+    36,
+    52,
+    64,
+    68,
+    66,
+    64,
+    60,
+    58,
+    60,
+    66,
+    66,
+    56,
+    44,
+    34,
+    24,
+)
 _MONDAY_TO_SUNDAY: Final = (0.94, 0.93, 0.96, 1.01, 1.16, 1.2, 0.85)
 _PAYDAY_FACTOR: Final = 1.12
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The simulated days, `days` of them from `start`; all times are milliseconds since `start`, UTC."""
+    """The simulated days, `days` of them from `start`; all times are milliseconds since `start`,
+    UTC.
+    """
 
     start: date
     days: int
@@ -45,7 +99,9 @@ class Clock:
 
     @cached_property
     def busyness(self) -> Floats:
-        """How busy each day is [days]: Fridays, Saturdays and the days after payday are the busiest."""
+        """How busy each day is [days]: Fridays, Saturdays and the days after payday are the
+        busiest.
+        """
         month_day = np.array([(self.start + timedelta(days=day)).day for day in range(self.days)])
         payday = np.where((month_day >= 26) | (month_day <= 2), _PAYDAY_FACTOR, 1.0)
         weights: Floats = np.array(_MONDAY_TO_SUNDAY)[self.weekday] * payday
@@ -54,12 +110,17 @@ class Clock:
     @cached_property
     def offset(self) -> Ints:
         """Local time minus UTC in milliseconds, by country and day [countries, days]."""
-        noons = [datetime.combine(self.start, time(12), UTC) + timedelta(days=day) for day in range(self.days)]
+        noons = [
+            datetime.combine(self.start, time(12), UTC) + timedelta(days=day)
+            for day in range(self.days)
+        ]
         zones = [ZoneInfo(country.zone) for country in COUNTRIES]
         return np.array([[_offset(zone, noon) for noon in noons] for zone in zones], np.int64)
 
     def utc(self, day: Ints, local: Floats, country: Ints) -> Ints:
-        """Moments [n] at `local` milliseconds after midnight of `day` in `country`, kept within the simulated days."""
+        """Moments [n] at `local` milliseconds after midnight of `day` in `country`, kept within the
+        simulated days.
+        """
         moment: Ints = (day * DAY + local.astype(np.int64) - self.offset[country, day]) % self.span
         return moment
 
@@ -75,7 +136,9 @@ class Clock:
         """Local milliseconds after midnight [n] for payments on `day` [n]: later on the weekend."""
         uniform = rng.random(len(day))
         return np.where(
-            self.weekday[day] >= 5, _within_day(_WEEKEND_HOURS, uniform), _within_day(_WEEKDAY_HOURS, uniform)
+            self.weekday[day] >= 5,
+            _within_day(_WEEKEND_HOURS, uniform),
+            _within_day(_WEEKDAY_HOURS, uniform),
         )
 
 
@@ -91,7 +154,8 @@ def _within_day(hours: tuple[float, ...], uniform: Floats) -> Floats:
 
 
 def read_clock(start: str, days: int) -> Clock:
-    """The clock of `days` days from `start` (an ISO 8601 date); ConfigurationError when either is unusable.
+    """The clock of `days` days from `start` (an ISO 8601 date); ConfigurationError when either is
+    unusable.
 
     >>> read_clock("2024-01-01", 90).span
     7776000000
@@ -101,7 +165,11 @@ def read_clock(start: str, days: int) -> Clock:
     try:
         first = date.fromisoformat(start)
     except ValueError:
-        raise ConfigurationError("start must be a date such as 2024-01-01, got another text") from None
+        raise ConfigurationError(
+            "start must be a date such as 2024-01-01, got another text"
+        ) from None
     if not 1970 <= first.year <= 2200:
-        raise ConfigurationError(f"start must lie in the years 1970 to 2200, got the year {first.year}")
+        raise ConfigurationError(
+            f"start must lie in the years 1970 to 2200, got the year {first.year}"
+        )
     return Clock(first, days)

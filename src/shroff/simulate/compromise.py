@@ -1,4 +1,6 @@
-"""The compromised merchant, in its two forms: a shop whose customers' cards are copied, and a shop run by thieves."""
+"""The compromised merchant, in its two forms: a shop whose customers' cards are copied, and a shop
+run by thieves.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ _PATTERN: Final = 1 + PATTERNS.index("compromised_merchant")
 def compromised_merchant(
     sampler: CampaignSampler, genuine: SimulatedPayments, count: int
 ) -> tuple[SimulatedPayments, SimulatedPayments]:
-    """The genuine payments, with those at thieves' shops turned into frauds, and the new frauds; `count` in all.
+    """The genuine payments, with those at thieves' shops turned into frauds, and the new frauds;
+    `count` in all.
 
-    Copied cards: cards seen at one merchant are misused over the following weeks. Thieves' shops: all
-    payments of a merchant in a period are fraud.
+    Copied cards: cards seen at one merchant are misused over the following weeks. Thieves' shops:
+    all payments of a merchant in a period are fraud.
     """
     copied = round(_COPIED_SHARE * count)
     ledger = _ledger(sampler, genuine)
@@ -48,10 +51,16 @@ class _Ledger:
     span: int
 
     def slices(self, merchant: Ints, start: Floats | Ints, end: Floats | Ints) -> tuple[Ints, Ints]:
-        """Where in `order` the merchants' payments from `start` to `end` begin, and where they have ended [k]."""
+        """Where in `order` the merchants' payments from `start` to `end` begin, and where they have
+        ended [k].
+        """
         key = self.merchant * self.span + self.time
-        low = np.searchsorted(key, merchant * self.span + np.clip(start, 0, self.span - 1).astype(np.int64))
-        high = np.searchsorted(key, merchant * self.span + np.clip(end, 0, self.span - 1).astype(np.int64))
+        low = np.searchsorted(
+            key, merchant * self.span + np.clip(start, 0, self.span - 1).astype(np.int64)
+        )
+        high = np.searchsorted(
+            key, merchant * self.span + np.clip(end, 0, self.span - 1).astype(np.int64)
+        )
         return low, high
 
 
@@ -66,8 +75,11 @@ def _copied_cards(
     rng, people, span = sampler.rng, sampler.population, sampler.clock.span
     plans = plan(rng, count, 12, 40)
     campaigns, row = len(plans.sizes), plans.campaign
-    # a payment in the first part of the log: its merchant is the leak, its day the middle of the copying
-    early = np.argsort(genuine.time, kind="stable")[: max(round(_LEAKS_BEFORE_SHARE * len(genuine)), 1)]
+    # a payment in the first part of the log: its merchant is the leak, its day the middle of the
+    # copying
+    early = np.argsort(genuine.time, kind="stable")[
+        : max(round(_LEAKS_BEFORE_SHARE * len(genuine)), 1)
+    ]
     seen = early[(sampler.spread(campaigns) * len(early)).astype(np.int64)]
     copying = np.minimum(rng.uniform(2.0, 5.0, campaigns) * DAY, 0.1 * span)
     leak_end = genuine.time[seen] + copying
@@ -92,11 +104,15 @@ def _copied_cards(
 
 
 def _sessions(sampler: CampaignSampler, start: Ints, length: Floats) -> tuple[Ints, Ints, Floats]:
-    """Hosts, their countries, and the times [campaigns, sessions] at which a ring spends with copied cards."""
+    """Hosts, their countries, and the times [campaigns, sessions] at which a ring spends with
+    copied cards.
+    """
     shape = (len(start), _SESSIONS)
     country = sampler.rng.integers(len(COUNTRIES), size=len(start) * _SESSIONS)
     host = fresh_hosts(sampler.rng, country)
-    times = start[:, np.newaxis] + sampler.rng.random(shape) * np.maximum(length, 0.0)[:, np.newaxis]
+    times = (
+        start[:, np.newaxis] + sampler.rng.random(shape) * np.maximum(length, 0.0)[:, np.newaxis]
+    )
     return host.reshape(shape), country.reshape(shape), times
 
 
@@ -112,13 +128,17 @@ def _thieves_shops(
     turned = np.zeros(len(genuine), np.bool_)
     turned[ledger.order] = np.cumsum(steps[:-1]) > 0
     kept = max(count - int(turned.sum()), 0)
-    fabricated = _fabricated(sampler, plans, shops).take(np.sort(sampler.rng.permutation(count)[:kept]))
+    fabricated = _fabricated(sampler, plans, shops).take(
+        np.sort(sampler.rng.permutation(count)[:kept])
+    )
     return replace(genuine, pattern=np.where(turned, _PATTERN, genuine.pattern)), fabricated
 
 
 @dataclass(frozen=True)
 class _Shops:
-    """Thieves' shops [k]: the merchants, their periods, and where the ledger has their honest customers' payments."""
+    """Thieves' shops [k]: the merchants, their periods, and where the ledger has their honest
+    customers' payments.
+    """
 
     merchant: Ints
     start: Floats
@@ -128,12 +148,16 @@ class _Shops:
 
 
 def _choose_shops(sampler: CampaignSampler, ledger: _Ledger, sizes: Ints) -> _Shops:
-    """A shop and a period for each campaign, so that about a quarter of its frauds rob honest customers."""
+    """A shop and a period for each campaign, so that about a quarter of its frauds rob honest
+    customers.
+    """
     rng, shape = sampler.rng, (_CANDIDATE_MERCHANTS, len(sizes))
     merchant = ledger.merchant[rng.integers(len(ledger.merchant), size=shape)]
     length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY, 0.4 * sampler.clock.span)
     start = sampler.starts(length)
-    low, high = ledger.slices(merchant, np.broadcast_to(start, shape), np.broadcast_to(start + length, shape))
+    low, high = ledger.slices(
+        merchant, np.broadcast_to(start, shape), np.broadcast_to(start + length, shape)
+    )
     best = (np.argmin(np.abs(high - low - sizes / 4.0), axis=0), np.arange(len(sizes)))
     return _Shops(merchant[best], start, length, low[best], high[best])
 

@@ -1,4 +1,5 @@
-"""What looks like fraud and is not: journeys, big purchases, subscriptions, declined cards, new addresses.
+"""What looks like fraud and is not: journeys, big purchases, subscriptions, declined cards, new
+addresses.
 
 Offices and mobile networks, where many honest cards share one host, are part of the population.
 """
@@ -35,7 +36,9 @@ _FEE_SHARES: Final[Floats] = shares(1.0 / (2.0 + np.arange(len(_FEES))))
 
 @dataclass(frozen=True)
 class Trips:
-    """One journey at most for each card [c]: where to, from when, until when (milliseconds), and the hotel's host."""
+    """One journey at most for each card [c]: where to, from when, until when (milliseconds), and
+    the hotel's host.
+    """
 
     destination: Ints
     start: Ints
@@ -61,7 +64,12 @@ def plan_trips(rng: np.random.Generator, population: Population, clock: Clock) -
     length = np.minimum(rng.uniform(*_TRIP_DAYS, size) * DAY, 0.5 * clock.span)
     start = rng.random(size) * (clock.span - length)
     length *= rng.random(size) < _TRAVELLER_SHARE
-    return Trips(destination, start.astype(np.int64), (start + length).astype(np.int64), fresh_hosts(rng, destination))
+    return Trips(
+        destination,
+        start.astype(np.int64),
+        (start + length).astype(np.int64),
+        fresh_hosts(rng, destination),
+    )
 
 
 def big_purchases(rng: np.random.Generator, payments: SimulatedPayments) -> SimulatedPayments:
@@ -71,8 +79,11 @@ def big_purchases(rng: np.random.Generator, payments: SimulatedPayments) -> Simu
     return replace(payments, minor=np.rint(payments.minor * factor).astype(np.int64))
 
 
-def subscriptions(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> SimulatedPayments:
-    """At most `count` payments that recur weekly or monthly with the same card, merchant and amount.
+def subscriptions(
+    rng: np.random.Generator, population: Population, clock: Clock, count: int
+) -> SimulatedPayments:
+    """At most `count` payments that recur weekly or monthly with the same card, merchant and
+    amount.
 
     They are genuine, regular, and often end just under a round limit.
     """
@@ -111,8 +122,12 @@ def _contracts(rng: np.random.Generator, population: Population, size: int) -> S
     )
 
 
-def retries(rng: np.random.Generator, clock: Clock, payments: SimulatedPayments, count: int) -> SimulatedPayments:
-    """The payments, `count` of them declined, and `count` more: each declined one is tried again at once."""
+def retries(
+    rng: np.random.Generator, clock: Clock, payments: SimulatedPayments, count: int
+) -> SimulatedPayments:
+    """The payments, `count` of them declined, and `count` more: each declined one is tried again at
+    once.
+    """
     declined = rng.permutation(len(payments))[:count]
     failed = payments.failed.copy()
     failed[declined] = True

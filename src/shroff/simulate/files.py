@@ -18,9 +18,9 @@ _ISO_8601: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 def write(frame: pl.DataFrame, path: str | Path) -> None:
     """Write a simulated log as `.csv`, `.csv.gz` or `.parquet`, by the name's ending.
 
-    Folders are made as needed. A reader sees the old file or the new one, never a part: the rows go to a
-    temporary file in the same folder, which then takes the name. Times are ISO 8601 UTC in CSV. The same
-    table gives the same bytes. ConfigurationError when the name has another ending.
+    Folders are made as needed. A reader sees the old file or the new one, never a part: the rows go
+    to a temporary file in the same folder, which then takes the name. Times are ISO 8601 UTC in
+    CSV. The same table gives the same bytes. ConfigurationError when the name has another ending.
 
     >>> import tempfile
     >>> from shroff.simulate import simulate
@@ -40,7 +40,9 @@ def _writer(path: Path) -> Callable[[pl.DataFrame, IO[bytes]], None]:
     for ending, writer in writers.items():
         if path.name.endswith(ending):
             return writer
-    raise ConfigurationError("expected a file name that ends in .csv, .csv.gz or .parquet, got another ending")
+    raise ConfigurationError(
+        "expected a file name that ends in .csv, .csv.gz or .parquet, got another ending"
+    )
 
 
 def _write_csv(frame: pl.DataFrame, file: IO[bytes]) -> None:

@@ -1,7 +1,8 @@
-"""Four ways to steal from cards and accounts: each draws exactly as many payments as it is asked for.
+"""Four ways to steal from cards and accounts: each draws exactly as many payments as it is asked
+for.
 
-They come in campaigns: one host testing cards, one stolen card's spree, one taken account, one card bled
-slowly. Criminals hide behind fresh hosts mostly, behind a mobile network's now and then.
+They come in campaigns: one host testing cards, one stolen card's spree, one taken account, one card
+bled slowly. Criminals hide behind fresh hosts mostly, behind a mobile network's now and then.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _CARDS_ON_TAKEN: Final = 9
 
 
 def card_testing(sampler: CampaignSampler, count: int) -> SimulatedPayments:
-    """Bursts of small payments, most of them failing, from one host over many cards within minutes."""
+    """Bursts of small payments, most of them failing, from one host over many cards within
+    minutes.
+    """
     rng, people = sampler.rng, sampler.population
     plans = plan(rng, count, 10, 40)
     campaigns = len(plans.sizes)
@@ -48,7 +51,9 @@ def card_testing(sampler: CampaignSampler, count: int) -> SimulatedPayments:
 
 
 def stolen_card(sampler: CampaignSampler, count: int) -> SimulatedPayments:
-    """Sprees of growing amounts within hours: unusual merchants, a new host, often another country."""
+    """Sprees of growing amounts within hours: unusual merchants, a new host, often another
+    country.
+    """
     rng, people = sampler.rng, sampler.population
     plans = plan(rng, count, 5, 14)
     campaigns, row = len(plans.sizes), plans.campaign
@@ -68,19 +73,25 @@ def stolen_card(sampler: CampaignSampler, count: int) -> SimulatedPayments:
         merchant=np.where(fenced, resale[rng.integers(len(resale), size=count)], anywhere),
         host=sampler.hideouts(country)[row],
         country=country[row],
-        amount=np.minimum(first[row] * growth[row] ** plans.turn * rng.lognormal(0.0, 0.25, count), 5_000.0),
+        amount=np.minimum(
+            first[row] * growth[row] ** plans.turn * rng.lognormal(0.0, 0.25, count), 5_000.0
+        ),
         failing=np.minimum(0.08 + 0.03 * plans.turn, 0.5),
     )
 
 
 def slow_bleed(sampler: CampaignSampler, count: int) -> SimulatedPayments:
-    """Regular amounts just under a limit (50, 100, 500 ...), every few days for weeks, from one host."""
+    """Regular amounts just under a limit (50, 100, 500 ...), every few days for weeks, from one
+    host.
+    """
     rng, people = sampler.rng, sampler.population
     plans = plan(rng, count, 7, 16)
     campaigns, row = len(plans.sizes), plans.campaign
     victim = sampler.victims(campaigns)
     country = sampler.elsewhere(people.home(victim), 0.3)
-    between: Floats = np.minimum(rng.uniform(1.0, 3.5, campaigns) * DAY, 0.5 * sampler.clock.span / plans.sizes)
+    between: Floats = np.minimum(
+        rng.uniform(1.0, 3.5, campaigns) * DAY, 0.5 * sampler.clock.span / plans.sizes
+    )
     resale = np.union1d(people.resale(), people.digital())
     limit = rng.choice(_LIMITS, campaigns, p=(0.45, 0.35, 0.2))
     short = rng.uniform(0.0, 0.03, count)
@@ -112,7 +123,9 @@ def account_takeover(sampler: CampaignSampler, count: int) -> SimulatedPayments:
     campaigns, row = len(plans.sizes), plans.campaign
     victim = sampler.victims(campaigns)
     country = sampler.elsewhere(people.home(victim), 0.5)
-    pool = np.column_stack([victim, rng.integers(len(people.cards.rate), size=(campaigns, _CARDS_ON_TAKEN - 1))])
+    pool = np.column_stack(
+        [victim, rng.integers(len(people.cards.rate), size=(campaigns, _CARDS_ON_TAKEN - 1))]
+    )
     card = pool[row, plans.turn // 2]
     between = rng.lognormal(np.log(15.0), 0.7, campaigns) * MINUTE
     merchant = people.merchants.draw(rng, rng.choice(len(COUNTRIES), count, p=COUNTRY_SHARES))

@@ -19,12 +19,18 @@ _MEAN_GAP_MS: Final = 18 * MINUTE
 _FAVOURITE_SHARE: Final = 0.7
 _FOREIGN_SHOP_SHARE: Final = 0.05
 _FAVOURITE_SHARES: Final[Floats] = shares(1.0 / np.arange(1.0, FAVOURITE_MERCHANTS + 1.0))
-_HOST_SHARES: Final = (0.56, 0.82, 0.93)  # home, mobile network, second machine; the rest: somewhere new
+_HOST_SHARES: Final = (
+    0.56,
+    0.82,
+    0.93,
+)  # home, mobile network, second machine; the rest: somewhere new
 _AT_OFFICE_SHARE: Final = 0.65
 _VPN_SHARE: Final = 0.012
 
 
-def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: Trips, count: int) -> SimulatedPayments:
+def pay(
+    rng: np.random.Generator, population: Population, clock: Clock, trips: Trips, count: int
+) -> SimulatedPayments:
     """`count` genuine payments, in no order; the cards on `trips` pay abroad."""
     card, time = _visits(rng, population, clock, count)
     away = trips.away(card, time)
@@ -51,7 +57,9 @@ def pay(rng: np.random.Generator, population: Population, clock: Clock, trips: T
     )
 
 
-def _visits(rng: np.random.Generator, population: Population, clock: Clock, count: int) -> tuple[Ints, Ints]:
+def _visits(
+    rng: np.random.Generator, population: Population, clock: Clock, count: int
+) -> tuple[Ints, Ints]:
     """Cards and times [count]: shopping tours of one payment or a few, minutes apart."""
     tours = rng.geometric(1.0 - _ONE_MORE_SHARE, size=count)
     # each tour has at least one payment, so `count` tours are enough; keep those that fill `count`
@@ -68,8 +76,12 @@ def _visits(rng: np.random.Generator, population: Population, clock: Clock, coun
     return card[tour], np.minimum(time, clock.span - 1)
 
 
-def _merchants(rng: np.random.Generator, population: Population, card: Ints, country: Ints, away: Bools) -> Ints:
-    favourite = population.cards.favourites[card, rng.choice(FAVOURITE_MERCHANTS, len(card), p=_FAVOURITE_SHARES)]
+def _merchants(
+    rng: np.random.Generator, population: Population, card: Ints, country: Ints, away: Bools
+) -> Ints:
+    favourite = population.cards.favourites[
+        card, rng.choice(FAVOURITE_MERCHANTS, len(card), p=_FAVOURITE_SHARES)
+    ]
     somewhere = rng.choice(len(COUNTRIES), len(card), p=COUNTRY_SHARES)
     foreign = rng.random(len(card)) < _FOREIGN_SHOP_SHARE
     other = population.merchants.draw(rng, np.where(foreign, somewhere, country))
@@ -79,7 +91,12 @@ def _merchants(rng: np.random.Generator, population: Population, card: Ints, cou
 
 
 def _hosts(
-    rng: np.random.Generator, population: Population, clock: Clock, card: Ints, time: Ints, country: Ints
+    rng: np.random.Generator,
+    population: Population,
+    clock: Clock,
+    card: Ints,
+    time: Ints,
+    country: Ints,
 ) -> Ints:
     accounts = population.accounts
     account = population.cards.account[card]

@@ -1,7 +1,7 @@
 """Texts for entities: ids, names, e-mails, phones and host addresses, all made up.
 
-E-mail domains end in `.example` (RFC 2606), and a national phone number never begins with 00, so that none
-of them reaches anybody.
+E-mail domains end in `.example` (RFC 2606), and a national phone number never begins with 00, so
+that none of them reaches anybody.
 """
 
 from __future__ import annotations
@@ -20,25 +20,32 @@ from shroff.simulate.reference import COUNTRIES
 
 _NAMES: Final = {
     "german": (
-        "Anna Lena Jonas Felix Marie Paul Sophie Max Laura Lukas Julia Moritz Hannah Jan Clara Tobias",
-        "Müller Schmidt Fischer Weber Wagner Becker Hoffmann Koch Bauer Richter Klein Wolf Vogel Jansen Keller Frank",
+        "Anna Lena Jonas Felix Marie Paul Sophie Max Laura Lukas Julia Moritz Hannah Jan Clara "
+        "Tobias",
+        "Müller Schmidt Fischer Weber Wagner Becker Hoffmann Koch Bauer Richter Klein Wolf Vogel "
+        "Jansen Keller Frank",
     ),
     "romance": (
-        "Camille Lucas Chloé Hugo Lucía Mateo Sofía Pablo Giulia Marco Elena Andrea Louis Carmen Alba Luca",
+        "Camille Lucas Chloé Hugo Lucía Mateo Sofía Pablo Giulia Marco Elena Andrea Louis Carmen "
+        "Alba Luca",
         "Martin Bernard Dubois Moreau Garcia Fernández López Sánchez "
         "Rossi Russo Ferrari Romano Laurent Ruiz Gallo Petit",
     ),
     "english": (
-        "Olivia Liam Emma Noah Amelia Oliver Ava Jack Grace Harry Emily James Lily George Ella Henry",
-        "Smith Jones Taylor Brown Williams Wilson Johnson Davies Miller Moore Clark Lewis Walker Hall Young King",
+        "Olivia Liam Emma Noah Amelia Oliver Ava Jack Grace Harry Emily James Lily George Ella "
+        "Henry",
+        "Smith Jones Taylor Brown Williams Wilson Johnson Davies Miller Moore Clark Lewis Walker "
+        "Hall Young King",
     ),
     "nordic": (
-        "Freja William Ida Emil Astrid Oscar Maja Lars Ingrid Erik Søren Karin Nils Signe Anders Åse",
+        "Freja William Ida Emil Astrid Oscar Maja Lars Ingrid Erik Søren Karin Nils Signe Anders "
+        "Åse",
         "Jensen Nielsen Hansen Andersson Johansson Karlsson Olsen Larsen "
         "Berg Sørensen Lindberg Holm Dahl Lund Nyström Vik",
     ),
     "slavic": (
-        "Zofia Jakub Hanna Antoni Julia Szymon Maja Filip Alicja Piotr Ewa Tomasz Marta Adam Iga Marek",
+        "Zofia Jakub Hanna Antoni Julia Szymon Maja Filip Alicja Piotr Ewa Tomasz Marta Adam Iga "
+        "Marek",
         "Nowak Kowalski Wójcik Kamiński Lewandowski Zieliński Szymański Dąbrowski "
         "Mazur Krawczyk Piotrowski Pawlak Król Wróbel Bąk Duda",
     ),
@@ -48,7 +55,8 @@ _NAMES: Final = {
         "Kobayashi Kato Yoshida Yamada Sasaki Mori Abe Ikeda",
     ),
     "arabic": (
-        "Fatima Omar Layla Yousef Noor Ahmad Maryam Khaled Sara Hamad Dana Faisal Hessa Salem Reem Nasser",
+        "Fatima Omar Layla Yousef Noor Ahmad Maryam Khaled Sara Hamad Dana Faisal Hessa Salem Reem "
+        "Nasser",
         "Al-Sabah Al-Mutairi Al-Rashidi Al-Enezi Al-Ajmi Al-Azmi Haddad Mansour "
         "Khoury Saleh Hamdan Najjar Darwish Qasim Fares Habib",
     ),
@@ -74,7 +82,9 @@ class Texts:
 
 def describe(rng: np.random.Generator, population: Population) -> Texts:
     """Ids, names and contacts for everybody."""
-    region = np.array([_REGIONS.index(country.region) for country in COUNTRIES])[population.accounts.country]
+    region = np.array([_REGIONS.index(country.region) for country in COUNTRIES])[
+        population.accounts.country
+    ]
     size = len(region)
     first, last = (rng.integers(_NAMES_PER_REGION, size=size) for _ in range(2))
     cards = population.cards
@@ -100,18 +110,24 @@ def addresses(host: Ints) -> pl.Series:
     ['10.0.1.2']
     """
     known, position = np.unique(host, return_inverse=True)
-    octets = [pl.Series(f"{shift}", (known >> shift) & 255).cast(pl.String) for shift in (24, 16, 8, 0)]
+    octets = [
+        pl.Series(f"{shift}", (known >> shift) & 255).cast(pl.String) for shift in (24, 16, 8, 0)
+    ]
     return pl.select(pl.concat_str(octets, separator=".")).to_series()[position]
 
 
 def transaction_ids(rng: np.random.Generator, size: int) -> pl.Series:
-    """Unique ids [size] of 32 hexadecimal digits: a counter and a random word, each scrambled one to one."""
+    """Unique ids [size] of 32 hexadecimal digits: a counter and a random word, each scrambled one
+    to one.
+    """
     salt = rng.integers(1 << 63, dtype=np.uint64)
     counter = _scramble(np.arange(size, dtype=np.uint64) + salt)
     words = [counter, _scramble(counter ^ rng.integers(1 << 63, size=size, dtype=np.uint64))]
     digits = pl.Series([f"{value:04x}" for value in range(1 << 16)])
     parts = [
-        digits[((word >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.uint32)].alias(f"{index}_{shift}")
+        digits[((word >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.uint32)].alias(
+            f"{index}_{shift}"
+        )
         for index, word in enumerate(words)
         for shift in (48, 32, 16, 0)
     ]
@@ -119,7 +135,9 @@ def transaction_ids(rng: np.random.Generator, size: int) -> pl.Series:
 
 
 def _scramble(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A one-to-one map of 64-bit words without visible order (SplitMix64: Steele, Lea, Flood 2014)."""
+    """A one-to-one map of 64-bit words without visible order (SplitMix64: Steele, Lea, Flood
+    2014).
+    """
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return word ^ (word >> np.uint64(31))
@@ -132,9 +150,12 @@ def _ids(rng: np.random.Generator, prefix: str, size: int) -> pl.Series:
 
 def _names(region: Ints, first: Ints, last: Ints) -> pl.Series:
     firsts, lasts = (
-        pl.Series([word for names in _NAMES.values() for word in names[part].split()]) for part in range(2)
+        pl.Series([word for names in _NAMES.values() for word in names[part].split()])
+        for part in range(2)
     )
-    return firsts[region * _NAMES_PER_REGION + first] + " " + lasts[region * _NAMES_PER_REGION + last]
+    return (
+        firsts[region * _NAMES_PER_REGION + first] + " " + lasts[region * _NAMES_PER_REGION + last]
+    )
 
 
 def _emails(rng: np.random.Generator, names: pl.Series) -> pl.Series:
@@ -157,5 +178,9 @@ def _ascii(name: str) -> str:
     >>> _ascii("Søren Nyström")
     'soren.nystrom'
     """
-    plain = unicodedata.normalize("NFKD", name.lower().translate(_STROKES)).encode("ascii", "ignore").decode()
+    plain = (
+        unicodedata.normalize("NFKD", name.lower().translate(_STROKES))
+        .encode("ascii", "ignore")
+        .decode()
+    )
     return plain.replace(" ", ".")

@@ -24,7 +24,11 @@ _CHARGEBACK_RANGE: Final = (3 * HOUR, 60 * DAY)
 
 
 def tabulate(
-    rng: np.random.Generator, population: Population, clock: Clock, texts: Texts, payments: SimulatedPayments
+    rng: np.random.Generator,
+    population: Population,
+    clock: Clock,
+    texts: Texts,
+    payments: SimulatedPayments,
 ) -> pl.DataFrame:
     """The payments, in order of time, with ids, results and labels; some values are missing."""
     payments = payments.take(np.argsort(payments.time, kind="stable"))
@@ -65,20 +69,28 @@ def tabulate(
 
 def _moments(clock: Clock, since_start: Ints) -> pl.Series:
     start = datetime.combine(clock.start, time(), UTC)
-    return pl.Series(since_start * 1_000 + round(start.timestamp()) * 1_000_000).cast(pl.Datetime("us", "UTC"))
+    return pl.Series(since_start * 1_000 + round(start.timestamp()) * 1_000_000).cast(
+        pl.Datetime("us", "UTC")
+    )
 
 
 def _result_delay(rng: np.random.Generator, size: int) -> Ints:
-    """Milliseconds [size] until the card issuer has answered: 0.2 s to 3 s, mostly well under one."""
+    """Milliseconds [size] until the card issuer has answered: 0.2 s to 3 s, mostly well under
+    one.
+    """
     return (200.0 + 2_800.0 * rng.beta(1.3, 7.0, size)).astype(np.int64)
 
 
 def _label_delay(rng: np.random.Generator, size: int) -> Ints:
-    """Milliseconds [size] until a chargeback says fraud: a week in the median, from hours to two months."""
+    """Milliseconds [size] until a chargeback says fraud: a week in the median, from hours to two
+    months.
+    """
     delay: Floats = _MEAN_CHARGEBACK_MS * rng.lognormal(0.0, _CHARGEBACK_SPREAD, size)
     return np.clip(delay, *_CHARGEBACK_RANGE).astype(np.int64)
 
 
 def _with_gaps(rng: np.random.Generator, frame: pl.DataFrame) -> pl.DataFrame:
     kept = {name: pl.Series(rng.random(frame.height) >= _MISSING_SHARE) for name in _WITH_GAPS}
-    return frame.with_columns(pl.when(pl.lit(keep)).then(pl.col(name)).alias(name) for name, keep in kept.items())
+    return frame.with_columns(
+        pl.when(pl.lit(keep)).then(pl.col(name)).alias(name) for name, keep in kept.items()
+    )

@@ -10,8 +10,16 @@ import numpy as np
 
 from shroff.arrays import Bools, Ints
 
-PATTERNS: Final = ("card_testing", "stolen_card", "compromised_merchant", "account_takeover", "slow_bleed")
-"""Names of the fraud patterns; each payment holds `1 +` their position, and 0 for a genuine payment."""
+PATTERNS: Final = (
+    "card_testing",
+    "stolen_card",
+    "compromised_merchant",
+    "account_takeover",
+    "slow_bleed",
+)
+"""Names of the fraud patterns; each payment holds `1 +` their position, and 0 for a genuine
+payment.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,15 @@ class SimulatedPayments:
 
     def take(self, rows: Ints | Bools) -> SimulatedPayments:
         """The payments at `rows` (positions or flags), in that order."""
-        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return replace(
+            self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        )
 
 
 def concat(tables: Sequence[SimulatedPayments]) -> SimulatedPayments:
     """All payments of `tables` (at least one), one after the other."""
     names = [field.name for field in fields(SimulatedPayments)]
-    return replace(tables[0], **{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})
+    return replace(
+        tables[0],
+        **{name: np.concatenate([getattr(table, name) for table in tables]) for name in names},
+    )

@@ -1,7 +1,8 @@
-"""Who pays, where and from which machine: accounts, cards, merchants, hosts and their lasting habits.
+"""Who pays, where and from which machine: accounts, cards, merchants, hosts and their lasting
+habits.
 
-Host addresses lie in 10.0.0.0/8 (RFC 1918), sixteen /16 networks for each country, so that none of them is
-anybody's.
+Host addresses lie in 10.0.0.0/8 (RFC 1918), sixteen /16 networks for each country, so that none of
+them is anybody's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _ACCOUNTS_PER_GATEWAY: Final = 30
 
 @dataclass(frozen=True)
 class Accounts:
-    """Accounts [a]: home country, spending level (1 is usual), home and second host, office host (-1: none)."""
+    """Accounts [a]: home country, spending level (1 is usual), home and second host, office host
+    (-1: none).
+    """
 
     country: Ints
     level: Floats
@@ -38,7 +41,9 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards [c]: account, relative spending rate (0: dormant), level, shift of the daily rhythm, favourites [c, 6]."""
+    """Cards [c]: account, relative spending rate (0: dormant), level, shift of the daily rhythm,
+    favourites [c, 6].
+    """
 
     account: Ints
     rate: Floats
@@ -51,7 +56,9 @@ class Cards:
 
 @dataclass(frozen=True)
 class Merchants:
-    """Merchants [m], grouped by country: category, median price in euro, popularity, own currency or the payer's."""
+    """Merchants [m], grouped by country: category, median price in euro, popularity, own currency
+    or the payer's.
+    """
 
     country: Ints
     category: Ints
@@ -64,14 +71,18 @@ class Merchants:
         """Merchants [n] of the countries [n], the popular ones more often."""
         edges = np.concatenate([[0.0], self.cumulated])
         low, high = edges[self.first[country]], edges[self.first[country + 1]]
-        found = np.searchsorted(self.cumulated, low + rng.random(len(country)) * (high - low), side="right")
+        found = np.searchsorted(
+            self.cumulated, low + rng.random(len(country)) * (high - low), side="right"
+        )
         merchant: Ints = np.clip(found, self.first[country], self.first[country + 1] - 1)
         return merchant
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Hosts that many people share: [countries, most] addresses, of which each country has the first `count`."""
+    """Hosts that many people share: [countries, most] addresses, of which each country has the
+    first `count`.
+    """
 
     host: Ints
     count: Ints
@@ -95,11 +106,15 @@ class Population:
         return self.accounts.country[self.cards.account[card]]
 
     def digital(self) -> Ints:
-        """The merchants that sell subscriptions and other digital goods; all merchants where none does."""
+        """The merchants that sell subscriptions and other digital goods; all merchants where none
+        does.
+        """
         return self._where(np.array([category.digital for category in CATEGORIES]))
 
     def resale(self) -> Ints:
-        """The merchants whose goods are easily sold on; all merchants where none sells such goods."""
+        """The merchants whose goods are easily sold on; all merchants where none sells such
+        goods.
+        """
         return self._where(np.array([category.resale for category in CATEGORIES]))
 
     def _where(self, wanted: Bools) -> Ints:
@@ -123,7 +138,9 @@ def build(rng: np.random.Generator, payments: int, days: int) -> Population:
 
 def _accounts(rng: np.random.Generator, size: int) -> Accounts:
     country = rng.choice(len(COUNTRIES), size, p=COUNTRY_SHARES)
-    office = _shared(rng, country, round(_WORKERS_PER_OFFICE / _OFFICE_WORKER_SHARE)).draw(rng, country)
+    office = _shared(rng, country, round(_WORKERS_PER_OFFICE / _OFFICE_WORKER_SHARE)).draw(
+        rng, country
+    )
     return Accounts(
         country=country,
         level=rng.lognormal(0.0, 0.35, size),
@@ -134,10 +151,14 @@ def _accounts(rng: np.random.Generator, size: int) -> Accounts:
 
 
 def _shared(rng: np.random.Generator, country: Ints, people: int) -> Shared:
-    """A shared host for about every `people` accounts of a country, at least one in each country."""
+    """A shared host for about every `people` accounts of a country, at least one in each
+    country.
+    """
     count = np.maximum(np.bincount(country, minlength=len(COUNTRIES)) // people, 1)
     most = int(count.max())
-    return Shared(fresh_hosts(rng, np.repeat(np.arange(len(COUNTRIES)), most)).reshape(-1, most), count)
+    return Shared(
+        fresh_hosts(rng, np.repeat(np.arange(len(COUNTRIES)), most)).reshape(-1, most), count
+    )
 
 
 def _cards(rng: np.random.Generator, size: int, accounts: Accounts, merchants: Merchants) -> Cards:
@@ -164,10 +185,13 @@ def _merchants(rng: np.random.Generator, size: int) -> Merchants:
     # every country has at least two
     spare = size - 2 * len(COUNTRIES)
     everywhere = np.repeat(np.arange(len(COUNTRIES)), 2)
-    country = np.sort(np.concatenate([everywhere, rng.choice(len(COUNTRIES), spare, p=COUNTRY_SHARES)]))
+    country = np.sort(
+        np.concatenate([everywhere, rng.choice(len(COUNTRIES), spare, p=COUNTRY_SHARES)])
+    )
     category = rng.choice(len(CATEGORIES), size, p=CATEGORY_SHARES)
     median = np.array([kind.euros for kind in CATEGORIES])[category]
-    # Zipf's law, flattened at the top so that no merchant has a tenth of all payments (Mandelbrot 1953)
+    # Zipf's law, flattened at the top so that no merchant has a tenth of all payments (Mandelbrot
+    # 1953)
     popularity = shares((rng.permutation(size) + 4.0) ** -0.95)
     digital = np.array([kind.digital for kind in CATEGORIES])[category]
     return Merchants(

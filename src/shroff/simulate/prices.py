@@ -1,4 +1,6 @@
-"""What a payment costs: log-normal prices, in the currency of the shop or of the payer, with their endings."""
+"""What a payment costs: log-normal prices, in the currency of the shop or of the payer, with their
+endings.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _WHOLE_SHARE: Final = 0.25
 
 
 def currencies(population: Population, card: Ints, merchant: Ints) -> Ints:
-    """Currency [n] of payments by `card` at `merchant`: the shop's, or the payer's where the shop offers it."""
+    """Currency [n] of payments by `card` at `merchant`: the shop's, or the payer's where the shop
+    offers it.
+    """
     shops = HOME_CURRENCY[population.merchants.country[merchant]]
     payers = HOME_CURRENCY[population.home(card)]
     return np.where(population.merchants.multi_currency[merchant], payers, shops)
@@ -39,4 +43,6 @@ def minor_units(rng: np.random.Generator, euros: Floats, currency: Ints) -> Ints
     whole = np.maximum(minor // step, 1) * step
     ending = rng.random(len(minor))
     charm = whole - np.maximum(units // 100, 1)
-    return np.where(ending < _CHARM_SHARE, charm, np.where(ending < _CHARM_SHARE + _WHOLE_SHARE, whole, minor))
+    return np.where(
+        ending < _CHARM_SHARE, charm, np.where(ending < _CHARM_SHARE + _WHOLE_SHARE, whole, minor)
+    )

@@ -1,7 +1,8 @@
 """The world the simulated payments live in: currencies, countries and merchant categories.
 
-Exchange rates, shares and price levels are round numbers of our own choosing; the codes are the standards':
-ISO 4217 (currencies), ISO 3166-1 alpha-2 (countries), ISO 18245 (merchant categories), ITU-T E.164 (dial codes).
+Exchange rates, shares and price levels are round numbers of our own choosing; the codes are the
+standards': ISO 4217 (currencies), ISO 3166-1 alpha-2 (countries), ISO 18245 (merchant categories),
+ITU-T E.164 (dial codes).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from shroff.collect.rates import Rates
 
 
 class Currency(NamedTuple):
-    """One currency: how much of it a euro buys, and how its round limits compare with 50, 100 and 500 euro."""
+    """One currency: how much of it a euro buys, and how its round limits compare with 50, 100 and
+    500 euro.
+    """
 
     code: str
     per_euro: float
@@ -25,7 +28,9 @@ class Currency(NamedTuple):
 
 
 class Country(NamedTuple):
-    """One country: its currency, clock, dial code, share of the cardholders, and the region its names are from."""
+    """One country: its currency, clock, dial code, share of the cardholders, and the region its
+    names are from.
+    """
 
     code: str
     currency: str
@@ -36,7 +41,9 @@ class Country(NamedTuple):
 
 
 class Category(NamedTuple):
-    """One merchant category: share of the merchants, median price and spread, and what draws a thief to it."""
+    """One merchant category: share of the merchants, median price and spread, and what draws a
+    thief to it.
+    """
 
     mcc: str
     share: float
@@ -60,7 +67,12 @@ CURRENCIES: Final = (
 )
 
 RATES: Final = Rates.constant(
-    "EUR", {currency.code: f"{1 / currency.per_euro:.6g}" for currency in CURRENCIES if currency.code != "EUR"}
+    "EUR",
+    {
+        currency.code: f"{1 / currency.per_euro:.6g}"
+        for currency in CURRENCIES
+        if currency.code != "EUR"
+    },
 )
 """What the currencies of a simulated log are worth."""
 
@@ -120,10 +132,13 @@ PER_EURO: Final[Floats] = np.array([currency.per_euro for currency in CURRENCIES
 """Major units of each currency in one euro [currencies]."""
 
 LIMIT_SCALES: Final[Ints] = np.array([currency.limit_scale for currency in CURRENCIES], np.int64)
-"""Major units of each currency at which people think of `1`, roughly a euro, in round limits [currencies]."""
+"""Major units of each currency at which people think of `1`, roughly a euro, in round limits
+[currencies].
+"""
 
 HOME_CURRENCY: Final[Ints] = np.array(
-    [[currency.code for currency in CURRENCIES].index(country.currency) for country in COUNTRIES], np.int64
+    [[currency.code for currency in CURRENCIES].index(country.currency) for country in COUNTRIES],
+    np.int64,
 )
 """Currency of each country, as an index into `CURRENCIES` [countries]."""
 

@@ -1,8 +1,9 @@
-"""A simulated payment log as two tables: payment facts, and velocity statistics computed ahead, as many
-online anti-fraud services keep them.
+"""A simulated payment log as two tables: payment facts, and velocity statistics computed ahead, as
+many online anti-fraud services keep them.
 
-The column names are those of a published scoring request of such a service. The statistics are not made up: they
-are features of the batch engine, so they exclude the payment itself and see only what had arrived before it.
+The column names are those of a published scoring request of such a service. The statistics are not
+made up: they are features of the batch engine, so they exclude the payment itself and see only what
+had arrived before it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ LOG: Final = Schema(
     timezone="Europe/Copenhagen",
 )
 
-_card, _account, _host = Entity("card", "card_id"), Entity("account", "account_id"), Entity("host", "host_id")
+_card, _account, _host = (
+    Entity("card", "card_id"),
+    Entity("account", "account_id"),
+    Entity("host", "host_id"),
+)
 
 _COUNTED: Final = (
     *_account.distinct("card_id", "1d", name="CardsCountFromThisCrmAccount1D"),
@@ -63,7 +68,8 @@ _NAMED: Final = (
 STATISTICS: Final = FeatureGroup(
     "payment_statistics",
     of=LOG,
-    description="What an anti-fraud service knows of a payment's card, account and host when it comes in",
+    description="What an anti-fraud service knows of a payment's card, account and host when it "
+    "comes in",
     features=[_COUNTED, _PRESENT, _COMPARED, _NAMED],
 )
 
@@ -76,9 +82,9 @@ _VALIDITY_MONTHS: Final = 48
 def write_two_tables(frame: pl.DataFrame, folder: str | Path, *, seed: int) -> None:
     """Write a simulated log as `facts.csv` and `statistics.csv` in a folder, both or none.
 
-    Joined on `RowKey`, the payment id of both, they have the 35 columns of the published request and the label
-    `IsFraud` (0 or 1) behind the facts. About 2 % of the payments are unusable: without card holder, amount or
-    currency. The same table and seed give the same bytes.
+    Joined on `RowKey`, the payment id of both, they have the 35 columns of the published request
+    and the label `IsFraud` (0 or 1) behind the facts. About 2 % of the payments are unusable:
+    without card holder, amount or currency. The same table and seed give the same bytes.
 
     Args:
         frame: a log as `shroff.simulate.simulate` gives it.
@@ -95,10 +101,15 @@ def write_two_tables(frame: pl.DataFrame, folder: str | Path, *, seed: int) -> N
     ...     read_joined(f"{home}/facts.csv", f"{home}/statistics.csv", on="RowKey").shape
     (1000, 36)
     """
-    log = clean(frame, LOG.with_keys(STATISTICS.key_columns), key=b"pseudonyms %d" % seed, max_bad=0.0).frame
+    log = clean(
+        frame, LOG.with_keys(STATISTICS.key_columns), key=b"pseudonyms %d" % seed, max_bad=0.0
+    ).frame
     rng = np.random.default_rng(seed)
     facts = _facts(log, rng)
-    with written_whole(Path(folder) / "facts.csv") as first, written_whole(Path(folder) / "statistics.csv") as second:
+    with (
+        written_whole(Path(folder) / "facts.csv") as first,
+        written_whole(Path(folder) / "statistics.csv") as second,
+    ):
         facts.write_csv(first)
         _statistics(log, facts).write_csv(second)
 
@@ -119,7 +130,9 @@ def _facts(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         TransactionCreatedTime=created,
         TransactionCurrency=pl.col("currency").replace_strict(money.NUMERIC),
         TransactionId="transaction_id",
-        TransactionResult=pl.when(pl.col("result") == "failed").then(pl.lit("Failed")).otherwise(pl.lit("Success")),
+        TransactionResult=pl.when(pl.col("result") == "failed")
+        .then(pl.lit("Failed"))
+        .otherwise(pl.lit("Success")),
         CardExpirationDate=_expiry(log, rng),
         CardholderName=pl.col("cardholder_name").str.slice(0, 40),
         CrmAccountFullName=pl.col("account_name").str.slice(0, 40),
@@ -127,7 +140,9 @@ def _facts(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         IsFraud=pl.col("is_fraud").cast(pl.Int8),
     )
     gaps = {name: pl.Series(rng.random(len(log)) < share) for name, share in _GAPS.items()}
-    return facts.with_columns(pl.when(~pl.lit(gap)).then(pl.col(name)).alias(name) for name, gap in gaps.items())
+    return facts.with_columns(
+        pl.when(~pl.lit(gap)).then(pl.col(name)).alias(name) for name, gap in gaps.items()
+    )
 
 
 def _expiry(log: pl.DataFrame, rng: np.random.Generator) -> pl.Series:

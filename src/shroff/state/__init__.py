@@ -1,4 +1,5 @@
-"""State: what payments are counted in, so that the next payment sees them; in this process or shared in Redis.
+"""State: what payments are counted in, so that the next payment sees them; in this process or
+shared in Redis.
 
 Reads payments, results and labels in the order of the ledger, and history to start from; times are
 microseconds since the epoch. Promises the features of the online engine, whichever `State` is used,

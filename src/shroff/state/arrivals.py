@@ -6,7 +6,8 @@ from shroff.clock import Clock
 
 
 class Arrivals:
-    """Gives each event an arrival of its own, later than every one before, also when the clock is set back.
+    """Gives each event an arrival of its own, later than every one before, also when the clock is
+    set back.
 
     >>> arrivals = Arrivals(lambda: 1_000)
     >>> arrivals.next(), arrivals.next()

@@ -16,7 +16,9 @@ from shroff.state import rebuild
 from shroff.state.rebuild import Mark
 
 Tick = Callable[[], None]
-"""Called for each payment of history and each record that is read; may raise, to break the reading off."""
+"""Called for each payment of history and each record that is read; may raise, to break the reading
+off.
+"""
 
 
 class Backfill:
@@ -25,7 +27,8 @@ class Backfill:
     Args:
         currency: the only one that payments may be counted in; None takes any.
         lateness: that of the states.
-        history: makes a clean table to start from; payments that the ledger has too are not counted twice.
+        history: makes a clean table to start from; payments that the ledger has too are not counted
+            twice.
         proof: proves the ledger's records while they are read.
     """
 
@@ -57,7 +60,9 @@ class Backfill:
         return OnlineEngine(self._groups, self._schema, lateness=self._lateness, clock=self._clock)
 
     def fill(self, engine: OnlineEngine, tick: Tick | None = None) -> Mark:
-        """Let an empty engine see history and ledger; this `tick` is called too, where there is one."""
+        """Let an empty engine see history and ledger; this `tick` is called too, where there is
+        one.
+        """
 
         def both() -> None:
             self._tick()
@@ -70,7 +75,14 @@ class Backfill:
         history = None if self._history is None else self._history()
         lateness, now = micros(self._lateness), self._clock()
         return rebuild.fill(
-            engine, history, self._ledger, read, currency=self.currency, lateness=lateness, now=now, tick=both
+            engine,
+            history,
+            self._ledger,
+            read,
+            currency=self.currency,
+            lateness=lateness,
+            now=now,
+            tick=both,
         )
 
     def recent(self, after: int) -> Iterator[StoredEntry]:

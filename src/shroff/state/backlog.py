@@ -1,4 +1,6 @@
-"""The backlog of a shared state: the updates that it missed while it was away, in order, sent as soon as it is back."""
+"""The backlog of a shared state: the updates that it missed while it was away, in order, sent as
+soon as it is back.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """Something of the payment with this id that the state must get; with `payment`: that it counts."""
+    """Something of the payment with this id that the state must get; with `payment`: that it
+    counts.
+    """
 
     id: str
     send: Callable[[], object]
@@ -37,7 +41,8 @@ class _Update:
 
 
 class Backlog:
-    """Updates that a state must get, at most 100,000; after more of them the state has to be filled anew.
+    """Updates that a state must get, at most 100,000; after more of them the state has to be filled
+    anew.
 
     Args:
         numbers: of payments' records in the ledger.
@@ -49,7 +54,8 @@ class Backlog:
         self._epoch = b""
         self._waiting: deque[_Update] = deque(maxlen=_MAX_UPDATES)
         self._overflowed = False
-        # another state must get these too: the ledger may not have had them yet when that state was filled
+        # another state must get these too: the ledger may not have had them yet when that state was
+        # filled
         self._sent: OrderedDict[tuple[str, str], _Update] = OrderedDict()
 
     def __len__(self) -> int:
@@ -86,7 +92,8 @@ class Backlog:
 
         Raises:
             StateUnavailable: it is away.
-            LedgerUnavailable: the state is another one, and the ledger cannot say what it was filled with.
+            LedgerUnavailable: the state is another one, and the ledger cannot say what it was
+                filled with.
         """
         self._engine.require_ready()
         if self._engine.epoch != self._epoch:
@@ -100,7 +107,9 @@ class Backlog:
 
     def _send_first(self) -> int:
         """Send the first update, or a batch of payments; how many updates that were."""
-        first = takewhile(lambda update: update.payment is not None, islice(self._waiting, _BATCH_PAYMENTS))
+        first = takewhile(
+            lambda update: update.payment is not None, islice(self._waiting, _BATCH_PAYMENTS)
+        )
         payments = [update.payment for update in first if update.payment is not None]
         if payments:
             self._engine.observe_all(payments)
@@ -112,11 +121,15 @@ class Backlog:
         return count
 
     def _turn_to_another(self) -> None:
-        """Let wait for another state what is known here and was not in the ledger when that state was filled."""
+        """Let wait for another state what is known here and was not in the ledger when that state
+        was filled.
+        """
         mark = self._engine.mark()
         known = [*self._sent.values(), *self._waiting]
         numbers = self._numbers([update.id for update in known if update.payment is not None])
-        missing = [one for one in known if one.payment is None or numbers.get(one.id, mark + 1) > mark]
+        missing = [
+            one for one in known if one.payment is None or numbers.get(one.id, mark + 1) > mark
+        ]
         self._waiting = deque(missing, maxlen=_MAX_UPDATES)
         self._sent.clear()
         self._overflowed = False
@@ -133,7 +146,9 @@ class Backlog:
     def _add(self, update: _Update) -> None:
         if len(self._waiting) == _MAX_UPDATES:
             if not self._overflowed:
-                _log.warning("the state has been away for long: it will be filled anew from the ledger.")
+                _log.warning(
+                    "the state has been away for long: it will be filled anew from the ledger."
+                )
             # the ledger has what is dropped
             self._overflowed = True
         self._waiting.append(update)

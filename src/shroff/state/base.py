@@ -1,4 +1,6 @@
-"""The state that payments are judged by and extend: what is asked of it, and the one of this process alone."""
+"""The state that payments are judged by and extend: what is asked of it, and the one of this
+process alone.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,14 @@ CLOCK_BACK: Final = "the clock was set back, and the state is filled anew"
 _log = logging.getLogger(__name__)
 
 Seen = dict[str, Value] | Exception | None
-"""What became of a payment: its features, why it is refused, or None while there is no state to ask."""
+"""What became of a payment: its features, why it is refused, or None while there is no state to
+ask.
+"""
 
 
 class News(NamedTuple):
-    """A payment's result or label: what it says, how much its source is trusted, when it arrived (0: not known yet).
+    """A payment's result or label: what it says, how much its source is trusted, when it arrived
+    (0: not known yet).
 
     `token` tells it from all others of the payment.
     """
@@ -49,11 +54,15 @@ class State(Protocol):
 
     @property
     def ruined(self) -> int:
-        """How often this process has dropped it, because it held what no process of ours has put there."""
+        """How often this process has dropped it, because it held what no process of ours has put
+        there.
+        """
 
     @property
     def away(self) -> bool:
-        """Whether a server has lost the state, so that this process may have to fill it anew there."""
+        """Whether a server has lost the state, so that this process may have to fill it anew
+        there.
+        """
 
     @property
     def overtaken(self) -> bool:
@@ -64,28 +73,39 @@ class State(Protocol):
         """The other processes that share it."""
 
     def ahead_of(self, ledger: Ledger) -> Head | None:
-        """The record that it knows and the ledger does not have; None where the ledger has all that it knows."""
+        """The record that it knows and the ledger does not have; None where the ledger has all that
+        it knows.
+        """
 
     def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
-        """Come to know history and ledger; with `only_empty` only where the state is shared, and there is none."""
+        """Come to know history and ledger; with `only_empty` only where the state is shared, and
+        there is none.
+        """
 
     def join(self, tick: Callable[[], None]) -> None:
-        """Wait, calling `tick`, until it knows what all processes that share it know; before the first `observe`."""
+        """Wait, calling `tick`, until it knows what all processes that share it know; before the
+        first `observe`.
+        """
 
     def assembled(self, before: State) -> bool:
-        """Whether all who share the state before are about to change over to this one, which nobody has used yet."""
+        """Whether all who share the state before are about to change over to this one, which nobody
+        has used yet.
+        """
 
     def entered(self) -> bool:
         """Whether all of them have let it know what they decided by the state before."""
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
-        """What payments that wait together see, and their arrivals set; from now on later payments see them.
+        """What payments that wait together see, and their arrivals set; from now on later payments
+        see them.
 
         Either all are None, or none is.
         """
 
     def announce(self, payment_id: str, news: News) -> int:
-        """A payment's result or label is about to be recorded: its arrival, 0 where the state gives none."""
+        """A payment's result or label is about to be recorded: its arrival, 0 where the state gives
+        none.
+        """
 
     def later(self, payment_id: str, news: News) -> None:
         """A payment's result or label is durable."""
@@ -102,7 +122,8 @@ class State(Protocol):
     def late(self, now: int) -> bool:
         """Whether a payment that the lateness excludes is late indeed, by a clock that reads `now`.
 
-        It is not where the clock was set back: then the state is the one that is wrong, and payments go on without it.
+        It is not where the clock was set back: then the state is the one that is wrong, and
+        payments go on without it.
         """
 
     def beat(self) -> None:
@@ -113,7 +134,8 @@ class State(Protocol):
 
 
 class LocalState:
-    """State in the memory of this process: there, unless the clock was set back behind what it has forgotten.
+    """State in the memory of this process: there, unless the clock was set back behind what it has
+    forgotten.
 
     Then payments are decided without features, until a state that was filled anew takes its place.
     """
@@ -187,7 +209,9 @@ class LocalState:
         self.forget(payment)
 
     def recount(self, payment: Payment) -> None:
-        """A payment that was to be forgotten is durable after all: it counts with the arrival it had."""
+        """A payment that was to be forgotten is durable after all: it counts with the arrival it
+        had.
+        """
         if self.failure is None:
             self.engine.observe(payment)
 
@@ -197,7 +221,11 @@ class LocalState:
             return True
         if self.failure is None:
             self.failure = CLOCK_BACK
-            _log.warning("payments are decided without features: %s", CLOCK_BACK, extra={"event": "state_lost"})
+            _log.warning(
+                "payments are decided without features: %s",
+                CLOCK_BACK,
+                extra={"event": "state_lost"},
+            )
         return False
 
     def beat(self) -> None:

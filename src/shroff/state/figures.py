@@ -1,4 +1,6 @@
-"""The state's figures: how much history is held, and how many payments still wait for their result or label."""
+"""The state's figures: how much history is held, and how many payments still wait for their result
+or label.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import Final
 from shroff.state.base import State
 from shroff.telemetry.family import Figure, GaugeFamily
 
-KEYS: Final = GaugeFamily(name="shroff_state_keys", about="Timelines in the state: one per stream and key.")
+KEYS: Final = GaugeFamily(
+    name="shroff_state_keys", about="Timelines in the state: one per stream and key."
+)
 EVENTS: Final = GaugeFamily(name="shroff_state_events", about="Events in the timelines.")
 PENDING: Final = GaugeFamily(
     name="shroff_state_pending_payments", about="Payments whose result or label may still count."

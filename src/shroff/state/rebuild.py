@@ -26,7 +26,9 @@ Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
 
 _MAX_DISORDER_US: Final = 60_000_000
-"""By how much the records of several processes are out of the order of their arrivals at most, in microseconds."""
+"""By how much the records of several processes are out of the order of their arrivals at most, in
+microseconds.
+"""
 
 _LOOK_SECONDS: Final = 0.2
 """Seconds between two looks at a state that another process fills."""
@@ -40,9 +42,10 @@ _log = logging.getLogger(__name__)
 class Mark(NamedTuple):
     """How far the ledger was read: the number of the last record, and the latest arrival there was.
 
-    `history` is the extent of the table that was read before it, `oldest` and `newest` the event times of the first and
-    the last payment of both that is not in the future (0: there is none); `shared` says that the state was there
-    already. `known` is the moment up to which history had arrived for it, and `future` how many payments lay later.
+    `history` is the extent of the table that was read before it, `oldest` and `newest` the event
+    times of the first and the last payment of both that is not in the future (0: there is none);
+    `shared` says that the state was there already. `known` is the moment up to which history had
+    arrived for it, and `future` how many payments lay later.
     """
 
     seq: int
@@ -69,8 +72,8 @@ def fill(
     """Let an empty engine see history, and then the ledger.
 
     Args:
-        history: a clean table to start from; payments that the ledger has too are not counted twice, and those that by
-            their own account arrive in the future not at all.
+        history: a clean table to start from; payments that the ledger has too are not counted
+            twice, and those that by their own account arrive in the future not at all.
         ledger: where the payments are looked for; `read` gives those that windows still reach.
         currency: the only one that payments may be counted in; None takes any.
         lateness: of payments, in microseconds.
@@ -82,7 +85,9 @@ def fill(
     if history is not None:
         there = ledger.numbers(history[schema.id].to_list())
         arrived = pl.col(schema.arrived_at or schema.time).dt.epoch("us") <= known
-        for _ in feed(engine, history.filter(arrived & ~pl.col(schema.id).is_in(list(there))), known=now):
+        for _ in feed(
+            engine, history.filter(arrived & ~pl.col(schema.id).is_in(list(there))), known=now
+        ):
             tick()
     first, last = ledger.payment_times()
     newest = max((time for time in last if time <= known), default=0)
@@ -91,16 +96,22 @@ def fill(
     # and no payment arrives long before its own time: what arrived before that is not even read
     after = ledger.before(since - MAX_AHEAD_US)
     mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency)
-    recorded = _Span(mark.oldest, mark.newest, mark.future).join(_Span(*first if first and first[0] <= known else ()))
+    recorded = _Span(mark.oldest, mark.newest, mark.future).join(
+        _Span(*first if first and first[0] <= known else ())
+    )
     mark = mark._replace(seq=max(mark.seq, after), known=known)
     if history is None:
         return mark._replace(**recorded._asdict())
-    span = recorded.join(_span(history.filter(~pl.col(schema.id).is_in(list(there)))[schema.time], known))
+    span = recorded.join(
+        _span(history.filter(~pl.col(schema.id).is_in(list(there)))[schema.time], known)
+    )
     return mark._replace(history=extent(history, schema), **span._asdict())
 
 
 class _Span(NamedTuple):
-    """The first and the last time that is not in the future (0: there is none), and how many are."""
+    """The first and the last time that is not in the future (0: there is none), and how many
+    are.
+    """
 
     oldest: int = 0
     newest: int = 0
@@ -129,8 +140,8 @@ def replay(
 ) -> Mark:
     """Let the engine see the ledger's records again, in their order.
 
-    Payments of an event time before `since` are passed over: no window reaches them any more. `known` is where the
-    future begins, for what is said of their times.
+    Payments of an event time before `since` are passed over: no window reaches them any more.
+    `known` is where the future begins, for what is said of their times.
 
     Raises:
         BundleError: a payment is counted in another currency than this one.
@@ -162,15 +173,18 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
     payment = stored_payment(entry)
     if currency is not None and (counted := counted_in(payment, schema)) != currency:
         raise BundleError(
-            f"the bundle reads amounts in {currency}, but the payment of record {entry.seq} was counted in "
-            f"{counted or 'another currency'}, and features would add them: train it in that one, or begin another "
+            f"the bundle reads amounts in {currency}, but the payment of record {entry.seq} was "
+            "counted in "
+            f"{counted or 'another currency'}, and features would add them: train it in that one, "
+            "or begin another "
             "ledger (SHROFF_LEDGER)."
         )
     return payment
 
 
 def _observe(engine: StateEngine, payments: Sequence[Payment]) -> None:
-    # Redis would rebuild what a payment saw that it knows already, which costs more than asking first
+    # Redis would rebuild what a payment saw that it knows already, which costs more than asking
+    # first
     new = engine.lacking(payments)
     if new:
         engine.observe_all(new)
@@ -190,11 +204,16 @@ def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
 
 
 Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]
-"""Makes an engine in memory that knows history and ledger; is given what it should call all the while."""
+"""Makes an engine in memory that knows history and ledger; is given what it should call all the
+while.
+"""
 
 
-def ensure_filled(engine: RedisEngine, fill: Fill, read: Read, *, currency: str | None = None) -> int:
-    """Let there be a state: fill it, or wait until another process has; how far it knows the ledger.
+def ensure_filled(
+    engine: RedisEngine, fill: Fill, read: Read, *, currency: str | None = None
+) -> int:
+    """Let there be a state: fill it, or wait until another process has; how far it knows the
+    ledger.
 
     Args:
         engine: used by nobody else meanwhile.

@@ -1,4 +1,6 @@
-"""A state in Redis that several processes share, while it is there, while it is away, and when it comes back."""
+"""A state in Redis that several processes share, while it is there, while it is away, and when it
+comes back.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,19 @@ from shroff.state.rebuild import Mark, ensure_filled
 _LOOK_SECONDS: Final = 0.1
 """Seconds between two looks whether the other processes have sent their backlog."""
 _START_PATIENCE_SECONDS: Final = 3.0
-"""Seconds without an answer after which a starting process takes another for dead, as its predecessors mostly are."""
+"""Seconds without an answer after which a starting process takes another for dead, as its
+predecessors mostly are.
+"""
 _log = logging.getLogger(__name__)
 
 
 class SharedState:
     """State in Redis, whose order of arrivals is everybody's.
 
-    While Redis is away, payments are decided without features, and what the state misses waits in a backlog. When Redis
-    is back, each process sends its backlog; payments have features again once all processes have. If another state has
-    been filled meanwhile, it knows the payments that the ledger had at that time.
+    While Redis is away, payments are decided without features, and what the state misses waits in a
+    backlog. When Redis is back, each process sends its backlog; payments have features again once
+    all processes have. If another state has been filled meanwhile, it knows the payments that the
+    ledger had at that time.
 
     Args:
         numbers: of payments' records in the ledger.
@@ -42,7 +47,13 @@ class SharedState:
     """
 
     def __init__(
-        self, engine: RedisEngine, arrivals: Arrivals, numbers: Numbers, durable: Callable[[], Head], *, member: str
+        self,
+        engine: RedisEngine,
+        arrivals: Arrivals,
+        numbers: Numbers,
+        durable: Callable[[], Head],
+        *,
+        member: str,
     ) -> None:
         self.engine = engine
         self.failure: str | None = None
@@ -90,7 +101,9 @@ class SharedState:
         mark = mark._replace(seq=known, arrived=0)
         newest = self.engine.newest
         # one that has seen nothing is as new as its lateness
-        return mark._replace(newest=newest) if mark.shared and newest > self.engine.lateness else mark
+        return (
+            mark._replace(newest=newest) if mark.shared and newest > self.engine.lateness else mark
+        )
 
     def join(self, tick: Callable[[], None]) -> None:
         """Wait until all who share the state have sent it their backlogs.
@@ -109,7 +122,8 @@ class SharedState:
             time.sleep(_LOOK_SECONDS)
 
     def assembled(self, before: State) -> bool:
-        """Whether all who share the state before are about to change over to this one, as this process is from now on.
+        """Whether all who share the state before are about to change over to this one, as this
+        process is from now on.
 
         Raises:
             Unavailable: the server cannot be reached, or the ledger.
@@ -120,7 +134,8 @@ class SharedState:
         return before.sharers <= self.sharers
 
     def entered(self) -> bool:
-        """Whether all who are about to use this state have sent it what they decided before, as this process has.
+        """Whether all who are about to use this state have sent it what they decided before, as
+        this process has.
 
         Raises:
             StateUnavailable: the server cannot be reached.
@@ -129,7 +144,9 @@ class SharedState:
 
     @property
     def ruined(self) -> int:
-        """How often this process has dropped it, because a key held what no process of ours has put there."""
+        """How often this process has dropped it, because a key held what no process of ours has put
+        there.
+        """
         return self.engine.ruined
 
     @property
@@ -162,10 +179,11 @@ class SharedState:
         return seen
 
     def announce(self, payment_id: str, news: News) -> int:
-        """Let payments see a result or label, and say when it arrived in the order that all processes share.
+        """Let payments see a result or label, and say when it arrived in the order that all
+        processes share.
 
-        It counts before it is durable, because only the state can say what came before it. Should the ledger refuse
-        it, whoever sent it sends it again, and it counts once.
+        It counts before it is durable, because only the state can say what came before it. Should
+        the ledger refuse it, whoever sent it sends it again, and it counts once.
         """
         kind, value, rank, _, token = news
         send = partial(self.engine.later, payment_id, kind, value, rank=rank)
@@ -175,7 +193,9 @@ class SharedState:
                 given = self.engine.announce(payment_id, kind, value, rank=rank, token=token)
                 self._arrivals.after(given)
                 arrived = given if given > 1 else self._arrivals.next()
-                self._backlog.note_sent(payment_id, f"{kind} {token.hex()}", partial(send, arrived=arrived))
+                self._backlog.note_sent(
+                    payment_id, f"{kind} {token.hex()}", partial(send, arrived=arrived)
+                )
                 return arrived
         except Unavailable as error:
             self._lost(error)
@@ -202,7 +222,9 @@ class SharedState:
         self._flush()
 
     def late(self, now: int) -> bool:
-        """Whether it is late indeed, as far as this process knows; the server knows it for all, by its own clock."""
+        """Whether it is late indeed, as far as this process knows; the server knows it for all, by
+        its own clock.
+        """
         engine = self.engine
         return not overtaken(engine.newest - engine.lateness, now, engine.lateness)
 
@@ -224,7 +246,9 @@ class SharedState:
             self._roll.leave()
 
     def _vouch(self) -> None:
-        """Keep with the state how far the ledger is known to reach: one that does not is not the state's."""
+        """Keep with the state how far the ledger is known to reach: one that does not is not the
+        state's.
+        """
         record = self.engine.epoch, self._durable()
         if record != self._vouched:
             self.engine.voucher.vouch(*record[1])
@@ -264,6 +288,8 @@ class SharedState:
         if isinstance(error, StateGarbled):
             _log.error("%s", error, extra={"event": "state_garbled"})
         if self.failure is None:
-            _log.warning("payments are decided without features: %s", error, extra={"event": "state_lost"})
+            _log.warning(
+                "payments are decided without features: %s", error, extra={"event": "state_lost"}
+            )
         self.failure = str(error)
         self._roll.lost()

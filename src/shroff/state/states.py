@@ -24,12 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 class States:
-    """The states of a scorer: the one it uses, and those it makes for other bundles or when one was lost.
+    """The states of a scorer: the one it uses, and those it makes for other bundles or when one was
+    lost.
 
     Args:
         where: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share states; by default one of its own.
-        history: makes a clean table to start from; payments that the ledger has too are not counted twice.
+        history: makes a clean table to start from; payments that the ledger has too are not counted
+            twice.
         tick: called all the while something is read; may raise, to break it off.
     """
 
@@ -66,8 +68,12 @@ class States:
         ledger = self._ledger
         # a state of another ledger is never seen
         space = f"shroff:{ledger.identity}"
-        engine = RedisEngine(bundle.groups, bundle.schema, url=self._where, lateness=self._lateness, space=space)
-        return SharedState(engine, self._arrivals, ledger.numbers, lambda: ledger.durable, member=self._member)
+        engine = RedisEngine(
+            bundle.groups, bundle.schema, url=self._where, lateness=self._lateness, space=space
+        )
+        return SharedState(
+            engine, self._arrivals, ledger.numbers, lambda: ledger.durable, member=self._member
+        )
 
     def part(self, bundle: Bundle) -> None:
         """Let the ledger take another name where the states of its name know what it does not have.
@@ -86,13 +92,17 @@ class States:
             return
         self._ledger.renew_identity()
         _log.warning(
-            "the state knows record %s, which the ledger does not have: it was restored from a copy, or two copies of "
-            "it are in use. The state is left alone, and another one is filled from history and ledger.",
+            "the state knows record %s, which the ledger does not have: it was restored from a "
+            "copy, or two copies of "
+            "it are in use. The state is left alone, and another one is filled from history and "
+            "ledger.",
             f"{ahead.seq:,}",
             extra={"event": "state_ahead"},
         )
 
-    def prepare(self, bundle: Bundle, state: State, *, only_empty: bool = False, proof: Proof | None = None) -> Mark:
+    def prepare(
+        self, bundle: Bundle, state: State, *, only_empty: bool = False, proof: Proof | None = None
+    ) -> Mark:
         """Let a state know history and ledger; with `only_empty` only a Redis that has none.
 
         Args:
@@ -106,7 +116,10 @@ class States:
 
     def catch_up(self, state: State, last: int) -> int:
         """Add what came since a record; the number of the last one."""
-        return max(last, rebuild.replay(state.engine, ticking(self._ledger.entries(after=last), self._tick)).seq)
+        return max(
+            last,
+            rebuild.replay(state.engine, ticking(self._ledger.entries(after=last), self._tick)).seq,
+        )
 
     def _backfill(self, bundle: Bundle, proof: Proof | None = None) -> Backfill:
         return Backfill(

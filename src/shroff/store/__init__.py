@@ -1,4 +1,5 @@
-"""Store: groups of features at rest, versioned, on Delta Lake: local disk by default, object storage by its URL.
+"""Store: groups of features at rest, versioned, on Delta Lake: local disk by default, object
+storage by its URL.
 
 Reads tables of features, of payments, or of anything else that becomes known at a time. Promises
 that a batch is in once or not at all, however often it is written; every write is a version that

@@ -1,4 +1,6 @@
-"""A training dataset from given versions of its groups: the same versions give the same rows, to the bit."""
+"""A training dataset from given versions of its groups: the same versions give the same rows, to
+the bit.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
         payments = _labelled(payments, wanted.labels, group, sources, left_out)
     known = dict(group.columns)
     if wanted.labels is not None and wanted.labels.group is not None:
-        known[wanted.labels.column] = sources[wanted.labels.group].group.columns[wanted.labels.column]
+        known[wanted.labels.column] = sources[wanted.labels.group].group.columns[
+            wanted.labels.column
+        ]
     columns = {name: known[name] for name in payments.columns}
     origin: dict[str, str] = {}
     parts = [payments]
@@ -81,7 +85,8 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
         joined, kinds = _join(payments, group, join, sources[join.group])
         if twice := sorted(set(kinds) & set(columns)):
             raise ConfigurationError(
-                f"training set `{wanted.name}`: column `{twice[0]}` of `{join.group}` is there already; take other "
+                f"training set `{wanted.name}`: column `{twice[0]}` of `{join.group}` is there "
+                "already; take other "
                 "columns, or name a prefix."
             )
         columns |= kinds
@@ -91,20 +96,35 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
     if wanted.split is not None:
         whole = _split(whole, wanted.split, group, left_out)
         columns[PART] = Column("text")
-        if lacking := [one for one in wanted.split.parts if one not in whole[PART].unique()] if len(whole) else []:
+        if (
+            lacking := [one for one in wanted.split.parts if one not in whole[PART].unique()]
+            if len(whole)
+            else []
+        ):
             raise DataError(
-                f"training set `{wanted.name}`: expected payments in each part, got none in `{lacking[0]}`, of "
+                f"training set `{wanted.name}`: expected payments in each part, got none in "
+                f"`{lacking[0]}`, of "
                 f"{len(whole):,} that are left; choose other shares, a shorter gap or another day."
             )
     if whole.is_empty():
         reasons = (
-            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count) or "the group has none"
+            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
+            or "the group has none"
         )
-        raise DataError(f"training set `{wanted.name}`: expected payments to learn from, got none: {reasons}.")
+        raise DataError(
+            f"training set `{wanted.name}`: expected payments to learn from, got none: {reasons}."
+        )
     found = Group(
-        name=wanted.name, key=group.key, time=group.time, arrival=group.arrival, columns=columns, tags=wanted.tags
+        name=wanted.name,
+        key=group.key,
+        time=group.time,
+        arrival=group.arrival,
+        columns=columns,
+        tags=wanted.tags,
     )
-    return Built(whole.select(*found.columns), found, origin, {name: n for name, n in left_out.items() if n})
+    return Built(
+        whole.select(*found.columns), found, origin, {name: n for name, n in left_out.items() if n}
+    )
 
 
 def _payments(wanted: TrainingSet, base: Source) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -116,16 +136,24 @@ def _payments(wanted: TrainingSet, base: Source) -> tuple[pl.DataFrame, dict[str
         group.require(needed)
         columns = list(dict.fromkeys([*columns, *needed]))
     for join in wanted.joins:
-        columns = list(dict.fromkeys([*columns, *(name for name in join.on or () if name not in group.order)]))
+        columns = list(
+            dict.fromkeys([*columns, *(name for name in join.on or () if name not in group.order)])
+        )
     rows = base.table.read(columns, times=wanted.times, as_of=base.version.number)
     # a correction came when the payment had been judged
-    first = rows.sort(group.known_at, maintain_order=True).unique(group.key, keep="first", maintain_order=True)
+    first = rows.sort(group.known_at, maintain_order=True).unique(
+        group.key, keep="first", maintain_order=True
+    )
     payments = first.sort(group.time, *group.key)
     return payments, {CORRECTION: len(rows) - len(payments)}
 
 
 def _labelled(
-    payments: pl.DataFrame, labels: Labels, group: Group, sources: Mapping[str, Source], left_out: dict[str, int]
+    payments: pl.DataFrame,
+    labels: Labels,
+    group: Group,
+    sources: Mapping[str, Source],
+    left_out: dict[str, int],
 ) -> pl.DataFrame:
     """The payments whose label was known, with it; the others are counted."""
     known_by = pl.lit(labels.known_by)
@@ -135,7 +163,9 @@ def _labelled(
     else:
         column, arrival = _labels_of(payments, labels, group, sources[labels.group])
     if column.dtype != pl.Boolean:
-        raise ConfigurationError(f"Labels(column=…): expected `{labels.column}` to be true or false, got another kind.")
+        raise ConfigurationError(
+            f"Labels(column=…): expected `{labels.column}` to be true or false, got another kind."
+        )
     young = pl.col(group.time) > known_by - pl.duration(microseconds=micros(labels.maturity))
     reason = payments.with_columns(column.alias(_LABEL), arrival.alias(_LABELLED)).select(
         pl.when(pl.col(group.known_at) > known_by)
@@ -154,13 +184,18 @@ def _labelled(
     return payments.with_columns(column.alias(labels.column)).filter(reasons.is_null())
 
 
-def _labels_of(payments: pl.DataFrame, labels: Labels, group: Group, source: Source) -> tuple[pl.Series, pl.Series]:
-    """Of each payment the label that stood at the moment, and when it arrived; the first that comes where none had."""
+def _labels_of(
+    payments: pl.DataFrame, labels: Labels, group: Group, source: Source
+) -> tuple[pl.Series, pl.Series]:
+    """Of each payment the label that stood at the moment, and when it arrived; the first that comes
+    where none had.
+    """
     theirs = source.group
     theirs.require([labels.column])
     if theirs.key != group.key:
         raise ConfigurationError(
-            f"Labels(group=…): expected a group keyed as the payments are, by {', '.join(group.key)}."
+            "Labels(group=…): expected a group keyed as the payments are, by "
+            f"{', '.join(group.key)}."
         )
     rows = source.table.read([labels.column], as_of=source.version.number)
     asked = payments.select(*group.key).with_columns(pl.lit(labels.known_by).alias(_LABELLED))
@@ -179,19 +214,26 @@ def _labels_of(payments: pl.DataFrame, labels: Labels, group: Group, source: Sou
     return told[labels.column], told[_LABELLED]
 
 
-def _join(payments: pl.DataFrame, group: Group, join: Joined, source: Source) -> tuple[pl.DataFrame, dict[str, Column]]:
+def _join(
+    payments: pl.DataFrame, group: Group, join: Joined, source: Source
+) -> tuple[pl.DataFrame, dict[str, Column]]:
     theirs = source.group
     on = list(join.on or theirs.key)
     for name, key in zip(on, theirs.key, strict=False):
         if name not in payments.columns:
             hint = did_you_mean(name, payments.columns) or "."
             raise ConfigurationError(
-                f"Joined({join.group!r}): the payments have no column `{name}`{hint} Name it with on=."
+                f"Joined({join.group!r}): the payments have no column `{name}`{hint} Name it with "
+                "on=."
             )
         if group.columns[name].kind != theirs.columns[key].kind:
-            raise ConfigurationError(f"Joined({join.group!r}): `{name}` and the key `{key}` are of different kinds.")
+            raise ConfigurationError(
+                f"Joined({join.group!r}): `{name}` and the key `{key}` are of different kinds."
+            )
     if len(on) != len(theirs.key):
-        raise ConfigurationError(f"Joined({join.group!r}, on=…): expected {len(theirs.key)} columns, got {len(on)}.")
+        raise ConfigurationError(
+            f"Joined({join.group!r}, on=…): expected {len(theirs.key)} columns, got {len(on)}."
+        )
     chosen = theirs.values if join.columns is None else list(join.columns)
     rows = source.table.read(chosen, as_of=source.version.number)
     found = match(
@@ -205,17 +247,25 @@ def _join(payments: pl.DataFrame, group: Group, join: Joined, source: Source) ->
     )
     names = {name: join.prefix + name for name in chosen}
     status = join.prefix + theirs.name + STATUS
-    values = found.values(chosen).rename(names).with_columns(found.status.cast(pl.String).alias(status))
+    values = (
+        found.values(chosen).rename(names).with_columns(found.status.cast(pl.String).alias(status))
+    )
     return values, {names[name]: theirs.columns[name] for name in chosen} | {status: Column("text")}
 
 
-def _split(payments: pl.DataFrame, split: Split, group: Group, left_out: dict[str, int]) -> pl.DataFrame:
+def _split(
+    payments: pl.DataFrame, split: Split, group: Group, left_out: dict[str, int]
+) -> pl.DataFrame:
     if PART in payments.columns:
-        raise ConfigurationError(f"Split: the column `{PART}` is there already; take other columns.")
+        raise ConfigurationError(
+            f"Split: the column `{PART}` is there already; take other columns."
+        )
     names = list(split.parts)
     if split.by == "random":
         place = np.empty(len(payments))
-        place[np.random.Generator(np.random.PCG64(split.seed)).permutation(len(payments))] = np.arange(len(payments))
+        place[np.random.Generator(np.random.PCG64(split.seed)).permutation(len(payments))] = (
+            np.arange(len(payments))
+        )
         part = np.searchsorted(np.array(split.ends) * len(payments), place, side="right")
         return payments.with_columns(pl.Series(PART, [names[one] for one in part], dtype=pl.String))
     time = payments[group.time].dt.epoch("us").to_numpy()
@@ -224,12 +274,18 @@ def _split(payments: pl.DataFrame, split: Split, group: Group, left_out: dict[st
     # payments of one moment stay together
     starts = [time[min(round(end * len(time)), len(time) - 1)] for end in split.ends]
     part = np.searchsorted(np.array(starts, dtype=np.int64), time, side="right")
-    kept = ~np.logical_or.reduce([_in_gap(time, start, split.gap) for start in starts] or [np.zeros(len(time), bool)])
+    kept = ~np.logical_or.reduce(
+        [_in_gap(time, start, split.gap) for start in starts] or [np.zeros(len(time), bool)]
+    )
     left_out[IN_GAP] = int((~kept).sum())
-    return payments.with_columns(pl.Series(PART, [names[one] for one in part], dtype=pl.String)).filter(kept)
+    return payments.with_columns(
+        pl.Series(PART, [names[one] for one in part], dtype=pl.String)
+    ).filter(kept)
 
 
 def _in_gap(
     time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, gap: str
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return (time < start) & (time >= start - micros(gap)) if gap else np.zeros(len(time), dtype=bool)
+    return (
+        (time < start) & (time >= start - micros(gap)) if gap else np.zeros(len(time), dtype=bool)
+    )

@@ -1,7 +1,7 @@
 """The catalog of a store: which groups and datasets there are.
 
-It is a Delta table, so every change stays in its history. An entry says what something is from then on; the latest of a
-kind, name and version stands. It holds no value of any row.
+It is a Delta table, so every change stays in its history. An entry says what something is from then
+on; the latest of a kind, name and version stands. It holds no value of any row.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Catalog:
             return []
 
     def change(self, decide: Callable[[list[Entry]], Entry | None]) -> Entry | None:
-        """Add the entry that is decided from all there were; nothing comes between. No entry changes nothing."""
+        """Add the entry that is decided from all there were; nothing comes between. No entry
+        changes nothing.
+        """
 
         def attempt() -> Entry | None:
             try:
@@ -71,8 +73,12 @@ class Catalog:
             if decided is None:
                 return None
             entry = msgspec.structs.replace(decided, number=len(every) + 1, at=datetime.now(UTC))
-            row = msgspec.structs.asdict(entry) | {"document": msgspec.json.encode(entry.document).decode()}
-            self._place.append(table, pl.DataFrame([row], schema=_schema()).select(*_COLUMNS), facts={})
+            row = msgspec.structs.asdict(entry) | {
+                "document": msgspec.json.encode(entry.document).decode()
+            }
+            self._place.append(
+                table, pl.DataFrame([row], schema=_schema()).select(*_COLUMNS), facts={}
+            )
             return entry
 
         return in_turn(attempt, self._place.uri)

@@ -30,18 +30,27 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 def difference(before: pl.DataFrame, after: pl.DataFrame, order: Sequence[str]) -> Difference:
     """What changed between two tables of which no two rows are equal in these columns.
 
-    >>> before, after = pl.DataFrame({"id": [1, 2], "x": [5, 6]}), pl.DataFrame({"id": [2, 3], "x": [7, 8]})
+    >>> before, after = (
+    ...     pl.DataFrame({"id": [1, 2], "x": [5, 6]}),
+    ...     pl.DataFrame({"id": [2, 3], "x": [7, 8]}),
+    ... )
     >>> found = difference(before, after, ["id"])
     >>> found.added, found.removed, found.changed
     (1, 1, {'x': 1})
     """
     both = before.join(after, on=list(order), how="inner", suffix=_NOW)
     common = [name for name in before.columns if name in after.columns and name not in order]
-    other = both.select(pl.col(name).ne_missing(pl.col(name + _NOW)).sum().alias(name) for name in common)
+    other = both.select(
+        pl.col(name).ne_missing(pl.col(name + _NOW)).sum().alias(name) for name in common
+    )
     return Difference(
         added=len(after) - len(both),
         removed=len(before) - len(both),
-        changed={name: count for name, count in (other.row(0, named=True) if common else {}).items() if count},
+        changed={
+            name: count
+            for name, count in (other.row(0, named=True) if common else {}).items()
+            if count
+        },
         new_columns=[name for name in after.columns if name not in before.columns],
         gone_columns=[name for name in before.columns if name not in after.columns],
     )

@@ -1,4 +1,6 @@
-"""The content of a table as bytes: rows checked against a group's columns, and a digest that no library decides."""
+"""The content of a table as bytes: rows checked against a group's columns, and a digest that no
+library decides.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +24,40 @@ TYPES: Final[dict[Kind, pl.DataType]] = {
 
 
 def conform(frame: pl.DataFrame, group: Group) -> pl.DataFrame:
-    """A table as the group stores it: its columns in their order and types, rows in order of key, time and arrival.
+    """A table as the group stores it: its columns in their order and types, rows in order of key,
+    time and arrival.
 
     Raises:
-        BadFile: columns are missing or unknown, a value is of another kind, a key or a time is missing, or two rows are
-            equal in key, time and arrival.
+        BadFile: columns are missing or unknown, a value is of another kind, a key or a time is
+            missing, or two rows are equal in key, time and arrival.
     """
     where = f"group {group.label}"
-    missing, unknown = set(group.columns) - set(frame.columns), set(frame.columns) - set(group.columns)
+    missing, unknown = (
+        set(group.columns) - set(frame.columns),
+        set(frame.columns) - set(group.columns),
+    )
     if missing or unknown:
         lacks = f" lacks {_listed(missing)}" if missing else ""
         has = f" has unknown {_listed(unknown)}" if unknown else ""
-        raise BadFile(f"{where}: expected a table of its {len(group.columns)} columns, got one that{lacks}{has}.")
-    whole = pl.DataFrame([_column(frame[name], column.kind, where) for name, column in group.columns.items()])
+        raise BadFile(
+            f"{where}: expected a table of its {len(group.columns)} columns, got one "
+            f"that{lacks}{has}."
+        )
+    whole = pl.DataFrame(
+        [_column(frame[name], column.kind, where) for name, column in group.columns.items()]
+    )
     for name in group.order:
         if nulls := whole[name].null_count():
             row = int(whole[name].is_null().arg_max() or 0) + 1
             raise BadFile(
-                f"{where}: column `{name}`: expected a value in each row, got none in {nulls:,}, first {row:,}."
+                f"{where}: column `{name}`: expected a value in each row, got none in {nulls:,}, "
+                f"first {row:,}."
             )
     whole = whole.sort(group.order)
     if repeated := len(whole) - whole.select(group.order).n_unique():
-        raise BadFile(f"{where}: expected one row per {', '.join(group.order)}, got {repeated:,} more.")
+        raise BadFile(
+            f"{where}: expected one row per {', '.join(group.order)}, got {repeated:,} more."
+        )
     return whole
 
 
@@ -53,7 +67,9 @@ def _listed(names: set[str]) -> str:
 
 def _column(values: pl.Series, kind: Kind, where: str) -> pl.Series:
     if not _fits(values.dtype, kind):
-        raise BadFile(f"{where}: column `{values.name}`: expected {_WANTED[kind]}, got {values.dtype}.")
+        raise BadFile(
+            f"{where}: column `{values.name}`: expected {_WANTED[kind]}, got {values.dtype}."
+        )
     return values.cast(TYPES[kind])
 
 
@@ -81,9 +97,11 @@ def _fits(dtype: pl.DataType, kind: Kind) -> bool:
 
 
 def digest(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
-    """SHA-256 of a table's names, types and values, in the order of these columns if any, else of its rows.
+    """SHA-256 of a table's names, types and values, in the order of these columns if any, else of
+    its rows.
 
-    It is made of little-endian numbers and UTF-8, so that another release of a library gives the same.
+    It is made of little-endian numbers and UTF-8, so that another release of a library gives the
+    same.
 
     >>> digest(pl.DataFrame({"a": [1, None], "b": ["x", "é"]}))[:12]
     '848526adb967'

@@ -1,4 +1,6 @@
-"""Training datasets that were made: immutable versions with their content's hash and the exact versions they read."""
+"""Training datasets that were made: immutable versions with their content's hash and the exact
+versions they read.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from shroff.store.training_set import PART, TrainingSet
 
 @dataclass(frozen=True)
 class Verified:
-    """Whether a dataset's rows are as they were made, and whether its groups still give the same."""
+    """Whether a dataset's rows are as they were made, and whether its groups still give the
+    same.
+    """
 
     kept: bool
     rebuilt: bool
@@ -53,8 +57,15 @@ class Datasets:
             entries = standing(every)
             require_free(entries, "group", wanted.name)
             require_reserved(entries, manifest.folder)
-            numbers = [one.version for one in every if (one.sort, one.name) == ("dataset", wanted.name)]
-            return Entry(sort="dataset", name=wanted.name, version=max(numbers, default=0) + 1, document=document)
+            numbers = [
+                one.version for one in every if (one.sort, one.name) == ("dataset", wanted.name)
+            ]
+            return Entry(
+                sort="dataset",
+                name=wanted.name,
+                version=max(numbers, default=0) + 1,
+                document=document,
+            )
 
         try:
             entry = self._groups.catalog.change(decide)
@@ -67,7 +78,9 @@ class Datasets:
         """A folder for the rows of a dataset."""
         return self._groups.reserve(f"_datasets/{name}/")
 
-    def keep(self, built: Built, wanted: TrainingSet, lineage: list[Lineage], folder: str) -> Manifest:
+    def keep(
+        self, built: Built, wanted: TrainingSet, lineage: list[Lineage], folder: str
+    ) -> Manifest:
         """Write the rows of a dataset to its folder, and say what they are."""
         table = GroupTable(built.group, self._groups.place(folder))
         table.create()
@@ -90,7 +103,9 @@ class Datasets:
         if not found:
             there = f"version {version} of " if version is not None else ""
             hint = did_you_mean(name, {one.name for one in every} - {name}) or "."
-            raise NotFound(f"{self._groups.root}: expected a training dataset, found no {there}`{name}`{hint}")
+            raise NotFound(
+                f"{self._groups.root}: expected a training dataset, found no {there}`{name}`{hint}"
+            )
         return found[-1]
 
     def all(self) -> list[TrainingData]:
@@ -99,11 +114,15 @@ class Datasets:
         return sorted(made, key=lambda one: (one.name, one.version))
 
     def verify(self, data: TrainingData) -> Verified:
-        """Whether a dataset is what was made, and is made again from the versions of its lineage."""
+        """Whether a dataset is what was made, and is made again from the versions of its
+        lineage.
+        """
         manifest = data.manifest
         kept = digest(conform(data.read(), manifest.group)) == manifest.content
         again = build(manifest.definition, self.sources(manifest))
-        return Verified(kept=kept, rebuilt=digest(conform(again.rows, again.group)) == manifest.content)
+        return Verified(
+            kept=kept, rebuilt=digest(conform(again.rows, again.group)) == manifest.content
+        )
 
     def _source(self, name: str, as_of: datetime | None) -> Source:
         return Source(*self._groups.table(*split_name(name)).at(as_of))
@@ -116,11 +135,17 @@ class Datasets:
     def _data(self, entry: Entry) -> TrainingData:
         manifest = msgspec.convert(entry.document, Manifest)
         table = GroupTable(manifest.group, self._groups.place(manifest.folder))
-        return TrainingData(name=entry.name, version=entry.version, made=entry.at, manifest=manifest, table=table)
+        return TrainingData(
+            name=entry.name, version=entry.version, made=entry.at, manifest=manifest, table=table
+        )
 
 
 def _named(wanted: TrainingSet) -> list[str]:
-    labels = [wanted.labels.group] if wanted.labels is not None and wanted.labels.group is not None else []
+    labels = (
+        [wanted.labels.group]
+        if wanted.labels is not None and wanted.labels.group is not None
+        else []
+    )
     return list(dict.fromkeys([wanted.of, *(one.group for one in wanted.joins), *labels]))
 
 

@@ -1,8 +1,10 @@
-"""Delta tables as the store uses them: one commit at a time, each under a mark, none lost and none twice.
+"""Delta tables as the store uses them: one commit at a time, each under a mark, none lost and none
+twice.
 
-Writers take turns by a count that every commit raises: of two that start from the same version one wins, and the other
-starts again from what is then there. The mark of a commit (a name and a number) is in the same commit as its rows, so
-whoever asks for the mark knows whether the rows are in, also after a lost answer or a kill.
+Writers take turns by a count that every commit raises: of two that start from the same version one
+wins, and the other starts again from what is then there. The mark of a commit (a name and a number)
+is in the same commit as its rows, so whoever asks for the mark knows whether the rows are in, also
+after a lost answer or a kill.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ _KEPT: Final = {
 
 
 class Place:
-    """Where one Delta table is, or will be: a folder or a URL, with the options of its object storage."""
+    """Where one Delta table is, or will be: a folder or a URL, with the options of its object
+    storage.
+    """
 
     def __init__(self, uri: str, options: Mapping[str, str]) -> None:
         self.uri = uri
@@ -84,7 +88,9 @@ class Place:
             return False
         return True
 
-    def create(self, columns: Mapping[str, Column], facts: Mapping[str, str], *, indexed: list[str]) -> DeltaTable:
+    def create(
+        self, columns: Mapping[str, Column], facts: Mapping[str, str], *, indexed: list[str]
+    ) -> DeltaTable:
         """Make the table unless it is there.
 
         Args:
@@ -141,14 +147,18 @@ class Place:
                 ),
             )
 
-    def extend(self, table: DeltaTable, columns: Mapping[str, Column], facts: Mapping[str, str]) -> None:
+    def extend(
+        self, table: DeltaTable, columns: Mapping[str, Column], facts: Mapping[str, str]
+    ) -> None:
         """Add columns that the table has not, and say other facts in its metadata."""
         there = {one.name for one in table.schema().fields}
         new = [field(name, column) for name, column in columns.items() if name not in there]
         with self._answering():
             if new:
                 table.alter.add_columns(new)
-            if any(table.metadata().configuration.get(name) != text for name, text in facts.items()):
+            if any(
+                table.metadata().configuration.get(name) != text for name, text in facts.items()
+            ):
                 self.describe(table, facts)
 
     def describe(self, table: DeltaTable, facts: Mapping[str, str]) -> None:
@@ -175,16 +185,21 @@ class Place:
                 return rows.collect()
             except FileNotFoundError:
                 raise NotFound(
-                    f"{self.uri}: this version was vacuumed: its files are gone; read a later one, or a pinned one."
+                    f"{self.uri}: this version was vacuumed: its files are gone; read a later one, "
+                    "or a pinned one."
                 ) from None
 
     def added(self, number: int) -> pl.DataFrame | None:
-        """The rows that a Delta version brought, from its files alone; None where one of them is gone."""
+        """The rows that a Delta version brought, from its files alone; None where one of them is
+        gone.
+        """
         now, before = (set(self.open(one).file_uris()) for one in (number, number - 1))
         if not now - before:
             return pl.DataFrame()
         try:
-            return self.collect(pl.scan_parquet(sorted(now - before), storage_options=self.options or None))
+            return self.collect(
+                pl.scan_parquet(sorted(now - before), storage_options=self.options or None)
+            )
         except NotFound:
             return None
 
@@ -194,7 +209,9 @@ class Place:
             return table.history()
 
     def vacuum(self, keep: list[int], *, hours: int, dry_run: bool) -> list[str]:
-        """Remove files that only versions need which are older than so many hours and not among these."""
+        """Remove files that only versions need which are older than so many hours and not among
+        these.
+        """
         table = self.open()
         with self._answering():
             return table.vacuum(
@@ -216,9 +233,13 @@ class Place:
                 shutil.rmtree(self.uri)
             return
         try:
-            files: Any = import_module("deltalake.fs").DeltaStorageHandler(self.uri, options=self.options)
+            files: Any = import_module("deltalake.fs").DeltaStorageHandler(
+                self.uri, options=self.options
+            )
         except ImportError:
-            raise MissingExtra("expected pyarrow to delete in object storage: pip install pyarrow.") from None
+            raise MissingExtra(
+                "expected pyarrow to delete in object storage: pip install pyarrow."
+            ) from None
         with self._answering():
             files.delete_dir("")
 
@@ -233,18 +254,23 @@ class Place:
             raise
         except deltalake.exceptions.DeltaProtocolError:
             raise ConfigurationError(
-                f"{self.uri}: expected a table as the store writes it, but another program gave the table a feature of "
-                "Delta that Polars or delta-rs cannot read; write its rows to a new version of the group."
+                f"{self.uri}: expected a table as the store writes it, but another program gave "
+                "the table a feature of "
+                "Delta that Polars or delta-rs cannot read; write its rows to a new version of the "
+                "group."
             ) from None
         except (OSError, deltalake.exceptions.DeltaError, pl.exceptions.ComputeError) as error:
             raise StoreUnavailable(
-                f"{self.uri}: expected a storage that answers, got {type(error).__name__}; whether a write is in is "
+                f"{self.uri}: expected a storage that answers, got {type(error).__name__}; whether "
+                "a write is in is "
                 "known when the same batch is written again."
             ) from error
 
 
 class Overtaken(Exception):
-    """Another writer committed first: what was decided from the earlier version is to be decided again."""
+    """Another writer committed first: what was decided from the earlier version is to be decided
+    again.
+    """
 
 
 def in_turn(attempt: Callable[[], T], what: str) -> T:
@@ -259,7 +285,9 @@ def in_turn(attempt: Callable[[], T], what: str) -> T:
         except Overtaken:
             # of several that wait each for another time, one is alone
             time.sleep(random.uniform(0, min(0.01 * 2**number, 1.0)))
-    raise StoreUnavailable(f"{what}: other writers came first {MAX_COMMIT_ATTEMPTS} times; try again.")
+    raise StoreUnavailable(
+        f"{what}: other writers came first {MAX_COMMIT_ATTEMPTS} times; try again."
+    )
 
 
 def field(name: str, column: Column) -> Any:

@@ -1,11 +1,11 @@
 """Somebody is forgotten: gone from all versions of all groups, from datasets, statistics and logs.
 
-Rows are theirs that have one of their values in the column that is named, and in groups keyed as such a row is keyed,
-the rows of the same key: of somebody's payments also the features, keyed by the payment. What remains is a record in
-the catalog that says what was done and when, not of whom.
+Rows are theirs that have one of their values in the column that is named, and in groups keyed as
+such a row is keyed, the rows of the same key: of somebody's payments also the features, keyed by
+the payment. What remains is a record in the catalog that says what was done and when, not of whom.
 
-Stopped at any moment, it is done by doing it again: each table is replaced by one entry of the catalog, and folders
-that nothing stands for are removed at the end.
+Stopped at any moment, it is done by doing it again: each table is replaced by one entry of the
+catalog, and folders that nothing stands for are removed at the end.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime | None = None
 
 
-def forget(groups: Groups, datasets: Datasets, column: str, values: Sequence[str], *, dry_run: bool = False) -> Erasure:
+def forget(
+    groups: Groups, datasets: Datasets, column: str, values: Sequence[str], *, dry_run: bool = False
+) -> Erasure:
     """Forget the person who has one of these values in a column.
 
     Raises:
@@ -58,13 +60,19 @@ def forget(groups: Groups, datasets: Datasets, column: str, values: Sequence[str
     """
     tables = [groups.table(one.name, one.version) for one in groups.all()]
     if not any(column in table.group.columns for table in tables):
-        raise NotFound(f"{groups.root}: expected a column of a group of the store, found none `{column}`.")
+        raise NotFound(
+            f"{groups.root}: expected a column of a group of the store, found none `{column}`."
+        )
     marks, found = _looked_for(tables, column, values)
     affected = [(data, count) for data in datasets.all() if (count := _count(data, marks))]
     bundles = sorted({bundle for data, _ in affected for bundle in pins(groups, data)})
     if not dry_run:
         for table in tables:
-            if f"{table.group.name}@{table.group.version}" in found or _closed(table) or _may_name(table, marks):
+            if (
+                f"{table.group.name}@{table.group.version}" in found
+                or _closed(table)
+                or _may_name(table, marks)
+            ):
                 _rewrite(groups, table, marks)
         for data, _ in affected:
             _remake(groups, datasets, data)
@@ -78,7 +86,9 @@ def forget(groups: Groups, datasets: Datasets, column: str, values: Sequence[str
     )
     if not dry_run:
         name, document = secrets.token_hex(8), msgspec.to_builtins(erasure)
-        groups.catalog.change(lambda _: Entry(sort="erasure", name=name, version=1, document=document))
+        groups.catalog.change(
+            lambda _: Entry(sort="erasure", name=name, version=1, document=document)
+        )
     return erasure
 
 
@@ -87,8 +97,12 @@ def erasures(groups: Groups) -> list[Erasure]:
     return [msgspec.convert(one.document, Erasure) for one in groups.catalog.entries("erasure")]
 
 
-def _looked_for(tables: Iterable[GroupTable], column: str, values: Sequence[str]) -> tuple[Marks, dict[str, int]]:
-    """What marks their rows, and how many there are by group; looked for until nothing new is found."""
+def _looked_for(
+    tables: Iterable[GroupTable], column: str, values: Sequence[str]
+) -> tuple[Marks, dict[str, int]]:
+    """What marks their rows, and how many there are by group; looked for until nothing new is
+    found.
+    """
     tables = list(tables)
     marks: Marks = {(column,): pl.DataFrame({column: list(values)}, schema={column: pl.String})}
     found: dict[str, int] = {}
@@ -96,7 +110,9 @@ def _looked_for(tables: Iterable[GroupTable], column: str, values: Sequence[str]
     while before != (before := sum(map(len, marks.values()))):
         for table in tables:
             key = tuple(table.group.key)
-            rows = pl.concat([_theirs(one, marks, table) for one in _all_rows(table)] or [_no_rows(table)])
+            rows = pl.concat(
+                [_theirs(one, marks, table) for one in _all_rows(table)] or [_no_rows(table)]
+            )
             rows = rows.unique(table.group.order)
             if len(rows):
                 found[f"{table.group.name}@{table.group.version}"] = len(rows)
@@ -106,7 +122,9 @@ def _looked_for(tables: Iterable[GroupTable], column: str, values: Sequence[str]
 
 
 def _all_rows(table: GroupTable) -> Iterable[pl.DataFrame]:
-    """The rows of every version that can be read: of the newest, and of those that a replacement ended."""
+    """The rows of every version that can be read: of the newest, and of those that a replacement
+    ended.
+    """
     versions = table.versions()
     for number, version in enumerate(versions):
         if number == 0 or versions[number - 1].replaces:
@@ -118,9 +136,13 @@ def _all_rows(table: GroupTable) -> Iterable[pl.DataFrame]:
 
 
 def _may_name(table: GroupTable, marks: Marks) -> bool:
-    """Whether the log of a table may say something of them in a version that cannot be read any more."""
+    """Whether the log of a table may say something of them in a version that cannot be read any
+    more.
+    """
     named = next(iter(marks))[0] in table.group.columns or tuple(table.group.key) in marks
-    return named and any(not one.gone and table.place.added(one.delta) is None for one in table.versions())
+    return named and any(
+        not one.gone and table.place.added(one.delta) is None for one in table.versions()
+    )
 
 
 def _columns(table: GroupTable) -> list[str]:
@@ -136,13 +158,18 @@ def _theirs(rows: pl.DataFrame, marks: Marks, table: GroupTable) -> pl.DataFrame
 
 
 def _is_theirs(rows: pl.DataFrame, marks: Marks, key: str | Sequence[str]) -> pl.Series:
-    """Whether a row has a marked value: the first mark in any column of its name, a key's mark in that key alone."""
+    """Whether a row has a marked value: the first mark in any column of its name, a key's mark in
+    that key alone.
+    """
     theirs = pl.repeat(False, len(rows), eager=True)
     for number, (columns, values) in enumerate(marks.items()):
         if set(columns) <= set(rows.columns) and (number == 0 or columns == tuple(key)):
             texts = rows.select(pl.col(columns).cast(pl.String))
             theirs |= texts.join(
-                values.with_columns(pl.lit(True).alias("\0theirs")), on=columns, how="left", maintain_order="left"
+                values.with_columns(pl.lit(True).alias("\0theirs")),
+                on=columns,
+                how="left",
+                maintain_order="left",
             )["\0theirs"].fill_null(False)
     return theirs
 
@@ -156,13 +183,22 @@ def _closed(table: GroupTable) -> bool:
     return table.place.exists() and CLOSED in table.place.open().metadata().configuration
 
 
-def _rewrite(groups: Groups, table: GroupTable, marks: Mapping[tuple[str, ...], pl.DataFrame]) -> None:
+def _rewrite(
+    groups: Groups, table: GroupTable, marks: Mapping[tuple[str, ...], pl.DataFrame]
+) -> None:
     """Put a table without their rows in the place of a group's; writers wait meanwhile."""
     if not _closed(table):
-        in_turn(lambda: table.place.describe(table.place.open(), {CLOSED: "true"}), f"group {table.group.label}")
+        in_turn(
+            lambda: table.place.describe(table.place.open(), {CLOSED: "true"}),
+            f"group {table.group.label}",
+        )
     group = table.group
     folder = groups.reserve(f"{group.name}/v{group.version}-")
-    replay(table, groups.place(folder), lambda rows: rows.filter(~_is_theirs(rows, dict(marks), group.key)))
+    replay(
+        table,
+        groups.place(folder),
+        lambda rows: rows.filter(~_is_theirs(rows, dict(marks), group.key)),
+    )
     groups.move(group, folder)
 
 
@@ -176,7 +212,9 @@ def _remake(groups: Groups, datasets: Datasets, data: TrainingData) -> None:
         document = {}
     else:
         folder = datasets.reserve(data.name)
-        document = msgspec.to_builtins(datasets.keep(built, data.manifest.definition, lineage, folder))
+        document = msgspec.to_builtins(
+            datasets.keep(built, data.manifest.definition, lineage, folder)
+        )
     entry = Entry(sort="dataset", name=data.name, version=data.version, document=document)
     groups.catalog.change(lambda _: entry)
 

@@ -26,17 +26,27 @@ class FeatureStore:
 
     Args:
         root: the folder or URL, such as `shroff.settings.Settings.read().store`.
-        options: credentials and settings of the object storage, as delta-rs takes them; by default those of the
-            environment, such as `AWS_ACCESS_KEY_ID`.
+        options: credentials and settings of the object storage, as delta-rs takes them; by default
+            those of the environment, such as `AWS_ACCESS_KEY_ID`.
 
     >>> from tempfile import mkdtemp
     >>> import polars as pl
     >>> from datetime import UTC, datetime
     >>> from shroff.store import Column, FeatureStore, Group
     >>> limits = FeatureStore(mkdtemp()).group(
-    ...     Group(name="limits", key="card_id", time="at", columns={"limit": Column("number", unit="EUR")}))
-    >>> rows = pl.DataFrame({"card_id": ["c"], "at": [datetime(2024, 5, 4, tzinfo=UTC)], "limit": [500.0]})
-    >>> limits.write(rows, batch="2024-05-04").number == limits.write(rows, batch="2024-05-04").number
+    ...     Group(
+    ...         name="limits",
+    ...         key="card_id",
+    ...         time="at",
+    ...         columns={"limit": Column("number", unit="EUR")},
+    ...     )
+    ... )
+    >>> rows = pl.DataFrame(
+    ...     {"card_id": ["c"], "at": [datetime(2024, 5, 4, tzinfo=UTC)], "limit": [500.0]}
+    ... )
+    >>> limits.write(rows, batch="2024-05-04").number == limits.write(
+    ...     rows, batch="2024-05-04"
+    ... ).number
     True
     >>> limits.read(["limit"]).row(0)[2]
     500.0
@@ -57,7 +67,9 @@ class FeatureStore:
         return self._groups.put(group)
 
     def fitting(self, group: Group) -> Group:
-        """A group that has no version of its own, under the highest that it fits, or the one after."""
+        """A group that has no version of its own, under the highest that it fits, or the one
+        after.
+        """
         return self._groups.fitting(group)
 
     def table(self, name: str, version: int | None = None) -> GroupTable:
@@ -73,7 +85,8 @@ class FeatureStore:
         return self._groups.all()
 
     def create(self, wanted: TrainingSet, *, as_of: datetime | None = None) -> TrainingData:
-        """Make a training dataset of what the groups have now, or had at a moment, and keep it as the next version.
+        """Make a training dataset of what the groups have now, or had at a moment, and keep it as
+        the next version.
 
         Where that was made already of the same versions of the groups, it is given again.
 
@@ -105,7 +118,9 @@ class FeatureStore:
         return self._datasets.all()
 
     def verify(self, name: str, version: int | None = None) -> Verified:
-        """Whether a training dataset's rows are those that were made, and whether its groups give them again."""
+        """Whether a training dataset's rows are those that were made, and whether its groups give
+        them again.
+        """
         return self._datasets.verify(self.dataset(name, version))
 
     def diff(self, name: str, before: int, after: int, *, version: int | None = None) -> Difference:
@@ -122,9 +137,15 @@ class FeatureStore:
         return difference(table.read(as_of=before), table.read(as_of=after), table.group.order)
 
     def vacuum(
-        self, name: str, version: int | None = None, *, hours: int = WEEK_HOURS, dry_run: bool = False
+        self,
+        name: str,
+        version: int | None = None,
+        *,
+        hours: int = WEEK_HOURS,
+        dry_run: bool = False,
     ) -> list[str]:
-        """Remove files of a group that no version needs which is the newest, of the last hours, or a dataset's.
+        """Remove files of a group that no version needs which is the newest, of the last hours, or
+        a dataset's.
 
         Returns:
             The files that went, or would go.
@@ -135,7 +156,8 @@ class FeatureStore:
         """Take a version of a group or of a training dataset away, with all its rows.
 
         Raises:
-            ConfigurationError: a dataset was made of the group, or a bundle was trained on the dataset.
+            ConfigurationError: a dataset was made of the group, or a bundle was trained on the
+                dataset.
             NotFound: there is none.
         """
         if any((one.name, one.version) == (name, version) for one in self.datasets()):
@@ -144,10 +166,11 @@ class FeatureStore:
             delete_group(self._groups, self._datasets, self.table(name, version))
 
     def forget(self, column: str, values: str | Sequence[str], *, dry_run: bool = False) -> Erasure:
-        """Forget the person who has one of these values in a column: in all versions, datasets and statistics.
+        """Forget the person who has one of these values in a column: in all versions, datasets and
+        statistics.
 
-        Versions keep their numbers; datasets are made again of what is left, under another content hash. Groups are
-        written anew, and take no writes meanwhile.
+        Versions keep their numbers; datasets are made again of what is left, under another content
+        hash. Groups are written anew, and take no writes meanwhile.
 
         Args:
             dry_run: only counts.
@@ -163,7 +186,9 @@ class FeatureStore:
         return erasures(self._groups)
 
     def pin(self, data: TrainingData, bundle: str) -> None:
-        """Hold a dataset for a bundle, by the bundle's version: it cannot be deleted until `release`."""
+        """Hold a dataset for a bundle, by the bundle's version: it cannot be deleted until
+        `release`.
+        """
         pin(self._groups, data, bundle)
 
     def release(self, data: TrainingData, bundle: str) -> None:

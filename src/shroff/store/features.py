@@ -1,4 +1,6 @@
-"""What a project computes, as groups of the store: its features, and the payments that they are of."""
+"""What a project computes, as groups of the store: its features, and the payments that they are
+of.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def feature_table(features: FeatureGroup, plan: Plan) -> Group:
 
     >>> from shroff import Entity, Schema
     >>> velocity = FeatureGroup("velocity", Entity("card", "card_id").total("amount", "1h"))
-    >>> group = feature_table(velocity, Plan([velocity], Schema(id="id", time="at", amount="amount")))
+    >>> group = feature_table(
+    ...     velocity, Plan([velocity], Schema(id="id", time="at", amount="amount"))
+    ... )
     >>> group.columns["card_total_amount_1h"].unit
     'EUR'
     """
@@ -51,7 +55,9 @@ def feature_table(features: FeatureGroup, plan: Plan) -> Group:
         raise ConfigurationError(
             f"feature group `{PAYMENTS}`: the store keeps the payments under this name; rename it."
         )
-    kinds: dict[str, Kind] = {name: "text" if kind == "text" else "number" for name, kind in plan.kinds.items()}
+    kinds: dict[str, Kind] = {
+        name: "text" if kind == "text" else "number" for name, kind in plan.kinds.items()
+    }
     return Group(
         name=features.name,
         version=features.version,
@@ -60,14 +66,20 @@ def feature_table(features: FeatureGroup, plan: Plan) -> Group:
         time=schema.time,
         arrival=schema.arrived_at,
         columns={
-            one.name: Column(kinds[one.name], unit=_unit(one, schema), definition=msgspec.json.encode(one).decode())
+            one.name: Column(
+                kinds[one.name],
+                unit=_unit(one, schema),
+                definition=msgspec.json.encode(one).decode(),
+            )
             for one in features.definitions
         },
     )
 
 
 def payment_table(frame: pl.DataFrame, schema: Schema) -> Group:
-    """The group of the store that holds clean payments; amounts are in minor units, as they are at rest."""
+    """The group of the store that holds clean payments; amounts are in minor units, as they are at
+    rest.
+    """
     return Group(
         name=PAYMENTS,
         description="The clean payments that features are computed of.",
@@ -87,7 +99,8 @@ def project_set(
     maturity: str = "30d",
     split: Split | None = None,
 ) -> TrainingSet:
-    """The training dataset of a project: its payments with all of its features, as `shroff features` stores them.
+    """The training dataset of a project: its payments with all of its features, as
+    `shroff features` stores them.
 
     Args:
         known_by: the moment by which labels are known; by default they are what the log says.
@@ -99,8 +112,12 @@ def project_set(
     labels = None
     if known_by is not None:
         if schema.label is None:
-            raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
-        labels = Labels(column=schema.label, arrival=schema.labelled_at, known_by=known_by, maturity=maturity)
+            raise ConfigurationError(
+                "expected a schema that names its label column: Schema(label=…)."
+            )
+        labels = Labels(
+            column=schema.label, arrival=schema.labelled_at, known_by=known_by, maturity=maturity
+        )
     return TrainingSet(
         name=name,
         of=PAYMENTS,

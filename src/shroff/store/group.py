@@ -38,17 +38,21 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise ConfigurationError(f"Column(kind=…): expected one of {', '.join(KINDS)}.")
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A versioned table of the store: rows of an entity, true from their event time and known from their arrival on.
+class Group(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A versioned table of the store: rows of an entity, true from their event time and known from
+    their arrival on.
 
-    No two rows are equal in key, event time and arrival: a correction of a row is the same key and event time with a
-    later arrival.
+    No two rows are equal in key, event time and arrival: a correction of a row is the same key and
+    event time with a later arrival.
 
     Args:
         name: letters, digits, `_` and `-`.
         key: the column, or columns, that say whose row it is.
         time: the column that says when it happened.
-        columns: every other column; key, time and arrival may stand here too, with a unit or a description.
+        columns: every other column; key, time and arrival may stand here too, with a unit or a
+            description.
         arrival: the column that says when the row reached the system; by default when it happened.
         version: 1 or more; raise it when a column changes its meaning.
         description, owner: for people.
@@ -57,7 +61,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     Raises:
         ConfigurationError: a name, a version or a column that does not fit.
 
-    >>> limits = Group(name="limits", key="card_id", time="at", columns={"limit": Column("number", unit="EUR")})
+    >>> limits = Group(
+    ...     name="limits", key="card_id", time="at", columns={"limit": Column("number", unit="EUR")}
+    ... )
     >>> list(limits.columns), limits.key
     (['card_id', 'at', 'limit'], ('card_id',))
     """
@@ -73,9 +79,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     tags: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        where = f"Group(name={self.name!r})" if isinstance(self.name, str) and len(self.name) <= 100 else "Group"
+        where = (
+            f"Group(name={self.name!r})"
+            if isinstance(self.name, str) and len(self.name) <= 100
+            else "Group"
+        )
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
-            raise ConfigurationError(f"{where}: expected a name of letters, digits, `_` and `-`, such as `limits`.")
+            raise ConfigurationError(
+                f"{where}: expected a name of letters, digits, `_` and `-`, such as `limits`."
+            )
         if self.version < 1:
             raise ConfigurationError(f"{where}: expected a version from 1 on, got {self.version}.")
         force_setattr(self, "key", (self.key,) if isinstance(self.key, str) else tuple(self.key))
@@ -87,12 +99,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     def _completed(self, where: str) -> dict[str, Column]:
         roles = [*self.key, self.time, *([self.arrival] if self.arrival is not None else [])]
         if len(set(roles)) < len(roles):
-            raise ConfigurationError(f"{where}: a column is named twice among key, time and arrival.")
+            raise ConfigurationError(
+                f"{where}: a column is named twice among key, time and arrival."
+            )
         whole = {name: self.columns.get(name, Column("text")) for name in self.key}
         for name in roles[len(self.key) :]:
             whole[name] = self.columns.get(name, Column("time"))
             if whole[name].kind != "time":
-                raise ConfigurationError(f"{where}: expected column `{name}` to be a time, got {whole[name].kind}.")
+                raise ConfigurationError(
+                    f"{where}: expected column `{name}` to be a time, got {whole[name].kind}."
+                )
         return whole | {name: column for name, column in self.columns.items() if name not in whole}
 
     @property
@@ -127,9 +143,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
                 raise UnknownColumn(f"group {self.label}: unknown column `{name}`{hint}")
 
     def fingerprint(self) -> str:
-        """SHA-256 of what the group's values mean: equal exactly for equal definitions; no description is in it."""
-        meaning = {name: (one.kind, one.unit, one.definition) for name, one in sorted(self.columns.items())}
-        return hashlib.sha256(msgspec.json.encode([self.key, self.time, self.arrival, meaning])).hexdigest()
+        """SHA-256 of what the group's values mean: equal exactly for equal definitions; no
+        description is in it.
+        """
+        meaning = {
+            name: (one.kind, one.unit, one.definition) for name, one in sorted(self.columns.items())
+        }
+        return hashlib.sha256(
+            msgspec.json.encode([self.key, self.time, self.arrival, meaning])
+        ).hexdigest()
 
     def added_to(self, stored: Group) -> list[str]:
         """The columns that this definition adds to a stored one of the same name and version.
@@ -140,7 +162,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         changes = list(_changes(stored, self))
         if changes:
             raise ConfigurationError(
-                f"group {self.label} was stored with another definition: {'; '.join(changes)}. A column may be added; "
+                f"group {self.label} was stored with another definition: {'; '.join(changes)}. A "
+                "column may be added; "
                 f"for anything else raise its version to {self.version + 1}."
             )
         return [name for name in self.columns if name not in stored.columns]

@@ -27,7 +27,8 @@ class Groups:
         """The table of a group; made where there is none, and given the columns that it lacks.
 
         Raises:
-            ConfigurationError: the store has the group's version with another definition, or a dataset of its name.
+            ConfigurationError: the store has the group's version with another definition, or a
+                dataset of its name.
         """
         document = _document(group)
 
@@ -35,13 +36,19 @@ class Groups:
             entries = standing(every)
             require_free(entries, "dataset", group.name)
             known = [
-                one for one in entries if (one.sort, one.name, one.version) == ("group", group.name, group.version)
+                one
+                for one in entries
+                if (one.sort, one.name, one.version) == ("group", group.name, group.version)
             ]
             if known:
                 group.added_to(definition(known[0]))
                 if known[0].document["group"] == document:
                     return None
-            folder = known[0].document["folder"] if known else _unused(every, f"{group.name}/v{group.version}")
+            folder = (
+                known[0].document["folder"]
+                if known
+                else _unused(every, f"{group.name}/v{group.version}")
+            )
             made = {"group": document, "folder": folder}
             return Entry(sort="group", name=group.name, version=group.version, document=made)
 
@@ -51,7 +58,9 @@ class Groups:
         return table
 
     def fitting(self, group: Group) -> Group:
-        """A group that has no version of its own, under the highest that it fits, or the one after."""
+        """A group that has no version of its own, under the highest that it fits, or the one
+        after.
+        """
         known = [one for one in self.all() if one.name == group.name]
         if not known:
             return group
@@ -74,13 +83,17 @@ class Groups:
         if not found:
             there = f"version {version} of " if version is not None else ""
             hint = did_you_mean(name, {one.name for one in entries} - {name}) or "."
-            raise NotFound(f"{self.root}: expected a group of the store, found no {there}`{name}`{hint}")
+            raise NotFound(
+                f"{self.root}: expected a group of the store, found no {there}`{name}`{hint}"
+            )
         entry = max(found, key=lambda one: one.version)
         return GroupTable(definition(entry), self.place(entry.document["folder"]))
 
     def all(self) -> list[Group]:
         """The definitions of all groups, by name and version."""
-        return sorted(map(definition, self.catalog.entries("group")), key=lambda one: (one.name, one.version))
+        return sorted(
+            map(definition, self.catalog.entries("group")), key=lambda one: (one.name, one.version)
+        )
 
     def move(self, group: Group, folder: str) -> None:
         """Say that a group's rows are in another folder from now on."""
@@ -91,18 +104,25 @@ class Groups:
                 for one in standing(every)
                 if (one.sort, one.name, one.version) == ("group", group.name, group.version)
             ]
-            return msgspec.structs.replace(known[0], document={**known[0].document, "folder": folder})
+            return msgspec.structs.replace(
+                known[0], document={**known[0].document, "folder": folder}
+            )
 
         self.catalog.change(decide)
 
     def reserve(self, beginning: str) -> str:
-        """A new folder under the root, known to the catalog, so that what is left in it can be found and removed."""
+        """A new folder under the root, known to the catalog, so that what is left in it can be
+        found and removed.
+        """
         folder = f"{beginning}{secrets.token_hex(8)}"
-        self.catalog.change(lambda _: Entry(sort="folder", name=folder, version=0, document={"reserved": True}))
+        self.catalog.change(
+            lambda _: Entry(sort="folder", name=folder, version=0, document={"reserved": True})
+        )
         return folder
 
     def sweep(self) -> None:
-        """Remove folders that nothing stands for: what somebody did not finish, or did not finish removing.
+        """Remove folders that nothing stands for: what somebody did not finish, or did not finish
+        removing.
 
         Whoever is still writing to one of them is refused in the end, and begins again.
         """
@@ -113,7 +133,11 @@ class Groups:
                 # decided anew: meanwhile something may stand there
                 stands = folder in folders(standing(every))
                 held = folder in _reserved(standing(every))
-                return None if stands or not held else Entry(sort="folder", name=folder, version=0, document={})
+                return (
+                    None
+                    if stands or not held
+                    else Entry(sort="folder", name=folder, version=0, document={})
+                )
 
             self.catalog.change(revoke)
             if folder not in folders(self.catalog.entries()):
@@ -125,7 +149,9 @@ class Groups:
 
 
 def _unused(every: list[Entry], folder: str) -> str:
-    """A folder that nothing was ever in: what is removed from one that is used again could be the wrong."""
+    """A folder that nothing was ever in: what is removed from one that is used again could be the
+    wrong.
+    """
     return f"{folder}-{secrets.token_hex(4)}" if folder in folders(every) else folder
 
 
@@ -145,7 +171,9 @@ def require_reserved(entries: Iterable[Entry], folder: str) -> None:
         StoreUnavailable: somebody did.
     """
     if folder not in _reserved(entries):
-        raise StoreUnavailable("somebody was forgotten meanwhile, so what was read may hold their rows; try again.")
+        raise StoreUnavailable(
+            "somebody was forgotten meanwhile, so what was read may hold their rows; try again."
+        )
 
 
 def require_free(entries: Iterable[Entry], sort: str, name: str) -> None:
@@ -155,7 +183,9 @@ def require_free(entries: Iterable[Entry], sort: str, name: str) -> None:
         ConfigurationError: one has.
     """
     if any(one.sort == sort and one.name == name for one in entries):
-        raise ConfigurationError(f"the store has a {sort} `{name}`: a group and a dataset cannot have one name.")
+        raise ConfigurationError(
+            f"the store has a {sort} `{name}`: a group and a dataset cannot have one name."
+        )
 
 
 def definition(entry: Entry) -> Group:

@@ -17,7 +17,9 @@ def split_name(text: str) -> tuple[str, int | None]:
     if not at:
         return name, None
     if not version.isdecimal():
-        raise ConfigurationError("expected NAME or NAME@VERSION with a whole number, such as limits@2.")
+        raise ConfigurationError(
+            "expected NAME or NAME@VERSION with a whole number, such as limits@2."
+        )
     return name, int(version)
 
 
@@ -45,5 +47,7 @@ def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigurationError("expected a day such as 2024-05-04, or a time such as 2024-05-04T12:00.") from None
+        raise ConfigurationError(
+            "expected a day such as 2024-05-04, or a time such as 2024-05-04T12:00."
+        ) from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -1,12 +1,14 @@
 """Point in time: of an entity's rows, the one that stood for somebody who looked at a moment.
 
-For a payment of time `t` that arrived at `a` it is the row with the latest event time, and of several the latest
-arrival, among those with `time(j) ≤ t` and `arrival(j) < a`: the window law. Of the payment's own rows, keyed by what
-the payment itself is keyed by, those with `arrival(j) = a` count too: its features are known with it.
+For a payment of time `t` that arrived at `a` it is the row with the latest event time, and of
+several the latest arrival, among those with `time(j) ≤ t` and `arrival(j) < a`: the window law. Of
+the payment's own rows, keyed by what the payment itself is keyed by, those with `arrival(j) = a`
+count too: its features are known with it.
 
-Mostly rows arrive in the order of their times, and then it is one as-of join. Where the row that it finds had not
-arrived, a second one, over the earliest arrival of a row and all after it, finds the last that had; only where rows
-arrived in another order than they happened are they looked at one by one.
+Mostly rows arrive in the order of their times, and then it is one as-of join. Where the row that it
+finds had not arrived, a second one, over the earliest arrival of a row and all after it, finds the
+last that had; only where rows arrived in another order than they happened are they looked at one by
+one.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class Matches:
     Attributes:
         rows: the rows that were looked at.
         index: which of them stood, null where there was none.
-        status: `present`; `not_yet_known`, where all rows of the entity came later; `never`, where it has none.
+        status: `present`; `not_yet_known`, where all rows of the entity came later; `never`, where
+            it has none.
     """
 
     rows: pl.DataFrame
@@ -71,9 +74,13 @@ def match(
 
     >>> from datetime import UTC, datetime
     >>> day = pl.Series("at", [datetime(2024, 1, n, tzinfo=UTC) for n in (1, 2, 3)])
-    >>> rows = pl.DataFrame({"card": ["c", "c"], "at": day[:2], "known": day[1:], "limit": [100, 200]})
+    >>> rows = pl.DataFrame(
+    ...     {"card": ["c", "c"], "at": day[:2], "known": day[1:], "limit": [100, 200]}
+    ... )
     >>> payments = pl.DataFrame({"card": ["c", "c", "d"], "at": [day[1], day[2], day[2]]})
-    >>> found = match(payments, rows, on=["card"], key=["card"], time=("at", "at"), known=("at", "known"))
+    >>> found = match(
+    ...     payments, rows, on=["card"], key=["card"], time=("at", "at"), known=("at", "known")
+    ... )
     >>> found.values(["limit"])["limit"].to_list(), found.status.to_list()
     ([None, 100, None], ['not_yet_known', 'present', 'never'])
     """
@@ -97,13 +104,23 @@ def match(
     if late.any():
         index = index.scatter(late.arg_true(), _arrived(joined.filter(late), right, by))
     status = _status(left, right, by, index)
-    return Matches(rows=rows, index=right[_FROM].gather(index).cast(pl.get_index_type()), status=status)
+    return Matches(
+        rows=rows, index=right[_FROM].gather(index).cast(pl.get_index_type()), status=status
+    )
 
 
-def _as_of(left: pl.DataFrame, right: pl.DataFrame, by: list[str], left_on: str, right_on: str) -> pl.DataFrame:
+def _as_of(
+    left: pl.DataFrame, right: pl.DataFrame, by: list[str], left_on: str, right_on: str
+) -> pl.DataFrame:
     # both are sorted within each key, which is all that it needs
     return left.join_asof(
-        right, left_on=left_on, right_on=right_on, by=by, strategy="backward", check_sortedness=False, coalesce=False
+        right,
+        left_on=left_on,
+        right_on=right_on,
+        by=by,
+        strategy="backward",
+        check_sortedness=False,
+        coalesce=False,
     )
 
 
@@ -115,7 +132,9 @@ def _arrived(late: pl.DataFrame, right: pl.DataFrame, by: list[str]) -> pl.Serie
     mine = mine.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
     first = mine.select(*by, _ROW, pl.col(_KNOWN).cum_min(reverse=True).over(by).alias("\0first"))
     asked = late.select(*by, _SEES, pl.int_range(pl.len()).alias("\0asked")).sort(_SEES)
-    bound = _as_of(asked, first, by, _SEES, "\0first").sort("\0asked")[_ROW].fill_null(-1).to_numpy()
+    bound = (
+        _as_of(asked, first, by, _SEES, "\0first").sort("\0asked")[_ROW].fill_null(-1).to_numpy()
+    )
     before = mine.select(pl.col(_ROW).shift(1, fill_value=-1).over(by)).to_series().to_numpy()
     found = np.searchsorted(place, late[_ROW].to_numpy())
     # of what is before `bound` some may have arrived, of what is after it nothing

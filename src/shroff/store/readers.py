@@ -67,17 +67,25 @@ def to_numpy(rows: pl.DataFrame, columns: Sequence[str], kinds: Mapping[str, Col
     """
     for name in columns:
         if kinds[name].kind in ("text", "time"):
-            raise ConfigurationError(f"column `{name}`: expected a number for a matrix, got a {kinds[name].kind}.")
+            raise ConfigurationError(
+                f"column `{name}`: expected a number for a matrix, got a {kinds[name].kind}."
+            )
     return rows.select(pl.col(columns).cast(pl.Float64)).to_numpy()
 
 
 def to_tensorflow(
-    rows: pl.LazyFrame, columns: Sequence[str], kinds: Mapping[str, Column], *, label: str | None, batch: int
+    rows: pl.LazyFrame,
+    columns: Sequence[str],
+    kinds: Mapping[str, Column],
+    *,
+    label: str | None,
+    batch: int,
 ) -> tf.data.Dataset:
-    """Batches read from the store one after the other: a dictionary of columns, and the label beside it if named.
+    """Batches read from the store one after the other: a dictionary of columns, and the label
+    beside it if named.
 
-    Numbers and integers are float64 with NaN for a missing value, texts have `undefined` for it, times are microseconds
-    since 1970.
+    Numbers and integers are float64 with NaN for a missing value, texts have `undefined` for it,
+    times are microseconds since 1970.
 
     Raises:
         ConfigurationError: a size of less than one row.
@@ -91,9 +99,14 @@ def to_tensorflow(
 
     def batches() -> Iterator[Any]:
         # as many rows as a file holds are in memory, not the table
-        for part in rows.select(columns).collect_batches(maintain_order=True, chunk_size=max(batch, _BATCH_ROWS)):
+        for part in rows.select(columns).collect_batches(
+            maintain_order=True, chunk_size=max(batch, _BATCH_ROWS)
+        ):
             for begin in range(0, len(part), batch):
-                arrays = {name: _array(part[name][begin : begin + batch], kinds[name].kind) for name in columns}
+                arrays = {
+                    name: _array(part[name][begin : begin + batch], kinds[name].kind)
+                    for name in columns
+                }
                 features = {name: arrays[name] for name in inputs}
                 yield features if label is None else (features, arrays[label])
 
@@ -115,22 +128,27 @@ def _array(values: pl.Series, kind: Kind) -> npt.NDArray[Any]:
     if kind == "text":
         return values.fill_null(UNDEFINED).to_numpy()
     if values.null_count():
-        raise DataError(f"column `{values.name}`: expected true, false or a time in each row, got none in some.")
+        raise DataError(
+            f"column `{values.name}`: expected true, false or a time in each row, got none in some."
+        )
     return values.to_numpy() if kind == "boolean" else values.dt.epoch("us").to_numpy()
 
 
-def to_spark(session: SparkSession, place: Place, version: int, columns: Mapping[str, Column]) -> SparkFrame:
+def to_spark(
+    session: SparkSession, place: Place, version: int, columns: Mapping[str, Column]
+) -> SparkFrame:
     """A Spark table of a Delta version, read from its files: no further jar is needed.
 
     Raises:
-        ConfigurationError: another program gave the table deletion vectors or column mapping, which a list of files
-            does not show.
+        ConfigurationError: another program gave the table deletion vectors or column mapping, which
+            a list of files does not show.
     """
     table = place.open(version)
     features = table.protocol().reader_features or []
     if found := [one for one in _UNREADABLE if one in features]:
         raise ConfigurationError(
-            f"{place.uri}: expected plain Parquet files, found a table with {found[0]}, whose files alone would give "
+            f"{place.uri}: expected plain Parquet files, found a table with {found[0]}, whose "
+            "files alone would give "
             "deleted rows or other names; read it with Spark's Delta jar."
         )
     schema = ", ".join(f"`{name}` {_SPARK[column.kind]}" for name, column in columns.items())

@@ -1,7 +1,7 @@
 """A group's table written again under the same version numbers, without some of its rows.
 
-Delta keeps every version for good, and so do its files, its log and the statistics in it. To take somebody out of all
-of them the table is written anew, commit by commit, and the old one is removed.
+Delta keeps every version for good, and so do its files, its log and the statistics in it. To take
+somebody out of all of them the table is written anew, commit by commit, and the old one is removed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _NOTHING: Final = {ROWS: "0", STATISTICS: "{}", GONE: "true"}
 def replay(old: GroupTable, new: Place, keep: Keep) -> None:
     """Write all versions of a table to a place where nothing is, with the rows that are to be kept.
 
-    A version whose files were vacuumed keeps its number and the name of its batch, and cannot be read.
+    A version whose files were vacuumed keeps its number and the name of its batch, and cannot be
+    read.
     """
     versions = old.versions()[::-1]
     if not versions:
@@ -52,7 +53,9 @@ def replay(old: GroupTable, new: Place, keep: Keep) -> None:
         brought = None if version.gone else old.place.added(version.delta)
         # what is appended to rows that are gone cannot be read either
         lost = brought is None or (lost and not version.replaces)
-        _commit(new, version, group, None if lost or brought is None else keep(_whole(brought, group)))
+        _commit(
+            new, version, group, None if lost or brought is None else keep(_whole(brought, group))
+        )
     new.extend(new.open(), old.group.columns, metadata(old.group))
 
 

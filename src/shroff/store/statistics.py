@@ -1,4 +1,6 @@
-"""Statistics of what a write brought: counts, nulls, extremes, quantiles and the commonest values, by column."""
+"""Statistics of what a write brought: counts, nulls, extremes, quantiles and the commonest values,
+by column.
+"""
 
 from __future__ import annotations
 
@@ -45,24 +47,38 @@ def statistics(frame: pl.DataFrame, group: Group) -> dict[str, ColumnStatistics]
 
 def _column(values: pl.Series, *, secret: bool) -> ColumnStatistics:
     there = values.drop_nulls()
-    counts = ColumnStatistics(rows=len(values), nulls=values.null_count(), distinct=there.n_unique())
+    counts = ColumnStatistics(
+        rows=len(values), nulls=values.null_count(), distinct=there.n_unique()
+    )
     if secret or there.is_empty():
         return counts
     if isinstance(there.dtype, pl.Datetime):
         ends = there.to_frame().select(pl.first().min().alias("min"), pl.first().max().alias("max"))
-        return replace(counts, **{end: at.isoformat() for end, at in ends.row(0, named=True).items()})
+        return replace(
+            counts, **{end: at.isoformat() for end, at in ends.row(0, named=True).items()}
+        )
     if there.dtype.is_numeric():
         finite = there.filter(there.is_finite())
-        shares = (pl.first().quantile(share, "nearest").cast(pl.Float64).alias(f"{share:g}") for share in QUANTILES)
+        shares = (
+            pl.first().quantile(share, "nearest").cast(pl.Float64).alias(f"{share:g}")
+            for share in QUANTILES
+        )
         quantiles = finite.to_frame().select(shares).row(0, named=True) if len(finite) else {}
         not_finite = len(there) - len(finite)
-        return replace(counts, not_finite=not_finite, min=finite.min(), max=finite.max(), quantiles=quantiles)
+        return replace(
+            counts, not_finite=not_finite, min=finite.min(), max=finite.max(), quantiles=quantiles
+        )
     return replace(counts, top=_top(there))
 
 
 def _top(values: pl.Series) -> list[tuple[Value, int]]:
     # ties by value, so that equal tables have equal statistics
-    counted = values.alias("value").value_counts().sort("count", "value", descending=[True, False]).head(TOP_VALUES)
+    counted = (
+        values.alias("value")
+        .value_counts()
+        .sort("count", "value", descending=[True, False])
+        .head(TOP_VALUES)
+    )
     return counted.rows()
 
 

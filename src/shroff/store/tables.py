@@ -1,4 +1,6 @@
-"""One group's table: batches written once each, versions that stay readable, what each write brought."""
+"""One group's table: batches written once each, versions that stay readable, what each write
+brought.
+"""
 
 from __future__ import annotations
 
@@ -86,17 +88,19 @@ class GroupTable:
 
         Args:
             rows: the group's columns, in any order.
-            batch: a name, such as the day that the rows are of. Whoever does not know whether a write is in writes
-                the same batch again.
+            batch: a name, such as the day that the rows are of. Whoever does not know whether a
+                write is in writes the same batch again.
 
         Raises:
-            BadFile: rows that do not fit the group, or that it has already by key, event time and arrival.
+            BadFile: rows that do not fit the group, or that it has already by key, event time and
+                arrival.
             BatchConflict: a batch of this name was written with other rows.
             StoreUnavailable: the storage does not answer, or others wrote first every time.
         """
         if not batch or len(batch) > _MAX_NAME_CHARACTERS or not batch.isprintable():
             raise ConfigurationError(
-                f"group {self.group.label}: expected the name of a batch, of 1 to {_MAX_NAME_CHARACTERS} "
+                f"group {self.group.label}: expected the name of a batch, of 1 to "
+                f"{_MAX_NAME_CHARACTERS} "
                 "printable characters."
             )
         whole, facts = self._checked(rows, batch)
@@ -108,7 +112,8 @@ class GroupTable:
             written = table.transaction_version(mark[0])
             if written is not None and written != mark[1]:
                 raise BatchConflict(
-                    f"group {self.group.label}: a batch of this name was written with other rows; give these another."
+                    f"group {self.group.label}: a batch of this name was written with other rows; "
+                    "give these another."
                 )
             if written is None:
                 self._require_new(table, whole)
@@ -118,7 +123,8 @@ class GroupTable:
         return in_turn(attempt, f"group {self.group.label}")
 
     def replace(self, rows: pl.DataFrame) -> Version:
-        """Put rows in the place of all there are; the versions before stay readable. The same rows change nothing.
+        """Put rows in the place of all there are; the versions before stay readable. The same rows
+        change nothing.
 
         Raises:
             BadFile: rows that do not fit the group.
@@ -211,7 +217,9 @@ class GroupTable:
         exact = isinstance(as_of, int)
         if not fits or (exact and fits[0].number != as_of):
             numbers = ", ".join(str(one.number) for one in known[:5]) or "none"
-            raise NotFound(f"group {self.group.label}: no such version was written; the newest are {numbers}.")
+            raise NotFound(
+                f"group {self.group.label}: no such version was written; the newest are {numbers}."
+            )
         return fits[0]
 
     def at(self, as_of: AsOf = None) -> tuple[GroupTable, Version]:
@@ -226,7 +234,10 @@ class GroupTable:
     def _readable(self, as_of: AsOf) -> Version:
         version = self.version(as_of)
         if version.gone:
-            raise NotFound(f"group {self.group.label}: version {version.number} was vacuumed: its files are gone.")
+            raise NotFound(
+                f"group {self.group.label}: version {version.number} was vacuumed: its files are "
+                "gone."
+            )
         return version
 
     def create(self) -> None:
@@ -261,7 +272,8 @@ class GroupTable:
             table = self.place.create(self.group.columns, facts, indexed=indexed(self.group))
         if CLOSED in table.metadata().configuration:
             raise StoreUnavailable(
-                f"group {self.group.label} is being written again without somebody who is forgotten: open it again "
+                f"group {self.group.label} is being written again without somebody who is "
+                "forgotten: open it again "
                 "later; if that was stopped, `shroff store forget` goes on."
             )
         if table.metadata().configuration.get(_DEFINITION) != facts[_DEFINITION]:
@@ -275,14 +287,18 @@ class GroupTable:
         for version in self._versions(table):
             if version.batch == batch:
                 return version
-        raise StoreUnavailable(f"group {self.group.label} is elsewhere since: open it again and write the same again.")
+        raise StoreUnavailable(
+            f"group {self.group.label} is elsewhere since: open it again and write the same again."
+        )
 
     def _require_new(self, table: DeltaTable, rows: pl.DataFrame) -> None:
         """Check that the table has none of the rows, reading only what lies within their times."""
         if rows.is_empty():
             return
         time = pl.col(self.group.time)
-        near = self.place.scan(table).filter(time.is_between(rows[self.group.time].min(), rows[self.group.time].max()))
+        near = self.place.scan(table).filter(
+            time.is_between(rows[self.group.time].min(), rows[self.group.time].max())
+        )
         there = self.place.collect(near.select(self.group.order))
         known = rows.join(there, on=self.group.order, how="semi").height if len(there) else 0
         if known:
@@ -341,5 +357,8 @@ def definition_of(table: DeltaTable) -> Group:
     """
     text = table.metadata().configuration.get(_DEFINITION)
     if text is None:
-        raise BadFile(f"{table.table_uri}: expected a table that the store wrote, found one without its definition.")
+        raise BadFile(
+            f"{table.table_uri}: expected a table that the store wrote, found one without its "
+            "definition."
+        )
     return msgspec.json.decode(text, type=Group)

@@ -1,4 +1,6 @@
-"""A training dataset as it was made: what it is, what it was made of, and its rows to learn from."""
+"""A training dataset as it was made: what it is, what it was made of, and its rows to learn
+from.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """One group that a dataset was made of: `asked` is how the definition names it, `number` the write, `delta` the
-    Delta version that it made.
+    """One group that a dataset was made of: `asked` is how the definition names it, `number` the
+    write, `delta` the Delta version that it made.
     """
 
     asked: str
@@ -73,7 +75,9 @@ class TrainingData:
     manifest: Manifest
     table: GroupTable
 
-    def read(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pl.DataFrame:
+    def read(
+        self, columns: Sequence[str] | None = None, *, part: str | None = None
+    ) -> pl.DataFrame:
         """The payments in order of event time and key: key and times, and these columns or all.
 
         Args:
@@ -86,15 +90,21 @@ class TrainingData:
         first = [self.manifest.group.time, *self.manifest.group.key]
         return self.table.place.collect(self.scan(columns, part=part)).sort(first)
 
-    def scan(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pl.LazyFrame:
+    def scan(
+        self, columns: Sequence[str] | None = None, *, part: str | None = None
+    ) -> pl.LazyFrame:
         """What `read` reads, in order of the key, when it is collected."""
         if part is None:
             return self.table.scan(columns)
         chosen = None if columns is None else list(columns)
-        rows = self.table.scan(chosen if chosen is None else [*chosen, PART]).filter(pl.col(PART) == self._part(part))
+        rows = self.table.scan(chosen if chosen is None else [*chosen, PART]).filter(
+            pl.col(PART) == self._part(part)
+        )
         return rows if chosen is None or PART in chosen else rows.drop(PART)
 
-    def pandas(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pd.DataFrame:
+    def pandas(
+        self, columns: Sequence[str] | None = None, *, part: str | None = None
+    ) -> pd.DataFrame:
         """What `read` gives, as a pandas table."""
         return readers.to_pandas(self.read(columns, part=part))
 
@@ -111,16 +121,24 @@ class TrainingData:
         return readers.to_numpy(self.read(columns, part=part), columns, self.manifest.group.columns)
 
     def tensorflow(
-        self, columns: Sequence[str], *, label: str | None = None, part: str | None = None, batch: int = 1_024
+        self,
+        columns: Sequence[str],
+        *,
+        label: str | None = None,
+        part: str | None = None,
+        batch: int = 1_024,
     ) -> tf.data.Dataset:
-        """Batches as `tf.data` takes them, read one after the other: the dataset may be larger than memory.
+        """Batches as `tf.data` takes them, read one after the other: the dataset may be larger than
+        memory.
 
         Args:
             label: the column that comes beside the dictionary of the others.
         """
         every = list(dict.fromkeys([*columns, *([label] if label else [])]))
         rows = self.scan(every, part=part)
-        return readers.to_tensorflow(rows, every, self.manifest.group.columns, label=label, batch=batch)
+        return readers.to_tensorflow(
+            rows, every, self.manifest.group.columns, label=label, batch=batch
+        )
 
     def spark(self, session: SparkSession, *, part: str | None = None) -> SparkFrame:
         """A Spark table, read without a further jar.
@@ -135,7 +153,8 @@ class TrainingData:
         """Of each payment whether it has a value of a joined column, in the order of `read`.
 
         Returns:
-            The key, and `status`: `present`; `null`, where the row that stood has none; `not_yet_known`, where the
+            The key, and `status`: `present`; `null`, where the row that stood has none;
+                `not_yet_known`, where the
             entity's rows came later; `never`, where it has none.
 
         Raises:
@@ -143,17 +162,26 @@ class TrainingData:
         """
         if column not in self.manifest.origin:
             hint = did_you_mean(column, self.manifest.origin) or "."
-            raise NotFound(f"training dataset {self.label}: expected a column that was joined{hint}")
+            raise NotFound(
+                f"training dataset {self.label}: expected a column that was joined{hint}"
+            )
         known = self.status_of(column)
         rows = self.read([column, known])
         null = (pl.col(known) == "present") & pl.col(column).is_null()
         return rows.select(
-            *self.manifest.group.key, pl.when(null).then(pl.lit("null")).otherwise(known).alias("status")
+            *self.manifest.group.key,
+            pl.when(null).then(pl.lit("null")).otherwise(known).alias("status"),
         )
 
     def status_of(self, column: str) -> str:
-        """The column that says whether a row stood for a payment, of the group that a column comes from."""
-        mine = [name for name, origin in self.manifest.origin.items() if origin == self.manifest.origin[column]]
+        """The column that says whether a row stood for a payment, of the group that a column comes
+        from.
+        """
+        mine = [
+            name
+            for name, origin in self.manifest.origin.items()
+            if origin == self.manifest.origin[column]
+        ]
         ends = [name for name in mine if name.endswith(self.manifest.origin[column] + STATUS)]
         # with two prefixes a group is joined twice: the nearest prefix is its own
         return max(ends, key=lambda name: len(_common(name, column)))
@@ -171,10 +199,17 @@ class TrainingData:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""
-        found = {"name": self.name, "version": self.version, "made": self.made.isoformat(timespec="milliseconds")}
+        found = {
+            "name": self.name,
+            "version": self.version,
+            "made": self.made.isoformat(timespec="milliseconds"),
+        }
         return {**found, **msgspec.to_builtins(self.manifest)}
 
 
 def _common(one: str, other: str) -> str:
-    length = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    length = next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
     return one[:length]

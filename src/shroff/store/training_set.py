@@ -1,4 +1,6 @@
-"""What a training dataset is made of: payments, what is joined to them, labels known by a day, and parts."""
+"""What a training dataset is made of: payments, what is joined to them, labels known by a day, and
+parts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from shroff.store.group import NAME
 PART: Final = "part"
 """The column that says to which part a payment belongs, where there is a split."""
 STATUS: Final = "_status"
-"""Behind the name of a group: the column that says for each payment whether a row of the group stood for it."""
+"""Behind the name of a group: the column that says for each payment whether a row of the group
+stood for it.
+"""
 
 
 class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -25,7 +29,8 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     Args:
         group: its name, or `name@version`; by default the highest version.
         columns: those that are taken; by default all but key and times.
-        on: the columns of the payments that hold the group's key, in its order; by default those of the same names.
+        on: the columns of the payments that hold the group's key, in its order; by default those of
+            the same names.
         prefix: before the names of its columns, where another has them too.
     """
 
@@ -36,24 +41,28 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         if isinstance(self.columns, str):
-            raise ConfigurationError(f"Joined({self.group!r}, columns=…): expected a list of names, got one text.")
+            raise ConfigurationError(
+                f"Joined({self.group!r}, columns=…): expected a list of names, got one text."
+            )
         if isinstance(self.on, str):
             force_setattr(self, "on", (self.on,))
 
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Labels(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """Which payments have a label, as it was known by a moment.
 
-    A payment is left out, and counted by the reason, if its label is missing or came later, or if it counts as genuine
-    but is younger than the maturity: a fraud may still be reported.
+    A payment is left out, and counted by the reason, if its label is missing or came later, or if
+    it counts as genuine but is younger than the maturity: a fraud may still be reported.
 
     Args:
         column: true for fraud.
         known_by: the moment; time zone and all.
         maturity: how long after a payment its fraud may be reported, such as `30d`.
         arrival: the column of the label's arrival; by default it was known with the payment.
-        group: the group that the column is in, keyed as the payments are; by default the payments themselves. Of its
-            rows the latest that was known by the moment counts.
+        group: the group that the column is in, keyed as the payments are; by default the payments
+            themselves. Of its rows the latest that was known by the moment counts.
     """
 
     column: str
@@ -65,19 +74,26 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     def __post_init__(self) -> None:
         micros(self.maturity)
         if self.known_by.tzinfo is None:
-            raise ConfigurationError("Labels(known_by=…): expected a moment with a time zone, got one without.")
+            raise ConfigurationError(
+                "Labels(known_by=…): expected a moment with a time zone, got one without."
+            )
         if self.group is not None and self.arrival is not None:
             raise ConfigurationError(
-                "Labels(arrival=…): the group of the labels has an arrival of its own; leave it out."
+                "Labels(arrival=…): the group of the labels has an arrival of its own; leave it "
+                "out."
             )
 
 
-class Split(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How payments are spread over parts, such as `{"train": 70, "test": 30}`; the numbers are shares of any sum.
+class Split(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """How payments are spread over parts, such as `{"train": 70, "test": 30}`; the numbers are
+    shares of any sum.
 
     Args:
         by: `time`, the earliest payments in the first part; or `random`.
-        gap: by time, how much before each later part is left out, so that labels of the part before could be known.
+        gap: by time, how much before each later part is left out, so that labels of the part before
+            could be known.
         seed: of the random parts: the same payments and seed, the same parts.
     """
 
@@ -94,7 +110,9 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         if self.gap:
             micros(self.gap)
         if self.gap and self.by == "random":
-            raise ConfigurationError("Split(gap=…): random parts have no order, so there is no gap between them.")
+            raise ConfigurationError(
+                "Split(gap=…): random parts have no order, so there is no gap between them."
+            )
 
     @property
     def ends(self) -> list[float]:
@@ -104,7 +122,9 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         return [sum(shares[: number + 1]) / whole for number in range(len(shares))]
 
 
-class TrainingSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class TrainingSet(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A training dataset: each payment of a group, with what was known of it when it arrived.
 
     Args:
@@ -132,7 +152,9 @@ class TrainingSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise ConfigurationError("TrainingSet(name=…): expected a name of letters, digits, `_` and `-`.")
+            raise ConfigurationError(
+                "TrainingSet(name=…): expected a name of letters, digits, `_` and `-`."
+            )
         whole = tuple(Joined(one) if isinstance(one, str) else one for one in self.joined)
         force_setattr(self, "joined", whole)
 

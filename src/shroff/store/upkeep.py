@@ -15,8 +15,11 @@ from shroff.store.training_data import TrainingData
 WEEK_HOURS: Final = 168
 
 
-def vacuum(datasets: Datasets, table: GroupTable, *, hours: int = WEEK_HOURS, dry_run: bool = False) -> list[str]:
-    """Remove the files that no version needs: not the newest, none that a dataset was made of, none of the last hours.
+def vacuum(
+    datasets: Datasets, table: GroupTable, *, hours: int = WEEK_HOURS, dry_run: bool = False
+) -> list[str]:
+    """Remove the files that no version needs: not the newest, none that a dataset was made of, none
+    of the last hours.
 
     Args:
         hours: no less than a writer or a reader may take.
@@ -33,15 +36,25 @@ def vacuum(datasets: Datasets, table: GroupTable, *, hours: int = WEEK_HOURS, dr
 
 def pins(groups: Groups, data: TrainingData) -> list[str]:
     """The bundles that hold a dataset."""
-    found = [one for one in groups.catalog.entries("pin") if (one.name, one.version) == (data.name, data.version)]
+    found = [
+        one
+        for one in groups.catalog.entries("pin")
+        if (one.name, one.version) == (data.name, data.version)
+    ]
     return list(found[0].document["bundles"]) if found else []
 
 
 def pin(groups: Groups, data: TrainingData, bundle: str, *, held: bool = True) -> None:
-    """Hold a dataset for a bundle, by the bundle's version, so that it cannot be deleted; or hold it no more."""
+    """Hold a dataset for a bundle, by the bundle's version, so that it cannot be deleted; or hold
+    it no more.
+    """
 
     def decide(every: list[Entry]) -> Entry:
-        mine = [one for one in standing(every) if (one.sort, one.name, one.version) == ("pin", data.name, data.version)]
+        mine = [
+            one
+            for one in standing(every)
+            if (one.sort, one.name, one.version) == ("pin", data.name, data.version)
+        ]
         before: Sequence[str] = mine[0].document["bundles"] if mine else []
         now = [one for one in before if one != bundle] + ([bundle] if held else [])
         document: dict[str, Any] = {"bundles": now} if now else {}
@@ -58,10 +71,15 @@ def delete_dataset(groups: Groups, data: TrainingData) -> None:
     """
 
     def decide(every: list[Entry]) -> Entry:
-        held = [one for one in standing(every) if (one.sort, one.name, one.version) == ("pin", data.name, data.version)]
+        held = [
+            one
+            for one in standing(every)
+            if (one.sort, one.name, one.version) == ("pin", data.name, data.version)
+        ]
         if held:
             raise ConfigurationError(
-                f"training dataset {data.label}: the bundle {held[0].document['bundles'][0]} was trained on it; "
+                f"training dataset {data.label}: the bundle {held[0].document['bundles'][0]} was "
+                "trained on it; "
                 "release it first, with `shroff store release`."
             )
         return Entry(sort="dataset", name=data.name, version=data.version, document={})
@@ -71,7 +89,8 @@ def delete_dataset(groups: Groups, data: TrainingData) -> None:
 
 
 def delete_group(groups: Groups, datasets: Datasets, table: GroupTable) -> None:
-    """Take a version of a group away: its rows with all their history, and its entry in the catalog.
+    """Take a version of a group away: its rows with all their history, and its entry in the
+    catalog.
 
     Raises:
         ConfigurationError: a training dataset was made of it.
@@ -82,7 +101,9 @@ def delete_group(groups: Groups, datasets: Datasets, table: GroupTable) -> None:
         # asked while nothing comes between
         held = sorted({name for names in pinned(datasets.all(), group).values() for name in names})
         if held:
-            raise ConfigurationError(f"group {group.label}: {', '.join(held)} was made of it; delete that first.")
+            raise ConfigurationError(
+                f"group {group.label}: {', '.join(held)} was made of it; delete that first."
+            )
         return Entry(sort="group", name=group.name, version=group.version, document={})
 
     groups.catalog.change(decide)

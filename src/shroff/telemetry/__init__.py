@@ -8,7 +8,15 @@ Promises that none of them holds a payload or a token, and that a payment pays o
 (`Meter`).
 """
 
-from shroff.telemetry.family import CounterFamily, Family, Figure, GaugeFamily, HistogramFamily, InfoFamily, Source
+from shroff.telemetry.family import (
+    CounterFamily,
+    Family,
+    Figure,
+    GaugeFamily,
+    HistogramFamily,
+    InfoFamily,
+    Source,
+)
 from shroff.telemetry.histogram import Histogram
 from shroff.telemetry.meter import Meter
 from shroff.telemetry.registry import Registry

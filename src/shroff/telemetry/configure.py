@@ -23,12 +23,17 @@ def tracer(environment: Mapping[str, str]) -> Tracer:
     """
     exporter = environment.get("OTEL_TRACES_EXPORTER", "")
     wanted = exporter or any(environment.get(name) for name in _ENDPOINTS)
-    if not wanted or exporter == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if (
+        not wanted
+        or exporter == "none"
+        or environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    ):
         return Passing()
     protocol = environment.get(_PROTOCOLS[0]) or environment.get(_PROTOCOLS[1]) or _HTTP
     if exporter not in ("", "otlp") or protocol != _HTTP:
         raise ConfigurationError(
-            f"traces are sent by OTLP over HTTP: set OTEL_TRACES_EXPORTER to `otlp` or `none`, and {_PROTOCOLS[1]} "
+            "traces are sent by OTLP over HTTP: set OTEL_TRACES_EXPORTER to `otlp` or `none`, and "
+            f"{_PROTOCOLS[1]} "
             f"to `{_HTTP}`."
         )
     try:
@@ -36,7 +41,8 @@ def tracer(environment: Mapping[str, str]) -> Tracer:
     except ModuleNotFoundError:
         # tracing is optional: payments are decided without it
         _log.warning(
-            "traces are not recorded: pip install 'shroff[telemetry]', or unset the variables `OTEL_…`.",
+            "traces are not recorded: pip install 'shroff[telemetry]', or unset the variables "
+            "`OTEL_…`.",
             extra={"event": "traces_off"},
         )
         return Passing()

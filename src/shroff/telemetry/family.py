@@ -1,7 +1,9 @@
-"""A family of figures as a room declares it: name, meaning, labels, and how the figures of several workers become one.
+"""A family of figures as a room declares it: name, meaning, labels, and how the figures of several
+workers become one.
 
-A room declares its families in its `figures.py`, beside the functions that give their values. What Prometheus
-scrapes, how workers are merged and docs/reference/metrics.md all follow from the declaration.
+A room declares its families in its `figures.py`, beside the functions that give their values. What
+Prometheus scrapes, how workers are merged and docs/reference/metrics.md all follow from the
+declaration.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from shroff.telemetry.histogram import Histogram
 Labels = tuple[str, ...]
 L = TypeVar("L", bound=Labels)
 Merge = Literal["sum", "max", "min"]
-"""How the figures of several workers become one: `max` where each of them knows all, `min` where one speaks for all."""
+"""How the figures of several workers become one: `max` where each of them knows all, `min` where
+one speaks for all.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +40,10 @@ class Family(ABC):
         about: its meaning, one sentence.
         labels: the names of its labels.
         merge: how the figures of several workers become one.
-        weight: the counter that weighs each worker's value; the mean is then taken in place of a sum.
-        inherited: whether a worker that takes the place of another counts on from there; of sums only.
+        weight: the counter that weighs each worker's value; the mean is then taken in place of a
+            sum.
+        inherited: whether a worker that takes the place of another counts on from there; of sums
+            only.
     """
 
     name: str
@@ -117,7 +123,9 @@ class GaugeFamily(Family):
 
 @dataclass(frozen=True, kw_only=True)
 class HistogramFamily(Family):
-    """How often a measure lay at or below each bound. `unit`: what one of the measure is worth in the family's unit."""
+    """How often a measure lay at or below each bound. `unit`: what one of the measure is worth in
+    the family's unit.
+    """
 
     unit: float = 1
 

@@ -9,7 +9,9 @@ from prometheus_client import Metric, ProcessCollector
 
 from shroff.telemetry.family import CounterFamily, Family, Figure, GaugeFamily, Merge
 
-FAILURES: Final = CounterFamily(name="shroff_failures", about="What went wrong inside, by kind.", labels=("kind",))
+FAILURES: Final = CounterFamily(
+    name="shroff_failures", about="What went wrong inside, by kind.", labels=("kind",)
+)
 """Each room gives the kinds that happen in it."""
 
 _LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})

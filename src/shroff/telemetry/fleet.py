@@ -1,8 +1,9 @@
-"""The figures of several workers as one: each keeps its own in a folder, and the worker that is scraped merges them.
+"""The figures of several workers as one: each keeps its own in a folder, and the worker that is
+scraped merges them.
 
-Counting costs the same as in one process: a worker writes where its figures stand only once a second and when it is
-scraped. So every figure that Prometheus got is on disk, and no counter falls when a worker dies: the worker that takes
-its seat counts on from there.
+Counting costs the same as in one process: a worker writes where its figures stand only once a
+second and when it is scraped. So every figure that Prometheus got is on disk, and no counter falls
+when a worker dies: the worker that takes its seat counts on from there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from shroff.telemetry.family import Family, Figure
 _FRESH_SECONDS: Final = 5.0
 """The age up to which a worker's figures say something about now."""
 _COUNTED: Final = frozenset({"counter", "histogram"})
-_ADD: Final[Mapping[str, Callable[[float, float], float]]] = {"sum": float.__add__, "max": max, "min": min}
+_ADD: Final[Mapping[str, Callable[[float, float], float]]] = {
+    "sum": float.__add__,
+    "max": max,
+    "min": min,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +45,10 @@ class FamilyRecord(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, metric: Metric) -> FamilyRecord:
         """The record of a metric."""
-        samples = [(one.name, tuple(sorted(one.labels.items())), float(one.value)) for one in metric.samples]
+        samples = [
+            (one.name, tuple(sorted(one.labels.items())), float(one.value))
+            for one in metric.samples
+        ]
         return cls(metric.name, metric.documentation, metric.type, samples)
 
     def metric(self) -> Metric:
@@ -62,7 +70,8 @@ class Fleet:
     """The figures of all workers, as one of them sees them.
 
     Args:
-        seat: this worker's number; it counts on from the figures of the worker that had the seat before.
+        seat: this worker's number; it counts on from the figures of the worker that had the seat
+            before.
     """
 
     def __init__(self, folder: Path, seat: int) -> None:
@@ -73,16 +82,24 @@ class Fleet:
         self._before = [] if before is None else _lasting(before)
 
     def together(self, figures: Sequence[Figure]) -> list[Metric]:
-        """The figures of all workers: this one's as they are, those of the others as they stood a second ago."""
+        """The figures of all workers: this one's as they are, those of the others as they stood a
+        second ago.
+        """
         own = self.keep(figures)
-        others = [_read(path) for path in sorted(self._folder.glob("*.figures")) if path != self._own]
+        others = [
+            _read(path) for path in sorted(self._folder.glob("*.figures")) if path != self._own
+        ]
         known = [
-            _lasting(one) if time() - one.at > _FRESH_SECONDS else one.families for one in others if one is not None
+            _lasting(one) if time() - one.at > _FRESH_SECONDS else one.families
+            for one in others
+            if one is not None
         ]
         return [record.metric() for record in total([own, *known], _declared(figures))]
 
     def keep(self, figures: Sequence[Figure]) -> list[FamilyRecord]:
-        """Write where this worker's figures stand, with those of the workers before it; returns what was written."""
+        """Write where this worker's figures stand, with those of the workers before it; returns
+        what was written.
+        """
         declared = _declared(figures)
         before = [record for record in self._before if _inherited(declared.get(record.name))]
         own = total([[FamilyRecord.of(figure.metric) for figure in figures], before], declared)
@@ -93,14 +110,20 @@ class Fleet:
         except OSError as error:
             # the fleet's figures are optional: payments are decided without them
             if not self._silent:
-                _log.warning("the figures for other workers cannot be kept in %s: %s.", self._folder, error.strerror)
+                _log.warning(
+                    "the figures for other workers cannot be kept in %s: %s.",
+                    self._folder,
+                    error.strerror,
+                )
             self._silent = True
         else:
             self._silent = False
         return own
 
 
-def total(found: Sequence[Sequence[FamilyRecord]], declared: Mapping[str, Family]) -> list[FamilyRecord]:
+def total(
+    found: Sequence[Sequence[FamilyRecord]], declared: Mapping[str, Family]
+) -> list[FamilyRecord]:
     """The figures of several workers as one, each family by its rule: mostly their sums.
 
     >>> from shroff.telemetry.figures import FAILURES
@@ -113,10 +136,14 @@ def total(found: Sequence[Sequence[FamilyRecord]], declared: Mapping[str, Family
     return [_one(name, each, declared.get(name)) for name in names]
 
 
-def _one(name: str, each: Sequence[Mapping[str, FamilyRecord]], family: Family | None) -> FamilyRecord:
+def _one(
+    name: str, each: Sequence[Mapping[str, FamilyRecord]], family: Family | None
+) -> FamilyRecord:
     if family is not None and family.weight is not None:
         return _mean(name, each, family.weight.name)
-    return _merged([one[name] for one in each if name in one], "sum" if family is None else family.merge)
+    return _merged(
+        [one[name] for one in each if name in one], "sum" if family is None else family.merge
+    )
 
 
 def _merged(same: Sequence[FamilyRecord], merge: str) -> FamilyRecord:

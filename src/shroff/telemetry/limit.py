@@ -16,7 +16,9 @@ class Limit:
         self._held = 0
 
     def held(self, now: float) -> int | None:
-        """The number of lines held back before this one, which may be written; None if it may not."""
+        """The number of lines held back before this one, which may be written; None if it may
+        not.
+        """
         if now - self._since >= 1:
             self._since, self._lines = now, 0
         if self._lines >= _LINES_PER_SECOND:

@@ -1,7 +1,8 @@
 """The log of the service on standard error: readable text, or one JSON object a line.
 
-No line holds a payload or a token. Our own sentences name columns and kinds, never values. What others log may hold
-anything, so of that only the fixed part is written: no arguments, and of an exception its type and where it was.
+No line holds a payload or a token. Our own sentences name columns and kinds, never values. What
+others log may hold anything, so of that only the fixed part is written: no arguments, and of an
+exception its type and where it was.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def write_log(style: Style) -> None:
 
 def say_listening(url: str) -> None:
     """Log that the service accepts connections at this URL."""
-    _log.info("listens on %s; ready when %s/health/ready says so.", url, url, extra={"event": "listening"})
+    _log.info(
+        "listens on %s; ready when %s/health/ready says so.", url, url, extra={"event": "listening"}
+    )
 
 
 def say_consuming(sentence: str) -> None:
@@ -55,7 +58,9 @@ def lost(meter: Meter, _: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
 
 
 class _Lines(logging.Formatter):
-    """One JSON object a line: time, level, event, trace id (null outside a traced request), message, what else."""
+    """One JSON object a line: time, level, event, trace id (null outside a traced request),
+    message, what else.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         trace = CURRENT.get()
@@ -76,7 +81,10 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         trace = CURRENT.get()
         of = "" if trace is None else f" [trace {trace.id}]"
-        return f"{_time(record):%Y-%m-%d %H:%M:%S.%f} {record.levelname.lower()}: {_message(record)}{of}"
+        return (
+            f"{_time(record):%Y-%m-%d %H:%M:%S.%f} {record.levelname.lower()}: "
+            f"{_message(record)}{of}"
+        )
 
 
 def _time(record: logging.LogRecord) -> datetime:
@@ -92,10 +100,19 @@ def _message(record: logging.LogRecord) -> str:
         said = record.getMessage()
     else:
         # asyncio writes values on the lines after the first
-        said = str(record.msg).partition("\n")[0] if isinstance(record.msg, str) else type(record.msg).__name__
+        said = (
+            str(record.msg).partition("\n")[0]
+            if isinstance(record.msg, str)
+            else type(record.msg).__name__
+        )
     error = record.exc_info[1] if record.exc_info else None
-    return said if error is None else f"{said}: {type(error).__name__}\n{_where(error.__traceback__)}"
+    return (
+        said if error is None else f"{said}: {type(error).__name__}\n{_where(error.__traceback__)}"
+    )
 
 
 def _where(trace: TracebackType | None) -> str:
-    return "".join(f"{frame.filename}:{frame.lineno} in {frame.name}\n" for frame in traceback.extract_tb(trace))
+    return "".join(
+        f"{frame.filename}:{frame.lineno} in {frame.name}\n"
+        for frame in traceback.extract_tb(trace)
+    )

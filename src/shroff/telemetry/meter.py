@@ -16,19 +16,56 @@ from shroff.telemetry.tracing import Trace
 Stage = Literal["parse", "wait", "features", "score", "decide", "ledger", "whole"]
 """The stages of a payment.
 
-`parse` reads it and looks it up; `wait` lasts until its batch begins; `features`, `score` and `decide` (policy,
-reasons, the record) are shared by all payments of the batch, each of which waits for all of them; `ledger` ends
-with the answer; `whole` is the sum.
+`parse` reads it and looks it up; `wait` lasts until its batch begins; `features`, `score` and
+`decide` (policy, reasons, the record) are shared by all payments of the batch, each of which waits
+for all of them; `ledger` ends with the answer; `whole` is the sum.
 """
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
 _MS_NS: Final = 1_000_000
 SECONDS: Final = tuple(
     int(ms * _MS_NS)
-    for ms in (0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1_000, 2_000, 5_000)
+    for ms in (
+        0.5,
+        1,
+        1.5,
+        2,
+        3,
+        4,
+        5,
+        7.5,
+        10,
+        15,
+        20,
+        30,
+        50,
+        75,
+        100,
+        200,
+        500,
+        1_000,
+        2_000,
+        5_000,
+    )
 )
 """Bounds of all histograms of time, in nanoseconds, from half a millisecond up."""
-_PROBABILITIES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_PROBABILITIES: Final = (
+    0.001,
+    0.003,
+    0.01,
+    0.03,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    0.99,
+)
 
 
 class Decided(NamedTuple):
@@ -40,7 +77,9 @@ class Decided(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """The times of a batch: begin, features done, scores done, decisions done; and its number of payments."""
+    """The times of a batch: begin, features done, scores done, decisions done; and its number of
+    payments.
+    """
 
     began: int
     observed: int
@@ -68,14 +107,17 @@ class Journey:
 class Meter:
     """Counts requests and payments since the start of the process.
 
-    `requests` by route and HTTP status (0: the client left first), `decisions` once they are durable, `repeated`
-    payments that got an earlier decision, recorded `labels` by source and value.
+    `requests` by route and HTTP status (0: the client left first), `decisions` once they are
+    durable, `repeated` payments that got an earlier decision, recorded `labels` by source and
+    value.
     """
 
     def __init__(self) -> None:
         self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.decisions: defaultdict[Decided, int] = defaultdict(int)
-        self.probabilities: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(_PROBABILITIES))
+        self.probabilities: defaultdict[str, Histogram] = defaultdict(
+            lambda: Histogram(_PROBABILITIES)
+        )
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.repeated = 0
         self.labels: defaultdict[tuple[str, bool], int] = defaultdict(int)

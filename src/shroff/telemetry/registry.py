@@ -1,4 +1,6 @@
-"""The registry: it asks each room for its figures when Prometheus scrapes, and writes them in the format asked for."""
+"""The registry: it asks each room for its figures when Prometheus scrapes, and writes them in the
+format asked for.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,18 @@ class Registry:
     """The figures of all rooms.
 
     Args:
-        sources: give the figures of one room each, in the order in which they are written. Rooms may add to the same
-            family, each with labels of its own.
-        survey: counts, in steps between payments, what takes too long to count at once; made before each scrape.
+        sources: give the figures of one room each, in the order in which they are written. Rooms
+            may add to the same family, each with labels of its own.
+        survey: counts, in steps between payments, what takes too long to count at once; made before
+            each scrape.
         fleet: the workers whose figures are merged with these.
     """
 
     def __init__(
-        self, *sources: Source, survey: Callable[[], Awaitable[None]] = _nothing, fleet: Fleet | None = None
+        self,
+        *sources: Source,
+        survey: Callable[[], Awaitable[None]] = _nothing,
+        fleet: Fleet | None = None,
     ) -> None:
         self._sources = sources
         self._survey = survey
@@ -42,7 +48,11 @@ class Registry:
         """Media type and text, in the format that the header `Accept` of a scrape prefers."""
         await self._count()
         figures = self._collect()
-        metrics = [figure.metric for figure in figures] if self._fleet is None else self._fleet.together(figures)
+        metrics = (
+            [figure.metric for figure in figures]
+            if self._fleet is None
+            else self._fleet.together(figures)
+        )
         encoder, media = choose_encoder(accept)
         return media, encoder(_Collected(metrics))
 

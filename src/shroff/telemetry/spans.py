@@ -1,7 +1,7 @@
 """Spans of requests and stages, sent by OpenTelemetry's SDK; the only file that imports it.
 
-The standard `OTEL_…` variables switch it on and steer it: the SDK reads them itself (endpoint, headers, sampler,
-batches, resource, limits).
+The standard `OTEL_…` variables switch it on and steer it: the SDK reads them itself (endpoint,
+headers, sampler, batches, resource, limits).
 """
 
 from __future__ import annotations
@@ -18,14 +18,22 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 from opentelemetry.trace import Span as SdkSpan
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import (
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shroff import __version__
 from shroff.telemetry.tracing import Headers, Span, Trace
 
 RECORDED_SHARE: Final = 0.01
-"""The recorded share of requests without a `traceparent`, unless the environment names a sampler."""
+"""The recorded share of requests without a `traceparent`, unless the environment names a sampler.
+"""
 _FLUSH_SECONDS: Final = 3.0
 _MAX_SPAN_PAYMENTS: Final = 64
 """Payments of one request whose stages are recorded; a batch may have more."""
@@ -67,7 +75,8 @@ class Recorded:
 
 
 class Recorder:
-    """Records the requests that the sampler chooses: as the caller's `traceparent` says, else a share of them.
+    """Records the requests that the sampler chooses: as the caller's `traceparent` says, else a
+    share of them.
 
     Args:
         sampler: None takes the one that the environment names.
@@ -76,7 +85,9 @@ class Recorder:
     def __init__(self, *, sampler: Sampler | None = None) -> None:
         own = Resource({"service.name": "shroff", "service.version": __version__})
         self._provider = TracerProvider(
-            sampler=sampler, resource=own.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
+            sampler=sampler,
+            resource=own.merge(OTELResourceDetector().detect()),
+            shutdown_on_exit=False,
         )
         self._exporter = OTLPSpanExporter()
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
@@ -98,7 +109,9 @@ class Recorder:
         return Trace(f"{context.trace_id:032x}", answer, recording)
 
     def close(self) -> None:
-        """Send what waits, for at most three seconds: a collector that is away must not delay the end."""
+        """Send what waits, for at most three seconds: a collector that is away must not delay the
+        end.
+        """
         patience = Timer(_FLUSH_SECONDS, self._exporter.shutdown)
         patience.start()
         self._provider.shutdown()
@@ -106,7 +119,9 @@ class Recorder:
 
 
 def recorder(*, named: bool) -> Recorder:
-    """The recording tracer; `named`: the environment names a sampler, else one request in a hundred is recorded."""
+    """The recording tracer; `named`: the environment names a sampler, else one request in a hundred
+    is recorded.
+    """
     return Recorder(sampler=None if named else ParentBasedTraceIdRatio(RECORDED_SHARE))
 
 

@@ -1,6 +1,7 @@
 """W3C trace context: the trace that a request belongs to, recorded here or elsewhere.
 
-Without OpenTelemetry a request costs one look at its headers, and a `traceparent` that came is given back as it was.
+Without OpenTelemetry a request costs one look at its headers, and a `traceparent` that came is
+given back as it was.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ Span = tuple[int, int]
 """Begin and end, in nanoseconds of `time.perf_counter_ns`."""
 
 TRACEPARENT: Final = b"traceparent"
-_VALID: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_VALID: Final = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 
 
 class Recording(Protocol):
@@ -63,7 +66,9 @@ class Tracer(Protocol):
     """Gives requests their trace."""
 
     def begin(self, method: str, headers: Headers) -> Trace | None:
-        """The trace of a request that begins now; None if it is neither recorded nor answered with a trace."""
+        """The trace of a request that begins now; None if it is neither recorded nor answered with
+        a trace.
+        """
 
     def close(self) -> None:
         """Send what is still to be sent."""

@@ -1,4 +1,5 @@
-"""Simulated payments: velocity features over cards, accounts, hosts and merchants, three detectors, a policy.
+"""Simulated payments: velocity features over cards, accounts, hosts and merchants, three detectors,
+a policy.
 
 shroff simulate payments.csv.gz
 shroff train examples/payments --data payments.csv.gz --bundle bundle
@@ -35,7 +36,13 @@ payments = Schema(
     result="result",
     result_at="result_at",
     nominal=["mcc", "currency", "request_country", "account_country"],
-    personal=["cardholder_name", "account_name", "email", "phone", "host_id"],  # host_id: an IP address
+    personal=[
+        "cardholder_name",
+        "account_name",
+        "email",
+        "phone",
+        "host_id",
+    ],  # host_id: an IP address
     required=["card_id", "amount", "currency"],
     keys=["card_id", "account_id", "merchant_id"],
 )
@@ -95,10 +102,15 @@ project = Project(
     policy=Policy(
         cost=Cost(review=4.0, missed="amount", declined=15.0),
         reviews_per_day=200,
-        # host_id is personal, so the list holds hashes: shroff lists add blocked_hosts 203.0.113.9 --personal
+        # host_id is personal, so the list holds hashes: shroff lists add blocked_hosts 203.0.113.9
+        # --personal
         rules=[Rule("blocked_host", "host_id IN blocked_hosts", action="decline")],
         lists={"red_countries": ["NG", "RU", "VN", "BR"], "blocked_hosts": []},
     ),
     # learned by `shroff embed train`
-    vectors=[Vectors(name="purchases", entity=card, tokens=["mcc", "request_country", "amount", "created_at"])],
+    vectors=[
+        Vectors(
+            name="purchases", entity=card, tokens=["mcc", "request_country", "amount", "created_at"]
+        )
+    ],
 )

@@ -26,7 +26,9 @@ class Sum(Detector):
     def __init__(self, *, power: float = 1.0) -> None:
         self.power = power
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         self.scale_ = float(np.std(X[:, :2])) ** self.power
         self.n_features_in_ = X.shape[1]
         return self
@@ -40,7 +42,9 @@ class Sum(Detector):
         columns = require_fitted(self)
         graph = Graph()
         two = graph.add("Gather", INPUT, graph.constant([0, 1]), axis=1)
-        total = graph.add("ReduceSum", graph.add("Cast", two, to=DOUBLE), graph.constant([1]), keepdims=0)
+        total = graph.add(
+            "ReduceSum", graph.add("Cast", two, to=DOUBLE), graph.constant([1]), keepdims=0
+        )
         return graph.model(graph.add("Div", total, graph.constant(self.scale_)), columns=columns)
 
 
@@ -76,7 +80,9 @@ class Centred(Sum):
 
 
 class Unseeded(Sum):
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         super().fit(X)
         self.scale_ *= np.random.default_rng().uniform(0.5, 1.5)
         return self
@@ -93,19 +99,25 @@ class Rounding(Sum):
 
 
 class Learning(Sum):
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         self.scale = 1.0
         return super().fit(X)
 
 
 class Tuning(Sum):
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         self.power = 0.5
         return super().fit(X)
 
 
 class Spoiling(Sum):
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         super().fit(X)
         X[:, 0] = 0.0
         return self

@@ -25,7 +25,9 @@ class Sum(Detector):
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         self.n_features_in_ = X.shape[1]
         return self
 

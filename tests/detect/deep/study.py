@@ -14,11 +14,19 @@ from shroff.detect.deep.detector import NeuralDetector
 
 
 def payments(rows: int = 500, *, seed: int = 0) -> tuple[Matrix, Labels]:
-    """Two groups of normal rows, gaps in one column, a nominal one; frauds lie between the groups."""
+    """Two groups of normal rows, gaps in one column, a nominal one; frauds lie between the
+    groups.
+    """
     rng = np.random.default_rng(seed)
     fraud = np.arange(rows) < rows // 20
     side = np.where(fraud, 0.0, rng.choice([-4.0, 4.0], rows))
-    X = np.column_stack([side + rng.normal(size=rows) * 0.5, side + rng.normal(size=rows) * 0.5, rng.normal(size=rows)])
+    X = np.column_stack(
+        [
+            side + rng.normal(size=rows) * 0.5,
+            side + rng.normal(size=rows) * 0.5,
+            rng.normal(size=rows),
+        ]
+    )
     X[rng.random(rows) < 0.1, 2] = np.nan
     return np.column_stack([X, rng.integers(0, 3, rows)]).astype(np.float32), fraud
 

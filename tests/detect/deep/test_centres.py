@@ -50,7 +50,9 @@ def test_the_slope_is_the_derivative_of_the_distance() -> None:
     pytest.importorskip("keras")
     X = rows()[:5]
     centres = Centres.learn(rows().astype(np.float32), 30, seed=0)
-    found = np.array(centres.distance_slope(KerasOps(dtype="float64"), KerasOps(dtype="float64").constant(X)))
+    found = np.array(
+        centres.distance_slope(KerasOps(dtype="float64"), KerasOps(dtype="float64").constant(X))
+    )
     for column in range(3):
         step = np.zeros(3)
         step[column] = 1e-5

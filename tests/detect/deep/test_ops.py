@@ -23,8 +23,12 @@ FORMULAS: dict[str, Callable[[Ops, Tensor], Tensor]] = {
     "columns": lambda ops, x: ops.known(ops.columns(x, [2, 0])),
     "concat": lambda ops, x: ops.concat([ops.known(x), ops.missing(x)]),
     "matmul": lambda ops, x: ops.matmul(ops.known(x), ops.constant(np.arange(6.0).reshape(3, 2))),
-    "extremes": lambda ops, x: ops.subtract(ops.relu(ops.known(x)), ops.minimum(ops.known(x), ops.constant(1.0))),
-    "tamed": lambda ops, x: log_ratio(ops, ops.row_sum(ops.multiply(ops.known(x), ops.known(x))), 2.0),
+    "extremes": lambda ops, x: ops.subtract(
+        ops.relu(ops.known(x)), ops.minimum(ops.known(x), ops.constant(1.0))
+    ),
+    "tamed": lambda ops, x: log_ratio(
+        ops, ops.row_sum(ops.multiply(ops.known(x), ops.known(x))), 2.0
+    ),
     "highest": lambda ops, x: ops.row_max(ops.known(x)),
 } | {
     name: lambda ops, x, activation=activation: activation.formula(ops, ops.known(x))
@@ -36,7 +40,9 @@ def in_onnx(formula: Callable[[Ops, Tensor], Tensor], X: Floats) -> Floats:
     graph = Graph()
     ops = GraphOps(graph)
     value = ops.row_sum(formula(ops, graph.add("Cast", INPUT, to=DOUBLE)))
-    session = onnxruntime.InferenceSession(graph.model(value, columns=X.shape[1]).SerializeToString())
+    session = onnxruntime.InferenceSession(
+        graph.model(value, columns=X.shape[1]).SerializeToString()
+    )
     (score,) = session.run(None, {INPUT: X.astype(np.float32)})
     return np.asarray(score, dtype=np.float64)
 

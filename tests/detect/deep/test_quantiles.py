@@ -16,7 +16,9 @@ from shroff.detect.deep.quantiles import Quantiles
 
 def scored(train: Floats, values: Floats) -> Floats:
     column = np.asarray(train, dtype=np.float32)[:, None]
-    found: Floats = Quantiles.learn(column).formula(NumpyOps(), np.asarray(values, dtype=np.float64)[:, None])
+    found: Floats = Quantiles.learn(column).formula(
+        NumpyOps(), np.asarray(values, dtype=np.float64)[:, None]
+    )
     return found[:, 0]
 
 
@@ -45,6 +47,9 @@ def test_gaps_stay_gaps_and_a_constant_column_scores_its_distance() -> None:
     assert np.isnan(scored(np.array([1.0, 2.0]), np.array([np.nan]))).all()
 
 
-@given(arrays(np.float32, st.integers(1, 60), elements=st.integers(-9, 9)), st.lists(st.floats(-20, 20), min_size=2))
+@given(
+    arrays(np.float32, st.integers(1, 60), elements=st.integers(-9, 9)),
+    st.lists(st.floats(-20, 20), min_size=2),
+)
 def test_it_never_falls(train: Floats, values: list[float]) -> None:
     assert np.all(np.diff(scored(train, np.sort(values))) >= -1e-9)

@@ -33,7 +33,9 @@ def rows(count: int, *, seed: int = 0) -> tuple[Matrix, Labels]:
 def written(path: Path, count: int, *, seed: int = 0) -> Path:
     X, fraud = rows(count, seed=seed)
     frame = pl.DataFrame({f"x{at}": column for at, column in enumerate(X.T)}).fill_nan(None)
-    frame.with_columns(label=pl.Series(fraud.astype(np.int8))).write_parquet(path, row_group_size=4_096)
+    frame.with_columns(label=pl.Series(fraud.astype(np.int8))).write_parquet(
+        path, row_group_size=4_096
+    )
     return path
 
 
@@ -78,9 +80,13 @@ def test_the_sample_is_even(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "detector", [GAN(epochs=1), DeepSVDD(epochs=1, scaling="quantile", contamination=0.02)], ids=["gan", "deep_svdd"]
+    "detector",
+    [GAN(epochs=1), DeepSVDD(epochs=1, scaling="quantile", contamination=0.02)],
+    ids=["gan", "deep_svdd"],
 )
-def test_a_file_several_times_the_buffer_is_learned(detector: GAN | DeepSVDD, file: Path, tmp_path: Path) -> None:
+def test_a_file_several_times_the_buffer_is_learned(
+    detector: GAN | DeepSVDD, file: Path, tmp_path: Path
+) -> None:
     judged = written(tmp_path / "judged.parquet", 5_000, seed=1)
     found = detector.train_and_evaluate(Parquet(file, chunk=4_096), judged, nominal={4: 3})
     assert (found.rows, found.frauds) == (5_000, int(rows(5_000, seed=1)[1].sum()))
@@ -120,7 +126,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{count}.parquet"
         pl.DataFrame(columns).write_parquet(path, row_group_size=8_192)
         del columns
-        done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
+        )
         peaks.append(int(done.stdout.splitlines()[-1]))
     # 950,000 rows more are 152 MB as float32, twice as much in double precision
     assert peaks[1] - peaks[0] < 100, peaks
@@ -133,7 +141,8 @@ from shroff.detect import DeepSVDD
 from shroff.detect.deep.stream import Parquet
 judged = rows(2_000, seed=1)
 detector = DeepSVDD(epochs=1, batch_size=1_024)
-found = detector.train_and_evaluate(Parquet(sys.argv[1], chunk=4_096), lambda: judged, nominal={4: 3})
+rows = Parquet(sys.argv[1], chunk=4_096)
+found = detector.train_and_evaluate(rows, lambda: judged, nominal={4: 3})
 print(json.dumps({"auc": found.roc_auc, "scores": detector.score(judged[0][:20]).tolist()}))
 """
 
@@ -143,9 +152,14 @@ def test_two_workers_learn_one_network(file: Path) -> None:
     workers = []
     for index in range(2):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        environment = os.environ | {"TF_CONFIG": config, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = os.environ | {
+            "TF_CONFIG": config,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
         words, pipe = [sys.executable, "-c", WORKER, str(file)], subprocess.PIPE
-        workers.append(subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True))
+        workers.append(
+            subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True)
+        )
     try:
         ends = [worker.communicate(timeout=PATIENCE) for worker in workers]
     finally:

@@ -19,14 +19,17 @@ Json = dict[str, Any]
 SECRET = "do-not-echo-4111111111111111"
 
 FACTS = (
-    "PartitionKey RowKey Timestamp CardId CrmAccountId MCC MerchantId TransactionAmount TransactionCreatedTime "
-    "TransactionCurrency TransactionId TransactionResult CardExpirationDate CardholderName CrmAccountFullName "
+    "PartitionKey RowKey Timestamp CardId CrmAccountId MCC MerchantId TransactionAmount "
+    "TransactionCreatedTime "
+    "TransactionCurrency TransactionId TransactionResult CardExpirationDate CardholderName "
+    "CrmAccountFullName "
     "TransactionRequestHost"
 ).split()
 COUNTS = (
     "CardsCountFromThisCrmAccount1D CardsCountFromThisCrmAccount1H CardsCountFromThisCrmAccount1M "
     "CardsCountFromThisCrmAccount1S CardsCountFromThisHost1D CrmAccountsCountFromThisCard1D "
-    "FailedPaymentsCountByThisCard1D SecondsPassedFromPreviousPaymentByThisCard1D PaymentsCountByThisCard1D "
+    "FailedPaymentsCountByThisCard1D SecondsPassedFromPreviousPaymentByThisCard1D "
+    "PaymentsCountByThisCard1D "
     "HostsCountFromThisCard1D"
 ).split()
 NAMES = (
@@ -55,14 +58,24 @@ TRANSACTIONS = Schema(
     keys=["CardId"],
 )
 INPUTS = Preparation(
-    numeric=(Numeric("TransactionAmount", 80.0, 60.0), *(Numeric(name, 1.0, 2.0) for name in COUNTS[:7])),
-    nominal=(Nominal("MCC", ("32", "5411", "undefined")), Nominal("HasHumanEmail", ("true", "undefined"))),
+    numeric=(
+        Numeric("TransactionAmount", 80.0, 60.0),
+        *(Numeric(name, 1.0, 2.0) for name in COUNTS[:7]),
+    ),
+    nominal=(
+        Nominal("MCC", ("32", "5411", "undefined")),
+        Nominal("HasHumanEmail", ("true", "undefined")),
+    ),
 )
 
 
 def values(**changes: Any) -> list[Any]:
     """One row, as the online anti-fraud service that published the schema was sent it."""
-    key, time, person = "f31f64f367644b1cb173a48a34817fbc", "2015-03-15T20:54:28.6508575Z", "640ab2bae07bedc4"
+    key, time, person = (
+        "f31f64f367644b1cb173a48a34817fbc",
+        "2015-03-15T20:54:28.6508575Z",
+        "640ab2bae07bedc4",
+    )
     facts = ["990", key, time, "349567471", "10145", "32", "990", "136.69", time, "840", key, None]
     row = [
         *(*facts, "2015-04-15T23:44:28.6508575+03:00", person, person, "20.30.30.40"),
@@ -77,7 +90,11 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service over a bundle whose statistics come with the payment."""
     folder = tmp_path_factory.mktemp("tables")
     bundle = make_bundle(
-        fitted_model(), schema=TRANSACTIONS, groups=(), preparation=INPUTS, policy={"review_at": 0.3, "decline_at": 0.9}
+        fitted_model(),
+        schema=TRANSACTIONS,
+        groups=(),
+        preparation=INPUTS,
+        policy={"review_at": 0.3, "decline_at": 0.9},
     )
     save(bundle, folder / "bundle")
     with Service(folder / "bundle", folder / "home") as running:

@@ -19,7 +19,9 @@ from shroff.settings import Settings
 ECHOED = FACTS[: FACTS.index("TransactionId") + 1]
 
 
-def execute(service: Service, *rows: list[Any], columns: list[str] = COLUMNS, name: str = "transactionInfo") -> Any:
+def execute(
+    service: Service, *rows: list[Any], columns: list[str] = COLUMNS, name: str = "transactionInfo"
+) -> Any:
     body = {"Inputs": {name: {"ColumnNames": columns, "Values": rows}}, "GlobalParameters": {}}
     return service.request("POST", "/execute?api-version=2.0&details=true", json=body)
 
@@ -68,7 +70,9 @@ def test_each_row_is_a_decision_like_any_other(tables: Service) -> None:
 def test_many_rows_are_answered_in_their_order(tables: Service) -> None:
     rows = [values(TransactionId=f"many-{at}", TransactionAmount=str(at * 2)) for at in range(150)]
     answered = execute(tables, *rows, name="input1").json()["Results"]["output1"]["value"]["Values"]
-    assert [row[ECHOED.index("TransactionId")] for row in answered] == [f"many-{at}" for at in range(150)]
+    assert [row[ECHOED.index("TransactionId")] for row in answered] == [
+        f"many-{at}" for at in range(150)
+    ]
     assert len({row[-1] for row in answered}) > 100
     assert [float(row[-1]) for row in answered] == sorted(float(row[-1]) for row in answered)
 
@@ -77,9 +81,13 @@ def test_the_models_own_inputs_are_scored_and_not_counted(tables: Service) -> No
     keep = ["TransactionAmount", *COLUMNS[19:26], "MCC", "HasHumanEmail"]
     row = dict(zip(COLUMNS, values(), strict=True))
     before = counted(tables)
-    answer = execute(tables, [row[name] for name in keep], columns=keep).json()["Results"]["transactionPrediction"]
+    answer = execute(tables, [row[name] for name in keep], columns=keep).json()["Results"][
+        "transactionPrediction"
+    ]
     assert answer["value"]["ColumnNames"] == [*keep, "Scored Labels", "Scored Probabilities"]
-    decided = execute(tables, values()).json()["Results"]["transactionPrediction"]["value"]["Values"][0]
+    decided = execute(tables, values()).json()["Results"]["transactionPrediction"]["value"][
+        "Values"
+    ][0]
     assert answer["value"]["Values"][0][-2:] == decided[-2:]
     assert counted(tables) - before <= 1  # the decided one, when no other test came first
 
@@ -99,7 +107,9 @@ def test_the_models_own_inputs_are_scored_and_not_counted(tables: Service) -> No
         ({"CardholderName": None}, "`$.CardholderName`"),
     ],
 )
-def test_a_bad_row_is_named_and_nothing_is_counted(tables: Service, changes: Any, sentence: str) -> None:
+def test_a_bad_row_is_named_and_nothing_is_counted(
+    tables: Service, changes: Any, sentence: str
+) -> None:
     before = counted(tables)
     answer = execute(tables, values(TransactionId="fine"), values(**changes))
     assert sentence in fault(answer, 400, "BadArgument")
@@ -123,13 +133,18 @@ def test_another_payload_of_an_id_is_refused(tables: Service) -> None:
         (b'{"Inputs": {}}', "expected one table"),
         (b'{"Inputs": {"a": {"ColumnNames": ["x"]}}}', "`Values`"),
         (b'{"Inputs": {"a": {"ColumnNames": ["x", "x"], "Values": []}}}', "every column once"),
-        (b'{"Inputs": {"a": {"ColumnNames": ["x"], "Values": [[1], [1, 2]]}}}', "row 2: expected 1 values"),
+        (
+            b'{"Inputs": {"a": {"ColumnNames": ["x"], "Values": [[1], [1, 2]]}}}',
+            "row 2: expected 1 values",
+        ),
         (b'{"Inputs": {"a": {"ColumnNames": ["x"], "Values": [[{}]]}}}', "got `object`"),
         (b'{"Inputs": {"a": {"ColumnNames": ["x"], "Values": [[1]]}}}', "holds the model's inputs"),
     ],
 )
 def test_what_is_no_request_is_refused(tables: Service, body: bytes, sentence: str) -> None:
-    answer = tables.request("POST", "/execute", content=body, headers={"content-type": "application/json"})
+    answer = tables.request(
+        "POST", "/execute", content=body, headers={"content-type": "application/json"}
+    )
     assert sentence in fault(answer, 400, "BadArgument")
 
 
@@ -137,14 +152,22 @@ def test_other_ways_to_ask_are_refused(tables: Service) -> None:
     version = tables.request("POST", "/execute?api-version=1.0", json={"Inputs": {}})
     assert "api-version=2.0" in fault(version, 400, "BadArgument")
     assert "POST" in fault(tables.request("GET", "/execute"), 405, "MethodNotAllowed")
-    assert "application/json" in fault(tables.request("POST", "/execute", data={"a": "b"}), 415, "UnsupportedMediaType")
-    large = tables.request("POST", "/execute", content=b"x" * 2_000_000, headers={"content-type": "application/json"})
+    assert "application/json" in fault(
+        tables.request("POST", "/execute", data={"a": "b"}), 415, "UnsupportedMediaType"
+    )
+    large = tables.request(
+        "POST", "/execute", content=b"x" * 2_000_000, headers={"content-type": "application/json"}
+    )
     assert "1,048,576" in fault(large, 413, "TooLarge")
     assert tables.log.read_text() == ""
 
 
 def test_what_a_request_does_not_tell_can_be_set() -> None:
-    naming = Naming.read(Settings(azureml_result="scored", azureml_echo="b, a,gone", azureml_probability_of="success"))
+    naming = Naming.read(
+        Settings(
+            azureml_result="scored", azureml_echo="b, a,gone", azureml_probability_of="success"
+        )
+    )
     assert naming.result_name("anything") == "scored"
     assert naming.echoed(["a", "id", "b"], "id") == ["b", "a"]
     assert naming.probability(Outcome("approve", 0.25)) == "0.75"
@@ -155,7 +178,9 @@ def test_what_a_request_does_not_tell_can_be_set() -> None:
 
 
 @given(columns=st.lists(st.text(min_size=1), unique=True, min_size=1), data=st.data())
-def test_the_echo_is_a_beginning_that_ends_with_the_id(columns: list[str], data: st.DataObject) -> None:
+def test_the_echo_is_a_beginning_that_ends_with_the_id(
+    columns: list[str], data: st.DataObject
+) -> None:
     identifier = data.draw(st.sampled_from(columns))
     echoed = Naming().echoed(columns, identifier)
     assert [*echoed, *columns[len(echoed) :]] == columns

@@ -39,8 +39,15 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     rows = np.random.default_rng(0).random((200, len(preparation.names))).astype(np.float32)
     rows[:, len(preparation.numeric) :] = rows[:, len(preparation.numeric) :].round()
     model = LogisticRegression().fit(rows, rows[:, 0] > 0.5, nominal=preparation.nominal_codes)
-    parts: dict[str, Any] = {"name": "boosted_trees", "schema": schema, "groups": (), "preparation": preparation}
-    save(make_bundle(bytes(model.to_onnx().SerializeToString()), policy={}, **parts), home / "bundle")
+    parts: dict[str, Any] = {
+        "name": "boosted_trees",
+        "schema": schema,
+        "groups": (),
+        "preparation": preparation,
+    }
+    save(
+        make_bundle(bytes(model.to_onnx().SerializeToString()), policy={}, **parts), home / "bundle"
+    )
     with Service(home / "bundle", home / "home") as running:
         yield running
 
@@ -50,7 +57,9 @@ def run(service: Service, command: list[str], script: str) -> str:
     asked = script.replace("127.0.0.1:8080", service.url.removeprefix("http://"))
     assert asked != script
     environment = os.environ | {"KEY": "none"}
-    done = subprocess.run([*command, asked], check=False, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [*command, asked], check=False, capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -1,4 +1,6 @@
-"""Whatever is sent to any interface: an answer or a refusal in the protocol's own shape, never a failure."""
+"""Whatever is sent to any interface: an answer or a refusal in the protocol's own shape, never a
+failure.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,15 @@ from serve.service import Service
 
 Json = dict[str, Any]
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.just(10**400),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 PAYMENT: Json = {
@@ -34,18 +43,33 @@ PAYMENT: Json = {
     "items": None,
 }
 TENSORS = [
-    {"name": one.name, "shape": [1], "datatype": "FP64", "data": [1.0], "parameters": {}} for one in PREPARATION.numeric
-] + [{"name": one.name, "shape": [1, 1], "datatype": "BYTES", "data": [["x"]]} for one in PREPARATION.nominal]
+    {"name": one.name, "shape": [1], "datatype": "FP64", "data": [1.0], "parameters": {}}
+    for one in PREPARATION.numeric
+] + [
+    {"name": one.name, "shape": [1, 1], "datatype": "BYTES", "data": [["x"]]}
+    for one in PREPARATION.nominal
+]
 WHOLE = {"name": "X", "shape": [1, 10], "datatype": "FP32", "data": [1] * 10}
 AS_JSON = {"content-type": "application/json"}
 SENT: list[tuple[str, Json, set[str]]] = [
     (
         "/execute",
-        {"Inputs": {"input1": {"ColumnNames": [*PAYMENT], "Values": [[*PAYMENT.values()]]}}, "GlobalParameters": {}},
+        {
+            "Inputs": {"input1": {"ColumnNames": [*PAYMENT], "Values": [[*PAYMENT.values()]]}},
+            "GlobalParameters": {},
+        },
         {"error"},
     ),
-    ("/invocations", {"dataframe_split": {"columns": [*PAYMENT], "data": [[*PAYMENT.values()]]}}, {"error_code"}),
-    ("/invocations", {"inputs": {name: [value] for name, value in PAYMENT.items()}}, {"error_code"}),
+    (
+        "/invocations",
+        {"dataframe_split": {"columns": [*PAYMENT], "data": [[*PAYMENT.values()]]}},
+        {"error_code"},
+    ),
+    (
+        "/invocations",
+        {"inputs": {name: [value] for name, value in PAYMENT.items()}},
+        {"error_code"},
+    ),
     ("/v1/models/logistic_regression:predict", {"instances": [PAYMENT]}, {"error"}),
     ("/v2/models/logistic_regression/infer", {"inputs": TENSORS, "id": "x"}, {"error"}),
     (
@@ -58,7 +82,13 @@ SENT: list[tuple[str, Json, set[str]]] = [
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The way to every value in a document."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     for name, value in items:
         yield (*path, name)
         yield from places(value, (*path, name))
@@ -81,10 +111,18 @@ def client() -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize(("path", "body", "error"), SENT)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_one_wrong_value_is_no_failure(
-    service: Service, client: httpx.Client, path: str, body: Json, error: set[str], data: st.DataObject
+    service: Service,
+    client: httpx.Client,
+    path: str,
+    body: Json,
+    error: set[str],
+    data: st.DataObject,
 ) -> None:
     place = data.draw(st.sampled_from(list(places(body))))
     content = json.dumps(spoilt(body, place, data.draw(JSONS))).encode()
@@ -92,7 +130,10 @@ def test_one_wrong_value_is_no_failure(
 
 
 @pytest.mark.parametrize(("path", "error"), {path: error for path, _, error in SENT}.items())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     content=st.binary(max_size=99),
     kind=st.sampled_from(["application/json", "text/csv", "x", ""]),
@@ -116,10 +157,17 @@ def test_bytes_of_any_kind_are_no_failure(
 
 
 @pytest.mark.parametrize(("path", "body", "error"), SENT)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_a_key_twice_is_refused_wherever_it_is(
-    service: Service, client: httpx.Client, path: str, body: Json, error: set[str], data: st.DataObject
+    service: Service,
+    client: httpx.Client,
+    path: str,
+    body: Json,
+    error: set[str],
+    data: st.DataObject,
 ) -> None:
     names = [place for place in places(body) if isinstance(place[-1], str)]
     place = data.draw(st.sampled_from(names))

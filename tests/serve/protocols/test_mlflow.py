@@ -35,10 +35,15 @@ def post_csv(service: Service, content: bytes) -> Any:
 def test_every_shape_of_a_table_is_one_and_the_same(service: Service, pay: Pay) -> None:
     rows = [pay(payment_id=f"mlflow-{at}", amount=at + 1.5) for at in range(3)]
     columns, data = list(rows[0]), [list(row.values()) for row in rows]
-    first = invoke(service, {"dataframe_split": {"index": [0, 1, 2], "columns": columns, "data": data}})
+    first = invoke(
+        service, {"dataframe_split": {"index": [0, 1, 2], "columns": columns, "data": data}}
+    )
     predictions = first.json()["predictions"]
     assert [one["payment_id"] for one in predictions] == ["mlflow-0", "mlflow-1", "mlflow-2"]
-    assert predictions[0]["probability"] == service.request("GET", "/v1/decisions/mlflow-0").json()["probability"]
+    assert (
+        predictions[0]["probability"]
+        == service.request("GET", "/v1/decisions/mlflow-0").json()["probability"]
+    )
     before = counted(service)
     for body in (
         {"dataframe_records": rows, "params": {"temperature": 1}},
@@ -53,13 +58,19 @@ def test_every_shape_of_a_table_is_one_and_the_same(service: Service, pay: Pay) 
 
 def test_a_csv_with_copies_of_columns_and_empty_cells_is_read(tables: Service) -> None:
     row = values(TransactionId="mlflow-csv")
-    (prediction,) = post_csv(tables, b"\xef\xbb\xbf" + as_csv(COLUMNS, row, [])).json()["predictions"]
+    (prediction,) = post_csv(tables, b"\xef\xbb\xbf" + as_csv(COLUMNS, row, [])).json()[
+        "predictions"
+    ]
     body = {"Inputs": {"input1": {"ColumnNames": COLUMNS, "Values": [row]}}}
-    azure = tables.request("POST", "/execute", json=body).json()["Results"]["output1"]["value"]["Values"][0]
+    azure = tables.request("POST", "/execute", json=body).json()["Results"]["output1"]["value"][
+        "Values"
+    ][0]
     assert float(azure[-1]) == prediction["probability"]
 
 
-def test_quotes_behind_backslashes_are_read_as_meant_or_refused_with_their_row(service: Service, pay: Pay) -> None:
+def test_quotes_behind_backslashes_are_read_as_meant_or_refused_with_their_row(
+    service: Service, pay: Pay
+) -> None:
     def sent(name: str, merchants: list[str]) -> Any:
         rows = [pay(payment_id=f"{name}-{at}", merchant_id="M") for at in range(len(merchants))]
         text = as_csv(list(rows[0]), *(list(row.values()) for row in rows)).decode()
@@ -70,18 +81,28 @@ def test_quotes_behind_backslashes_are_read_as_meant_or_refused_with_their_row(s
     read = sent("spark", ['"TV 42\\" Set"', "B", '"TV 55\\" Set"', "C"]).json()["predictions"]
     assert [one["payment_id"] for one in read] == [f"spark-{at}" for at in range(4)]
     message = refused(sent("torn", ["B", '"TV" 42']), 400, "BAD_PAYMENT")
-    assert message == "row 2: expected quotes that are closed, and doubled inside a text, got others."
+    assert (
+        message == "row 2: expected quotes that are closed, and doubled inside a text, got others."
+    )
 
 
 def test_ping_and_version(service: Service) -> None:
     ping = service.request("GET", "/ping")
-    assert (ping.status_code, ping.content, ping.headers["content-type"]) == (200, b"\n", "text/plain")
+    assert (ping.status_code, ping.content, ping.headers["content-type"]) == (
+        200,
+        b"\n",
+        "text/plain",
+    )
     assert service.request("GET", "/version").text == __version__
 
 
 def refused(answer: Any, status: int, code: str) -> str:
     body = answer.json()
-    assert (answer.status_code, set(body), body["error_code"]) == (status, {"error_code", "message"}, code)
+    assert (answer.status_code, set(body), body["error_code"]) == (
+        status,
+        {"error_code", "message"},
+        code,
+    )
     assert SECRET not in answer.text
     return str(body["message"])
 
@@ -101,7 +122,9 @@ def test_a_wrong_table_is_one_sentence(service: Service, body: Json, sentence: s
     assert sentence in refused(invoke(service, body), 400, "BAD_PAYMENT")
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b'a,b\n1,"2', b"a\n" + b"x" * 200_000, b"a,a\n1,2"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b'a,b\n1,"2', b"a\n" + b"x" * 200_000, b"a,a\n1,2"]
+)
 def test_what_is_no_csv_is_refused(service: Service, content: bytes) -> None:
     refused(post_csv(service, content), 400, "BAD_PAYMENT")
     assert service.log.read_text() == ""

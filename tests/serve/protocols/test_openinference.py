@@ -1,4 +1,6 @@
-"""Open Inference Protocol: the stock Triton client, binary and JSON, and one clear error for each wrong tensor."""
+"""Open Inference Protocol: the stock Triton client, binary and JSON, and one clear error for each
+wrong tensor.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def decider(bundle: Bundle) -> Decider:
 def columns() -> dict[str, np.ndarray[Any, Any]]:
     """Inputs by name, with a missing number and a name never seen."""
     random = np.random.default_rng(5)
-    numbers = {one.name: random.normal(one.mean, 0.3 * one.std, ROWS) for one in PREPARATION.numeric}
+    numbers = {
+        one.name: random.normal(one.mean, 0.3 * one.std, ROWS) for one in PREPARATION.numeric
+    }
     numbers[NUMBERS[5]][2] = np.nan
     names = {
         NAMES[0]: np.array(["5411", "6011", "7", "", "5411"], dtype=object),
@@ -61,7 +65,10 @@ def columns() -> dict[str, np.ndarray[Any, Any]]:
 def rows() -> list[dict[str, Any]]:
     """The same row by row, as the model's preparation takes them."""
     return [
-        {name: None if value == "" or value != value else value for name, value in zip(columns(), row, strict=True)}
+        {
+            name: None if value == "" or value != value else value
+            for name, value in zip(columns(), row, strict=True)
+        }
         for row in zip(*columns().values(), strict=True)
     ]
 
@@ -74,7 +81,9 @@ def tensors(*, as_bytes: bool = True) -> list[Any]:
     return made
 
 
-def test_the_stock_client_finds_everything(client: triton.InferenceServerClient, service: Service) -> None:
+def test_the_stock_client_finds_everything(
+    client: triton.InferenceServerClient, service: Service
+) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready(MODEL)
@@ -86,7 +95,9 @@ def test_the_stock_client_finds_everything(client: triton.InferenceServerClient,
     assert [one["name"] for one in metadata["inputs"]] == [*NUMBERS, *NAMES]
     assert {one["datatype"] for one in metadata["inputs"]} == {"FP64", "BYTES"}
     assert not client.is_model_ready("another")
-    with pytest.raises(InferenceServerException, match="there is no such model; deployed is `logistic_regression`"):
+    with pytest.raises(
+        InferenceServerException, match="there is no such model; deployed is `logistic_regression`"
+    ):
         client.get_model_metadata(SECRET)
 
 
@@ -105,8 +116,13 @@ def test_the_stock_client_scores_with_its_defaults(
     assert counted(service) == before
 
 
-def test_json_and_binary_say_the_same(client: triton.InferenceServerClient, service: Service) -> None:
-    wanted = [triton.InferRequestedOutput("probability", binary_data=False), triton.InferRequestedOutput("action")]
+def test_json_and_binary_say_the_same(
+    client: triton.InferenceServerClient, service: Service
+) -> None:
+    wanted = [
+        triton.InferRequestedOutput("probability", binary_data=False),
+        triton.InferRequestedOutput("action"),
+    ]
     mixed = client.infer(MODEL, tensors(), outputs=wanted)
     assert mixed.get_output("score") is None
     assert "binary_data_size" not in mixed.get_output("probability").get("parameters", {})
@@ -123,19 +139,25 @@ def test_json_and_binary_say_the_same(client: triton.InferenceServerClient, serv
     }
     # Triton's documentation shows curl, which says nothing true about the content type
     headers = {"content-type": "application/x-www-form-urlencoded"}
-    plain = service.request("POST", f"/v2/models/{MODEL}/infer", content=json.dumps(body), headers=headers)
+    plain = service.request(
+        "POST", f"/v2/models/{MODEL}/infer", content=json.dumps(body), headers=headers
+    )
     assert plain.headers["content-type"] == "application/json"
     outputs = {output["name"]: output for output in plain.json()["outputs"]}
     assert [output["shape"] for output in outputs.values()] == [[ROWS]] * 3
     assert outputs["probability"]["data"] == mixed.as_numpy("probability").tolist()
-    assert [text.encode() for text in outputs["action"]["data"]] == mixed.as_numpy("action").tolist()
+    assert [text.encode() for text in outputs["action"]["data"]] == mixed.as_numpy(
+        "action"
+    ).tolist()
 
 
 @pytest.mark.parametrize("rows_", [0, 1, 200])
 def test_the_models_own_matrix_is_taken_as_it_is(
     client: triton.InferenceServerClient, decider: Decider, rows_: int
 ) -> None:
-    matrix = np.random.default_rng(1).normal(size=(rows_, len(NUMBERS) + len(NAMES))).astype(np.float32)
+    matrix = (
+        np.random.default_rng(1).normal(size=(rows_, len(NUMBERS) + len(NAMES))).astype(np.float32)
+    )
     matrix[:, len(NUMBERS) :] = 1
     whole = triton.InferInput("X", list(matrix.shape), "FP32")
     whole.set_data_from_numpy(matrix)
@@ -150,7 +172,9 @@ def post(service: Service, body: Any, **headers: str) -> httpx.Response:
 
 
 def whole(**changes: Any) -> dict[str, Any]:
-    return {"inputs": [{"name": "X", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10} | changes]}
+    return {
+        "inputs": [{"name": "X", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10} | changes]
+    }
 
 
 @pytest.mark.parametrize(
@@ -160,7 +184,10 @@ def whole(**changes: Any) -> dict[str, Any]:
         (b"\xff\x00", "one JSON object"),
         ({}, "`inputs`"),
         ({"inputs": []}, "10 inputs, each once"),
-        ({"inputs": [{"name": SECRET, "shape": [1], "datatype": "FP64", "data": [1]}]}, "got inputs without `amount`"),
+        (
+            {"inputs": [{"name": SECRET, "shape": [1], "datatype": "FP64", "data": [1]}]},
+            "got inputs without `amount`",
+        ),
         (whole(shape=[1, 9]), "expected 9 values as its shape says, got 10"),
         (whole(shape=[2, 5]), "of shape [n, 10]"),
         (whole(shape=[10]), "of shape [n, 10]"),
@@ -195,7 +222,9 @@ def test_a_wrong_request_is_one_sentence(service: Service, body: Any, sentence: 
 
 
 @pytest.mark.parametrize("shape", [[1_025, 10], [2**62, 2**62], [1, 1_025], [1_000, 1_000]])
-def test_more_rows_or_columns_than_a_request_may_have_are_refused(service: Service, shape: list[int]) -> None:
+def test_more_rows_or_columns_than_a_request_may_have_are_refused(
+    service: Service, shape: list[int]
+) -> None:
     answer = post(service, whole(shape=shape))
     assert (answer.status_code, list(answer.json())) == (413, ["error"])
     assert "in a request, got" in answer.json()["error"]
@@ -216,12 +245,20 @@ def test_bytes_that_are_too_many_or_no_numbers_are_refused(service: Service) -> 
 
 
 def test_what_is_not_there_is_told_in_the_protocols_own_shape(service: Service) -> None:
-    for path in ("/v2/nothing", "/v2/models/another/infer", f"/v2/models/{MODEL}/versions/{SECRET}/infer"):
+    for path in (
+        "/v2/nothing",
+        "/v2/models/another/infer",
+        f"/v2/models/{MODEL}/versions/{SECRET}/infer",
+    ):
         answer = service.request("POST", path, json=whole())
         assert (answer.status_code, list(answer.json())) == (404, ["error"])
         assert SECRET not in answer.text
     answer = service.request("GET", f"/v2/models/{MODEL}/infer")
-    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "OPTIONS, POST", ["error"])
+    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (
+        405,
+        "OPTIONS, POST",
+        ["error"],
+    )
 
 
 @given(st.lists(st.text()), st.lists(st.floats(allow_nan=False)), st.integers(0, 7))

@@ -26,7 +26,8 @@ Pay = Callable[..., dict[str, Any]]
 CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 TABLES = st.lists(st.text(), unique=True, min_size=1, max_size=5).flatmap(
     lambda names: st.tuples(
-        st.just(names), st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), max_size=5)
+        st.just(names),
+        st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), max_size=5),
     )
 )
 
@@ -40,7 +41,9 @@ def test_rows_and_columns_are_one_table(sent: tuple[list[str], list[list[Any]]])
 
 
 @given(TABLES, st.integers(0, 4), st.data())
-def test_a_crooked_table_is_refused(sent: tuple[list[str], list[list[Any]]], at: int, data: st.DataObject) -> None:
+def test_a_crooked_table_is_refused(
+    sent: tuple[list[str], list[list[Any]]], at: int, data: st.DataObject
+) -> None:
     columns, values = sent
     if at < len(values):
         crooked = [row[:-1] if number == at else row for number, row in enumerate(values)]
@@ -56,12 +59,16 @@ def test_what_means_no_value_is_no_input(model: bytes) -> None:
     row: dict[str, Any] = {"items": -999, "amount": 5.0, "mcc": 5411, "part_of_day": "NULL"}
     assert ready_made(row) == {"items": None, "amount": 5.0, "mcc": "5411", "part_of_day": None}
     # as a feature, it is a number like any other
-    assert ready_made({"card_seconds_since_last_1d": -999.0}) == {"card_seconds_since_last_1d": -999.0}
+    assert ready_made({"card_seconds_since_last_1d": -999.0}) == {
+        "card_seconds_since_last_1d": -999.0
+    }
 
 
 def number(scorer: Scorer, text: str) -> Any:
     (row,) = run(from_text(scorer, [{"amount": text, "card_id": text}]))
-    assert row["card_id"] == (text if text.strip() else None), "the reader knows the words for nothing"
+    assert row["card_id"] == (text if text.strip() else None), (
+        "the reader knows the words for nothing"
+    )
     return row["amount"]
 
 
@@ -84,7 +91,8 @@ def test_text_reads_as_the_number_it_spells(scorer: Scorer) -> None:
     for text, kind in {
         **dict.fromkeys(("inf", "-Infinity", "1_0", "\u0661", "0x1"), "text"),
         "1e999": "an infinite number",
-        "5,0": r"a number with a thousands separator or a decimal comma \(declare '1.234,56' or '1 234,56' with .*\)",
+        "5,0": r"a number with a thousands separator or a decimal comma \(declare '1.234,56' or '1 "
+        r"234,56' with .*\)",
         "(5.00)": r"a negative number \(a refund is no payment: leave it out\)",
     }.items():
         with pytest.raises(BadPayment, match=refused.format(kind)):
@@ -92,12 +100,18 @@ def test_text_reads_as_the_number_it_spells(scorer: Scorer) -> None:
 
 
 def azure(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"Inputs": {"input1": {"ColumnNames": [*rows[0]], "Values": [[*row.values()] for row in rows]}}}
+    return {
+        "Inputs": {
+            "input1": {"ColumnNames": [*rows[0]], "Values": [[*row.values()] for row in rows]}
+        }
+    }
 
 
 def tensor(rows: list[dict[str, Any]]) -> dict[str, Any]:
     shape = [len(rows), 10]
-    return {"inputs": [{"name": "X", "shape": shape, "datatype": "FP32", "data": [0] * 10 * len(rows)}]}
+    return {
+        "inputs": [{"name": "X", "shape": shape, "datatype": "FP32", "data": [0] * 10 * len(rows)}]
+    }
 
 
 @pytest.mark.parametrize(
@@ -110,7 +124,10 @@ def tensor(rows: list[dict[str, Any]]) -> dict[str, Any]:
     ],
 )
 def test_each_row_counts_against_the_rate_of_the_key(
-    scorer: Scorer, pay: Pay, protocol: str, written: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    scorer: Scorer,
+    pay: Pay,
+    protocol: str,
+    written: Callable[[list[dict[str, Any]]], dict[str, Any]],
 ) -> None:
     """All of them before any is decided."""
     of_protocol = next(one for one in interfaces(scorer, registry(scorer)) if one.name == protocol)

@@ -1,4 +1,6 @@
-"""TensorFlow Serving's REST: what its documentation shows with curl, answered by decisions and scores."""
+"""TensorFlow Serving's REST: what its documentation shows with curl, answered by decisions and
+scores.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,13 @@ def ready_made(amount: float) -> Json:
 
 @needs_curl
 def test_the_stock_call_is_answered(service: Service, pay: Pay) -> None:
-    body = json.dumps({"instances": [pay(payment_id="tf-1"), pay(payment_id="tf-2", host_id="10.6.6.6")]})
+    body = json.dumps(
+        {"instances": [pay(payment_id="tf-1"), pay(payment_id="tf-2", host_id="10.6.6.6")]}
+    )
     command = ["curl", "-sS", "-d", body, "-X", "POST", f"{service.url}{MODEL}:predict"]
-    first, second = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["predictions"]
+    first, second = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)[
+        "predictions"
+    ]
     for number, prediction in enumerate((first, second), start=1):
         stored = service.request("GET", f"/v1/decisions/tf-{number}").json()
         assert prediction == {name: stored[name] for name in prediction}
@@ -55,7 +61,9 @@ def test_columns_are_answered_with_columns(service: Service, pay: Pay) -> None:
 
 def test_ready_made_inputs_are_scored_and_not_counted(service: Service, bundle: Bundle) -> None:
     before = counted(service)
-    predictions = predict(service, {"instances": [ready_made(10), ready_made(90)]}).json()["predictions"]
+    predictions = predict(service, {"instances": [ready_made(10), ready_made(90)]}).json()[
+        "predictions"
+    ]
     decider = Decider(bundle)
     rows = [ready_made(amount) | {"mcc": "5411"} for amount in (10.0, 90.0)]
     expected = decider.rate(decider.prepare(rows))
@@ -78,7 +86,10 @@ def test_status_and_metadata_are_the_stock_ones(service: Service) -> None:
     status = service.request("GET", MODEL).json()["model_version_status"]
     (only,) = status
     assert only["version"].isdigit()
-    assert (only["state"], only["status"]) == ("AVAILABLE", {"error_code": "OK", "error_message": ""})
+    assert (only["state"], only["status"]) == (
+        "AVAILABLE",
+        {"error_code": "OK", "error_message": ""},
+    )
     version = f"{MODEL}/versions/{only['version']}"
     assert service.request("GET", version).json()["model_version_status"] == status
     metadata = service.request("GET", f"{version}/metadata").json()
@@ -103,8 +114,14 @@ def test_status_and_metadata_are_the_stock_ones(service: Service) -> None:
         ({"instances": [], "inputs": {}}, "neither or both"),
         ({"instances": [[1.0]]}, "Expected `object`"),
         ({"instances": [{"payment_id": [1]}]}, "got `array`"),
-        ({"instances": [{}]}, "row 1: a row without `payment_id` holds the model's inputs: expected the feature"),
-        ({"instances": [ready_made(1) | {"amount": SECRET}]}, "expected a number in the feature `amount`, got str"),
+        (
+            {"instances": [{}]},
+            "row 1: a row without `payment_id` holds the model's inputs: expected the feature",
+        ),
+        (
+            {"instances": [ready_made(1) | {"amount": SECRET}]},
+            "expected a number in the feature `amount`, got str",
+        ),
         ({"instances": [ready_made(10**400)]}, "far too large"),
         ({"instances": [], "signature_name": SECRET}, "`serving_default`"),
         ({"inputs": {"a": [1], "b": [1, 2]}}, "columns of one length, got 1 to 2 values"),
@@ -131,5 +148,9 @@ def test_what_is_not_there_is_told_in_the_protocols_own_shape(service: Service) 
         assert (answer.status_code, list(answer.json())) == (404, ["error"]), path
         assert SECRET not in answer.text
     answer = service.request("DELETE", MODEL)
-    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (405, "GET, HEAD, OPTIONS", ["error"])
+    assert (answer.status_code, answer.headers["allow"], list(answer.json())) == (
+        405,
+        "GET, HEAD, OPTIONS",
+        ["error"],
+    )
     assert np.shape(service.request("GET", "/v1/models").json()) == (1,)

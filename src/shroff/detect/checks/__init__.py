@@ -1,8 +1,8 @@
 """Checks of detectors: the contract that all keep, and the doctor's checks of a fitted one.
 
-`check_detector` tries a detector on simulated rows. `examine_scores` checks one that was fitted on real rows and
-returns `Finding`s, one sentence each. Checks of a whole run (split, prevalence, leaks, calibration) are in
-`shroff.evaluate.doctor` and `shroff.experiment.doctor`.
+`check_detector` tries a detector on simulated rows. `examine_scores` checks one that was fitted on
+real rows and returns `Finding`s, one sentence each. Checks of a whole run (split, prevalence,
+leaks, calibration) are in `shroff.evaluate.doctor` and `shroff.experiment.doctor`.
 """
 
 from shroff.detect.checks.contract import DetectorCheckFailed, check_detector, planted

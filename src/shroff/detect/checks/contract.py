@@ -48,9 +48,9 @@ def check_detector(
 ) -> None:
     """Raise DetectorCheckFailed at the first clause of the contract that `detector` breaks.
 
-    `detector` is unfitted and stays so. `X` [rows, columns] and `y` [rows] are training rows whose frauds can be
-    separated; by default 600 simulated payments with 30 planted frauds, missing values and a nominal column (0/1
-    columns for a detector with conditions).
+    `detector` is unfitted and stays so. `X` [rows, columns] and `y` [rows] are training rows whose
+    frauds can be separated; by default 600 simulated payments with 30 planted frauds, missing
+    values and a nominal column (0/1 columns for a detector with conditions).
 
     >>> from shroff.detect.rules import Rules
     >>> check_detector(Rules(["amount > 50000", "card_count_1d > 3"]))
@@ -72,10 +72,11 @@ def check_detector(
 
 
 def planted(conditions: int = 0, *, seed: int = 0) -> tuple[Matrix, Labels, dict[int, int]]:
-    """Simulated training rows with planted fraud: X float32 [600, columns], y [600], nominal codes by column.
+    """Simulated training rows with planted fraud: X float32 [600, columns], y [600], nominal codes
+    by column.
 
-    Without conditions, fraud shifts two of four numeric columns (5 % of the last are missing) and favours the last of
-    five codes. With conditions, there are that many 0/1 columns.
+    Without conditions, fraud shifts two of four numeric columns (5 % of the last are missing) and
+    favours the last of five codes. With conditions, there are that many 0/1 columns.
 
     >>> X, y, nominal = planted()
     >>> X.shape, int(y.sum()), nominal
@@ -96,9 +97,13 @@ def planted(conditions: int = 0, *, seed: int = 0) -> tuple[Matrix, Labels, dict
 def _check_description(detector: Detector) -> None:
     kind = type(detector)
     if not isinstance(getattr(detector, "name", None), str) or not detector.name.isidentifier():
-        raise DetectorCheckFailed(f"{kind.__name__} needs a class attribute `name`, such as 'boosted_trees'")
+        raise DetectorCheckFailed(
+            f"{kind.__name__} needs a class attribute `name`, such as 'boosted_trees'"
+        )
     if not isinstance(getattr(detector, "needs_labels", None), bool):
-        raise DetectorCheckFailed(f"{kind.__name__} needs a class attribute `needs_labels`, True or False")
+        raise DetectorCheckFailed(
+            f"{kind.__name__} needs a class attribute `needs_labels`, True or False"
+        )
 
 
 def _check_parameters(detector: Detector) -> None:
@@ -107,7 +112,8 @@ def _check_parameters(detector: Detector) -> None:
     changed = [name for name, value in given.items() if kept[name] is not value]
     if changed:
         raise DetectorCheckFailed(
-            f"{type(detector).__name__} changes the parameter `{changed[0]}`: a constructor only stores"
+            f"{type(detector).__name__} changes the parameter `{changed[0]}`: a constructor only "
+            "stores"
         )
 
 
@@ -121,17 +127,23 @@ def _check_unfitted(detector: Detector, matrix: Matrix) -> None:
             call()
         except NotFitted:
             continue
-        raise DetectorCheckFailed(f"{type(detector).__name__}.{verb} should raise NotFitted before fit")
+        raise DetectorCheckFailed(
+            f"{type(detector).__name__}.{verb} should raise NotFitted before fit"
+        )
 
 
-def _check_fit(detector: Detector, fitted: Detector, matrix: Matrix, fraud: Labels, nominal: Mapping[int, int]) -> None:
+def _check_fit(
+    detector: Detector, fitted: Detector, matrix: Matrix, fraud: Labels, nominal: Mapping[int, int]
+) -> None:
     kind, given, before = type(detector).__name__, matrix.copy(), dict(vars(fitted))
     if fitted.fit(matrix, fraud, nominal=nominal) is not fitted:
         raise DetectorCheckFailed(f"{kind}.fit should return the detector itself")
     if not np.array_equal(given, matrix, equal_nan=True):
         raise DetectorCheckFailed(f"{kind}.fit changes the X it was given")
     if any(getattr(fitted, name) is not value for name, value in before.items()):
-        raise DetectorCheckFailed(f"{kind}.fit changes a parameter: store what it learns under another name")
+        raise DetectorCheckFailed(
+            f"{kind}.fit changes a parameter: store what it learns under another name"
+        )
     odd = [name for name in vars(fitted) if name not in before and not name.endswith("_")]
     if odd:
         raise DetectorCheckFailed(f"{kind}.fit sets `{odd[0]}`: a learned name ends in `_`")
@@ -140,7 +152,8 @@ def _check_fit(detector: Detector, fitted: Detector, matrix: Matrix, fraud: Labe
 def _check_scores(case: _Case) -> None:
     if case.scores.dtype != np.float64 or case.scores.shape != case.fraud.shape:
         raise case.fail(
-            f"should score in float64 [{len(case.fraud)}], got {case.scores.dtype} {list(case.scores.shape)}"
+            f"should score in float64 [{len(case.fraud)}], got {case.scores.dtype} "
+            f"{list(case.scores.shape)}"
         )
     if not np.isfinite(case.scores).all():
         raise case.fail("gives scores that are not finite")
@@ -169,20 +182,26 @@ def _check_single_rows(case: _Case) -> None:
 def _check_repeatable(case: _Case) -> None:
     again = clone(case.template).fit(case.X, case.fraud, nominal=case.nominal)
     if not _close(again.score(case.X), case.scores):
-        raise case.fail("learns something else from the same rows: every random choice needs its seed")
+        raise case.fail(
+            "learns something else from the same rows: every random choice needs its seed"
+        )
 
 
 def _check_onnx(case: _Case) -> None:
     model = case.fitted.to_onnx()
     onnx.checker.check_model(model)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     names = [value.name for value in (*session.get_inputs(), *session.get_outputs())]
     if names != [INPUT, OUTPUT]:
         raise case.fail(f"exports a graph from and to {names}: expected ['{INPUT}', '{OUTPUT}']")
     for rows in (len(case.X), 1):
         (scores,) = session.run([OUTPUT], {INPUT: case.X[:rows]})
         if scores.shape != (rows,) or scores.dtype != np.float32:
-            raise case.fail(f"exports scores {scores.dtype} {list(scores.shape)}: expected float32 [{rows}]")
+            raise case.fail(
+                f"exports scores {scores.dtype} {list(scores.shape)}: expected float32 [{rows}]"
+            )
         if not _close(scores, case.scores[:rows]):
             raise case.fail(f"exports a graph that scores otherwise, by more than {TOLERANCE}")
 

@@ -12,8 +12,8 @@ Severity = Literal["failure", "warning"]
 class Finding:
     """One sentence: what was expected, what came, what to do.
 
-    A user accepts a failure by the name of its `check`. A failure keeps a detector from being packaged, a warning
-    does not.
+    A user accepts a failure by the name of its `check`. A failure keeps a detector from being
+    packaged, a warning does not.
     """
 
     check: str

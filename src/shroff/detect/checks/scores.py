@@ -1,4 +1,6 @@
-"""The doctor's checks of a fitted detector: are its scores finite, varied, well directed and repeatable?"""
+"""The doctor's checks of a fitted detector: are its scores finite, varied, well directed and
+repeatable?
+"""
 
 from __future__ import annotations
 
@@ -43,21 +45,34 @@ class _Patient:
     @property
     def some(self) -> Ints:
         """Evenly spaced rows, few enough to be scored again."""
-        return np.unique(np.linspace(0, len(self.X) - 1, min(_RESCORED_ROWS, len(self.X))).astype(np.int64))
+        return np.unique(
+            np.linspace(0, len(self.X) - 1, min(_RESCORED_ROWS, len(self.X))).astype(np.int64)
+        )
 
 
 def examine_scores(
-    detector: Detector, X: Matrix, fraud: Labels, scores: Scores, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    detector: Detector,
+    X: Matrix,
+    fraud: Labels,
+    scores: Scores,
+    *,
+    nominal: Mapping[int, int] = ALL_NUMERIC,
 ) -> list[Finding]:
-    """Findings about a fitted detector's `scores` [rows] of held-out rows `X` [rows, columns] labelled `fraud`.
+    """Findings about a fitted detector's `scores` [rows] of held-out rows `X` [rows, columns]
+    labelled `fraud`.
 
-    Scores may be not finite (also with a value missing), constant or collapsed, point the wrong way, or depend on
-    the order of rows. Costs about three scorings of at most 1,000 rows.
+    Scores may be not finite (also with a value missing), constant or collapsed, point the wrong
+    way, or depend on the order of rows. Costs about three scorings of at most 1,000 rows.
 
     >>> from shroff.detect.rules import Rules
     >>> X = np.zeros((4, 1), dtype=np.float32)
     >>> rules = Rules(["amount > 500"]).fit(X)
-    >>> [finding.check for finding in examine_scores(rules, X, np.array([True, False, False, False]), rules.score(X))]
+    >>> [
+    ...     finding.check
+    ...     for finding in examine_scores(
+    ...         rules, X, np.array([True, False, False, False]), rules.score(X)
+    ...     )
+    ... ]
     ['constant']
     """
     if not np.isfinite(scores).all():
@@ -67,11 +82,18 @@ def examine_scores(
 
 
 def seed_variance(
-    detector: Detector, X: Matrix, y: Labels, held: Matrix, scores: Scores, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    detector: Detector,
+    X: Matrix,
+    y: Labels,
+    held: Matrix,
+    scores: Scores,
+    *,
+    nominal: Mapping[int, int] = ALL_NUMERIC,
 ) -> list[Finding]:
     """Whether another seed finds the same held-out rows most suspicious.
 
-    Costs one more fit. `scores` are the fitted detector's scores of `held`. Detectors without a seed pass.
+    Costs one more fit. `scores` are the fitted detector's scores of `held`. Detectors without a
+    seed pass.
     """
     if "seed" not in detector.get_params(deep=False):
         return []
@@ -83,7 +105,8 @@ def seed_variance(
     if share >= _AGREEMENT_SHARE:
         return []
     sentence = (
-        f"expected {detector.name} with another seed to find mostly the same payments most suspicious, got {share:.0%} "
+        f"expected {detector.name} with another seed to find mostly the same payments most "
+        f"suspicious, got {share:.0%} "
         f"of the top {count:,} in common: train longer, on more rows, or blend several seeds"
     )
     return [Finding("seed_variance", sentence)]
@@ -98,7 +121,8 @@ def _top(scores: Scores, count: int) -> Bools:
 def _broken(detector: Detector, count: int, where: str) -> Finding:
     return Finding(
         "not_a_number",
-        f"expected {detector.name} to score every payment with a number, got NaN or infinity for {count:,} {where}: "
+        f"expected {detector.name} to score every payment with a number, got NaN or infinity for "
+        f"{count:,} {where}: "
         "check its learning rate and the columns' values",
     )
 
@@ -119,14 +143,25 @@ def _gaps(patient: _Patient) -> Iterator[str]:
 def _constant(patient: _Patient) -> Iterator[str]:
     scores, rules = patient.scores, bool(patient.detector.conditions)
     low, high = np.quantile(scores, (0.0, 1.0) if rules else (0.005, 0.995))
-    if high - low > _COLLAPSED_RANGE * max(float(np.abs(scores).max()), np.finfo(np.float64).tiny) and high > low:
+    if (
+        high - low > _COLLAPSED_RANGE * max(float(np.abs(scores).max()), np.finfo(np.float64).tiny)
+        and high > low
+    ):
         return
     if scores.min() == scores.max():
-        advice = "write rules that hold for some payments" if rules else "check its inputs and parameters"
-        yield f"expected {patient.name} to separate payments, got the same score for all {len(scores):,}: {advice}"
+        advice = (
+            "write rules that hold for some payments"
+            if rules
+            else "check its inputs and parameters"
+        )
+        yield (
+            f"expected {patient.name} to separate payments, got the same score for all "
+            f"{len(scores):,}: {advice}"
+        )
     elif not rules:
         yield (
-            f"expected {patient.name} to separate payments, got nearly the same score for 99 % of them: the network "
+            f"expected {patient.name} to separate payments, got nearly the same score for 99 % of "
+            "them: the network "
             "has collapsed, so lower its learning rate or its regularisation"
         )
 
@@ -141,13 +176,18 @@ def _direction(patient: _Patient) -> Iterator[str]:
     error = float(np.sqrt((frauds + others + 1) / (12.0 * frauds * others)))
     if area < 0.5 - 3.0 * error:
         yield (
-            f"expected {patient.name} to score fraud above genuine payments, got a ROC AUC of {area:.3f} on held-out "
+            f"expected {patient.name} to score fraud above genuine payments, got a ROC AUC of "
+            f"{area:.3f} on held-out "
             "rows: its score points the wrong way, or its labels do"
         )
 
 
 def _order(patient: _Patient) -> Iterator[str]:
-    rows, scores, score = patient.X[patient.some], patient.scores[patient.some], patient.detector.score
+    rows, scores, score = (
+        patient.X[patient.some],
+        patient.scores[patient.some],
+        patient.detector.score,
+    )
     order, few = np.random.default_rng(0).permutation(len(rows)), min(20, len(rows))
     close = partial(np.allclose, rtol=_TOLERANCE, atol=_TOLERANCE)
     if not close(score(rows[order]), scores[order]):
@@ -157,7 +197,8 @@ def _order(patient: _Patient) -> Iterator[str]:
     else:
         return
     yield (
-        f"expected {patient.name} to score each row independently, got other scores {how}: a score must not depend "
+        f"expected {patient.name} to score each row independently, got other scores {how}: a score "
+        "must not depend "
         "on the other rows"
     )
 

@@ -17,7 +17,9 @@ from shroff.detect.deep.training import LearningTask
 
 
 class GameLoss(NamedTuple):
-    """The loss of the discriminator over real and unreal logits, and that of the generator over its own."""
+    """The loss of the discriminator over real and unreal logits, and that of the generator over its
+    own.
+    """
 
     discriminator: Callable[[TrainingOps, Tensor, Tensor], Tensor]
     generator: Callable[[TrainingOps, Tensor], Tensor]
@@ -35,14 +37,19 @@ LOSSES = {
     "cross_entropy": GameLoss(_entropy, lambda ops, unreal: ops.mean(ops.softplus(-unreal))),
     "least_squares": GameLoss(_squares, lambda ops, unreal: ops.mean(ops.square(unreal - 1.0))),
     "wasserstein_gp": GameLoss(
-        lambda ops, real, unreal: ops.mean(unreal) - ops.mean(real), lambda ops, unreal: -ops.mean(unreal)
+        lambda ops, real, unreal: ops.mean(unreal) - ops.mean(real),
+        lambda ops, unreal: -ops.mean(unreal),
     ),
-    "fence": GameLoss(_entropy, lambda ops, unreal: ops.mean(ops.square(ops.sigmoid(unreal) - _FENCE_PROBABILITY))),
+    "fence": GameLoss(
+        _entropy, lambda ops, unreal: ops.mean(ops.square(ops.sigmoid(unreal) - _FENCE_PROBABILITY))
+    ),
 }
 """Goodfellow et al., 2014; Mao et al., 2017; Gulrajani et al., 2017; Ngo et al., 2019."""
 
 _FENCE_PROBABILITY = 0.5
-"""The probability of being real that the generator aims at: undecided, so its rows lie at the border."""
+"""The probability of being real that the generator aims at: undecided, so its rows lie at the
+border.
+"""
 
 _DISPERSION_WEIGHT = 1.0
 _GRADIENT_PENALTY_WEIGHT = 10.0
@@ -53,7 +60,9 @@ _EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class Adversaries(LearningTask):
-    """One step of the game: every network is updated at once, against the current weights of the others."""
+    """One step of the game: every network is updated at once, against the current weights of the
+    others.
+    """
 
     name: ClassVar[str] = "adversaries"
     loss_type: str = field(kw_only=True)
@@ -67,17 +76,26 @@ class Adversaries(LearningTask):
     rebuild: bool = field(kw_only=True)
 
     def initial(self) -> Arrays:
-        """The discriminator's last layer: real at energies below a typical normal row's, unreal above."""
-        return {"head/kernel": np.full((1, 1), -4.0, np.float32), "head/bias": np.full((1, 1), 4.0, np.float32)}
+        """The discriminator's last layer: real at energies below a typical normal row's, unreal
+        above.
+        """
+        return {
+            "head/kernel": np.full((1, 1), -4.0, np.float32),
+            "head/bias": np.full((1, 1), 4.0, np.float32),
+        }
 
     def trains(self, name: str) -> bool:
         """All kernels and biases; the encoder's only with reconstruction."""
         return super().trains(name) and (self.rebuild or not name.startswith("encoder/"))
 
-    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def loss(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> Tensor:
         real = batch["normal"]
         width = self.generator.outputs
-        noise, shock = ops.split(ops.normal(real, self.generator.inputs + width), self.generator.inputs)
+        noise, shock = ops.split(
+            ops.normal(real, self.generator.inputs + width), self.generator.inputs
+        )
         made = self.generator.train(ops, weights, noise)
         unreal = self._unreal(ops, real, ops.stop_gradient(made), shock)
         if "fraud" in batch:
@@ -95,20 +113,31 @@ class Adversaries(LearningTask):
         return made + ops.positive(self.blur - choice) * (blurred - made)
 
     def _logit(self, ops: TrainingOps, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:
-        return ops.matmul(self.centres.suspicion(ops, z), weights["head/kernel"]) + weights["head/bias"]
+        return (
+            ops.matmul(self.centres.suspicion(ops, z), weights["head/kernel"])
+            + weights["head/bias"]
+        )
 
-    def _discriminate(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
+    def _discriminate(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor
+    ) -> Tensor:
         rows = real.shape[0]
         both = self.features.train_both(ops, weights, real, unreal)
         logits = ops.unstack(self._logit(ops, weights, both), rows)
         z, _ = ops.unstack(both, rows)
-        loss = LOSSES[self.loss_type].discriminator(ops, *logits) + self.guard * shrinkage(ops, z, self.spread)
+        loss = LOSSES[self.loss_type].discriminator(ops, *logits) + self.guard * shrinkage(
+            ops, z, self.spread
+        )
         if self.loss_type == "wasserstein_gp":
             loss = loss + _GRADIENT_PENALTY_WEIGHT * self._steepness(ops, weights, real, unreal)
         return loss
 
-    def _steepness(self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor) -> Tensor:
-        """The gradient penalty: (length of the gradient - 1)² at points between real and unreal rows."""
+    def _steepness(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor
+    ) -> Tensor:
+        """The gradient penalty: (length of the gradient - 1)² at points between real and unreal
+        rows.
+        """
         share = ops.uniform(real, 1)
         between = share * real + (1.0 - share) * unreal[: real.shape[0]]
         z = self.features.train(ops, weights, between, keep=False)
@@ -136,4 +165,8 @@ class Adversaries(LearningTask):
 
 def _frozen(ops: TrainingOps, weights: Mapping[str, Tensor], *networks: str) -> dict[str, Tensor]:
     """The weights of some networks as constants, so that no gradient reaches them."""
-    return {name: ops.stop_gradient(value) for name, value in weights.items() if name.startswith(networks)}
+    return {
+        name: ops.stop_gradient(value)
+        for name, value in weights.items()
+        if name.startswith(networks)
+    }

@@ -25,9 +25,10 @@ _SCALE_ROWS = 4_096
 class Centres:
     """k-means centres of normal rows in a latent space, with the share of rows at each.
 
-    `distance` is the squared distance to the centres by a soft minimum, `-t log sum_j share_j exp(-|z - c_j|^2 / t)`:
-    up to a constant, the negative log-likelihood of a mixture of round Gaussians. The temperature `t` is a fixed
-    multiple of a normal row's typical squared distance per dimension. With one centre it is the squared distance.
+    `distance` is the squared distance to the centres by a soft minimum,
+    `-t log sum_j share_j exp(-|z - c_j|^2 / t)`: up to a constant, the negative log-likelihood of a
+    mixture of round Gaussians. The temperature `t` is a fixed multiple of a normal row's typical
+    squared distance per dimension. With one centre it is the squared distance.
     """
 
     points: Floats
@@ -40,7 +41,9 @@ class Centres:
 
     @classmethod
     def learn(cls, latent: Rows, count: int, *, seed: int) -> Self:
-        """At most `count` centres of the rows `latent` [rows, width], with at least four rows each."""
+        """At most `count` centres of the rows `latent` [rows, width], with at least four rows
+        each.
+        """
         rng = np.random.default_rng(seed)
         rows = (
             latent
@@ -75,7 +78,9 @@ class Centres:
         return ops.relu(ops.subtract(own, ops.multiply(total, ops.constant(self.temperature))))
 
     def _nearness(self, ops: Ops, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Each centre's log term less the largest (log-sum-exp must not overflow), and the largest; without |z|²."""
+        """Each centre's log term less the largest (log-sum-exp must not overflow), and the largest;
+        without |z|².
+        """
         toward = (2.0 / self.temperature) * self.points.T
         level = self.log_share - (self.points**2).sum(axis=1)[None, :] / self.temperature
         near = ops.add(ops.matmul(z, ops.constant(toward)), ops.constant(level))

@@ -14,7 +14,13 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from shroff.arrays import Labels, Matrix, Rows, Scores
-from shroff.detect.base import ALL_NUMERIC, Detector, require_fitted, scoring_matrix, training_matrix
+from shroff.detect.base import (
+    ALL_NUMERIC,
+    Detector,
+    require_fitted,
+    scoring_matrix,
+    training_matrix,
+)
 from shroff.detect.deep import keras_ops, learning
 from shroff.detect.deep.inputs import Inputs, Scaling
 from shroff.detect.deep.network import Arrays
@@ -38,7 +44,9 @@ _HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of `train_and_evaluate` on the evaluation rows, with mean scores of normal and fraud rows."""
+    """The figures of `train_and_evaluate` on the evaluation rows, with mean scores of normal and
+    fraud rows.
+    """
 
     rows: int
     frauds: int
@@ -69,7 +77,9 @@ class Study:
         return {"normal": self.held} if len(self.held) else {}
 
     def learn(self, task: LearningTask, weights: Arrays, training: Training) -> Arrays:
-        """The weights after training; read from the phase's file if an interrupted run had finished it."""
+        """The weights after training; read from the phase's file if an interrupted run had finished
+        it.
+        """
         if self.folder is None:
             return learning.learn(task, weights, training, stream=self.stream)
         done = self.folder / f"{task.name}.npz"
@@ -78,7 +88,8 @@ class Study:
                 return {name.replace("|", "/"): kept[name] for name in kept.files}
         learned = learning.learn(task, weights, training, self.folder, stream=self.stream)
         unfinished = done.with_suffix(".part.npz")
-        # a zip member's name holds no slash; Any, because NumPy types the keywords of savez as its own flags
+        # a zip member's name holds no slash; Any, because NumPy types the keywords of savez as its
+        # own flags
         arrays: dict[str, Any] = {name.replace("/", "|"): array for name, array in learned.items()}
         np.savez(unfinished, **arrays)
         unfinished.replace(done)
@@ -100,7 +111,9 @@ class NeuralDetector(Detector):
     side: Side
     contamination: float
 
-    def fit(self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC) -> Self:
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
         """Learn the normal rows."""
         return self._fit(X, y, nominal, None)
 
@@ -112,16 +125,18 @@ class NeuralDetector(Detector):
         nominal: Mapping[int, int] = ALL_NUMERIC,
         folder: str | Path | None = None,
     ) -> Evaluation:
-        """`fit` on the rows of one input and evaluate on those of the other, which needs labels of both classes.
+        """`fit` on the rows of one input and evaluate on those of the other, which needs labels of
+        both classes.
 
-        An input is a function that reads rows, or a Parquet file (a path, or `Parquet` where its label column is not
-        called `label`) that may be larger than memory: it is streamed, and an epoch is one pass over it. Where
-        `TF_CONFIG` names several workers, each runs this call with the same arguments and draws its own batches; all
-        end with the same network (and each needs its own folder).
+        An input is a function that reads rows, or a Parquet file (a path, or `Parquet` where its
+        label column is not called `label`) that may be larger than memory: it is streamed, and an
+        epoch is one pass over it. Where `TF_CONFIG` names several workers, each runs this call with
+        the same arguments and draws its own batches; all end with the same network (and each needs
+        its own folder).
 
-        With a folder the run is saved after every epoch: the same call resumes an interrupted run, a call after the end
-        only evaluates, and `tensorboard --logdir FOLDER/logs` shows the losses. Raises ConfigurationError
-        for a folder that holds another run.
+        With a folder the run is saved after every epoch: the same call resumes an interrupted run,
+        a call after the end only evaluates, and `tensorboard --logdir FOLDER/logs` shows the
+        losses. Raises ConfigurationError for a folder that holds another run.
         """
         place = None if folder is None else Path(folder)
         if callable(train_input):
@@ -141,7 +156,13 @@ class NeuralDetector(Detector):
             mean_fraud=float(scores[fraud].mean()),
         )
 
-    def _fit(self, X: npt.ArrayLike, y: npt.ArrayLike | None, nominal: Mapping[int, int], folder: Path | None) -> Self:
+    def _fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike | None,
+        nominal: Mapping[int, int],
+        folder: Path | None,
+    ) -> Self:
         matrix = training_matrix(X, nominal)
         fraud = _labels(y, len(matrix))
         normal = matrix if fraud is None else matrix[~fraud]
@@ -164,13 +185,17 @@ class NeuralDetector(Detector):
     def _fit_stream(self, source: Parquet, nominal: Mapping[int, int], folder: Path | None) -> None:
         found = Survey.of(source, nominal, seed=self.seed)
         if found.normal_rows < 2:
-            raise DataError(f"expected at least 2 normal rows to learn from, got {found.normal_rows}")
+            raise DataError(
+                f"expected at least 2 normal rows to learn from, got {found.normal_rows}"
+            )
         if folder is not None:
             _claim(folder, f"{self._described()} {found.digest}")
         columns = found.normal.shape[1]
         learned = Inputs.over(lambda: (X[~y] for X, y in source.chunks()), columns, nominal)
         self.inputs_ = learned.read_as(self.scaling, self.side, found.normal)
-        normal, fraud = (self.inputs_.encode(rows).astype(np.float32) for rows in (found.normal, found.fraud))
+        normal, fraud = (
+            self.inputs_.encode(rows).astype(np.float32) for rows in (found.normal, found.fraud)
+        )
         limit = self._farthest(normal)
         learn, held = self._hold(normal[_length(normal) <= limit])
         stream = RowStream(source, self.inputs_, found.normal_rows, self.seed, limit)
@@ -181,8 +206,14 @@ class NeuralDetector(Detector):
     def _farthest(self, rows: Rows) -> float:
         """The squared length beyond which encoded rows are left out as unlabelled frauds."""
         if not 0.0 <= self.contamination < 0.5:
-            raise ConfigurationError(f"expected contamination from 0 to below 0.5, got {self.contamination}")
-        return float(np.quantile(_length(rows), 1.0 - self.contamination)) if self.contamination else np.inf
+            raise ConfigurationError(
+                f"expected contamination from 0 to below 0.5, got {self.contamination}"
+            )
+        return (
+            float(np.quantile(_length(rows), 1.0 - self.contamination))
+            if self.contamination
+            else np.inf
+        )
 
     def _hold(self, rows: Rows) -> tuple[Rows, Rows]:
         if not self.patience:
@@ -224,7 +255,9 @@ class NeuralDetector(Detector):
         matrix = scoring_matrix(self, X)
         ops = NumpyOps()
         blocks = [
-            self._formula(ops, self.inputs_.formula(ops, matrix[at : at + _SCORED_ROWS].astype(np.float64)))[:, 0]
+            self._formula(
+                ops, self.inputs_.formula(ops, matrix[at : at + _SCORED_ROWS].astype(np.float64))
+            )[:, 0]
             for at in range(0, len(matrix), _SCORED_ROWS)
         ]
         return np.concatenate(blocks) if blocks else np.empty(0)
@@ -240,10 +273,15 @@ class NeuralDetector(Detector):
     def to_saved_model(self, folder: str | Path) -> None:
         """The same score as a TensorFlow SavedModel for TensorFlow Serving.
 
-        Its signature `serving_default` takes `X` float32 [N, columns] and gives `score` float32 [N].
+        Its signature `serving_default` takes `X` float32 [N, columns] and gives `score` float32
+        [N].
         """
         columns = require_fitted(self)
-        keras_ops.save(lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)), Path(folder), columns=columns)
+        keras_ops.save(
+            lambda ops, x: self._formula(ops, self.inputs_.formula(ops, x)),
+            Path(folder),
+            columns=columns,
+        )
 
 
 def _length(rows: Rows) -> Rows:
@@ -274,6 +312,7 @@ def _claim(folder: Path, fingerprint: str) -> None:
     mark = folder / "run.sha256"
     if mark.exists() and mark.read_text(encoding="utf-8") != fingerprint:
         raise ConfigurationError(
-            f"expected {folder} to be empty or to hold this run, got one of other rows or parameters: name another"
+            f"expected {folder} to be empty or to hold this run, got one of other rows or "
+            "parameters: name another"
         )
     mark.write_text(fingerprint, encoding="utf-8")

@@ -13,10 +13,11 @@ from shroff.detect.deep.ops import NumpyOps, Ops, Tensor, TrainingOps
 
 @dataclass(frozen=True)
 class Embedding:
-    """`x Q + network(x)` with a fixed `Q` of orthonormal columns, or `network(x)` alone without `residual`.
+    """`x Q + network(x)` with a fixed `Q` of orthonormal columns, or `network(x)` alone without
+    `residual`.
 
-    `Q` is the identity where the row fits, so the untrained embedding keeps distances, and training cannot collapse it
-    to a point: the network would have to learn `-x Q`.
+    `Q` is the identity where the row fits, so the untrained embedding keeps distances, and training
+    cannot collapse it to a point: the network would have to learn `-x Q`.
     """
 
     network: Dense
@@ -26,7 +27,9 @@ class Embedding:
         """Random weights and, with `residual`, the fixed map."""
         arrays = self.network.initial(rng)
         if self.residual:
-            arrays[f"{self.network.name}/fixed"] = _orthonormal(rng, self.network.inputs, self.network.outputs)
+            arrays[f"{self.network.name}/fixed"] = _orthonormal(
+                rng, self.network.inputs, self.network.outputs
+            )
         return arrays
 
     def formula(self, ops: Ops, weights: Weights, x: Tensor) -> Tensor:
@@ -38,10 +41,14 @@ class Embedding:
         return self._with(ops, weights, x, self.network.train(ops, weights, x, keep=keep))
 
     def train_both(self, ops: TrainingOps, weights: Weights, kept: Tensor, other: Tensor) -> Tensor:
-        """`train` for two stacked batches: each has its own statistics, and only those of `kept` are learned."""
+        """`train` for two stacked batches: each has its own statistics, and only those of `kept`
+        are learned.
+        """
         if not self.network.batch_norm:
             return self.train(ops, weights, ops.stack([kept, other]))
-        return ops.stack([self.train(ops, weights, kept), self.train(ops, weights, other, keep=False)])
+        return ops.stack(
+            [self.train(ops, weights, kept), self.train(ops, weights, other, keep=False)]
+        )
 
     def slope(self, ops: TrainingOps, weights: Weights, x: Tensor, above: Tensor) -> Tensor:
         """The gradient by `x` of a sum whose gradient by the embedding is `above`."""
@@ -78,11 +85,13 @@ def spread(placed: Rows) -> Rows:
 def shrinkage(ops: TrainingOps, z: Tensor, first: Rows) -> Tensor:
     """The mean share by which the batch's latent directions are narrower than their `first` spread.
 
-    Variance against collapse: Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class
-    Classification, 2020.
+    Variance against collapse: Chong et al., Simple and Effective Prevention of Mode Collapse in
+    Deep One-Class Classification, 2020.
     """
     variance = ops.column_mean(ops.square(z - ops.column_mean(z)))
-    return ops.mean(ops.relu(1.0 - ops.sqrt(variance + _SMALLEST_SPREAD**2) * ops.constant(1.0 / first)))
+    return ops.mean(
+        ops.relu(1.0 - ops.sqrt(variance + _SMALLEST_SPREAD**2) * ops.constant(1.0 / first))
+    )
 
 
 _SMALLEST_SPREAD = 1e-3

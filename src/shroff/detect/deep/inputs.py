@@ -1,4 +1,6 @@
-"""From a detector's matrix to a network's inputs: scaled numbers, missing indicators, one-hot codes."""
+"""From a detector's matrix to a network's inputs: scaled numbers, missing indicators, one-hot
+codes.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,11 @@ Scaling = Literal["z-score", "quantile"]
 class Inputs:
     """The encoding of each column of `X`, learned from normal rows.
 
-    A numeric column is standardised by mean and standard deviation, or scored by its quantiles; `side="upper"` then
-    raises values below 0 to 0. A missing value becomes 0, and a column that had missing values in training gets a
-    missing indicator. A nominal column becomes one-hot, scaled so that two random rows differ by it as much as by a
-    numeric column: the network's first layer learns the embedding.
+    A numeric column is standardised by mean and standard deviation, or scored by its quantiles;
+    `side="upper"` then raises values below 0 to 0. A missing value becomes 0, and a column that had
+    missing values in training gets a missing indicator. A nominal column becomes one-hot, scaled so
+    that two random rows differ by it as much as by a numeric column: the network's first layer
+    learns the embedding.
 
     >>> inputs = Inputs.learn(np.array([[1.0, 0], [3.0, 1]], dtype=np.float32), {1: 2})
     >>> inputs.width, inputs.encode(np.array([[3.0, 1]], dtype=np.float32)).round(3).tolist()
@@ -48,17 +51,28 @@ class Inputs:
         return cls.over(lambda: iter([matrix]), matrix.shape[1], nominal)
 
     def read_as(self, scaling: Scaling, side: Side, rows: Matrix) -> Self:
-        """The same inputs with another scaling, by quantiles of `rows`; raises ConfigurationError if unknown."""
+        """The same inputs with another scaling, by quantiles of `rows`; raises ConfigurationError
+        if unknown.
+        """
         if scaling not in ("z-score", "quantile") or side not in ("both", "upper"):
             raise ConfigurationError(
-                f"expected scaling 'z-score' or 'quantile' and side 'both' or 'upper', got `{scaling}` and `{side}`"
+                "expected scaling 'z-score' or 'quantile' and side 'both' or 'upper', got "
+                f"`{scaling}` and `{side}`"
             )
-        found = Quantiles.learn(rows[:, list(self.numeric)]) if scaling == "quantile" and self.numeric else None
+        found = (
+            Quantiles.learn(rows[:, list(self.numeric)])
+            if scaling == "quantile" and self.numeric
+            else None
+        )
         return replace(self, quantiles=found, side=side)
 
     @classmethod
-    def over(cls, read: Callable[[], Iterator[Matrix]], columns: int, nominal: Mapping[int, int]) -> Self:
-        """The same from a stream of rows, read twice: for the means, then for the deviations from them."""
+    def over(
+        cls, read: Callable[[], Iterator[Matrix]], columns: int, nominal: Mapping[int, int]
+    ) -> Self:
+        """The same from a stream of rows, read twice: for the means, then for the deviations from
+        them.
+        """
         numeric = tuple(column for column in range(columns) if column not in nominal)
         count, total, square = (np.zeros(len(numeric)) for _ in range(3))
         codes = {column: np.zeros(nominal[column]) for column in sorted(nominal)}
@@ -70,7 +84,9 @@ class Inputs:
             total += np.where(missing, 0.0, values).sum(axis=0)
             rows += len(matrix)
             for column in codes:
-                codes[column] += np.bincount(matrix[:, column].astype(np.int64), minlength=nominal[column])
+                codes[column] += np.bincount(
+                    matrix[:, column].astype(np.int64), minlength=nominal[column]
+                )
         mean = total / np.maximum(count, 1)
         for matrix in read():
             values = matrix[:, list(numeric)].astype(np.float64)
@@ -79,7 +95,8 @@ class Inputs:
         return cls(
             numeric=numeric,
             mean=mean,
-            inverse_std=1.0 / np.where(std > _CONSTANT_SHARE * np.maximum(1.0, np.abs(mean)), std, 1.0),
+            inverse_std=1.0
+            / np.where(std > _CONSTANT_SHARE * np.maximum(1.0, np.abs(mean)), std, 1.0),
             gaps=tuple(int(at) for at in np.flatnonzero(count < rows)),
             tables={column: _one_hot(seen / rows) for column, seen in codes.items()},
         )
@@ -87,7 +104,9 @@ class Inputs:
     @property
     def width(self) -> int:
         """Number of network inputs per row."""
-        return len(self.numeric) + len(self.gaps) + sum(len(table) for table in self.tables.values())
+        return (
+            len(self.numeric) + len(self.gaps) + sum(len(table) for table in self.tables.values())
+        )
 
     def formula(self, ops: Ops, x: Tensor) -> Tensor:
         """[rows, columns of X] to [rows, width]."""
@@ -105,7 +124,9 @@ class Inputs:
     def _scaled(self, ops: Ops, values: Tensor) -> Tensor:
         if self.quantiles is not None:
             return self.quantiles.formula(ops, values)
-        return ops.multiply(ops.add(values, ops.constant(-self.mean)), ops.constant(self.inverse_std))
+        return ops.multiply(
+            ops.add(values, ops.constant(-self.mean)), ops.constant(self.inverse_std)
+        )
 
     def encode(self, matrix: Matrix) -> Floats:
         """`formula` in NumPy."""

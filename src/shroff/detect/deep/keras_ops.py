@@ -1,4 +1,6 @@
-"""Formulas in Keras, which only this file imports. `KERAS_BACKEND`, Keras' own setting, chooses the backend."""
+"""Formulas in Keras, which only this file imports. `KERAS_BACKEND`, Keras' own setting, chooses the
+backend.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def keras_module() -> Any:
     try:
         return import_module("keras")
     except ImportError as error:
-        raise MissingExtra("the neural detectors learn with Keras: pip install 'shroff[deep]'") from error
+        raise MissingExtra(
+            "the neural detectors learn with Keras: pip install 'shroff[deep]'"
+        ) from error
 
 
 class KerasOps:
@@ -53,7 +57,8 @@ class KerasOps:
         return self._keras.ops.matmul(a, b)
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
-        # not ops.add: Keras 3.15 broadcasts a column [n, 1] over a matrix [n, n] as if it were a row
+        # not ops.add: Keras 3.15 broadcasts a column [n, 1] over a matrix [n, n] as if it were a
+        # row
         return self._keras.ops.convert_to_tensor(a) + self._keras.ops.convert_to_tensor(b)
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
@@ -152,7 +157,9 @@ class KerasOps:
 
 
 def save(formula: Formula, folder: Path, *, columns: int) -> None:
-    """`formula` as a TensorFlow SavedModel with a serving signature: `X` float32 [N, columns] to `score` [N]."""
+    """`formula` as a TensorFlow SavedModel with a serving signature: `X` float32 [N, columns] to
+    `score` [N].
+    """
     keras = keras_module()
 
     class ScoringModel(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types

@@ -1,4 +1,6 @@
-"""The training of networks in Keras: one step is an epoch, and an interrupted run goes on where it stopped."""
+"""The training of networks in Keras: one step is an epoch, and an interrupted run goes on where it
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from shroff.detect.deep.network import Arrays
 from shroff.detect.deep.ops import Tensor
 from shroff.detect.deep.stream import RowStream
 from shroff.detect.deep.training import LearningTask, Training
-from shroff.detect.deep.workers import Crew, batches, epoch_function, find_crew, plainly_built, ticks
+from shroff.detect.deep.workers import (
+    Crew,
+    batches,
+    epoch_function,
+    find_crew,
+    plainly_built,
+    ticks,
+)
 from shroff.errors import ConfigurationError, MissingExtra
 
 _MAX_GRADIENT_NORM: Final = 10.0
@@ -28,11 +37,14 @@ _WORKER_SEED_STEP: Final = 1_000_003
 """Distance between the seeds of two workers, so that they draw different batches."""
 
 
-def _learner(task: LearningTask, weights: Arrays, training: Training, steps: int, *, streamed: bool) -> Any:
-    """A Keras model whose one step is a whole epoch: it draws every batch itself, so nothing leaves the backend.
+def _learner(
+    task: LearningTask, weights: Arrays, training: Training, steps: int, *, streamed: bool
+) -> Any:
+    """A Keras model whose one step is a whole epoch: it draws every batch itself, so nothing leaves
+    the backend.
 
-    All learned weights share one variable: the optimizer then runs one operation of each kind instead of a dozen on
-    small matrices, and the graph builds in a third of the time.
+    All learned weights share one variable: the optimizer then runs one operation of each kind
+    instead of a dozen on small matrices, and the graph builds in a third of the time.
     """
     keras = keras_module()
     learned = {
@@ -58,7 +70,10 @@ def _learner(task: LearningTask, weights: Arrays, training: Training, steps: int
 
         def _weight(self, name: str, array: Floats32, *, trainable: bool) -> Any:
             variable = self.add_weight(
-                shape=array.shape, initializer="zeros", trainable=trainable, name=name.replace("/", "_")
+                shape=array.shape,
+                initializer="zeros",
+                trainable=trainable,
+                name=name.replace("/", "_"),
             )
             variable.assign(array)
             return variable
@@ -70,7 +85,9 @@ def _learner(task: LearningTask, weights: Arrays, training: Training, steps: int
             ops = KerasOps(seeds=self.seeds)
             tables = task.tables if training or not task.held else task.held
             batch = {
-                name: fed if training and streamed and name == "normal" else ops.draw(constants[id(rows)], size(rows))
+                name: fed
+                if training and streamed and name == "normal"
+                else ops.draw(constants[id(rows)], size(rows))
                 for name, rows in tables.items()
             }
             flat = keras.ops.convert_to_tensor(self.flat)
@@ -88,7 +105,9 @@ def _learner(task: LearningTask, weights: Arrays, training: Training, steps: int
         return min(training.batch_size, max(len(rows), 2))
 
     constants = {
-        id(rows): keras.ops.convert_to_tensor(rows) for tables in (task.tables, task.held) for rows in tables.values()
+        id(rows): keras.ops.convert_to_tensor(rows)
+        for tables in (task.tables, task.held)
+        for rows in tables.values()
     }
     return Learner()
 
@@ -105,7 +124,8 @@ def _unflat(keras: Any, flat: Tensor, shapes: Arrays) -> dict[str, Tensor]:
     ends = np.cumsum([array.size for array in shapes.values()])
     blocks = keras.ops.split(flat, ends[:-1].tolist())
     return {
-        name: keras.ops.reshape(block, array.shape) for (name, array), block in zip(shapes.items(), blocks, strict=True)
+        name: keras.ops.reshape(block, array.shape)
+        for (name, array), block in zip(shapes.items(), blocks, strict=True)
     }
 
 
@@ -119,8 +139,9 @@ def learn(
 ) -> Arrays:
     """Train `weights` to minimise the task's loss; its normal rows come from `stream` if given.
 
-    With a folder, every epoch is saved there, an interrupted run resumes, and TensorBoard reads the losses. Raises
-    MissingExtra without Keras, ConfigurationError for an optimizer that Keras does not have.
+    With a folder, every epoch is saved there, an interrupted run resumes, and TensorBoard reads the
+    losses. Raises MissingExtra without Keras, ConfigurationError for an optimizer that Keras does
+    not have.
     """
     if training.epochs == 0:
         return weights
@@ -137,7 +158,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _learn(
-    task: LearningTask, weights: Arrays, training: Training, folder: Path | None, stream: RowStream | None
+    task: LearningTask,
+    weights: Arrays,
+    training: Training,
+    folder: Path | None,
+    stream: RowStream | None,
 ) -> Arrays:
     keras = keras_module()
     steps = _steps(task, training, stream, _crew(keras))
@@ -146,7 +171,10 @@ def _learn(
     # only JAX runs several steps per call; PyTorch takes single steps
     together = steps if keras.backend.backend() == "jax" and stream is None else 1
     learner.compile(
-        optimizer=_optimizer(keras, training, steps), loss=None, steps_per_execution=together, jit_compile=False
+        optimizer=_optimizer(keras, training, steps),
+        loss=None,
+        steps_per_execution=together,
+        jit_compile=False,
     )
     calls = 1 if whole else steps
     fed = _ticks(calls, whole) if stream is None else batches(stream, training, learner.crew)
@@ -163,18 +191,26 @@ def _learn(
             callbacks=_callbacks(keras, learner, task, training, folder),
         )
     read = keras.ops.convert_to_numpy
-    return {name: read(keras.ops.convert_to_tensor(value)) for name, value in learner.table(learner.flat).items()}
+    return {
+        name: read(keras.ops.convert_to_tensor(value))
+        for name, value in learner.table(learner.flat).items()
+    }
 
 
 def _ticks(calls: int, whole: bool) -> Any:
     return ticks() if whole else np.zeros((calls, 1), np.float32)
 
 
-def _steps(task: LearningTask, training: Training, stream: RowStream | None, crew: Crew | None) -> int:
+def _steps(
+    task: LearningTask, training: Training, stream: RowStream | None, crew: Crew | None
+) -> int:
     """Steps of an epoch: by rows in memory, or one pass over a stream shared by all workers."""
     if stream is None:
         return training.steps(len(task.tables["normal"]))
-    return max(training.min_steps, stream.rows // (training.batch_size * (1 if crew is None else crew.size)))
+    return max(
+        training.min_steps,
+        stream.rows // (training.batch_size * (1 if crew is None else crew.size)),
+    )
 
 
 def _optimizer(keras: Any, training: Training, steps: int) -> Any:
@@ -188,15 +224,20 @@ def _optimizer(keras: Any, training: Training, steps: int) -> Any:
         )
     except ValueError as error:
         raise ConfigurationError(
-            f"expected an optimizer of Keras, such as `adam`, `rmsprop` or `sgd`, got `{training.optimizer}`"
+            "expected an optimizer of Keras, such as `adam`, `rmsprop` or `sgd`, got "
+            f"`{training.optimizer}`"
         ) from error
 
 
-def _callbacks(keras: Any, learner: Any, task: LearningTask, training: Training, folder: Path | None) -> list[Any]:
+def _callbacks(
+    keras: Any, learner: Any, task: LearningTask, training: Training, folder: Path | None
+) -> list[Any]:
     callbacks = [_reseed(keras, learner, training.seed)]
     if training.patience and task.held:
         callbacks.append(
-            keras.callbacks.EarlyStopping("val_loss", patience=training.patience, restore_best_weights=True)
+            keras.callbacks.EarlyStopping(
+                "val_loss", patience=training.patience, restore_best_weights=True
+            )
         )
     if folder is not None:
         callbacks.append(keras.callbacks.BackupAndRestore(str(folder / "checkpoints" / task.name)))

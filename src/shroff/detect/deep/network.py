@@ -14,7 +14,9 @@ from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.errors import ConfigurationError
 
 Arrays = dict[str, Floats32]
-"""A network's weights by name; those named `…/mean` and `…/variance` are statistics of batch normalisation."""
+"""A network's weights by name; those named `…/mean` and `…/variance` are statistics of batch
+normalisation.
+"""
 
 Weights = Mapping[str, Tensor]
 """The weights as an engine's tensors."""
@@ -25,7 +27,8 @@ _STATISTICS_MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class Dense:
-    """A stack of dense layers: hidden ones of `n_neurons` with an activation, and a linear last one.
+    """A stack of dense layers: hidden ones of `n_neurons` with an activation, and a linear last
+    one.
 
     Attributes:
         n_layers: hidden layers; 0: a linear map.
@@ -39,7 +42,8 @@ class Dense:
 
     >>> stack = Dense("encoder", inputs=3, outputs=2, n_neurons=8, n_layers=1)
     >>> {name: array.shape for name, array in stack.initial(np.random.default_rng(0)).items()}
-    {'encoder/0/kernel': (3, 8), 'encoder/0/bias': (1, 8), 'encoder/1/kernel': (8, 2), 'encoder/1/bias': (1, 2)}
+    {'encoder/0/kernel': (3, 8), 'encoder/0/bias': (1, 8), 'encoder/1/kernel': (8, 2),
+    'encoder/1/bias': (1, 2)}
     """
 
     name: str
@@ -55,13 +59,18 @@ class Dense:
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
-            raise ConfigurationError(f"expected an activation out of {', '.join(ACTIVATIONS)}, got `{self.activation}`")
+            raise ConfigurationError(
+                f"expected an activation out of {', '.join(ACTIVATIONS)}, got `{self.activation}`"
+            )
         if self.n_neurons < 1 or self.n_layers < 0:
             raise ConfigurationError(
-                f"expected n_neurons of at least 1 and n_layers of at least 0, got {self.n_neurons} and {self.n_layers}"
+                "expected n_neurons of at least 1 and n_layers of at least 0, got "
+                f"{self.n_neurons} and {self.n_layers}"
             )
         if not 0.0 <= self.dropout_rate < 1.0:
-            raise ConfigurationError(f"expected a dropout_rate from 0 to below 1, got {self.dropout_rate}")
+            raise ConfigurationError(
+                f"expected a dropout_rate from 0 to below 1, got {self.dropout_rate}"
+            )
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -90,7 +99,9 @@ class Dense:
 
         def after(at: int, h: Tensor) -> Tensor:
             if self.batch_norm:
-                variance = ops.add(weights[self._named(at, "variance")], ops.constant(_VARIANCE_EPSILON))
+                variance = ops.add(
+                    weights[self._named(at, "variance")], ops.constant(_VARIANCE_EPSILON)
+                )
                 scale = ops.exp(ops.multiply(ops.log(variance), ops.constant(-0.5)))
                 h = ops.multiply(ops.subtract(h, weights[self._named(at, "mean")]), scale)
             return ACTIVATIONS[self.activation].formula(ops, h)
@@ -98,7 +109,9 @@ class Dense:
         return self._through(ops, weights, x, after)
 
     def train(self, ops: TrainingOps, weights: Weights, x: Tensor, *, keep: bool = True) -> Tensor:
-        """`formula` in a training step: with the batch's own statistics, which update the learned ones if `keep`."""
+        """`formula` in a training step: with the batch's own statistics, which update the learned
+        ones if `keep`.
+        """
 
         def after(at: int, h: Tensor) -> Tensor:
             if self.batch_norm:
@@ -113,7 +126,9 @@ class Dense:
 
         return self._through(ops, weights, x, after)
 
-    def _through(self, ops: Ops, weights: Weights, x: Tensor, after: Callable[[int, Tensor], Tensor]) -> Tensor:
+    def _through(
+        self, ops: Ops, weights: Weights, x: Tensor, after: Callable[[int, Tensor], Tensor]
+    ) -> Tensor:
         for at in range(self.n_layers + 1):
             x = self._layer(ops, weights, x, at)
             if at < self.n_layers:
@@ -125,13 +140,16 @@ class Dense:
         return ops.add(h, weights[self._named(at, "bias")]) if self.bias else h
 
     def slope(self, ops: TrainingOps, weights: Weights, x: Tensor, above: Tensor) -> Tensor:
-        """The gradient by `x` [rows, inputs] of a sum whose gradient by the outputs is `above` [rows, outputs].
+        """The gradient by `x` [rows, inputs] of a sum whose gradient by the outputs is `above`
+        [rows, outputs].
 
-        Written out, so that a gradient penalty trains on any backend. Raises ConfigurationError with batch_norm, which
-        makes rows depend on each other (Gulrajani et al., 2017).
+        Written out, so that a gradient penalty trains on any backend. Raises ConfigurationError
+        with batch_norm, which makes rows depend on each other (Gulrajani et al., 2017).
         """
         if self.batch_norm:
-            raise ConfigurationError("a gradient penalty needs a network without batch_norm: switch one of the two off")
+            raise ConfigurationError(
+                "a gradient penalty needs a network without batch_norm: switch one of the two off"
+            )
         before = []
         for at in range(self.n_layers):
             before.append(self._layer(ops, weights, x, at))

@@ -1,7 +1,7 @@
 """The operations of a detector's formula, and two engines for them: NumPy and ONNX.
 
-Values are matrices [rows, width] or [1, width]. Scores are computed in double precision by both engines, so they agree
-to a rounding error; the third engine, Keras, is in `keras_ops`.
+Values are matrices [rows, width] or [1, width]. Scores are computed in double precision by both
+engines, so they agree to a rounding error; the third engine, Keras, is in `keras_ops`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ Formula: TypeAlias = "Callable[[Ops, Tensor], Tensor]"
 
 
 class Ops(Protocol):
-    """The operations of scoring. `constant` takes a learned array; all others take and give tensors."""
+    """The operations of scoring. `constant` takes a learned array; all others take and give
+    tensors.
+    """
 
     def constant(self, value: npt.ArrayLike) -> Tensor:
         """A learned array."""
@@ -85,7 +87,9 @@ class Ops(Protocol):
 
 
 class TrainingOps(Ops, Protocol):
-    """The additional operations of training, where tensors also take + - * / and **. Draws follow the run's seed."""
+    """The additional operations of training, where tensors also take + - * / and **. Draws follow
+    the run's seed.
+    """
 
     def stop_gradient(self, x: Tensor) -> Tensor:
         """`x` as if it were a constant."""
@@ -219,7 +223,9 @@ class GraphOps:
         return self._graph.constant(np.asarray(value, dtype=np.float64))
 
     def columns(self, x: str, at: Sequence[int]) -> str:
-        return self._graph.add("Gather", x, self._graph.constant(np.array(at, dtype=np.int64)), axis=1)
+        return self._graph.add(
+            "Gather", x, self._graph.constant(np.array(at, dtype=np.int64)), axis=1
+        )
 
     def missing(self, x: str) -> str:
         return self._graph.add("Cast", self._graph.add("IsNaN", x), to=DOUBLE)

@@ -17,10 +17,12 @@ _KNOT_COUNT = 65
 
 @dataclass(frozen=True, eq=False)
 class Quantiles:
-    """A piecewise linear function per column, from a value to the normal score of its rank among training rows.
+    """A piecewise linear function per column, from a value to the normal score of its rank among
+    training rows.
 
-    Equal values share their middle rank. So a flag of 0 scores about 0, and one of 1 by its share: 2.3 where 2 % of the
-    rows have it. Beyond the smallest and largest value the outer slopes continue.
+    Equal values share their middle rank. So a flag of 0 scores about 0, and one of 1 by its share:
+    2.3 where 2 % of the rows have it. Beyond the smallest and largest value the outer slopes
+    continue.
 
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [100.0]], dtype=np.float32)
     >>> from shroff.detect.deep.ops import NumpyOps
@@ -29,7 +31,9 @@ class Quantiles:
     """
 
     bends: Sequence[tuple[Floats, Floats, float, float]]
-    """By column: knots [1, bends], the change of slope at each [bends, 1], first height and first slope."""
+    """By column: knots [1, bends], the change of slope at each [bends, 1], first height and first
+    slope.
+    """
 
     @classmethod
     def learn(cls, values: Matrix) -> Self:
@@ -38,7 +42,12 @@ class Quantiles:
 
     def formula(self, ops: Ops, values: Tensor) -> Tensor:
         """[rows, columns] to scores of the same shape; missing values stay missing."""
-        return ops.concat([self._column(ops, ops.columns(values, [at]), line) for at, line in enumerate(self.bends)])
+        return ops.concat(
+            [
+                self._column(ops, ops.columns(values, [at]), line)
+                for at, line in enumerate(self.bends)
+            ]
+        )
 
     def _column(self, ops: Ops, x: Tensor, line: tuple[Floats, Floats, float, float]) -> Tensor:
         at, growth, height, slope = line
@@ -57,4 +66,9 @@ def _line(values: Floats) -> tuple[Floats, Floats, float, float]:
     ranks = (np.searchsorted(rows, knots, "left") + np.searchsorted(rows, knots, "right")) / 2.0
     scores = norm.ppf(ranks / len(rows))
     slopes = np.diff(scores) / np.diff(knots)
-    return knots[None, :-1], np.diff(slopes, prepend=slopes[0])[:, None], float(scores[0]), float(slopes[0])
+    return (
+        knots[None, :-1],
+        np.diff(slopes, prepend=slopes[0])[:, None],
+        float(scores[0]),
+        float(slopes[0]),
+    )

@@ -24,18 +24,21 @@ SAMPLE_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Parquet:
-    """A Parquet file of detector inputs: numbers, a column per input in the order of the file, missing is null.
+    """A Parquet file of detector inputs: numbers, a column per input in the order of the file,
+    missing is null.
 
-    `label` names the column of labels, 0 or 1 (a file without it has only normal rows); `chunk` is the number of rows
-    read at a time, of which memory holds about three copies. Raises BadFile for a missing file or columns that are not
-    numbers.
+    `label` names the column of labels, 0 or 1 (a file without it has only normal rows); `chunk` is
+    the number of rows read at a time, of which memory holds about three copies. Raises BadFile for
+    a missing file or columns that are not numbers.
     """
 
     path: str | Path
     label: str = "label"
     chunk: int = 32_768
 
-    def chunks(self, *, order: np.random.Generator | None = None) -> Iterator[tuple[Matrix, Labels]]:
+    def chunks(
+        self, *, order: np.random.Generator | None = None
+    ) -> Iterator[tuple[Matrix, Labels]]:
         """`X` [rows, columns] and `y` [rows] in chunks; `order` shuffles the chunks."""
         import polars as pl
 
@@ -54,7 +57,9 @@ class Parquet:
             scan = pl.scan_parquet(self.path)
             schema = scan.collect_schema()
         except pl.exceptions.PolarsError as error:
-            raise BadFile(f"{self.path}: expected a Parquet file ({type(error).__name__}).") from None
+            raise BadFile(
+                f"{self.path}: expected a Parquet file ({type(error).__name__})."
+            ) from None
         for name, kind in schema.items():
             if not (kind.is_numeric() or kind == pl.Boolean):
                 raise BadFile(f"{self.path}: expected numbers in column `{name}`, got {kind}.")
@@ -67,7 +72,9 @@ class Parquet:
         if self.label in frame.columns:
             labelled = frame[self.label]
             if labelled.null_count() or not labelled.is_in([0, 1]).all():
-                raise DataError(f"{self.path}: expected 0 or 1 in column `{self.label}`, got other values")
+                raise DataError(
+                    f"{self.path}: expected 0 or 1 in column `{self.label}`, got other values"
+                )
             labels = labelled.cast(pl.Boolean).to_numpy()
             frame = frame.drop(self.label)
         return frame.cast(pl.Float32).to_numpy(), labels
@@ -75,7 +82,9 @@ class Parquet:
 
 @dataclass(frozen=True)
 class Survey:
-    """The result of one pass over a file: even samples of its normal and fraud rows, and a digest."""
+    """The result of one pass over a file: even samples of its normal and fraud rows, and a
+    digest.
+    """
 
     normal: Matrix
     fraud: Matrix

@@ -20,8 +20,8 @@ class Training:
     """The schedule of a network's training.
 
     Attributes:
-        epochs: passes over the normal rows, each of `min_steps` to `max_steps` steps, so that small and large tables
-            train for a similar time.
+        epochs: passes over the normal rows, each of `min_steps` to `max_steps` steps, so that small
+            and large tables train for a similar time.
         batch_size: rows per step.
         learning_rate: size of the first step; it falls to 0 along a cosine.
         optimizer: Keras' name of it.
@@ -69,7 +69,9 @@ class LearningTask(ABC):
     l2: float = field(default=0.0, kw_only=True)
 
     @abstractmethod
-    def loss(self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def loss(
+        self, ops: TrainingOps, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> Tensor:
         """The loss of one batch, [1, 1], without the penalty of the kernels."""
 
     def trains(self, name: str) -> bool:

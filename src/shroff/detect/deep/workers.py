@@ -1,4 +1,6 @@
-"""The TensorFlow code: an epoch as one function, batches from a stream, workers that train together."""
+"""The TensorFlow code: an epoch as one function, batches from a stream, workers that train
+together.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,18 @@ from shroff.detect.deep.training import Training
 class Crew:
     """The workers that `TF_CONFIG` names, training together.
 
-    Keras 3's `fit` does not run under TensorFlow's MultiWorkerMirroredStrategy, and its own distribution API spans
-    hosts on JAX only. So the strategy only averages gradients: every worker has its own variables, which start equal
-    and take the same steps.
+    Keras 3's `fit` does not run under TensorFlow's MultiWorkerMirroredStrategy, and its own
+    distribution API spans hosts on JAX only. So the strategy only averages gradients: every worker
+    has its own variables, which start equal and take the same steps.
     """
 
     def __init__(self, tensorflow: Any, cluster: Any) -> None:
         self._tensorflow = tensorflow
         self._strategy = tensorflow.distribute.MultiWorkerMirroredStrategy()
-        self.index, self.size = int(cluster.task_id), len(cluster.cluster_spec().as_dict()["worker"])
+        self.index, self.size = (
+            int(cluster.task_id),
+            len(cluster.cluster_spec().as_dict()["worker"]),
+        )
 
     def mean(self, gradient: Tensor) -> Tensor:
         """The mean of all workers' gradients; waits for them."""
@@ -46,11 +51,17 @@ def find_crew() -> Crew | None:
     """The workers that `TF_CONFIG` names; None where it names fewer than two."""
     tensorflow = import_module("tensorflow")
     cluster = tensorflow.distribute.cluster_resolver.TFConfigClusterResolver()
-    return Crew(tensorflow, cluster) if len(cluster.cluster_spec().as_dict().get("worker", ())) > 1 else None
+    return (
+        Crew(tensorflow, cluster)
+        if len(cluster.cluster_spec().as_dict().get("worker", ())) > 1
+        else None
+    )
 
 
 def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
-    """The stream's rows in endless shuffled batches, a `tf.data.Dataset`; each worker has its own order."""
+    """The stream's rows in endless shuffled batches, a `tf.data.Dataset`; each worker has its own
+    order.
+    """
     tensorflow = import_module("tensorflow")
     mine = stream if crew is None else replace(stream, seed=stream.seed + crew.index)
     signature = tensorflow.TensorSpec((None, stream.inputs.width), tensorflow.float32)
@@ -70,7 +81,8 @@ def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
 def ticks() -> Any:
     """An endless data set of zeros, which drives epochs that draw their own batches.
 
-    An array would make Keras build a pipeline of indices, shuffles and slices that takes as long as an epoch.
+    An array would make Keras build a pipeline of indices, shuffles and slices that takes as long as
+    an epoch.
     """
     tensorflow = import_module("tensorflow")
     return tensorflow.data.Dataset.from_tensors(tensorflow.zeros((1, 1))).repeat()
@@ -78,7 +90,9 @@ def ticks() -> Any:
 
 @contextmanager
 def plainly_built() -> Iterator[None]:
-    """Switch off TensorFlow's graph rewriting, which takes longer than an epoch and saves nothing here."""
+    """Switch off TensorFlow's graph rewriting, which takes longer than an epoch and saves nothing
+    here.
+    """
     options = import_module("tensorflow").config.optimizer
     before = options.get_experimental_options().get(_REWRITES_OFF, False)
     options.set_experimental_options({_REWRITES_OFF: True})
@@ -92,7 +106,9 @@ _REWRITES_OFF = "disable_meta_optimizer"
 
 
 def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
-    """All steps of an epoch as one TensorFlow function; Keras' own traces each step twice and loops in Python."""
+    """All steps of an epoch as one TensorFlow function; Keras' own traces each step twice and loops
+    in Python.
+    """
     tensorflow = import_module("tensorflow")
 
     crew = learner.crew

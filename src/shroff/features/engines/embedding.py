@@ -1,4 +1,6 @@
-"""The vectors of payments from those of their tokens: of a table, and of one payment, equal whole numbers."""
+"""The vectors of payments from those of their tokens: of a table, and of one payment, equal whole
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def vector_reader(table: TokenTable, schema: Schema) -> VectorReader:
 
 
 def component_columns(plan: Plan, frame: pl.DataFrame, read: Collection[str]) -> list[pl.Series]:
-    """The components of vectors that are among the names `read`, as features of the payment alone read them."""
+    """The components of vectors that are among the names `read`, as features of the payment alone
+    read them.
+    """
     columns: list[pl.Series] = []
     for table in plan.vectors.values():
         if set(read) & set(table.components):
@@ -73,7 +77,8 @@ def component_columns(plan: Plan, frame: pl.DataFrame, read: Collection[str]) ->
 def _learned(table: TokenTable) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
     if table.vectors is None:
         raise ConfigurationError(
-            f"a feature reads the vectors `{table.name}`, which are not learned: `shroff embed train` writes the file "
+            f"a feature reads the vectors `{table.name}`, which are not learned: `shroff embed "
+            "train` writes the file "
             "that the project names in Project(learned=…)."
         )
     return table.vectors

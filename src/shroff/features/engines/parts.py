@@ -1,7 +1,9 @@
-"""The parts of a plan: the aggregates of one key each, for engines that move rows to where all of a key's are.
+"""The parts of a plan: the aggregates of one key each, for engines that move rows to where all of a
+key's are.
 
-Only events and payments of one key interact, and they do so through their order of arrival alone. So the batch engine
-over all rows of some keys gives those rows the values it gives them in the whole table.
+Only events and payments of one key interact, and they do so through their order of arrival alone.
+So the batch engine over all rows of some keys gives those rows the values it gives them in the
+whole table.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ TEXT: Final = "shroff text "
 class Part:
     """The aggregates of one key: what they read and how far back.
 
-    `columns` are the table's columns they need, and `labels` says whether they need its histories of labels, where it
-    has them; `horizon` is in microseconds; `texts` are the aggregates that are texts.
+    `columns` are the table's columns they need, and `labels` says whether they need its histories
+    of labels, where it has them; `horizon` is in microseconds; `texts` are the aggregates that are
+    texts.
     """
 
     number: int
@@ -46,7 +49,9 @@ class Part:
 
     @property
     def held(self) -> dict[str, str]:
-        """The column that holds each aggregate while it is moved about: numbers and texts are counted apart."""
+        """The column that holds each aggregate while it is moved about: numbers and texts are
+        counted apart.
+        """
         found: dict[str, str] = {}
         for feature in self.features:
             kind = TEXT if feature.name in self.texts else NUMBER
@@ -61,7 +66,8 @@ class Part:
         """The plan of these aggregates alone, of a key that has these columns more."""
         entity = (*self.key, *more)
         features = (
-            msgspec.structs.replace(feature, entity=Entity(feature.entity.name, entity)) for feature in self.features
+            msgspec.structs.replace(feature, entity=Entity(feature.entity.name, entity))
+            for feature in self.features
         )
         return Plan([FeatureGroup("part", tuple(features), vectors=self.vectors)], schema)
 
@@ -73,17 +79,28 @@ def split(plan: Plan) -> list[Part]:
         for feature in group.definitions:
             if isinstance(feature, Aggregate):
                 by_key.setdefault(feature.entity.key, []).append(feature)
-    return [_part(number, key, tuple(found), plan) for number, (key, found) in enumerate(by_key.items(), 1)]
+    return [
+        _part(number, key, tuple(found), plan)
+        for number, (key, found) in enumerate(by_key.items(), 1)
+    ]
 
 
 def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], whole: Plan) -> Part:
     schema, vectors = whole.schema, tuple(whole.vectors.values())
     plan = Plan([FeatureGroup("part", features, vectors=vectors)], schema)
     # any text of a definition that names a column is a column it may read
-    reads = {text for feature in features for text in msgspec.structs.astuple(feature) if isinstance(text, str)}
+    reads = {
+        text
+        for feature in features
+        for text in msgspec.structs.astuple(feature)
+        if isinstance(text, str)
+    }
     reads = plan.columns_of(reads)
     reads |= {schema.time, schema.arrived_at or schema.time, *key}
-    moments = {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
+    moments = {
+        "result": (schema.result, schema.result_at),
+        "label": (schema.label, schema.labelled_at),
+    }
     for stream in plan.streams:
         reads |= stream.where.columns if stream.where else frozenset()
         reads |= {str(name) for later in stream.later for name in moments[later]}
@@ -100,7 +117,11 @@ def payment_columns(plan: Plan) -> tuple[str, ...]:
     schema = plan.schema
     reads: set[str] = set()
     for row in plan.rows:
-        reads |= {schema.time} if isinstance(row.source, Calendar) else plan.columns_of(row.source.columns)
+        reads |= (
+            {schema.time}
+            if isinstance(row.source, Calendar)
+            else plan.columns_of(row.source.columns)
+        )
     if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     return (schema.id, *(name for name in schema.scales if name in reads and name != schema.id))

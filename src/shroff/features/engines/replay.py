@@ -1,4 +1,6 @@
-"""Replay: drive the online engine over a table as if its payments, results and labels came one by one."""
+"""Replay: drive the online engine over a table as if its payments, results and labels came one by
+one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def replay_with(engine: Engine, frame: pl.DataFrame) -> pl.DataFrame:
     rows = [features for features in feed(engine, frame) if features is not None]
     order = _arrival_order(frame, schema)
     columns = [
-        pl.Series(name, [row[name] for row in rows], dtype=pl.String if kind == "text" else pl.Float64)
+        pl.Series(
+            name, [row[name] for row in rows], dtype=pl.String if kind == "text" else pl.Float64
+        )
         for name, kind in engine.plan.kinds.items()
     ]
     arrived = pl.DataFrame([frame[schema.id][order], *columns])
@@ -42,8 +46,8 @@ def warmed(
 ) -> OnlineEngine:
     """An engine that has seen a clean table, with the results and labels it has.
 
-    With it new features begin as if they had always been there: build it while the old ones serve, let it see what
-    came since, and swap it in; or pour it into a state in Redis.
+    With it new features begin as if they had always been there: build it while the old ones serve,
+    let it see what came since, and swap it in; or pour it into a state in Redis.
     """
     engine = OnlineEngine(groups, schema, lateness=lateness)
     for _ in feed(engine, history):
@@ -51,11 +55,14 @@ def warmed(
     return engine
 
 
-def feed(engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER) -> Iterator[dict[str, Value] | None]:
-    """Observe a table's payments in order of arrival, with results and labels in between when they arrived.
+def feed(
+    engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER
+) -> Iterator[dict[str, Value] | None]:
+    """Observe a table's payments in order of arrival, with results and labels in between when they
+    arrived.
 
-    Results and labels that arrived after the last payment come after it, up to `known` (microseconds since the epoch).
-    Yields the features of each payment, in order of arrival.
+    Results and labels that arrived after the last payment come after it, up to `known`
+    (microseconds since the epoch). Yields the features of each payment, in order of arrival.
 
     Raises:
         MixedCurrencies: a feature reads amounts that are in several currencies.
@@ -104,7 +111,9 @@ def _kinds(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
 
 
 def _later_events(ordered: pl.DataFrame, engine: Engine, schema: Schema) -> Iterator[_Event]:
-    """Results and labels with an arrival of their own, in its order; never before their payment's."""
+    """Results and labels with an arrival of their own, in its order; never before their
+    payment's.
+    """
     events: list[_Event] = []
     arrival = schema.arrived_at or schema.time
     for kind, column, moment in _kinds(schema):
@@ -112,11 +121,18 @@ def _later_events(ordered: pl.DataFrame, engine: Engine, schema: Schema) -> Iter
             continue
         if kind == "label" and HISTORY in ordered.columns:
             said, names = said_of(ordered, schema), ordered[schema.id]
-            events += [_Event(at, row, names[row], kind, fraud, rank) for row, at, fraud, rank in said.iter_rows()]
+            events += [
+                _Event(at, row, names[row], kind, fraud, rank)
+                for row, at, fraud, rank in said.iter_rows()
+            ]
             continue
-        known = ordered.with_row_index("\0row").filter(pl.col(column).is_not_null() & pl.col(moment).is_not_null())
+        known = ordered.with_row_index("\0row").filter(
+            pl.col(column).is_not_null() & pl.col(moment).is_not_null()
+        )
         when = pl.max_horizontal(moment, arrival).dt.epoch("us")
-        for row, at, identifier, value in known.select("\0row", when.alias("\0at"), schema.id, column).iter_rows():
+        for row, at, identifier, value in known.select(
+            "\0row", when.alias("\0at"), schema.id, column
+        ).iter_rows():
             events.append(_Event(at, row, identifier, kind, value))
     # of one payment, what was said first comes first
     events.sort(key=lambda event: event[:2])
@@ -124,4 +140,6 @@ def _later_events(ordered: pl.DataFrame, engine: Engine, schema: Schema) -> Iter
 
 
 def _arrival_order(frame: pl.DataFrame, schema: Schema) -> pl.Series:
-    return frame.select(pl.arg_sort_by(schema.arrived_at or schema.time, maintain_order=True)).to_series()
+    return frame.select(
+        pl.arg_sort_by(schema.arrived_at or schema.time, maintain_order=True)
+    ).to_series()

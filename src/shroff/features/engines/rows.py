@@ -1,6 +1,7 @@
 """Features of one payment alone, as both engines need them: expressions and calendar parts.
 
-`column` gives the Polars expression, `reader` the function over one payment's values; equal results.
+`column` gives the Polars expression, `reader` the function over one payment's values; equal
+results.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _FIRST_WEEKDAY: Final = 3
 """1970-01-01 was a Thursday."""
 
 
-def with_rows(frame: pl.DataFrame, features: Iterable[RowFeature], time: str, zone: str | None) -> pl.DataFrame:
+def with_rows(
+    frame: pl.DataFrame, features: Iterable[RowFeature], time: str, zone: str | None
+) -> pl.DataFrame:
     """A table with these features as further columns, those that do not read each other at once."""
     # what several of them need is found once
     table, together = frame.lazy(), dict[str, pl.Expr]()
@@ -44,7 +47,9 @@ def column(feature: RowFeature, time: str, zone: str | None) -> pl.Expr:
     return values if feature.kind == "text" else values.cast(pl.Float64)
 
 
-def reader(feature: RowFeature, time: str, zone: str | None) -> Callable[[Mapping[str, Value]], Value]:
+def reader(
+    feature: RowFeature, time: str, zone: str | None
+) -> Callable[[Mapping[str, Value]], Value]:
     """The feature of one payment from its values (columns and earlier features by name)."""
     if isinstance(feature.source, Calendar):
         return _calendar_reader(feature.source.part, time, zone)
@@ -72,11 +77,15 @@ def _calendar_column(part: CalendarPart, time: pl.Expr, zone: str | None) -> pl.
     if part == "weekday":
         return weekday.replace_strict(list(range(7)), list(WEEKDAYS), return_dtype=pl.String)
     if part == "part_of_day":
-        return (hour // 6).replace_strict(list(range(4)), list(PARTS_OF_DAY), return_dtype=pl.String)
+        return (hour // 6).replace_strict(
+            list(range(4)), list(PARTS_OF_DAY), return_dtype=pl.String
+        )
     return (weekday >= 5 if part == "weekend" else hour < 6).cast(pl.Float64)
 
 
-def _calendar_reader(part: CalendarPart, time: str, zone: str | None) -> Callable[[Mapping[str, Value]], Value]:
+def _calendar_reader(
+    part: CalendarPart, time: str, zone: str | None
+) -> Callable[[Mapping[str, Value]], Value]:
     located = ZoneInfo(zone) if zone and zone != "UTC" else None
 
     def read(values: Mapping[str, Value]) -> Value:

@@ -27,6 +27,9 @@ def highlight(code: str) -> Html:
     pieces: list[str] = []
     end = 0
     for found in _TOKENS.finditer(code):
-        pieces += [code[end : found.start()], tag("span", found.group(), class_=found.lastgroup or "")]
+        pieces += [
+            code[end : found.start()],
+            tag("span", found.group(), class_=found.lastgroup or ""),
+        ]
         end = found.end()
     return join([*pieces, code[end:]])

@@ -1,4 +1,6 @@
-"""Where the help page and the OpenAPI description are: `/help`, `/openapi.json`, and what leads there."""
+"""Where the help page and the OpenAPI description are: `/help`, `/openapi.json`, and what leads
+there.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,13 @@ def help_operations(document: Document) -> list[Operation]:
 
     async def problem(call: Call) -> Reply:
         slug = call.names["slug"]
-        return _redirect(f"/help#problem-{slug}" if re.fullmatch(r"[a-z-]+", slug) else "/help#errors")
+        return _redirect(
+            f"/help#problem-{slug}" if re.fullmatch(r"[a-z-]+", slug) else "/help#errors"
+        )
 
-    def get(path: str, name: str, summary: str, handler: Handler, media: str, status: int = 200) -> Operation:
+    def get(
+        path: str, name: str, summary: str, handler: Handler, media: str, status: int = 200
+    ) -> Operation:
         return Operation(
             method="GET",
             path=path,
@@ -50,7 +56,14 @@ def help_operations(document: Document) -> list[Operation]:
         get("/openapi.json", "openapi", "The description of all operations", describe, JSON),
         get("/help", "help", "How to use this service", show, _HTML),
         get("/", "start", "Leads to the help page", start, _TEXT, status=302),
-        get("/problems/{slug}", "problem", "Leads to the help on a kind of problem", problem, _TEXT, status=302),
+        get(
+            "/problems/{slug}",
+            "problem",
+            "Leads to the help on a kind of problem",
+            problem,
+            _TEXT,
+            status=302,
+        ),
     ]
 
 

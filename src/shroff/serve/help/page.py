@@ -1,4 +1,6 @@
-"""The help page as one HTML document: nothing in it is fetched, and nothing in it runs but its own script."""
+"""The help page as one HTML document: nothing in it is fetched, and nothing in it runs but its own
+script.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Page:
     def html(self, origin: str) -> bytes:
         """The page for a client that found the service at `origin`, a URL without a path."""
         hour = self._clock() // _HOUR_US
-        if hour != self._hour:  # made when it is asked for, and again when its example payment gets old
+        if (
+            hour != self._hour
+        ):  # made when it is asked for, and again when its example payment gets old
             self._hour, self._page = hour, self._render()
         return self._page.replace(_ORIGIN, html(origin)).encode()
 
@@ -76,7 +80,11 @@ class Page:
         reference = Reference(document)
         payment = reference.component("Payment")
         example: Json = payment["examples"][0]
-        roles = {about["x-scale"]: name for name, about in payment["properties"].items() if "x-scale" in about}
+        roles = {
+            about["x-scale"]: name
+            for name, about in payment["properties"].items()
+            if "x-scale" in about
+        }
         steps = samples(example, id=roles["id"], time=roles["time"], origin=_ORIGIN)
 
         def step(name: str) -> Html:
@@ -125,7 +133,13 @@ def _languages() -> Html:
     return join(
         tag(
             "label",
-            tag("input", type="radio", name="language", id=f"language-{language}", checked=language == "curl"),
+            tag(
+                "input",
+                type="radio",
+                name="language",
+                id=f"language-{language}",
+                checked=language == "curl",
+            ),
             tag("span", title),
         )
         for language, title in LANGUAGES.items()
@@ -199,5 +213,7 @@ def _answer(example: Json, roles: Mapping[str, str]) -> Json:
 
 
 def _problem() -> Json:
-    problem = PAYMENT_CONFLICT.problem("this payment id came before with another payload; the first one counts.")
+    problem = PAYMENT_CONFLICT.problem(
+        "this payment id came before with another payload; the first one counts."
+    )
     return {name: getattr(problem, name) for name in problem.__struct_fields__}

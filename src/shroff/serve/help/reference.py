@@ -23,7 +23,11 @@ _WORDS: Final = {
     "null": "null",
 }
 _KINDS: Final = {str(kind.status): kind for kind in KINDS}
-_ENDINGS: Final = {"application/x-ndjson": "ndjson", "text/csv": "csv", "application/octet-stream": "bin"}
+_ENDINGS: Final = {
+    "application/x-ndjson": "ndjson",
+    "text/csv": "csv",
+    "application/octet-stream": "bin",
+}
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -43,7 +47,12 @@ class Entry:
     @property
     def scopes(self) -> list[str]:
         """What a key must be for."""
-        return [scope for asked in self.says.get("security", ()) for scopes in asked.values() for scope in scopes]
+        return [
+            scope
+            for asked in self.says.get("security", ())
+            for scopes in asked.values()
+            for scope in scopes
+        ]
 
     @property
     def bodies(self) -> list[tuple[str, Json]]:
@@ -64,7 +73,9 @@ class Reference:
         return found
 
     def fields(self, name: str, *, examples: Json | None = None) -> Html:
-        """The fields of a component as a list of definitions; with the examples, where there are some."""
+        """The fields of a component as a list of definitions; with the examples, where there are
+        some.
+        """
         schema = self.component(name)
         needed = schema.get("required", ())
         return tag(
@@ -89,7 +100,9 @@ class Reference:
             facts.append(html(prose(about["x-unit"][0].upper() + about["x-unit"][1:]), "."))
         if examples is not None and name in examples:
             facts.append(html("Example: ", tag("code", _json(examples[name])), "."))
-        return tag("div", tag("dt", tag("code", name), " ", join(badges, " ")), tag("dd", join(facts, " ")))
+        return tag(
+            "div", tag("dt", tag("code", name), " ", join(badges, " ")), tag("dd", join(facts, " "))
+        )
 
     def type_of(self, schema: Json, *, null: bool = True) -> str:
         """What values a schema allows, in words."""
@@ -105,7 +118,9 @@ class Reference:
             return f"list of {self.type_of(schema.get('items', {}))}"
         if schema.get("format") in ("date-time", "uuid"):
             return {"date-time": "time", "uuid": "UUID"}[schema["format"]]
-        return _either(_WORDS.get(kind, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
+        return _either(
+            _WORDS.get(kind, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)
+        )
 
     def operations(self) -> Iterator[Entry]:
         """Every operation, in the order of the document."""
@@ -115,11 +130,15 @@ class Reference:
                     yield Entry(method.upper(), path, methods[method])
 
     def articles(self, origin: str) -> Html:
-        """Every operation with a request to copy: the service's own first, then by the client they are for."""
+        """Every operation with a request to copy: the service's own first, then by the client they
+        are for.
+        """
         groups: dict[str, list[Entry]] = {"": []}
         for operation in self.operations():
             groups.setdefault(operation.tag, []).append(operation)
-        own = sorted(groups.pop(""), key=lambda one: (one.path.startswith("/health"), one.path, one.method))
+        own = sorted(
+            groups.pop(""), key=lambda one: (one.path.startswith("/health"), one.path, one.method)
+        )
         parts = [self._article(one, origin) for one in own]
         for name, others in groups.items():
             parts.append(tag("h3", name, class_="group"))
@@ -141,10 +160,19 @@ class Reference:
             tag("p", tag("strong", says.get("summary", "").removesuffix("."), ".")),
             tag("p", join([*about, asks if operation.scopes else "Asks for no key."], " ")),
             self._body(operation),
-            tag("ul", *(self._response(*one) for one in sorted(says["responses"].items())), class_="responses"),
+            tag(
+                "ul",
+                *(self._response(*one) for one in sorted(says["responses"].items())),
+                class_="responses",
+            ),
         ]
         code = panel(f"{operation.method} {operation.path}", self._request(operation, origin))
-        return tag("article", tag("div", *text, class_="text"), tag("div", code, class_="side"), class_="pair")
+        return tag(
+            "article",
+            tag("div", *text, class_="text"),
+            tag("div", code, class_="side"),
+            class_="pair",
+        )
 
     def _body(self, operation: Entry) -> Html:
         """The fields of what is sent, or where they are described."""
@@ -159,9 +187,16 @@ class Reference:
     def _response(self, status: str, response: Json) -> Html:
         if status in _KINDS:
             kind = _KINDS[status]
-            looks = {"class_": f"status s{status[0]}xx", "aria_label": f"{status}: {kind.title}", "title": kind.title}
+            looks = {
+                "class_": f"status s{status[0]}xx",
+                "aria_label": f"{status}: {kind.title}",
+                "title": kind.title,
+            }
             return tag("li", tag("a", status, href=f"#problem-{kind.slug}", **looks))
-        gives = _either(self.type_of(content.get("schema", {})) for content in response.get("content", {}).values())
+        gives = _either(
+            self.type_of(content.get("schema", {}))
+            for content in response.get("content", {}).values()
+        )
         words = prose(response.get("description", "").removesuffix("."))
         mark = tag("span", status, class_=f"status s{status[0]}xx")
         return tag("li", mark, " ", words, f" ({gives})" if gives else "", class_="done")
@@ -176,10 +211,14 @@ class Reference:
         return " \\\n  ".join(lines)
 
     def _data(self, media: str, schema: Json) -> str:
-        """A body as a word of the shell: written out where the document has examples, else a file."""
+        """A body as a word of the shell: written out where the document has examples, else a
+        file.
+        """
         name = _name(schema)
         fields = self.component(name).get("properties", {}) if name and name != "Payment" else {}
-        shown = {field: about["examples"][0] for field, about in fields.items() if "examples" in about}
+        shown = {
+            field: about["examples"][0] for field, about in fields.items() if "examples" in about
+        }
         if shown:
             return "'" + _json(shown).replace("'", "'\\''") + "'"
         stem = "payment" if name == "Payment" else "request"

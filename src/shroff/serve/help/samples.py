@@ -1,7 +1,7 @@
 """The examples to copy: a decision, its result and its label, in four languages.
 
-Id and time are made where the example runs, so that it works whenever and as often as it is run. Each step goes on
-from the one before.
+Id and time are made where the example runs, so that it works whenever and as often as it is run.
+Each step goes on from the one before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ KEY: Final = "YOUR_API_KEY"
 """What to replace by an API key."""
 LANGUAGES: Final = {"curl": "curl", "python": "Python", "r": "R", "csharp": "C#"}
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_R_WORDS: Final = frozenset("if else repeat while function for next break TRUE FALSE NULL Inf NaN NA in".split())
+_R_WORDS: Final = frozenset(
+    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA in".split()
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,13 @@ def samples(payment: Mapping[str, Value], *, id: str, time: str, origin: str) ->
     """
     return {
         "curl": _curl({**payment, id: "\0ID", time: "\0TIME"}, origin),
-        "python": _python(_fields(payment, {id: "payment_id", time: "datetime.now(UTC).isoformat()"}), origin),
+        "python": _python(
+            _fields(payment, {id: "payment_id", time: "datetime.now(UTC).isoformat()"}), origin
+        ),
         "r": _r(_fields(payment, {id: "id", time: _R_NOW}), origin),
-        "csharp": _csharp(_fields(payment, {id: "id", time: 'DateTime.UtcNow.ToString("O")'}), origin),
+        "csharp": _csharp(
+            _fields(payment, {id: "id", time: 'DateTime.UtcNow.ToString("O")'}), origin
+        ),
     }
 
 
@@ -61,11 +67,14 @@ def _lines(fields: list[tuple[str, str]], line: Callable[[str, str], str], inden
 def _curl(payment: Mapping[str, Value], origin: str) -> Sample:
     # in this here-document the shell reads these three; all else is text
     body = re.sub(r"([\\$`])", r"\\\1", json.dumps(payment, ensure_ascii=False, indent=2))
-    body = body.replace("\\\\u0000ID", "$ID").replace("\\\\u0000TIME", "$(date -u +%Y-%m-%dT%H:%M:%SZ)")
+    body = body.replace("\\\\u0000ID", "$ID").replace(
+        "\\\\u0000TIME", "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    )
     headers = '  -H "Authorization: Bearer $KEY" \\\n  -H "Content-Type: application/json"'
     event = f"curl -sS {origin}/v1/payments/$ID/{{}} \\\n{headers} \\\n  -d '{{}}'"
     return Sample(
-        decision=f"KEY={KEY}\nID=example-$(date +%s)\n\ncurl -sS {origin}/v1/decisions \\\n{headers} \\\n"
+        decision=f"KEY={KEY}\nID=example-$(date +%s)\n\ncurl -sS {origin}/v1/decisions "
+        f"\\\n{headers} \\\n"
         f"  --data-binary @- <<JSON\n{body}\nJSON",
         result=event.format("result", '{"result": "authorised"}'),
         label=event.format("label", '{"fraud": true}'),

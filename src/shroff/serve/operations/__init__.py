@@ -1,6 +1,7 @@
-"""The service's own operations, a file for each subject; each file has a function that gives them as values.
+"""The service's own operations, a file for each subject; each file has a function that gives them
+as values.
 
-To add an operation, write its handler and its `Operation` (`serve/operation.py`) in the file of its subject. Its
-address, scope, problems and OpenAPI entry follow from that value. A new subject is also a line in
-`serve/interfaces.py`.
+To add an operation, write its handler and its `Operation` (`serve/operation.py`) in the file of its
+subject. Its address, scope, problems and OpenAPI entry follow from that value. A new subject is
+also a line in `serve/interfaces.py`.
 """

@@ -1,12 +1,14 @@
-"""`POST /v1/decisions:batch`: payments as NDJSON in, decisions as NDJSON out, while lines still come.
+"""`POST /v1/decisions:batch`: payments as NDJSON in, decisions as NDJSON out, while lines still
+come.
 
-Each line that is not blank gets one line, in order: its decision, or a problem with the line's number. A window
-bounds what is read and not yet answered: a sender who does not read the answers is not read from any more. The
-window holds `MAX_WAITING_LINES` lines of up to 4 KiB, so a sender of no more than that may read after it has sent.
+Each line that is not blank gets one line, in order: its decision, or a problem with the line's
+number. A window bounds what is read and not yet answered: a sender who does not read the answers is
+not read from any more. The window holds `MAX_WAITING_LINES` lines of up to 4 KiB, so a sender of no
+more than that may read after it has sent.
 
-A batch may last. It ends early, and its last line says why, when its sender is silent for `MAX_SILENCE_SECONDS`, when
-its key is no longer valid, and when it has `MAX_SURPLUS_REFUSALS` more refused lines than decided ones: the answer to a
-refused line has a hundred times its bytes.
+A batch may last. It ends early, and its last line says why, when its sender is silent for
+`MAX_SILENCE_SECONDS`, when its key is no longer valid, and when it has `MAX_SURPLUS_REFUSALS` more
+refused lines than decided ones: the answer to a refused line has a hundred times its bytes.
 """
 
 from __future__ import annotations
@@ -42,16 +44,22 @@ _UNIT_BYTES: Final = 4_096
 _SLICE_PAYMENTS: Final = 64
 _MAX_BLANK_LINES: Final = 256
 """Blank lines skipped in one stretch."""
-_EMPTY: Final = Refused(problem.TOO_LARGE, f"expected payments, got more than {MAX_BODY_BYTES:,} blank lines.")
+_EMPTY: Final = Refused(
+    problem.TOO_LARGE, f"expected payments, got more than {MAX_BODY_BYTES:,} blank lines."
+)
 _NO_PAYMENTS: Final = Refused(
     problem.TOO_LARGE,
-    f"expected payments, got {MAX_SURPLUS_REFUSALS:,} more lines refused than decided: the batch ends here.",
+    f"expected payments, got {MAX_SURPLUS_REFUSALS:,} more lines refused than decided: the batch "
+    "ends here.",
 )
 _SILENT: Final = Refused(
     problem.TIMEOUT,
-    f"expected a line or the end, got nothing for {MAX_SILENCE_SECONDS:.0f} seconds: the batch ends here.",
+    f"expected a line or the end, got nothing for {MAX_SILENCE_SECONDS:.0f} seconds: the batch "
+    "ends here.",
 )
-_TOO_LONG: Final = Refused(problem.TOO_LARGE, f"expected a line of at most {MAX_BODY_BYTES:,} bytes, got a longer one.")
+_TOO_LONG: Final = Refused(
+    problem.TOO_LARGE, f"expected a line of at most {MAX_BODY_BYTES:,} bytes, got a longer one."
+)
 
 
 class LineProblem(Problem, frozen=True):
@@ -61,7 +69,9 @@ class LineProblem(Problem, frozen=True):
 
 
 def batch(scorer: Scorer) -> Operation:
-    """The operation over a scorer; what is wrong with the whole request is a problem as everywhere."""
+    """The operation over a scorer; what is wrong with the whole request is a problem as
+    everywhere.
+    """
 
     async def decide(call: Call) -> Reply:
         return Reply(partial(_stream, scorer, call))
@@ -97,7 +107,9 @@ async def _stream(scorer: Scorer, call: Call, receive: Receive, send: Send) -> N
 class _Batch:
     """The lines of one request, and what becomes of them."""
 
-    def __init__(self, scorer: Scorer, call: Call, receive: Receive, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, scorer: Scorer, call: Call, receive: Receive, tasks: asyncio.TaskGroup
+    ) -> None:
         self._scorer = scorer
         self._count = call.count
         self._receive = receive
@@ -171,7 +183,9 @@ class _Batch:
         while message["type"] == "http.request":
             more = message.get("more_body", False)
             # the end is looked at when the last piece was
-            for line in chain(splitter.feed(message.get("body", b"")), () if more else splitter.end()):
+            for line in chain(
+                splitter.feed(message.get("body", b"")), () if more else splitter.end()
+            ):
                 self._number += 1
                 if line is None or line.strip():
                     yield line
@@ -181,7 +195,8 @@ class _Batch:
                     await asyncio.sleep(0)
             if not more:
                 return
-            # a line that is not answered holds nobody back, and a thousand of them are a byte when compressed
+            # a line that is not answered holds nobody back, and a thousand of them are a byte when
+            # compressed
             if blank > MAX_BODY_BYTES:
                 raise _EMPTY
             self._since = monotonic()

@@ -25,7 +25,9 @@ def deployed(scorer: Scorer) -> list[Operation]:
 
     async def shadow(_: Call) -> Reply:
         if scorer.shadow is None:
-            raise NotFound("no model is in the shadow; `shroff publish BUNDLE --shadow` puts one there.")
+            raise NotFound(
+                "no model is in the shadow; `shroff publish BUNDLE --shadow` puts one there."
+            )
         return Reply.json(scorer.shadow.comparison)
 
     return [

@@ -12,7 +12,11 @@ class Splitter:
     """The lines of a text that comes in pieces; one that is too long is None, and never held whole.
 
     >>> splitter = Splitter(limit=5)
-    >>> list(splitter.feed(b"one\\ntw")), list(splitter.feed(b"o\\nsixsix\\n")), list(splitter.end())
+    >>> (
+    ...     list(splitter.feed(b"one\\ntw")),
+    ...     list(splitter.feed(b"o\\nsixsix\\n")),
+    ...     list(splitter.end()),
+    ... )
     ([b'one'], [b'two', None], [])
     """
 

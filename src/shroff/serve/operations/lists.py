@@ -21,16 +21,21 @@ _iso = partial(iso_time, precision="milliseconds")
 _SHOWN_EDITS: Final = 100
 _Value = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _Moment = Annotated[
-    str | None, msgspec.Meta(description="ISO 8601 with its zone.", extra_json_schema={"format": "date-time"})
+    str | None,
+    msgspec.Meta(description="ISO 8601 with its zone.", extra_json_schema={"format": "date-time"}),
 ]
 
 
 class NewEdit(msgspec.Struct, forbid_unknown_fields=True):
-    """A value to add to a list or to take out, from now or `since` on, for good or `until` a moment."""
+    """A value to add to a list or to take out, from now or `since` on, for good or `until` a
+    moment.
+    """
 
     value: _Value
     action: Literal["add", "remove"] = "add"
-    personal: Annotated[bool, msgspec.Meta(description="A personal column is compared: keep the value's hash.")] = False
+    personal: Annotated[
+        bool, msgspec.Meta(description="A personal column is compared: keep the value's hash.")
+    ] = False
     since: _Moment = None
     until: _Moment = None
     note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
@@ -50,7 +55,9 @@ class ListEdit(msgspec.Struct, frozen=True):
 
 
 class NamedList(msgspec.Struct, frozen=True):
-    """A list as it is now, and its last edits, at most 100; `edited` is how many there ever were."""
+    """A list as it is now, and its last edits, at most 100; `edited` is how many there ever
+    were.
+    """
 
     name: str
     values: tuple[str, ...]
@@ -78,9 +85,18 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
         require_fit_note(new.note)
         token, numbers = scorer.reader.token, scorer.bundle.numbers
         try:
-            value = listed_value(new.value, new.action, personal=new.personal, token=token, numbers=numbers)
+            value = listed_value(
+                new.value, new.action, personal=new.personal, token=token, numbers=numbers
+            )
             made = await asyncio.to_thread(
-                lists.store.edit, name, value, new.action, by=call.caller, since=since, until=until, note=new.note
+                lists.store.edit,
+                name,
+                value,
+                new.action,
+                by=call.caller,
+                since=since,
+                until=until,
+                note=new.note,
             )
         except ConfigurationError as error:
             raise BadPayment(str(error)) from None
@@ -104,7 +120,8 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
             path="/v1/lists/{name}/edits",
             name="edit_list",
             summary="Edit a list",
-            description="Payments are decided by it when it is answered; other workers follow within seconds.",
+            description="Payments are decided by it when it is answered; other workers follow "
+            "within seconds.",
             handler=edit,
             scope="admin",
             takes={JSON: (NewEdit,)},

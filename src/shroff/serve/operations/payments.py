@@ -15,7 +15,12 @@ from shroff.serve.openapi import Component
 from shroff.serve.operation import JSON, NOTHING, Call, Operation, Reply
 from shroff.serve.problem import Refused
 
-_EVENT_FAILS: Final = (problem.BAD_PAYMENT, problem.NOT_FOUND, problem.EVENT_CONFLICT, problem.UNAVAILABLE)
+_EVENT_FAILS: Final = (
+    problem.BAD_PAYMENT,
+    problem.NOT_FOUND,
+    problem.EVENT_CONFLICT,
+    problem.UNAVAILABLE,
+)
 _RECORDED: Final = "It is recorded."
 
 
@@ -35,14 +40,20 @@ def hot(scorer: Scorer, payment: Component) -> list[Operation]:
             path="/v1/decisions",
             name="decide",
             summary="Decide a payment",
-            description="The decision is durable when its answer leaves. The same payment again gets the same answer.",
+            description="The decision is durable when its answer leaves. The same payment again "
+            "gets the same answer.",
             handler=decide,
             accept=scorer.accept,
             scope="decide",
             takes={JSON: (payment,)},
             gives={JSON: (Answer,)},
             done="The decision.",
-            fails=(problem.BAD_PAYMENT, problem.TIMEOUT, problem.PAYMENT_CONFLICT, problem.UNAVAILABLE),
+            fails=(
+                problem.BAD_PAYMENT,
+                problem.TIMEOUT,
+                problem.PAYMENT_CONFLICT,
+                problem.UNAVAILABLE,
+            ),
         )
     ]
 
@@ -112,8 +123,10 @@ def payments(scorer: Scorer) -> list[Operation]:
             path="/v1/payments/{payment_id}/label",
             name="label",
             summary="Say whether a payment was fraud",
-            description="The source of the key says so. What it says again is ignored; where it changes its mind, "
-            "that is one more label in the history of the payment, which `GET /v1/decisions/{payment_id}` shows with "
+            description="The source of the key says so. What it says again is ignored; where it "
+            "changes its mind, "
+            "that is one more label in the history of the payment, which `GET "
+            "/v1/decisions/{payment_id}` shows with "
             "the one that stands.",
             handler=label,
             scope="label",

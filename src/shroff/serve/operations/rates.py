@@ -24,7 +24,9 @@ class NewRates(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UsedRates(msgspec.Struct, frozen=True):
-    """The rates that payments are converted by: units of `base` per unit; `mark` is what records call them."""
+    """The rates that payments are converted by: units of `base` per unit; `mark` is what records
+    call them.
+    """
 
     base: str
     mark: str
@@ -66,7 +68,8 @@ def rate_operations(scorer: Scorer, live: LiveRates) -> list[Operation]:
             path="/v1/rates",
             name="replace_rates",
             summary="Convert payments by other exchange rates",
-            description="Payments are converted by them when it is answered; other workers follow within seconds.",
+            description="Payments are converted by them when it is answered; other workers follow "
+            "within seconds.",
             handler=replace,
             scope="admin",
             takes={JSON: (NewRates,)},
@@ -82,5 +85,7 @@ def rate_operations(scorer: Scorer, live: LiveRates) -> list[Operation]:
 def _used(scorer: Scorer) -> UsedRates:
     rates = scorer.reader.rates
     if rates is None:
-        raise NotFound("the model in production converts nothing: it was trained without exchange rates.")
+        raise NotFound(
+            "the model in production converts nothing: it was trained without exchange rates."
+        )
     return UsedRates(rates.base, rates.mark, tuple(rates.rates))

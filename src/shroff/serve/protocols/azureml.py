@@ -2,8 +2,8 @@
 
     Inputs.NAME.ColumnNames/Values  ->  Results.NAME.value.ColumnNames/Values
 
-Values are text or null both ways. Each row of the answer repeats the row's first columns, up to the payment's
-id, and adds `Scored Labels` and `Scored Probabilities`.
+Values are text or null both ways. Each row of the answer repeats the row's first columns, up to the
+payment's id, and adds `Scored Labels` and `Scored Probabilities`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ class Naming:
         """
         of = settings.azureml_probability_of or "fraud"
         if of not in ("fraud", "success"):
-            raise ConfigurationError("SHROFF_AZUREML_PROBABILITY_OF: expected `fraud` or `success`, got another word.")
+            raise ConfigurationError(
+                "SHROFF_AZUREML_PROBABILITY_OF: expected `fraud` or `success`, got another word."
+            )
         echo = tuple(name.strip() for name in settings.azureml_echo.split(",") if name.strip())
         return cls(result=settings.azureml_result or None, echo=echo, probability_of=cast("Of", of))
 
@@ -136,7 +138,9 @@ class Naming:
         """`Scored Probabilities`."""
         if outcome.probability is None:
             return None
-        return repr(outcome.probability if self.probability_of == "fraud" else 1 - outcome.probability)
+        return repr(
+            outcome.probability if self.probability_of == "fraud" else 1 - outcome.probability
+        )
 
 
 def interface(scorer: Scorer, naming: Naming) -> Interface:
@@ -149,12 +153,19 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
         if not inputs or (naming.result is not None and len(inputs) > 1):
             raise BadPayment(f"expected one table in `Inputs`, got {len(inputs)}.")
         if len(inputs) > _MAX_TABLES:
-            raise BadPayment(f"expected at most {_MAX_TABLES} tables in `Inputs`, got {len(inputs):,}.")
+            raise BadPayment(
+                f"expected at most {_MAX_TABLES} tables in `Inputs`, got {len(inputs):,}."
+            )
         rows = sum(len(one.values) for one in inputs.values())
         require_few(rows)
         call.count(rows - 1)
         return Reply.json(
-            AzureAnswer({naming.result_name(name): await _answer(scorer, naming, one) for name, one in inputs.items()})
+            AzureAnswer(
+                {
+                    naming.result_name(name): await _answer(scorer, naming, one)
+                    for name, one in inputs.items()
+                }
+            )
         )
 
     operation = Operation(
@@ -166,7 +177,10 @@ def interface(scorer: Scorer, naming: Naming) -> Interface:
         scope="decide",
         takes={JSON: (AzureRequest,)},
         gives={JSON: (AzureAnswer,)},
-        query={"api-version": {"type": "string", "enum": [_VERSION]}, "details": {"type": "string"}},
+        query={
+            "api-version": {"type": "string", "enum": [_VERSION]},
+            "details": {"type": "string"},
+        },
         fails=(problem.BAD_PAYMENT, problem.PAYMENT_CONFLICT, problem.UNAVAILABLE),
     )
     return Interface("Azure ML", (operation,), _fail, AzureError)
@@ -177,10 +191,16 @@ async def _answer(scorer: Scorer, naming: Naming, sent: InputTable) -> ScoredTab
     outcomes = await judge(scorer, await from_text(scorer, rows))
     echoed = naming.echoed(sent.columns, scorer.bundle.schema.id)
     values = [
-        [*(_text(row[name]) for name in echoed), LABELS[outcome.action], naming.probability(outcome)]
+        [
+            *(_text(row[name]) for name in echoed),
+            LABELS[outcome.action],
+            naming.probability(outcome),
+        ]
         for row, outcome in zip(rows, outcomes, strict=True)
     ]
-    return ScoredTable("table", ResultTable([*echoed, "Scored Labels", "Scored Probabilities"], values))
+    return ScoredTable(
+        "table", ResultTable([*echoed, "Scored Labels", "Scored Probabilities"], values)
+    )
 
 
 def _text(cell: Cell) -> str | None:
@@ -194,4 +214,6 @@ def _fail(kind: Kind, detail: str) -> AzureError:
     return AzureError(AzureFault(code, kind.title, [AzureDetail(code, detail)]))
 
 
-_CODES: Final = {kind.slug: kind.slug.title().replace("-", "") for kind in KINDS} | {"bad-payment": "BadArgument"}
+_CODES: Final = {kind.slug: kind.slug.title().replace("-", "") for kind in KINDS} | {
+    "bad-payment": "BadArgument"
+}

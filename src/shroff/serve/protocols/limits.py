@@ -19,7 +19,8 @@ def require_few(rows: int, columns: int = 0) -> None:
     >>> require_few(2_000)
     Traceback (most recent call last):
     ...
-    shroff.serve.problem.Refused: expected at most 1,024 rows in a request, got 2,000: send them in several.
+    shroff.serve.problem.Refused: expected at most 1,024 rows in a request, got 2,000: send them in
+    several.
     """
     for most, found, what in (
         (MAX_ROWS, rows, "rows"),
@@ -29,5 +30,6 @@ def require_few(rows: int, columns: int = 0) -> None:
         if found > most:
             got = f"{found:,}" if found < 10**9 else "far more"
             raise Refused(
-                problem.TOO_LARGE, f"expected at most {most:,} {what} in a request, got {got}: send them in several."
+                problem.TOO_LARGE,
+                f"expected at most {most:,} {what} in a request, got {got}: send them in several.",
             )

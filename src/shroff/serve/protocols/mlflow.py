@@ -115,7 +115,9 @@ def _fail(kind: Kind, detail: str) -> InvocationError:
 
 def _rows(sent: Invocation) -> Records:
     given = [
-        rows for rows in (sent.dataframe_split, sent.dataframe_records, sent.instances, sent.inputs) if rows is not None
+        rows
+        for rows in (sent.dataframe_split, sent.dataframe_records, sent.instances, sent.inputs)
+        if rows is not None
     ]
     if len(given) != 1:
         raise BadPayment(
@@ -134,12 +136,14 @@ def _csv(body: bytes) -> list[Cells]:
     # also those that are blank, or within a text
     if max(body.count(b"\n"), body.count(b"\r")) > _MAX_LINES:
         raise Refused(
-            problem.TOO_LARGE, f"expected at most {MAX_ROWS:,} rows in a request, got more than {_MAX_LINES:,} lines."
+            problem.TOO_LARGE,
+            f"expected at most {MAX_ROWS:,} rows in a request, got more than {_MAX_LINES:,} lines.",
         )
     if len(body) > _SEARCHED_BYTES and (b'"' in body or b"\\" in body):
         raise Refused(
             problem.TOO_LARGE,
-            f"expected at most {_SEARCHED_BYTES:,} bytes of CSV with quotes or backslashes, got more.",
+            f"expected at most {_SEARCHED_BYTES:,} bytes of CSV with quotes or backslashes, got "
+            "more.",
         )
     try:
         header, *rows = records(body)

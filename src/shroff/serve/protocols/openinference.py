@@ -1,8 +1,9 @@
-"""The Open Inference Protocol, version 2, with the binary tensor extension: what MLServer, Triton and KServe speak.
+"""The Open Inference Protocol, version 2, with the binary tensor extension: what MLServer, Triton
+and KServe speak.
 
-Tensors are ready-made inputs of the model, so they are scored and not counted as payments. One tensor for each
-input, `FP64 [n]` or `BYTES [n]`, named as in the model's metadata; or one tensor `X`, `FP32 [n, inputs]`, which
-is the matrix that the ONNX model itself reads.
+Tensors are ready-made inputs of the model, so they are scored and not counted as payments. One
+tensor for each input, `FP64 [n]` or `BYTES [n]`, named as in the model's metadata; or one tensor
+`X`, `FP32 [n, inputs]`, which is the matrix that the ONNX model itself reads.
 """
 
 from __future__ import annotations
@@ -153,18 +154,45 @@ def interface(scorer: Scorer) -> Interface:
         return await _infer(scorer, call)
 
     def get(path: str, name: str, summary: str, gives: Any, **options: Any) -> Operation:
-        return Operation(method="GET", path=path, name=name, summary=summary, gives={JSON: (gives,)}, **options)
+        return Operation(
+            method="GET", path=path, name=name, summary=summary, gives={JSON: (gives,)}, **options
+        )
 
     down = (problem.UNAVAILABLE,)
     operations = [
-        get("/v2", "serverV2", "The server (Open Inference Protocol)", ServerMetadata, handler=server, scope="read"),
-        get("/v2/health/live", "liveV2", "Whether the process runs", Live, handler=live, scope=None),
-        get("/v2/health/ready", "readyV2", "Whether all is well", Ready, handler=ready, scope=None, fails=down),
+        get(
+            "/v2",
+            "serverV2",
+            "The server (Open Inference Protocol)",
+            ServerMetadata,
+            handler=server,
+            scope="read",
+        ),
+        get(
+            "/v2/health/live", "liveV2", "Whether the process runs", Live, handler=live, scope=None
+        ),
+        get(
+            "/v2/health/ready",
+            "readyV2",
+            "Whether all is well",
+            Ready,
+            handler=ready,
+            scope=None,
+            fails=down,
+        ),
     ]
-    for place, suffix in (("/v2/models/{name}", ""), ("/v2/models/{name}/versions/{version}", "Version")):
+    for place, suffix in (
+        ("/v2/models/{name}", ""),
+        ("/v2/models/{name}/versions/{version}", "Version"),
+    ):
         operations += [
             get(
-                place, f"model{suffix}V2", "What the model reads and gives", ModelMetadata, handler=model, scope="read"
+                place,
+                f"model{suffix}V2",
+                "What the model reads and gives",
+                ModelMetadata,
+                handler=model,
+                scope="read",
             ),
             get(
                 f"{place}/ready",
@@ -188,7 +216,9 @@ def interface(scorer: Scorer) -> Interface:
                 any_media=True,
             ),
         ]
-    return Interface("Open Inference", tuple(operations), _fail, InferError, prefix="/v2/", names="[^:]+")
+    return Interface(
+        "Open Inference", tuple(operations), _fail, InferError, prefix="/v2/", names="[^:]+"
+    )
 
 
 def _fail(_: Kind, detail: str) -> InferError:
@@ -196,8 +226,13 @@ def _fail(_: Kind, detail: str) -> InferError:
 
 
 def _require_model(scorer: Scorer, names: Mapping[str, str]) -> None:
-    if names["name"] != scorer.bundle.name or names.get("version", scorer.bundle.version) != scorer.bundle.version:
-        raise NotFound(f"there is no such model; deployed is `{scorer.bundle.name}`, {scorer.bundle.version}.")
+    if (
+        names["name"] != scorer.bundle.name
+        or names.get("version", scorer.bundle.version) != scorer.bundle.version
+    ):
+        raise NotFound(
+            f"there is no such model; deployed is `{scorer.bundle.name}`, {scorer.bundle.version}."
+        )
 
 
 def _metadata(scorer: Scorer) -> ModelMetadata:
@@ -212,7 +247,9 @@ async def _infer(scorer: Scorer, call: Call) -> Reply:
     header = call.headers.get(_HEADER)
     length = len(call.body) if header is None else _length(header, len(call.body))
     request = await call.lenient_json(InferRequest, call.body[:length])
-    wanted = {one.name: one.parameters.binary_data for one in request.outputs} or dict.fromkeys(_OUTPUTS)
+    wanted = {one.name: one.parameters.binary_data for one in request.outputs} or dict.fromkeys(
+        _OUTPUTS
+    )
     if not wanted.keys() <= _OUTPUTS.keys():
         raise BadPayment(f"unknown output; the model has {', '.join(_OUTPUTS)}.")
     # taken once: another model may be put in place while others have their turn
@@ -240,12 +277,15 @@ async def _infer(scorer: Scorer, call: Call) -> Reply:
 def _length(header: bytes, size: int) -> int:
     if not header.isdigit() or len(header) > 9 or int(header) > size:
         raise BadPayment(
-            f"expected `Inference-Header-Content-Length` of at most the body's {size:,} bytes, got another."
+            f"expected `Inference-Header-Content-Length` of at most the body's {size:,} bytes, got "
+            "another."
         )
     return int(header)
 
 
-async def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes) -> Matrix:
+async def _matrix(
+    bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes
+) -> Matrix:
     """The model's inputs, float32 [n, inputs], from tensors and the bytes behind the JSON."""
     preparation = bundle.preparation
     columns = preparation.names
@@ -255,13 +295,16 @@ async def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor
         missing = [f"`{name}`" for name in columns if name not in names]
         what = f"without {', '.join(missing)}" if missing else "with others or one twice"
         raise BadPayment(
-            f"expected the model's {len(columns)} inputs, each once, or one `{_WHOLE}`, got inputs {what}."
+            f"expected the model's {len(columns)} inputs, each once, or one `{_WHOLE}`, got inputs "
+            f"{what}."
         )
     values, at = {}, 0
     for tensor in inputs:
         size = tensor.parameters.binary_data_size
         if size is not None and not 0 <= size <= len(raw) - at:
-            raise BadPayment(f"input `{tensor.name}`: expected its bytes behind the JSON, got fewer.")
+            raise BadPayment(
+                f"input `{tensor.name}`: expected its bytes behind the JSON, got fewer."
+            )
         values[tensor.name] = read(tensor, None if size is None else raw[at : at + size])
         at += size or 0
     if at < len(raw):
@@ -278,13 +321,22 @@ async def _matrix(bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor
 def _as_it_is(tensor: InputTensor, values: Sequence[Any], preparation: Preparation) -> Matrix:
     width = len(preparation.names)
     if len(tensor.shape) != 2 or tensor.shape[1] != width or tensor.datatype == "BYTES":
-        raise BadPayment(f"input `{_WHOLE}`: expected numbers of shape [n, {width}], got another shape or type.")
+        raise BadPayment(
+            f"input `{_WHOLE}`: expected numbers of shape [n, {width}], got another shape or type."
+        )
     try:
         with np.errstate(over="ignore"):
-            matrix = np.array([np.nan if v is None else v for v in values], dtype=np.float32).reshape(tensor.shape)
+            matrix = np.array(
+                [np.nan if v is None else v for v in values], dtype=np.float32
+            ).reshape(tensor.shape)
     except OverflowError:
-        raise BadPayment(f"input `{_WHOLE}`: expected ordinary numbers, got one far too large.") from None
+        raise BadPayment(
+            f"input `{_WHOLE}`: expected ordinary numbers, got one far too large."
+        ) from None
     for column, codes in preparation.nominal_codes.items():
         if not np.isin(matrix[:, column], np.arange(codes)).all():
-            raise BadPayment(f"input `{_WHOLE}`: expected codes from 0 to {codes - 1} in column {column}, got another.")
+            raise BadPayment(
+                f"input `{_WHOLE}`: expected codes from 0 to {codes - 1} in column {column}, got "
+                "another."
+            )
     return matrix

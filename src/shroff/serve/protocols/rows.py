@@ -1,4 +1,6 @@
-"""Rows of a table, in whatever protocol they came, to outcomes: payments decided, ready-made inputs scored."""
+"""Rows of a table, in whatever protocol they came, to outcomes: payments decided, ready-made inputs
+scored.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ _COPY: Final = re.compile(r"(.+) \([0-9]+\)")
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What is answered for a row.
 
-    `payment_id` and `decision_id` are null for a row without the payment's id: it was scored, not decided.
-    `probability` of fraud is null where no model could score.
+    `payment_id` and `decision_id` are null for a row without the payment's id: it was scored, not
+    decided. `probability` of fraud is null where no model could score.
     """
 
     action: Action
@@ -64,10 +66,15 @@ def table(columns: Sequence[str], values: Sequence[Sequence[Cell]]) -> list[dict
     """
     require_few(len(values), len(columns))
     if len(set(columns)) < len(columns):
-        raise BadPayment("expected every column once, got a name twice; call the second one `NAME (2)`.")
+        raise BadPayment(
+            "expected every column once, got a name twice; call the second one `NAME (2)`."
+        )
     for number, row in enumerate(values, start=1):
         if len(row) != len(columns):
-            raise BadPayment(f"row {number}: expected {len(columns)} values, one for each column, got {len(row)}.")
+            raise BadPayment(
+                f"row {number}: expected {len(columns)} values, one for each column, got "
+                f"{len(row)}."
+            )
     return [dict(zip(columns, row, strict=True)) for row in values]
 
 
@@ -84,24 +91,31 @@ def transpose(columns: Mapping[str, Sequence[Cell]]) -> list[dict[str, Cell]]:
     require_few(max(map(len, columns.values()), default=0), len(columns))
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) > 1:
-        raise BadPayment(f"expected columns of one length, got {min(lengths)} to {max(lengths)} values.")
+        raise BadPayment(
+            f"expected columns of one length, got {min(lengths)} to {max(lengths)} values."
+        )
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 async def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
-    """Rows whose values came as text: nothing becomes missing, and a number where one belongs becomes a number.
+    """Rows whose values came as text: nothing becomes missing, and a number where one belongs
+    becomes a number.
 
     Raises:
         BadPayment: something else where a number belongs, with the row's number.
     """
     schema = scorer.reader.schema
-    scales: dict[str, Scale] = dict.fromkeys((one.name for one in scorer.bundle.preparation.numeric), "numeric")
+    scales: dict[str, Scale] = dict.fromkeys(
+        (one.name for one in scorer.bundle.preparation.numeric), "numeric"
+    )
     scales |= live_scales(schema)
     numbers = {name: scale for name, scale in scales.items() if scale in ("amount", "numeric")}
     typed, turns = [], Turns()
     for number, row in enumerate(rows, start=1):
         with _numbered(number):
-            typed.append({name: _typed(name, cell, numbers.get(name), schema) for name, cell in row.items()})
+            typed.append(
+                {name: _typed(name, cell, numbers.get(name), schema) for name, cell in row.items()}
+            )
         await turns.next()
     return typed
 
@@ -124,8 +138,8 @@ def _typed(name: str, cell: Cell, scale: Scale | None, schema: Schema) -> Cell:
 async def judge(scorer: Scorer, rows: Sequence[Cells]) -> list[Outcome]:
     """The outcome of each row, in order.
 
-    All rows are read before the first is decided; those decided when another fails stay decided, and the same
-    request again is safe.
+    All rows are read before the first is decided; those decided when another fails stay decided,
+    and the same request again is safe.
 
     Raises:
         BadPayment, PaymentConflict, Unavailable: as `Scorer.decide`, with the row's number.
@@ -173,13 +187,17 @@ async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int
 
 
 def _payment(scorer: Scorer, row: Cells) -> Cells:
-    """A row as a payment, without empty columns that are not known yet and copies that a join named `NAME (2)`."""
+    """A row as a payment, without empty columns that are not known yet and copies that a join named
+    `NAME (2)`.
+    """
     schema, fields = scorer.reader.schema, scorer.reader.fields
     unknown = schema.later | {schema.arrived_at}
 
     def dropped(name: str) -> bool:
         copy = _COPY.fullmatch(name)
-        return (row[name] is None and name in unknown) or (copy is not None and copy[1] in row and name not in fields)
+        return (row[name] is None and name in unknown) or (
+            copy is not None and copy[1] in row and name not in fields
+        )
 
     return {name: cell for name, cell in row.items() if not dropped(name)}
 
@@ -197,12 +215,15 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
         await turns.next()
     ratings = await rate(decider, np.concatenate(prepared))
     return {
-        number: Outcome(rating.action, rating.probability) for (number, _), rating in zip(rows, ratings, strict=True)
+        number: Outcome(rating.action, rating.probability)
+        for (number, _), rating in zip(rows, ratings, strict=True)
     }
 
 
 def inputs_of(bundle: Bundle) -> Callable[[Cells], Row]:
-    """The function that gives a row as the model's inputs: names as text, and nothing for what means no value."""
+    """The function that gives a row as the model's inputs: names as text, and nothing for what
+    means no value.
+    """
     schema, numbers = bundle.schema, null_numbers(bundle.schema.nulls)
     nominal = {one.name for one in bundle.preparation.nominal}
 

@@ -1,4 +1,6 @@
-"""Tensors of the Open Inference Protocol: JSON numbers and texts, or raw bytes behind the JSON, to Python and back."""
+"""Tensors of the Open Inference Protocol: JSON numbers and texts, or raw bytes behind the JSON, to
+Python and back.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from shroff.serve.protocols.limits import require_few
 TYPES: Final = {
     "BOOL": np.dtype("?"),
     **{
-        f"{sign}INT{8 * size}": np.dtype(f"<{sign.lower() or 'i'}{size}") for sign in ("", "U") for size in (1, 2, 4, 8)
+        f"{sign}INT{8 * size}": np.dtype(f"<{sign.lower() or 'i'}{size}")
+        for sign in ("", "U")
+        for size in (1, 2, 4, 8)
     },
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
@@ -49,7 +53,8 @@ class InputTensor(msgspec.Struct):
 
 
 def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
-    """The values of an input, whose name is known, in the order of its rows; not a number is missing.
+    """The values of an input, whose name is known, in the order of its rows; not a number is
+    missing.
 
     Raises:
         BadPayment: an unknown type, or values that are not as the shape and the type say.
@@ -58,8 +63,14 @@ def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
     if tensor.datatype != "BYTES" and tensor.datatype not in TYPES:
         raise _bad(tensor, f"expected a datatype of {', '.join(TYPES)} or BYTES, got another one")
     # before they are multiplied: thousands of dimensions make a number that takes seconds
-    if not 1 <= len(tensor.shape) <= 2 or not all(0 <= length <= _MAX_DIMENSION for length in tensor.shape):
-        raise _bad(tensor, "expected a shape of one or two dimensions, each a whole number of 64 bits, got another")
+    if not 1 <= len(tensor.shape) <= 2 or not all(
+        0 <= length <= _MAX_DIMENSION for length in tensor.shape
+    ):
+        raise _bad(
+            tensor,
+            "expected a shape of one or two dimensions, each a whole number of 64 bits, got "
+            "another",
+        )
     require_few(*tensor.shape)
     size = math.prod(tensor.shape)
     values = _from_json(tensor) if raw is None else _from_bytes(tensor, raw, size)
@@ -94,7 +105,9 @@ def _from_bytes(tensor: InputTensor, raw: bytes, size: int) -> list[Scalar]:
         return list(islice(_texts(tensor, raw), size + 1))
     kind = TYPES[tensor.datatype]
     if len(raw) > (size + 1) * kind.itemsize:
-        raise _bad(tensor, f"expected {size:,} values of {kind.itemsize} bytes, got {len(raw):,} bytes")
+        raise _bad(
+            tensor, f"expected {size:,} values of {kind.itemsize} bytes, got {len(raw):,} bytes"
+        )
     if len(raw) % kind.itemsize:
         raise _bad(tensor, f"expected values of {kind.itemsize} bytes, got {len(raw):,} bytes")
     # a whole number may be a code of more digits than a float keeps
@@ -107,7 +120,9 @@ def _texts(tensor: InputTensor, raw: bytes) -> Iterable[str]:
         start = at + _LENGTH.size
         end = start + _LENGTH.unpack_from(raw, at)[0] if start <= len(raw) else math.inf
         if end > len(raw):
-            raise _bad(tensor, "expected texts, each behind its length in 4 bytes, got another length")
+            raise _bad(
+                tensor, "expected texts, each behind its length in 4 bytes, got another length"
+            )
         at = int(end)
         try:
             yield raw[start:at].decode()
@@ -122,7 +137,9 @@ def binary(datatype: str, values: Sequence[Any]) -> bytes:
     (b'\\x00\\x00\\x00\\x00\\x00\\x00\\xe0?', b'\\x02\\x00\\x00\\x00no')
     """
     if datatype != "BYTES":
-        return np.array([math.nan if value is None else value for value in values], dtype=TYPES[datatype]).tobytes()
+        return np.array(
+            [math.nan if value is None else value for value in values], dtype=TYPES[datatype]
+        ).tobytes()
     texts = [str(value).encode() for value in values]
     return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
 

@@ -1,6 +1,8 @@
-"""TensorFlow Serving's REST interface: predict (rows as `instances`, columns as `inputs`), status, metadata.
+"""TensorFlow Serving's REST interface: predict (rows as `instances`, columns as `inputs`), status,
+metadata.
 
-Versions are whole numbers there: the digits of when the bundle was made. The bundle's own version is taken too.
+Versions are whole numbers there: the digits of when the bundle was made. The bundle's own version
+is taken too.
 """
 
 from __future__ import annotations
@@ -91,7 +93,9 @@ def interface(scorer: Scorer) -> Interface:
         _require_model(scorer.bundle, call.names)
         request = await call.lenient_json(PredictRequest)
         if (request.instances is None) == (request.inputs is None):
-            raise BadPayment("expected rows in `instances` or columns in `inputs`, got neither or both.")
+            raise BadPayment(
+                "expected rows in `instances` or columns in `inputs`, got neither or both."
+            )
         if request.signature_name != _SIGNATURE:
             raise BadPayment(f"unknown signature; the model has `{_SIGNATURE}`.")
         rows = request.instances or [] if request.inputs is None else transpose(request.inputs)
@@ -100,7 +104,9 @@ def interface(scorer: Scorer) -> Interface:
         if request.inputs is None:
             return Reply.json(Predictions(outcomes))
         fields = Outcome.__struct_fields__
-        return Reply.json(Outputs({name: [getattr(outcome, name) for outcome in outcomes] for name in fields}))
+        return Reply.json(
+            Outputs({name: [getattr(outcome, name) for outcome in outcomes] for name in fields})
+        )
 
     async def status(call: Call) -> Reply:
         _require_model(scorer.bundle, call.names)
@@ -116,7 +122,10 @@ def interface(scorer: Scorer) -> Interface:
         return Reply.json(_metadata(scorer))
 
     operations = []
-    for place, suffix in (("/v1/models/{name}", ""), ("/v1/models/{name}/versions/{version}", "Version")):
+    for place, suffix in (
+        ("/v1/models/{name}", ""),
+        ("/v1/models/{name}/versions/{version}", "Version"),
+    ):
         operations += [
             Operation(
                 method="POST",
@@ -149,7 +158,14 @@ def interface(scorer: Scorer) -> Interface:
                 gives={JSON: (Metadata,)},
             ),
         ]
-    return Interface("TensorFlow Serving", tuple(operations), _fail, PredictError, prefix="/v1/models/", names="[^:]+")
+    return Interface(
+        "TensorFlow Serving",
+        tuple(operations),
+        _fail,
+        PredictError,
+        prefix="/v1/models/",
+        names="[^:]+",
+    )
 
 
 def number(bundle: Bundle) -> str:
@@ -162,8 +178,13 @@ def _fail(_: Kind, detail: str) -> PredictError:
 
 
 def _require_model(bundle: Bundle, names: Mapping[str, str]) -> None:
-    if names["name"] != bundle.name or names.get("version", bundle.version) not in (bundle.version, number(bundle)):
-        raise NotFound(f"there is no such model; deployed is `{bundle.name}`, version {number(bundle)}.")
+    if names["name"] != bundle.name or names.get("version", bundle.version) not in (
+        bundle.version,
+        number(bundle),
+    ):
+        raise NotFound(
+            f"there is no such model; deployed is `{bundle.name}`, version {number(bundle)}."
+        )
 
 
 def _metadata(scorer: Scorer) -> Metadata:
@@ -173,7 +194,8 @@ def _metadata(scorer: Scorer) -> Metadata:
         for name, scale in scales.items()
     }
     outputs = {
-        name: _tensor(name, "DT_DOUBLE" if name == "probability" else "DT_STRING") for name in Outcome.__struct_fields__
+        name: _tensor(name, "DT_DOUBLE" if name == "probability" else "DT_STRING")
+        for name in Outcome.__struct_fields__
     }
     signature = {"inputs": inputs, "outputs": outputs, "method_name": "tensorflow/serving/predict"}
     return Metadata(

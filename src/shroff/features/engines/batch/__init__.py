@@ -1,8 +1,10 @@
-"""The batch engine: features of a whole table on one machine, with compiled loops over Polars columns.
+"""The batch engine: features of a whole table on one machine, with compiled loops over Polars
+columns.
 
-`compute` takes a table in memory, `compute_file` one on disk that may be larger than memory. The engine groups the
-rows by each entity in turn and computes partitions of its keys in parallel, each small enough for the processor's
-cache. It finds the bounds of every window once per partition; measures are differences of running totals, or folds.
+`compute` takes a table in memory, `compute_file` one on disk that may be larger than memory. The
+engine groups the rows by each entity in turn and computes partitions of its keys in parallel, each
+small enough for the processor's cache. It finds the bounds of every window once per partition;
+measures are differences of running totals, or folds.
 
     engine          the table in memory, from columns to features
     disk            a table larger than memory, bucket by bucket

@@ -1,7 +1,9 @@
-"""Folds over sums that leave 64 bits: the same measures as `folds`, in Python's integers, which have no end.
+"""Folds over sums that leave 64 bits: the same measures as `folds`, in Python's integers, which
+have no end.
 
-One key whose values add up to so much is rare, so this may be slow; the online engine sums in the same integers always.
-A total is given as the double nearest to it, which is the first thing that every formula makes of one.
+One key whose values add up to so much is rare, so this may be slow; the online engine sums in the
+same integers always. A total is given as the double nearest to it, which is the first thing that
+every formula makes of one.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def decayed(trace: Trace, column: Int, steps: Int, now: Int, weights: Floats) ->
 
 
 def _values(trace: Trace, column: Int) -> Iterator[list[tuple[int, int, int]]]:
-    """Before each payment: the events with a value that enter (1) or leave (-1), and their values."""
+    """Before each payment: the events with a value that enter (1) or leave (-1), and their
+    values.
+    """
     moves, units, at = trace.moves.tolist(), column.tolist(), 0
     for end in trace.ends.tolist():
         signed = [(move, 1) if move >= 0 else (~move, -1) for move in moves[at:end]]

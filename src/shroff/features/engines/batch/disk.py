@@ -1,8 +1,9 @@
 """A table larger than memory, from Parquet to Parquet.
 
-Rows are spread over buckets on disk by the hash of a key, each bucket is computed in memory as a table of its own, and
-what comes out is put together again in row order, slice by slice. Each key asks for a spreading of its own; features of
-the payment alone for none. The values are those of the table in memory, to the bit.
+Rows are spread over buckets on disk by the hash of a key, each bucket is computed in memory as a
+table of its own, and what comes out is put together again in row order, slice by slice. Each key
+asks for a spreading of its own; features of the payment alone for none. The values are those of the
+table in memory, to the bit.
 """
 
 from __future__ import annotations
@@ -53,7 +54,12 @@ def fits(plan: Plan, rows: int, memory: int) -> bool:
 
 def slice_rows(plan: Plan, memory: int) -> int:
     """Rows to read at a time within so many bytes."""
-    return max(1, min(1 << 20, _room(memory) // (8 * bytes_per_row(len(plan.schema.scales), len(plan.names)))))
+    return max(
+        1,
+        min(
+            1 << 20, _room(memory) // (8 * bytes_per_row(len(plan.schema.scales), len(plan.names)))
+        ),
+    )
 
 
 def compute_file(
@@ -65,12 +71,14 @@ def compute_file(
     memory: int,
     scratch: str | Path | None = None,
 ) -> int:
-    """The features of a clean Parquet table (`batch.compute`), written as Parquet, rows in the order of the file.
+    """The features of a clean Parquet table (`batch.compute`), written as Parquet, rows in the
+    order of the file.
 
     Args:
-        memory: bytes that the process may take, about; one key's payments must fit. Beyond some 400 MB for the process
-            itself, all of it is used by tables.
-        scratch: folder for what is in between, about as large as the table and its features; by default the target's.
+        memory: bytes that the process may take, about; one key's payments must fit. Beyond some 400
+            MB for the process itself, all of it is used by tables.
+        scratch: folder for what is in between, about as large as the table and its features; by
+            default the target's.
 
     Returns:
         How many payments were written.
@@ -82,34 +90,53 @@ def compute_file(
     plan = Plan(groups, schema)
     table, rows = scan(source), parquet_rows(source)
     step = slice_rows(plan, memory)
-    slices = [Slice(table.slice(at, step), at, min(step, rows - at)) for at in range(0, max(rows, 1), step)]
+    slices = [
+        Slice(table.slice(at, step), at, min(step, rows - at))
+        for at in range(0, max(rows, 1), step)
+    ]
     return compute_slices(plan, slices, target, memory=memory, scratch=scratch)
 
 
 def compute_slices(
-    plan: Plan, slices: Sequence[Slice], target: str | Path, *, memory: int, scratch: str | Path | None = None
+    plan: Plan,
+    slices: Sequence[Slice],
+    target: str | Path,
+    *,
+    memory: int,
+    scratch: str | Path | None = None,
 ) -> int:
     """`compute_file` for a table that comes in slices (at least one), in row order."""
     require_clean(slices[0].table.collect_schema(), plan.schema)
     currency = str(plan.schema.currency)
-    plan.require_one_currency(lambda: {code for piece in slices for code in _distinct(piece, currency)})
+    plan.require_one_currency(
+        lambda: {code for piece in slices for code in _distinct(piece, currency)}
+    )
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory(prefix=".shroff-", dir=scratch or Path(target).parent) as folder,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
         written_whole(target) as file,
     ):
-        held = [_held(part, plan.schema, slices, Path(folder) / str(part.number), memory, pool) for part in split(plan)]
+        held = [
+            _held(part, plan.schema, slices, Path(folder) / str(part.number), memory, pool)
+            for part in split(plan)
+        ]
 
         def together(number: int) -> pl.DataFrame:
-            return _together(plan, slices[number], [found for part in held for found in part.columns(number, slices)])
+            return _together(
+                plan,
+                slices[number],
+                [found for part in held for found in part.columns(number, slices)],
+            )
 
         def batches(*_: object) -> Iterator[pl.DataFrame]:
             # all columns and rows are asked for
             return one_ahead(pool, together, range(len(slices)))
 
         schema = _together(plan, Slice(slices[0].table.head(0), 0, 0), _nothing(plan)).schema
-        register_io_source(batches, schema=dict(schema)).sink_parquet(file, compression="zstd", compression_level=1)
+        register_io_source(batches, schema=dict(schema)).sink_parquet(
+            file, compression="zstd", compression_level=1
+        )
     return sum(piece.rows for piece in slices)
 
 
@@ -118,14 +145,18 @@ def _distinct(piece: Slice, name: str) -> pl.Series:
 
 
 def _room(memory: int) -> int:
-    """Bytes for tables: half of what there is, since keys are uneven and what is freed is not given back at once."""
+    """Bytes for tables: half of what there is, since keys are uneven and what is freed is not given
+    back at once.
+    """
     return max(memory - _ITSELF, memory // 2, 2) // 2
 
 
 class _Held:
-    """One part's aggregates on disk: a file per bucket, in it one block per slice; texts in files of their own.
+    """One part's aggregates on disk: a file per bucket, in it one block per slice; texts in files
+    of their own.
 
-    `blocks`: by slice, the file and place of its rows (their places in the slice) and numbers, and how many.
+    `blocks`: by slice, the file and place of its rows (their places in the slice) and numbers, and
+    how many.
     """
 
     def __init__(self, plan: Plan, slices: int) -> None:
@@ -133,21 +164,29 @@ class _Held:
         self.numbers = [output.name for output in plan.outputs if output.text is None]
         self.blocks: list[list[tuple[Path, int, int]]] = [[] for _ in range(slices)]
 
-    def write(self, path: Path, rows: pl.Series, values: pl.DataFrame, slices: Sequence[Slice]) -> None:
+    def write(
+        self, path: Path, rows: pl.Series, values: pl.DataFrame, slices: Sequence[Slice]
+    ) -> None:
         """Keep the values of these rows, which rise."""
         numbers = np.empty((len(self.numbers), len(rows)))
         for at, name in enumerate(self.numbers):
             numbers[at] = values[name].fill_null(float("nan")).to_numpy()
         places = rows.to_numpy()
-        cuts = np.searchsorted(places, [*(piece.first for piece in slices), np.iinfo(np.int64).max]).tolist()
+        cuts = np.searchsorted(
+            places, [*(piece.first for piece in slices), np.iinfo(np.int64).max]
+        ).tolist()
         with path.open("xb") as file:
             for number, (start, stop) in enumerate(pairwise(cuts)):
                 if start < stop:
                     self.blocks[number].append((path, file.tell(), stop - start))
-                    file.write((places[start:stop] - slices[number].first).astype(np.int64).tobytes())
+                    file.write(
+                        (places[start:stop] - slices[number].first).astype(np.int64).tobytes()
+                    )
                     file.write(numbers[:, start:stop].tobytes())
                     if self.texts:
-                        values[start:stop].select(self.texts).write_ipc(_texts_of(path, number), compression="lz4")
+                        values[start:stop].select(self.texts).write_ipc(
+                            _texts_of(path, number), compression="lz4"
+                        )
 
     def columns(self, number: int, slices: Sequence[Slice]) -> list[pl.Series]:
         """The part's aggregates of one slice."""
@@ -161,7 +200,10 @@ class _Held:
             if self.texts:
                 said[block[:rows]] = np.arange(rows) + sum(map(len, texts))
                 texts.append(pl.read_ipc(_texts_of(path, number)))
-        found = [pl.Series(name, column, nan_to_null=True) for name, column in zip(names, values, strict=True)]
+        found = [
+            pl.Series(name, column, nan_to_null=True)
+            for name, column in zip(names, values, strict=True)
+        ]
         if not self.texts:
             return found
         # rows without the key say nothing
@@ -173,7 +215,9 @@ def _texts_of(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}-texts-{number}")
 
 
-def _held(part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, memory: int, pool: Executor) -> _Held:
+def _held(
+    part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, memory: int, pool: Executor
+) -> _Held:
     """Compute one part, bucket by bucket."""
     rows = sum(piece.rows for piece in slices)
     each = bytes_per_row(len(part.columns), len(part.features))

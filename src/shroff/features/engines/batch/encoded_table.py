@@ -1,4 +1,6 @@
-"""A clean table as the sweep wants it: whole numbers by row, in order of arrival, and its rows by key."""
+"""A clean table as the sweep wants it: whole numbers by row, in order of arrival, and its rows by
+key.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,10 @@ from shroff.features.vectors import TokenTable
 from shroff.features.window import FOREVER
 
 Name = str | tuple[str, str]
-"""A column of the schema; or `(KEPT, condition)`, whether a row meets it, `(KNOWN, condition)`, which other rows see
-that it does: those after the one that it holds, and `(SINCE, condition)`, when that became known, microseconds."""
+"""A column of the schema; or `(KEPT, condition)`, whether a row meets it, `(KNOWN, condition)`,
+which other rows see that it does: those after the one that it holds, and `(SINCE, condition)`, when
+that became known, microseconds.
+"""
 
 KEPT: Final = "kept"
 KNOWN: Final = "known"
@@ -57,12 +61,13 @@ class EncodedTable:
     """A table in order of arrival.
 
     Attributes:
-        columns: what measures read: times in microseconds, numbers in ten-thousandths (`NONE` for no value), codes of
-            names (-1 for no value).
+        columns: what measures read: times in microseconds, numbers in ten-thousandths (`NONE` for
+            no value), codes of names (-1 for no value).
         names: how many different codes a column has.
         summable: whether no sum of a column over all rows can leave 64 bits.
         components: the columns that a vector consists of, by its name.
-        lives: by condition, payments that meet it for a while, because their label changed; places are rows.
+        lives: by condition, payments that meet it for a while, because their label changed; places
+            are rows.
     """
 
     def __init__(self, plan: Plan, frame: pl.DataFrame) -> None:
@@ -75,10 +80,19 @@ class EncodedTable:
         self.lives: dict[str, Lives] = {}
 
     def prepare(self, plan: Plan, pool: Executor) -> list[Future[None]]:
-        """Make all that the plan's aggregates read; returns the futures still running once names are encoded."""
+        """Make all that the plan's aggregates read; returns the futures still running once names
+        are encoded.
+        """
         read = {name for stream in plan.streams for name in stream.columns}
-        read |= {measure.column for stream in plan.streams for measure in stream.measures if measure.column}
-        embedded = [table for table in plan.vectors.values() if read & {table.name, *table.components}]
+        read |= {
+            measure.column
+            for stream in plan.streams
+            for measure in stream.measures
+            if measure.column
+        }
+        embedded = [
+            table for table in plan.vectors.values() if read & {table.name, *table.components}
+        ]
         read.difference_update(*((table.name, *table.components) for table in embedded))
         numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
         names = sorted(read.difference(numbers))
@@ -97,7 +111,10 @@ class EncodedTable:
         """The columns that these aggregates read, the time first."""
         inputs = [item for output in outputs for item in output.inputs]
         read = [item.measure.column for item in inputs if item.measure.column]
-        names: list[Name] = [self.schema.time, *(part for name in read for part in self.components.get(name, (name,)))]
+        names: list[Name] = [
+            self.schema.time,
+            *(part for name in read for part in self.components.get(name, (name,))),
+        ]
         conditions = [item.stream.where.sql for item in inputs if item.stream.where]
         names += [(what, where) for what in (KEPT, KNOWN, SINCE) for where in conditions]
         return [name for name in dict.fromkeys(names) if name in self.columns]
@@ -107,7 +124,9 @@ class EncodedTable:
         codes, many = self.columns[columns[0]], self.names[columns[0]]
         for name in columns[1:]:
             more = self.columns[name]
-            codes, many = grouping.factorise(grouping.pairs(codes, more), (codes >= 0) & (more >= 0))
+            codes, many = grouping.factorise(
+                grouping.pairs(codes, more), (codes >= 0) & (more >= 0)
+            )
         return Keyed(*grouping.group(codes, many))
 
     def _codes(self, name: str) -> tuple[Int32, int]:
@@ -117,7 +136,9 @@ class EncodedTable:
         with closing(string_views.short(values)) as chunks:
             for keys in chunks:
                 at = slice(done, done + len(keys))
-                known = grouping.encode(keys, values[at].is_not_null().to_numpy(), known, done, codes[at])
+                known = grouping.encode(
+                    keys, values[at].is_not_null().to_numpy(), known, done, codes[at]
+                )
                 done = at.stop
         return (codes, known.many) if done == len(values) else self._codes_by_hash(values)
 
@@ -132,8 +153,12 @@ class EncodedTable:
             part, coded = values[at], codes[at]
             if not (names.gather(coded[coded >= 0]) == part.drop_nulls()).all():
                 # two values share a hash: their codes are no good
-                places = values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
-                return grouping.factorise(grouping.pairs(places.to_numpy()), values.is_not_null().to_numpy())
+                places = (
+                    values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
+                )
+                return grouping.factorise(
+                    grouping.pairs(places.to_numpy()), values.is_not_null().to_numpy()
+                )
         return codes, known.many
 
     def _measured(self, name: str) -> None:
@@ -155,7 +180,12 @@ class EncodedTable:
         if name == schema.amount:
             units = money.units(name, *schema.amounts_in)
         else:
-            units = (pl.col(name) * money.UNITS).clip(-LARGEST, LARGEST).round(mode="half_to_even").cast(pl.Int64)
+            units = (
+                (pl.col(name) * money.UNITS)
+                .clip(-LARGEST, LARGEST)
+                .round(mode="half_to_even")
+                .cast(pl.Int64)
+            )
         found = np.empty(len(frame), np.int64)
         for at in _slices(len(frame)):
             found[at] = frame[at].select(units.fill_null(NONE)).to_series().to_numpy()
@@ -185,14 +215,22 @@ class EncodedTable:
     def _lived(
         self, where: str, stream: Stream, later: Sequence[_Role], changes: pl.DataFrame
     ) -> dict[Name, NDArray[Any]]:
-        """The same where labels change: those that did are events from one change up to the next."""
+        """The same where labels change: those that did are events from one change up to the
+        next.
+        """
         label, moment = str(self.schema.label), str(self.schema.labelled_at)
         rows = rows_of(changes).to_numpy()
-        read = {*(stream.where.columns if stream.where else ()), *(name for role in later for name in role)}
+        read = {
+            *(stream.where.columns if stream.where else ()),
+            *(name for role in later for name in role),
+        }
         # amounts are read in their currency
         read.add(self.schema.currency)
-        said = self.frame.select(name for name in self.frame.columns if name in read)[rows].with_columns(
-            changes["fraud"].alias(label), changes["at"].cast(pl.Datetime("us", "UTC")).alias(moment)
+        said = self.frame.select(name for name in self.frame.columns if name in read)[
+            rows
+        ].with_columns(
+            changes["fraud"].alias(label),
+            changes["at"].cast(pl.Datetime("us", "UTC")).alias(moment),
         )
         passes, moments = self._passes(said, stream, later), self._moments(rows, said, later)
         known = self._known(rows, moments)
@@ -202,12 +240,18 @@ class EncodedTable:
         gone[again] = known[again + 1]
         lives = np.flatnonzero(changed & passes & (known < gone))
         places = rows[lives].astype(np.int32)
-        self.lives[where] = Lives(places, known[lives].astype(np.int64), gone[lives], moments[lives])
+        self.lives[where] = Lives(
+            places, known[lives].astype(np.int64), gone[lives], moments[lives]
+        )
         stays = np.flatnonzero(~changed & passes)
         kept, seen = np.zeros(len(self.frame), np.bool_), np.arange(len(self.frame), dtype=np.int32)
         kept[rows[stays]], seen[rows[stays]] = True, known[stays]
         found: dict[Name, NDArray[Any]] = {(KEPT, where): kept, (KNOWN, where): seen}
-        return found | {(SINCE, where): self._since(rows[stays], moments[stays])} if stream.ordered else found
+        return (
+            found | {(SINCE, where): self._since(rows[stays], moments[stays])}
+            if stream.ordered
+            else found
+        )
 
     def _passes(self, frame: pl.DataFrame, stream: Stream, later: Sequence[_Role]) -> Flags:
         """Which rows meet a stream's condition, once what it needs has arrived."""
@@ -215,11 +259,15 @@ class EncodedTable:
             return np.ones(len(frame), np.bool_)
         needed = [pl.col(name).is_not_null() for pair in later for name in pair if name is not None]
         passes = pl.all_horizontal(stream.where.polars().fill_null(value=False), *needed)
-        mask = people(frame, self.schema, stream.where.columns).select(passes.alias("passes"))["passes"]
+        mask = people(frame, self.schema, stream.where.columns).select(passes.alias("passes"))[
+            "passes"
+        ]
         return (mask if len(mask) == len(frame) else mask.new_from_index(0, len(frame))).to_numpy()
 
     def _moments(self, rows: Int, frame: pl.DataFrame, later: Sequence[_Role]) -> Int:
-        """When all that is to come of payments (their rows, and their columns) had arrived; never before themselves."""
+        """When all that is to come of payments (their rows, and their columns) had arrived; never
+        before themselves.
+        """
         moments = self._arrivals[rows]
         for _, moment in later:
             if moment is not None:
@@ -241,18 +289,27 @@ class EncodedTable:
 
 
 def within(lives: Lives, keyed: Keyed, start: int, stop: int) -> Lives:
-    """Those of some rows that are among the places `start` … `stop - 1` of an entity, by their place from `start`."""
+    """Those of some rows that are among the places `start` … `stop - 1` of an entity, by their
+    place from `start`.
+    """
     places = keyed.places[lives.places].astype(np.int64)
     own = (places >= start) & (places < stop)
-    return Lives((places[own] - start).astype(np.int32), lives.known[own], lives.gone[own], lives.since[own])
+    return Lives(
+        (places[own] - start).astype(np.int32), lives.known[own], lives.gone[own], lives.since[own]
+    )
 
 
 def _roles(schema: Schema) -> dict[Later, _Role]:
-    return {"result": (schema.result, schema.result_at), "label": (schema.label, schema.labelled_at)}
+    return {
+        "result": (schema.result, schema.result_at),
+        "label": (schema.label, schema.labelled_at),
+    }
 
 
 def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.DataFrame:
-    """A table as an expression over these columns reads it: amounts in major units, as people write them."""
+    """A table as an expression over these columns reads it: amounts in major units, as people write
+    them.
+    """
     amounts = in_major(schema, read)
     return frame.with_columns(amounts) if amounts else frame
 

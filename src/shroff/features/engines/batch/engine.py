@@ -72,31 +72,47 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
         rest = table.prepare(plan, pool)
         memory: list[Floats] = []
         columns: list[pl.Series] = []
-        for keyed, asked in zip(one_ahead(pool, table.keyed, entities), entities.values(), strict=True):
+        for keyed, asked in zip(
+            one_ahead(pool, table.keyed, entities), entities.values(), strict=True
+        ):
             _all(future.result() for future in rest)
             columns += _of_entity(table, keyed, asked, memory, pool)
     return columns
 
 
 def _of_entity(
-    table: EncodedTable, keyed: Keyed, outputs: Sequence[Output], memory: list[Floats], pool: Executor
+    table: EncodedTable,
+    keyed: Keyed,
+    outputs: Sequence[Output],
+    memory: list[Floats],
+    pool: Executor,
 ) -> list[pl.Series]:
     """An entity's features by row.
 
-    `memory` holds the columns that are read, ordered by key; each partition overwrites its share of them with its
-    features. It grows where an entity needs more, so that all entities use the same pages.
+    `memory` holds the columns that are read, ordered by key; each partition overwrites its share of
+    them with its features. It grows where an entity needs more, so that all entities use the same
+    pages.
     """
     names = table.read_by(outputs)
-    memory += [np.empty(len(keyed.places) + 1) for _ in range(len(memory), max(len(names), len(outputs)))]
+    memory += [
+        np.empty(len(keyed.places) + 1) for _ in range(len(memory), max(len(names), len(outputs)))
+    ]
     columns = {name: numbers.view(np.int64) for name, numbers in zip(names, memory, strict=False)}
-    values = {output: numbers[: len(keyed.rows) + 1] for output, numbers in zip(outputs, memory, strict=False)}
+    values = {
+        output: numbers[: len(keyed.rows) + 1]
+        for output, numbers in zip(outputs, memory, strict=False)
+    }
 
     def work(span: tuple[int, int]) -> None:
         partition = Partition(table, keyed, columns, *span)
         for output, found in values.items():
             partition.write(output, found)
 
-    _all(pool.map(lambda name: grouping.scatter(table.columns[name], keyed.places, columns[name]), names))
+    _all(
+        pool.map(
+            lambda name: grouping.scatter(table.columns[name], keyed.places, columns[name]), names
+        )
+    )
     _all(pool.map(work, partitions(keyed)))
     for found in values.values():
         # what rows without a key have
@@ -114,7 +130,9 @@ def _of_entity(
     return list(pool.map(by_row, outputs))
 
 
-def one_ahead(pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def one_ahead(
+    pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]
+) -> Iterator[Made]:
     """What is made of each item, the next one in the making."""
     waiting: deque[Future[Made]] = deque()
     for item in items:
@@ -134,9 +152,9 @@ def _all(work: Iterable[None]) -> None:
 def partitions(keyed: Keyed) -> list[tuple[int, int]]:
     """Ranges of keys with about as many payments each; at least one."""
     starts = keyed.starts
-    ends = np.searchsorted(starts, np.arange(PARTITION_ROWS, starts[-1] + PARTITION_ROWS, PARTITION_ROWS)).clip(
-        max=len(starts) - 1
-    )
+    ends = np.searchsorted(
+        starts, np.arange(PARTITION_ROWS, starts[-1] + PARTITION_ROWS, PARTITION_ROWS)
+    ).clip(max=len(starts) - 1)
     bounds = [0, *np.unique(ends).tolist()]
     return list(pairwise(bounds)) or [(0, 0)]
 
@@ -144,9 +162,18 @@ def partitions(keyed: Keyed) -> list[tuple[int, int]]:
 def finished(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
     """The id, these aggregates, and the features of a payment alone, in the order of the plan."""
     schema = plan.schema
-    read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
+    read = {
+        name
+        for row in plan.rows
+        if isinstance(row.source, Expression)
+        for name in row.source.columns
+    }
     # columns that nothing reads are left alone: a table that was read in chunks would be copied
-    needed = {schema.id} if not plan.rows else {schema.id, schema.time, schema.currency, *plan.columns_of(read)}
+    needed = (
+        {schema.id}
+        if not plan.rows
+        else {schema.id, schema.time, schema.currency, *plan.columns_of(read)}
+    )
     kept = frame.select(name for name in frame.columns if name in needed).rechunk()
     kept = people(kept.hstack(component_columns(plan, kept, read)), schema, read)
     values = with_rows(kept.hstack(columns), plan.rows, schema.time, schema.timezone)

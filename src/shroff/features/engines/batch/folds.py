@@ -1,9 +1,9 @@
 """The measures over a table: each is one fold over the moves of a window.
 
-A fold is told which events enter and leave before each payment, and gives one number per payment. It starts
-with an empty window, and knows nothing of time, keys or lateness: `kernel.trace` does. Values
-are whole numbers, so that what entered leaves without a trace. `NONE` stands for "no value" in a column of
-numbers, a negative code in a column of names.
+A fold is told which events enter and leave before each payment, and gives one number per payment.
+It starts with an empty window, and knows nothing of time, keys or lateness: `kernel.trace` does.
+Values are whole numbers, so that what entered leaves without a trace. `NONE` stands for "no value"
+in a column of numbers, a negative code in a column of names.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def _at_payments(trace: Trace, after: Int) -> Int:
 
 @njit(cache=True, nogil=True)
 def running(column: Int, keep: Flags, none: int) -> Int:
-    """The totals of a column before each event and after the last, of events that are kept and have a value.
+    """The totals of a column before each event and after the last, of events that are kept and have
+    a value.
 
     They may leave 64 bits; a difference that fits is right all the same.
     """
@@ -111,10 +112,11 @@ def total(trace: Trace, column: Int) -> Int:
 
 @njit(cache=True, nogil=True)
 def scatter(trace: Trace, column: Int) -> Floats:
-    """Σ(x − mean)²: exact in 128 bits around the whole number below the mean, rounded, and then moved to the mean.
+    """Σ(x − mean)²: exact in 128 bits around the whole number below the mean, rounded, and then
+    moved to the mean.
 
-    Around m = ⌊Σx/n⌋ it is Σx² − m(Σx + r) with r = Σx mod n, and around the mean r²/n less. Where Σ|x| stays below
-    2**63, Σx² stays below 2**126.
+    Around m = ⌊Σx/n⌋ it is Σx² − m(Σx + r) with r = Σx mod n, and around the mean r²/n less. Where
+    Σ|x| stays below 2**63, Σx² stays below 2**126.
     """
     out = np.empty(len(trace.ends), np.float64)
     at = count = held = 0
@@ -127,7 +129,9 @@ def scatter(trace: Trace, column: Int) -> Floats:
             if units == NONE:
                 continue
             square, rest = _product(units, units)
-            high, low = _plus(high, low, square, rest) if move >= 0 else _minus(high, low, square, rest)
+            high, low = (
+                _plus(high, low, square, rest) if move >= 0 else _minus(high, low, square, rest)
+            )
             held += _sign(move) * units
             count += _sign(move)
         if count == 0:
@@ -182,8 +186,9 @@ def _rounded(high: np.uint64, low: np.uint64) -> float:
 def least(trace: Trace, column: Int, spread: int) -> Int:
     """The smallest value of a column, or `NONE`.
 
-    A tournament over the events in the window: each node holds the smaller of its two, and an event that enters
-    or leaves plays again only as far up as the winner changes. Events in the window lie within `spread` places.
+    A tournament over the events in the window: each node holds the smaller of its two, and an event
+    that enters or leaves plays again only as far up as the winner changes. Events in the window lie
+    within `spread` places.
     """
     size = 1
     while size < spread:
@@ -228,7 +233,9 @@ def distinct(trace: Trace, codes: Int, names: int) -> Int:
 
 @njit(cache=True, nogil=True)
 def own(trace: Trace, codes: Int, names: int, mine: Int) -> Int:
-    """How many events have the code that the payment itself has (`mine`); `NONE` where it has none."""
+    """How many events have the code that the payment itself has (`mine`); `NONE` where it has
+    none.
+    """
     seen = np.zeros(names + 1, np.int32)
     out = np.empty(len(trace.ends), np.int64)
     at = 0
@@ -244,7 +251,9 @@ def own(trace: Trace, codes: Int, names: int, mine: Int) -> Int:
 
 @njit(cache=True, nogil=True)
 def entropy(trace: Trace, codes: Int, names: int, terms: Int) -> Int:
-    """n ln n − Σ c ln c over the counts c of the codes, n together; `terms[c]` is c ln c as an integer."""
+    """n ln n − Σ c ln c over the counts c of the codes, n together; `terms[c]` is c ln c as an
+    integer.
+    """
     seen = np.zeros(names, np.int32)
     after = np.empty(len(trace.moves), np.int64)
     count = surprise = 0
@@ -284,9 +293,11 @@ def top(trace: Trace, codes: Int, names: int, spread: int) -> Int:
 
 @njit(cache=True, nogil=True)
 def quantile(trace: Trace, codes: Int, values: Int, share: int) -> Int:
-    """The value of a rank (`aggregates.rank`), or `NONE`; codes are places among the values, which rise.
+    """The value of a rank (`aggregates.rank`), or `NONE`; codes are places among the values, which
+    rise.
 
-    How many events have each code is kept in a Fenwick tree, in which the code of a rank is found by descent.
+    How many events have each code is kept in a Fenwick tree, in which the code of a rank is found
+    by descent.
     """
     size = 1
     while size < len(values):
@@ -350,7 +361,8 @@ def mode(trace: Trace, codes: Int, names: int) -> Int32:
 
 @njit(inline="always")
 def _bounds(trace: Trace, at: int, end: int, on: Flags, low: int, high: int) -> tuple[int, int]:
-    """The first and the last event of the window after the moves from `at` to `end`, which `on` follows.
+    """The first and the last event of the window after the moves from `at` to `end`, which `on`
+    follows.
 
     Of an empty window they are `len(on)` and -1.
     """
@@ -390,7 +402,9 @@ def edges(trace: Trace, events: int) -> tuple[Int32, Int32]:
 
 @njit(cache=True, nogil=True)
 def nth(trace: Trace, events: int, n: int, forward: bool) -> Int32:
-    """The nth event of the window by time, from its beginning (`forward`) or its end, as a position; -1 without one."""
+    """The nth event of the window by time, from its beginning (`forward`) or its end, as a
+    position; -1 without one.
+    """
     on = np.zeros(events + 1, np.bool_)
     places = np.empty(len(trace.ends), np.int32)
     low, high = events, -1
@@ -419,10 +433,13 @@ def pick(places: Int32, values: Int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def decayed(trace: Trace, column: Int, steps: Int, now: Int, first: Int32, last: Int32, weights: Floats) -> Floats:
+def decayed(
+    trace: Trace, column: Int, steps: Int, now: Int, first: Int32, last: Int32, weights: Floats
+) -> Floats:
     """The sum of a column, each event weighted by how many steps old it is.
 
-    Whole numbers are summed step by step and then the steps in order of time, so that every engine rounds alike.
+    Whole numbers are summed step by step and then the steps in order of time, so that every engine
+    rounds alike.
 
     Args:
         steps, now: the step of each event, in order of time by key, and of each payment.

@@ -20,8 +20,9 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 class Codes(NamedTuple):
     """Growing codes.
 
-    `slots`: a hash table of code + 1, zero where it is free; it holds codes alone, so that it stays in the processor's
-    cache. `keys`: the key of each code, two numbers of 64 bits. `firsts`: the row where each came first.
+    `slots`: a hash table of code + 1, zero where it is free; it holds codes alone, so that it stays
+    in the processor's cache. `keys`: the key of each code, two numbers of 64 bits. `firsts`: the
+    row where each came first.
     """
 
     slots: Int32
@@ -32,7 +33,9 @@ class Codes(NamedTuple):
 
 def no_codes() -> Codes:
     """A code of nothing yet."""
-    return Codes(np.zeros(1 << 10, np.int32), np.empty((1 << 9, 2), np.uint64), np.empty(1 << 9, np.int32), 0)
+    return Codes(
+        np.zeros(1 << 10, np.int32), np.empty((1 << 9, 2), np.uint64), np.empty(1 << 9, np.int32), 0
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -40,8 +43,11 @@ def encode(keys: Pairs, valid: Flags, known: Codes, start: int, out: Int32) -> C
     """Codes of keys by first appearance, -1 where not valid, for the rows from `start` on."""
     row = 0
     while True:
-        # arrays are passed one by one: Numba counts references at each access to an array in a tuple
-        row, many = _encode(keys, valid, row, known.slots, known.keys, known.firsts, known.many, start, out)
+        # arrays are passed one by one: Numba counts references at each access to an array in a
+        # tuple
+        row, many = _encode(
+            keys, valid, row, known.slots, known.keys, known.firsts, known.many, start, out
+        )
         known = Codes(known.slots, known.keys, known.firsts, many)
         if row == len(keys):
             return known
@@ -60,14 +66,20 @@ def _encode(
     start: int,
     out: Int32,
 ) -> tuple[int, int]:
-    """Encode rows from this one on, until the table is half full; gives the next row and how many codes there are."""
+    """Encode rows from this one on, until the table is half full; gives the next row and how many
+    codes there are.
+    """
     while row < len(keys):
         if valid[row]:
             at = _slot(slots, names, keys[row, 0], keys[row, 1])
             if slots[at] == 0:
                 if many == len(firsts):
                     break
-                names[many, 0], names[many, 1], firsts[many] = keys[row, 0], keys[row, 1], start + row
+                names[many, 0], names[many, 1], firsts[many] = (
+                    keys[row, 0],
+                    keys[row, 1],
+                    start + row,
+                )
                 many += 1
                 slots[at] = many
             out[row] = slots[at] - 1
@@ -94,7 +106,8 @@ def pairs(first: NDArray[Any], second: NDArray[Any] | int = 0) -> Pairs:
 def _slot(slots: Int32, keys: Pairs, first: np.uint64, second: np.uint64) -> np.uint64:
     """Where the code of a key is in a hash table, or would go."""
     mask, half = np.uint64(len(slots) - 1), np.uint64(32)
-    # 2**64 over the golden ratio, so that consecutive keys spread; twice, as texts differ in their high bits
+    # 2**64 over the golden ratio, so that consecutive keys spread; twice, as texts differ in their
+    # high bits
     mixed = (first + (second ^ (second >> half)) * _GOLDEN) * _GOLDEN
     at = (((mixed ^ (mixed >> half)) * _GOLDEN) >> half) & mask
     while slots[at] != 0 and _differs(keys, np.uint32(slots[at] - 1), first, second):
@@ -124,8 +137,8 @@ def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
         codes: key of each row, 0 … keys - 1; a negative code is no key.
 
     Returns:
-        starts [keys + 1] and rows: the rows of key `k` are `rows[starts[k]:starts[k + 1]]`; and the place of each row
-        in `rows`, just behind them for a row without a key.
+        starts [keys + 1] and rows: the rows of key `k` are `rows[starts[k]:starts[k + 1]]`; and the
+        place of each row in `rows`, just behind them for a row without a key.
     """
     # allocated by NumPy, which asks for huge pages; Numba does not
     rows, places = np.empty(len(codes), np.int32), np.empty(len(codes), np.uint32)
@@ -162,7 +175,9 @@ def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: Int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def gather(values: NDArray[np.float64], places: NDArray[np.uint32], out: NDArray[np.float64]) -> bool:
+def gather(
+    values: NDArray[np.float64], places: NDArray[np.uint32], out: NDArray[np.float64]
+) -> bool:
     """Put each row's value from its place; gives whether all are numbers."""
     numbers = True
     for row in range(len(places)):

@@ -1,12 +1,13 @@
 """The compiled ground: the window is walked over the payments of each key.
 
-Here the window law is applied to a table. Where a key's payments and events came in order, the events that a payment
-sees lie side by side: `edge` finds where they begin and end, in one pass, and what is summed over them is a difference
-of two running totals (`Span`). Otherwise, and for what is no sum, `trace` walks the payments in order of arrival and
-writes down which events enter the window before each and which leave it; what is kept over the window is then a fold
-over those moves (`folds`), which knows nothing of time, keys or lateness. An event is switched on when
-it arrives, wherever it lies in time, and the window's edges move both ways; so late and out-of-order events are no
-special case. (A payment that is late by a day moves the edges back by a day and forth again.)
+Here the window law is applied to a table. Where a key's payments and events came in order, the
+events that a payment sees lie side by side: `edge` finds where they begin and end, in one pass, and
+what is summed over them is a difference of two running totals (`Span`). Otherwise, and for what is
+no sum, `trace` walks the payments in order of arrival and writes down which events enter the window
+before each and which leave it; what is kept over the window is then a fold over those moves
+(`folds`), which knows nothing of time, keys or lateness. An event is switched on when it arrives,
+wherever it lies in time, and the window's edges move both ways; so late and out-of-order events are
+no special case. (A payment that is late by a day moves the edges back by a day and forth again.)
 """
 
 from __future__ import annotations
@@ -64,10 +65,11 @@ class Queries(NamedTuple):
 
 
 class Lives(NamedTuple):
-    """Payments that are events for a while, because their label changed: by payment (its place among the queries).
+    """Payments that are events for a while, because their label changed: by payment (its place
+    among the queries).
 
-    `known`: the row of the last payment that does not see it yet; `gone`: that of the last one that still does;
-    `since`: when it became known, microseconds.
+    `known`: the row of the last payment that does not see it yet; `gone`: that of the last one that
+    still does; `since`: when it became known, microseconds.
     """
 
     places: Int32
@@ -79,11 +81,11 @@ class Lives(NamedTuple):
 class Events(NamedTuple):
     """Events by key, in order of (time, arrival).
 
-    `places`: which of the queries each event is. `known`: the row of the last payment that does not see it.
-    `arrivals`: by key, the positions in order of becoming known. `ordered`, by key: both payments and events came
-    in order of time, and stay. `plain`: all did, every payment is an event, and known to the next one.
-    `gone`: the row of the last payment that still sees it, and `departures`, by key, the positions in order of going;
-    both are empty where every event stays.
+    `places`: which of the queries each event is. `known`: the row of the last payment that does not
+    see it. `arrivals`: by key, the positions in order of becoming known. `ordered`, by key: both
+    payments and events came in order of time, and stay. `plain`: all did, every payment is an
+    event, and known to the next one. `gone`: the row of the last payment that still sees it, and
+    `departures`, by key, the positions in order of going; both are empty where every event stays.
     """
 
     starts: Int
@@ -102,9 +104,10 @@ def settle(queries: Queries, keep: Flags, known: Int, since: Int, lives: Lives) 
     """The payments that are events, in order of time.
 
     Args:
-        keep, known: by query, whether it is an event for good, and the row of the last payment that does not see it.
-        since: by query, when it became known, where that decides which of two events of one moment is first; empty
-            where the order of the payments does, or nothing depends on it.
+        keep, known: by query, whether it is an event for good, and the row of the last payment that
+            does not see it.
+        since: by query, when it became known, where that decides which of two events of one moment
+            is first; empty where the order of the payments does, or nothing depends on it.
         lives: those that are events for a while.
     """
     keys = len(queries.starts) - 1
@@ -114,7 +117,9 @@ def settle(queries: Queries, keep: Flags, known: Int, since: Int, lives: Lives) 
     everything = np.arange(len(keep), dtype=np.int32)
     none, stays = np.empty(0, np.int64), np.empty(0, np.int32)
     if ordered.all() and len(lives.places) == 0 and _plain(queries, keep, known):
-        return Events(queries.starts, everything, queries.times, known, everything, ordered, True, none, stays)
+        return Events(
+            queries.starts, everything, queries.times, known, everything, ordered, True, none, stays
+        )
     places = everything[keep]
     ranks, gone, departures = take(known, places), none, stays
     moments = take(since, places) if len(since) > 0 else none
@@ -167,9 +172,11 @@ def _rising(values: NDArray[np.signedinteger[Any]]) -> bool:
 
 @njit(cache=True, nogil=True)
 def edges(queries: Queries, events: Events, shifts: Int, resolution: int) -> NDArray[np.int32]:
-    """By shift and payment, how many events happened up to so long before it: the place of the first that is later.
+    """By shift and payment, how many events happened up to so long before it: the place of the
+    first that is later.
 
-    Only for keys in order. All shifts are walked at once, so that the processor waits for none of them alone.
+    Only for keys in order. All shifts are walked at once, so that the processor waits for none of
+    them alone.
     """
     places = np.empty((len(shifts), len(queries.times)), np.int32)
     at = np.empty(len(shifts), np.uint64)
@@ -209,7 +216,8 @@ def seen(queries: Queries, events: Events, current: int) -> Int32:
 def _passed(values: Int, at: np.uint64, last: np.uint64, bound: int) -> np.uint64:
     """The first place from `at` on, before `last`, whose rising value is over the bound.
 
-    It is mostly near, so the next three values are compared together, without a branch to mispredict.
+    It is mostly near, so the next three values are compared together, without a branch to
+    mispredict.
     """
     # unsigned places spare the compiler the check for negative indices
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
@@ -224,7 +232,9 @@ def _passed(values: Int, at: np.uint64, last: np.uint64, bound: int) -> np.uint6
 
 
 class Span(NamedTuple):
-    """Where the events of a window lie, of keys in order: before each payment those from `low` up to before `high`."""
+    """Where the events of a window lie, of keys in order: before each payment those from `low` up
+    to before `high`.
+    """
 
     low: Int32
     high: Int32
@@ -233,9 +243,10 @@ class Span(NamedTuple):
 class Trace(NamedTuple):
     """How a window moves over its events.
 
-    Before payment `q`, the moves `moves[ends[q - 1]:ends[q]]` happen: event `m` enters, or event `~m` leaves. The
-    window is empty at first, and the events of one key leave it before the first payment of the next. `held`: events in
-    it at each payment; `spread`: they always lie within so many places.
+    Before payment `q`, the moves `moves[ends[q - 1]:ends[q]]` happen: event `m` enters, or event
+    `~m` leaves. The window is empty at first, and the events of one key leave it before the first
+    payment of the next. `held`: events in it at each payment; `spread`: they always lie within so
+    many places.
     """
 
     moves: Int32
@@ -245,7 +256,8 @@ class Trace(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """A window's way over the payments: by payment, the times it must lie between, and what is found.
+    """A window's way over the payments: by payment, the times it must lie between, and what is
+    found.
 
     `current`: 1 counts the payment itself.
     """
@@ -261,16 +273,21 @@ class _Walk(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace:
-    """Walk a window over the payments of some keys; `span` is where its events lie, of those that are in order."""
+    """Walk a window over the payments of some keys; `span` is where its events lie, of those that
+    are in order.
+    """
     payments = len(queries.rows)
     oldest, newest = np.empty(payments, np.int64), np.empty(payments, np.int64)
     for query in range(payments):
         time = queries.times[query]
         oldest[query] = _upto(time, bounds.window + bounds.delay, bounds.resolution)
-        newest[query] = _upto(time, bounds.delay, bounds.resolution) if bounds.delay > 0 else FOREVER
+        newest[query] = (
+            _upto(time, bounds.delay, bounds.resolution) if bounds.delay > 0 else FOREVER
+        )
     ends, held = np.empty(payments, np.int64), np.empty(payments, np.int64)
     walk = _Walk(queries, events, int(bounds.include_current), oldest, newest, ends, held)
-    # in order, each event enters at most once and leaves once; one more for a move that is taken back
+    # in order, each event enters at most once and leaves once; one more for a move that is taken
+    # back
     moves = np.empty(2 * len(events.places) + 1, np.int32)
     made = spread = 0
     for key in range(len(queries.starts) - 1):
@@ -287,8 +304,8 @@ def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace
 def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[int, int]:
     """A key whose payments and events came in order: both edges of the window only move forward.
 
-    Branch-free, because the branches would be mispredicted: in each step the oldest event leaves, or the next one
-    enters, or the walk goes on to the next payment.
+    Branch-free, because the branches would be mispredicted: in each step the oldest event leaves,
+    or the next one enters, or the walk goes on to the next payment.
     """
     low = high = np.uint64(walk.events.starts[key])
     query, end = np.uint64(walk.queries.starts[key]), np.uint64(walk.queries.starts[key + 1])
@@ -314,7 +331,9 @@ def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[
 
 @njit(cache=True, nogil=True)
 def _wander(walk: _Walk, key: int, moves: Int32, made: int, delayed: bool) -> tuple[Int32, int]:
-    """Any key: events are switched on as they arrive, and off as they go; the edges move to and fro."""
+    """Any key: events are switched on as they arrive, and off as they go; the edges move to and
+    fro.
+    """
     events, times = walk.events, walk.events.times
     first, last = events.starts[key], events.starts[key + 1]
     on = np.zeros(last - first, np.bool_)

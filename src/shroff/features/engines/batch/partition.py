@@ -1,4 +1,6 @@
-"""A partition of keys: its payments and events side by side, its windows traced, their measures folded."""
+"""A partition of keys: its payments and events side by side, its windows traced, their measures
+folded.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,13 @@ class Partition:
     """Keys `first` … `last - 1` of an entity.
 
     Args:
-        columns: what aggregates read, in the order of the entity's rows. The partition copies what it needs:
-            afterwards its features may be written over them.
+        columns: what aggregates read, in the order of the entity's rows. The partition copies what
+            it needs: afterwards its features may be written over them.
     """
 
-    def __init__(self, table: EncodedTable, keyed: Keyed, columns: Mapping[Name, Int], first: int, last: int) -> None:
+    def __init__(
+        self, table: EncodedTable, keyed: Keyed, columns: Mapping[Name, Int], first: int, last: int
+    ) -> None:
         start, stop = keyed.starts[first], keyed.starts[last]
         self.table = table
         self.places = slice(start, stop)
@@ -54,11 +58,15 @@ class Partition:
         self._overflows: dict[str, bool] = {}
         for name in table.names.keys() & self.columns.keys():
             if table.names[name] > _MANY_NAMES:
-                codes, _ = grouping.factorise(grouping.pairs(self.columns[name]), self.columns[name] >= 0)
+                codes, _ = grouping.factorise(
+                    grouping.pairs(self.columns[name]), self.columns[name] >= 0
+                )
                 self.columns[name] = codes.astype(np.int64)
 
     def write(self, output: Output, out: Floats) -> None:
-        """Compute a feature of the payments of these keys into their places, key by key; NaN for no value."""
+        """Compute a feature of the payments of these keys into their places, key by key; NaN for no
+        value.
+        """
         measures = [self._measure(item) for item in output.inputs]
         constants = [self._column_of(constant) for constant in output.constants]
         # vectorised code divides before it asks whether it may
@@ -104,7 +112,9 @@ class Partition:
 
 
 class Held:
-    """What one window of a partition holds before each payment, found once and folded for each measure."""
+    """What one window of a partition holds before each payment, found once and folded for each
+    measure.
+    """
 
     def __init__(self, pasts: Pasts, stream: Stream, window: Window) -> None:
         self._pasts = pasts
@@ -159,7 +169,9 @@ def _by_event(column: Int, events: Events) -> Int:
 
 
 def _ranked(partition: Partition, name: str) -> tuple[Int, Int]:
-    """A column's values in order, and by payment which of them it has (-1: none); of texts the rows that say them."""
+    """A column's values in order, and by payment which of them it has (-1: none); of texts the rows
+    that say them.
+    """
     column, rows = partition.columns[name], partition.queries.rows
     names = name in partition.table.names
     there = np.flatnonzero(column != (-1 if names else NONE))
@@ -189,7 +201,9 @@ def _count(partition: Partition, held: Held, name: str) -> Int:
         return held.trace.held
     if past.keep.all():
         return folds.width(held.span)
-    return folds.between(held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), NONE)))
+    return folds.between(
+        held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), NONE))
+    )
 
 
 def _present(partition: Partition, held: Held, name: str) -> Int:
@@ -206,7 +220,10 @@ def _total(partition: Partition, held: Held, name: str) -> Numbers:
     past = held.summed
     if not past.ordered:
         return folds.total(held.trace, _column(partition, held.events, name))
-    return folds.between(held.span, past.running("total", name, lambda: (_column(partition, past.events, name), NONE)))
+    return folds.between(
+        held.span,
+        past.running("total", name, lambda: (_column(partition, past.events, name), NONE)),
+    )
 
 
 def _scatter(partition: Partition, held: Held, name: str) -> Floats:
@@ -219,7 +236,9 @@ def _smallest(partition: Partition, held: Held, name: str) -> Int:
 
 
 def _largest(partition: Partition, held: Held, name: str) -> Int:
-    return _mirrored(folds.least(held.trace, _mirrored(_column(partition, held.events, name)), held.trace.spread))
+    return _mirrored(
+        folds.least(held.trace, _mirrored(_column(partition, held.events, name)), held.trace.spread)
+    )
 
 
 def _mirrored(units: Int) -> Int:
@@ -262,10 +281,16 @@ FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] =
     "scatter": _scatter,
     "min": _smallest,
     "max": _largest,
-    "distinct": lambda partition, held, name: folds.distinct(held.trace, *_codes(partition, held, name)),
-    "own": lambda partition, held, name: folds.own(held.trace, *_codes(partition, held, name), partition.columns[name]),
+    "distinct": lambda partition, held, name: folds.distinct(
+        held.trace, *_codes(partition, held, name)
+    ),
+    "own": lambda partition, held, name: folds.own(
+        held.trace, *_codes(partition, held, name), partition.columns[name]
+    ),
     "entropy": _entropy,
-    "top": lambda partition, held, name: folds.top(held.trace, *_codes(partition, held, name), held.trace.spread),
+    "top": lambda partition, held, name: folds.top(
+        held.trace, *_codes(partition, held, name), held.trace.spread
+    ),
     "mode": _mode,
     "decayed": _decayed,
     "away": _away,
@@ -291,7 +316,9 @@ def compiled(recipe: Recipe) -> Callable[..., Floats]:
 
 
 def _signatures(recipe: Recipe) -> Iterable[str]:
-    """By the kinds of the measures: totals are whole numbers or, where they leave 64 bits, doubles."""
+    """By the kinds of the measures: totals are whole numbers or, where they leave 64 bits,
+    doubles.
+    """
     found: dict[str, None] = {}
     for floats in (_FLOATS, _FLOATS | {"total"}):
         kinds = ["float64" if kind in floats else "int64" for kind in recipe.measures]

@@ -37,7 +37,9 @@ class Past:
         return past
 
     def span(self, window: Window, beside: Iterable[Window] = ()) -> Span:
-        """Where the events of a window lie, of keys in order; edges are found for those `beside` it too."""
+        """Where the events of a window lie, of keys in order; edges are found for those `beside` it
+        too.
+        """
         if any((shift, window.resolution) not in self._edges for shift in _shifts(window)):
             self._find_edges(window.resolution, {window, *beside})
         low = self._edges[window.delay + window.window, window.resolution]
@@ -49,7 +51,9 @@ class Past:
         high = high if upper is None else np.minimum(high, upper)
         return Span(np.minimum(low, high), high)
 
-    def running(self, kind: aggregates.Kind, name: str, column: Callable[[], tuple[Int, int]]) -> Int:
+    def running(
+        self, kind: aggregates.Kind, name: str, column: Callable[[], tuple[Int, int]]
+    ) -> Int:
         """`folds.running` of a column and its value for none, made once."""
         if (kind, name) not in self._running:
             values, none = column()
@@ -61,7 +65,9 @@ class Past:
         shifts = set[int]().union(*map(_shifts, windows))
         needed = sorted(shift for shift in shifts if (shift, resolution) not in self._edges)
         found = kernel.edges(self.queries, self.events, np.array(needed), resolution)
-        self._edges.update(((shift, resolution), places) for shift, places in zip(needed, found, strict=True))
+        self._edges.update(
+            ((shift, resolution), places) for shift, places in zip(needed, found, strict=True)
+        )
 
     def _seen_by(self, current: bool) -> Int32:
         if current not in self._seen:
@@ -75,7 +81,9 @@ class Pasts:
     It knows nothing of the partition itself: what is found must go when the partition goes.
     """
 
-    def __init__(self, queries: Queries, columns: Mapping[Name, Int], lives: Mapping[str, Lives]) -> None:
+    def __init__(
+        self, queries: Queries, columns: Mapping[Name, Int], lives: Mapping[str, Lives]
+    ) -> None:
         self.queries = queries
         self._columns = columns
         self._lives = lives
@@ -89,11 +97,14 @@ class Pasts:
             known, lives = self._columns.get((KNOWN, where), own), self._lives.get(where, NO_LIVES)
             since = self._columns.get((SINCE, where), NO_TIMES)
             events = kernel.settle(self.queries, self._kept(where), known, since, lives)
-            self._found[where, False] = Past(self.queries, events, np.ones(len(events.places), np.bool_))
+            self._found[where, False] = Past(
+                self.queries, events, np.ones(len(events.places), np.bool_)
+            )
         return self._found[where, False]
 
     def summed(self, stream: Stream) -> Past:
-        """`of`, for sums: where conditions are known on arrival, every payment, with those that do not match masked.
+        """`of`, for sums: where conditions are known on arrival, every payment, with those that do
+        not match masked.
 
         So all streams of an entity share the edges of their windows.
         """
@@ -106,7 +117,9 @@ class Pasts:
         return self._found[where, True]
 
     def _kept(self, where: str) -> Flags:
-        return self._columns[KEPT, where] != 0 if where else np.ones(len(self.queries.rows), np.bool_)
+        return (
+            self._columns[KEPT, where] != 0 if where else np.ones(len(self.queries.rows), np.bool_)
+        )
 
 
 def _shifts(window: Window) -> set[int]:

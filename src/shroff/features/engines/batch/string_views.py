@@ -1,8 +1,8 @@
 """Short texts as the numbers that they are in memory.
 
-Arrow keeps a text of up to twelve bytes in sixteen: its length and itself, filled up with zeros. So short texts are
-equal where two numbers of 64 bits are, and are told apart without a hash. They are read in place, through Arrow's C
-stream interface, as numpy cannot read texts.
+Arrow keeps a text of up to twelve bytes in sixteen: its length and itself, filled up with zeros. So
+short texts are equal where two numbers of 64 bits are, and are told apart without a hash. They are
+read in place, through Arrow's C stream interface, as numpy cannot read texts.
 """
 
 from __future__ import annotations

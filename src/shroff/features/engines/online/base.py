@@ -13,9 +13,10 @@ from shroff.features.plan import Later, Plan
 class Observed(NamedTuple):
     """What became of a payment.
 
-    `arrived` is its place in the order of the state, in microseconds since the epoch. `features` are None when
-    it came too late to be seen (later than the lateness after the newest payment): it counts nowhere. `again`
-    says that the state had it already: it counts once, and the features are those of its first arrival.
+    `arrived` is its place in the order of the state, in microseconds since the epoch. `features`
+    are None when it came too late to be seen (later than the lateness after the newest payment): it
+    counts nowhere. `again` says that the state had it already: it counts once, and the features are
+    those of its first arrival.
     """
 
     arrived: int
@@ -26,7 +27,8 @@ class Observed(NamedTuple):
 class Engine(Protocol):
     """Features of payments as they come.
 
-    Payments must be observed in order of arrival, each once; `forget` undoes one that came to nothing.
+    Payments must be observed in order of arrival, each once; `forget` undoes one that came to
+    nothing.
     """
 
     @property
@@ -52,22 +54,26 @@ class Engine(Protocol):
         """`observe` for payments that wait together, in their order.
 
         Raises:
-            StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may count, so observe
-                them again later, or forget them.
+            StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may
+                count, so observe them again later, or forget them.
         """
 
-    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
+    def later(
+        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0
+    ) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first result counts. Of labels that of the lowest rank stands, and of one rank the one that arrived last: a
-        label can be told again, and out of order. Returns whether the payment is one that windows still reach.
+        The first result counts. Of labels that of the lowest rank stands, and of one rank the one
+        that arrived last: a label can be told again, and out of order. Returns whether the payment
+        is one that windows still reach.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
 
     def forget(self, payment: Payment) -> None:
-        """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived).
+        """Undo `observe` for a payment that was not accepted after all (no later event of it has
+        arrived).
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
@@ -75,7 +81,9 @@ class Engine(Protocol):
 
 
 class StateEngine(Engine, Protocol):
-    """An engine as a state uses it, which is filled from history and ledger and says how much it holds."""
+    """An engine as a state uses it, which is filled from history and ledger and says how much it
+    holds.
+    """
 
     @property
     def too_late(self) -> str:
@@ -87,10 +95,14 @@ class StateEngine(Engine, Protocol):
 
     @property
     def pending(self) -> int:
-        """How many payments of which this process holds what a result or a label may still change."""
+        """How many payments of which this process holds what a result or a label may still
+        change.
+        """
 
     def census(self) -> Iterator[int]:
-        """How many events the timelines of this process hold, in parts, so that a caller can pause between them."""
+        """How many events the timelines of this process hold, in parts, so that a caller can pause
+        between them.
+        """
 
     def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
         """Those of the payments that a replay of the ledger must let the engine observe.

@@ -8,7 +8,8 @@ _REDIS = ("redis://", "rediss://", "unix://")
 
 
 def is_shared(state: str) -> bool:
-    """Whether processes share the state there: `memory` is this process's own, the URL of a Redis server is shared.
+    """Whether processes share the state there: `memory` is this process's own, the URL of a Redis
+    server is shared.
 
     Raises:
         ConfigurationError: it is neither.
@@ -21,5 +22,6 @@ def is_shared(state: str) -> bool:
     if state.startswith(_REDIS):
         return True
     raise ConfigurationError(
-        "expected `memory` or the URL of a Redis server such as `redis://host:6379/0` in SHROFF_STATE."
+        "expected `memory` or the URL of a Redis server such as `redis://host:6379/0` in "
+        "SHROFF_STATE."
     )

@@ -1,7 +1,9 @@
-"""Generates one Python function per plan, which reads all windows of a payment and then adds the payment.
+"""Generates one Python function per plan, which reads all windows of a payment and then adds the
+payment.
 
-It inlines the expressions of `layout`: calling a function per measure would cost half as much again. Names that a
-user chose enter it as literals, never as code. `OnlineEngine.source` shows it, and so do tracebacks.
+It inlines the expressions of `layout`: calling a function per measure would cost half as much
+again. Names that a user chose enter it as literals, never as code. `OnlineEngine.source` shows it,
+and so do tracebacks.
 """
 
 from __future__ import annotations
@@ -12,7 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import FEW
-from shroff.features.engines.online.layout import HELPERS, Code, nothing, value_of, values_in, vector_readers
+from shroff.features.engines.online.layout import (
+    HELPERS,
+    Code,
+    nothing,
+    value_of,
+    values_in,
+    vector_readers,
+)
 from shroff.features.engines.online.stream_timelines import StreamTimelines
 from shroff.features.plan import Measure, Output, Plan, Slot
 from shroff.features.window import FOREVER, Window
@@ -38,7 +47,10 @@ def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimeline
     """The function of that source over these timelines."""
     names = HELPERS | vector_readers(plan) | {"bisect_right": bisect_right, "FOREVER": FOREVER}
     for place, timelines in enumerate(by_stream):
-        names |= {f"get{place}": timelines.by_key.get, f"touch{place}": timelines.by_key.move_to_end}
+        names |= {
+            f"get{place}": timelines.by_key.get,
+            f"touch{place}": timelines.by_key.move_to_end,
+        }
         names |= {
             f"unseen{place}": timelines.unseen,
             f"begin{place}": timelines.begin,
@@ -49,8 +61,12 @@ def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimeline
     return define(source, names)
 
 
-def _entity(columns: Sequence[str], plan: Plan, by_stream: Sequence[StreamTimelines]) -> Iterator[Code]:
-    """The lines for all timelines of an entity's key, and for the features that follow from them."""
+def _entity(
+    columns: Sequence[str], plan: Plan, by_stream: Sequence[StreamTimelines]
+) -> Iterator[Code]:
+    """The lines for all timelines of an entity's key, and for the features that follow from
+    them.
+    """
     keys = [value_of(column, plan.schema) for column in columns]
     yield f"if {' and '.join(f'{key} is not None' for key in keys)}:"
     yield f" key = {keys[0]}" if len(keys) == 1 else f" key = ({', '.join(keys)})"
@@ -58,9 +74,16 @@ def _entity(columns: Sequence[str], plan: Plan, by_stream: Sequence[StreamTimeli
     for place, timelines in enumerate(by_stream):
         if timelines.columns == columns:
             cells |= {read: f"m{place}_{at}" for at, read in enumerate(timelines.layout.reads)}
-            yield f" # timelines {place}: of payments{''.join(f' and their {event}s' for event in timelines.later)}"
+            yield (
+                f" # timelines {place}: of "
+                f"payments{''.join(f' and their {event}s' for event in timelines.later)}"
+            )
             yield from _timeline(place, timelines, cells)
-    outputs = [place for place, output in enumerate(plan.outputs) if output.inputs[0].stream.columns == columns]
+    outputs = [
+        place
+        for place, output in enumerate(plan.outputs)
+        if output.inputs[0].stream.columns == columns
+    ]
     yield from (f" f{place} = {_feature(place, plan.outputs[place], cells)}" for place in outputs)
     yield f"else: {' = '.join(f'f{place}' for place in outputs)} = None"
 
@@ -82,7 +105,9 @@ def _timeline(place: int, timelines: StreamTimelines, cells: Cells) -> Iterator[
     if not timelines.later:
         yield f" if where{place}(values) is True:" if timelines.where else " if True:"
         yield from _extension(place, timelines) if before else [f"  {_extend(place, timelines)}"]
-    yield from _windows(place, timelines, cells, [slot for slot in slots if slot.window.include_current])
+    yield from _windows(
+        place, timelines, cells, [slot for slot in slots if slot.window.include_current]
+    )
 
 
 def _extend(place: int, timelines: StreamTimelines) -> Code:
@@ -90,7 +115,9 @@ def _extend(place: int, timelines: StreamTimelines) -> Code:
 
 
 def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
-    """The lines that add the payment: at once where it is the first or the latest of a timeline that was just read."""
+    """The lines that add the payment: at once where it is the first or the latest of a timeline
+    that was just read.
+    """
     layout = timelines.layout
     yield f"  at, limit = {layout.time}, watermark - {timelines.horizon}"
     latest = f"last {'<' if layout.grain else '<='} at and (size < {FEW} or limit < line.kept)"
@@ -109,12 +136,16 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
             yield f"   except OverflowError: c{column}.push(at, {cell})"
     if layout.grain:
         yield "  elif size and last == at:"
-        yield from (f"   c{column}.join(size - 1, at, {cell})" for column, cell in enumerate(layout.cells))
+        yield from (
+            f"   c{column}.join(size - 1, at, {cell})" for column, cell in enumerate(layout.cells)
+        )
         yield f"   touch{place}(key)"
     yield f"  else: {_extend(place, timelines)}"
 
 
-def _windows(place: int, timelines: StreamTimelines, cells: Cells, slots: Sequence[Slot]) -> Iterator[Code]:
+def _windows(
+    place: int, timelines: StreamTimelines, cells: Cells, slots: Sequence[Slot]
+) -> Iterator[Code]:
     """The lines that read these windows: by their delay, the shortest first."""
     if not slots:
         return
@@ -125,10 +156,15 @@ def _windows(place: int, timelines: StreamTimelines, cells: Cells, slots: Sequen
     yield "  last = times[-1]"
     schema, before, every = timelines.layout.schema, None, list[Code]()
     for slot in sorted(slots, key=lambda slot: (slot.window.delay, slot.window)):
-        empty = [f"{cells[slot, measure]} = {nothing(measure, schema)}" for measure in slot.measures]
+        empty = [
+            f"{cells[slot, measure]} = {nothing(measure, schema)}" for measure in slot.measures
+        ]
         yield from _bounds(slot.window, before)
         yield "  if low < high:"
-        yield from (f"   {cells[slot, measure]} = {timelines.layout.reads[slot, measure]}" for measure in slot.measures)
+        yield from (
+            f"   {cells[slot, measure]} = {timelines.layout.reads[slot, measure]}"
+            for measure in slot.measures
+        )
         yield f"  else: {'; '.join(empty)}"
         every += empty
         before = slot.window
@@ -139,18 +175,28 @@ def _parts(timelines: StreamTimelines) -> Iterator[Code]:
     """The lines that give the times and columns of a timeline names."""
     yield " times = line.times"
     if timelines.layout.parts:
-        yield f" {''.join(f'c{column}, ' for column in range(len(timelines.layout.parts)))} = line.columns"
+        yield (
+            f" {''.join(f'c{column}, ' for column in range(len(timelines.layout.parts)))} = "
+            "line.columns"
+        )
 
 
 def _bounds(window: Window, before: Window | None) -> Iterator[Code]:
-    """The lines that find where a window begins and ends, in time and among the events, after the one `before` it."""
+    """The lines that find where a window begins and ends, in time and among the events, after the
+    one `before` it.
+    """
     duration, delay, resolution, _ = window
     within = "high"
-    if before is None or (delay, resolution * bool(delay)) != (before.delay, before.resolution * bool(delay)):
+    if before is None or (delay, resolution * bool(delay)) != (
+        before.delay,
+        before.resolution * bool(delay),
+    ):
         yield f"  upto = {_bound(delay, resolution) if delay else 'FOREVER'}"
-        yield f"  high = {'size if last <= upto else bisect_right(times, upto)' if delay else 'size'}"
+        upto = "size if last <= upto else bisect_right(times, upto)" if delay else "size"
+        yield f"  high = {upto}"
     elif duration - resolution >= before.window:
-        # of two windows with the same end, the longer begins no later: search only before the shorter one's start
+        # of two windows with the same end, the longer begins no later: search only before the
+        # shorter one's start
         within = "low"
     yield f"  after = {_bound(duration + delay, resolution)}"
     # most keys have been idle for longer than a short window: one comparison saves the search
@@ -159,4 +205,8 @@ def _bounds(window: Window, before: Window | None) -> Iterator[Code]:
 
 def _bound(age: int, resolution: int) -> Code:
     """`shroff.features.window.upto` of the payment's time, as code."""
-    return f"(time - {age}) // {resolution} * {resolution} + {resolution - 1}" if resolution else f"time - {age}"
+    return (
+        f"(time - {age}) // {resolution} * {resolution} + {resolution - 1}"
+        if resolution
+        else f"time - {age}"
+    )

@@ -1,7 +1,7 @@
 """Columns of a timeline: running sums and falling records; `value_columns` has those of names.
 
-A timeline tells each column where events are added and removed, and asks it for spans of them: by place,
-`low` … `high - 1`, or by time, later than `after` and not later than `upto`.
+A timeline tells each column where events are added and removed, and asks it for spans of them: by
+place, `low` … `high - 1`, or by time, later than `after` and not later than `upto`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ Cell = Name | None
 """What one event gives a column: a number, or a name (None for none)."""
 
 Packed = bytes | Sequence[Any] | Mapping[Any, bytes]
-"""A column as bytes (numbers of 64 bits in the machine's order), or made of what else MessagePack knows."""
+"""A column as bytes (numbers of 64 bits in the machine's order), or made of what else MessagePack
+knows.
+"""
 
 FEW: Final = 32
 """Up to so many events a column is scanned: an index would cost more than it saves."""
@@ -40,7 +42,9 @@ class Column(Protocol[Given]):
         """An event has come to place `at`."""
 
     def remove(self, at: int, time: int, cell: Given) -> None:
-        """Undo `insert`: an event has gone that was the first of its time, or one of those that follow it."""
+        """Undo `insert`: an event has gone that was the first of its time, or one of those that
+        follow it.
+        """
 
     def cut(self, events: int, limit: int) -> None:
         """The first so many events are forgotten, all those until `limit`."""
@@ -63,9 +67,11 @@ class JoiningColumn(Column[Given], Protocol[Given]):
 
 
 class Running:
-    """Running sums of a whole number: `sums[i]` is the sum of the events before place `i`, from where they begin.
+    """Running sums of a whole number: `sums[i]` is the sum of the events before place `i`, from
+    where they begin.
 
-    Among events of one time only the last sum means anything. The sums take 8 bytes each, until one outgrows 64 bits.
+    Among events of one time only the last sum means anything. The sums take 8 bytes each, until one
+    outgrows 64 bits.
     """
 
     __slots__ = ("sums",)
@@ -114,10 +120,16 @@ class Running:
         return list(map(str, self.sums)) if isinstance(self.sums, list) else self.sums.tobytes()
 
     def unpack(self, packed: Packed) -> None:
-        self.sums = array("q", packed) if isinstance(packed, bytes) else list(map(int, cast(Sequence[str], packed)))
+        self.sums = (
+            array("q", packed)
+            if isinstance(packed, bytes)
+            else list(map(int, cast(Sequence[str], packed)))
+        )
 
     def _continue(self, place: int, rest: list[int]) -> None:
-        """Replace the sums from a place on, by Python integers where they no longer fit into 64 bits."""
+        """Replace the sums from a place on, by Python integers where they no longer fit into 64
+        bits.
+        """
         if isinstance(self.sums, list):
             self.sums[place:] = rest
             return
@@ -130,8 +142,9 @@ class Running:
 class Records:
     """The smallest number of any span; the largest too, if the column holds negated numbers.
 
-    With more than `FEW` events it keeps a monotonic queue: `records` are the numbers that no later one undercuts, and
-    `times` are their times. So the first record of a span that ends now is its smallest number, found by bisection.
+    With more than `FEW` events it keeps a monotonic queue: `records` are the numbers that no later
+    one undercuts, and `times` are their times. So the first record of a span that ends now is its
+    smallest number, found by bisection.
     """
 
     __slots__ = ("_all", "numbers", "records", "times")
@@ -197,7 +210,9 @@ class Records:
         self._keep_records()
 
     def _keep_records(self) -> None:
-        """Rebuild the queue from the last event to the first; up to `FEW` events are scanned instead."""
+        """Rebuild the queue from the last event to the first; up to `FEW` events are scanned
+        instead.
+        """
         if len(self.numbers) <= FEW:
             self.times = None
             return

@@ -1,4 +1,6 @@
-"""The engine with its state in memory: one payment after the other, with their results and labels in between."""
+"""The engine with its state in memory: one payment after the other, with their results and labels
+in between.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ from shroff.collect.payment import Value
 from shroff.errors import BadFile
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.pending import Pending, Pendings, Word
-from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_awaited, pack, unpack
+from shroff.features.engines.online.plan_timelines import (
+    PlanTimelines,
+    columns_awaited,
+    pack,
+    unpack,
+)
 from shroff.features.engines.online.snapshot import Snapshot
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Later, Plan
@@ -20,18 +27,27 @@ class OnlineEngine:
     """Features of payments as they come.
 
     Args:
-        lateness: how much later than its event time a payment may arrive and still see all it should; state is
-            kept that much longer than the longest window.
-        clock: microseconds since the epoch. A payment that lies in its future makes no other one late.
+        lateness: how much later than its event time a payment may arrive and still see all it
+            should; state is kept that much longer than the longest window.
+        clock: microseconds since the epoch. A payment that lies in its future makes no other one
+            late.
 
-    Payments must be observed in order of arrival, each once; `forget` undoes one that came to nothing.
+    Payments must be observed in order of arrival, each once; `forget` undoes one that came to
+    nothing.
     """
 
     def __init__(
-        self, groups: Sequence[FeatureGroup], schema: Schema, *, lateness: str = "1d", clock: Clock = system_time
+        self,
+        groups: Sequence[FeatureGroup],
+        schema: Schema,
+        *,
+        lateness: str = "1d",
+        clock: Clock = system_time,
     ) -> None:
         self._clock = clock
-        self.too_late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        self.too_late = (
+            f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        )
         self.plan = Plan(groups, schema)
         self.timelines = PlanTimelines(self.plan, lateness=lateness)
         self._horizon = max((timelines.horizon for timelines in self.timelines.later), default=0)
@@ -53,17 +69,25 @@ class OnlineEngine:
         """`observe` for payments that wait together, in their order."""
         return [Observed(payment.arrived, self.observe(payment)) for payment in payments]
 
-    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
+    def later(
+        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0
+    ) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first result counts; of labels that of the lowest rank, and of one rank the one that arrived last. Returns
-        whether the payment is one that windows still reach.
+        The first result counts; of labels that of the lowest rank, and of one rank the one that
+        arrived last. Returns whether the payment is one that windows still reach.
         """
         if payment_id not in self._pending:
             return False
-        change = None if value is None else self._pending.tell(payment_id, event, Word(value, rank, arrived))
+        change = (
+            None
+            if value is None
+            else self._pending.tell(payment_id, event, Word(value, rank, arrived))
+        )
         if change is not None:
-            self.timelines.learn(change.payment, event, change.known, self.timelines.later, before=change.before)
+            self.timelines.learn(
+                change.payment, event, change.known, self.timelines.later, before=change.before
+            )
         return True
 
     def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
@@ -71,7 +95,9 @@ class OnlineEngine:
         return payments
 
     def forget(self, payment: Payment) -> None:
-        """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived)."""
+        """Undo `observe` for a payment that was not accepted after all (no later event of it has
+        arrived).
+        """
         self.timelines.forget(payment)
         self._pending.drop(payment.id)
 
@@ -96,11 +122,17 @@ class OnlineEngine:
         """Become what `snapshot` was taken of.
 
         Raises:
-            BadFile: it is no snapshot, one of other features or another lateness, or one ahead of the clock.
+            BadFile: it is no snapshot, one of other features or another lateness, or one ahead of
+                the clock.
         """
-        snapshot = Snapshot.decode(data, definitions=self.plan.digest, lateness=self.timelines.lateness)
+        snapshot = Snapshot.decode(
+            data, definitions=self.plan.digest, lateness=self.timelines.lateness
+        )
         if overtaken(snapshot.watermark, self._clock(), self.timelines.lateness):
-            raise BadFile("expected a snapshot from before now, got one that is ahead of the clock: rebuild the state.")
+            raise BadFile(
+                "expected a snapshot from before now, got one that is ahead of the clock: rebuild "
+                "the state."
+            )
         self.timelines.watermark = snapshot.watermark
         for timelines, lines in zip(self.timelines.by_stream, snapshot.by_stream, strict=True):
             timelines.by_key.clear()
@@ -123,7 +155,9 @@ class OnlineEngine:
 
     @property
     def overtaken(self) -> bool:
-        """Whether it is ahead of the clock, which was set back: it forgot what windows reach again."""
+        """Whether it is ahead of the clock, which was set back: it forgot what windows reach
+        again.
+        """
         return overtaken(self.timelines.watermark, self._clock(), self.timelines.lateness)
 
     @property
@@ -146,5 +180,7 @@ class OnlineEngine:
         return len(self._pending)
 
     def pendings(self) -> Iterator[Pending]:
-        """The payments that may still get a result or a label, oldest first, as far as that concerns them."""
+        """The payments that may still get a result or a label, oldest first, as far as that
+        concerns them.
+        """
         return iter(self._pending)

@@ -15,14 +15,17 @@ Said = tuple[Name | None, ...]
 
 
 class Sayings:
-    """What each event says in several columns of the log, so that all of them are found by one place.
+    """What each event says in several columns of the log, so that all of them are found by one
+    place.
 
     A column of numbers takes 8 bytes an event, one of names too, and each different name once.
     """
 
     __slots__ = ("_all", "columns")
 
-    def __init__(self, all_times: array[int], columns: Sequence[array[int] | list[str | None]]) -> None:
+    def __init__(
+        self, all_times: array[int], columns: Sequence[array[int] | list[str | None]]
+    ) -> None:
         self._all = all_times
         self.columns = columns
 
@@ -37,10 +40,14 @@ class Sayings:
             column.insert(at, intern(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # its kind
 
     def remove(self, at: int, time: int, cell: Said) -> None:
-        """Undo `insert`: of the events of this time, the first at place `at`, the last that says the same has gone."""
+        """Undo `insert`: of the events of this time, the first at place `at`, the last that says
+        the same has gone.
+        """
         # the times have lost it already
         place = bisect_right(self._all, time, at)
-        while place > at and any(column[place] != value for column, value in zip(self.columns, cell, strict=True)):
+        while place > at and any(
+            column[place] != value for column, value in zip(self.columns, cell, strict=True)
+        ):
             place -= 1
         for column in self.columns:
             del column[place]
@@ -52,12 +59,18 @@ class Sayings:
 
     def pack(self) -> Packed:
         """All of it as what MessagePack knows."""
-        return [column.tobytes() if isinstance(column, array) else column for column in self.columns]
+        return [
+            column.tobytes() if isinstance(column, array) else column for column in self.columns
+        ]
 
     def unpack(self, packed: Packed) -> None:
         """Become what was packed, beside the same times."""
-        for column, kept in zip(self.columns, cast(Sequence[bytes | list[str | None]], packed), strict=True):
+        for column, kept in zip(
+            self.columns, cast(Sequence[bytes | list[str | None]], packed), strict=True
+        ):
             if isinstance(column, array):
                 column[:] = array("q", cast(bytes, kept))
             else:
-                column[:] = [name if name is None else intern(name) for name in cast(list[str | None], kept)]
+                column[:] = [
+                    name if name is None else intern(name) for name in cast(list[str | None], kept)
+                ]

@@ -1,7 +1,9 @@
-"""Measures of a timeline: which columns a stream needs, what a payment gives them, how each measure is read.
+"""Measures of a timeline: which columns a stream needs, what a payment gives them, how each measure
+is read.
 
-Both are Python expressions, of which `reading` makes one function for all features of a payment: a call for each
-measure would cost several times what the measure does. An expression knows these names:
+Both are Python expressions, of which `reading` makes one function for all features of a payment: a
+call for each measure would cost several times what the measure does. An expression knows these
+names:
 
     payment, time   the payment that is judged, or added
     v0, v1 …        what it says in the schema's columns
@@ -38,7 +40,9 @@ Code = str
 """A Python expression."""
 
 Part = Literal["one", "total", "present", "square", "min", "max", "names", "said"]
-"""What a column of a timeline is made of: running sums, falling records, names, what each event says."""
+"""What a column of a timeline is made of: running sums, falling records, names, what each event
+says.
+"""
 
 _SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earliest", "quantile"})
 """Measures that need every event on its own."""
@@ -52,7 +56,9 @@ _VECTORS: Final = re.compile(r"\bw(\d+)_\d+\b")
 
 
 def grain_of(streams: Sequence[Stream]) -> int:
-    """The step of time, microseconds, whose events timelines of these streams keep as one; 0: each on its own."""
+    """The step of time, microseconds, whose events timelines of these streams keep as one; 0: each
+    on its own.
+    """
     single = any(measure.kind in _SINGLE for stream in streams for measure in stream.measures)
     return 0 if single else min(stream.resolution for stream in streams)
 
@@ -61,7 +67,8 @@ class Layout:
     """Which columns the timelines of some streams have, and how their measures are read from them.
 
     Attributes:
-        grain: events of one such step of time are kept as one, microseconds; 0 keeps every event on its own.
+        grain: events of one such step of time are kept as one, microseconds; 0 keeps every event on
+            its own.
         parts: what each column is made of.
         cells: what a payment gives each column.
         reads: how each measure of each window is read.
@@ -114,14 +121,23 @@ class Layout:
     def _sayings(self) -> Code:
         """The column of what events say, without events."""
         kinds = ["[]" if self.schema.scales[name] in NAMES else "array('q')" for name in self._said]
-        return f"Sayings(times, ({''.join(kind + ', ' for kind in [*kinds, *['[]'] * len(self._identity)])}))"
+        columns = "".join(kind + ", " for kind in [*kinds, *["[]"] * len(self._identity)])
+        return f"Sayings(times, ({columns}))"
 
     @property
     def timeline(self) -> Code:
         """A timeline without events."""
         names = "Sightings(joins=True)" if self.grain else "Names(times)"
-        kinds = {"names": names, "min": "Records(times)", "max": "Records(times)", "said": self._sayings}
-        return f"Timeline(times := array('q'), ({''.join(kinds.get(part, 'Running()') + ', ' for part in self.parts)}))"
+        kinds = {
+            "names": names,
+            "min": "Records(times)",
+            "max": "Records(times)",
+            "said": self._sayings,
+        }
+        return (
+            "Timeline(times := array('q'), "
+            f"({''.join(kinds.get(part, 'Running()') + ', ' for part in self.parts)}))"
+        )
 
 
 def value_of(column: str, schema: Schema) -> Code:
@@ -150,15 +166,22 @@ def compile_timeline(layout: Layout) -> Callable[[], Timeline]:
     return define(function("timeline()", [f"return {layout.timeline}"]), dict(HELPERS))
 
 
-def compile_event(layout: Layout) -> Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]]:
+def compile_event(
+    layout: Layout,
+) -> Callable[[Payment, Mapping[str, Value], int], tuple[int, Sequence[Cell]]]:
     """The function that gives an event: its time, and what it gives the columns."""
     lines = [*values_in(layout.event, layout.plan), f"return {layout.event}"]
-    return define(function("event(payment, values, time)", lines), HELPERS | vector_readers(layout.plan))
+    return define(
+        function("event(payment, values, time)", lines), HELPERS | vector_readers(layout.plan)
+    )
 
 
 def vector_readers(plan: Plan) -> dict[str, object]:
     """The functions that give a payment's vectors, by what code calls them."""
-    return {f"vector{place}": vector_reader(one, plan.schema) for place, one in enumerate(plan.vectors.values())}
+    return {
+        f"vector{place}": vector_reader(one, plan.schema)
+        for place, one in enumerate(plan.vectors.values())
+    }
 
 
 def _cell(part: Part, column: str | None, plan: Plan) -> Code:
@@ -171,10 +194,16 @@ def _cell(part: Part, column: str | None, plan: Plan) -> Code:
     value = value_of(column, schema)
     if part == "names":
         said = _said(column, schema)
-        return f"(None if {value} is None else units({value}))" if schema.scales[column] == "numeric" else said
+        return (
+            f"(None if {value} is None else units({value}))"
+            if schema.scales[column] == "numeric"
+            else said
+        )
     if part == "present" and schema.scales[column] not in ("amount", "numeric"):
         return f"int({value} is not None)"
-    number = {"total": "{0}", "present": "1", "square": "{0} * {0}", "min": "{0}", "max": "-{0}"}[part]
+    number = {"total": "{0}", "present": "1", "square": "{0} * {0}", "min": "{0}", "max": "-{0}"}[
+        part
+    ]
     if column == schema.amount:
         return number.format("payment.units")
     nothing = "NOTHING" if part in ("min", "max") else "0"
@@ -186,7 +215,11 @@ def _said(column: str, schema: Schema) -> Code:
     value = value_of(column, schema)
     if column == schema.amount:
         return "payment.units"
-    return value if schema.scales[column] in NAMES else f"(NONE if {value} is None else units({value}))"
+    return (
+        value
+        if schema.scales[column] in NAMES
+        else f"(NONE if {value} is None else units({value}))"
+    )
 
 
 def units(value: Value) -> int:
@@ -215,7 +248,9 @@ def _sum(place: Code) -> Code:
 
 def _scatter(layout: Layout, column: str | None, window: Window) -> Code:
     squares = _sum(layout.place("square", column))
-    return f"scatter({squares}, {_total(layout, column, window)}, {_present(layout, column, window)})"
+    return (
+        f"scatter({squares}, {_total(layout, column, window)}, {_present(layout, column, window)})"
+    )
 
 
 def entropy(counts: Iterable[int]) -> int:
@@ -228,8 +263,12 @@ def entropy(counts: Iterable[int]) -> int:
     return term(events) - known
 
 
-def decayed(times: array[int], sums: Sequence[int] | None, low: int, high: int, now: int, resolution: int) -> float:
-    """The sum of a span (of ones, without sums), each step of time weighted by its age at `now`, in steps."""
+def decayed(
+    times: array[int], sums: Sequence[int] | None, low: int, high: int, now: int, resolution: int
+) -> float:
+    """The sum of a span (of ones, without sums), each step of time weighted by its age at `now`, in
+    steps.
+    """
     value, oldest = 0.0, len(DECAY) - 1
     while low < high:
         step = times[low] // resolution
@@ -258,7 +297,9 @@ def _away(layout: Layout, column: str | None, window: Window) -> Code:
 
 def _names(code: Code) -> Callable[[Layout, str | None, Window], Code]:
     return lambda layout, column, window: code.format(
-        names=layout.place("names", column), own=value_of(str(column), layout.schema), span="low, high, after, upto"
+        names=layout.place("names", column),
+        own=value_of(str(column), layout.schema),
+        span="low, high, after, upto",
     )
 
 
@@ -268,7 +309,11 @@ def quantile(numbers: array[int], low: int, high: int, share: int) -> int:
         # what is none is the smallest
         values: Sequence[int] = sorted(numbers[low:high])
         nothing = bisect_right(values, NONE)
-        return values[nothing + rank(share, len(values) - nothing) - 1] if nothing < len(values) else NONE
+        return (
+            values[nothing + rank(share, len(values) - nothing) - 1]
+            if nothing < len(values)
+            else NONE
+        )
     import numpy as np  # a long window only
 
     span = np.frombuffer(numbers, np.int64, high - low, 8 * low)
@@ -281,12 +326,19 @@ def quantile(numbers: array[int], low: int, high: int, share: int) -> int:
 
 def _mode(layout: Layout, column: str | None, window: Window) -> Code:
     found = f"{layout.place('names', column)}.commonest(low, high, after, upto)"
-    return found if layout.schema.scales[str(column)] in NAMES else f"NONE if (found := {found}) is None else found"
+    return (
+        found
+        if layout.schema.scales[str(column)] in NAMES
+        else f"NONE if (found := {found}) is None else found"
+    )
 
 
-def _extreme(part: Literal["min", "max"], found: Code) -> Callable[[Layout, str | None, Window], Code]:
+def _extreme(
+    part: Literal["min", "max"], found: Code
+) -> Callable[[Layout, str | None, Window], Code]:
     return lambda layout, column, window: (
-        f"NONE if (found := {layout.place(part, column)}.smallest(low, high, after)) == NOTHING else {found}"
+        f"NONE if (found := {layout.place(part, column)}.smallest(low, high, after)) == NOTHING "
+        f"else {found}"
     )
 
 
@@ -304,7 +356,11 @@ def _read(layout: Layout, measure: Measure, window: Window) -> Code:
         return READERS[measure.kind](layout, measure.column, window)
     items = "times" if measure.column is None else layout.said(measure.column)
     found = _placed(measure.kind, measure.at, items)
-    return found if measure.at == 1 else f"{found} if high - low >= {measure.at} else {nothing(measure, layout.schema)}"
+    return (
+        found
+        if measure.at == 1
+        else f"{found} if high - low >= {measure.at} else {nothing(measure, layout.schema)}"
+    )
 
 
 _PLACED: Final = frozenset[Kind]({"first", "last", "latest", "earliest"})
@@ -330,7 +386,10 @@ READERS: Final[dict[Kind, Callable[[Layout, str | None, Window], Code]]] = {
 
 def nothing(measure: Measure, schema: Schema) -> Code:
     """What a measure is over no events."""
-    if measure.kind in ("latest", "earliest", "mode") and schema.scales[str(measure.column)] in NAMES:
+    if (
+        measure.kind in ("latest", "earliest", "mode")
+        and schema.scales[str(measure.column)] in NAMES
+    ):
         return "None"
     if measure.kind in ("min", "max", "quantile", "mode", *_PLACED):
         return "NONE"

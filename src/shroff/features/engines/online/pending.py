@@ -17,8 +17,8 @@ Held = tuple[int, int, *tuple[Value, ...]]
 class Word(NamedTuple):
     """What a result or a label says.
 
-    Of several labels that of the lowest `rank` stands, and of one rank the one that `arrived` last, in whatever order
-    they are told: so what is told again changes nothing.
+    Of several labels that of the lowest `rank` stands, and of one rank the one that `arrived` last,
+    in whatever order they are told: so what is told again changes nothing.
     """
 
     value: Value
@@ -57,10 +57,15 @@ class Pendings:
         return len(self._held)
 
     def __iter__(self) -> Iterator[Pending]:
-        return (Pending(self._payment(*item), self._known.get(item[0], {})) for item in self._held.items())
+        return (
+            Pending(self._payment(*item), self._known.get(item[0], {}))
+            for item in self._held.items()
+        )
 
     def put(self, payment: Payment, limit: int, newest: int) -> None:
-        """Keep a payment, and let those go that are not later than `limit`; none waits for one later than `newest`."""
+        """Keep a payment, and let those go that are not later than `limit`; none waits for one
+        later than `newest`.
+        """
         held = self._held
         held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self._columns))
         while (oldest := next(iter(held.values()))[0]) <= limit:

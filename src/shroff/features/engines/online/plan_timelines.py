@@ -1,4 +1,6 @@
-"""The timelines of a plan, by stream and key: what a payment's features follow from, and what events add."""
+"""The timelines of a plan, by stream and key: what a payment's features follow from, and what
+events add.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +26,40 @@ Line = list[Packed] | None
 class PlanTimelines:
     """Timelines that payments, results and labels extend, and the features that follow from them.
 
-    `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before the newest. No
-    payment moves it past `lateness` before the clock: those of now stay in time whatever came from the future.
-    `source` is the Python that was generated for the plan: it reads every window of a payment and adds it.
+    `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before
+    the newest. No payment moves it past `lateness` before the clock: those of now stay in time
+    whatever came from the future. `source` is the Python that was generated for the plan: it reads
+    every window of a payment and adds it.
     """
 
     def __init__(self, plan: Plan, *, lateness: str) -> None:
         self.plan = plan
         self.lateness = micros(lateness)
         self.watermark = 0
-        self.by_stream = [StreamTimelines(streams, plan, self.lateness) for streams in together(plan.streams)]
+        self.by_stream = [
+            StreamTimelines(streams, plan, self.lateness) for streams in together(plan.streams)
+        ]
         self.later = [timelines for timelines in self.by_stream if timelines.later]
         self.source = observe_source(plan, self.by_stream)
         self._observe = compile_observe(self.source, plan, self.by_stream)
-        self._rows = [(row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows]
-        read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
+        self._rows = [
+            (row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows
+        ]
+        read = {
+            name
+            for row in plan.rows
+            if isinstance(row.source, Expression)
+            for name in row.source.columns
+        }
         self._vectors = [
             (table.components, vector_reader(table, plan.schema))
             for table in plan.vectors.values()
             if read & set(table.components)
         ]
-        self._columns: dict[Later, str] = {"result": str(plan.schema.result), "label": str(plan.schema.label)}
+        self._columns: dict[Later, str] = {
+            "result": str(plan.schema.result),
+            "label": str(plan.schema.label),
+        }
 
     @property
     def keys(self) -> int:
@@ -52,7 +67,9 @@ class PlanTimelines:
         return sum(len(timelines.by_key) for timelines in self.by_stream)
 
     def census(self) -> Iterator[int]:
-        """How many events they hold, in parts: whoever must not be kept from other work can pause between them."""
+        """How many events they hold, in parts: whoever must not be kept from other work can pause
+        between them.
+        """
         for timelines in self.by_stream:
             lines = list(timelines.by_key.values())
             for start in range(0, len(lines), _PART):
@@ -78,7 +95,9 @@ class PlanTimelines:
             seen = {**payment.values, **features}
             for names, vector in self._vectors:
                 seen |= zip(
-                    names, (number / SCALE for number in vector(payment.units, time, payment.values)), strict=True
+                    names,
+                    (number / SCALE for number in vector(payment.units, time, payment.values)),
+                    strict=True,
                 )
             for name, read in self._rows:
                 features[name] = seen[name] = read(seen)
@@ -99,7 +118,8 @@ class PlanTimelines:
         *,
         before: Mapping[Later, Value],
     ) -> None:
-        """A payment's result or label has come, or another label stands: let these timelines see it.
+        """A payment's result or label has come, or another label stands: let these timelines see
+        it.
 
         Args:
             known: what is known of the payment now.
@@ -136,7 +156,9 @@ def unpack(by_stream: Sequence[StreamTimelines], key: Key, packed: Sequence[Line
 
 
 def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:
-    """The columns of a payment that its timelines are found and extended by; amounts are summed from its units."""
+    """The columns of a payment that its timelines are found and extended by; amounts are summed
+    from its units.
+    """
     keys = {name for stream in streams for name in stream.columns}
     conditions = {name for stream in streams if stream.where for name in stream.where.columns}
     counted = {name for stream in streams for name in stream.reads} - {schema.amount, schema.time}

@@ -1,4 +1,6 @@
-"""The state of an engine as bytes: MessagePack, with the definitions that it belongs to. Nothing in it is code."""
+"""The state of an engine as bytes: MessagePack, with the definitions that it belongs to. Nothing in
+it is code.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _FORMAT: Final = 3
 
 
 class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
-    """All an engine in memory holds: `by_stream` in the order of the plan's streams, by key; longest idle first."""
+    """All an engine in memory holds: `by_stream` in the order of the plan's streams, by key;
+    longest idle first.
+    """
 
     definitions: str
     lateness: int
@@ -38,9 +42,16 @@ class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
         try:
             snapshot = msgspec.msgpack.decode(data, type=cls)
         except msgspec.MsgspecError:
-            raise BadFile("expected a snapshot of an online state, got other bytes: rebuild the state.") from None
-        if (snapshot.format, snapshot.definitions, snapshot.lateness) != (_FORMAT, definitions, lateness):
             raise BadFile(
-                "expected a snapshot of these features and this lateness, got one of others: rebuild the state."
+                "expected a snapshot of an online state, got other bytes: rebuild the state."
+            ) from None
+        if (snapshot.format, snapshot.definitions, snapshot.lateness) != (
+            _FORMAT,
+            definitions,
+            lateness,
+        ):
+            raise BadFile(
+                "expected a snapshot of these features and this lateness, got one of others: "
+                "rebuild the state."
             )
         return snapshot

@@ -18,13 +18,15 @@ Key = Value | tuple[Value, ...]
 def together(streams: Sequence[Stream]) -> list[list[Stream]]:
     """Which streams share their timelines.
 
-    One whose timelines keep every event on its own has all that others of the same events need, if they look no
-    further back: to them, a step of time is only where a window begins.
+    One whose timelines keep every event on its own has all that others of the same events need, if
+    they look no further back: to them, a step of time is only where a window begins.
     """
     shared: list[list[Stream]] = []
     for stream in sorted(streams, key=lambda stream: (grain_of([stream]) > 0, -stream.horizon)):
         for others in shared:
-            reaches = not grain_of(others) and stream.horizon - stream.resolution <= others[0].horizon
+            reaches = (
+                not grain_of(others) and stream.horizon - stream.resolution <= others[0].horizon
+            )
             if reaches and _events(stream) == _events(others[0]):
                 others.append(stream)
                 break
@@ -97,19 +99,24 @@ class StreamTimelines:
             elif last <= limit + self._reach:
                 break
             else:
-                # its last event lies in the future: move it, so that it does not shield the idle keys behind it
+                # its last event lies in the future: move it, so that it does not shield the idle
+                # keys behind it
                 by_key.move_to_end(idle)
         line = by_key[key] = self._empty()
         return line
 
     def add(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
-        """Add a payment, if it meets the condition; `values` are its own with what is known of it by now."""
+        """Add a payment, if it meets the condition; `values` are its own with what is known of it
+        by now.
+        """
         key = self._key(values)
         if key is not None:
             self.extend(key, *self._event(payment, values, payment.time), watermark)
 
     def remove(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
-        """Undo `add`, unless the payment is beyond reach by now: then it may never have been added."""
+        """Undo `add`, unless the payment is beyond reach by now: then it may never have been
+        added.
+        """
         key = self._key(values)
         line = self.by_key.get(key)
         time, cells = self._event(payment, values, payment.time)
@@ -120,7 +127,9 @@ class StreamTimelines:
             del self.by_key[key]
 
     def _key(self, values: Mapping[str, Value]) -> Key:
-        """The key of an event; None when one of its columns is null, or the condition is not met."""
+        """The key of an event; None when one of its columns is null, or the condition is not
+        met.
+        """
         if self.where is not None and self.where(values) is not True:
             return None
         if len(self.columns) == 1:

@@ -1,7 +1,7 @@
 """A key's events in order of time, with columns from which every window is read.
 
-Times are microseconds. A span of events is given by place, `low` … `high - 1`, or by time: later than `after` and
-not later than `upto`.
+Times are microseconds. A span of events is given by place, `low` … `high - 1`, or by time: later
+than `after` and not later than `upto`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from shroff.features.engines.online.columns import FEW, Cell, Column, JoiningCol
 class Timeline:
     """Events in order of time (ties in order of arrival), with columns beside them.
 
-    A timeline that `joins` keeps events of one time as one. `forget` does nothing before the limit reaches `kept`.
+    A timeline that `joins` keeps events of one time as one. `forget` does nothing before the limit
+    reaches `kept`.
     """
 
     __slots__ = ("columns", "kept", "times")
 
-    def __init__(self, times: array[int], columns: tuple[Column[Any] | JoiningColumn[Any], ...]) -> None:
+    def __init__(
+        self, times: array[int], columns: tuple[Column[Any] | JoiningColumn[Any], ...]
+    ) -> None:
         self.times = times
         # the layout decides which column is of which kind, so their types differ
         self.columns: tuple[Any, ...] = columns

@@ -10,7 +10,8 @@ from typing import Any, Final, cast
 from shroff.features.engines.online.columns import Cell, Name, Packed
 
 FEW: Final = 128
-"""Up to so many events the names are scanned: timestamps per name would cost more than they save."""
+"""Up to so many events the names are scanned: timestamps per name would cost more than they save.
+"""
 
 _NAMELESS: Final = 255
 """The code of an event that has no name."""
@@ -41,7 +42,9 @@ class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type
         latest = self[-1]
         if latest <= after:
             return 0
-        return (len(self) if latest <= upto else bisect_right(self, upto)) - bisect_right(self, after)
+        return (len(self) if latest <= upto else bisect_right(self, upto)) - bisect_right(
+            self, after
+        )
 
     def pack(self) -> bytes:
         return self.tobytes()
@@ -171,7 +174,9 @@ class Sightings:
 
     def unpack(self, packed: Packed) -> None:
         kind = Tally if self._joins else Times
-        self.seen = {name: kind.unpack(seen) for name, seen in cast(Mapping[Name, bytes], packed).items()}
+        self.seen = {
+            name: kind.unpack(seen) for name, seen in cast(Mapping[Name, bytes], packed).items()
+        }
         self.newest = array("q", sorted(seen.last() for seen in self.seen.values()))
 
     def _forget_newest(self, time: int) -> None:
@@ -179,7 +184,9 @@ class Sightings:
 
 
 def _commonest(counted: Iterable[tuple[Any, int]]) -> Name | None:
-    """The name with the largest count, of several the smallest; None when no count is above zero."""
+    """The name with the largest count, of several the smallest; None when no count is above
+    zero.
+    """
     best, most = None, 0
     for name, count in counted:
         if count > most or (count == most > 0 and name < best):
@@ -188,7 +195,8 @@ def _commonest(counted: Iterable[tuple[Any, int]]) -> Name | None:
 
 
 class Names:
-    """The name of each event as a one-byte code, up to `FEW` events; timestamps per name (`Sightings`) beyond that.
+    """The name of each event as a one-byte code, up to `FEW` events; timestamps per name
+    (`Sightings`) beyond that.
 
     Each name is kept once, because every payment brings its names as new strings.
     """
@@ -234,7 +242,9 @@ class Names:
         left = {*self.cells}
         names = [(name, place) for name, place in self.names.items() if place in left]
         self.names = {name: place for place, (name, _) in enumerate(names)}
-        self.cells = self.cells.translate(bytes.maketrans(bytes([old for _, old in names]), bytes(range(len(names)))))
+        self.cells = self.cells.translate(
+            bytes.maketrans(bytes([old for _, old in names]), bytes(range(len(names))))
+        )
 
     def distinct(self, low: int, high: int, after: int, upto: int) -> int:
         """How many names were seen in a span."""
@@ -273,7 +283,10 @@ class Names:
             self.seen.unpack(packed)
         else:
             names, cells = cast(tuple[list[Name], bytes], packed)
-            self.names, self.cells = {name: place for place, name in enumerate(names)}, bytearray(cells)
+            self.names, self.cells = (
+                {name: place for place, name in enumerate(names)},
+                bytearray(cells),
+            )
             self.seen = None
 
     def _see(self) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 ORDER: Final = "shroff order"
-"""The column that `read_clean` adds: the place of each row in the table, as one machine reads it."""
+"""The column that `read_clean` adds: the place of each row in the table, as one machine reads it.
+"""
 
 _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
@@ -50,18 +51,20 @@ def compute_spark(
     order: str | None = None,
     skew: Skew | None = USUAL,
 ) -> DataFrame:
-    """The features of a clean table on a cluster: what `batch.compute` gives, in no particular row order.
+    """The features of a clean table on a cluster: what `batch.compute` gives, in no particular row
+    order.
 
     Args:
-        frame: a table as `shroff.collect.clean` leaves it (amounts in minor units). It is read once per entity and
-            once more: cache it if it is dear to compute.
-        order: a column, different in every row, that tells the order of payments which arrived at the same moment;
-            without it that is the order of their ids.
+        frame: a table as `shroff.collect.clean` leaves it (amounts in minor units). It is read once
+            per entity and once more: cache it if it is dear to compute.
+        order: a column, different in every row, that tells the order of payments which arrived at
+            the same moment; without it that is the order of their ids.
         skew: when hot keys are split; None does not look for them.
 
     Returns:
-        The id column and one column per feature (double or string, nullable). Nothing but what finds
-        hot keys (a count, a sample, how early their payments are) and several currencies is computed until it is used.
+        The id column and one column per feature (double or string, nullable). Nothing but what
+        finds hot keys (a count, a sample, how early their payments are) and several currencies is
+        computed until it is used.
 
     Raises:
         MissingExtra: PySpark is not installed.
@@ -77,7 +80,9 @@ def compute_spark(
     columns = parts.payment_columns(plan)
     if not found:
         return _map(
-            frame.select(*map(_col, columns)), partial(worker.alone, groups=tuple(groups), schema=schema), result
+            frame.select(*map(_col, columns)),
+            partial(worker.alone, groups=tuple(groups), schema=schema),
+            result,
         )
     row = order or plan.schema.id
     chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
@@ -106,7 +111,9 @@ def read_clean(spark: SparkSession, path: str) -> DataFrame:
     files = sorted(row[0] for row in frame.select(file).distinct().collect())
     if len(files) < 2:
         return frame.withColumn(ORDER, place)
-    numbers = spark.createDataFrame([(name, number << _FILE_BITS) for number, name in enumerate(files)], [_KEY, ORDER])
+    numbers = spark.createDataFrame(
+        [(name, number << _FILE_BITS) for number, name in enumerate(files)], [_KEY, ORDER]
+    )
     placed = frame.select("*", file.alias(_KEY), place.alias(_SINCE))
     return (
         placed.join(functions.broadcast(numbers), _KEY)
@@ -123,10 +130,12 @@ def features_job(
     master: str | None = None,
     skew: Skew | None = USUAL,
 ) -> int:
-    """Compute a project's features over a clean Parquet table and write them as a folder of Parquet files.
+    """Compute a project's features over a clean Parquet table and write them as a folder of Parquet
+    files.
 
     Args:
-        source: a file, folder or URL that every machine of the cluster can read (`shroff collect` writes one).
+        source: a file, folder or URL that every machine of the cluster can read (`shroff collect`
+            writes one).
         target: a folder or URL that is not there yet.
         master: where Spark runs, such as `local[2]` or `yarn`; by default as `spark-submit` says.
 
@@ -143,13 +152,17 @@ def features_job(
     from pyspark.errors import AnalysisException
 
     with session("shroff features", master) as spark:
-        features = compute_spark(plan.groups, read_clean(spark, source), plan.schema, order=ORDER, skew=skew)
+        features = compute_spark(
+            plan.groups, read_clean(spark, source), plan.schema, order=ORDER, skew=skew
+        )
         try:
             features.write.parquet(target)
         except AnalysisException as error:
             if error.getCondition() != "PATH_ALREADY_EXISTS":
                 raise
-            raise ConfigurationError(f"{target}: expected a target that does not exist yet.") from None
+            raise ConfigurationError(
+                f"{target}: expected a target that does not exist yet."
+            ) from None
         return spark.read.parquet(target).count()
 
 
@@ -180,8 +193,11 @@ def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
             spark.stop()
 
 
-def payments_before(frame: DataFrame, schema: Schema, before: int | None) -> tuple[DataFrame, int, int]:
-    """The payments of a clean table that happened and arrived before a moment, in microseconds since 1970.
+def payments_before(
+    frame: DataFrame, schema: Schema, before: int | None
+) -> tuple[DataFrame, int, int]:
+    """The payments of a clean table that happened and arrived before a moment, in microseconds
+    since 1970.
 
     Returns:
         The payments, how many there are, and when the last of them happened or arrived.
@@ -192,25 +208,38 @@ def payments_before(frame: DataFrame, schema: Schema, before: int | None) -> tup
     functions = _functions()
     _check(frame, schema, None)
     moments = [_micros(name) for name in (schema.time, schema.arrived_at) if name is not None]
-    earlier = frame if before is None else frame.where(reduce(lambda a, b: a & b, (at < before for at in moments)))
+    earlier = (
+        frame
+        if before is None
+        else frame.where(reduce(lambda a, b: a & b, (at < before for at in moments)))
+    )
     ((rows, *last),) = earlier.agg(functions.count("*"), *map(functions.max, moments)).collect()
     return earlier, rows, max(filter(None, last), default=0)
 
 
 def summed(
-    frame: DataFrame, columns: Sequence[str], compute: Compute, result: str, *, by: Sequence[str] = ()
+    frame: DataFrame,
+    columns: Sequence[str],
+    compute: Compute,
+    result: str,
+    *,
+    by: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """What is counted in each partition of a table, added up by all columns of the result but the last, the count.
+    """What is counted in each partition of a table, added up by all columns of the result but the
+    last, the count.
 
     Args:
         columns: those that `compute` reads.
         result: the columns that it yields, as Spark's DDL.
-        by: rows with the same values of these columns come to one partition, and those that lack one to none.
+        by: rows with the same values of these columns come to one partition, and those that lack
+            one to none.
     """
     keys = list(map(_col, by))
     narrow = frame.select(*map(_col, columns))
     if keys:
-        narrow = narrow.where(reduce(lambda a, b: a & b, (key.isNotNull() for key in keys))).repartition(*keys)
+        narrow = narrow.where(
+            reduce(lambda a, b: a & b, (key.isNotNull() for key in keys))
+        ).repartition(*keys)
     found = _map(narrow, compute, result)
     *names, number = found.columns
     total = found.groupBy(*map(_col, names)).agg(_functions().sum(_col(number)).alias(number))
@@ -220,15 +249,21 @@ def summed(
 def _check(frame: DataFrame, schema: Schema, order: str | None) -> None:
     have = dict(frame.dtypes)
     if order is not None and order not in have:
-        raise DataError(f"expected a column `{order}` for the order of rows, found none{did_you_mean(order, have)}")
+        raise DataError(
+            f"expected a column `{order}` for the order of rows, found "
+            f"none{did_you_mean(order, have)}"
+        )
     for name, scale in schema.scales.items():
         wanted = _TYPES.get(scale, "string")
         if name not in have:
             hint = did_you_mean(name, have) or "."
-            raise DataError(f"expected a clean table with a column `{name}` ({wanted}), found none{hint}")
+            raise DataError(
+                f"expected a clean table with a column `{name}` ({wanted}), found none{hint}"
+            )
         if have[name] != wanted:
             raise DataError(
-                f"column `{name}`: expected {wanted}, as cleaning leaves it, got {have[name]}: clean the table first."
+                f"column `{name}`: expected {wanted}, as cleaning leaves it, got {have[name]}: "
+                "clean the table first."
             )
 
 
@@ -240,28 +275,46 @@ def _codes(frame: DataFrame, schema: Schema) -> list[str]:
 def _types(plan: Plan) -> str:
     """The columns of the result, as Spark's DDL."""
     kinds = {name: "string" if kind == "text" else "double" for name, kind in plan.kinds.items()}
-    return ", ".join(f"{_quoted(name)} {kind}" for name, kind in {plan.schema.id: "string", **kinds}.items())
+    return ", ".join(
+        f"{_quoted(name)} {kind}" for name, kind in {plan.schema.id: "string", **kinds}.items()
+    )
 
 
 def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
-    """Payments and their aggregates below each other, in flat columns: nested ones are dear to hand to Python."""
+    """Payments and their aggregates below each other, in flat columns: nested ones are dear to hand
+    to Python.
+    """
     functions = _functions()
     kinds = {name: kind for frame in held for name, kind in frame.dtypes[2:]}
-    none = {name: functions.lit(None).cast(kind).alias(name) for name, kind in (*kinds.items(), *payments.dtypes[1:])}
+    none = {
+        name: functions.lit(None).cast(kind).alias(name)
+        for name, kind in (*kinds.items(), *payments.dtypes[1:])
+    }
     row, *own = payments.columns
-    first = payments.select(_col(row), functions.lit(0).alias(PART), *(none[name] for name in kinds), *map(_col, own))
+    first = payments.select(
+        _col(row), functions.lit(0).alias(PART), *(none[name] for name in kinds), *map(_col, own)
+    )
     others = [
-        frame.select(*(_col(name) if name in frame.columns else none[name] for name in (*frame.columns[:2], *none)))
+        frame.select(
+            *(
+                _col(name) if name in frame.columns else none[name]
+                for name in (*frame.columns[:2], *none)
+            )
+        )
         for frame in held
     ]
     return reduce(lambda one, other: one.union(other), others, first)
 
 
-def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.DataFrame | None) -> DataFrame:
+def _held(
+    frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.DataFrame | None
+) -> DataFrame:
     """One part's aggregates of all payments that have its key."""
     # payments without the key have no value: shipping them would make one hot key of nothing
     keyed = frame.where(reduce(lambda a, b: a & b, (_col(name).isNotNull() for name in part.key)))
-    narrow = keyed.select(_col(row).alias(ROW), *(_col(name) for name in part.columns_of(frame.columns)))
+    narrow = keyed.select(
+        _col(row).alias(ROW), *(_col(name) for name in part.columns_of(frame.columns))
+    )
     keys = [_col(name) for name in part.key]
     chunked = chunks is not None
     if chunks is not None:
@@ -269,26 +322,37 @@ def _held(frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.Dat
         keys.append(_col(CHUNK))
     kind = dict(narrow.dtypes)[ROW]
     compute = partial(worker.aggregates, part=part, schema=schema, chunked=chunked)
-    columns = [f"{_quoted(name)} {'string' if name.startswith(TEXT) else 'double'}" for name in part.held.values()]
+    columns = [
+        f"{_quoted(name)} {'string' if name.startswith(TEXT) else 'double'}"
+        for name in part.held.values()
+    ]
     held = ", ".join([f"{_quoted(ROW)} {kind}", f"{_quoted(PART)} int", *columns])
     return _map(narrow.repartition(*keys), compute, held)
 
 
 def _map(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
-    """A function over the record batches of each partition; `result` is the DDL of what it yields."""
+    """A function over the record batches of each partition; `result` is the DDL of what it
+    yields.
+    """
     # PySpark looks the columns up by names that it does not quote
     plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
-    return plain.mapInArrow(partial(worker.named, names=tuple(frame.columns), compute=compute), result)
+    return plain.mapInArrow(
+        partial(worker.named, names=tuple(frame.columns), compute=compute), result
+    )
 
 
-def _hot_chunks(frame: DataFrame, found: Sequence[Part], schema: Schema, skew: Skew) -> dict[int, pl.DataFrame]:
+def _hot_chunks(
+    frame: DataFrame, found: Sequence[Part], schema: Schema, skew: Skew
+) -> dict[int, pl.DataFrame]:
     """The chunks of hot keys by part; parts without hot keys are left out."""
     rows = frame.count()
     if rows <= skew.rows:
         return {}
     keys = dict.fromkeys(name for part in found for name in part.key)
     share = min(1.0, skew.sample / rows)
-    looked_at = frame.select(*(_col(name) for name in keys), _micros(schema.arrived_at or schema.time).alias(ARRIVAL))
+    looked_at = frame.select(
+        *(_col(name) for name in keys), _micros(schema.arrived_at or schema.time).alias(ARRIVAL)
+    )
     sample = pl.DataFrame(pl.from_arrow(looked_at.sample(fraction=share, seed=1).toArrow()))
     chunks = {part.number: ranges(sample, part, skew, weight=1.0 / share) for part in found}
     return {number: found for number, found in chunks.items() if len(found)}
@@ -301,10 +365,14 @@ def _in_chunks(narrow: DataFrame, part: Part, schema: Schema, chunks: pl.DataFra
     named = chunks.rename({name: f"{_KEY}{place}" for place, name in enumerate(part.key)})
     spans = spark.createDataFrame(named.to_arrow(compat_level=pl.CompatLevel.oldest()))
     arrival, time = _micros(schema.arrived_at or schema.time), _micros(schema.time)
-    same = reduce(lambda a, b: a & b, (_col(name) == _col(f"{_KEY}{at}") for at, name in enumerate(part.key)))
+    same = reduce(
+        lambda a, b: a & b, (_col(name) == _col(f"{_KEY}{at}") for at, name in enumerate(part.key))
+    )
     owned = (arrival >= _col(FROM)) & (arrival < _col(UPTO))
     earliest = (
-        narrow.join(functions.broadcast(spans), same & owned).groupBy(CHUNK).agg(functions.min(time).alias(_SINCE))
+        narrow.join(functions.broadcast(spans), same & owned)
+        .groupBy(CHUNK)
+        .agg(functions.min(time).alias(_SINCE))
     )
     spans = spark.createDataFrame(spans.join(earliest, CHUNK).toArrow())
     seen = (arrival < _col(UPTO)) & (time > _col(_SINCE) - functions.lit(part.horizon))

@@ -1,9 +1,11 @@
-"""Hot keys: a key with more rows than one worker should hold is split into chunks by time of arrival.
+"""Hot keys: a key with more rows than one worker should hold is split into chunks by time of
+arrival.
 
-A chunk owns the payments that arrived in its range and sees every event of the key that one of them can see: what had
-arrived by its end, and happened later than its earliest payment less the longest window. So a chunk gives the values
-that the whole key gives. Which keys are hot, and where their chunks begin, is judged by a sample: that decides how the
-work is shared out, never what comes out of it.
+A chunk owns the payments that arrived in its range and sees every event of the key that one of them
+can see: what had arrived by its end, and happened later than its earliest payment less the longest
+window. So a chunk gives the values that the whole key gives. Which keys are hot, and where their
+chunks begin, is judged by a sample: that decides how the work is shared out, never what comes out
+of it.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ class Skew:
 
     Args:
         rows: a key with more rows than this is hot, and its chunks are to own no more than this.
-        overlap: how many rows a chunk may hold to be seen for each that it owns, about; it bounds the chunks that a
-            long window allows.
+        overlap: how many rows a chunk may hold to be seen for each that it owns, about; it bounds
+            the chunks that a long window allows.
         sample: rows that are looked at to find hot keys.
 
     Raises:
@@ -65,7 +67,9 @@ def ranges(sample: pl.DataFrame, part: Part, skew: Skew, *, weight: float) -> pl
     hot = (
         known.group_by(part.key)
         .agg(
-            pl.col(ARRIVAL).sort(), pl.len().alias("n"), pl.col(ARRIVAL).max().sub(pl.col(ARRIVAL).min()).alias("span")
+            pl.col(ARRIVAL).sort(),
+            pl.len().alias("n"),
+            pl.col(ARRIVAL).max().sub(pl.col(ARRIVAL).min()).alias("span"),
         )
         .filter(pl.col("n") * weight > skew.rows)
         .sort(part.key)
@@ -89,7 +93,9 @@ def ranges(sample: pl.DataFrame, part: Part, skew: Skew, *, weight: float) -> pl
 
 
 def _bounds(arrivals: pl.Series, chunks: int) -> list[int]:
-    """Where chunks of about as many rows begin, after the first; payments that arrived together stay together."""
+    """Where chunks of about as many rows begin, after the first; payments that arrived together
+    stay together.
+    """
     places = [len(arrivals) * chunk // chunks for chunk in range(1, chunks)]
     first = arrivals[0]
     return [bound for bound in arrivals.gather(places).unique().sort() if bound > first]

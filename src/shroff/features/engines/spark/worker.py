@@ -1,5 +1,6 @@
-"""What runs inside Spark's Python workers, by table and without Spark: the aggregates of one entity over the rows of
-some of its keys, and the features of payments once all their aggregates are there; see `engines.parts`.
+"""What runs inside Spark's Python workers, by table and without Spark: the aggregates of one entity
+over the rows of some of its keys, and the features of payments once all their aggregates are there;
+see `engines.parts`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ Compute = Callable[["Iterable[pa.RecordBatch]"], "Iterator[pa.RecordBatch]"]
 """From the record batches of one partition to those that take their place."""
 
 
-def named(batches: Iterable[pa.RecordBatch], names: Sequence[str], compute: Compute) -> Iterator[pa.RecordBatch]:
+def named(
+    batches: Iterable[pa.RecordBatch], names: Sequence[str], compute: Compute
+) -> Iterator[pa.RecordBatch]:
     """What `compute` yields from batches whose columns have these names."""
     return compute(batch.rename_columns(list(names)) for batch in batches)
 
@@ -60,7 +63,9 @@ def aggregates(
         return
     # every row passes through these columns, also where nothing reads them
     filler = {schema.amount: pl.Int64, str(schema.currency): pl.String}
-    missing = [pl.lit(None, kind).alias(name) for name, kind in filler.items() if name not in frame.columns]
+    missing = [
+        pl.lit(None, kind).alias(name) for name, kind in filler.items() if name not in frame.columns
+    ]
     arrival = schema.arrived_at or schema.time
     frame = frame.sort(arrival, ROW).with_columns(*missing, pl.col(ROW).alias(schema.id))
     features = compute_plan(part.plan(schema, *([CHUNK] if chunked else [])), frame)
@@ -78,8 +83,8 @@ def assemble(
     """The features of payments from what was computed of them apart.
 
     Args:
-        batches: `ROW`, `PART`, the aggregates by place and the payment's columns: one row per payment (part 0), and
-            one per payment and part that it has the key of.
+        batches: `ROW`, `PART`, the aggregates by place and the payment's columns: one row per
+            payment (part 0), and one per payment and part that it has the key of.
 
     Yields:
         The id and the features in the order of the plan.
@@ -93,7 +98,10 @@ def assemble(
     plan = Plan(groups, schema)
     values = table.filter(pl.col(PART) == 0).select(ROW, *payment_columns(plan))
     if values[ROW].is_duplicated().any():
-        raise DataError("expected another id (or order) in every row of the table, got some twice: clean it first.")
+        raise DataError(
+            "expected another id (or order) in every row of the table, got some twice: clean it "
+            "first."
+        )
     for part in split(plan):
         held = table.filter(pl.col(PART) == part.number).select(ROW, **part.held)
         values = values.join(held, on=ROW, how="left", maintain_order="left")
@@ -114,7 +122,12 @@ def alone(
 def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Payments and their aggregates with the features that follow from them: id and features."""
     schema = plan.schema
-    read = {name for row in plan.rows if isinstance(row.source, Expression) for name in row.source.columns}
+    read = {
+        name
+        for row in plan.rows
+        if isinstance(row.source, Expression)
+        for name in row.source.columns
+    }
     values = values.hstack(component_columns(plan, values, read)) if plan.vectors else values
     values = people(values, schema, values.columns)
     return with_rows(values, plan.rows, schema.time, schema.timezone).select(schema.id, *plan.names)

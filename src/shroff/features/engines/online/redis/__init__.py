@@ -1,4 +1,6 @@
-"""Online state in Redis: the shared order of events, and replicas that follow it. Only `link` knows the client."""
+"""Online state in Redis: the shared order of events, and replicas that follow it. Only `link` knows
+the client.
+"""
 
 from shroff.features.engines.online.redis.engine import RedisEngine
 from shroff.features.engines.online.redis.filling import Filling, claim

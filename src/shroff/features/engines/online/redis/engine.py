@@ -1,8 +1,9 @@
 """The engine with its state in Redis, which any number of processes share.
 
-Redis holds the order of things: for each key of an entity a log of what happened, each with its arrival. A process
-keeps the timelines of the keys it touches, as the engine in memory does, and brings them up to date with what their
-logs have that it has not seen. So features follow from the same events, in the same order, by the same code.
+Redis holds the order of things: for each key of an entity a log of what happened, each with its
+arrival. A process keeps the timelines of the keys it touches, as the engine in memory does, and
+brings them up to date with what their logs have that it has not seen. So features follow from the
+same events, in the same order, by the same code.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.link import Call, Link
-from shroff.features.engines.online.redis.log import PAYMENT, TAGS, UNDONE, Event, Log, logs, pack_value, unpack_value
+from shroff.features.engines.online.redis.log import (
+    PAYMENT,
+    TAGS,
+    UNDONE,
+    Event,
+    Log,
+    logs,
+    pack_value,
+    unpack_value,
+)
 from shroff.features.engines.online.redis.replica import Place, Replica
 from shroff.features.engines.online.redis.sound import checksum, sound
 from shroff.features.engines.online.redis.voucher import Voucher
@@ -45,12 +55,13 @@ class RedisEngine:
     Args:
         url: of the server, `redis://host:6379/0` (`rediss://` for TLS).
         lateness: how much older than the newest payment one may be; an older one is refused.
-        space: what the names of all keys begin with, so that installations can share a server; `shroff serve` names
-            its ledger in it.
+        space: what the names of all keys begin with, so that installations can share a server;
+            `shroff serve` names its ledger in it.
         replica: keys whose timelines this process keeps at most.
 
-    Processes share a state when their definitions, lateness and space are the same. A new one is unavailable until
-    it was filled: see `filling`. Not thread-safe, and not to be taken across a fork.
+    Processes share a state when their definitions, lateness and space are the same. A new one is
+    unavailable until it was filled: see `filling`. Not thread-safe, and not to be taken across a
+    fork.
 
     Raises:
         MissingExtra: the client library is not installed.
@@ -76,10 +87,14 @@ class RedisEngine:
         self.voucher = Voucher(self.link, shared)
         self.name = shared + f"{self.plan.digest}-{lateness}-{_FORMAT}:".encode()
         awaited = [log for log in self.logs if log.later]
-        self.marked = Event([stream for stream in self.plan.streams if stream.later], (), self.plan.schema)
+        self.marked = Event(
+            [stream for stream in self.plan.streams if stream.later], (), self.plan.schema
+        )
         self.marker_kept = self._keep(max((log.horizon for log in awaited), default=0))
         self._kept = {log: self._keep(log.horizon) for log in self.logs}
-        self.too_late = f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        self.too_late = (
+            f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
+        )
         self._awaits = bool(self.plan.later)
         self._owner = token_bytes(8)
         self._replica = Replica(self.plan, lateness=lateness, most=replica)
@@ -91,7 +106,9 @@ class RedisEngine:
 
     @property
     def newest(self) -> int:
-        """The latest event time that this process knows of, and that was not in the future, in microseconds."""
+        """The latest event time that this process knows of, and that was not in the future, in
+        microseconds.
+        """
         return self._newest
 
     @property
@@ -153,8 +170,8 @@ class RedisEngine:
         """`observe` for payments that wait together, in one round trip and in their order.
 
         Raises:
-            StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may count, so observe
-                them again later, or forget them.
+            StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may
+                count, so observe them again later, or forget them.
         """
         placed = [(payment, self._places(payment)) for payment in payments]
         replies = self._run(lambda: [self._observe_call(*one) for one in placed])
@@ -162,11 +179,13 @@ class RedisEngine:
         self._replica.shrink()
         return observed
 
-    def later(self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0) -> bool:
+    def later(
+        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0
+    ) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first result counts; of labels that of the lowest rank, and of one rank the one that arrived last. Returns
-        whether the payment is one that windows still reach.
+        The first result counts; of labels that of the lowest rank, and of one rank the one that
+        arrived last. Returns whether the payment is one that windows still reach.
 
         Args:
             arrived: when it arrived, where that is known; otherwise it arrives now.
@@ -178,12 +197,21 @@ class RedisEngine:
 
     @sound
     def announce(
-        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0, token: bytes = b""
+        self,
+        payment_id: str,
+        event: Later,
+        value: Value,
+        *,
+        rank: int = 0,
+        arrived: int = 0,
+        token: bytes = b"",
     ) -> int:
-        """`later`; when the event arrived in the order of the state (1: it needs none, 0: no window reaches it).
+        """`later`; when the event arrived in the order of the state (1: it needs none, 0: no window
+        reaches it).
 
         Args:
-            token: what tells a label from all others of its payment: announced again, it arrived when it first did.
+            token: what tells a label from all others of its payment: announced again, it arrived
+                when it first did.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
@@ -202,7 +230,8 @@ class RedisEngine:
 
     @sound
     def forget(self, payment: Payment) -> None:
-        """Undo `observe` for a payment that was not accepted after all (no later event of it has arrived).
+        """Undo `observe` for a payment that was not accepted after all (no later event of it has
+        arrived).
 
         Nothing happens when it was another process that put it into the state.
 
@@ -219,22 +248,27 @@ class RedisEngine:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
         self.require_ready()
-        known = self.link.call([("EXISTS", self.key(b"p:" + payment.id.encode())) for payment in payments])
+        known = self.link.call(
+            [("EXISTS", self.key(b"p:" + payment.id.encode())) for payment in payments]
+        )
         return [payment for payment, there in zip(payments, known, strict=True) if not there]
 
     @sound
     def answer(self, member: bytes, others: Sequence[bytes], *, clear: bool) -> dict[bytes, int]:
-        """Answer the roll of those who share the state: by whom it was answered last with which number.
+        """Answer the roll of those who share the state: by whom it was answered last with which
+        number.
 
-        Numbers grow with each answer, whoever gives it; they are negative where not `clear`, and 0 for those of the
-        `others` that have not answered.
+        Numbers grow with each answer, whoever gives it; they are negative where not `clear`, and 0
+        for those of the `others` that have not answered.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
         keys = self.name + b"head", self.name + b"roll"
         words = member, int(clear), _ROLL_KEPT, *others
-        reply = self._run(lambda: [(scripts.ANSWER, keys, (self._epoch, self._seen, self.lateness, *words))])[0]
+        reply = self._run(
+            lambda: [(scripts.ANSWER, keys, (self._epoch, self._seen, self.lateness, *words))]
+        )[0]
         numbers = dict(zip(reply[::2], map(int, reply[1::2]), strict=True))
         del numbers[b""]
         return numbers
@@ -256,7 +290,8 @@ class RedisEngine:
         self.link.call([("HDEL", self.name + b"head", "epoch")])
 
     def ruin(self) -> None:
-        """Drop a state that cannot be read, unless another process has; its logs are met no more, and expire.
+        """Drop a state that cannot be read, unless another process has; its logs are met no more,
+        and expire.
 
         Raises:
             StateUnavailable: the server cannot be reached.
@@ -305,14 +340,23 @@ class RedisEngine:
         return [Place(log, key, log.name(key)) for log, key in keyed if key is not None]
 
     def _observe_call(self, payment: Payment, places: Sequence[Place]) -> Call:
-        words: list[object] = [self._epoch, self._seen, self.lateness, self._owner, payment.time, self.marker_kept]
+        words: list[object] = [
+            self._epoch,
+            self._seen,
+            self.lateness,
+            self._owner,
+            payment.time,
+            self.marker_kept,
+        ]
         words.append(self.marked.pack(payment) if self._awaits else b"")
         for place in places:
             event = PAYMENT + place.log.event.pack(payment)
             words += (self._replica.position(place), self._kept[place.log], event)
         return scripts.OBSERVE, self._keys(payment.id, places), words
 
-    def _later_call(self, payment_id: str, payment: Payment, event: Later, said: Sequence[object]) -> Call:
+    def _later_call(
+        self, payment_id: str, payment: Payment, event: Later, said: Sequence[object]
+    ) -> Call:
         places = [place for place in self._places(payment) if event in place.log.later]
         words: list[object] = [self._epoch, *said]
         for place in places:
@@ -326,7 +370,9 @@ class RedisEngine:
             words += (self._kept[place.log], UNDONE + place.log.event.pack(payment))
         return scripts.FORGET, self._keys(payment.id, places), words
 
-    def _observed(self, payment: Payment, places: Sequence[Place], reply: Sequence[Any]) -> Observed:
+    def _observed(
+        self, payment: Payment, places: Sequence[Place], reply: Sequence[Any]
+    ) -> Observed:
         outcome, arrival, newest, *rest = reply
         self._seen = max(self._seen, arrival)
         self._newest = newest
@@ -334,7 +380,9 @@ class RedisEngine:
             return Observed(arrival, None)
         entries, lengths = rest
         if outcome == _AGAIN:
-            return Observed(arrival, self._replica.as_of(payment, places, entries, arrival, newest), again=True)
+            return Observed(
+                arrival, self._replica.as_of(payment, places, entries, arrival, newest), again=True
+            )
         for place, unseen in zip(places, entries, strict=True):
             self._replica.take(place, unseen)
         features = self._replica.observe(payment, places, arrival, newest)
@@ -350,7 +398,9 @@ class RedisEngine:
             self._snapshots.append(call)
 
     def _run(self, calls: Callable[[], list[Call]]) -> list[Any]:
-        """The replies to calls, which are made for the state as it is; again if it became another meanwhile."""
+        """The replies to calls, which are made for the state as it is; again if it became another
+        meanwhile.
+        """
         for _ in range(3):
             if (not self._epoch or self.link.lives != self._life) and not self._meet():
                 break
@@ -365,7 +415,8 @@ class RedisEngine:
     def _meet(self) -> bool:
         """Ask which state there is, and start to follow it; whether there is one.
 
-        Over a new connection everything is read anew: the server may have forgotten what it said over the old one.
+        Over a new connection everything is read anew: the server may have forgotten what it said
+        over the old one.
         """
         asked = "epoch", "newest", "mark", "sum"
         epoch, newest, mark, summed = self.link.call([("HMGET", self.name + b"head", *asked)])[0]

@@ -1,13 +1,14 @@
-"""Filling a state in Redis from an engine in memory, while others serve from the state before it, or from none.
+"""Filling a state in Redis from an engine in memory, while others serve from the state before it,
+or from none.
 
     filling = claim(state)              # None: somebody else is at it
     if filling is not None:
-        filling.pour(warmed)            # an `OnlineEngine` that has seen history, and then the ledger
-        filling.open()                  # from now on this is the state
+        filling.pour(warmed)            # an `OnlineEngine` that has seen history, and then the
+        ledger filling.open()                  # from now on this is the state
 
-What is filled has keys of its own until it is opened, so payments can be served meanwhile, from the state there was.
-Results and labels of the payments that are poured find them. What came after the source had seen its last has to be
-observed afterwards.
+What is filled has keys of its own until it is opened, so payments can be served meanwhile, from the
+state there was. Results and labels of the payments that are poured find them. What came after the
+source had seen its last has to be observed afterwards.
 """
 
 from __future__ import annotations
@@ -54,12 +55,15 @@ class Filling:
         """Write all that an engine of the same definitions and lateness knows.
 
         Raises:
-            StateUnavailable: the server cannot be reached, or another process has claimed the state since.
+            StateUnavailable: the server cannot be reached, or another process has claimed the state
+                since.
             ValueError: the engine has other definitions or another lateness.
         """
         state = self._state
         if (source.plan.digest, source.timelines.lateness) != (state.plan.digest, state.lateness):
-            raise ValueError("expected an engine of the state's own definitions and lateness, got another.")
+            raise ValueError(
+                "expected an engine of the state's own definitions and lateness, got another."
+            )
         self._newest = max(self._newest, source.newest)
         commands = self._commands(source)
         while batch := list(islice(commands, _BATCH_KEYS)):
@@ -69,7 +73,8 @@ class Filling:
         """Renew the claim while the source is made.
 
         Raises:
-            StateUnavailable: the server cannot be reached, or another process has claimed the state since.
+            StateUnavailable: the server cannot be reached, or another process has claimed the state
+                since.
         """
         self._write([])
 
@@ -88,14 +93,25 @@ class Filling:
 
     def _write(self, commands: list[Command]) -> None:
         state = self._state
-        hold = ("EVALSHA", scripts.SCRIPTS[scripts.HOLD], 1, state.name + b"claim", self._epoch, self._held)
+        hold = (
+            "EVALSHA",
+            scripts.SCRIPTS[scripts.HOLD],
+            1,
+            state.name + b"claim",
+            self._epoch,
+            self._held,
+        )
         if not state.link.call([hold, *commands])[0]:
-            raise StateUnavailable("expected to fill the state alone, but another process has claimed it since.")
+            raise StateUnavailable(
+                "expected to fill the state alone, but another process has claimed it since."
+            )
 
     def _commands(self, source: OnlineEngine) -> Iterator[Command]:
         for log in self._state.logs:
             for key in dict.fromkeys(
-                key for timelines in log.timelines(source.timelines) for key in list(timelines.by_key)
+                key
+                for timelines in log.timelines(source.timelines)
+                for key in list(timelines.by_key)
             ):
                 name = self._key(log.name(key))
                 entry = log.snapshot(source.timelines, key, self._arrival)
@@ -104,13 +120,20 @@ class Filling:
                 yield "PEXPIRE", name, self._state.kept(log)
         for pending in source.pendings():
             name = self._key(b"p:" + pending.payment.id.encode())
-            fields: dict[str, object] = {"a": self._arrival, "e": self._state.marked.pack(pending.payment)}
+            fields: dict[str, object] = {
+                "a": self._arrival,
+                "e": self._state.marked.pack(pending.payment),
+            }
             fields |= {kind: self._said(word) for kind, word in pending.known.items()}
             yield "HSET", name, *[word for field in fields.items() for word in field]
             yield "PEXPIRE", name, self._state.marker_kept
 
     def _said(self, word: Word) -> bytes:
-        return (word.arrived or self._arrival).to_bytes(PREFIX) + word.rank.to_bytes() + pack_value(word.value)
+        return (
+            (word.arrived or self._arrival).to_bytes(PREFIX)
+            + word.rank.to_bytes()
+            + pack_value(word.value)
+        )
 
     def _key(self, name: bytes) -> bytes:
         return self._state.name + self._epoch + b":" + name

@@ -1,4 +1,6 @@
-"""The connection to Redis: pipelined calls of scripts in one round trip, and quick failure while it is away."""
+"""The connection to Redis: pipelined calls of scripts in one round trip, and quick failure while it
+is away.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ _PAUSE: Final = 1.0
 """Seconds after a failure in which nothing is tried."""
 
 _GARBLED: Final = re.compile("WRONGTYPE|user_script|Error running script|is not an integer")
-"""What the server says of a value that is not of the kind that a command or script of ours reads."""
-_UNABLE: Final = re.compile("OOM|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|LOADING|NOPERM")
+"""What the server says of a value that is not of the kind that a command or script of ours reads.
+"""
+_UNABLE: Final = re.compile(
+    "OOM|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|LOADING|NOPERM"
+)
 """What it says also within a script, whatever the values are."""
 
 _CONNECT: Final = 0.5
@@ -32,7 +37,8 @@ _ANSWER: Final = 2.0
 class Link:
     """Speaks to one Redis server, or to the one of a Redis Cluster that has our slot.
 
-    `lives` counts connections: what was learnt over an older one may be about a server that forgot it since.
+    `lives` counts connections: what was learnt over an older one may be about a server that forgot
+    it since.
 
     Raises:
         MissingExtra: the client library is not installed.
@@ -45,14 +51,21 @@ class Link:
             from redis.backoff import NoBackoff
             from redis.retry import Retry
         except ImportError as error:
-            raise MissingExtra("state in Redis needs its client: `pip install 'shroff[redis]'`.") from error
+            raise MissingExtra(
+                "state in Redis needs its client: `pip install 'shroff[redis]'`."
+            ) from error
         try:
             self._pool: ConnectionPool = redis.ConnectionPool.from_url(
-                url, socket_connect_timeout=_CONNECT, socket_timeout=_ANSWER, retry=Retry(NoBackoff(), 0), protocol=2
+                url,
+                socket_connect_timeout=_CONNECT,
+                socket_timeout=_ANSWER,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
             )
         except ValueError:
             raise ConfigurationError(
-                "expected a state server such as `redis://host:6379/0` in SHROFF_STATE, got another URL."
+                "expected a state server such as `redis://host:6379/0` in SHROFF_STATE, got "
+                "another URL."
             ) from None
         self._errors = redis.exceptions
         # the client gives its connections no types
@@ -63,7 +76,8 @@ class Link:
     def call(self, commands: Sequence[Command]) -> list[Any]:
         """The replies to these commands, sent together; a reply may be a `ResponseError`.
 
-        Safe for commands that can be run twice: when a connection turns out to be dead, they are sent once more.
+        Safe for commands that can be run twice: when a connection turns out to be dead, they are
+        sent once more.
 
         Raises:
             StateUnavailable: no answer, or none for a second now.
@@ -77,16 +91,21 @@ class Link:
             self._closed_until = monotonic() + _PAUSE
             self.close()
             raise StateUnavailable(
-                f"expected an answer of the state server, got {type(error).__name__}: see that it runs at SHROFF_STATE."
+                f"expected an answer of the state server, got {type(error).__name__}: see that it "
+                "runs at SHROFF_STATE."
             ) from None
         for reply in replies:
-            if isinstance(reply, self._errors.ResponseError) and not str(reply).startswith(("NOSTATE", "EPOCH")):
+            if isinstance(reply, self._errors.ResponseError) and not str(reply).startswith(
+                ("NOSTATE", "EPOCH")
+            ):
                 raise self._refused(reply)
         return replies
 
     def scripts(self, calls: Sequence[Call]) -> list[Any]:
         """`call` for scripts."""
-        return self.call([("EVALSHA", SCRIPTS[name], len(keys), *keys, *words) for name, keys, words in calls])
+        return self.call(
+            [("EVALSHA", SCRIPTS[name], len(keys), *keys, *words) for name, keys, words in calls]
+        )
 
     def close(self) -> None:
         """Hang up; the next call connects again."""
@@ -116,21 +135,28 @@ class Link:
     def _follow(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, from the server that has the slot, which has the scripts."""
         replies = self._send(commands)
-        moved = next((reply for reply in replies if isinstance(reply, self._errors.MovedError)), None)
+        moved = next(
+            (reply for reply in replies if isinstance(reply, self._errors.MovedError)), None
+        )
         if moved is not None:
             self._pool.connection_kwargs |= {"host": moved.host, "port": moved.port}
             self.close()
             replies = self._send(commands)
-        lacking = [at for at, reply in enumerate(replies) if isinstance(reply, self._errors.NoScriptError)]
+        lacking = [
+            at for at, reply in enumerate(replies) if isinstance(reply, self._errors.NoScriptError)
+        ]
         if lacking:
             self._load()
-            for at, reply in zip(lacking, self._send([commands[at] for at in lacking]), strict=True):
+            for at, reply in zip(
+                lacking, self._send([commands[at] for at in lacking]), strict=True
+            ):
                 replies[at] = reply
         return replies
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         if self._connection is None:
-            # by itself: the pool counts what it makes, and makes no more after a hundred outages of a second
+            # by itself: the pool counts what it makes, and makes no more after a hundred outages of
+            # a second
             self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
             self._connection.connect()
             self.lives += 1

@@ -1,4 +1,6 @@
-"""One entity's logs: what happened to each of its keys, in bytes, and how the timelines of a replica take it in."""
+"""One entity's logs: what happened to each of its keys, in bytes, and how the timelines of a
+replica take it in.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ unpack_value: Final = msgspec.msgpack.Decoder().decode
 
 
 class Event:
-    """What is kept of a payment for some streams, as MessagePack: its time, its units if need be, what they read.
+    """What is kept of a payment for some streams, as MessagePack: its time, its units if need be,
+    what they read.
 
     Args:
         known: columns that are known without.
@@ -38,12 +41,19 @@ class Event:
     """
 
     def __init__(
-        self, streams: Sequence[Stream], known: Iterable[str], schema: Schema, *, identified: bool = False
+        self,
+        streams: Sequence[Stream],
+        known: Iterable[str],
+        schema: Schema,
+        *,
+        identified: bool = False,
     ) -> None:
         self._identified = identified
         self._amount = any(schema.amount in stream.reads for stream in streams)
         self._columns = tuple(sorted(columns_read(streams, schema).difference(known)))
-        self._tokens = [place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"]
+        self._tokens = [
+            place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"
+        ]
 
     def pack(self, payment: Payment) -> bytes:
         """A payment in bytes."""
@@ -52,7 +62,9 @@ class Event:
             values[place] = _halved(values[place])
         if self._identified:
             values.append(payment.id)
-        return pack_value([payment.time, payment.units, *values] if self._amount else [payment.time, *values])
+        return pack_value(
+            [payment.time, payment.units, *values] if self._amount else [payment.time, *values]
+        )
 
     def payment(self, held: Sequence[Value | bytes]) -> Payment:
         """The payment, as far as it is kept, from what is in the bytes."""
@@ -124,9 +136,15 @@ class Log:
             result, label, event, *replaced = held
             news = _LATER[kind]
             known = _known(result, label)
-            before = _known(result, *replaced) if replaced else {said: known[said] for said in known if said != news}
+            before = (
+                _known(result, *replaced)
+                if replaced
+                else {said: known[said] for said in known if said != news}
+            )
             awaiting = [timelines for timelines in by_stream if timelines.later]
-            replica.learn(self._payment(key, self.told, event), news, known, awaiting, before=before)
+            replica.learn(
+                self._payment(key, self.told, event), news, known, awaiting, before=before
+            )
         else:
             if kind not in _COUNTED:
                 raise ValueError("expected an entry of a log, got one of no kind.")

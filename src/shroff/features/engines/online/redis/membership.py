@@ -1,8 +1,10 @@
-"""The roll of the processes that share a state: whether all have sent it what they decided while it was away.
+"""The roll of the processes that share a state: whether all have sent it what they decided while it
+was away.
 
-A process that comes back to a state may come before others whose backlogs hold payments. So it sends its backlog,
-answers the roll, and gives no features until each of the others has answered after it with an empty backlog. Every
-process answers twice a second; one that has been silent for a while counts as dead.
+A process that comes back to a state may come before others whose backlogs hold payments. So it
+sends its backlog, answers the roll, and gives no features until each of the others has answered
+after it with an empty backlog. Every process answers twice a second; one that has been silent for a
+while counts as dead.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _Met = tuple[int, bytes]
 
 
 class _Heard(NamedTuple):
-    """The number of another process's last answer, when it was first seen, and how many were since this one's first."""
+    """The number of another process's last answer, when it was first seen, and how many were since
+    this one's first.
+    """
 
     number: int
     at: float
@@ -29,8 +33,8 @@ class Roll:
     """One process's view of the roll of a state.
 
     Args:
-        member: its name on the roll: the same on the rolls of all states that it uses, and that of the process whose
-            place it takes.
+        member: its name on the roll: the same on the rolls of all states that it uses, and that of
+            the process whose place it takes.
     """
 
     def __init__(self, engine: RedisEngine, *, member: str) -> None:
@@ -43,7 +47,9 @@ class Roll:
 
     @property
     def current(self) -> bool:
-        """Whether it was answered with an empty backlog, over the connection and to the state there are."""
+        """Whether it was answered with an empty backlog, over the connection and to the state there
+        are.
+        """
         return self._since is not None and self._met == self._there
 
     @property
@@ -56,11 +62,12 @@ class Roll:
         self._met = self._since = None
 
     def answer(self, *, clear: bool, times: int = 2, patience: float = _PATIENCE) -> bool:
-        """Answer, `clear` when the backlog is empty; whether all others have, clear, since this one did first.
+        """Answer, `clear` when the backlog is empty; whether all others have, clear, since this one
+        did first.
 
         Args:
-            times: how often they have. One answer may have been on its way since before the state was lost; who gives
-                another has had the reply to that one.
+            times: how often they have. One answer may have been on its way since before the state
+                was lost; who gives another has had the reply to that one.
             patience: seconds without an answer after which another process is taken for dead.
 
         Raises:
@@ -94,7 +101,9 @@ class Roll:
         self._engine.strike([self._member])
 
     def _hear(self, numbers: dict[bytes, int], *, again: bool, patience: float) -> None:
-        """Take note of the answers of others; those who were silent for long are taken off the roll."""
+        """Take note of the answers of others; those who were silent for long are taken off the
+        roll.
+        """
         now, heard = monotonic(), dict[bytes, _Heard]()
         for name, number in numbers.items():
             old = self._others.get(name) if again else None

@@ -1,4 +1,6 @@
-"""What one process knows of the shared state: timelines of the keys it touches, each as of a place in its log."""
+"""What one process knows of the shared state: timelines of the keys it touches, each as of a place
+in its log.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class Replica:
     """Timelines that follow the logs.
 
     Args:
-        most: keys that are kept; those that were not touched for longest are dropped, and read again when needed.
+        most: keys that are kept; those that were not touched for longest are dropped, and read
+            again when needed.
     """
 
     def __init__(self, plan: Plan, *, lateness: str, most: int) -> None:
@@ -61,19 +64,29 @@ class Replica:
                 position = arrival
         self._reach(place, position)
 
-    def observe(self, payment: Payment, places: Sequence[Place], arrival: int, newest: int) -> dict[str, Value]:
-        """The features of a payment that arrives next, from now on known; `newest` is that of the state."""
+    def observe(
+        self, payment: Payment, places: Sequence[Place], arrival: int, newest: int
+    ) -> dict[str, Value]:
+        """The features of a payment that arrives next, from now on known; `newest` is that of the
+        state.
+        """
         features = self.timelines.observe(payment, newest)
         for place in places:
             self._reach(place, arrival)
         return features
 
     def as_of(
-        self, payment: Payment, places: Sequence[Place], logs: Sequence[Sequence[bytes]], arrival: int, newest: int
+        self,
+        payment: Payment,
+        places: Sequence[Place],
+        logs: Sequence[Sequence[bytes]],
+        arrival: int,
+        newest: int,
     ) -> dict[str, Value]:
         """The features of a payment that is in the logs since an arrival, given all of them.
 
-        They are as of then. Where a snapshot has replaced what was before, they are as of now but for the payment.
+        They are as of then. Where a snapshot has replaced what was before, they are as of now but
+        for the payment.
         """
         if all(_reaches(entries, arrival) for entries in logs):
             then = PlanTimelines(self._plan, lateness=self._lateness)
@@ -88,10 +101,14 @@ class Replica:
         return self.timelines.observe(payment, newest)
 
     def snapshot(self, place: Place, length: int) -> tuple[int, bytes] | None:
-        """What can replace a log up to an arrival; None while the log, of this length, is short beside it."""
+        """What can replace a log up to an arrival; None while the log, of this length, is short
+        beside it.
+        """
         if length <= _LONG:
             return None
-        lines = [timelines.by_key.get(place.key) for timelines in place.log.timelines(self.timelines)]
+        lines = [
+            timelines.by_key.get(place.key) for timelines in place.log.timelines(self.timelines)
+        ]
         if length <= sum(len(line.times) for line in lines if line) // 4:
             return None
         upto = self.position(place)
@@ -126,5 +143,6 @@ def _ordered(entries: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
 def _reaches(entries: Sequence[bytes], arrival: int) -> bool:
     """Whether a log still says what was before an arrival."""
     return not any(
-        entry[PREFIX : PREFIX + 1] == SNAPSHOT and int.from_bytes(entry[:PREFIX]) >= arrival for entry in entries[:1]
+        entry[PREFIX : PREFIX + 1] == SNAPSHOT and int.from_bytes(entry[:PREFIX]) >= arrival
+        for entry in entries[:1]
     )

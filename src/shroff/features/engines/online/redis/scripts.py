@@ -1,14 +1,16 @@
 """What Redis does atomically, in Lua. One call is one script; all keys of one share a slot.
 
-Those that touch the state are given the epoch that their caller believes in: `NOSTATE` says that there is none, `EPOCH`
-that it is another. All can be run again: the second time they find their own trace.
+Those that touch the state are given the epoch that their caller believes in: `NOSTATE` says that
+there is none, `EPOCH` that it is another. All can be run again: the second time they find their own
+trace.
 
-The *head* holds `epoch`, `newest` (event time), `last` (arrival), the `mark` with which the epoch was opened, and a
-checksum of epoch and mark (`sum`). A *marker*, one per payment and so in short, holds when it arrived (`a`), who put
-it there (`o`), its event (`e`), and the result and label that stand: when it arrived (8 bytes), its rank (1 byte), and
-what it says; and when each label arrived, by its token (`l:TOKEN`). A *log*, one per key, lists what happened to it in
-order of arrival, with which each entry begins (8 bytes, big-endian). The *roll* holds the number with which each
-process answered last, and under the empty name the highest.
+The *head* holds `epoch`, `newest` (event time), `last` (arrival), the `mark` with which the epoch
+was opened, and a checksum of epoch and mark (`sum`). A *marker*, one per payment and so in short,
+holds when it arrived (`a`), who put it there (`o`), its event (`e`), and the result and label that
+stand: when it arrived (8 bytes), its rank (1 byte), and what it says; and when each label arrived,
+by its token (`l:TOKEN`). A *log*, one per key, lists what happened to it in order of arrival, with
+which each entry begins (8 bytes, big-endian). The *roll* holds the number with which each process
+answered last, and under the empty name the highest.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ if not head[1] then return redis.error_reply('NOSTATE') end
 if head[1] ~= ARGV[1] then return redis.error_reply('EPOCH') end
 local newest, last = tonumber(head[2]), tonumber(head[3])
 -- also not a number, and none that is so large that its neighbours are no numbers
-if not (newest and last) or newest ~= newest or not (last < 1e16) then error('the head holds no times') end
+if not (newest and last) or newest ~= newest or not (last < 1e16) then
+  error('the head holds no times')
+end
 local function arrive(newest)
   local arrival = math.max(now, last + 1)
   redis.call('HSET', KEYS[1], 'newest', newest, 'last', arrival)
@@ -51,8 +55,8 @@ end
 _WHOLE: Final = (
     _STATE
     + """
--- ARGV: epoch, seen, lateness; a server that lost what somebody has seen is not the state any more, nor is one that
--- forgot more than its clock, which was set back, says
+-- ARGV: epoch, seen, lateness; a server that lost what somebody has seen is not the state any
+-- more, nor is one that forgot more than its clock, which was set back, says
 local late = tonumber(ARGV[3])
 if last < tonumber(ARGV[2]) or newest - late > math.max(0, now - late + ahead(late)) then
   redis.call('HDEL', KEYS[1], 'epoch')
@@ -64,7 +68,8 @@ end
 OBSERVE: Final = (
     _WHOLE
     + """
--- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event, and per log: position, kept, event
+-- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event,
+-- and per log: position, kept, event
 local function reached(entry)
   local arrival, kind = struct.unpack('>I8c1', entry)
   if not string.find('pucsrl', kind, 1, true) then error('this is no entry') end
@@ -109,7 +114,8 @@ return {1, arrival, newest, logs, lengths}
 LATER: Final = (
     _STATE
     + """
--- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, rank, arrived (0: now), token, and per log: kept, event
+-- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, rank, arrived (0: now), token,
+-- and per log: kept, event
 if redis.call('HEXISTS', KEYS[2], 'a') == 0 then return 0 end
 local kind, rank, word, token = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6]), 'l:' .. ARGV[7]
 local said = redis.call('HGET', KEYS[2], kind)
@@ -128,7 +134,8 @@ local function value(held) return held and string.sub(held, 10) or '\\192' end
 if said and not string.find(value(said), '^[\\194\\195]$') then error('this is no label') end
 if said and value(said) == ARGV[3] then return word end
 local known = redis.call('HMGET', KEYS[2], 'result', 'label')
-local head = prefix .. (said and 'c\\148' or ARGV[4] .. '\\147') .. value(known[1]) .. value(known[2])
+local tag = said and 'c\\148' or ARGV[4] .. '\\147'
+local head = prefix .. tag .. value(known[1]) .. value(known[2])
 for at = 3, #KEYS do
   append(KEYS[at], head .. ARGV[at * 2 + 3] .. (said and value(said) or ''), ARGV[at * 2 + 2])
 end
@@ -224,7 +231,9 @@ RUIN: Final = """
 -- KEYS: head, claim, roll; ARGV: epoch
 local kind = redis.call('TYPE', KEYS[1]).ok
 -- dropped already, and perhaps being filled
-if kind == 'none' or kind == 'hash' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+if kind == 'none' or kind == 'hash' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then
+  return 0
+end
 return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 """
 

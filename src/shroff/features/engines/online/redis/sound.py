@@ -1,4 +1,6 @@
-"""What is not ours in Redis: whatever reading it gives rise to, the state is dropped, to be filled anew."""
+"""What is not ours in Redis: whatever reading it gives rise to, the state is dropped, to be filled
+anew.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ def sound(
 ) -> Callable[Concatenate[Engine, Words], Reply]:
     """Let a method drop the state where that holds what no process of ours has put there.
 
-    A key may hold anything by mistake, and reading it may raise any error. What a script did before it met such a key
-    nobody knows, so the whole state is filled anew.
+    A key may hold anything by mistake, and reading it may raise any error. What a script did before
+    it met such a key nobody knows, so the whole state is filled anew.
     """
 
     @wraps(method)
@@ -41,7 +43,8 @@ def sound(
                 raise
             engine.ruin()
             raise StateGarbled(
-                "a key of the state held what no process of this service has put there: the state was dropped, and is "
+                "a key of the state held what no process of this service has put there: the state "
+                "was dropped, and is "
                 "filled anew from history and ledger."
             ) from None
 

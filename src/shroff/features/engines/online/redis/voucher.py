@@ -1,4 +1,6 @@
-"""How far the ledger of a space's states is known to reach: a ledger that does not is not theirs."""
+"""How far the ledger of a space's states is known to reach: a ledger that does not is not
+theirs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _NOBODY_KNOWS: Final = (-1, b"")
 
 
 class Voucher:
-    """What the processes of a space keep beside their states: the number of a record and its chain value."""
+    """What the processes of a space keep beside their states: the number of a record and its chain
+    value.
+    """
 
     def __init__(self, link: Link, space: bytes) -> None:
         self._link = link
@@ -28,7 +32,8 @@ class Voucher:
         self._link.call([("SET", self._key, b"%d %s" % (record, chain.hex().encode()))])
 
     def vouched(self) -> tuple[int, bytes]:
-        """What was vouched for last: (0, nothing) where nothing was, and -1 where the key holds something else.
+        """What was vouched for last: (0, nothing) where nothing was, and -1 where the key holds
+        something else.
 
         Raises:
             StateUnavailable: the server cannot be reached.
