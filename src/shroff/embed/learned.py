@@ -17,6 +17,8 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from shroff.collect.sources import written_whole
+from shroff.embed.arrow_file import arrow_batch
+from shroff.embed.counts import MOST_TOKENS
 from shroff.embed.define import Vectors
 from shroff.errors import BadFile, ConfigurationError, NotFound, did_you_mean
 from shroff.features.vectors import TokenTable
@@ -161,14 +163,15 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
     Raises:
         BadFile: they are something else.
     """
+    _require_plain(content, path)
     try:
         frame = pl.read_ipc(io.BytesIO(content))
-        if tuple(frame.columns) != _COLUMNS or frame.is_empty():
+        if tuple(frame.columns) != _COLUMNS or frame["settings"].dtype != pl.String:
             raise BadFile(
                 f"{path}: expected vectors of tokens, as `shroff embed train` writes them; found "
                 "others."
             )
-        lesson = msgspec.json.decode(frame["settings"][0], type=Lesson)
+        lesson = msgspec.json.decode(frame["settings"][0] or "", type=Lesson)
         wanted = [
             pl.String,
             pl.String,
@@ -176,7 +179,10 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
             pl.Array(pl.Int16, lesson.definition.dimensions),
             pl.String,
         ]
-        if frame.dtypes != wanted or any(frame.null_count().row(0)):
+        # texts of many rows may be the same bytes of the file, but not those that are written here
+        texts = frame.select(pl.col(pl.String).str.len_bytes().cast(pl.Int64).sum())
+        unlike = frame.dtypes != wanted or any(frame.null_count().row(0))
+        if unlike or sum(texts.row(0)) > len(content):
             raise BadFile(
                 f"{path}: expected a column, a token, a count and a vector in every row; it is "
                 "damaged."
@@ -194,12 +200,29 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
         ConfigurationError,
         OSError,
     ):
-        raise BadFile(
-            f"{path}: expected an Arrow file of vectors; it is damaged or something else."
-        ) from None
+        raise _damaged(path) from None
     if found.content != content:
         raise BadFile(f"{path}: it is not as this release writes it; learn the vectors again.")
     return found
+
+
+def _require_plain(content: bytes, path: str | Path) -> None:
+    """Raise `BadFile` where decoding the file would take more than it is worth."""
+    try:
+        batch = arrow_batch(content)
+    except ValueError:
+        raise _damaged(path) from None
+    if batch.compressed:
+        raise BadFile(
+            f"{path}: expected an Arrow file without compression, as `shroff embed train` writes "
+            "it; got a compressed one."
+        )
+    if not 0 < batch.rows <= MOST_TOKENS:
+        raise BadFile(f"{path}: expected 1 to {MOST_TOKENS:,} tokens, got {batch.rows:,}.")
+
+
+def _damaged(path: str | Path) -> BadFile:
+    return BadFile(f"{path}: expected an Arrow file of vectors; it is damaged or something else.")
 
 
 def _cosine(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
