@@ -1,4 +1,6 @@
-"""Reading a file that somebody else made: a plain one, no longer than it may be."""
+"""Plain files: reading one that somebody else made, no longer than it may be, and putting one where
+no device, pipe or link is.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,17 @@ def read_plain(path: Path, limit: int) -> bytes:
     if len(content) != found.st_size:
         raise BadFile(f"{path}: changes while it is read; try again when it is written.")
     return content
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise `BadFile` where there is something that is no regular file, and so must not be replaced
+    by one; a symbolic link is not followed.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    with suppress(FileNotFoundError):
+        _require_regular(path, path.lstat())
 
 
 def _require_regular(path: Path, found: os.stat_result) -> None:

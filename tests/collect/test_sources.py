@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import random
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from stat import S_IFSOCK
 
 import polars as pl
 import pytest
@@ -377,7 +381,34 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     _file(tmp_path, b"", "file")
     with pytest.raises(BadFile, match=r"file/log\.parquet: cannot be written: "):
         write_parquet(TABLE, tmp_path / "file" / "log.parquet")
-    (tmp_path / "folder.parquet").mkdir()
-    with pytest.raises(BadFile, match=r"folder\.parquet: cannot be written: "):
-        write_parquet(TABLE, tmp_path / "folder.parquet")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "a named pipe"),
+        (partial(Path.symlink_to, target="/dev/full"), "a symbolic link"),
+        (partial(Path.symlink_to, target="aside"), "a symbolic link"),
+        (partial(os.mknod, mode=S_IFSOCK | 0o600), "a socket"),
+    ],
+    ids=["folder", "pipe", "link to a device", "link to nothing", "socket"],
+)
+def test_only_a_regular_file_is_replaced(
+    tmp_path: Path, make: Callable[[Path], object], kind: str
+) -> None:
+    target = tmp_path / "log.parquet"
+    make(target)
+    before = target.lstat()
+    with pytest.raises(BadFile) as refused:
+        write_parquet(TABLE, target)
+    assert str(refused.value) == f"{target}: expected a regular file, got {kind}."
+    assert os.path.samestat(before, target.lstat())
+    assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
+
+
+def test_a_device_stays_one() -> None:
+    with pytest.raises(BadFile, match=r"^/dev/full: expected a regular file, got a device\.$"):
+        write_parquet(TABLE, "/dev/full")
+    assert Path("/dev/full").is_char_device()

@@ -21,6 +21,7 @@ from shroff.collect.csv_text import check_header, content
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 from shroff.location import Location
+from shroff.plain import require_replaceable
 from shroff.private import private_folder
 
 SECOND: Final = " (2)"
@@ -201,11 +202,13 @@ def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[byt
     one is for its owner only, and so are the folders that are made for it.
 
     Raises:
-        BadFile: the file cannot be written.
+        BadFile: the file cannot be written, or its name is that of a device, a pipe, a folder or a
+            symbolic link.
     """
     target = Path(path)
     part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
+        require_replaceable(target)
         if private:
             private_folder(target.parent)
         else:
