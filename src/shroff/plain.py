@@ -22,9 +22,11 @@ _KINDS: Final = {
 }
 
 
-def read_plain(path: Path, limit: int) -> bytes:
-    """The content of a regular file; a symbolic link is not followed, and nothing else is waited
-    for.
+def read_plain(path: Path, limit: int, *, follow: bool = False) -> bytes:
+    """The content of a regular file; nothing else is waited for.
+
+    Args:
+        follow: whether a symbolic link is followed, as that of a user who names the file.
 
     Raises:
         FileNotFoundError: there is none.
@@ -34,7 +36,7 @@ def read_plain(path: Path, limit: int) -> bytes:
     if "\0" in str(path):
         raise BadFile("expected the name of a file, got one with a NUL.")
     # without waiting: a named pipe opens only when somebody writes to it
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
         with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  # what was opened is what is looked at
             found = os.fstat(file.fileno())
@@ -46,7 +48,7 @@ def read_plain(path: Path, limit: int) -> bytes:
         raise
     except OSError as error:
         with suppress(OSError):
-            _require_regular(path, path.lstat())
+            _require_regular(path, path.stat(follow_symlinks=follow))
         raise BadFile(f"{path}: cannot be read: {error.strerror}.") from None
     if len(content) != found.st_size:
         raise BadFile(f"{path}: changes while it is read; try again when it is written.")

@@ -5,8 +5,9 @@ place of each row.
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +15,20 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from shroff.collect.parquet_footer import parquet_extent
 from shroff.collect.validity import ALWAYS
 from shroff.errors import BadFile, did_you_mean
+from shroff.plain import read_plain
 
 Cell = str | float | int | bool | None
 PERIOD: Final = ("since", "until")
 """The columns that say from when on, and until when, a row holds."""
+MAX_FILE_BYTES: Final = 64 << 20
+MAX_ROWS: Final = 500_000
+MAX_COLUMNS: Final = 100
+MAX_CELLS: Final = 5_000_000
+MAX_CELL_CHARACTERS: Final = 1_000
+_MAX_ROW_CHARACTERS: Final = 1 << 18
 
 
 class DatedFile(NamedTuple):
@@ -51,19 +60,24 @@ def read_dated(
         columns: that it must have; `since` and `until` may be there, and with `others` any more.
 
     Raises:
-        BadFile: it cannot be read, lacks a column or has one twice, or a line has too many cells.
+        BadFile: it is no regular file or too large, cannot be read, lacks a column or has one
+            twice, or a line has too many cells.
     """
     kind = "Parquet" if str(path).endswith(".parquet") else "CSV"
     try:
-        names, rows, places = _parquet(path) if kind == "Parquet" else _csv(path)
+        content = read_plain(Path(path), MAX_FILE_BYTES, follow=True)
+        names, rows, places = (_parquet if kind == "Parquet" else _csv)(content, str(path))
+    except BadFile:
+        raise
     except (
         OSError,
-        UnicodeDecodeError,
+        ValueError,
         csv.Error,
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,
     ) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        said = str(error) if type(error) is ValueError else type(error).__name__
+        why = getattr(error, "strerror", None) or said
         raise BadFile(
             f"{path}: expected a {kind} file of {what} in UTF-8, cannot read it: {why}."
         ) from None
@@ -92,17 +106,81 @@ def read_dated(
 _Read = tuple[list[str], list[Any], list[str]]
 
 
-def _csv(path: str | Path) -> _Read:
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, skipinitialspace=True)
-        names = [name.strip() for name in next(lines, [])]
-        found = [(line, f"line {lines.line_num}") for line in lines if line]
-    return names, [line for line, _ in found], [place for _, place in found]
+def _csv(content: bytes, path: str) -> _Read:
+    source = _Lines(content, path)
+    reader = csv.reader(source, skipinitialspace=True)
+    names: list[str] = []
+    rows: list[list[str]] = []
+    places: list[str] = []
+    for at, line in enumerate(reader):
+        place = f"line {reader.line_num}"
+        if source.pending > MAX_CELL_CHARACTERS:
+            _require_short(max(map(len, line)), f"{path}, {place}")
+        source.pending = 0
+        if at == 0:
+            names = [name.strip() for name in line]
+        elif line:
+            rows.append(line)
+            places.append(place)
+        _require_few(len(rows), len(names), path)
+    return names, rows, places
 
 
-def _parquet(path: str | Path) -> _Read:
-    frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+class _Lines:
+    """The lines of a CSV file; `pending` counts the characters of the row that is being read."""
+
+    def __init__(self, content: bytes, path: str) -> None:
+        self._lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+        self._path = path
+        self.pending = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.pending += len(line)
+            if self.pending > _MAX_ROW_CHARACTERS:
+                raise BadFile(
+                    f"{self._path}: expected rows of at most {_MAX_ROW_CHARACTERS:,} characters, "
+                    "got a longer one; a quote may be open."
+                )
+            yield line
+
+
+def _parquet(content: bytes, path: str) -> _Read:
+    extent = parquet_extent(content)
+    _require_few(extent.rows, extent.columns, path)
+    _require_small(extent.size_bytes, path)
+    frame = pl.read_parquet(io.BytesIO(content), glob=False, hive_partitioning=False)
+    frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+    lengths = frame.select(pl.col(pl.String).str.len_bytes(), pl.col(pl.Binary).bin.size())
+    for name in lengths.columns:
+        _require_short(lengths[name].max() or 0, f"{path}, column `{name}`")
+    # rows may refer to one text of the file
+    _require_small(sum(lengths.cast(pl.Int64).sum().row(0) if lengths.width else ()), path)
     return frame.columns, frame.rows(), [f"row {at}" for at in range(1, len(frame) + 1)]
+
+
+def _require_few(rows: int, columns: int, path: str) -> None:
+    if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MAX_CELLS:
+        raise BadFile(
+            f"{path}: expected at most {MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and "
+            f"{MAX_CELLS:,} cells, got more."
+        )
+
+
+def _require_short(characters: Any, where: str) -> None:
+    if characters > MAX_CELL_CHARACTERS:
+        raise BadFile(
+            f"{where}: expected cells of at most {MAX_CELL_CHARACTERS:,} characters, got a longer "
+            "one."
+        )
+
+
+def _require_small(size_bytes: int, path: str) -> None:
+    if size_bytes > MAX_FILE_BYTES:
+        raise BadFile(
+            f"{path}: expected at most {MAX_FILE_BYTES:,} bytes without compression, got "
+            f"{size_bytes:,}."
+        )
 
 
 def _cell(value: Any) -> Cell:

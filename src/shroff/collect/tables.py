@@ -21,14 +21,12 @@ from msgspec.structs import force_setattr
 
 from shroff.canonical import text_of
 from shroff.collect.cards import looks_like_card_numbers
-from shroff.collect.dated_file import PERIOD, Cell, read_dated
+from shroff.collect.dated_file import MAX_CELL_CHARACTERS, MAX_ROWS, PERIOD, Cell, read_dated
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import number_of
 from shroff.collect.validity import ALWAYS, Validity, micros_of, moment, require_one_at_a_time
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
-MAX_ROWS: Final = 500_000
-_MAX_CHARACTERS: Final = 1_000
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -199,7 +197,7 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 wanted = (
                     "a number such as 0.5"
                     if name in self.numeric
-                    else f"a text of at most {_MAX_CHARACTERS:,} characters"
+                    else f"a text of at most {MAX_CELL_CHARACTERS:,} characters"
                 )
                 got = "none" if cell is None or value is None else "another value"
                 raise ConfigurationError(
@@ -234,7 +232,7 @@ def text_cell(cell: Any) -> Any:
     text = text_of(cell)
     if text is None or text in NULLS:
         return None
-    return text if len(text) <= _MAX_CHARACTERS else UNFIT
+    return text if len(text) <= MAX_CELL_CHARACTERS else UNFIT
 
 
 def number_cell(cell: Any) -> Any:

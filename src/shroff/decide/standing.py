@@ -97,7 +97,7 @@ def read_file(path: Path) -> Policy:
         ConfigurationError: it holds no policy.
     """
     try:
-        content = read_plain(path.resolve(), LARGEST["policy.json"])
+        content = read_plain(path, LARGEST["policy.json"], follow=True)
     except OSError as error:
         raise BadFile(
             f"{path}: expected a policy as JSON; the file cannot be read: {error.strerror}."
