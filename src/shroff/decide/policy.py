@@ -17,6 +17,7 @@ from shroff.collect.values import require_readable
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import NEVER, Cost
 from shroff.expression import Expression, parse
+from shroff.expression.budget import require_affordable
 from shroff.features.conditions import require_alphabetic
 
 Action = Literal["approve", "review", "decline"]
@@ -290,8 +291,9 @@ def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
         InvalidExpression, UnknownColumn: one does not fit, or asks for a currency as no clean
             payment has it.
     """
-    for rule in policy.rules:
-        condition = _condition(rule, policy, kinds)
+    conditions = [_condition(rule, policy, kinds) for rule in policy.rules]
+    require_affordable("the rules of the policy", [one.tree for one in conditions])
+    for rule, condition in zip(policy.rules, conditions, strict=True):
         try:
             require_alphabetic(condition, schema, policy.lists)
         except InvalidExpression as error:

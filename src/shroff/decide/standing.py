@@ -21,6 +21,7 @@ from shroff.errors import (
     one_line,
 )
 from shroff.expression import parse
+from shroff.expression.budget import require_affordable
 from shroff.features.plan import Plan
 from shroff.package import Bundle
 from shroff.package.files import LARGEST
@@ -213,9 +214,9 @@ def conditions(
         InvalidExpression: one reads a list that is not there.
     """
     try:
-        return [
-            (text, parse(text, kinds, list(lists)).closure(lists)) for text in bundle.conditions
-        ]
+        parsed = [parse(text, kinds, list(lists)) for text in bundle.conditions]
+        require_affordable("the conditions of the model", [one.tree for one in parsed])
+        return [(one.sql, one.closure(lists)) for one in parsed]
     except (InvalidExpression, UnknownColumn) as error:
         raise type(error)(
             f"the model itself asks conditions, and one does not fit: {error}"

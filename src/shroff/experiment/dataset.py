@@ -18,6 +18,7 @@ from shroff.collect.labels import HISTORY
 from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
+from shroff.expression.budget import require_affordable
 from shroff.features.conditions import require_alphabetic
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
@@ -139,6 +140,7 @@ class Dataset:
         """SQL conditions as inputs: 1.0 true, 0.0 false, null unknown."""
         known = {name: kind for name, kind in self.kinds.items() if name not in self.schema.later}
         parsed = {text: parse(text, known, list(lists)) for text in conditions}
+        require_affordable("the conditions of the detector", [one.tree for one in parsed.values()])
         for condition in parsed.values():
             require_alphabetic(condition, self.schema, lists)
         return self.table.select(

@@ -40,7 +40,9 @@ Its semantics, in all three engines:
   1; its places are literals.
 - REGEXP_LIKE is true where the pattern is found in the text, in linear time whatever is in it. `^`
   and `$` are the ends of the text, `.` is any character but a line feed. The pattern is a literal;
-  what engines read differently is refused.
+  what engines read differently is refused. It has at most 256 characters, counted as often as they
+  are repeated. The rules of a policy, the features of a project and the conditions of a model have
+  patterns of 1,024 together, each counted as 16 or more, once for each column in its text.
 - DATE_DIFF is the number of whole units from one moment to the other, cut towards zero. A day is 24
   hours, whatever the time zone. A text is a date or a moment of ISO 8601, in UTC unless it has an
   offset; any other text is null.

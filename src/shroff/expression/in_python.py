@@ -15,6 +15,7 @@ from typing import Final, SupportsFloat, TypeAlias
 from shroff.errors import BadPayment
 from shroff.expression.called import CALLED
 from shroff.expression.like import to_python_regex
+from shroff.expression.regular import automaton
 from shroff.expression.tree import (
     ColumnRef,
     Constant,
@@ -169,6 +170,10 @@ class _Writer:
                 return (
                     arg if arg == "None" else self.strict(f"{arg}[{node.start - 1}:{end}]", [arg])
                 )
+            case FunctionCall("REGEXP_LIKE", (text, Constant(str(pattern)))):
+                found_in = self.constant(automaton(pattern).found_in)
+                arg = self.write(text)
+                return self.strict(f"{found_in}({arg})", [arg])
             case FunctionCall():
                 return self.call(node.op, [self.write(arg) for arg in node.args])
             case InList():

@@ -18,16 +18,23 @@ time is in proportion to the text, whatever is in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
+from operator import xor
 from typing import Final
 
 from shroff.errors import InvalidExpression
 
 MOST_STATES: Final = 256
 MOST_GROUPS: Final = 20
-_REMEMBERED: Final = 10_000
+MOST_CHARACTERS: Final = 2_000
+_STEPS_PER_STATE: Final = 4
+_MIN_STEPS: Final = 64
+_REMEMBERED_PATTERNS: Final = 64
+_ASCII: Final = 128
 _LAST: Final = 0x10FFFF
 
 Ranges = tuple[tuple[int, int], ...]
@@ -102,7 +109,8 @@ class Automaton:
     """A pattern, ready to match.
 
     Raises:
-        InvalidExpression: it is no pattern of the language, or takes more than 256 states.
+        InvalidExpression: it is no pattern of the language, longer than 2,000 characters, or takes
+            more than 256 states.
 
     >>> (
     ...     Automaton("^[a-z]+[0-9]{4,}@").found_in("xq2041@example.com"),
@@ -112,22 +120,34 @@ class Automaton:
     """
 
     def __init__(self, pattern: str) -> None:
+        if len(pattern) > MOST_CHARACTERS:
+            raise InvalidExpression(
+                f"expected a pattern of at most {MOST_CHARACTERS:,} characters, got one of "
+                f"{len(pattern):,}, which begins with {_shown(pattern)}"
+            )
         self._pattern = pattern
         self._ones: list[_One] = []
         self._follow: list[int] = []
         self._span = self._build(_Reader(pattern).read())
         self._refuse_doubled_ends()
-        self._masks: dict[int, int] = {}
+        self._bounds, self._masks = _edges(self._ones)
+        self._often = {symbol: self._mask(symbol) for symbol in range(_END, _ASCII)}
+        self._tables = _unions(self._follow)
         self._steps: dict[tuple[int, int], int] = {}
+
+    @property
+    def states(self) -> int:
+        """How many states it has, one for each character of the pattern."""
+        return len(self._ones)
 
     def found_in(self, text: str) -> bool:
         """Whether some part of the text matches."""
-        span, masks, steps = self._span, self._masks, self._steps
+        span, often, steps = self._span, self._often, self._steps
         if span.empty:
             return True
         states = 0
         for symbol in (_BEGIN, *map(ord, text), _END):
-            mask = masks.get(symbol)
+            mask = often.get(symbol)
             if mask is None:
                 mask = self._mask(symbol)
             after = steps.get((states, mask))
@@ -138,21 +158,16 @@ class Automaton:
 
     def _mask(self, symbol: int) -> int:
         """The states that a symbol leads to."""
-        ones = enumerate(self._ones)
-        mask = sum(
-            1 << at for at, one in ones if any(low <= symbol <= high for low, high in one.ranges)
-        )
-        if len(self._masks) >= _REMEMBERED:
-            self._masks.clear()
-        self._masks[symbol] = mask
-        return mask
+        return self._masks[bisect_right(self._bounds, symbol)]
 
     def _step(self, states: int, mask: int) -> int:
         # a match may begin everywhere
         reached = self._span.first
-        for at in _bits(states):
-            reached |= self._follow[at]
-        if len(self._steps) >= _REMEMBERED:
+        for table, byte in zip(
+            self._tables, states.to_bytes(len(self._tables), "little"), strict=True
+        ):
+            reached |= table[byte]
+        if len(self._steps) >= _MIN_STEPS + _STEPS_PER_STATE * self.states:
             self._steps.clear()
         self._steps[states, mask] = reached & mask
         return reached & mask
@@ -220,6 +235,32 @@ class Automaton:
         return sum(
             1 << at for at, one in enumerate(self._ones) if one.ranges == ((symbol, symbol),)
         )
+
+
+def _edges(ones: Sequence[_One]) -> tuple[list[int], list[int]]:
+    """Where the states change that a symbol leads to, and those states before, between and behind
+    these places.
+    """
+    states: dict[Ranges, int] = {}
+    for at, one in enumerate(ones):
+        states[one.ranges] = states.get(one.ranges, 0) | 1 << at
+    changes: dict[int, int] = {}
+    for ranges, bits in states.items():
+        for place in (place for low, high in ranges for place in (low, high + 1)):
+            changes[place] = changes.get(place, 0) ^ bits
+    bounds = sorted(changes)
+    return bounds, [*accumulate((changes[place] for place in bounds), xor, initial=0)]
+
+
+def _unions(follow: Sequence[int]) -> list[list[int]]:
+    """The states that follow any of eight states, by the byte of these eight."""
+    tables = []
+    for begin in range(0, len(follow), 8):
+        table = [0]
+        for one in follow[begin : begin + 8]:
+            table += [one | union for union in table]
+        tables.append(table)
+    return tables
 
 
 _NOTHING: Final = _Span(empty=True, first=0, last=0)
@@ -336,7 +377,9 @@ class _Reader:
             ranges += low
         if not ranges:
             raise self.refused("`[]` with nothing in it")
-        return _others(tuple(ranges)) if negated else tuple(ranges)
+        others = _others(tuple(ranges))
+        # the others of the others: in order, and none twice
+        return others if negated else _others(others)
 
     def member(self) -> Ranges:
         character = self.next()
@@ -382,7 +425,7 @@ def regexp_like(text: str, pattern: str) -> bool:
     return automaton(pattern).found_in(text)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_REMEMBERED_PATTERNS)
 def automaton(pattern: str) -> Automaton:
     """The automaton of a pattern; see `Automaton`."""
     return Automaton(pattern)

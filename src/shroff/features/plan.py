@@ -20,6 +20,7 @@ from shroff.collect.currencies import require_one_currency
 from shroff.collect.schema import Kind, Scale
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
+from shroff.expression.budget import require_affordable
 from shroff.features import aggregates
 from shroff.features.aggregates import NAMES, ORDERED, RECIPES
 from shroff.features.conditions import require_alphabetic
@@ -148,6 +149,8 @@ class Plan:
         for group in groups:
             for feature in group.definitions:
                 self._add(feature)
+        read = [stream.where for stream in self.streams] + [row.source for row in self.rows]
+        require_affordable("features", [one.tree for one in read if isinstance(one, Expression)])
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,52 @@
+"""The budget of regular expressions: what those that one payment meets may take together.
+
+An automaton reads a text in linear time, but hundreds of them read it hundreds of times, and each
+remembers what it met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from shroff.errors import InvalidExpression
+from shroff.expression.regular import automaton
+from shroff.expression.tree import ColumnRef, Constant, FunctionCall, Node, walk
+
+MOST_STATES_TOGETHER: Final = 1_024
+_LEAST_STATES: Final = 16
+"""What a pattern of fewer states counts as: reading a text takes time, however short it is."""
+
+
+def require_affordable(what: str, trees: Iterable[Node]) -> None:
+    """Refuse trees whose regular expressions take more than the budget.
+
+    Args:
+        what: they are, for the message.
+
+    Raises:
+        InvalidExpression: their patterns have more than 1,024 states together.
+    """
+    states = sum(map(_states, trees))
+    if states > MOST_STATES_TOGETHER:
+        raise InvalidExpression(
+            f"{what}: expected REGEXP_LIKE with patterns of at most {MOST_STATES_TOGETHER:,} "
+            f"characters together, counted as often as they are repeated, each as {_LEAST_STATES} "
+            f"or more and once for each column in its text, got {states:,}: make them fewer or "
+            "shorter."
+        )
+
+
+def _states(tree: Node) -> int:
+    # each engine computes equal parts of a condition once
+    return sum(
+        max(automaton(str(pattern.value)).states, _LEAST_STATES) * max(_columns(text), 1)
+        for node in set(walk(tree))
+        if isinstance(node, FunctionCall) and node.op == "REGEXP_LIKE"
+        for text, pattern in [node.args]
+        if isinstance(pattern, Constant)
+    )
+
+
+def _columns(text: Node) -> int:
+    return sum(isinstance(node, ColumnRef) for node in walk(text))
