@@ -306,4 +306,5 @@ def test_it_is_light() -> None:
         "shroff.decisions",
         "shroff.errors",
         "shroff.lazy",
+        "shroff.location",
     }

@@ -32,7 +32,7 @@ from shroff.arrays import Floats
 from shroff.collect import read
 from shroff.collect.csv_walk import Dialect
 from shroff.errors import BadFile, ConfigurationError
-from shroff.location import Location
+from shroff.location import Location, address
 from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
@@ -176,11 +176,12 @@ def _wanted(url: str, trust: SSLContext) -> dict[str, Any]:
     except (httpx.HTTPError, httpx.InvalidURL, KeyError, json.JSONDecodeError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise ConfigurationError(
-                f"expected a certificate of {url} that is trusted, got another one: name the "
-                "certificates of the "
-                "authority that signed it with `--tls-ca`."
+                f"expected a certificate of {address(url)} that is trusted, got another one: name "
+                "the certificates of the authority that signed it with `--tls-ca`."
             ) from None
-        raise ConfigurationError(f"expected a Shroff service at {url}, found none.") from None
+        raise ConfigurationError(
+            f"expected a Shroff service at {address(url)}, found none."
+        ) from None
     return payment
 
 
@@ -221,12 +222,18 @@ def run_load(
         ConfigurationError: the URL is no `http://host:port` or `https://host:port`, or the key is
             not taken.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
-        raise ConfigurationError(f"expected a URL such as http://127.0.0.1:8080, got `{url}`.")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https"):
+        raise ConfigurationError(
+            f"expected a URL such as http://127.0.0.1:8080, got `{address(url)}`."
+        )
     trust = _trust(authority) if parts.scheme == "https" else None
-    port = parts.port or (80 if trust is None else 443)
-    connect = partial(_Connection, parts.hostname, port, key, trust)
+    port = port or (80 if trust is None else 443)
+    connect = partial(_Connection, host, port, key, trust)
     return asyncio.run(_Load(connect, bodies, rate, progress).run(parallel))
 
 

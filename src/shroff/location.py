@@ -1,5 +1,8 @@
 """Where a table is: a file, or the URL of a table in a database or a service, shown without its
 secrets.
+
+A URL that is not written as URLs are may have a password anywhere: of such a text nothing is shown
+but its scheme.
 """
 
 from __future__ import annotations
@@ -8,9 +11,9 @@ import os
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from shroff.errors import ConfigurationError, did_you_mean
+from shroff.errors import ConfigurationError, did_you_mean, one_line
 
 FORMS: Final = {
     "postgresql": "postgresql://user@host/database?table=payments",
@@ -21,6 +24,27 @@ FORMS: Final = {
 """How the location of a table that is no file is written, by its scheme."""
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_URL_MEANT: Final = re.compile(r"[^\w/.\\]*([A-Za-z][A-Za-z0-9+.-]+)\s*:(?=\s*/|.*@)", re.DOTALL)
+"""A text that begins like a URL, be it behind a blank or a quotation mark; `C:/log.csv` does not.
+"""
+_PASSWORD: Final = re.compile(r"(?:password|pwd|accountkey|accesssignature)\s*=", re.IGNORECASE)
+"""A secret among the options of a connection."""
+_LOGIN: Final = r"(?:(?<=://)(?P<user>[^\s:/?#@\[\]]*)(?::[^\s/?#@\[\]]*)?@)?"
+_SERVER: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.,%~-]*)(?::[0-9]{1,5})?"
+_QUERY: Final = r"(?:\?(?P<query>[^#@]*))?"
+_CLEAN: Final = {
+    scheme: re.compile(pattern + _QUERY)
+    for scheme, pattern in {
+        "postgresql": rf"(?P<start>postgresql://){_LOGIN}(?P<place>{_SERVER}(?:/[^\s:;=/?#@]*)?)",
+        "sqlite": r"(?P<start>sqlite://)(?P<user>)(?P<place>/[^?#]*)",
+        "delta": rf"(?P<start>delta:(?:[A-Za-z][A-Za-z0-9+.-]*://)?){_LOGIN}"
+        rf"(?P<place>{_SERVER}(?:/[^?#@]*)?)",
+        "azure-tables": r"(?P<start>azure-tables://)(?P<user>)(?P<place>[\w.-]*(?:/[\w.-]*)?)",
+    }.items()
+}
+"""A URL in which nothing but the password can be one, by its scheme."""
+_SHOWS_USER: Final = re.compile(r"postgresql:|delta:(?:abfss?|wasbs?|adl):")
+"""Where a user is no secret; in object storage of Azure it is a container."""
 _SHOWN: Final = ("table", "key", "version")
 """What is shown of a URL's query: any other option may be a secret, such as `password`."""
 
@@ -48,21 +72,26 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
         """A location from its text, or from the path of a file.
 
         Raises:
-            ConfigurationError: it is a URL of an unknown kind, or no URL at all.
+            ConfigurationError: it is a URL of an unknown kind, or one that is not written as URLs
+                are.
         """
         if isinstance(where, Location):
             return where
         text = os.fspath(where)
         scheme = _SCHEME.match(text)
-        if scheme is None or (scheme[1] not in FORMS and "://" not in text):
-            return cls(text, text)
-        if scheme[1] not in FORMS:
-            hint = did_you_mean(scheme[1], FORMS) or f"; known are {', '.join(FORMS)}."
-            raise ConfigurationError(
-                f"expected a file or a URL of a known kind, such as {FORMS['postgresql']}, got "
-                f"`{scheme[1]}:`{hint}"
-            )
-        return cls(text, _shown(text, scheme[1]))
+        if scheme is not None and scheme[1] in FORMS:
+            return cls(text, _shown(text, scheme[1]))
+        if _is_path(text):
+            return cls(text, one_line(text))
+        meant = _URL_MEANT.match(text)
+        got, hint = "another text", f"; known are {', '.join(FORMS)}."
+        if meant is not None:
+            got, near = f"`{meant[1]}:`", did_you_mean(meant[1].lower(), FORMS)
+            hint = near if meant[1] not in FORMS and near else hint
+        raise ConfigurationError(
+            f"expected a file or a URL of a known kind, such as {FORMS['postgresql']}, got "
+            f"{got}{hint}"
+        )
 
     @property
     def scheme(self) -> str | None:
@@ -94,21 +123,43 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
         return self.text
 
 
+def address(url: str) -> str:
+    """The URL of a service or of object storage as people may see it: without login and query.
+
+    >>> address("https://ada:secret@fraud.bank:8080/v1?token=x"), address("https://a:s/e@bank")
+    ('https://fraud.bank:8080/v1', 'https:')
+    >>> address("/var/lib/shroff/store")
+    '/var/lib/shroff/store'
+    """
+    if _is_path(url):
+        return one_line(url)
+    found, meant = _parts(f"delta:{url}", "delta"), _URL_MEANT.match(url)
+    if found is not None:
+        return _place(found).removeprefix("delta:")
+    return "another text" if meant is None else f"{meant[1]}:"
+
+
+def _is_path(text: str) -> bool:
+    return not (_URL_MEANT.match(text) or "://" in text or _PASSWORD.search(text))
+
+
+def _parts(text: str, scheme: str) -> re.Match[str] | None:
+    return _CLEAN[scheme].fullmatch(text) if text.isprintable() else None
+
+
+def _place(found: re.Match[str]) -> str:
+    user = f"{found['user']}@" if found["user"] and _SHOWS_USER.match(found[0]) else ""
+    return f"{found['start']}{user}{found['place']}"
+
+
 def _shown(text: str, scheme: str) -> str:
-    try:
-        parts = urlsplit(text)
-        host, port, user = parts.hostname, parts.port, parts.username
-    except ValueError:
+    found = _parts(text, scheme)
+    options = [] if found is None else (found["query"] or "").split("&")
+    shown = [one for one in options if one.partition("=")[0] in _SHOWN]
+    if found is None or any(set("=;") & {*one.partition("=")[2]} for one in shown):
         # the text is not repeated: it may hold a password
         raise ConfigurationError(
-            f"expected {FORMS[scheme]}, got a text that is not a URL."
-        ) from None
-    if scheme == "delta":
-        # the address inside, such as s3://bucket/table
-        start = re.sub(r"//[^/@]*:[^/@]*@", "//", text.partition("?")[0])
-    else:
-        named = f"{unquote(user)}@" if user else ""
-        at = f":{port}" if port else ""
-        start = f"{scheme}://{named}{host or ''}{at}{parts.path}"
-    query = "&".join(f"{name}={value}" for name, value in parse_qsl(parts.query) if name in _SHOWN)
-    return f"{start}?{query}" if query else start
+            f"expected {FORMS[scheme]}, got a text that is not a URL (in a name or a password `@` "
+            "is written `%40`, `/` `%2F`, and so on)."
+        )
+    return f"{_place(found)}?{'&'.join(shown)}" if shown else _place(found)

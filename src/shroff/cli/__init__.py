@@ -33,7 +33,7 @@ from shroff.cli import (
 )
 from shroff.cli import models as published
 from shroff.cli.consume import consume
-from shroff.cli.terminal import AsJson, err, out, show, steps
+from shroff.cli.terminal import AsJson, err, out, show, steps, visible
 from shroff.errors import CheckFailed, ShroffError
 from shroff.private import private_file
 from shroff.settings import home
@@ -140,7 +140,7 @@ def main() -> NoReturn:
     try:
         app()
     except ShroffError as error:
-        err.print(f"shroff: {error}", style="bold red", markup=False, soft_wrap=True)
+        err.print(f"shroff: {visible(str(error))}", style="bold red", markup=False, soft_wrap=True)
         sys.exit(1 if isinstance(error, CheckFailed) else 2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -17,6 +17,7 @@ from shroff.cli.terminal import (
     show,
     steps,
 )
+from shroff.location import address
 from shroff.settings import Settings
 
 
@@ -209,7 +210,7 @@ def features(
             started = perf_counter()
             table = compute_plan(plan, cleaned.frame)
             payments, seconds = len(table), perf_counter() - started
-            step(f"write {output or settings.store}")
+            step(f"write {output or address(settings.store)}")
             if output is not None:
                 write_parquet(table, output)
                 places = [str(output)]

@@ -68,7 +68,7 @@ def parity(
     with steps(quiet=as_json) as step:
         if ledger:
             bundle = load(project)
-            step(f"recompute the decisions of {settings.ledger}")
+            step("recompute the decisions of the ledger")
             history = (
                 None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
             )

@@ -27,6 +27,7 @@ from shroff.errors import (
     Unavailable,
     UnknownKey,
 )
+from shroff.location import address
 
 T = TypeVar("T")
 Moment = str | datetime
@@ -173,15 +174,15 @@ class Session:
             problem = _problem(response.content)
         except msgspec.DecodeError:
             raise ShroffError(
-                f"expected the answer of a Shroff service from {self.url}, got another (HTTP "
-                f"{response.status_code})."
+                f"expected the answer of a Shroff service from {address(self.url)}, got another "
+                f"(HTTP {response.status_code})."
             ) from None
         raise _error(problem)
 
     def unreachable(self, error: httpx.TransportError) -> Unavailable:
         """The error of a service that does not answer."""
         return Unavailable(
-            f"no answer from {self.url} within {self.timeout} s: {type(error).__name__}."
+            f"no answer from {address(self.url)} within {self.timeout} s: {type(error).__name__}."
         )
 
     def pause(self, attempt: int, response: httpx.Response | None = None) -> float:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import polars as pl
 from sqlglot import exp
 
-from shroff.errors import BadFile, MissingExtra, ShroffError, SourceUnavailable
+from shroff.errors import BadFile, MissingExtra, ShroffError, SourceUnavailable, one_line
 from shroff.location import Location
 
 _BATCH_BYTES: Final = 16 << 20
@@ -159,7 +159,7 @@ class PostgreSql:
         # libpq names the server and the user there, and no password
         reason = re.search(r"connection to server[^\n]*", str(error))
         said = (
-            reason[0].rstrip(".")
+            one_line(reason[0].rstrip("."))
             if reason
             else "a connection that broke off, or an option that the driver refuses"
         )

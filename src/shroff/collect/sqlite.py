@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from shroff.collect.align import typed
 from shroff.collect.remote import PART_ROWS
-from shroff.errors import BadFile, ConfigurationError
-from shroff.location import FORMS, Location
+from shroff.errors import BadFile
+from shroff.location import Location
 
 
 class SqliteFile:
@@ -25,13 +25,8 @@ class SqliteFile:
     dialect = "sqlite"
 
     def __init__(self, location: Location) -> None:
-        parts = urlsplit(location.text)
-        if parts.netloc or not parts.path.startswith("/"):
-            raise ConfigurationError(
-                f"expected {FORMS['sqlite']}, or sqlite:////absolute/file.db?table=payments."
-            )
         self._location = location
-        self._file = Path(unquote(parts.path[1:]))
+        self._file = Path(unquote(urlsplit(location.text).path[1:]))
         if not self._file.is_file():
             raise BadFile(f"{location}: expected a SQLite file, found no such file.")
 

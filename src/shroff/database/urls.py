@@ -26,7 +26,7 @@ def read_url(url: str, what: str) -> URL:
     forms = f"expected {what} `sqlite:///file` or `postgresql+psycopg://user@host/database`"
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # the text is not repeated: it may hold a password
         raise ConfigurationError(f"{forms}, got a text that is not a URL.") from None
     if parsed.drivername not in _DRIVERS:

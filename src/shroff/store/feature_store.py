@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from shroff.errors import ConfigurationError
+from shroff.location import address
 from shroff.store.compare import Difference, difference
 from shroff.store.datasets import Datasets, Verified
 from shroff.store.erase import Erasure, erasures, forget
@@ -28,6 +30,9 @@ class FeatureStore:
         root: the folder or URL, such as `shroff.settings.Settings.read().store`.
         options: credentials and settings of the object storage, as delta-rs takes them; by default
             those of the environment, such as `AWS_ACCESS_KEY_ID`.
+
+    Raises:
+        ConfigurationError: the URL has a login.
 
     >>> from tempfile import mkdtemp
     >>> import polars as pl
@@ -54,6 +59,12 @@ class FeatureStore:
 
     def __init__(self, root: str | Path, *, options: Mapping[str, str] | None = None) -> None:
         self.root = str(root).rstrip("/")
+        if address(self.root) != self.root:
+            raise ConfigurationError(
+                "expected a store as a folder or as a URL without login and options, such as "
+                f"s3://bucket/store, got `{address(self.root)}` with more: object storage reads "
+                "AWS_ACCESS_KEY_ID and the like."
+            )
         usual = _CONDITIONAL if self.root.startswith(("s3://", "s3a://")) else {}
         self._groups = Groups(self.root, {**usual, **(options or {})})
         self._datasets = Datasets(self._groups)
