@@ -72,10 +72,13 @@ def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, lo
     assert answer("store", "create", PROJECT, "cards", *options) == made
     other = answer("store", "create", PROJECT, "cards", "--maturity", "1d")
     left_out = sum(made["left_out"].values())
+    in_parts = sum(part["payments"] for part in made["parts"].values())
+    between = made["rows"] - in_parts
 
     assert (made["version"], other["version"], other["rows"]) == (1, 2, made["rows"] + left_out)
     assert {one["group"] for one in made["lineage"]} == {"payments", "payment_velocity"}
-    assert sum(part["payments"] for part in made["parts"].values()) == made["rows"]
+    assert between > 0
+    assert f"in no part {between}: in the gap" in run("store", "show", "cards@1")
     assert answer("store", "show", "cards@1") == made
     assert answer("store", "verify", "cards") == {"kept": True, "rebuilt": True}
     assert answer("store", "stats", "cards@1")["rows"] == made["rows"]
@@ -133,6 +136,46 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
             ConfigurationError, match="expected --data with its options, or --dataset"
         ):
             run("train", PROJECT, *words)
+
+
+def test_a_gap_between_parts_takes_nothing_from_training(home: Path, tmp_path: Path) -> None:
+    log = tmp_path / "payments.parquet"
+    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    answer("features", PROJECT, "--data", log)
+    answer("store", "create", PROJECT, "whole")
+    answer("store", "create", PROJECT, "cards", "--parts", "train=70,test=30", "--gap", "7d")
+    whole, cards = (answer("train", PROJECT, "--dataset", name) for name in ("whole", "cards"))
+    assert cards["parts"] == whole["parts"]
+    assert cards["detectors"] == whole["detectors"]
+
+
+def test_days_of_which_only_frauds_are_left_do_not_judge(home: Path, tmp_path: Path) -> None:
+    """Labels known by a day leave out genuine payments of the latest days: a test part with the
+    frauds of these days would show a precision that no log has.
+    """
+    log = tmp_path / "payments.parquet"
+    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    answer("features", PROJECT, "--data", log)
+    newest = open_store().table("payments").read(["created_at"])["created_at"].max()
+    known_by = f"{newest:%Y-%m-%dT%H:%M:%S.%f}"
+    options = ("--known-by", known_by, "--maturity", "10d")
+    left_out = answer("store", "create", PROJECT, "cards", *options)["left_out"]
+    trained = answer("train", PROJECT, "--dataset", "cards")
+
+    young = trained["parts"][
+        "dataset: fraud, but younger than the maturity, as genuine payments are"
+    ]
+    assert young["payments"] == young["frauds"] > 0
+    told = {name.removeprefix("dataset: "): one for name, one in trained["parts"].items()}
+    assert {name: told[name]["payments"] for name in left_out} == left_out
+    test = trained["parts"]["test"]
+    assert test["frauds"] / test["payments"] < 0.1
+    shown = run("runs", "show", trained["run"])
+    assert "left out of the dataset: genuine, but younger than the maturity" in shown
+    late = answer("store", "create", PROJECT, "late", *options[:2], "--maturity", "90d")
+    assert late["rows"] > 0
+    with pytest.raises(ConfigurationError, match="expected payments older than the maturity"):
+        run("train", PROJECT, "--dataset", "late")
 
 
 def test_an_unknown_group_is_a_sentence(home: Path) -> None:

@@ -131,6 +131,9 @@ def _print_dataset(document: Mapping[str, Any]) -> None:
             markup=False,
             highlight=False,
         )
+    between = document["rows"] - sum(one["payments"] for one in document["parts"].values())
+    if document["parts"] and between:
+        out.print(f"in no part {between:,}: in the gap before a later part", highlight=False)
     for reason, count in document["left_out"].items():
         out.print(f"left out {count:,}: {reason}", highlight=False)
 
@@ -226,7 +229,7 @@ def create(
         Literal["time", "random"], typer.Option(help="How payments are spread over parts.")
     ] = "time",
     gap: Annotated[
-        str, typer.Option(help="By time: how much is left out before each later part.")
+        str, typer.Option(help="By time: how much before each later part belongs to no part.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Of random parts.")] = 0,
     as_json: AsJson = False,

@@ -137,6 +137,7 @@ def train(
             loaded,
             payments.frame,
             features=payments.features,
+            left_out=payments.left_out,
             split=split,
             tune=tune,
             storage=storage,

@@ -45,7 +45,7 @@ def payment_parts(counts: Mapping[str, tuple[int, int | None]]) -> Table:
         table.add_column(title, justify="right")
     for name, (payments, frauds) in counts.items():
         table.add_row(
-            _PART_TITLES.get(name, name),
+            _PART_TITLES.get(name, f"left out of the {name}"),
             f"{payments:,}",
             "unknown" if frauds is None else f"{frauds:,}",
         )

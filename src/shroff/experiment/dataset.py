@@ -5,8 +5,9 @@ from.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 import polars as pl
 
@@ -33,6 +34,7 @@ class Dataset:
         numeric, nominal: the names of the inputs.
         card: the column that identifies a card, if any.
         unlabelled: how many payments of the clean table were left out because they have no label.
+        left_out: payments, and frauds where known, that were left out before, by reason.
     """
 
     table: pl.DataFrame
@@ -42,6 +44,7 @@ class Dataset:
     nominal: tuple[str, ...]
     card: str | None
     unlabelled: int = 0
+    left_out: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -52,6 +55,7 @@ class Dataset:
         features: pl.DataFrame | None = None,
         inputs: Sequence[str] | None = None,
         card: str | None = None,
+        left_out: Mapping[str, tuple[int, int | None]] = MappingProxyType({}),
     ) -> Dataset:
         """Compute the features of a clean table, unless they are given in its order, and choose the
         inputs.
@@ -95,6 +99,7 @@ class Dataset:
             nominal=tuple(name for name in chosen if known[name] == "text"),
             card=card,
             unlabelled=frame.height - labelled.height,
+            left_out=left_out,
         )
 
     @property

@@ -59,7 +59,7 @@ class Run:
     @property
     def parts(self) -> tuple[SplitPart, ...]:
         """Every labelled and unlabelled payment once: `train`, `test`, then those left out, by the
-        split's reasons.
+        reasons of the split and of a dataset of the store.
         """
         y, rows = (
             self.dataset.y,
@@ -68,7 +68,8 @@ class Run:
         parts = [SplitPart(name, len(part), int(y[part].sum())) for name, part in rows.items()]
         if self.dataset.unlabelled:
             parts.append(SplitPart("unlabelled", self.dataset.unlabelled, None))
-        return tuple(parts)
+        gone = self.dataset.left_out.items()
+        return (*parts, *(SplitPart(reason, *counts) for reason, counts in gone))
 
     @property
     def best(self) -> Trained:

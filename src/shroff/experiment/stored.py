@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -11,7 +12,10 @@ from shroff.errors import ConfigurationError
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.store import TrainingData, feature_table
+from shroff.store.build import IMMATURE
 from shroff.store.training_set import PART, STATUS
+
+_YOUNG_FRAUD: Final = "fraud, but younger than the maturity, as genuine payments are"
 
 
 @dataclass(frozen=True)
@@ -22,20 +26,26 @@ class Stored:
         frame: the clean payments, amounts in minor units, in order of time.
         features: the id and the plan's features, in the same order.
         notices: what of the dataset is not learned from, a sentence each.
+        left_out: payments, and frauds where known, that the dataset has not or that are not learned
+            from, by reason.
     """
 
     data: TrainingData
     frame: pl.DataFrame
     features: pl.DataFrame
     notices: tuple[str, ...]
+    left_out: Mapping[str, tuple[int, int | None]]
 
 
 def read_stored(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) -> Stored:
     """A training dataset for a project with these feature groups.
 
+    Of days younger than the maturity of its labels it holds frauds alone, which would flatter every
+    figure: they are left out.
+
     Raises:
-        ConfigurationError: it lacks a column or a feature of the project, or has a feature under
-            another definition.
+        ConfigurationError: it lacks a column or a feature of the project, has a feature under
+            another definition, or no payment older than the maturity of its labels.
     """
     for problem in _problems(data, groups, plan):
         raise ConfigurationError(
@@ -43,7 +53,7 @@ def read_stored(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) 
             "features` and make the "
             "dataset again."
         )
-    rows = data.read()
+    rows, left_out = _mature(data, plan.schema.time)
     known = [*plan.schema.scales, *plan.names]
     rest = [
         name
@@ -63,7 +73,30 @@ def read_stored(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) 
         frame=rows.select(*plan.schema.scales),
         features=rows.select(plan.schema.id, *plan.names),
         notices=tuple(notices),
+        left_out={f"dataset: {reason}": counts for reason, counts in left_out.items()},
     )
+
+
+def _mature(
+    data: TrainingData, time: str
+) -> tuple[pl.DataFrame, dict[str, tuple[int, int | None]]]:
+    rows, labels = data.read(), data.manifest.definition.labels
+    left_out: dict[str, tuple[int, int | None]] = {
+        reason: (count, 0 if reason == IMMATURE else None)
+        for reason, count in data.manifest.left_out.items()
+    }
+    if labels is None:
+        return rows, left_out
+    mature = rows.filter(pl.col(time) <= labels.mature_until)
+    if mature.is_empty():
+        raise ConfigurationError(
+            f"training dataset {data.label}: expected payments older than the maturity of its "
+            f"labels, {labels.maturity} before {labels.known_by:%Y-%m-%d %H:%M}, got none; make it "
+            "with a later --known-by or a shorter --maturity."
+        )
+    if young := len(rows) - len(mature):
+        left_out[_YOUNG_FRAUD] = (young, young)
+    return mature, left_out
 
 
 def _problems(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) -> Iterator[str]:

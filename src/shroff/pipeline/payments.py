@@ -82,6 +82,7 @@ class Payments:
         frame: the clean table; `features` of it in its order, where they need not be computed.
         dropped: unusable rows by reason, with the first row of each in `first`.
         stored: the training dataset that they are of, if one.
+        left_out: payments, and frauds where known, that this dataset left out, by reason.
     """
 
     frame: pl.DataFrame
@@ -90,6 +91,7 @@ class Payments:
     first: Mapping[str, int] = field(default_factory=dict)
     notices: Sequence[str] = ()
     stored: TrainingData | None = None
+    left_out: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
 
 
 def logged_payments(
@@ -124,5 +126,9 @@ def stored_payments(project: Project, dataset: str, root: str | Path) -> Payment
         FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan
     )
     return Payments(
-        frame=found.frame, features=found.features, notices=found.notices, stored=found.data
+        frame=found.frame,
+        features=found.features,
+        notices=found.notices,
+        stored=found.data,
+        left_out=found.left_out,
     )

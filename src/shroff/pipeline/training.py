@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ def train_models(
     frame: pl.DataFrame,
     *,
     features: pl.DataFrame | None = None,
+    left_out: Mapping[str, tuple[int, int | None]] = MappingProxyType({}),
     split: str | None = None,
     tune: int = 0,
     storage: Path | None = None,
@@ -43,6 +45,7 @@ def train_models(
 
     Args:
         features: of the table in its order, where they are stored already.
+        left_out: payments, and frauds where known, that the table lacks, by reason.
         tune: parameters to try per detector, on validation folds inside the training part.
         storage: SQLite file in which a search goes on where it stopped.
         thorough: whether the doctor also fits each detector with another seed.
@@ -61,7 +64,12 @@ def train_models(
     if features is None:
         progress("compute features")
     dataset = Dataset.build(
-        frame, project.plan, features=features, inputs=project.inputs, card=project.card_column
+        frame,
+        project.plan,
+        features=features,
+        inputs=project.inputs,
+        card=project.card_column,
+        left_out=left_out,
     )
     run = train(
         dataset,

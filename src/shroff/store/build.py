@@ -23,7 +23,6 @@ NO_LABEL: Final = "no label"
 LATER_LABEL: Final = "the label came after the day"
 LATER_PAYMENT: Final = "the payment came after the day"
 IMMATURE: Final = "genuine, but younger than the maturity"
-IN_GAP: Final = "in the gap before a later part"
 
 _LABEL: Final = "\0label"
 _LABELLED: Final = "\0labelled"
@@ -94,7 +93,7 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
         parts.append(joined)
     whole = pl.concat(parts, how="horizontal")
     if wanted.split is not None:
-        whole = _split(whole, wanted.split, group, left_out)
+        whole = _split(whole, wanted.split, group)
         columns[PART] = Column("text")
         if (
             lacking := [one for one in wanted.split.parts if one not in whole[PART].unique()]
@@ -156,7 +155,7 @@ def _labelled(
     left_out: dict[str, int],
 ) -> pl.DataFrame:
     """The payments whose label was known, with it; the others are counted."""
-    known_by = pl.lit(labels.known_by)
+    known_by, mature_until = pl.lit(labels.known_by), pl.lit(labels.mature_until)
     if labels.group is None:
         column = payments[labels.column]
         arrival = payments[labels.arrival or group.known_at]
@@ -166,7 +165,6 @@ def _labelled(
         raise ConfigurationError(
             f"Labels(column=…): expected `{labels.column}` to be true or false, got another kind."
         )
-    young = pl.col(group.time) > known_by - pl.duration(microseconds=micros(labels.maturity))
     reason = payments.with_columns(column.alias(_LABEL), arrival.alias(_LABELLED)).select(
         pl.when(pl.col(group.known_at) > known_by)
         .then(pl.lit(LATER_PAYMENT))
@@ -175,7 +173,7 @@ def _labelled(
         # without an arrival of its own, a label was known with its payment
         .when(pl.col(_LABELLED) > known_by)
         .then(pl.lit(LATER_LABEL))
-        .when(~pl.col(_LABEL) & young)
+        .when(~pl.col(_LABEL) & (pl.col(group.time) > mature_until))
         .then(pl.lit(IMMATURE))
     )
     reasons = reason.to_series()
@@ -253,9 +251,8 @@ def _join(
     return values, {names[name]: theirs.columns[name] for name in chosen} | {status: Column("text")}
 
 
-def _split(
-    payments: pl.DataFrame, split: Split, group: Group, left_out: dict[str, int]
-) -> pl.DataFrame:
+def _split(payments: pl.DataFrame, split: Split, group: Group) -> pl.DataFrame:
+    """The payments with their parts; those in a gap are in none."""
     if PART in payments.columns:
         raise ConfigurationError(
             f"Split: the column `{PART}` is there already; take other columns."
@@ -274,18 +271,9 @@ def _split(
     # payments of one moment stay together
     starts = [time[min(round(end * len(time)), len(time) - 1)] for end in split.ends]
     part = np.searchsorted(np.array(starts, dtype=np.int64), time, side="right")
-    kept = ~np.logical_or.reduce(
-        [_in_gap(time, start, split.gap) for start in starts] or [np.zeros(len(time), bool)]
-    )
-    left_out[IN_GAP] = int((~kept).sum())
-    return payments.with_columns(
-        pl.Series(PART, [names[one] for one in part], dtype=pl.String)
-    ).filter(kept)
-
-
-def _in_gap(
-    time: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, gap: str
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return (
-        (time < start) & (time >= start - micros(gap)) if gap else np.zeros(len(time), dtype=bool)
-    )
+    gap = micros(split.gap) if split.gap else 0
+    between = np.zeros(len(time), dtype=bool)
+    for start in starts:
+        between |= (time < start) & (time >= start - gap)
+    named = [None if gone else names[one] for one, gone in zip(part, between, strict=True)]
+    return payments.with_columns(pl.Series(PART, named, dtype=pl.String))

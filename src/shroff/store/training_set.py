@@ -5,7 +5,7 @@ parts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -83,6 +83,13 @@ class Labels(
                 "out."
             )
 
+    @property
+    def mature_until(self) -> datetime:
+        """The latest time of a payment that counts as genuine; of younger ones only frauds are
+        left.
+        """
+        return self.known_by - timedelta(microseconds=micros(self.maturity))
+
 
 class Split(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
@@ -92,8 +99,8 @@ class Split(
 
     Args:
         by: `time`, the earliest payments in the first part; or `random`.
-        gap: by time, how much before each later part is left out, so that labels of the part before
-            could be known.
+        gap: by time, how much before each later part belongs to no part, so that labels of the part
+            before could be known.
         seed: of the random parts: the same payments and seed, the same parts.
     """
 
