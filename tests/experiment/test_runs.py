@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import run as command
 from patience import until
 from shroff.errors import BadFile, DataError, NotFound
 from shroff.experiment import Runs, differences
@@ -85,6 +86,34 @@ def test_only_what_differs_is_a_difference(tmp_path: Path) -> None:
             recording.figures = {"detectors": {"rules": {"test": {"recall": better}}}}
             recording.bundle = {"folder": str(rows), "version": str(rows), "content": "same"}
     assert differences(*runs.all()) == {"inputs.data.bytes": (10, 20)}
+
+
+def test_a_changed_parameter_of_a_detector_is_one_difference(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    for rounds in (200, 300):
+        detectors = [{"name": "rules"}, {"name": "boosted_trees", "rounds": 100}]
+        with runs.begin({"detectors": [*detectors, {**detectors[1], "rounds": rounds}]}, {}):
+            pass
+    assert differences(*runs.all()) == {"parameters.detectors.boosted_trees-2.rounds": (200, 300)}
+
+
+def test_no_difference_is_shown_as_two_equal_texts(tmp_path: Path) -> None:
+    """Long names and values are not cut, and numbers have the digits in which they differ."""
+    long = "card_count_1h_where_result_eq_failed_and_amount_gt_500"
+    name = "expected_calibration_error_of_payments_with_a_very_long_name"
+    runs = Runs(tmp_path / "runs")
+    for figure, inputs in ((0.12345678, ["amount"]), (0.12345679, ["amount", long])):
+        with runs.begin({}, {}) as recording:
+            recording.figures = {"inputs": inputs, "detectors": {"rules": {name: figure}}}
+    one, other = runs.all()
+    shown = command("runs", "compare", one.run, other.run, home=tmp_path)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
+    whole = ["".join(column) for column in zip(*filter(None, cells), strict=True)]
+    assert f"figures.detectors.rules.{name}" in whole[0]
+    assert "0.12345678" in whole[1]
+    assert "0.12345679" in whole[2]
+    assert long in whole[2]
+    assert "amount" not in whole[1]
 
 
 def test_records_are_for_their_owner_only(tmp_path: Path, any_umask: None) -> None:

@@ -65,10 +65,7 @@ def compare(a: RunName, b: RunName, as_json: AsJson = False) -> None:
     elif not found:
         out.print("The two runs differ in nothing but when they ran.")
     else:
-        rows = [
-            {"": name, "a": _shown(left), "b": _shown(right)}
-            for name, (left, right) in found.items()
-        ]
+        rows = [{"": name, "a": a, "b": b} for name, (a, b) in map(_pair, found.items())]
         print_rows(rows, "", one.run, other.run)
 
 
@@ -108,9 +105,19 @@ def _facts(record: RunRecord) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _shown(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+def _pair(named: tuple[str, tuple[object, object]]) -> tuple[str, tuple[str, str]]:
+    """A difference as texts: of two lists only what the other has not, of numbers the digits that
+    tell them apart.
+    """
+    name, (left, right) = named
+    if isinstance(left, list) and isinstance(right, list):
+        mine = [one for one in left if one not in right]
+        theirs = [one for one in right if one not in left]
+        if mine or theirs:
+            left, right = ", ".join(map(str, mine)), ", ".join(map(str, theirs))
+    short = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (left, right)]
+    a, b = short if short[0] != short[1] else (repr(left), repr(right))
+    return name, (a, b)
 
 
 def show_record(record: RunRecord, status: str, *, as_json: bool) -> None:

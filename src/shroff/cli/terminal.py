@@ -177,8 +177,12 @@ def operator() -> str:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
-    """Print rows as a table; missing values are blank, lists are joined by commas."""
-    table = Table(*columns)
+    """Print rows as a table; missing values are blank, lists are joined by commas, and what is
+    longer than its column goes on in the next line.
+    """
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     out.print(table)

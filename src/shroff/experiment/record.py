@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -39,6 +40,8 @@ _OF_THIS_RUN: Final = (
     "evaluation",
 )
 """What differs between any two runs, and the bins, which say what the figures say."""
+_NAMED_BY: Final = ("name", "check", "asked")
+"""The keys by which what is in a list is known: a detector, a finding, a group of a dataset."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -134,7 +137,8 @@ def this_machine() -> dict[str, Any]:
 def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[object, object]]:
     """What differs between two runs, by its dotted name; None where a run has none of it.
 
-    When they ran, how long they took and where their bundles are is left out.
+    When they ran, how long they took and where their bundles are is left out. What a list holds
+    under names, such as detectors, is compared by these names.
 
     >>> made = dict(run="a", began="", inputs={}, code={}, machine={})
     >>> differences(
@@ -157,5 +161,17 @@ def _flat(value: object, name: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield from _flat(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        for key, one in zip(_names(value), value, strict=True):
+            yield from _flat(one, f"{name}.{key}")
     else:
         yield name, value
+
+
+def _names(values: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Of each value the name that it has, or its place; the second of one name has a `-2`."""
+    times: Counter[str] = Counter()
+    for place, one in enumerate(values):
+        name = next((str(one[key]) for key in _NAMED_BY if key in one), str(place))
+        times[name] += 1
+        yield name if times[name] == 1 else f"{name}-{times[name]}"
