@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -47,6 +51,30 @@ _SHOWS_USER: Final = re.compile(r"postgresql:|delta:(?:abfss?|wasbs?|adl):")
 """Where a user is no secret; in object storage of Azure it is a container."""
 _SHOWN: Final = ("table", "key", "version")
 """What is shown of a URL's query: any other option may be a secret, such as `password`."""
+
+
+_FOLDER: Final[ContextVar[Path | None]] = ContextVar("folder", default=None)
+
+
+@contextmanager
+def paths_in(folder: Path) -> Iterator[None]:
+    """Relative paths that a project's file names are those in its folder while it is run."""
+    token = _FOLDER.set(folder)
+    try:
+        yield
+    finally:
+        _FOLDER.reset(token)
+
+
+def found_at(path: str | os.PathLike[str]) -> Path:
+    """Where a file is: beside the project's file that is being run, or in the working directory.
+
+    >>> with paths_in(Path("project")):
+    ...     found_at("mcc.csv").as_posix(), found_at("/data/mcc.csv").as_posix()
+    ('project/mcc.csv', '/data/mcc.csv')
+    """
+    folder = _FOLDER.get()
+    return Path(path) if folder is None else folder / path
 
 
 @dataclass(frozen=True)

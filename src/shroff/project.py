@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING
 
 from shroff.collect.schema import Kind, Schema
 from shroff.decide.policy import Policy, check
-from shroff.errors import BadFile, ConfigurationError, UnknownColumn, did_you_mean
+from shroff.errors import (
+    BadFile,
+    ConfigurationError,
+    ShroffError,
+    UnknownColumn,
+    did_you_mean,
+)
 from shroff.expression import parse
 from shroff.features.define import Aggregate
 from shroff.features.group import FeatureGroup, with_vectors
 from shroff.features.plan import Plan
+from shroff.location import found_at, paths_in
 
 if TYPE_CHECKING:
     from shroff.detect import Detector
@@ -47,7 +54,7 @@ class Project:
         vectors: what vectors of tokens are learned of (`shroff.embed.Vectors`);
             `shroff embed train` learns them.
         learned: the files that it wrote, each of one of them, which features read; one that is not
-            there yet is not learned yet.
+            there yet is not learned yet. In a project's file, paths are relative to that file.
 
     Raises:
         ConfigurationError: definitions that do not fit together; InvalidExpression, an expression
@@ -102,8 +109,8 @@ class Project:
 
         named = {one.name: one for one in self.vectors}
         found: dict[str, TokenVectors] = {}
-        for path in self.learned:
-            if not Path(path).exists():
+        for path in map(found_at, self.learned):
+            if not path.exists():
                 continue
             one = read_vectors(path)
             name = one.lesson.definition.name
@@ -165,6 +172,8 @@ def project_file(path: str | Path) -> Path:
 def load_project(path: str | Path) -> Project:
     """The `project` of a Python file, or of the `project.py` in a folder.
 
+    Files that it names by relative paths, such as reference tables, are looked for in its folder.
+
     Raises:
         BadFile: no such file.
         ConfigurationError: the file fails to run, or defines no `project`.
@@ -178,7 +187,8 @@ def load_project(path: str | Path) -> Project:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        with paths_in(file.parent):
+            spec.loader.exec_module(module)
     except Exception as error:  # the file is the user's program: whatever it raises is reported
         lines = [
             frame.lineno
@@ -186,7 +196,8 @@ def load_project(path: str | Path) -> Project:
             if frame.filename == str(file)
         ]
         where = f", line {lines[-1]}" if lines else ""
-        raise ConfigurationError(f"{file}{where}: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, ShroffError) else f"{type(error).__name__}: "
+        raise ConfigurationError(f"{file}{where}: {kind}{error}") from error
     project = getattr(module, "project", None)
     if not isinstance(project, Project):
         raise ConfigurationError(f"{file}: expected it to define `project = Project(…)`.")

@@ -18,6 +18,7 @@ import polars as pl
 from shroff.collect.parquet_footer import parquet_extent
 from shroff.collect.validity import ALWAYS
 from shroff.errors import BadFile, did_you_mean
+from shroff.location import found_at
 from shroff.plain import read_plain
 
 Cell = str | float | int | bool | None
@@ -56,6 +57,7 @@ def read_dated(
     """The content of a CSV file in UTF-8 or of a Parquet file; blank cells are None.
 
     Args:
+        path: in a project's file, relative to it.
         what: the file holds, for messages.
         columns: that it must have; `since` and `until` may be there, and with `others` any more.
 
@@ -63,9 +65,10 @@ def read_dated(
         BadFile: it is no regular file or too large, cannot be read, lacks a column or has one
             twice, or a line has too many cells.
     """
-    kind = "Parquet" if str(path).endswith(".parquet") else "CSV"
+    path = found_at(path)
+    kind = "Parquet" if path.suffix == ".parquet" else "CSV"
     try:
-        content = read_plain(Path(path), MAX_FILE_BYTES, follow=True)
+        content = read_plain(path, MAX_FILE_BYTES, follow=True)
         names, rows, places = (_parquet if kind == "Parquet" else _csv)(content, str(path))
     except BadFile:
         raise

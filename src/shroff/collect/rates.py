@@ -106,7 +106,7 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def read(cls, path: str | Path, *, base: str = "EUR") -> Rates:
         """Rates from a CSV or Parquet file with the columns `currency`, `rate`, `since` and, if
-        need be, `until`.
+        need be, `until`; in a project's file, the path is relative to that file.
 
         Raises:
             BadFile: the file cannot be read, lacks a column, or has a row that is no rate.

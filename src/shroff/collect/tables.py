@@ -108,6 +108,7 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         cls, path: str | Path, *, key: str, numeric: Sequence[str] = (), name: str | None = None
     ) -> ReferenceTable:
         """A table from a CSV or Parquet file with a header; `name` is by default that of the file.
+        In a project's file, the path is relative to that file.
 
         Blanks around the cells of a file are left out, and the null words of a log mean no value
         here too.

@@ -1,0 +1,61 @@
+"""A project's file: what it names is beside it, and what is wrong with it is said in its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shroff import load_project
+from shroff.errors import ConfigurationError
+
+PROJECT = """
+from shroff import Project, Rates, ReferenceTable, Schema, lookup
+
+project = Project(
+    schema=Schema(
+        id="id",
+        time="at",
+        amount="amount",
+        currency="currency",
+        nominal=["mcc"],
+        rates=Rates.read("rates.csv", base="EUR"),
+        tables=[ReferenceTable.read("tables/mcc.csv", key="mcc", numeric=["risk"])],
+        lookups=[lookup("risk", on="mcc")],
+    )
+)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with its files, in a folder that is not the working directory."""
+    folder = tmp_path / "bank"
+    (folder / "tables").mkdir(parents=True)
+    (folder / "project.py").write_text(PROJECT)
+    (folder / "rates.csv").write_text("currency,rate,since\nUSD,0.91,2023-01-01\n")
+    (folder / "tables" / "mcc.csv").write_text("mcc,risk\n5411,0.1\n")
+    return folder
+
+
+def test_files_are_those_beside_the_project(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "rates.csv").write_text("currency,rate,since\nUSD,7,2023-01-01\n")
+    monkeypatch.chdir(elsewhere)
+    schema = load_project(Path("..") / "bank").schema
+    assert schema.rates is not None
+    assert [rate.rate for rate in schema.rates.rates] == ["0.91"]
+    assert schema.tables[0].columns["risk"] == (0.1,)
+
+
+def test_a_missing_file_is_one_sentence_without_the_names_of_classes(folder: Path) -> None:
+    (folder / "rates.csv").unlink()
+    with pytest.raises(ConfigurationError) as caught:
+        load_project(folder)
+    assert str(caught.value) == (
+        f"{folder}/project.py, line 11: {folder}/rates.csv: expected a CSV file of exchange rates "
+        "in UTF-8, cannot read it: No such file or directory."
+    )
