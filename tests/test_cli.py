@@ -130,6 +130,23 @@ def test_a_run_that_fails_is_recorded_with_its_reason(home: Path, log: Path) -> 
     assert "2001-01-01" in answer(home, "runs", "show", failed["run"])["failure"]
 
 
+@pytest.mark.parametrize(
+    ("project", "failure"),
+    [("1 / 0", "ZeroDivisionError: division by zero"), ("None", "expected it to define `project")],
+)
+def test_a_project_that_cannot_be_loaded_leaves_a_run(
+    home: Path, log: Path, project: str, failure: str
+) -> None:
+    (home / "odd.py").write_text(f"project = {project}\n")
+    assert shroff(home, "train", home / "odd.py", "--data", log).returncode == 2
+    failed = answer(home, "runs", "list")["runs"][-1]
+    assert (failed["status"], failed["data"]) == ("failed", str(log))
+    shown = answer(home, "runs", "show", failed["run"])
+    assert failure in shown["failure"]
+    assert shown["parameters"]["project"] == str(home / "odd.py")
+    assert failure in " ".join(shroff(home, "runs", "show", failed["run"]).stdout.split())
+
+
 def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
     words = (
         "train",

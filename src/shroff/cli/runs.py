@@ -71,7 +71,8 @@ def compare(a: RunName, b: RunName, as_json: AsJson = False) -> None:
 
 def _row(record: RunRecord, status: str) -> dict[str, Any]:
     best = record.figures.get("best")
-    data = record.inputs.get("data") or {"file": record.parameters.get("dataset")}
+    asked = record.parameters.get("dataset") or record.parameters.get("data")
+    data = record.inputs.get("data") or {"file": asked}
     return {
         "run": record.run,
         "status": status,
@@ -98,7 +99,7 @@ def _facts(record: RunRecord) -> dict[str, str]:
         "took": ", ".join(took),
         "code": ", ".join(f"{name} {version}" for name, version in record.code.items()),
         "machine": f"{record.machine['system']}, {record.machine['cores']} cores",
-        "bundle": ""
+        "bundle": record.refusal or ""
         if record.bundle is None
         else f"{record.bundle['folder']}, version {record.bundle['version']}",
     }

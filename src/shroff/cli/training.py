@@ -107,7 +107,6 @@ def train(
     allowed = accepted(accept or ())
     if bundle is not None:
         require_free(bundle, overwrite=overwrite)
-    loaded = load_project(project)
     settings = Settings.read()
     files = {"data": data, "join": join, "labels": labels}
     asked = {
@@ -121,10 +120,12 @@ def train(
     runs = Runs(settings.home / "runs")
     with (
         steps(quiet=as_json) as shown,
-        runs.begin(parameters(loaded, asked), inputs(loaded, project, files)) as recording,
+        runs.begin({**asked, "project": project, "data": data}, {}) as recording,
     ):
         step = recording.timing(shown)
         step(f"read {dataset or data}")
+        loaded = load_project(project)
+        recording.describe(parameters(loaded, asked), inputs(loaded, project, files))
         if dataset is not None:
             payments = stored_payments(loaded, dataset, settings.store)
         elif data is not None:
@@ -163,7 +164,7 @@ def train(
                 if stored is not None:
                     open_store(settings.store).pin(stored, packaged.bundle.version)
             except CheckFailed as error:
-                refused = error
+                refused, recording.refusal = error, str(error)
         recording.inputs = {"table": run.dataset.fingerprint()}
         if payments.stored is not None:
             recording.inputs["dataset"] = stored_dataset(payments.stored)

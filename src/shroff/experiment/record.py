@@ -63,6 +63,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         importance: how much average precision of the best detector an input carries, the largest
             first.
         bundle: `folder`, `version` and `content`, the digest of what was packaged, if anything was.
+        refusal: why the best detector was not packaged, where that was asked for.
     """
 
     run: str
@@ -78,6 +79,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     evaluation: dict[str, Judgement] = {}
     importance: dict[str, float] = {}
     bundle: dict[str, str] | None = None
+    refusal: str | None = None
 
 
 def file_digest(path: Path) -> dict[str, Any]:

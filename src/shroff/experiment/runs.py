@@ -150,6 +150,7 @@ class RunRecorder:
     evaluation: dict[str, Judgement] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)
     bundle: dict[str, str] | None = None
+    refusal: str | None = None
     _seconds: dict[str, float] = field(default_factory=dict)
     _step: tuple[str, float] | None = None
 
@@ -162,6 +163,13 @@ class RunRecorder:
             progress(name)
 
         return step
+
+    def describe(self, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Record what was asked for and what is read, which only the project says."""
+        self.record = msgspec.structs.replace(
+            self.record, parameters=dict(parameters), inputs=dict(inputs)
+        )
+        self.write()
 
     def end(self, failure: str | None = None) -> None:
         """Write how the run ended."""
@@ -176,6 +184,7 @@ class RunRecorder:
             evaluation=self.evaluation,
             importance=self.importance,
             bundle=self.bundle,
+            refusal=self.refusal,
         )
         self.write()
 

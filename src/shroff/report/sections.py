@@ -375,7 +375,8 @@ def lineage(record: RunRecord) -> Html:
         f"{name} version {one['version']}" for name, one in read["features"].items()
     )
     facts["inputs"] = ", ".join(record.figures["inputs"])
-    facts["bundle"] = "none was packaged" if record.bundle is None else record.bundle["version"]
+    none = record.refusal or "none was packaged"
+    facts["bundle"] = none if record.bundle is None else record.bundle["version"]
     facts["code"] = ", ".join(f"{name} {version}" for name, version in record.code.items())
     facts["machine"] = f"{record.machine['system']}, {record.machine['cores']} cores"
     facts["took"] = f"{sum(record.seconds.values()):.1f} s"
