@@ -14,6 +14,7 @@ from shroff.evaluate import RandomSplit, Split, TemporalSplit, expected_calibrat
 from shroff.evaluate.doctor import (
     bound_calibration_error,
     check_calibration,
+    check_flagged,
     check_frauds,
     check_lift,
     check_prevalence,
@@ -68,6 +69,17 @@ def test_a_detector_that_catches_no_fraud_is_found_with_its_numbers() -> None:
         in found.sentence
     )
     assert check_recall("trees", measure(y, p, threshold=0.0)) == []
+
+
+def test_a_threshold_that_flags_everything_is_found() -> None:
+    y = np.arange(1_000) % 100 == 0
+    p = np.full(1_000, 0.01)
+    (found,) = check_flagged("rules", measure(y, p, threshold=0.01))
+    assert (found.check, found.severity) == ("flags_most", "warning")
+    assert "got 1,000 of 1,000 test payments at a probability of 0.01 or more" in found.sentence
+    assert check_flagged("rules", measure(y, np.where(y, 0.9, 0.01), threshold=0.9)) == []
+    # of a filtered log most payments are frauds
+    assert check_flagged("rules", measure(~y, p, threshold=0.01)) == []
 
 
 def test_a_resampled_part_is_found() -> None:

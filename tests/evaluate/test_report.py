@@ -56,6 +56,11 @@ def test_comparison_fits_120_columns_with_long_names_and_card_precision() -> Non
     for title in ("Accuracy", "Precision", "Recall", "F1", "ROC AUC", "Avg. prec.", "CP@100"):
         assert title in shown
     assert shown.count("train  test") == 7
+    told = " ".join(shown.split())
+    assert (
+        "recall and F1 are at the threshold with the best F1 on held-out training payments" in told
+    )
+    assert "CP@100: of the 100 most suspicious cards a day, the share with a fraud that day" in told
 
 
 def test_parts_say_what_was_left_out_and_why() -> None:

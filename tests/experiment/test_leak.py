@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
-from shroff import Entity, FeatureGroup, Schema, calendar
+from shroff import Entity, FeatureGroup, ReferenceTable, Schema, calendar, lookup, sql
+from shroff.collect.lookup import LookupReader
 from shroff.experiment import Dataset
-from shroff.experiment.leak import check_columns, check_future
+from shroff.experiment.leak import check_columns, check_future, looked_up
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
@@ -98,6 +100,38 @@ def test_a_column_that_tells_the_label_is_found() -> None:
     for column in ({"items": close}, {"items": -close}, {"items": gaps}, {"mcc": named}):
         (sentence,) = leaks(log(**column))
         assert f"`{next(iter(column))}` alone" in sentence
+
+
+def test_what_is_looked_up_is_known_in_advance() -> None:
+    """A reference table and the amount are there before the label: only a table that was made of
+    the labels could leak, which is a warning.
+    """
+    table = ReferenceTable.of(
+        "mcc",
+        [{"mcc": "5411", "risk": 0.1}, {"mcc": "7995", "risk": 3}],
+        key="mcc",
+        numeric=["risk"],
+    )
+    schema = msgspec.structs.replace(SCHEMA, tables=[table], lookups=[lookup("risk", on="mcc")])
+    group = FeatureGroup(
+        "g",
+        [
+            sql("priced", "risk * amount"),
+            sql("twice", "2 * priced"),
+            sql("of_items", "risk * items"),
+            sql("large", "amount > 5"),
+        ],
+    )
+    plan = Plan([group], schema)
+    assert looked_up(plan) == {"risk", "priced", "twice"}
+
+    frame = log().with_columns(mcc=pl.when("fraud").then(pl.lit("7995")).otherwise(pl.lit("5411")))
+    risks = LookupReader(schema.lookups, schema.tables, time="time").columns(frame)
+    data = Dataset.build(risks, plan)
+    found = check_columns(data, data.table, np.arange(N), looked_up=looked_up(plan))
+    told = {one.sentence.split("`")[1]: one.severity for one in found}
+    assert told["risk"] == "warning"
+    assert told["mcc"] == "failure"
 
 
 def test_a_column_of_many_names_tells_nothing_by_itself() -> None:

@@ -33,7 +33,7 @@ _ALIKE: Final = (
         "#n/a",
         "n.a.",
     ),
-    *("undefined", "\\n", "-", "--", "?"),
+    *("undefined", "unknown", "missing", "empty", "\\n", "-", "--", "?"),
 )
 _MAX_CHARACTERS: Final = 12
 _FREQUENT_SHARE: Final = 0.01

@@ -17,7 +17,15 @@ from shroff.evaluate.metrics import (
 from shroff.evaluate.split import AnySplit, RandomSplit, Split
 from shroff.evaluate.survey import FEW_FRAUDS, state_uncertainty, suggest_split
 
-CHECKS = ("random_split", "few_frauds", "prevalence", "calibration", "no_lift", "no_recall")
+CHECKS = (
+    "random_split",
+    "few_frauds",
+    "prevalence",
+    "calibration",
+    "no_lift",
+    "no_recall",
+    "flags_most",
+)
 """The names of these checks."""
 
 _ONE_DAY = np.timedelta64(1, "D")
@@ -28,6 +36,8 @@ _SIGNIFICANT_ERRORS = 4.0
 _UNLIKELY_FRAUD_SHARE = 0.2
 """Share of fraud above which a payment log must have been filtered."""
 _DRAWN_SAMPLES = 2_000
+_MOST_FLAGGED_SHARE = 0.5
+"""Share of payments from which a threshold says nothing any more."""
 
 
 def check_split(split: AnySplit, time: Times, y: Array) -> list[Finding]:
@@ -91,6 +101,22 @@ def check_recall(name: str, test: Metrics) -> list[Finding]:
         "to learn from, or features that separate them"
     )
     return [Finding("no_recall", sentence)]
+
+
+def check_flagged(name: str, test: Metrics) -> list[Finding]:
+    """Whether a detector flags most test payments, most of them genuine, at its threshold of the
+    best F1: a warning.
+    """
+    flagged = test.tp + test.fp
+    if flagged <= _MOST_FLAGGED_SHARE * test.n or test.precision > _MOST_FLAGGED_SHARE:
+        return []
+    sentence = (
+        f"expected {name} to flag few payments, got {flagged:,} of {test.n:,} test payments at a "
+        f"probability of {test.threshold:.3g} or more: it hardly separates frauds among the "
+        "payments held out of the training part, where no threshold has a better F1, so its "
+        "accuracy and precision mean little: see its average precision"
+    )
+    return [Finding("flags_most", sentence, "warning")]
 
 
 def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:

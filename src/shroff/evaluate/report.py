@@ -59,12 +59,27 @@ def comparison(
     payments.
 
     `runs` maps a detector's name to its training and test figures. Card precision is shown where it
-    was measured.
+    was measured. Below it is said at which threshold figures are taken.
     """
     with_cards = any(test.card_precision_at_k is not None for _, test in runs.values())
     k = max((test.k for _, test in runs.values()), default=0)
     shown = _FIGURES_BY_TITLE | ({f"CP@{k}": "card_precision_at_k"} if with_cards else {})
-    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    caption = (
+        "Accuracy, precision, recall and F1 are at the threshold with the best F1 on held-out "
+        "training payments."
+    )
+    if with_cards:
+        caption += (
+            f" CP@{k}: of the {k} most suspicious cards a day, the share with a fraud that day."
+        )
+    table = Table(
+        title=title,
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("Detector\n", overflow="fold")
     for title in shown:
         table.add_column(f"{title}\ntrain  test", justify="center", no_wrap=True)

@@ -96,7 +96,7 @@ def examine_data(
     """Findings about the data and its split, for every detector; `frame` is the clean table."""
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
-        *leak.check_columns(data, frame, rows.train),
+        *leak.check_columns(data, frame, rows.train, looked_up=leak.looked_up(plan)),
         *keys.check_keys(frame, plan),
         *vectors.check_vectors(data, plan, rows),
         *doctor.check_split(split, data.time, data.y),

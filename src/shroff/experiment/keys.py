@@ -43,7 +43,9 @@ def _find_dominant(frame: pl.DataFrame, entity: Entity) -> list[Finding]:
         return []
     # values are personal: a message shows only words that programs write for a missing value
     words = [word for name in entity.key for _, word in alike(top[name])]
-    value = f"`{words[0]}`" if words else "one value"
+    same = pl.all_horizontal(pl.col(name) == top[name].item() for name in entity.key)
+    row = frame.select(same.arg_true().first()).item() + 1
+    value = f"`{words[0]}`" if words else f"one value (see row {row:,} of the clean table)"
     columns = " and ".join(f"`{name}`" for name in entity.key)
     sentence = (
         f"expected each {entity.name.replace('_', ' ')} ({columns}) to have at most "

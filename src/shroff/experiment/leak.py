@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,8 @@ from shroff.collect import Schema
 from shroff.collect.labels import HISTORY, known_by
 from shroff.detect.checks import Finding
 from shroff.experiment.dataset import Dataset
+from shroff.expression import Expression
+from shroff.features.plan import Plan
 
 CHECKS = ("future_leak", "label_leak")
 """The names of these checks."""
@@ -82,21 +84,39 @@ def _keep_known(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     )
 
 
-def check_columns(data: Dataset, frame: pl.DataFrame, learned: Ints) -> list[Finding]:
+def looked_up(plan: Plan) -> frozenset[str]:
+    """The inputs that follow from reference tables, with the amount at most: what a label brings is
+    not in them, unless a table was made of the labels.
+    """
+    found = set(plan.schema.looked_up)
+    for row in plan.rows:
+        read = row.source.columns if isinstance(row.source, Expression) else frozenset()
+        if read & found and read <= {*found, plan.schema.amount}:
+            found.add(row.name)
+    return frozenset(found)
+
+
+def check_columns(
+    data: Dataset, frame: pl.DataFrame, learned: Ints, *, looked_up: Collection[str] = ()
+) -> list[Finding]:
     """Whether a single input predicts the label almost perfectly, or is present only where the
     label is.
 
     Args:
         frame: the clean table, payments without a label included.
         learned: the training rows of `data`.
+        looked_up: inputs that are known in advance, of which a perfect one is only a warning.
     """
-    found = [_find_perfect(data, learned, name) for name in (*data.numeric, *data.nominal)]
+    found = [
+        _find_perfect(data, learned, name, in_advance=name in looked_up)
+        for name in (*data.numeric, *data.nominal)
+    ]
     ready = [name for name in (*data.numeric, *data.nominal) if name in frame.columns]
     found += _find_known_with_label(frame, str(data.schema.label), ready)
     return [finding for finding in found if finding]
 
 
-def _find_perfect(data: Dataset, learned: Ints, name: str) -> Finding | None:
+def _find_perfect(data: Dataset, learned: Ints, name: str, *, in_advance: bool) -> Finding | None:
     rows = learned[:: max(1, len(learned) // _JUDGED_ROWS)]
     fraud = data.y[learned]
     if len(rows) < len(learned):
@@ -110,12 +130,17 @@ def _find_perfect(data: Dataset, learned: Ints, name: str) -> Finding | None:
     )
     if area < _PERFECT_AUC:
         return None
-    sentence = (
-        f"expected no input to predict fraud by itself, got a ROC AUC of {area:.3f} from `{name}` "
-        "alone: it follows "
-        "from the label, so leave it out of the inputs"
+    advice = (
+        "it is looked up in a reference table, so see that the table was not made of these labels"
+        if in_advance
+        else "it follows from the label, so leave it out of the inputs"
     )
-    return Finding("label_leak", sentence)
+    return Finding(
+        "label_leak",
+        f"expected no input to predict fraud by itself, got a ROC AUC of {area:.3f} from `{name}` "
+        f"alone: {advice}",
+        "warning" if in_advance else "failure",
+    )
 
 
 def _read_column(column: pl.Series, fraud: Bools, numeric: bool) -> list[Floats]:

@@ -25,7 +25,7 @@ from shroff.evaluate import (
     best_f1_threshold,
     measure,
 )
-from shroff.evaluate.doctor import check_recall
+from shroff.evaluate.doctor import check_flagged, check_recall
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.doctor import examine
 from shroff.experiment.folds import Folds
@@ -153,7 +153,11 @@ class TrainingJob:
             ),
             seconds=seconds,
             tuning=self.tuning,
-            findings=(*found, *check_recall(self.detector.name, test)),
+            findings=(
+                *found,
+                *check_recall(self.detector.name, test),
+                *check_flagged(self.detector.name, test),
+            ),
         )
 
     def _inputs(self) -> pl.DataFrame:
