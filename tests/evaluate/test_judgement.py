@@ -5,6 +5,7 @@ what was done.
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import roc_curve
 
@@ -37,8 +38,10 @@ def shown() -> Judgement:
         threshold=0.3,
         thresholds=Thresholds(0.2, 0.5, 0.0, 0, 0),
         groups={
-            "mcc": np.where(card % 2 == 0, "5411", "7995").tolist(),
-            "sparse": [None] * (N - 1) + ["x"],
+            "mcc": pl.Series(
+                np.where(card % 2 == 0, "5411", "7995"), dtype=pl.Enum(["7995", "never", "5411"])
+            ),
+            "sparse": pl.Series([None] * (N - 1) + ["x"], dtype=pl.Enum(["x"])),
         },
     )
 
@@ -59,6 +62,10 @@ def test_figures_at_the_thresholds_are_those_of_the_payments(shown: Judgement) -
         amount[y & (p >= 0.2)].sum() / amount[y].sum()
     )
     assert shown.alerts_per_day == (p >= 0.2).sum() / 10
+    for threshold in (0.2, 0.3, 0.5):
+        above = [low >= threshold for low in shown.bins.lowest]
+        counted = sum(n for n, is_above in zip(shown.bins.payments, above, strict=True) if is_above)
+        assert counted == (p >= threshold).sum()
     false, true, _ = roc_curve(y, p, drop_intermediate=False)
     assert shown.recall_at_1_percent == recall_at(y, p) == true[false <= 0.01].max()
 
@@ -66,10 +73,10 @@ def test_figures_at_the_thresholds_are_those_of_the_payments(shown: Judgement) -
 def test_segments_count_what_was_done_to_their_payments(shown: Judgement) -> None:
     y, p, card, _ = drawn(1)
     first, second, third = shown.segments
-    assert {(one.column, one.value) for one in (first, second)} == {
-        ("mcc", "5411"),
+    assert [(one.column, one.value) for one in (first, second)] == [
         ("mcc", "7995"),
-    }
+        ("mcc", "5411"),
+    ]
     assert (third.value, third.payments) == ("x", 1)
     for one in (first, second):
         rows = (card % 2 == 0) == (one.value == "5411")
@@ -120,6 +127,25 @@ def test_a_share_of_none_or_all_is_not_certain() -> None:
     assert share_interval(np.ones(300, bool), None) == (0.99, 1.0)
     assert share_interval(np.zeros(300, bool), np.repeat(np.arange(3), 100)) == (0.0, 1.0)
     assert share_interval(np.zeros(0, bool), None) == (0.0, 1.0)
+
+
+def test_an_interval_of_few_is_not_narrower_than_that_of_none() -> None:
+    """One event among 1,000 payments of 100 cards: resampled, it is at most 4 of 1,000."""
+    card = np.repeat(np.arange(100), 10)
+    none = share_interval(np.zeros(1_000, bool), card)
+    one, almost_all = (np.arange(1_000) == 0, np.arange(1_000) != 0)
+    assert share_interval(one, card) == none == (0.0, 0.03)
+    assert share_interval(almost_all, card) == (0.97, 1.0)
+    many = share_interval(np.arange(1_000) % 10 < 3, card)
+    assert many[0] > 0.2
+    assert many[1] < 0.4
+
+
+def test_figures_without_a_mistake_are_not_certain() -> None:
+    y, card = np.arange(400) % 4 == 0, np.arange(400) // 8
+    found = figure_intervals(y, np.where(y, 0.9, 0.1), card, threshold=0.5)
+    for name in ("precision", "recall", "f1"):
+        assert found[name] == (0.94, 1.0)
 
 
 def test_payments_without_a_card_are_not_one_card() -> None:

@@ -9,6 +9,7 @@ import re
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
 from browser import Browser
@@ -19,6 +20,8 @@ from shroff.experiment import RunRecord
 from shroff.report import render
 
 N = 3_000
+LONG = "card_distinct_account_id_1d_where_result_eq_failed_and_amount_gt_500"
+"""The name of a feature that no line of the chart has room for."""
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +34,17 @@ def record() -> RunRecord:
         np.round(random.lognormal(3, 1, N), 2),
         random.integers(0, 300, N),
     )
-    groups = {"merchant": np.where(card % 2 == 0, "</script><b>Ann & Co</b>", "plain").tolist()}
+    names = np.where(card % 2 == 0, "</script><b>Ann & Co</b>", "plain")
+    bands = np.array(["up to 9", "9 to 90", "above 90"])[np.digitize(amount, [9, 90])]
+    groups = {
+        "merchant": pl.Series(names, dtype=pl.Enum(["</script><b>Ann & Co</b>", "plain"])),
+        "amount": pl.Series(bands, dtype=pl.Enum(["up to 9", "9 to 90", "above 90"])),
+    }
     detectors, evaluation = {}, {}
     for name, shown in (("rules", np.where(p > 0.2, 0.4, 0.05)), ("boosted_trees", p)):
         chosen = Thresholds(0.2, 0.5, 0.0, 0, 0)
-        figures = measure(y, shown, threshold=0.3).to_dict()
+        day = np.arange(N) // 300
+        figures = measure(y, shown, threshold=0.3, day=day, card=card).to_dict()
         thresholds = {"review_at": 0.2, "decline_at": 0.5}
         detectors[name] = {
             "train": figures,
@@ -72,13 +81,14 @@ def record() -> RunRecord:
             "outlook": "The log is split.",
             "parts": {"train": part, "test": part},
             "inputs": ["amount"],
+            "dropped": {"amount: expected a number, got text": 12},
             "findings": [
                 {"check": "calibration", "severity": "warning", "sentence": "expected 1 < 2"}
             ],
             "detectors": detectors,
         },
         evaluation=evaluation,
-        importance={"amount": 0.4},
+        importance={"amount": 0.4, LONG: 0.2},
     )
 
 
@@ -137,6 +147,28 @@ def test_nothing_is_wider_than_the_window(
     browser.emulate(width, 800, scheme=scheme)
     browser.open(page)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_no_table_is_cut_in_a_window_of_a_laptop(browser: Browser, page: str) -> None:
+    browser.emulate(1200, 800)
+    browser.open(page)
+    cut = "e => e.scrollWidth > e.clientWidth"
+    assert browser.run(f"return [...document.querySelectorAll('.wide')].filter({cut}).length") == 0
+    inside = (
+        "const svg = t.ownerSVGElement.getBoundingClientRect(), r = t.getBoundingClientRect();"
+        "return r.left >= svg.left - 1 && r.right <= svg.right + 1;"
+    )
+    names = f"return [...document.querySelectorAll('svg text')].every(t => {{{inside}}})"
+    assert browser.run(names)
+
+
+def test_nothing_is_shortened_or_without_its_reason(record: RunRecord) -> None:
+    text = render(record)
+    drawn = re.sub(r"</text><text[^>]*>", "", text)
+    assert LONG in drawn
+    assert "12 rows: amount: expected a number, got text" in text
+    bands = [text.index(f">{band}<") for band in ("up to 9", "9 to 90", "above 90")]
+    assert bands == sorted(bands)
 
 
 def test_it_says_the_same_without_its_script(

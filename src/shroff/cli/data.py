@@ -86,10 +86,13 @@ def collect(
         )
         step(f"write {output}")
         write_parquet(cleaned.frame, output)
+    label = loaded.plan.schema.label
+    unlabelled = None if label is None else cleaned.frame[label].null_count()
     document = {
         "file": str(output),
         "rows": cleaned.rows,
         "kept": len(cleaned.frame),
+        "unlabelled": unlabelled,
         "dropped": cleaned.dropped,
         "dropped_first": cleaned.first,
         "currencies": cleaned.currencies,
@@ -99,7 +102,8 @@ def collect(
     if as_json:
         show(document)
     else:
-        out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows.")
+        without = f", {unlabelled:,} of them without a label" if unlabelled else ""
+        out.print(f"{output}: kept {len(cleaned.frame):,} of {cleaned.rows:,} rows{without}.")
         print_dropped(cleaned.dropped, cleaned.first)
         print_currencies(cleaned.currencies, loaded.schema.base)
         print_notices(cleaned.notices(loaded.schema))

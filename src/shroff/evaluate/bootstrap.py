@@ -4,6 +4,11 @@ resampled.
 Each replicate weighs a card by a Poisson number of mean 1, which is drawing cards with replacement
 without fixing how many (Chamandy et al., *Estimating Uncertainty for Massive Data Streams*, 2012).
 A payment without a card is resampled alone.
+
+Of few events resampling knows too little, of none or all nothing: each replicate says the same. An
+interval of a share therefore ends at 3 / n of its n cards at least, and begins at 1 - 3 / n at
+most, the bound of 95 % for a share of which n cards show no event (the rule of three, Hanley and
+Lippman-Hand, *If Nothing Goes Wrong, Is Everything All Right?*, 1983).
 """
 
 from __future__ import annotations
@@ -29,11 +34,13 @@ def figure_intervals(
     """Intervals of precision, recall, F1, ROC AUC and average precision.
 
     `y`, `probability` and `card` are [n]; the areas are computed over 1,000 bins of probability.
+    The first three are shares: of flagged payments, of frauds, and of those that are either.
 
     >>> y, p = np.arange(400) % 4 == 0, np.where(np.arange(400) % 4 == 0, 0.9, 0.1)
     >>> figure_intervals(y, p, None, threshold=0.5)["recall"]
-    (1.0, 1.0)
+    (0.97, 1.0)
     """
+    clusters = _clusters(card, len(y))
     edges = np.unique(
         np.append(np.quantile(np.unique(probability), np.linspace(0, 1, _BINS)), threshold)
     )
@@ -41,7 +48,7 @@ def figure_intervals(
         edges, probability, side="right"
     )  # 0: at or above the last edge
     bins = len(edges) + 1
-    counts = _resample(from_top * 2 + y, 2 * bins, _clusters(card, len(y)), seed)
+    counts = _resample(from_top * 2 + y, 2 * bins, clusters, seed)
     genuine, frauds = counts[:, 0::2], counts[:, 1::2]
     caught, flagged = np.cumsum(frauds, axis=1), np.cumsum(frauds + genuine, axis=1)
     last = int(
@@ -57,24 +64,32 @@ def figure_intervals(
             "roc_auc": (genuine * (caught - frauds / 2)).sum(axis=1) / (all_frauds * all_genuine),
             "average_precision": np.nansum(frauds * caught / flagged, axis=1) / all_frauds,
         }
-    return {name: _interval(values) for name, values in drawn.items()}
+    found = {name: _interval(values) for name, values in drawn.items()}
+    flagged_rows = probability >= threshold
+    for name, rows in (("precision", flagged_rows), ("recall", y), ("f1", flagged_rows | y)):
+        found[name] = _at_least(found[name], clusters[rows])
+    return found
 
 
 def share_interval(chosen: Bools, card: Ints | None, *, seed: int = 0) -> Interval:
     """The interval of the share of payments that are `chosen` [n]; (0, 1) without payments.
 
-    Where none or all are chosen, every replicate agrees: one more payment of the other kind is then
-    assumed at the open end (the rule of three: 3 / n).
+    >>> share_interval(np.zeros(600, bool), None)
+    (0.0, 0.005)
     """
     if not len(chosen):
         return 0.0, 1.0
-    if chosen.all() or not chosen.any():
-        clusters = len(np.unique(_clusters(card, len(chosen))))
-        width = min(3 / clusters, 1.0)
-        return (0.0, width) if not chosen.any() else (1 - width, 1.0)
-    counts = _resample(chosen.astype(np.int64), 2, _clusters(card, len(chosen)), seed)
+    clusters = _clusters(card, len(chosen))
+    counts = _resample(chosen.astype(np.int64), 2, clusters, seed)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _interval(counts[:, 1] / counts.sum(axis=1))
+        return _at_least(_interval(counts[:, 1] / counts.sum(axis=1)), clusters)
+
+
+def _at_least(interval: Interval, clusters: Ints) -> Interval:
+    """The interval of a share, as wide as the rule of three makes it for these clusters."""
+    width = min(3 / max(len(np.unique(clusters)), 1), 1.0)
+    low, high = interval
+    return round(min(low, 1 - width), 6), round(max(high, width), 6)
 
 
 def _clusters(card: Ints | None, n: int) -> Ints:

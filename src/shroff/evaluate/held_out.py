@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -55,8 +56,11 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         *,
         days: float = 1.0,
         bins: int = MOST_BINS,
+        cuts: Sequence[float] = (),
     ) -> HeldOut:
         """The bins of labels `y` [n], calibrated probabilities [n] and amounts [n] in major units.
+
+        No bin has payments on both sides of a threshold in `cuts`, so counts at these are exact.
 
         Raises:
             DataError: unusable arrays.
@@ -68,7 +72,9 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         value, flagged, caught, saved = accumulate_from_top(
             *check_costed(y, probability, amount, Cost())
         )
-        ends = np.unique(np.searchsorted(flagged, np.geomspace(1, flagged[-1], bins)))
+        ends = np.searchsorted(flagged, np.geomspace(1, flagged[-1], bins))
+        at_cuts = np.searchsorted(-value, [-cut for cut in cuts], side="right") - 1
+        ends = np.unique(np.append(ends, at_cuts))
         # no payment lies above the first bin
         kept = np.append(0, ends[ends > 0])
         return cls(

@@ -4,11 +4,12 @@ never rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from shroff.arrays import Array, Bools, Floats, Ints
 from shroff.evaluate.bootstrap import Interval, figure_intervals, share_interval
@@ -101,7 +102,7 @@ def evaluate(
     days: float,
     threshold: float,
     thresholds: Thresholds,
-    groups: Mapping[str, Sequence[str | None]],
+    groups: Mapping[str, pl.Series],
 ) -> Judgement:
     """Everything that a report shows of `probability` [n] for payments labelled `y` [n].
 
@@ -111,7 +112,8 @@ def evaluate(
         days: that the payments span.
         threshold: of precision, recall and F1.
         thresholds: of reviews and declines.
-        groups: a value per payment, by the column of a segment; None belongs to no segment.
+        groups: an Enum with a value per payment, by the column of a segment; the order of its
+            categories is that of the segments, null belongs to none.
 
     Raises:
         DataError: unusable arrays.
@@ -119,8 +121,9 @@ def evaluate(
     money = np.zeros(len(y)) if amount is None else amount
     flagged, declined = probability >= thresholds.review_at, probability >= thresholds.decline_at
     lost = float(money[y].sum())
+    cuts = (threshold, thresholds.review_at, thresholds.decline_at)
     return Judgement(
-        bins=HeldOut.of(y, probability, money, days=days, bins=BINS),
+        bins=HeldOut.of(y, probability, money, days=days, bins=BINS, cuts=cuts),
         bands=_bands(y, probability),
         intervals=figure_intervals(y, probability, card, threshold=threshold),
         recall_at_1_percent=recall_at(y, probability),
@@ -160,14 +163,12 @@ def _segments(
     flagged: Bools,
     declined: Bools,
     card: Ints | None,
-    groups: Mapping[str, Sequence[str | None]],
+    groups: Mapping[str, pl.Series],
 ) -> list[Segment]:
     found = []
     for column, values in groups.items():
-        given = np.array(["" if value is None else value for value in values])
-        missing = np.array([value is None for value in values])
-        for value in dict.fromkeys(each for each in values if each is not None):
-            rows = (given == value) & ~missing
+        for value in values.drop_nulls().unique().sort():
+            rows = (values == value).fill_null(value=False).to_numpy()
             genuine = rows & ~y
             found.append(
                 Segment(

@@ -162,7 +162,8 @@ def _describe_log(time: Times, fraud: Bools) -> str:
     days = int((day.max() - day.min()).astype(int)) + 1
     total = int(fraud.sum())
     on = f" on {len(np.unique(day[fraud]))} of {days} days" if total else ""
-    return f"{day.min()} to {day.max()}, {fraud.size:,} payments, {count_frauds(total)}{on}"
+    labelled = f"{fraud.size:,} labelled payments"
+    return f"{day.min()} to {day.max()}, {labelled}, {count_frauds(total)}{on}"
 
 
 def _describe_parts(rows: Split, fraud: Bools) -> str:

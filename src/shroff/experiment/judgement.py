@@ -4,7 +4,6 @@ best one needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -77,16 +76,16 @@ def importances(run: Run, trained: Trained, *, seed: int = 0) -> dict[str, float
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def _groups(data: Dataset, rows: Ints) -> dict[str, Sequence[str | None]]:
-    """A value for each test payment, by the columns of segments: names, bands of the amount, cards
-    that are new.
+def _groups(data: Dataset, rows: Ints) -> dict[str, pl.Series]:
+    """A value for each test payment, by the columns of segments: names, the commonest first; bands
+    of the amount, the smallest first; cards that are new.
     """
     schema = data.schema
     hidden = {*schema.personal, schema.id}
     names = [name for name in schema.nominal if name not in hidden and name in data.table.columns][
         :MOST_COLUMNS
     ]
-    groups: dict[str, Sequence[str | None]] = {}
+    groups: dict[str, pl.Series] = {}
     for name in names:
         values = data.table[name][rows].cast(pl.String)
         usual = (
@@ -94,8 +93,7 @@ def _groups(data: Dataset, rows: Ints) -> dict[str, Sequence[str | None]]:
             .value_counts(sort=True)
             .sort(["count", name], descending=[True, False])[name]
         )
-        shown = set(usual.head(MOST_VALUES))
-        groups[name] = [value if value in shown else None for value in values]
+        groups[name] = values.cast(pl.Enum(usual.head(MOST_VALUES)), strict=False)
     if data.currency is not None:
         groups[f"{schema.amount} ({data.currency})"] = _amount_bands(data.amount[rows])
     if data.card is not None:
@@ -106,16 +104,20 @@ def _groups(data: Dataset, rows: Ints) -> dict[str, Sequence[str | None]]:
         )
         first = set(order.unique(data.card, keep="first", maintain_order=True)["row"])
         cards = data.table[data.card][rows]
-        groups["card"] = [
+        seen = [
             None if card is None else "new" if row in first else "seen before"
             for row, card in zip(rows.tolist(), cards, strict=True)
         ]
+        groups["card"] = pl.Series(seen, dtype=pl.Enum(["new", "seen before"]))
     return groups
 
 
-def _amount_bands(amount: Floats) -> list[str | None]:
+def _amount_bands(amount: Floats) -> pl.Series:
     edges = np.unique(np.quantile(amount, [0.25, 0.5, 0.75, 0.95]))
     texts = [f"up to {edges[0]:,.2f}"]
     texts += [f"{low:,.2f} to {high:,.2f}" for low, high in pairwise(edges)]
     texts.append(f"above {edges[-1]:,.2f}")
-    return [texts[place] for place in np.searchsorted(edges, amount, side="left")]
+    # edges that differ by less than what is shown have one text
+    bands = pl.Enum(list(dict.fromkeys(texts)))
+    places = np.searchsorted(edges, amount, side="left")
+    return pl.Series([texts[place] for place in places], dtype=bands)

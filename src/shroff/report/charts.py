@@ -5,6 +5,7 @@ them be styled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import Final
 
 from shroff.markup import Html, html, join, tag
@@ -18,6 +19,10 @@ _TOP: Final = 12
 _RIGHT: Final = 12
 _BOTTOM: Final = 44
 _TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MOST_BESIDE: Final = 22
+"""Characters of a name that fit before its bars."""
+_MOST_ABOVE: Final = 60
+"""Characters of a name in one line above its bars."""
 
 
 def lines(
@@ -54,19 +59,26 @@ def lines(
 
 def bars(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]]) -> Html:
     """Horizontal bars: per row its name and for each bar a class, a length in [0, 1] and the text
-    at its end.
+    at its end. Where a name is too long to stand before its bars, all stand above them.
     """
     drawn, top = [], 4
+    above = any(len(name) > _MOST_BESIDE for name, _ in rows)
+    left, longest = (4, 390) if above else (158, 210)
     for name, each in rows:
-        middle = top + 7 * len(each) + 4
-        drawn.append(tag("text", name, x="150", y=str(middle), class_="label end"))
+        if above:
+            for line in wrap(name, _MOST_ABOVE):
+                drawn.append(tag("text", line, x=str(left), y=str(top + 10), class_="label"))
+                top += 15
+        else:
+            middle = top + 7 * len(each) + 4
+            drawn.append(tag("text", name, x="150", y=str(middle), class_="label end"))
         for kind, length, text in each:
             drawn.append(
                 tag(
                     "rect",
-                    x="158",
+                    x=str(left),
                     y=str(top),
-                    width=f"{max(length, 0) * 210:.1f}",
+                    width=f"{max(length, 0) * longest:.1f}",
                     height="12",
                     class_=kind,
                 )
@@ -75,7 +87,7 @@ def bars(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]
                 tag(
                     "text",
                     text,
-                    x=f"{164 + max(length, 0) * 210:.1f}",
+                    x=f"{left + 6 + max(length, 0) * longest:.1f}",
                     y=str(top + 10),
                     class_="label",
                 )
