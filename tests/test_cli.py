@@ -162,6 +162,13 @@ def test_what_the_doctor_finds_is_not_packaged(home: Path, log: Path) -> None:
     assert done.returncode == 1
     assert "not packaged" in done.stderr
     assert "random_split" in done.stdout
+    recorded = answer(home, "runs", "list")["runs"][-1]
+    assert (recorded["status"], recorded["bundle"]) == ("finished", None)
+    why = answer(home, "runs", "show", recorded["run"])["refusal"]
+    assert "is not packaged: expected payments of several days to be split in time" in why
+    assert why in " ".join(shroff(home, "runs", "show", recorded["run"]).stdout.split())
+    shroff(home, "report", recorded["run"], "--out", home / "refused.html")
+    assert "is not packaged: expected payments" in (home / "refused.html").read_text()
     assert not (home / "random").exists()
     assert shroff(home, *words, "--accept", "nonsense").returncode == 2
     answer(home, "train", PAYMENTS, "--data", log, "--bundle", home / "random")
@@ -312,6 +319,9 @@ def test_the_demo_walks_the_whole_path(home: Path) -> None:
     assert ask("replay", decided, "--data", home / "demo" / "history.parquet")["holds"]
     without_history = shroff(home, "replay", decided, kept=kept)
     assert without_history.returncode == 1
+    history = len(pl.read_parquet(home / "demo" / "history.parquet"))
+    said = f"The service knew {history:,} payments of history (`serve --warm`)"
+    assert said in without_history.stderr
     assert "pass it with `--data`" in without_history.stdout
     assert not document["decision"]["degraded"]
     words = ("parity", home / "demo" / "bundle", "--ledger", "--json")

@@ -118,6 +118,13 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
     assert stored["notices"] == [
         "the parts of the dataset are not used: the split is the project's, or --split"
     ]
+    of_log = answer("train", PROJECT, "--data", log, "--bundle", tmp_path / "of_log")["bundle"]
+    whose = open_store().table("payments").read(["card_id"])["card_id"][0]
+    forget = ("store", "forget", whose, "--column", "card_id", "--dry-run")
+    would = answer(*forget)
+    assert would["bundles"] == [stored["bundle"]["version"]]
+    assert would["bundles_of_logs"] == [of_log["version"]]
+    assert f"Bundle {of_log['version']} learned from a log" in run(*forget)
     report = answer("report", tmp_path / "bundle")
     assert report["dataset"]["content"] == made["content"]
     assert report["dataset"]["lineage"] == made["lineage"]
@@ -156,9 +163,8 @@ def test_days_of_which_only_frauds_are_left_do_not_judge(home: Path, tmp_path: P
     log = tmp_path / "payments.parquet"
     run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
     answer("features", PROJECT, "--data", log)
-    newest = open_store().table("payments").read(["created_at"])["created_at"].max()
-    known_by = f"{newest:%Y-%m-%dT%H:%M:%S.%f}"
-    options = ("--known-by", known_by, "--maturity", "10d")
+    newest = str(open_store().table("payments").read(["created_at"])["created_at"].max())
+    options = ("--known-by", newest, "--maturity", "10d")
     left_out = answer("store", "create", PROJECT, "cards", *options)["left_out"]
     trained = answer("train", PROJECT, "--dataset", "cards")
 

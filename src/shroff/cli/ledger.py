@@ -130,10 +130,19 @@ def replay(
     from shroff.ledger import Ledger
     from shroff.monitor import replay_decision
     from shroff.package import load
+    from shroff.scoring.start import stored_start
     from shroff.serve.server import history_of
 
     settings = Settings.read()
-    models = Models(settings.models)
+    models, ledger = Models(settings.models), Ledger(settings.ledger)
+    start = stored_start(ledger.last_start())
+    past = None if start is None else start.history or start.lost
+    if data is None and past is not None:
+        err.print(
+            f"The service knew {past.rows:,} payments of history (`serve --warm`), and this replay "
+            "does not: pass them with `--data`, or features that reach back to them differ.",
+            soft_wrap=True,
+        )
 
     def decided_by(version: str) -> Bundle:
         return models.load(version) if bundle is None else load(bundle)
@@ -142,7 +151,7 @@ def replay(
         step(f"replay {payment}")
         found = replay_decision(
             payment,
-            Ledger(settings.ledger),
+            ledger,
             decided_by,
             policies=models.policy,
             edits=Lists(settings.control).edits,

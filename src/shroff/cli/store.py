@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shroff.cli.arguments import ProjectPath
+from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, out, print_rows, show, steps, visible
 from shroff.errors import CheckFailed, NotFound, did_you_mean
 from shroff.settings import Settings
@@ -379,8 +380,14 @@ def forget(
     found = open_store().forget(
         column, [value, tokenizer(Settings.read().hmac_key())(value)], dry_run=dry_run
     )
+    # the store knows which datasets hold somebody, and of a log that it never saw nothing
+    of_logs = [
+        one.bundle["version"]
+        for one in recorded().all()
+        if one.bundle is not None and "dataset" not in one.inputs
+    ]
     if as_json:
-        show(msgspec.to_builtins(found))
+        show(msgspec.to_builtins(found) | {"bundles_of_logs": of_logs})
         return
     would = "would go" if dry_run else "are gone"
     for what, counts in (
@@ -393,6 +400,13 @@ def forget(
         out.print("Nobody with this value is in the store.")
     for bundle in found.bundles:
         out.print(f"Bundle {bundle} learned from them: train it again.", highlight=False)
+    for bundle in of_logs:
+        out.print(
+            f"Bundle {bundle} learned from a log, and so perhaps from them: take them out of the "
+            "log and train it again.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def _named(store: FeatureStore, text: str) -> GroupTable | TrainingData:
