@@ -92,6 +92,16 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path) -> None:
     assert "doctor found" in printed
 
 
+def test_payments_without_a_label_are_counted(home: Path, log: Path) -> None:
+    frame = pl.read_csv(log, infer_schema=False)
+    first = pl.when(pl.int_range(pl.len()) < 10).then(None).otherwise("is_fraud")
+    frame.with_columns(first.alias("is_fraud")).write_csv(home / "open.csv")
+    words = ("collect", PAYMENTS, "--data", home / "open.csv", "--out", home / "open.parquet")
+    assert answer(home, *words)["unlabelled"] == 10
+    said = " ".join(shroff(home, *words).stdout.split())
+    assert f"kept {len(frame):,} of {len(frame):,} rows, 10 of them without a label." in said
+
+
 def test_the_same_run_twice_differs_in_nothing(home: Path, log: Path) -> None:
     """Same inputs and seed: same figures, and a bundle of the same content."""
     one, other = (

@@ -257,6 +257,10 @@ def test_nothing_the_user_wrote_is_ignored() -> None:
             's = "failed"',
             'unknown column `failed` in `s = "failed"`: a text is written in single quotes',
         ),
+        (
+            'a > "400.00"',
+            'unknown column `400.00` in `a > "400.00"`: write the number 400.00 without quotes',
+        ),
     ],
 )
 def test_unknown_columns_are_named(sql: str, sentence: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from shroff import load_project
+from shroff import Rates, Schema, load_project
+from shroff.collect import clean
 from shroff.errors import ConfigurationError
+from shroff.store import payment_table
 
 PROJECT = """
 from shroff import Project, Rates, ReferenceTable, Schema, lookup
@@ -59,3 +62,12 @@ def test_a_missing_file_is_one_sentence_without_the_names_of_classes(folder: Pat
         f"{folder}/project.py, line 11: {folder}/rates.csv: expected a CSV file of exchange rates "
         "in UTF-8, cannot read it: No such file or directory."
     )
+
+
+def test_amounts_have_units_in_the_store_also_as_they_were_paid() -> None:
+    rates = Rates.constant("EUR", {"USD": "0.91"})
+    schema = Schema(id="id", time="at", amount="amount", currency="currency", rates=rates)
+    log = {"id": "a", "at": "2024-05-04 10:00:00 UTC", "amount": 10.0, "currency": "USD"}
+    columns = payment_table(clean(pl.DataFrame([log]), schema, key=b"").frame, schema).columns
+    assert columns["amount"].unit == "minor units of EUR"
+    assert columns["original_amount"].unit == "minor units of `currency`"

@@ -319,6 +319,7 @@ PRICED = (
         ),
         ("amount", "", "a value", "none"),
         ("amount", "SECRET", "a number from 0 to 100,000,000,000,000", "text"),
+        ("amount", '"400.00"', "a number from 0 to 100,000,000,000,000", "a number in quotes"),
         (
             "amount",
             "12,50",

@@ -91,8 +91,8 @@ def test_only_what_differs_is_a_difference(tmp_path: Path) -> None:
 def test_a_changed_parameter_of_a_detector_is_one_difference(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     for rounds in (200, 300):
-        detectors = [{"name": "rules"}, {"name": "boosted_trees", "rounds": 100}]
-        with runs.begin({"detectors": [*detectors, {**detectors[1], "rounds": rounds}]}, {}):
+        trees = [{"name": "boosted_trees", "rounds": each} for each in (100, rounds)]
+        with runs.begin({"detectors": [{"name": "rules"}, *trees]}, {}):
             pass
     assert differences(*runs.all()) == {"parameters.detectors.boosted_trees-2.rounds": (200, 300)}
 

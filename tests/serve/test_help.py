@@ -129,6 +129,7 @@ def test_a_field_tells_its_type_unit_need_and_example(page: Element) -> None:
     assert (
         "time required When the payment happened. ISO 8601, with its zone." in fields["created_at"]
     )
+    assert "ISO 8601, with its zone; answered in ISO 8601, UTC" in " ".join(page.text.split())
     assert "text, number or boolean optional" in fields["mcc"]
     assert 'Example: "5411".' in fields["mcc"]
     personal = [name for name, text in fields.items() if "personal" in text.split()]

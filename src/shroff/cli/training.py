@@ -120,7 +120,7 @@ def train(
     runs = Runs(settings.home / "runs")
     with (
         steps(quiet=as_json) as shown,
-        runs.begin({**asked, "project": project, "data": data}, {}) as recording,
+        runs.begin({**asked, "project": str(project), "data": data and str(data)}, {}) as recording,
     ):
         step = recording.timing(shown)
         step(f"read {dataset or data}")

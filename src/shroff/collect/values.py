@@ -190,6 +190,8 @@ def _kind_of_text(text: str) -> str:
             return f"a text of more than {longest:,} characters"
     if _DATE.fullmatch(text):
         return "a date without a time"
+    if text[0] == text[-1] and text[0] in "\"'" and _NUMBER.fullmatch(text[1:-1]):
+        return "a number in quotes"
     if _NUMBER.fullmatch(text):
         return _kind_of_number(float(text))
     if _LEDGER.fullmatch(text):

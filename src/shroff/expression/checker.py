@@ -156,7 +156,12 @@ class _Reader:
         spelled = [known for known in self.columns if known.casefold() == name.casefold()]
         advice = did_you_mean(spelled[0] if spelled else name, self.columns)
         if not advice and node.this.quoted:
-            advice = ": a text is written in single quotes"
+            is_number = _NUMBER.fullmatch(name) is not None
+            advice = (
+                f": write the number {name} without quotes"
+                if is_number
+                else ": a text is written in single quotes"
+            )
         raise UnknownColumn(f"unknown column {quote(name)} in {quote(self.sql)}{advice}")
 
     def literal(self, node: exp.Expression) -> Node:

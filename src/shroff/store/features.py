@@ -131,6 +131,8 @@ def _payment_columns(frame: pl.DataFrame, schema: Schema) -> Iterator[tuple[str,
     kinds = {dtype: kind for kind, dtype in TYPES.items()}
     column, currency = schema.amounts_in
     units = {schema.amount: "minor units" if column else f"minor units of {currency}"}
+    if schema.original is not None:
+        units[schema.original] = f"minor units of `{schema.currency}`"
     for name, dtype in frame.schema.items():
         if name != HISTORY:
             yield name, Column(kinds[dtype], unit=units.get(name, ""))

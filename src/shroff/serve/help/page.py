@@ -98,6 +98,7 @@ class Page:
             script=_file("page.js"),
             version=html(str(document["info"]["version"])),
             origin=_ORIGIN,
+            times=html(payment["properties"][roles["time"]]["x-unit"]),
             languages=_languages(),
             scopes=_scopes(),
             try_fields=_form(payment, example),
