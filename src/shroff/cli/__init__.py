@@ -33,6 +33,7 @@ from shroff.cli import (
 )
 from shroff.cli import models as published
 from shroff.cli.consume import consume
+from shroff.cli.init import init
 from shroff.cli.terminal import AsJson, err, out, show, steps, visible
 from shroff.errors import CheckFailed, ShroffError
 from shroff.private import private_file
@@ -63,6 +64,7 @@ def options(
 
 
 for command in (
+    init,
     data.simulate,
     data.collect,
     data.features,

@@ -45,10 +45,11 @@ _ACCEPTED: Final[dict[Scale, frozenset[Family]]] = {
     "label": _NAMES | {"boolean"},
     "time": frozenset({"text", "moment", "none"}),
 }
-_FLAGS: Final = {
+FLAGS: Final = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), True),
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
 }
+"""The words, in lower case, that a label may be."""
 _EXACT: Final = 2.0**53
 _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 """The scales that a feature's key may have."""
@@ -294,7 +295,7 @@ def _numbers(raw: pl.Series, scale: Scale, schema: Schema) -> TypedColumn:
 
 
 def _flag(text: str) -> bool | None:
-    return _FLAGS.get(text.strip(BLANK).lower())
+    return FLAGS.get(text.strip(BLANK).lower())
 
 
 def _fit_ids(texts: pl.Series) -> pl.Series:

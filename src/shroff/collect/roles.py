@@ -1,0 +1,345 @@
+"""What each column of an unknown payment log may be, guessed from its name and its values.
+
+A guess is where a person begins: each comes with its reason, and `shroff init` writes both down.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, get_args
+
+import polars as pl
+
+from shroff.canonical import BLANK
+from shroff.collect.cards import looks_like_card_numbers
+from shroff.collect.columns import FLAGS, texts_of
+from shroff.collect.money import alphabetic
+from shroff.collect.nulls import NULLS
+from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
+from shroff.collect.schema import EPOCHS, Epoch
+from shroff.collect.time_column import parse_times
+from shroff.errors import DataError, UnknownColumn, did_you_mean
+
+Role = Literal[
+    "id", "time", "amount", "currency", "label", "labelled_at", "result", "result_at",
+    "arrived_at", "personal", "keys", "nominal", "numeric", "ignored",
+]  # fmt: skip
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+_Kind = Literal["time", "number", "flag", "text", "empty"]
+
+_YEARS: Final = (2000, 2100)
+"""The years in which payments of a log happen, by which the unit of counted times is told."""
+_MIN_READABLE: Final = 0.99
+"""The share of values that must be of a kind for a column to be of it."""
+_MAX_NOMINAL_VALUES: Final = 200
+_MIN_REPEATS: Final = 1.5
+"""Payments for each value of a column that tells cards or shops apart, on average."""
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+_LABEL: Final = frozenset(
+    {"fraud", "isfraud", "fraudulent", "chargeback", "label", "class", "target"}
+)
+_VERDICT: Final = frozenset({"fraud", "isfraud", "fraudulent", "chargeback", "label"})
+_TIME: Final = frozenset({"time", "timestamp", "date", "datetime", "created", "at", "when"})
+_PAYMENT: Final = frozenset({"payment", "transaction", "trans", "tx", "txn"})
+_LATER: Final = frozenset(
+    {"labelled", "labeled", "label", "chargeback", "fraud", "reported", "dispute"}
+)
+_RESULT: Final = frozenset(
+    {"result", "status", "outcome", "response", "approved", "authorised", "authorized"}
+)
+_ARRIVED: Final = frozenset({"arrived", "arrival", "received", "ingested"})
+_AMOUNT: Final = frozenset({"amount", "amt", "value", "total", "price", "sum"})
+_CODE: Final = frozenset(
+    {"mcc", "code", "category", "type", "country", "channel", "zip", "postcode"}
+)
+_IDENTITY: Final = frozenset(
+    {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "key", "token"}
+)
+_PARTY: Final = frozenset({
+    "card", "account", "customer", "client", "user", "merchant", "terminal", "shop", "device",
+    "orig", "dest", "sender", "receiver", "payer", "payee", "beneficiary",
+})  # fmt: skip
+_PERSONAL: Final = frozenset({
+    "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
+    "ip", "birth", "dob", "ssn", "iban", "pan", "holder", "cardholder", "passport",
+})  # fmt: skip
+
+
+class Guess(NamedTuple):
+    """The role of a column, and why it was guessed, in words that hold none of its values."""
+
+    column: str
+    role: Role
+    why: str
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The guesses for all columns of a table, in their order.
+
+    `entities` are the columns that payments repeat, by which they can be counted: the most telling
+    names first. `timezone`, `epoch` and `number_format` are as `Schema` takes them.
+    """
+
+    guesses: tuple[Guess, ...]
+    entities: tuple[str, ...]
+    timezone: str | None = None
+    epoch: Epoch | None = None
+    number_format: NumberFormat = PLAIN
+    mixed: bool = False
+    """Whether amounts are in several currencies."""
+
+    def of(self, role: Role) -> list[str]:
+        """The columns that have a role."""
+        return [guess.column for guess in self.guesses if guess.role == role]
+
+
+def guess(table: pl.DataFrame, given: Mapping[Role, str | None] | None = None) -> Roles:
+    """What the columns of a raw table may be.
+
+    Args:
+        table: the first rows of a raw log; the more, the better the guesses.
+        given: columns whose role is known, by role.
+
+    Raises:
+        DataError: no rows, or no column that can be the id, the time or the amount of payments.
+        UnknownColumn: a given column that the table does not have.
+
+    >>> log = pl.DataFrame(
+    ...     {"txId": ["a", "b"], "when": ["2024-05-04T10:00Z"] * 2, "amt": ["9.50", "7"]}
+    ... )
+    >>> [(found.column, found.role) for found in guess(log).guesses]
+    [('txId', 'id'), ('when', 'time'), ('amt', 'amount')]
+    """
+    if table.is_empty():
+        raise DataError("expected rows to guess from, got none.")
+    known = {role: name for role, name in (given or {}).items() if name is not None}
+    for role, name in known.items():
+        if name not in table.columns:
+            raise UnknownColumn(
+                f"--{role}: unknown column `{name}`{did_you_mean(name, table.columns) or '.'}"
+            )
+    return _Guesser([_profile(column) for column in table], known).roles()
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """What the values of one column say."""
+
+    name: str
+    words: frozenset[str]
+    rows: int
+    filled: int
+    distinct: int
+    kind: _Kind
+    whole: bool = False
+    rising: bool = False
+    number_format: NumberFormat = PLAIN
+    epoch: Epoch | None = None
+    zoned: bool = True
+    card_numbers: bool = False
+    currencies: bool = False
+
+    @property
+    def unique(self) -> bool:
+        return self.distinct == self.rows
+
+    @property
+    def repeats(self) -> float:
+        return self.filled / max(self.distinct, 1)
+
+    def hints(self, words: Iterable[str]) -> int:
+        """How many of these words the name has."""
+        return len(self.words & frozenset(words))
+
+
+def _profile(column: pl.Series) -> _Profile:
+    counted = column.dtype.is_numeric()
+    if isinstance(column.dtype, pl.Datetime):
+        texts = column.drop_nulls().cast(pl.String)
+    else:
+        texts = texts_of(column).str.strip_chars(BLANK)
+        texts = texts.filter(~(texts.is_in(NULLS) | (texts == "")).fill_null(value=True))
+    seen = texts.unique()
+    words = frozenset(word.lower() for word in _WORD.findall(column.name))
+    whole = _Profile(column.name, words, len(column), len(texts), len(seen), "empty")
+    if texts.is_empty():
+        return whole
+    made: dict[str, object] = {"kind": "text"}
+    style = next((one for one in FORMATS if _mostly(numbers_of(texts, one))), None)
+    moments = texts if isinstance(column.dtype, pl.Datetime) else None
+    if moments is not None:
+        made = {"kind": "time", "zoned": column.dtype.time_zone is not None}  # type: ignore[attr-defined]  # it is a Datetime
+    elif len(seen) <= 2 and all(text.lower() in FLAGS for text in seen):
+        made = {"kind": "flag"}
+    elif style is not None:
+        numbers = numbers_of(texts, style)
+        whole_numbers = bool((numbers == numbers.round()).all())
+        made = {"kind": "number", "whole": whole_numbers, "number_format": style}
+        made["rising"] = len(seen) > 2 and numbers.is_sorted()
+        made["epoch"] = _epoch(texts) if whole_numbers else None
+    elif _mostly(parse_times(texts, "UTC")):
+        made = {"kind": "time", "zoned": _mostly(parse_times(texts, None))}
+    elif all(alphabetic(text) for text in seen) and not counted:
+        made = {"kind": "text", "currencies": True}
+    made["card_numbers"] = looks_like_card_numbers(texts)
+    return _Profile(**{**whole.__dict__, **made})
+
+
+def _mostly(values: pl.Series) -> bool:
+    return values.null_count() <= len(values) * (1 - _MIN_READABLE)
+
+
+def _epoch(texts: pl.Series) -> Epoch | None:
+    """The unit in which all of these numbers are times of this century."""
+    for unit in EPOCHS:
+        years = parse_times(texts, None, unit).dt.year()
+        if years.null_count() == 0 and years.is_between(*_YEARS).all():
+            return unit
+    return None
+
+
+@dataclass
+class _Guesser:
+    columns: list[_Profile]
+    known: Mapping[Role, str]
+    found: dict[str, Guess] = field(default_factory=dict)
+
+    def roles(self) -> Roles:
+        for role, name in self.known.items():
+            self.found[name] = Guess(name, role, "as you said")
+        times = self._times()
+        self._choose("label", self._labels(), "two values, and its name")
+        self._choose("time", times, "times, and its name")
+        if not self._has("time"):
+            self._choose("time", [one for one in self._free() if one.epoch], "counted times")
+        self._choose("id", self._ids(), "a different value in each row")
+        self._choose("amount", self._amounts(), "numbers, and its name")
+        needed: tuple[tuple[Role, str], ...] = (
+            ("time", "times of a clock (ISO 8601, or counted since 1970)"),
+            ("id", "a different value in each row, to name payments by (a row number will do)"),
+            ("amount", "what was paid"),
+        )
+        for role, wanted in needed:
+            if not self._has(role):
+                raise DataError(
+                    f"expected a column of {wanted}, found none: add it, or name one with --{role}."
+                )
+        self._choose("currency", [one for one in self._free() if one.currencies], "ISO 4217 codes")
+        self._choose_later()
+        for column in self._free():
+            self.found[column.name] = self._rest(column)
+        by_name = {one.name: one for one in self.columns}
+        time, amount = by_name[self._named("time")[0]], by_name[self._named("amount")[0]]
+        return Roles(
+            tuple(self.found[one.name] for one in self.columns),
+            self._entities(),
+            timezone=None if time.zoned or time.kind != "time" else "UTC",
+            epoch=time.epoch if time.kind == "number" else None,
+            number_format=amount.number_format,
+            mixed=any(by_name[name].distinct > 1 for name in self._named("currency")),
+        )
+
+    def _free(self) -> list[_Profile]:
+        return [one for one in self.columns if one.name not in self.found]
+
+    def _named(self, role: Role) -> list[str]:
+        return [guess.column for guess in self.found.values() if guess.role == role]
+
+    def _has(self, role: Role) -> bool:
+        return bool(self._named(role))
+
+    def _choose(self, role: Role, ranked: list[_Profile], why: str) -> None:
+        """Give the role to the first of these columns, unless one has it already."""
+        if ranked and not self._has(role):
+            self.found[ranked[0].name] = Guess(ranked[0].name, role, why)
+
+    def _best(
+        self, words: Iterable[str], fits: Callable[[_Profile], bool], needed: int = 1
+    ) -> list[_Profile]:
+        """Free columns that fit and have such words in their names, the most first."""
+        found = [one for one in self._free() if fits(one) and one.hints(words) >= needed]
+        return sorted(found, key=lambda one: -one.hints(words))
+
+    def _labels(self) -> list[_Profile]:
+        return self._best(_LABEL, lambda one: one.kind == "flag" and one.distinct == 2)
+
+    def _times(self) -> list[_Profile]:
+        late = _LATER | _RESULT | _ARRIVED | _PERSONAL
+        return self._best(
+            _TIME | _PAYMENT,
+            lambda one: one.kind == "time" and one.filled == one.rows and not one.hints(late),
+            needed=0,
+        )
+
+    def _ids(self) -> list[_Profile]:
+        return self._best(
+            _IDENTITY | _PAYMENT,
+            lambda one: one.unique and (one.kind == "text" or one.whole) and not one.card_numbers,
+            needed=0,
+        )
+
+    def _amounts(self) -> list[_Profile]:
+        return self._best(_AMOUNT, lambda one: one.kind == "number")
+
+    def _choose_later(self) -> None:
+        """Result and arrivals: what is known only after a payment."""
+        few = _MAX_NOMINAL_VALUES
+        self._choose(
+            "result",
+            self._best(_RESULT, lambda one: one.kind == "text" and one.distinct <= few),
+            "few words, and its name",
+        )
+        later: tuple[tuple[Role, frozenset[str]], ...] = (
+            ("labelled_at", _LATER), ("result_at", _RESULT), ("arrived_at", _ARRIVED),
+        )  # fmt: skip
+        for role, words in later:
+            of: dict[Role, Role] = {"labelled_at": "label", "result_at": "result"}
+            if role not in of or self._has(of[role]):
+                times = self._best(words, lambda one: one.kind == "time")
+                self._choose(role, times, "times, and its name")
+
+    def _rest(self, column: _Profile) -> Guess:
+        """The role of a column that is none of the single ones."""
+        name, words = column.name, column.words
+        if column.kind == "empty":
+            return Guess(name, "ignored", "has no values")
+        if column.distinct == 1:
+            return Guess(name, "ignored", "has one value only")
+        if not words or words <= {"unnamed", "index", "row"} | set("0123456789"):
+            return Guess(name, "ignored", "numbers the rows")
+        if column.card_numbers:
+            return Guess(name, "personal", "card numbers")
+        if column.hints(_VERDICT):
+            return Guess(name, "ignored", "named like a label: it may be known only later")
+        if column.kind == "time":
+            return Guess(name, "ignored", "further times")
+        if column.rising:
+            return Guess(name, "ignored", "rises from row to row, as a clock or a counter does")
+        if column.hints(_PERSONAL) and (column.kind == "text" or column.whole):
+            return Guess(name, "personal", "its name")
+        few = column.distinct <= _MAX_NOMINAL_VALUES
+        if few and column.hints(_CODE) and (column.kind == "text" or column.whole):
+            return Guess(name, "nominal", f"{column.distinct:,} values, and its name")
+        identifies = column.hints(_PARTY) or column.hints(_IDENTITY)
+        if identifies and (column.kind == "text" or column.whole) and not column.hints(_AMOUNT):
+            return Guess(name, "keys", f"{column.distinct:,} values, and its name")
+        if column.kind in ("number", "flag"):
+            return Guess(name, "numeric", "numbers" if column.kind == "number" else "0 and 1")
+        if few:
+            return Guess(name, "nominal", f"{column.distinct:,} values")
+        if column.repeats >= _MIN_REPEATS:
+            return Guess(name, "keys", f"{column.distinct:,} values, each in several payments")
+        return Guess(name, "ignored", "nearly a value of its own in each row")
+
+    def _entities(self) -> tuple[str, ...]:
+        """Keys and personal columns whose values come again, those named for a party first."""
+        wanted = [
+            one for one in self.columns
+            if self.found[one.name].role in ("keys", "personal") and one.repeats >= _MIN_REPEATS
+        ]  # fmt: skip
+        ranked = sorted(wanted, key=lambda one: (-one.hints(_PARTY), -one.card_numbers))
+        return tuple(one.name for one in ranked)

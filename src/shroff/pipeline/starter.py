@@ -1,0 +1,195 @@
+"""A first project for a log whose columns are guessed, for a person to go on with."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from shroff.collect import Cleaned, clean, read
+from shroff.collect.addresses import remote_table
+from shroff.collect.numbers import PLAIN
+from shroff.collect.roles import ROLES, Role, Roles, guess
+from shroff.collect.sources import scan, written_whole
+from shroff.location import Location
+from shroff.project import Project, load_project
+
+_MAX_ROWS: Final = 200_000
+"""The first rows of a log, from which its columns are guessed."""
+_SINGLE: Final[tuple[Role, ...]] = ROLES[: ROLES.index("personal")]
+_MAX_ENTITIES: Final = 4
+_RESERVED: Final = frozenset({"payments", "velocity", "project"})
+_BARE: Final = frozenset({"id", "num", "no", "number", "key", "hash", "token", "tx", "trans"})
+
+
+class Start(NamedTuple):
+    """A project that was written, the guesses in it, and how well the first rows can be read."""
+
+    project: Project
+    roles: Roles
+    cleaned: Cleaned
+
+
+def start_project(
+    data: str | os.PathLike[str],
+    file: Path,
+    *,
+    key: bytes,
+    given: Mapping[Role, str | None] | None = None,
+    currency: str = "EUR",
+) -> Start:
+    """Write a project for a log, and read the log's first rows by it.
+
+    Args:
+        data: a file, or the URL of a table.
+        file: where the project is written; it must not be there.
+        key: the key of personal values' hashes.
+        given: columns whose role is known, by role.
+        currency: the currency of amounts that name none.
+
+    Raises:
+        DataError: the log has no rows, or no column that can be the id, time or amount.
+        UnknownColumn: a given column that the log does not have.
+        BadFile, SourceUnavailable: the log cannot be read.
+    """
+    table = _first_rows(data)
+    roles = guess(table, given)
+    with written_whole(file) as target:
+        target.write(project_text(roles, str(data), currency=currency).encode())
+    project = load_project(file)
+    return Start(project, roles, clean(table, project.plan.schema, key=key, max_bad=1.0))
+
+
+def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
+    location = Location.of(data)
+    if location.scheme is not None:
+        part = next(iter(remote_table(location).parts(None, key=None, after=None)))
+        return part.rows.head(_MAX_ROWS)
+    if str(data).lower().endswith(".parquet"):
+        return scan(data).head(_MAX_ROWS).collect()
+    return read(data).head(_MAX_ROWS)
+
+
+def project_text(roles: Roles, log: str, *, currency: str = "EUR") -> str:
+    """A `project.py`: the schema with the reason of each guess, velocity features, two detectors.
+
+    Args:
+        log: the name of the file that was looked at, for the commands in the text.
+        currency: the ISO 4217 code of amounts that name none.
+    """
+    labelled = bool(roles.of("label"))
+    entities = _entities(roles.entities[:_MAX_ENTITIES])
+    # amounts of several currencies are not added up
+    amounts = [] if roles.mixed else roles.of("amount")
+    named = log if log.isprintable() and not set(log) & set('"\\ ') else "LOG"
+    lines = [
+        '"""Payments of one log: what its columns are, and what detectors learn from.',
+        "",
+        "Written by `shroff init` from the log itself: a guess stands beside each column. Correct",
+        "what is wrong; what to change first is marked TODO.",
+        "",
+        f"    shroff train . --data {named} --bundle bundle",
+        "    shroff report --out report.html",
+        '"""',
+        "",
+        "from shroff import Entity, FeatureGroup, Project, Schema, calendar, sql",
+        "from shroff.detect import BoostedTrees, LogisticRegression",
+        "",
+        "payments = Schema(",
+        *_schema(roles, currency),
+        ")",
+        "",
+        *(f'{name} = Entity("{name}", {_quoted(column)})' for name, column in entities),
+        "",
+        "velocity = FeatureGroup(",
+        '    "velocity",',
+        "    version=1,",
+        "    of=payments,",
+        '    description="How busy those who take part in a payment have been",',
+        "    features=[",
+        *(f"        {line}," for line in _features(entities, amounts, labelled=labelled)),
+        "    ],",
+        ")",
+        "",
+        "project = Project(",
+        "    schema=payments,",
+        "    features=[velocity],",
+        "    detectors=[LogisticRegression(), BoostedTrees()],",
+        '    split="time:70/30",',
+        ")",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _schema(roles: Roles, currency: str) -> Iterator[str]:
+    for role in _SINGLE:
+        for one in roles.guesses:
+            if one.role == role:
+                yield f"    {role}={_quoted(one.column)},  # {one.why}"
+    if not roles.of("label"):
+        yield "    # TODO: label=…, whether a payment was fraud; `shroff train` needs it"
+    elif not roles.of("labelled_at"):
+        yield "    # TODO: labelled_at=…, when it became known; without it, at once"
+    if roles.mixed:
+        yield "    # TODO: rates=Rates.read(…): amounts of several currencies cannot be compared"
+    if not roles.of("currency"):
+        yield f"    default_currency={_quoted(currency)},  # TODO: the currency of all amounts"
+    if roles.timezone is not None:
+        yield f"    timezone={_quoted(roles.timezone)},  # TODO: the zone of times that name none"
+    if roles.epoch is not None:
+        yield f"    epoch={_quoted(roles.epoch)},  # the unit in which times are of this century"
+    if roles.number_format != PLAIN:
+        yield f"    number_format={_quoted(roles.number_format)},"
+    for role in ROLES[len(_SINGLE) :]:
+        columns = [one for one in roles.guesses if one.role == role]
+        if columns and role == "ignored":
+            # a column that is not named is left out, and one without a name cannot be named
+            yield from (f"    # left out: {_quoted(one.column)}, {one.why}" for one in columns)
+        elif columns:
+            yield f"    {role}=["
+            yield from (f"        {_quoted(one.column)},  # {one.why}" for one in columns)
+            yield "    ],"
+
+
+def _quoted(text: str) -> str:
+    """A text as Python's source has it, in double quotes."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _entities(columns: Sequence[str]) -> list[tuple[str, str]]:
+    """A name for each column that is a variable of Python, and the column."""
+    found: dict[str, str] = {}
+    for column in columns:
+        words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", column)
+        name = "_".join(word.lower() for word in words if word.lower() not in _BARE)
+        if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED | found.keys():
+            name = f"party_{len(found) + 1}"
+        found[name] = column
+    return list(found.items())
+
+
+def _features(
+    entities: Sequence[tuple[str, str]], amounts: Sequence[str], *, labelled: bool
+) -> Iterator[str]:
+    for name, _ in entities:
+        yield f'{name}.count(["1h", "1d", "7d"])'
+        yield f'{name}.seconds_since_last("7d")'
+        for amount in map(_quoted, amounts):
+            yield f'{name}.total({amount}, "1d", name="{name}_total_1d")'
+            yield f'{name}.mean({amount}, "30d", name="{name}_mean_30d")'
+            if amount[1:-1].isidentifier():
+                yield f'sql("amount_to_{name}_mean", "{amount[1:-1]} / {name}_mean_30d")'
+        if labelled:
+            # a fraud becomes known days later
+            yield f'{name}.risk("30d", delay="7d", name="{name}_risk_30d")'
+    for (name, column), (other, _) in zip(entities[1:], entities, strict=False):
+        yield f'{other}.distinct({_quoted(column)}, "1d", name="{other}_distinct_{name}_1d")'
+    yield 'calendar("hour")'
+    yield 'calendar("weekend")'

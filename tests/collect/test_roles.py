@@ -1,0 +1,165 @@
+"""Guesses of what columns are: right on logs of several makers, told by role, never by a value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shroff.collect.roles import ROLES, guess
+from shroff.errors import DataError, UnknownColumn
+from shroff.simulate import simulate
+
+START = datetime(2024, 1, 1)
+
+
+def log(rows: int = 400, **columns: object) -> pl.DataFrame:
+    """A small log with an id, a time and an amount, and these columns."""
+    made = {
+        "payment_id": [f"p{number}" for number in range(rows)],
+        "created": [f"{START + timedelta(minutes=number)}Z" for number in range(rows)],
+        "amount": [f"{number % 97}.50" for number in range(rows)],
+    }
+    return pl.DataFrame({**made, **columns})
+
+
+def roles(table: pl.DataFrame) -> dict[str, str]:
+    return {one.column: one.role for one in guess(table).guesses}
+
+
+def test_the_simulators_log() -> None:
+    found = guess(simulate(4_000, days=20, seed=1))
+    assert {one.column: one.role for one in found.guesses} == {
+        "transaction_id": "id",
+        "created_at": "time",
+        "amount": "amount",
+        "currency": "currency",
+        "card_id": "keys",
+        "account_id": "keys",
+        "merchant_id": "keys",
+        "host_id": "keys",
+        "mcc": "nominal",
+        "request_country": "nominal",
+        "account_country": "nominal",
+        "cardholder_name": "personal",
+        "account_name": "personal",
+        "email": "personal",
+        "phone": "personal",
+        "result": "result",
+        "result_at": "result_at",
+        "is_fraud": "label",
+        "labelled_at": "labelled_at",
+        "fraud_pattern": "ignored",
+    }
+    assert found.entities[:3] == ("card_id", "account_id", "merchant_id")
+
+
+def test_a_log_of_mobile_money() -> None:
+    rows = 400
+    table = pl.DataFrame(
+        {
+            "": range(rows),
+            "txn": [f"T{number}" for number in range(rows)],
+            "step": [str(START + timedelta(minutes=number)) for number in range(rows)],
+            "type": [("PAYMENT", "CASH_OUT")[number % 2] for number in range(rows)],
+            "amount": [1.0 + number % 7 for number in range(rows)],
+            "nameOrig": [f"C{number % 40}" for number in range(rows)],
+            "oldbalanceOrg": [number * 37 % 101 + 0.5 for number in range(rows)],
+            "isFraud": [int(number % 50 == 0) for number in range(rows)],
+            "isFlaggedFraud": [int(number % 100 == 0) for number in range(rows)],
+            "nothing": [None] * rows,
+            "always": ["x"] * rows,
+        }
+    )
+    found = guess(table)
+    assert found.timezone == "UTC"
+    assert found.entities == ("nameOrig",)
+    assert roles(table) == {
+        "": "ignored",
+        "txn": "id",
+        "step": "time",
+        "type": "nominal",
+        "amount": "amount",
+        "nameOrig": "personal",
+        "oldbalanceOrg": "numeric",
+        "isFraud": "label",
+        "isFlaggedFraud": "ignored",
+        "nothing": "ignored",
+        "always": "ignored",
+    }
+
+
+def test_card_numbers_are_personal_whatever_their_name() -> None:
+    cards = ["4111111111111111", "5500000000000004", "340000000000009", "6011000000000004"]
+    table = log(cc=[cards[number % 4] for number in range(400)])
+    assert roles(table)["cc"] == "personal"
+    assert guess(table).entities == ("cc",)
+
+
+def test_typed_columns_and_counted_times() -> None:
+    rows = 300
+    moments = [START.replace(tzinfo=UTC) + timedelta(hours=number) for number in range(rows)]
+    table = pl.DataFrame(
+        {
+            "id": range(1_000, 1_000 + rows),
+            "at": moments,
+            "value": [Decimal("1.25")] * rows,
+            "fraud": [number % 9 == 0 for number in range(rows)],
+        }
+    )
+    assert roles(table) == {"id": "id", "at": "time", "value": "amount", "fraud": "label"}
+    counted = table.with_columns(pl.col("at").dt.epoch("ms"))
+    found = guess(counted)
+    assert found.epoch == "ms"
+    assert {one.column: one.role for one in found.guesses}["at"] == "time"
+
+
+def test_amounts_with_a_decimal_comma() -> None:
+    table = log().with_columns(pl.lit("1.234,56").alias("amount"))
+    assert guess(table).number_format == "1.234,56"
+
+
+@pytest.mark.parametrize(
+    ("without", "wanted"), [("payment_id", "--id"), ("created", "--time"), ("amount", "--amount")]
+)
+def test_a_log_that_lacks_what_every_payment_has_is_refused(without: str, wanted: str) -> None:
+    with pytest.raises(DataError, match=rf"^expected a column of .* or name one with {wanted}\.$"):
+        guess(log(label=[0, 1] * 200).drop(without))
+
+
+def test_a_column_that_was_named_is_taken() -> None:
+    table = log(other=[f"o{number}" for number in range(400)])
+    assert guess(table, {"id": "other", "label": None}).of("id") == ["other"]
+    with pytest.raises(UnknownColumn, match="--label: unknown column `othr`"):
+        guess(table, {"label": "othr"})
+    with pytest.raises(DataError, match="expected rows to guess from, got none"):
+        guess(table.clear())
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+COLUMNS = st.lists(
+    st.lists(st.none() | TEXTS, min_size=30, max_size=30)
+    | st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=30, max_size=30)
+    | st.lists(st.none() | st.floats(), min_size=30, max_size=30)
+    | st.lists(st.none() | st.datetimes(), min_size=30, max_size=30),
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(COLUMNS, st.lists(TEXTS.filter(bool), min_size=4, max_size=4, unique=True))
+def test_every_column_gets_one_role_and_no_reason_holds_a_value(
+    columns: list[list[object]], names: list[str]
+) -> None:
+    made = dict(zip(names, columns, strict=False))
+    table = log(30).with_columns(
+        pl.Series(f"{name}_", values, strict=False) for name, values in made.items()
+    )
+    found = guess(table)
+    assert [one.column for one in found.guesses] == table.columns
+    assert {one.role for one in found.guesses} <= set(ROLES)
+    assert all(one.why.isascii() and "\n" not in one.why for one in found.guesses)
