@@ -28,7 +28,7 @@ _RESERVED: Final = frozenset({"payments", "velocity", "project"})
 _BARE: Final = frozenset({"id", "num", "no", "number", "key", "hash", "token", "tx", "trans"})
 
 
-class Start(NamedTuple):
+class FirstProject(NamedTuple):
     """A project that was written, the guesses in it, and how well the first rows can be read."""
 
     project: Project
@@ -43,7 +43,7 @@ def start_project(
     key: bytes,
     given: Mapping[Role, str | None] | None = None,
     currency: str = "EUR",
-) -> Start:
+) -> FirstProject:
     """Write a project for a log, and read the log's first rows by it.
 
     Args:
@@ -63,7 +63,7 @@ def start_project(
     with written_whole(file) as target:
         target.write(project_text(roles, str(data), currency=currency).encode())
     project = load_project(file)
-    return Start(project, roles, clean(table, project.plan.schema, key=key, max_bad=1.0))
+    return FirstProject(project, roles, clean(table, project.plan.schema, key=key, max_bad=1.0))
 
 
 def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
