@@ -28,12 +28,15 @@ from shroff import (
     lookup,
     sql,
 )
+from shroff.collect import Iso8583, Iso20022
 
 _DEFINITIONS: dict[str, Callable[..., Any]] = {
     "project": Project,
     "schema": Schema,
     "reference_table": ReferenceTable,
     "lookup": lookup,
+    "iso20022": Iso20022,
+    "iso8583": Iso8583,
     "entity": Entity,
     "feature_group": FeatureGroup,
     "sql": sql,

@@ -54,7 +54,8 @@ def inputs(
 
 
 def _origin(table: Location) -> dict[str, Any]:
-    """A file's digest; a table in a database or service has none, and its rows are known by that of
-    the clean table.
+    """A file's digest; a table in a database or service and a folder have none, and their rows are
+    known by that of the clean table.
     """
-    return file_digest(Path(table)) if table.scheme is None else {"source": str(table)}
+    file = Path(table) if table.scheme is None else table.messages
+    return {"source": str(table)} if file is None or file.is_dir() else file_digest(file)

@@ -1,5 +1,5 @@
-"""Where a table is: a file, or the URL of a table in a database or a service, shown without its
-secrets.
+"""Where a table is: a file, messages, or the URL of a table in a database or a service, shown
+without its secrets.
 
 A URL that is not written as URLs are may have a password anywhere: of such a text nothing is shown
 but its scheme.
@@ -24,6 +24,8 @@ FORMS: Final = {
     "sqlite": "sqlite:///file.db?table=payments",
     "delta": "delta:/folder",
     "azure-tables": "azure-tables://account/table",
+    "iso20022": "iso20022:/folder",
+    "iso8583": "iso8583:/file?since=2024-12-30",
 }
 """How the location of a table that is no file is written, by its scheme."""
 
@@ -44,12 +46,15 @@ _CLEAN: Final = {
         "delta": rf"(?P<start>delta:(?:[A-Za-z][A-Za-z0-9+.-]*://)?){_LOGIN}"
         rf"(?P<place>{_SERVER}(?:/[^?#@]*)?)",
         "azure-tables": r"(?P<start>azure-tables://)(?P<user>)(?P<place>[\w.-]*(?:/[\w.-]*)?)",
+        "iso20022": r"(?P<start>iso20022:)(?P<user>)(?P<place>[^?#]+)",
+        "iso8583": r"(?P<start>iso8583:)(?P<user>)(?P<place>[^?#]+)",
     }.items()
 }
 """A URL in which nothing but the password can be one, by its scheme."""
 _SHOWS_USER: Final = re.compile(r"postgresql:|delta:(?:abfss?|wasbs?|adl):")
 """Where a user is no secret; in object storage of Azure it is a container."""
-_SHOWN: Final = ("table", "key", "version")
+_LOCAL: Final = ("iso20022", "iso8583")
+_SHOWN: Final = ("table", "key", "version", "since")
 """What is shown of a URL's query: any other option may be a secret, such as `password`."""
 
 
@@ -123,9 +128,24 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
 
     @property
     def scheme(self) -> str | None:
-        """The kind of the table's place; None for a file."""
+        """The kind of the table's place; None for a file of a table. A file of XML is messages."""
         found = _SCHEME.match(self.text)
-        return found[1] if found and found[1] in FORMS else None
+        if found and found[1] in FORMS:
+            return found[1]
+        return "iso20022" if self.text.lower().endswith(".xml") else None
+
+    @property
+    def messages(self) -> Path | None:
+        """The file or folder of messages; None for any other table.
+
+        >>> str(Location.of("iso8583:/log/cards.bin?since=2024-12-30").messages)
+        '/log/cards.bin'
+        """
+        if self.scheme not in _LOCAL:
+            return None
+        start = f"{self.scheme}:"
+        inside = self.text.startswith(start)
+        return Path(self.text.removeprefix(start).partition("?")[0] if inside else self.text)
 
     @property
     def options(self) -> dict[str, str]:

@@ -446,7 +446,8 @@ def test_other_urls_are_told() -> None:
     with pytest.raises(ConfigurationError, match="got `postgres:`: did you mean `postgresql`"):
         Location.of("postgres://ada:SECRET@h/log")
     with pytest.raises(
-        ConfigurationError, match=r"got `ftp:`; known are postgresql, sqlite, delta, azure-tables\."
+        ConfigurationError,
+        match=r"got `ftp:`; known are postgresql, sqlite, delta, azure-tables, iso20022, iso8583\.",
     ):
         Location.of("ftp://h/log.csv")
     assert Location.of("C:log.csv").scheme is None

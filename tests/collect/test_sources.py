@@ -247,7 +247,7 @@ def test_a_damaged_parquet_file_is_read_or_told(
 
 # --- neither --------------------------------------------------------------------------------------
 def test_other_files_are_told(tmp_path: Path) -> None:
-    wanted = "expected a .csv, .csv.gz or .parquet file"
+    wanted = "expected a .csv, .csv.gz, .parquet or .xml file"
     assert _refused(tmp_path / "none.csv") == f"{wanted}, found no such file."
     assert _refused(_file(tmp_path, b"", "log.xlsx")) == f"{wanted}, got `.xlsx`."
     assert _refused(_file(tmp_path, b"", "log")) == f"{wanted}, got `no suffix`."
@@ -267,8 +267,8 @@ def test_a_file_that_may_not_be_opened_is_told(
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", forbidden)
             assert _refused(path) == (
-                "expected a .csv, .csv.gz or .parquet file that can be opened, got: Permission "
-                "denied."
+                "expected a .csv, .csv.gz, .parquet or .xml file that can be opened, got: "
+                "Permission denied."
             )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from shroff.location import Location
 
-TABLE: Final = ".csv, .csv.gz, .parquet, or a URL (docs/sources.md)"
+TABLE: Final = ".csv, .csv.gz, .parquet, .xml, or a URL (docs/sources.md)"
 
 ProjectPath = Annotated[
     Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)

@@ -1,6 +1,7 @@
 """Collect: turn a raw payment log into the one clean table that every later stage reads.
 
-Reads tables (CSV, Parquet, of a database or service, two that are joined), or one payment as JSON;
+Reads tables (CSV, Parquet, of a database or service, of messages, two that are joined), or one
+payment as JSON;
 a `Schema` says which column is what. `clean` does a table, `PaymentReader` a payment: the same
 rules, the same values. Times become UTC microseconds, money integer minor units, a missing value
 null, personal columns keyed hashes.
@@ -12,6 +13,7 @@ carries a value.
 from shroff.collect.clean import Cleaned, clean, require_clean
 from shroff.collect.copies import local_copies
 from shroff.collect.large import CleanFiles, clean_large
+from shroff.collect.mappings import Iso8583, Iso20022
 from shroff.collect.nulls import NULLS
 from shroff.collect.payment import Payment
 from shroff.collect.payment_reader import PaymentReader
@@ -22,6 +24,8 @@ __all__ = [
     "NULLS",
     "CleanFiles",
     "Cleaned",
+    "Iso8583",
+    "Iso20022",
     "Payment",
     "PaymentReader",
     "Schema",

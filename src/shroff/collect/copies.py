@@ -1,4 +1,5 @@
-"""Local copies of tables in databases and services, read in parts so that a broken read goes on.
+"""Local copies of tables in databases and services and of messages, read in parts so that a broken
+read goes on.
 
 A copy is in a folder of its owner under `SHROFF_HOME` and goes when what it was read for is done.
 Its personal columns hold tokens. Where a read breaks off, its whole parts stay for a day, and the
@@ -89,7 +90,7 @@ class _Copying:
         self._schema = schema
         self._key = key
         self._count = count
-        self._table = remote_table(location)
+        self._table = remote_table(location, schema)
         self._order = [schema.id, *([join] if join else [])]
         self._names = sorted(
             {name.removesuffix(SECOND) for name in schema.scales} | {*self._order, SOURCE}
@@ -105,7 +106,13 @@ class _Copying:
         key = next((name for name in self._order if name in (there or ())), None)
         with _own(home() / "reads" / self._digest(key)) as folder:
             parts = _Parts(folder)
-            self._read(parts, key, check=alone)
+            try:
+                self._read(parts, key, check=alone)
+            except Exception:
+                if parts.bookmark is None:
+                    # no read can go on after these
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
             file = folder / "table.parquet"
             _join(parts.files, file, self._location)
             try:

@@ -13,6 +13,7 @@ import polars as pl
 
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.collect.lookup import Lookup, require_fit, table_of
+from shroff.collect.mappings import Mapped, require_roles
 from shroff.collect.money import NUMERIC, alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat
@@ -83,6 +84,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             calendars are UTC.
         epoch: the unit of times that are numbers since 1970: `s`, `ms`, `us` or `ns`; without it
             numbers are no times.
+        messages: which field of a message is which column: an `Iso20022` for credit transfers, an
+            `Iso8583` for card messages, or both.
 
     Raises:
         ConfigurationError: a column in two roles, an arrival of nothing, an unknown currency, time
@@ -130,9 +133,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timezone: str | None = None
     csv_dialect: Dialect | None = None
     epoch: Epoch | None = None
+    messages: Sequence[Mapped] = ()
 
     def __post_init__(self) -> None:
-        for field in ("tables", "lookups"):
+        for field in ("tables", "lookups", "messages"):
             msgspec.structs.force_setattr(self, field, tuple(getattr(self, field)))
         for field in (*_LISTS, "nulls", "label_sources"):
             names = getattr(self, field)
@@ -154,6 +158,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         self._check_names()
         self._check_scales()
         self._check_sources()
+        roles = {"id": self.id, "time": self.time, "amount": self.amount, "currency": self.currency}
+        require_roles(self.messages, roles, self.personal)
+        mapped = {column for mapping in self.messages for column in mapping.columns}
+        if self.number_format != PLAIN and mapped & set(self.numeric):
+            raise ConfigurationError(
+                f"Schema(messages=…): messages write numbers as {PLAIN}: leave out number_format."
+            )
         sent = self._sent
         texts = [name for name, scale in sent.items() if scale in ("key", "nominal", "currency")]
         require_fit(self.lookups, self.tables, texts, [*sent, *self.ignored])

@@ -1,5 +1,5 @@
-"""Reading raw tables (CSV, gzipped CSV, Parquet, of a database, two joined) and writing clean
-ones.
+"""Reading raw tables (CSV, gzipped CSV, Parquet, of a database, of messages, two joined) and
+writing clean ones.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from shroff.collect.columns import texts_of
 from shroff.collect.csv_dialect import undecodable, understand
 from shroff.collect.csv_text import check_header, content
 from shroff.collect.csv_walk import DIALECTS, Dialect
+from shroff.collect.schema import Schema
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 from shroff.location import Location
 from shroff.plain import require_replaceable
@@ -31,8 +32,13 @@ SECOND: Final = " (2)"
 _UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
-def read(path: str | os.PathLike[str], *, dialect: Dialect | None = None) -> pl.DataFrame:
-    """A raw table from a `.csv`, `.csv.gz` or `.parquet` file, a database or a service.
+def read(
+    path: str | os.PathLike[str],
+    *,
+    dialect: Dialect | None = None,
+    schema: Schema | None = None,
+) -> pl.DataFrame:
+    """A raw table from a `.csv`, `.csv.gz` or `.parquet` file, a database, a service or messages.
 
     CSV values stay text for `clean` to judge.
 
@@ -42,9 +48,10 @@ def read(path: str | os.PathLike[str], *, dialect: Dialect | None = None) -> pl.
     Args:
         dialect: how a CSV file writes quotes and backslashes; needed only where two dialects fit
             it.
+        schema: of the payments; needed for messages, as it says how they are read.
 
     Raises:
-        ConfigurationError: no such dialect.
+        ConfigurationError: no such dialect, or no schema for messages.
         BadFile: the file is missing, of another kind, or damaged; with its row where that is known.
         SourceUnavailable: the database or service does not answer, or breaks off.
     """
@@ -52,11 +59,11 @@ def read(path: str | os.PathLike[str], *, dialect: Dialect | None = None) -> pl.
         raise ConfigurationError(f"read(dialect=…): expected one of {', '.join(DIALECTS)}.")
     location = Location.of(path)
     if location.scheme is not None:
-        parts = remote_table(location).parts(None, key=None, after=None)
+        parts = remote_table(location, schema).parts(None, key=None, after=None)
         return aligned([part.rows.lazy() for part in parts]).collect()
     file = Path(path)
     name = file.name.lower()
-    wanted = "expected a .csv, .csv.gz or .parquet file"
+    wanted = "expected a .csv, .csv.gz, .parquet or .xml file"
     try:
         if not file.exists():
             raise BadFile(f"{file}: {wanted}, found no such file.")

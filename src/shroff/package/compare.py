@@ -16,10 +16,9 @@ def differences(before: Schema, after: Schema) -> list[str]:
     """
     found: list[str] = []
     # rates and reference tables change daily: only the base currency and what is looked up belong
-    # to the schema
-    fields = [
-        name for name in Schema.__struct_fields__ if name not in ("rates", "tables", "lookups")
-    ]
+    # to the schema; how messages are read changes no column
+    apart = ("rates", "tables", "lookups", "messages")
+    fields = [name for name in Schema.__struct_fields__ if name not in apart]
     for field in (*fields, "base", "looked_up"):
         old, new = getattr(before, field), getattr(after, field)
         if isinstance(old, dict):

@@ -1,0 +1,176 @@
+"""ISO 20022 credit transfers (`pacs.008`, `pain.001`) as a table: a payment is a row, in the order
+of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from shroff.collect.mappings import Iso20022
+from shroff.collect.message_rows import (
+    MessageRows,
+    UnfitMessage,
+    columns_of,
+    message_files,
+    placed,
+)
+from shroff.collect.remote import Bookmark, TablePart
+from shroff.collect.schema import Schema
+from shroff.collect.xml_walk import XmlWalk
+from shroff.location import Location
+
+MAX_KEPT_CHARS: Final = 1_000_000
+"""The most text of mapped elements that is held for one payment."""
+_CHUNK_BYTES: Final = 65_536
+_MESSAGES: Final = {
+    "FIToFICstmrCdtTrf": ("pacs.008", "CdtTrfTxInf"),
+    "CstmrCdtTrfInitn": ("pain.001", "PmtInf/CdtTrfTxInf"),
+}
+"""The elements of messages: the kind of each, and the path of a payment in it."""
+_DECLARED: Final = re.compile(r"[a-z]{4}\.\d{3}(?:\.\d{3}\.\d{2})?\Z")
+_ELEMENT: Final = re.compile(r"[A-Za-z]\w{0,60}", re.ASCII)
+_REPEATED: Final = ("Ustrd", "AdrLine")
+"""The elements that a text of several lines is in; of any other there is one in a payment."""
+
+
+class CreditTransfers:
+    """The payments of a file or of the files of a folder."""
+
+    def __init__(self, location: Location, mapping: Iso20022, schema: Schema) -> None:
+        self._location = location
+        self._mapping = mapping
+        self._schema = schema
+
+    def columns(self) -> list[str]:
+        """The columns that are mapped, and those that are known later."""
+        return columns_of(self._mapping.columns, self._schema)
+
+    def count(self) -> None:
+        """Unknown until all is read."""
+
+    def parts(
+        self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
+    ) -> Iterator[TablePart]:
+        """The payments; a later read begins anew."""
+        rows = MessageRows(
+            self._schema,
+            names,
+            self._mapping.columns,
+            lambda column: f"`{' or '.join(self._mapping.paths[column])}`",
+        )
+        for file in message_files(self._location, ".xml"):
+            yield from _read(file, rows, self._mapping)
+        yield rows.take()
+
+
+def _read(file: Path, rows: MessageRows, mapping: Iso20022) -> Iterator[TablePart]:
+    transfers = _Transfers(rows, mapping)
+    walk = XmlWalk(transfers.started, transfers.ended)
+    chunk = b"first"
+    with placed(file, transfers.place), file.open("rb") as source:
+        while chunk:
+            chunk = source.read(_CHUNK_BYTES)
+            walk.feed(chunk)
+            if rows.full:
+                yield rows.take()
+        transfers.require_any()
+
+
+class _Transfers:
+    """What is known at a place of a file: the path to it, and the mapped texts that hold there."""
+
+    def __init__(self, rows: MessageRows, mapping: Iso20022) -> None:
+        self._rows = rows
+        self._columns = mapping.paths
+        self._wanted = {path for paths in self._columns.values() for path in paths}
+        self._attributes = {path for path in self._wanted if "/@" in path}
+        self._outside: list[str] = []
+        self._path: list[str] = []
+        self._texts: dict[str, list[str]] = {}
+        self._transfer = self._declared = ""
+        self._inside = False
+        self._messages = self._transfers = self._kept = 0
+
+    def place(self) -> str:
+        """Where in the file this is."""
+        payment = f", payment {self._transfers:,}" if self._transfers else ""
+        return f"message {max(self._messages, 1):,}{payment}"
+
+    def require_any(self) -> None:
+        """Refuse a file without a message."""
+        if not self._messages:
+            raise UnfitMessage("expected a message pacs.008 or pain.001, found none")
+
+    def started(self, name: str, attributes: Mapping[str, str]) -> None:
+        """An element starts."""
+        if not self._inside:
+            self._outer(name, attributes)
+            return
+        path = f"{self._path[-1]}/{name}" if self._path[-1] else name
+        self._path.append(path)
+        if path == self._transfer:
+            self._transfers += 1
+        if attributes and self._attributes:
+            for attribute, value in attributes.items():
+                self._keep(f"{path}/@{attribute.rpartition(':')[2]}", value)
+
+    def ended(self, text: str | None) -> None:
+        """The element that started last and has not ended ends."""
+        if not self._inside:
+            self._outside.pop()
+            return
+        path = self._path.pop()
+        if text:
+            self._keep(path, text)
+        if path == self._transfer:
+            self._rows.add({name: self._value(name) for name in self._columns}, minor=False)
+        if path in (self._transfer, "PmtInf"):
+            self._forget(f"{path}/")
+        if not path:
+            self._forget("")
+            self._inside = False
+            self._transfers = 0
+
+    def _outer(self, name: str, attributes: Mapping[str, str]) -> None:
+        """An element around messages starts, or a message does."""
+        declared = [
+            found[0]
+            for attribute, value in attributes.items()
+            if attribute.partition(":")[0] == "xmlns" and (found := _DECLARED.search(value))
+        ]
+        in_document = bool(self._outside) and self._outside[-1] == "Document"
+        if in_document or name in _MESSAGES:
+            self._messages += 1
+            said = (declared or [self._declared if in_document else ""])[0]
+            kind, self._transfer = _MESSAGES.get(name, ("", ""))
+            if not kind or (said and not said.startswith(kind)):
+                shown = said or (name if _ELEMENT.fullmatch(name) else "another element")
+                raise UnfitMessage(f"expected a message pacs.008 or pain.001, got `{shown}`")
+            self._inside, self._path = True, [""]
+            return
+        self._declared = declared[0] if declared else ""
+        self._outside.append(name)
+
+    def _keep(self, path: str, text: str) -> None:
+        if path not in self._wanted:
+            return
+        if path in self._texts and path.rpartition("/")[2] not in _REPEATED:
+            raise UnfitMessage(f"expected one `{path}` in a payment, got several")
+        self._kept += len(text)
+        if self._kept > MAX_KEPT_CHARS:
+            raise UnfitMessage(
+                f"expected at most {MAX_KEPT_CHARS:,} characters in the mapped elements of a "
+                "payment, got more"
+            )
+        self._texts.setdefault(path, []).append(text)
+
+    def _value(self, column: str) -> str | None:
+        found = (self._texts.get(path) for path in self._columns[column])
+        return next((" ".join(texts) for texts in found if texts), None)
+
+    def _forget(self, start: str) -> None:
+        for path in [path for path in self._texts if path.startswith(start)]:
+            self._kept -= sum(map(len, self._texts.pop(path)))

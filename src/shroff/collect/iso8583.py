@@ -1,0 +1,204 @@
+"""ISO 8583 messages as a table, over pyiso8583: a message is a row, in the order of the file.
+
+Source: ISO 8583:1987 for the meaning of the elements with times and amounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Final
+
+from shroff.collect.mappings import Iso8583
+from shroff.collect.message_rows import (
+    MessageRows,
+    UnfitMessage,
+    columns_of,
+    message_files,
+    placed,
+)
+from shroff.collect.remote import Bookmark, TablePart
+from shroff.collect.schema import Schema
+from shroff.errors import ConfigurationError, MissingExtra
+from shroff.location import FORMS, Location
+
+MAX_MESSAGE_BYTES: Final = 65_535
+_PREFIX_BYTES: Final = {"2 bytes": 2, "4 bytes": 4, "4 digits": 4, "none": 0}
+_UTC: Final = ("7",)
+"""The element with the time of transmission, which is UTC."""
+_MONTH_TO_SECOND: Final = 10
+_YEAR_TO_SECOND: Final = 12
+_CENTURY_TO_SECOND: Final = 14
+"""How many digits a time has without a year, with two of the year, with four."""
+
+
+class CardMessages:
+    """The messages of a file or of the files of a folder."""
+
+    def __init__(self, location: Location, mapping: Iso8583, schema: Schema) -> None:
+        self._location = location
+        self._mapping = mapping
+        self._schema = schema
+        self._since = _since(location)
+        self._times = {
+            name for name, scale in schema.scales.items() if scale == "time"
+        } & mapping.numbers.keys()
+
+    def columns(self) -> list[str]:
+        """The columns that are mapped, and those that are known later."""
+        return columns_of(self._mapping.columns, self._schema)
+
+    def count(self) -> None:
+        """Unknown until all is read."""
+
+    def parts(
+        self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
+    ) -> Iterator[TablePart]:
+        """The messages; a later read begins anew."""
+        decode = _Decoder(self._mapping)
+        rows = MessageRows(self._schema, names, self._mapping.columns, self._named)
+        for file in message_files(self._location):
+            yield from self._read(file, decode, rows)
+        yield rows.take()
+
+    def _read(self, file: Path, decode: _Decoder, rows: MessageRows) -> Iterator[TablePart]:
+        number = 1
+        with placed(file, lambda: f"message {number:,}"), file.open("rb") as source:
+            for message in _messages(source, self._mapping.prefix):
+                rows.add(self._values(decode(message)), minor=True)
+                number += 1
+                if rows.full:
+                    yield rows.take()
+
+    def _named(self, column: str) -> str:
+        numbers = self._mapping.numbers[column]
+        return f"data element{'s' if len(numbers) > 1 else ''} {' and '.join(numbers)}"
+
+    def _values(self, elements: Mapping[str, str]) -> dict[str, str | None]:
+        kind = elements["t"]
+        if kind not in self._mapping.types:
+            shown = f"`{kind}`" if kind.isascii() and kind.isdigit() else "another text"
+            raise UnfitMessage(
+                f"expected a message of type {' or '.join(self._mapping.types)} "
+                f"(Iso8583(types=…)), got {shown}"
+            )
+        values: dict[str, str | None] = {}
+        for name, numbers in self._mapping.numbers.items():
+            texts = [elements.get(number, "").strip() for number in numbers]
+            whole = all(texts)
+            if whole and name in self._times:
+                values[name] = self._time(name, "".join(texts))
+            else:
+                values[name] = "-".join(texts) if whole else None
+        return values
+
+    def _time(self, column: str, digits: str) -> str:
+        """A time as ISO 8601 writes it, in UTC where the element is."""
+        zone = "Z" if self._mapping.numbers[column] == _UTC else ""
+        if digits.isascii() and digits.isdigit():
+            if len(digits) == _MONTH_TO_SECOND and self._since is None:
+                raise UnfitMessage(
+                    f"{self._named(column)} names no year: expected the first day of the file "
+                    f"in its location, as in {FORMS['iso8583']}"
+                )
+            found = _moment(digits, self._since or date.min)
+            if found is not None:
+                return f"{found.isoformat()}{zone}"
+        raise UnfitMessage(f"expected a time in {self._named(column)}, got none")
+
+
+class _Decoder:
+    """The parser with the dialect of a mapping."""
+
+    def __init__(self, mapping: Iso8583) -> None:
+        try:
+            self._parser: Any = import_module("iso8583")
+        except ImportError as error:
+            raise MissingExtra(
+                "ISO 8583 messages need a parser: `pip install 'shroff[messages]'`."
+            ) from error
+        specs: Any = import_module("iso8583.specs")
+        base = specs.default if mapping.bitmap == "binary" else specs.default_ascii
+        self._dialect = {
+            number: known | dict(mapping.elements.get(number, {})) for number, known in base.items()
+        }
+
+    def __call__(self, message: bytes) -> dict[str, str]:
+        """The elements of a message, by their numbers."""
+        try:
+            elements, _ = self._parser.decode(message, self._dialect)
+        except self._parser.DecodeError as error:
+            # its text has lengths and no data; what it carries besides is dropped
+            raise UnfitMessage(
+                f"expected a message in the declared dialect, got an unfit {_part(error.field)} "
+                f"({error.msg})"
+            ) from None
+        return dict(elements)
+
+
+def _part(field: str) -> str:
+    parts = {"h": "header", "t": "type", "p": "primary bitmap", "1": "secondary bitmap"}
+    return parts.get(field, f"data element {field}")
+
+
+def _messages(source: IO[bytes], prefix: str) -> Iterator[bytes]:
+    """The messages of a file, one after the other."""
+    size = _PREFIX_BYTES[prefix]
+    if not size:
+        message = source.read(MAX_MESSAGE_BYTES + 1)
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise UnfitMessage(f"expected at most {MAX_MESSAGE_BYTES:,} bytes, got more")
+        yield message
+        return
+    while head := source.read(size):
+        if len(head) < size:
+            raise UnfitMessage(f"expected {size} bytes of its length, got a file that is cut off")
+        length = int.from_bytes(head) if prefix != "4 digits" else _digits(head)
+        if length > MAX_MESSAGE_BYTES:
+            raise UnfitMessage(
+                f"expected at most {MAX_MESSAGE_BYTES:,} bytes by its length ({prefix}), got more"
+            )
+        message = source.read(length)
+        if len(message) < length:
+            raise UnfitMessage(
+                f"expected {length:,} bytes, as its length says, got a file that is cut off after "
+                f"{len(message):,}"
+            )
+        yield message
+
+
+def _digits(head: bytes) -> int:
+    if not head.isdigit():
+        raise UnfitMessage("expected its length in 4 digits, got others")
+    return int(head)
+
+
+def _since(location: Location) -> date | None:
+    text = location.options.get("since")
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{location}: expected the first day of the messages, as in {FORMS['iso8583']}."
+        ) from None
+
+
+def _moment(digits: str, since: date) -> datetime | None:
+    """A time from its digits; without a year it is the first that is not before a day, within a
+    year.
+    """
+    if len(digits) == _MONTH_TO_SECOND:
+        years = [f"{year:04}" for year in (since.year, since.year + 1)]
+    else:
+        years = {_YEAR_TO_SECOND: ["20"], _CENTURY_TO_SECOND: [""]}.get(len(digits), [])
+        since = date.min
+    for year in years:
+        try:
+            found = datetime.strptime(year + digits, "%Y%m%d%H%M%S")
+        except ValueError:
+            continue
+        if found.date() >= since:
+            return found
+    return None

@@ -1,0 +1,158 @@
+"""Payments out of messages: rows whose amounts are exact, or half a sentence on what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from shroff.collect.money import EXPONENT, alphabetic
+from shroff.collect.remote import PART_ROWS, TablePart
+from shroff.collect.schema import Schema
+from shroff.errors import BadFile, one_line
+from shroff.location import Location
+
+MAX_PART_CHARS: Final = 32_000_000
+"""The most text of a part: long texts make it end before it has all its rows."""
+
+_AMOUNT: Final = re.compile(r"\+?(?=\.?[0-9])([0-9]{0,18})(?:\.([0-9]{0,18}))?")
+_MONEY: Final = pl.Decimal(38, 4)
+"""The finest currency has four decimals."""
+
+
+class UnfitMessage(ValueError):
+    """Half a sentence on a message that is no payment; its reader says where it is."""
+
+
+class MessageRows:
+    """The rows of messages, in columns of text; the amount is an exact decimal number.
+
+    Columns that are known later, such as the label, are null where no field is mapped to them.
+
+    Args:
+        names: the columns to keep; None for all.
+        mapped: the columns that fields of the messages are mapped to.
+        named: how the messages call the field of a column.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        names: Sequence[str] | None,
+        mapped: Iterable[str],
+        named: Callable[[str], str],
+    ) -> None:
+        self._schema = schema
+        self._named = named
+        self._names = [
+            name for name in columns_of(mapped, schema) if names is None or name in names
+        ]
+        needed = (schema.id, schema.time, schema.arrived_at, *schema.required)
+        self._needed = [name for name in (*needed, schema.amount, schema.currency) if name]
+        self._clear()
+
+    @property
+    def full(self) -> bool:
+        """Whether they are enough for a part."""
+        return self._count >= PART_ROWS or self._chars >= MAX_PART_CHARS
+
+    def add(self, values: Mapping[str, str | None], *, minor: bool) -> None:
+        """One more payment.
+
+        Args:
+            values: the text of each mapped column.
+            minor: whether the amount is in minor units.
+
+        Raises:
+            UnfitMessage: a value that the payment needs is missing, or the amount is none.
+        """
+        for name in self._needed:
+            if name in values and not values[name]:
+                raise UnfitMessage(f"expected {self._named(name)} (column `{name}`), found none")
+        amount = self._amount(values, minor=minor)
+        for name in self._names:
+            text = values.get(name)
+            self._texts[name].append(text or None)
+            self._chars += len(text or "")
+        self._amounts.append(amount)
+        self._count += 1
+
+    def take(self) -> TablePart:
+        """What was added since the last time; a later read begins anew."""
+        amount = self._schema.amount
+        columns = [
+            pl.Series(name, self._amounts, dtype=_MONEY)
+            if name == amount
+            else pl.Series(name, texts, dtype=pl.String)
+            for name, texts in self._texts.items()
+        ]
+        self._clear()
+        return TablePart(pl.DataFrame(columns), None)
+
+    def _clear(self) -> None:
+        self._texts: dict[str, list[str | None]] = {name: [] for name in self._names}
+        self._amounts: list[Decimal] = []
+        self._count = self._chars = 0
+
+    def _amount(self, values: Mapping[str, str | None], *, minor: bool) -> Decimal:
+        currency = str(self._schema.currency)
+        code = alphabetic(values[currency] or "")
+        if code is None:
+            raise UnfitMessage(
+                f"expected a currency of ISO 4217 in {self._named(currency)}, got another text"
+            )
+        field, text = self._named(self._schema.amount), values[self._schema.amount] or ""
+        found = _AMOUNT.fullmatch(text)
+        if found is None or (minor and not text.isdigit()):
+            raise UnfitMessage(f"expected an amount of at most 18 digits in {field}, got none")
+        if minor:
+            return Decimal(text).scaleb(-EXPONENT[code])
+        # zeros behind the last minor unit take nothing from the amount
+        if len((found[2] or "").rstrip("0")) > EXPONENT[code]:
+            raise UnfitMessage(
+                f"expected at most {EXPONENT[code]} decimals in {field}, as {code} has, got more"
+            )
+        return Decimal(f"{found[1] or 0}.{(found[2] or '')[:4] or 0}")
+
+
+def columns_of(mapped: Iterable[str], schema: Schema) -> list[str]:
+    """The columns of a table of messages: those that are mapped, and those that are known later."""
+    return list(dict.fromkeys([*mapped, *sorted(schema.later)]))
+
+
+def message_files(location: Location, suffix: str = "") -> list[Path]:
+    """The file of a location, or the files of its folder in order of their names.
+
+    Raises:
+        BadFile: there is none.
+    """
+    place = Path(location.messages or "")
+    if place.is_dir():
+        files = sorted(
+            one
+            for one in place.iterdir()
+            if one.is_file() and one.name.lower().endswith(suffix) and one.name[0] != "."
+        )
+    else:
+        files = [place] if place.is_file() else []
+    if not files:
+        raise BadFile(f"{location}: expected a file of messages or a folder of them, found none.")
+    return files
+
+
+@contextmanager
+def placed(file: Path, place: Callable[[], str]) -> Iterator[None]:
+    """Say of what cannot be read in which file and message it is."""
+    try:
+        yield
+    except UnfitMessage as error:
+        raise BadFile(f"{one_line(file)}: {place()}: {error}.") from None
+    except OSError as error:
+        raise BadFile(
+            f"{one_line(file)}: expected a file that can be read, got: {error.strerror}."
+        ) from None
