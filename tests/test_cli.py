@@ -12,6 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from patience import until
+
 ROOT = Path(__file__).parents[1]
 PAYMENTS = str(ROOT / "examples" / "payments")
 
@@ -19,6 +21,15 @@ PAYMENTS = str(ROOT / "examples" / "payments")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
+
+
+def environment(home: Path, kept: Path | None = None) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "SHROFF_HOME": str(kept or home / "kept"),
+        "HOME": str(home),
+    }
 
 
 def shroff(
@@ -30,12 +41,7 @@ def shroff(
         text=True,
         cwd=home,
         check=False,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-            "SHROFF_HOME": str(kept or home / "kept"),
-            "HOME": str(home),
-        },
+        env=environment(home, kept),
     )
 
 
@@ -130,6 +136,41 @@ def test_the_same_run_twice_differs_in_nothing(home: Path, log: Path) -> None:
     printed = shroff(home, "runs", "show", third["run"]).stdout
     assert "boosted_trees" in printed
     assert "finished" in printed
+
+
+def test_a_killed_run_goes_on_to_the_same_bundle(home: Path, log: Path) -> None:
+    words = ("train", PAYMENTS, "--data", log, "--bundle")
+    whole = answer(home, *words, home / "whole")
+    runs = home / "kept" / "runs"
+    before = set(runs.glob("*/fits/*"))
+    command = [sys.executable, "-m", "shroff", *map(str, (*words, home / "killed"))]
+    with subprocess.Popen(
+        command, cwd=home, env=environment(home), stderr=subprocess.DEVNULL
+    ) as process:
+        # named by its digest, the first fit is whole
+        until(lambda: any(len(one.name) == 64 for one in set(runs.glob("*/fits/*")) - before))
+        process.kill()
+    killed = answer(home, "runs", "list")["runs"][-1]
+    assert killed["status"] == "killed"
+    assert not (home / "killed").exists()
+    other = shroff(
+        home, *words, home / "killed", "--resume", killed["run"], "--split", "time:60/40"
+    )
+    assert other.returncode == 2
+    assert "asked for something else (see `parameters.split`" in " ".join(other.stderr.split())
+
+    resumed = answer(home, *words, home / "killed", "--resume", killed["run"])
+    assert resumed["run"] == killed["run"]
+    assert "read rules, which was trained before" in resumed["seconds"]
+    assert "train rules" not in resumed["seconds"]
+    assert resumed["detectors"] == whole["detectors"]
+    assert answer(home, "runs", "compare", whole["run"], resumed["run"])["differences"] == {}
+    one, same = (answer(home, "runs", "show", each["run"]) for each in (whole, resumed))
+    assert same["bundle"]["content"] == one["bundle"]["content"]
+    assert (same["status"], same["resumed"]) == ("finished", 2)
+    assert not (runs / resumed["run"] / "fits").exists()
+    again = shroff(home, *words, home / "third", "--resume", resumed["run"])
+    assert (again.returncode, "has finished: expected one that" in again.stderr) == (2, True)
 
 
 def test_a_run_that_fails_is_recorded_with_its_reason(home: Path, log: Path) -> None:

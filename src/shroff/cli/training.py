@@ -71,6 +71,15 @@ def train(
         list[str] | None,
         typer.Option(help="Package despite what this check of the doctor found; repeatable."),
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with this run, which was killed or failed: what it had trained is not "
+            "trained again.",
+            show_default=False,
+        ),
+    ] = None,
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
@@ -84,7 +93,9 @@ def train(
     from shroff.evaluate.report import findings
     from shroff.experiment import Runs
     from shroff.experiment.doctor import accepted
+    from shroff.experiment.fits import Fits
     from shroff.experiment.judgement import evaluations, importances
+    from shroff.experiment.runs import FITS
     from shroff.lineage import inputs, parameters
     from shroff.package import read, require_free
     from shroff.pipeline import (
@@ -120,7 +131,11 @@ def train(
     runs = Runs(settings.home / "runs")
     with (
         steps(quiet=as_json) as shown,
-        runs.begin({**asked, "project": str(project), "data": data and str(data)}, {}) as recording,
+        (
+            runs.begin({**asked, "project": str(project), "data": data and str(data)}, {})
+            if resume is None
+            else runs.resume(resume)
+        ) as recording,
     ):
         step = recording.timing(shown)
         step(f"read {dataset or data}")
@@ -143,6 +158,7 @@ def train(
             tune=tune,
             storage=storage,
             thorough=doctor == "full",
+            fits=Fits(recording.folder / FITS),
             progress=step,
             say=silent if as_json else _say,
         )

@@ -38,6 +38,7 @@ _OF_THIS_RUN: Final = (
     "bundle.folder",
     "bundle.version",
     "evaluation",
+    "resumed",
 )
 """What differs between any two runs, and the bins, which say what the figures say."""
 _NAMED_BY: Final = ("name", "check", "asked")
@@ -64,6 +65,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             first.
         bundle: `folder`, `version` and `content`, the digest of what was packaged, if anything was.
         refusal: why the best detector was not packaged, where that was asked for.
+        resumed: how often it went on after it had been killed or had failed.
     """
 
     run: str
@@ -80,6 +82,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     importance: dict[str, float] = {}
     bundle: dict[str, str] | None = None
     refusal: str | None = None
+    resumed: int = 0
 
 
 def file_digest(path: Path) -> dict[str, Any]:

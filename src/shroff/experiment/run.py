@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shroff.arrays import Bools
@@ -13,6 +13,7 @@ from shroff.errors import ConfigurationError
 from shroff.evaluate import AnySplit, Cost, Split, describe_split, fit_split
 from shroff.evaluate.survey import count_frauds
 from shroff.experiment.dataset import Dataset
+from shroff.experiment.fits import Fits, fit_digest, table_digest
 from shroff.experiment.folds import Folds, choose_folds
 from shroff.experiment.training import Trained, TrainingJob
 
@@ -89,6 +90,7 @@ def train(
     tune: int = 0,
     storage: Path | None = None,
     thorough: bool = False,
+    fits: Fits | None = None,
     progress: Callable[[str], None] = lambda step: None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Run:
@@ -103,6 +105,7 @@ def train(
             part; 0: no tuning.
         storage: SQLite file that keeps trials, so that an interrupted search resumes.
         thorough: whether the doctor also fits each detector with another seed.
+        fits: where finished fits are kept; those that are there already are not made again.
         progress: called with a few words before each step.
         say: called before the first fit with a sentence that describes the split.
 
@@ -129,15 +132,22 @@ def train(
         f"{describe_split(within, rows, dataset.time, y)} {_describe_folds(folds, y[rows.train])}"
     )
     say(said)
+    table = "" if fits is None else table_digest(dataset)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
         one = TrainingJob(
             dataset, rows, folds, detector, lists or {}, cost, reviews_per_day, k, thorough
         )
+        key = "" if fits is None else fit_digest(one, table, tune=tune)
+        if fits is not None and (before := fits.find(key)) is not None:
+            progress(f"read {name}, which was trained before")
+            trained.append(replace(before, name=name))
+            continue
         if tune and detector.search_space:
             one = one.tuned(trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
-        trained.append(one.run(name))
+        made = one.run(name)
+        trained.append(made if fits is None else fits.keep(key, made))
     return Run(dataset, str(within), rows, tuple(trained), cost, said)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,12 +22,20 @@ from typing import Any, Final
 import msgspec
 
 from shroff.collect.sources import written_whole
-from shroff.errors import BadFile, NotFound, ShroffError, did_you_mean
+from shroff.errors import BadFile, ConfigurationError, NotFound, ShroffError, did_you_mean
 from shroff.evaluate.judgement import Judgement
-from shroff.experiment.record import RunRecord, Status, code_versions, this_machine
+from shroff.experiment.record import (
+    RunRecord,
+    Status,
+    code_versions,
+    differences,
+    this_machine,
+)
 from shroff.private import private_file, private_folder
 
 RECORD: Final = "run.json"
+FITS: Final = "fits"
+"""The folder of a run with its finished fits, until it has finished."""
 _LOCK: Final = "lock"
 
 
@@ -66,15 +75,35 @@ class Runs:
         )
         recording = RunRecorder(record, self.folder / name)
         with _locked(recording.folder / _LOCK):
-            recording.write()
-            try:
-                yield recording
-            except BaseException as error:
-                recording.end(
-                    failure=str(error) if isinstance(error, ShroffError) else type(error).__name__
+            yield from _recorded(recording)
+
+    @contextmanager
+    def resume(self, name: str) -> Iterator[RunRecorder]:
+        """A run that was killed or failed goes on, under its name.
+
+        Raises:
+            NotFound: there is no such run.
+            ConfigurationError: it runs, or it has finished.
+        """
+        record = self.find(name)
+        if self.status(record) == "running":
+            raise ConfigurationError(f"the run {record.run} is running: wait for its end.")
+        with _locked(self.folder / record.run / _LOCK):
+            # another process may have gone on with it meanwhile
+            record = self._read(record.run)
+            if record.ended is not None and record.failure is None:
+                raise ConfigurationError(
+                    f"the run {record.run} has finished: expected one that was killed or failed."
                 )
-                raise
-            recording.end()
+            again = msgspec.structs.replace(
+                record,
+                ended=None,
+                failure=None,
+                code=code_versions(),
+                machine=this_machine(),
+                resumed=record.resumed + 1,
+            )
+            yield from _recorded(RunRecorder(again, self.folder / record.run))
 
     def all(self) -> list[RunRecord]:
         """The records of all runs, the oldest first."""
@@ -165,10 +194,22 @@ class RunRecorder:
         return step
 
     def describe(self, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
-        """Record what was asked for and what is read, which only the project says."""
-        self.record = msgspec.structs.replace(
-            self.record, parameters=dict(parameters), inputs=dict(inputs)
-        )
+        """Record what was asked for and what is read, which only the project says.
+
+        Raises:
+            ConfigurationError: a run that goes on was asked for something else.
+        """
+        before = self.record
+        asked = msgspec.structs.replace(before, parameters=dict(parameters), inputs=dict(inputs))
+        if before.inputs:
+            now = msgspec.json.decode(_encoded(asked), type=RunRecord)
+            known = {name: one for name, one in before.inputs.items() if name in now.inputs}
+            for name in differences(msgspec.structs.replace(before, inputs=known), now):
+                raise ConfigurationError(
+                    f"the run {before.run} was asked for something else (see `{name}` of `shroff "
+                    "runs show --json`): begin another one."
+                )
+        self.record = asked
         self.write()
 
     def end(self, failure: str | None = None) -> None:
@@ -187,13 +228,13 @@ class RunRecorder:
             refusal=self.refusal,
         )
         self.write()
+        if failure is None:
+            shutil.rmtree(self.folder / FITS, ignore_errors=True)
 
     def write(self) -> None:
         """Write the record as it is."""
         with written_whole(self.folder / RECORD, private=True) as file:
-            file.write(
-                msgspec.json.format(msgspec.json.encode(self.record, enc_hook=str), indent=1)
-            )
+            file.write(msgspec.json.format(_encoded(self.record), indent=1))
 
     def _close_step(self) -> None:
         if self._step is not None:
@@ -202,6 +243,22 @@ class RunRecorder:
                 self._seconds.get(name, 0.0) + time.perf_counter() - since, 3
             )
             self._step = None
+
+
+def _recorded(recording: RunRecorder) -> Iterator[RunRecorder]:
+    recording.write()
+    try:
+        yield recording
+    except BaseException as error:
+        recording.end(
+            failure=str(error) if isinstance(error, ShroffError) else type(error).__name__
+        )
+        raise
+    recording.end()
+
+
+def _encoded(record: RunRecord) -> bytes:
+    return msgspec.json.encode(record, enc_hook=str)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from shroff.errors import CheckFailed
 from shroff.evaluate import Metrics, Thresholds, parse_split
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
+from shroff.experiment.fits import Fits
 from shroff.package import Bundle, check_model, require_free, save, try_model
 from shroff.pipeline.progress import Progress, silent
 from shroff.project import Project
@@ -38,6 +39,7 @@ def train_models(
     tune: int = 0,
     storage: Path | None = None,
     thorough: bool = False,
+    fits: Fits | None = None,
     progress: Progress = silent,
     say: Progress = silent,
 ) -> Run:
@@ -49,6 +51,7 @@ def train_models(
         tune: parameters to try per detector, on validation folds inside the training part.
         storage: SQLite file in which a search goes on where it stopped.
         thorough: whether the doctor also fits each detector with another seed.
+        fits: where finished fits are kept; those that are there already are not made again.
         say: called before the first fit with a sentence about what the log and its split allow.
 
     Raises:
@@ -81,6 +84,7 @@ def train_models(
         tune=tune,
         storage=storage,
         thorough=thorough,
+        fits=fits,
         progress=progress,
         say=say,
     )
