@@ -36,8 +36,7 @@ class GAN(NeuralDetector):
 
     Parameters
     ----------
-    loss_type : Literal['cross_entropy', 'least_squares', 'wasserstein_gp', 'fence'],
-    default='fence'
+    loss_type : Literal['cross_entropy', 'least_squares', 'wasserstein_gp', 'fence'], default='fence'
         The game's loss. With `"fence"` the generator aims at the border of the normal rows; with
         the others, at their middle.
     blur : float, default=0.5
@@ -139,7 +138,7 @@ class GAN(NeuralDetector):
     >>> gan = GAN(n_centres=8, epochs=2).fit(X)
     >>> bool(gan.score([[6.0, 6.0]])[0] > gan.score(X).max())
     True
-    """
+    """  # noqa: E501  # numpydoc keeps a type and its default in one line
 
     name: ClassVar[str] = "gan"
     needs_labels: ClassVar[bool] = False
